@@ -1,0 +1,65 @@
+package actor
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Error is a failure that reaches the client as it is: Code is for programs
+// (snake_case, stable), Message for people, Metadata anything more, or nil. Any
+// other error that an action returns reaches the client as internal_error
+// without a detail, and is logged whole on the server.
+type Error struct {
+	Code     string `json:"code"`
+	Message  string `json:"message"`
+	Metadata any    `json:"metadata,omitempty"`
+}
+
+// Errorf returns an *Error for the client; format and args make its message.
+func Errorf(code, format string, args ...any) error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// Error implements error.
+func (e *Error) Error() string { return e.Code + ": " + e.Message }
+
+// MetadataJSON returns the metadata as JSON, nil if there is none or it cannot
+// be encoded.
+func (e *Error) MetadataJSON() json.RawMessage {
+	if e.Metadata == nil {
+		return nil
+	}
+	b, err := json.Marshal(e.Metadata)
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// Codes that the runtime gives. Package wire lists them with all others.
+const (
+	codeInternal           = "internal_error"
+	codeTimeout            = "timeout"
+	codeUnavailable        = "unavailable"
+	codeOverloaded         = "overloaded"
+	codeReadOnly           = "read_only"
+	codeConnectionRequired = "connection_required"
+	codeStateIncompatible  = "state_incompatible"
+	codeRan                = "ran"
+	codeReplaced           = "replaced"
+	codeDisconnected       = "disconnected"
+	codeShutdown           = "shutdown"
+	codeNotFound           = "not_found"
+	codeExists             = "exists"
+	codeUnknownActor       = "unknown_actor"
+	codeUnknownAction      = "unknown_action"
+	codeBadKey             = "bad_key"
+	codeInvalidArgs        = "invalid_args"
+	codeInvalidParams      = "invalid_params"
+	codeInvalidInput       = "invalid_input"
+	codeTooLarge           = "too_large"
+)
+
+func newError(code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}

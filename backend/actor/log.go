@@ -1,0 +1,238 @@
+package actor
+
+import (
+	"context"
+	"slices"
+	"sort"
+	"sync"
+
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// Pos is a place in a Log while it is in memory. It counts all outputs, the
+// numbered and the others, and means nothing to another log or after a restart.
+type Pos uint64
+
+// Log is what an actor has let out, in order: the newest part in memory, what
+// is older of its entries in the store. Turns append to it; the output gate
+// makes what they appended visible once it is durable; readers keep a cursor
+// (a Pos) and read on from it at their own pace. A reader that was away is a
+// reader with an old cursor: live delivery and replay are the same code.
+//
+// A gateway on another machine reads a copy of the log that it fills with
+// Append; its cursors work in the same way. All methods may be called at the
+// same time.
+type Log struct {
+	actor    string
+	maxBytes int
+	maxAgeMs int64
+	stored   func(ctx context.Context, after uint64, limit, maxBytes int) ([]store.Entry, error)
+
+	mu       sync.RWMutex
+	identity string
+	outputs  []*Output // outputs[i] is at position base+i
+	base     Pos
+	visible  Pos    // what is before it may be read
+	head     uint64 // number of the newest visible entry
+	floor    uint64 // entries numbered up to floor are not in memory
+	bytes    int    // of the outputs in memory
+
+	followers []Follower // replaced, never changed in place
+}
+
+// Follower is told that a log has new visible outputs. Published is called by
+// whoever opened the gate, often the actor's goroutine, and must return soon.
+// Calls may overlap and may come once for several outputs.
+type Follower interface{ Published() }
+
+// NewLog makes an empty log of an actor: a copy to be filled with Append.
+// stored reads entries below what is in memory, see store.Store.Entries. It
+// keeps about maxBytes in memory.
+func NewLog(actorID string, maxBytes int, stored func(ctx context.Context, after uint64, limit, maxBytes int) ([]store.Entry, error)) *Log {
+	return &Log{actor: actorID, maxBytes: maxBytes, stored: stored}
+}
+
+// Actor returns the id of the log's actor.
+func (l *Log) Actor() string { return l.actor }
+
+// Identity tells this log from another one of the same actor: a number seen in
+// one means nothing in the other. It is empty until the actor is loaded.
+func (l *Log) Identity() string {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.identity
+}
+
+// Head returns the number of the newest visible entry.
+func (l *Log) Head() uint64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.head
+}
+
+// Visible returns the position behind the newest visible output.
+func (l *Log) Visible() Pos {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.visible
+}
+
+// Read appends the visible outputs from a position on to buf, at most limit of
+// them, and returns where to go on. ok is false if outputs at from are no
+// longer in memory.
+func (l *Log) Read(from Pos, buf []*Output, limit int) (outputs []*Output, next Pos, ok bool) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if from < l.base {
+		return buf, from, false
+	}
+	next = min(l.visible, from+Pos(limit))
+	if next <= from {
+		return buf, from, true
+	}
+	return append(buf, l.outputs[from-l.base:next-l.base]...), next, true
+}
+
+// After returns the position of the entry that follows the one numbered seq, or
+// of the visible end if there is none yet. ok is false if that entry is no
+// longer in memory.
+func (l *Log) After(seq uint64) (pos Pos, ok bool) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if seq < l.floor {
+		return 0, false
+	}
+	n := int(l.visible - l.base)
+	i := sort.Search(n, func(i int) bool { return l.outputs[i].Seq > seq })
+	return l.base + Pos(i), true
+}
+
+// Stored returns entries above after from the store, as store.Store.Entries
+// does, for a reader whose cursor is below what is in memory.
+func (l *Log) Stored(ctx context.Context, after uint64, limit, maxBytes int) ([]*Output, error) {
+	if l.stored == nil {
+		return nil, nil
+	}
+	entries, err := l.stored(ctx, after, limit, maxBytes)
+	if err != nil {
+		return nil, err
+	}
+	head := l.Head()
+	outputs := make([]*Output, 0, len(entries))
+	for _, e := range entries {
+		if e.Seq > head {
+			break // durable, but its gate is not open here yet
+		}
+		outputs = append(outputs, outputOf(e))
+	}
+	return outputs, nil
+}
+
+// Append adds outputs that are durable elsewhere to a copy of a log, and makes
+// them visible.
+func (l *Log) Append(outputs ...*Output) {
+	l.release(l.append(outputs...))
+}
+
+// Start sets the identity and the head of a log that is still empty.
+func (l *Log) Start(identity string, head uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.identity, l.head, l.floor = identity, head, head
+}
+
+// Follow registers a follower until Unfollow.
+func (l *Log) Follow(f Follower) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.followers = append(slices.Clip(l.followers), f)
+}
+
+// Unfollow removes a follower and reports whether none is left. A call of
+// Published that is under way may still end after it.
+func (l *Log) Unfollow(f Follower) (none bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.followers = slices.DeleteFunc(slices.Clone(l.followers), func(x Follower) bool { return x == f })
+	return len(l.followers) == 0
+}
+
+// append adds outputs behind the gate and returns the position behind them.
+func (l *Log) append(outputs ...*Output) Pos {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.outputs = append(l.outputs, outputs...)
+	for _, o := range outputs {
+		l.bytes += o.size()
+	}
+	return l.base + Pos(len(l.outputs))
+}
+
+// release makes outputs before pos visible. Call it only after the commits that
+// hold them are durable (G6).
+func (l *Log) release(pos Pos) {
+	l.mu.Lock()
+	if pos <= l.visible {
+		l.mu.Unlock()
+		return
+	}
+	if pos > l.base+Pos(len(l.outputs)) {
+		l.mu.Unlock()
+		panic("actor: release beyond the end of the log")
+	}
+	var waiting []*Output
+	for _, o := range l.outputs[l.visible-l.base : pos-l.base] {
+		if o.Numbered {
+			l.head = o.Seq
+		}
+		if o.done != nil {
+			waiting = append(waiting, o)
+		}
+	}
+	l.visible = pos
+	l.trimLocked()
+	followers := l.followers
+	l.mu.Unlock()
+
+	for _, o := range waiting {
+		o.done(o, nil)
+	}
+	for _, f := range followers {
+		f.Published()
+	}
+}
+
+// truncate drops what the gate has not let out and returns it.
+func (l *Log) truncate() []*Output {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := int(l.visible - l.base)
+	dropped := slices.Clone(l.outputs[n:])
+	clear(l.outputs[n:])
+	l.outputs = l.outputs[:n]
+	for _, o := range dropped {
+		l.bytes -= o.size()
+	}
+	return dropped
+}
+
+// trimLocked forgets the oldest visible outputs beyond the log's limits. It
+// never overwrites a slot that a reader may have copied from, but clears it.
+func (l *Log) trimLocked() {
+	n, end := 0, int(l.visible-l.base)
+	oldest := int64(0)
+	if end > 0 && l.maxAgeMs > 0 {
+		oldest = l.outputs[end-1].TimeMs - l.maxAgeMs
+	}
+	for n < end && (l.bytes > l.maxBytes || l.outputs[n].TimeMs < oldest) {
+		o := l.outputs[n]
+		if o.Numbered {
+			l.floor = o.Seq
+		}
+		l.bytes -= o.size()
+		l.outputs[n] = nil
+		n++
+	}
+	l.outputs = l.outputs[n:]
+	l.base += Pos(n)
+}

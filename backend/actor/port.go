@@ -1,0 +1,61 @@
+package actor
+
+import (
+	"encoding/json"
+	"sync/atomic"
+)
+
+// What crosses the seam between a gateway, which owns sockets, cursors and
+// subscriptions, and the owner of an actor, which owns state, connections and
+// calls. Requests are plain data; the answers are outputs of the actor's log,
+// so that they keep their place among its events and wait for the output gate.
+
+// Ref names an actor: by Name and Key, or by ID alone (which then must exist).
+type Ref struct {
+	Name string
+	Key  Key
+	ID   string
+}
+
+// NextAttachment returns a number for an OpenRequest that this process has not
+// used. The highest attachment of a connection is the one that counts: messages
+// of an earlier one are dropped.
+func NextAttachment() uint64 { return attachments.Add(1) }
+
+var attachments atomic.Uint64
+
+// OpenRequest asks for a connection, or for one that is there to be attached
+// again. The answer is an OutputOpened or an OutputClosed to Attachment.
+type OpenRequest struct {
+	Attachment uint64 // from NextAttachment
+	Create     bool   // make the actor if it does not exist
+	Input      json.RawMessage
+	Conn       string // the connection's id, which only its client can name
+	Caller     string // who numbers this connection's calls
+	Params     json.RawMessage
+
+	Resume bool   // the client asks to go on after Seq of the log Log
+	Log    string
+	Seq    uint64
+	Ack    uint64 // every call of Caller up to this id has been answered
+}
+
+// CallRequest runs an action for a connection. The answer is an OutputReply or
+// OutputFail to Attachment (or, if the connection is attached anew meanwhile, to
+// the connection). A call that was accepted before is not run again.
+type CallRequest struct {
+	Attachment uint64
+	Conn       string
+	ID         uint64
+	Action     string
+	Args       []json.RawMessage
+	Ack        uint64
+}
+
+// SingleCall runs an action without a connection.
+type SingleCall struct {
+	Create bool
+	Caller string // not empty: an idempotency key; the call runs once in 24 h
+	Action string
+	Args   []json.RawMessage
+}

@@ -1,0 +1,174 @@
+// Package store is what the actor runtime needs of a place to keep actors: their
+// states, logs, connections and callers. It has no implementation; see
+// store/memory, and store/storetest for the suite that each one passes.
+//
+// The unit of everything is the Commit: what one successful turn changed. A
+// store makes a group of commits durable at once; the runtime shows nobody
+// anything of a commit before that (the output gate).
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+)
+
+// Errors that the runtime branches on. A store wraps them.
+var (
+	// ErrNotFound means that the actor was never committed.
+	ErrNotFound = errors.New("store: no such actor")
+
+	// ErrConflict means that a commit did not continue the actor's stored
+	// revision: somebody else wrote it (G10). Nothing of the commit was kept.
+	ErrConflict = errors.New("store: revision conflict")
+
+	// ErrFull means that there is no room. Nothing of the commit was kept; it
+	// may work later.
+	ErrFull = errors.New("store: full")
+
+	// ErrUnknown means that the commit may or may not be durable. The runtime
+	// loads the actor again before anything else.
+	ErrUnknown = errors.New("store: outcome unknown")
+)
+
+// A Store keeps actors. All methods may be called at the same time; commits of
+// one actor are passed one after the other, in the order of their revisions.
+type Store interface {
+	// Commit makes a group durable and returns when it is. The result is nil if
+	// all of it is, else a slice as long as the group with the error of each
+	// commit. Commits of one actor that follow a failed one in the group fail
+	// with ErrConflict. The store may keep the commits' byte slices, but changes
+	// none of them; the caller does not change them either.
+	Commit(ctx context.Context, group []*Commit) []error
+
+	// Immediate reports whether Commit returns without waiting for anything, so
+	// that it may be called on an actor's goroutine.
+	Immediate() bool
+
+	// Load returns the newest durable state of an actor, or ErrNotFound.
+	Load(ctx context.Context, actor string) (*Snapshot, error)
+
+	// Entries returns retained entries with numbers above after, in order: at
+	// most limit of them, and no more than about maxBytes of data (but at least
+	// one). If the first is not after+1, those between are no longer retained.
+	// An unknown actor has no entries.
+	Entries(ctx context.Context, actor string, after uint64, limit, maxBytes int) ([]Entry, error)
+
+	// Connected calls f with the id of every actor that has connections stored,
+	// until f returns false. The runtime uses it once, at start, to end those
+	// connections that never come back.
+	Connected(ctx context.Context, f func(actor string) bool) error
+
+	// Close makes everything durable and frees the store. No method may be
+	// called after it.
+	Close() error
+}
+
+// Commit is what one turn changed in one actor.
+type Commit struct {
+	Actor string // the actor's id
+	Name  string // of its definition
+	Key   []string
+	Log   string // the log's identity
+	Time  time.Time
+
+	// Rev is the revision that this commit makes. The stored one must be Rev-1;
+	// 0 is that of an actor that was never committed.
+	Rev uint64
+
+	// State is the actor's state as JSON, nil if unchanged. Base is what it was
+	// at Rev-1, so that a store can keep the difference; nil if Rev is 1.
+	Base, State []byte
+
+	// Entries are numbered without gaps, from the stored head + 1.
+	Entries []Entry
+
+	NextConn    uint32   // the next connection number to give
+	Conns       []Conn   // connections that joined, or whose state changed
+	Gone        []uint32 // numbers of connections that ended
+	Callers     []Caller // callers whose record changed
+	GoneCallers []string
+}
+
+// Entry is one numbered output of an actor: an event, or the reply of a call.
+type Entry struct {
+	Seq    uint64          `json:"s"`
+	Event  string          `json:"e,omitempty"`      // its name; empty for a reply
+	Direct bool            `json:"direct,omitempty"` // an event sent to its targets whether they subscribe or not
+	Target Target          `json:"to,omitzero"`
+	Caller string          `json:"caller,omitempty"` // of a reply
+	Call   uint64          `json:"call,omitempty"`   // of a reply: the call's id
+	Data   json.RawMessage `json:"d,omitempty"`      // JSON; nil for a reply without a result
+	Time   time.Time       `json:"-"`
+}
+
+// Target says which connections of the actor an entry is meant for. The zero
+// Target means all.
+type Target struct {
+	Mode  TargetMode `json:"m,omitempty"`
+	Conns []uint32   `json:"c,omitempty"` // connection numbers, ascending
+}
+
+// TargetMode says what the connections of a Target are.
+type TargetMode uint8
+
+// Modes of a Target.
+const (
+	ToAll TargetMode = iota
+	ToOnly
+	ToExcept
+)
+
+// Conn is the stored record of one connection.
+type Conn struct {
+	Num   uint32          `json:"n"`
+	ID    string          `json:"id"`
+	State json.RawMessage `json:"state,omitempty"`
+}
+
+// Caller is the stored record of one caller: what makes a repeated call
+// harmless (G5).
+type Caller struct {
+	ID      string    `json:"id"`
+	Highest uint64    `json:"h"` // highest call id executed
+	Answers []Answer  `json:"a,omitempty"`
+	Used    time.Time `json:"t"`
+}
+
+// Answer is the answer of a call that is not an entry of the log, kept until
+// the caller acknowledges it: a failure, or the result of a turn that changed
+// nothing.
+type Answer struct {
+	Call     uint64          `json:"c"`
+	Result   json.RawMessage `json:"r,omitempty"`
+	Code     string          `json:"code,omitempty"` // empty: no failure
+	Message  string          `json:"m,omitempty"`
+	Metadata json.RawMessage `json:"x,omitempty"`
+}
+
+// Snapshot is everything that is needed to continue an actor after its newest
+// durable commit.
+type Snapshot struct {
+	Actor    string
+	Name     string
+	Key      []string
+	Log      string
+	Rev      uint64
+	Head     uint64 // number of the newest entry
+	State    []byte
+	NextConn uint32
+	Conns    []Conn
+	Callers  []Caller
+}
+
+// Includes reports whether the connection numbered conn is a target. It says
+// nothing about subscriptions.
+func (t Target) Includes(conn uint32) bool {
+	if t.Mode == ToAll {
+		return true
+	}
+	_, found := slices.BinarySearch(t.Conns, conn)
+	return found == (t.Mode == ToOnly)
+}

@@ -1,0 +1,77 @@
+package wire
+
+// Code is a stable, snake_case name of what went wrong. Actions add their own
+// (actor.Errorf); those in the table below belong to Troupe.
+type Code = string
+
+// Codes of failed calls, of closed channels and of errors. Reconnect in the
+// table Closes says which of them, as the code of a closed message, ask the
+// client to open again.
+const (
+	// The request.
+	CodeMalformed      Code = "malformed"       // not a message: not an object, or a field of the wrong type
+	CodeUnknownType    Code = "unknown_type"    // a message type that this version does not know
+	CodeUnknownChannel Code = "unknown_channel" // a message for a channel that is not open
+	CodeChannelInUse   Code = "channel_in_use"  // an open on a channel that was opened before on this socket
+	CodeBadKey         Code = "bad_key"         // a key that is empty, too long or not an array of strings
+	CodeBadSecret      Code = "bad_secret"      // k or caller is not 128 bits in base64url
+	CodeUnknownActor   Code = "unknown_actor"   // no actor definition of that name
+	CodeUnknownAction  Code = "unknown_action"  // the actor has no such action
+	CodeUnknownEvent   Code = "unknown_event"   // the actor emits no such event
+	CodeInvalidArgs    Code = "invalid_args"    // too few, too many, or an argument of the wrong type
+	CodeInvalidParams  Code = "invalid_params"  // params do not fit the actor's params type
+	CodeInvalidInput   Code = "invalid_input"   // input does not fit the actor's input type
+	CodeNotFound       Code = "not_found"       // the actor does not exist, and was not to be created
+	CodeExists         Code = "exists"          // the actor exists, and was to be created
+	CodeForbidden      Code = "forbidden"       // not allowed
+	CodeBadOrigin      Code = "bad_origin"      // a page of another origin that is not allowed
+
+	// Limits.
+	CodeTooLarge        Code = "too_large"         // a message, params, or a result over its limit; metadata: size, limit, option
+	CodeRateLimited     Code = "rate_limited"      // too many messages per second; metadata: retryAfterMs
+	CodeOverloaded      Code = "overloaded"        // too many calls in flight, or an actor that cannot keep up
+	CodeTooManyChannels Code = "too_many_channels" // over the number of channels on one socket
+
+	// Actors.
+	CodeInternal           Code = "internal_error"      // the action failed unexpectedly; the server's log has the cause
+	CodeTimeout            Code = "timeout"             // the action took too long; it had no effect
+	CodeUnavailable        Code = "unavailable"         // the actor could not save its state; the call had no effect
+	CodeReadOnly           Code = "read_only"           // a read-only action tried to change something
+	CodeConnectionRequired Code = "connection_required" // the action needs a connection, the call had none
+	CodeStateIncompatible  Code = "state_incompatible"  // the stored state does not fit this version of the actor
+	CodeRan                Code = "ran"                 // the call ran earlier; its result is no longer kept
+
+	// Connections.
+	CodeReplaced     Code = "replaced"     // the connection was opened again elsewhere
+	CodeDisconnected Code = "disconnected" // the actor ended the connection
+	CodeSlow         Code = "slow"         // the reader did not keep up
+	CodeShutdown     Code = "shutdown"     // the server is going away
+
+	// Made by the client, never sent.
+	CodeNotSent  Code = "not_sent"  // the call was given up before it was sent: it did not run
+	CodeMaybeRan Code = "maybe_ran" // the call was given up without an answer: it may have run
+	CodeAborted  Code = "aborted"   // metadata only: why a call was given up
+	CodeLink     Code = "link"      // the socket could not be opened or was lost; lifecycle event error
+	CodeProtocol Code = "protocol"  // the server sent something that this client does not understand
+)
+
+// Reconnects says, for the code of a closed message, whether opening again makes
+// sense. A code that is missing here (an actor's own, from OnBeforeConnect)
+// does not.
+var Reconnects = map[Code]bool{
+	CodeUnavailable: true,
+	CodeOverloaded:  true,
+	CodeRateLimited: true,
+	CodeSlow:        true,
+	CodeShutdown:    true,
+	CodeTimeout:     true,
+	CodeInternal:    true,
+}
+
+// Reasons why a connection did not get everything that it missed.
+const (
+	ReasonRestart  = "restart"  // another log: the server lost or replaced its data
+	ReasonExpired  = "expired"  // away for longer than the resume window
+	ReasonOverflow = "overflow" // the log kept less than what was missed
+	ReasonSlow     = "slow"     // cut off as too slow, and the log moved past it
+)

@@ -1,0 +1,96 @@
+// Package wire is the protocol between a client and a gateway, written down
+// once. The golden frames in testdata are read by the Go and by the TypeScript
+// tests, so that the two halves cannot drift apart.
+//
+// # Frames
+//
+// A socket is opened with GET /api/socket?v=1. A frame is JSON text: one
+// message (an object) or several (an array of objects). Every message has a
+// type t. A message of a connection has a channel c, a number from 1 that the
+// client chooses and never uses twice on one socket; one socket carries the
+// connections of all actors that a page uses. The server speaks first.
+// Fields that are not listed are ignored, so that either side may add some.
+//
+// # From the client
+//
+//	{"t":"open","c":1,"actor":"chatRoom","key":["general"],"k":"…","caller":"…",…}
+//
+// asks for a connection. Its fields:
+//
+//	actor, key  the actor's name and key (array of strings); or
+//	actorId     the actor's id; implies create: false
+//	create      false: the actor must exist, else closed {not_found}; default true
+//	input       given to the actor's OnCreate if this open creates it
+//	params      what the app passed to connect(params)
+//	subs        event names to receive
+//	k           the connection's secret: 128 random bits, base64url without
+//	            padding (22 characters). A known k resumes, an unknown one makes a
+//	            new connection; open may be repeated without ghosts
+//	caller      who numbers the calls: 128 random bits, written like k
+//	log, s      to resume: the log's identity and the last number seen
+//	ack         the highest call id up to which every call has been answered
+//
+//	{"t":"call","c":1,"id":7,"a":"sendMessage","args":["ada","hello"],"s":21,"ack":6}
+//
+// runs an action. Call ids of a caller rise; gaps are allowed. s and ack are
+// optional and mean what they mean in ack. Calls are sent after the at that ends
+// the opening; after a resume, all unanswered calls are sent again in order.
+//
+//	{"t":"sub","c":1,"e":["messageReceived"]}     receive these events from now on
+//	{"t":"unsub","c":1,"e":["messageReceived"]}   and no longer
+//	{"t":"ack","c":1,"s":22,"ack":7}              seen up to here, answered up to here
+//	{"t":"close","c":1}                           the connection is over, not dropped
+//	{"t":"beat"}                                  the answer to a beat
+//
+// # From the server
+//
+//	{"t":"hello","v":1,"limits":{…},"beatMs":15000,"deadMs":25000,"spreadMs":0}
+//
+// comes first. limits has the sizes in bytes and the rates that the client must
+// keep to (see Limits). The server sends a beat after beatMs of silence; a link
+// without a frame for deadMs is dead, for both sides. A client that has lost its
+// socket waits a random time in [0, spreadMs] before its first attempt.
+//
+//	{"c":1,"t":"opened","s":19,"actorId":"…","log":"…","connId":"…"}
+//
+// answers open. s is the position at which the connection starts. Further fields:
+//
+//	resumed   true: this is the connection that k named, with its id and state
+//	lost      only if the open asked to resume and not everything after its s will
+//	          follow: {"reason":"restart","missed":3,"exact":true}. missed counts the
+//	          entries meant for this connection that are skipped; exact: false means
+//	          "at least". reason is restart, expired, overflow or slow
+//
+// Then come what was missed (or the events of the connection's own joining), in
+// order, and an at. A caller that is known gets those of its replies that are
+// retained, also when the events are lost.
+//
+//	{"c":1,"t":"event","s":20,"e":"messageReceived","d":{…}}
+//	{"c":1,"t":"reply","s":21,"id":7,"d":{…}}      d is absent if the action returns nothing
+//	{"c":1,"t":"fail","s":21,"id":7,"code":"…","message":"…","metadata":…}
+//	{"c":1,"t":"at","s":22}
+//
+// s on any message means: you now have everything meant for you up to and
+// including s. Failures, replies of calls that changed nothing and volatile
+// events carry the number of the last committed entry before them; they are not
+// replayed. at says the same without a payload: always at the end of an opening,
+// and after 30 s in which the log moved on without anything for this connection.
+//
+//	{"c":1,"t":"closed","code":"…","message":"…","reconnect":false,"metadata":…}
+//
+// ends the channel. reconnect says whether opening again makes sense.
+//
+//	{"t":"error","c":1,"code":"…","message":"…","metadata":…}
+//
+// reports what is neither a call's failure nor a close; c is absent if it
+// concerns the socket. The socket stays open.
+//
+//	{"t":"beat"}                  answer with a beat
+//	{"t":"bye","delayMs":700}     the server is going away: it closes the socket soon;
+//	                              reconnect delayMs after that
+//
+// A frame that is not JSON, or larger than the frame limit, is a broken
+// protocol: the socket is closed with WebSocket status 1008 or 1009. Anything
+// else that is wrong gets a fail (if it is a call), a closed (if it is an open)
+// or an error, with a code of codes.go.
+package wire
