@@ -1,0 +1,475 @@
+package wire_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+var update = flag.Bool("update", false, "write testdata/golden anew")
+
+const goldenDir = "testdata/golden"
+
+// golden is one file of testdata/golden, which the TypeScript tests read too.
+type golden struct {
+	Name      string `json:"name"`
+	Direction string `json:"direction"` // client or server: who sends the frame
+	Frame     string `json:"frame"`     // JSON text
+	Note      string `json:"note"`
+}
+
+// A secret or a caller: 128 bits in base64url without padding.
+const (
+	secret = "AAECAwQFBgcICQoLDA0ODw"
+	caller = "EBESExQVFhcYGRobHB0eHw"
+)
+
+func raw(s string) json.RawMessage { return json.RawMessage(s) }
+
+func args(parts ...string) []json.RawMessage {
+	a := []json.RawMessage{}
+	for _, p := range parts {
+		a = append(a, raw(p))
+	}
+	return a
+}
+
+// clientFrames are frames as a client writes them, and what they mean.
+var clientFrames = []struct {
+	name, note, frame string
+	want              []wire.ClientMessage
+}{
+	{
+		"open", "a new connection; create defaults to true",
+		`{"t":"open","c":1,"actor":"chatRoom","key":["general"],"subs":["messageReceived","typing"],"k":"` + secret + `","caller":"` + caller + `"}`,
+		[]wire.ClientMessage{{
+			Type: "open", Channel: 1, Actor: "chatRoom", Key: raw(`["general"]`),
+			Subs: []string{"messageReceived", "typing"}, Secret: secret, Caller: caller,
+		}},
+	},
+	{
+		"open-create", "with params and the input for an actor that this open creates",
+		`{"t":"open","c":2,"actor":"gameRoom","key":["a","b"],"create":true,"input":{"size":3},"params":{"playerId":"p1"},"subs":[],"k":"` + secret + `","caller":"` + caller + `"}`,
+		[]wire.ClientMessage{{
+			Type: "open", Channel: 2, Actor: "gameRoom", Key: raw(`["a","b"]`), Create: new(true),
+			Input: raw(`{"size":3}`), Params: raw(`{"playerId":"p1"}`), Subs: []string{}, Secret: secret, Caller: caller,
+		}},
+	},
+	{
+		"open-get", "the actor must exist",
+		`{"t":"open","c":1,"actor":"chatRoom","key":["general"],"create":false,"k":"` + secret + `","caller":"` + caller + `"}`,
+		[]wire.ClientMessage{{
+			Type: "open", Channel: 1, Actor: "chatRoom", Key: raw(`["general"]`), Create: new(false),
+			Secret: secret, Caller: caller,
+		}},
+	},
+	{
+		"open-by-id", "actorId implies create: false",
+		`{"t":"open","c":1,"actorId":"q83vASNFZ4mrze8BI0VniQ","k":"` + secret + `","caller":"` + caller + `"}`,
+		[]wire.ClientMessage{{
+			Type: "open", Channel: 1, ActorID: "q83vASNFZ4mrze8BI0VniQ", Secret: secret, Caller: caller,
+		}},
+	},
+	{
+		"open-resume", "log and s: everything after s is wanted; ack: calls up to 6 have been answered",
+		`{"t":"open","c":1,"actor":"chatRoom","key":["general"],"subs":["messageReceived"],"k":"` + secret + `","caller":"` + caller + `","log":"Zm9vYmFyYmF6cXV4MTIzNA","s":19,"ack":6}`,
+		[]wire.ClientMessage{{
+			Type: "open", Channel: 1, Actor: "chatRoom", Key: raw(`["general"]`), Subs: []string{"messageReceived"},
+			Secret: secret, Caller: caller, Log: "Zm9vYmFyYmF6cXV4MTIzNA", Seq: 19, Ack: 6,
+		}},
+	},
+	{
+		"call", "",
+		`{"t":"call","c":1,"id":7,"a":"sendMessage","args":["ada","hello"]}`,
+		[]wire.ClientMessage{{Type: "call", Channel: 1, ID: 7, Action: "sendMessage", Args: args(`"ada"`, `"hello"`)}},
+	},
+	{
+		"call-ack", "s and ack mean what they mean in ack",
+		`{"t":"call","c":1,"id":8,"a":"deleteMessage","args":["m1"],"s":21,"ack":7}`,
+		[]wire.ClientMessage{{Type: "call", Channel: 1, ID: 8, Action: "deleteMessage", Args: args(`"m1"`), Seq: 21, Ack: 7}},
+	},
+	{
+		"call-no-args", "args may be empty or absent",
+		`{"t":"call","c":1,"id":9,"a":"getMessages","args":[]}`,
+		[]wire.ClientMessage{{Type: "call", Channel: 1, ID: 9, Action: "getMessages", Args: args()}},
+	},
+	{
+		"call-unicode", "any JSON value is an argument",
+		`{"t":"call","c":1,"id":10,"a":"sendMessage","args":["zoë 🎭","a\nb \u2028 \"q\" \\",null,1.5e3,[true,{}]]}`,
+		[]wire.ClientMessage{{
+			Type: "call", Channel: 1, ID: 10, Action: "sendMessage",
+			Args: args(`"zoë 🎭"`, `"a\nb \u2028 \"q\" \\"`, `null`, `1.5e3`, `[true,{}]`),
+		}},
+	},
+	{
+		"sub", "receive these events from now on",
+		`{"t":"sub","c":1,"e":["messageReceived","messageDeleted"]}`,
+		[]wire.ClientMessage{{Type: "sub", Channel: 1, Events: []string{"messageReceived", "messageDeleted"}}},
+	},
+	{
+		"unsub", "",
+		`{"t":"unsub","c":1,"e":["messageReceived"]}`,
+		[]wire.ClientMessage{{Type: "unsub", Channel: 1, Events: []string{"messageReceived"}}},
+	},
+	{
+		"ack", "everything up to 22 has been seen, calls up to 7 have been answered",
+		`{"t":"ack","c":1,"s":22,"ack":7}`,
+		[]wire.ClientMessage{{Type: "ack", Channel: 1, Seq: 22, Ack: 7}},
+	},
+	{
+		"close", "",
+		`{"t":"close","c":1}`,
+		[]wire.ClientMessage{{Type: "close", Channel: 1}},
+	},
+	{
+		"beat-from-client", "the answer to a beat",
+		`{"t":"beat"}`,
+		[]wire.ClientMessage{{Type: "beat"}},
+	},
+	{
+		"array-from-client", "several messages in one frame",
+		`[{"t":"sub","c":1,"e":["typing"]},{"t":"call","c":1,"id":11,"a":"setTyping","args":[true]},{"t":"beat"}]`,
+		[]wire.ClientMessage{
+			{Type: "sub", Channel: 1, Events: []string{"typing"}},
+			{Type: "call", Channel: 1, ID: 11, Action: "setTyping", Args: args(`true`)},
+			{Type: "beat"},
+		},
+	},
+}
+
+// on appends the rest of a message to the head of channel c.
+func on(c uint32, rest func([]byte) []byte) string { return string(rest(wire.AppendHead(nil, c))) }
+
+// serverFrames are frames as the server writes them, and what a client decodes.
+var serverFrames = []struct {
+	name, note, frame string
+	want              []wire.ServerMessage
+}{
+	{
+		"hello", "the first message on a socket",
+		string(wire.AppendHello(nil, wire.DefaultLimits, 15000, 25000, 0)),
+		[]wire.ServerMessage{{Type: "hello", Version: 1, Limits: &wire.DefaultLimits, BeatMs: 15000, DeadMs: 25000}},
+	},
+	{
+		"hello-spread", "a busy server asks its clients to spread their first attempts",
+		string(wire.AppendHello(nil, wire.DefaultLimits, 15000, 25000, 2500)),
+		[]wire.ServerMessage{{Type: "hello", Version: 1, Limits: &wire.DefaultLimits, BeatMs: 15000, DeadMs: 25000, SpreadMs: 2500}},
+	},
+	{
+		"opened", "a new connection",
+		on(1, func(b []byte) []byte {
+			return wire.AppendOpened(b, wire.Opened{Seq: 19, ActorID: "q83vASNFZ4mrze8BI0VniQ", Log: "Zm9vYmFyYmF6cXV4MTIzNA", ConnID: "Y29ubmVjdGlvbi1pZC0xMg"})
+		}),
+		[]wire.ServerMessage{{Channel: 1, Type: "opened", Seq: 19, ActorID: "q83vASNFZ4mrze8BI0VniQ", Log: "Zm9vYmFyYmF6cXV4MTIzNA", ConnID: "Y29ubmVjdGlvbi1pZC0xMg"}},
+	},
+	{
+		"opened-first", "an actor without entries: s is 0",
+		on(500, func(b []byte) []byte {
+			return wire.AppendOpened(b, wire.Opened{ActorID: "a", Log: "l", ConnID: "c"})
+		}),
+		[]wire.ServerMessage{{Channel: 500, Type: "opened", ActorID: "a", Log: "l", ConnID: "c"}},
+	},
+	{
+		"opened-resumed", "resumed, and everything after s follows",
+		on(1, func(b []byte) []byte {
+			return wire.AppendOpened(b, wire.Opened{Seq: 19, ActorID: "a", Log: "l", ConnID: "c", Resumed: true})
+		}),
+		[]wire.ServerMessage{{Channel: 1, Type: "opened", Seq: 19, ActorID: "a", Log: "l", ConnID: "c", Resumed: true}},
+	},
+	{
+		"opened-lost", "resumed, but the log no longer has what was missed",
+		on(1, func(b []byte) []byte {
+			return wire.AppendOpened(b, wire.Opened{
+				Seq: 1900, ActorID: "a", Log: "l", ConnID: "c", Resumed: true,
+				Lost: &wire.Lost{Reason: wire.ReasonOverflow, Missed: 320},
+			})
+		}),
+		[]wire.ServerMessage{{
+			Channel: 1, Type: "opened", Seq: 1900, ActorID: "a", Log: "l", ConnID: "c", Resumed: true,
+			Lost: &wire.Lost{Reason: "overflow", Missed: 320},
+		}},
+	},
+	{
+		"opened-expired", "away for too long: a new connection; missed is exact",
+		on(1, func(b []byte) []byte {
+			return wire.AppendOpened(b, wire.Opened{
+				Seq: 30, ActorID: "a", Log: "l", ConnID: "c",
+				Lost: &wire.Lost{Reason: wire.ReasonExpired, Missed: 3, Exact: true},
+			})
+		}),
+		[]wire.ServerMessage{{
+			Channel: 1, Type: "opened", Seq: 30, ActorID: "a", Log: "l", ConnID: "c",
+			Lost: &wire.Lost{Reason: "expired", Missed: 3, Exact: true},
+		}},
+	},
+	{
+		"event", "",
+		on(1, func(b []byte) []byte { return wire.AppendEvent(b, 20, "messageDeleted", []byte(`{"messageId":"m1"}`)) }),
+		[]wire.ServerMessage{{Channel: 1, Type: "event", Seq: 20, Event: "messageDeleted", Data: raw(`{"messageId":"m1"}`)}},
+	},
+	{
+		"event-unicode", "characters that need care in JSON or in JavaScript",
+		on(3, func(b []byte) []byte {
+			return wire.AppendEvent(b, 21, "messageReceived", []byte(`{"name":"zoë 🎭","text":"a\nb \u2028 \"q\" \\ \u003cb\u003e"}`))
+		}),
+		[]wire.ServerMessage{{
+			Channel: 3, Type: "event", Seq: 21, Event: "messageReceived",
+			Data: raw(`{"name":"zoë 🎭","text":"a\nb \u2028 \"q\" \\ \u003cb\u003e"}`),
+		}},
+	},
+	{
+		"event-null", "an event type that encodes to null",
+		on(1, func(b []byte) []byte { return wire.AppendEvent(b, 22, "gameStarted", []byte(`null`)) }),
+		[]wire.ServerMessage{{Channel: 1, Type: "event", Seq: 22, Event: "gameStarted", Data: raw(`null`)}},
+	},
+	{
+		"event-big-number", "s is an integer up to 2^53-1 in practice",
+		on(1, func(b []byte) []byte { return wire.AppendEvent(b, 9007199254740991, "tick", []byte(`0`)) }),
+		[]wire.ServerMessage{{Channel: 1, Type: "event", Seq: 9007199254740991, Event: "tick", Data: raw(`0`)}},
+	},
+	{
+		"reply", "",
+		on(1, func(b []byte) []byte { return wire.AppendReply(b, 21, 7, []byte(`{"id":"m1","text":"hello"}`)) }),
+		[]wire.ServerMessage{{Channel: 1, Type: "reply", Seq: 21, ID: 7, Data: raw(`{"id":"m1","text":"hello"}`)}},
+	},
+	{
+		"reply-empty", "the action returns nothing: no d",
+		on(1, func(b []byte) []byte { return wire.AppendReply(b, 22, 8, nil) }),
+		[]wire.ServerMessage{{Channel: 1, Type: "reply", Seq: 22, ID: 8}},
+	},
+	{
+		"reply-null", "the action returns null",
+		on(1, func(b []byte) []byte { return wire.AppendReply(b, 22, 9, []byte(`null`)) }),
+		[]wire.ServerMessage{{Channel: 1, Type: "reply", Seq: 22, ID: 9, Data: raw(`null`)}},
+	},
+	{
+		"fail", "an action's own error",
+		on(1, func(b []byte) []byte { return wire.AppendFail(b, 22, 10, "empty_message", "a message needs a text", nil) }),
+		[]wire.ServerMessage{{Channel: 1, Type: "fail", Seq: 22, ID: 10, Code: "empty_message", Message: "a message needs a text"}},
+	},
+	{
+		"fail-metadata", "over a limit",
+		on(1, func(b []byte) []byte {
+			return wire.AppendFail(b, 0, 11, wire.CodeTooLarge, "a message is at most 65536 bytes, this one has 70000", []byte(`{"size":70000,"limit":65536,"option":"message"}`))
+		}),
+		[]wire.ServerMessage{{
+			Channel: 1, Type: "fail", ID: 11, Code: "too_large", Message: "a message is at most 65536 bytes, this one has 70000",
+			Metadata: raw(`{"size":70000,"limit":65536,"option":"message"}`),
+		}},
+	},
+	{
+		"fail-ran", "the call ran earlier, its result is no longer kept",
+		on(1, func(b []byte) []byte { return wire.AppendFail(b, 22, 3, wire.CodeRan, "the call ran", nil) }),
+		[]wire.ServerMessage{{Channel: 1, Type: "fail", Seq: 22, ID: 3, Code: "ran", Message: "the call ran"}},
+	},
+	{
+		"at", "the end of an opening, or of a long silence",
+		on(1, func(b []byte) []byte { return wire.AppendAt(b, 22) }),
+		[]wire.ServerMessage{{Channel: 1, Type: "at", Seq: 22}},
+	},
+	{
+		"closed", "for good",
+		on(1, func(b []byte) []byte { return wire.AppendClosed(b, wire.CodeReplaced, "opened elsewhere", nil) }),
+		[]wire.ServerMessage{{Channel: 1, Type: "closed", Code: "replaced", Message: "opened elsewhere"}},
+	},
+	{
+		"closed-reconnect", "opening again makes sense",
+		on(1, func(b []byte) []byte { return wire.AppendClosed(b, wire.CodeUnavailable, "try again", nil) }),
+		[]wire.ServerMessage{{Channel: 1, Type: "closed", Code: "unavailable", Message: "try again", Reconnect: true}},
+	},
+	{
+		"closed-metadata", "rate_limited says when to try again",
+		on(1, func(b []byte) []byte {
+			return wire.AppendClosed(b, wire.CodeRateLimited, "too many opens", []byte(`{"retryAfterMs":120}`))
+		}),
+		[]wire.ServerMessage{{
+			Channel: 1, Type: "closed", Code: "rate_limited", Message: "too many opens", Metadata: raw(`{"retryAfterMs":120}`), Reconnect: true,
+		}},
+	},
+	{
+		"closed-refused", "an actor's own code, from OnBeforeConnect; metadata as the actor gave it",
+		on(1, func(b []byte) []byte {
+			return wire.AppendClosed(b, "player_id_required", "a player needs an id — “playerId”", []byte(`["playerId"]`))
+		}),
+		[]wire.ServerMessage{{
+			Channel: 1, Type: "closed", Code: "player_id_required", Message: "a player needs an id — “playerId”", Metadata: raw(`["playerId"]`),
+		}},
+	},
+	{
+		"error", "about a channel",
+		string(wire.AppendError(nil, 1, wire.CodeUnknownEvent, `chatRoom has no event "nope"`, []byte(`{"event":"nope"}`))),
+		[]wire.ServerMessage{{
+			Channel: 1, Type: "error", Code: "unknown_event", Message: `chatRoom has no event "nope"`, Metadata: raw(`{"event":"nope"}`),
+		}},
+	},
+	{
+		"error-socket", "about the socket: no c",
+		string(wire.AppendError(nil, 0, wire.CodeMalformed, "a message is an object", nil)),
+		[]wire.ServerMessage{{Type: "error", Code: "malformed", Message: "a message is an object"}},
+	},
+	{
+		"beat-from-server", "to be answered with a beat",
+		wire.Beat,
+		[]wire.ServerMessage{{Type: "beat"}},
+	},
+	{
+		"bye", "the server is going away; reconnect 700 ms after it closed the socket",
+		string(wire.AppendBye(nil, 700)),
+		[]wire.ServerMessage{{Type: "bye", DelayMs: 700}},
+	},
+	{
+		"bye-now", "reconnect at once",
+		string(wire.AppendBye(nil, 0)),
+		[]wire.ServerMessage{{Type: "bye"}},
+	},
+	{
+		"array-from-server", "a drain with several messages, of two channels",
+		"[" + strings.Join([]string{
+			on(1, func(b []byte) []byte { return wire.AppendOpened(b, wire.Opened{Seq: 19, ActorID: "a", Log: "l", ConnID: "c"}) }),
+			on(1, func(b []byte) []byte { return wire.AppendEvent(b, 20, "membersChanged", []byte(`{"members":[]}`)) }),
+			on(2, func(b []byte) []byte { return wire.AppendEvent(b, 7, "typing", []byte(`{"userId":"u1","typing":true}`)) }),
+			on(1, func(b []byte) []byte { return wire.AppendAt(b, 20) }),
+		}, ",") + "]",
+		[]wire.ServerMessage{
+			{Channel: 1, Type: "opened", Seq: 19, ActorID: "a", Log: "l", ConnID: "c"},
+			{Channel: 1, Type: "event", Seq: 20, Event: "membersChanged", Data: raw(`{"members":[]}`)},
+			{Channel: 2, Type: "event", Seq: 7, Event: "typing", Data: raw(`{"userId":"u1","typing":true}`)},
+			{Channel: 1, Type: "at", Seq: 20},
+		},
+	},
+}
+
+func TestGolden_ClientFramesDecode(t *testing.T) {
+	for _, c := range clientFrames {
+		t.Run(c.name, func(t *testing.T) {
+			checkGolden(t, golden{c.name, "client", c.frame, c.note})
+			messages, err := wire.Split([]byte(c.frame))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []wire.ClientMessage
+			for _, m := range messages {
+				cm, err := wire.DecodeClient(m)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, cm)
+			}
+			if !reflect.DeepEqual(got, c.want) {
+				t.Errorf("%s\n got  %+v\n want %+v", c.frame, got, c.want)
+			}
+			// Encoded again, it means the same, optional empty lists aside.
+			again, err := json.Marshal(got)
+			if err != nil {
+				t.Fatal(err)
+			}
+			frame := c.frame
+			if frame[0] == '{' {
+				frame = "[" + frame + "]"
+			}
+			if got, want := withoutEmpty(t, again), withoutEmpty(t, []byte(frame)); !reflect.DeepEqual(got, want) {
+				t.Errorf("encoded again\n got  %v\n want %v", got, want)
+			}
+		})
+	}
+}
+
+func TestGolden_ServerFramesAppend(t *testing.T) {
+	for _, c := range serverFrames {
+		t.Run(c.name, func(t *testing.T) {
+			checkGolden(t, golden{c.name, "server", c.frame, c.note})
+			messages, err := wire.Split([]byte(c.frame))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []wire.ServerMessage
+			for _, m := range messages {
+				var sm wire.ServerMessage
+				if err := json.Unmarshal(m, &sm); err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, sm)
+			}
+			if !reflect.DeepEqual(got, c.want) {
+				t.Errorf("%s\n got  %+v\n want %+v", c.frame, got, c.want)
+			}
+		})
+	}
+}
+
+// TestGolden_NothingElse finds golden files that no test writes.
+func TestGolden_NothingElse(t *testing.T) {
+	known := map[string]bool{}
+	for _, c := range clientFrames {
+		known[c.name] = true
+	}
+	for _, c := range serverFrames {
+		known[c.name] = true
+	}
+	if len(known) != len(clientFrames)+len(serverFrames) {
+		t.Error("two golden frames have the same name")
+	}
+	files, err := filepath.Glob(goldenDir + "/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if name := strings.TrimSuffix(filepath.Base(f), ".json"); !known[name] {
+			t.Errorf("%s belongs to no test", f)
+		}
+	}
+	if len(files) != len(known) {
+		t.Errorf("got %d golden files, want %d", len(files), len(known))
+	}
+}
+
+// checkGolden compares a frame with its file, or writes it with -update.
+func checkGolden(t *testing.T, g golden) {
+	t.Helper()
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(g); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(goldenDir, g.Name+".json")
+	if *update {
+		if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(b.Bytes(), want) {
+		t.Errorf("%s differs (rewrite it with -update, and look at the difference)\n got  %s\n want %s", file, b.Bytes(), want)
+	}
+}
+
+// withoutEmpty decodes JSON and drops empty lists from objects.
+func withoutEmpty(t *testing.T, b []byte) any {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal(b, &v); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range v.([]any) {
+		m := m.(map[string]any)
+		for k, x := range m {
+			if l, ok := x.([]any); ok && len(l) == 0 {
+				delete(m, k)
+			}
+		}
+	}
+	return v
+}
