@@ -1,0 +1,17 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+
+const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+export default defineConfig({
+  resolve: {
+    alias: {
+      "@troupe/client": source("./clientjs/src/index.ts"),
+      "@troupe/react": source("./hooks/src/index.ts"),
+    },
+  },
+  test: {
+    include: ["{clientjs,hooks}/test/**/*.test.{ts,tsx}", "web/**/*.test.{ts,tsx}"],
+    restoreMocks: true,
+  },
+});
