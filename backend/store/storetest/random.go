@@ -1,0 +1,223 @@
+package storetest
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+var seedFlag = flag.Uint64("storetest.seed", 0, "seed of the random operations; 0: another one each time")
+
+// model is what a store should hold, in plain maps.
+type model map[string]*modelActor
+
+type modelActor struct {
+	last    *store.Commit // name, key, log, state and so on as of the newest revision
+	conns   map[uint32]store.Conn
+	callers map[string]store.Caller
+	entries []store.Entry
+}
+
+// random does many random operations on a store and on a model, and compares
+// what they answer.
+func random(t *testing.T, s store.Store) {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64() | 1
+	}
+	t.Logf("to repeat: -storetest.seed=%d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	m := model{}
+	for step := range 2000 {
+		actor := fmt.Sprint("actor", r.IntN(6))
+		switch r.IntN(10) {
+		default:
+			m.commit(t, r, s)
+		case 0:
+			m.load(t, s, actor)
+		case 1:
+			m.read(t, r, s, actor)
+		case 2:
+			m.connected(t, s)
+		}
+		if t.Failed() {
+			t.Fatalf("at step %d", step)
+		}
+	}
+	for i := range 6 {
+		m.load(t, s, fmt.Sprint("actor", i))
+	}
+}
+
+// commit passes a group in which some commits do not follow.
+func (m model) commit(t *testing.T, r *rand.Rand, s store.Store) {
+	var group []*store.Commit
+	var conflicts []bool
+	failed := map[string]bool{}
+	any := false
+	for range 1 + r.IntN(4) {
+		actor := fmt.Sprint("actor", r.IntN(6))
+		c := m.next(r, actor)
+		if r.IntN(15) == 0 {
+			c.Rev += uint64(r.IntN(3)) + 1
+			failed[actor] = true
+		}
+		group = append(group, c)
+		conflicts = append(conflicts, failed[actor])
+		any = any || failed[actor]
+		if !failed[actor] {
+			m.apply(c)
+		}
+	}
+	errs := s.Commit(t.Context(), group)
+	if errs == nil {
+		errs = make([]error, len(group))
+	} else if !any {
+		t.Errorf("Commit of a good group: got %v, want nil", errs)
+	}
+	for i, conflict := range conflicts {
+		if conflict != errors.Is(errs[i], store.ErrConflict) || !conflict && errs[i] != nil {
+			t.Errorf("commit %d of %d (%s, revision %d): got %v, want a conflict: %t", i, len(group), group[i].Actor, group[i].Rev, errs[i], conflict)
+		}
+	}
+}
+
+// next makes a commit that follows what the model holds.
+func (m model) next(r *rand.Rand, actor string) *store.Commit {
+	c := turn(actor, 1)
+	head := uint64(0)
+	if a := m[actor]; a != nil {
+		c = turn(actor, a.last.Rev+1)
+		c.Base = a.last.State
+		head = uint64(len(a.entries))
+		if r.IntN(3) == 0 {
+			c.State = nil
+		}
+	}
+	for range r.IntN(4) {
+		head++
+		e := event(head)
+		switch r.IntN(3) {
+		case 0:
+			e.Direct = true
+			e.Target = store.Target{Mode: store.ToOnly, Conns: []uint32{uint32(r.IntN(4)), 4 + uint32(r.IntN(4))}}
+		case 1:
+			e = store.Entry{Seq: head, Caller: "x", Call: head}
+		}
+		c.Entries = append(c.Entries, e)
+	}
+	for range r.IntN(3) {
+		num := uint32(r.IntN(6))
+		switch r.IntN(4) {
+		case 0:
+			c.Gone = append(c.Gone, num)
+		case 1:
+			c.Conns = append(c.Conns, store.Conn{Num: num, ID: fmt.Sprint(num), State: json.RawMessage(fmt.Sprint(c.Rev))})
+		case 2:
+			c.GoneCallers = append(c.GoneCallers, fmt.Sprint(num))
+		case 3:
+			c.Callers = append(c.Callers, store.Caller{
+				ID: fmt.Sprint(num), Highest: c.Rev, Used: c.Time.UTC(),
+				Answers: make([]store.Answer, r.IntN(3)),
+			})
+		}
+	}
+	return c
+}
+
+func (m model) apply(c *store.Commit) {
+	a := m[c.Actor]
+	if a == nil {
+		a = &modelActor{conns: map[uint32]store.Conn{}, callers: map[string]store.Caller{}}
+		m[c.Actor] = a
+	}
+	last := *c
+	if last.State == nil {
+		last.State = a.last.State
+	}
+	a.last = &last
+	for _, e := range c.Entries {
+		e.Time = c.Time
+		a.entries = append(a.entries, e)
+	}
+	for _, conn := range c.Conns {
+		a.conns[conn.Num] = conn
+	}
+	for _, num := range c.Gone {
+		delete(a.conns, num)
+	}
+	for _, caller := range c.Callers {
+		a.callers[caller.ID] = caller
+	}
+	for _, id := range c.GoneCallers {
+		delete(a.callers, id)
+	}
+}
+
+func (m model) load(t *testing.T, s store.Store, actor string) {
+	a := m[actor]
+	got, err := s.Load(t.Context(), actor)
+	if a == nil {
+		if !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("Load(%s): got %v, want ErrNotFound", actor, err)
+		}
+		return
+	}
+	if err != nil {
+		t.Errorf("Load(%s): %v", actor, err)
+		return
+	}
+	want := &store.Snapshot{
+		Actor: actor, Name: a.last.Name, Key: a.last.Key, Log: a.last.Log, Rev: a.last.Rev,
+		Head: uint64(len(a.entries)), State: a.last.State, NextConn: a.last.NextConn,
+	}
+	for _, num := range slices.Sorted(maps.Keys(a.conns)) {
+		want.Conns = append(want.Conns, a.conns[num])
+	}
+	for _, id := range slices.Sorted(maps.Keys(a.callers)) {
+		caller := a.callers[id]
+		caller.Answers = slices.Clip(caller.Answers)
+		want.Callers = append(want.Callers, caller)
+	}
+	equal(t, "snapshot of "+actor, withEmpty(got), want)
+}
+
+func (m model) read(t *testing.T, r *rand.Rand, s store.Store, actor string) {
+	var all []store.Entry
+	if a := m[actor]; a != nil {
+		all = a.entries
+	}
+	after, limit := r.IntN(len(all)+2), r.IntN(20)
+	want := all[min(after, len(all)):]
+	want = want[:min(limit, len(want))]
+	got := entries(t, s, actor, uint64(after), limit, 1<<20)
+	equal(t, fmt.Sprintf("entries of %s after %d, at most %d", actor, after, limit), got, want)
+	for i := range min(len(got), len(want)) {
+		if !got[i].Time.Truncate(time.Millisecond).Equal(want[i].Time) {
+			t.Errorf("time of entry %d of %s: got %v, want %v", got[i].Seq, actor, got[i].Time, want[i].Time)
+		}
+	}
+}
+
+func (m model) connected(t *testing.T, s store.Store) {
+	var got, want []string
+	if err := s.Connected(t.Context(), func(actor string) bool { got = append(got, actor); return true }); err != nil {
+		t.Errorf("Connected: %v", err)
+	}
+	for actor, a := range m {
+		if len(a.conns) > 0 {
+			want = append(want, actor)
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	equal(t, "connected actors", got, want)
+}
