@@ -236,3 +236,23 @@ func (l *Log) trimLocked() {
 	l.outputs = l.outputs[n:]
 	l.base += Pos(n)
 }
+
+// end returns the position behind the newest output, visible or not.
+func (l *Log) end() Pos {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.base + Pos(len(l.outputs))
+}
+
+func (l *Log) followed() bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return len(l.followers) > 0
+}
+
+// configure sets the limits of what is kept in memory.
+func (l *Log) configure(maxBytes int, maxAgeMs int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.maxBytes, l.maxAgeMs = maxBytes, maxAgeMs
+}

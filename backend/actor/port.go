@@ -34,7 +34,7 @@ type OpenRequest struct {
 	Caller     string // who numbers this connection's calls
 	Params     json.RawMessage
 
-	Resume bool   // the client asks to go on after Seq of the log Log
+	Resume bool // the client asks to go on after Seq of the log Log
 	Log    string
 	Seq    uint64
 	Ack    uint64 // every call of Caller up to this id has been answered

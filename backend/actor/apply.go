@@ -1,0 +1,144 @@
+package actor
+
+import (
+	"slices"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// reply says where the answer of a turn goes. The zero reply goes nowhere.
+type reply struct {
+	conn   *conn                 // a call of a connection: answered by an output to it
+	caller *caller               // who numbered the call; nil if nobody did
+	call   uint64                // its number
+	done   func(*Output, *Error) // a single call: answered here when the gate opens
+	opened *Output               // a turn that connects: goes first
+	store  bool                  // commit also if nothing changed
+}
+
+// apply makes the outcome of a turn the instance's state: it gives numbers to
+// the outputs, makes the commit if the turn changed anything, and puts both
+// behind the gate.
+func (in *instance) apply(t *turn, o outcome, r reply) {
+	changed := o.err == nil && (o.changed || r.store || t.joining != nil || len(t.states) > 0 || len(t.ended) > 0 ||
+		slices.ContainsFunc(t.outputs, func(o *Output) bool { return o.Numbered }))
+
+	outputs := t.outputs
+	if r.opened != nil {
+		outputs = slices.Insert(outputs, 0, r.opened)
+	}
+	if r.conn != nil || r.done != nil {
+		outputs = append(outputs, in.answer(t, o, r, changed))
+	}
+	outputs = append(outputs, t.closes...)
+	in.number(outputs, t.now)
+	if r.opened != nil {
+		r.opened.Opened.Until = in.head
+	}
+
+	if !changed {
+		if len(outputs) > 0 {
+			in.actor.gate.put(outputs, nil)
+		}
+		in.startTimers(t)
+		return
+	}
+
+	in.rev++
+	commit := &store.Commit{
+		Actor: in.actor.id, Name: in.def.name, Key: in.actor.key, Log: in.log, Time: t.now,
+		Rev: in.rev, GoneCallers: in.forgetCallers(t.now),
+	}
+	if o.changed || !in.saved {
+		commit.State = o.state
+		if in.saved {
+			commit.Base = in.base
+		}
+	}
+	for _, o := range outputs {
+		if o.Numbered {
+			e := o.entry()
+			e.Time = t.now
+			commit.Entries = append(commit.Entries, e)
+		}
+	}
+	if r.caller != nil {
+		commit.Callers = []store.Caller{r.caller.record}
+	}
+	in.applyConns(t, commit)
+	in.base, in.saved, in.created = o.state, true, true
+	in.actor.gate.put(outputs, commit)
+	in.startTimers(t)
+}
+
+// number gives each output its number, or that of the entry before it.
+func (in *instance) number(outputs []*Output, now time.Time) {
+	ms := now.UnixMilli()
+	for _, o := range outputs {
+		if o.Numbered {
+			in.head++
+		}
+		o.Seq, o.TimeMs = in.head, ms
+	}
+}
+
+// answer makes the output that answers a call, and remembers what a repetition
+// of the call must get.
+func (in *instance) answer(t *turn, o outcome, r reply, changed bool) *Output {
+	out := &Output{Kind: OutputReply, Call: r.call, Data: o.result, done: r.done}
+	if o.err != nil {
+		out.Kind, out.Err = OutputFail, o.err
+	}
+	if r.conn != nil {
+		out.To = r.conn.attachment
+	}
+	if r.caller == nil {
+		return out
+	}
+	r.caller.executed(r.call, t.now)
+	switch {
+	case r.conn != nil && changed:
+		out.Numbered, out.To = true, 0
+		out.Caller = r.caller.record.ID
+		out.Target = store.Target{Mode: store.ToOnly, Conns: []uint32{r.conn.num}}
+	case !t.readOnly:
+		r.caller.keep(answerOf(r.call, o.result, o.err))
+	}
+	return out
+}
+
+// applyConns moves the turn's changes of connections into the instance and into
+// the commit.
+func (in *instance) applyConns(t *turn, commit *store.Commit) {
+	if c := t.joining; c != nil {
+		in.conns = append(in.conns, c)
+		in.byID[c.id] = c
+		in.attached[c.attachment] = c
+		in.nextConn++
+		if s, ok := t.states[c]; ok {
+			c.value, c.raw = s.value, s.raw
+			delete(t.states, c)
+		}
+		commit.Conns = append(commit.Conns, c.record())
+	}
+	for c, s := range t.states {
+		c.value, c.raw = s.value, s.raw
+		if !slices.Contains(t.ended, c) {
+			commit.Conns = append(commit.Conns, c.record())
+		}
+	}
+	for _, c := range t.ended {
+		in.removeConn(c)
+		commit.Gone = append(commit.Gone, c.num)
+	}
+	slices.SortFunc(commit.Conns, func(a, b store.Conn) int { return int(a.Num) - int(b.Num) })
+	commit.NextConn = in.nextConn
+}
+
+func (in *instance) startTimers(t *turn) {
+	for _, tm := range t.timers {
+		in.timers[tm] = struct{}{}
+		tm.start(func(tm *timer) { in.actor.box.post(&tickMail{in: in, timer: tm}) })
+	}
+}

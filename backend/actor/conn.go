@@ -1,0 +1,148 @@
+package actor
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// Conn is a connection of the actor, as one turn sees it: like the turn's
+// Context, it is not to be kept.
+type Conn[S any] struct {
+	turn *turn
+	conn *conn
+}
+
+// ID returns the connection's id: stable while it lives, also across restarts
+// of the server.
+func (c *Conn[S]) ID() string {
+	c.turn.use()
+	return c.conn.id
+}
+
+// State returns the connection's state. Changing what it returns changes
+// nothing; use SetState.
+func (c *Conn[S]) State() S {
+	c.turn.use()
+	value, raw := c.conn.value, c.conn.raw
+	if s, ok := c.turn.states[c.conn]; ok {
+		value, raw = s.value, s.raw
+	}
+	if c.turn.in.def.connPlain {
+		return value.(S)
+	}
+	var s S
+	if err := json.Unmarshal(raw, &s); err != nil {
+		panic(fmt.Errorf("decode the state of connection %s: %w", c.conn.id, err))
+	}
+	return s
+}
+
+// SetState changes the connection's state, if the turn succeeds. A state that
+// cannot be encoded as JSON fails the turn.
+func (c *Conn[S]) SetState(state S) {
+	c.turn.use()
+	raw, err := json.Marshal(state)
+	if err != nil {
+		c.turn.fail(fmt.Errorf("encode the state of connection %s: %w", c.conn.id, err))
+		return
+	}
+	c.turn.setState(c.conn, state, raw)
+}
+
+// Send sends an event to this connection, whether it subscribes to it or not,
+// once the turn has succeeded and is durable. The same event sent to several
+// connections in a row is kept and encoded for the wire once.
+func (c *Conn[S]) Send(event any, options ...EmitOption) {
+	c.turn.use()
+	c.turn.emit(event, c.conn, options)
+}
+
+// Disconnect ends the connection, if the turn succeeds. Its client is told the
+// reason and does not reconnect; events sent to it before still arrive.
+func (c *Conn[S]) Disconnect(reason string) {
+	c.turn.use()
+	c.turn.disconnect(c.conn, newError(codeDisconnected, "%s", reason))
+}
+
+// Online reports whether the connection has a socket. Without one it is still a
+// connection until its resume window ends, and what is sent to it waits.
+func (c *Conn[S]) Online() bool {
+	c.turn.use()
+	return c.conn.online
+}
+
+// Params reads what the client passed to connect() into the value that into
+// points to. It reports false if there is nothing (the client passed none, or
+// is not back since a restart of the server) or it does not fit.
+func (c *Conn[S]) Params(into any) bool {
+	c.turn.use()
+	return len(c.conn.params) > 0 && json.Unmarshal(c.conn.params, into) == nil
+}
+
+// conn is the runtime's record of a connection. It belongs to its instance's
+// goroutine, and changes only when a turn is applied.
+type conn struct {
+	num   uint32
+	id    string
+	start uint64 // head of the log before it joined
+	value any    // its state, of the definition's connType
+	raw   []byte // the same as JSON
+
+	attachment uint64 // the newest one; 0 if not attached since the actor was loaded
+	online     bool
+	dropped    time.Time // when it was last not online
+	params     json.RawMessage
+	caller     string
+}
+
+type connState struct {
+	value any
+	raw   []byte
+}
+
+func (c *conn) record() store.Conn {
+	return store.Conn{Num: c.num, ID: c.id, Start: c.start, State: c.raw}
+}
+
+// decodeConnState makes a connection's state from its stored form.
+func (d *Definition) decodeConnState(raw []byte) (any, error) {
+	v := reflect.New(d.connType)
+	if len(raw) > 0 {
+		if err := json.Unmarshal(raw, v.Interface()); err != nil {
+			return nil, err
+		}
+	}
+	return v.Elem().Interface(), nil
+}
+
+// setState records a changed connection state in the turn.
+func (t *turn) setState(c *conn, value any, raw []byte) {
+	if t.readOnly {
+		t.fail(newError(codeReadOnly, "%s is read-only (it has a value receiver) and cannot set a connection's state", t.what))
+		return
+	}
+	if t.states == nil {
+		t.states = map[*conn]connState{}
+	}
+	t.states[c] = connState{value, raw}
+}
+
+// disconnect records the end of a connection in the turn.
+func (t *turn) disconnect(c *conn, why *Error) {
+	if t.readOnly {
+		t.fail(newError(codeReadOnly, "%s is read-only (it has a value receiver) and cannot disconnect", t.what))
+		return
+	}
+	if slices.Contains(t.ended, c) {
+		return
+	}
+	t.ended = append(t.ended, c)
+	if c.attachment != 0 {
+		t.closes = append(t.closes, &Output{Kind: OutputClosed, To: c.attachment, Err: why})
+	}
+}

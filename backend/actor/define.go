@@ -1,0 +1,211 @@
+package actor
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// Definition is a Go type registered as an actor. Make one with Define.
+type Definition struct {
+	name    string
+	typ     reflect.Type // the struct
+	fields  []int        // its stored top-level fields
+	options Options
+
+	contextType reflect.Type // Context[S], nil if no method has one
+	connType    reflect.Type // S
+	connPlain   bool         // values of S share no memory with their copies
+
+	actions    map[string]*method // by wire name
+	hooks      map[string]*method // by method name
+	events     map[reflect.Type]string
+	eventNames map[string]reflect.Type
+}
+
+// DefineOption is an option of Define: Emits or WithOptions.
+type DefineOption interface{ applyTo(*Definition) }
+
+type defineOption func(*Definition)
+
+func (f defineOption) applyTo(d *Definition) { f(d) }
+
+// Emits declares that the actor emits events of type E. The event's wire name
+// is the type's name in lowerCamel: MessageReceived is "messageReceived".
+// Emitting a type that is not declared fails the turn.
+func Emits[E any]() DefineOption {
+	return defineOption(func(d *Definition) { d.addEvent(reflect.TypeFor[E]()) })
+}
+
+// OptionsOption is what WithOptions returns: an option of Define and of
+// NewRegistry.
+type OptionsOption Options
+
+func (o OptionsOption) applyTo(d *Definition)   { d.options = Options(o) }
+func (o OptionsOption) addTo(c *registryConfig) { c.options = Options(o) }
+func (d *Definition) addTo(c *registryConfig)   { c.defs = append(c.defs, d) }
+func WithOptions(o Options) OptionsOption       { return OptionsOption(o) }
+
+// reservedActions cannot be actions: JavaScript or the client's own methods
+// use these names on a connection or a handle.
+var reservedActions = []string{
+	"then", "catch", "finally", "toJSON", "constructor", "$$typeof", "nodeType", "asymmetricMatch",
+	"on", "once", "off", "call", "connect", "dispose", "state", "status", "id", "resolve", "withOptions",
+}
+
+// reservedEvents cannot be events: the client uses these names for the life of
+// a connection.
+var reservedEvents = []string{"connected", "disconnected", "reconnected", "error", "closed", "stale"}
+
+// Define makes a definition of the struct type T under a name that clients use:
+//
+//	actor.Define[ChatRoom]("chatRoom", actor.Emits[MessageReceived]())
+//
+// The exported methods of *T whose first parameter is an *actor.Context are its
+// actions; methods with the name of a hook are its hooks (see the package
+// documentation). It panics if T or one of its methods cannot be used, with the
+// type, the method and the signature wanted: that is a programming error, best
+// met at start.
+func Define[T any](name string, options ...DefineOption) *Definition {
+	d := &Definition{
+		name: name, typ: reflect.TypeFor[T](),
+		actions: map[string]*method{}, hooks: map[string]*method{},
+		events: map[reflect.Type]string{}, eventNames: map[string]reflect.Type{},
+	}
+	if name == "" || len(name) > MaxNameBytes || strings.ContainsFunc(name, notNameRune) {
+		d.panicf("the name %q: want letters, digits, - or _, at most %d bytes", name, MaxNameBytes)
+	}
+	if slices.Contains(reservedActions, name) {
+		d.panicf("the name %q is reserved", name)
+	}
+	d.checkState()
+	for _, o := range options {
+		o.applyTo(d)
+	}
+	d.findMethods()
+	if d.connType == nil {
+		d.connType = reflect.TypeFor[NoState]()
+	}
+	d.connPlain = plain(d.connType)
+	return d
+}
+
+func notNameRune(r rune) bool {
+	return r > unicode.MaxASCII || !(unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' || r == '_')
+}
+
+func (d *Definition) panicf(format string, args ...any) {
+	panic(fmt.Sprintf("actor: Define[%s]: %s", d.typ, fmt.Sprintf(format, args...)))
+}
+
+func (d *Definition) addEvent(t reflect.Type) {
+	if t.Name() == "" || t.Kind() == reflect.Interface {
+		d.panicf("Emits[%s]: an event is a named type that is not an interface", t)
+	}
+	base, _, generic := strings.Cut(t.Name(), "[")
+	if generic {
+		d.panicf("Emits[%s]: an event type cannot be generic; declare type X %s", t, base)
+	}
+	name := WireName(t.Name())
+	if slices.Contains(reservedEvents, name) {
+		d.panicf("Emits[%s]: the event name %q is reserved", t, name)
+	}
+	if other, ok := d.eventNames[name]; ok && other != t {
+		d.panicf("Emits[%s]: the event name %q is that of %s", t, name, other)
+	}
+	d.events[t] = name
+	d.eventNames[name] = t
+}
+
+// checkState finds the stored fields of the state and refuses what cannot be
+// stored and undone.
+func (d *Definition) checkState() {
+	if d.typ.Kind() != reflect.Struct {
+		d.panicf("want a struct, %s is a %s", d.typ, d.typ.Kind())
+	}
+	if marshals(d.typ) {
+		d.panicf("the state cannot have a MarshalJSON of its own: its fields are stored and undone one by one")
+	}
+	for i := range d.typ.NumField() {
+		f := d.typ.Field(i)
+		if ephemeral(f) {
+			continue
+		}
+		d.checkNested(f.Type, f.Name, map[reflect.Type]bool{})
+		d.fields = append(d.fields, i)
+	}
+}
+
+// ephemeral reports whether a top-level field is kept while the actor is awake
+// only.
+func ephemeral(f reflect.StructField) bool {
+	return f.Tag.Get("json") == "-" || (!f.IsExported() && !f.Anonymous)
+}
+
+func (d *Definition) checkNested(t reflect.Type, path string, seen map[reflect.Type]bool) {
+	if seen[t] || marshals(t) {
+		return
+	}
+	seen[t] = true
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
+		d.checkNested(t.Elem(), path, seen)
+	case reflect.Chan, reflect.Func, reflect.UnsafePointer, reflect.Complex64, reflect.Complex128:
+		d.panicf("field %s: a %s cannot be stored; tag it `json:\"-\"` if it is needed only while the actor is awake", path, t)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			f := t.Field(i)
+			if ephemeral(f) {
+				d.panicf("field %s.%s is not stored, and would be lost with every undo: keep such fields in %s itself", path, f.Name, d.typ)
+			}
+			d.checkNested(f.Type, path+"."+f.Name, seen)
+		}
+	}
+}
+
+var (
+	marshalerType = reflect.TypeFor[json.Marshaler]()
+	textType      = reflect.TypeFor[interface{ MarshalText() ([]byte, error) }]()
+)
+
+// marshals reports whether values of t encode themselves.
+func marshals(t reflect.Type) bool {
+	p := reflect.PointerTo(t)
+	return p.Implements(marshalerType) || p.Implements(textType)
+}
+
+// plain reports whether a copy of a value of t shares no memory with it.
+func plain(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface, reflect.Chan, reflect.Func, reflect.UnsafePointer:
+		return false
+	case reflect.Array:
+		return plain(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if !plain(t.Field(i).Type) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// WireName returns the name that clients use for a Go name: SendMessage is
+// sendMessage, ID is id, HTTPStatus is httpStatus.
+func WireName(name string) string {
+	runes := []rune(name)
+	for i := range runes {
+		if !unicode.IsUpper(runes[i]) {
+			break
+		}
+		if i > 0 && i+1 < len(runes) && unicode.IsLower(runes[i+1]) {
+			break
+		}
+		runes[i] = unicode.ToLower(runes[i])
+	}
+	return string(runes)
+}

@@ -1,0 +1,86 @@
+// Package actor is what an application's actors are written against, and the
+// runtime that runs them.
+//
+// An actor is a Go struct. Its methods whose first parameter is an *[Context]
+// are its actions, which clients call; its events are Go types, which it
+// broadcasts or sends to single connections:
+//
+//	type Counter struct {
+//		Value int `json:"value"`
+//	}
+//
+//	type Changed struct {
+//		Value int `json:"value"`
+//	}
+//
+//	func (r *Counter) Add(c *actor.Context[actor.NoState], n int) (int, error) {
+//		if n < 0 {
+//			return 0, actor.Errorf("negative", "cannot add %d", n)
+//		}
+//		r.Value += n
+//		c.Broadcast(Changed{r.Value})
+//		return r.Value, nil
+//	}
+//
+//	var Registry = actor.NewRegistry(
+//		actor.Define[Counter]("counter", actor.Emits[Changed]()),
+//	)
+//
+// A client then calls connection.add(2) and listens to "changed". Wire names are
+// the Go names in lowerCamel.
+//
+// # Actors
+//
+// An actor is addressed by the name of its definition and a key: counter
+// ["apples"]. It comes to life when it is first used, one goroutine each while it
+// is awake, and leaves memory when nobody has used it for some time; its state is
+// in the store. It is stored with the first turn that changes something.
+//
+// The exported fields of the struct are its state, kept as JSON. Fields that are
+// unexported or tagged `json:"-"` are ephemeral: they live while the actor is
+// awake, are not undone by a failed turn, and are gone when the actor is reset.
+//
+// # Turns
+//
+// A turn is one run of an action or a hook. Turns of one actor never overlap, so
+// its methods need no locks, and calls of one connection run in their order (G1).
+//
+// A turn is a transaction (G7): if it returns an error, panics or takes too
+// long, the state, the connection states, the events and the timers are as if it
+// had not run. If it succeeds, all that it changed becomes durable at once, and
+// only then does anybody see its events and its result. Turns do not wait for
+// the store; what they let out does.
+//
+// A method with a value receiver is a read-only action. It must not change
+// anything, emit, or set a connection's state, and costs less for it.
+//
+// When the store fails, or a turn does not return, the actor is reset: it goes on
+// from its last durable state, its ephemeral fields start anew, and OnStart runs.
+//
+// # Hooks
+//
+// Hooks are optional methods, found by name. S is the connection state's type, P
+// that of the params, I that of the input; every error result may be left out.
+//
+//	OnCreate(c *Context[S], input I) error             the actor is new
+//	OnStart(c *Context[S]) error                       it is in memory (again): start timers here
+//	OnRestore()                                        the state was loaded or undone: rebuild what is derived from it
+//	OnBeforeConnect(c *ConnectContext, params P) error an error refuses the connection; runs again on resume
+//	CreateConnState(c *ConnectContext, params P) (S, error)
+//	OnConnect(c *Context[S]) error                     c.Conn() has joined; an error refuses it after all
+//	OnDrop(c *Context[S]) error                        its socket is gone; it may come back
+//	OnResume(c *Context[S]) error                      it is back
+//	OnDisconnect(c *Context[S]) error                  it is over, and no longer in c.Conns()
+//	OnStop(c *Context[S]) error                        the actor leaves memory
+//
+// OnBeforeConnect, CreateConnState and OnConnect are one turn. After a restart of
+// the server, OnResume and OnDisconnect may come without an OnDrop. What OnCreate
+// and OnStart emit for an actor that is not stored yet, nobody can see.
+//
+// # Inside
+//
+// Everything that an actor lets out goes into its one [Log], behind the output
+// gate: events, replies, failures, also the answers to opening connections. A
+// reader has a cursor there. What crosses between a gateway and an actor is in
+// port.go.
+package actor

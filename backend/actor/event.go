@@ -1,0 +1,143 @@
+package actor
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// EmitOption is an option of Broadcast and Send: Where, Except, Volatile or
+// Latest.
+type EmitOption func(*Emission)
+
+// Emission is what an EmitOption changes.
+type Emission struct {
+	volatile bool
+	latest   string
+	where    []func(*turn, *conn) bool
+	except   []uint32
+}
+
+// Where restricts a broadcast to the connections for which f returns true. f is
+// called at once, for every connection of the actor. S is the actor's connection
+// state type.
+func Where[S any](f func(*Conn[S]) bool) EmitOption {
+	return func(e *Emission) {
+		e.where = append(e.where, func(t *turn, c *conn) bool { return f(&Conn[S]{t, c}) })
+	}
+}
+
+// Except leaves connections out of a broadcast.
+func Except[S any](conns ...*Conn[S]) EmitOption {
+	return func(e *Emission) {
+		for _, c := range conns {
+			e.except = append(e.except, c.conn.num)
+		}
+	}
+}
+
+// Volatile makes an event one of which only the present matters: it is not
+// stored, not replayed after a reconnection, and may be dropped for a reader that
+// is blocked. For cursors, positions, typing.
+func Volatile(e *Emission) { e.volatile = true }
+
+// Latest makes an event Volatile, and lets a newer one of the same type and key
+// take the place of one that was not delivered yet.
+func Latest(key string) EmitOption {
+	return func(e *Emission) {
+		e.volatile = true
+		e.latest = key
+	}
+}
+
+// emit adds an event to the turn: to one connection, or a broadcast if to is nil.
+func (t *turn) emit(event any, to *conn, options []EmitOption) {
+	name, ok := t.in.def.events[reflect.TypeOf(event)]
+	if !ok {
+		t.fail(fmt.Errorf("event type %T is not declared: add actor.Emits[%T]() to the definition of %q", event, event, t.in.def.name))
+		return
+	}
+	if t.readOnly {
+		t.fail(newError(codeReadOnly, "%s is read-only (it has a value receiver) and cannot emit %s", t.what, name))
+		return
+	}
+	data, err := json.Marshal(event)
+	if err != nil {
+		t.fail(fmt.Errorf("encode event %s: %w", name, err))
+		return
+	}
+	if limit := t.in.def.options.MaxMessage; len(data) > limit {
+		t.fail(tooLarge("event "+name, len(data), limit))
+		return
+	}
+	var e Emission
+	for _, o := range options {
+		o(&e)
+	}
+	o := &Output{
+		Kind: OutputEvent, Event: name, Data: data, Direct: to != nil,
+		Numbered: !e.volatile, Volatile: e.volatile, Latest: e.latest,
+		Target: t.target(to, &e),
+	}
+	if to != nil && t.mergeSend(o, to.num) {
+		return
+	}
+	t.outputs = append(t.outputs, o)
+}
+
+func (t *turn) target(to *conn, e *Emission) store.Target {
+	switch {
+	case to != nil:
+		return store.Target{Mode: store.ToOnly, Conns: []uint32{to.num}}
+	case len(e.where) > 0:
+		target := store.Target{Mode: store.ToOnly}
+	conns:
+		for _, c := range t.conns() {
+			if slices.Contains(e.except, c.num) {
+				continue
+			}
+			for _, f := range e.where {
+				if !f(t, c) {
+					continue conns
+				}
+			}
+			target.Conns = append(target.Conns, c.num)
+		}
+		return target
+	case len(e.except) > 0:
+		slices.Sort(e.except)
+		return store.Target{Mode: store.ToExcept, Conns: slices.Compact(e.except)}
+	}
+	return store.Target{}
+}
+
+// mergeSend adds the target of a send to the output before it if that is the
+// same event: a loop over connections becomes one entry.
+func (t *turn) mergeSend(o *Output, num uint32) bool {
+	if len(t.outputs) == 0 {
+		return false
+	}
+	last := t.outputs[len(t.outputs)-1]
+	if last.Kind != OutputEvent || !last.Direct || last.Event != o.Event || last.Volatile != o.Volatile ||
+		last.Latest != o.Latest || !bytes.Equal(last.Data, o.Data) {
+		return false
+	}
+	i, found := slices.BinarySearch(last.Target.Conns, num)
+	if found {
+		return false // the same event twice to one connection is two events
+	}
+	last.Target.Conns = slices.Insert(last.Target.Conns, i, num)
+	return true
+}
+
+func tooLarge(what string, size, limit int) *Error {
+	return &Error{
+		Code:     codeTooLarge,
+		Message:  fmt.Sprintf("%s has %d bytes, the limit is %d", what, size, limit),
+		Metadata: map[string]any{"size": size, "limit": limit, "option": "actor.Options.MaxMessage"},
+	}
+}

@@ -1,0 +1,194 @@
+package actor
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// gate is an actor's output gate: outputs enter the log in the order of turns
+// and become visible only when every commit before them is durable. Turns do not
+// wait for it, within bounds. Its owner puts; the committer calls committed.
+type gate struct {
+	log        *Log
+	committer  *committer
+	maxCommits int
+	maxBytes   int
+
+	mu      sync.Mutex // guards the fields below
+	changed sync.Cond  // of mu: a commit has come back
+	pending []pendingCommit
+	bytes   int   // of the outputs of pending
+	failed  error // the first commit that failed; nothing is released any more until reset
+	onFail  func()
+}
+
+type pendingCommit struct {
+	start Pos // where its outputs begin
+	bytes int
+}
+
+func newGate(log *Log, c *committer, onFail func()) *gate {
+	g := &gate{
+		log: log, committer: c, onFail: onFail,
+		maxCommits: defaultOptions.MaxRunAhead, maxBytes: defaultOptions.MaxRunAheadBytes,
+	}
+	g.changed.L = &g.mu
+	return g
+}
+
+// put appends the outputs of a turn to the log, and its commit, if it has one,
+// to the committer's queue.
+func (g *gate) put(outputs []*Output, commit *store.Commit) {
+	size := 0
+	for _, o := range outputs {
+		size += o.size()
+	}
+	g.mu.Lock()
+	end := g.log.append(outputs...)
+	if commit == nil {
+		open := len(g.pending) == 0 && g.failed == nil
+		g.mu.Unlock()
+		if open {
+			g.log.release(end)
+		}
+		return
+	}
+	if len(commit.State) > 0 {
+		size += len(commit.State) / 8 // waits as well, but most of it is shared with the commits around it
+	}
+	g.pending = append(g.pending, pendingCommit{start: end - Pos(len(outputs)), bytes: size})
+	g.bytes += size
+	g.mu.Unlock()
+	g.committer.submit(g, commit, size)
+}
+
+// committed takes the outcome of the oldest pending commit.
+func (g *gate) committed(err error) {
+	g.mu.Lock()
+	p := g.pending[0]
+	g.pending = g.pending[1:]
+	g.bytes -= p.bytes
+	first := err != nil && g.failed == nil
+	if first {
+		g.failed = err
+	}
+	failed := g.failed != nil
+	to := g.log.end()
+	if len(g.pending) > 0 {
+		to = g.pending[0].start
+	}
+	g.changed.Broadcast()
+	g.mu.Unlock()
+	if first {
+		g.onFail()
+	}
+	if !failed {
+		g.log.release(to)
+	}
+}
+
+// room waits until turns may run further ahead of the store, and returns what
+// failed meanwhile.
+func (g *gate) room() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for g.failed == nil && len(g.pending) > 0 &&
+		(len(g.pending) >= g.maxCommits || g.bytes >= g.maxBytes || g.committer.waiting.Load() >= maxRunAheadTotal) {
+		g.changed.Wait()
+	}
+	return g.failed
+}
+
+// drain waits until every commit has come back, and returns what failed.
+func (g *gate) drain() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for len(g.pending) > 0 {
+		g.changed.Wait()
+	}
+	return g.failed
+}
+
+// reset drops everything behind the gate and opens it again for a new instance.
+// The gate must be drained.
+func (g *gate) reset() (dropped []*Output) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.failed = nil
+	return g.log.truncate()
+}
+
+// committer makes commits durable in groups: while one group is being written,
+// the next one collects the commits of all actors.
+type committer struct {
+	store   store.Store
+	waiting atomic.Int64 // bytes of the commits that are not durable yet
+
+	mu      sync.Mutex // guards the fields below
+	queue   []job
+	running bool
+}
+
+type job struct {
+	gate   *gate
+	commit *store.Commit
+	size   int
+}
+
+// submit makes a commit durable and tells its gate. If the store is immediate it
+// does so before it returns.
+func (c *committer) submit(g *gate, commit *store.Commit, size int) {
+	if c.store.Immediate() {
+		group := [1]*store.Commit{commit}
+		var err error
+		if errs := c.store.Commit(context.Background(), group[:]); errs != nil {
+			err = errs[0]
+		}
+		g.committed(err)
+		return
+	}
+	c.waiting.Add(int64(size))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queue = append(c.queue, job{g, commit, size})
+	if !c.running {
+		c.running = true
+		go c.run()
+	}
+}
+
+// run writes groups until there is nothing left. Every commit that it takes
+// comes back through its gate, and whoever closes a node waits for the gates.
+func (c *committer) run() {
+	for {
+		for range 3 {
+			runtime.Gosched() // let others that are ready add to the group: it makes groups three times as large
+		}
+		c.mu.Lock()
+		jobs := c.queue
+		c.queue = nil
+		if len(jobs) == 0 {
+			c.running = false
+			c.mu.Unlock()
+			return
+		}
+		c.mu.Unlock()
+		group := make([]*store.Commit, len(jobs))
+		for i, j := range jobs {
+			group[i] = j.commit
+		}
+		errs := c.store.Commit(context.Background(), group)
+		for i, j := range jobs {
+			c.waiting.Add(-int64(j.size))
+			if errs != nil {
+				j.gate.committed(errs[i])
+			} else {
+				j.gate.committed(nil)
+			}
+		}
+	}
+}

@@ -1,0 +1,343 @@
+package actor
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// Node runs the actors of a registry in this process, on one store. All its
+// methods may be called at the same time. Its method set is what a gateway needs
+// (gateway.Port).
+type Node struct {
+	registry  *Registry
+	store     store.Store
+	committer *committer
+	log       *slog.Logger
+	check     bool
+	started   time.Time
+
+	wait sync.WaitGroup // the actors' goroutines
+
+	mu     sync.Mutex // guards the fields below
+	actors map[string]*actor
+	closed bool
+	sweep  *time.Timer
+}
+
+// NodeOptions are the options of a Node.
+type NodeOptions struct {
+	// Logger gets what clients are not told: panics, unexpected errors, resets
+	// [slog.Default()].
+	Logger *slog.Logger
+
+	// Check looks for mistakes in actors that cost time to look for: read-only
+	// actions that change the state, changes outside of turns. For development
+	// and tests [false].
+	Check bool
+}
+
+var errShutdown = newError(codeShutdown, "the server is going away")
+
+// NewNode makes a node. It ends the connections that are stored and do not come
+// back within their resume window, counted from now.
+func NewNode(r *Registry, s store.Store, o NodeOptions) *Node {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	n := &Node{
+		registry: r, store: s, committer: &committer{store: s}, log: o.Logger, check: o.Check,
+		started: time.Now(), actors: map[string]*actor{},
+	}
+	window := time.Duration(0)
+	for _, d := range r.defs {
+		window = max(window, d.options.ResumeWindow)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.sweep = time.AfterFunc(window, func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if !n.closed {
+			n.wait.Go(n.wakeConnected)
+		}
+	})
+	return n
+}
+
+// wakeConnected wakes the actors that have connections stored, so that those
+// which never came back end. A bounded number of them loads at a time.
+func (n *Node) wakeConnected() {
+	slots := make(chan struct{}, 16)
+	err := n.store.Connected(context.Background(), func(id string) bool {
+		slots <- struct{}{}
+		err := n.post(Ref{ID: id}, &doneMail{func() { <-slots }})
+		if err != nil {
+			<-slots
+		}
+		return err == nil
+	})
+	if err != nil {
+		n.log.Error("connections that did not come back cannot be ended", "error", err)
+	}
+}
+
+// doneMail wakes an actor and tells when it is awake.
+type doneMail struct{ done func() }
+
+func (m *doneMail) deliver(*instance) bool { m.done(); return true }
+func (m *doneMail) refuse(*actor, *Error)  { m.done() }
+
+// Shutdown ends all actors: mail that is in their mailboxes is handled, OnStop runs,
+// and what they changed becomes durable. Connections are not ended; they may come
+// back to another node on the same store. ctx limits the waiting. The store stays
+// open.
+func (n *Node) Shutdown(ctx context.Context) error {
+	n.mu.Lock()
+	n.closed = true
+	n.sweep.Stop()
+	actors := make([]*actor, 0, len(n.actors))
+	for _, a := range n.actors {
+		actors = append(actors, a)
+	}
+	n.mu.Unlock()
+	for _, a := range actors {
+		a.box.postIfRunning(stopMail{})
+	}
+	done := make(chan struct{})
+	go func() { n.wait.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return errors.New("actor: some turns did not end in time")
+	}
+}
+
+// address checks a ref and fills in the actor's id.
+func (n *Node) address(r Ref) (Ref, *Error) {
+	if r.ID != "" {
+		if len(r.ID) > MaxNameBytes {
+			return r, newError(codeNotFound, "there is no actor with this id")
+		}
+		return r, nil
+	}
+	if n.registry.defs[r.Name] == nil {
+		return r, newError(codeUnknownActor, "there is no actor named %q", r.Name)
+	}
+	if err := r.Key.check(); err != nil {
+		return r, newError(codeBadKey, "%s", err)
+	}
+	r.ID = actorID(r.Name, r.Key)
+	return r, nil
+}
+
+// get returns an actor's presence, and makes one if there is none. It does not
+// load it.
+func (n *Node) get(r Ref) (*actor, *Error) {
+	r, err := n.address(r)
+	if err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return nil, errShutdown
+	}
+	a := n.actors[r.ID]
+	if a == nil {
+		a = newActor(n, r)
+		n.actors[r.ID] = a
+	}
+	return a, nil
+}
+
+// post puts a mail into an actor's mailbox.
+func (n *Node) post(r Ref, m mail) error {
+	for {
+		a, err := n.get(r)
+		if err != nil {
+			return err
+		}
+		if a.box.post(m) {
+			return nil
+		}
+	}
+}
+
+// remove forgets an actor that is idle. It reports false if it is needed after
+// all.
+func (n *Node) remove(a *actor) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if a.log.followed() || !a.box.stop(true) {
+		return false
+	}
+	delete(n.actors, a.id)
+	return true
+}
+
+// Follow registers a follower of an actor's log until Unfollow, and returns the
+// log. It does not load the actor. Errors are of type *Error (unknown_actor,
+// bad_key, shutdown).
+func (n *Node) Follow(r Ref, f Follower) (*Log, error) {
+	r, err := n.address(r)
+	if err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return nil, errShutdown
+	}
+	a := n.actors[r.ID]
+	if a == nil {
+		a = newActor(n, r)
+		n.actors[r.ID] = a
+	}
+	a.log.Follow(f)
+	return a.log, nil
+}
+
+// Unfollow ends a Follow with the same arguments.
+func (n *Node) Unfollow(r Ref, f Follower) {
+	r, err := n.address(r)
+	if err != nil {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	a := n.actors[r.ID]
+	if a != nil && a.log.Unfollow(f) && a.box.unused() {
+		delete(n.actors, a.id)
+	}
+}
+
+// Open asks for a connection. The answer is an output of the actor's log, which
+// the caller follows already. The error, of type *Error, is for what keeps the
+// request from reaching the actor.
+func (n *Node) Open(r Ref, request OpenRequest) error { return n.post(r, &openMail{request}) }
+
+// Call runs an action for a connection. The answer is an output of the actor's
+// log; the error as in Open, or overloaded.
+func (n *Node) Call(r Ref, request CallRequest) error {
+	return n.postCall(r, &callMail{request})
+}
+
+// postCall is post for mail of which an actor takes only so much at a time.
+func (n *Node) postCall(r Ref, m mail) error {
+	a, err := n.get(r)
+	if err != nil {
+		return err
+	}
+	if a.box.full(n.maxMailbox(r.Name)) {
+		return newError(codeOverloaded, "the actor has too many calls waiting")
+	}
+	return n.post(r, m)
+}
+
+func (n *Node) maxMailbox(name string) int {
+	if d := n.registry.defs[name]; d != nil {
+		return d.options.MaxMailbox
+	}
+	return defaultOptions.MaxMailbox
+}
+
+// Ack tells that every call of an attachment's caller up to an id has been
+// answered.
+func (n *Node) Ack(r Ref, attachment, ack uint64) { n.tell(r, &ackMail{attachment, ack}) }
+
+// Detach tells that an attachment's socket is gone. Its connection may come back.
+func (n *Node) Detach(r Ref, attachment uint64) { n.tell(r, &detachMail{attachment}) }
+
+// Close ends the connection of an attachment.
+func (n *Node) Close(r Ref, attachment uint64) { n.tell(r, &closeMail{attachment}) }
+
+// tell is post for what needs no answer: a node that is closed has no use for it.
+func (n *Node) tell(r Ref, m mail) { _ = n.post(r, m) }
+
+// CallOnce runs an action without a connection and returns its result, nil if it
+// returns none. The error is of type *Error, or that of ctx, which ends the
+// waiting but not the call.
+func (n *Node) CallOnce(ctx context.Context, r Ref, c SingleCall) (json.RawMessage, error) {
+	return n.ask(ctx, func(done func(*Output, *Error)) error {
+		return n.postCall(r, &singleMail{c, done})
+	})
+}
+
+// Create makes an actor that does not exist yet, with input for OnCreate, and
+// returns its id. The error is of type *Error (exists), or that of ctx.
+func (n *Node) Create(ctx context.Context, r Ref, input json.RawMessage) (id string, err error) {
+	return n.resolve(ctx, r, &createMail{create: true, input: input})
+}
+
+// Resolve returns the id of an actor that exists. The error is of type *Error
+// (not_found), or that of ctx.
+func (n *Node) Resolve(ctx context.Context, r Ref) (id string, err error) {
+	return n.resolve(ctx, r, &createMail{})
+}
+
+func (n *Node) resolve(ctx context.Context, r Ref, m *createMail) (string, error) {
+	r, bad := n.address(r)
+	if bad != nil {
+		return "", bad
+	}
+	_, err := n.ask(ctx, func(done func(*Output, *Error)) error {
+		m.done = done
+		return n.postCall(r, m)
+	})
+	return r.ID, err
+}
+
+// Emits reports whether the actor definition name declares the event.
+func (n *Node) Emits(name, event string) bool { return n.registry.emits(name, event) }
+
+// do runs f as a turn of an actor and waits until it is durable.
+func (n *Node) do(ctx context.Context, r Ref, f func(*turn) error) error {
+	_, err := n.ask(ctx, func(done func(*Output, *Error)) error {
+		return n.post(r, &doMail{f, done})
+	})
+	return err
+}
+
+// ask posts a mail that is answered by calling done once, and waits for that.
+func (n *Node) ask(ctx context.Context, post func(done func(*Output, *Error)) error) (json.RawMessage, error) {
+	type answer struct {
+		data json.RawMessage
+		err  *Error
+	}
+	answered := make(chan answer, 1)
+	err := post(func(o *Output, err *Error) {
+		if o == nil {
+			answered <- answer{err: err}
+			return
+		}
+		answered <- answer{o.Data, o.Err}
+	})
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case a := <-answered:
+		if a.err != nil {
+			return nil, a.err
+		}
+		return a.data, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// randomID returns 128 random bits in base64url.
+func randomID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}

@@ -1,0 +1,59 @@
+package actor
+
+import (
+	"fmt"
+	"sort"
+)
+
+// Registry is the set of actor definitions that a node serves. It does not
+// change after NewRegistry.
+type Registry struct {
+	defs map[string]*Definition
+}
+
+// RegistryOption is a Definition or WithOptions.
+type RegistryOption interface{ addTo(*registryConfig) }
+
+type registryConfig struct {
+	defs    []*Definition
+	options Options
+}
+
+// NewRegistry makes a registry of definitions. WithOptions sets options for all
+// of them that do not set their own. It panics if a name is used twice.
+func NewRegistry(parts ...RegistryOption) *Registry {
+	var c registryConfig
+	for _, p := range parts {
+		p.addTo(&c)
+	}
+	r := &Registry{defs: map[string]*Definition{}}
+	for _, d := range c.defs {
+		if r.defs[d.name] != nil {
+			panic(fmt.Sprintf("actor: two definitions are named %q: %s and %s", d.name, r.defs[d.name].typ, d.typ))
+		}
+		own := *d
+		own.options = d.options.merge(c.options).merge(defaultOptions)
+		r.defs[d.name] = &own
+	}
+	return r
+}
+
+// Names returns the names of the definitions, sorted.
+func (r *Registry) Names() []string {
+	names := make([]string, 0, len(r.defs))
+	for n := range r.defs {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// emits reports whether the actor named name declares the event.
+func (r *Registry) emits(name, event string) bool {
+	d := r.defs[name]
+	if d == nil {
+		return false
+	}
+	_, ok := d.eventNames[event]
+	return ok
+}

@@ -1,0 +1,432 @@
+package actor
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// The mail of an actor: what a gateway, a timer or other code of the process
+// asks of it. deliver runs on the actor's goroutine.
+
+// wakeMail makes the actor's goroutine look at what has changed besides its
+// mail: connections that have expired, a commit that failed.
+type wakeMail struct{}
+
+func (wakeMail) deliver(*instance) bool { return true }
+func (wakeMail) refuse(*actor, *Error)  {}
+
+// idleMail asks the actor to leave memory if nobody needs it.
+type idleMail struct{ wakeMail }
+
+// stopMail asks the actor to end with what is in the mailbox before it.
+type stopMail struct{ wakeMail }
+
+// create makes sure that the actor exists, with OnCreate and OnStart if it is
+// new. ok is false if the instance was abandoned.
+func (in *instance) create(create bool, input json.RawMessage) (err *Error, ok bool) {
+	if in.saved || create && in.created {
+		return nil, true
+	}
+	if !create {
+		return newError(codeNotFound, "this %s does not exist", in.def.name), true
+	}
+	if h := in.def.hooks["OnCreate"]; h != nil {
+		args, err := h.decodeOptional(input, codeInvalidInput, "input")
+		if err != nil {
+			return err, true
+		}
+		t := in.begin("OnCreate", in.def.options.ActionTimeout, nil)
+		o, ok := t.execute(func() (any, error) { return h.call(in.state, t.context(h), args) })
+		if !ok || o.err != nil {
+			return o.err, ok
+		}
+		in.applyUnseen(t, o)
+	}
+	in.created = true
+	if !in.start() {
+		return nil, false
+	}
+	return in.broken, true
+}
+
+// openMail connects, or attaches a connection again.
+type openMail struct{ OpenRequest }
+
+func (m *openMail) refuse(a *actor, err *Error) {
+	a.put(&Output{Kind: OutputClosed, To: m.Attachment, Err: err})
+}
+
+func (m *openMail) deliver(in *instance) bool {
+	in.actor.used()
+	if err, ok := in.create(m.Create, m.Input); !ok || err != nil {
+		if ok {
+			m.refuse(in.actor, err)
+		}
+		return ok
+	}
+	if c := in.callers[m.Caller]; c != nil {
+		c.acknowledge(m.Ack)
+	}
+	if c := in.byID[m.Conn]; c != nil {
+		return m.resume(in, c)
+	}
+	return m.join(in)
+}
+
+// opened is the output that answers the open.
+func (m *openMail) opened(in *instance, c *conn, start uint64) *Output {
+	return &Output{Kind: OutputOpened, To: m.Attachment, Opened: &OpenedInfo{
+		Actor: in.actor.id, Name: in.def.name, Log: in.log, Conn: c.id, Num: c.num,
+		Start: start, KnownCaller: in.callers[m.Caller] != nil,
+	}}
+}
+
+// follows reports whether the client's position is one of this log.
+func (m *openMail) follows(in *instance) bool {
+	return m.Resume && m.Log == in.log && m.Seq <= in.head
+}
+
+// join makes a new connection: one turn, one commit.
+func (m *openMail) join(in *instance) bool {
+	c := &conn{
+		num: in.nextConn, id: m.Conn, start: in.head, attachment: m.Attachment, online: true,
+		params: m.Params, caller: m.Caller,
+	}
+	opened := m.opened(in, c, in.head)
+	switch {
+	case m.follows(in):
+		opened.Opened.Reason, opened.Opened.AskedAfter = "expired", m.Seq
+	case m.Resume:
+		opened.Opened.Reason = "restart"
+	}
+
+	t := in.begin("OnConnect", in.def.options.ConnectTimeout, nil)
+	t.opening = &m.OpenRequest
+	o, ok := t.execute(func() (any, error) {
+		if err := m.before(t); err != nil {
+			return nil, err
+		}
+		var err error
+		if c.value, c.raw, err = m.connState(t); err != nil {
+			return nil, err
+		}
+		t.joining, t.conn = c, c
+		return nil, t.hook("OnConnect")
+	})
+	if !ok {
+		return false
+	}
+	if o.err != nil {
+		in.actor.gate.put(in.closes(t.now, m.Attachment, o.err), nil)
+		return true
+	}
+	in.apply(t, o, reply{opened: opened})
+	return true
+}
+
+// closes makes the output that ends an attachment.
+func (in *instance) closes(now time.Time, attachment uint64, why *Error) []*Output {
+	out := []*Output{{Kind: OutputClosed, To: attachment, Err: why}}
+	in.number(out, now)
+	return out
+}
+
+// before runs OnBeforeConnect.
+func (m *openMail) before(t *turn) error {
+	h := t.in.def.hooks["OnBeforeConnect"]
+	if h == nil {
+		return nil
+	}
+	args, bad := h.decodeOptional(m.Params, codeInvalidParams, "params")
+	if bad != nil {
+		return bad
+	}
+	_, err := h.call(t.in.state, t.context(h), args)
+	if err == nil {
+		err = t.failure
+	}
+	return err
+}
+
+// connState runs CreateConnState.
+func (m *openMail) connState(t *turn) (value any, raw []byte, err error) {
+	h := t.in.def.hooks["CreateConnState"]
+	if h == nil {
+		value, err = t.in.def.decodeConnState(nil)
+		return value, []byte("{}"), err
+	}
+	args, bad := h.decodeOptional(m.Params, codeInvalidParams, "params")
+	if bad != nil {
+		return nil, nil, bad
+	}
+	if value, err = h.call(t.in.state, t.context(h), args); err != nil {
+		return nil, nil, err
+	}
+	raw, err = json.Marshal(value)
+	return value, raw, err
+}
+
+// resume attaches a connection that exists.
+func (m *openMail) resume(in *instance, c *conn) bool {
+	if m.Attachment <= c.attachment {
+		return true // an open that a newer one has overtaken
+	}
+	t := in.begin("OnResume", in.def.options.ConnectTimeout, nil)
+	t.opening, t.resuming = &m.OpenRequest, true
+	o, ok := t.execute(func() (any, error) { return nil, m.before(t) })
+	if !ok {
+		return false
+	}
+	if c.online {
+		in.actor.gate.put(in.closes(t.now, c.attachment, newError(codeReplaced, "the connection was opened again elsewhere")), nil)
+	}
+	returns := !c.online
+	delete(in.attached, c.attachment)
+	c.attachment, c.online, c.params, c.caller = m.Attachment, true, m.Params, m.Caller
+	in.attached[c.attachment] = c
+	if o.err != nil {
+		return in.endConn(c, o.err)
+	}
+	in.apply(t, o, reply{})
+
+	start := c.start
+	opened := m.opened(in, c, start)
+	opened.Opened.Resumed = true
+	switch {
+	case m.follows(in):
+		opened.Opened.Start = m.Seq
+	case m.Resume:
+		opened.Opened.Start, opened.Opened.Reason = in.head, "restart"
+	}
+	t = in.begin("OnResume", in.def.options.ConnectTimeout, c)
+	o, ok = t.execute(func() (any, error) {
+		if returns {
+			t.hookApart("OnResume", c)
+		}
+		return nil, nil
+	})
+	if ok {
+		in.apply(t, o, reply{opened: opened})
+	}
+	return ok
+}
+
+// callMail runs an action for a connection.
+type callMail struct{ CallRequest }
+
+func (m *callMail) refuse(a *actor, err *Error) {
+	a.put(&Output{Kind: OutputFail, To: m.Attachment, Call: m.ID, Err: err})
+}
+
+func (m *callMail) deliver(in *instance) bool {
+	in.actor.used()
+	c := in.byID[m.Conn]
+	if c == nil || c.attachment != m.Attachment {
+		return true // of a connection that is over, or of a socket that was replaced
+	}
+	cl := in.callerOf(c.caller)
+	cl.acknowledge(m.Ack)
+	action := in.def.actions[m.Action]
+	if m.ID <= cl.record.Highest && (action == nil || !action.readOnly) {
+		m.repeat(in, cl)
+		return true
+	}
+	return in.runAction(m.Action, m.Args, reply{conn: c, caller: cl, call: m.ID})
+}
+
+// repeat answers a call that was accepted before. If its reply is an entry of
+// the log, the client has it from there.
+func (m *callMail) repeat(in *instance, cl *caller) {
+	a, ok := cl.answer(m.ID)
+	if !ok {
+		a = store.Answer{Call: m.ID, Code: codeRan, Message: "the call ran earlier; its result is no longer kept"}
+	}
+	out := []*Output{answerOutput(a, m.Attachment)}
+	in.number(out, time.Now())
+	in.actor.gate.put(out, nil)
+}
+
+// runAction runs an action as a turn and answers it. It returns false if the
+// instance was abandoned.
+func (in *instance) runAction(name string, raw []json.RawMessage, r reply) bool {
+	t := in.begin(name, in.def.options.ActionTimeout, r.conn)
+	action := in.def.actions[name]
+	t.readOnly = action == nil || action.readOnly
+	o, ok := t.execute(func() (any, error) {
+		if action == nil {
+			return nil, newError(codeUnknownAction, "%s has no action %q", in.def.name, name)
+		}
+		args, bad := action.decodeArgs(name, raw)
+		if bad != nil {
+			return nil, bad
+		}
+		return action.call(in.state, t.context(action), args)
+	})
+	if ok {
+		in.apply(t, o, r)
+	}
+	return ok
+}
+
+// singleMail runs an action without a connection.
+type singleMail struct {
+	SingleCall
+	done func(*Output, *Error)
+}
+
+func (m *singleMail) refuse(_ *actor, err *Error) { m.done(nil, err) }
+
+func (m *singleMail) deliver(in *instance) bool {
+	in.actor.used()
+	if err, ok := in.create(m.Create, nil); !ok || err != nil {
+		if ok {
+			m.done(nil, err)
+		}
+		return ok
+	}
+	r := reply{done: m.done}
+	if m.Caller != "" {
+		r.caller, r.call = in.callerOf(m.Caller), 1
+		if r.caller.record.Highest >= r.call {
+			a, ok := r.caller.answer(r.call)
+			if !ok {
+				a = store.Answer{Code: codeRan, Message: "the call ran earlier; its result is no longer kept"}
+			}
+			out := answerOutput(a, 0)
+			out.done = m.done
+			in.actor.gate.put([]*Output{out}, nil)
+			return true
+		}
+	}
+	return in.runAction(m.Action, m.Args, r)
+}
+
+// createMail makes an actor that must not exist, or finds one that must.
+type createMail struct {
+	create bool
+	input  json.RawMessage
+	done   func(*Output, *Error)
+}
+
+func (m *createMail) refuse(_ *actor, err *Error) { m.done(nil, err) }
+
+func (m *createMail) deliver(in *instance) bool {
+	in.actor.used()
+	if m.create && in.saved {
+		m.done(nil, newError(codeExists, "this %s exists", in.def.name))
+		return true
+	}
+	if err, ok := in.create(m.create, m.input); !ok || err != nil {
+		if ok {
+			m.done(nil, err)
+		}
+		return ok
+	}
+	t := in.begin("create", in.def.options.ActionTimeout, nil)
+	o, ok := t.execute(func() (any, error) { return nil, nil })
+	if ok {
+		in.apply(t, o, reply{done: m.done, store: m.create})
+	}
+	return ok
+}
+
+// doMail runs code of the process as a turn.
+type doMail struct {
+	run  func(*turn) error
+	done func(*Output, *Error)
+}
+
+func (m *doMail) refuse(_ *actor, err *Error) { m.done(nil, err) }
+
+func (m *doMail) deliver(in *instance) bool {
+	in.actor.used()
+	if err, ok := in.create(true, nil); !ok || err != nil {
+		if ok {
+			m.done(nil, err)
+		}
+		return ok
+	}
+	t := in.begin("Do", in.def.options.ActionTimeout, nil)
+	o, ok := t.execute(func() (any, error) { return nil, m.run(t) })
+	if ok {
+		in.apply(t, o, reply{done: m.done})
+	}
+	return ok
+}
+
+// tickMail is an After or Every that is due.
+type tickMail struct {
+	in    *instance
+	timer *timer
+}
+
+func (m *tickMail) refuse(*actor, *Error) {}
+
+func (m *tickMail) deliver(in *instance) bool {
+	if m.in != in || !m.timer.begin() {
+		return true
+	}
+	if !m.timer.every {
+		delete(in.timers, m.timer)
+	}
+	t := in.begin("timer", in.def.options.ActionTimeout, nil)
+	o, ok := t.execute(func() (any, error) { return nil, m.timer.run(t) })
+	if ok {
+		in.apply(t, o, reply{})
+	}
+	return ok
+}
+
+// ackMail frees the kept answers of calls that the client has seen answered.
+type ackMail struct{ attachment, ack uint64 }
+
+func (m *ackMail) refuse(*actor, *Error) {}
+
+func (m *ackMail) deliver(in *instance) bool {
+	if c := in.attached[m.attachment]; c != nil {
+		if cl := in.callers[c.caller]; cl != nil {
+			cl.acknowledge(m.ack)
+		}
+	}
+	return true
+}
+
+// detachMail says that an attachment's socket is gone. The connection may come
+// back.
+type detachMail struct{ attachment uint64 }
+
+func (m *detachMail) refuse(*actor, *Error) {}
+
+func (m *detachMail) deliver(in *instance) bool {
+	in.actor.used()
+	c := in.attached[m.attachment]
+	if c == nil || !c.online {
+		return true
+	}
+	t := in.begin("OnDrop", in.def.options.ActionTimeout, c)
+	in.dropped(c, t.now)
+	o, ok := t.execute(func() (any, error) {
+		t.hookApart("OnDrop", c)
+		return nil, nil
+	})
+	if !ok {
+		return false
+	}
+	in.apply(t, o, reply{})
+	return in.limitDetached()
+}
+
+// closeMail says that a client has ended its connection.
+type closeMail struct{ attachment uint64 }
+
+func (m *closeMail) refuse(*actor, *Error) {}
+
+func (m *closeMail) deliver(in *instance) bool {
+	in.actor.used()
+	if c := in.attached[m.attachment]; c != nil {
+		return in.endConn(c, nil)
+	}
+	return true
+}

@@ -1,0 +1,238 @@
+package actor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// turn is one run of an action or a hook: a transaction on its instance. What it
+// changes besides the state struct is kept here until it is applied, so that a
+// failed turn, or one that was abandoned, leaves no trace (G7).
+type turn struct {
+	in       *instance
+	what     string // for messages: "action sendMessage", "OnConnect"
+	readOnly bool
+	conn     *conn // the connection that called, or nil
+	now      time.Time
+	deadline time.Time
+
+	opening  *OpenRequest // in a turn that connects
+	resuming bool
+	joining  *conn // the connection that this turn adds
+
+	outputs []*Output
+	states  map[*conn]connState
+	ended   []*conn   // connections that this turn ends
+	closes  []*Output // and what tells their clients: after everything else
+	timers  []*timer
+	failure error // the first thing that went wrong without a panic
+
+	dead atomic.Bool // the turn is over
+
+	mu   sync.Mutex // guards err and done, which others than the turn's goroutine read
+	err  error
+	done chan struct{}
+}
+
+// turnError is panicked with to end a turn with an error from inside a method
+// of its context.
+type turnError struct{ err *Error }
+
+// fail makes the turn fail when it returns. The first failure counts.
+func (t *turn) fail(err error) {
+	if t.failure == nil {
+		t.failure = err
+	}
+}
+
+// begin starts a turn that may last for limit.
+func (in *instance) begin(what string, limit time.Duration, c *conn) *turn {
+	now := time.Now()
+	t := &turn{in: in, what: what, conn: c, now: now, deadline: now.Add(limit)}
+	in.watch(t, limit)
+	return t
+}
+
+// end closes the turn's context and its watchdog. It reports false if the
+// watchdog was faster: the instance has been abandoned, and its goroutine must
+// leave everything as it is.
+func (t *turn) end() bool {
+	mine := t.in.unwatch(t)
+	t.dead.Store(true)
+	t.finish(context.Canceled)
+	return mine
+}
+
+// mark is what a turn has collected so far, to undo a hook that runs inside it.
+type mark struct {
+	outputs, ended, closes, timers int
+	states                         map[*conn]connState
+}
+
+func (t *turn) mark() mark {
+	return mark{len(t.outputs), len(t.ended), len(t.closes), len(t.timers), maps.Clone(t.states)}
+}
+
+func (t *turn) back(m mark) {
+	t.outputs, t.ended, t.closes, t.timers = t.outputs[:m.outputs], t.ended[:m.ended], t.closes[:m.closes], t.timers[:m.timers]
+	t.states, t.failure = m.states, nil
+}
+
+// run calls f as (a part of) the turn and returns its error: f's own, what
+// failed on the way, a panic, or the end of its time.
+func (t *turn) run(f func() (any, error)) (result any, err error) {
+	if t.in.actor.node.check && !t.in.same() {
+		t.in.actor.node.log.Error("the state changed outside a turn; use c.Self().Do from other goroutines", "actor", t.in.actor.name, "key", t.in.actor.key.String())
+		t.in.restore()
+	}
+	result, err = protect(f)
+	switch {
+	case err != nil:
+	case t.failure != nil:
+		err = t.failure
+	case t.Err() != nil:
+		err = t.Err()
+	case t.readOnly && t.in.actor.node.check && !t.in.same():
+		err = fmt.Errorf("%s is read-only (it has a value receiver) but changed the state: give it a pointer receiver", t.what)
+	}
+	if errors.Is(err, context.DeadlineExceeded) && errors.Is(t.Err(), context.DeadlineExceeded) {
+		err = newError(codeTimeout, "%s took longer than %s", t.what, t.deadline.Sub(t.now))
+	}
+	return result, err
+}
+
+// protect calls f and turns a panic into an error with its stack.
+func protect(f func() (any, error)) (result any, err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case turnError:
+			err = r.err
+		default:
+			err = &panicError{value: r, stack: debug.Stack()}
+		}
+	}()
+	return f()
+}
+
+// panicError is a panic of user code.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+// public is what a client may know of an error. What it may not know is logged.
+func (t *turn) public(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	attrs := []any{"actor", t.in.actor.name, "key", t.in.actor.key.String(), "turn", t.what, "error", err}
+	var p *panicError
+	if errors.As(err, &p) {
+		attrs = append(attrs, "stack", string(p.stack))
+	}
+	t.in.actor.node.log.Error("turn failed", attrs...)
+	return newError(codeInternal, "the action failed unexpectedly; the server's log has the cause")
+}
+
+// hook runs an optional hook inside the turn. Its failure is the turn's.
+func (t *turn) hook(name string) error {
+	h := t.in.def.hooks[name]
+	if h == nil {
+		return nil
+	}
+	_, err := t.run(func() (any, error) { return h.call(t.in.state, t.context(h), nil) })
+	return err
+}
+
+// hookApart runs an optional hook about a connection inside the turn in such a
+// way that its failure undoes the hook alone: what the turn did before stands.
+func (t *turn) hookApart(name string, c *conn) {
+	if t.in.def.hooks[name] == nil {
+		return
+	}
+	what, caller, readOnly := t.what, t.conn, t.readOnly
+	t.what, t.conn, t.readOnly = name, c, false
+	before, m := t.in.encodeOrNil(), t.mark()
+	if err := t.hook(name); err != nil {
+		t.public(err)
+		t.back(m)
+		t.in.undoTo(before)
+	}
+	t.what, t.conn, t.readOnly = what, caller, readOnly
+}
+
+// outcome is what a turn came to, before it is applied.
+type outcome struct {
+	result  json.RawMessage
+	err     *Error // nil if the turn succeeded
+	state   []byte // the actor's state after it
+	changed bool   // the state differs from the last one
+}
+
+// execute runs the body of the turn and what belongs to it, undoes it if it
+// failed, and ends the turn. ok is false if the instance was abandoned meanwhile.
+func (t *turn) execute(body func() (any, error)) (o outcome, ok bool) {
+	in := t.in
+	result, err := t.run(body)
+	if err == nil {
+		for i := 0; i < len(t.ended); i++ { // a hook may end further ones
+			t.hookApart("OnDisconnect", t.ended[i])
+		}
+		o.result, err = in.encodeResult(t.what, result)
+	}
+	o.state = in.base
+	if err == nil && !t.readOnly {
+		if o.state, err = in.encode(); err == nil {
+			o.changed = !bytes.Equal(o.state, in.base)
+		}
+	}
+	if err != nil {
+		o = outcome{err: t.public(err), state: in.base}
+		t.back(mark{})
+		if !t.readOnly || in.actor.node.check {
+			in.undo()
+		}
+	}
+	return o, t.end()
+}
+
+// encodeResult returns the JSON of what an action returned, nil for nothing.
+func (in *instance) encodeResult(what string, result any) (json.RawMessage, error) {
+	if result == nil {
+		return nil, nil
+	}
+	b, err := json.Marshal(result)
+	if err != nil {
+		return nil, fmt.Errorf("encode the result of %s: %w", what, err)
+	}
+	if limit := in.def.options.MaxMessage; len(b) > limit {
+		return nil, tooLarge("the result of "+what, len(b), limit)
+	}
+	return b, nil
+}
+
+// context makes what the method's first parameter points to.
+func (t *turn) context(m *method) reflect.Value {
+	switch m.context {
+	case nil:
+		return reflect.Value{}
+	case connectContextType:
+		return reflect.ValueOf(&ConnectContext{t})
+	}
+	v := reflect.New(m.context)
+	v.Interface().(binder).bind(t)
+	return v
+}
