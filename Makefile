@@ -1,0 +1,52 @@
+# Everything that is done with this project. `make help` lists it; .ci/check
+# has the steps of the tests.
+
+.DEFAULT_GOAL := help
+.PHONY: help run build ui test test-go test-ts test-e2e bench fmt lint generate clean
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X github.com/troupe-dev/troupe/backend/app.version=$(VERSION)
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ui ## install what npm needs, build the UI, serve on :8080
+	go run -buildvcs=false -ldflags '$(LDFLAGS)' .
+
+build: ui ## make bin/troupe, one static binary that needs nothing beside it
+	CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o bin/troupe .
+
+ui: node_modules/.package-lock.json
+	go run ./web/cmd/build
+
+# What npm installed is as new as the lock file.
+node_modules/.package-lock.json: package.json package-lock.json
+	npm ci --no-audit --no-fund
+	@touch $@
+
+test: ## run all tests and linters; installs what is missing
+	@.ci/check go ts e2e
+
+test-go: ## the Go part: format, vet, staticcheck, generated files, tests with -race
+	@.ci/check go
+
+test-ts: ## the TypeScript part: types, lint, unit tests, sizes
+	@.ci/check ts
+
+test-e2e: ## the browser tests, with the real binary
+	@.ci/check e2e
+
+bench: ## benchmarks of the runtime, the gateway and the store
+	go test -run '^$$' -bench . -benchmem ./backend/...
+
+fmt: ## format the Go code
+	gofmt -w *.go backend web
+
+lint: ## the linters alone
+	@.ci/check lint
+
+generate: ## write the generated sources anew
+	go generate ./...
+
+clean: ## remove what was built
+	rm -rf bin web/dist/assets web/dist/lib clientjs/dist hooks/dist e2e/test-results e2e/report

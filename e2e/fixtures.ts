@@ -1,0 +1,51 @@
+// What the specs start from: a server of the test's own, a proxy before it, and
+// people, each with a browser context.
+
+import { test as base, type Browser, expect, type Page } from "@playwright/test";
+import { Proxy } from "./proxy";
+import { Server } from "./server";
+
+interface Fixtures {
+  /** The real binary, for this test alone. */
+  server: Server;
+  /** A proxy before the server, whose links can be broken. */
+  link: Proxy;
+  /** Opens a page in a browser context of its own: another person. */
+  visit: (url: string, options?: Parameters<Browser["newContext"]>[0]) => Promise<Page>;
+}
+
+export const test = base.extend<Fixtures>({
+  // Playwright wants a pattern here, also if nothing is needed.
+  // oxlint-disable-next-line no-empty-pattern
+  server: async ({}, provide) => {
+    const server = new Server();
+    await server.start();
+    await provide(server);
+    const status = await server.stop();
+    expect(status, `exit status of the server, which logged:\n${server.log}`).toBe(0);
+  },
+
+  link: async ({ server }, provide) => {
+    const link = new Proxy(() => server.port);
+    await link.start();
+    await provide(link);
+    await link.close();
+  },
+
+  visit: async ({ browser }, provide) => {
+    const contexts: { close(): Promise<void> }[] = [];
+    const faults: string[] = [];
+    await provide(async (url, options) => {
+      const context = await browser.newContext(options);
+      contexts.push(context);
+      const page = await context.newPage();
+      page.on("pageerror", (error) => faults.push(String(error)));
+      await page.goto(url);
+      return page;
+    });
+    for (const context of contexts) await context.close();
+    expect(faults, "uncaught errors in pages").toEqual([]);
+  },
+});
+
+export { expect };

@@ -1,0 +1,76 @@
+// What the server answers to plain requests, and to a page without a build.
+
+import { expect, test } from "./fixtures";
+
+test("health", async ({ server, request }) => {
+  const response = await request.get(`${server.url}/healthz`);
+  expect(response.status()).toBe(200);
+  expect(await response.json()).toMatchObject({ status: "ok" });
+});
+
+for (const path of ["/", "/chat", "/chat/general", "/game", "/news", "/chat/a%20room"]) {
+  test(`deep link ${path}`, async ({ server, request }) => {
+    const response = await request.get(server.url + path, { headers: { accept: "text/html" } });
+    expect(response.status()).toBe(200);
+    expect(response.headers()["content-type"]).toContain("text/html");
+    expect(response.headers()["cache-control"]).toContain("no-cache");
+  });
+}
+
+for (const path of ["/assets/missing.js", "/lib/missing.js", "/missing.png", "/api/missing"]) {
+  test(`what is missing is 404: ${path}`, async ({ server, request }) => {
+    const response = await request.get(server.url + path);
+    expect(response.status()).toBe(404);
+    expect(await response.text()).not.toContain("<html");
+  });
+}
+
+test("hashed assets are kept for ever", async ({ server, request }) => {
+  const html = await (await request.get(server.url)).text();
+  const assets = [...html.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map((match) => match[1]!);
+  expect(assets.length).toBeGreaterThan(0);
+  for (const asset of assets) {
+    const response = await request.get(server.url + asset);
+    expect(response.status(), asset).toBe(200);
+    expect(response.headers()["cache-control"], asset).toContain("immutable");
+  }
+});
+
+test("an action is one request", async ({ server, request }) => {
+  const response = await request.post(`${server.url}/api/actors/chatRoom/actions/sendMessage?key=general`, {
+    data: { args: ["ada", "hello"] },
+  });
+  expect(response.status()).toBe(200);
+  expect(JSON.stringify(await response.json())).toContain("hello");
+});
+
+const plainPage = `<!doctype html><title>plain</title><ul></ul><script type="module">
+  import { createClient } from "/lib/client.js";
+  const connection = createClient().chatRoom.getOrCreate(["plain"]).connect();
+  connection.on("messageReceived", (message) => {
+    document.querySelector("ul").append(Object.assign(document.createElement("li"), { textContent: message.text }));
+  });
+  await connection.sendMessage("ada", "over a connection");
+  await createClient().chatRoom.getOrCreate(["plain"]).sendMessage("ada", "over HTTP");
+</script>`;
+
+test("a plain page uses the client with one import", async ({ server, page }) => {
+  await page.route("**/plain.html", (route) => route.fulfill({ contentType: "text/html", body: plainPage }));
+  await page.goto(`${server.url}/plain.html`);
+  await expect(page.getByRole("listitem")).toHaveText(["over a connection", "over HTTP"]);
+});
+
+test("a page of another origin cannot connect", async ({ server, page }) => {
+  await page.route("http://other.example/", (route) => route.fulfill({ contentType: "text/html", body: "<title>other</title>" }));
+  await page.goto("http://other.example/");
+  const outcome = await page.evaluate(
+    (url) =>
+      new Promise((resolve) => {
+        const socket = new WebSocket(url);
+        socket.addEventListener("open", () => resolve("open"));
+        socket.addEventListener("close", () => resolve("refused"));
+      }),
+    `${server.url.replace("http", "ws")}/api/socket?v=1`,
+  );
+  expect(outcome).toBe("refused");
+});

@@ -1,0 +1,53 @@
+// The real binary as a process: started, stopped and started again on its port.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const binary = process.env.TROUPE_BINARY ?? fileURLToPath(new URL("../bin/troupe", import.meta.url));
+
+export class Server {
+  #process: ChildProcess | undefined;
+  #log = "";
+  /** 0 until the first start; a restart takes the same port. */
+  port = 0;
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** What the server has logged. */
+  get log(): string {
+    return this.#log;
+  }
+
+  /** Starts the server and returns once it listens. */
+  async start(): Promise<void> {
+    const child = spawn(binary, ["-addr", `127.0.0.1:${this.port}`, "-log", "warn"], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.#process = child;
+    child.stderr.on("data", (data) => (this.#log += data));
+    for await (const line of createInterface({ input: child.stdout })) {
+      const port = /http:\/\/[^ ]*:(\d+)/.exec(line)?.[1];
+      if (port) {
+        this.port = Number(port);
+        return;
+      }
+    }
+    throw new Error(`${binary} ended before it listened:\n${this.#log}`);
+  }
+
+  /** Stops the server and returns its exit status, null after SIGKILL. */
+  async stop(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<number | null> {
+    const child = this.#process;
+    if (!child) return 0;
+    this.#process = undefined;
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill(signal);
+      await once(child, "exit");
+    }
+    return child.exitCode;
+  }
+}
