@@ -125,6 +125,7 @@ const (
 type Conn struct {
 	Num   uint32          `json:"n"`
 	ID    string          `json:"id"`
+	Start uint64          `json:"start,omitempty"` // head of the log before it joined
 	State json.RawMessage `json:"state,omitempty"`
 }
 

@@ -1,0 +1,192 @@
+package rooms
+
+import (
+	"cmp"
+	"crypto/rand"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+)
+
+// Limits of a chat room. What is kept is sent as one event to everybody who
+// joins, so it has to stay well below the largest event (1 MiB of JSON).
+const (
+	maxMessageRunes  = 2000
+	maxNameRunes     = 64
+	keepMessages     = 200
+	keepMessageBytes = 64 << 10
+)
+
+// ChatRoom is a room in which people talk. Its exported fields are its state;
+// its methods whose first parameter is an *actor.Context are its actions.
+type ChatRoom struct {
+	Messages []Message `json:"messages"` // the newest ones, oldest first
+}
+
+// Message is something that somebody said.
+type Message struct {
+	ID        string `json:"id"`
+	UserID    string `json:"userId"`
+	Name      string `json:"name,omitempty"` // the author's, if it gave one when it connected
+	Text      string `json:"text"`
+	Timestamp int64  `json:"timestamp"` // Unix milliseconds
+}
+
+// Events of a chat room. The name of an event is that of its type in lowerCamel:
+// clients listen to "messageReceived".
+type (
+	// MessageReceived tells everybody of a new message.
+	MessageReceived Message
+
+	// MessageDeleted tells everybody that a message is gone.
+	MessageDeleted struct {
+		MessageID string `json:"messageId"`
+	}
+
+	// History tells a newcomer what was said before.
+	History struct {
+		Messages []Message `json:"messages"`
+	}
+
+	// MembersChanged tells who is here now.
+	MembersChanged struct {
+		Members []Member `json:"members"`
+	}
+
+	// Typing tells the others that somebody began or stopped typing.
+	Typing struct {
+		UserID string `json:"userId"`
+		Name   string `json:"name"`
+		Typing bool   `json:"typing"`
+	}
+)
+
+// Member is the state of a connection to a chat room: who it is. A client that
+// connects without params is nobody in particular, and its UserID is empty.
+type Member struct {
+	UserID string `json:"userId"`
+	Name   string `json:"name"`
+}
+
+// ChatParams is what a client passes to connect().
+type ChatParams struct {
+	UserID string `json:"userId"`
+	Name   string `json:"name"`
+}
+
+// CreateConnState makes the state of a new connection from its params.
+func (r *ChatRoom) CreateConnState(_ *actor.ConnectContext, p ChatParams) (Member, error) {
+	if utf8.RuneCountInString(p.UserID) > maxNameRunes || utf8.RuneCountInString(p.Name) > maxNameRunes {
+		return Member{}, actor.Errorf("name_too_long", "a name has at most %d characters", maxNameRunes)
+	}
+	return Member{UserID: cmp.Or(p.UserID, p.Name), Name: cmp.Or(p.Name, p.UserID)}, nil
+}
+
+// OnConnect runs when a connection joins.
+func (r *ChatRoom) OnConnect(c *actor.Context[Member]) {
+	c.Conn().Send(History{Messages: r.recent()})
+	r.arrived(c)
+}
+
+// OnResume runs when a connection comes back after its socket was lost.
+func (r *ChatRoom) OnResume(c *actor.Context[Member]) { r.arrived(c) }
+
+// OnDrop runs when the socket of a connection is lost; it may come back.
+func (r *ChatRoom) OnDrop(c *actor.Context[Member]) { r.left(c) }
+
+// OnDisconnect runs when a connection is over.
+func (r *ChatRoom) OnDisconnect(c *actor.Context[Member]) { r.left(c) }
+
+// arrived tells who is here: everybody, if the list is another one now.
+func (r *ChatRoom) arrived(c *actor.Context[Member]) {
+	changed := MembersChanged{Members: r.GetMembers(c)}
+	if c.Conn().State().UserID == "" {
+		c.Conn().Send(changed)
+	} else {
+		c.Broadcast(changed)
+	}
+}
+
+func (r *ChatRoom) left(c *actor.Context[Member]) {
+	if c.Conn().State().UserID != "" {
+		c.Broadcast(MembersChanged{Members: r.GetMembers(c)})
+	}
+}
+
+// SendMessage says something, and returns the message as everybody receives it.
+func (r *ChatRoom) SendMessage(c *actor.Context[Member], userID, text string) (Message, error) {
+	if strings.TrimSpace(text) == "" {
+		return Message{}, actor.Errorf("empty_message", "a message needs a text")
+	}
+	if n := utf8.RuneCountInString(text); n > maxMessageRunes {
+		return Message{}, actor.Errorf("message_too_long", "a message has at most %d characters, this one has %d", maxMessageRunes, n)
+	}
+	if userID == "" || utf8.RuneCountInString(userID) > maxNameRunes || !isOrAnonymous(c, userID) {
+		return Message{}, actor.Errorf("wrong_user", "this connection cannot speak for %q", userID)
+	}
+	m := Message{ID: rand.Text(), UserID: userID, Text: text, Timestamp: c.Now().UnixMilli()}
+	if c.HasConn() {
+		m.Name = c.Conn().State().Name
+	}
+	r.Messages = newest(append(r.Messages, m), keepMessages, keepMessageBytes, Message.size)
+	c.Broadcast(MessageReceived(m))
+	return m, nil
+}
+
+// DeleteMessage takes a message back. A message that does not exist is deleted
+// already.
+func (r *ChatRoom) DeleteMessage(c *actor.Context[Member], messageID string) error {
+	i := slices.IndexFunc(r.Messages, func(m Message) bool { return m.ID == messageID })
+	if i < 0 {
+		return nil
+	}
+	if !isOrAnonymous(c, r.Messages[i].UserID) {
+		return actor.Errorf("not_yours", "only its author can delete a message")
+	}
+	r.Messages = slices.Delete(r.Messages, i, i+1)
+	c.Broadcast(MessageDeleted{MessageID: messageID})
+	return nil
+}
+
+// SetTyping tells the others whether the caller is typing.
+func (r *ChatRoom) SetTyping(c *actor.Context[Member], typing bool) {
+	me := c.Conn().State()
+	// Only the present matters: nobody needs this again after a reconnection,
+	// and a newer one replaces one that is still on its way.
+	c.Broadcast(Typing{UserID: me.UserID, Name: me.Name, Typing: typing}, actor.Except(c.Conn()), actor.Latest(me.UserID))
+}
+
+// GetMessages returns what was said. It has a value receiver, which makes it a
+// read-only action.
+func (r ChatRoom) GetMessages(*actor.Context[Member]) []Message { return r.recent() }
+
+// GetMembers returns who is here: everybody with a name and a socket, once.
+func (r ChatRoom) GetMembers(c *actor.Context[Member]) []Member {
+	members := []Member{}
+	for conn := range c.Conns() {
+		m := conn.State()
+		same := func(other Member) bool { return other.UserID == m.UserID }
+		if m.UserID != "" && conn.Online() && !slices.ContainsFunc(members, same) {
+			members = append(members, m)
+		}
+	}
+	return members
+}
+
+// recent returns the messages for JSON: never null.
+func (r ChatRoom) recent() []Message { return append([]Message{}, r.Messages...) }
+
+// isOrAnonymous reports whether the caller may act for a user: a connection that
+// said who it is acts for itself only. Nothing checks that it said the truth;
+// an app with accounts would check a token in OnBeforeConnect.
+func isOrAnonymous(c *actor.Context[Member], userID string) bool {
+	if !c.HasConn() {
+		return true
+	}
+	me := c.Conn().State().UserID
+	return me == "" || me == userID
+}
+
+func (m Message) size() int { return len(m.Text) + len(m.UserID) + len(m.Name) }

@@ -1,0 +1,196 @@
+package rooms
+
+import (
+	"unicode/utf8"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+)
+
+// The field on which players move, and the limits of a game room.
+const (
+	fieldWidth      = 1000
+	fieldHeight     = 600
+	maxWhisperRunes = 500
+)
+
+// GameRoom is a field on which players move, see one another and whisper.
+type GameRoom struct {
+	Players map[string]PlayerState `json:"players"` // by player id
+	Started bool                   `json:"started"`
+}
+
+// PlayerState is what everybody knows of a player.
+type PlayerState struct {
+	Health   int      `json:"health"`
+	Position Position `json:"position"`
+}
+
+// Position is a place on the field: x from 0 to 1000, y from 0 to 600.
+type Position struct {
+	X float64 `json:"x"`
+	Y float64 `json:"y"`
+}
+
+// Events of a game room.
+type (
+	// Game tells a newcomer the state of the game.
+	Game struct {
+		Players map[string]PlayerState `json:"players"`
+		Started bool                   `json:"started"`
+	}
+
+	// PlayerJoined tells the others of a new player.
+	PlayerJoined struct {
+		PlayerID string      `json:"playerId"`
+		Player   PlayerState `json:"player"`
+	}
+
+	// PlayerLeft tells that a player is gone.
+	PlayerLeft struct {
+		PlayerID string `json:"playerId"`
+	}
+
+	// PlayerMoved tells the others where a player is now.
+	PlayerMoved struct {
+		PlayerID string   `json:"playerId"`
+		Position Position `json:"position"`
+	}
+
+	// PrivateMessage is a whisper; only its target receives it.
+	PrivateMessage struct {
+		From      string `json:"from"`
+		Message   string `json:"message"`
+		Timestamp int64  `json:"timestamp"` // Unix milliseconds
+	}
+
+	// GameStarted tells everybody that the game begins.
+	GameStarted struct {
+		StartedAt int64 `json:"startedAt"` // Unix milliseconds
+	}
+)
+
+// Player is the state of a connection to a game room. A player may have several:
+// two tabs are one player.
+type Player struct {
+	PlayerID string `json:"playerId"`
+	Role     string `json:"role"`
+}
+
+// GameParams is what a client passes to connect().
+type GameParams struct {
+	PlayerID   string  `json:"playerId"`
+	Role       string  `json:"role"`
+	SkillLevel float64 `json:"skillLevel"`
+	AuthToken  string  `json:"authToken"`
+}
+
+// OnBeforeConnect refuses a connection by returning an error. A game with
+// accounts would check p.AuthToken here.
+func (g *GameRoom) OnBeforeConnect(_ *actor.ConnectContext, p GameParams) error {
+	if p.PlayerID == "" {
+		return actor.Errorf("player_id_required", "connect with a playerId")
+	}
+	if utf8.RuneCountInString(p.PlayerID) > maxNameRunes {
+		return actor.Errorf("player_id_too_long", "a playerId has at most %d characters", maxNameRunes)
+	}
+	return nil
+}
+
+// CreateConnState makes the state of a new connection from its params.
+func (g *GameRoom) CreateConnState(_ *actor.ConnectContext, p GameParams) Player {
+	if p.Role == "" {
+		p.Role = "player"
+	}
+	return Player{PlayerID: p.PlayerID, Role: p.Role}
+}
+
+// OnConnect puts a new player on the field.
+func (g *GameRoom) OnConnect(c *actor.Context[Player]) {
+	me := c.Conn().State().PlayerID
+	player, known := g.Players[me]
+	if !known {
+		if g.Players == nil {
+			g.Players = map[string]PlayerState{}
+		}
+		player = PlayerState{Health: 100, Position: startPosition(len(g.Players))}
+		g.Players[me] = player
+		c.Broadcast(PlayerJoined{PlayerID: me, Player: player}, actor.Where(isNot(me)))
+	}
+	c.Conn().Send(g.GetGame(c))
+}
+
+// OnDisconnect takes a player off the field with the last of its connections.
+func (g *GameRoom) OnDisconnect(c *actor.Context[Player]) {
+	me := c.Conn().State().PlayerID
+	for conn := range c.Conns() {
+		if conn.State().PlayerID == me {
+			return
+		}
+	}
+	delete(g.Players, me)
+	if len(g.Players) == 0 {
+		g.Started = false
+	}
+	c.Broadcast(PlayerLeft{PlayerID: me})
+}
+
+// UpdatePlayerPosition moves the caller's player; a place beyond the field is
+// moved to its edge.
+func (g *GameRoom) UpdatePlayerPosition(c *actor.Context[Player], position Position) {
+	me := c.Conn().State().PlayerID
+	player, ok := g.Players[me]
+	if !ok {
+		return
+	}
+	player.Position = Position{X: min(max(position.X, 0), fieldWidth), Y: min(max(position.Y, 0), fieldHeight)}
+	g.Players[me] = player
+	for conn := range c.Conns() {
+		if conn.State().PlayerID != me {
+			conn.Send(PlayerMoved{PlayerID: me, Position: player.Position})
+		}
+	}
+}
+
+// SendPrivateMessage whispers to one player.
+func (g *GameRoom) SendPrivateMessage(c *actor.Context[Player], targetPlayerID, message string) error {
+	if n := utf8.RuneCountInString(message); n > maxWhisperRunes {
+		return actor.Errorf("message_too_long", "a private message has at most %d characters, this one has %d", maxWhisperRunes, n)
+	}
+	found := false
+	whisper := PrivateMessage{From: c.Conn().State().PlayerID, Message: message, Timestamp: c.Now().UnixMilli()}
+	for conn := range c.Conns() {
+		if conn.State().PlayerID == targetPlayerID {
+			conn.Send(whisper)
+			found = true
+		}
+	}
+	if !found {
+		return actor.Errorf("player_not_found", "Player not found or not connected")
+	}
+	return nil
+}
+
+// StartGame starts the game, or starts it again.
+func (g *GameRoom) StartGame(c *actor.Context[Player]) {
+	g.Started = true
+	c.Broadcast(GameStarted{StartedAt: c.Now().UnixMilli()})
+}
+
+// GetGame returns the state of the game.
+func (g GameRoom) GetGame(*actor.Context[Player]) Game {
+	game := Game{Players: g.Players, Started: g.Started}
+	if game.Players == nil {
+		game.Players = map[string]PlayerState{} // {} in JSON, not null
+	}
+	return game
+}
+
+// isNot is for actor.Where: all but the connections of one player.
+func isNot(playerID string) func(*actor.Conn[Player]) bool {
+	return func(conn *actor.Conn[Player]) bool { return conn.State().PlayerID != playerID }
+}
+
+// startPosition spreads players over the field, the n-th always at one place.
+func startPosition(n int) Position {
+	return Position{X: float64(100 + n*317%800), Y: float64(100 + n*173%400)}
+}

@@ -1,0 +1,118 @@
+package rooms_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/actor/actortest"
+	"github.com/troupe-dev/troupe/backend/rooms"
+)
+
+// game runs a test with a game room.
+func game(t *testing.T, test func(room *actortest.Actor)) {
+	actortest.Run(t, rooms.Registry, func(n *actortest.Node) { test(n.Actor("gameRoom", "room-456")) })
+}
+
+func player(id string) rooms.GameParams { return rooms.GameParams{PlayerID: id} }
+
+func TestGame_wantsAPlayerID(t *testing.T) {
+	game(t, func(room *actortest.Actor) {
+		for want, params := range map[string]any{
+			"player_id_required": nil,
+			"player_id_too_long": player(strings.Repeat("a", 65)),
+			"invalid_params":     map[string]any{"playerId": 7},
+		} {
+			if _, err := room.TryConnect(params); code(err) != want {
+				t.Errorf("%v: got %v, want %s", params, err, want)
+			}
+		}
+		room.Connect(map[string]any{"playerId": "ada", "skillLevel": 3.5, "authToken": "t"})
+	})
+}
+
+func TestGame_playersJoinAndLeave(t *testing.T) {
+	game(t, func(room *actortest.Actor) {
+		ada := room.Connect(player("ada"))
+		bob := room.Connect(player("bob"))
+		tab := room.Connect(player("bob"))
+
+		state := actortest.Call[rooms.Game](room, "getGame")
+		if len(state.Players) != 2 || state.Players["ada"].Health != 100 || state.Players["ada"].Position == state.Players["bob"].Position {
+			t.Errorf("got %+v, want two players at two places", state)
+		}
+		same(t, "what the newcomer is told", actortest.Events[rooms.Game](tab), []rooms.Game{state})
+		same(t, "what ada hears", actortest.Events[rooms.PlayerJoined](ada), []rooms.PlayerJoined{{PlayerID: "bob", Player: state.Players["bob"]}})
+		same(t, "what bob hears of himself", len(actortest.Events[rooms.PlayerJoined](bob)), 0)
+
+		tab.Close()
+		same(t, "one tab closed", len(actortest.Events[rooms.PlayerLeft](ada)), 0)
+		bob.Drop()
+		same(t, "link lost", len(actortest.Events[rooms.PlayerLeft](ada)), 0)
+		bob.Resume()
+		bob.Close()
+		same(t, "gone", actortest.Events[rooms.PlayerLeft](ada), []rooms.PlayerLeft{{PlayerID: "bob"}})
+		same(t, "players", len(actortest.Call[rooms.Game](room, "getGame").Players), 1)
+	})
+}
+
+func TestGame_aPlayerWhoDoesNotComeBackLeaves(t *testing.T) {
+	game(t, func(room *actortest.Actor) {
+		ada, bob := room.Connect(player("ada")), room.Connect(player("bob"))
+		bob.Drop()
+		time.Sleep(5 * time.Minute)
+		same(t, "left", actortest.Events[rooms.PlayerLeft](ada), []rooms.PlayerLeft{{PlayerID: "bob"}})
+	})
+}
+
+func TestGame_othersSeeAPlayerMove(t *testing.T) {
+	game(t, func(room *actortest.Actor) {
+		ada, tab, bob := room.Connect(player("ada")), room.Connect(player("ada")), room.Connect(player("bob"))
+		actortest.Call[any](ada, "updatePlayerPosition", rooms.Position{X: 10, Y: 20.5})
+		actortest.Call[any](ada, "updatePlayerPosition", rooms.Position{X: -5, Y: 1e9}) // to the edge
+		same(t, "bob", actortest.Events[rooms.PlayerMoved](bob), []rooms.PlayerMoved{
+			{PlayerID: "ada", Position: rooms.Position{X: 10, Y: 20.5}},
+			{PlayerID: "ada", Position: rooms.Position{X: 0, Y: 600}},
+		})
+		same(t, "ada", len(actortest.Events[rooms.PlayerMoved](ada)), 0)
+		same(t, "her other tab", len(actortest.Events[rooms.PlayerMoved](tab)), 0)
+		same(t, "state", actortest.Call[rooms.Game](room, "getGame").Players["ada"].Position, rooms.Position{X: 0, Y: 600})
+		if err := room.Fail("updatePlayerPosition", rooms.Position{}); err.Code != "connection_required" {
+			t.Errorf("without a connection: got %v, want connection_required", err)
+		}
+	})
+}
+
+func TestGame_aWhisperReachesOnePlayer(t *testing.T) {
+	game(t, func(room *actortest.Actor) {
+		ada, bob, tab, cleo := room.Connect(player("ada")), room.Connect(player("bob")), room.Connect(player("bob")), room.Connect(player("cleo"))
+		bob.Drop() // still connected, and gets it later
+		actortest.Call[any](ada, "sendPrivateMessage", "bob", "psst")
+		bob.Resume()
+		want := []rooms.PrivateMessage{{From: "ada", Message: "psst", Timestamp: time.Now().UnixMilli()}}
+		same(t, "bob", actortest.Events[rooms.PrivateMessage](bob), want)
+		same(t, "his other tab", actortest.Events[rooms.PrivateMessage](tab), want)
+		same(t, "cleo", len(actortest.Events[rooms.PrivateMessage](cleo)), 0)
+		same(t, "ada", len(actortest.Events[rooms.PrivateMessage](ada)), 0)
+
+		err := ada.Fail("sendPrivateMessage", "dora", "psst")
+		if err.Code != "player_not_found" || err.Message != "Player not found or not connected" {
+			t.Errorf("nobody: got %v", err)
+		}
+		if err := ada.Fail("sendPrivateMessage", "bob", strings.Repeat("s", 501)); err.Code != "message_too_long" {
+			t.Errorf("too long: got %v, want message_too_long", err)
+		}
+	})
+}
+
+func TestGame_starts(t *testing.T) {
+	game(t, func(room *actortest.Actor) {
+		ada, bob := room.Connect(player("ada")), room.Connect(player("bob"))
+		actortest.Call[any](ada, "startGame")
+		same(t, "bob", actortest.Events[rooms.GameStarted](bob), []rooms.GameStarted{{StartedAt: time.Now().UnixMilli()}})
+		same(t, "started", actortest.Call[rooms.Game](room, "getGame").Started, true)
+		ada.Close()
+		bob.Close()
+		same(t, "started, when all have left", actortest.Call[rooms.Game](room, "getGame").Started, false)
+	})
+}

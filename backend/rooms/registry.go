@@ -1,0 +1,28 @@
+// Package rooms has the sample's actors: a chat, a game and a news room. Each
+// is one file that can be read, and copied, on its own.
+package rooms
+
+import "github.com/troupe-dev/troupe/backend/actor"
+
+// Registry is what the server serves: each actor with the events that it emits.
+var Registry = actor.NewRegistry(
+	actor.Define[ChatRoom]("chatRoom",
+		actor.Emits[MessageReceived](),
+		actor.Emits[MessageDeleted](),
+		actor.Emits[History](),
+		actor.Emits[MembersChanged](),
+		actor.Emits[Typing](),
+	),
+	actor.Define[GameRoom]("gameRoom",
+		actor.Emits[PlayerMoved](),
+		actor.Emits[PrivateMessage](),
+		actor.Emits[GameStarted](),
+		actor.Emits[Game](),
+		actor.Emits[PlayerJoined](),
+		actor.Emits[PlayerLeft](),
+	),
+	actor.Define[NewsRoom]("newsRoom",
+		actor.Emits[NewArticle](),
+		actor.Emits[Articles](),
+	),
+)
