@@ -107,12 +107,11 @@ func (g *GameRoom) CreateConnState(_ *actor.ConnectContext, p GameParams) Player
 // OnConnect puts a new player on the field.
 func (g *GameRoom) OnConnect(c *actor.Context[Player]) {
 	me := c.Conn().State().PlayerID
-	player, known := g.Players[me]
-	if !known {
+	if _, known := g.Players[me]; !known {
 		if g.Players == nil {
 			g.Players = map[string]PlayerState{}
 		}
-		player = PlayerState{Health: 100, Position: startPosition(len(g.Players))}
+		player := PlayerState{Health: 100, Position: startPosition(len(g.Players))}
 		g.Players[me] = player
 		c.Broadcast(PlayerJoined{PlayerID: me, Player: player}, actor.Where(isNot(me)))
 	}
@@ -178,7 +177,7 @@ func (g *GameRoom) StartGame(c *actor.Context[Player]) {
 
 // GetGame returns the state of the game.
 func (g GameRoom) GetGame(*actor.Context[Player]) Game {
-	game := Game{Players: g.Players, Started: g.Started}
+	game := Game(g)
 	if game.Players == nil {
 		game.Players = map[string]PlayerState{} // {} in JSON, not null
 	}

@@ -90,7 +90,7 @@ func (n *NewsRoom) CreateConnState(_ *actor.ConnectContext, p NewsParams) (Reade
 	default:
 		return Reader{}, actor.Errorf("bad_subscription", "a subscription is free or premium, not %q", p.Subscription)
 	}
-	return Reader{UserID: p.UserID, Subscription: p.Subscription}, nil
+	return Reader(p), nil
 }
 
 // OnConnect tells a newcomer what it may read.
