@@ -1,0 +1,82 @@
+import { createConnection } from "./connection.js";
+import { ActorError } from "./errors.js";
+import { createHandle, type Target } from "./handle.js";
+import { callable } from "./proxy.js";
+import { createSocket } from "./socket.js";
+import { webSocketTransport } from "./transport/websocket.js";
+import type { Accessor, Client, ClientOptions, ConnectionApi, Key, UntypedActor, UntypedRegistry } from "./types.js";
+
+/** The key as an array of strings; throws `bad_key`. */
+function keyArray(key: Key): readonly string[] {
+  const parts = typeof key === "string" ? [key] : key;
+  if (!Array.isArray(parts) || !parts.length || parts.some((part) => typeof part !== "string")) {
+    throw new ActorError("bad_key", "a key is a string or an array of one or more strings");
+  }
+  return [...parts];
+}
+
+/**
+ * Creates a client of the server at url (`http(s)://host[:port][/base]`; by
+ * default the page's origin). It opens no socket before the first `connect()`.
+ *
+ * ```ts
+ * const client = createClient<typeof registry>();
+ * const room = client.chatRoom.getOrCreate(["general"]).connect();
+ * room.on("messageReceived", (message) => console.log(message.text));
+ * await room.sendMessage("ada", "hello");
+ * ```
+ */
+export function createClient<R extends object = UntypedRegistry>(url?: string, options: ClientOptions = {}): Client<R> {
+  const base = () => {
+    const address = url ?? (typeof location === "object" ? location.origin : "");
+    if (!/^https?:/.test(address)) throw new ActorError("link", "createClient needs an address: http(s)://host[:port]");
+    return address.replace(/\/+$/, "");
+  };
+  const connections = new Set<ConnectionApi<UntypedActor>>();
+  const socket = createSocket(
+    () => options.transport ?? webSocketTransport(options.WebSocket),
+    base,
+    options.idleMs ?? 500,
+  );
+  const timeoutMs = options.timeoutMs ?? 60_000;
+
+  const handle = (target: Target) =>
+    createHandle({
+      target,
+      base,
+      fetch: options.fetch ?? ((...args) => fetch(...args)),
+      options: { timeoutMs },
+      connect(ready, params, { timeoutMs: ownMs = timeoutMs, onChange } = {}) {
+        const connection = createConnection({
+          socket,
+          target,
+          ready,
+          params,
+          options: { timeoutMs: ownMs },
+          onChange(status, error) {
+            if (status === "closed") connections.delete(connection);
+            onChange?.(status, error);
+          },
+        });
+        connections.add(connection);
+        return connection;
+      },
+    });
+
+  const accessor = (actor: string): Accessor => ({
+    getOrCreate: (key, { input } = {}) => handle({ actor, key: keyArray(key), input }),
+    get: (key) => handle({ actor, key: keyArray(key), create: false }),
+    create: (key, input?) => handle({ actor, key: keyArray(key), input, isNew: true }),
+    getForId: (actorId) => handle({ actor, actorId }),
+  });
+
+  return callable(
+    {
+      dispose() {
+        for (const connection of [...connections]) connection.dispose();
+        socket.dispose();
+      },
+    },
+    accessor,
+  ) as unknown as Client<R>;
+}

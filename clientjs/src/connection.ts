@@ -1,0 +1,419 @@
+// A connection to one actor: what outlives the socket on the client's side. It
+// owns the cursor, the subscriptions and the calls without an answer.
+//
+// Status, and the lifecycle events that a change emits. There are no others; any
+// number of `error` may come between them, nothing comes after `closed`.
+//
+//   connecting   → connected     opened                             connected
+//   connecting   → closed        closed for good                    error, closed
+//   connected    → disconnected  socket lost, closed with reconnect disconnected {willRetry: true}
+//   connected    → disconnected  closed for good                    disconnected {willRetry: false}
+//   disconnected → closed        right after that                   closed
+//   disconnected → connected     opened, replayed, at               reconnected {recovered: true}
+//                                opened with lost or not resumed    reconnected {recovered: false}
+//   disconnected → closed        closed for good                    error, closed
+//   any          → closed        dispose()                          closed
+import { backoff } from "./backoff.js";
+import { createEmitter, type Handler } from "./emitter.js";
+import { ActorError, reportUncaught } from "./errors.js";
+import { abandoned, type Target } from "./handle.js";
+import { byteLength } from "./limits.js";
+import { callable } from "./proxy.js";
+import type { Channel, Socket } from "./socket.js";
+import type { Attempt, CallOptions, ConnectionApi, LifecycleEvents, ParamsSource, Reconnected, Status, UntypedActor } from "./types.js";
+import { encode, encodeCall, randomSecret, type ChannelMessage, type Opened } from "./wire.js";
+
+/** Calls that may wait to be sent. */
+const QUEUE = 500;
+/** How often a connection that calls nothing tells how far it has read. */
+const ACK_MS = 30_000;
+/** Room for what a call message has beside its action and arguments. */
+const ENVELOPE = 128;
+
+const LIFECYCLE: ReadonlySet<string> = new Set<keyof LifecycleEvents>([
+  "connected",
+  "disconnected",
+  "reconnected",
+  "error",
+  "closed",
+]);
+
+/** What a connection is made of. */
+export interface ConnectionSpec {
+  socket: Socket;
+  target: Target;
+  /** To be done before the first open; what rejects for good ends the connection. */
+  ready: (() => Promise<unknown>) | undefined;
+  params: ParamsSource<unknown>;
+  options: CallOptions;
+  onChange(status: Status, error: ActorError | undefined): void;
+}
+
+/** A call without an answer. */
+interface Call {
+  id: number;
+  action: string;
+  /** JSON, as the arguments were when the action was called. */
+  args: string;
+  /** Handed to a link at least once: it may have run. */
+  sent: boolean;
+  settle(error: ActorError | undefined, result?: unknown): void;
+}
+
+/** Creates a connection; it connects by itself. Throws if there can be no socket here. */
+export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedActor> {
+  const { socket, target } = spec;
+  const k = randomSecret();
+  const caller = randomSecret();
+  let status: Status = "connecting";
+
+  // The attachment to the present socket. 0: none. live: the `at` of the opening
+  // has come, so calls may be sent.
+  let number = 0;
+  let live = false;
+  let attempt = 0;
+  let failures = 0;
+  let opening: AbortController | undefined;
+  let retry: ReturnType<typeof setTimeout> | undefined;
+
+  // The cursor. log is undefined until the first opened.
+  let id: string | undefined;
+  let log: string | undefined;
+  let seq = 0;
+  let replayed = 0;
+
+  // Calls, in the order of their ids: all without an answer, those of them that
+  // wait to be sent (again), and the ids that the present link carries.
+  const calls = new Map<number, Call>();
+  let waiting: Call[] = [];
+  const inFlight = new Set<number>();
+  let lastId = 0;
+
+  // What the server knows of what was seen and answered.
+  let toldSeq = 0;
+  let toldAck = 0;
+  let telling: ReturnType<typeof setTimeout> | undefined;
+
+  /** Event names that the present, or the next, attachment receives. */
+  let subscribed = new Set<string>();
+  let syncing = false;
+  const emitter = createEmitter(() => {
+    if (syncing) return;
+    syncing = true;
+    queueMicrotask(syncSubs);
+  });
+
+  /** The only place that changes status, and that emits what the change means. */
+  const setStatus = (next: Status, event: keyof LifecycleEvents, data?: unknown) => {
+    const before = status;
+    status = next;
+    if (next !== before) changed(next === "closed" ? (data as ActorError | undefined) : undefined);
+    emitter.emit(event, data);
+  };
+  const changed = (error?: ActorError) => {
+    try {
+      spec.onChange(status, error);
+    } catch (thrown) {
+      reportUncaught(thrown);
+    }
+  };
+  const emitError = (error: ActorError) => {
+    changed(error);
+    if (!emitter.emit("error", error)) socket.report(error);
+  };
+
+  const wanted = () => new Set(emitter.names().filter((name) => !LIFECYCLE.has(name)));
+
+  /** Tells the server which names got their first or lost their last listener, once per microtask. */
+  const syncSubs = () => {
+    syncing = false;
+    const want = wanted();
+    const gone = [...subscribed].filter((name) => !want.delete(name));
+    for (const name of gone) subscribed.delete(name);
+    if (!number) return; // the next open names the rest, or a sub behind it
+    for (const name of want) subscribed.add(name);
+    const c = number;
+    if (want.size) socket.push(() => encode({ t: "sub", c, e: [...want] }));
+    if (gone.length) socket.push(() => encode({ t: "unsub", c, e: gone }));
+  };
+
+  /** The highest call id up to which every call has been answered or given up. */
+  const acked = () => (calls.keys().next().value ?? lastId + 1) - 1;
+
+  /** s and ack for a message that carries them, if they say something new. */
+  const progress = () => {
+    const news: { s?: number; ack?: number } = {};
+    if (seq > toldSeq) news.s = toldSeq = seq;
+    if (acked() > toldAck) news.ack = toldAck = acked();
+    return news;
+  };
+
+  const tellLater = () => {
+    telling ??= setTimeout(() => {
+      telling = undefined;
+      const c = number;
+      const news = progress();
+      if (live && (news.s || news.ack)) socket.push(() => encode({ t: "ack", c, ...news }));
+    }, ACK_MS);
+  };
+
+  const open = async () => {
+    opening?.abort();
+    clearTimeout(retry);
+    retry = undefined;
+    const { signal } = (opening = new AbortController());
+    attempt++;
+    let params: unknown;
+    try {
+      if (spec.ready) {
+        await spec.ready();
+        spec.ready = undefined;
+      }
+      params =
+        typeof spec.params === "function"
+          ? await (spec.params as (a: Attempt) => unknown)({ attempt, signal })
+          : spec.params;
+      // Listeners that are added in the tick of connect() belong into the first open.
+      if (!log) await null;
+    } catch (error) {
+      if (signal.aborted) return;
+      // A create that was refused (exists, invalid_input) will be refused again.
+      if (spec.ready && error instanceof ActorError && !/^(not_sent|maybe_ran|unavailable|overloaded)$/.test(error.code)) {
+        return end(error);
+      }
+      return later(
+        error instanceof ActorError
+          ? error
+          : new ActorError("link", `params: ${error}`, undefined, { cause: error }),
+      );
+    }
+    if (signal.aborted) return;
+    const size = params === undefined ? 0 : byteLength(JSON.stringify(params));
+    if (size > socket.limits.params) return end(tooLarge("params", size, socket.limits.params));
+
+    // To resume means: what was subscribed, from s on. Names that are new since go as
+    // a sub behind the open, from now on.
+    if (!log) subscribed = wanted();
+    number = socket.open(channel);
+    toldSeq = seq;
+    toldAck = acked();
+    const { actor, key, actorId, create, input } = target;
+    const message = encode({
+      t: "open",
+      c: number,
+      ...(actorId === undefined ? { actor, key, create, input } : { actorId }),
+      params,
+      subs: subscribed.size ? [...subscribed] : undefined,
+      k,
+      caller,
+      log,
+      s: log === undefined ? undefined : seq,
+      ack: toldAck || undefined,
+    });
+    socket.push(() => message, false);
+    syncSubs();
+  };
+
+  /** Detaches from the present link or channel; calls wait for the next one. */
+  const detach = () => {
+    socket.close(number);
+    opening?.abort();
+    clearTimeout(retry);
+    clearTimeout(telling);
+    retry = telling = undefined;
+    number = 0;
+    live = false;
+    inFlight.clear();
+    waiting = [...calls.values()];
+  };
+
+  /** Opens again on the same socket after a while. */
+  const later = (error: ActorError) => {
+    detach();
+    const told = (error.metadata as { retryAfterMs?: number } | undefined)?.retryAfterMs;
+    const retryInMs = Math.round(Math.max(told ?? 0, backoff(failures++)));
+    retry = setTimeout(open, retryInMs);
+    interrupted(error, retryInMs);
+  };
+
+  const interrupted = (error: ActorError, retryInMs: number) => {
+    if (status === "connected") setStatus("disconnected", "disconnected", { reason: error.code, willRetry: true, retryInMs });
+    else emitError(error);
+  };
+
+  /** The connection is over; error says why, undefined means disposed. */
+  const end = (error?: ActorError) => {
+    if (status === "closed") return;
+    const c = number;
+    if (c) socket.push(() => encode({ t: "close", c }));
+    detach();
+    if (error) {
+      if (status === "connected") setStatus("disconnected", "disconnected", { reason: error.code, willRetry: false });
+      else emitError(error);
+      if ((status as Status) === "closed") return; // a listener disposed
+    }
+    setStatus("closed", "closed", error);
+    for (const call of [...calls.values()]) call.settle(abandoned(call.sent, "closed", error));
+    emitter.off();
+    socket.detach(channel);
+  };
+
+  const onOpened = (m: Opened) => {
+    const first = !log;
+    const recovered = !!m.resumed && !m.lost;
+    ({ log, s: seq, connId: id } = m);
+    attempt = 0;
+    replayed = 0;
+    if (first) setStatus("connected", "connected");
+    else if (!recovered) {
+      const { missed = 0, exact = false, reason = "expired" } = m.lost ?? {};
+      setStatus("connected", "reconnected", { recovered, missed, exact, reason, replayed } satisfies Reconnected);
+    }
+  };
+
+  const onAt = () => {
+    if (live) return;
+    live = true;
+    failures = 0;
+    if (status === "disconnected") {
+      setStatus("connected", "reconnected", { recovered: true, missed: 0, exact: true, replayed } satisfies Reconnected);
+    }
+    pump();
+  };
+
+  /** Sends waiting calls, in order, as far as the window allows. */
+  const pump = () => {
+    while (live && waiting[0] && inFlight.size < socket.limits.inFlight) {
+      const call = waiting.shift()!;
+      const c = number;
+      inFlight.add(call.id);
+      socket.push(() => {
+        if (!calls.has(call.id)) {
+          inFlight.delete(call.id);
+          pump();
+          return undefined;
+        }
+        call.sent = true;
+        return encodeCall({ t: "call", c, id: call.id, a: call.action, ...progress() }, call.args);
+      });
+    }
+  };
+
+  const call = (options: CallOptions, action: string, values: readonly unknown[]) =>
+    new Promise<unknown>((resolve, reject) => {
+      const { timeoutMs, signal } = options;
+      if (status === "closed") return reject(abandoned(false, "closed"));
+      if (signal?.aborted) return reject(abandoned(false, "aborted", signal.reason));
+      if (waiting.length >= QUEUE) {
+        return reject(
+          new ActorError("not_sent", `${QUEUE} calls wait already`, { reason: "queue", limit: QUEUE, option: "queue" }),
+        );
+      }
+      let args: string;
+      try {
+        args = JSON.stringify(values);
+      } catch (cause) {
+        return reject(new ActorError("invalid_args", `arguments must be JSON: ${cause}`, undefined, { cause }));
+      }
+      const size = byteLength(action + args) + ENVELOPE;
+      const limit = socket.limits.message;
+      if (size > limit) return reject(tooLarge("message", size, limit));
+
+      const giveUp = (reason: string, cause?: unknown) => pending.settle(abandoned(pending.sent, reason, cause));
+      const onAbort = () => giveUp("aborted", signal!.reason);
+      const timer = timeoutMs ? setTimeout(giveUp, timeoutMs, "timeout") : undefined;
+      signal?.addEventListener("abort", onAbort);
+      const pending: Call = {
+        id: ++lastId,
+        action,
+        args,
+        sent: false,
+        settle(error, result) {
+          calls.delete(pending.id);
+          if (!inFlight.has(pending.id)) waiting = waiting.filter((other) => other !== pending);
+          clearTimeout(timer);
+          signal?.removeEventListener("abort", onAbort);
+          if (error) reject(error);
+          else resolve(result);
+        },
+      };
+      calls.set(pending.id, pending);
+      waiting.push(pending);
+      pump();
+    });
+
+  const channel: Channel = {
+    up: () => void open(),
+    down(error, retryInMs) {
+      detach();
+      interrupted(error, retryInMs);
+    },
+    trouble: emitError,
+    receive(m: ChannelMessage) {
+      if ("s" in m) {
+        tellLater();
+        if (m.t !== "opened") seq = Math.max(seq, m.s);
+      }
+      switch (m.t) {
+        case "opened":
+          onOpened(m);
+          break;
+        case "event":
+          if (!live) replayed++;
+          if (!LIFECYCLE.has(m.e)) emitter.emit(m.e, m.d);
+          break;
+        case "reply":
+        case "fail": {
+          const answered = calls.get(m.id);
+          if (m.t === "reply") answered?.settle(undefined, m.d);
+          else answered?.settle(new ActorError(m.code, m.message, m.metadata));
+          inFlight.delete(m.id);
+          pump();
+          return !!answered;
+        }
+        case "at":
+          onAt();
+          break;
+        case "closed": {
+          socket.close(number);
+          number = 0;
+          const error = new ActorError(m.code, m.message, m.metadata);
+          if (m.reconnect) later(error);
+          else end(error);
+          break;
+        }
+        case "error":
+          emitError(new ActorError(m.code, m.message, m.metadata));
+      }
+      return false;
+    },
+  };
+
+  const view = (options: CallOptions): ConnectionApi<UntypedActor> =>
+    callable(
+      {
+        get status() {
+          return status;
+        },
+        get id() {
+          return id;
+        },
+        on: (name: string, handler: Handler) => emitter.on(name, handler),
+        once: (name: string, handler: Handler) => emitter.on(name, handler, true),
+        off: emitter.off,
+        call: (action: string, ...args: unknown[]) => call(options, action, args),
+        withOptions: (more: CallOptions) => view({ ...options, ...more }),
+        dispose: () => end(),
+      },
+      (action) =>
+        (...args: unknown[]) =>
+          call(options, action, args),
+    ) as unknown as ConnectionApi<UntypedActor>;
+
+  socket.attach(channel);
+  return view(spec.options);
+}
+
+function tooLarge(option: "message" | "params", size: number, limit: number): ActorError {
+  return new ActorError("too_large", `${option} of ${size} bytes is over the limit of ${limit}`, { size, limit, option });
+}

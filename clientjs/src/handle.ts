@@ -1,0 +1,120 @@
+// Handles: an actor by name and key, its actions as single HTTP calls.
+import { ActorError } from "./errors.js";
+import { callable } from "./proxy.js";
+import type { CallOptions, ConnectionApi, ConnectOptions, Handle, UntypedActor } from "./types.js";
+
+/** Which actor is meant, and whether it may be created. */
+export interface Target {
+  actor: string;
+  key?: readonly string[];
+  actorId?: string;
+  create?: false;
+  input?: unknown;
+  /** Must not exist yet. */
+  isNew?: boolean;
+}
+
+/** What a handle is made of. */
+export interface HandleSpec {
+  target: Target;
+  base: () => string;
+  fetch: typeof fetch;
+  options: CallOptions;
+  connect(
+    ready: (() => Promise<unknown>) | undefined,
+    params: unknown,
+    options?: ConnectOptions,
+  ): ConnectionApi<UntypedActor>;
+}
+
+/** Creates a handle. It sends nothing until it is used. */
+export function createHandle(spec: HandleSpec): Handle {
+  const { target } = spec;
+  const address = `/api/actors/${encodeURIComponent(target.actor)}`;
+  const query = new URLSearchParams(
+    target.actorId !== undefined ? { id: target.actorId } : target.key!.map((part) => ["key", part]),
+  );
+
+  const request = async (path: string, body: unknown, { timeoutMs, signal }: CallOptions): Promise<Answer> => {
+    let sent = false;
+    const abort = new AbortController();
+    const onAbort = () => abort.abort(signal!.reason);
+    const timer = timeoutMs
+      ? setTimeout(() => abort.abort(new ActorError("timeout", `no answer within ${timeoutMs} ms`)), timeoutMs)
+      : undefined;
+    try {
+      signal?.throwIfAborted();
+      signal?.addEventListener("abort", onAbort);
+      const url = spec.base() + path;
+      const init: RequestInit =
+        body === undefined
+          ? {}
+          : { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+      sent = true;
+      const response = await spec.fetch(url, { ...init, signal: abort.signal });
+      const answer = (await response.json()) as Answer;
+      if (response.ok) return answer;
+      throw new ActorError(answer.code ?? "protocol", answer.message ?? `status ${response.status}`, answer.metadata);
+    } catch (cause) {
+      if (cause instanceof ActorError && cause.code !== "timeout") throw cause;
+      throw abandoned(sent, signal?.aborted ? "aborted" : abort.signal.aborted ? "timeout" : "link", cause);
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+    }
+  };
+
+  /** Creates the actor once if it needs input or must be new; a failed attempt may be repeated. */
+  let created: Promise<unknown> | undefined;
+  const ready =
+    target.isNew || target.input !== undefined
+      ? () =>
+          (created ??= request(address, { key: target.key, input: target.input }, spec.options).catch((error) => {
+            if (!target.isNew && (error as ActorError).code === "exists") return;
+            created = undefined;
+            throw error;
+          }))
+      : undefined;
+
+  const withOptions = (options: CallOptions): Handle => {
+    const call = async (action: string, ...args: unknown[]) => {
+      await ready?.();
+      const path = `${address}/actions/${encodeURIComponent(action)}?${query}${target.create === false ? "&create=false" : ""}`;
+      return (await request(path, { args }, options)).result;
+    };
+    return callable(
+      {
+        connect: (params?: unknown, more?: ConnectOptions) => spec.connect(target.isNew ? ready : undefined, params, more),
+        call,
+        withOptions: (more: CallOptions) => withOptions({ ...options, ...more }),
+        async resolve() {
+          await ready?.();
+          return target.actorId ?? (await request(`${address}?${query}`, undefined, options)).id;
+        },
+      },
+      (action) =>
+        (...args: unknown[]) =>
+          call(action, ...args),
+    ) as unknown as Handle;
+  };
+  return withOptions(spec.options);
+}
+
+/** A body of an HTTP answer: a result, an id, or an error. */
+interface Answer {
+  result?: unknown;
+  id?: string;
+  code?: string;
+  message?: string;
+  metadata?: unknown;
+}
+
+/** The error of a call that the client gives up on. */
+export function abandoned(sent: boolean, reason: string, cause?: unknown): ActorError {
+  return new ActorError(
+    sent ? "maybe_ran" : "not_sent",
+    sent ? `the call was sent but not answered (${reason}): it may have run` : `the call was not sent (${reason})`,
+    { reason },
+    { cause },
+  );
+}

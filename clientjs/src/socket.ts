@@ -1,0 +1,319 @@
+// The one socket of a client: it carries the channels of all connections, keeps
+// itself alive and under the server's limits, and comes back when it is lost.
+import { backoff } from "./backoff.js";
+import { ActorError, reportUncaught } from "./errors.js";
+import { byteLength, createBucket, DEFAULT_LIMITS, type Limits } from "./limits.js";
+import type { Link, Transport } from "./transport/websocket.js";
+import { decode, encode, frame, type ChannelMessage, type Hello, type ServerMessage } from "./wire.js";
+
+/** Without a hello for so long, an attempt to open the socket has failed. */
+const HELLO_MS = 10_000;
+/** A link that lasted so long counts as good: the next loss starts the back-off anew. */
+const STABLE_MS = 5_000;
+/** How much later than its beat a server may be when the network is suspect. */
+const SUSPECT_MS = 2_000;
+/**
+ * After a call was answered, the rest of what came waits for so many microtasks,
+ * so that code behind `await connection.call(…)` runs before a later event is
+ * dispatched. A direct await takes one, each async function around it up to three.
+ */
+const SETTLE_TICKS = 8;
+
+const now = () => performance.now();
+
+/** What a socket needs of a connection. */
+export interface Channel {
+  /** The socket is up: open on it. */
+  up(): void;
+  /** The socket is gone, or could not be opened; the next attempt comes in retryInMs. */
+  down(error: ActorError, retryInMs: number): void;
+  /** A message came; true if that answered a call. */
+  receive(message: ChannelMessage): boolean;
+  /** The server reports something about the socket as a whole. */
+  trouble(error: ActorError): void;
+}
+
+/** The one socket of a client. */
+export interface Socket {
+  /** What the server told, or the defaults. */
+  readonly limits: Limits;
+  /** Keeps the socket for a connection, opens it if need be. Throws if no socket can be had here. */
+  attach(channel: Channel): void;
+  /** The connection is over. The socket closes some time after the last one. */
+  detach(channel: Channel): void;
+  /** Sends what waits and closes the link at once; the next attach opens it again. */
+  dispose(): void;
+  /** A channel number that was not used before. */
+  open(channel: Channel): number;
+  /** Forgets a channel number: what still comes for it is dropped. */
+  close(number: number): void;
+  /**
+   * Sends a message with the others of this microtask. It is encoded when its
+   * turn has come; undefined means that there is nothing to send any more.
+   * paced says whether it counts for the rate of messages.
+   */
+  push(encoded: () => string | undefined, paced?: boolean): void;
+  /** Reports an error that no listener took; once per code. */
+  report(error: ActorError): void;
+}
+
+/** Creates the socket of a client; transport and base are asked for at the first use. */
+export function createSocket(transport: () => Transport, base: () => string, idleMs: number): Socket {
+  const attached = new Set<Channel>();
+  const channels = new Map<number, Channel>();
+  const reported = new Set<string>();
+
+  let open: Transport | undefined;
+  let lastNumber = 0;
+
+  // The link. A new epoch makes all that an earlier link still says void.
+  let epoch = 0;
+  let link: Link | undefined;
+  let hello: Hello | undefined;
+  let upAt = 0;
+  let lastReceived = 0;
+  let lastSent = 0;
+  let suspect = false;
+  let byeMs: number | undefined;
+  let failures = 0;
+
+  // Timers: waiting to dial or to let go of an unused link, judging the link, waiting for a token.
+  let pause: ReturnType<typeof setTimeout> | undefined;
+  let watchdog: ReturnType<typeof setTimeout> | undefined;
+  let refill: ReturnType<typeof setTimeout> | undefined;
+
+  // What waits to be sent, and what came but was not handled.
+  let outbox: Array<{ encoded: () => string | undefined; paced: boolean }> = [];
+  let flushing = false;
+  let bucket = createBucket(DEFAULT_LIMITS, now);
+  const inbox: Array<{ epoch: number; message?: ServerMessage; end?: string; code?: string }> = [];
+  let draining = false;
+
+  const dial = () => {
+    clearTimeout(pause);
+    pause = undefined;
+    const mine = ++epoch;
+    lastReceived = now();
+    suspect = false;
+    byeMs = undefined;
+    watch();
+    try {
+      link = open!(base(), {
+        frame(text) {
+          if (mine === epoch) received(text);
+        },
+        end(why) {
+          inbox.push({ epoch: mine, end: why });
+          void drain();
+        },
+      });
+    } catch (error) {
+      queueMicrotask(() => mine === epoch && lost(String(error)));
+    }
+  };
+
+  /** Lets go of the link and of everything that belongs to it. */
+  const drop = () => {
+    epoch++;
+    link?.close();
+    link = hello = undefined;
+    outbox = [];
+    channels.clear();
+    clearTimeout(watchdog);
+    clearTimeout(refill);
+    clearTimeout(pause);
+    refill = pause = undefined;
+  };
+
+  const lost = (why: string, code = byeMs === undefined ? "link" : "shutdown") => {
+    const wasUp = hello;
+    if (wasUp && now() - upAt >= STABLE_MS) failures = 0;
+    else if (!wasUp) failures ||= 1;
+    // A server that goes away for good reasons spreads its clients itself.
+    const retryInMs = Math.round(
+      (byeMs ?? Math.random() * (wasUp?.spreadMs ?? 0)) + (failures ? backoff(failures - 1) : 0),
+    );
+    failures++;
+    const error = new ActorError(code, `${why}; trying ${base()} again in ${retryInMs} ms`, { retryInMs });
+    drop();
+    if (!attached.size) return listen(false);
+    pause = setTimeout(dial, retryInMs);
+    for (const channel of [...attached]) channel.down(error, retryInMs);
+  };
+
+  /** Judges the link when nothing came for too long, but not before what waits behind this timer was read. */
+  const watch = () => {
+    clearTimeout(watchdog);
+    const limit = !hello ? HELLO_MS : suspect ? Math.min(hello.deadMs, hello.beatMs + SUSPECT_MS) : hello.deadMs;
+    const left = lastReceived + limit - now();
+    watchdog = setTimeout(() => {
+      if (lastReceived + limit - now() > 0) return watch();
+      const seen = lastReceived;
+      watchdog = setTimeout(() => (seen === lastReceived ? lost(`nothing came for ${limit} ms`) : watch()));
+    }, left);
+  };
+
+  const received = (text: string) => {
+    lastReceived = now();
+    suspect = false;
+    try {
+      for (const message of decode(text)) {
+        if (message.t === "beat") lastSent = -Infinity;
+        else inbox.push({ epoch, message });
+      }
+    } catch (error) {
+      inbox.push({ epoch, end: `not understood: ${error}`, code: "protocol" });
+    }
+    // From here and not from a timer, because timers of hidden tabs are late. Half
+    // of beatMs keeps the gap under deadMs also if the server never falls silent.
+    if (hello && lastReceived - lastSent > hello.beatMs / 2) transmit(encode({ t: "beat" }));
+    void drain();
+  };
+
+  /** Handles what came, in order; one loop at a time. */
+  const drain = async () => {
+    if (draining) return;
+    draining = true;
+    for (const item of inbox) {
+      try {
+        if (item.epoch !== epoch) continue;
+        if (item.end !== undefined) lost(item.end, item.code);
+        else if (handle(item.message!)) for (let i = 0; i < SETTLE_TICKS; i++) await null;
+      } catch (error) {
+        reportUncaught(error);
+      }
+    }
+    inbox.length = 0;
+    draining = false;
+  };
+
+  const handle = (message: ServerMessage): boolean | void => {
+    if (message.t === "hello") {
+      hello = message;
+      upAt = now();
+      bucket = createBucket(hello.limits, now);
+      watch();
+      for (const channel of [...attached]) channel.up();
+    } else if (message.t === "bye") byeMs = message.delayMs;
+    else if (message.c !== undefined) return channels.get(message.c)?.receive(message);
+    else if (message.t === "error") {
+      const error = new ActorError(message.code, message.message, message.metadata);
+      for (const channel of [...attached]) channel.trouble(error);
+    }
+  };
+
+  const transmit = (text: string) => {
+    lastSent = now();
+    try {
+      link?.send(text);
+    } catch {
+      // The link is closing: its end is on the way, and calls are sent again after it.
+    }
+  };
+
+  const flush = () => {
+    flushing = false;
+    let batch: string[] = [];
+    let size = 2;
+    const send = () => {
+      if (batch.length) transmit(frame(batch));
+      batch = [];
+      size = 2;
+    };
+    while (outbox[0]) {
+      const wait = outbox[0].paced && !refill ? bucket.take() : 0;
+      if (wait || refill) {
+        refill ??= setTimeout(() => {
+          refill = undefined;
+          flush();
+        }, Math.ceil(wait));
+        break;
+      }
+      const text = outbox.shift()!.encoded();
+      if (!text) continue;
+      const bytes = byteLength(text) + 1;
+      if (size + bytes > socket.limits.frame) send();
+      batch.push(text);
+      size += bytes;
+    }
+    send();
+  };
+
+  const soon = () => {
+    if (pause && !link) dial();
+  };
+  const onVisible = () => {
+    if (document.visibilityState === "visible") soon();
+  };
+  const onOffline = () => {
+    if (!hello) return;
+    suspect = true;
+    transmit(encode({ t: "beat" }));
+    watch();
+  };
+  /** The page goes away for good: the connections are over, not dropped. */
+  const onHide = (event: Event) => {
+    if ((event as PageTransitionEvent).persisted) return;
+    flush();
+    if (channels.size) transmit(frame([...channels.keys()].map((c) => encode({ t: "close", c }))));
+  };
+
+  let listening = false;
+  const listen = (on: boolean) => {
+    if (on === listening || typeof addEventListener !== "function") return;
+    listening = on;
+    const change = (target: EventTarget, name: string, handler: (event: Event) => void) =>
+      on ? target.addEventListener(name, handler) : target.removeEventListener(name, handler);
+    change(globalThis as unknown as EventTarget, "online", soon);
+    change(globalThis as unknown as EventTarget, "offline", onOffline);
+    change(globalThis as unknown as EventTarget, "pagehide", onHide);
+    if (typeof document !== "undefined") change(document, "visibilitychange", onVisible);
+  };
+
+  const socket: Socket = {
+    get limits() {
+      return hello?.limits ?? DEFAULT_LIMITS;
+    },
+    attach(channel) {
+      open ??= transport();
+      base();
+      attached.add(channel);
+      listen(true);
+      if (link) {
+        clearTimeout(pause);
+        pause = undefined;
+        if (hello) channel.up();
+      } else if (!pause) dial();
+    },
+    detach(channel) {
+      if (!attached.delete(channel) || attached.size) return;
+      clearTimeout(pause);
+      if (link) pause = setTimeout(socket.dispose, idleMs);
+      else socket.dispose();
+    },
+    dispose() {
+      flush();
+      drop();
+      listen(false);
+    },
+    open(channel) {
+      channels.set(++lastNumber, channel);
+      return lastNumber;
+    },
+    close(number) {
+      channels.delete(number);
+    },
+    push(encoded, paced = true) {
+      outbox.push({ encoded, paced });
+      if (flushing) return;
+      flushing = true;
+      queueMicrotask(flush);
+    },
+    report(error) {
+      if (reported.has(error.code)) return;
+      reported.add(error.code);
+      console.error(error);
+    },
+  };
+  return socket;
+}

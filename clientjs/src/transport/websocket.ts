@@ -1,0 +1,51 @@
+import { ActorError } from "../errors.js";
+
+/** What a transport tells about a link. Nothing comes after `end`. */
+export interface LinkEvents {
+  /** A frame came. */
+  frame(text: string): void;
+  /** The link could not be opened, or is over; why, for people. */
+  end(why: string): void;
+}
+
+/** One link to the server. */
+export interface Link {
+  send(frame: string): void;
+  /** Lets go of the link. It is not waited for, and no event comes any more. */
+  close(): void;
+}
+
+/** Opens a link to a base address (http or https). Throws if that cannot work here at all. */
+export type Transport = (base: string, events: LinkEvents) => Link;
+
+/** The part of the WebSocket API that is used; the `WebSocket` of browsers and of the package `ws` fit. */
+export interface WebSocketLike {
+  onmessage: ((event: { data: unknown }) => void) | null;
+  onclose: ((event: { code: number; reason: string }) => void) | null;
+  onerror: ((event: unknown) => void) | null;
+  send(data: string): void;
+  close(): void;
+}
+
+/** A WebSocket constructor. */
+export type WebSocketClass = new (url: string) => WebSocketLike;
+
+/** Links over WebSocket. Throws if there is no constructor. */
+export function webSocketTransport(injected?: WebSocketClass): Transport {
+  const WebSocketImpl = injected ?? (typeof WebSocket === "function" ? (WebSocket as unknown as WebSocketClass) : undefined);
+  if (!WebSocketImpl) throw new ActorError("link", "there is no WebSocket here: pass one with createClient(url, { WebSocket })");
+  return (base, events) => {
+    const ws = new WebSocketImpl(`${base.replace(/^http/, "ws")}/api/socket?v=1`);
+    ws.onmessage = (event) => events.frame(String(event.data));
+    ws.onclose = ({ code, reason }) => events.end(`the socket closed with ${code}${reason && ` (${reason})`}`);
+    ws.onerror = () => {}; // a close follows; Node's ws throws without a handler
+    return {
+      send: (frame) => ws.send(frame),
+      close() {
+        // A black-holed socket stays in CLOSING: its events must not reach what replaces it.
+        ws.onmessage = ws.onclose = null;
+        ws.close();
+      },
+    };
+  };
+}

@@ -1,0 +1,222 @@
+import type { ActorError } from "./errors.js";
+import type { WebSocketClass, Transport } from "./transport/websocket.js";
+
+/**
+ * What stands in where no registry type was given: anything goes, so that code
+ * without types reads like plain JavaScript.
+ */
+// oxlint-disable-next-line typescript/no-explicit-any -- the one any: payloads of an untyped client must be usable without casts
+export type Untyped = any;
+
+/** How an actor definition is described for `createClient<typeof registry>`. */
+export interface ActorTypes {
+  /** Actions by name: their arguments and what they return. */
+  actions: object;
+  /** Payloads of events by name. */
+  events: object;
+  /** What `connect(params)` takes; leave out if nothing. */
+  params?: unknown;
+  /** What `create(key, input)` takes; leave out if nothing. */
+  input?: unknown;
+}
+
+/** The actor types of a client without a registry type. */
+export interface UntypedActor {
+  actions: Record<string, (...args: Untyped[]) => Untyped>;
+  events: Record<string, Untyped>;
+  params: Untyped;
+  input: Untyped;
+}
+
+/** The registry of a client without a registry type. */
+export type UntypedRegistry = Record<string, UntypedActor>;
+
+type Field<D, N extends string> = N extends keyof D ? D[N] : undefined;
+
+/** The actions of an actor as methods of a handle or a connection. */
+export type Actions<D> = D extends { actions: infer A }
+  ? { [N in keyof A]: A[N] extends (...args: infer P) => infer R ? (...args: P) => Promise<Awaited<R>> : never }
+  : never;
+
+/** What `connect` of an actor takes. */
+export type ParamsOf<D> = Field<D, "params">;
+
+/** Payloads by event name, lifecycle events included. */
+export type EventsOf<D> = Field<D, "events"> & LifecycleEvents;
+
+/** A key: one or more strings. `"x"` means `["x"]`. */
+export type Key = string | readonly string[];
+
+/**
+ * - `connecting`: was never connected yet
+ * - `connected`: events arrive, calls are answered
+ * - `disconnected`: the link is lost; comes back by itself, calls wait
+ * - `closed`: over, by `dispose()` or by the server
+ */
+export type Status = "connecting" | "connected" | "disconnected" | "closed";
+
+/** Payload of `disconnected`. */
+export interface Disconnected {
+  /** A code: `link`, `shutdown`, `protocol`, or why the server ended the connection. */
+  reason: string;
+  /** false: `closed` follows. */
+  willRetry: boolean;
+  /** When the next attempt comes. */
+  retryInMs?: number;
+}
+
+/** Payload of `reconnected`. */
+export interface Reconnected {
+  /** Everything that was missed has been replayed, each event once and in order. */
+  recovered: boolean;
+  /** If not recovered: how many events are skipped. */
+  missed: number;
+  /** false: `missed` is a lower bound. */
+  exact: boolean;
+  /** If not recovered: `restart`, `expired`, `overflow` or `slow`. */
+  reason?: string;
+  /** How many events were replayed since the link was lost. */
+  replayed: number;
+}
+
+/** What a connection tells about itself, listened to like events. */
+export interface LifecycleEvents {
+  /** Once, the first time that the connection is up. */
+  connected: undefined;
+  /** The link is lost. */
+  disconnected: Disconnected;
+  /** The connection is up again: after the last replayed event, or before the first event if not recovered. */
+  reconnected: Reconnected;
+  /** Something went wrong that no call reports; the code says what, and retries go on until `closed`. */
+  error: ActorError;
+  /** The last event: undefined after `dispose()`, else why the server ended the connection. */
+  closed: ActorError | undefined;
+}
+
+/** Given to a params function. */
+export interface Attempt {
+  /** 1 for the first attempt since the connection was last up. */
+  attempt: number;
+  /** Aborted when the attempt is void, because the link was lost or the connection disposed. */
+  signal: AbortSignal;
+}
+
+/** Params, or a function that makes them anew for every attempt to connect or to resume (fresh tokens). */
+export type ParamsSource<P> = P | ((attempt: Attempt) => P | PromiseLike<P>);
+
+/** Options of `handle.connect`. */
+export interface ConnectOptions {
+  /** Time-out of the connection's calls [that of the client]. */
+  timeoutMs?: number;
+  /**
+   * Told after every change of status and every `error`, before the listeners.
+   * For code that owns the connection: unlike a listener it is not removed by `off()`.
+   */
+  onChange?: (status: Status, error: ActorError | undefined) => void;
+}
+
+/** Options of calls, for `withOptions`. */
+export interface CallOptions {
+  /** Gives a call up after so long, waiting included [60,000]; 0 means never. */
+  timeoutMs?: number;
+  /** Gives a call up when aborted. */
+  signal?: AbortSignal;
+}
+
+/** What `call` takes and returns for an action. */
+type Call<D> = <N extends keyof Actions<D> & string>(
+  action: N,
+  ...args: Actions<D>[N] extends (...args: infer P) => unknown ? P : never
+) => Actions<D>[N] extends (...args: never[]) => infer R ? R : never;
+
+/** What every connection has beside its actor's actions. */
+export interface ConnectionApi<D> {
+  /** Where the connection stands. */
+  readonly status: Status;
+  /** The connection's id on the server; undefined until it was connected. */
+  readonly id: string | undefined;
+  /**
+   * Listens to an event. A listener that throws is reported and harms no other.
+   * The function returned removes the listener.
+   */
+  on<N extends keyof EventsOf<D> & string>(event: N, handler: (data: EventsOf<D>[N]) => void): () => void;
+  /** Listens to the next event of that name only. */
+  once<N extends keyof EventsOf<D> & string>(event: N, handler: (data: EventsOf<D>[N]) => void): () => void;
+  /** Removes a handler, all handlers of an event, or all handlers. */
+  off<N extends keyof EventsOf<D> & string>(event?: N, handler?: (data: EventsOf<D>[N]) => void): void;
+  /**
+   * Calls any action, also one whose name is taken (`on`, `call`, …).
+   *
+   * It runs at most once. While disconnected it waits. The promise resolves after
+   * the events that the action caused were dispatched here, and code that awaits
+   * it runs before any later event is dispatched (through two layers of async
+   * functions; deeper ones may see later events first).
+   */
+  call: Call<D>;
+  /** The same connection; calls through it have these options. */
+  withOptions(options: CallOptions): Connection<D>;
+  /** Ends the connection. Waiting calls reject: `not_sent`, or `maybe_ran` if they were sent. */
+  dispose(): void;
+}
+
+/** A connection: its actor's actions as methods, and events. */
+export type Connection<D = UntypedActor> = ConnectionApi<D> & Omit<Actions<D>, keyof ConnectionApi<D>>;
+
+/** What every handle has beside its actor's actions. */
+export interface HandleApi<D> {
+  /** Opens a connection; it connects by itself and stays until `dispose()`. */
+  connect(
+    ...args: undefined extends ParamsOf<D>
+      ? [params?: ParamsSource<ParamsOf<D>>, options?: ConnectOptions]
+      : [params: ParamsSource<ParamsOf<D>>, options?: ConnectOptions]
+  ): Connection<D>;
+  /** Calls any action over HTTP, also one whose name is taken. It runs at most once. */
+  call: Call<D>;
+  /** The same handle; calls through it have these options. */
+  withOptions(options: CallOptions): Handle<D>;
+  /** The actor's id; rejects with `not_found` if it does not exist. */
+  resolve(): Promise<string>;
+}
+
+/** Names an actor: its actions as methods, each a single HTTP call, and `connect`. */
+export type Handle<D = UntypedActor> = HandleApi<D> & Omit<Actions<D>, keyof HandleApi<D>>;
+
+/** Makes handles for the actors of one definition. Making a handle sends nothing. */
+export interface Accessor<D = UntypedActor> {
+  /** The actor with this key, which is created with input when it is first used. */
+  getOrCreate(key: Key, options?: { input?: Field<D, "input"> }): Handle<D>;
+  /** The actor with this key, which must exist (`not_found`). */
+  get(key: Key): Handle<D>;
+  /** A new actor, created when the handle is first used; using it fails with `exists` if the key is taken. */
+  create(
+    key: Key,
+    ...input: undefined extends Field<D, "input"> ? [input?: Field<D, "input">] : [input: Field<D, "input">]
+  ): Handle<D>;
+  /** The actor with this id, which must exist (`not_found`). */
+  getForId(id: string): Handle<D>;
+}
+
+/** What a client has beside its actor definitions. */
+export interface ClientApi<R> {
+  /** Disposes all connections and closes the socket. */
+  dispose(): void;
+  /** For types only; never there. */
+  readonly "~registry"?: R;
+}
+
+/** A client: actor definitions by name. */
+export type Client<R = UntypedRegistry> = { readonly [N in keyof R]: Accessor<R[N]> } & ClientApi<R>;
+
+/** Options of createClient. */
+export interface ClientOptions {
+  /** For places that have no WebSocket (Node 20: the package `ws`) [the global one]. */
+  WebSocket?: WebSocketClass;
+  /** For single calls [the global fetch]. */
+  fetch?: typeof fetch;
+  /** Replaces the WebSocket as a whole. */
+  transport?: Transport;
+  /** Time-out of calls [60,000]; 0 means never. */
+  timeoutMs?: number;
+  /** How long the socket stays open after the last connection was disposed [500]. */
+  idleMs?: number;
+}

@@ -1,0 +1,134 @@
+// Shared connections: one per client and id (actor name, key and params), counted
+// by their users. Knows no React.
+import {
+  ActorError,
+  type Accessor,
+  type Attempt,
+  type ClientApi,
+  type Connection,
+  type Handle,
+  type Status,
+} from "@troupe/client";
+
+/** The status of a connection; `idle` while `enabled` is false. */
+export type ActorStatus = Status | "idle";
+
+/** What a component sees of a connection; the same object until something changed. */
+export interface ActorSnapshot {
+  /** undefined before the first effect ran, on the server, and while not enabled. */
+  connection: Connection | undefined;
+  status: ActorStatus;
+  isConnected: boolean;
+  /** The last error since the connection was up. */
+  error: ActorError | undefined;
+}
+
+/** Where params come from: the latest ones of the component that used the actor last. */
+export type ParamsGetter = () => unknown;
+
+/** Before the connection is there. */
+export const CONNECTING: ActorSnapshot = { connection: undefined, status: "connecting", isConnected: false, error: undefined };
+/** Not enabled. */
+export const IDLE: ActorSnapshot = { ...CONNECTING, status: "idle" };
+
+/**
+ * How long a connection outlives its last user: Strict Mode, moved components and
+ * changes of page take it over instead of opening another one.
+ */
+export const LINGER_MS = 200;
+
+interface Entry {
+  snapshot: ActorSnapshot;
+  params: ParamsGetter;
+  users: number;
+  listeners: Set<() => void>;
+  disposal?: ReturnType<typeof setTimeout>;
+}
+
+/** The shared connections of a client. */
+export interface ActorStore {
+  /** Makes a handle; sends nothing. */
+  handle(id: string): Handle;
+  /** Counts one more user, and connects for the first. The function returned counts it out again. */
+  acquire(id: string, params: ParamsGetter): () => void;
+  /** Like acquire, and calls listener after every change of the snapshot. */
+  subscribe(id: string, params: ParamsGetter, listener: () => void): () => void;
+  snapshot(id: string): ActorSnapshot;
+}
+
+/**
+ * The identity of an actor's connection, from which all of it can be read.
+ * Params that are a function count as one value, whatever the function.
+ */
+export function actorId(name: string, key: unknown, params: unknown): string {
+  return JSON.stringify([name, key, typeof params === "function" ? [] : [params]]);
+}
+
+const stores = new WeakMap<object, ActorStore>();
+
+/** The store of a client: always the same one. */
+export function actorStore<R>(client: ClientApi<R>): ActorStore {
+  let store = stores.get(client);
+  if (!store) stores.set(client, (store = createActorStore(client as unknown as Record<string, Accessor>)));
+  return store;
+}
+
+function createActorStore(client: Record<string, Accessor>): ActorStore {
+  const entries = new Map<string, Entry>();
+
+  const handle = (id: string) => {
+    const [name, key] = JSON.parse(id) as [string, string[]];
+    return client[name]!.getOrCreate(key);
+  };
+
+  const connect = (id: string, entry: Entry) => {
+    const change = (next: Partial<ActorSnapshot>) => {
+      entry.snapshot = { ...entry.snapshot, ...next };
+      for (const listener of [...entry.listeners]) listener();
+    };
+    const [, , fixed] = JSON.parse(id) as [string, string[], unknown[]];
+    try {
+      const connection = handle(id).connect(
+        fixed.length ? (fixed[0] ?? undefined) : (attempt: Attempt) => (entry.params() as (a: Attempt) => unknown)(attempt),
+        {
+          onChange: (status, error) =>
+            change({ status, isConnected: status === "connected", error: status === "connected" ? error : (error ?? entry.snapshot.error) }),
+        },
+      );
+      change({ connection, status: connection.status });
+    } catch (cause) {
+      const error = cause instanceof ActorError ? cause : new ActorError("link", String(cause), undefined, { cause });
+      change({ status: "closed", error });
+    }
+  };
+
+  const acquire = (id: string, params: ParamsGetter, listener?: () => void) => {
+    let entry = entries.get(id);
+    // A connection that ended for good is not worth taking over.
+    if (!entry || (!entry.users && entry.snapshot.status === "closed")) {
+      clearTimeout(entry?.disposal);
+      entries.set(id, (entry = { snapshot: CONNECTING, params, users: 0, listeners: new Set() }));
+      connect(id, entry);
+    }
+    const mine = entry;
+    mine.params = params;
+    mine.users++;
+    clearTimeout(mine.disposal);
+    if (listener) mine.listeners.add(listener);
+    return () => {
+      if (listener) mine.listeners.delete(listener);
+      if (--mine.users) return;
+      mine.disposal = setTimeout(() => {
+        if (entries.get(id) === mine) entries.delete(id);
+        mine.snapshot.connection?.dispose();
+      }, LINGER_MS);
+    };
+  };
+
+  return {
+    handle,
+    acquire,
+    subscribe: acquire,
+    snapshot: (id) => entries.get(id)?.snapshot ?? CONNECTING,
+  };
+}

@@ -1,0 +1,4 @@
+export { createHooks, type Hooks } from "./createHooks.js";
+export type { ActorStatus } from "./actorStore.js";
+export type { UseActor, UseActorOptions } from "./useActor.js";
+export type { EventActor } from "./useEvent.js";

@@ -1,0 +1,72 @@
+import type { ActorError, Connection, Handle, Key, ParamsOf, ParamsSource } from "@troupe/client";
+import { useCallback, useInsertionEffect, useMemo, useRef, useSyncExternalStore } from "react";
+import { actorId, CONNECTING, IDLE, type ActorStatus, type ActorStore } from "./actorStore.js";
+import { useBoundEvent, type Binding, type EventActor } from "./useEvent.js";
+
+/** Options of useActor. */
+export type UseActorOptions<R, N extends keyof R & string> = {
+  /** The actor definition. */
+  name: N;
+  /** The actor's key; it is created when it does not exist. */
+  key: Key;
+  /** false: no connection, and `status` is `idle` [true]. */
+  enabled?: boolean;
+} & (undefined extends ParamsOf<R[N]>
+  ? { params?: ParamsSource<ParamsOf<R[N]>> }
+  : {
+      /**
+       * What `connect(params)` takes. Other params are another connection. A function is
+       * called for every attempt, always the latest one; which function it is does not
+       * count, so a new one alone does not reconnect.
+       */
+      params: ParamsSource<ParamsOf<R[N]>>;
+    });
+
+/** What useActor returns. It keeps its identity until something in it changed. */
+export interface UseActor<D> extends EventActor<D> {
+  /** undefined in the first render, on the server, and while not enabled. */
+  readonly connection: Connection<D> | undefined;
+  /** Single calls, without a connection. */
+  readonly handle: Handle<D>;
+  readonly status: ActorStatus;
+  /** status is `connected`. */
+  readonly isConnected: boolean;
+  /** The last error since the connection was up. */
+  readonly error: ActorError | undefined;
+}
+
+/** Connects to an actor of the store while the component is mounted. */
+export function useStoreActor<D>(
+  store: ActorStore,
+  { name, key, params, enabled = true }: { name: string; key: Key; params?: unknown; enabled?: boolean },
+): UseActor<D> {
+  const id = actorId(name, key, params);
+  const latest = useRef(params);
+  useInsertionEffect(() => {
+    latest.current = params;
+  });
+
+  const binding = useMemo<Binding | undefined>(
+    () => (enabled ? { store, id, params: () => latest.current } : undefined),
+    [store, id, enabled],
+  );
+  const subscribe = useCallback(
+    (listener: () => void) => binding?.store.subscribe(binding.id, binding.params, listener) ?? (() => {}),
+    [binding],
+  );
+  const snapshot = useSyncExternalStore(
+    subscribe,
+    () => (binding ? store.snapshot(id) : IDLE),
+    () => (binding ? CONNECTING : IDLE),
+  );
+
+  return useMemo(
+    () => ({
+      ...(snapshot as typeof snapshot & { connection: Connection<D> | undefined }),
+      handle: store.handle(id) as Handle<D>,
+      // oxlint-disable-next-line react/hooks -- this is a hook: its caller keeps the rules, as for the one it calls
+      useEvent: (event: string, handler: (data: never) => void) => useBoundEvent(binding, event, handler),
+    }),
+    [snapshot, store, id, binding],
+  );
+}

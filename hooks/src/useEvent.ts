@@ -1,0 +1,50 @@
+import type { EventsOf } from "@troupe/client";
+import { useEffect, useInsertionEffect, useRef } from "react";
+import type { ActorStore, ParamsGetter } from "./actorStore.js";
+
+/** What useEvent needs of an actor: what useActor returned. */
+export interface EventActor<D> {
+  /**
+   * Listens to an event of the actor, or to a lifecycle event, while the component
+   * is mounted. The handler may be a new function in each render: the latest one
+   * is called, and the server does not hear of it.
+   */
+  useEvent<N extends keyof EventsOf<D> & string>(event: N, handler: (data: EventsOf<D>[N]) => void): void;
+}
+
+/** One actor of a store; undefined while not enabled. */
+export interface Binding {
+  store: ActorStore;
+  id: string;
+  params: ParamsGetter;
+}
+
+/** Listens to an event of the actor that useActor returned. */
+export function useEvent<D, N extends keyof EventsOf<D> & string>(
+  actor: EventActor<D>,
+  event: N,
+  handler: (data: EventsOf<D>[N]) => void,
+): void {
+  actor.useEvent(event, handler);
+}
+
+/**
+ * Listens through the store and not through the connection of the last render:
+ * effects of children run before their parents', and whichever runs first connects,
+ * so that all listeners of a commit are in the connection's first open.
+ */
+export function useBoundEvent(binding: Binding | undefined, event: string, handler: (data: never) => void): void {
+  const latest = useRef(handler);
+  useInsertionEffect(() => {
+    latest.current = handler;
+  });
+  useEffect(() => {
+    if (!binding) return;
+    const release = binding.store.acquire(binding.id, binding.params);
+    const off = binding.store.snapshot(binding.id).connection?.on(event, (data) => latest.current(data as never));
+    return () => {
+      off?.();
+      release();
+    };
+  }, [binding, event]);
+}
