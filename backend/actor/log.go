@@ -93,9 +93,9 @@ func (l *Log) Read(from Pos, buf []*Output, limit int) (outputs []*Output, next 
 	return append(buf, l.outputs[from-l.base:next-l.base]...), next, true
 }
 
-// After returns the position of the entry that follows the one numbered seq, or
-// of the visible end if there is none yet. ok is false if that entry is no
-// longer in memory.
+// After returns the position right behind the entry numbered seq: of the
+// outputs without a number that came after it, and of the next entry. ok is
+// false if the next entry is no longer in memory.
 func (l *Log) After(seq uint64) (pos Pos, ok bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -103,7 +103,10 @@ func (l *Log) After(seq uint64) (pos Pos, ok bool) {
 		return 0, false
 	}
 	n := int(l.visible - l.base)
-	i := sort.Search(n, func(i int) bool { return l.outputs[i].Seq > seq })
+	i := sort.Search(n, func(i int) bool {
+		o := l.outputs[i]
+		return o.Seq > seq || o.Seq == seq && !o.Numbered
+	})
 	return l.base + Pos(i), true
 }
 
@@ -181,7 +184,8 @@ func (l *Log) release(pos Pos) {
 		panic("actor: release beyond the end of the log")
 	}
 	var waiting []*Output
-	for _, o := range l.outputs[l.visible-l.base : pos-l.base] {
+	seen := int(l.visible - l.base)
+	for _, o := range l.outputs[seen : pos-l.base] {
 		if o.Numbered {
 			l.head = o.Seq
 		}
@@ -190,7 +194,7 @@ func (l *Log) release(pos Pos) {
 		}
 	}
 	l.visible = pos
-	l.trimLocked()
+	l.trimLocked(seen)
 	followers := l.followers
 	l.mu.Unlock()
 
@@ -216,13 +220,14 @@ func (l *Log) truncate() []*Output {
 	return dropped
 }
 
-// trimLocked forgets the oldest visible outputs beyond the log's limits. It
-// never overwrites a slot that a reader may have copied from, but clears it.
-func (l *Log) trimLocked() {
-	n, end := 0, int(l.visible-l.base)
-	oldest := int64(0)
-	if end > 0 && l.maxAgeMs > 0 {
-		oldest = l.outputs[end-1].TimeMs - l.maxAgeMs
+// trimLocked forgets the oldest of the first end outputs beyond the log's
+// limits. What has just become visible is not among them, however large: its
+// followers have not been told yet. It never overwrites a slot that a reader may
+// have copied from, but clears it.
+func (l *Log) trimLocked(end int) {
+	n, oldest := 0, int64(0)
+	if visible := int(l.visible - l.base); visible > 0 && l.maxAgeMs > 0 {
+		oldest = l.outputs[visible-1].TimeMs - l.maxAgeMs
 	}
 	for n < end && (l.bytes > l.maxBytes || l.outputs[n].TimeMs < oldest) {
 		o := l.outputs[n]
