@@ -251,7 +251,9 @@ var serverFrames = []struct {
 	},
 	{
 		"fail", "an action's own error",
-		on(1, func(b []byte) []byte { return wire.AppendFail(b, 22, 10, "empty_message", "a message needs a text", nil) }),
+		on(1, func(b []byte) []byte {
+			return wire.AppendFail(b, 22, 10, "empty_message", "a message needs a text", nil)
+		}),
 		[]wire.ServerMessage{{Channel: 1, Type: "fail", Seq: 22, ID: 10, Code: "empty_message", Message: "a message needs a text"}},
 	},
 	{
@@ -332,9 +334,13 @@ var serverFrames = []struct {
 	{
 		"array-from-server", "a drain with several messages, of two channels",
 		"[" + strings.Join([]string{
-			on(1, func(b []byte) []byte { return wire.AppendOpened(b, wire.Opened{Seq: 19, ActorID: "a", Log: "l", ConnID: "c"}) }),
+			on(1, func(b []byte) []byte {
+				return wire.AppendOpened(b, wire.Opened{Seq: 19, ActorID: "a", Log: "l", ConnID: "c"})
+			}),
 			on(1, func(b []byte) []byte { return wire.AppendEvent(b, 20, "membersChanged", []byte(`{"members":[]}`)) }),
-			on(2, func(b []byte) []byte { return wire.AppendEvent(b, 7, "typing", []byte(`{"userId":"u1","typing":true}`)) }),
+			on(2, func(b []byte) []byte {
+				return wire.AppendEvent(b, 7, "typing", []byte(`{"userId":"u1","typing":true}`))
+			}),
 			on(1, func(b []byte) []byte { return wire.AppendAt(b, 20) }),
 		}, ",") + "]",
 		[]wire.ServerMessage{

@@ -1,0 +1,270 @@
+package gateway
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// maxIdempotencyKey is the longest Idempotency-Key, in bytes.
+const maxIdempotencyKey = 255
+
+func (g *Gateway) routes() http.Handler {
+	r := chi.NewRouter()
+	r.Use(g.recoverer, g.checkOrigin, g.cors())
+	r.Route("/api", func(r chi.Router) {
+		r.Get("/socket", g.serveSocket)
+		r.Group(func(r chi.Router) {
+			r.Use(g.whileOpen)
+			r.Post("/actors/{name}/actions/{action}", g.serveAction)
+			r.Post("/actors/{name}", g.serveCreate)
+			r.Get("/actors/{name}", g.serveResolve)
+		})
+	})
+	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
+		writeError(w, http.StatusNotFound, wire.CodeNotFound, "there is nothing at this address", nil)
+	})
+	r.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) {
+		writeError(w, http.StatusMethodNotAllowed, wire.CodeMalformed, "this address does not take that method", nil)
+	})
+	return r
+}
+
+// recoverer makes a panic the failure of one request.
+func (g *Gateway) recoverer(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			switch v := recover(); v {
+			case nil:
+			case http.ErrAbortHandler:
+				panic(v)
+			default:
+				g.panicked(v)
+				if r.Header.Get("Upgrade") == "" { // else the connection is no longer HTTP's
+					g.fail(w, &actor.Error{Code: wire.CodeInternal, Message: "the server failed; its log has the cause"})
+				}
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// whileOpen refuses calls once the gateway is shutting down.
+func (g *Gateway) whileOpen(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if g.isQuiesced() {
+			g.fail(w, &actor.Error{Code: wire.CodeShutdown, Message: "the server is going away"})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// serveAction is POST /api/actors/{name}/actions/{action}.
+func (g *Gateway) serveAction(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Args []json.RawMessage `json:"args"`
+	}
+	if err := g.readBody(w, r, &body); err != nil {
+		g.fail(w, err)
+		return
+	}
+	ref, err := refOf(r)
+	if err != nil {
+		g.fail(w, err)
+		return
+	}
+	caller, err := idempotencyCaller(r)
+	if err != nil {
+		g.fail(w, err)
+		return
+	}
+	result, err := g.port.CallOnce(r.Context(), ref, actor.SingleCall{
+		Create: ref.ID == "" && r.URL.Query().Get("create") != "false",
+		Caller: caller,
+		Action: pathValue(r, "action"),
+		Args:   body.Args,
+	})
+	if err != nil {
+		g.fail(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, struct {
+		Result json.RawMessage `json:"result,omitempty"`
+	}{result})
+}
+
+// serveCreate is POST /api/actors/{name}.
+func (g *Gateway) serveCreate(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Key   json.RawMessage `json:"key"`
+		Input json.RawMessage `json:"input"`
+	}
+	if err := g.readBody(w, r, &body); err != nil {
+		g.fail(w, err)
+		return
+	}
+	key, err := actor.ParseKey(body.Key)
+	if err != nil {
+		g.fail(w, actor.Errorf(wire.CodeBadKey, "%s", err))
+		return
+	}
+	id, err := g.port.Create(r.Context(), actor.Ref{Name: pathValue(r, "name"), Key: key}, body.Input)
+	if err != nil {
+		g.fail(w, err)
+		return
+	}
+	writeJSON(w, http.StatusCreated, idBody{id})
+}
+
+// serveResolve is GET /api/actors/{name}.
+func (g *Gateway) serveResolve(w http.ResponseWriter, r *http.Request) {
+	ref, err := refOf(r)
+	if err != nil {
+		g.fail(w, err)
+		return
+	}
+	id, err := g.port.Resolve(r.Context(), ref)
+	if err != nil {
+		g.fail(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, idBody{id})
+}
+
+type idBody struct {
+	ID string `json:"id"`
+}
+
+// refOf reads which actor a request is for: ?key=a&key=b, or ?id=….
+func refOf(r *http.Request) (actor.Ref, error) {
+	query := r.URL.Query()
+	if id := query.Get("id"); id != "" {
+		return actor.Ref{ID: id}, nil
+	}
+	raw, err := json.Marshal(query["key"])
+	if err != nil {
+		return actor.Ref{}, err
+	}
+	key, err := actor.ParseKey(raw)
+	if err != nil {
+		return actor.Ref{}, actor.Errorf(wire.CodeBadKey, "%s", err)
+	}
+	return actor.Ref{Name: pathValue(r, "name"), Key: key}, nil
+}
+
+func pathValue(r *http.Request, name string) string {
+	v := chi.URLParam(r, name)
+	if u, err := url.PathUnescape(v); err == nil {
+		return u
+	}
+	return v
+}
+
+// idempotencyCaller is the caller that an Idempotency-Key stands for.
+func idempotencyCaller(r *http.Request) (string, error) {
+	key := r.Header.Get("Idempotency-Key")
+	if key == "" {
+		return "", nil
+	}
+	if len(key) > maxIdempotencyKey {
+		return "", actor.Errorf(wire.CodeMalformed, "an Idempotency-Key is at most %d bytes, this one has %d", maxIdempotencyKey, len(key))
+	}
+	// With a prefix, so that no key is the caller of a connection.
+	sum := sha256.Sum256([]byte("idempotency-key\x00" + key))
+	return base64.RawURLEncoding.EncodeToString(sum[:secretBytes]), nil
+}
+
+// readBody decodes the body of a request, which may be empty, into v.
+func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, v any) error {
+	limit := g.opts.Limits.Message
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(limit)))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		size := max(int(r.ContentLength), limit+1) // at least
+		return &actor.Error{
+			Code: wire.CodeTooLarge, Message: fmt.Sprintf("a message is at most %d bytes", limit),
+			Metadata: sizeMetadata(size, limit, "message"),
+		}
+	}
+	if err != nil {
+		return actor.Errorf(wire.CodeMalformed, "the body could not be read")
+	}
+	if len(bytes.TrimSpace(b)) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return actor.Errorf(wire.CodeMalformed, "the body is not the JSON object that it should be: %s", err)
+	}
+	return nil
+}
+
+// statuses are the HTTP statuses of codes. Those that are missing are the codes
+// of actors, and get 422.
+var statuses = map[wire.Code]int{
+	wire.CodeMalformed:          http.StatusBadRequest,
+	wire.CodeBadKey:             http.StatusBadRequest,
+	wire.CodeInvalidArgs:        http.StatusBadRequest,
+	wire.CodeInvalidParams:      http.StatusBadRequest,
+	wire.CodeInvalidInput:       http.StatusBadRequest,
+	wire.CodeConnectionRequired: http.StatusBadRequest,
+	wire.CodeForbidden:          http.StatusForbidden,
+	wire.CodeBadOrigin:          http.StatusForbidden,
+	wire.CodeNotFound:           http.StatusNotFound,
+	wire.CodeUnknownActor:       http.StatusNotFound,
+	wire.CodeUnknownAction:      http.StatusNotFound,
+	wire.CodeExists:             http.StatusConflict,
+	wire.CodeRan:                http.StatusConflict,
+	wire.CodeTooLarge:           http.StatusRequestEntityTooLarge,
+	wire.CodeRateLimited:        http.StatusTooManyRequests,
+	wire.CodeInternal:           http.StatusInternalServerError,
+	wire.CodeReadOnly:           http.StatusInternalServerError,
+	wire.CodeStateIncompatible:  http.StatusInternalServerError,
+	wire.CodeOverloaded:         http.StatusServiceUnavailable,
+	wire.CodeUnavailable:        http.StatusServiceUnavailable,
+	wire.CodeShutdown:           http.StatusServiceUnavailable,
+	wire.CodeTimeout:            http.StatusGatewayTimeout,
+}
+
+// fail answers a request with an error.
+func (g *Gateway) fail(w http.ResponseWriter, err error) {
+	e := g.asError(err)
+	status, ok := statuses[e.Code]
+	if !ok {
+		status = http.StatusUnprocessableEntity
+	}
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	writeError(w, status, e.Code, e.Message, e.MetadataJSON())
+}
+
+func writeError(w http.ResponseWriter, status int, code wire.Code, message string, metadata json.RawMessage) {
+	writeJSON(w, status, struct {
+		Code     wire.Code       `json:"code"`
+		Message  string          `json:"message"`
+		Metadata json.RawMessage `json:"metadata,omitempty"`
+	}{code, message, metadata})
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		status, b = http.StatusInternalServerError, []byte(`{"code":"internal_error","message":"the result cannot be encoded"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(b) // the client has gone if it fails
+}

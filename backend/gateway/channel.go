@@ -1,0 +1,406 @@
+package gateway
+
+import (
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// A channel is one connection on one socket: a cursor on the log of its actor,
+// subscriptions, and the calls that wait for an answer.
+//
+// The reader of the socket makes it and tells it what the client wants, the feed
+// what the owner of the actor has answered, the cold reader what it has found;
+// whoever drains the socket moves the cursor.
+type channel struct {
+	s          *socket
+	num        uint32 // the client's number for it
+	ref        actor.Ref
+	attachment uint64
+	conn       string // the connection's id
+	caller     string
+	resume     bool   // the client asked to go on
+	ack        uint64 // the highest call up to which it has all answers
+
+	feed   *feed
+	log    *actor.Log
+	index  int    // in feed.channels; guarded by feed.mu
+	member uint32 // the connection's number in the actor; written under feed.mu before mail.opened
+
+	marked atomic.Bool                             // it is in s.dirty
+	cold   atomic.Bool                             // it reads from the store
+	subs   atomic.Pointer[map[string]subscription] // replaced under s.mu, never changed
+	told   atomic.Uint64                           // the number that the client was told last
+	toldAt atomic.Int64                            // when, Unix milliseconds; 0 before opened
+
+	// Guarded by s.mu.
+	name     string              // of the actor's definition; empty if opened by id and not open yet
+	inFlight map[uint64]struct{} // ids of calls without an answer
+	mail     mail
+	wantAt   bool // it was quiet for long
+
+	// The rest belongs to the drain.
+	phase    phase
+	opening  opening
+	pos      actor.Pos       // the cursor while live
+	seq      uint64          // everything up to it has been dealt with
+	chunk    []*actor.Output // what is left of the last chunk while cold
+	until    uint64          // an at is owed once seq has reached it
+	owesAt   bool
+	unblocks uint32    // how often the socket had been blocked when the channel last looked
+	fresh    actor.Pos // volatile events before it are stale
+}
+
+// mail is what others have left for the drain.
+type mail struct {
+	opened    *actor.Output
+	openedPos actor.Pos
+	closed    *actor.Output
+	closedPos actor.Pos
+	chunk     *chunk
+	walk      *walk
+}
+
+// A subscription says from where on an event is wanted.
+type subscription struct {
+	seq uint64    // entries above it
+	pos actor.Pos // events without a number, from there on
+}
+
+type phase uint8
+
+const (
+	phaseOpening phase = iota // the owner of the actor has not answered
+	phaseAsking               // a cold read has to tell what the log still has
+	phaseLive                 // reading memory from pos on
+	phaseCold                 // reading the store after seq
+	phaseOver
+)
+
+// mark puts the channel among those of the socket that have something to look
+// at; it reports whether it was not there. The caller then wakes the socket.
+func (c *channel) mark() bool {
+	if c.marked.Swap(true) {
+		return false
+	}
+	c.s.mu.Lock()
+	c.s.dirty = append(c.s.dirty, c)
+	c.s.mu.Unlock()
+	return true
+}
+
+// arrived leaves mail and wakes the socket.
+func (c *channel) arrived(leave func()) {
+	c.s.mu.Lock()
+	leave()
+	c.s.mu.Unlock()
+	if c.mark() {
+		c.s.wake(false)
+	}
+}
+
+// addressed takes an output that is for this attachment alone. Those that are
+// not opened or closed are read by the cursor when it gets there; a cursor that
+// reads the store would never see them.
+func (c *channel) addressed(o *actor.Output, pos actor.Pos) {
+	switch o.Kind {
+	case actor.OutputOpened:
+		c.s.mu.Lock()
+		c.mail.opened, c.mail.openedPos = o, pos
+		c.name = o.Opened.Name
+		c.s.mu.Unlock()
+	case actor.OutputClosed:
+		c.s.mu.Lock()
+		c.mail.closed, c.mail.closedPos = o, pos
+		c.s.mu.Unlock()
+	default:
+		if c.cold.Load() {
+			c.s.tooSlow()
+		}
+	}
+}
+
+// waits reports whether the channel waits for an output that is not in the store.
+func (c *channel) waits() bool {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	return c.toldAt.Load() == 0 && c.mail.opened == nil || len(c.inFlight) > 0
+}
+
+// subscribe adds events, from the visible end of the log on.
+func (c *channel) subscribe(events []string, at subscription) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	subs := maps.Clone(*c.subs.Load())
+	for _, e := range events {
+		if _, ok := subs[e]; !ok {
+			subs[e] = at
+		}
+	}
+	c.subs.Store(&subs)
+}
+
+func (c *channel) unsubscribe(events []string) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	subs := maps.Clone(*c.subs.Load())
+	for _, e := range events {
+		delete(subs, e)
+	}
+	c.subs.Store(&subs)
+}
+
+// wants reports whether an output is meant for the channel. pos is its place,
+// or 0 for an entry from the store.
+func (c *channel) wants(o *actor.Output, pos actor.Pos) bool {
+	switch o.Kind {
+	case actor.OutputEvent:
+		if !o.Target.Includes(c.member) {
+			return false
+		}
+		if !o.Numbered && (pos <= c.opening.pos || o.Volatile && pos < c.fresh) {
+			return false
+		}
+		if o.Direct {
+			return true
+		}
+		sub, ok := (*c.subs.Load())[o.Event]
+		if o.Numbered {
+			return ok && o.Seq > sub.seq
+		}
+		return ok && pos >= sub.pos
+	case actor.OutputReply:
+		if o.Numbered {
+			return o.Caller == c.caller && o.Target.Includes(c.member)
+		}
+		return o.To == c.attachment
+	case actor.OutputFail:
+		return o.To == c.attachment
+	}
+	return false
+}
+
+// fill appends what the channel has for its client to a frame: at most quota
+// messages, fewer if the frame gets full. It reports whether there is more.
+func (c *channel) fill(f *frame, quota int) (more bool) {
+	c.s.mu.Lock()
+	m := c.mail
+	c.mail.chunk, c.mail.walk = nil, nil
+	wantAt := c.wantAt
+	c.wantAt = false
+	c.s.mu.Unlock()
+
+	if n := c.s.unblocks.Load(); n != c.unblocks {
+		c.unblocks, c.fresh = n, c.log.Visible()
+	}
+	switch c.phase {
+	case phaseOpening:
+		if m.opened != nil {
+			c.open(f, m.opened, m.openedPos)
+		} else if m.closed != nil {
+			c.end(f, m.closed)
+		}
+	case phaseAsking:
+		c.asked(f, m)
+	case phaseCold:
+		if m.chunk != nil {
+			c.take(m.chunk)
+		}
+	}
+	switch c.phase {
+	case phaseLive:
+		more = c.fillLive(f, quota)
+	case phaseCold:
+		more = c.fillCold(f, quota)
+	}
+	// The end is an output of the log and met there, unless that is gone.
+	if m.closed != nil && (c.phase == phaseLive && c.pos > m.closedPos || c.phase == phaseCold && c.seq >= m.closed.Seq) {
+		c.end(f, m.closed)
+		return false
+	}
+	if wantAt && c.phase == phaseLive && !more && !c.owesAt && c.seq > c.told.Load() {
+		c.at(f)
+	}
+	return more
+}
+
+// fillLive reads on in memory.
+func (c *channel) fillLive(f *frame, quota int) (more bool) {
+	outs, next, ok := c.log.Read(c.pos, f.outs[:0], min(quota, len(f.outs)))
+	defer clear(outs)
+	if !ok {
+		c.s.mu.Lock()
+		calls := len(c.inFlight)
+		c.s.mu.Unlock()
+		if calls > 0 {
+			c.s.tooSlow() // an answer that the store does not have may be lost
+		} else {
+			c.chill()
+		}
+		return false
+	}
+	for i, o := range outs {
+		pos := c.pos + actor.Pos(i)
+		if o.Kind == actor.OutputClosed && o.To == c.attachment {
+			c.end(f, o)
+			return false
+		}
+		if o.Numbered && o.Seq <= c.seq {
+			continue
+		}
+		if c.wants(o, pos) && !(o.Latest != "" && !o.Numbered && c.replaced(o, outs[i+1:], pos+1)) {
+			if !c.message(f, o) {
+				c.pos = pos
+				return true
+			}
+		}
+		c.passed(f, o.Seq)
+	}
+	c.pos = next
+	return len(outs) > 0 && next < c.log.Visible()
+}
+
+// replaced reports whether a newer event makes o superfluous (actor.Latest).
+func (c *channel) replaced(o *actor.Output, later []*actor.Output, pos actor.Pos) bool {
+	for i, l := range later {
+		if l.Latest == o.Latest && l.Event == o.Event && c.wants(l, pos+actor.Pos(i)) {
+			return true
+		}
+	}
+	return false
+}
+
+// chill starts reading from the store: what comes next is not in memory.
+func (c *channel) chill() {
+	c.phase, c.chunk = phaseCold, nil
+	c.cold.Store(true)
+	c.s.g.cold.read(c, c.seq)
+}
+
+// take starts a chunk that was read for the channel.
+func (c *channel) take(k *chunk) {
+	switch {
+	case k.err != nil:
+		c.s.g.log.Warn("gateway: reading a log failed", "actor", c.log.Actor(), "error", k.err)
+		c.s.close(statusTryAgain, "unavailable")
+	case len(k.outs) > 0 && k.outs[0].Seq != c.seq+1, len(k.outs) == 0 && c.seq < c.log.Head():
+		c.s.tooSlow() // the log is not kept for so long
+	default:
+		c.chunk = k.outs
+		if len(k.outs) == 0 {
+			c.warm()
+		}
+	}
+}
+
+// fillCold hands out the current chunk, then goes on in memory if it can.
+func (c *channel) fillCold(f *frame, quota int) (more bool) {
+	if len(c.chunk) == 0 {
+		return false // one is under way
+	}
+	for len(c.chunk) > 0 {
+		o := c.chunk[0]
+		if quota == 0 {
+			return true
+		}
+		if c.wants(o, 0) {
+			if !c.message(f, o) {
+				return true
+			}
+			quota--
+		}
+		c.chunk = c.chunk[1:]
+		c.passed(f, o.Seq)
+	}
+	c.warm()
+	return c.phase == phaseLive
+}
+
+// warm goes on in memory, or reads the next chunk.
+func (c *channel) warm() {
+	c.chunk = nil
+	if pos, ok := c.log.After(c.seq); ok {
+		c.phase, c.pos = phaseLive, pos
+		c.cold.Store(false)
+		return
+	}
+	c.s.g.cold.read(c, c.seq)
+}
+
+// passed moves the cursor's number on.
+func (c *channel) passed(f *frame, seq uint64) {
+	c.seq = max(c.seq, seq)
+	if c.owesAt && c.seq >= c.until {
+		c.at(f)
+	}
+}
+
+// at tells the client how far it is.
+func (c *channel) at(f *frame) {
+	c.owesAt = false
+	f.next()
+	f.b = wire.AppendAt(wire.AppendHead(f.b, c.num), c.seq)
+	c.tell(c.seq)
+}
+
+// message appends an output, unless the frame is full.
+func (c *channel) message(f *frame, o *actor.Output) bool {
+	rest := o.Encoded(encode)
+	if f.n > 0 && f.size()+len(rest) > frameBytes {
+		f.full = true
+		return false
+	}
+	f.next()
+	f.b = append(wire.AppendHead(f.b, c.num), rest...)
+	c.tell(o.Seq)
+	if o.Kind != actor.OutputEvent {
+		c.s.mu.Lock()
+		delete(c.inFlight, o.Call)
+		c.s.mu.Unlock()
+	}
+	return true
+}
+
+// tell notes that the client knows that it has everything up to seq.
+func (c *channel) tell(seq uint64) {
+	c.told.Store(max(seq, c.told.Load()))
+	c.toldAt.Store(time.Now().UnixMilli())
+}
+
+// end tells the client that the channel is over, and forgets it.
+func (c *channel) end(f *frame, o *actor.Output) {
+	f.next()
+	e := o.Err
+	if e == nil {
+		e = &actor.Error{Code: wire.CodeDisconnected, Message: "the connection was ended"}
+	}
+	f.b = wire.AppendClosed(wire.AppendHead(f.b, c.num), e.Code, e.Message, e.MetadataJSON())
+	c.phase = phaseOver
+	c.s.forget(c)
+}
+
+// encode makes the part of an output's message that is the same for all.
+func encode(o *actor.Output) []byte {
+	const fixed = 96
+	b := make([]byte, 0, fixed+len(o.Event)+len(o.Data))
+	switch o.Kind {
+	case actor.OutputEvent:
+		b = wire.AppendEvent(b, o.Seq, o.Event, orNull(o.Data))
+	case actor.OutputReply:
+		b = wire.AppendReply(b, o.Seq, o.Call, o.Data)
+	case actor.OutputFail:
+		b = wire.AppendFail(b, o.Seq, o.Call, o.Err.Code, o.Err.Message, o.Err.MetadataJSON())
+	}
+	return slices.Clip(b)
+}
+
+func orNull(data []byte) []byte {
+	if len(data) == 0 {
+		return []byte("null")
+	}
+	return data
+}

@@ -1,0 +1,24 @@
+// Package gateway is where clients come in: sockets, the channels on them, and
+// single calls over HTTP. It owns sockets, cursors and subscriptions; what it
+// needs of the actors is a Port, which yields a log per actor.
+//
+// # What runs
+//
+// A socket has one goroutine, its reader. Messages of a client go to the Port,
+// in order, and nothing there waits for an actor. A feed (one per actor that
+// somebody here listens to) is told when its log has new visible outputs and
+// marks the channels that they may concern. A marked socket is put on a queue
+// and drained by one of a few workers: a drain makes one frame of what its
+// channels' cursors find in the logs, so a slow socket gets fewer and larger
+// frames. In small rooms whoever published does all of this itself.
+//
+// Nobody waits for a socket. A frame that the kernel does not take at once is
+// finished by a goroutine with a deadline; until then the socket is not drained
+// and its cursors stay where they are. So a reader who stops costs a frame (G8),
+// and the log keeps what it has not seen, or not: a cursor that has fallen out of
+// the log's memory reads from the store, and one that has fallen out of that
+// loses its socket, and is told what it lost when it comes back (G4).
+//
+// Delivery and replay are one: a client that resumes is a channel whose cursor
+// starts at the number that it has seen (G3).
+package gateway

@@ -1,0 +1,83 @@
+package gateway
+
+import (
+	"encoding/binary"
+	"sync"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+)
+
+// WebSocket opcodes that this package writes or recognises.
+const (
+	opText  = 0x1
+	opClose = 0x8
+)
+
+// A frame is room for one WebSocket text frame: messages are appended, one goes
+// out as it is, several as an array. The WebSocket header is written in front of
+// them, so that the whole leaves with one write.
+type frame struct {
+	b    []byte // starts with frameRoom bytes for header and '['
+	n    int    // messages
+	full bool   // something did not fit
+
+	outs [drainMessages]*actor.Output // scratch space of who fills it
+}
+
+const (
+	drainMessages = 64       // messages in a frame, about
+	frameBytes    = 64 << 10 // and their size, unless one alone is larger
+	frameRoom     = maxHeader + 1
+	maxHeader     = 10       // of a frame that is not masked
+	keepFrameSize = 96 << 10 // larger buffers are not kept in the pool
+)
+
+var frames = sync.Pool{New: func() any { return &frame{b: make([]byte, frameRoom, 4<<10)} }}
+
+func newFrame() *frame { return frames.Get().(*frame) }
+
+// free gives the frame back. Its bytes must not be used after that.
+func (f *frame) free() {
+	if cap(f.b) > keepFrameSize {
+		return
+	}
+	f.b, f.n, f.full = f.b[:frameRoom], 0, false
+	frames.Put(f)
+}
+
+// next starts a message: append it to f.b.
+func (f *frame) next() {
+	if f.n > 0 {
+		f.b = append(f.b, ',')
+	}
+	f.n++
+}
+
+// size is what the messages take, in bytes.
+func (f *frame) size() int { return len(f.b) - frameRoom }
+
+// bytes closes the frame and returns it, header and all.
+func (f *frame) bytes() []byte {
+	start := frameRoom
+	if f.n > 1 {
+		start--
+		f.b[start] = '['
+		f.b = append(f.b, ']')
+	}
+	size := len(f.b) - start
+	switch {
+	case size <= 125:
+		start -= 2
+		f.b[start+1] = byte(size)
+	case size <= 0xffff:
+		start -= 4
+		f.b[start+1] = 126
+		binary.BigEndian.PutUint16(f.b[start+2:], uint16(size))
+	default:
+		start -= 10
+		f.b[start+1] = 127
+		binary.BigEndian.PutUint64(f.b[start+2:], uint64(size))
+	}
+	f.b[start] = 0x80 | opText
+	return f.b[start:]
+}

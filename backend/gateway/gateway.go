@@ -1,0 +1,320 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// Options of a Gateway. The zero value is right for production behind the
+// page's own origin.
+type Options struct {
+	// Limits on what one socket may send. Fields that are 0 get the default
+	// (wire.DefaultLimits).
+	Limits wire.Limits
+
+	// OpenRate is how many channels per second a socket may open in the long
+	// run; it may open Limits.Channels at once. 0 means 50.
+	OpenRate float64
+
+	// AllowOrigins are the origins of other pages that may use the API:
+	// patterns of path.Match against the host ("*.example.com"), or against
+	// scheme and host if they contain "://". "*" allows every page in the world to
+	// act with whatever its visitor's network can reach. Pages of the API's own
+	// origin, and programs that send no Origin, are always allowed.
+	AllowOrigins []string
+
+	Beat         time.Duration // after this silence a beat is sent; 0 means 15 s
+	Dead         time.Duration // after this silence of the client the socket is dead; 0 means 25 s
+	Quiet        time.Duration // after this silence of a channel whose log moved on an at is sent; 0 means 30 s
+	WriteTimeout time.Duration // a write that is blocked for longer ends the socket; 0 means 20 s
+
+	// SpreadRate is how many clients per second may come back after this server
+	// went away: clients are told to spread their first attempts over sockets /
+	// SpreadRate seconds. 0 means 2,000.
+	SpreadRate float64
+
+	// Workers is how many sockets are written to at the same time; 0 means
+	// GOMAXPROCS, at least 2. A worker never waits for a socket.
+	Workers int
+
+	Logger *slog.Logger // nil means slog.Default
+}
+
+func (o Options) withDefaults() Options {
+	orDefault(&o.Limits.Message, wire.DefaultLimits.Message)
+	orDefault(&o.Limits.Frame, wire.DefaultLimits.Frame)
+	orDefault(&o.Limits.Params, wire.DefaultLimits.Params)
+	orDefault(&o.Limits.InFlight, wire.DefaultLimits.InFlight)
+	orDefault(&o.Limits.Channels, wire.DefaultLimits.Channels)
+	orDefault(&o.Limits.Rate, wire.DefaultLimits.Rate)
+	orDefault(&o.Limits.Burst, wire.DefaultLimits.Burst)
+	orDefault(&o.OpenRate, 50)
+	orDefault(&o.Beat, 15*time.Second)
+	orDefault(&o.Dead, 25*time.Second)
+	orDefault(&o.Quiet, 30*time.Second)
+	orDefault(&o.WriteTimeout, 20*time.Second)
+	orDefault(&o.SpreadRate, 2000)
+	orDefault(&o.Workers, max(2, runtime.GOMAXPROCS(0)))
+	orDefault(&o.Logger, slog.Default())
+	return o
+}
+
+func orDefault[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+const (
+	coldReaders = 4               // cold reads of logs at the same time
+	tick        = time.Second     // of the janitor
+	feedTicks   = 10              // ticks between looks at the feeds
+	cutMemory   = 5 * time.Minute // how long it is known that a connection was cut as slow
+	maxCuts     = 4096            // and of how many
+)
+
+// A Gateway serves sockets and HTTP calls for the actors behind a Port.
+type Gateway struct {
+	port    Port
+	opts    Options
+	log     *slog.Logger
+	handler http.Handler
+
+	drains *queue // sockets to write to, feeds to read
+	cold   *coldReader
+	feeds  feeds
+
+	ctx    context.Context // ends when all sockets have
+	cancel context.CancelFunc
+
+	mu       sync.Mutex
+	sockets  map[*socket]struct{}
+	quiesced bool                 // no new sockets, nothing more from clients
+	closing  bool                 // Close was called
+	cuts     map[string]time.Time // connections that were cut off as slow, and when
+	empty    chan struct{}        // closed by the last socket after Quiesce; nil before
+
+	sub     sync.WaitGroup // goroutines of sockets
+	workers sync.WaitGroup // all others
+}
+
+// New makes a gateway for the actors behind port. It runs until Close.
+func New(port Port, opts Options) *Gateway {
+	g := &Gateway{
+		port: port, opts: opts.withDefaults(),
+		drains: newQueue(), sockets: make(map[*socket]struct{}), cuts: make(map[string]time.Time),
+	}
+	g.log = g.opts.Logger
+	g.ctx, g.cancel = context.WithCancel(context.Background())
+	g.cold = newColdReader(g.ctx)
+	g.feeds = feeds{g: g, open: make(map[string]*feed)}
+	g.handler = g.routes()
+	for range g.opts.Workers {
+		g.workers.Go(func() { g.work(g.drains) })
+	}
+	for range coldReaders {
+		g.workers.Go(func() { g.work(g.cold.queue) })
+	}
+	g.workers.Go(g.janitor)
+	return g
+}
+
+// Handler serves everything below /api.
+func (g *Gateway) Handler() http.Handler { return g.handler }
+
+// Quiesce is the first step of a shutdown: new sockets and calls over HTTP are
+// refused, clients are told to go (bye), and nothing that they still send has an
+// effect: they send it again when they come back. Turns that run may end, and
+// their outputs are delivered until Close.
+func (g *Gateway) Quiesce() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.quiesced {
+		return
+	}
+	g.quiesced = true
+	spread := g.spreadLocked()
+	for s := range g.sockets {
+		delay := int64(0)
+		if spread > 0 {
+			delay = rand.Int64N(int64(spread/time.Millisecond) + 1)
+		}
+		s.control(wire.AppendBye(nil, delay))
+	}
+}
+
+// Close is the second step: it writes what is visible, closes all sockets with
+// status 1012 and returns when nothing of the gateway runs any more. If ctx ends
+// before that, the sockets that are left are cut, and its error is returned.
+// Close the actors before, so that their last outputs are visible.
+func (g *Gateway) Close(ctx context.Context) error {
+	g.Quiesce()
+	g.mu.Lock()
+	if g.closing {
+		g.mu.Unlock()
+		g.workers.Wait()
+		return nil
+	}
+	g.closing = true
+	g.empty = make(chan struct{})
+	if len(g.sockets) == 0 {
+		close(g.empty)
+	}
+	for s := range g.sockets {
+		s.finish()
+	}
+	g.mu.Unlock()
+
+	var err error
+	select {
+	case <-g.empty:
+	case <-ctx.Done():
+		err = ctx.Err()
+		g.each((*socket).cut)
+	}
+	g.sub.Wait()
+	g.cancel()
+	g.drains.close()
+	g.cold.queue.close()
+	g.workers.Wait()
+	g.feeds.close()
+	return err
+}
+
+// Sockets returns how many sockets are open.
+func (g *Gateway) Sockets() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.sockets)
+}
+
+// spreadLocked is the time over which clients should spread their first attempt
+// to come back, if all lost their socket now: 0 when they are few.
+func (g *Gateway) spreadLocked() time.Duration {
+	spread := time.Duration(float64(len(g.sockets)) / g.opts.SpreadRate * float64(time.Second))
+	if spread < 100*time.Millisecond {
+		return 0
+	}
+	return spread
+}
+
+// add takes a new socket in, unless the gateway is shutting down.
+func (g *Gateway) add(s *socket) (spread time.Duration, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.quiesced {
+		return 0, false
+	}
+	g.sockets[s] = struct{}{}
+	return g.spreadLocked(), true
+}
+
+func (g *Gateway) remove(s *socket) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.sockets, s)
+	if g.empty != nil && len(g.sockets) == 0 {
+		close(g.empty)
+	}
+}
+
+func (g *Gateway) isQuiesced() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.quiesced
+}
+
+// each calls f with every socket, outside the lock.
+func (g *Gateway) each(f func(*socket)) {
+	g.mu.Lock()
+	all := make([]*socket, 0, len(g.sockets))
+	for s := range g.sockets {
+		all = append(all, s)
+	}
+	g.mu.Unlock()
+	for _, s := range all {
+		f(s)
+	}
+}
+
+// markCut remembers that connections were cut off as slow, so that they are told
+// so should the log have moved past them when they come back.
+func (g *Gateway) markCut(conns []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, id := range conns {
+		if len(g.cuts) < maxCuts {
+			g.cuts[id] = time.Now()
+		}
+	}
+}
+
+// wasCut reports whether a connection was cut off as slow, and forgets it.
+func (g *Gateway) wasCut(conn string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_, ok := g.cuts[conn]
+	delete(g.cuts, conn)
+	return ok
+}
+
+// work is the loop of a worker.
+func (g *Gateway) work(q *queue) {
+	for {
+		j, ok := q.pop()
+		if !ok {
+			return
+		}
+		g.guard(j)
+	}
+}
+
+// guard runs a job. One that panics harms only what it belongs to.
+func (g *Gateway) guard(j job) {
+	defer func() {
+		if v := recover(); v != nil {
+			g.panicked(v)
+			if f, ok := j.(interface{ failed() }); ok {
+				f.failed()
+			}
+		}
+	}()
+	j.run()
+}
+
+func (g *Gateway) panicked(v any) {
+	g.log.Error("gateway: panic", "panic", v, "stack", string(debug.Stack()))
+}
+
+// janitor looks after what time brings: beats, dead links, quiet channels.
+func (g *Gateway) janitor() {
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for n := 1; ; n++ {
+		select {
+		case <-g.ctx.Done():
+			return
+		case now := <-t.C:
+			g.each(func(s *socket) { s.tend(now) })
+			if n%feedTicks == 0 {
+				g.feeds.tend()
+			}
+			g.mu.Lock()
+			for id, at := range g.cuts {
+				if now.Sub(at) > cutMemory {
+					delete(g.cuts, id)
+				}
+			}
+			g.mu.Unlock()
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package gateway
+
+import (
+	"encoding/json"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// buckets are the rates of one socket. They belong to its reader.
+type buckets struct {
+	messages *rate.Limiter
+	opens    *rate.Limiter // apart: a page that comes back opens all its channels at once
+	reported time.Time     // when the client was last told in an error
+}
+
+func newBuckets(o *Options) buckets {
+	return buckets{
+		messages: rate.NewLimiter(rate.Limit(o.Limits.Rate), o.Limits.Burst),
+		opens:    rate.NewLimiter(rate.Limit(o.OpenRate), o.Limits.Channels),
+	}
+}
+
+// allow takes a token for a message. If there is none, it returns how long to
+// wait for one.
+func (b *buckets) allow(typ string) (wait time.Duration) {
+	l := b.messages
+	if typ == wire.TypeOpen {
+		l = b.opens
+	}
+	if l.Allow() {
+		return 0
+	}
+	r := l.Reserve()
+	defer r.Cancel()
+	return max(r.Delay(), time.Millisecond)
+}
+
+// sizeMetadata is the metadata of a too_large.
+func sizeMetadata(size, limit int, option string) json.RawMessage {
+	return metadata(struct {
+		Size   int    `json:"size"`
+		Limit  int    `json:"limit"`
+		Option string `json:"option"`
+	}{size, limit, option})
+}
+
+// waitMetadata is the metadata of a rate_limited.
+func waitMetadata(wait time.Duration) json.RawMessage {
+	return metadata(struct {
+		RetryAfterMs int64 `json:"retryAfterMs"`
+	}{int64(wait/time.Millisecond) + 1})
+}
+
+func eventMetadata(event string) json.RawMessage {
+	return metadata(struct {
+		Event string `json:"event"`
+	}{event})
+}
+
+func metadata(v any) json.RawMessage {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("gateway: encode metadata: " + err.Error()) // numbers and strings always encode
+	}
+	return b
+}

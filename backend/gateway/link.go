@@ -1,0 +1,308 @@
+package gateway
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	readBufferSize  = 512     // per socket, for as long as it lives
+	writeBufferSize = 16      // a WebSocket header; link gathers the rest
+	maxQueuedPongs  = 4 << 10 // bytes of control frames behind a blocked write
+	slowWrite       = 100 * time.Millisecond
+)
+
+// A link is the net.Conn below a WebSocket. Writing to it never blocks: what
+// the kernel does not take at once is kept and written by a goroutine, with a
+// deadline. So that it can tell frames apart, everything that is written must be
+// whole WebSocket frames: those of the socket by send, and the control frames of
+// the WebSocket library, which arrive in pieces, by Write.
+//
+// At most one frame of the socket is kept, because the socket sends no other
+// before flushed was called, and maxQueuedPongs of control frames: the memory
+// that a reader can hold who does not read (G8).
+type link struct {
+	net.Conn
+	raw     syscall.RawConn // nil: every frame is written by the goroutine
+	timeout time.Duration   // of a blocked write
+	spawn   func(func())    // starts a goroutine
+
+	flushed func(slow bool) // a frame that send had kept is written; slow: it was blocked for a while
+	broken  func(slow bool) // writing is over; slow: because a write was blocked for too long
+
+	lastRead  atomic.Int64 // Unix milliseconds
+	lastWrite atomic.Int64
+
+	early []byte // what the HTTP server had read before; for the reader only
+	part  []byte // an incomplete control frame; the library writes one at a time
+
+	mu       sync.Mutex
+	out      []kept // waits to be written, in order
+	pongs    int    // bytes of control frames in out
+	flushing bool   // a goroutine writes out
+	owed     bool   // flushed is to be called after that
+	ended    bool   // nothing more is written: the close frame was, or an error
+}
+
+// kept is a frame, or what is left of one.
+type kept struct {
+	b []byte
+	f *frame // to be freed after b was written; nil for a control frame
+}
+
+// hijacker takes a connection from the HTTP server for the WebSocket library,
+// with small buffers and a link below.
+type hijacker struct {
+	http.ResponseWriter
+	wrap   func(conn net.Conn, early []byte) *link
+	refuse func(status int)
+
+	link    *link
+	refused bool
+}
+
+// Hijack implements http.Hijacker.
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	// A quick client's first bytes may be in the server's buffer already: the
+	// library must get them from the link, as it is given another buffer.
+	early, err := rw.Reader.Peek(rw.Reader.Buffered())
+	if err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	h.link = h.wrap(conn, slices.Clone(early))
+	return h.link, bufio.NewReadWriter(
+		bufio.NewReaderSize(h.link, readBufferSize),
+		bufio.NewWriterSize(h.link, writeBufferSize),
+	), nil
+}
+
+// WriteHeader turns the library's refusals, which are plain text, into ours.
+func (h *hijacker) WriteHeader(status int) {
+	if status >= 400 {
+		h.refused = true
+		h.refuse(status)
+		return
+	}
+	h.ResponseWriter.WriteHeader(status)
+}
+
+// Write swallows the text of a refusal.
+func (h *hijacker) Write(b []byte) (int, error) {
+	if h.refused {
+		return len(b), nil
+	}
+	return h.ResponseWriter.Write(b)
+}
+
+func newLink(conn net.Conn, early []byte, timeout time.Duration, spawn func(func())) *link {
+	l := &link{Conn: conn, early: early, timeout: timeout, spawn: spawn}
+	if tcp, ok := conn.(*net.TCPConn); ok && canTryWrite {
+		if raw, err := tcp.SyscallConn(); err == nil {
+			l.raw = raw
+		}
+	}
+	now := time.Now().UnixMilli()
+	l.lastRead.Store(now)
+	l.lastWrite.Store(now)
+	return l
+}
+
+// Read implements net.Conn.
+func (l *link) Read(b []byte) (int, error) {
+	if len(l.early) > 0 {
+		n := copy(b, l.early)
+		if l.early = l.early[n:]; len(l.early) == 0 {
+			l.early = nil
+		}
+		return n, nil
+	}
+	n, err := l.Conn.Read(b)
+	if n > 0 {
+		l.lastRead.Store(time.Now().UnixMilli())
+	}
+	return n, err
+}
+
+// Write gathers a frame of the WebSocket library and writes it when it is whole.
+func (l *link) Write(b []byte) (int, error) {
+	l.part = append(l.part, b...)
+	for {
+		size, ok := frameSize(l.part)
+		if !ok || len(l.part) < size {
+			return len(b), nil
+		}
+		control := slices.Clone(l.part[:size])
+		if l.part = l.part[size:]; len(l.part) == 0 {
+			l.part = nil
+		}
+		if err := l.sendControl(control); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// frameSize reads how long the unmasked frame at the start of b is.
+func frameSize(b []byte) (size int, ok bool) {
+	if len(b) < 2 {
+		return 0, false
+	}
+	switch n := int(b[1] & 0x7f); n {
+	case 126:
+		if len(b) < 4 {
+			return 0, false
+		}
+		return 4 + int(binary.BigEndian.Uint16(b[2:])), true
+	case 127:
+		if len(b) < 10 {
+			return 0, false
+		}
+		return 10 + int(binary.BigEndian.Uint64(b[2:])), true
+	default:
+		return 2 + n, true
+	}
+}
+
+// send writes a frame of the socket and takes it over. done tells that it is
+// with the kernel; else flushed or broken will be called.
+func (l *link) send(f *frame) (done bool) {
+	b := f.bytes()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		f.free()
+		return true
+	}
+	l.lastWrite.Store(time.Now().UnixMilli())
+	rest, err := l.tryLocked(b)
+	if err != nil {
+		f.free()
+		l.endLocked()
+		l.spawn(func() { l.breakOff(false) })
+		return true
+	}
+	if len(rest) == 0 {
+		f.free()
+		return true
+	}
+	l.owed = true
+	l.keepLocked(kept{rest, f})
+	return false
+}
+
+// sendControl writes a pong or the close frame.
+func (l *link) sendControl(b []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return net.ErrClosed
+	}
+	closing := b[0]&0xf == opClose
+	rest, err := l.tryLocked(b)
+	if err != nil {
+		l.endLocked()
+		l.spawn(func() { l.breakOff(false) })
+		return err
+	}
+	if len(rest) > 0 {
+		if !closing && l.pongs+len(rest) > maxQueuedPongs && len(rest) == len(b) {
+			return nil // who does not read gets no more pongs
+		}
+		l.pongs += len(rest)
+		l.keepLocked(kept{b: rest})
+	}
+	if closing {
+		l.ended = true // nothing may follow a close frame
+	}
+	return nil
+}
+
+// tryLocked writes what the kernel takes without waiting and returns the rest.
+func (l *link) tryLocked(b []byte) (rest []byte, err error) {
+	if l.flushing || l.raw == nil {
+		return b, nil // what came before comes first
+	}
+	n, err := tryWrite(l.raw, b)
+	return b[n:], err
+}
+
+func (l *link) keepLocked(k kept) {
+	l.out = append(l.out, k)
+	if !l.flushing {
+		l.flushing = true
+		l.spawn(l.flush)
+	}
+}
+
+// flush writes what was kept. There is one at a time.
+func (l *link) flush() {
+	start := time.Now()
+	for {
+		l.mu.Lock()
+		if len(l.out) == 0 {
+			owed := l.owed
+			l.flushing, l.owed, l.out = false, false, nil
+			l.mu.Unlock()
+			if owed {
+				l.flushed(time.Since(start) >= slowWrite)
+			}
+			return
+		}
+		k := l.out[0]
+		l.out = slices.Delete(l.out, 0, 1)
+		if k.f == nil {
+			l.pongs -= len(k.b)
+		}
+		// The deadline is cleared before flushing ends: tryWrite would fail by it.
+		err := l.Conn.SetWriteDeadline(time.Now().Add(l.timeout))
+		l.mu.Unlock()
+
+		if err == nil {
+			_, err = l.Conn.Write(k.b)
+		}
+		if err == nil {
+			err = l.Conn.SetWriteDeadline(time.Time{})
+		}
+		if k.f != nil {
+			k.f.free()
+		}
+		if err != nil {
+			l.mu.Lock()
+			l.endLocked()
+			l.mu.Unlock()
+			l.breakOff(errors.Is(err, os.ErrDeadlineExceeded))
+			return
+		}
+		l.lastWrite.Store(time.Now().UnixMilli())
+	}
+}
+
+func (l *link) endLocked() {
+	l.ended, l.out, l.pongs = true, nil, 0
+}
+
+// breakOff closes the connection after a failed write, so that its reader ends.
+func (l *link) breakOff(slow bool) {
+	l.broken(slow)
+	_ = l.Conn.Close() // it is broken already: there is nobody to tell
+}
+
+// Close implements net.Conn.
+func (l *link) Close() error {
+	l.mu.Lock()
+	l.ended = true
+	l.mu.Unlock()
+	return l.Conn.Close()
+}

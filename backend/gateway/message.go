@@ -1,0 +1,307 @@
+package gateway
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// What the reader of a socket does with the messages of its client. Nothing in
+// here waits for an actor or a store.
+
+const (
+	secretBytes = 16
+	maxSubs     = 256 // event names in one message
+)
+
+// receive deals with a frame. The error is wire.ErrNotJSON.
+func (s *socket) receive(b []byte) error {
+	messages, err := wire.Split(b)
+	if err != nil {
+		return err
+	}
+	for _, m := range messages {
+		if s.deaf.Load() {
+			break
+		}
+		s.message(m)
+		s.awaitRoom()
+	}
+	return nil
+}
+
+func (s *socket) message(raw json.RawMessage) {
+	if limit := s.g.opts.Limits.Message; len(raw) > limit {
+		s.refuse(wire.DecodeEnvelope(raw), wire.CodeTooLarge,
+			fmt.Sprintf("a message is at most %d bytes, this one has %d", limit, len(raw)),
+			sizeMetadata(len(raw), limit, "message"))
+		return
+	}
+	m, err := wire.DecodeClient(raw)
+	if m.Type == wire.TypeBeat && err == nil {
+		return
+	}
+	at := wire.Envelope{Type: m.Type, Channel: m.Channel, ID: m.ID}
+	if err != nil || raw[0] != '{' {
+		at = wire.DecodeEnvelope(raw)
+	}
+	if wait := s.buckets.allow(at.Type); wait > 0 {
+		if (at.Type != wire.TypeCall || at.ID == 0) && at.Type != wire.TypeOpen {
+			// Who sends no calls gets no answer to each: it would be a flood of ours.
+			if time.Since(s.buckets.reported) < time.Second {
+				return
+			}
+			s.buckets.reported = time.Now()
+		}
+		s.refuse(at, wire.CodeRateLimited, "too many messages per second", waitMetadata(wait))
+		return
+	}
+	if err != nil || raw[0] != '{' {
+		s.refuse(at, wire.CodeMalformed, malformed(raw, err), nil)
+		return
+	}
+	switch m.Type {
+	case wire.TypeOpen:
+		s.open(&m)
+	case wire.TypeCall:
+		s.call(&m)
+	case wire.TypeSub:
+		s.subscribe(&m)
+	case wire.TypeUnsub:
+		if c := s.channel(m.Channel); c != nil {
+			c.unsubscribe(m.Events)
+		}
+	case wire.TypeAck:
+		if c := s.channel(m.Channel); c != nil {
+			s.g.port.Ack(c.ref, c.attachment, m.Ack)
+		}
+	case wire.TypeClose:
+		if c := s.channel(m.Channel); c != nil {
+			s.forget(c)
+			s.g.port.Close(c.ref, c.attachment)
+		}
+	default:
+		s.refuse(at, wire.CodeUnknownType, fmt.Sprintf("there is no message type %.40q", m.Type), nil)
+	}
+}
+
+// malformed says what is wrong with a message.
+func malformed(raw json.RawMessage, err error) string {
+	var field *json.UnmarshalTypeError
+	switch {
+	case raw[0] != '{':
+		return "a message is a JSON object"
+	case errors.As(err, &field):
+		return fmt.Sprintf("field %q cannot be a %s", field.Field, field.Value)
+	}
+	return "a field of the message is not what it should be"
+}
+
+// refuse answers a message that cannot be dealt with: a call fails, an open is
+// closed, for anything else there is an error.
+func (s *socket) refuse(at wire.Envelope, code wire.Code, text string, metadata json.RawMessage) {
+	switch {
+	case at.Type == wire.TypeCall && at.Channel > 0 && at.ID > 0:
+		s.control(wire.AppendFail(wire.AppendHead(nil, at.Channel), 0, at.ID, code, text, metadata))
+	case at.Type == wire.TypeOpen && at.Channel > 0:
+		if s.use(at.Channel) {
+			s.control(wire.AppendClosed(wire.AppendHead(nil, at.Channel), code, text, metadata))
+		}
+	default:
+		s.control(wire.AppendError(nil, at.Channel, code, text, metadata))
+	}
+}
+
+// use takes a channel number. If it was used before, the client is told and what
+// is there stays as it is.
+func (s *socket) use(c uint32) bool {
+	if s.used.has(c) || !s.used.add(c) {
+		s.control(wire.AppendError(nil, c, wire.CodeChannelInUse,
+			fmt.Sprintf("channel %d was opened before on this socket: count on from the highest", c), nil))
+		return false
+	}
+	return true
+}
+
+func (s *socket) channel(c uint32) *channel {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.channels[c]
+}
+
+func (s *socket) open(m *wire.ClientMessage) {
+	if m.Channel == 0 {
+		s.refuse(wire.Envelope{}, wire.CodeMalformed, "an open needs a channel c, a number from 1", nil)
+		return
+	}
+	if !s.use(m.Channel) {
+		return
+	}
+	c, err := s.newChannel(m)
+	if err != nil {
+		s.refuseOpen(m.Channel, err)
+		return
+	}
+	s.mu.Lock()
+	s.channels[c.num] = c
+	s.mu.Unlock()
+	err = s.g.port.Open(c.ref, actor.OpenRequest{
+		Attachment: c.attachment, Create: c.ref.ID == "" && (m.Create == nil || *m.Create), Input: m.Input,
+		Conn: c.conn, Caller: c.caller, Params: m.Params,
+		Resume: c.resume, Log: m.Log, Seq: m.Seq, Ack: m.Ack,
+	})
+	if err != nil {
+		s.forget(c)
+		s.refuseOpen(c.num, err)
+	}
+}
+
+// refuseOpen refuses an open.
+func (s *socket) refuseOpen(c uint32, err error) {
+	e := s.g.asError(err)
+	s.control(wire.AppendClosed(wire.AppendHead(nil, c), e.Code, e.Message, e.MetadataJSON()))
+}
+
+// newChannel checks an open, and joins the log of the actor that it names.
+func (s *socket) newChannel(m *wire.ClientMessage) (*channel, error) {
+	limits := &s.g.opts.Limits
+	s.mu.Lock()
+	n := len(s.channels)
+	s.mu.Unlock()
+	if n >= limits.Channels {
+		return nil, actor.Errorf(wire.CodeTooManyChannels, "a socket carries at most %d channels", limits.Channels)
+	}
+	if len(m.Params) > limits.Params {
+		return nil, &actor.Error{
+			Code: wire.CodeTooLarge, Message: fmt.Sprintf("params are at most %d bytes, these have %d", limits.Params, len(m.Params)),
+			Metadata: sizeMetadata(len(m.Params), limits.Params, "params"),
+		}
+	}
+	if !isSecret(m.Secret) || !isSecret(m.Caller) {
+		return nil, actor.Errorf(wire.CodeBadSecret, "k and caller are 128 random bits each, in base64url without padding")
+	}
+	c := &channel{
+		s: s, num: m.Channel, ref: actor.Ref{ID: m.ActorID}, name: m.Actor,
+		attachment: actor.NextAttachment(), conn: connectionID(m.Secret), caller: m.Caller,
+		resume: m.Log != "", ack: m.Ack, inFlight: map[uint64]struct{}{},
+	}
+	if m.ActorID == "" {
+		key, err := actor.ParseKey(m.Key)
+		if err != nil {
+			return nil, actor.Errorf(wire.CodeBadKey, "%s", err)
+		}
+		c.ref = actor.Ref{Name: m.Actor, Key: key}
+	} else {
+		c.name = "" // not known before the actor is
+	}
+	subs := map[string]subscription{}
+	c.subs.Store(&subs)
+	if _, err := s.g.feeds.join(c.ref, c); err != nil {
+		return nil, err
+	}
+	c.subscribe(s.knownEvents(c, m.Subs), subscription{seq: m.Seq})
+	return c, nil
+}
+
+// knownEvents returns those of the events that the actor of a channel has, and
+// tells the client about the others. While the actor is not known, it knows all.
+func (s *socket) knownEvents(c *channel, events []string) []string {
+	s.mu.Lock()
+	name := c.name
+	s.mu.Unlock()
+	if len(events) > maxSubs {
+		s.refuse(wire.Envelope{Channel: c.num}, wire.CodeMalformed, fmt.Sprintf("at most %d event names in one message", maxSubs), nil)
+		return nil
+	}
+	if name == "" {
+		return events
+	}
+	known := make([]string, 0, len(events))
+	for _, e := range events {
+		if s.g.port.Emits(name, e) {
+			known = append(known, e)
+		} else {
+			s.unknownEvent(c.num, name, e)
+		}
+	}
+	return known
+}
+
+func (s *socket) unknownEvent(c uint32, name, event string) {
+	s.control(wire.AppendError(nil, c, wire.CodeUnknownEvent,
+		fmt.Sprintf("%s has no event %.64q", name, event), eventMetadata(event)))
+}
+
+func (s *socket) subscribe(m *wire.ClientMessage) {
+	c := s.channel(m.Channel)
+	if c == nil {
+		s.refuse(wire.Envelope{Channel: m.Channel}, wire.CodeUnknownChannel, fmt.Sprintf("channel %d is not open", m.Channel), nil)
+		return
+	}
+	c.subscribe(s.knownEvents(c, m.Events), subscription{seq: c.log.Head(), pos: c.log.Visible()})
+}
+
+func (s *socket) call(m *wire.ClientMessage) {
+	at := wire.Envelope{Type: m.Type, Channel: m.Channel, ID: m.ID}
+	if m.Channel == 0 || m.ID == 0 {
+		s.refuse(at, wire.CodeMalformed, "a call needs a channel c and an id, numbers from 1", nil)
+		return
+	}
+	s.mu.Lock()
+	c := s.channels[m.Channel]
+	full := false
+	if c != nil {
+		if _, pending := c.inFlight[m.ID]; !pending {
+			if full = len(c.inFlight) >= s.g.opts.Limits.InFlight; !full {
+				c.inFlight[m.ID] = struct{}{}
+			}
+		}
+	}
+	s.mu.Unlock()
+	switch {
+	case c == nil:
+		s.refuse(at, wire.CodeUnknownChannel, fmt.Sprintf("channel %d is not open", m.Channel), nil)
+	case full:
+		s.refuse(at, wire.CodeOverloaded, fmt.Sprintf("%d calls wait for an answer", s.g.opts.Limits.InFlight), nil)
+	default:
+		err := s.g.port.Call(c.ref, actor.CallRequest{
+			Attachment: c.attachment, Conn: c.conn, ID: m.ID, Action: m.Action, Args: m.Args, Ack: m.Ack,
+		})
+		if err != nil {
+			s.mu.Lock()
+			delete(c.inFlight, m.ID)
+			s.mu.Unlock()
+			e := s.g.asError(err)
+			s.refuse(at, e.Code, e.Message, e.MetadataJSON())
+		}
+	}
+}
+
+// asError is err as a client may see it.
+func (g *Gateway) asError(err error) *actor.Error {
+	var e *actor.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	g.log.Error("gateway: internal error", "error", err)
+	return &actor.Error{Code: wire.CodeInternal, Message: "the server failed; its log has the cause"}
+}
+
+// isSecret reports whether s is 128 bits in base64url without padding.
+func isSecret(s string) bool {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	return err == nil && len(b) == secretBytes
+}
+
+// connectionID is the id of the connection whose client has the secret k. Others
+// may learn the id; only k opens the connection.
+func connectionID(k string) string {
+	sum := sha256.Sum256([]byte(k))
+	return base64.RawURLEncoding.EncodeToString(sum[:secretBytes])
+}

@@ -1,0 +1,214 @@
+package gateway
+
+import (
+	"context"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// Of the replies of a known caller that are handed out at an opening.
+const (
+	maxOldReplies     = 256
+	maxOldRepliesSize = 1 << 20
+)
+
+// opening is what is known about the answer to an open until it is sent.
+type opening struct {
+	info *actor.OpenedInfo
+	pos  actor.Pos // of the OutputOpened
+	seq  uint64    // the last entry before it
+}
+
+// open deals with the owner's answer: it finds out whether the log still has
+// what the client asks for, and answers when that is known.
+//
+// The connection starts after info.Start if everything from there on is still
+// retained, else at the place of the OutputOpened itself: never with a part of
+// what was missed (G4).
+func (c *channel) open(f *frame, o *actor.Output, pos actor.Pos) {
+	info := o.Opened
+	c.opening = opening{info, pos, o.Seq}
+	c.fresh = pos
+	c.until = info.Until
+	c.checkSubs(info.Name)
+	if info.Reason != "" {
+		c.walk(info.Reason, info.AskedAfter, info.Start)
+		return
+	}
+	if _, ok := c.log.After(info.Start); !ok {
+		c.phase = phaseAsking
+		c.s.g.cold.read(c, info.Start)
+		return
+	}
+	if info.KnownCaller && !info.Resumed {
+		c.walk("", info.Start, info.Start)
+		return
+	}
+	c.start(f, info.Start, nil, nil)
+}
+
+// asked goes on with an opening when a cold read is done.
+func (c *channel) asked(f *frame, m mail) {
+	info := c.opening.info
+	switch {
+	case m.walk != nil:
+		if m.walk.err != nil {
+			c.take(&chunk{err: m.walk.err})
+			return
+		}
+		c.start(f, m.walk.start, m.walk.lost, m.walk.replies)
+	case m.chunk != nil && m.chunk.err != nil:
+		c.take(m.chunk)
+	case m.chunk != nil && len(m.chunk.outs) > 0 && m.chunk.outs[0].Seq == info.Start+1:
+		c.start(f, info.Start, nil, nil)
+	case m.chunk != nil:
+		reason := wire.ReasonOverflow
+		if c.s.g.wasCut(c.conn) {
+			reason = wire.ReasonSlow
+		}
+		c.walk(reason, info.Start, c.opening.seq)
+	}
+}
+
+// start answers the open: the connection has everything up to seq, or has been
+// told what it has lost.
+func (c *channel) start(f *frame, seq uint64, lost *wire.Lost, replies []*actor.Output) {
+	info := c.opening.info
+	f.next()
+	f.b = wire.AppendOpened(wire.AppendHead(f.b, c.num), wire.Opened{
+		Seq: seq, ActorID: info.Actor, Log: info.Log, ConnID: info.Conn, Resumed: info.Resumed, Lost: lost,
+	})
+	for _, o := range replies {
+		f.next()
+		f.b = wire.AppendReply(wire.AppendHead(f.b, c.num), seq, o.Call, o.Data)
+	}
+	c.seq, c.owesAt = seq, true
+	c.tell(seq)
+	c.passed(f, seq)
+	pos, ok := c.log.After(seq)
+	if !ok {
+		c.chill()
+		return
+	}
+	c.phase, c.pos = phaseLive, pos
+}
+
+// checkSubs refuses events that the actor does not have, if its definition was
+// not known when they were asked for.
+func (c *channel) checkSubs(name string) {
+	if c.ref.ID == "" {
+		return
+	}
+	var unknown []string
+	for e := range *c.subs.Load() {
+		if !c.s.g.port.Emits(name, e) {
+			unknown = append(unknown, e)
+		}
+	}
+	if len(unknown) == 0 {
+		return
+	}
+	c.unsubscribe(unknown)
+	for _, e := range unknown {
+		c.s.unknownEvent(c.num, name, e)
+	}
+}
+
+// walk reads what is retained of a log, away from the workers: to count what a
+// connection has lost, and to find replies that its caller still waits for.
+type walk struct {
+	c     *channel
+	after uint64 // entries above it are lost
+	start uint64 // up to it
+	lost  *wire.Lost
+
+	replies []*actor.Output
+	size    int
+	err     error
+}
+
+// walk has what is lost counted: the entries in (after, start] that the channel
+// wants. An after of 0 with a reason means that nothing is known about it.
+func (c *channel) walk(reason string, after, start uint64) {
+	c.phase = phaseAsking
+	w := &walk{c: c, after: after, start: start}
+	if reason != "" {
+		w.lost = &wire.Lost{Reason: reason, Exact: after > 0}
+		if after == 0 {
+			w.after = start
+		}
+	}
+	c.s.g.cold.queue.push(w)
+}
+
+func (w *walk) run() {
+	at := w.after
+	if w.c.opening.info.KnownCaller {
+		at = 0
+	}
+	for at < w.start && w.err == nil {
+		outs, err := w.c.log.Stored(w.c.s.g.ctx, at, chunkOutputs, chunkBytes)
+		if err != nil {
+			w.err = err
+			break
+		}
+		if len(outs) == 0 {
+			w.inexact(at < w.start)
+			break
+		}
+		for _, o := range outs {
+			w.inexact(o.Seq > max(at, w.after)+1)
+			if at = o.Seq; at <= w.start {
+				w.see(o)
+			}
+		}
+	}
+	w.c.arrived(func() { w.c.mail.walk = w })
+}
+
+// failed is called when run panicked.
+func (w *walk) failed() {
+	w.err = context.Canceled
+	w.c.arrived(func() { w.c.mail.walk = w })
+}
+
+func (w *walk) inexact(is bool) {
+	if is && w.lost != nil {
+		w.lost.Exact = false
+	}
+}
+
+func (w *walk) see(o *actor.Output) {
+	c := w.c
+	if o.Kind == actor.OutputReply {
+		if c.opening.info.KnownCaller && o.Caller == c.caller && o.Call > c.ack {
+			w.replies = append(w.replies, o)
+			w.size += len(o.Data)
+			for len(w.replies) > maxOldReplies || w.size > maxOldRepliesSize {
+				w.size -= len(w.replies[0].Data)
+				w.replies = w.replies[1:]
+			}
+		}
+		return
+	}
+	if w.lost == nil || o.Seq <= w.after {
+		return
+	}
+	if c.opening.info.Resumed {
+		if c.wants(o, 0) {
+			w.lost.Missed++
+		}
+		return
+	}
+	// It was another connection, whose number is forgotten: what went to some
+	// connections only may have been for it.
+	_, subscribed := (*c.subs.Load())[o.Event]
+	switch {
+	case o.Target.Mode == store.ToAll && (o.Direct || subscribed):
+		w.lost.Missed++
+	case o.Direct || subscribed:
+		w.lost.Exact = false
+	}
+}

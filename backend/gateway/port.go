@@ -1,0 +1,53 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+)
+
+var _ Port = (*actor.Node)(nil)
+
+// Port is what a gateway needs of the owner of actors: *actor.Node, or on
+// another machine something that speaks to one. No method but CallOnce, Create
+// and Resolve waits for anything, so a socket's reader may call them. Messages of
+// one attachment keep their order.
+type Port interface {
+	// Follow returns the log of an actor (here or a copy) and tells f of its new
+	// outputs until Unfollow. It does not load the actor. The error is an
+	// *actor.Error: unknown_actor or bad_key.
+	Follow(ref actor.Ref, f actor.Follower) (*actor.Log, error)
+	Unfollow(ref actor.Ref, f actor.Follower)
+
+	// Open asks for a connection; an OutputOpened or OutputClosed to its
+	// attachment answers. The error, an *actor.Error, is for a request that does
+	// not reach the actor.
+	Open(ref actor.Ref, r actor.OpenRequest) error
+
+	// Call runs an action for a connection; outputs of the log answer. The error
+	// is like that of Open.
+	Call(ref actor.Ref, r actor.CallRequest) error
+
+	// Ack says that every call up to ack has been answered.
+	Ack(ref actor.Ref, attachment, ack uint64)
+
+	// Detach says that the socket is gone; the connection may come back.
+	Detach(ref actor.Ref, attachment uint64)
+
+	// Close says that the connection is over.
+	Close(ref actor.Ref, attachment uint64)
+
+	// CallOnce runs an action without a connection. A nil result means that the
+	// action returns nothing.
+	CallOnce(ctx context.Context, ref actor.Ref, c actor.SingleCall) (json.RawMessage, error)
+
+	// Create makes an actor; code exists if there is one.
+	Create(ctx context.Context, ref actor.Ref, input json.RawMessage) (id string, err error)
+
+	// Resolve returns the id of an actor that exists; code not_found otherwise.
+	Resolve(ctx context.Context, ref actor.Ref) (id string, err error)
+
+	// Emits reports whether the actor definition of that name has the event.
+	Emits(name, event string) bool
+}

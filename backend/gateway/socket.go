@@ -1,0 +1,368 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+const (
+	statusTryAgain = websocket.StatusTryAgainLater
+
+	maxControls    = 64 << 10 // bytes of messages of its own that a socket keeps before its reader waits
+	keepReadBuffer = 4 << 10  // of a reader between frames; larger ones are given back
+	channelQuota   = 16       // messages of one channel at a time if others wait
+	drainVisits    = 64       // looks at channels per frame
+)
+
+// A socket is one WebSocket. Three parties work on it: its reader (one
+// goroutine, readLoop), whoever drains it (one at a time, see run), and feeds,
+// which mark its channels. It sends one frame at a time; while that is not with
+// the kernel, nobody drains it, and its channels' cursors wait.
+type socket struct {
+	g    *Gateway
+	ws   *websocket.Conn
+	link *link
+	turn turnstile // of run
+
+	buckets buckets // the reader's
+	used    numbers // the reader's
+
+	unblocks atomic.Uint32 // how often a write had been blocked
+	deaf     atomic.Bool   // nothing that the client sends has an effect any more
+	finished atomic.Bool   // to be closed when everything is written
+	closed   atomic.Bool   // a close is under way
+	beaten   time.Time     // when the last beat was sent; the janitor's
+
+	mu       sync.Mutex
+	room     sync.Cond           // controls got shorter, or the socket is over
+	channels map[uint32]*channel // by the client's number
+	dirty    []*channel          // that have something to look at, in turn
+	controls [][]byte            // messages of the socket's own
+	waiting  int                 // bytes of controls
+	over     bool                // the reader has ended
+}
+
+// serveSocket is GET /api/socket.
+func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request) {
+	if v := r.URL.Query().Get("v"); v != "" && v != "1" {
+		writeError(w, http.StatusBadRequest, wire.CodeMalformed, "this server speaks version 1 of the protocol", nil)
+		return
+	}
+	if g.isQuiesced() {
+		w.Header().Set("Retry-After", "1")
+		writeError(w, http.StatusServiceUnavailable, wire.CodeShutdown, "the server is going away", nil)
+		return
+	}
+	s := &socket{g: g, buckets: newBuckets(&g.opts), channels: map[uint32]*channel{}}
+	s.room.L = &s.mu
+	h := &hijacker{
+		ResponseWriter: w,
+		wrap:           s.wrap,
+		refuse: func(status int) {
+			writeError(w, status, wire.CodeMalformed, "this address speaks WebSocket: "+http.StatusText(status), nil)
+		},
+	}
+	// Origins have been checked for all of the API (origin.go).
+	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+	if err != nil {
+		return // the client has its answer
+	}
+	ws.SetReadLimit(int64(g.opts.Limits.Frame))
+	s.ws, s.link = ws, h.link
+	spread, ok := g.add(s)
+	if !ok {
+		_ = ws.CloseNow() // the server is going away: the client will find another one
+		return
+	}
+	s.control(wire.AppendHello(nil, g.opts.Limits, g.opts.Beat.Milliseconds(), g.opts.Dead.Milliseconds(), spread.Milliseconds()))
+	g.sub.Go(s.readLoop) // on: the handler returns, which frees the server's buffers
+}
+
+// wrap makes the link below the WebSocket.
+func (s *socket) wrap(conn net.Conn, early []byte) *link {
+	l := newLink(conn, early, s.g.opts.WriteTimeout, s.g.sub.Go)
+	l.flushed = func(slow bool) {
+		if slow {
+			s.unblocks.Add(1)
+		}
+		s.rest()
+	}
+	l.broken = func(slow bool) {
+		if slow {
+			s.g.markCut(s.connections())
+		}
+	}
+	return l
+}
+
+// readLoop reads until the socket is over, and tidies up after it.
+func (s *socket) readLoop() {
+	status, reason := websocket.StatusNormalClosure, ""
+	defer func() {
+		if v := recover(); v != nil {
+			s.g.panicked(v)
+			status, reason = websocket.StatusInternalError, wire.CodeInternal
+		}
+		s.leave()
+		_ = s.ws.Close(status, reason) // if it is broken there is nobody to tell
+		_ = s.link.Close()
+		s.g.remove(s)
+	}()
+	buf := &bytes.Buffer{}
+	for {
+		// No context: one that ends would cost an allocation per message, and the
+		// link is closed when the socket is to end.
+		typ, r, err := s.ws.Reader(context.Background())
+		if err == nil {
+			buf.Reset()
+			_, err = buf.ReadFrom(r)
+		}
+		if errors.Is(err, websocket.ErrMessageTooBig) {
+			status, reason = websocket.StatusMessageTooBig, wire.CodeTooLarge
+		}
+		if err != nil {
+			return
+		}
+		if typ != websocket.MessageText {
+			status, reason = websocket.StatusPolicyViolation, "a frame is JSON text"
+			return
+		}
+		if s.deaf.Load() || s.g.isQuiesced() {
+			continue
+		}
+		if err := s.receive(buf.Bytes()); err != nil {
+			status, reason = websocket.StatusPolicyViolation, "a frame is JSON text"
+			return
+		}
+		if buf.Cap() > keepReadBuffer {
+			buf = &bytes.Buffer{}
+		}
+	}
+}
+
+// leave detaches all channels.
+func (s *socket) leave() {
+	s.mu.Lock()
+	s.over = true
+	s.room.Broadcast()
+	channels := s.channels
+	s.channels = map[uint32]*channel{}
+	s.mu.Unlock()
+	s.deaf.Store(true)
+	drop := !s.g.isQuiesced() // a shutdown is not a drop
+	for _, c := range channels {
+		c.feed.leave(c)
+		if drop {
+			s.g.port.Detach(c.ref, c.attachment)
+		}
+	}
+}
+
+// forget removes a channel that the owner of its actor has ended.
+func (s *socket) forget(c *channel) {
+	s.mu.Lock()
+	if s.channels[c.num] == c {
+		delete(s.channels, c.num)
+	}
+	s.mu.Unlock()
+	c.feed.leave(c)
+}
+
+// connections returns the ids of the connections on the socket.
+func (s *socket) connections() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ids := make([]string, 0, len(s.channels))
+	for _, c := range s.channels {
+		ids = append(ids, c.conn)
+	}
+	return ids
+}
+
+// control queues a message of the socket's own, ahead of those of channels.
+func (s *socket) control(b []byte) {
+	s.mu.Lock()
+	s.controls = append(s.controls, b)
+	s.waiting += len(b)
+	s.mu.Unlock()
+	s.wake(false)
+}
+
+// awaitRoom makes the reader wait while the client does not take the answers to
+// what it sends: what is queued for it stays bounded.
+func (s *socket) awaitRoom() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.waiting > maxControls && !s.over && !s.closed.Load() {
+		s.room.Wait()
+	}
+}
+
+// wake has the socket drained, if nobody does it. inline: by the caller.
+func (s *socket) wake(inline bool) {
+	switch {
+	case !s.turn.begin():
+	case inline:
+		s.g.guard(s)
+	default:
+		s.g.drains.push(s)
+	}
+}
+
+// run drains the socket: one frame with what is ready.
+func (s *socket) run() {
+	f := newFrame()
+	s.mu.Lock()
+	n := 0
+	for n < len(s.controls) && (f.n == 0 || f.size()+len(s.controls[n]) <= frameBytes) {
+		f.next()
+		f.b = append(f.b, s.controls[n]...)
+		s.waiting -= len(s.controls[n])
+		n++
+	}
+	if s.controls = slices.Delete(s.controls, 0, n); len(s.controls) == 0 {
+		s.controls = nil
+	}
+	s.room.Broadcast()
+	s.mu.Unlock()
+
+	for range drainVisits {
+		if f.full || f.n >= drainMessages || f.size() >= frameBytes {
+			break
+		}
+		c, alone := s.nextDirty()
+		if c == nil {
+			break
+		}
+		quota := drainMessages - f.n
+		if !alone {
+			quota = min(quota, channelQuota)
+		}
+		if c.fill(f, quota) {
+			c.mark()
+		}
+	}
+	if f.n == 0 {
+		f.free()
+		s.rest()
+		return
+	}
+	if s.link.send(f) {
+		s.rest()
+	}
+}
+
+// nextDirty takes the next channel that has something to look at.
+func (s *socket) nextDirty() (c *channel, alone bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.dirty) > 0 {
+		c = s.dirty[0]
+		s.dirty[0] = nil
+		if s.dirty = s.dirty[1:]; len(s.dirty) == 0 {
+			s.dirty = nil
+		}
+		c.marked.Store(false) // before it looks: what comes while it does marks it again
+		if s.channels[c.num] == c {
+			return c, len(s.dirty) == 0
+		}
+	}
+	return nil, false
+}
+
+// rest ends a drain, or has another one made.
+func (s *socket) rest() {
+	s.mu.Lock()
+	more := len(s.dirty) > 0 || len(s.controls) > 0
+	over := s.over
+	s.mu.Unlock()
+	if over {
+		return // the turnstile stays shut
+	}
+	if !more && s.finished.Load() {
+		s.close(websocket.StatusServiceRestart, wire.CodeShutdown)
+	}
+	if more {
+		s.g.drains.push(s)
+	} else if s.turn.end() {
+		s.g.drains.push(s)
+	}
+}
+
+// failed is called when run panicked.
+func (s *socket) failed() { s.close(websocket.StatusInternalError, wire.CodeInternal) }
+
+// finish closes the socket when everything that is visible has been written.
+func (s *socket) finish() {
+	s.finished.Store(true)
+	s.wake(false)
+}
+
+// close says goodbye with a WebSocket status and ends the socket.
+func (s *socket) close(status websocket.StatusCode, reason string) {
+	if s.closed.Swap(true) {
+		return
+	}
+	s.deaf.Store(true)
+	s.mu.Lock()
+	s.room.Broadcast()
+	s.mu.Unlock()
+	s.g.sub.Go(func() {
+		_ = s.ws.Close(status, reason) // it ends the socket, one way or the other
+	})
+}
+
+// tooSlow ends the socket because its client does not keep up. It comes back and
+// learns what it has lost.
+func (s *socket) tooSlow() {
+	if s.closed.Load() {
+		return
+	}
+	s.g.markCut(s.connections())
+	s.close(statusTryAgain, wire.CodeSlow)
+}
+
+// cut ends the socket without a word: its link is dead, or time is up.
+func (s *socket) cut() { _ = s.link.Close() }
+
+// tend does what is due at a time: see Options.Beat, Dead and Quiet.
+func (s *socket) tend(now time.Time) {
+	heard := now.Sub(time.UnixMilli(s.link.lastRead.Load()))
+	said := now.Sub(time.UnixMilli(s.link.lastWrite.Load()))
+	if heard >= s.g.opts.Dead {
+		s.cut()
+		return
+	}
+	// A client answers a beat. So one is due also if it was only the client who
+	// said nothing: the silence of a client that is there must not last.
+	if beat := s.g.opts.Beat; (said >= beat || heard >= beat) && now.Sub(s.beaten) >= beat {
+		s.beaten = now
+		s.control([]byte(wire.Beat))
+	}
+	s.mu.Lock()
+	var quiet []*channel
+	for _, c := range s.channels {
+		told := c.toldAt.Load()
+		if told > 0 && now.Sub(time.UnixMilli(told)) >= s.g.opts.Quiet && c.log.Head() > c.told.Load() {
+			c.wantAt = true
+			quiet = append(quiet, c)
+		}
+	}
+	s.mu.Unlock()
+	for _, c := range quiet {
+		if c.mark() {
+			s.wake(false)
+		}
+	}
+}
