@@ -214,7 +214,7 @@ func (a *actor) reset(in *instance, cause error) {
 	}
 	a.node.log.Error("an actor is reset to its last durable state", "actor", a.name, "key", a.key.String(), "cause", cause)
 	lost := newError(codeUnavailable, "the actor could not save its state; this had no effect")
-	dropped := a.gate.reset()
+	dropped := a.gate.reset(a.durable(cause))
 	if in != nil {
 		in.discard()
 		a.previous = in
@@ -227,6 +227,25 @@ func (a *actor) reset(in *instance, cause error) {
 	}
 	a.put(answers...)
 	a.loadErr = nil
+}
+
+// durable returns the revision that the store has, if a commit ended in such a
+// way that nobody else knows. It asks until the store answers: saying that a call
+// had no effect when it had one would be worse than saying nothing yet.
+func (a *actor) durable(cause error) uint64 {
+	if !errors.Is(cause, store.ErrUnknown) {
+		return 0 // then nothing that failed is durable
+	}
+	for {
+		snap, err := a.node.store.Load(context.Background(), a.id)
+		if err == nil {
+			return snap.Rev
+		}
+		if errors.Is(err, store.ErrNotFound) || a.node.isClosed() {
+			return 0
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 }
 
 // lost returns what is to be said in place of an output that was dropped, nil

@@ -2,6 +2,7 @@ package actor_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 
 	"github.com/troupe-dev/troupe/backend/actor"
@@ -18,6 +19,8 @@ type ledger struct {
 	starts  int
 	restore int
 }
+
+var ledgerAdds atomic.Int64 // runs of ledger.Add, whatever became of them
 
 type member struct {
 	Name string `json:"name"`
@@ -44,6 +47,7 @@ func (l *ledger) CreateConnState(_ *actor.ConnectContext, p memberParams) (membe
 }
 
 func (l *ledger) Add(c *actor.Context[member], n int) (int, error) {
+	ledgerAdds.Add(1)
 	l.Total += n
 	if l.ByUser == nil {
 		l.ByUser = map[string]int{}

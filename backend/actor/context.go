@@ -205,7 +205,7 @@ func (t *turn) conns() []*conn {
 	if len(t.ended) > 0 {
 		conns = slices.DeleteFunc(slices.Clone(conns), func(c *conn) bool { return slices.Contains(t.ended, c) })
 	}
-	if t.joining != nil {
+	if t.joining != nil && !slices.Contains(t.ended, t.joining) {
 		conns = append(slices.Clip(conns), t.joining)
 	}
 	return conns

@@ -21,12 +21,14 @@ type gate struct {
 	mu      sync.Mutex // guards the fields below
 	changed sync.Cond  // of mu: a commit has come back
 	pending []pendingCommit
-	bytes   int   // of the outputs of pending
-	failed  error // the first commit that failed; nothing is released any more until reset
+	bytes   int             // of the outputs of pending
+	failed  error           // of the first commit that failed; nothing is released any more until reset
+	lost    []pendingCommit // that one and those after it
 	onFail  func()
 }
 
 type pendingCommit struct {
+	rev   uint64
 	start Pos // where its outputs begin
 	bytes int
 }
@@ -60,7 +62,7 @@ func (g *gate) put(outputs []*Output, commit *store.Commit) {
 	if len(commit.State) > 0 {
 		size += len(commit.State) / 8 // waits as well, but most of it is shared with the commits around it
 	}
-	g.pending = append(g.pending, pendingCommit{start: end - Pos(len(outputs)), bytes: size})
+	g.pending = append(g.pending, pendingCommit{rev: commit.Rev, start: end - Pos(len(outputs)), bytes: size})
 	g.bytes += size
 	g.mu.Unlock()
 	g.committer.submit(g, commit, size)
@@ -77,6 +79,9 @@ func (g *gate) committed(err error) {
 		g.failed = err
 	}
 	failed := g.failed != nil
+	if failed {
+		g.lost = append(g.lost, p)
+	}
 	to := g.log.end()
 	if len(g.pending) > 0 {
 		to = g.pending[0].start
@@ -113,12 +118,29 @@ func (g *gate) drain() error {
 	return g.failed
 }
 
-// reset drops everything behind the gate and opens it again for a new instance.
-// The gate must be drained.
-func (g *gate) reset() (dropped []*Output) {
+// broken reports whether a commit has failed, so that those which follow it
+// must not be made.
+func (g *gate) broken() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.failed = nil
+	return g.failed != nil
+}
+
+// reset opens a gate again for a new instance: it lets out what turned out to
+// be durable after all, up to the revision durable, and drops the rest. The gate
+// must be drained.
+func (g *gate) reset(durable uint64) (dropped []*Output) {
+	g.mu.Lock()
+	keep := g.log.end()
+	for _, p := range g.lost {
+		if p.rev > durable {
+			keep = p.start
+			break
+		}
+	}
+	g.failed, g.lost = nil, nil
+	g.mu.Unlock()
+	g.log.release(keep)
 	return g.log.truncate()
 }
 
@@ -177,18 +199,33 @@ func (c *committer) run() {
 			return
 		}
 		c.mu.Unlock()
-		group := make([]*store.Commit, len(jobs))
-		for i, j := range jobs {
-			group[i] = j.commit
+		c.write(jobs)
+	}
+}
+
+// write makes a group of jobs durable and tells their gates.
+func (c *committer) write(jobs []job) {
+	group := make([]*store.Commit, 0, len(jobs))
+	for _, j := range jobs {
+		if !j.gate.broken() {
+			group = append(group, j.commit)
 		}
-		errs := c.store.Commit(context.Background(), group)
-		for i, j := range jobs {
-			c.waiting.Add(-int64(j.size))
+	}
+	var errs []error
+	if len(group) > 0 {
+		errs = c.store.Commit(context.Background(), group)
+	}
+	next := 0
+	for _, j := range jobs {
+		err := error(store.ErrConflict) // it follows one that failed
+		if next < len(group) && group[next] == j.commit {
+			err = nil
 			if errs != nil {
-				j.gate.committed(errs[i])
-			} else {
-				j.gate.committed(nil)
+				err = errs[next]
 			}
+			next++
 		}
+		c.waiting.Add(-int64(j.size))
+		j.gate.committed(err)
 	}
 }

@@ -121,6 +121,12 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	}
 }
 
+func (n *Node) isClosed() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.closed
+}
+
 // address checks a ref and fills in the actor's id.
 func (n *Node) address(r Ref) (Ref, *Error) {
 	if r.ID != "" {

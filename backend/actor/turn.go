@@ -90,10 +90,6 @@ func (t *turn) back(m mark) {
 // run calls f as (a part of) the turn and returns its error: f's own, what
 // failed on the way, a panic, or the end of its time.
 func (t *turn) run(f func() (any, error)) (result any, err error) {
-	if t.in.actor.node.check && !t.in.same() {
-		t.in.actor.node.log.Error("the state changed outside a turn; use c.Self().Do from other goroutines", "actor", t.in.actor.name, "key", t.in.actor.key.String())
-		t.in.restore()
-	}
 	result, err = protect(f)
 	switch {
 	case err != nil:
@@ -186,6 +182,10 @@ type outcome struct {
 // failed, and ends the turn. ok is false if the instance was abandoned meanwhile.
 func (t *turn) execute(body func() (any, error)) (o outcome, ok bool) {
 	in := t.in
+	if in.actor.node.check && !in.same() {
+		in.actor.node.log.Error("the state changed outside a turn; use c.Self().Do from other goroutines", "actor", in.actor.name, "key", in.actor.key.String())
+		in.restore()
+	}
 	result, err := t.run(body)
 	if err == nil {
 		for i := 0; i < len(t.ended); i++ { // a hook may end further ones

@@ -103,7 +103,7 @@ func (a *Actor) TryConnect(params any) (*Conn, error) {
 	raw := encode(a.node.T, params)
 	c := &Conn{
 		actor: a, id: fmt.Sprintf("conn-%d", len(a.node.conns)+1), params: raw,
-		caller: fmt.Sprintf("caller-%d", len(a.node.conns)+1), answers: map[uint64]*actor.Output{},
+		caller: fmt.Sprintf("caller-%d", len(a.node.conns)+1), answers: map[uint64]*actor.Output{}, woken: make(chan struct{}, 1),
 	}
 	a.node.conns = append(a.node.conns, c)
 	if err := c.attach(); err != nil {
@@ -150,14 +150,18 @@ func Call[T any](c Caller, action string, args ...any) T {
 }
 
 // Conn is a connection that collects what it receives. It subscribes to all
-// events. Its methods are for one goroutine.
+// events.
 type Conn struct {
 	actor  *Actor
 	id     string
 	caller string
 	params json.RawMessage
 
+	woken chan struct{} // something new was read
+
+	mu         sync.Mutex // guards the fields below: whoever publishes reads, too
 	attachment uint64
+	online     bool
 	log        *actor.Log
 	identity   string
 	cursor     actor.Pos
@@ -169,16 +173,11 @@ type Conn struct {
 	closed  *actor.Error
 	events  []*actor.Output
 	answers map[uint64]*actor.Output
-
-	mu     sync.Mutex // guards woken
-	woken  chan struct{}
-	online bool
 }
 
 // Published implements actor.Follower.
 func (c *Conn) Published() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.read()
 	select {
 	case c.woken <- struct{}{}:
 	default:
@@ -190,36 +189,53 @@ func (c *Conn) tb() testing.TB { return c.actor.node.T }
 // attach opens the connection, for the first time or again.
 func (c *Conn) attach() error {
 	c.tb().Helper()
+	if err := c.ask(); err != nil {
+		return err
+	}
+	for {
+		c.read()
+		c.mu.Lock()
+		opened, closed := c.opened, c.closed
+		c.mu.Unlock()
+		if opened != nil {
+			return nil
+		}
+		if closed != nil {
+			return closed
+		}
+		<-c.woken
+	}
+}
+
+func (c *Conn) ask() error {
 	c.mu.Lock()
-	c.woken = make(chan struct{}, 1)
-	c.mu.Unlock()
+	defer c.mu.Unlock()
 	node := c.actor.node.node
 	log, err := node.Follow(c.actor.ref, c)
 	if err != nil {
 		return err
 	}
-	resume := c.opened != nil
+	resume := c.identity != ""
 	c.log, c.cursor, c.attachment = log, log.Visible(), actor.NextAttachment()
 	c.opened, c.closed, c.online = nil, nil, true
 	if err := node.Open(c.actor.ref, actor.OpenRequest{
 		Attachment: c.attachment, Create: true, Conn: c.id, Caller: c.caller, Params: c.params,
 		Resume: resume, Log: c.identity, Seq: c.seq,
 	}); err != nil {
-		c.detached()
+		c.detachedLocked()
 		return err
-	}
-	for c.opened == nil && c.closed == nil {
-		<-c.woken
-		c.read()
-	}
-	if c.closed != nil {
-		return c.closed
 	}
 	return nil
 }
 
 // detached forgets the log.
 func (c *Conn) detached() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.detachedLocked()
+}
+
+func (c *Conn) detachedLocked() {
 	if !c.online {
 		return
 	}
@@ -229,10 +245,13 @@ func (c *Conn) detached() {
 
 // read takes what is new in the log.
 func (c *Conn) read() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for c.online {
 		outputs, next, ok := c.log.Read(c.cursor, nil, 64)
 		if !ok {
-			c.tb().Fatalf("connection %s fell behind what the log keeps in memory", c.id)
+			c.tb().Errorf("connection %s fell behind what the log keeps in memory", c.id)
+			return
 		}
 		if next == c.cursor {
 			return
@@ -259,7 +278,7 @@ func (c *Conn) take(o *actor.Output) {
 	case actor.OutputClosed:
 		if o.To == c.attachment {
 			c.closed = o.Err
-			c.detached()
+			c.detachedLocked()
 		}
 	case actor.OutputEvent:
 		if c.opened != nil && o.Target.Includes(c.num) {
@@ -277,7 +296,7 @@ func (c *Conn) start(info *actor.OpenedInfo) {
 	c.opened, c.identity, c.num, c.seq = info, info.Log, info.Num, info.Start
 	missed, err := c.log.Stored(context.Background(), info.Start, 1<<20, 1<<30)
 	if err != nil {
-		c.tb().Fatalf("read what connection %s missed: %v", c.id, err)
+		c.tb().Errorf("read what connection %s missed: %v", c.id, err)
 	}
 	for _, o := range missed {
 		c.take(o)
@@ -286,26 +305,32 @@ func (c *Conn) start(info *actor.OpenedInfo) {
 
 func (c *Conn) call(action string, args []any) (json.RawMessage, error) {
 	c.tb().Helper()
-	if c.closed != nil || !c.online {
+	c.mu.Lock()
+	attachment, online := c.attachment, c.online
+	c.calls++
+	id := c.calls
+	c.mu.Unlock()
+	if !online {
 		return nil, errors.New("the connection has no socket")
 	}
-	c.calls++
 	if err := c.actor.node.node.Call(c.actor.ref, actor.CallRequest{
-		Attachment: c.attachment, Conn: c.id, ID: c.calls, Action: action, Args: encodeAll(c.tb(), args),
+		Attachment: attachment, Conn: c.id, ID: id, Action: action, Args: encodeAll(c.tb(), args),
 	}); err != nil {
 		return nil, err
 	}
 	for {
 		c.read()
-		if a := c.answers[c.calls]; a != nil {
-			delete(c.answers, c.calls)
-			if a.Err != nil {
-				return nil, a.Err
-			}
+		c.mu.Lock()
+		a, closed := c.answers[id], c.closed
+		delete(c.answers, id)
+		c.mu.Unlock()
+		switch {
+		case a != nil && a.Err != nil:
+			return nil, a.Err
+		case a != nil:
 			return a.Data, nil
-		}
-		if c.closed != nil {
-			return nil, c.closed
+		case closed != nil:
+			return nil, closed
 		}
 		<-c.woken
 	}
@@ -328,14 +353,24 @@ func (c *Conn) Drop() {
 }
 
 // Resume gives the connection a socket again; what it missed is among its
-// events then. It reports whether it is still the same connection.
+// events then. It reports whether it is still the same connection. The test
+// fails if the actor refuses.
 func (c *Conn) Resume() (same bool) {
 	c.tb().Helper()
-	c.detached()
-	if err := c.attach(); err != nil {
+	if err := c.TryResume(); err != nil {
 		c.tb().Fatalf("resume: %v", err)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	return c.opened.Resumed
+}
+
+// TryResume is Resume for connections that may be refused. The error is an
+// *actor.Error.
+func (c *Conn) TryResume() error {
+	c.tb().Helper()
+	c.detached()
+	return c.attach()
 }
 
 // Close ends the connection, as its client's dispose() does.
@@ -349,6 +384,8 @@ func (c *Conn) Close() {
 // Closed returns the code with which the actor has ended the connection.
 func (c *Conn) Closed() (code string, closed bool) {
 	c.settle()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.closed == nil {
 		return "", false
 	}
@@ -358,6 +395,8 @@ func (c *Conn) Closed() (code string, closed bool) {
 // Clear forgets the events received so far.
 func (c *Conn) Clear() {
 	c.settle()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.events = nil
 }
 
@@ -373,6 +412,8 @@ func Events[E any](c *Conn) []E {
 	c.tb().Helper()
 	c.settle()
 	name := actor.WireName(reflect.TypeFor[E]().Name())
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	var events []E
 	for _, o := range c.events {
 		if o.Event != name {
