@@ -194,18 +194,18 @@ func plain(t reflect.Type) bool {
 	return true
 }
 
-// WireName returns the name that clients use for a Go name: SendMessage is
-// sendMessage, ID is id, HTTPStatus is httpStatus.
+// WireName returns the name that clients use for a Go name, in lowerCamel with
+// initialisms as words: SendMessage is sendMessage, UserByID is userById,
+// HTTPStatus is httpStatus.
 func WireName(name string) string {
 	runes := []rune(name)
-	for i := range runes {
-		if !unicode.IsUpper(runes[i]) {
-			break
+	wire := make([]rune, len(runes))
+	for i, r := range runes {
+		startsWord := i > 0 && (!unicode.IsUpper(runes[i-1]) || i+1 < len(runes) && unicode.IsLower(runes[i+1]))
+		if unicode.IsUpper(r) && !startsWord {
+			r = unicode.ToLower(r)
 		}
-		if i > 0 && i+1 < len(runes) && unicode.IsLower(runes[i+1]) {
-			break
-		}
-		runes[i] = unicode.ToLower(runes[i])
+		wire[i] = r
 	}
-	return string(runes)
+	return string(wire)
 }

@@ -164,10 +164,18 @@ func (l *Log) Unfollow(f Follower) (none bool) {
 func (l *Log) append(outputs ...*Output) Pos {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.outputs = append(l.outputs, outputs...)
+	last := l.head
+	if n := len(l.outputs); n > 0 {
+		last = l.outputs[n-1].Seq
+	}
 	for _, o := range outputs {
+		if !o.Numbered && o.Seq < last {
+			o.Seq = last // its maker saw the visible head only; After needs the order
+		}
+		last = o.Seq
 		l.bytes += o.size()
 	}
+	l.outputs = append(l.outputs, outputs...)
 	return l.base + Pos(len(l.outputs))
 }
 

@@ -1,0 +1,117 @@
+package actor_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+)
+
+type (
+	nothing        = actor.Context[actor.NoState]
+	badHook        struct{}
+	typoHook       struct{}
+	twoStates      struct{}
+	noMaker        struct{}
+	wrongMaker     struct{}
+	variadic       struct{}
+	manyResults    struct{}
+	reserved       struct{}
+	chanParam      struct{}
+	connectAction  struct{}
+	differentParam struct{}
+	nestedHidden   struct {
+		Inner struct{ hidden int }
+	}
+	nestedDash struct {
+		List []struct {
+			A int `json:"-"`
+		}
+	}
+	unstorable struct{ Done chan int }
+	ownJSON    struct{ A int }
+	fine       struct {
+		When  time.Time
+		Deep  map[string][]*box
+		Cache map[string]chan int `json:"-"`
+		mu    sync.Mutex
+	}
+)
+
+type Connected struct{}
+
+func (*badHook) OnConnect(string)                                                    {}
+func (*typoHook) OnConect(*nothing)                                                  {}
+func (*twoStates) A(*nothing)                                                        {}
+func (*twoStates) B(*actor.Context[member])                                          {}
+func (*noMaker) A(*actor.Context[member])                                            {}
+func (*wrongMaker) A(*actor.Context[member])                                         {}
+func (*wrongMaker) CreateConnState(*actor.ConnectContext, memberParams) (int, error) { return 0, nil }
+func (*variadic) A(*nothing, ...string)                                              {}
+func (*manyResults) A(*nothing) (int, int)                                           { return 0, 0 }
+func (*reserved) Then(*nothing)                                                      {}
+func (*chanParam) A(*nothing, chan int)                                              {}
+func (*connectAction) A(*actor.ConnectContext)                                       {}
+func (*differentParam) OnBeforeConnect(*actor.ConnectContext, int) error             { return nil }
+func (*differentParam) CreateConnState(*actor.ConnectContext, string) (actor.NoState, error) {
+	return actor.NoState{}, nil
+}
+func (ownJSON) MarshalJSON() ([]byte, error) { return []byte("{}"), nil }
+func (f *fine) Lock(*nothing)                { f.mu.Lock(); defer f.mu.Unlock() }
+func (f *fine) String() string               { return "not an action" }
+
+func TestMistakesInADefinitionPanicWithTheFix(t *testing.T) {
+	for _, test := range []struct {
+		define func()
+		want   []string
+	}{
+		{func() { actor.Define[badHook]("x") }, []string{"badHook", "OnConnect", "want OnConnect(c *actor.Context[S]) error"}},
+		{func() { actor.Define[typoHook]("x") }, []string{"typoHook", "OnConect looks like a hook"}},
+		{func() { actor.Define[twoStates]("x") }, []string{"twoStates", "method B", "one connection state type"}},
+		{func() { actor.Define[noMaker]("x") }, []string{"noMaker", "want CreateConnState(c *actor.ConnectContext, params P) (actor_test.member, error)"}},
+		{func() { actor.Define[wrongMaker]("x") }, []string{"wrongMaker", "CreateConnState returns int", "actor_test.member"}},
+		{func() { actor.Define[variadic]("x") }, []string{"variadic", "method A", "want a slice"}},
+		{func() { actor.Define[manyResults]("x") }, []string{"manyResults", "method A returns 2 values", "want none, an error, a result"}},
+		{func() { actor.Define[reserved]("x") }, []string{"reserved", "method Then", `"then" is reserved`}},
+		{func() { actor.Define[chanParam]("x") }, []string{"chanParam", "parameter 1 is a chan int"}},
+		{func() { actor.Define[connectAction]("x") }, []string{"connectAction", "only OnBeforeConnect and CreateConnState"}},
+		{func() { actor.Define[differentParam]("x") }, []string{"differentParam", "takes params int", "takes string"}},
+		{func() { actor.Define[nestedHidden]("x") }, []string{"nestedHidden", "Inner.hidden"}},
+		{func() { actor.Define[nestedDash]("x") }, []string{"nestedDash", "List.A"}},
+		{func() { actor.Define[unstorable]("x") }, []string{"unstorable", "Done", `json:"-"`}},
+		{func() { actor.Define[ownJSON]("x") }, []string{"ownJSON", "MarshalJSON"}},
+		{func() { actor.Define[int]("x") }, []string{"int", "want a struct"}},
+		{func() { actor.Define[fine]("") }, []string{"name"}},
+		{func() { actor.Define[fine]("a/b") }, []string{"a/b", "letters, digits"}},
+		{func() { actor.Define[fine](strings.Repeat("a", 65)) }, []string{"at most 64 bytes"}},
+		{func() { actor.Define[fine]("x", actor.Emits[Connected]()) }, []string{`event name "connected" is reserved`}},
+		{func() { actor.Define[fine]("x", actor.Emits[struct{}]()) }, []string{"named type"}},
+		{func() { actor.NewRegistry(actor.Define[fine]("x"), actor.Define[ledger]("x")) }, []string{"two definitions", `"x"`}},
+	} {
+		t.Run(strings.Join(test.want, " "), func(t *testing.T) {
+			defer func() {
+				got := fmt.Sprint(recover())
+				for _, w := range test.want {
+					if !strings.Contains(got, w) {
+						t.Errorf("got panic %q, want %q in it", got, w)
+					}
+				}
+			}()
+			test.define()
+		})
+	}
+	actor.NewRegistry(actor.Define[fine]("fine"))
+}
+
+func TestWireNames(t *testing.T) {
+	for name, want := range map[string]string{
+		"SendMessage": "sendMessage", "ID": "id", "HTTPStatus": "httpStatus", "A": "a", "UserID": "userId", "GetHTTPStatus": "getHttpStatus", "GetAThing": "getAThing", "B2B": "b2B", "note": "note", "Ärger": "ärger",
+	} {
+		if got := actor.WireName(name); got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
+	}
+}
