@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 
@@ -17,8 +19,10 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// maxIdempotencyKey is the longest Idempotency-Key, in bytes.
-const maxIdempotencyKey = 255
+const (
+	maxIdempotencyKey = 255              // bytes
+	bodyTimeout       = 30 * time.Second // for a request's body to arrive
+)
 
 func (g *Gateway) routes() http.Handler {
 	r := chi.NewRouter()
@@ -38,7 +42,10 @@ func (g *Gateway) routes() http.Handler {
 	r.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) {
 		writeError(w, http.StatusMethodNotAllowed, wire.CodeMalformed, "this address does not take that method", nil)
 	})
-	return r
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		// Without the routing state of a router around this one.
+		r.ServeHTTP(w, req.WithContext(context.WithValue(req.Context(), chi.RouteCtxKey, nil)))
+	})
 }
 
 // recoverer makes a panic the failure of one request.
@@ -189,6 +196,10 @@ func idempotencyCaller(r *http.Request) (string, error) {
 // readBody decodes the body of a request, which may be empty, into v.
 func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, v any) error {
 	limit := g.opts.Limits.Message
+	// Not every ResponseWriter can; then its server has to see to it.
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(limit)))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {

@@ -128,7 +128,8 @@ func New(port Port, opts Options) *Gateway {
 	return g
 }
 
-// Handler serves everything below /api.
+// Handler serves everything below /api. It looks at the whole path, also when
+// another router has mounted it there.
 func (g *Gateway) Handler() http.Handler { return g.handler }
 
 // Quiesce is the first step of a shutdown: new sockets and calls over HTTP are
