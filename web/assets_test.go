@@ -1,0 +1,289 @@
+package web_test
+
+import (
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/troupe-dev/troupe/web"
+)
+
+const html = "text/html,application/xhtml+xml,*/*;q=0.8" // what a browser navigates with
+
+// built is a UI as web/build leaves it.
+func built() fstest.MapFS {
+	file := func(content string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(content)} }
+	return fstest.MapFS{
+		"manifest.json": file(`{"script":"/assets/main-A1.js","theme":"/assets/theme-B2.js",
+			"styles":["/assets/main-C3.css"],"icon":"/assets/icon-D4.svg"}`),
+		"assets/main-A1.js":     file("app"),
+		"assets/main-A1.js.gz":  file("app, compressed"),
+		"assets/main-A1.js.map": file("{}"),
+		"assets/main-C3.css":    file("body{}"),
+		"assets/icon-D4.svg":    file("<svg/>"),
+		"lib/client.js":         file("client"),
+		"lib/client.js.gz":      file("client, compressed"),
+		"placeholder.html":      file("<html>not built"),
+	}
+}
+
+func newUI(t *testing.T, dist fs.FS) *web.UI {
+	t.Helper()
+	ui, err := web.New(dist)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ui
+}
+
+// ask makes a request; headers are "Name: value".
+func ask(h http.Handler, method, target string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, target, nil)
+	for _, header := range headers {
+		name, value, _ := strings.Cut(header, ": ")
+		r.Header.Set(name, value)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestWhatIsServed(t *testing.T) {
+	ui := newUI(t, built())
+	tests := []struct {
+		method, target, accept string
+		status                 int
+		contentType, cache     string
+	}{
+		{"GET", "/", "", 200, "text/html; charset=utf-8", "no-cache"},
+		{"HEAD", "/", html, 200, "text/html; charset=utf-8", "no-cache"},
+		{"GET", "/chat/general", html, 200, "text/html; charset=utf-8", "no-cache"},
+		{"HEAD", "/game/arena", html, 200, "text/html; charset=utf-8", "no-cache"},
+		{"GET", "/chat/a%20room", html, 200, "text/html; charset=utf-8", "no-cache"},
+		{"GET", "/news?from=mail", html, 200, "text/html; charset=utf-8", "no-cache"},
+		{"GET", "/assets/main-A1.js", "", 200, "text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},
+		{"HEAD", "/assets/main-A1.js", "", 200, "text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},
+		{"GET", "/assets/main-C3.css", "", 200, "text/css; charset=utf-8", "public, max-age=31536000, immutable"},
+		{"GET", "/assets/main-A1.js.map", "", 200, "application/json", "public, max-age=31536000, immutable"},
+		{"GET", "/assets/icon-D4.svg", "", 200, "image/svg+xml", "public, max-age=31536000, immutable"},
+		{"GET", "/lib/client.js", "", 200, "text/javascript; charset=utf-8", "no-cache"},
+
+		{"GET", "/chat/general", "*/*", 404, "", ""}, // a fetch, not a navigation
+		{"POST", "/chat/general", html, 404, "", ""},
+		{"POST", "/", html, 404, "", ""},
+		{"GET", "/missing.png", html, 404, "", ""},
+		{"GET", "/favicon.ico", html, 404, "", ""},
+		{"GET", "/assets/main-OLD.js", html, 404, "", ""},
+		{"GET", "/assets/", html, 404, "", ""},
+		{"GET", "/assets", html, 404, "", ""},
+		{"GET", "/assets/main-A1.js.gz", html, 404, "", ""}, // only as an encoding of the file
+		{"GET", "/assets/../manifest.json", html, 404, "", ""},
+		{"GET", "/assets/%2e%2e/manifest.json", html, 404, "", ""},
+		{"GET", "/lib/missing.js", html, 404, "", ""},
+		{"GET", "/api/missing", html, 404, "", ""},
+		{"GET", "/healthz", html, 404, "", ""},
+		{"GET", "/manifest.json", html, 404, "", ""},
+		{"GET", "/placeholder.html", html, 404, "", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.method+" "+test.target+" "+test.accept, func(t *testing.T) {
+			w := ask(ui, test.method, test.target, "Accept: "+test.accept)
+			if w.Code != test.status {
+				t.Fatalf("got status %d, want %d", w.Code, test.status)
+			}
+			if test.status == http.StatusNotFound {
+				if strings.Contains(w.Body.String(), "<html") {
+					t.Errorf("got a page, want plain text: %s", w.Body)
+				}
+				return
+			}
+			if got := w.Header().Get("Content-Type"); got != test.contentType {
+				t.Errorf("got content type %q, want %q", got, test.contentType)
+			}
+			if got := w.Header().Get("Cache-Control"); got != test.cache {
+				t.Errorf("got cache control %q, want %q", got, test.cache)
+			}
+			if got := w.Body.Len() == 0; got != (test.method == "HEAD") {
+				t.Errorf("got a body of %d bytes", w.Body.Len())
+			}
+		})
+	}
+}
+
+func TestCompressedForThoseWhoTakeIt(t *testing.T) {
+	ui := newUI(t, built())
+	for accept, want := range map[string]string{
+		"":                    "app",
+		"br, deflate":         "app",
+		"gzip;q=0, br":        "app",
+		"gzip; q=0.0":         "app",
+		"gzip":                "app, compressed",
+		"deflate, gzip;q=0.8": "app, compressed",
+	} {
+		w := ask(ui, "GET", "/assets/main-A1.js", "Accept-Encoding: "+accept)
+		if w.Body.String() != want {
+			t.Errorf("Accept-Encoding %q: got %q, want %q", accept, w.Body, want)
+		}
+		wantEncoding := ""
+		if strings.HasSuffix(want, "compressed") {
+			wantEncoding = "gzip"
+		}
+		if got := w.Header().Get("Content-Encoding"); got != wantEncoding {
+			t.Errorf("Accept-Encoding %q: got encoding %q, want %q", accept, got, wantEncoding)
+		}
+		if got := w.Header().Get("Vary"); got != "Accept-Encoding" {
+			t.Errorf("Accept-Encoding %q: got Vary %q", accept, got)
+		}
+	}
+	if w := ask(ui, "GET", "/assets/main-C3.css", "Accept-Encoding: gzip"); w.Body.String() != "body{}" {
+		t.Errorf("a file without a compressed copy: got %q", w.Body)
+	}
+}
+
+func TestUnchangedIsNotSentAgain(t *testing.T) {
+	ui := newUI(t, built())
+	for _, target := range []string{"/", "/chat/general", "/lib/client.js"} {
+		first := ask(ui, "GET", target, "Accept: "+html)
+		tag := first.Header().Get("ETag")
+		if tag == "" {
+			t.Errorf("%s: no ETag", target)
+		}
+		if again := ask(ui, "GET", target, "Accept: "+html, "If-None-Match: "+tag); again.Code != 304 || again.Body.Len() != 0 {
+			t.Errorf("%s: got status %d and %d bytes, want 304 and none", target, again.Code, again.Body.Len())
+		}
+		if other := ask(ui, "GET", target, "Accept: "+html, `If-None-Match: "other"`); other.Code != 200 {
+			t.Errorf("%s: got status %d for another tag, want 200", target, other.Code)
+		}
+	}
+	plain := ask(ui, "GET", "/lib/client.js").Header().Get("ETag")
+	compressed := ask(ui, "GET", "/lib/client.js", "Accept-Encoding: gzip").Header().Get("ETag")
+	if plain == compressed {
+		t.Errorf("one tag %s for two encodings", plain)
+	}
+}
+
+func TestLibrariesAreForAllOrigins(t *testing.T) {
+	ui := newUI(t, built())
+	if got := ask(ui, "GET", "/lib/client.js").Header().Get("Access-Control-Allow-Origin"); got != "*" {
+		t.Errorf("library: got %q, want *", got)
+	}
+	for _, target := range []string{"/", "/assets/main-A1.js"} {
+		if got := ask(ui, "GET", target).Header().Get("Access-Control-Allow-Origin"); got != "" {
+			t.Errorf("%s: got %q, want none", target, got)
+		}
+	}
+}
+
+func TestPolicyForbidsInlineCode(t *testing.T) {
+	ui := newUI(t, built())
+	for _, target := range []string{"/", "/chat/general", "/assets/main-A1.js", "/missing.png"} {
+		h := ask(ui, "GET", target, "Accept: "+html).Header()
+		policy := h.Get("Content-Security-Policy")
+		for _, want := range []string{"default-src 'self';", "connect-src 'self' ws: wss:;", "base-uri 'none'", "frame-ancestors 'none'"} {
+			if !strings.Contains(policy, want) {
+				t.Errorf("%s: policy %q lacks %q", target, policy, want)
+			}
+		}
+		if strings.Contains(policy, "unsafe") {
+			t.Errorf("%s: policy %q allows what is unsafe", target, policy)
+		}
+		if got := h.Get("X-Content-Type-Options"); got != "nosniff" {
+			t.Errorf("%s: got X-Content-Type-Options %q", target, got)
+		}
+	}
+}
+
+// The page has to work under the policy: all code comes from files.
+func TestPageHasNothingInline(t *testing.T) {
+	page := ask(newUI(t, built()), "GET", "/").Body.String()
+	for _, want := range []string{
+		`<script type="module" src="/assets/main-A1.js"></script>`,
+		`<script src="/assets/theme-B2.js"></script>`,
+		`<link rel="stylesheet" href="/assets/main-C3.css">`,
+		`href="/assets/icon-D4.svg"`,
+		`<html lang="en">`, `name="viewport"`, `name="color-scheme"`, `<title>`,
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %s:\n%s", want, page)
+		}
+	}
+	if inline := regexp.MustCompile(`(?i)<script[^>]*>[^<]|<style|\sstyle=|\son\w+=|javascript:`).FindString(page); inline != "" {
+		t.Errorf("the page has %q inline:\n%s", inline, page)
+	}
+}
+
+func TestPageEscapes(t *testing.T) {
+	dist := built()
+	dist["manifest.json"].Data = []byte(`{"script":"/a\"><script>alert(1)</script>","styles":["javascript:alert(1)"]}`)
+	page := ask(newUI(t, dist), "GET", "/").Body.String()
+	for _, bad := range []string{"<script>alert", "javascript:"} {
+		if strings.Contains(page, bad) {
+			t.Errorf("the page has %q:\n%s", bad, page)
+		}
+	}
+}
+
+// Nothing in a template is marked as safe, so that no text of a user can be.
+func TestTemplatesMarkNothingSafe(t *testing.T) {
+	templates, err := fs.Glob(os.DirFS("."), "*.templ")
+	if err != nil || len(templates) == 0 {
+		t.Fatalf("found %v, %v", templates, err)
+	}
+	for _, name := range templates {
+		source, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bad := regexp.MustCompile(`templ\.(Raw|Safe\w+|JSUnsafe\w+)`).Find(source); bad != nil {
+			t.Errorf("%s uses %s", name, bad)
+		}
+	}
+}
+
+func TestWithoutABuild(t *testing.T) {
+	ui := newUI(t, fstest.MapFS{"placeholder.html": {Data: []byte("<html>not built")}})
+	if ui.Built() {
+		t.Error("the UI says that it was built")
+	}
+	for _, target := range []string{"/", "/chat/general"} {
+		w := ask(ui, "GET", target, "Accept: "+html)
+		if w.Code != http.StatusServiceUnavailable || w.Body.String() != "<html>not built" {
+			t.Errorf("%s: got %d %q, want 503 and the placeholder", target, w.Code, w.Body)
+		}
+	}
+	if w := ask(ui, "GET", "/lib/client.js"); w.Code != http.StatusNotFound {
+		t.Errorf("library: got %d, want 404", w.Code)
+	}
+}
+
+// The placeholder that is committed says what to do.
+func TestPlaceholder(t *testing.T) {
+	f, err := os.Open("dist/placeholder.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	page, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"make run", "make build"} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the placeholder does not say %q", want)
+		}
+	}
+}
+
+func TestBrokenManifest(t *testing.T) {
+	for _, content := range []string{"", "{", `{"script":""}`} {
+		if _, err := web.New(fstest.MapFS{"manifest.json": {Data: []byte(content)}}); err == nil {
+			t.Errorf("%q: got no error", content)
+		}
+	}
+}

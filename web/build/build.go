@@ -1,0 +1,211 @@
+// Package build makes the web UI and the libraries with esbuild. It is apart
+// from package web so that the server does not carry esbuild.
+package build
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/evanw/esbuild/pkg/api"
+
+	"github.com/troupe-dev/troupe/web"
+)
+
+// File is a file that the build has written.
+type File struct {
+	Name string // below web/dist
+	Size int    // in bytes
+	Gzip int    // in bytes when compressed
+}
+
+// options describes every build: the app and the libraries only add to it.
+func options(root string) api.BuildOptions {
+	return api.BuildOptions{
+		AbsWorkingDir: root,
+		Outdir:        filepath.Join(root, "web", "dist"),
+		Bundle:        true,
+		Format:        api.FormatESModule,
+		Target:        api.ES2022,
+		JSX:           api.JSXAutomatic,
+		Define:        map[string]string{"process.env.NODE_ENV": `"production"`},
+		Loader:        map[string]api.Loader{".svg": api.LoaderCopy},
+		Charset:       api.CharsetUTF8,
+		LegalComments: api.LegalCommentsNone,
+
+		MinifyWhitespace:  true,
+		MinifyIdentifiers: true,
+		MinifySyntax:      true,
+		Sourcemap:         api.SourceMapLinked,
+		Metafile:          true,
+		LogLevel:          api.LogLevelSilent, // errors are returned
+	}
+}
+
+// app is what our own page loads.
+func app(root string) api.BuildOptions {
+	o := options(root)
+	o.EntryPointsAdvanced = []api.EntryPoint{
+		{InputPath: "web/src/main.tsx", OutputPath: "main"},
+		{InputPath: "web/src/theme.ts", OutputPath: "theme"},
+		{InputPath: "web/src/icon.svg", OutputPath: "icon"},
+	}
+	o.EntryNames = "assets/[name]-[hash]"
+	// In the project the libraries are their sources, for the type checker too.
+	o.Alias = map[string]string{
+		"@troupe/client": "./clientjs/src/index.ts",
+		"@troupe/react":  "./hooks/src/index.ts",
+	}
+	return o
+}
+
+// libraries is what pages of others import. They share one client and bring
+// their own React.
+func libraries(root string) api.BuildOptions {
+	o := options(root)
+	o.EntryPointsAdvanced = []api.EntryPoint{
+		{InputPath: "clientjs/src/index.ts", OutputPath: "client"},
+		{InputPath: "hooks/src/index.ts", OutputPath: "react"},
+	}
+	o.EntryNames = "lib/[name]"
+	o.Alias = map[string]string{"@troupe/client": "./client.js"}
+	o.External = []string{"react", "./client.js"}
+	return o
+}
+
+// Run builds everything into web/dist below root, the project's directory. What
+// an earlier build has left there is replaced, but only by a build that worked.
+func Run(root string) ([]File, error) {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPackages(root); err != nil {
+		return nil, err
+	}
+	var outputs []api.OutputFile
+	var manifest web.Manifest
+	for _, o := range []api.BuildOptions{app(root), libraries(root)} {
+		result := api.Build(o)
+		if err := failure(result); err != nil {
+			return nil, err
+		}
+		outputs = append(outputs, result.OutputFiles...)
+		if err := addEntries(&manifest, result.Metafile); err != nil {
+			return nil, err
+		}
+	}
+	return write(filepath.Join(root, "web", "dist"), outputs, manifest)
+}
+
+// checkPackages says what to do before esbuild names every import that it cannot
+// find.
+func checkPackages(root string) error {
+	if _, err := os.Stat(filepath.Join(root, "package.json")); err != nil {
+		return errors.New("this is not the project's directory: it has no package.json")
+	}
+	for _, name := range []string{"react", "react-dom"} {
+		if _, err := os.Stat(filepath.Join(root, "node_modules", name, "package.json")); err != nil {
+			return fmt.Errorf("the npm package %s is not installed: run `npm ci` first, or `make run`, which does", name)
+		}
+	}
+	return nil
+}
+
+// failure makes a Go error of what esbuild reports, or returns nil.
+func failure(result api.BuildResult) error {
+	if len(result.Errors) == 0 {
+		return nil
+	}
+	lines := api.FormatMessages(result.Errors, api.FormatMessagesOptions{Kind: api.ErrorMessage})
+	return fmt.Errorf("esbuild: %d errors\n%s", len(result.Errors), strings.TrimSpace(strings.Join(lines, "")))
+}
+
+// addEntries finds, in esbuild's own account, which file came of which source.
+func addEntries(m *web.Manifest, metafile string) error {
+	var meta struct {
+		Outputs map[string]struct {
+			EntryPoint string `json:"entryPoint"`
+			CSSBundle  string `json:"cssBundle"`
+		} `json:"outputs"`
+	}
+	if err := json.Unmarshal([]byte(metafile), &meta); err != nil {
+		return fmt.Errorf("read esbuild's metafile: %w", err)
+	}
+	address := func(output string) string { return strings.TrimPrefix(output, "web/dist") }
+	for output, about := range meta.Outputs {
+		switch about.EntryPoint {
+		case "web/src/main.tsx":
+			m.Script = address(output)
+			if about.CSSBundle != "" {
+				m.Styles = []string{address(about.CSSBundle)}
+			}
+		case "web/src/theme.ts":
+			m.Theme = address(output)
+		case "web/src/icon.svg":
+			m.Icon = address(output)
+		}
+	}
+	return nil
+}
+
+// write replaces what is in dist. The manifest goes first and comes last: a
+// directory that has one is complete.
+func write(dist string, outputs []api.OutputFile, manifest web.Manifest) ([]File, error) {
+	for _, name := range []string{web.ManifestName, "assets", "lib"} {
+		if err := os.RemoveAll(filepath.Join(dist, name)); err != nil {
+			return nil, err
+		}
+	}
+	var files []File
+	for _, output := range outputs {
+		name, err := filepath.Rel(dist, output.Path)
+		if err != nil {
+			return nil, err
+		}
+		file := File{Name: filepath.ToSlash(name), Size: len(output.Contents)}
+		if err := os.MkdirAll(filepath.Dir(output.Path), 0o755); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(output.Path, output.Contents, 0o644); err != nil {
+			return nil, err
+		}
+		compressed, err := compress(output.Contents)
+		if err != nil {
+			return nil, err
+		}
+		file.Gzip = len(compressed)
+		if err := os.WriteFile(output.Path+".gz", compressed, 0o644); err != nil {
+			return nil, err
+		}
+		if path.Ext(file.Name) != ".map" {
+			files = append(files, file)
+		}
+	}
+	data, err := json.MarshalIndent(manifest, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return files, os.WriteFile(filepath.Join(dist, web.ManifestName), append(data, '\n'), 0o644)
+}
+
+func compress(content []byte) ([]byte, error) {
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(content); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}

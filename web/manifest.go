@@ -1,0 +1,37 @@
+package web
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+)
+
+// ManifestName is the file in the built UI that names the others.
+const ManifestName = "manifest.json"
+
+// Manifest has the addresses of the built files that the page needs. The build
+// writes it.
+type Manifest struct {
+	Script string   `json:"script"` // the app, an ES module
+	Theme  string   `json:"theme"`  // a script that runs before the first paint
+	Styles []string `json:"styles"`
+	Icon   string   `json:"icon"`
+}
+
+// readManifest returns nil, and no error, if the UI was not built.
+func readManifest(dist fs.FS) (*Manifest, error) {
+	data, err := fs.ReadFile(dist, ManifestName)
+	if isNotExist(err) {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("read the UI's manifest: %w", err)
+	}
+	var m Manifest
+	if err := json.Unmarshal(data, &m); err != nil {
+		return nil, fmt.Errorf("read the UI's manifest: %w", err)
+	}
+	if m.Script == "" || len(m.Styles) == 0 {
+		return nil, fmt.Errorf("the UI's manifest names no script or no style: %s", data)
+	}
+	return &m, nil
+}
