@@ -48,4 +48,10 @@ export const test = base.extend<Fixtures>({
   },
 });
 
+/** Shows a page of the test's own on the server's origin: HTML without a build. */
+export async function plainPage(page: Page, url: string, html: string): Promise<void> {
+  await page.goto(`${url}/healthz`); // any page of that origin
+  await page.setContent(html);
+}
+
 export { expect };

@@ -3,7 +3,7 @@
 
 import type { Page } from "@playwright/test";
 import type { Server } from "./server";
-import { expect, test } from "./fixtures";
+import { expect, plainPage, test } from "./fixtures";
 
 const listener = `<!doctype html><title>listener</title><script type="module">
   import { createClient } from "/lib/client.js";
@@ -27,8 +27,7 @@ declare global {
 }
 
 async function listen(page: Page, url: string): Promise<void> {
-  await page.route("**/listener.html", (route) => route.fulfill({ contentType: "text/html", body: listener }));
-  await page.goto(`${url}/listener.html`);
+  await plainPage(page, url, listener);
   await expect.poll(() => life(page)).toEqual(["connected"]);
 }
 

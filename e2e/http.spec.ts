@@ -1,6 +1,6 @@
 // What the server answers to plain requests, and to a page without a build.
 
-import { expect, test } from "./fixtures";
+import { expect, plainPage, test } from "./fixtures";
 
 test("health", async ({ server, request }) => {
   const response = await request.get(`${server.url}/healthz`);
@@ -44,7 +44,7 @@ test("an action is one request", async ({ server, request }) => {
   expect(JSON.stringify(await response.json())).toContain("hello");
 });
 
-const plainPage = `<!doctype html><title>plain</title><ul></ul><script type="module">
+const plain = `<!doctype html><title>plain</title><ul></ul><script type="module">
   import { createClient } from "/lib/client.js";
   const connection = createClient().chatRoom.getOrCreate(["plain"]).connect();
   connection.on("messageReceived", (message) => {
@@ -55,14 +55,12 @@ const plainPage = `<!doctype html><title>plain</title><ul></ul><script type="mod
 </script>`;
 
 test("a plain page uses the client with one import", async ({ server, page }) => {
-  await page.route("**/plain.html", (route) => route.fulfill({ contentType: "text/html", body: plainPage }));
-  await page.goto(`${server.url}/plain.html`);
+  await plainPage(page, server.url, plain);
   await expect(page.getByRole("listitem")).toHaveText(["over a connection", "over HTTP"]);
 });
 
-test("a page of another origin cannot connect", async ({ server, page }) => {
-  await page.route("http://other.example/", (route) => route.fulfill({ contentType: "text/html", body: "<title>other</title>" }));
-  await page.goto("http://other.example/");
+test("a page of another origin cannot connect", async ({ server, link, page }) => {
+  await page.goto(`${link.url}/healthz`); // another port is another origin
   const outcome = await page.evaluate(
     (url) =>
       new Promise((resolve) => {

@@ -81,11 +81,9 @@ func (a *actor) run(in *instance) {
 			a.stop(in)
 			return
 		case idleMail:
-			if a.leave(in) {
-				orderly = true
+			if in, orderly = a.leave(in); orderly {
 				return
 			}
-			continue
 		default:
 			if !a.deliver(in, m) {
 				orderly = true
@@ -342,32 +340,32 @@ func (a *actor) rest() {
 	a.idle.Reset(after)
 }
 
-// leave makes an idle actor leave memory. It reports whether its goroutine
-// ends.
-func (a *actor) leave(in *instance) bool {
+// leave makes an idle actor leave memory. It returns the instance to go on
+// with, nil to load one if it is needed again, and whether the goroutine ends.
+func (a *actor) leave(in *instance) (next *instance, ended bool) {
 	if in != nil {
-		idle := in.def.options.IdleAfter
-		if len(in.conns) > 0 || a.log.followed() || time.Since(a.lastUsed) < idle {
+		if len(in.conns) > 0 || a.log.followed() || time.Since(a.lastUsed) < in.def.options.IdleAfter {
 			a.rest()
-			return false
+			return in, false
 		}
+		in.stopTimers()
 		if !in.stopHook() {
-			return true
+			return nil, true
 		}
 	}
 	if a.gate.drain() != nil {
 		a.rest()
-		return false // the mail of the failure is on its way
-	}
-	if !a.node.remove(a) {
-		a.rest()
-		return false
+		return in, false // the mail of the failure is on its way
 	}
 	if in != nil {
 		in.discard()
 	}
+	if !a.node.remove(a) {
+		a.rest()
+		return nil, false
+	}
 	a.idle.Stop()
-	return true
+	return nil, true
 }
 
 // stop ends the actor because the node closes.

@@ -229,9 +229,7 @@ func (in *instance) bark() {
 // discard frees what the instance holds outside of itself.
 func (in *instance) discard() {
 	in.discarded.Store(true)
-	for t := range in.timers {
-		t.stop()
-	}
+	in.stopTimers()
 	if in.expiry != nil {
 		in.expiry.Stop()
 	}
@@ -240,5 +238,11 @@ func (in *instance) discard() {
 	in.watched = nil
 	if in.watchdog != nil {
 		in.watchdog.Stop()
+	}
+}
+
+func (in *instance) stopTimers() {
+	for t := range in.timers {
+		t.stop()
 	}
 }
