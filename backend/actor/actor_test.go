@@ -14,10 +14,6 @@ type ledger struct {
 	Total   int            `json:"total"`
 	Entries []string       `json:"entries,omitempty"`
 	ByUser  map[string]int `json:"byUser,omitempty"`
-
-	Cache   int `json:"-"`
-	starts  int
-	restore int
 }
 
 var ledgerAdds atomic.Int64 // runs of ledger.Add, whatever became of them
@@ -69,6 +65,13 @@ func (l *ledger) Add(c *actor.Context[member], n int) (int, error) {
 		return 0, errors.New("a secret detail")
 	}
 	return l.Total, nil
+}
+
+// Ping changes one number and broadcasts it.
+func (l *ledger) Ping(c *actor.Context[member], n int) int {
+	l.Total++
+	c.Broadcast(added{"ping", n})
+	return l.Total
 }
 
 func (l ledger) Get(*actor.Context[member]) int { return l.Total }
