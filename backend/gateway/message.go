@@ -205,7 +205,9 @@ func (s *socket) newChannel(m *wire.ClientMessage) (*channel, error) {
 	if _, err := s.g.feeds.join(c.ref, c); err != nil {
 		return nil, err
 	}
-	c.subscribe(s.knownEvents(c, m.Subs), subscription{seq: m.Seq})
+	// Wanted from where the connection starts. That is not m.Seq if it was a number
+	// of another log.
+	c.subscribe(s.knownEvents(c, m.Subs), subscription{})
 	return c, nil
 }
 
