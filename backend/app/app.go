@@ -1,0 +1,220 @@
+// Package app is the server as a whole: it reads the configuration, puts store,
+// actors, gateway and web UI together, runs them, and shuts them down in order.
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/gateway"
+	"github.com/troupe-dev/troupe/backend/rooms"
+	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/memory"
+	"github.com/troupe-dev/troupe/web"
+)
+
+// version is set by the linker (see Makefile).
+var version = "dev"
+
+// How long the steps of a shutdown may take: less than 10 s in all.
+const (
+	turnsTimeout  = 5 * time.Second // running turns, and their commits
+	socketTimeout = 3 * time.Second // writing what is left, closing sockets
+)
+
+// Run runs the server until ctx ends, and returns after a clean shutdown. The
+// arguments are those of a process, without its name; ui has the built web UI
+// (see package web). An error is one line for whoever started the server.
+func Run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Writer) error {
+	config, err := ParseConfig(args, env, stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if config.Version {
+		_, err := fmt.Fprintln(stdout, "troupe", version)
+		return err
+	}
+	logger := newLogger(config, stderr)
+	if config.DataGiven {
+		if err := checkWritable(config.Data); err != nil {
+			return err
+		}
+	}
+	page, err := web.New(ui)
+	if err != nil {
+		return err
+	}
+	if !page.Built() {
+		logger.Warn("the web UI was not built: make run or make build builds and embeds it")
+	}
+	server := newServer(config, openStore(config), page, logger)
+	if err := server.listen(ctx, stdout); err != nil {
+		return errors.Join(err, server.close())
+	}
+	return server.run(ctx)
+}
+
+func newLogger(config Config, w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: config.LogLevel}
+	if config.LogJSON {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// openStore opens the store that the configuration names; ParseConfig has
+// checked that there is one of that name.
+func openStore(Config) store.Store { return memory.New(memory.Options{}) }
+
+// checkWritable makes the data directory if there is none, and checks that files
+// can be made in it.
+func checkWritable(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("the data directory cannot be made: %w", err)
+	}
+	name := filepath.Join(dir, ".troupe-write-test")
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		return fmt.Errorf("the data directory cannot be written: %w", err)
+	}
+	if err := os.Remove(name); err != nil {
+		return fmt.Errorf("the data directory cannot be written: %w", err)
+	}
+	return nil
+}
+
+// server is everything that runs. Its fields do not change after newServer and
+// listen.
+type server struct {
+	config   Config
+	store    store.Store
+	node     *actor.Node
+	gateway  *gateway.Gateway
+	http     *http.Server
+	listener net.Listener
+	started  time.Time
+}
+
+func newServer(config Config, st store.Store, page http.Handler, logger *slog.Logger) *server {
+	node := actor.NewNode(rooms.Registry, st, actor.NodeOptions{Logger: logger})
+	s := &server{config: config, store: st, node: node, started: time.Now()}
+	s.gateway = gateway.New(node, gateway.Options{AllowOrigins: config.AllowOrigins, Logger: logger})
+	s.http = &http.Server{
+		Handler: s.routes(page),
+		// A client that is slow to say what it wants holds a socket, nothing more.
+		// Bodies and answers have no time limit here: streams are long, and the
+		// gateway limits what it reads.
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+	return s
+}
+
+// routes says who serves what.
+func (s *server) routes(page http.Handler) http.Handler {
+	r := chi.NewRouter()
+	r.Get("/healthz", s.health)
+	r.Handle("/api", s.gateway.Handler())
+	r.Handle("/api/*", s.gateway.Handler())
+	r.Handle("/*", page)
+	return r
+}
+
+// health answers those who watch the server.
+func (s *server) health(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	// An error means that the client is gone.
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"status":   "ok",
+		"version":  version,
+		"uptimeMs": time.Since(s.started).Milliseconds(),
+		"sockets":  s.gateway.Sockets(),
+	})
+}
+
+// listen takes the address and says so.
+func (s *server) listen(ctx context.Context, stdout io.Writer) error {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", s.config.Addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("the address %s is in use: stop the other server, or choose another one with -addr", s.config.Addr)
+	} else if err != nil {
+		return fmt.Errorf("listen on %s: %w", s.config.Addr, err)
+	}
+	s.listener = l
+	if _, err := fmt.Fprintf(stdout, "Troupe is at %s\n", address(s.config.Addr, l.Addr())); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	return nil
+}
+
+// address is where a browser on this machine finds the server.
+func address(asked string, got net.Addr) string {
+	host, _, err := net.SplitHostPort(asked)
+	if err != nil || host == "" || net.ParseIP(host).IsUnspecified() {
+		host = "localhost"
+	}
+	_, port, err := net.SplitHostPort(got.String())
+	if err != nil {
+		return "http://" + got.String()
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// run serves until ctx ends, then shuts down.
+func (s *server) run(ctx context.Context) error {
+	served := make(chan error, 1)
+	go func() { served <- s.http.Serve(s.listener) }()
+	select {
+	case err := <-served:
+		return errors.Join(fmt.Errorf("serve HTTP: %w", err), s.close())
+	case <-ctx.Done():
+	}
+	err := s.close()
+	<-served
+	return err
+}
+
+// close shuts down in the order in which nothing is lost: no new work, then the
+// turns and their commits, then what they say to clients, then the store.
+func (s *server) close() error {
+	all, cancel := context.WithTimeout(context.Background(), turnsTimeout+socketTimeout)
+	defer cancel()
+	requests := make(chan error, 1)
+	go func() { requests <- s.http.Shutdown(all) }() // takes no more, waits for those that run
+	s.gateway.Quiesce()
+
+	turns, cancelTurns := context.WithTimeout(all, turnsTimeout)
+	defer cancelTurns()
+	return errors.Join(
+		wrap("finish the actors' turns", s.node.Shutdown(turns)),
+		wrap("close the sockets", s.gateway.Close(all)),
+		wrap("finish HTTP requests", <-requests),
+		wrap("close the store", s.store.Close()),
+	)
+}
+
+func wrap(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}

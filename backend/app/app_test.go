@@ -1,0 +1,191 @@
+package app_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/troupe-dev/troupe/backend/app"
+)
+
+// noUI is what a binary embeds whose UI was not built.
+var noUI fs.FS = fstest.MapFS{"placeholder.html": {Data: []byte("run make")}}
+
+// buffer is what a server writes, read at the same time.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// running is a server on a free port.
+type running struct {
+	url    string
+	stderr *buffer
+	stop   func() error // says that it should end, and waits for it
+}
+
+func start(t *testing.T, args ...string) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	stdout, w := io.Pipe()
+	r := &running{stderr: &buffer{}}
+	ended := make(chan error, 1)
+	go func() {
+		err := app.Run(ctx, append([]string{"-addr", "127.0.0.1:0"}, args...), nil, noUI, w, r.stderr)
+		w.CloseWithError(io.EOF)
+		ended <- err
+	}()
+	r.stop = sync.OnceValue(func() error {
+		cancel()
+		return <-ended
+	})
+	t.Cleanup(func() {
+		if err := r.stop(); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	r.url = regexp.MustCompile(`http://\S+`).FindString(line)
+	if err != nil || r.url == "" {
+		t.Fatalf("the server said %q, %v; want a line with its address", line, err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, stdout) }()
+	return r
+}
+
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}
+
+func TestRun_serves(t *testing.T) {
+	s := start(t)
+	status, body := get(t, s.url+"/healthz")
+	var health struct{ Status string }
+	if err := json.Unmarshal([]byte(body), &health); err != nil || status != 200 || health.Status != "ok" {
+		t.Errorf("GET /healthz: got %d %s", status, body)
+	}
+
+	response, err := http.Post(s.url+"/api/actors/chatRoom/actions/sendMessage?key=general", "application/json",
+		strings.NewReader(`{"args":["ada","hello"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != 200 {
+		t.Errorf("POST of an action: got %s", response.Status)
+	}
+}
+
+func TestRun_withoutABuiltUI(t *testing.T) {
+	s := start(t)
+	status, body := get(t, s.url+"/")
+	if status != http.StatusServiceUnavailable || !strings.Contains(body, "run make") {
+		t.Errorf("GET /: got %d %s; want 503 and the placeholder", status, body)
+	}
+	if log := s.stderr.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "level=WARN") {
+		t.Errorf("log: got %q, want one line that warns", log)
+	}
+}
+
+// A shutdown says bye, then closes sockets, and leaves nothing behind.
+func TestRun_shutsDown(t *testing.T) {
+	s := start(t)
+	conn, _, err := websocket.Dial(t.Context(), strings.Replace(s.url, "http", "ws", 1)+"/api/socket?v=1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.CloseNow()
+	if _, hello, err := conn.Read(t.Context()); err != nil || !strings.Contains(string(hello), "hello") {
+		t.Fatalf("got %s, %v; want hello", hello, err)
+	}
+	begin := time.Now()
+	ended := make(chan error, 1)
+	go func() { ended <- s.stop() }()
+	_, bye, err := conn.Read(t.Context())
+	if err != nil || !strings.Contains(string(bye), `"bye"`) {
+		t.Errorf("got %s, %v; want bye", bye, err)
+	}
+	if _, _, err := conn.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusServiceRestart {
+		t.Errorf("got %v, want the socket closed with status 1012", err)
+	}
+	if err := <-ended; err != nil || time.Since(begin) > 10*time.Second {
+		t.Errorf("Run: %v after %v, want none within 10 s", err, time.Since(begin))
+	}
+	if _, err := net.DialTimeout("tcp", strings.TrimPrefix(s.url, "http://"), time.Second); err == nil {
+		t.Error("the port is still open")
+	}
+}
+
+func TestRun_aPortInUse(t *testing.T) {
+	s := start(t)
+	addr := strings.TrimPrefix(s.url, "http://")
+	err := app.Run(t.Context(), []string{"-addr", addr}, nil, noUI, io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), addr+" is in use") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got error %v, want one line that the address is in use", err)
+	}
+}
+
+func TestRun_aDataDirectoryThatCannotBeWritten(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := app.Run(t.Context(), []string{"-addr", "127.0.0.1:0", "-data", filepath.Join(file, "data")}, nil, noUI, io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "data directory") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got error %v, want one line about the data directory", err)
+	}
+}
+
+func TestRun_makesTheDataDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	start(t, "-data", dir)
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("got %v, %v; want an empty directory", left, err)
+	}
+}
+
+func TestRun_helpAndVersion(t *testing.T) {
+	for flag, want := range map[string]string{"-h": "TROUPE_ADDR", "-version": "troupe "} {
+		var out bytes.Buffer
+		if err := app.Run(t.Context(), []string{flag}, nil, noUI, &out, io.Discard); err != nil || !strings.Contains(out.String(), want) {
+			t.Errorf("%s: got %v and %q, want %q", flag, err, &out, want)
+		}
+	}
+}

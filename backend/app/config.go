@@ -1,0 +1,195 @@
+package app
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Config is how a server is set up. Make one with ParseConfig.
+type Config struct {
+	Addr         string   // to listen on
+	Data         string   // directory of stores that keep files
+	DataGiven    bool     // Data was chosen, it is not the default
+	Store        string   // one of stores
+	AllowOrigins []string // origins besides the server's own whose pages may connect
+	LogLevel     slog.Level
+	LogJSON      bool
+
+	Version bool // print the version and end
+}
+
+// stores are the values of -store.
+var stores = []string{"memory"}
+
+// setting is one row of the table of settings: a flag, and an environment
+// variable for when the flag is not given.
+type setting struct {
+	flag, env string
+	standard  string // the default
+	argument  string // how the help names the value
+	help      string
+	set       func(c *Config, value string) error
+}
+
+var settings = []setting{
+	{
+		flag: "addr", env: "TROUPE_ADDR", standard: ":8080", argument: "[host]:port",
+		help: "where to listen; port 0 takes a free one. The variable PORT sets the port alone",
+		set:  setAddr,
+	},
+	{
+		flag: "data", env: "TROUPE_DATA", standard: "./data", argument: "directory",
+		help: "where stores that keep files put them; the memory store keeps none",
+		set: func(c *Config, v string) error {
+			if v == "" {
+				return errors.New("want the name of a directory")
+			}
+			c.Data = v
+			return nil
+		},
+	},
+	{
+		flag: "store", env: "TROUPE_STORE", standard: "memory", argument: "name",
+		help: "where actors live: memory (forgets all when the server ends)",
+		set: func(c *Config, v string) error {
+			if !slices.Contains(stores, v) {
+				return fmt.Errorf("there is no store %q; there is: %s", v, strings.Join(stores, ", "))
+			}
+			c.Store = v
+			return nil
+		},
+	},
+	{
+		flag: "allow-origin", env: "TROUPE_ALLOW_ORIGIN", standard: "", argument: "origin,…",
+		help: "origins besides the server's own whose pages may connect, such as https://example.com",
+		set:  setOrigins,
+	},
+	{
+		flag: "log", env: "TROUPE_LOG", standard: "info,text", argument: "level,format",
+		help: "what to log: debug, info, warn or error; and how: text or json. Either may be left out",
+		set:  setLog,
+	},
+}
+
+// ParseConfig reads the configuration from the command line's arguments and,
+// for what they leave open, from environment variables ("NAME=value"). It
+// returns flag.ErrHelp after it has printed the help to stdout.
+func ParseConfig(args, env []string, stdout io.Writer) (Config, error) {
+	var c Config
+	given := map[string]string{} // by flag
+	flags := flag.NewFlagSet("troupe", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // errors are returned, and printed once
+	for _, s := range settings {
+		flags.Func(s.flag, s.help, func(v string) error {
+			given[s.flag] = v
+			return nil
+		})
+	}
+	flags.BoolVar(&c.Version, "version", false, "print the version and end")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		printHelp(stdout)
+		return c, err
+	} else if err != nil {
+		return c, fmt.Errorf("%w (troupe -h explains all flags)", err)
+	}
+	if flags.NArg() > 0 {
+		return c, fmt.Errorf("unexpected argument %q (troupe -h explains all flags)", flags.Arg(0))
+	}
+	for _, s := range settings {
+		value, source := s.standard, ""
+		if v, ok := given[s.flag]; ok {
+			value, source = v, "-"+s.flag
+		} else if v := lookup(env, s.env); v != "" {
+			value, source = v, s.env
+		} else if v := lookup(env, "PORT"); v != "" && s.flag == "addr" {
+			value, source = ":"+v, "PORT"
+		}
+		if err := s.set(&c, value); err != nil {
+			return c, fmt.Errorf("%s: %w", source, err)
+		}
+		if s.flag == "data" {
+			c.DataGiven = source != ""
+		}
+	}
+	return c, nil
+}
+
+// lookup returns the value of an environment variable, the last one if there
+// are several, or "".
+func lookup(env []string, name string) string {
+	for _, entry := range slices.Backward(env) {
+		if v, ok := strings.CutPrefix(entry, name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+func printHelp(w io.Writer) {
+	fmt.Fprint(w, "troupe serves the actors, the JavaScript client and the web UI.\n\nUsage: troupe [flags]\n\n")
+	for _, s := range settings {
+		standard := s.standard
+		if standard == "" {
+			standard = "none"
+		}
+		fmt.Fprintf(w, "  -%s %s\n        %s.\n        Default: %s. Environment: %s\n", s.flag, s.argument, s.help, standard, s.env)
+	}
+	fmt.Fprint(w, "  -version\n        print the version and end.\n  -h\n        print this and end.\n\n"+
+		"A flag goes before its environment variable, that before the default.\n")
+}
+
+func setAddr(c *Config, v string) error {
+	_, port, err := net.SplitHostPort(v)
+	if err != nil || port == "" {
+		return fmt.Errorf("want host:port or :port, got %q", v)
+	}
+	c.Addr = v
+	return nil
+}
+
+func setOrigins(c *Config, v string) error {
+	c.AllowOrigins = nil
+	for origin := range strings.SplitSeq(v, ",") {
+		origin = strings.TrimSuffix(strings.TrimSpace(origin), "/")
+		if origin == "" {
+			continue
+		}
+		if origin == "*" { // every page in the world
+			c.AllowOrigins = append(c.AllowOrigins, origin)
+			continue
+		}
+		u, err := url.Parse(origin)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.Scheme+"://"+u.Host != origin {
+			return fmt.Errorf("want origins such as https://example.com, got %q", origin)
+		}
+		c.AllowOrigins = append(c.AllowOrigins, origin)
+	}
+	return nil
+}
+
+func setLog(c *Config, v string) error {
+	for word := range strings.SplitSeq(v, ",") {
+		switch word = strings.TrimSpace(word); word {
+		case "debug":
+			c.LogLevel = slog.LevelDebug
+		case "info":
+			c.LogLevel = slog.LevelInfo
+		case "warn":
+			c.LogLevel = slog.LevelWarn
+		case "error":
+			c.LogLevel = slog.LevelError
+		case "json", "text":
+			c.LogJSON = word == "json"
+		default:
+			return fmt.Errorf("want a level (debug, info, warn, error) and a format (text, json), got %q", word)
+		}
+	}
+	return nil
+}

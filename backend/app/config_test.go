@@ -1,0 +1,104 @@
+package app_test
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"log/slog"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/troupe-dev/troupe/backend/app"
+)
+
+func TestParseConfig(t *testing.T) {
+	standard := app.Config{Addr: ":8080", Data: "./data", Store: "memory"}
+	with := func(change func(*app.Config)) app.Config {
+		c := standard
+		change(&c)
+		return c
+	}
+	tests := []struct {
+		name string
+		args []string
+		env  []string
+		want app.Config
+	}{
+		{"the defaults", nil, nil, standard},
+		{
+			"flags",
+			[]string{"-addr", "127.0.0.1:0", "-data=/srv/troupe", "-store", "memory", "-allow-origin", "https://a.example, http://b.example:81/", "-log", "debug,json"},
+			nil,
+			app.Config{
+				Addr: "127.0.0.1:0", Data: "/srv/troupe", DataGiven: true, Store: "memory",
+				AllowOrigins: []string{"https://a.example", "http://b.example:81"}, LogLevel: slog.LevelDebug, LogJSON: true,
+			},
+		},
+		{
+			"environment variables", nil,
+			[]string{"TROUPE_ADDR=:1", "TROUPE_DATA=d", "TROUPE_STORE=memory", "TROUPE_ALLOW_ORIGIN=https://a.example", "TROUPE_LOG=warn"},
+			app.Config{Addr: ":1", Data: "d", DataGiven: true, Store: "memory", AllowOrigins: []string{"https://a.example"}, LogLevel: slog.LevelWarn},
+		},
+		{
+			"a flag goes before its variable",
+			[]string{"-addr", ":2"},
+			[]string{"TROUPE_ADDR=:1", "PORT=3"},
+			with(func(c *app.Config) { c.Addr = ":2" }),
+		},
+		{"an empty variable is none", nil, []string{"TROUPE_STORE=", "TROUPE_ADDR="}, standard},
+		{"PORT", nil, []string{"PORT=3"}, with(func(c *app.Config) { c.Addr = ":3" })},
+		{"TROUPE_ADDR goes before PORT", nil, []string{"PORT=3", "TROUPE_ADDR=:1"}, with(func(c *app.Config) { c.Addr = ":1" })},
+		{"a format alone", []string{"-log", "json"}, nil, with(func(c *app.Config) { c.LogJSON = true })},
+		{"an IPv6 address", []string{"-addr", "[::1]:80"}, nil, with(func(c *app.Config) { c.Addr = "[::1]:80" })},
+		{"the version", []string{"-version"}, nil, with(func(c *app.Config) { c.Version = true })},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := app.ParseConfig(test.args, test.env, &bytes.Buffer{})
+			if err != nil || !reflect.DeepEqual(got, test.want) {
+				t.Errorf("got %+v, %v; want %+v", got, err, test.want)
+			}
+		})
+	}
+}
+
+func TestParseConfig_errors(t *testing.T) {
+	tests := []struct {
+		args []string
+		env  []string
+		want string // all of it in the error
+	}{
+		{[]string{"-store", "sqlite3"}, nil, `-store: there is no store "sqlite3"; there is: memory`},
+		{nil, []string{"TROUPE_STORE=redis"}, `TROUPE_STORE: there is no store "redis"; there is: memory`},
+		{[]string{"-addr", "8080"}, nil, `-addr: want host:port or :port, got "8080"`},
+		{nil, []string{"PORT=a:b"}, `PORT: want host:port`},
+		{[]string{"-data", ""}, nil, `-data: want the name of a directory`},
+		{[]string{"-allow-origin", "example.com"}, nil, `-allow-origin: want origins such as https://example.com, got "example.com"`},
+		{[]string{"-allow-origin", "https://a.example/page"}, nil, `got "https://a.example/page"`},
+		{[]string{"-log", "loud"}, nil, `-log: want a level`},
+		{[]string{"-nonsense"}, nil, `-nonsense (troupe -h explains all flags)`},
+		{[]string{"serve"}, nil, `unexpected argument "serve"`},
+	}
+	for _, test := range tests {
+		_, err := app.ParseConfig(test.args, test.env, &bytes.Buffer{})
+		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q %q: got error %v, want one line with %q", test.args, test.env, err, test.want)
+		}
+	}
+}
+
+func TestParseConfig_help(t *testing.T) {
+	var out bytes.Buffer
+	if _, err := app.ParseConfig([]string{"-h"}, nil, &out); !errors.Is(err, flag.ErrHelp) {
+		t.Fatalf("got error %v, want flag.ErrHelp", err)
+	}
+	for _, want := range []string{
+		"-addr", "TROUPE_ADDR", ":8080", "PORT", "-data", "TROUPE_DATA", "./data", "-store", "TROUPE_STORE", "memory",
+		"-allow-origin", "TROUPE_ALLOW_ORIGIN", "-log", "TROUPE_LOG", "info,text", "-version",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the help does not mention %s:\n%s", want, &out)
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package backend_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/troupe-dev/troupe/"
+
+// TestImportsGoDown checks the layers: which of our own packages each package
+// may import, directly or not, and what the runtime must not know at all.
+func TestImportsGoDown(t *testing.T) {
+	tests := []struct {
+		pkg    string
+		ours   []string // the packages of ours that it may depend on
+		forbid []string // others that it must not
+	}{
+		{"backend/store", nil, []string{"net/http", "database/sql"}},
+		{"backend/store/memory", []string{"backend/store"}, []string{"net/http", "database/sql"}},
+		{"backend/actor", []string{"backend/store"}, []string{"net/http", "database/sql"}},
+		{"backend/wire", nil, []string{"net/http"}},
+		{"backend/rooms", []string{"backend/actor", "backend/store"}, []string{"net/http"}},
+		{"backend/gateway", []string{"backend/actor", "backend/store", "backend/wire"}, []string{"database/sql"}},
+		{"web", nil, nil},
+	}
+	for _, test := range tests {
+		t.Run(test.pkg, func(t *testing.T) {
+			for _, dep := range goList(t, "-deps", "-f", "{{.ImportPath}}", module+test.pkg) {
+				own, isOurs := strings.CutPrefix(dep, module)
+				if isOurs && own != test.pkg && !strings.HasPrefix(own, test.pkg+"/") && !slices.Contains(test.ours, own) {
+					t.Errorf("%s depends on %s", test.pkg, own)
+				}
+				if slices.Contains(test.forbid, dep) {
+					t.Errorf("%s depends on %s", test.pkg, dep)
+				}
+			}
+		})
+	}
+}
+
+// TestUsersImportOnlyActor checks what DESIGN promises to an app's author: a
+// package of actors needs nothing else of ours.
+func TestUsersImportOnlyActor(t *testing.T) {
+	for _, dep := range goList(t, "-f", `{{join .Imports "\n"}}`, module+"backend/rooms") {
+		if strings.HasPrefix(dep, module) && dep != module+"backend/actor" {
+			t.Errorf("backend/rooms imports %s", dep)
+		}
+	}
+}
+
+func goList(t *testing.T, args ...string) []string {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list"}, args...)...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list %s: %v\n%s", strings.Join(args, " "), err, &stderr)
+	}
+	return strings.Fields(string(out))
+}
