@@ -44,7 +44,7 @@ func ParseKey(raw json.RawMessage) (Key, error) {
 
 // String returns the canonical form of the key, a JSON array.
 func (k Key) String() string {
-	b, err := json.Marshal([]string(k))
+	b, err := json.Marshal(append([]string{}, k...)) // a nil key is [], not null
 	if err != nil {
 		return fmt.Sprint([]string(k)) // strings always encode
 	}
