@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -71,6 +72,11 @@ type subscription struct {
 	pos actor.Pos // events without a number, from there on
 }
 
+// pendingSub is the seq of a subscription that came between an open and its
+// answer: it starts at the answer (see channel.open), because before that the log
+// may not be loaded and have no head.
+const pendingSub = math.MaxUint64
+
 type phase uint8
 
 const (
@@ -132,9 +138,13 @@ func (c *channel) waits() bool {
 }
 
 // subscribe adds events, from the visible end of the log on.
-func (c *channel) subscribe(events []string, at subscription) {
+func (c *channel) subscribe(events []string) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
+	at := subscription{seq: pendingSub}
+	if c.mail.opened != nil {
+		at = subscription{seq: c.log.Head(), pos: c.log.Visible()}
+	}
 	subs := maps.Clone(*c.subs.Load())
 	for _, e := range events {
 		if _, ok := subs[e]; !ok {

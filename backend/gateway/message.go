@@ -246,7 +246,7 @@ func (s *socket) subscribe(m *wire.ClientMessage) {
 		s.refuse(wire.Envelope{Channel: m.Channel}, wire.CodeUnknownChannel, fmt.Sprintf("channel %d is not open", m.Channel), nil)
 		return
 	}
-	c.subscribe(s.knownEvents(c, m.Events), subscription{seq: c.log.Head(), pos: c.log.Visible()})
+	c.subscribe(s.knownEvents(c, m.Events))
 }
 
 func (s *socket) call(m *wire.ClientMessage) {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"maps"
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/store"
@@ -32,6 +33,7 @@ func (c *channel) open(f *frame, o *actor.Output, pos actor.Pos) {
 	c.opening = opening{info, pos, o.Seq}
 	c.fresh = pos
 	c.until = info.Until
+	c.startSubs()
 	c.checkSubs(info.Name)
 	if info.Reason != "" {
 		c.walk(info.Reason, info.AskedAfter, info.Start)
@@ -95,6 +97,19 @@ func (c *channel) start(f *frame, seq uint64, lost *wire.Lost, replies []*actor.
 	c.phase, c.pos = phaseLive, pos
 }
 
+// startSubs starts the subscriptions that waited for the answer.
+func (c *channel) startSubs() {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	subs := maps.Clone(*c.subs.Load())
+	for e, sub := range subs {
+		if sub.seq == pendingSub {
+			subs[e] = subscription{seq: c.opening.seq, pos: c.opening.pos}
+		}
+	}
+	c.subs.Store(&subs)
+}
+
 // checkSubs refuses events that the actor does not have, if its definition was
 // not known when they were asked for.
 func (c *channel) checkSubs(name string) {
@@ -130,14 +145,14 @@ type walk struct {
 }
 
 // walk has what is lost counted: the entries in (after, start] that the channel
-// wants. An after of 0 with a reason means that nothing is known about it.
+// wants. Without a reason nothing is; of another log nothing can be known.
 func (c *channel) walk(reason string, after, start uint64) {
 	c.phase = phaseAsking
 	w := &walk{c: c, after: after, start: start}
 	if reason != "" {
-		w.lost = &wire.Lost{Reason: reason, Exact: after > 0}
-		if after == 0 {
-			w.after = start
+		w.lost = &wire.Lost{Reason: reason, Exact: true}
+		if reason == wire.ReasonRestart && after == 0 {
+			w.after, w.lost.Exact = start, false
 		}
 	}
 	c.s.g.cold.queue.push(w)

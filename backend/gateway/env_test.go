@@ -1,0 +1,159 @@
+package gateway_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/gateway"
+	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/memory"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// maxLag is how far behind the copies of logs may be.
+const maxLag = 40 * time.Millisecond
+
+// env is a gateway with rooms behind it.
+type env struct {
+	t       testing.TB
+	lagging bool
+	options actor.Options
+	gateOpt gateway.Options
+	store   store.Store
+	wrap    func(gateway.Port) gateway.Port
+
+	node   *actor.Node
+	copies *laggingPort // nil if the gateway is on the node itself
+	port   gateway.Port
+	g      *gateway.Gateway
+	h      http.Handler
+	logs   *logBuffer
+
+	clients []*client
+}
+
+// setup changes an env before it starts.
+type setup func(*env)
+
+func roomOptions(o actor.Options) setup                { return func(e *env) { e.options = o } }
+func gatewayOptions(o gateway.Options) setup           { return func(e *env) { e.gateOpt = o } }
+func onStore(s store.Store) setup                      { return func(e *env) { e.store = s } }
+func wrapPort(f func(gateway.Port) gateway.Port) setup { return func(e *env) { e.wrap = f } }
+
+// run runs a test in a synctest bubble, on the real port and on one with a
+// lagging copy of the logs. Whatever the test starts must end with it: the bubble
+// sees to that.
+func run(t *testing.T, test func(t *testing.T, e *env), with ...setup) {
+	for name, lagging := range map[string]bool{"port": false, "lagging port": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := newEnv(t, lagging, with...)
+				defer e.stop()
+				test(t, e)
+			})
+		})
+	}
+}
+
+func newEnv(t testing.TB, lagging bool, with ...setup) *env {
+	e := &env{t: t, lagging: lagging, logs: &logBuffer{}}
+	for _, w := range with {
+		w(e)
+	}
+	if e.store == nil {
+		e.store = memory.New(memory.Options{})
+	}
+	e.start()
+	return e
+}
+
+func (e *env) start() {
+	logger := slog.New(slog.NewTextHandler(e.logs, nil))
+	options := e.options
+	if e.lagging {
+		options.LogBytes = 0 // the copies are as small as the test wants, what they are made of is not
+	}
+	e.node = actor.NewNode(actor.NewRegistry(defineRoom(options)), e.store, actor.NodeOptions{Logger: logger, Check: true})
+	e.port = e.node
+	if e.lagging {
+		e.copies = newLaggingPort(e.t, e.node, e.store, maxLag, cmp.Or(e.options.LogBytes, 1<<20))
+		e.port = e.copies
+	}
+	if e.wrap != nil {
+		e.port = e.wrap(e.port)
+	}
+	e.gateOpt.Logger = logger
+	e.g = gateway.New(e.port, e.gateOpt)
+	e.h = e.g.Handler()
+}
+
+// settle waits until everything that is under way has happened.
+func (e *env) settle() {
+	time.Sleep(10 * maxLag)
+	for e.copies != nil && e.copies.behind() {
+		time.Sleep(maxLag)
+	}
+	synctest.Wait()
+}
+
+// dial opens a socket and takes its hello.
+func (e *env) dial() *client {
+	e.t.Helper()
+	c := dialPipe(e.t, e.h)
+	e.clients = append(e.clients, c)
+	c.await("hello", func(got []wire.ServerMessage) bool { return len(got) > 0 })
+	c.expect("hello")
+	return c
+}
+
+// stop shuts everything down, as an app does.
+func (e *env) stop() {
+	for _, c := range e.clients {
+		c.pause(false)
+	}
+	e.g.Quiesce()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := e.node.Shutdown(ctx); err != nil {
+		e.t.Error(err)
+	}
+	if err := e.g.Close(ctx); err != nil {
+		e.t.Error(err)
+	}
+	for _, c := range e.clients {
+		c.cut()
+	}
+	e.clients = nil
+}
+
+// restart is a new server on the same store.
+func (e *env) restart() {
+	e.stop()
+	e.start()
+}
+
+// logBuffer is a log that tests may read.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}

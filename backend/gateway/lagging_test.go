@@ -1,0 +1,164 @@
+package gateway_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/gateway"
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// laggingPort is a port as it would be on another machine: it passes requests
+// on, but the logs that it gives out are copies, which are filled some time after
+// the originals, in pieces.
+type laggingPort struct {
+	gateway.Port
+	t      testing.TB
+	store  store.Store
+	maxLag time.Duration
+	bytes  int // that a copy keeps in memory
+
+	mu     sync.Mutex
+	copies map[string]*logCopy
+}
+
+type logCopy struct {
+	port     *laggingPort
+	ref      actor.Ref
+	original *actor.Log
+	copied   *actor.Log
+	pos      actor.Pos
+	behind   atomic.Bool // there is something to copy
+	wake     chan struct{}
+	done     chan struct{}
+	wait     sync.WaitGroup
+}
+
+func newLaggingPort(t testing.TB, p gateway.Port, s store.Store, maxLag time.Duration, bytes int) *laggingPort {
+	return &laggingPort{Port: p, t: t, store: s, maxLag: maxLag, bytes: bytes, copies: map[string]*logCopy{}}
+}
+
+func (p *laggingPort) Follow(r actor.Ref, f actor.Follower) (*actor.Log, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.copies[refKey(r)]
+	if c == nil {
+		c = &logCopy{port: p, ref: r, wake: make(chan struct{}, 1), done: make(chan struct{})}
+		original, err := p.Port.Follow(r, c)
+		if err != nil {
+			return nil, err
+		}
+		c.original = original
+		c.copied = actor.NewLog(original.Actor(), p.bytes, storedIn(p.store, original.Actor()))
+		for {
+			c.pos = original.Visible()
+			c.copied.Start(original.Identity(), original.Head())
+			if c.pos == original.Visible() {
+				break
+			}
+		}
+		p.copies[refKey(r)] = c
+		c.wait.Go(c.run)
+	}
+	c.copied.Follow(f)
+	return c.copied, nil
+}
+
+func (p *laggingPort) Unfollow(r actor.Ref, f actor.Follower) {
+	p.mu.Lock()
+	c := p.copies[refKey(r)]
+	none := c.copied.Unfollow(f)
+	if none {
+		delete(p.copies, refKey(r))
+	}
+	p.mu.Unlock()
+	if none {
+		p.Port.Unfollow(r, c)
+		close(c.done)
+		c.wait.Wait()
+	}
+}
+
+// Published implements actor.Follower, on the original.
+func (c *logCopy) Published() {
+	c.behind.Store(true)
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// behind reports whether some copy has not got everything.
+func (p *laggingPort) behind() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.copies {
+		if c.behind.Load() {
+			return true
+		}
+	}
+	return false
+}
+
+// run fills the copy.
+func (c *logCopy) run() {
+	for {
+		select {
+		case <-c.done:
+			return
+		case <-c.wake:
+		}
+		for {
+			select {
+			case <-c.done:
+				return
+			case <-time.After(rand.N(c.port.maxLag)):
+			}
+			c.behind.Store(false) // before it looks: what comes later sets it again
+			outs, next, ok := c.original.Read(c.pos, nil, 1+rand.IntN(8))
+			if !ok {
+				c.port.t.Error("the original log has forgotten what the copy has not got")
+				return
+			}
+			if len(outs) == 0 {
+				break
+			}
+			c.behind.Store(true)
+			c.pos = next
+			for i, o := range outs {
+				outs[i] = cloneOutput(o)
+			}
+			if id := c.original.Identity(); id != c.copied.Identity() { // loaded meanwhile
+				head := outs[0].Seq
+				if outs[0].Numbered {
+					head--
+				}
+				c.copied.Start(id, head)
+			}
+			c.copied.Append(outs...)
+		}
+	}
+}
+
+// cloneOutput is what of an output would come over a network.
+func cloneOutput(o *actor.Output) *actor.Output {
+	return &actor.Output{
+		Kind: o.Kind, Numbered: o.Numbered, Seq: o.Seq, TimeMs: o.TimeMs,
+		Event: o.Event, Target: o.Target, Direct: o.Direct, Volatile: o.Volatile, Latest: o.Latest,
+		Caller: o.Caller, Call: o.Call, Data: o.Data, To: o.To, Err: o.Err, Opened: o.Opened,
+	}
+}
+
+func refKey(r actor.Ref) string { return r.Name + "\x00" + r.Key.String() + "\x00" + r.ID }
+
+// storedIn reads the entries of an actor, for actor.NewLog.
+func storedIn(s store.Store, id string) func(context.Context, uint64, int, int) ([]store.Entry, error) {
+	return func(ctx context.Context, after uint64, limit, maxBytes int) ([]store.Entry, error) {
+		return s.Entries(ctx, id, after, limit, maxBytes)
+	}
+}
