@@ -200,14 +200,14 @@ func (s *socket) newChannel(m *wire.ClientMessage) (*channel, error) {
 	} else {
 		c.name = "" // not known before the actor is
 	}
-	subs := map[string]subscription{}
-	c.subs.Store(&subs)
 	if _, err := s.g.feeds.join(c.ref, c); err != nil {
 		return nil, err
 	}
-	// Wanted from where the connection starts. That is not m.Seq if it was a number
-	// of another log.
-	c.subscribe(s.knownEvents(c, m.Subs), subscription{})
+	subs := map[string]subscription{}
+	for _, e := range s.knownEvents(c, m.Subs) {
+		subs[e] = subscription{} // from where the connection starts, which is not m.Seq if that is of another log
+	}
+	c.subs.Store(&subs)
 	return c, nil
 }
 
