@@ -8,7 +8,10 @@ import { decode, encode, frame, type ChannelMessage, type Hello, type ServerMess
 
 /** Without a hello for so long, an attempt to open the socket has failed. */
 const HELLO_MS = 10_000;
-/** A link that lasted so long counts as good: the next loss starts the back-off anew. */
+/**
+ * A link that lasted so long counts as good: the next loss starts the back-off
+ * anew. One that carried a connection, but for less, keeps it under half a second.
+ */
 const STABLE_MS = 5_000;
 /** How much later than its beat a server may be when the network is suspect. */
 const SUSPECT_MS = 2_000;
@@ -71,6 +74,7 @@ export function createSocket(transport: () => Transport, base: () => string, idl
   let link: Link | undefined;
   let hello: Hello | undefined;
   let upAt = 0;
+  let useful = false;
   let lastReceived = 0;
   let lastSent = 0;
   let suspect = false;
@@ -94,7 +98,7 @@ export function createSocket(transport: () => Transport, base: () => string, idl
     pause = undefined;
     const mine = ++epoch;
     lastReceived = now();
-    suspect = false;
+    suspect = useful = false;
     byeMs = undefined;
     watch();
     try {
@@ -127,8 +131,8 @@ export function createSocket(transport: () => Transport, base: () => string, idl
 
   const lost = (why: string, code = byeMs === undefined ? "link" : "shutdown") => {
     const wasUp = hello;
-    if (wasUp && now() - upAt >= STABLE_MS) failures = 0;
-    else if (!wasUp) failures ||= 1;
+    if (!useful) failures ||= 1;
+    else failures = now() - upAt >= STABLE_MS ? 0 : Math.min(failures, 2);
     // A server that goes away for good reasons spreads its clients itself.
     const retryInMs = Math.round(
       (byeMs ?? Math.random() * (wasUp?.spreadMs ?? 0)) + (failures ? backoff(failures - 1) : 0),
@@ -194,9 +198,12 @@ export function createSocket(transport: () => Transport, base: () => string, idl
       bucket = createBucket(hello.limits, now);
       watch();
       for (const channel of [...attached]) channel.up();
-    } else if (message.t === "bye") byeMs = message.delayMs;
-    else if (message.c !== undefined) return channels.get(message.c)?.receive(message);
-    else if (message.t === "error") {
+    } else if (message.c !== undefined) {
+      useful = true;
+      return channels.get(message.c)?.receive(message);
+    } else if (message.t === "bye") {
+      byeMs = message.delayMs;
+    } else if (message.t === "error") {
       const error = new ActorError(message.code, message.message, message.metadata);
       for (const channel of [...attached]) channel.trouble(error);
     }

@@ -1,0 +1,875 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { ActorError, type Client, type Connection, type Reconnected } from "../src/index.js";
+import { Failure, FakeServer, lifecycle, settle, type Turn } from "./fakeServer.js";
+
+let server: FakeServer;
+let client: Client;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  server = new FakeServer();
+  client = server.createClient();
+});
+afterEach(() => {
+  client.dispose();
+  vi.clearAllTimers();
+  vi.useRealTimers();
+});
+
+const connect = (params?: unknown): Connection => client["chatRoom"]!.getOrCreate("general").connect(params);
+const room = () => server.actor("chatRoom", "general");
+
+/** The code of the error that a promise rejects with. */
+const failure = (promise: Promise<unknown>) =>
+  promise.then(
+    (value) => expect.fail(`resolved with ${JSON.stringify(value)}`),
+    (error: ActorError) => error,
+  );
+
+describe("connecting", () => {
+  it("opens one socket for all connections, and sends no params or secret in its address", async () => {
+    connect({ token: "secret" });
+    client["gameRoom"]!.getOrCreate(["a", "b"]).connect();
+    await settle();
+    expect(server.sockets.map((s) => s.url)).toEqual(["ws://troupe.test/api/socket?v=1"]);
+    expect(server.got("open")).toMatchObject([
+      { c: 1, actor: "chatRoom", key: ["general"], params: { token: "secret" } },
+      { c: 2, actor: "gameRoom", key: ["a", "b"] },
+    ]);
+    expect(server.frames).toHaveLength(1);
+  });
+
+  it("makes secrets of 128 bits", async () => {
+    connect();
+    await settle();
+    const { k, caller } = server.got("open")[0]!;
+    expect(k).toMatch(/^[A-Za-z0-9_-]{22}$/);
+    expect(caller).toMatch(/^[A-Za-z0-9_-]{22}$/);
+    expect(k).not.toBe(caller);
+  });
+
+  it("closes the socket some time after the last connection was disposed", async () => {
+    const a = connect();
+    const b = connect();
+    await settle();
+    a.dispose();
+    b.dispose();
+    await settle(400);
+    expect(server.open).toHaveLength(1);
+    expect(server.got("close")).toHaveLength(2);
+    await settle(200);
+    expect(server.open).toHaveLength(0);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("keeps the socket for a connection that comes within that time", async () => {
+    connect().dispose();
+    await settle();
+    const again = connect();
+    await settle(2000);
+    expect(again.status).toBe("connected");
+    expect(server.sockets).toHaveLength(1);
+  });
+
+  it("check 7: events of the joining reach listeners added in the tick of connect()", async () => {
+    server.onConnect = (turn) => {
+      turn.broadcast("joined", turn.conn);
+      turn.send(turn.conn, "history", [1, 2]);
+    };
+    let failures = 0;
+    for (let i = 0; i < 1000; i++) {
+      const connection = connect();
+      const seen: unknown[] = [];
+      connection.on("joined", () => seen.push("joined"));
+      connection.on("history", (data) => seen.push(data));
+      await settle();
+      if (JSON.stringify(seen) !== '["joined",[1,2]]') failures++;
+      connection.dispose();
+      await settle(1);
+    }
+    expect(failures).toBe(0);
+  });
+
+  it("calls a params function for every attempt, and reports what it throws", async () => {
+    const attempts: number[] = [];
+    let broken = true;
+    const connection = connect(async ({ attempt, signal }: { attempt: number; signal: AbortSignal }) => {
+      expect(signal.aborted).toBe(false);
+      attempts.push(attempt);
+      if (broken) throw new Error("no token");
+      return { token: attempts.length };
+    });
+    const seen = lifecycle(connection);
+    await settle();
+    expect(seen).toEqual(["error link"]);
+    broken = false;
+    await settle(1000);
+    expect(seen).toEqual(["error link", "connected"]);
+    server.cut();
+    await settle(1000);
+    expect(server.got("open").map((m) => m.params)).toEqual([{ token: 2 }, { token: 3 }]);
+    expect(attempts).toEqual([1, 2, 1]);
+  });
+
+  it("aborts a params function whose attempt is void", async () => {
+    const signals: AbortSignal[] = [];
+    const connection = connect(({ signal }: { signal: AbortSignal }) => {
+      signals.push(signal);
+      return new Promise(() => {});
+    });
+    connection.on("error", () => {});
+    await settle();
+    server.cut();
+    await settle(0);
+    expect(signals[0]!.aborted).toBe(true);
+    await settle(1000);
+    connection.dispose();
+    expect(signals.map((s) => s.aborted)).toEqual([true, true]);
+  });
+
+  it("ends when the server refuses the open for good", async () => {
+    server.refusals.push({ code: "player_id_required", reconnect: false, metadata: ["playerId"] });
+    const connection = connect();
+    const seen = lifecycle(connection);
+    const called = failure(connection["hello"]!());
+    await settle();
+    expect(seen).toEqual(["error player_id_required", "closed player_id_required"]);
+    expect(connection.status).toBe("closed");
+    expect(await called).toMatchObject({ code: "not_sent", cause: { code: "player_id_required", metadata: ["playerId"] } });
+  });
+
+  it("opens again on the same socket when the server says that it makes sense", async () => {
+    server.refusals.push({ code: "rate_limited", reconnect: true, metadata: { retryAfterMs: 5000 } });
+    const connection = connect();
+    const seen = lifecycle(connection);
+    await settle(4000);
+    expect(server.got("open")).toHaveLength(1);
+    await settle(1100);
+    expect(seen).toEqual(["error rate_limited", "connected"]);
+    expect(server.got("open").map((m) => m.c)).toEqual([1, 2]);
+    expect(server.sockets).toHaveLength(1);
+  });
+
+  it("rejects params over the limit without sending them", async () => {
+    const connection = connect({ blob: "x".repeat(5000) });
+    const seen = lifecycle(connection);
+    await settle();
+    expect(seen).toEqual(["error too_large", "closed too_large"]);
+    expect(server.got("open")).toHaveLength(0);
+  });
+
+  it("reports an error that nobody listens to once per code", async () => {
+    const log = vi.spyOn(console, "error").mockImplementation(() => {});
+    server.down = true;
+    connect();
+    connect();
+    await settle(60_000);
+    expect(log).toHaveBeenCalledTimes(1);
+    expect(log.mock.calls[0]![0]).toMatchObject({ code: "link" });
+  });
+});
+
+describe("events", () => {
+  it("arrive in order, and listeners come and go", async () => {
+    const connection = connect();
+    const seen: string[] = [];
+    const off = connection.on("a", (d) => seen.push(`1 ${d}`));
+    connection.on("a", (d) => seen.push(`2 ${d}`));
+    connection.once("a", (d) => seen.push(`once ${d}`));
+    await settle();
+    room().broadcast("a", 1);
+    await settle();
+    off();
+    off();
+    room().broadcast("a", 2);
+    await settle();
+    expect(seen).toEqual(["1 1", "2 1", "once 1", "2 2"]);
+  });
+
+  it("a listener that throws is reported and harms no other", async () => {
+    const log = vi.spyOn(console, "error").mockImplementation(() => {});
+    const connection = connect();
+    const seen: unknown[] = [];
+    connection.on("a", () => {
+      throw new Error("mine");
+    });
+    connection.on("a", (d) => seen.push(d));
+    await settle();
+    room().broadcast("a", 1);
+    room().broadcast("a", 2);
+    await settle();
+    expect(seen).toEqual([1, 2]);
+    expect(log).toHaveBeenCalledTimes(2);
+  });
+
+  it("a listener removed during the dispatch is not called, one added waits for the next", async () => {
+    const connection = connect();
+    const seen: string[] = [];
+    connection.on("a", () => {
+      off();
+      connection.on("a", () => seen.push("added"));
+    });
+    const off = connection.on("a", () => seen.push("removed"));
+    await settle();
+    room().broadcast("a", 1);
+    await settle();
+    expect(seen).toEqual([]);
+    room().broadcast("a", 2);
+    await settle();
+    expect(seen).toEqual(["added"]);
+  });
+
+  it("names go to the server once per microtask; off and on in one tick send nothing", async () => {
+    const connection = connect();
+    const handler = () => {};
+    connection.on("a", handler);
+    await settle();
+    expect(server.got("open")[0]!.subs).toEqual(["a"]);
+    connection.on("b", handler);
+    connection.on("c", handler);
+    connection.off("a", handler);
+    await settle();
+    expect(server.got("sub").map((m) => m.e)).toEqual([["b", "c"]]);
+    expect(server.got("unsub").map((m) => m.e)).toEqual([["a"]]);
+    connection.off("b");
+    connection.on("b", handler);
+    connection.on("connected", handler);
+    await settle();
+    expect(server.received).toHaveLength(3);
+    connection.off();
+    await settle();
+    expect(server.got("unsub").at(-1)!.e.sort()).toEqual(["b", "c"]);
+  });
+
+  it("once removes itself at the server before its handler runs", async () => {
+    const connection = connect();
+    connection.once("a", () => connection.on("b", () => {}));
+    await settle();
+    room().broadcast("a", 1);
+    await settle();
+    expect(server.got("unsub").map((m) => m.e)).toEqual([["a"]]);
+    expect(server.got("sub").map((m) => m.e)).toEqual([["b"]]);
+  });
+
+  it("a name listened to while offline goes as a sub behind the open: it is not replayed", async () => {
+    const connection = connect();
+    const seen: unknown[] = [];
+    connection.on("a", (d) => seen.push(`a${d}`));
+    await settle();
+    server.cut();
+    room().broadcast("a", 1);
+    room().broadcast("b", 1);
+    connection.on("b", (d) => seen.push(`b${d}`));
+    await settle(1000);
+    room().broadcast("b", 2);
+    await settle();
+    expect(server.got("open")[1]!.subs).toEqual(["a"]);
+    expect(server.got("sub").map((m) => m.e)).toEqual([["b"]]);
+    expect(seen).toEqual(["a1", "b2"]);
+  });
+
+  it("an event that nobody listens to moves the cursor", async () => {
+    const connection = connect();
+    await settle();
+    room().send(connection.id!, "a", 1);
+    await settle();
+    server.cut();
+    await settle(1000);
+    expect(server.got("open")[1]).toMatchObject({ s: 1 });
+  });
+
+  it("what is read is acknowledged sparingly", async () => {
+    const connection = connect();
+    connection.on("a", () => {});
+    await settle();
+    for (let i = 0; i < 100; i++) {
+      room().broadcast("a", i);
+      await settle(100);
+    }
+    await settle(31_000);
+    expect(server.got("ack")).toEqual([{ t: "ack", c: 1, s: 100 }]);
+    await settle(120_000);
+    expect(server.got("ack")).toHaveLength(1);
+  });
+});
+
+describe("reconnecting", () => {
+  it("replays, then says reconnected", async () => {
+    const connection = connect();
+    const seen: unknown[] = lifecycle(connection);
+    let details: Reconnected | undefined;
+    connection.on("a", (d) => seen.push(d));
+    connection.on("reconnected", (d) => {
+      details = d;
+    });
+    await settle();
+    room().broadcast("a", 1);
+    await settle();
+    server.cut();
+    expect(connection.status).toBe("disconnected");
+    room().broadcast("a", 2);
+    room().broadcast("a", 3);
+    await settle(1000);
+    room().broadcast("a", 4);
+    await settle();
+    expect(seen).toEqual(["connected", 1, "disconnected true", 2, 3, "reconnected true", 4]);
+    expect(details).toEqual({ recovered: true, missed: 0, exact: true, replayed: 2 });
+  });
+
+  it("check 3: resumes after no event at all, and within 5 ms of dropping", async () => {
+    let failures = 0;
+    for (let i = 0; i < 1000; i++) {
+      const connection = connect();
+      const seen: unknown[] = lifecycle(connection);
+      connection.on("a", (d) => seen.push(d));
+      await settle(3 + (i % 5)); // also before the opened or the at has come
+      const before = connection.status;
+      server.cut();
+      room().broadcast("a", i);
+      await settle(1000);
+      room().broadcast("a", -i);
+      await settle();
+      const expected =
+        before === "connected"
+          ? ["connected", "disconnected true", i, "reconnected true", -i]
+          : ["error link", "connected", i, -i];
+      // A connection that the server never heard of starts where it was made.
+      const alternative = ["error link", "connected", -i];
+      const got = JSON.stringify(seen);
+      if (got !== JSON.stringify(expected) && got !== JSON.stringify(alternative)) failures++;
+      if (before === "connected" && got !== JSON.stringify(expected)) failures++;
+      connection.dispose();
+      await settle(1000);
+    }
+    expect(failures).toBe(0);
+  });
+
+  it.each([
+    ["expired", () => server.expire(), { missed: 2, exact: true }],
+    ["overflow", () => server.trim(), { missed: 0, exact: false }],
+    ["restart", () => server.renew(), { missed: 0, exact: false }],
+  ])("check 4: %s is told before any live event, and nothing is replayed", async (reason, fault, count) => {
+    const connection = connect();
+    const seen: unknown[] = lifecycle(connection);
+    connection.on("reconnected", (d) => seen.push(d));
+    connection.on("a", (d) => seen.push(d));
+    await settle();
+    room().broadcast("a", 0);
+    await settle();
+    server.cut();
+    room().broadcast("a", 1);
+    room().broadcast("a", 2);
+    fault();
+    await settle(1000);
+    room().broadcast("a", 3);
+    await settle();
+    expect(seen).toEqual([
+      "connected", 0, "disconnected true",
+      "reconnected false", { recovered: false, reason, replayed: 0, ...count }, 3,
+    ]);
+  });
+
+  it("starts at once, backs off while the server is down, and counts anew after a good link", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(1);
+    const connection = connect();
+    const delays: Array<number | undefined> = [];
+    connection.on("disconnected", (d) => delays.push(d.retryInMs));
+    connection.on("error", (e) => delays.push((e.metadata as { retryInMs: number }).retryInMs));
+    await settle(10_000);
+    server.down = true;
+    server.cut();
+    await settle(61_000);
+    expect(delays).toEqual([0, 250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000]);
+    server.down = false;
+    await settle(60_000);
+    delays.length = 0;
+    server.cut();
+    expect(delays).toEqual([0]);
+  });
+
+  it("does not spin when a server says hello and closes", async () => {
+    const connection = connect();
+    connection.on("error", () => {});
+    const timer = setInterval(() => server.open[0]?.sent.length && server.cut(), 1);
+    await settle(60_000);
+    clearInterval(timer);
+    expect(server.sockets.length).toBeLessThan(20);
+    expect(server.got("open")).toHaveLength(0);
+  });
+
+  it("spreads the first attempt as the server asks", async () => {
+    server.hello = { spreadMs: 10_000 };
+    vi.spyOn(Math, "random").mockReturnValue(0.5);
+    connect();
+    await settle(10_000);
+    server.cut();
+    await settle(4_990);
+    expect(server.sockets).toHaveLength(1);
+    await settle(20);
+    expect(server.sockets).toHaveLength(2);
+  });
+
+  it("waits after bye as long as the server says", async () => {
+    const connection = connect();
+    const seen: unknown[] = [];
+    connection.on("disconnected", (d) => seen.push(d));
+    await settle(10_000);
+    server.bye(700);
+    await settle(5);
+    expect(seen).toEqual([{ reason: "shutdown", willRetry: true, retryInMs: 700 }]);
+    await settle(690);
+    expect(server.sockets).toHaveLength(1);
+    await settle(20);
+    expect(connection.status).toBe("connected");
+  });
+
+  it("check 14: a black-holed link is replaced within 25 s, without waiting for its close", async () => {
+    const connection = connect();
+    const seen: unknown[] = lifecycle(connection);
+    connection.on("a", (d) => seen.push(d));
+    await settle();
+    const old = server.sockets[0]!;
+    const { onmessage, onclose } = old;
+    server.blackHole();
+    room().broadcast("a", 1);
+    await settle(24_000);
+    expect(connection.status).toBe("connected");
+    await settle(1_100);
+    expect(seen).toEqual(["connected", "disconnected true", 1, "reconnected true"]);
+    // Whatever the old socket still says is not heard.
+    onmessage!({ data: JSON.stringify({ t: "event", c: 1, s: 9, e: "a", d: "late" }) });
+    onclose!({ code: 1006, reason: "" });
+    await settle(1000);
+    expect(seen).toHaveLength(4);
+  });
+
+  it("answers beats, and sends its own to a server that is never silent", async () => {
+    connect();
+    await settle(8_000);
+    const beats = () => server.got("beat").length;
+    server.open[0]!.send({ t: "beat" });
+    await settle();
+    expect(beats()).toBe(1);
+    for (let i = 0; i < 30; i++) {
+      server.open[0]!.send({ t: "at", c: 1, s: 0 });
+      await settle(1000);
+    }
+    expect(beats()).toBeGreaterThanOrEqual(4);
+    expect(beats()).toBeLessThanOrEqual(5);
+  });
+
+  it("judges a link only after what waits behind the timer was read", async () => {
+    const connection = connect();
+    await settle();
+    const socket = server.open[0]!;
+    socket.flush([{ t: "beat" }]);
+    await settle(24_995);
+    // Due in the same moment as the judgement, but behind it.
+    setTimeout(() => socket.flush([{ t: "beat" }]), 5);
+    await settle(2_000);
+    expect(connection.status).toBe("connected");
+    expect(server.sockets).toHaveLength(1);
+  });
+
+  it("asks again for the same connection when the answer to its first open was lost", async () => {
+    const connection = connect();
+    const seen: unknown[] = lifecycle(connection);
+    server.onConnect = (turn) => turn.send(turn.conn, "welcome", 1);
+    connection.on("welcome", (d) => seen.push(d));
+    await settle(3); // the open has arrived, its answer is on its way
+    expect(room().connections.size).toBe(1);
+    server.cut();
+    await settle(2000);
+    expect(room().connections.size).toBe(1);
+    expect(seen).toEqual(["error link", "connected", 1]);
+  });
+
+  it("is over when the server says so", async () => {
+    const connection = connect();
+    const seen = lifecycle(connection);
+    await settle();
+    server.closeChannels("disconnected", false);
+    await settle(60_000);
+    expect(seen).toEqual(["connected", "disconnected false", "closed disconnected"]);
+    expect(server.got("open")).toHaveLength(1);
+    expect(server.open).toHaveLength(0);
+  });
+
+  it("opens a channel again that the server closed for a while", async () => {
+    const connection = connect();
+    const seen: unknown[] = lifecycle(connection);
+    connection.on("a", (d) => seen.push(d));
+    await settle();
+    server.closeChannels("slow", true);
+    room().broadcast("a", 1);
+    await settle(1000);
+    expect(seen).toEqual(["connected", "disconnected true", 1, "reconnected true"]);
+    expect(server.sockets).toHaveLength(1);
+  });
+
+  it("a frame that is not understood ends the link, not the connection", async () => {
+    const connection = connect();
+    const seen = lifecycle(connection);
+    await settle();
+    server.open[0]!.onmessage!({ data: "<html>" });
+    await settle(1000);
+    expect(seen).toEqual(["connected", "disconnected true", "reconnected true"]);
+    server.open[0]!.send({ t: "brandNew", c: 1 } as never);
+    server.open[0]!.send({ t: "error", code: "malformed", message: "what?" });
+    await settle();
+    expect(seen.slice(3)).toEqual(["error malformed"]);
+  });
+});
+
+describe("calls", () => {
+  beforeEach(() => {
+    server.actions["add"] = (_: Turn, a: number, b: number) => a + b;
+    server.actions["nothing"] = () => undefined;
+    server.actions["fail"] = () => {
+      throw new Failure("empty_message", "a message needs a text", { field: "text" });
+    };
+    server.actions["say"] = (turn: Turn, text: string) => {
+      turn.broadcast("said", text);
+      return text;
+    };
+  });
+
+  it("wait for the connection and run in order, several in one frame", async () => {
+    const connection = connect();
+    const results = Promise.all([1, 2, 3].map((n) => connection["add"]!(n, n)));
+    await settle();
+    expect(await results).toEqual([2, 4, 6]);
+    expect(server.frames).toHaveLength(2);
+    expect(server.got("call").map((m) => m.id)).toEqual([1, 2, 3]);
+  });
+
+  it("return nothing as undefined, and reject with what the action failed with", async () => {
+    const connection = connect();
+    const nothing = connection["nothing"]!();
+    const failed = failure(connection["fail"]!());
+    await settle();
+    expect(await nothing).toBeUndefined();
+    expect(await failed).toBeInstanceOf(ActorError);
+    expect(await failed).toMatchObject({ code: "empty_message", message: "a message needs a text", metadata: { field: "text" } });
+  });
+
+  it("take their arguments when called", async () => {
+    const connection = connect();
+    const list = [1];
+    server.actions["list"] = (_: Turn, l: number[]) => l;
+    const result = connection["list"]!(list);
+    list.push(2);
+    await settle();
+    expect(await result).toEqual([1]);
+  });
+
+  it("check 10: resolve after the events they caused and before any later event", async () => {
+    const connection = connect();
+    let seen: string[] = [];
+    connection.on("said", (text) => seen.push(`said ${text}`));
+    connection.on("later", (text) => seen.push(`later ${text}`));
+    server.actions["say"] = (turn: Turn, text: string) => {
+      turn.broadcast("said", text);
+      turn.after(() => turn.actor.broadcast("later", text));
+    };
+    await settle();
+    const wrapped = async (text: string) => connection["say"]!(text);
+    let wrong = 0;
+    for (let batch = 0; batch < 200; batch++) {
+      seen = [];
+      const expected: string[] = [];
+      for (let i = 0; i < 50; i++) {
+        const text = `${batch}.${i}`;
+        const result = i % 2 ? connection["say"]!(text) : wrapped(text);
+        void result.then(() => seen.push(`resolved ${text}`));
+        expected.push(`said ${text}`, `resolved ${text}`, `later ${text}`);
+      }
+      await settle(batch % 3); // cut before the calls arrive, before the replies do, or not
+      if (batch % 3 < 2) server.cut();
+      await settle(6000);
+      if (seen.join() !== expected.join()) wrong++;
+    }
+    expect(wrong).toBe(0);
+  });
+
+  it("check 10: a snapshot in a reply is handled before a newer event of the same frame", async () => {
+    const connection = connect();
+    let list: number[] = [];
+    connection.on("added", (n: number) => list.push(n));
+    await settle();
+    const load = async () => {
+      list = (await connection["getList"]!()) as number[];
+    };
+    server.stuck = true;
+    const done = load();
+    await settle();
+    server.open[0]!.flush([
+      { t: "reply", c: 1, s: 0, id: 1, d: [1, 2] },
+      { t: "event", c: 1, s: 1, e: "added", d: 3 },
+    ]);
+    await done;
+    await settle();
+    expect(list).toEqual([1, 2, 3]);
+  });
+
+  it("unanswered ones are sent again after the replay, and each runs once", async () => {
+    const connection = connect();
+    const runs: string[] = [];
+    server.actions["run"] = (_: Turn, name: string) => {
+      runs.push(name);
+      return name;
+    };
+    await settle();
+    const results = Promise.all(["a", "b"].map((name) => connection["run"]!(name)));
+    await settle(1); // run, but the replies are on their way
+    server.cut();
+    const more = connection["run"]!("c");
+    await settle(1000);
+    expect(await results).toEqual(["a", "b"]);
+    expect(await more).toBe("c");
+    expect(runs).toEqual(["a", "b", "c"]);
+    // The replies of a and b were in the replay: only c is sent.
+    expect(server.got("call").map((m) => m.id)).toEqual([1, 2, 3]);
+  });
+
+  it("are sent again to a new connection, which remembers the caller", async () => {
+    const connection = connect();
+    const runs: string[] = [];
+    server.actions["run"] = (_: Turn, name: string) => {
+      runs.push(name);
+      return name;
+    };
+    await settle();
+    const first = failure(connection["run"]!("a"));
+    await settle(1);
+    server.cut();
+    server.expire();
+    server.trim();
+    await settle(1000);
+    expect((await first).code).toBe("ran");
+    expect(runs).toEqual(["a"]);
+    expect(server.got("call").map((m) => m.id)).toEqual([1, 1]);
+    expect(new Set(server.got("open").map((m) => m.caller)).size).toBe(1);
+  });
+
+  it("check 9: with the network cut for ever, all settle within their time-out + 250 ms", async () => {
+    const connection = connect();
+    connection.on("error", () => {});
+    await settle();
+    server.stuck = true;
+    const settled: Array<[string, number]> = [];
+    const start = performance.now();
+    const track = (promise: Promise<unknown>) =>
+      void promise.catch((e: ActorError) => settled.push([e.code, performance.now() - start]));
+    const quick = connection.withOptions({ timeoutMs: 5000 });
+    track(quick["say"]!("sent"));
+    await settle();
+    server.down = true;
+    server.cut();
+    track(quick["say"]!("waits"));
+    track(connection["say"]!("waits"));
+    await settle(5250);
+    expect(settled).toEqual([["maybe_ran", 5000], ["not_sent", 5010]]);
+    await settle(55_000);
+    expect(settled[2]).toEqual(["not_sent", 60_010]);
+
+    for (let i = 0; i < 100; i++) track(connection["say"]!(i));
+    connection.dispose();
+    await settle(0);
+    expect(settled).toHaveLength(103);
+    track(connection["say"]!("after"));
+    await settle(0);
+    expect(settled).toHaveLength(104);
+  });
+
+  it("check 9: dispose settles what was sent as maybe_ran and what was not as not_sent", async () => {
+    const connection = connect();
+    await settle();
+    server.stuck = true;
+    const sent = failure(connection["say"]!("sent"));
+    await settle();
+    const unsent = failure(connection["say"]!("unsent"));
+    connection.dispose();
+    expect([(await sent).code, (await unsent).code]).toEqual(["maybe_ran", "not_sent"]);
+    expect((await sent).metadata).toEqual({ reason: "closed" });
+  });
+
+  it("can be aborted; one given up is not sent again and is acknowledged", async () => {
+    const connection = connect();
+    await settle();
+    server.stuck = true;
+    const abort = new AbortController();
+    const view = connection.withOptions({ signal: abort.signal });
+    const sent = failure(view["say"]!("sent"));
+    await settle();
+    server.cut();
+    const waiting = failure(view["say"]!("waiting"));
+    const reason = new Error("enough");
+    abort.abort(reason);
+    expect(await sent).toMatchObject({ code: "maybe_ran", metadata: { reason: "aborted" }, cause: reason });
+    expect(await waiting).toMatchObject({ code: "not_sent", cause: reason });
+    expect((await failure(view["say"]!("again"))).code).toBe("not_sent");
+    server.stuck = false;
+    await settle(1000);
+    expect(server.got("call")).toHaveLength(1);
+    expect(server.got("open")[1]!.ack).toBe(2);
+    expect(await Promise.race([connection["add"]!(1, 2), settle(100)])).toBe(3);
+    expect(server.got("call")[1]).toMatchObject({ id: 3 });
+  });
+
+  it("tell the highest id up to which all are answered", async () => {
+    const connection = connect();
+    server.actions["slow"] = () => 0;
+    await settle();
+    const answered = connection["add"]!(1, 1);
+    await settle();
+    await answered;
+    server.stuck = true;
+    void failure(connection["slow"]!()); // 2 stays unanswered
+    await settle();
+    server.stuck = false;
+    const third = connection["add"]!(1, 1);
+    await settle();
+    await third;
+    void connection["add"]!(1, 1);
+    await settle();
+    expect(server.got("call").map((m) => [m.id, m.ack])).toEqual([
+      [1, undefined],
+      [2, 1],
+      [3, undefined],
+      [4, undefined],
+    ]);
+  });
+
+  it("check 26: one that is too large rejects with size, limit and option; the connection stays up", async () => {
+    const connection = connect();
+    await settle();
+    const error = await failure(connection["say"]!("é".repeat(40_000)));
+    expect(error).toMatchObject({ code: "too_large", metadata: { limit: 65536, option: "message" } });
+    expect((error.metadata as { size: number }).size).toBeGreaterThan(80_000);
+    expect((await failure(connection["say"]!(1n))).code).toBe("invalid_args");
+    const fine = connection["say"]!("é".repeat(30_000));
+    await settle();
+    expect(await fine).toHaveLength(30_000);
+    expect(server.sockets).toHaveLength(1);
+  });
+
+  it("keep to the window, and no more than 500 wait", async () => {
+    const connection = connect();
+    await settle();
+    server.stuck = true;
+    const codes: string[] = [];
+    for (let i = 0; i < 600; i++) void connection["add"]!(i, i).catch((e: ActorError) => codes.push(e.code));
+    await settle(20_000);
+    expect(server.got("call")).toHaveLength(64);
+    expect(codes).toEqual(Array(36).fill("not_sent"));
+  });
+
+  it("keep under the message rate", async () => {
+    const connections = Array.from({ length: 10 }, (_, i) =>
+      client["chatRoom"]!.getOrCreate(`${i}`).connect(),
+    );
+    await settle();
+    const arrivals: number[] = [];
+    server.actions["add"] = () => arrivals.push(performance.now());
+    const all = Promise.all(connections.flatMap((c) => Array.from({ length: 50 }, () => c["add"]!(1, 1))));
+    await settle(20_000);
+    await all;
+    expect(arrivals).toHaveLength(500);
+    // No window of a second holds more than the burst that the server allows, plus its rate.
+    for (const [i, at] of arrivals.entries()) {
+      expect(arrivals.filter((t) => t >= at && t < at + 1000).length, `from call ${i}`).toBeLessThanOrEqual(200);
+    }
+    expect(arrivals.at(-1)! - arrivals[0]!).toBeLessThan(6_000);
+  });
+
+  it("are split over frames of at most the frame limit", async () => {
+    const connection = connect();
+    await settle();
+    const all = Promise.all(Array.from({ length: 10 }, (_, i) => connection["say"]!(`${i}`.repeat(60_000))));
+    await settle();
+    await all;
+    const sizes = server.frames.map((f) => f.length);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(262_144);
+    expect(sizes).toHaveLength(4);
+  });
+});
+
+describe("proxies", () => {
+  it("are not taken for promises, JSON or React elements", async () => {
+    const handle = client["chatRoom"]!.getOrCreate("general");
+    const connection = handle.connect();
+    for (const proxy of [client, handle, connection] as object[]) {
+      for (const name of ["then", "catch", "finally", "toJSON", "constructor", "$$typeof", "nodeType", "asymmetricMatch", Symbol.iterator, Symbol.toPrimitive]) {
+        expect(Reflect.get(proxy, name), String(name)).toBeUndefined();
+      }
+      expect(await proxy).toBe(proxy);
+      expect(String(proxy)).toBe("[object Object]");
+      expect(() => JSON.stringify(proxy)).not.toThrow();
+    }
+  });
+
+  it("methods keep their identity and may be destructured; call reaches any action", async () => {
+    const connection = connect();
+    server.actions["on"] = () => "the action";
+    server.actions["hello"] = (_: Turn, name: string) => `hello ${name}`;
+    const { hello, on, dispose } = connection;
+    expect(hello).toBe(connection["hello"]);
+    on("a", () => {});
+    const results = Promise.all([hello!("ada"), connection.call("on")]);
+    await settle();
+    expect(await results).toEqual(["hello ada", "the action"]);
+    expect(server.got("open")[0]!.subs).toEqual(["a"]);
+    dispose();
+    expect(connection.status).toBe("closed");
+  });
+});
+
+describe("ending", () => {
+  it.each(["before the socket", "while opening", "connected", "disconnected"])("dispose %s emits closed, once", async (when) => {
+    const connection = connect();
+    const seen = lifecycle(connection);
+    if (when === "while opening") await settle(2);
+    if (when === "connected" || when === "disconnected") await settle();
+    if (when === "disconnected") server.cut();
+    seen.length = 0;
+    connection.dispose();
+    connection.dispose();
+    await settle(60_000);
+    expect(seen).toEqual(["closed"]);
+    expect(server.open).toHaveLength(0);
+    // Without a link the server is not told: it keeps the connection for the resume window.
+    expect(room().connections.size).toBe(when === "disconnected" ? 1 : 0);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("a listener may dispose", async () => {
+    for (const event of ["connected", "disconnected", "reconnected", "error"]) {
+      const connection = connect();
+      const seen = lifecycle(connection);
+      connection.on(event, () => connection.dispose());
+      await settle();
+      if (event === "error") server.open[0]!.send({ t: "error", code: "malformed", message: "" });
+      else server.cut();
+      await settle(2000);
+      expect(seen.at(-1)).toBe("closed");
+      expect(seen.filter((s) => s === "closed")).toHaveLength(1);
+      await settle(1000);
+    }
+    expect(server.open).toHaveLength(0);
+  });
+
+  it("client.dispose ends all connections and the socket; the client can be used again", async () => {
+    const connections = [connect(), connect()];
+    await settle();
+    client.dispose();
+    await settle();
+    expect(connections.map((c) => c.status)).toEqual(["closed", "closed"]);
+    expect(server.got("close")).toHaveLength(2);
+    expect(server.open).toHaveLength(0);
+    expect(vi.getTimerCount()).toBe(0);
+    const again = connect();
+    await settle();
+    expect(again.status).toBe("connected");
+  });
+});

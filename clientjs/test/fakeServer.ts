@@ -1,0 +1,403 @@
+// A server for tests: it speaks the wire (backend/wire/doc.go) over fake
+// WebSockets, in the virtual time of vitest's fake timers, and keeps the promises
+// of the real one: one log per actor, connections that are cursors on it, callers
+// that are run at most once.
+//
+//   const server = new FakeServer();
+//   const client = server.createClient();
+//   server.actions.hello = (turn, name) => { turn.broadcast("greeted", name); return `hello ${name}`; };
+//   …
+//   await settle();            // everything on its way arrives
+//
+// To extend it: an action is a function in `actions`; what goes wrong is a method
+// of FakeServer (cut, blackHole, trim, expire, refuse, …); a new message of the
+// wire is a case in FakeSocket.take. `received` has every message that came, for
+// assertions about what a client sends; `sockets` has every socket that was opened.
+import { vi } from "vitest";
+import { createClient, type Client, type ClientOptions, type Connection, type WebSocketLike } from "../src/index.js";
+import { DEFAULT_LIMITS } from "../src/limits.js";
+import type { ClientMessage, Hello, Open, ServerMessage } from "../src/wire.js";
+
+/** How long a frame takes, each way. */
+export const LATENCY_MS = 1;
+
+/** An entry of an actor's log. */
+interface Entry {
+  s: number;
+  /** The connection that it is for; undefined: all that have subscribed. */
+  to?: string;
+  message: { t: "event"; e: string; d: unknown } | { t: "reply"; id: number; d?: unknown };
+  caller?: string;
+}
+
+/** What an action may do. */
+export interface Turn {
+  readonly actor: FakeActor;
+  /** The calling connection's id. */
+  readonly conn: string;
+  broadcast(event: string, data: unknown): void;
+  send(conn: string, event: string, data: unknown): void;
+  /** Runs fn right after the turn, before its outputs leave: what fn emits travels in the same frame. */
+  after(fn: () => void): void;
+}
+
+/** Fails an action. */
+export class Failure extends Error {
+  constructor(
+    readonly code: string,
+    message = code,
+    readonly metadata?: unknown,
+  ) {
+    super(message);
+  }
+}
+
+/** One actor: its log, its connections and callers. */
+export class FakeActor {
+  log: string = `log-${Math.random()}`;
+  head = 0;
+  entries: Entry[] = [];
+  /** Entries up to this number are no longer kept. */
+  trimmed = 0;
+  /** Where a connection starts, by its id. */
+  connections = new Map<string, { start: number }>();
+  callers = new Map<string, { highest: number; failures: Map<number, Failure> }>();
+  attachments = new Set<Attachment>();
+
+  constructor(readonly server: FakeServer) {}
+
+  /** Adds an entry and delivers it. */
+  commit(entry: Omit<Entry, "s">): void {
+    const added = { ...entry, s: ++this.head };
+    this.entries.push(added);
+    for (const a of this.attachments) a.deliver(added);
+  }
+
+  /** Sends an event to all who have subscribed. */
+  broadcast(e: string, d: unknown): void {
+    this.commit({ message: { t: "event", e, d } });
+  }
+
+  /** Sends an event to one connection. */
+  send(to: string, e: string, d: unknown): void {
+    this.commit({ to, message: { t: "event", e, d } });
+  }
+}
+
+/** A connection on a socket. */
+class Attachment {
+  /** Numbers from which on an event is wanted. */
+  subs = new Map<string, number>();
+  cursor = 0;
+
+  constructor(
+    readonly socket: FakeSocket,
+    readonly actor: FakeActor,
+    readonly c: number,
+    readonly conn: string,
+    readonly caller: string,
+  ) {}
+
+  deliver({ s, to, message, caller }: Entry, repliesOnly = false): boolean {
+    if (message.t === "reply" ? caller !== this.caller : repliesOnly) return false;
+    if (to !== undefined && to !== this.conn) return false;
+    if (message.t === "event" && to === undefined && !(s > (this.subs.get(message.e) ?? Infinity))) return false;
+    this.socket.send({ ...message, c: this.c, s });
+    return true;
+  }
+}
+
+/** The server. */
+export class FakeServer {
+  /** What hello says, beside the defaults. */
+  hello: Partial<Hello> = {};
+  /** Actions of all actors, by name. One that does not exist fails with unknown_action. */
+  actions: Record<string, (turn: Turn, ...args: never[]) => unknown> = {};
+  /** Called after a connection was made; its events are those of the joining. */
+  onConnect: ((turn: Turn, params: unknown) => void) | undefined;
+  /** Every message of a client, in the order of arrival. */
+  received: ClientMessage[] = [];
+  /** Every frame of a client, as it came. */
+  frames: string[] = [];
+  /** Every socket that was opened, in order. */
+  sockets: FakeSocket[] = [];
+  actors = new Map<string, FakeActor>();
+  /** While true, nobody gets through. */
+  down = false;
+  /** Answers to the next opens. */
+  refusals: Array<{ code: string; reconnect: boolean; metadata?: unknown }> = [];
+  /** While true, calls are taken but neither run nor answered. */
+  stuck = false;
+
+  /** Sockets that are open now. */
+  get open(): FakeSocket[] {
+    return this.sockets.filter((s) => s.alive);
+  }
+
+  /** Messages of one type that came. */
+  got<T extends ClientMessage["t"]>(t: T): Array<ClientMessage & { t: T }> {
+    return this.received.filter((m): m is ClientMessage & { t: T } => m.t === t);
+  }
+
+  actor(name: string, ...key: string[]): FakeActor {
+    const id = JSON.stringify([name, key]);
+    let actor = this.actors.get(id);
+    if (!actor) this.actors.set(id, (actor = new FakeActor(this)));
+    return actor;
+  }
+
+  /** A client of this server. */
+  createClient<R extends object>(options: ClientOptions = {}): Client<R> {
+    const server = this;
+    return createClient<R>("http://troupe.test", {
+      WebSocket: class extends FakeSocket {
+        constructor(url: string) {
+          super(server, url);
+        }
+      },
+      ...options,
+    });
+  }
+
+  /** Breaks all links; what is on its way is lost. */
+  cut(code = 1006): void {
+    for (const s of this.open) s.end(code);
+  }
+
+  /** Lets everything vanish on its way, both ways, on the sockets open now. */
+  blackHole(): void {
+    for (const s of this.open) s.blackHoled = true;
+  }
+
+  /** Says goodbye, then closes. */
+  bye(delayMs: number): void {
+    for (const s of this.open) {
+      s.send({ t: "bye", delayMs });
+      setTimeout(() => s.end(1012), LATENCY_MS * 2);
+    }
+  }
+
+  /** Forgets the connections (as after the resume window), not their callers. */
+  expire(): void {
+    for (const actor of this.actors.values()) actor.connections.clear();
+  }
+
+  /** Cuts the logs down to nothing. */
+  trim(): void {
+    for (const actor of this.actors.values()) {
+      actor.trimmed = actor.head;
+      actor.entries = [];
+    }
+  }
+
+  /** Comes back with other logs, as after a restored backup. */
+  renew(): void {
+    for (const actor of this.actors.values()) actor.log = `log-${Math.random()}`;
+  }
+
+  /** Ends all open channels. */
+  closeChannels(code: string, reconnect: boolean): void {
+    for (const s of this.open) {
+      for (const a of [...s.attachments.values()]) {
+        s.detach(a.c);
+        s.send({ t: "closed", c: a.c, code, message: code, reconnect });
+      }
+    }
+  }
+}
+
+/** One socket; its class is what a client gets as WebSocket. */
+export class FakeSocket implements WebSocketLike {
+  onmessage: WebSocketLike["onmessage"] = null;
+  onclose: WebSocketLike["onclose"] = null;
+  onerror: WebSocketLike["onerror"] = null;
+  alive = false;
+  blackHoled = false;
+  /** Frames to the client, in the order sent. */
+  sent: ServerMessage[][] = [];
+  attachments = new Map<number, Attachment>();
+  private used = new Set<number>();
+  private beating: ReturnType<typeof setInterval> | undefined;
+  private out: ServerMessage[] = [];
+
+  constructor(
+    readonly server: FakeServer,
+    readonly url: string,
+  ) {
+    server.sockets.push(this);
+    setTimeout(() => {
+      if (server.down) return this.onclose?.({ code: 1006, reason: "" });
+      this.alive = true;
+      this.send({
+        t: "hello", v: 1, limits: DEFAULT_LIMITS, beatMs: 15_000, deadMs: 25_000, spreadMs: 0,
+        ...server.hello,
+      } as Hello);
+      this.beating = setInterval(() => this.send({ t: "beat" }), server.hello.beatMs ?? 15_000);
+    }, LATENCY_MS);
+  }
+
+  /** The client's send and close; the server's is `receive` and `end`. */
+  send(data: string | ServerMessage): void {
+    if (typeof data === "string") {
+      if (!this.blackHoled) setTimeout(() => this.alive && this.receive(data), LATENCY_MS);
+      return;
+    }
+    if (!this.alive) return;
+    if (!this.out.length) setTimeout(() => this.flush(), LATENCY_MS);
+    this.out.push(data);
+  }
+
+  close(): void {
+    setTimeout(() => this.end(1000), LATENCY_MS);
+  }
+
+  /** The link is gone. */
+  end(code: number): void {
+    if (!this.alive) return;
+    this.alive = false;
+    clearInterval(this.beating);
+    for (const c of this.attachments.keys()) this.detach(c);
+    this.onclose?.({ code, reason: "" });
+  }
+
+  /** Hands a frame to the client now. */
+  flush(messages = this.out.splice(0)): void {
+    if (!this.alive || this.blackHoled || !messages.length) return;
+    this.sent.push(messages);
+    this.onmessage?.({ data: JSON.stringify(messages.length > 1 ? messages : messages[0]) });
+  }
+
+  detach(c: number): void {
+    const a = this.attachments.get(c);
+    this.attachments.delete(c);
+    a?.actor.attachments.delete(a);
+  }
+
+  private receive(frame: string): void {
+    this.server.frames.push(frame);
+    for (const message of [JSON.parse(frame)].flat() as ClientMessage[]) {
+      this.server.received.push(message);
+      this.take(message);
+    }
+  }
+
+  private take(m: ClientMessage): void {
+    if (m.t === "beat") return;
+    if (m.t === "open") return this.takeOpen(m);
+    const a = this.attachments.get(m.c);
+    if (!a) return this.send({ t: "error", c: m.c, code: "unknown_channel", message: `channel ${m.c} is not open` });
+    switch (m.t) {
+      case "call":
+        return this.takeCall(a, m);
+      case "sub":
+        for (const e of m.e) if (!a.subs.has(e)) a.subs.set(e, a.actor.head);
+        return;
+      case "unsub":
+        for (const e of m.e) a.subs.delete(e);
+        return;
+      case "close":
+        a.actor.connections.delete(a.conn);
+        return this.detach(m.c);
+    }
+  }
+
+  private takeOpen(m: Open): void {
+    if (this.used.has(m.c)) throw new Error(`channel ${m.c} was used before`);
+    this.used.add(m.c);
+    const refusal = this.server.refusals.shift();
+    if (refusal) return this.send({ t: "closed", c: m.c, message: refusal.code, ...refusal });
+    const actor = this.server.actor(m.actor ?? m.actorId!, ...(m.key ?? []));
+    const conn = `conn-${m.k}`;
+    for (const other of actor.attachments) {
+      if (other.conn !== conn) continue;
+      other.socket.detach(other.c);
+      other.socket.send({ t: "closed", c: other.c, code: "replaced", message: "opened elsewhere", reconnect: false });
+    }
+
+    const known = actor.connections.get(conn);
+    const asked = m.log !== undefined;
+    const from = asked && m.log === actor.log && m.s! <= actor.head ? m.s! : undefined;
+    const start = from ?? known?.start ?? actor.head;
+    const a = new Attachment(this, actor, m.c, conn, m.caller);
+    for (const e of m.subs ?? []) a.subs.set(e, start);
+    this.attachments.set(m.c, a);
+    const isLost = asked && (!known || from === undefined || from < actor.trimmed);
+    const opened: Extract<ServerMessage, { t: "opened" }> = {
+      t: "opened", c: m.c, s: isLost ? actor.head : start, actorId: "actor", log: actor.log, connId: conn,
+    };
+    if (known) opened.resumed = true;
+    else actor.connections.set(conn, { start });
+    const missed = actor.entries.filter((e) => e.s > start);
+    if (isLost) {
+      const reason = m.log !== actor.log ? "restart" : known ? "overflow" : "expired";
+      const restart = reason === "restart"; // what the other log had is not known
+      opened.lost = { reason, missed: restart ? 0 : missed.length, exact: !restart && start >= actor.trimmed };
+    }
+    this.send(opened);
+    for (const entry of missed) a.deliver(entry, isLost);
+    actor.attachments.add(a);
+    if (!known) this.server.onConnect?.(turn(a), m.params);
+    this.send({ t: "at", c: m.c, s: actor.head });
+  }
+
+  private takeCall(a: Attachment, m: Extract<ClientMessage, { t: "call" }>): void {
+    if (this.server.stuck) return;
+    const { actor, caller: name } = a;
+    let caller = actor.callers.get(name);
+    if (!caller) actor.callers.set(name, (caller = { highest: 0, failures: new Map() }));
+    const fail = ({ code, message, metadata }: Failure) =>
+      this.send({ t: "fail", c: m.c, s: actor.head, id: m.id, code, message, metadata });
+    if (m.id <= caller.highest) return fail(caller.failures.get(m.id) ?? new Failure("ran"));
+    caller.highest = m.id;
+
+    const events: Array<() => void> = [];
+    const after: Array<() => void> = [];
+    try {
+      const action = this.server.actions[m.a];
+      if (!action) throw new Failure("unknown_action");
+      const d = action(
+        {
+          actor,
+          conn: a.conn,
+          broadcast: (e, data) => events.push(() => actor.broadcast(e, data)),
+          send: (conn, e, data) => events.push(() => actor.send(conn, e, data)),
+          after: (fn) => after.push(fn),
+        },
+        ...(m.args as never[]),
+      );
+      for (const emit of events) emit();
+      actor.commit({ to: a.conn, caller: name, message: { t: "reply", id: m.id, d } });
+      for (const fn of after) fn();
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      caller.failures.set(m.id, error);
+      fail(error);
+    }
+  }
+}
+
+function turn(a: Attachment): Turn {
+  return {
+    actor: a.actor,
+    conn: a.conn,
+    broadcast: (e, d) => a.actor.broadcast(e, d),
+    send: (conn, e, d) => a.actor.send(conn, e, d),
+    after: (fn) => fn(),
+  };
+}
+
+/** Lets what is on its way arrive. */
+export async function settle(ms = 10): Promise<void> {
+  await vi.advanceTimersByTimeAsync(ms);
+}
+
+/** Collects what a connection tells about itself: `"connected"`, `"reconnected true"`, `"error link"`, … */
+export function lifecycle({ on }: Pick<Connection, "on">): string[] {
+  const seen: string[] = [];
+  on("connected", () => seen.push("connected"));
+  on("disconnected", (d: { willRetry: boolean }) => seen.push(`disconnected ${d.willRetry}`));
+  on("reconnected", (d: { recovered: boolean }) => seen.push(`reconnected ${d.recovered}`));
+  on("error", (e: { code: string }) => seen.push(`error ${e.code}`));
+  on("closed", (e: { code: string } | undefined) => seen.push(`closed ${e?.code ?? ""}`.trim()));
+  return seen;
+}

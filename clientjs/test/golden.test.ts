@@ -1,0 +1,95 @@
+// The golden frames that the Go tests read too: what a server sends is decoded,
+// what a client sends is what this client makes.
+import { readdirSync, readFileSync } from "node:fs";
+import { expect, it } from "vitest";
+import { decode, encode, encodeCall, frame, type ClientMessage, type ServerMessage } from "../src/wire.js";
+
+interface Golden {
+  name: string;
+  direction: "client" | "server";
+  frame: string;
+}
+
+const folder = new URL("../../backend/wire/testdata/golden/", import.meta.url);
+const golden = readdirSync(folder)
+  .filter((file) => file.endsWith(".json"))
+  .map((file) => JSON.parse(readFileSync(new URL(file, folder), "utf8")) as Golden);
+
+const SERVER_TYPES: Record<ServerMessage["t"], string[]> = {
+  hello: ["v", "limits", "beatMs", "deadMs", "spreadMs"],
+  opened: ["c", "s", "actorId", "log", "connId"],
+  event: ["c", "s", "e", "d"],
+  reply: ["c", "s", "id"],
+  fail: ["c", "s", "id", "code", "message"],
+  at: ["c", "s"],
+  closed: ["c", "code", "message", "reconnect"],
+  error: ["code", "message"],
+  beat: [],
+  bye: ["delayMs"],
+};
+
+it("finds frames in both directions", () => {
+  expect(golden.filter((g) => g.direction === "server").length).toBeGreaterThan(15);
+  expect(golden.filter((g) => g.direction === "client").length).toBeGreaterThan(10);
+});
+
+for (const g of golden.filter((g) => g.direction === "server")) {
+  it(`decodes ${g.name}`, () => {
+    const messages = decode(g.frame);
+    expect(messages.length).toBeGreaterThan(0);
+    for (const message of messages) {
+      const fields = SERVER_TYPES[message.t];
+      expect(fields, `type ${message.t}`).toBeDefined();
+      for (const field of fields) expect(message, message.t).toHaveProperty(field);
+    }
+    expect(messages).toEqual([JSON.parse(g.frame)].flat());
+  });
+}
+
+const k = "AAECAwQFBgcICQoLDA0ODw";
+const caller = "EBESExQVFhcYGRobHB0eHw";
+const call = (id: number, a: string, args: unknown[], more: { s?: number; ack?: number } = {}) =>
+  encodeCall({ t: "call", c: 1, id, a, ...more }, JSON.stringify(args));
+const one = (message: ClientMessage) => [encode(message)];
+
+/** What this client makes for each of the frames. */
+const MADE: Record<string, string[]> = {
+  ack: one({ t: "ack", c: 1, s: 22, ack: 7 }),
+  "array-from-client": [
+    encode({ t: "sub", c: 1, e: ["typing"] }),
+    call(11, "setTyping", [true]),
+    encode({ t: "beat" }),
+  ],
+  "beat-from-client": one({ t: "beat" }),
+  call: [call(7, "sendMessage", ["ada", "hello"])],
+  "call-ack": [call(8, "deleteMessage", ["m1"], { s: 21, ack: 7 })],
+  "call-no-args": [call(9, "getMessages", [])],
+  "call-unicode": [call(10, "sendMessage", ["zoë 🎭", 'a\nb \u2028 "q" \\', null, 1500, [true, {}]])],
+  close: one({ t: "close", c: 1 }),
+  open: one({ t: "open", c: 1, actor: "chatRoom", key: ["general"], subs: ["messageReceived", "typing"], k, caller }),
+  "open-by-id": one({ t: "open", c: 1, actorId: "q83vASNFZ4mrze8BI0VniQ", k, caller }),
+  "open-create": one({
+    t: "open", c: 2, actor: "gameRoom", key: ["a", "b"], create: true, input: { size: 3 },
+    params: { playerId: "p1" }, subs: [], k, caller,
+  }),
+  "open-get": one({ t: "open", c: 1, actor: "chatRoom", key: ["general"], create: false, subs: undefined, k, caller }),
+  "open-resume": one({
+    t: "open", c: 1, actor: "chatRoom", key: ["general"], subs: ["messageReceived"], k, caller,
+    log: "Zm9vYmFyYmF6cXV4MTIzNA", s: 19, ack: 6,
+  }),
+  sub: one({ t: "sub", c: 1, e: ["messageReceived", "messageDeleted"] }),
+  unsub: one({ t: "unsub", c: 1, e: ["messageReceived"] }),
+};
+
+for (const g of golden.filter((g) => g.direction === "client")) {
+  it(`makes ${g.name}`, () => {
+    expect(MADE, "a case for every frame of a client").toHaveProperty([g.name]);
+    expect(JSON.parse(frame(MADE[g.name]!))).toEqual(JSON.parse(g.frame));
+  });
+}
+
+it("refuses what is not a frame", () => {
+  for (const text of ["", "<html>", "null", "1", '["a"]', '{"c":1}', '[{"t":"at"},null]']) {
+    expect(() => decode(text), text).toThrow();
+  }
+});

@@ -1,0 +1,169 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { ActorError } from "../src/index.js";
+import { createClient } from "../src/index.js";
+import { FakeServer, lifecycle, settle } from "./fakeServer.js";
+
+type Answer = { status?: number; body?: unknown; text?: string } | Error;
+
+let requests: Array<{ method: string; url: string; body: unknown }>;
+let answers: Answer[];
+
+/** A fetch that takes its answers from a list; the last one is for all that follow. */
+const fakeFetch = (async (url: string, init: RequestInit) => {
+  requests.push({ method: init.method ?? "GET", url, body: init.body && JSON.parse(init.body as string) });
+  const answer = answers.length > 1 ? answers.shift()! : answers[0]!;
+  if (answer instanceof Error) throw answer;
+  if (answer.status === 0) {
+    return new Promise((_, reject) => init.signal!.addEventListener("abort", () => reject(init.signal!.reason)));
+  }
+  return new Response(answer.text ?? JSON.stringify(answer.body), { status: answer.status ?? 200 });
+}) as typeof fetch;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  requests = [];
+  answers = [{ body: { result: 42 } }];
+});
+afterEach(() => vi.useRealTimers());
+
+const client = createClient("http://troupe.test/base/", { fetch: fakeFetch });
+const rooms = client["chatRoom"]!;
+const failure = (promise: Promise<unknown>) => promise.then(
+    () => expect.fail("resolved"),
+    (error: ActorError) => error,
+  );
+
+describe("a handle", () => {
+  it("sends nothing until it is used", () => {
+    rooms.getOrCreate("a").withOptions({});
+    rooms.create("a", 1);
+    expect(requests).toEqual([]);
+  });
+
+  it("calls actions over HTTP", async () => {
+    expect(await rooms.getOrCreate(["a b", "ü"])["sendMessage"]!("ada", "hello")).toBe(42);
+    answers = [{ body: {} }];
+    expect(await rooms.get("x").call("weird/name")).toBeUndefined();
+    await rooms.getForId("id=1")["hello"]!();
+    expect(requests).toEqual([
+      {
+        method: "POST",
+        url: "http://troupe.test/base/api/actors/chatRoom/actions/sendMessage?key=a+b&key=%C3%BC",
+        body: { args: ["ada", "hello"] },
+      },
+      {
+        method: "POST",
+        url: "http://troupe.test/base/api/actors/chatRoom/actions/weird%2Fname?key=x&create=false",
+        body: { args: [] },
+      },
+      { method: "POST", url: "http://troupe.test/base/api/actors/chatRoom/actions/hello?id=id%3D1", body: { args: [] } },
+    ]);
+  });
+
+  it("rejects with the action's error", async () => {
+    answers = [{ status: 400, body: { code: "empty_message", message: "a message needs a text", metadata: [1] } }];
+    expect(await failure(rooms.get("x")["say"]!())).toMatchObject({
+      code: "empty_message",
+      message: "a message needs a text",
+      metadata: [1],
+    });
+  });
+
+  it("does not know whether a call without an answer ran, and does not repeat it", async () => {
+    answers = [new TypeError("fetch failed")];
+    expect(await failure(rooms.get("x")["say"]!())).toMatchObject({ code: "maybe_ran", metadata: { reason: "link" } });
+    answers = [{ status: 502, text: "<html>bad gateway</html>" }];
+    expect((await failure(rooms.get("x")["say"]!())).code).toBe("maybe_ran");
+    expect(requests).toHaveLength(2);
+  });
+
+  it("check 9: a call without an answer rejects when its time is over", async () => {
+    answers = [{ status: 0 }];
+    const slow = failure(rooms.get("x")["say"]!());
+    const quick = failure(rooms.get("x").withOptions({ timeoutMs: 1000 })["say"]!());
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(await quick).toMatchObject({ code: "maybe_ran", metadata: { reason: "timeout" } });
+    await vi.advanceTimersByTimeAsync(59_000);
+    expect(await slow).toMatchObject({ code: "maybe_ran", metadata: { reason: "timeout" } });
+  });
+
+  it("can be aborted, before and after it was sent", async () => {
+    answers = [{ status: 0 }];
+    const abort = new AbortController();
+    const view = rooms.get("x").withOptions({ signal: abort.signal });
+    const sent = failure(view["say"]!());
+    await vi.advanceTimersByTimeAsync(0);
+    abort.abort(new Error("enough"));
+    expect(await sent).toMatchObject({ code: "maybe_ran", metadata: { reason: "aborted" } });
+    expect(await failure(view["say"]!())).toMatchObject({ code: "not_sent", metadata: { reason: "aborted" } });
+    expect(requests).toHaveLength(1);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("resolves to the actor's id", async () => {
+    answers = [{ body: { id: "abc" } }];
+    expect(await rooms.get(["a", "b"]).resolve()).toBe("abc");
+    expect(await rooms.getForId("xyz").resolve()).toBe("xyz");
+    expect(requests).toEqual([
+      { method: "GET", url: "http://troupe.test/base/api/actors/chatRoom?key=a&key=b", body: undefined },
+    ]);
+  });
+
+  it("creates once, before the first call", async () => {
+    answers = [{ body: { id: "abc" } }, { body: { result: 1 } }];
+    const handle = rooms.create("new", { size: 3 });
+    expect(await Promise.all([handle["hello"]!(), handle["hello"]!()])).toEqual([1, 1]);
+    expect(requests.map((r) => [r.url.replace(/.*actors/, ""), r.body])).toEqual([
+      ["/chatRoom", { key: ["new"], input: { size: 3 } }],
+      ["/chatRoom/actions/hello?key=new", { args: [] }],
+      ["/chatRoom/actions/hello?key=new", { args: [] }],
+    ]);
+  });
+
+  it("fails with exists when the key is taken, unless it may get the actor", async () => {
+    answers = [{ status: 409, body: { code: "exists", message: "there is one" } }, { body: { result: 1 } }];
+    expect((await failure(rooms.create("old")["hello"]!())).code).toBe("exists");
+    answers = [{ status: 409, body: { code: "exists", message: "there is one" } }, { body: { result: 1 } }];
+    expect(await rooms.getOrCreate("old", { input: 1 })["hello"]!()).toBe(1);
+  });
+
+  it("refuses a bad key where it enters", () => {
+    for (const key of [[], [1], undefined, { a: 1 }]) {
+      expect(() => rooms.get(key as never)).toThrow(expect.objectContaining({ code: "bad_key" }));
+    }
+  });
+});
+
+describe("a created actor's connection", () => {
+  it("opens after the actor was created", async () => {
+    const server = new FakeServer();
+    answers = [new TypeError("fetch failed"), { body: { id: "abc" } }];
+    const own = server.createClient({ fetch: fakeFetch });
+    const connection = (own as typeof client)["chatRoom"]!.create("new", 7).connect();
+    const seen = lifecycle(connection);
+    await settle(2000);
+    expect(seen).toEqual(["error maybe_ran", "connected"]);
+    expect(server.got("open")).toMatchObject([{ actor: "chatRoom", key: ["new"], input: 7 }]);
+    own.dispose();
+  });
+
+  it("is closed when the key is taken", async () => {
+    const server = new FakeServer();
+    answers = [{ status: 409, body: { code: "exists", message: "there is one" } }];
+    const own = server.createClient({ fetch: fakeFetch });
+    const seen = lifecycle((own as typeof client)["chatRoom"]!.create("old").connect());
+    await settle(2000);
+    expect(seen).toEqual(["error exists", "closed exists"]);
+    expect(server.got("open")).toEqual([]);
+  });
+});
+
+describe("createClient", () => {
+  it("says what is missing", async () => {
+    const nowhere = createClient();
+    expect(() => nowhere["chatRoom"]!.get("x").connect()).toThrow(/WebSocket/);
+    expect((await failure(nowhere["chatRoom"]!.get("x")["hello"]!())).message).toMatch(/needs an address/);
+    const wrong = createClient("localhost:8080", { WebSocket: class {} as never });
+    expect(() => wrong["chatRoom"]!.get("x").connect()).toThrow(/needs an address/);
+  });
+});

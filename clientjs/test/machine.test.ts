@@ -1,0 +1,158 @@
+// Check 18: under random faults, what a connection tells about itself follows the
+// state machine that connection.ts publishes, no event is lost or comes twice
+// unless it says so, and every call settles. FAULT_SCRIPTS says how many scripts.
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import type { ActorError, Client, Connection, LifecycleEvents, Status } from "../src/index.js";
+import { FakeServer, settle, type Turn } from "./fakeServer.js";
+
+const SCRIPTS = Number(process.env["FAULT_SCRIPTS"] ?? 2000);
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+/** The published machine: from a status, an event, to a status. */
+const MACHINE: Record<Status, Partial<Record<keyof LifecycleEvents, Status>>> = {
+  connecting: { connected: "connected", error: "connecting", closed: "closed" },
+  connected: { disconnected: "disconnected", error: "connected", closed: "closed" },
+  disconnected: { reconnected: "connected", error: "disconnected", closed: "closed" },
+  closed: {},
+};
+
+/** A small generator with a seed, so that a failing script can be run again. */
+function random(seed: number): (n: number) => number {
+  let state = seed * 2654435761 + 1;
+  return (n) => {
+    state = (Math.imul(state ^ (state >>> 15), 2246822519) + 3266489917) | 0;
+    return ((state ^ (state >>> 13)) >>> 0) % n;
+  };
+}
+
+const FAULTS: Record<string, (server: FakeServer, pick: (n: number) => number) => void> = {
+  cut: (server) => server.cut(),
+  down: (server, pick) => {
+    server.down = true;
+    server.cut();
+    setTimeout(() => (server.down = false), pick(5000));
+  },
+  blackHole: (server) => server.blackHole(),
+  bye: (server, pick) => server.bye(pick(1000)),
+  expire: (server) => {
+    server.cut();
+    server.expire();
+  },
+  trim: (server) => {
+    server.cut();
+    server.trim();
+  },
+  renew: (server) => {
+    server.cut();
+    server.renew();
+  },
+  refuse: (server) => {
+    server.refusals.push({ code: "overloaded", reconnect: true });
+    server.cut();
+  },
+  closeForNow: (server) => server.closeChannels("slow", true),
+  complain: (server) => {
+    for (const s of server.open) s.send({ t: "error", code: "rate_limited", message: "too many" });
+  },
+  garbage: (server) => {
+    for (const s of server.open) s.onmessage?.({ data: "{" });
+  },
+};
+/** These end the connection. */
+const ENDS: Record<string, (server: FakeServer, connection: Connection) => void> = {
+  refuseForGood: (server) => {
+    server.refusals.push({ code: "forbidden", reconnect: false });
+    server.cut();
+  },
+  closeForGood: (server) => server.closeChannels("disconnected", false),
+  dispose: (_, connection) => connection.dispose(),
+};
+
+async function run(seed: number): Promise<void> {
+  const pick = random(seed);
+  const server = new FakeServer();
+  if (pick(3) === 0) server.hello = { spreadMs: pick(500) };
+  server.actions["add"] = (turn: Turn, n: number) => {
+    turn.broadcast("added", n);
+    return n;
+  };
+  const client = server.createClient() as Client;
+  const connection = client["chatRoom"]!.getOrCreate("general").connect();
+  const room = server.actor("chatRoom", "general");
+  const script: string[] = [];
+  const where = () => `script ${seed}: ${script.join(" ")}`;
+
+  let status: Status = "connecting";
+  let last = 0; // the last event's number
+  let gap = false; // the connection said that events are missing
+  for (const event of ["connected", "disconnected", "reconnected", "error", "closed"] as const) {
+    connection.on(event, (data: unknown) => {
+      script.push(`[${event}]`);
+      const next = MACHINE[status][event];
+      expect(next, `${event} while ${status}, ${where()}`).toBeDefined();
+      status = next!;
+      expect(connection.status, where()).toBe(status);
+      if (event === "reconnected" && !(data as LifecycleEvents["reconnected"]).recovered) gap = true;
+      if (event === "error") expect((data as ActorError).code).toMatch(/^[a-z_]+$/);
+    });
+  }
+  connection.on("tick", (n: number) => {
+    if (!gap && last) expect(n, where()).toBe(last + 1);
+    expect(n, where()).toBeGreaterThan(last);
+    gap = false;
+    last = n;
+  });
+
+  let ticks = 0;
+  let calls = 0;
+  let settled = 0;
+  const added = new Map<number, number>();
+  connection.on("added", (n: number) => added.set(n, (added.get(n) ?? 0) + 1));
+  const call = () => {
+    const n = ++calls;
+    connection["add"]!(n).then(
+      () => settled++,
+      (error: ActorError) => {
+        settled++;
+        expect(error.code, where()).toMatch(/^(ran|maybe_ran|not_sent)$/);
+      },
+    );
+  };
+
+  for (let step = 0; step < 12; step++) {
+    const ends = step === 11 || pick(40) === 0;
+    const faults = ends ? ENDS : FAULTS;
+    const name = Object.keys(faults)[pick(Object.keys(faults).length)]!;
+    for (let i = pick(3); i > 0; i--) room.broadcast("tick", ++ticks);
+    for (let i = pick(3); i > 0; i--) call();
+    await settle([0, 1, 2, 3, 5, 20, 400, 3000, 40_000][pick(9)]);
+    if (pick(4) === 0) continue;
+    script.push(name);
+    if (ends) ENDS[name]!(server, connection);
+    else FAULTS[name]!(server, pick);
+    if (ends) break;
+  }
+
+  await settle(60_000);
+  // Without an end by now, everything is in order again.
+  if (connection.status !== "closed") {
+    expect(connection.status, where()).toBe("connected");
+    room.broadcast("tick", ++ticks);
+    await settle();
+    expect(last, where()).toBe(ticks);
+  }
+  for (const [n, times] of added) expect(times, `call ${n} took effect, ${where()}`).toBe(1);
+  client.dispose();
+  await settle(100_000);
+  expect(status, where()).toBe("closed");
+  expect(settled, where()).toBe(calls);
+  expect(server.open, where()).toHaveLength(0);
+  expect(vi.getTimerCount(), where()).toBe(0);
+}
+
+it(`check 18: ${SCRIPTS} random fault scripts keep to the published state machine`, { timeout: 3_600_000 }, async () => {
+  vi.spyOn(console, "error").mockImplementation(() => {});
+  for (let seed = 1; seed <= SCRIPTS; seed++) await run(seed);
+});
