@@ -65,14 +65,20 @@ func app(root string) api.BuildOptions {
 	return o
 }
 
-// libraries is what pages of others import. They share one client and bring
-// their own React.
-func libraries(root string) api.BuildOptions {
+// clientLibrary is what a page of others imports.
+func clientLibrary(root string) api.BuildOptions {
 	o := options(root)
-	o.EntryPointsAdvanced = []api.EntryPoint{
-		{InputPath: "clientjs/src/index.ts", OutputPath: "client"},
-		{InputPath: "hooks/src/index.ts", OutputPath: "react"},
-	}
+	o.EntryPointsAdvanced = []api.EntryPoint{{InputPath: "clientjs/src/index.ts", OutputPath: "client"}}
+	o.EntryNames = "lib/[name]"
+	return o
+}
+
+// hooksLibrary is what such a page with React of its own imports too. It shares
+// the client with it. (It is a build of its own, because the client has a file
+// ./client.js too, which belongs into its bundle.)
+func hooksLibrary(root string) api.BuildOptions {
+	o := options(root)
+	o.EntryPointsAdvanced = []api.EntryPoint{{InputPath: "hooks/src/index.ts", OutputPath: "react"}}
 	o.EntryNames = "lib/[name]"
 	o.Alias = map[string]string{"@troupe/client": "./client.js"}
 	o.External = []string{"react", "./client.js"}
@@ -91,7 +97,7 @@ func Run(root string) ([]File, error) {
 	}
 	var outputs []api.OutputFile
 	var manifest web.Manifest
-	for _, o := range []api.BuildOptions{app(root), libraries(root)} {
+	for _, o := range []api.BuildOptions{app(root), clientLibrary(root), hooksLibrary(root)} {
 		result := api.Build(o)
 		if err := failure(result); err != nil {
 			return nil, err
