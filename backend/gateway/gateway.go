@@ -21,8 +21,10 @@ type Options struct {
 	Limits wire.Limits
 
 	// OpenRate is how many channels per second a socket may open in the long
-	// run; it may open Limits.Channels at once. 0 means 50.
-	OpenRate float64
+	// run, OpenBurst how many at once. 0 means 50, and Limits.Channels: a page that
+	// comes back opens all of its channels.
+	OpenRate  float64
+	OpenBurst int
 
 	// AllowOrigins are the origins of other pages that may use the API:
 	// patterns of path.Match against the host ("*.example.com"), or against
@@ -57,6 +59,7 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.Limits.Rate, wire.DefaultLimits.Rate)
 	orDefault(&o.Limits.Burst, wire.DefaultLimits.Burst)
 	orDefault(&o.OpenRate, 50)
+	orDefault(&o.OpenBurst, o.Limits.Channels)
 	orDefault(&o.Beat, 15*time.Second)
 	orDefault(&o.Dead, 25*time.Second)
 	orDefault(&o.Quiet, 30*time.Second)

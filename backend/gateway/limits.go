@@ -12,14 +12,14 @@ import (
 // buckets are the rates of one socket. They belong to its reader.
 type buckets struct {
 	messages *rate.Limiter
-	opens    *rate.Limiter // apart: a page that comes back opens all its channels at once
+	opens    *rate.Limiter // apart from the others, see Options.OpenBurst
 	reported time.Time     // when the client was last told in an error
 }
 
 func newBuckets(o *Options) buckets {
 	return buckets{
 		messages: rate.NewLimiter(rate.Limit(o.Limits.Rate), o.Limits.Burst),
-		opens:    rate.NewLimiter(rate.Limit(o.OpenRate), o.Limits.Channels),
+		opens:    rate.NewLimiter(rate.Limit(o.OpenRate), o.OpenBurst),
 	}
 }
 

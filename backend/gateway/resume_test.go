@@ -356,6 +356,9 @@ func TestG4_Restart(t *testing.T) {
 		ada.open(1, "ada", `"subs":["said"]`, resume(log, 77), `"ack":2`)
 		e.settle()
 		ada.expect("1 opened 4 resumed lost restart 0 false", "1 at 4")
+		e.say("live") // below the number that the client came with
+		e.settle()
+		ada.expect(`1 event 5 said "live"`)
 	})
 }
 

@@ -1,0 +1,288 @@
+package gateway_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/troupe-dev/troupe/backend/gateway"
+	"github.com/troupe-dev/troupe/backend/store/memory"
+	"github.com/troupe-dev/troupe/backend/store/storetest"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// TestG9_BadInput: what is wrong gets a code, and the socket and what is open on
+// it stay.
+func TestG9_BadInput(t *testing.T) {
+	long := strings.Repeat("x", 300)
+	cases := []struct {
+		name, frame string
+		want        []string
+	}{
+		{"a message that is no object", `[1]`, []string{"error malformed"}},
+		{"a message that is null", `[null]`, []string{"error malformed"}},
+		{"a string among messages", `["open"]`, []string{"error malformed"}},
+		{"an empty object", `{}`, []string{"error unknown_type"}},
+		{"an unknown type", `{"t":"frobnicate","c":1}`, []string{"1 error unknown_type"}},
+		{"a type that is no string", `{"t":7,"c":1}`, []string{"1 error malformed"}},
+		{"a channel that is no number", `{"t":"call","c":"1","id":1}`, []string{"error malformed"}},
+		{"a channel below zero", `{"t":"sub","c":-1}`, []string{"error malformed"}},
+		{"a channel of 2^40", `{"t":"sub","c":1099511627776}`, []string{"error malformed"}},
+		{"a call with wrong fields", `{"t":"call","c":1,"id":9,"a":7}`, []string{"1 fail #9 malformed"}},
+		{"a call with args that are no list", `{"t":"call","c":1,"id":9,"a":"echo","args":{}}`, []string{"1 fail #9 malformed"}},
+		{"a call without an id", `{"t":"call","c":1,"a":"echo","args":["x"]}`, []string{"1 error malformed"}},
+		{"a call without a channel", `{"t":"call","id":9,"a":"echo","args":["x"]}`, []string{"error malformed"}},
+		{"a call on an unknown channel", callFrame(77, 9, "echo", "x"), []string{"77 fail #9 unknown_channel"}},
+		{"an unknown action", callFrame(1, 9, "frobnicate"), []string{"1 fail #9 unknown_action"}},
+		{"a hook as an action", callFrame(1, 9, "onConnect"), []string{"1 fail #9 unknown_action"}},
+		{"too few arguments", callFrame(1, 9, "echo"), []string{"1 fail #9 invalid_args"}},
+		{"too many arguments", callFrame(1, 9, "echo", "x", "y"), []string{"1 fail #9 invalid_args"}},
+		{"an argument of the wrong type", callFrame(1, 9, "echo", 7), []string{"1 fail #9 invalid_args"}},
+		{"an action that panics", callFrame(1, 9, "panic"), []string{"1 fail #9 internal_error"}},
+		{"a sub on an unknown channel", `{"t":"sub","c":77,"e":["said"]}`, []string{"77 error unknown_channel"}},
+		{"an unsub on an unknown channel", `{"t":"unsub","c":77,"e":["said"]}`, nil},
+		{"an ack on an unknown channel", `{"t":"ack","c":77,"s":1}`, nil},
+		{"a close on an unknown channel", `{"t":"close","c":77}`, nil},
+		{"a sub to an unknown event", `{"t":"sub","c":1,"e":["nope","said"]}`, []string{`1 error unknown_event{"event":"nope"}`}},
+		{"a sub to too many events", `{"t":"sub","c":1,"e":["a"` + strings.Repeat(`,"a"`, 256) + `]}`, []string{"1 error malformed"}},
+		{"an open without a channel", openFrame(0, "x"), []string{"error malformed"}},
+		{"an open on a channel that is open", openFrame(1, "x"), []string{"1 error channel_in_use"}},
+		{"an open of an unknown actor", openFrame(2, "x", `"actor":"nope"`), []string{"2 closed unknown_actor false"}},
+		{"an open without an actor", openFrame(3, "x", `"actor":""`), []string{"3 closed unknown_actor false"}},
+		{"an open with an empty key", openFrame(4, "x", `"key":[]`), []string{"4 closed bad_key false"}},
+		{"an open with a key of numbers", openFrame(5, "x", `"key":[1]`), []string{"5 closed bad_key false"}},
+		{"an open with a long key", openFrame(6, "x", `"key":["`+long+`"]`), []string{"6 closed bad_key false"}},
+		{"an open with a short secret", openFrame(7, "x", `"k":"abc"`), []string{"7 closed bad_secret false"}},
+		{"an open with a padded secret", openFrame(8, "x", `"k":"`+secretOf("x")+`=="`), []string{"8 closed bad_secret false"}},
+		{"an open without a caller", openFrame(9, "x", `"caller":""`), []string{"9 closed bad_secret false"}},
+		{"an open with wrong fields", `{"t":"open","c":10,"actor":7}`, []string{"10 closed malformed false"}},
+		{"an open that OnBeforeConnect refuses", openFrame(11, "x", `"params":{"refuse":"not_today"}`), []string{`11 closed not_today false["why"]`}},
+		{"an open with params of the wrong type", openFrame(12, "x", `"params":{"refuse":7}`), []string{"12 closed invalid_params false"}},
+		{"an open with large params", openFrame(13, "x", `"params":{"x":"`+strings.Repeat("x", 4<<10)+`"}`),
+			[]string{`13 closed too_large false{"size":4104,"limit":4096,"option":"params"}`}},
+		{"an open of an actor that must exist", openFrame(14, "x", `"key":["nobody"]`, `"create":false`), []string{"14 closed not_found false"}},
+		{"an open by an id that is none", openFrame(15, "x", `"actorId":"nope"`), []string{"15 closed not_found false"}},
+		{"an open with an unknown event", openFrame(16, "x", `"key":["y"]`, `"subs":["nope","said"]`),
+			[]string{`16 error unknown_event{"event":"nope"}`, "16 opened 0", "16 at 0"}},
+		{"a channel that was refused before", openFrame(11, "x"), []string{"11 error channel_in_use"}},
+		{"a large call", callFrame(1, 9, "echo", strings.Repeat("x", 64<<10)), []string{`1 fail #9 too_large{"size":6558`}},
+		{"a large open", openFrame(17, strings.Repeat("x", 1), `"input":"`+strings.Repeat("x", 64<<10)+`"`), []string{"17 closed too_large false"}},
+		{"a large sub", `{"t":"sub","c":1,"e":["` + strings.Repeat("x", 64<<10) + `"]}`, []string{"1 error too_large"}},
+		{"good and bad in one frame", "[" + callFrame(1, 9, "echo", "x") + `,7,` + callFrame(1, 10, "nope") + "]",
+			[]string{"error malformed", `1 reply 0 #9 "x"`, "1 fail #10 unknown_action"}},
+	}
+	run(t, func(t *testing.T, e *env) {
+		c := e.dial()
+		c.open(1, "ada")
+		e.settle()
+		c.take()
+		for i, tc := range cases {
+			// Call ids rise; those in the table stand for the next ones.
+			id := 100 + 3*i
+			ids := strings.NewReplacer(`"id":9,`, fmt.Sprintf(`"id":%d,`, id), `"id":10,`, fmt.Sprintf(`"id":%d,`, id+1),
+				"#9", fmt.Sprint("#", id), "#10", fmt.Sprint("#", id+1))
+			c.send(ids.Replace(tc.frame))
+			e.settle()
+			got := c.take()
+			if len(got) != len(tc.want) {
+				t.Fatalf("%s: got %q, want %q", tc.name, got, tc.want)
+			}
+			for n := range got {
+				if !strings.HasPrefix(got[n], ids.Replace(tc.want[n])) {
+					t.Fatalf("%s: got %q, want %q", tc.name, got, tc.want)
+				}
+			}
+			// What was open works on.
+			c.call(1, id+2, "echo", "still here")
+			e.settle()
+			c.expect(fmt.Sprintf(`1 reply 0 #%d "still here"`, id+2))
+		}
+	}, gatewayOptions(gateway.Options{Limits: wire.Limits{Rate: 1e6, Burst: 1e6}}))
+}
+
+// TestG9_BrokenProtocol: frames that are not JSON, or too large, end the socket.
+func TestG9_BrokenProtocol(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		for _, tc := range []struct {
+			name, frame string
+			typ         websocket.MessageType
+			want        websocket.StatusCode
+		}{
+			{"not JSON", `{"t":"open"`, websocket.MessageText, websocket.StatusPolicyViolation},
+			{"nothing", ``, websocket.MessageText, websocket.StatusPolicyViolation},
+			{"a number", `7`, websocket.MessageText, websocket.StatusPolicyViolation},
+			{"binary", `{"t":"beat"}`, websocket.MessageBinary, websocket.StatusPolicyViolation},
+			{"too large", `"` + strings.Repeat("x", 256<<10) + `"`, websocket.MessageText, websocket.StatusMessageTooBig},
+		} {
+			c := e.dial()
+			c.open(1, tc.name)
+			e.settle()
+			c.take()
+			if err := c.ws.Write(context.Background(), tc.typ, []byte(tc.frame)); err != nil {
+				t.Log(err) // the server need not read to the end
+			}
+			time.Sleep(10 * time.Second)
+			if got := c.status(); got != tc.want {
+				t.Errorf("%s: got status %d, want %d", tc.name, got, tc.want)
+			}
+		}
+		e.settle()
+		if n := e.g.Sockets(); n != 0 {
+			t.Errorf("%d sockets are left", n)
+		}
+	})
+}
+
+// TestG9_Flood: over the rate, messages are refused, with how long to wait.
+func TestG9_Flood(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		c := e.dial()
+		c.open(1, "ada")
+		e.settle()
+		c.take()
+		for i := range 1000 {
+			c.call(1, i+1, "mark")
+		}
+		e.settle()
+		replies, limited := 0, 0
+		for _, m := range c.takeMessages() {
+			switch {
+			case m.Type == wire.TypeReply:
+				replies++
+			case m.Type == wire.TypeFail && m.Code == wire.CodeRateLimited && strings.HasPrefix(string(m.Metadata), `{"retryAfterMs":`):
+				limited++
+			default:
+				t.Fatalf("got %s", brief(m))
+			}
+		}
+		if replies < 200 || replies > 210 || replies+limited != 1000 {
+			t.Errorf("got %d replies and %d refusals, want 200 and 800", replies, limited)
+		}
+		for range 1000 {
+			c.send(`{"t":"ack","c":1,"s":1}`)
+		}
+		e.settle()
+		if got := c.take(); len(got) > 2 {
+			t.Errorf("got %d answers to messages that have none, want one a second", len(got))
+		}
+		for range 1000 {
+			c.send(`{"t":"beat"}`) // beats cost nothing
+		}
+		time.Sleep(2 * time.Second)
+		c.take()
+		c.call(1, 2000, "echo", "still here")
+		e.settle()
+		c.expect(`1 reply ` + fmt.Sprint(replies) + ` #2000 "still here"`)
+	}, gatewayOptions(gateway.Options{Limits: wire.Limits{InFlight: 1000}}))
+}
+
+// TestG9_FloodOfOpens: opens have a rate of their own.
+func TestG9_FloodOfOpens(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		c := e.dial()
+		for i := range 8 {
+			c.open(i+1, fmt.Sprint("c", i))
+		}
+		e.settle()
+		got := strings.Join(c.take(), "\n")
+		for _, want := range []string{"5 at", "6 closed too_many_channels false", "8 closed rate_limited true{\"retryAfterMs\":"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("got\n%s\nwant %q in it", got, want)
+			}
+		}
+		if strings.Contains(got, "6 opened") {
+			t.Errorf("got\n%s", got)
+		}
+	}, gatewayOptions(gateway.Options{OpenRate: 0.5, Limits: wire.Limits{Channels: 5}, OpenBurst: 7}))
+}
+
+// TestG9_InFlight: calls beyond the window fail, and those within are answered.
+func TestG9_InFlight(t *testing.T) {
+	var held *storetest.HeldStore
+	run(t, func(t *testing.T, e *env) {
+		c := e.dial()
+		held.ReleaseAll()
+		c.open(1, "ada")
+		e.settle()
+		c.take()
+		held.HoldAgain()
+		for i := range 66 {
+			c.call(1, i+1, "mark")
+		}
+		e.settle()
+		c.expect("1 fail #65 overloaded", "1 fail #66 overloaded")
+		held.ReleaseAll()
+		e.settle()
+		if got := c.take(); len(got) != 64 {
+			t.Errorf("got %d answers, want 64", len(got))
+		}
+		c.call(1, 67, "mark")
+		e.settle()
+		c.expect("1 reply 65 #67 65")
+	}, func(e *env) {
+		held = storetest.Held(memory.New(memory.Options{}))
+		e.store = held
+	})
+}
+
+// TestG9_SomebodyElse: who knows the id of a connection does not get it.
+func TestG9_SomebodyElse(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		ada := e.dial()
+		ada.open(1, "ada")
+		e.settle()
+		log := ada.logOf(1)
+		ada.take()
+		eve := e.dial()
+		eve.open(1, "eve", `"k":"`+connOf("ada")+`"`, resume(log, 0))
+		e.settle()
+		got := eve.takeMessages()
+		if len(got) == 0 || got[0].Type != wire.TypeOpened || got[0].Resumed || got[0].ConnID == connOf("ada") {
+			t.Fatalf("got %+v, want another connection", got)
+		}
+		e.once("whisper", fmt.Sprintf("%q", connOf("ada")), `"psst"`)
+		e.settle()
+		eve.expect()
+		ada.expect(`1 event 1 whispered "psst"`)
+	})
+}
+
+// TestG9_ReplacedSocket: the newest socket has the connection; a late message of
+// an older one does nothing.
+func TestG9_ReplacedSocket(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		old := e.dial()
+		old.open(1, "ada", `"subs":["said"]`)
+		e.settle()
+		log := old.logOf(1)
+		old.take()
+		c := e.dial()
+		c.open(1, "ada", `"subs":["said"]`, resume(log, 0))
+		old.call(1, 1, "say", "late")
+		e.settle()
+		if got := old.take(); got[0] != "1 closed replaced false" && got[0] != `1 event 1 said "late"` {
+			t.Errorf("got %q", got)
+		}
+		c.take()
+		old.call(1, 2, "say", "later")
+		e.settle()
+		old.expect("1 fail #2 unknown_channel")
+		old.isOpen()
+		c.expect()
+		c.call(1, 3, "echo", "me")
+		e.settle()
+		if got := c.take(); len(got) != 1 || !strings.Contains(got[0], `#3 "me"`) {
+			t.Errorf("got %q", got)
+		}
+		old.cut() // is no drop of the connection
+		e.say("on")
+		e.settle()
+		if got := c.take(); len(got) != 1 {
+			t.Errorf("got %q", got)
+		}
+	})
+}
