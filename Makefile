@@ -20,7 +20,7 @@ ui: node_modules/.package-lock.json
 	go run ./web/cmd/build
 
 # What npm installed is as new as the lock file.
-node_modules/.package-lock.json: package.json package-lock.json
+node_modules/.package-lock.json: package-lock.json
 	npm ci --no-audit --no-fund
 	@touch $@
 

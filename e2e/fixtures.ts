@@ -11,8 +11,18 @@ interface Fixtures {
   /** A proxy before the server, whose links can be broken. */
   link: Proxy;
   /** Opens a page in a browser context of its own: another person. */
-  visit: (url: string, options?: Parameters<Browser["newContext"]>[0]) => Promise<Page>;
+  visit: (url: string, options?: VisitOptions) => Promise<Page>;
 }
+
+type VisitOptions = Parameters<Browser["newContext"]>[0] & {
+  /** What the page finds in its sessionStorage. */
+  session?: Record<string, unknown>;
+};
+
+const frames = new WeakMap<Page, string[]>();
+
+/** Every frame that a page opened with visit has received on WebSockets. */
+export const received = (page: Page): readonly string[] => frames.get(page) ?? [];
 
 export const test = base.extend<Fixtures>({
   // Playwright wants a pattern here, also if nothing is needed.
@@ -35,10 +45,16 @@ export const test = base.extend<Fixtures>({
   visit: async ({ browser }, provide) => {
     const contexts: { close(): Promise<void> }[] = [];
     const faults: string[] = [];
-    await provide(async (url, options) => {
+    await provide(async (url, { session = {}, ...options } = {}) => {
       const context = await browser.newContext(options);
       contexts.push(context);
+      await context.addInitScript((items) => {
+        for (const [key, value] of Object.entries(items)) sessionStorage.setItem(key, JSON.stringify(value));
+      }, session);
       const page = await context.newPage();
+      const got: string[] = [];
+      frames.set(page, got);
+      page.on("websocket", (socket) => socket.on("framereceived", ({ payload }) => got.push(String(payload))));
       page.on("pageerror", (error) => faults.push(String(error)));
       await page.goto(url);
       return page;

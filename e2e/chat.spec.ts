@@ -1,0 +1,153 @@
+import { Chat } from "./chat";
+import { expect, test } from "./fixtures";
+
+test("two people talk, and take back what they said", async ({ server, visit }) => {
+  const ada = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
+  await ada.said("Is anybody here?");
+  const bob = await new Chat(await visit(`${server.url}/chat/general`)).join("Bob");
+  await expect(bob.texts, "the history").toHaveText(["Is anybody here?"]);
+  await bob.said("I am.");
+  await ada.said("Good <b>evening</b> & welcome");
+  const all = ["Is anybody here?", "I am.", "Good <b>evening</b> & welcome"];
+  await expect(ada.texts).toHaveText(all);
+  await expect(bob.texts).toHaveText(all);
+  await expect(bob.messages.first()).toContainText("Ada");
+
+  await expect(bob.messages.first().getByRole("button", { name: "Delete message" }), "on what another one said").toHaveCount(0);
+  await ada.messages.first().hover();
+  await ada.messages.first().getByRole("button", { name: "Delete message" }).click();
+  await expect(ada.texts).toHaveText(all.slice(1));
+  await expect(bob.texts).toHaveText(all.slice(1));
+});
+
+test("three people see who is here", async ({ server, visit }) => {
+  const url = `${server.url}/chat/general`;
+  const ada = await new Chat(await visit(url)).join("Ada");
+  await expect(ada.people).toHaveText([/Ada \(you\)/]);
+  const bob = await new Chat(await visit(url)).join("Bob");
+  const cleo = await new Chat(await visit(url)).join("Cleo");
+  for (const person of [ada, bob, cleo]) {
+    await expect(person.people).toHaveText([/Ada/, /Bob/, /Cleo/]);
+  }
+  await bob.page.close();
+  await expect(ada.people).toHaveText([/Ada/, /Cleo/]);
+  await expect(cleo.people).toHaveText([/Ada/, /Cleo \(you\)/]);
+});
+
+test("the others see who is typing", async ({ server, visit }) => {
+  const ada = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
+  const bob = await new Chat(await visit(`${server.url}/chat/general`)).join("Bob");
+  await bob.input.pressSequentially("Well");
+  await expect(ada.page.getByText("Bob is typing…")).toBeVisible();
+  await expect(bob.page.getByText("is typing…")).toHaveCount(0);
+  await bob.input.press("Enter");
+  await expect(ada.texts).toHaveText(["Well"]);
+  await expect(ada.page.getByText("is typing…")).toHaveCount(0);
+});
+
+test("rooms are apart, and tell what is new in them", async ({ server, visit }) => {
+  const ada = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
+  const bob = await new Chat(await visit(`${server.url}/chat/general`)).join("Bob");
+  await ada.said("in general");
+  const rooms = ada.page.getByRole("navigation", { name: "Rooms" });
+  await rooms.getByRole("link", { name: /random/ }).click();
+  await expect(ada.page).toHaveURL(/\/chat\/random$/);
+  await ada.connected();
+  await ada.said("in random");
+  await expect(ada.texts).toHaveText(["in random"]);
+  await expect(ada.people).toHaveText([/Ada/]);
+  await expect(bob.texts).toHaveText(["in general"]);
+
+  await bob.said("still in general");
+  await expect(rooms.getByRole("link", { name: /general/ })).toContainText("1");
+  await ada.page.goBack();
+  await expect(ada.texts).toHaveText(["in general", "still in general"]);
+  await expect(ada.people).toHaveText([/Bob/, /Ada/]);
+
+  await rooms.getByRole("textbox", { name: "New room" }).fill("Tea & Cake");
+  await rooms.getByRole("button", { name: "Add room" }).click();
+  await expect(ada.page).toHaveURL(/\/chat\/tea-cake$/);
+  await expect(ada.texts).toHaveCount(0);
+});
+
+test("a reload keeps name and messages", async ({ server, visit }) => {
+  const ada = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
+  await ada.said("before");
+  await ada.page.reload();
+  await ada.connected();
+  await expect(ada.texts).toHaveText(["before"]);
+  await expect(ada.people).toHaveText([/Ada \(you\)/]);
+  await ada.said("after");
+  await expect(ada.texts).toHaveText(["before", "after"]);
+});
+
+test("what was said while the link was cut arrives once and in order", async ({ server, link, visit }) => {
+  const ada = await new Chat(await visit(`${link.url}/chat/general`)).join("Ada");
+  const bob = await new Chat(await visit(`${server.url}/chat/general`)).join("Bob");
+  const cleo = await new Chat(await visit(`${server.url}/chat/general`)).join("Cleo");
+  await ada.said("before");
+  await expect(bob.texts).toHaveText(["before"]);
+
+  link.refuse();
+  await expect(ada.notice).toContainText("The connection is lost");
+  await expect(bob.people).toHaveText([/Bob/, /Cleo/]);
+  for (const word of ["one", "two", "three"]) {
+    await bob.said(`${word} from Bob`);
+    await cleo.said(`${word} from Cleo`);
+  }
+  await ada.say("from the other side");
+  await expect(ada.messages.last()).toContainText("sending…");
+
+  link.pass();
+  await expect(ada.notice).toContainText("Back online. 6 messages you missed are here.");
+  const missed = ["one", "two", "three"].flatMap((word) => [`${word} from Bob`, `${word} from Cleo`]);
+  const all = ["before", ...missed, "from the other side"];
+  for (const person of [ada, bob, cleo]) await expect(person.texts).toHaveText(all);
+  await expect(ada.people).toHaveText([/Ada/, /Bob/, /Cleo/]);
+});
+
+test("everybody goes on after a restart of the server", async ({ server, visit }) => {
+  const ada = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
+  const bob = await new Chat(await visit(`${server.url}/chat/general`)).join("Bob");
+  await ada.said("before");
+  await expect(bob.texts).toHaveText(["before"]);
+
+  await server.stop("SIGKILL");
+  for (const person of [ada, bob]) await expect(person.notice).toContainText("The connection is lost");
+  await server.start();
+  for (const person of [ada, bob]) {
+    await expect(person.notice, "the memory store forgets").toContainText("the server was restarted and has forgotten");
+    await expect(person.people).toHaveText([/(Ada|Bob)/, /(Ada|Bob)/]);
+  }
+  await ada.said("after");
+  await bob.said("indeed");
+  for (const person of [ada, bob]) await expect(person.texts).toHaveText(["after", "indeed"]);
+});
+
+test("without a mouse", async ({ server, visit }) => {
+  const { page, texts, messages } = new Chat(await visit(`${server.url}/chat/general`));
+  const { keyboard } = page;
+  await expect(page.getByRole("textbox", { name: "Your name" })).toBeFocused();
+  await keyboard.press("ControlOrMeta+a");
+  await keyboard.type("Ada");
+  await keyboard.press("Enter");
+  await expect(page.getByRole("textbox", { name: "Message" })).toBeFocused();
+  await keyboard.type("one");
+  await keyboard.press("Shift+Enter");
+  await keyboard.type("two");
+  await keyboard.press("Enter");
+  await keyboard.type("three");
+  await keyboard.press("Tab");
+  await expect(page.getByRole("button", { name: "Send" })).toBeFocused();
+  await keyboard.press("Enter");
+  await expect(texts).toHaveText(["one\ntwo", "three"]);
+  await expect(messages.last()).not.toContainText("sending…");
+
+  const remove = messages.last().getByRole("button", { name: "Delete message" });
+  for (let presses = 0; presses < 10 && !(await remove.evaluate((button) => button === document.activeElement)); presses++) {
+    await keyboard.press("Shift+Tab");
+  }
+  await expect(remove).toBeFocused();
+  await keyboard.press("Enter");
+  await expect(texts).toHaveText(["one\ntwo"]);
+});

@@ -1,0 +1,84 @@
+import type { Page } from "@playwright/test";
+import { expect, received, test } from "./fixtures";
+
+type Visit = (url: string, options?: { session?: Record<string, unknown> }) => Promise<Page>;
+
+/** Enters the game as a player, and returns once connected. */
+async function play(visit: Visit, url: string, name: string): Promise<Page> {
+  const page = await visit(`${url}/game/arena`, { session: { "troupe.player": name } });
+  await expect(page.getByRole("status", { name: "Connection" })).toHaveText("Connected");
+  return page;
+}
+
+const players = (page: Page) => page.getByRole("region", { name: "Players" }).getByRole("listitem");
+const whispers = (page: Page) => page.getByRole("log", { name: "Whispers" }).getByRole("listitem");
+const stage = (page: Page) => page.getByRole("application", { name: /^Stage/ });
+
+/** What the stage looks like. */
+const picture = (page: Page) => stage(page).evaluate((canvas) => (canvas as HTMLCanvasElement).toDataURL());
+
+test("players come, move and go", async ({ server, visit }) => {
+  const ada = await play(visit, server.url, "Ada");
+  const bob = await play(visit, server.url, "Bob");
+  await expect(players(ada)).toContainText(["Ada (you)", "Bob"]);
+  await expect(players(bob)).toContainText(["Ada", "Bob (you)"]);
+
+  const before = await picture(bob);
+  await stage(ada).focus();
+  await ada.keyboard.down("ArrowRight");
+  await expect.poll(() => received(bob).filter((frame) => frame.includes('"playerMoved"')).length).toBeGreaterThan(2);
+  await ada.keyboard.up("ArrowRight");
+  await expect.poll(() => picture(bob), "what Bob sees").not.toBe(before);
+  expect(received(ada).join(), "Ada's own moves").not.toContain('"playerMoved"');
+
+  await bob.close();
+  await expect(players(ada)).toHaveText([/Ada/]);
+  await expect(ada.getByRole("log", { name: "Game log" })).toContainText("Bob left.");
+});
+
+test("a player moves to where the stage is touched", async ({ server, visit, request }) => {
+  const ada = await play(visit, server.url, "Ada");
+  const box = (await stage(ada).boundingBox())!;
+  await ada.mouse.click(box.x + box.width * 0.9, box.y + box.height * 0.9);
+  const position = async () => {
+    const response = await request.post(`${server.url}/api/actors/gameRoom/actions/getGame?key=arena`, { data: { args: [] } });
+    const { result } = (await response.json()) as { result: { players: Record<string, { position: { x: number; y: number } }> } };
+    const at = result.players.Ada!.position;
+    return Math.round(at.x / 100) * 100 + Math.round(at.y / 100);
+  };
+  await expect.poll(position, "in hundreds: x 900, y 5").toBe(905);
+});
+
+test("a whisper reaches one player only", async ({ server, visit }) => {
+  const ada = await play(visit, server.url, "Ada");
+  const bob = await play(visit, server.url, "Bob");
+  const cleo = await play(visit, server.url, "Cleo");
+  await expect(players(ada)).toContainText(["Ada", "Bob", "Cleo"]);
+
+  await ada.getByRole("combobox", { name: "Whisper to" }).selectOption("Bob");
+  await ada.getByRole("textbox", { name: "Whisper" }).fill("meet me behind the curtain");
+  await ada.getByRole("button", { name: "Send whisper" }).click();
+  await expect(whispers(bob)).toContainText(["meet me behind the curtain"]);
+  await expect(whispers(bob)).toContainText(["Ada to you"]);
+  await expect(whispers(ada)).toContainText(["You to Bob"]);
+
+  // Events come in order: what Cleo sees of this comes after what she must not see.
+  await ada.getByRole("button", { name: "Start game" }).click();
+  await expect(cleo.getByRole("status", { name: "Game", exact: true })).toContainText("started");
+  await expect(whispers(cleo)).toHaveCount(0);
+  expect(received(cleo).join()).not.toContain("curtain");
+});
+
+test("a whisper waits for a player whose link is cut", async ({ server, link, visit }) => {
+  const ada = await play(visit, server.url, "Ada");
+  const bob = await play(visit, link.url, "Bob");
+  await expect(players(ada)).toContainText(["Ada", "Bob"]);
+  link.refuse();
+  await expect(bob.getByRole("status", { name: "Notice" })).toContainText("The connection is lost");
+  await ada.getByRole("textbox", { name: "Whisper" }).fill("are you there?");
+  await ada.getByRole("button", { name: "Send whisper" }).click();
+  await expect(whispers(ada)).toHaveCount(1);
+  link.pass();
+  await expect(whispers(bob)).toContainText(["are you there?"]);
+  await expect(whispers(bob)).toHaveCount(1);
+});

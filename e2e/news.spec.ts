@@ -1,0 +1,54 @@
+import type { Page } from "@playwright/test";
+import { expect, received, test } from "./fixtures";
+
+const reader = (page: Page, subscription: "Free" | "Premium") => page.getByRole("region", { name: `${subscription} reader` });
+const articles = (page: Page, subscription: "Free" | "Premium") => reader(page, subscription).getByRole("article").getByRole("paragraph");
+
+async function ready(page: Page): Promise<void> {
+  for (const subscription of ["free", "premium"]) {
+    await expect(page.getByRole("status", { name: `Connection of the ${subscription} reader` })).toHaveText("Connected");
+  }
+}
+
+async function publish(page: Page, content: string, level: "Public" | "Premium"): Promise<void> {
+  await page.getByRole("textbox", { name: "Article" }).fill(content);
+  await page.getByRole("radio", { name: level }).check();
+  await page.getByRole("button", { name: "Publish" }).click();
+  await expect(page.getByRole("textbox", { name: "Article" })).toHaveValue("");
+}
+
+test("premium articles reach premium readers only", async ({ server, visit }) => {
+  const desk = await visit(`${server.url}/news`);
+  const home = await visit(`${server.url}/news`);
+  for (const page of [desk, home]) await ready(page);
+  await publish(desk, "The season opens.", "Public");
+  await publish(desk, "Who will be fired.", "Premium");
+  await publish(desk, "The season closes.", "Public");
+
+  const all = ["The season closes.", "Who will be fired.", "The season opens."]; // newest first
+  const forAll = all.filter((content) => !content.includes("fired"));
+  for (const page of [desk, home]) {
+    await expect(articles(page, "Premium")).toHaveText(all);
+    await expect(articles(page, "Free")).toHaveText(forAll);
+    // Both readers share a socket; the article crossed it once.
+    expect(received(page).join().split("Who will be fired.")).toHaveLength(2);
+  }
+
+  await home.reload();
+  await expect(articles(home, "Premium")).toHaveText(all);
+  await expect(articles(home, "Free")).toHaveText(forAll);
+});
+
+test("readers who were cut off get what they may read", async ({ server, link, visit }) => {
+  const desk = await visit(`${server.url}/news`);
+  const home = await visit(`${link.url}/news`);
+  for (const page of [desk, home]) await ready(page);
+  link.refuse();
+  await expect(reader(home, "Free").getByRole("status", { name: "Notice" })).toContainText("The connection is lost");
+  await publish(desk, "The curtain is torn.", "Premium");
+  await publish(desk, "The curtain is mended.", "Public");
+  link.pass();
+  await expect(articles(home, "Premium")).toHaveText(["The curtain is mended.", "The curtain is torn."]);
+  await expect(articles(home, "Free")).toHaveText(["The curtain is mended."]);
+  await expect(reader(home, "Free").getByRole("status", { name: "Notice" })).toContainText("1 article came while you were away");
+});

@@ -1,0 +1,75 @@
+// What holds for every page: no serious accessibility fault in light and dark,
+// and no sideways scrolling on a phone.
+
+import { AxeBuilder } from "@axe-core/playwright";
+import type { Page } from "@playwright/test";
+import { Chat } from "./chat";
+import { expect, test } from "./fixtures";
+
+/** Each page, in a state in which there is something on it. */
+const pages: Record<string, { path: string; fill?: (page: Page) => Promise<unknown> }> = {
+  "the name prompt": { path: "/" },
+  "the chat": {
+    path: "/chat/general",
+    fill: async (page) => {
+      const chat = await new Chat(page).join("Ada");
+      await chat.said("Hello");
+      await chat.said(`A word that does not end: ${"x".repeat(300)}`);
+    },
+  },
+  "the game": {
+    path: "/game/arena",
+    fill: (page) => expect(page.getByRole("region", { name: "Players" }).getByRole("listitem")).toHaveCount(1),
+  },
+  "the news": {
+    path: "/news",
+    fill: async (page) => {
+      await page.getByRole("textbox", { name: "Article" }).fill(`News of ${"x".repeat(300)}`);
+      await page.getByRole("radio", { name: "Premium" }).check();
+      await page.getByRole("button", { name: "Publish" }).click();
+      await expect(page.getByRole("article")).toHaveCount(1);
+    },
+  },
+  "a page that does not exist": { path: "/nowhere" },
+};
+
+for (const [name, { path, fill }] of Object.entries(pages)) {
+  for (const colorScheme of ["light", "dark"] as const) {
+    test(`${name}, ${colorScheme}: axe finds no serious fault`, async ({ server, visit }) => {
+      const page = await visit(server.url + path, { colorScheme, reducedMotion: "reduce" });
+      await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+      await fill?.(page);
+      const { violations } = await new AxeBuilder({ page }).analyze();
+      const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+      expect(serious.map(({ id, nodes }) => [id, ...nodes.map(({ html, failureSummary }) => `${html}\n${failureSummary}`)])).toEqual([]);
+    });
+  }
+
+  test(`${name}: nothing scrolls sideways on a phone`, async ({ server, visit }) => {
+    const page = await visit(server.url + path, { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
+    await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+    await fill?.(page);
+    const width = await page.evaluate(() => document.documentElement.scrollWidth);
+    expect(width).toBeLessThanOrEqual(360);
+  });
+}
+
+test("on a phone the rooms and the people are one touch away", async ({ server, visit }) => {
+  const page = await visit(`${server.url}/chat/general`, { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
+  await new Chat(page).join("Ada");
+  await page.getByRole("button", { name: "Rooms" }).tap();
+  await page.getByRole("navigation", { name: "Rooms" }).getByRole("link", { name: /random/ }).tap();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("# random");
+  await page.getByRole("button", { name: "Who is here" }).tap();
+  await expect(page.getByRole("region", { name: "Who is here" })).toBeVisible();
+});
+
+test("a link into a page leads there, and back leads back", async ({ server, visit }) => {
+  const page = await visit(`${server.url}/news`);
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("The Daily Troupe");
+  await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Game" }).click();
+  await expect(page).toHaveURL(/\/game\/arena$/);
+  await expect(page).toHaveTitle(/Game/);
+  await page.goBack();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("The Daily Troupe");
+});
