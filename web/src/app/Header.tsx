@@ -1,0 +1,44 @@
+import { Icon, Logo } from "../ui/icons";
+import { useStored } from "../ui/useStored";
+import { Link } from "./router";
+import { applyTheme, type Theme, THEME_KEY, THEMES } from "./theme";
+
+const PAGES = [
+  { section: "chat", href: "/chat/general", label: "Chat" },
+  { section: "game", href: "/game/arena", label: "Game" },
+  { section: "news", href: "/news", label: "News" },
+];
+
+export function Header({ path }: { path: string }) {
+  const section = path.split("/")[1] || "chat";
+  return (
+    <header className="header">
+      <Link href="/chat/general" className="brand" aria-label="Troupe, home">
+        <Logo />
+        <span>Troupe</span>
+      </Link>
+      <nav aria-label="Main">
+        {PAGES.map((page) => (
+          <Link key={page.section} href={page.href} aria-current={page.section === section ? "page" : undefined}>
+            {page.label}
+          </Link>
+        ))}
+      </nav>
+      <ThemeButton />
+    </header>
+  );
+}
+
+function ThemeButton() {
+  const [theme, setTheme] = useStored<Theme>(THEME_KEY, "system");
+  const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length]!;
+  const change = () => {
+    setTheme(next);
+    applyTheme(next);
+  };
+  return (
+    <button type="button" className="icon-button" onClick={change} aria-label={`Theme: ${theme}`} title={`Theme: ${theme}`}>
+      <Icon name={theme} />
+    </button>
+  );
+}

@@ -1,0 +1,59 @@
+// The chat: rooms on the left, the talk in the middle, who is here on the right.
+//
+// Accessible names
+//   newcomer   textbox "Your name" · button "Join"
+//   rooms      navigation "Rooms" with a link per room (current: aria-current) ·
+//              textbox "New room" · button "Add room" · button "Change name" ·
+//              on a phone button "Rooms" opens it
+//   room       heading "# general" · status "Connection" · status "Notice"
+//   messages   log "Messages" with a listitem per message (its text is a <p>) ·
+//              button "Delete message" · button "Retry" · button "Discard" ·
+//              button "New messages" when scrolled up
+//   writing    textbox "Message" · button "Send"
+//   people     region "Who is here" with a listitem per member ·
+//              on a phone button "Who is here" opens it
+
+import { useState } from "react";
+import "./chat.css";
+import type { Member } from "../registry";
+import { randomId, read, write } from "../ui/storage";
+import { useStored } from "../ui/useStored";
+import { NamePrompt } from "./NamePrompt";
+import { Room } from "./Room";
+import { RoomList } from "./RoomList";
+
+/** Who we are: a name of our choice, and an id that stays. */
+function storedMe(): Member {
+  const { userId = randomId(), name = "" } = read<Partial<Member>>("troupe.me", {});
+  return { userId, name };
+}
+
+export function ChatPage({ room }: { room: string }) {
+  const [me, setMe] = useState(storedMe);
+  const [naming, setNaming] = useState(!me.name);
+  const [rooms, setRooms] = useStored("troupe.rooms", ["general", "random", "help"]);
+  const [open, setOpen] = useState<"rooms" | "people">();
+
+  const join = (name: string) => {
+    write("troupe.me", { ...me, name });
+    setMe({ ...me, name });
+    setNaming(false);
+  };
+  if (naming) return <NamePrompt name={me.name} room={room} onJoin={join} />;
+
+  const toggle = (drawer: "rooms" | "people") => setOpen(open === drawer ? undefined : drawer);
+  return (
+    <div className="chat" data-open={open}>
+      <RoomList
+        rooms={rooms.includes(room) ? rooms : [...rooms, room]}
+        current={room}
+        me={me}
+        onAdd={(name) => setRooms([...new Set([...rooms, name])])}
+        onRename={() => setNaming(true)}
+        onChosen={() => setOpen(undefined)}
+      />
+      {/* Another room is another connection: the key makes everything new. */}
+      <Room key={`${room} ${me.name}`} room={room} me={me} open={open} onToggle={toggle} />
+    </div>
+  );
+}

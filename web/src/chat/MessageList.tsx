@@ -1,0 +1,98 @@
+import type { Member } from "../registry";
+import { Avatar, hueStyle } from "../ui/Avatar";
+import { Icon } from "../ui/icons";
+import { formatDay, formatTime } from "../ui/text";
+import { type Chat, type Outgoing, type Row, toRows } from "./messages";
+import { useStickToEnd } from "./useStickToEnd";
+
+interface Props {
+  chat: Chat;
+  me: Member;
+  /** The history has come, if there is one. */
+  loaded: boolean;
+  onDelete: (messageId: string) => void;
+  onRetry: (message: Outgoing) => void;
+  onDiscard: (message: Outgoing) => void;
+}
+
+export function MessageList({ chat, me, loaded, onDelete, onRetry, onDiscard }: Props) {
+  const rows = toRows(chat.messages, chat.missed?.after);
+  const { scroller, onScroll, unseen, toEnd } = useStickToEnd(chat.messages.length, chat.outgoing.length);
+  const empty = rows.length + chat.outgoing.length === 0;
+  return (
+    <div className="messages-frame">
+      {/* It can be scrolled, so it must be reachable by keyboard. */}
+      <div className="messages" role="log" aria-label="Messages" tabIndex={0} ref={scroller} onScroll={onScroll}>
+        {empty && loaded && (
+          <div className="empty">
+            <p>The stage is empty.</p>
+            <p>Say the first line.</p>
+          </div>
+        )}
+        <ol>
+          {rows.map((row) => (
+            <MessageItem key={row.message.id} row={row} mine={row.message.userId === me.userId} onDelete={onDelete} />
+          ))}
+          {chat.outgoing.map((message) => (
+            <OutgoingItem key={message.id} message={message} onRetry={onRetry} onDiscard={onDiscard} />
+          ))}
+        </ol>
+      </div>
+      {unseen && (
+        <button type="button" className="new-messages" onClick={toEnd}>
+          <Icon name="down" /> New messages
+        </button>
+      )}
+    </div>
+  );
+}
+
+function MessageItem({ row, mine, onDelete }: { row: Row; mine: boolean; onDelete: (messageId: string) => void }) {
+  const { message, startsGroup, startsDay, startsMissed } = row;
+  const name = message.name ?? message.userId;
+  return (
+    <li className="message" data-mine={mine} data-starts={startsGroup}>
+      {startsDay && <div className="divider">{formatDay(message.timestamp)}</div>}
+      {startsMissed && <div className="divider missed">You missed this while you were away</div>}
+      {startsGroup && (
+        <div className="byline">
+          <Avatar id={message.userId} name={name} />
+          <strong style={hueStyle(message.userId)}>{mine ? "You" : name}</strong>{" "}
+          <time dateTime={new Date(message.timestamp).toISOString()}>{formatTime(message.timestamp)}</time>
+        </div>
+      )}
+      <div className="bubble">
+        <p>{message.text}</p>
+        {mine && (
+          <button type="button" className="icon-button delete" aria-label="Delete message" onClick={() => onDelete(message.id)}>
+            <Icon name="trash" />
+          </button>
+        )}
+      </div>
+    </li>
+  );
+}
+
+/** One of ours that the server does not have yet. */
+function OutgoingItem({ message, onRetry, onDiscard }: { message: Outgoing } & Pick<Props, "onRetry" | "onDiscard">) {
+  return (
+    <li className="message" data-mine data-outgoing={message.error ? "failed" : "sending"}>
+      <div className="bubble">
+        <p>{message.text}</p>
+      </div>
+      {message.error ? (
+        <div className="delivery failed">
+          {message.error}
+          <button type="button" onClick={() => onRetry(message)}>
+            Retry
+          </button>
+          <button type="button" onClick={() => onDiscard(message)}>
+            Discard
+          </button>
+        </div>
+      ) : (
+        <div className="delivery">sending…</div>
+      )}
+    </li>
+  );
+}

@@ -1,0 +1,25 @@
+import type { Member } from "../registry";
+import { Avatar } from "../ui/Avatar";
+import { count } from "../ui/text";
+
+/** Who is here: everybody with a name and a live connection. */
+export function People({ members, me }: { members: readonly Member[]; me: Member }) {
+  return (
+    <section className="people" id="people" aria-label="Who is here">
+      <h2>
+        Who is here <span className="count">{count(members.length, "person").replace("persons", "people")}</span>
+      </h2>
+      <ul>
+        {members.map(({ userId, name }) => (
+          <li key={userId}>
+            <Avatar id={userId} name={name} />
+            <span>
+              {name}
+              {userId === me.userId && <small> (you)</small>}
+            </span>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

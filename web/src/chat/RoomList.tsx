@@ -1,0 +1,79 @@
+import { type FormEvent, useState } from "react";
+import { Link, navigate } from "../app/router";
+import type { Member } from "../registry";
+import { useActor } from "../troupe";
+import { Avatar } from "../ui/Avatar";
+import { Icon } from "../ui/icons";
+
+interface Props {
+  rooms: readonly string[];
+  current: string;
+  me: Member;
+  onAdd: (name: string) => void;
+  onRename: () => void;
+  onChosen: () => void;
+}
+
+const path = (room: string) => `/chat/${encodeURIComponent(room)}`;
+
+/** A name that is easy to type into an address. */
+const slug = (name: string) => name.trim().toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 40);
+
+export function RoomList({ rooms, current, me, onAdd, onRename, onChosen }: Props) {
+  const [name, setName] = useState("");
+  const add = (event: FormEvent) => {
+    event.preventDefault();
+    const room = slug(name);
+    if (!room) return;
+    onAdd(room);
+    setName("");
+    onChosen();
+    navigate(path(room));
+  };
+  return (
+    <nav className="rooms" id="rooms" aria-label="Rooms">
+      <h2>Rooms</h2>
+      <ul>
+        {rooms.map((room) => (
+          <li key={room}>
+            <RoomLink room={room} current={room === current} onClick={onChosen} />
+          </li>
+        ))}
+      </ul>
+      <form onSubmit={add} className="add-room">
+        <input aria-label="New room" placeholder="New room" value={name} maxLength={40} onChange={(event) => setName(event.target.value)} />
+        <button className="icon-button" aria-label="Add room">
+          <Icon name="plus" />
+        </button>
+      </form>
+      <div className="me">
+        <Avatar id={me.userId} name={me.name} />
+        <strong>{me.name}</strong>
+        <button type="button" onClick={onRename}>
+          Change name
+        </button>
+      </div>
+    </nav>
+  );
+}
+
+/**
+ * A room, and how many messages came there while we were in another one. Every
+ * room is a connection of its own, and all of them share one socket.
+ */
+function RoomLink({ room, current, onClick }: { room: string; current: boolean; onClick: () => void }) {
+  const [unread, setUnread] = useState(0);
+  const actor = useActor({ name: "chatRoom", key: [room], enabled: !current });
+  actor.useEvent("messageReceived", () => setUnread((n) => n + 1));
+  if (current && unread) setUnread(0);
+  return (
+    <Link href={path(room)} aria-current={current ? "page" : undefined} onClick={onClick}>
+      <span aria-hidden="true">#</span> {room}
+      {unread > 0 && (
+        <span className="badge" aria-label={`${unread} unread`}>
+          {unread}
+        </span>
+      )}
+    </Link>
+  );
+}

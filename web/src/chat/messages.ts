@@ -1,0 +1,111 @@
+// What a chat room knows: the messages that the server has, and those of ours
+// that are on their way.
+
+import type { Message } from "../registry";
+
+/** One of our messages before the server has it. */
+export interface Outgoing {
+  id: string;
+  text: string;
+  timestamp: number;
+  /** Why it was not sent; undefined while it is on its way. */
+  error?: string;
+}
+
+export interface Chat {
+  messages: readonly Message[];
+  outgoing: readonly Outgoing[];
+  /** The last message before the connection was lost, until it is back. */
+  lostAfter?: string;
+  /** What came while we were away: everything of others after that message. */
+  missed?: { after: string; count: number };
+}
+
+export const emptyChat: Chat = { messages: [], outgoing: [] };
+
+export type ChatAction =
+  | { type: "history"; messages: readonly Message[] }
+  | { type: "received"; message: Message }
+  | { type: "deleted"; messageId: string }
+  | { type: "lost" }
+  | { type: "back"; userId: string }
+  | { type: "sending"; id: string; text: string; timestamp: number }
+  | { type: "sent"; id: string; message: Message }
+  | { type: "failed"; id: string; error: string }
+  | { type: "discarded"; id: string };
+
+export function chatReducer(chat: Chat, action: ChatAction): Chat {
+  switch (action.type) {
+    case "history":
+      return { ...chat, messages: merge(chat.messages, action.messages) };
+    case "received":
+      return { ...chat, messages: add(chat.messages, action.message) };
+    case "deleted":
+      return { ...chat, messages: chat.messages.filter((message) => message.id !== action.messageId) };
+    case "lost":
+      return { ...chat, lostAfter: chat.messages.at(-1)?.id ?? "" };
+    case "back": {
+      const after = chat.lostAfter;
+      const index = chat.messages.findIndex((message) => message.id === after);
+      const count = chat.messages.slice(index + 1).filter((message) => message.userId !== action.userId).length;
+      return { ...chat, lostAfter: undefined, missed: after && count ? { after, count } : undefined };
+    }
+    case "sending": {
+      const { id, text, timestamp } = action;
+      return { ...chat, outgoing: [...without(chat.outgoing, id), { id, text, timestamp }] };
+    }
+    case "sent":
+      return { ...chat, outgoing: without(chat.outgoing, action.id), messages: add(chat.messages, action.message) };
+    case "failed":
+      return {
+        ...chat,
+        outgoing: chat.outgoing.map((message) => (message.id === action.id ? { ...message, error: action.error } : message)),
+      };
+    case "discarded":
+      return { ...chat, outgoing: without(chat.outgoing, action.id) };
+  }
+}
+
+/** A message is told twice, as an event and as the reply to its author: by id it is one. */
+function add(messages: readonly Message[], message: Message): readonly Message[] {
+  return messages.some(({ id }) => id === message.id) ? messages : [...messages, message];
+}
+
+function without(outgoing: readonly Outgoing[], id: string): readonly Outgoing[] {
+  return outgoing.filter((message) => message.id !== id);
+}
+
+/**
+ * The server's list decides for the time that it covers: what is not in it was
+ * deleted. The server keeps only the newest messages; older ones that we have stay.
+ */
+export function merge(known: readonly Message[], listed: readonly Message[]): readonly Message[] {
+  const first = listed[0];
+  if (!first) return [];
+  const ids = new Set(listed.map(({ id }) => id));
+  return [...known.filter(({ id, timestamp }) => !ids.has(id) && timestamp < first.timestamp), ...listed];
+}
+
+/** A message as it is shown: with what comes before it. */
+export interface Row {
+  message: Message;
+  /** Another author than before, or much later: shows who and when. */
+  startsGroup: boolean;
+  /** The first message of its day. */
+  startsDay: boolean;
+  /** The first one that was missed. */
+  startsMissed: boolean;
+}
+
+const GROUP_MS = 5 * 60_000;
+
+export function toRows(messages: readonly Message[], missedAfter?: string): Row[] {
+  return messages.map((message, i) => {
+    const before = messages[i - 1];
+    const startsDay = !!before && new Date(before.timestamp).toDateString() !== new Date(message.timestamp).toDateString();
+    const startsMissed = !!before && before.id === missedAfter;
+    const startsGroup =
+      !before || startsDay || startsMissed || before.userId !== message.userId || message.timestamp - before.timestamp > GROUP_MS;
+    return { message, startsGroup, startsDay, startsMissed };
+  });
+}

@@ -1,0 +1,70 @@
+import { ActorError } from "@troupe/client";
+import { useReducer, useState } from "react";
+import type { Member } from "../registry";
+import { useActor } from "../troupe";
+import { randomId } from "../ui/storage";
+import { chatReducer, emptyChat } from "./messages";
+
+/** A chat room, connected: what was said, who is here, and what can be done. */
+export function useChatRoom(key: string, me: Member) {
+  const room = useActor({ name: "chatRoom", key: [key], params: me });
+  const [chat, dispatch] = useReducer(chatReducer, emptyChat);
+  const [members, setMembers] = useState<Member[]>([]);
+
+  room.useEvent("history", (history) => dispatch({ type: "history", ...history }));
+  room.useEvent("messageReceived", (message) => dispatch({ type: "received", message }));
+  room.useEvent("messageDeleted", ({ messageId }) => dispatch({ type: "deleted", messageId }));
+  room.useEvent("membersChanged", (changed) => setMembers(changed.members));
+
+  const reload = async () => {
+    try {
+      const messages = await room.connection?.getMessages();
+      if (messages) dispatch({ type: "history", messages });
+    } catch {
+      // Lost again: the next reconnection asks again.
+    }
+  };
+
+  room.useEvent("disconnected", () => dispatch({ type: "lost" }));
+  room.useEvent("reconnected", ({ recovered }) => {
+    dispatch({ type: "back", userId: me.userId });
+    // What was missed has been replayed already. Only if that was not possible, ask.
+    if (!recovered) void reload();
+  });
+
+  /** Shows the message at once, and what became of it when that is known. */
+  const send = async (text: string, id = randomId()) => {
+    if (!room.connection) return;
+    dispatch({ type: "sending", id, text, timestamp: Date.now() });
+    try {
+      const message = await room.connection.sendMessage(me.userId, text);
+      dispatch({ type: "sent", id, message });
+    } catch (error) {
+      dispatch({ type: "failed", id, error: explain(error) });
+    }
+  };
+
+  return {
+    ...room,
+    chat,
+    members,
+    send,
+    discard: (id: string) => dispatch({ type: "discarded", id }),
+    deleteMessage: (id: string) => room.connection?.deleteMessage(id),
+  };
+}
+
+export type ChatRoom = ReturnType<typeof useChatRoom>;
+
+/** Why an action failed, for people. */
+export function explain(error: unknown): string {
+  if (!(error instanceof ActorError)) return String(error);
+  switch (error.code) {
+    case "not_sent":
+      return "Not sent: there was no connection.";
+    case "maybe_ran":
+      return "No answer came: it may have been sent.";
+    default:
+      return `Not sent: ${error.message}.`;
+  }
+}

@@ -1,0 +1,45 @@
+import { type UIEvent, useEffect, useLayoutEffect, useRef, useState } from "react";
+
+const NEAR_PX = 60;
+
+/**
+ * Keeps a list that grows scrolled to its end, unless the reader has scrolled up:
+ * then it stays where it is, and unseen says whether there is more now.
+ *
+ * @param length how long the list is
+ * @param own how many items of our own are on their way: whoever writes looks at the end
+ */
+export function useStickToEnd(length: number, own: number) {
+  const scroller = useRef<HTMLDivElement>(null);
+  /** How long the list was when the reader left its end; undefined at the end. */
+  const [leftAt, setLeftAt] = useState<number>();
+
+  const onScroll = ({ currentTarget: element }: UIEvent) => {
+    const atEnd = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_PX;
+    setLeftAt(atEnd ? undefined : (leftAt ?? length));
+  };
+
+  useLayoutEffect(() => {
+    if (own || (length && leftAt === undefined)) scrollToEnd(scroller.current);
+  }, [leftAt, length, own]);
+
+  // A banner, a keyboard or a longer draft takes room away.
+  useEffect(() => {
+    const resized = new ResizeObserver(() => {
+      if (leftAt === undefined) scrollToEnd(scroller.current);
+    });
+    if (scroller.current) resized.observe(scroller.current);
+    return () => resized.disconnect();
+  }, [leftAt]);
+
+  return {
+    scroller,
+    onScroll,
+    unseen: leftAt !== undefined && length > leftAt,
+    toEnd: () => scrollToEnd(scroller.current),
+  };
+}
+
+function scrollToEnd(element: HTMLElement | null) {
+  if (element) element.scrollTop = element.scrollHeight;
+}

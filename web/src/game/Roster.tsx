@@ -1,0 +1,34 @@
+import { Avatar } from "../ui/Avatar";
+
+interface Props {
+  players: readonly string[];
+  me: string;
+  onPick: (playerId: string) => void;
+}
+
+/** Who is on stage. The canvas shows the same, but not to everybody. */
+export function Roster({ players, me, onPick }: Props) {
+  return (
+    <section className="card roster" aria-label="Players">
+      <h2>
+        Players <span className="count">{players.length}</span>
+      </h2>
+      <ul>
+        {players.map((id) => (
+          <li key={id}>
+            <Avatar id={id} name={id} />
+            <span>
+              {id}
+              {id === me && <small> (you)</small>}
+            </span>
+            {id !== me && (
+              <button type="button" onClick={() => onPick(id)} aria-label={`Whisper to ${id}`}>
+                Whisper
+              </button>
+            )}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

@@ -1,0 +1,63 @@
+// Draws the stage: always the same dark wood, whatever the theme of the page.
+
+import { hueOf } from "../ui/Avatar";
+import { HEIGHT, RADIUS, WIDTH, type World } from "./world";
+
+const PLANK = 60;
+
+export function draw(context: CanvasRenderingContext2D, world: World): void {
+  const { canvas } = context;
+  context.setTransform(canvas.width / WIDTH, 0, 0, canvas.height / HEIGHT, 0, 0);
+  drawFloor(context);
+  const me = world.bodies.get(world.me);
+  if (me) drawLight(context, me.shown.x, me.shown.y);
+  for (const [id, { shown }] of world.bodies) drawPlayer(context, id, shown.x, shown.y, id === world.me);
+}
+
+function drawFloor(context: CanvasRenderingContext2D): void {
+  context.fillStyle = "#2a1c22";
+  context.fillRect(0, 0, WIDTH, HEIGHT);
+  context.fillStyle = "#00000024";
+  for (let y = 0; y < HEIGHT; y += PLANK) {
+    context.fillRect(0, y, WIDTH, 2);
+    for (let x = (y / PLANK) % 2 ? 125 : 250; x < WIDTH; x += 250) context.fillRect(x, y, 2, PLANK);
+  }
+}
+
+/** The spotlight follows us. */
+function drawLight(context: CanvasRenderingContext2D, x: number, y: number): void {
+  const light = context.createRadialGradient(x, y, 10, x, y, 190);
+  light.addColorStop(0, "#ffe9b060");
+  light.addColorStop(0.6, "#ffe0a018");
+  light.addColorStop(1, "#ffe0a000");
+  context.fillStyle = light;
+  context.fillRect(x - 190, y - 190, 380, 380);
+}
+
+function drawPlayer(context: CanvasRenderingContext2D, id: string, x: number, y: number, mine: boolean): void {
+  context.fillStyle = "#00000050";
+  context.beginPath();
+  context.ellipse(x, y + RADIUS * 0.8, RADIUS, RADIUS * 0.45, 0, 0, 2 * Math.PI);
+  context.fill();
+
+  context.fillStyle = `hsl(${hueOf(id)} 70% 62%)`;
+  context.strokeStyle = mine ? "#f0c25a" : "#ffffff90";
+  context.lineWidth = mine ? 4 : 2;
+  context.beginPath();
+  context.arc(x, y, RADIUS - 2, 0, 2 * Math.PI);
+  context.fill();
+  context.stroke();
+
+  context.font = "600 17px system-ui, sans-serif";
+  context.textAlign = "center";
+  context.textBaseline = "top";
+  context.lineWidth = 4;
+  context.strokeStyle = "#1b1116";
+  context.fillStyle = "#fff";
+  // A name at the edge stays on the stage.
+  const half = context.measureText(id).width / 2 + 6;
+  const left = Math.min(Math.max(x, half), WIDTH - half);
+  const top = y > HEIGHT - 55 ? y - RADIUS - 24 : y + RADIUS + 6;
+  context.strokeText(id, left, top);
+  context.fillText(id, left, top);
+}

@@ -1,0 +1,8 @@
+// The whole set-up: one client for the page, and its hooks.
+
+import { createClient } from "@troupe/client";
+import { createHooks } from "@troupe/react";
+import type { registry } from "./registry";
+
+export const client = createClient<typeof registry>();
+export const { useActor, useEvent } = createHooks(client);

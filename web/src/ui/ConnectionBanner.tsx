@@ -1,0 +1,112 @@
+// Tells, in words, what the connection is doing: lost, trying again, back with
+// everything that was missed, or back without. All of it comes from the
+// connection's lifecycle events; the replay itself needs no code here.
+//
+// Accessible names: status "Notice" · button "Dismiss" · button "Reload".
+
+import type { ActorError, Reconnected } from "@troupe/client";
+import type { ActorStatus, EventActor } from "@troupe/react";
+import { useEffect, useState } from "react";
+import { Icon } from "./icons";
+import { count } from "./text";
+
+/** What useActor returns, whatever the actor: only the lifecycle is used. */
+type AnyActor = EventActor<{ events: object }> & { status: ActorStatus; error: ActorError | undefined };
+
+interface Props {
+  actor: AnyActor;
+  /** Says what the replay has brought, if the page can count it in its own words. */
+  caughtUp?: (event: Reconnected) => string;
+}
+
+const SUCCESS_MS = 6_000;
+
+const REASONS: Record<string, string> = {
+  restart: "the server was restarted and has forgotten them",
+  expired: "you were away for too long",
+  overflow: "more happened than the server keeps",
+  slow: "they came faster than this device could take them",
+};
+
+export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp }: Props) {
+  const [back, setBack] = useState<Reconnected>();
+  const [retryAt, setRetryAt] = useState<number>();
+  actor.useEvent("reconnected", setBack);
+  actor.useEvent("disconnected", ({ retryInMs }) => {
+    setBack(undefined);
+    setRetryAt(retryInMs === undefined ? undefined : Date.now() + retryInMs);
+  });
+  // A further attempt has failed.
+  actor.useEvent("error", ({ metadata }) => {
+    const { retryInMs } = (metadata ?? {}) as { retryInMs?: number };
+    if (retryInMs !== undefined) setRetryAt(Date.now() + retryInMs);
+  });
+
+  // Good news goes by itself; what was lost stays until it has been read.
+  useEffect(() => {
+    if (!back?.recovered) return;
+    const timer = setTimeout(setBack, SUCCESS_MS, undefined);
+    return () => clearTimeout(timer);
+  }, [back]);
+
+  const { status, error } = actor;
+  let tone = "";
+  let content;
+  if (status === "disconnected" || (status === "connecting" && error)) {
+    tone = "warn";
+    content = (
+      <>
+        {navigator.onLine ? "The connection is lost. Reconnecting" : "You are offline. Reconnecting when you are back"}
+        <Countdown until={retryAt} />
+      </>
+    );
+  } else if (status === "closed") {
+    tone = "bad";
+    content = (
+      <>
+        The connection has ended{error && `: ${error.message}`}.
+        <button type="button" onClick={() => location.reload()}>
+          Reload
+        </button>
+      </>
+    );
+  } else if (back) {
+    tone = back.recovered ? "ok" : "warn";
+    content = (
+      <>
+        {back.recovered ? caughtUp(back) : notRecovered(back)}
+        <button type="button" className="icon-button" aria-label="Dismiss" onClick={() => setBack(undefined)}>
+          <Icon name="close" />
+        </button>
+      </>
+    );
+  }
+  // The region is always there: a screen reader announces what changes in it.
+  return (
+    <div role="status" aria-label="Notice" className="banner-region">
+      {content && <div className={`banner ${tone}`}>{content}</div>}
+    </div>
+  );
+}
+
+function defaultCaughtUp({ replayed }: Reconnected): string {
+  return replayed ? `Back online. ${count(replayed, "update")} you missed ${replayed === 1 ? "is" : "are"} here.` : "Back online.";
+}
+
+/** Honest: how many are gone, if that is known, and why. */
+function notRecovered({ missed, exact, reason = "" }: Reconnected): string {
+  const what = missed ? `${exact ? "" : "at least "}${count(missed, "update")}` : "some updates";
+  const why = REASONS[reason] ?? reason;
+  return `Back online, but ${what} ${missed === 1 ? "was" : "were"} missed${why && `: ${why}`}. What you see now is up to date.`;
+}
+
+/** Counts down for the eye only: a screen reader would read every second. */
+function Countdown({ until }: { until: number | undefined }) {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 500);
+    return () => clearInterval(timer);
+  }, []);
+  const seconds = Math.ceil(((until ?? now) - now) / 1000);
+  return <span aria-hidden="true">{seconds > 0 ? ` in ${seconds} s` : "…"}</span>;
+}
