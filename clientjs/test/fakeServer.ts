@@ -14,7 +14,7 @@
 // wire is a case in FakeSocket.take. `received` has every message that came, for
 // assertions about what a client sends; `sockets` has every socket that was opened.
 import { vi } from "vitest";
-import { createClient, type Client, type ClientOptions, type Connection, type WebSocketLike } from "../src/index.js";
+import { createClient, type Client, type ClientOptions, type Connection, type WebSocketClass, type WebSocketLike } from "../src/index.js";
 import { DEFAULT_LIMITS } from "../src/limits.js";
 import type { ClientMessage, Hello, Open, ServerMessage } from "../src/wire.js";
 
@@ -148,15 +148,7 @@ export class FakeServer {
 
   /** A client of this server. */
   createClient<R extends object>(options: ClientOptions = {}): Client<R> {
-    const server = this;
-    return createClient<R>("http://troupe.test", {
-      WebSocket: class extends FakeSocket {
-        constructor(url: string) {
-          super(server, url);
-        }
-      },
-      ...options,
-    });
+    return createClient<R>("http://troupe.test", { WebSocket: socketClass(this), ...options });
   }
 
   /** Breaks all links; what is on its way is lost. */
@@ -374,6 +366,15 @@ export class FakeSocket implements WebSocketLike {
       fail(error);
     }
   }
+}
+
+/** A WebSocket constructor whose sockets lead to server. */
+export function socketClass(server: FakeServer): WebSocketClass {
+  return class extends FakeSocket {
+    constructor(url: string) {
+      super(server, url);
+    }
+  };
 }
 
 function turn(a: Attachment): Turn {

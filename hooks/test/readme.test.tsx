@@ -1,0 +1,32 @@
+// @vitest-environment jsdom
+// The React component of the README: backend/readme checks that the README shows
+// the files in readme/, and here they run.
+import { fireEvent } from "@testing-library/react";
+import { expect, it, vi } from "vitest";
+import { socketClass, type FakeServer, type Turn } from "../../clientjs/test/fakeServer.js";
+import { Counter } from "./readme/Counter.js";
+import { plainAndStrict, settle } from "./support.js";
+
+// The component's client is one for all tests, as it is one for a page.
+let server: FakeServer;
+vi.stubGlobal("WebSocket", function open(url: string) {
+  return new (socketClass(server))(url);
+});
+
+plainAndStrict((world) => {
+  it("the README's Counter", async () => {
+    let value = 0;
+    world.server.actions["add"] = (turn: Turn, by: string, n: number) => {
+      turn.broadcast("changed", { value: (value += n), by });
+      return value;
+    };
+    server = world.server;
+    const { getByRole, unmount } = world.show(<Counter of="apples" me="ada" />);
+    await settle();
+    fireEvent.click(getByRole("button"));
+    await settle();
+    expect(getByRole("button").textContent).toBe("apples: 1 (ada)");
+    unmount();
+    await settle(2000); // the component's client lets go of its socket
+  });
+});
