@@ -1,5 +1,5 @@
 import { Chat } from "./chat";
-import { expect, test } from "./fixtures";
+import { expect, online, test } from "./fixtures";
 
 test("two people talk, and take back what they said", async ({ server, visit }) => {
   const ada = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
@@ -99,6 +99,7 @@ test("what was said while the link was cut arrives once and in order", async ({ 
   await expect(ada.messages.last()).toContainText("sending…");
 
   link.pass();
+  await online(ada.page);
   await expect(ada.notice).toContainText("Back online. 6 messages you missed are here.");
   const missed = ["one", "two", "three"].flatMap((word) => [`${word} from Bob`, `${word} from Cleo`]);
   const all = ["before", ...missed, "from the other side"];

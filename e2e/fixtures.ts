@@ -64,6 +64,11 @@ export const test = base.extend<Fixtures>({
   },
 });
 
+/** The browser notices that there is a network again, and need not wait for its next attempt. */
+export async function online(page: Page): Promise<void> {
+  await page.evaluate(() => window.dispatchEvent(new Event("online")));
+}
+
 /** Shows a page of the test's own on the server's origin: HTML without a build. */
 export async function plainPage(page: Page, url: string, html: string): Promise<void> {
   await page.goto(`${url}/healthz`); // any page of that origin

@@ -1,5 +1,5 @@
 import type { Page } from "@playwright/test";
-import { expect, received, test } from "./fixtures";
+import { expect, online, received, test } from "./fixtures";
 
 type Visit = (url: string, options?: { session?: Record<string, unknown> }) => Promise<Page>;
 
@@ -79,6 +79,7 @@ test("a whisper waits for a player whose link is cut", async ({ server, link, vi
   await ada.getByRole("button", { name: "Send whisper" }).click();
   await expect(whispers(ada)).toHaveCount(1);
   link.pass();
+  await online(bob);
   await expect(whispers(bob)).toContainText(["are you there?"]);
   await expect(whispers(bob)).toHaveCount(1);
 });

@@ -1,5 +1,5 @@
 import type { Page } from "@playwright/test";
-import { expect, received, test } from "./fixtures";
+import { expect, online, received, test } from "./fixtures";
 
 const reader = (page: Page, subscription: "Free" | "Premium") => page.getByRole("region", { name: `${subscription} reader` });
 const articles = (page: Page, subscription: "Free" | "Premium") => reader(page, subscription).getByRole("article").getByRole("paragraph");
@@ -48,6 +48,7 @@ test("readers who were cut off get what they may read", async ({ server, link, v
   await publish(desk, "The curtain is torn.", "Premium");
   await publish(desk, "The curtain is mended.", "Public");
   link.pass();
+  await online(home);
   await expect(articles(home, "Premium")).toHaveText(["The curtain is mended.", "The curtain is torn."]);
   await expect(articles(home, "Free")).toHaveText(["The curtain is mended."]);
   await expect(reader(home, "Free").getByRole("status", { name: "Notice" })).toContainText("1 article came while you were away");
