@@ -157,3 +157,6 @@ func (l *logBuffer) String() string {
 	defer l.mu.Unlock()
 	return l.b.String()
 }
+
+// smallStore keeps little of the log.
+func smallStore(e *env) { e.store = memory.New(memory.Options{MaxBytes: 100 << 10}) }

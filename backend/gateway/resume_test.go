@@ -82,7 +82,11 @@ func TestG3_Resume(t *testing.T) {
 // its link was lost, and one that is back at once, resume.
 func TestG3_ResumeFromNothing(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
-		for i := range 1000 {
+		runs := 1000
+		if e.lagging {
+			runs = 100
+		}
+		for i := range runs {
 			name := fmt.Sprint("c", i)
 			c := e.dial()
 			c.open(1, name, fmt.Sprintf(`"key":[%q]`, name), `"subs":["said"]`)

@@ -94,7 +94,7 @@ func (s *socket) wrap(conn net.Conn, early []byte) *link {
 	l := newLink(conn, early, s.g.opts.WriteTimeout, s.g.sub.Go)
 	l.flushed = func(slow bool) {
 		if slow {
-			s.unblocks.Add(1)
+			s.unblock()
 		}
 		s.rest()
 	}
@@ -206,6 +206,21 @@ func (s *socket) awaitRoom() {
 	defer s.mu.Unlock()
 	for s.waiting > maxControls && !s.over && !s.closed.Load() {
 		s.room.Wait()
+	}
+}
+
+// unblock has all channels notice that the socket had been blocked, now: what is
+// volatile and visible is stale, what comes later is not.
+func (s *socket) unblock() {
+	s.unblocks.Add(1)
+	s.mu.Lock()
+	channels := make([]*channel, 0, len(s.channels))
+	for _, c := range s.channels {
+		channels = append(channels, c)
+	}
+	s.mu.Unlock()
+	for _, c := range channels {
+		c.mark() // the socket is busy: rest finds them
 	}
 }
 

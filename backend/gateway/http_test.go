@@ -1,0 +1,214 @@
+package gateway_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/troupe-dev/troupe/backend/gateway"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// answer is what an HTTP request got.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+
+	Result   json.RawMessage
+	ID       string
+	Code     string
+	Message  string
+	Metadata json.RawMessage
+}
+
+// do makes a request; header is pairs of name and value.
+func do(t testing.TB, h http.Handler, method, path, body string, header ...string) answer {
+	t.Helper()
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	a := answer{status: w.Code, header: w.Header(), body: w.Body.String()}
+	if a.body != "" {
+		if got := w.Header().Get("Content-Type"); got != "application/json" {
+			t.Errorf("%s %s: got content type %q: %s", method, path, got, a.body)
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &a); err != nil {
+			t.Errorf("%s %s: got %s: %v", method, path, a.body, err)
+		}
+	}
+	return a
+}
+
+func TestHTTP(t *testing.T) {
+	const room = "/api/actors/room"
+	run(t, func(t *testing.T, e *env) {
+		for _, tc := range []struct {
+			name, method, path, body string
+			status                   int
+			want                     string // of the body: all of it if it succeeds, else the code
+		}{
+			{"an actor that does not exist", "GET", room + "?key=a", "", 404, "not_found"},
+			{"an action of one that must exist", "POST", room + "/actions/say?key=a&create=false", `{"args":["x"]}`, 404, "not_found"},
+			{"an action makes it", "POST", room + "/actions/say?key=a", `{"args":["x"]}`, 200, `{"result":1}`},
+			{"now it exists", "POST", room + "/actions/say?key=a&create=false", `{"args":["x"]}`, 200, `{"result":2}`},
+			{"another key", "POST", room + "/actions/say?key=a&key=b", `{"args":["x"]}`, 200, `{"result":1}`},
+			{"no result", "POST", room + "/actions/forget?key=a", `{"args":[]}`, 200, `{}`},
+			{"no body", "POST", room + "/actions/count?key=a", ``, 200, `{"result":0}`},
+			{"a connection is needed", "POST", room + "/actions/me?key=a", ``, 400, "connection_required"},
+			{"its own code", "POST", room + "/actions/fail?key=a", `{"args":["own_code"]}`, 422, "own_code"},
+			{"a code of ours, from an actor", "POST", room + "/actions/fail?key=a", `{"args":["forbidden"]}`, 403, "forbidden"},
+			{"a panic", "POST", room + "/actions/panic?key=a", ``, 500, "internal_error"},
+			{"an unknown action", "POST", room + "/actions/nope?key=a", ``, 404, "unknown_action"},
+			{"an unknown actor", "POST", "/api/actors/nope/actions/say?key=a", ``, 404, "unknown_actor"},
+			{"too few arguments", "POST", room + "/actions/say?key=a", `{}`, 400, "invalid_args"},
+			{"not JSON", "POST", room + "/actions/say?key=a", `{`, 400, "malformed"},
+			{"args that are no list", "POST", room + "/actions/say?key=a", `{"args":7}`, 400, "malformed"},
+			{"no key", "POST", room + "/actions/say", `{"args":["x"]}`, 400, "bad_key"},
+			{"an empty key", "POST", room + "/actions/say?key=", `{"args":["x"]}`, 400, "bad_key"},
+			{"a large body", "POST", room + "/actions/say?key=a", `{"args":["` + strings.Repeat("x", 64<<10) + `"]}`, 413, "too_large"},
+			{"create", "POST", room, `{"key":["new"]}`, 201, ""},
+			{"create twice", "POST", room, `{"key":"new"}`, 409, "exists"},
+			{"create without a key", "POST", room, `{}`, 400, "bad_key"},
+			{"resolve", "GET", room + "?key=new", "", 200, ""},
+			{"an id that is none", "GET", room + "?id=nope", "", 404, "not_found"},
+			{"an address that is none", "GET", "/api/nope", "", 404, "not_found"},
+			{"another one", "GET", "/api/actors", "", 404, "not_found"},
+			{"the wrong method", "DELETE", room + "?key=a", "", 405, "malformed"},
+			{"a socket without upgrade", "GET", "/api/socket?v=1", "", 426, "malformed"},
+			{"a socket of another version", "GET", "/api/socket?v=2", "", 400, "malformed"},
+		} {
+			got := do(t, e.h, tc.method, tc.path, tc.body)
+			if got.status != tc.status || tc.status >= 400 && (got.Code != tc.want || got.Message == "") ||
+				tc.status < 400 && tc.want != "" && got.body != tc.want {
+				t.Errorf("%s: got %d %s, want %d %s", tc.name, got.status, got.body, tc.status, tc.want)
+			}
+			if tc.status == 200 && tc.want == "" && len(got.ID) != 22 {
+				t.Errorf("%s: got %s, want an id", tc.name, got.body)
+			}
+		}
+		id := do(t, e.h, "GET", room+"?key=a", "").ID
+		if got := do(t, e.h, "POST", room+"/actions/say?id="+id, `{"args":["x"]}`); got.body != `{"result":1}` {
+			t.Errorf("by id: got %s", got.body)
+		}
+		if got := do(t, e.h, "POST", room+"/actions/fail?key=a", `{"args":["x"]}`); string(got.Metadata) != `{"n":1}` || got.Message != "as you wish" {
+			t.Errorf("got %s, want message and metadata", got.body)
+		}
+		// Wherever another router puts it.
+		outer := chi.NewRouter()
+		outer.Mount("/api", e.h)
+		if got := do(t, outer, "GET", room+"?key=a", ""); got.ID != id {
+			t.Errorf("mounted: got %d %s", got.status, got.body)
+		}
+	})
+}
+
+// TestG5_IdempotencyKey: a call that is repeated with its key runs once.
+func TestG5_IdempotencyKey(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		for range 3 {
+			got := do(t, e.h, "POST", "/api/actors/room/actions/fail?key=a", `{"args":["no"]}`, "Idempotency-Key", "k0")
+			if got.status != 422 || got.Code != "no" {
+				t.Errorf("got %d %s", got.status, got.body)
+			}
+		}
+		for range 3 {
+			do(t, e.h, "POST", "/api/actors/room/actions/say?key=a", `{"args":["x"]}`, "Idempotency-Key", "k1")
+		}
+		do(t, e.h, "POST", "/api/actors/room/actions/say?key=a", `{"args":["x"]}`, "Idempotency-Key", "k2")
+		if got := do(t, e.h, "POST", "/api/actors/room/actions/count?key=a", ""); got.body != `{"result":2}` {
+			t.Errorf("got %s, want 2 effects", got.body)
+		}
+		if got := do(t, e.h, "POST", "/api/actors/room/actions/say?key=a", `{"args":["x"]}`, "Idempotency-Key", strings.Repeat("k", 256)); got.status != 400 {
+			t.Errorf("got %d %s, want 400", got.status, got.body)
+		}
+	})
+}
+
+// TestHTTP_Shutdown: calls are refused once the gateway goes away.
+func TestHTTP_Shutdown(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		e.g.Quiesce()
+		got := do(t, e.h, "POST", "/api/actors/room/actions/say?key=a", `{"args":["x"]}`)
+		if got.status != 503 || got.Code != wire.CodeShutdown || got.header.Get("Retry-After") == "" {
+			t.Errorf("got %d %s", got.status, got.body)
+		}
+	})
+}
+
+// TestOrigins: pages of other origins are refused unless allowed, before anything
+// is done for them (check 27).
+func TestOrigins(t *testing.T) {
+	for _, tc := range []struct {
+		origin string
+		allow  []string
+		want   bool
+	}{
+		{"", nil, true}, // no page
+		{"http://example.com", nil, true},
+		{"https://EXAMPLE.com", nil, true}, // a proxy speaks TLS for us
+		{"http://example.com:8080", nil, false},
+		{"http://evil.com", nil, false},
+		{"http://example.com.evil.com", nil, false},
+		{"null", nil, false},
+		{"null", []string{"*"}, true},
+		{"http://evil.com", []string{"*"}, true},
+		{"http://app.example.org", []string{"*.example.org"}, true},
+		{"http://example.org", []string{"*.example.org"}, false},
+		{"http://a.b.example.org", []string{"*.example.org"}, true},
+		{"http://app.example.org", []string{"https://app.example.org"}, false},
+		{"https://app.example.org", []string{"https://app.example.org"}, true},
+		{"https://localhost:5173", []string{"localhost:*"}, true},
+		{"%", []string{"?"}, false},
+	} {
+		run(t, func(t *testing.T, e *env) {
+			var header []string
+			upgrade := http.Header{}
+			if tc.origin != "" {
+				header = []string{"Origin", tc.origin}
+				upgrade.Set("Origin", tc.origin)
+			}
+			got := do(t, e.h, "POST", "http://example.com/api/actors/room/actions/say?key=a", `{"args":["x"]}`, header...)
+			if (got.status == 200) != tc.want || !tc.want && (got.status != 403 || got.Code != wire.CodeBadOrigin) {
+				t.Errorf("%q with %q: got %d %s", tc.origin, tc.allow, got.status, got.body)
+			}
+			if cross := tc.want && tc.allow != nil; (got.header.Get("Access-Control-Allow-Origin") == tc.origin) != (cross || tc.origin == "" || tc.want) {
+				t.Errorf("%q with %q: got Access-Control-Allow-Origin %q", tc.origin, tc.allow, got.header.Get("Access-Control-Allow-Origin"))
+			}
+			c, resp, err := tryDialPipe(t, e.h, upgrade, "/api/socket?v=1")
+			if (err == nil) != tc.want {
+				t.Errorf("%q with %q: got %v for a socket", tc.origin, tc.allow, err)
+			}
+			if err == nil {
+				e.clients = append(e.clients, c)
+			} else if resp.StatusCode != 403 {
+				t.Errorf("%q with %q: got status %d for a socket", tc.origin, tc.allow, resp.StatusCode)
+			}
+			if !tc.want {
+				if got := do(t, e.h, "POST", "/api/actors/room/actions/count?key=a", ""); got.body != `{"result":0}` {
+					t.Errorf("%q with %q: the refused call had an effect: %s", tc.origin, tc.allow, got.body)
+				}
+			}
+		}, gatewayOptions(gateway.Options{AllowOrigins: tc.allow}))
+	}
+}
+
+// TestPreflight: browsers ask before they send JSON to another origin.
+func TestPreflight(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		for origin, want := range map[string]int{"https://app.example.org": 200, "https://evil.com": 403} {
+			got := do(t, e.h, "OPTIONS", "http://example.com/api/actors/room/actions/say", "", "Origin", origin,
+				"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type,idempotency-key")
+			if got.status != want || want == 200 && got.header.Get("Access-Control-Allow-Headers") == "" {
+				t.Errorf("%s: got %d %v", origin, got.status, got.header)
+			}
+		}
+	}, gatewayOptions(gateway.Options{AllowOrigins: []string{"https://app.example.org"}}))
+}

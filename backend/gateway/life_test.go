@@ -1,0 +1,219 @@
+package gateway_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/gateway"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// TestHello: the server speaks first.
+func TestHello(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		c := dialPipe(t, e.h)
+		e.clients = append(e.clients, c)
+		e.settle()
+		got := c.takeMessages()
+		if len(got) != 1 {
+			t.Fatalf("got %d messages, want a hello", len(got))
+		}
+		m := got[0]
+		if m.Type != wire.TypeHello || m.Version != 1 || *m.Limits != wire.DefaultLimits || m.BeatMs != 15000 || m.DeadMs != 25000 || m.SpreadMs != 0 {
+			t.Errorf("got %+v", m)
+		}
+	})
+}
+
+// TestHeartbeat: a socket on which nothing happens stays, for one beat in 15 s.
+func TestHeartbeat(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		c := e.dial()
+		time.Sleep(10 * time.Minute)
+		c.isOpen()
+		c.mu.Lock()
+		beats := c.beats
+		c.mu.Unlock()
+		if beats < 35 || beats > 40 {
+			t.Errorf("got %d beats in 10 minutes, want one in 15 s", beats)
+		}
+	})
+}
+
+// TestHeartbeat_Dead: a client that does not answer is dead after 25 s. Its
+// connections are dropped, and come back.
+func TestHeartbeat_Dead(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		c := e.dial()
+		c.mu.Lock()
+		c.deaf = true
+		c.mu.Unlock()
+		c.open(1, "ada")
+		time.Sleep(24 * time.Second)
+		c.isOpen()
+		time.Sleep(4 * time.Second)
+		if c.status() == 0 {
+			t.Fatal("the socket is open after 28 s of silence")
+		}
+		if n := e.g.Sockets(); n != 0 {
+			t.Errorf("%d sockets are left", n)
+		}
+		c = e.dial()
+		c.open(1, "ada", resume("x", 0))
+		e.settle()
+		c.expect("1 opened 0 resumed lost restart 0 false", "1 at 0")
+	})
+}
+
+// TestHeartbeat_BusyListener: a client that only listens, and never has a reason
+// to speak, is not dead while it answers beats; nor is it spared them.
+func TestHeartbeat_BusyListener(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		c := e.dial()
+		c.open(1, "ada", `"subs":["said"]`)
+		for range 120 {
+			e.say("x")
+			time.Sleep(time.Second)
+		}
+		c.isOpen()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.beats < 6 || c.beats > 8 {
+			t.Errorf("got %d beats in 2 minutes of events, want one in 15 s", c.beats)
+		}
+	})
+}
+
+// TestBye: a shutdown in its two steps.
+func TestBye(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		c := e.dial()
+		c.open(1, "ada", `"subs":["said"]`)
+		e.settle()
+		log := c.logOf(1)
+		c.take()
+		e.g.Quiesce()
+		e.settle()
+		c.expect("bye")
+		c.call(1, 1, "say", "too late")
+		e.say("still runs")
+		e.settle()
+		c.expect(`1 event 1 said "still runs"`)
+		if _, resp, err := tryDialPipe(t, e.h, nil, "/api/socket?v=1"); err == nil || resp.StatusCode != 503 {
+			t.Errorf("got %v, %v for a new socket, want status 503", resp, err)
+		}
+		e.stop()
+		if got := c.status(); got != websocket.StatusServiceRestart {
+			t.Errorf("got status %d, want 1012", got)
+		}
+		e.start()
+		c = e.dial()
+		c.open(1, "ada", `"subs":["said"]`, resume(log, 1))
+		e.settle()
+		c.expect("1 opened 1 resumed", "1 at 1") // the late call had no effect
+	})
+}
+
+// TestBye_LastWords: what turns of the shutdown say is written before the end.
+func TestBye_LastWords(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		c := e.dial()
+		c.open(1, "ada", `"subs":["said"]`)
+		e.settle()
+		c.take()
+		e.g.Quiesce()
+		for range 10 {
+			e.once("burst", "100", "100")
+		}
+		if e.lagging {
+			e.settle() // a copy that is not up to date has no last words yet
+		}
+		e.stop()
+		if got := len(c.take()); got != 1001 {
+			t.Errorf("got %d messages, want bye and 1,000 events", got)
+		}
+	})
+}
+
+// TestClose_StuckClients: clients that do not read or answer do not hold up a
+// shutdown.
+func TestClose_StuckClients(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		c := e.dial()
+		c.open(1, "ada", `"subs":["said"]`)
+		e.settle()
+		c.pause(true)
+		e.once("burst", "100", "1000")
+		e.settle()
+		e.g.Quiesce()
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		start := time.Now()
+		if err := e.node.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+		if err := e.g.Close(ctx); err == nil {
+			t.Error("got no error, want that not everything was written")
+		}
+		if took := time.Since(start); took > 6*time.Second {
+			t.Errorf("took %s, want 5 s", took)
+		}
+		c.pause(false)
+	})
+}
+
+// panickyPort panics on some calls.
+type panickyPort struct{ gateway.Port }
+
+func (p panickyPort) Call(r actor.Ref, c actor.CallRequest) error {
+	if c.Action == "boom" {
+		panic("boom")
+	}
+	return p.Port.Call(r, c)
+}
+
+func (p panickyPort) Emits(name, event string) bool {
+	if event == "boom" {
+		panic("boom")
+	}
+	return p.Port.Emits(name, event)
+}
+
+func (p panickyPort) Resolve(context.Context, actor.Ref) (string, error) { panic("boom") }
+
+// TestPanic: a panic on one socket's way ends that socket, and nothing else.
+func TestPanic(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		other := e.dial()
+		other.open(1, "bob")
+		e.settle()
+		other.take()
+		for _, frame := range []string{callFrame(1, 1, "boom"), `{"t":"sub","c":1,"e":["boom"]}`} {
+			c := e.dial()
+			c.open(1, "ada")
+			e.settle()
+			c.send(frame)
+			time.Sleep(10 * time.Second)
+			if got := c.status(); got != websocket.StatusInternalError {
+				t.Errorf("%s: got status %d, want 1011", frame, got)
+			}
+		}
+		other.call(1, 1, "echo", "x")
+		e.settle()
+		other.expect(`1 reply 0 #1 "x"`)
+		if n := e.g.Sockets(); n != 1 {
+			t.Errorf("%d sockets are left, want 1", n)
+		}
+		if !strings.Contains(e.logs.String(), "boom") {
+			t.Error("the log does not tell")
+		}
+		if got := do(t, e.h, "GET", "/api/actors/room?key=x", ""); got.status != 500 || got.Code != wire.CodeInternal {
+			t.Errorf("got %+v, want 500", got)
+		}
+	}, wrapPort(func(p gateway.Port) gateway.Port { return panickyPort{p} }))
+}
