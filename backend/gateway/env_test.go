@@ -81,7 +81,7 @@ func (e *env) start() {
 	if e.lagging {
 		options.LogBytes = 0 // the copies are as small as the test wants, what they are made of is not
 	}
-	e.node = actor.NewNode(actor.NewRegistry(defineRoom(options)), e.store, actor.NodeOptions{Logger: logger, Check: true})
+	e.node = actor.NewNode(actor.NewRegistry(defineRoom(options)), e.store, actor.NodeOptions{Logger: logger, Check: !isBenchmark(e.t)})
 	e.port = e.node
 	if e.lagging {
 		e.copies = newLaggingPort(e.t, e.node, e.store, maxLag, cmp.Or(e.options.LogBytes, 1<<20))
@@ -160,3 +160,8 @@ func (l *logBuffer) String() string {
 
 // smallStore keeps little of the log.
 func smallStore(e *env) { e.store = memory.New(memory.Options{MaxBytes: 100 << 10}) }
+
+func isBenchmark(t testing.TB) bool {
+	_, is := t.(*testing.B)
+	return is
+}

@@ -1,0 +1,176 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/coder/websocket"
+
+	"github.com/troupe-dev/troupe/backend/gateway"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// listener is a client for benchmarks: it counts what it gets, and costs as
+// little as the library allows.
+type listener struct {
+	ws  *websocket.Conn
+	buf bytes.Buffer
+}
+
+func (l *listener) read(b *testing.B) []byte {
+	_, r, err := l.ws.Reader(context.Background())
+	if err == nil {
+		l.buf.Reset()
+		_, err = l.buf.ReadFrom(r)
+	}
+	if err != nil {
+		b.Error(err)
+		return nil
+	}
+	return l.buf.Bytes()
+}
+
+func listen(b *testing.B, url string, i int) *listener {
+	ws, _, err := websocket.Dial(context.Background(), strings.Replace(url, "http", "ws", 1)+"/api/socket?v=1", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ws.SetReadLimit(-1)
+	l := &listener{ws: ws}
+	l.send(b, openFrame(1, fmt.Sprint("c", i), `"subs":["said"]`))
+	for !bytes.Contains(l.read(b), []byte(`"t":"at"`)) {
+	}
+	return l
+}
+
+func (l *listener) send(b *testing.B, frame string) {
+	if err := l.ws.Write(context.Background(), websocket.MessageText, []byte(frame)); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func serve(b *testing.B) (*env, string) {
+	e := newEnv(b, false, gatewayOptions(gateway.Options{Limits: wire.Limits{Rate: 1e9, Burst: 1e9, InFlight: 1e6}}))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	server := &http.Server{Handler: e.h}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = server.Serve(l) }()
+	b.Cleanup(func() {
+		e.stop()
+		_ = server.Close()
+		<-done
+	})
+	return e, "http://" + l.Addr().String()
+}
+
+// BenchmarkFanOut is one broadcast to many connections, each on a socket of its
+// own, over loopback. The clients run in the same process: their reading is in
+// the figures. A window keeps the talker from running ahead of the readers by
+// more than 64 events.
+func BenchmarkFanOut(b *testing.B) {
+	for _, n := range []int{1, 100, 1000} {
+		b.Run(fmt.Sprintf("connections=%d", n), func(b *testing.B) {
+			e, url := serve(b)
+			var got atomic.Int64
+			changed := make(chan struct{}, 1)
+			var wg sync.WaitGroup
+			for i := range n {
+				l := listen(b, url, i)
+				wg.Go(func() {
+					for seen := 0; seen < b.N; {
+						events := bytes.Count(l.read(b), []byte(`"t":"event"`))
+						seen += events
+						got.Add(int64(events))
+						select {
+						case changed <- struct{}{}:
+						default:
+						}
+					}
+				})
+				b.Cleanup(func() { _ = l.ws.CloseNow() })
+			}
+			text := fmt.Sprintf("%q", strings.Repeat("x", 200))
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			b.ResetTimer()
+			for i := range b.N {
+				e.once("say", text)
+				for got.Load() < int64(i-64)*int64(n) {
+					<-changed
+				}
+			}
+			wg.Wait()
+			b.StopTimer()
+			runtime.ReadMemStats(&after)
+			deliveries := float64(b.N * n)
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/deliveries, "ns/delivery")
+			b.ReportMetric(float64(after.Mallocs-before.Mallocs)/deliveries, "allocs/delivery")
+		})
+	}
+}
+
+// BenchmarkAction is the round trip of an action that changes the state and
+// broadcasts, on one socket: one call at a time, and 64 at a time.
+func BenchmarkAction(b *testing.B) {
+	for _, window := range []int{1, 64} {
+		b.Run(fmt.Sprintf("window=%d", window), func(b *testing.B) {
+			_, url := serve(b)
+			l := listen(b, url, 0)
+			b.Cleanup(func() { _ = l.ws.CloseNow() })
+			b.ReportAllocs()
+			b.ResetTimer()
+			for sent, answered := 0, 0; answered < b.N; {
+				for sent < b.N && sent-answered < window {
+					sent++
+					l.send(b, callFrame(1, sent, "say", "hello"))
+				}
+				answered += bytes.Count(l.read(b), []byte(`"t":"reply"`))
+			}
+		})
+	}
+}
+
+// BenchmarkHTTP is an action over HTTP, without the network.
+func BenchmarkHTTP(b *testing.B) {
+	e := newEnv(b, false)
+	defer e.stop()
+	b.ReportAllocs()
+	for b.Loop() {
+		if got := do(b, e.h, "POST", "/api/actors/room/actions/say?key=a", `{"args":["x"]}`); got.status != 200 {
+			b.Fatal(got.body)
+		}
+	}
+}
+
+// BenchmarkIdle reports what a socket with one connection costs when nothing
+// happens: the client's half is in the figure.
+func BenchmarkIdle(b *testing.B) {
+	_, url := serve(b)
+	before := heapAndStacks()
+	b.ResetTimer()
+	for i := range b.N {
+		l := listen(b, url, i)
+		b.Cleanup(func() { _ = l.ws.CloseNow() })
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(heapAndStacks()-before)/float64(b.N), "bytes/socket")
+}
+
+func heapAndStacks() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc + m.StackInuse)
+}

@@ -1,0 +1,305 @@
+package gateway
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// countingConn counts calls of Write.
+type countingConn struct {
+	net.Conn
+	writes atomic.Int32
+}
+
+func (c *countingConn) Write(b []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(b)
+}
+
+// TestLink_OneWrite: a frame leaves with one system call, header and all, whether
+// it is ours or a control frame that the library writes in pieces.
+func TestLink_OneWrite(t *testing.T) {
+	client, server := net.Pipe()
+	conn := &countingConn{Conn: server}
+	var wg sync.WaitGroup
+	l := newLink(conn, nil, time.Second, wg.Go)
+	flushed := make(chan struct{}, 10)
+	l.flushed = func(bool) { flushed <- struct{}{} }
+	l.broken = func(bool) { t.Error("broken") }
+	for _, size := range []int{1, 125, 126, 127, 4096, 65535, 65536, 100_000} {
+		f := newFrame()
+		f.next()
+		f.b = append(f.b, strings.Repeat("x", size)...)
+		before := conn.writes.Load()
+		if l.send(f) {
+			t.Fatal("sent on a pipe that nobody reads")
+		}
+		head, payload := readFrame(t, client)
+		<-flushed
+		if head != 0x81 || len(payload) != size || conn.writes.Load() != before+1 {
+			t.Errorf("got frame %x of %d bytes in %d writes, want 81 of %d in one", head, len(payload), conn.writes.Load()-before, size)
+		}
+	}
+	// As the library writes a pong: the header, then the payload.
+	before := conn.writes.Load()
+	for _, piece := range [][]byte{{0x8a}, {5}, []byte("he"), []byte("llo")} {
+		if _, err := l.Write(piece); err != nil {
+			t.Fatal(err)
+		}
+	}
+	head, payload := readFrame(t, client)
+	if head != 0x8a || string(payload) != "hello" || conn.writes.Load() != before+1 {
+		t.Errorf("got frame %x %q in %d writes", head, payload, conn.writes.Load()-before)
+	}
+	wg.Wait()
+	_ = l.Close()
+}
+
+// TestLink_Array: one message goes as it is, several as an array.
+func TestLink_Array(t *testing.T) {
+	for n, want := range map[int]string{1: `{}`, 2: `[{},{}]`, 3: `[{},{},{}]`, 60: "[{}" + strings.Repeat(",{}", 59) + "]"} {
+		f := newFrame()
+		for range n {
+			f.next()
+			f.b = append(f.b, `{}`...)
+		}
+		_, payload := readFrame(t, bytes.NewReader(f.bytes()))
+		if string(payload) != want {
+			t.Errorf("got %s, want %s", payload, want)
+		}
+	}
+}
+
+func readFrame(t *testing.T, r io.Reader) (head byte, payload []byte) {
+	t.Helper()
+	b := make([]byte, 2, 10)
+	if _, err := io.ReadFull(r, b); err != nil {
+		t.Fatal(err)
+	}
+	size := uint64(b[1])
+	switch size {
+	case 126:
+		_, _ = io.ReadFull(r, b[2:4])
+		size = uint64(binary.BigEndian.Uint16(b[2:4]))
+	case 127:
+		_, _ = io.ReadFull(r, b[2:10])
+		size = binary.BigEndian.Uint64(b[2:10])
+	}
+	payload = make([]byte, size)
+	if _, err := io.ReadFull(r, payload); err != nil {
+		t.Fatal(err)
+	}
+	return b[0], payload
+}
+
+// TestLink_Bounded: a reader who pings and never reads gets pongs up to a bound,
+// and no more memory (G8). After the close frame nothing follows.
+func TestLink_Bounded(t *testing.T) {
+	client, server := net.Pipe()
+	var wg sync.WaitGroup
+	l := newLink(server, nil, time.Minute, wg.Go)
+	l.flushed = func(bool) {}
+	l.broken = func(bool) {}
+	f := newFrame()
+	f.next()
+	f.b = append(f.b, bytes.Repeat([]byte("x"), 1000)...)
+	l.send(f)
+	pong := append([]byte{0x8a, 125}, bytes.Repeat([]byte("p"), 125)...)
+	for range 10_000 {
+		if _, err := l.Write(pong); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := l.Write([]byte{0x88, 2, 3, 0xe8}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Write(pong); err == nil {
+		t.Error("got no error for a pong after the close frame")
+	}
+	if f := newFrame(); !l.send(f) {
+		t.Error("a frame after the close frame was kept")
+	}
+	var heads []byte
+	for {
+		head, _ := readFrame(t, client)
+		heads = append(heads, head)
+		if head == 0x88 {
+			break
+		}
+	}
+	if n := len(heads); n < 3 || n > 2+maxQueuedPongs/len(pong)+1 || heads[0] != 0x81 {
+		t.Errorf("got frames %x, want the data, %d pongs and the close", heads, maxQueuedPongs/len(pong))
+	}
+	_ = l.Close()
+	wg.Wait()
+}
+
+// TestLink_EarlyData: bytes that the HTTP server has read before the connection
+// was taken from it come first.
+func TestLink_EarlyData(t *testing.T) {
+	// A client that sends its upgrade and its first frames in one write.
+	var wg sync.WaitGroup
+	got := make(chan string, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := &hijacker{ResponseWriter: w, wrap: func(conn net.Conn, early []byte) *link {
+			if len(early) == 0 {
+				t.Error("there are no early bytes: the test tests nothing")
+			}
+			l := newLink(conn, early, time.Second, wg.Go)
+			l.flushed, l.broken = func(bool) {}, func(bool) {}
+			return l
+		}, refuse: func(status int) { t.Errorf("refused with %d", status) }}
+		ws, err := websocket.Accept(h, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		for range 3 {
+			_, b, err := ws.Read(t.Context())
+			if err != nil {
+				t.Error(err)
+				break
+			}
+			got <- string(b)
+		}
+		_ = ws.CloseNow()
+	}))
+	defer server.Close()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	request := "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+	want := []string{"early", strings.Repeat("e", 300), "late"}
+	if _, err := io.WriteString(conn, request+masked(want[0])+masked(want[1])[:100]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, masked(want[1])[100:]+masked(want[2])); err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range want {
+		if g := <-got; g != w {
+			t.Errorf("got %.20q, want %.20q", g, w)
+		}
+	}
+	wg.Wait()
+}
+
+// masked is a text frame as a client sends it, masked with zeros.
+func masked(s string) string {
+	b := []byte{0x81}
+	if len(s) < 126 {
+		b = append(b, 0x80|byte(len(s)))
+	} else {
+		b = append(b, 0x80|126, byte(len(s)>>8), byte(len(s)))
+	}
+	return string(append(b, 0, 0, 0, 0)) + s
+}
+
+// TestLink_NonBlocking: over TCP, sending to a reader who does not read never
+// waits, and what was kept arrives whole when it reads.
+func TestLink_NonBlocking(t *testing.T) {
+	if !canTryWrite {
+		t.Skip("this system has no non-blocking write")
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	client, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	server, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	l := newLink(server, nil, time.Minute, wg.Go)
+	flushed := make(chan struct{}, 1)
+	l.flushed = func(bool) { flushed <- struct{}{} }
+	l.broken = func(bool) { t.Error("broken") }
+
+	text := make([]byte, 64<<10)
+	_, _ = rand.Read(text)
+	for i := range text {
+		text[i] = 'a' + text[i]%26
+	}
+	sent := 0
+	for start := time.Now(); ; sent++ {
+		f := newFrame()
+		f.next()
+		f.b = fmt.Appendf(f.b, "%d ", sent)
+		f.b = append(f.b, text...)
+		if !l.send(f) {
+			break
+		}
+		if time.Since(start) > time.Minute {
+			t.Fatal("a minute of sending, and nothing is full")
+		}
+	}
+	for i := range sent + 1 {
+		head, payload := readFrame(t, client)
+		if n, rest, _ := bytes.Cut(payload, []byte(" ")); head != 0x81 || string(n) != fmt.Sprint(i) || !bytes.Equal(rest, text) {
+			t.Fatalf("frame %d is broken", i)
+		}
+	}
+	<-flushed
+	f := newFrame()
+	f.next()
+	f.b = append(f.b, "after"...)
+	if !l.send(f) {
+		t.Error("a frame after the flush was kept: the deadline was not cleared")
+	}
+	if _, payload := readFrame(t, client); string(payload) != "after" {
+		t.Errorf("got %q", payload)
+	}
+	wg.Wait()
+	_ = l.Close()
+}
+
+func TestNumbers(t *testing.T) {
+	var n numbers
+	for _, c := range []uint32{1, 2, 5, 4, 3, 7} {
+		if n.has(c) || !n.add(c) || !n.has(c) {
+			t.Errorf("%d is not what it should be", c)
+		}
+	}
+	if n.upTo != 5 || len(n.above) != 1 || n.has(6) || !n.has(7) || n.has(8) {
+		t.Errorf("got %+v", n)
+	}
+	for c := uint32(1000); c < 1000+2*maxStray; c += 2 {
+		n.add(c)
+	}
+	if len(n.above) != maxStray || n.add(1) {
+		t.Errorf("%d numbers are kept, want %d", len(n.above), maxStray)
+	}
+}
+
+// TestTurnstile: whoever asks while somebody works gets the work done again.
+func TestTurnstile(t *testing.T) {
+	var ts turnstile
+	var steps []bool
+	steps = append(steps, ts.begin(), ts.begin(), ts.begin(), ts.end(), ts.end(), ts.begin(), ts.end())
+	if want := []bool{true, false, false, true, false, true, false}; !slices.Equal(steps, want) {
+		t.Errorf("got %v, want %v", steps, want)
+	}
+}
