@@ -93,4 +93,45 @@
 // protocol: the socket is closed with WebSocket status 1008 or 1009. Anything
 // else that is wrong gets a fail (if it is a call), a closed (if it is an open)
 // or an error, with a code of codes.go.
+//
+// Channels open and closed are not acknowledged beyond what is said above: close
+// has no answer, and unsub, ack and close on a channel that is not open are
+// ignored. A beat costs nothing; all other messages count against the rate, open
+// against one of its own. Over the rate, calls and opens are refused one by one,
+// other messages with one error a second.
+//
+// # HTTP
+//
+// Single calls need no socket. A key is written ?key=a&key=b; the key x is ["x"].
+//
+//	POST /api/actors/{name}/actions/{action}?key=…   {"args":["ada","hello"]}
+//	  200 {"result":…}, or {} if the action returns nothing
+//
+// runs an action without a connection, and makes the actor if need be.
+// create=false: it must exist. id=… names the actor by its id instead of its key;
+// it must exist, too. No body means no arguments. With a header Idempotency-Key
+// (at most 255 bytes), a request that is repeated with the same key within 24 h has
+// one effect, and gets the same answer again while that is kept (else 409 ran).
+//
+//	POST /api/actors/{name}   {"key":["general"],"input":…}
+//	  201 {"id":"…"}, or 409 exists
+//
+// makes an actor; input is given to its OnCreate.
+//
+//	GET /api/actors/{name}?key=…
+//	  200 {"id":"…"}, or 404 not_found
+//
+// finds one. Every answer is JSON; that of a failure is
+//
+//	{"code":"…","message":"…","metadata":…}
+//
+// with a status that fits the code: 400 malformed, bad_key, invalid_args,
+// invalid_input, connection_required; 403 forbidden, bad_origin; 404 not_found,
+// unknown_actor, unknown_action; 409 exists, ran; 413 too_large; 429 rate_limited;
+// 500 internal_error; 503 overloaded, unavailable, shutdown; 504 timeout; and 422
+// for the codes of actors. A call without an answer may have run.
+//
+// Pages of another origin are refused (403 bad_origin) unless the server allows
+// them; those that are allowed get CORS headers. Requests without an Origin, which
+// no page can make across origins with POST or for a socket, are let in.
 package wire
