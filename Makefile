@@ -49,4 +49,5 @@ generate: ## write the generated sources anew
 	go generate ./...
 
 clean: ## remove what was built
-	rm -rf bin web/dist/assets web/dist/lib clientjs/dist hooks/dist e2e/test-results e2e/report
+	rm -rf bin clientjs/dist hooks/dist e2e/test-results e2e/report
+	find web/dist -mindepth 1 ! -name placeholder.html -delete

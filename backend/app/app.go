@@ -103,6 +103,7 @@ func checkWritable(dir string) error {
 // listen.
 type server struct {
 	config   Config
+	logger   *slog.Logger
 	store    store.Store
 	node     *actor.Node
 	gateway  *gateway.Gateway
@@ -113,7 +114,7 @@ type server struct {
 
 func newServer(config Config, st store.Store, page http.Handler, logger *slog.Logger) *server {
 	node := actor.NewNode(rooms.Registry, st, actor.NodeOptions{Logger: logger})
-	s := &server{config: config, store: st, node: node, started: time.Now()}
+	s := &server{config: config, logger: logger, store: st, node: node, started: time.Now()}
 	s.gateway = gateway.New(node, gateway.Options{AllowOrigins: config.AllowOrigins, Logger: logger})
 	s.http = &http.Server{
 		Handler: s.routes(page),
@@ -188,6 +189,7 @@ func (s *server) run(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("serve HTTP: %w", err), s.close())
 	case <-ctx.Done():
 	}
+	s.logger.Info("shutting down; a second signal ends the server at once", "sockets", s.gateway.Sockets())
 	err := s.close()
 	<-served
 	return err

@@ -17,8 +17,7 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(*testing.T) store.Store { return memory.New(memory.Options{}) })
 }
 
-// A Store that trims all the time keeps the rules that do not speak of entries,
-// and loses entries only at the old end.
+// A Store that trims all the time loses entries at the old end only.
 func TestStore_trimmed(t *testing.T) {
 	s := memory.New(memory.Options{MaxBytes: 4000})
 	for rev := uint64(1); rev <= 1000; rev++ {
