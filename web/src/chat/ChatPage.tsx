@@ -41,16 +41,22 @@ export function ChatPage({ room }: { room: string }) {
   };
   if (naming) return <NamePrompt name={me.name} room={room} onJoin={join} />;
 
+  const close = () => setOpen(undefined);
   const toggle = (drawer: "rooms" | "people") => setOpen(open === drawer ? undefined : drawer);
   return (
-    <div className="chat" data-open={open}>
+    <div
+      className="chat"
+      data-open={open}
+      onClick={({ target, currentTarget }) => target === currentTarget && close()}
+      onKeyDown={({ key }) => key === "Escape" && close()}
+    >
       <RoomList
         rooms={rooms.includes(room) ? rooms : [...rooms, room]}
         current={room}
         me={me}
         onAdd={(name) => setRooms([...new Set([...rooms, name])])}
         onRename={() => setNaming(true)}
-        onChosen={() => setOpen(undefined)}
+        onChosen={close}
       />
       {/* Another room is another connection: the key makes everything new. */}
       <Room key={`${room} ${me.name}`} room={room} me={me} open={open} onToggle={toggle} />

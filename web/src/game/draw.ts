@@ -48,7 +48,9 @@ function drawPlayer(context: CanvasRenderingContext2D, id: string, x: number, y:
   context.fill();
   context.stroke();
 
-  context.font = "600 17px system-ui, sans-serif";
+  // Names stay readable where the stage is small.
+  const size = Math.max(17, (12 * WIDTH) / context.canvas.clientWidth);
+  context.font = `600 ${size}px system-ui, sans-serif`;
   context.textAlign = "center";
   context.textBaseline = "top";
   context.lineWidth = 4;
@@ -57,7 +59,7 @@ function drawPlayer(context: CanvasRenderingContext2D, id: string, x: number, y:
   // A name at the edge stays on the stage.
   const half = context.measureText(id).width / 2 + 6;
   const left = Math.min(Math.max(x, half), WIDTH - half);
-  const top = y > HEIGHT - 55 ? y - RADIUS - 24 : y + RADIUS + 6;
+  const top = y > HEIGHT - RADIUS - size - 12 ? y - RADIUS - size - 6 : y + RADIUS + 6;
   context.strokeText(id, left, top);
   context.fillText(id, left, top);
 }

@@ -55,16 +55,16 @@ export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp }: Props) {
   if (status === "disconnected" || (status === "connecting" && error)) {
     tone = "warn";
     content = (
-      <>
-        {navigator.onLine ? "The connection is lost. Reconnecting" : "You are offline. Reconnecting when you are back"}
+      <p>
+        {navigator.onLine ? "The connection is lost. Reconnecting" : "You are offline. Reconnecting"}
         <Countdown until={retryAt} />
-      </>
+      </p>
     );
   } else if (status === "closed") {
     tone = "bad";
     content = (
       <>
-        The connection has ended{error && `: ${error.message}`}.
+        <p>The connection has ended{error && `: ${error.message}`}.</p>
         <button type="button" onClick={() => location.reload()}>
           Reload
         </button>
@@ -74,7 +74,7 @@ export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp }: Props) {
     tone = back.recovered ? "ok" : "warn";
     content = (
       <>
-        {back.recovered ? caughtUp(back) : notRecovered(back)}
+        <p>{back.recovered ? caughtUp(back) : notRecovered(back)}</p>
         <button type="button" className="icon-button" aria-label="Dismiss" onClick={() => setBack(undefined)}>
           <Icon name="close" />
         </button>
