@@ -4,7 +4,7 @@
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 import { Chat } from "./chat";
-import { expect, test } from "./fixtures";
+import { expect, online, test } from "./fixtures";
 
 /** Each page, in a state in which there is something on it. */
 const pages: Record<string, { path: string; fill?: (page: Page) => Promise<unknown> }> = {
@@ -33,15 +33,20 @@ const pages: Record<string, { path: string; fill?: (page: Page) => Promise<unkno
   "a page that does not exist": { path: "/nowhere" },
 };
 
+/** Fails with what axe calls serious or critical. */
+async function expectAccessible(page: Page): Promise<void> {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+  expect(serious.map(({ id, nodes }) => [id, ...nodes.map(({ html, failureSummary }) => `${html}\n${failureSummary}`)])).toEqual([]);
+}
+
 for (const [name, { path, fill }] of Object.entries(pages)) {
   for (const colorScheme of ["light", "dark"] as const) {
     test(`${name}, ${colorScheme}: axe finds no serious fault`, async ({ server, visit }) => {
       const page = await visit(server.url + path, { colorScheme, reducedMotion: "reduce" });
       await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
       await fill?.(page);
-      const { violations } = await new AxeBuilder({ page }).analyze();
-      const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
-      expect(serious.map(({ id, nodes }) => [id, ...nodes.map(({ html, failureSummary }) => `${html}\n${failureSummary}`)])).toEqual([]);
+      await expectAccessible(page);
     });
   }
 
@@ -51,6 +56,22 @@ for (const [name, { path, fill }] of Object.entries(pages)) {
     await fill?.(page);
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
     expect(width).toBeLessThanOrEqual(360);
+  });
+}
+
+for (const colorScheme of ["light", "dark"] as const) {
+  test(`while the link is cut and after it, ${colorScheme}: axe finds no serious fault`, async ({ link, visit }) => {
+    const page = await visit(`${link.url}/chat/general`, { colorScheme, reducedMotion: "reduce" });
+    const chat = await new Chat(page).join("Ada");
+    link.refuse();
+    await expect(chat.notice).toContainText("The connection is lost");
+    await chat.say("into the void");
+    await expect(chat.messages.last()).toContainText("sending…");
+    await expectAccessible(page);
+    link.pass();
+    await online(page);
+    await expect(chat.notice).toContainText("Back online");
+    await expectAccessible(page);
   });
 }
 
