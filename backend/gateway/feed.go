@@ -11,8 +11,8 @@ import (
 const (
 	feedBatch = 256 // outputs that a feed looks at under one lock
 
-	// A room this small is served by whoever published: two switches of
-	// goroutines less than by a worker.
+	// The sockets of a room this small are drained by whoever published: a switch
+	// of goroutines less than by a worker.
 	inlineChannels = 4
 
 	// Channels that an output is not for are not woken. So that their cursors do
@@ -23,6 +23,9 @@ const (
 
 // A feed watches the log of one actor for all channels that this gateway has on
 // it: it tells the channels that an output may concern to look.
+//
+// Whoever publishes runs the feed, so that it does not fall behind the log. What
+// takes long in a large room, waking everybody, is left to a worker (everybody).
 type feed struct {
 	g   *Gateway
 	key string
@@ -31,19 +34,27 @@ type feed struct {
 
 	count atomic.Int32 // of channels
 	lag   atomic.Bool  // there are channels that were not woken for the newest outputs
-	sweep atomic.Bool  // wake them
-	turn  turnstile    // of run; what follows belongs to it
 
+	turn    turnstile // of run; what follows belongs to it
 	pos     actor.Pos
 	outs    []*actor.Output
 	touched []*channel
 	skipped int // outputs since all channels were woken
 	bytes   int // and their size
 
+	everybody everybody
+
 	mu       sync.Mutex
 	channels []*channel          // channel.index is the place
 	attached map[uint64]*channel // by attachment
 	numbers  map[uint32]*channel // by connection number, those that are open
+}
+
+// everybody is the job to wake all channels of a feed.
+type everybody struct {
+	f    *feed
+	turn turnstile // of run
+	jobs []job     // its
 }
 
 // feeds are the feeds of a gateway.
@@ -65,6 +76,7 @@ func (fs *feeds) join(ref actor.Ref, c *channel) (*feed, error) {
 	f := fs.open[key]
 	if f == nil {
 		f = &feed{g: fs.g, key: key, ref: ref, attached: map[uint64]*channel{}, numbers: map[uint32]*channel{}}
+		f.everybody.f = f
 		f.turn.begin() // nothing may run before the log is known
 		log, err := fs.g.port.Follow(ref, f)
 		if err != nil {
@@ -72,7 +84,7 @@ func (fs *feeds) join(ref actor.Ref, c *channel) (*feed, error) {
 		}
 		f.log, f.pos = log, log.Visible()
 		fs.open[key] = f
-		f.done()
+		f.turn.end() // nobody listens yet: what was published meanwhile is seen with the next
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -131,8 +143,7 @@ func (fs *feeds) tend() {
 	}
 	fs.mu.Unlock()
 	for _, f := range lagging {
-		f.sweep.Store(true)
-		f.Published()
+		f.everybody.wake()
 	}
 }
 
@@ -148,27 +159,19 @@ func (fs *feeds) close() {
 
 // Published implements actor.Follower.
 func (f *feed) Published() {
-	switch {
-	case !f.turn.begin():
-	case f.count.Load() <= inlineChannels:
-		f.g.guard(f)
-	default:
-		f.g.drains.push(f)
+	if !f.turn.begin() {
+		return
 	}
-}
-
-// done ends a run, or has another one made.
-func (f *feed) done() {
-	if f.turn.end() {
-		f.g.drains.push(f)
+	for {
+		f.g.guard(f)
+		if !f.turn.end() {
+			return
+		}
 	}
 }
 
 // failed is called when run panicked.
-func (f *feed) failed() {
-	f.missed()
-	f.done()
-}
+func (f *feed) failed() { f.missed() }
 
 // run looks at the outputs that have become visible.
 func (f *feed) run() {
@@ -186,18 +189,12 @@ func (f *feed) run() {
 		f.pos = next
 		clear(outs)
 	}
-	if f.sweep.Swap(false) {
-		f.mu.Lock()
-		f.touchAllLocked()
-		f.mu.Unlock()
-	}
 	inline := f.count.Load() <= inlineChannels
 	for i, c := range f.touched {
 		f.touched[i] = nil
 		c.s.wake(inline)
 	}
 	f.touched = f.touched[:0]
-	f.done()
 }
 
 // look finds the channels that outputs at f.pos concern.
@@ -228,18 +225,17 @@ func (f *feed) look(outs []*actor.Output) {
 			all = true
 		}
 	}
-	if all || f.skipped >= stragglerOutputs || f.bytes >= stragglerBytes {
-		f.touchAllLocked()
-	} else {
+	switch {
+	case !all && f.skipped < stragglerOutputs && f.bytes < stragglerBytes:
 		f.lag.Store(true)
-	}
-}
-
-func (f *feed) touchAllLocked() {
-	f.skipped, f.bytes = 0, 0
-	f.lag.Store(false)
-	for _, c := range f.channels {
-		f.touch(c)
+	case len(f.channels) <= inlineChannels:
+		f.skipped, f.bytes = 0, 0
+		for _, c := range f.channels {
+			f.touch(c)
+		}
+	default:
+		f.skipped, f.bytes = 0, 0
+		f.everybody.wake()
 	}
 }
 
@@ -263,5 +259,30 @@ func (f *feed) missed() {
 		} else {
 			f.touch(c)
 		}
+	}
+}
+
+// wake has all channels of the feed woken by a worker.
+func (e *everybody) wake() {
+	e.f.lag.Store(false)
+	if e.turn.begin() {
+		e.f.g.drains.push(e)
+	}
+}
+
+// run marks all channels and puts their sockets on the queue.
+func (e *everybody) run() {
+	e.f.mu.Lock()
+	for _, c := range e.f.channels {
+		if c.mark() && c.s.turn.begin() {
+			e.jobs = append(e.jobs, c.s)
+		}
+	}
+	e.f.mu.Unlock()
+	e.f.g.drains.push(e.jobs...)
+	clear(e.jobs)
+	e.jobs = e.jobs[:0]
+	if e.turn.end() {
+		e.f.g.drains.push(e)
 	}
 }

@@ -7,7 +7,8 @@ import "sync"
 type queue struct {
 	mu     sync.Mutex
 	ready  sync.Cond
-	jobs   []job
+	jobs   []job // from next on
+	next   int
 	closed bool
 }
 
@@ -20,30 +21,41 @@ func newQueue() *queue {
 	return q
 }
 
-// push adds a job; after close it does nothing.
-func (q *queue) push(j job) {
+// push adds jobs; after close it does nothing.
+func (q *queue) push(jobs ...job) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
 		return
 	}
-	q.jobs = append(q.jobs, j)
-	q.ready.Signal()
+	q.jobs = append(q.jobs, jobs...)
+	if len(jobs) > 1 {
+		q.ready.Broadcast()
+	} else {
+		q.ready.Signal()
+	}
 }
 
 // pop waits for a job. ok is false once the queue is closed.
 func (q *queue) pop() (j job, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.jobs) == 0 && !q.closed {
+	for q.next == len(q.jobs) && !q.closed {
 		q.ready.Wait()
 	}
 	if q.closed {
 		return nil, false
 	}
-	j = q.jobs[0]
-	q.jobs[0] = nil
-	q.jobs = q.jobs[1:]
+	j = q.jobs[q.next]
+	q.jobs[q.next] = nil
+	// The places at the start are used again, so that pushing costs no memory.
+	if q.next++; q.next == len(q.jobs) {
+		q.jobs, q.next = q.jobs[:0], 0
+	} else if q.next > len(q.jobs)/2 {
+		n := copy(q.jobs, q.jobs[q.next:])
+		clear(q.jobs[n:])
+		q.jobs, q.next = q.jobs[:n], 0
+	}
 	return j, true
 }
 
@@ -51,7 +63,7 @@ func (q *queue) pop() (j job, ok bool) {
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.closed, q.jobs = true, nil
+	q.closed, q.jobs, q.next = true, nil, 0
 	q.ready.Broadcast()
 }
 

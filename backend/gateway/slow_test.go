@@ -167,6 +167,35 @@ func TestG8_StuckReader(t *testing.T) {
 	})
 }
 
+// TestG8_FloodAndSilence: who sends nonsense and does not read the answers is not
+// read any more, and cut off like any reader who stops.
+func TestG8_FloodAndSilence(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		c := e.dial()
+		c.pause(true)
+		sent := make(chan int)
+		go func() {
+			n := 0
+			for c.ws.Write(context.Background(), websocket.MessageText, []byte(callFrame(7, n+1, "x"))) == nil {
+				n++
+			}
+			sent <- n
+		}()
+		time.Sleep(10 * time.Second)
+		if n := e.g.Sockets(); n != 1 {
+			t.Errorf("%d sockets, want 1", n)
+		}
+		time.Sleep(20 * time.Second)
+		if n := e.g.Sockets(); n != 0 {
+			t.Errorf("%d sockets are left", n)
+		}
+		// An answer has about 90 bytes; 64 KiB of them are kept, and a frame or two.
+		if n := <-sent; n > 4000 {
+			t.Errorf("%d messages were read while nobody read the answers", n)
+		}
+	}, gatewayOptions(gateway.Options{Limits: wire.Limits{Rate: 1e9, Burst: 1e9}}))
+}
+
 // TestG4_Slow: who was cut off as too slow, and has lost something by it, is told
 // so.
 func TestG4_Slow(t *testing.T) {

@@ -23,6 +23,7 @@ const (
 	keepReadBuffer = 4 << 10  // of a reader between frames; larger ones are given back
 	channelQuota   = 16       // messages of one channel at a time if others wait
 	drainVisits    = 64       // looks at channels per frame
+	maxSpent       = 64       // empty places at the start of dirty
 )
 
 // A socket is one WebSocket. Three parties work on it: its reader (one
@@ -45,12 +46,13 @@ type socket struct {
 	beaten   time.Time     // when the last beat was sent; the janitor's
 
 	mu       sync.Mutex
-	room     sync.Cond           // controls got shorter, or the socket is over
+	room     sync.Cond           // controls got shorter, or the socket is deaf
 	channels map[uint32]*channel // by the client's number
-	dirty    []*channel          // that have something to look at, in turn
-	controls [][]byte            // messages of the socket's own
-	waiting  int                 // bytes of controls
-	over     bool                // the reader has ended
+	dirty    []*channel          // that have something to look at, in turn; from next on
+	next     int
+	controls [][]byte // messages of the socket's own
+	waiting  int      // bytes of controls
+	over     bool     // the reader has ended
 }
 
 // serveSocket is GET /api/socket.
@@ -100,8 +102,10 @@ func (s *socket) wrap(conn net.Conn, early []byte) *link {
 	}
 	l.broken = func(slow bool) {
 		if slow {
+			s.g.log.Info("gateway: a client does not read and is cut off", "for", s.g.opts.WriteTimeout)
 			s.g.markCut(s.connections())
 		}
+		s.deafen()
 	}
 	return l
 }
@@ -153,13 +157,12 @@ func (s *socket) readLoop() {
 
 // leave detaches all channels.
 func (s *socket) leave() {
+	s.deafen()
 	s.mu.Lock()
 	s.over = true
-	s.room.Broadcast()
 	channels := s.channels
 	s.channels = map[uint32]*channel{}
 	s.mu.Unlock()
-	s.deaf.Store(true)
 	drop := !s.g.isQuiesced() // a shutdown is not a drop
 	for _, c := range channels {
 		c.feed.leave(c)
@@ -204,7 +207,7 @@ func (s *socket) control(b []byte) {
 func (s *socket) awaitRoom() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.waiting > maxControls && !s.over && !s.closed.Load() {
+	for s.waiting > maxControls && !s.deaf.Load() {
 		s.room.Wait()
 	}
 }
@@ -282,15 +285,17 @@ func (s *socket) run() {
 func (s *socket) nextDirty() (c *channel, alone bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.dirty) > 0 {
-		c = s.dirty[0]
-		s.dirty[0] = nil
-		if s.dirty = s.dirty[1:]; len(s.dirty) == 0 {
-			s.dirty = nil
+	for s.next < len(s.dirty) {
+		c = s.dirty[s.next]
+		s.dirty[s.next] = nil
+		if s.next++; s.next == len(s.dirty) {
+			s.dirty, s.next = s.dirty[:0], 0
+		} else if s.next >= maxSpent {
+			s.dirty, s.next = slices.Delete(s.dirty, 0, s.next), 0
 		}
 		c.marked.Store(false) // before it looks: what comes while it does marks it again
 		if s.channels[c.num] == c {
-			return c, len(s.dirty) == 0
+			return c, s.next == len(s.dirty)
 		}
 	}
 	return nil, false
@@ -299,7 +304,7 @@ func (s *socket) nextDirty() (c *channel, alone bool) {
 // rest ends a drain, or has another one made.
 func (s *socket) rest() {
 	s.mu.Lock()
-	more := len(s.dirty) > 0 || len(s.controls) > 0
+	more := s.next < len(s.dirty) || len(s.controls) > 0
 	over := s.over
 	s.mu.Unlock()
 	if over {
@@ -329,13 +334,18 @@ func (s *socket) close(status websocket.StatusCode, reason string) {
 	if s.closed.Swap(true) {
 		return
 	}
-	s.deaf.Store(true)
-	s.mu.Lock()
-	s.room.Broadcast()
-	s.mu.Unlock()
+	s.deafen()
 	s.g.sub.Go(func() {
 		_ = s.ws.Close(status, reason) // it ends the socket, one way or the other
 	})
+}
+
+// deafen makes the reader drop what still comes, and stop waiting for room.
+func (s *socket) deafen() {
+	s.deaf.Store(true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.room.Broadcast()
 }
 
 // tooSlow ends the socket because its client does not keep up. It comes back and
@@ -344,12 +354,16 @@ func (s *socket) tooSlow() {
 	if s.closed.Load() {
 		return
 	}
+	s.g.log.Info("gateway: a client does not keep up and is cut off")
 	s.g.markCut(s.connections())
 	s.close(statusTryAgain, wire.CodeSlow)
 }
 
 // cut ends the socket without a word: its link is dead, or time is up.
-func (s *socket) cut() { _ = s.link.Close() }
+func (s *socket) cut() {
+	s.deafen()
+	_ = s.link.Close()
+}
 
 // tend does what is due at a time: see Options.Beat, Dead and Quiet.
 func (s *socket) tend(now time.Time) {
