@@ -154,23 +154,42 @@ func BenchmarkHTTP(b *testing.B) {
 }
 
 // BenchmarkIdle reports what a socket with one connection costs when nothing
-// happens: the client's half is in the figure.
+// happens. Clients are bare TCP connections, without a goroutine of their own.
 func BenchmarkIdle(b *testing.B) {
 	_, url := serve(b)
-	before := heapAndStacks()
+	heap, stacks := inUse()
 	b.ResetTimer()
 	for i := range b.N {
-		l := listen(b, url, i)
-		b.Cleanup(func() { _ = l.ws.CloseNow() })
+		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { _ = conn.Close() })
+		frame := openFrame(1, fmt.Sprint("c", i), `"subs":["said"]`)
+		head := []byte{0x81, 0x80 | 126, byte(len(frame) >> 8), byte(len(frame)), 0, 0, 0, 0}
+		if _, err := fmt.Fprintf(conn, "GET /api/socket?v=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n%s%s", head, frame); err != nil {
+			b.Fatal(err)
+		}
+		var got [2048]byte
+		for n := 0; !bytes.Contains(got[:n], []byte(`"t":"at"`)); {
+			m, err := conn.Read(got[n:])
+			if err != nil {
+				b.Fatal(err)
+			}
+			n += m
+		}
 	}
 	b.StopTimer()
-	b.ReportMetric(float64(heapAndStacks()-before)/float64(b.N), "bytes/socket")
+	moreHeap, moreStacks := inUse()
+	b.ReportMetric((moreHeap-heap)/float64(b.N), "heap-bytes/socket")
+	b.ReportMetric((moreStacks-stacks)/float64(b.N), "stack-bytes/socket")
 }
 
-func heapAndStacks() int64 {
+func inUse() (heap, stacks float64) {
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc + m.StackInuse)
+	return float64(m.HeapAlloc), float64(m.StackInuse)
 }

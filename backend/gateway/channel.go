@@ -42,6 +42,7 @@ type channel struct {
 	name     string              // of the actor's definition; empty if opened by id and not open yet
 	inFlight map[uint64]struct{} // ids of calls without an answer
 	mail     mail
+	answered bool // the owner of the actor has opened it
 	wantAt   bool // it was quiet for long
 
 	// The rest belongs to the drain.
@@ -116,7 +117,7 @@ func (c *channel) addressed(o *actor.Output, pos actor.Pos) {
 	switch o.Kind {
 	case actor.OutputOpened:
 		c.s.mu.Lock()
-		c.mail.opened, c.mail.openedPos = o, pos
+		c.mail.opened, c.mail.openedPos, c.answered = o, pos, true
 		c.name = o.Opened.Name
 		c.s.mu.Unlock()
 	case actor.OutputClosed:
@@ -134,7 +135,7 @@ func (c *channel) addressed(o *actor.Output, pos actor.Pos) {
 func (c *channel) waits() bool {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	return c.toldAt.Load() == 0 && c.mail.opened == nil || len(c.inFlight) > 0
+	return !c.answered || len(c.inFlight) > 0
 }
 
 // subscribe adds events, from the visible end of the log on.
@@ -142,7 +143,7 @@ func (c *channel) subscribe(events []string) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	at := subscription{seq: pendingSub}
-	if c.mail.opened != nil {
+	if c.answered {
 		at = subscription{seq: c.log.Head(), pos: c.log.Visible()}
 	}
 	subs := maps.Clone(*c.subs.Load())
@@ -199,7 +200,7 @@ func (c *channel) wants(o *actor.Output, pos actor.Pos) bool {
 func (c *channel) fill(f *frame, quota int) (more bool) {
 	c.s.mu.Lock()
 	m := c.mail
-	c.mail.chunk, c.mail.walk = nil, nil
+	c.mail.opened, c.mail.chunk, c.mail.walk = nil, nil, nil
 	wantAt := c.wantAt
 	c.wantAt = false
 	c.s.mu.Unlock()

@@ -45,7 +45,6 @@ type setup func(*env)
 
 func roomOptions(o actor.Options) setup                { return func(e *env) { e.options = o } }
 func gatewayOptions(o gateway.Options) setup           { return func(e *env) { e.gateOpt = o } }
-func onStore(s store.Store) setup                      { return func(e *env) { e.store = s } }
 func wrapPort(f func(gateway.Port) gateway.Port) setup { return func(e *env) { e.wrap = f } }
 
 // run runs a test in a synctest bubble, on the real port and on one with a

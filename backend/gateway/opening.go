@@ -86,6 +86,7 @@ func (c *channel) start(f *frame, seq uint64, lost *wire.Lost, replies []*actor.
 		f.next()
 		f.b = wire.AppendReply(wire.AppendHead(f.b, c.num), seq, o.Call, o.Data)
 	}
+	c.opening.info = nil
 	c.seq, c.owesAt = seq, true
 	c.tell(seq)
 	c.passed(f, seq)
@@ -101,9 +102,10 @@ func (c *channel) start(f *frame, seq uint64, lost *wire.Lost, replies []*actor.
 func (c *channel) startSubs() {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	subs := maps.Clone(*c.subs.Load())
+	subs := *c.subs.Load()
 	for e, sub := range subs {
 		if sub.seq == pendingSub {
+			subs = maps.Clone(subs)
 			subs[e] = subscription{seq: c.opening.seq, pos: c.opening.pos}
 		}
 	}

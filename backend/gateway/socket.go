@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -25,6 +28,8 @@ const (
 	drainVisits    = 64       // looks at channels per frame
 	maxSpent       = 64       // empty places at the start of dirty
 )
+
+var readBuffers = sync.Pool{New: func() any { return &bytes.Buffer{} }}
 
 // A socket is one WebSocket. Three parties work on it: its reader (one
 // goroutine, readLoop), whoever drains it (one at a time, see run), and feeds,
@@ -123,36 +128,74 @@ func (s *socket) readLoop() {
 		_ = s.link.Close()
 		s.g.remove(s)
 	}()
-	buf := &bytes.Buffer{}
 	for {
 		// No context: one that ends would cost an allocation per message, and the
 		// link is closed when the socket is to end.
 		typ, r, err := s.ws.Reader(context.Background())
 		if err == nil {
-			buf.Reset()
-			_, err = buf.ReadFrom(r)
-		}
-		if errors.Is(err, websocket.ErrMessageTooBig) {
-			status, reason = websocket.StatusMessageTooBig, wire.CodeTooLarge
+			err = s.read(typ, r)
 		}
 		if err != nil {
+			switch {
+			case errors.Is(err, websocket.ErrMessageTooBig):
+				status, reason = websocket.StatusMessageTooBig, wire.CodeTooLarge
+			case errors.Is(err, wire.ErrNotJSON):
+				status, reason = websocket.StatusPolicyViolation, "a frame is JSON text"
+			}
 			return
-		}
-		if typ != websocket.MessageText {
-			status, reason = websocket.StatusPolicyViolation, "a frame is JSON text"
-			return
-		}
-		if s.deaf.Load() || s.g.isQuiesced() {
-			continue
-		}
-		if err := s.receive(buf.Bytes()); err != nil {
-			status, reason = websocket.StatusPolicyViolation, "a frame is JSON text"
-			return
-		}
-		if buf.Cap() > keepReadBuffer {
-			buf = &bytes.Buffer{}
 		}
 	}
+}
+
+// read reads the rest of a frame and deals with it.
+func (s *socket) read(typ websocket.MessageType, r io.Reader) error {
+	buf := readBuffers.Get().(*bytes.Buffer)
+	defer func() {
+		if buf.Cap() <= keepReadBuffer {
+			buf.Reset()
+			readBuffers.Put(buf)
+		}
+	}()
+	if _, err := buf.ReadFrom(r); err != nil {
+		return err
+	}
+	if typ != websocket.MessageText {
+		return wire.ErrNotJSON
+	}
+	if s.deaf.Load() || s.g.isQuiesced() {
+		return nil
+	}
+	if bytes.Contains(buf.Bytes(), []byte(`"open"`)) {
+		return s.receiveApart(buf.Bytes())
+	}
+	return s.receive(buf.Bytes())
+}
+
+// receiveApart is receive on a goroutine of its own, for which it waits. Decoding
+// takes stack that the reader would keep for as long as it lives; most sockets
+// open a channel or two, and then only listen.
+func (s *socket) receiveApart(b []byte) error {
+	type outcome struct {
+		err   error
+		panic any
+		stack []byte
+	}
+	done := make(chan outcome, 1)
+	s.g.sub.Go(func() {
+		var o outcome
+		defer func() {
+			if o.panic = recover(); o.panic != nil {
+				o.stack = debug.Stack()
+			}
+			done <- o
+		}()
+		o.err = s.receive(b)
+	})
+	o := <-done
+	if o.panic != nil {
+		panic(fmt.Sprintf("%v\n%s", o.panic, o.stack))
+	}
+	return o.err
 }
 
 // leave detaches all channels.
