@@ -18,6 +18,11 @@ interface Props {
 export function MessageList({ chat, me, loaded, onDelete, onRetry, onDiscard }: Props) {
   const rows = toRows(chat.messages, chat.missed?.after);
   const { scroller, onScroll, unseen, toEnd } = useStickToEnd(chat.messages.length, chat.outgoing.length);
+  // The button that had the focus goes with its message.
+  const remove = (messageId: string) => {
+    onDelete(messageId);
+    scroller.current?.focus({ preventScroll: true });
+  };
   const empty = rows.length + chat.outgoing.length === 0;
   return (
     <div className="messages-frame">
@@ -31,7 +36,7 @@ export function MessageList({ chat, me, loaded, onDelete, onRetry, onDiscard }: 
         )}
         <ol>
           {rows.map((row) => (
-            <MessageItem key={row.message.id} row={row} mine={row.message.userId === me.userId} onDelete={onDelete} />
+            <MessageItem key={row.message.id} row={row} mine={row.message.userId === me.userId} onDelete={remove} />
           ))}
           {chat.outgoing.map((message) => (
             <OutgoingItem key={message.id} message={message} onRetry={onRetry} onDiscard={onDiscard} />

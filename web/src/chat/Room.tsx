@@ -66,6 +66,7 @@ export function Room({ room: name, me, open, onToggle }: Props) {
           onRetry={(message) => room.send(message.text, message.id)}
           onDiscard={(message) => room.discard(message.id)}
         />
+        {room.problem && <p role="alert">{room.problem}</p>}
         <p className="typing">{typingText(typing.names)}</p>
         <Composer room={name} onSend={room.send} onTyping={typing.onTyping} />
       </section>

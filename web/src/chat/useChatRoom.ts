@@ -10,6 +10,7 @@ export function useChatRoom(key: string, me: Member) {
   const room = useActor({ name: "chatRoom", key: [key], params: me });
   const [chat, dispatch] = useReducer(chatReducer, emptyChat);
   const [members, setMembers] = useState<Member[]>([]);
+  const [problem, setProblem] = useState("");
 
   room.useEvent("history", (history) => dispatch({ type: "history", ...history }));
   room.useEvent("messageReceived", (message) => dispatch({ type: "received", message }));
@@ -40,7 +41,17 @@ export function useChatRoom(key: string, me: Member) {
       const message = await room.connection.sendMessage(me.userId, text);
       dispatch({ type: "sent", id, message });
     } catch (error) {
-      dispatch({ type: "failed", id, error: explain(error) });
+      dispatch({ type: "failed", id, error: failure("sent", error) });
+    }
+  };
+
+  /** The event tells everybody, us too; only a failure is news. */
+  const deleteMessage = async (id: string) => {
+    setProblem("");
+    try {
+      await room.connection?.deleteMessage(id);
+    } catch (error) {
+      setProblem(failure("deleted", error));
     }
   };
 
@@ -50,21 +61,22 @@ export function useChatRoom(key: string, me: Member) {
     members,
     send,
     discard: (id: string) => dispatch({ type: "discarded", id }),
-    deleteMessage: (id: string) => room.connection?.deleteMessage(id),
+    deleteMessage,
+    problem,
   };
 }
 
 export type ChatRoom = ReturnType<typeof useChatRoom>;
 
-/** Why an action failed, for people. */
-export function explain(error: unknown): string {
+/** Why something was not done, for people. */
+function failure(done: "sent" | "deleted", error: unknown): string {
   if (!(error instanceof ActorError)) return String(error);
   switch (error.code) {
     case "not_sent":
-      return "Not sent: there was no connection.";
+      return `Not ${done}: there was no connection.`;
     case "maybe_ran":
-      return "No answer came: it may have been sent.";
+      return `No answer came: it may have been ${done}.`;
     default:
-      return `Not sent: ${error.message}.`;
+      return `Not ${done}: ${error.message}.`;
   }
 }

@@ -23,12 +23,14 @@ export function useStickToEnd(length: number, own: number) {
     if (own || (length && leftAt === undefined)) scrollToEnd(scroller.current);
   }, [leftAt, length, own]);
 
-  // A banner, a keyboard or a longer draft takes room away.
+  // A banner, a keyboard or a longer draft takes room away; an item may grow.
   useEffect(() => {
     const resized = new ResizeObserver(() => {
       if (leftAt === undefined) scrollToEnd(scroller.current);
     });
-    if (scroller.current) resized.observe(scroller.current);
+    for (const element of [scroller.current, scroller.current?.lastElementChild]) {
+      if (element) resized.observe(element);
+    }
     return () => resized.disconnect();
   }, [leftAt]);
 

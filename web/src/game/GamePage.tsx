@@ -49,7 +49,7 @@ function Arena({ room, playerId }: { room: string; playerId: string }) {
           <span role="status" aria-label="Game" className="game-state">
             {game.started && "The game has started!"}
           </span>
-          <button type="button" className="primary" onClick={() => void game.connection?.startGame()}>
+          <button type="button" className="primary" onClick={() => void game.start()}>
             {game.started ? "Start again" : "Start game"}
           </button>
         </header>

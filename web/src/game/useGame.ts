@@ -67,6 +67,7 @@ export function useGame(key: string, playerId: string) {
     started,
     news,
     whispers,
+    start: () => connection?.startGame().catch((error: Error) => tell(`The game did not start: ${error.message}.`)),
     move: useSender((position: Position) => connection?.updatePlayerPosition(position)),
     whisper: async (to: string, text: string) => {
       await connection?.sendPrivateMessage(to, text);

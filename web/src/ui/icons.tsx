@@ -25,10 +25,10 @@ export function Icon({ name }: { name: keyof typeof PATHS }) {
 export function Logo() {
   return (
     <svg className="logo" viewBox="0 0 32 32" aria-hidden="true">
-      <rect width="32" height="32" rx="8" fill="#8f1d3c" />
-      <path d="M6 7h20" stroke="#f0c25a" strokeWidth="2" strokeLinecap="round" />
-      <path d="M7 8h8.4C15.2 15 12.5 21 7 24.5zM25 8h-8.4C16.8 15 19.5 21 25 24.5z" fill="#fbf1f3" />
-      <circle cx="16" cy="23" r="3.2" fill="#f0c25a" />
+      <rect width="32" height="32" rx="8" fill="#3a0d1c" />
+      <path d="M14.5 0h3L24 25a8 3 0 0 1-16 0z" fill="#f0c25a" opacity=".7" />
+      <circle cx="16" cy="19.5" r="4.5" fill="#fff3cf" />
+      <path d="M0 8a8 8 0 0 1 8-8h5.5C14 12 9.5 21 0 25zM32 8a8 8 0 0 0-8-8h-5.5C18 12 22.5 21 32 25z" fill="#b3264a" />
     </svg>
   );
 }
