@@ -3,6 +3,7 @@ import { useReducer, useState } from "react";
 import type { Member } from "../registry";
 import { useActor } from "../troupe";
 import { randomId } from "../ui/storage";
+import { addToDraft } from "./draft";
 import { chatReducer, emptyChat } from "./messages";
 
 /** A chat room, connected: what was said, who is here, and what can be done. */
@@ -42,6 +43,7 @@ export function useChatRoom(key: string, me: Member) {
       dispatch({ type: "sent", id, message });
     } catch (error) {
       dispatch({ type: "failed", id, error: failure("sent", error) });
+      if (leftBefore(error)) addToDraft(key, text);
     }
   };
 
@@ -67,6 +69,11 @@ export function useChatRoom(key: string, me: Member) {
 }
 
 export type ChatRoom = ReturnType<typeof useChatRoom>;
+
+/** We went to another room before it could be sent. */
+function leftBefore(error: unknown): boolean {
+  return error instanceof ActorError && error.code === "not_sent" && (error.metadata as { reason?: string })?.reason === "closed";
+}
 
 /** Why something was not done, for people. */
 function failure(done: "sent" | "deleted", error: unknown): string {

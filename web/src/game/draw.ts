@@ -11,7 +11,9 @@ export function draw(context: CanvasRenderingContext2D, world: World): void {
   drawFloor(context);
   const me = world.bodies.get(world.me);
   if (me) drawLight(context, me.shown.x, me.shown.y);
-  for (const [id, { shown }] of world.bodies) drawPlayer(context, id, shown.x, shown.y, id === world.me);
+  // Where the stage is small, players and names are drawn larger.
+  const zoom = Math.max(1, WIDTH / 2 / canvas.clientWidth);
+  for (const [id, { shown }] of world.bodies) drawPlayer(context, id, shown.x, shown.y, id === world.me, zoom);
 }
 
 function drawFloor(context: CanvasRenderingContext2D): void {
@@ -34,21 +36,21 @@ function drawLight(context: CanvasRenderingContext2D, x: number, y: number): voi
   context.fillRect(x - 190, y - 190, 380, 380);
 }
 
-function drawPlayer(context: CanvasRenderingContext2D, id: string, x: number, y: number, mine: boolean): void {
+function drawPlayer(context: CanvasRenderingContext2D, id: string, x: number, y: number, mine: boolean, zoom: number): void {
+  const radius = RADIUS * zoom;
   context.fillStyle = "#00000050";
   context.beginPath();
-  context.ellipse(x, y + RADIUS * 0.8, RADIUS, RADIUS * 0.45, 0, 0, 2 * Math.PI);
+  context.ellipse(x, y + radius * 0.8, radius, radius * 0.45, 0, 0, 2 * Math.PI);
   context.fill();
 
   context.fillStyle = `hsl(${hueOf(id)} 70% 62%)`;
   context.strokeStyle = mine ? "#f0c25a" : "#ffffff90";
   context.lineWidth = mine ? 4 : 2;
   context.beginPath();
-  context.arc(x, y, RADIUS - 2, 0, 2 * Math.PI);
+  context.arc(x, y, radius - 2, 0, 2 * Math.PI);
   context.fill();
   context.stroke();
 
-  // Names stay readable where the stage is small.
   const size = Math.max(17, (12 * WIDTH) / context.canvas.clientWidth);
   context.font = `600 ${size}px system-ui, sans-serif`;
   context.textAlign = "center";
@@ -59,7 +61,7 @@ function drawPlayer(context: CanvasRenderingContext2D, id: string, x: number, y:
   // A name at the edge stays on the stage.
   const half = context.measureText(id).width / 2 + 6;
   const left = Math.min(Math.max(x, half), WIDTH - half);
-  const top = y > HEIGHT - RADIUS - size - 12 ? y - RADIUS - size - 6 : y + RADIUS + 6;
+  const top = y > HEIGHT - radius - size - 12 ? y - radius - size - 6 : y + radius + 6;
   context.strokeText(id, left, top);
   context.fillText(id, left, top);
 }

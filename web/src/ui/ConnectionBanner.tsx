@@ -56,7 +56,7 @@ export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp }: Props) {
     tone = "warn";
     content = (
       <p>
-        {navigator.onLine ? "The connection is lost. Reconnecting" : "You are offline. Reconnecting"}
+        {troubleText(status)}
         <Countdown until={retryAt} />
       </p>
     );
@@ -87,6 +87,11 @@ export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp }: Props) {
       {content && <div className={`banner ${tone}`}>{content}</div>}
     </div>
   );
+}
+
+function troubleText(status: ActorStatus): string {
+  if (!navigator.onLine) return "You are offline. Reconnecting";
+  return status === "connecting" ? "The server cannot be reached. Trying again" : "The connection is lost. Reconnecting";
 }
 
 function defaultCaughtUp({ replayed }: Reconnected): string {
