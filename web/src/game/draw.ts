@@ -43,7 +43,7 @@ function drawPlayer(context: CanvasRenderingContext2D, id: string, x: number, y:
   context.ellipse(x, y + radius * 0.8, radius, radius * 0.45, 0, 0, 2 * Math.PI);
   context.fill();
 
-  context.fillStyle = `hsl(${hueOf(id)} 70% 62%)`;
+  context.fillStyle = `oklch(0.78 0.13 ${hueOf(id)})`;
   context.strokeStyle = mine ? "#f0c25a" : "#ffffff90";
   context.lineWidth = mine ? 4 : 2;
   context.beginPath();
