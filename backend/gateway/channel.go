@@ -33,7 +33,6 @@ type channel struct {
 	member uint32 // the connection's number in the actor; written under feed.mu before mail.opened
 
 	marked atomic.Bool                             // it is in s.dirty
-	cold   atomic.Bool                             // it reads from the store
 	subs   atomic.Pointer[map[string]subscription] // replaced under s.mu, never changed
 	told   atomic.Uint64                           // the number that the client was told last
 	toldAt atomic.Int64                            // when, Unix milliseconds; 0 before opened
@@ -42,6 +41,7 @@ type channel struct {
 	name     string              // of the actor's definition; empty if opened by id and not open yet
 	inFlight map[uint64]struct{} // ids of calls without an answer
 	mail     mail
+	bytes    int  // of mail.answers
 	answered bool // the owner of the actor has opened it
 	wantAt   bool // it was quiet for long
 
@@ -51,10 +51,12 @@ type channel struct {
 	pos      actor.Pos       // the cursor while live
 	seq      uint64          // everything up to it has been dealt with
 	chunk    []*actor.Output // what is left of the last chunk while cold
+	reading  bool            // the next chunk is being read
 	until    uint64          // an at is owed once seq has reached it
 	owesAt   bool
 	unblocks uint32    // how often the socket had been blocked when the channel last looked
 	fresh    actor.Pos // volatile events before it are stale
+	lastTo   actor.Pos // of the last failure, or reply without a number, that it has passed
 }
 
 // mail is what others have left for the drain.
@@ -63,9 +65,20 @@ type mail struct {
 	openedPos actor.Pos
 	closed    *actor.Output
 	closedPos actor.Pos
+	answers   []answer // failures, and replies without a number
 	chunk     *chunk
 	walk      *walk
 }
+
+// An answer is for one attachment and in no store. The cursor meets it in memory,
+// unless memory has gone on; so it is kept until the cursor is there.
+type answer struct {
+	output *actor.Output
+	pos    actor.Pos
+}
+
+// maxAnswerBytes is how much is kept of answers for a channel that lags behind.
+const maxAnswerBytes = 256 << 10
 
 // A subscription says from where on an event is wanted.
 type subscription struct {
@@ -110,24 +123,19 @@ func (c *channel) arrived(leave func()) {
 	}
 }
 
-// addressed takes an output that is for this attachment alone. Those that are
-// not opened or closed are read by the cursor when it gets there; a cursor that
-// reads the store would never see them.
+// addressed takes an output that is for this attachment alone.
 func (c *channel) addressed(o *actor.Output, pos actor.Pos) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
 	switch o.Kind {
 	case actor.OutputOpened:
-		c.s.mu.Lock()
 		c.mail.opened, c.mail.openedPos, c.answered = o, pos, true
 		c.name = o.Opened.Name
-		c.s.mu.Unlock()
 	case actor.OutputClosed:
-		c.s.mu.Lock()
 		c.mail.closed, c.mail.closedPos = o, pos
-		c.s.mu.Unlock()
 	default:
-		if c.cold.Load() {
-			c.s.tooSlow()
-		}
+		c.mail.answers = append(c.mail.answers, answer{o, pos})
+		c.bytes += len(o.Data)
 	}
 }
 
@@ -188,9 +196,9 @@ func (c *channel) wants(o *actor.Output, pos actor.Pos) bool {
 		if o.Numbered {
 			return o.Caller == c.caller && o.Target.Includes(c.member)
 		}
-		return o.To == c.attachment
+		return o.To == c.attachment && pos > c.lastTo
 	case actor.OutputFail:
-		return o.To == c.attachment
+		return o.To == c.attachment && pos > c.lastTo
 	}
 	return false
 }
@@ -228,6 +236,9 @@ func (c *channel) fill(f *frame, quota int) (more bool) {
 	case phaseCold:
 		more = c.fillCold(f, quota)
 	}
+	if len(m.answers) > 0 {
+		c.dropAnswers()
+	}
 	// The end is an output of the log and met there, unless that is gone.
 	if m.closed != nil && (c.phase == phaseLive && c.pos > m.closedPos || c.phase == phaseCold && c.seq >= m.closed.Seq) {
 		c.end(f, m.closed)
@@ -244,14 +255,7 @@ func (c *channel) fillLive(f *frame, quota int) (more bool) {
 	outs, next, ok := c.log.Read(c.pos, f.outs[:0], min(quota, len(f.outs)))
 	defer clear(outs)
 	if !ok {
-		c.s.mu.Lock()
-		calls := len(c.inFlight)
-		c.s.mu.Unlock()
-		if calls > 0 {
-			c.s.tooSlow() // an answer that the store does not have may be lost
-		} else {
-			c.chill()
-		}
+		c.chill()
 		return false
 	}
 	for i, o := range outs {
@@ -267,6 +271,9 @@ func (c *channel) fillLive(f *frame, quota int) (more bool) {
 			if !c.message(f, o) {
 				c.pos = pos
 				return true
+			}
+			if o.To != 0 {
+				c.lastTo = pos
 			}
 		}
 		c.passed(f, o.Seq)
@@ -287,35 +294,74 @@ func (c *channel) replaced(o *actor.Output, later []*actor.Output, pos actor.Pos
 
 // chill starts reading from the store: what comes next is not in memory.
 func (c *channel) chill() {
-	c.phase, c.chunk = phaseCold, nil
-	c.cold.Store(true)
+	c.phase, c.chunk, c.reading = phaseCold, nil, true
 	c.s.g.cold.read(c, c.seq)
+}
+
+// fillAnswers appends the answers that a cursor which reads the store has
+// reached. It reports false if the frame is full.
+func (c *channel) fillAnswers(f *frame) bool {
+	c.s.mu.Lock()
+	answers := c.mail.answers
+	c.s.mu.Unlock()
+	for _, a := range answers {
+		if a.pos <= c.lastTo {
+			continue
+		}
+		if a.output.Seq > c.seq {
+			break
+		}
+		if !c.message(f, a.output) {
+			return false
+		}
+		c.lastTo = a.pos
+	}
+	return true
+}
+
+// dropAnswers forgets the answers that the cursor has passed.
+func (c *channel) dropAnswers() {
+	c.s.mu.Lock()
+	n := 0
+	for n < len(c.mail.answers) && c.mail.answers[n].pos <= c.lastTo {
+		c.bytes -= len(c.mail.answers[n].output.Data)
+		n++
+	}
+	if c.mail.answers = slices.Delete(c.mail.answers, 0, n); len(c.mail.answers) == 0 {
+		c.mail.answers = nil
+	}
+	over := c.bytes > maxAnswerBytes
+	c.s.mu.Unlock()
+	if over {
+		c.s.tooSlow()
+	}
 }
 
 // take starts a chunk that was read for the channel.
 func (c *channel) take(k *chunk) {
+	c.reading = false
 	switch {
 	case k.err != nil:
 		c.s.g.log.Warn("gateway: reading a log failed", "actor", c.log.Actor(), "error", k.err)
-		c.s.close(statusTryAgain, "unavailable")
+		c.s.close(statusTryAgain, wire.CodeUnavailable)
+		c.phase = phaseOver
 	case len(k.outs) > 0 && k.outs[0].Seq != c.seq+1, len(k.outs) == 0 && c.seq < c.log.Head():
 		c.s.tooSlow() // the log is not kept for so long
+		c.phase = phaseOver
 	default:
 		c.chunk = k.outs
-		if len(k.outs) == 0 {
-			c.warm()
-		}
 	}
 }
 
-// fillCold hands out the current chunk, then goes on in memory if it can.
+// fillCold hands out the current chunk, then goes on in memory if it can, else
+// with the next chunk.
 func (c *channel) fillCold(f *frame, quota int) (more bool) {
-	if len(c.chunk) == 0 {
-		return false // one is under way
+	if c.reading {
+		return false
 	}
 	for len(c.chunk) > 0 {
 		o := c.chunk[0]
-		if quota == 0 {
+		if quota == 0 || !c.fillAnswers(f) {
 			return true
 		}
 		if c.wants(o, 0) {
@@ -327,19 +373,15 @@ func (c *channel) fillCold(f *frame, quota int) (more bool) {
 		c.chunk = c.chunk[1:]
 		c.passed(f, o.Seq)
 	}
-	c.warm()
-	return c.phase == phaseLive
-}
-
-// warm goes on in memory, or reads the next chunk.
-func (c *channel) warm() {
-	c.chunk = nil
-	if pos, ok := c.log.After(c.seq); ok {
-		c.phase, c.pos = phaseLive, pos
-		c.cold.Store(false)
-		return
+	if !c.fillAnswers(f) {
+		return true
 	}
-	c.s.g.cold.read(c, c.seq)
+	if pos, ok := c.log.After(c.seq); ok {
+		c.phase, c.pos, c.chunk = phaseLive, pos, nil
+		return true
+	}
+	c.chill()
+	return false
 }
 
 // passed moves the cursor's number on.

@@ -78,7 +78,7 @@ func (e *env) start() {
 	logger := slog.New(slog.NewTextHandler(e.logs, nil))
 	options := e.options
 	if e.lagging {
-		options.LogBytes = 0 // the copies are as small as the test wants, what they are made of is not
+		options.LogBytes = 64 << 20 // the copies are as small as the test wants, what they are made of is not
 	}
 	e.node = actor.NewNode(actor.NewRegistry(defineRoom(options)), e.store, actor.NodeOptions{Logger: logger, Check: !isBenchmark(e.t)})
 	e.port = e.node

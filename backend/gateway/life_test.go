@@ -30,6 +30,35 @@ func TestHello(t *testing.T) {
 	})
 }
 
+// TestSpread: the clients of a busy server are asked not to come back all at once.
+func TestSpread(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		var all []*client
+		for range 50 {
+			all = append(all, e.dial())
+		}
+		c := dialPipe(t, e.h)
+		e.clients = append(e.clients, c)
+		e.settle()
+		if got := c.takeMessages()[0].SpreadMs; got != 5100 {
+			t.Errorf("got a spread of %d ms over 51 sockets, want 5100", got)
+		}
+		e.g.Quiesce()
+		e.settle()
+		delays := map[int64]bool{}
+		for _, c := range all {
+			m := c.takeMessages()[0]
+			if m.Type != wire.TypeBye || m.DelayMs < 0 || m.DelayMs > 5100 {
+				t.Fatalf("got %s with %d ms", brief(m), m.DelayMs)
+			}
+			delays[m.DelayMs] = true
+		}
+		if len(delays) < 25 {
+			t.Errorf("got %d different delays of 50", len(delays))
+		}
+	}, gatewayOptions(gateway.Options{SpreadRate: 10}))
+}
+
 // TestHeartbeat: a socket on which nothing happens stays, for one beat in 15 s.
 func TestHeartbeat(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {

@@ -31,7 +31,7 @@ type opening struct {
 func (c *channel) open(f *frame, o *actor.Output, pos actor.Pos) {
 	info := o.Opened
 	c.opening = opening{info, pos, o.Seq}
-	c.fresh = pos
+	c.fresh, c.lastTo = pos, pos
 	c.until = info.Until
 	c.startSubs()
 	c.checkSubs(info.Name)

@@ -149,6 +149,28 @@ func TestSubBeforeLoaded(t *testing.T) {
 	})
 }
 
+// TestOpenByID: the events are checked once it is known what the actor is.
+func TestOpenByID(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		e.say("one")
+		c := e.dial()
+		c.open(1, "ada", fmt.Sprintf(`"actorId":%q`, e.lobby()), `"subs":["said","nope"]`)
+		e.settle()
+		got := c.take()
+		slices.Sort(got)
+		if want := []string{`1 at 1`, `1 error unknown_event{"event":"nope"}`, `1 opened 1`}; !slices.Equal(got, want) {
+			t.Fatalf("got %q, want %q", got, want)
+		}
+		c.send(`{"t":"sub","c":1,"e":["nope","moved"]}`)
+		e.settle()
+		c.expect(`1 error unknown_event{"event":"nope"}`)
+		e.once("move", `"a"`)
+		c.call(1, 1, "say", "two")
+		e.settle()
+		c.expect(`1 event 1 moved "a"`, `1 event 2 said "two"`, `1 reply 3 #1 2`)
+	})
+}
+
 // TestTargets: what is sent to one connection reaches it alone, subscribed or
 // not (check 5).
 func TestTargets(t *testing.T) {

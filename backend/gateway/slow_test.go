@@ -221,6 +221,43 @@ func TestG4_Slow(t *testing.T) {
 	}, roomOptions(actor.Options{LogBytes: 4 << 10}), smallStore)
 }
 
+// TestG3_LargeEvents: what is larger than the log's memory arrives all the same,
+// and costs nobody the socket.
+func TestG3_LargeEvents(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		var all []*client
+		for i := range 6 {
+			c := e.dial()
+			c.open(1, fmt.Sprint("c", i), `"subs":["said"]`)
+			all = append(all, c)
+		}
+		e.settle()
+		for i, c := range all {
+			c.take()
+			c.call(1, 1, "burst", 1, 900_000+i)
+			c.call(1, 2, "echo", "x")
+		}
+		e.settle()
+		for _, c := range all {
+			c.isOpen()
+			events, replies := 0, 0
+			for _, m := range c.takeMessages() {
+				switch {
+				case m.Type == wire.TypeEvent && len(m.Data) > 900_000:
+					events++
+				case m.Type == wire.TypeReply:
+					replies++
+				default:
+					t.Errorf("got %s", brief(m))
+				}
+			}
+			if events != 6 || replies != 2 {
+				t.Errorf("got %d events and %d replies, want 6 and 2", events, replies)
+			}
+		}
+	})
+}
+
 // TestG4_OffRetention: a socket whose cursor has fallen out of the store is
 // closed, not fed with a gap.
 func TestG4_OffRetention(t *testing.T) {
