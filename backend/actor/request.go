@@ -171,7 +171,8 @@ func (m *openMail) connState(t *turn) (value any, raw []byte, err error) {
 // resume attaches a connection that exists.
 func (m *openMail) resume(in *instance, c *conn) bool {
 	if m.Attachment <= c.attachment {
-		return true // an open that a newer one has overtaken
+		m.refuse(in.actor, newError(codeReplaced, "the connection was opened again elsewhere"))
+		return true // a newer open has overtaken it
 	}
 	t := in.begin("OnResume", in.def.options.ConnectTimeout, nil)
 	t.opening, t.resuming = &m.OpenRequest, true
