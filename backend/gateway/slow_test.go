@@ -234,7 +234,7 @@ func TestG3_LargeEvents(t *testing.T) {
 		e.settle()
 		for i, c := range all {
 			c.take()
-			c.call(1, 1, "burst", 1, 900_000+i)
+			c.call(1, 1, "burst", 1, 200_000+i)
 			c.call(1, 2, "echo", "x")
 		}
 		e.settle()
@@ -243,7 +243,7 @@ func TestG3_LargeEvents(t *testing.T) {
 			events, replies := 0, 0
 			for _, m := range c.takeMessages() {
 				switch {
-				case m.Type == wire.TypeEvent && len(m.Data) > 900_000:
+				case m.Type == wire.TypeEvent && len(m.Data) > 200_000:
 					events++
 				case m.Type == wire.TypeReply:
 					replies++
@@ -255,7 +255,7 @@ func TestG3_LargeEvents(t *testing.T) {
 				t.Errorf("got %d events and %d replies, want 6 and 2", events, replies)
 			}
 		}
-	})
+	}, roomOptions(actor.Options{LogBytes: 256 << 10}))
 }
 
 // TestG4_OffRetention: a socket whose cursor has fallen out of the store is
