@@ -28,12 +28,15 @@ const SERVER_TYPES: Record<ServerMessage["t"], string[]> = {
   bye: ["delayMs"],
 };
 
+const fromServer = golden.filter(({ direction }) => direction === "server");
+const fromClient = golden.filter(({ direction }) => direction === "client");
+
 it("finds frames in both directions", () => {
-  expect(golden.filter((g) => g.direction === "server").length).toBeGreaterThan(15);
-  expect(golden.filter((g) => g.direction === "client").length).toBeGreaterThan(10);
+  expect(fromServer.length).toBeGreaterThan(15);
+  expect(fromClient.length).toBeGreaterThan(10);
 });
 
-for (const g of golden.filter((g) => g.direction === "server")) {
+for (const g of fromServer) {
   it(`decodes ${g.name}`, () => {
     const messages = decode(g.frame);
     expect(messages.length).toBeGreaterThan(0);
@@ -81,7 +84,7 @@ const MADE: Record<string, string[]> = {
   unsub: one({ t: "unsub", c: 1, e: ["messageReceived"] }),
 };
 
-for (const g of golden.filter((g) => g.direction === "client")) {
+for (const g of fromClient) {
   it(`makes ${g.name}`, () => {
     expect(MADE, "a case for every frame of a client").toHaveProperty([g.name]);
     expect(JSON.parse(frame(MADE[g.name]!))).toEqual(JSON.parse(g.frame));

@@ -163,7 +163,7 @@ describe("createClient", () => {
     const nowhere = createClient();
     expect(() => nowhere["chatRoom"]!.get("x").connect()).toThrow(/WebSocket/);
     expect((await failure(nowhere["chatRoom"]!.get("x")["hello"]!())).message).toMatch(/needs an address/);
-    const wrong = createClient("localhost:8080", { WebSocket: class {} as never });
+    const wrong = createClient("localhost:8080", { WebSocket: vi.fn() as never });
     expect(() => wrong["chatRoom"]!.get("x").connect()).toThrow(/needs an address/);
   });
 });

@@ -64,7 +64,6 @@ export function useStoreActor<D>(
     () => ({
       ...(snapshot as typeof snapshot & { connection: Connection<D> | undefined }),
       handle: store.handle(id) as Handle<D>,
-      // oxlint-disable-next-line react/hooks -- this is a hook: its caller keeps the rules, as for the one it calls
       useEvent: (event: string, handler: (data: never) => void) => useBoundEvent(binding, event, handler),
     }),
     [snapshot, store, id, binding],

@@ -1,0 +1,35 @@
+// The store works without React: nothing that it imports leads there.
+import { expect, it, vi } from "vitest";
+import { FakeServer, settle } from "../../clientjs/test/fakeServer.js";
+import { actorId, actorStore, LINGER_MS } from "../src/actorStore.js";
+
+vi.mock("react", () => {
+  throw new Error("the store must not import React");
+});
+
+it("shares a connection, counts its users and outlives the last one a little", async () => {
+  vi.useFakeTimers();
+  const server = new FakeServer();
+  const client = server.createClient();
+  const store = actorStore(client);
+  expect(actorStore(client)).toBe(store);
+  const id = actorId("chatRoom", "general", undefined);
+  const changes = vi.fn();
+  const releaseOne = store.subscribe(id, () => undefined, changes);
+  const releaseTwo = store.acquire(id, () => undefined);
+  await settle();
+  expect(store.snapshot(id)).toMatchObject({ status: "connected", isConnected: true });
+  expect(store.snapshot(id)).toBe(store.snapshot(id));
+  expect(changes).toHaveBeenCalled();
+  releaseOne();
+  await settle(LINGER_MS * 2);
+  expect(store.snapshot(id).status).toBe("connected");
+  releaseTwo();
+  await settle(LINGER_MS - 20);
+  expect(server.got("close")).toHaveLength(0);
+  await settle(40);
+  expect(server.got("close")).toHaveLength(1);
+  expect(store.snapshot(id).connection).toBeUndefined();
+  client.dispose();
+  vi.useRealTimers();
+});
