@@ -5,7 +5,8 @@ import { count } from "../ui/text";
 /** Who is here: everybody with a name and a live connection. */
 export function People({ members, me }: { members: readonly Member[]; me: Member }) {
   return (
-    <section className="people" id="people" aria-label="Who is here">
+    // It can be scrolled, so it must be reachable by keyboard.
+    <section className="people" id="people" aria-label="Who is here" tabIndex={0}>
       <h2>
         Who is here <span className="count">{count(members.length, "person").replace("persons", "people")}</span>
       </h2>
