@@ -13,5 +13,7 @@ export default defineConfig({
   test: {
     include: ["{clientjs,hooks}/test/**/*.test.{ts,tsx}", "web/**/*.test.{ts,tsx}"],
     restoreMocks: true,
+    // Time is virtual in most tests: only a busy machine makes them long.
+    testTimeout: 60_000,
   },
 });
