@@ -159,6 +159,9 @@ func randomCuts(t *testing.T, e *env, cuts int) {
 			case wire.TypeEvent:
 				said = append(said, string(m.Data))
 			case wire.TypeReply:
+				if !slices.Contains(said, fmt.Sprintf("\"a%d\"", m.ID)) { // G2, check 10
+					t.Fatalf("got the reply of call %d before its event", m.ID)
+				}
 				answers[m.ID]++
 				pending = slices.DeleteFunc(pending, func(id uint64) bool { return id == m.ID })
 			case wire.TypeAt:

@@ -232,8 +232,10 @@ func TestG3_LargeEvents(t *testing.T) {
 			all = append(all, c)
 		}
 		e.settle()
-		for i, c := range all {
+		for _, c := range all {
 			c.take()
+		}
+		for i, c := range all {
 			c.call(1, 1, "burst", 1, 200_000+i)
 			c.call(1, 2, "echo", "x")
 		}

@@ -23,7 +23,7 @@ const (
 	statusTryAgain = websocket.StatusTryAgainLater
 
 	maxControls    = 64 << 10 // bytes of messages of its own that a socket keeps before its reader waits
-	keepReadBuffer = 4 << 10  // of a reader between frames; larger ones are given back
+	keepReadBuffer = 64 << 10 // bytes; larger buffers are not kept in the pool
 	channelQuota   = 16       // messages of one channel at a time if others wait
 	drainVisits    = 64       // looks at channels per frame
 	maxSpent       = 64       // empty places at the start of dirty
