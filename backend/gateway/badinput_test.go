@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -135,6 +136,46 @@ func TestG9_BrokenProtocol(t *testing.T) {
 			t.Errorf("%d sockets are left", n)
 		}
 	})
+}
+
+// TestG9_RandomMessages: messages that are nearly right do no harm.
+func TestG9_RandomMessages(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		seeds := []string{
+			openFrame(1, "ada", `"subs":["said"]`, resume("x", 3), `"ack":1`, `"create":true`, `"input":{}`, `"params":{"greet":true}`),
+			callFrame(1, 2, "say", "x"), callFrame(1, 3, "burst", 2, 3), callFrame(1, 4, "bounce"),
+			`{"t":"sub","c":1,"e":["said","moved"]}`, `{"t":"unsub","c":1,"e":["said"]}`,
+			`{"t":"ack","c":1,"s":22,"ack":7}`, `{"t":"close","c":1}`, `{"t":"beat"}`,
+		}
+		bits := []string{"0", "1", "-1", "99999999999999999999", "null", `"x"`, "[]", "{}", "true", "1e3", `"said"`, `"ada"`}
+		c := e.dial()
+		for i := range 5000 {
+			if i%500 == 499 {
+				c.cut()
+				c = e.dial()
+			}
+			frame := seeds[rand.IntN(len(seeds))]
+			for range rand.IntN(3) { // one value for another
+				parts := strings.FieldsFunc(frame, func(r rune) bool { return strings.ContainsRune("{}[],:", r) })
+				frame = strings.Replace(frame, parts[rand.IntN(len(parts))], bits[rand.IntN(len(bits))], 1)
+			}
+			if _, err := wire.Split([]byte(frame)); err != nil {
+				continue
+			}
+			c.send(frame)
+		}
+		e.settle()
+		c.isOpen()
+		c = e.dial()
+		c.open(1, "bob")
+		e.settle()
+		if got := c.take(); len(got) != 2 {
+			t.Errorf("got %q", got)
+		}
+		if logs := e.logs.String(); strings.Contains(logs, "panic") {
+			t.Error(logs)
+		}
+	}, gatewayOptions(gateway.Options{OpenRate: 1e6, OpenBurst: 1e6, Limits: wire.Limits{Rate: 1e6, Burst: 1e6}}))
 }
 
 // TestG9_Flood: over the rate, messages are refused, with how long to wait.
