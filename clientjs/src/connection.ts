@@ -16,7 +16,7 @@
 import { backoff } from "./backoff.js";
 import { createEmitter, type Handler } from "./emitter.js";
 import { ActorError, reportUncaught } from "./errors.js";
-import { abandoned, type Target } from "./handle.js";
+import { abandoned, deadline, type Target } from "./handle.js";
 import { byteLength } from "./limits.js";
 import { callable } from "./proxy.js";
 import type { Channel, Socket } from "./socket.js";
@@ -55,6 +55,7 @@ interface Call {
   action: string;
   /** JSON, as the arguments were when the action was called. */
   args: string;
+  size: number;
   /** Handed to a link at least once: it may have run. */
   sent: boolean;
   settle(error: ActorError | undefined, result?: unknown): void;
@@ -163,36 +164,36 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     retry = undefined;
     const { signal } = (opening = new AbortController());
     attempt++;
-    let params: unknown;
     try {
       if (spec.ready) {
         await spec.ready();
         spec.ready = undefined;
       }
-      params =
+      const params =
         typeof spec.params === "function"
           ? await (spec.params as (a: Attempt) => unknown)({ attempt, signal })
           : spec.params;
       // Listeners that are added in the tick of connect() belong into the first open.
       if (!log) await null;
+      if (signal.aborted) return;
+
+      const size = params === undefined ? 0 : byteLength(JSON.stringify(params));
+      if (size > socket.limits.params) return end(tooLarge("params", size, socket.limits.params));
+      attach(params);
     } catch (error) {
       if (signal.aborted) return;
+      const known = error instanceof ActorError;
       // A create that was refused (exists, invalid_input) will be refused again.
-      if (spec.ready && error instanceof ActorError && !/^(not_sent|maybe_ran|unavailable|overloaded)$/.test(error.code)) {
-        return end(error);
-      }
-      return later(
-        error instanceof ActorError
-          ? error
-          : new ActorError("link", `params: ${error}`, undefined, { cause: error }),
-      );
+      if (spec.ready && known && !/^(not_sent|maybe_ran|unavailable|overloaded)$/.test(error.code)) return end(error);
+      later(known ? error : new ActorError("link", `params: ${error}`, undefined, { cause: error }));
     }
-    if (signal.aborted) return;
-    const size = params === undefined ? 0 : byteLength(JSON.stringify(params));
-    if (size > socket.limits.params) return end(tooLarge("params", size, socket.limits.params));
+  };
 
-    // To resume means: what was subscribed, from s on. Names that are new since go as
-    // a sub behind the open, from now on.
+  /**
+   * Sends the open. To resume means: what was subscribed, from s on. Names that
+   * are new since go as a sub behind the open, from now on.
+   */
+  const attach = (params: unknown) => {
     if (!log) subscribed = wanted();
     number = socket.open(channel);
     toldSeq = seq;
@@ -288,6 +289,9 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
       const c = number;
       inFlight.add(call.id);
       socket.push(() => {
+        const limit = socket.limits.message;
+        // The limit was a guess before the socket's hello, and may be another one since.
+        if (call.size > limit) call.settle(tooLarge("message", call.size, limit));
         if (!calls.has(call.id)) {
           inFlight.delete(call.id);
           pump();
@@ -321,12 +325,13 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
 
       const giveUp = (reason: string, cause?: unknown) => pending.settle(abandoned(pending.sent, reason, cause));
       const onAbort = () => giveUp("aborted", signal!.reason);
-      const timer = timeoutMs ? setTimeout(giveUp, timeoutMs, "timeout") : undefined;
+      const timer = deadline(timeoutMs, () => giveUp("timeout"));
       signal?.addEventListener("abort", onAbort);
       const pending: Call = {
         id: ++lastId,
         action,
         args,
+        size,
         sent: false,
         settle(error, result) {
           calls.delete(pending.id);

@@ -39,9 +39,7 @@ export function createHandle(spec: HandleSpec): Handle {
     let sent = false;
     const abort = new AbortController();
     const onAbort = () => abort.abort(signal!.reason);
-    const timer = timeoutMs
-      ? setTimeout(() => abort.abort(new ActorError("timeout", `no answer within ${timeoutMs} ms`)), timeoutMs)
-      : undefined;
+    const timer = deadline(timeoutMs, () => abort.abort());
     try {
       signal?.throwIfAborted();
       signal?.addEventListener("abort", onAbort);
@@ -56,8 +54,9 @@ export function createHandle(spec: HandleSpec): Handle {
       if (response.ok) return answer;
       throw new ActorError(answer.code ?? "protocol", answer.message ?? `status ${response.status}`, answer.metadata);
     } catch (cause) {
-      if (cause instanceof ActorError && cause.code !== "timeout") throw cause;
-      throw abandoned(sent, signal?.aborted ? "aborted" : abort.signal.aborted ? "timeout" : "link", cause);
+      const reason = signal?.aborted ? "aborted" : abort.signal.aborted ? "timeout" : "link";
+      if (reason === "link" && cause instanceof ActorError) throw cause;
+      throw abandoned(sent, reason, cause);
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
@@ -108,6 +107,10 @@ interface Answer {
   message?: string;
   metadata?: unknown;
 }
+
+/** Runs fn after so many milliseconds; never, for 0 and what no timer can wait for. */
+export const deadline = (ms: number | undefined, fn: () => void) =>
+  ms && ms < 2 ** 31 ? setTimeout(fn, ms) : undefined;
 
 /** The error of a call that the client gives up on. */
 export function abandoned(sent: boolean, reason: string, cause?: unknown): ActorError {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ActorError, type Client, type Connection, type Reconnected } from "../src/index.js";
+import { DEFAULT_LIMITS } from "../src/limits.js";
 import { Failure, FakeServer, lifecycle, settle, type Turn } from "./fakeServer.js";
 
 let server: FakeServer;
@@ -156,6 +157,14 @@ describe("connecting", () => {
     await settle();
     expect(seen).toEqual(["error too_large", "closed too_large"]);
     expect(server.got("open")).toHaveLength(0);
+  });
+
+  it("params that are not JSON are an error, not a silence", async () => {
+    const connection = connect({ n: 1n });
+    const seen = lifecycle(connection);
+    await settle();
+    expect(seen).toEqual(["error link"]);
+    connection.dispose();
   });
 
   it("reports an error that nobody listens to once per code", async () => {
@@ -751,6 +760,17 @@ describe("calls", () => {
     const fine = connection["say"]!("é".repeat(30_000));
     await settle();
     expect(await fine).toHaveLength(30_000);
+    expect(server.sockets).toHaveLength(1);
+  });
+
+  it("one that is too large for what hello says rejects when its turn comes", async () => {
+    server.hello = { limits: { ...DEFAULT_LIMITS, message: 1000, frame: 2000 } };
+    const connection = connect();
+    const error = failure(connection["say"]!("x".repeat(3000)));
+    const fine = connection["say"]!("x");
+    await settle();
+    expect(await error).toMatchObject({ code: "too_large", metadata: { limit: 1000, option: "message" } });
+    expect(await fine).toBe("x");
     expect(server.sockets).toHaveLength(1);
   });
 

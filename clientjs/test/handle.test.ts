@@ -69,6 +69,11 @@ describe("a handle", () => {
     });
   });
 
+  it("an action that timed out on the server had no effect, and says so", async () => {
+    answers = [{ status: 504, body: { code: "timeout", message: "the action took too long" } }];
+    expect(await failure(rooms.get("x")["say"]!())).toMatchObject({ code: "timeout", message: "the action took too long" });
+  });
+
   it("does not know whether a call without an answer ran, and does not repeat it", async () => {
     answers = [new TypeError("fetch failed")];
     expect(await failure(rooms.get("x")["say"]!())).toMatchObject({ code: "maybe_ran", metadata: { reason: "link" } });
@@ -79,6 +84,7 @@ describe("a handle", () => {
 
   it("check 9: a call without an answer rejects when its time is over", async () => {
     answers = [{ status: 0 }];
+    void rooms.get("x").withOptions({ timeoutMs: Infinity })["say"]!().then(expect.fail, expect.fail);
     const slow = failure(rooms.get("x")["say"]!());
     const quick = failure(rooms.get("x").withOptions({ timeoutMs: 1000 })["say"]!());
     await vi.advanceTimersByTimeAsync(1000);
