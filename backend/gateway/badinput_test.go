@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,12 +89,14 @@ func TestG9_BadInput(t *testing.T) {
 				"#9", fmt.Sprint("#", id), "#10", fmt.Sprint("#", id+1))
 			c.send(ids.Replace(tc.frame))
 			e.settle()
-			got := c.take()
-			if len(got) != len(tc.want) {
+			// An error has no place among the outputs of an actor: compare without order.
+			got, want := c.take(), slices.Sorted(slices.Values(tc.want))
+			slices.Sort(got)
+			if len(got) != len(want) {
 				t.Fatalf("%s: got %q, want %q", tc.name, got, tc.want)
 			}
 			for n := range got {
-				if !strings.HasPrefix(got[n], ids.Replace(tc.want[n])) {
+				if !strings.HasPrefix(got[n], ids.Replace(want[n])) {
 					t.Fatalf("%s: got %q, want %q", tc.name, got, tc.want)
 				}
 			}
