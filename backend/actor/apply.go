@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -137,6 +138,10 @@ func (in *instance) applyConns(t *turn, commit *store.Commit) {
 }
 
 func (in *instance) startTimers(t *turn) {
+	if len(in.timers)+len(t.timers) > 2*in.timersKept+64 { // some may have been stopped
+		maps.DeleteFunc(in.timers, func(tm *timer, _ struct{}) bool { return tm.isStopped() })
+		in.timersKept = len(in.timers)
+	}
 	for _, tm := range t.timers {
 		in.timers[tm] = struct{}{}
 		tm.start(func(tm *timer) { in.actor.box.post(&tickMail{in: in, timer: tm}) })

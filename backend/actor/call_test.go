@@ -292,3 +292,37 @@ func TestATurnThatDoesNotReturnIsAbandoned(t *testing.T) {
 		})
 	}
 }
+
+// What user code returns is encoded inside its turn, where a panic is the
+// turn's own.
+func TestG7_ResultsAndErrorsThatCannotBeEncodedFailTheTurn(t *testing.T) {
+	actortest.Run(t, hostiles, func(n *actortest.Node) {
+		ada := n.Actor("hostile", "a").Connect(nil)
+		for _, action := range []string{"badResult", "badMetadata", "nilError"} {
+			if err := ada.Fail(action); err.Code != "internal_error" {
+				t.Errorf("%s: got %v, want internal_error", action, err)
+			}
+		}
+		actortest.Call[any](ada, "score", "ada")
+		err := ada.Fail("sharedMetadata")
+		actortest.Call[any](ada, "score", "bob")
+		if got := string(err.MetadataJSON()); got != `{"ada":1}` {
+			t.Errorf("got metadata %s, want it as it was when the action failed", got)
+		}
+	})
+}
+
+func TestStoppedTimersAreForgotten(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, hostiles)
+		ref := actor.Ref{Name: "hostile", Key: actor.Key{"a"}}
+		for range 1000 {
+			if _, err := b.node.CallOnce(t.Context(), ref, actor.SingleCall{Create: true, Action: "startAndStop"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := b.node.Timers(ref); got > 200 {
+			t.Errorf("%d timers are kept after 1,000 were stopped", got)
+		}
+	})
+}

@@ -39,6 +39,7 @@ type instance struct {
 	callersChecked time.Time // when forgetCallers last looked at all of them
 
 	timers     map[*timer]struct{}
+	timersKept int         // how many there were when those that were stopped were last forgotten
 	expiry     *time.Timer // for the connection that expires next
 	nextExpiry time.Time   // when that is; zero if no connection is without a socket
 

@@ -154,6 +154,10 @@ func (n *Node) get(r Ref) (*actor, *Error) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	return n.getLocked(r)
+}
+
+func (n *Node) getLocked(r Ref) (*actor, *Error) {
 	if n.closed {
 		return nil, errShutdown
 	}
@@ -200,13 +204,9 @@ func (n *Node) Follow(r Ref, f Follower) (*Log, error) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.closed {
-		return nil, errShutdown
-	}
-	a := n.actors[r.ID]
-	if a == nil {
-		a = newActor(n, r)
-		n.actors[r.ID] = a
+	a, err := n.getLocked(r)
+	if err != nil {
+		return nil, err
 	}
 	a.log.Follow(f)
 	return a.log, nil

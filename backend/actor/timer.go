@@ -70,3 +70,9 @@ func (tm *timer) stop() {
 		tm.t.Stop()
 	}
 }
+
+func (tm *timer) isStopped() bool {
+	tm.mu.Lock()
+	defer tm.mu.Unlock()
+	return tm.stopped
+}

@@ -129,10 +129,24 @@ type panicError struct {
 func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
 
 // public is what a client may know of an error. What it may not know is logged.
+// It is encoded at once: metadata may be part of a state that changes.
 func (t *turn) public(err error) *Error {
 	var e *Error
-	if errors.As(err, &e) {
-		return e
+	if errors.As(err, &e) && e != nil {
+		known := &Error{Code: e.Code, Message: e.Message}
+		if e.Metadata == nil {
+			return known
+		}
+		var raw json.RawMessage
+		_, err = protect(func() (_ any, err error) {
+			raw, err = json.Marshal(e.Metadata)
+			return nil, err
+		})
+		if err == nil {
+			known.Metadata = raw
+			return known
+		}
+		err = fmt.Errorf("encode the metadata of %s: %w", e.Code, err)
 	}
 	attrs := []any{"actor", t.in.actor.name, "key", t.in.actor.key.String(), "turn", t.what, "error", err}
 	var p *panicError
@@ -214,7 +228,11 @@ func (in *instance) encodeResult(what string, result any) (json.RawMessage, erro
 	if result == nil {
 		return nil, nil
 	}
-	b, err := json.Marshal(result)
+	var b []byte
+	_, err := protect(func() (_ any, err error) {
+		b, err = json.Marshal(result)
+		return nil, err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("encode the result of %s: %w", what, err)
 	}

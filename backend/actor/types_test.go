@@ -51,3 +51,41 @@ func (s *slow) Goexit(*actor.Context[actor.NoState]) {
 	s.Calls = 300
 	runtime.Goexit()
 }
+
+// hostile returns what breaks careless runtimes.
+type hostile struct {
+	Scores map[string]int `json:"scores"`
+}
+
+type explosive struct{}
+
+func (explosive) MarshalJSON() ([]byte, error) { panic("boom") }
+
+func (h *hostile) BadResult(*actor.Context[actor.NoState]) explosive { return explosive{} }
+
+func (h *hostile) BadMetadata(*actor.Context[actor.NoState]) error {
+	return &actor.Error{Code: "bad", Metadata: explosive{}}
+}
+
+func (h *hostile) NilError(*actor.Context[actor.NoState]) error {
+	var e *actor.Error
+	return e
+}
+
+// SharedMetadata fails with a part of the state.
+func (h *hostile) SharedMetadata(*actor.Context[actor.NoState]) error {
+	return &actor.Error{Code: "shared", Metadata: h.Scores}
+}
+
+func (h *hostile) Score(_ *actor.Context[actor.NoState], who string) {
+	if h.Scores == nil {
+		h.Scores = map[string]int{}
+	}
+	h.Scores[who]++
+}
+
+func (h *hostile) StartAndStop(c *actor.Context[actor.NoState]) {
+	c.After(time.Hour, func(*actor.Context[actor.NoState]) error { return nil })()
+}
+
+var hostiles = actor.NewRegistry(actor.Define[hostile]("hostile"))

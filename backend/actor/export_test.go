@@ -1,0 +1,15 @@
+package actor
+
+import "context"
+
+// Timers returns how many timers the instance of an actor holds.
+func (n *Node) Timers(r Ref) (timers int) {
+	err := n.do(context.Background(), r, func(t *turn) error {
+		timers = len(t.in.timers)
+		return nil
+	})
+	if err != nil {
+		panic(err)
+	}
+	return timers
+}
