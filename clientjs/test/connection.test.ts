@@ -160,6 +160,7 @@ describe("connecting", () => {
   });
 
   it("params that are not JSON are an error, not a silence", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(1);
     const connection = connect({ n: 1n });
     const seen = lifecycle(connection);
     await settle();
@@ -446,7 +447,7 @@ describe("reconnecting", () => {
     await settle(1_100);
     expect(seen).toEqual(["connected", "disconnected true", 1, "reconnected true"]);
     // Whatever the old socket still says is not heard.
-    onmessage!({ data: JSON.stringify({ t: "event", c: 1, s: 9, e: "a", d: "late" }) });
+    onmessage!({ data: JSON.stringify({ t: "event", c: 2, s: 9, e: "a", d: "late" }) });
     onclose!({ code: 1006, reason: "" });
     await settle(1000);
     expect(seen).toHaveLength(4);
@@ -468,6 +469,7 @@ describe("reconnecting", () => {
   });
 
   it("judges a link only after what waits behind the timer was read", async () => {
+    server.hello = { beatMs: 60_000 };
     const connection = connect();
     await settle();
     const socket = server.open[0]!;
@@ -783,6 +785,40 @@ describe("calls", () => {
     await settle(20_000);
     expect(server.got("call")).toHaveLength(64);
     expect(codes).toEqual(Array(36).fill("not_sent"));
+    connection.dispose();
+    await settle(0);
+    expect(codes).toHaveLength(600);
+  });
+
+  it("given up, they leave the queue", async () => {
+    const connection = connect();
+    const quick = connection.withOptions({ timeoutMs: 1 });
+    server.down = true;
+    connection.on("error", () => {});
+    const given = Promise.allSettled(Array.from({ length: 500 }, () => quick["add"]!(1, 1)));
+    await settle(5);
+    await given;
+    const next = connection["add"]!(1, 2);
+    server.down = false;
+    await settle(1000);
+    expect(await next).toBe(3);
+    expect(server.got("call")).toHaveLength(1);
+  });
+
+  it("given up and lost with their link, they leave the window free", async () => {
+    const connection = connect();
+    await settle();
+    server.stuck = true;
+    const quick = connection.withOptions({ timeoutMs: 100 });
+    const given = Promise.allSettled(Array.from({ length: 64 }, () => quick["add"]!(1, 1)));
+    const next = connection["add"]!(1, 2);
+    await settle(200);
+    await given;
+    expect(server.got("call")).toHaveLength(64);
+    server.stuck = false;
+    server.cut();
+    await settle(1000);
+    expect(await next).toBe(3);
   });
 
   it("keep under the message rate", async () => {
