@@ -298,8 +298,9 @@ plainAndStrict((world) => {
         <Room />
       </Boundary>,
     );
-    await settle(1000);
+    await settle();
     expect(container.textContent).toBe("failed");
+    await settle(1000);
     expect(world.server.open).toHaveLength(0);
   });
 
