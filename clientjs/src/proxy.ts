@@ -1,6 +1,6 @@
 /** Names that other code asks any object for; an answer would make it take the proxy for something else. */
 const HIDDEN = new Set([
-  "then", "catch", "finally", "toJSON", "constructor", "$$typeof", "nodeType", "asymmetricMatch", // prettier-ignore
+  "then", "catch", "finally", "toJSON", "constructor", "$$typeof", "nodeType", "asymmetricMatch",
 ]);
 
 /**
