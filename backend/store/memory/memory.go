@@ -7,15 +7,14 @@
 package memory
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/internal/record"
 )
 
 // Options of a Store. The zero value is right for most.
@@ -51,7 +50,7 @@ type Store struct {
 	// One mutex for all: a commit holds it for less than a microsecond, and the
 	// retained commits are one queue over all actors.
 	mu       sync.Mutex
-	actors   map[string]*record
+	actors   map[string]*member
 	retained queue
 	bytes    int64     // of the retained entries
 	now      time.Time // the newest commit's
@@ -59,23 +58,15 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// record is one actor. Store.mu guards it.
-type record struct {
-	name     string
-	key      []string
-	log      string
-	rev      uint64
-	head     uint64
-	state    []byte
-	nextConn uint32
-	conns    map[uint32]store.Conn
-	callers  map[string]store.Caller
-	entries  []store.Entry // those retained, in order; the last one is numbered head
+// member is one actor. Store.mu guards it.
+type member struct {
+	record.Record
+	entries []store.Entry // those retained, in order; the last one is numbered Head
 }
 
 // New makes an empty Store.
 func New(options Options) *Store {
-	return &Store{options: options.withDefaults(), actors: make(map[string]*record)}
+	return &Store{options: options.withDefaults(), actors: make(map[string]*member)}
 }
 
 // Immediate implements store.Store: nothing here waits.
@@ -113,51 +104,21 @@ func (s *Store) Commit(_ context.Context, group []*store.Commit) []error {
 
 // commitLocked keeps one commit, or returns why it cannot be.
 func (s *Store) commitLocked(c *store.Commit) error {
-	r, known := s.actors[c.Actor]
+	m, known := s.actors[c.Actor]
 	if !known {
-		r = &record{}
+		m = &member{}
 	}
-	if c.Rev != r.rev+1 {
-		return fmt.Errorf("revision %d of actor %s, %d is stored: %w", c.Rev, c.Actor, r.rev, store.ErrConflict)
+	if err := record.Follows(m.Rev, m.Head, c); err != nil {
+		return err
 	}
-	for i := range c.Entries {
-		if want := r.head + 1 + uint64(i); c.Entries[i].Seq != want {
-			return fmt.Errorf("entry %d of actor %s, want %d: %w", c.Entries[i].Seq, c.Actor, want, store.ErrConflict)
-		}
-	}
-	if !known {
-		r.name, r.key = c.Name, slices.Clone(c.Key)
-		s.actors[c.Actor] = r
-	}
-	r.log, r.rev, r.nextConn = c.Log, c.Rev, c.NextConn
-	if c.State != nil {
-		r.state = c.State
-	}
-	if len(c.Conns) > 0 && r.conns == nil {
-		r.conns = make(map[uint32]store.Conn)
-	}
-	for _, conn := range c.Conns {
-		r.conns[conn.Num] = conn
-	}
-	for _, num := range c.Gone {
-		delete(r.conns, num)
-	}
-	if len(c.Callers) > 0 && r.callers == nil {
-		r.callers = make(map[string]store.Caller)
-	}
-	for _, caller := range c.Callers {
-		caller.Answers = slices.Clone(caller.Answers)
-		r.callers[caller.ID] = caller
-	}
-	for _, id := range c.GoneCallers {
-		delete(r.callers, id)
-	}
-	s.keepLocked(r, c)
+	s.actors[c.Actor] = m
+	m.Apply(c)
+	s.keepLocked(m, c)
 	return nil
 }
 
 // keepLocked retains the entries of a commit.
-func (s *Store) keepLocked(r *record, c *store.Commit) {
+func (s *Store) keepLocked(m *member, c *store.Commit) {
 	if s.now.IsZero() || c.Time.After(s.now) {
 		s.now = c.Time
 	}
@@ -168,12 +129,11 @@ func (s *Store) keepLocked(r *record, c *store.Commit) {
 	for _, e := range c.Entries {
 		e.Time = c.Time
 		e.Target.Conns = slices.Clone(e.Target.Conns)
-		r.entries = append(r.entries, e)
+		m.entries = append(m.entries, e)
 		size += entrySize(&e)
 	}
-	r.head += uint64(len(c.Entries))
 	s.bytes += size
-	s.retained.push(retained{actor: r, time: c.Time, bytes: size, entries: len(c.Entries)})
+	s.retained.push(retained{actor: m, time: c.Time, bytes: size, entries: len(c.Entries)})
 }
 
 // trimLocked lets go of the oldest commits' entries that are over a limit.
@@ -183,11 +143,11 @@ func (s *Store) trimLocked() {
 		if oldest == nil || s.bytes <= s.options.MaxBytes && s.now.Sub(oldest.time) <= s.options.Retention {
 			return
 		}
-		r, n := oldest.actor, oldest.entries
-		clear(r.entries[:n])
-		r.entries = r.entries[n:]
-		if len(r.entries) == 0 {
-			r.entries = nil // a quiet actor holds no empty array
+		m, n := oldest.actor, oldest.entries
+		clear(m.entries[:n])
+		m.entries = m.entries[n:]
+		if len(m.entries) == 0 {
+			m.entries = nil // a quiet actor holds no empty array
 		}
 		s.bytes -= oldest.bytes
 		s.retained.pop()
@@ -198,32 +158,23 @@ func (s *Store) trimLocked() {
 func (s *Store) Load(_ context.Context, actor string) (*store.Snapshot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, known := s.actors[actor]
+	m, known := s.actors[actor]
 	if !known {
 		return nil, fmt.Errorf("load actor %s: %w", actor, store.ErrNotFound)
 	}
-	snapshot := &store.Snapshot{
-		Actor: actor, Name: r.name, Key: slices.Clone(r.key), Log: r.log,
-		Rev: r.rev, Head: r.head, State: r.state, NextConn: r.nextConn,
-		Conns:   slices.SortedFunc(maps.Values(r.conns), func(a, b store.Conn) int { return cmp.Compare(a.Num, b.Num) }),
-		Callers: slices.SortedFunc(maps.Values(r.callers), func(a, b store.Caller) int { return cmp.Compare(a.ID, b.ID) }),
-	}
-	for i := range snapshot.Callers {
-		snapshot.Callers[i].Answers = slices.Clone(snapshot.Callers[i].Answers)
-	}
-	return snapshot, nil
+	return m.Snapshot(actor), nil
 }
 
 // Entries implements store.Store.
 func (s *Store) Entries(_ context.Context, actor string, after uint64, limit, maxBytes int) ([]store.Entry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, known := s.actors[actor]
-	if !known || limit <= 0 || after >= r.head {
+	m, known := s.actors[actor]
+	if !known || limit <= 0 || after >= m.Head {
 		return nil, nil
 	}
-	from := r.entries
-	if oldest := r.head + 1 - uint64(len(from)); after >= oldest {
+	from := m.entries
+	if oldest := m.Head + 1 - uint64(len(from)); after >= oldest {
 		from = from[after+1-oldest:]
 	}
 	n, size := 0, 0
@@ -245,8 +196,8 @@ func (s *Store) Entries(_ context.Context, actor string, after uint64, limit, ma
 func (s *Store) Connected(_ context.Context, f func(actor string) bool) error {
 	s.mu.Lock()
 	var actors []string
-	for id, r := range s.actors {
-		if len(r.conns) > 0 {
+	for id, m := range s.actors {
+		if len(m.Conns) > 0 {
 			actors = append(actors, id)
 		}
 	}

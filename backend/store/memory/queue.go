@@ -5,7 +5,7 @@ import "time"
 // retained is one commit whose entries are kept: the first ones of its actor's
 // among the commits that come after it in the queue.
 type retained struct {
-	actor   *record
+	actor   *member
 	time    time.Time
 	bytes   int64
 	entries int

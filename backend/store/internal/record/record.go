@@ -1,0 +1,100 @@
+// Package record is what the commits of one actor add up to. Stores share it.
+package record
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// Record is an actor after some of its commits, without the entries of its log.
+// The zero Record is an actor before its first one. It is not safe for use by
+// several goroutines.
+type Record struct {
+	Name     string
+	Key      []string
+	Log      string
+	Rev      uint64
+	Head     uint64
+	State    []byte
+	NextConn uint32
+	Conns    map[uint32]store.Conn
+	Callers  map[string]store.Caller
+}
+
+// Of returns the Record that a snapshot is of.
+func Of(s *store.Snapshot) *Record {
+	r := &Record{
+		Name: s.Name, Key: slices.Clone(s.Key), Log: s.Log,
+		Rev: s.Rev, Head: s.Head, State: s.State, NextConn: s.NextConn,
+	}
+	r.keep(s.Conns, s.Callers)
+	return r
+}
+
+// Follows returns nil if a commit continues an actor that is at revision rev and
+// has entries up to the number head, else an error that wraps store.ErrConflict.
+func Follows(rev, head uint64, c *store.Commit) error {
+	if c.Rev != rev+1 {
+		return fmt.Errorf("revision %d of actor %s, %d is stored: %w", c.Rev, c.Actor, rev, store.ErrConflict)
+	}
+	for i := range c.Entries {
+		if want := head + 1 + uint64(i); c.Entries[i].Seq != want {
+			return fmt.Errorf("entry %d of actor %s, want %d: %w", c.Entries[i].Seq, c.Actor, want, store.ErrConflict)
+		}
+	}
+	return nil
+}
+
+// Apply makes a commit, which must follow. It shares the state's bytes with the
+// commit, and nothing else that may change.
+func (r *Record) Apply(c *store.Commit) {
+	if r.Rev == 0 {
+		r.Name, r.Key = c.Name, slices.Clone(c.Key)
+	}
+	r.Log, r.Rev, r.Head, r.NextConn = c.Log, c.Rev, r.Head+uint64(len(c.Entries)), c.NextConn
+	if c.State != nil {
+		r.State = c.State
+	}
+	r.keep(c.Conns, c.Callers)
+	for _, num := range c.Gone {
+		delete(r.Conns, num)
+	}
+	for _, id := range c.GoneCallers {
+		delete(r.Callers, id)
+	}
+}
+
+func (r *Record) keep(conns []store.Conn, callers []store.Caller) {
+	if len(conns) > 0 && r.Conns == nil {
+		r.Conns = make(map[uint32]store.Conn)
+	}
+	for _, conn := range conns {
+		r.Conns[conn.Num] = conn
+	}
+	if len(callers) > 0 && r.Callers == nil {
+		r.Callers = make(map[string]store.Caller)
+	}
+	for _, caller := range callers {
+		caller.Answers = slices.Clone(caller.Answers)
+		r.Callers[caller.ID] = caller
+	}
+}
+
+// Snapshot returns the Record as a store returns it: what the caller changes of
+// it, the bytes of states apart, does not change the Record.
+func (r *Record) Snapshot(actor string) *store.Snapshot {
+	s := &store.Snapshot{
+		Actor: actor, Name: r.Name, Key: slices.Clone(r.Key), Log: r.Log,
+		Rev: r.Rev, Head: r.Head, State: r.State, NextConn: r.NextConn,
+		Conns:   slices.SortedFunc(maps.Values(r.Conns), func(a, b store.Conn) int { return cmp.Compare(a.Num, b.Num) }),
+		Callers: slices.SortedFunc(maps.Values(r.Callers), func(a, b store.Caller) int { return cmp.Compare(a.ID, b.ID) }),
+	}
+	for i := range s.Callers {
+		s.Callers[i].Answers = slices.Clone(s.Callers[i].Answers)
+	}
+	return s
+}
