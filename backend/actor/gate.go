@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
 )
@@ -153,6 +154,8 @@ type committer struct {
 	mu      sync.Mutex // guards the fields below
 	queue   []job
 	running bool
+
+	next time.Time // when the next group may start; run's
 }
 
 type job struct {
@@ -186,21 +189,30 @@ func (c *committer) submit(g *gate, commit *store.Commit, size int) {
 // run writes groups until there is nothing left. Every commit that it takes
 // comes back through its gate, and whoever closes a node waits for the gates.
 func (c *committer) run() {
-	for {
+	for c.more() {
+		// Commits that follow a group wait a moment, a lone one goes at once: larger
+		// groups make a commit cheaper.
+		time.Sleep(time.Until(c.next))
 		for range 3 {
 			runtime.Gosched() // let others that are ready add to the group: it makes groups three times as large
 		}
 		c.mu.Lock()
 		jobs := c.queue
 		c.queue = nil
-		if len(jobs) == 0 {
-			c.running = false
-			c.mu.Unlock()
-			return
-		}
 		c.mu.Unlock()
+		if c.next = (time.Time{}); len(jobs) > 1 {
+			c.next = time.Now().Add(groupSpacing)
+		}
 		c.write(jobs)
 	}
+}
+
+// more reports whether there is something to write; otherwise run ends.
+func (c *committer) more() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running = len(c.queue) > 0
+	return c.running
 }
 
 // write makes a group of jobs durable and tells their gates.

@@ -21,6 +21,7 @@ func heldBench(t *testing.T, reg *actor.Registry) (b *bench, held *storetest.Hel
 	held.ReleaseAll()
 	b = newBench(t, held, reg)
 	ada, bob = b.open(ledgerRef, asAda), b.open(ledgerRef, asBob)
+	advance() // groups start a moment apart
 	ada.read()
 	bob.read()
 	ada.got, bob.got = nil, nil
@@ -85,6 +86,7 @@ func TestTurnsRunAheadOfTheStoreWithinBounds(t *testing.T) {
 			t.Errorf("%d turns ran while none was durable, want 10", got)
 		}
 		held.ReleaseAll()
+		advance() // groups start a moment apart
 		if got, want := len(ada.read()), 60; got != want {
 			t.Errorf("got %d outputs, want %d", got, want)
 		}
@@ -115,6 +117,7 @@ func TestG10_AFailedCommitResetsTheActor(t *testing.T) {
 				synctest.Wait()
 				test.fail(held)
 				held.ReleaseAll()
+				advance() // groups start a moment apart
 				if got := kinds(ada.read()); got != test.got {
 					t.Errorf("the caller got %q, want %q", got, test.got)
 				}

@@ -56,13 +56,9 @@ func NewNode(r *Registry, s store.Store, o NodeOptions) *Node {
 		registry: r, store: s, committer: &committer{store: s}, log: o.Logger, check: o.Check,
 		started: time.Now(), actors: map[string]*actor{},
 	}
-	window := time.Duration(0)
-	for _, d := range r.defs {
-		window = max(window, d.options.ResumeWindow)
-	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.sweep = time.AfterFunc(window, func() {
+	n.sweep = time.AfterFunc(r.longestWindow(), func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		if !n.closed {

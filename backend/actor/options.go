@@ -92,9 +92,10 @@ var defaultOptions = Options{
 
 // Not options, because nobody should need to change them.
 const (
-	abandonAfter     = time.Second // after its deadline, a turn that has not returned is abandoned
-	retentionExtra   = time.Minute // the log is kept for the resume window and this
-	maxRunAheadTotal = 64 << 20    // bytes of outputs that wait for the store, all actors of a node
-	maxAnswers       = 64          // kept answers per caller
-	maxAnswerBytes   = 16 << 10    // and their bytes
+	abandonAfter     = time.Second      // after its deadline, a turn that has not returned is abandoned
+	retentionExtra   = time.Minute      // the log is kept for the resume window and this
+	maxRunAheadTotal = 64 << 20         // bytes of outputs that wait for the store, all actors of a node
+	groupSpacing     = time.Millisecond // between the starts of groups of several commits
+	maxAnswers       = 64               // kept answers per caller
+	maxAnswerBytes   = 16 << 10         // and their bytes
 )

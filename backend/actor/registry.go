@@ -3,6 +3,7 @@ package actor
 import (
 	"fmt"
 	"sort"
+	"time"
 )
 
 // Registry is the set of actor definitions that a node serves. It does not
@@ -56,4 +57,17 @@ func (r *Registry) emits(name, event string) bool {
 	}
 	_, ok := d.eventNames[event]
 	return ok
+}
+
+// Retention returns for how long a store has to keep the log so that every
+// connection that comes back in time can be told all that it missed: the longest
+// resume window, and a minute more.
+func (r *Registry) Retention() time.Duration { return r.longestWindow() + retentionExtra }
+
+func (r *Registry) longestWindow() time.Duration {
+	window := time.Duration(0)
+	for _, d := range r.defs {
+		window = max(window, d.options.ResumeWindow)
+	}
+	return window
 }
