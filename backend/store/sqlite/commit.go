@@ -1,0 +1,205 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/internal/record"
+)
+
+// Commit implements store.Store: it writes the group as one transaction, which
+// is on the disk when it returns.
+func (s *Store) Commit(ctx context.Context, commits []*store.Commit) []error {
+	ctx = context.WithoutCancel(ctx) // half a transaction is of no use to anybody
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := s.writable(ctx); err != nil {
+		return slices.Repeat([]error{err}, len(commits))
+	}
+	g := s.stage(ctx, commits)
+	if len(g.good) == 0 {
+		return g.errs
+	}
+	if err := s.write(ctx, g); err != nil {
+		for i := range commits {
+			if g.errs == nil || g.errs[i] == nil {
+				g.fail(i, err)
+			}
+		}
+	}
+	return g.errs
+}
+
+// group is a group of commits on its way into the file.
+type group struct {
+	commits []*store.Commit
+	errs    []error // nil if there are none
+	good    []staged
+	unknown map[string]*resident // actors that are not in the file, by id
+	created []*resident          // those of them that will be
+}
+
+// staged is a commit that can be made.
+type staged struct {
+	actor  *resident
+	commit *store.Commit
+}
+
+func (g *group) fail(i int, err error) {
+	if g.errs == nil {
+		g.errs = make([]error, len(g.commits))
+	}
+	g.errs[i] = fmt.Errorf("revision %d of actor %s: %w", g.commits[i].Rev, g.commits[i].Actor, err)
+}
+
+// stage checks the commits of a group and encodes those that follow what is
+// stored.
+func (s *Store) stage(ctx context.Context, commits []*store.Commit) *group {
+	s.groups++
+	s.encoder.reset()
+	g := &group{commits: commits, good: make([]staged, 0, len(commits))}
+	for i, c := range commits {
+		r, err := s.resident(ctx, g, c)
+		if err != nil {
+			g.fail(i, err)
+			continue
+		}
+		if r.group != s.groups {
+			r.group, r.next = s.groups, next{rev: r.rev, head: r.head}
+		}
+		if r.next.failed {
+			err = fmt.Errorf("it follows one that failed: %w", store.ErrConflict)
+		} else {
+			err = record.Follows(r.next.rev, r.next.head, c)
+		}
+		if err != nil {
+			r.next.failed = true
+			g.fail(i, err)
+			continue
+		}
+		if r.num == 0 {
+			g.created = append(g.created, r)
+			r.num = s.lastActor + int64(len(g.created))
+		}
+		r.next.rev, r.next.head = c.Rev, r.next.head+uint64(len(c.Entries))
+		s.encoder.add(r, c, r.next.head)
+		g.good = append(g.good, staged{r, c})
+	}
+	return g
+}
+
+// resident returns an actor with its record, from the index or from the file. One
+// that is in neither has no number.
+func (s *Store) resident(ctx context.Context, g *group, c *store.Commit) (*resident, error) {
+	s.mu.Lock()
+	r := s.index.byID[c.Actor]
+	complete := r != nil && r.record != nil
+	s.mu.Unlock()
+	if complete {
+		return r, nil
+	}
+	if r := g.unknown[c.Actor]; r != nil {
+		return r, nil
+	}
+	r, err := s.complete(ctx, c.Actor)
+	if !errors.Is(err, store.ErrNotFound) {
+		return r, err
+	}
+	r = &resident{id: c.Actor, record: &record.Record{Name: c.Name, Key: slices.Clone(c.Key), Log: c.Log}}
+	if g.unknown == nil {
+		g.unknown = map[string]*resident{}
+	}
+	g.unknown[c.Actor] = r
+	return r, nil
+}
+
+// complete reads an actor from the file and makes it resident with its record.
+func (s *Store) complete(ctx context.Context, actor string) (*resident, error) {
+	loaded, err := readSnapshot(ctx, s.files.conn, actor)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	r := s.index.byNum[loaded.num]
+	s.mu.Unlock()
+	if r != nil { // nobody but the writer, who is here, changes its places
+		if err := replay(ctx, s.files.conn, loaded, r.places, r.first()); err != nil {
+			return nil, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.index.keep(loaded, s.options.now()), nil
+}
+
+// write writes a group and what upkeep is due, and takes both into the index.
+func (s *Store) write(ctx context.Context, g *group) error {
+	u := s.plan()
+	err := s.files.inTransaction(ctx, func() error {
+		for _, r := range g.created {
+			key, err := json.Marshal(r.record.Key)
+			if err != nil {
+				return err
+			}
+			if _, err := s.files.insertActor.ExecContext(ctx, r.num, r.id, r.record.Name, string(key), r.record.Log); err != nil {
+				return err
+			}
+		}
+		for _, row := range s.encoder.group() {
+			if err := s.files.insertRow(ctx, &row, s.epoch); err != nil {
+				return err
+			}
+		}
+		return s.maintain(ctx, &u)
+	})
+	if err != nil {
+		return s.failed(err)
+	}
+	s.healed()
+	now := s.options.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.maintained(&u)
+	for _, r := range g.created {
+		s.index.byNum[r.num], s.index.byID[r.id] = r, r
+	}
+	s.lastActor += int64(len(g.created))
+	for _, c := range g.good {
+		c.actor.record.Apply(c.commit)
+		c.actor.rev, c.actor.head, c.actor.used = c.actor.record.Rev, c.actor.record.Head, now
+	}
+	for _, w := range s.encoder.group() {
+		w.row.at = now
+		for i, r := range w.actors {
+			r.places = append(r.places, w.places[i])
+			r.unsaved += int64(w.places[i].len)
+		}
+		s.index.push(w.row)
+		s.written += w.bytes
+	}
+	s.encoder.lastRow += int64(len(s.encoder.group()))
+	for _, c := range g.good {
+		s.index.noteDirty(c.actor)
+		if c.actor.longReplay() && !c.actor.due {
+			c.actor.due = true
+			s.due = append(s.due, c.actor)
+		}
+	}
+	return nil
+}
+
+// insertRow writes a row of the journal, unless another process has taken over.
+func (f *files) insertRow(ctx context.Context, w *encodedRow, epoch int64) error {
+	result, err := f.insertGroup.ExecContext(ctx, w.id, string(w.index), int64(checksum(w.commits)), string(w.commits), epoch)
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n != 1 {
+		return errors.Join(errFenced, err)
+	}
+	return nil
+}

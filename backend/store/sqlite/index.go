@@ -1,0 +1,202 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sort"
+	"strconv"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/store/internal/record"
+)
+
+// errDamaged is what is wrong with a file that SQLite can read.
+var errDamaged = errors.New("its content does not fit together")
+
+// index is what is in memory of the file: where the journal's commits are, and
+// the actors that have some there or were used lately. Store.mu guards it.
+type index struct {
+	byNum map[int64]*resident
+	byID  map[string]*resident // those whose id is known
+	rows  []row                // of the journal, oldest first
+	bytes int64                // of rows
+	dirty int64                // bytes of the states that are in no snapshot
+	swept int                  // counts the residents that were forgotten
+}
+
+// row is one row of the journal.
+type row struct {
+	id     int64
+	bytes  int64
+	at     time.Time   // when it was written, or the file was opened
+	actors []*resident // whose commits it has, in their order
+}
+
+// resident is an actor in memory.
+type resident struct {
+	num    int64
+	id     string // empty if nobody has asked for it by its id
+	rev    uint64 // newest durable revision
+	head   uint64 // and number of the newest entry
+	places []place
+	saved  uint64 // its snapshot's revision; 0 also if that is not known yet
+
+	record  *record.Record // what its commits add up to; nil: in the file only
+	dirty   int64          // its part of index.dirty
+	unsaved int64          // bytes of the journal since the snapshot, about
+	used    time.Time
+
+	// The writer's.
+	group   int64 // that next is about
+	next    next
+	due     bool  // in Store.due
+	plan    int64 // that the next two are of
+	planned bool  // to be saved
+	trimmed int   // how many of its places go
+}
+
+// next is where an actor will be after the commits of a group so far.
+type next struct {
+	rev, head uint64
+	failed    bool // one of them does not follow
+}
+
+// longReplay reports whether so much of the journal has to be read to load the
+// actor that it is time for a snapshot.
+func (r *resident) longReplay() bool {
+	return r.rev-r.saved >= 1000 || r.unsaved >= max(256<<10, 2*int64(len(r.record.State)))
+}
+
+// place is where a commit is in the journal.
+type place struct {
+	row      int64
+	off, len uint32
+	head     uint64 // number of the newest entry after it
+}
+
+func newIndex() index {
+	return index{byNum: map[int64]*resident{}, byID: map[string]*resident{}}
+}
+
+// push adds a row to the journal's end.
+func (x *index) push(r row) {
+	x.rows = append(x.rows, r)
+	x.bytes += r.bytes
+}
+
+// forget lets go of what is in memory of an actor that is saved.
+func (x *index) forget(r *resident) {
+	r.record = nil
+	x.noteDirty(r)
+	if len(r.places) == 0 {
+		delete(x.byNum, r.num)
+		delete(x.byID, r.id)
+		x.swept++
+	}
+}
+
+// pop forgets the n oldest rows of the journal.
+func (x *index) pop(n int) {
+	for _, row := range x.rows[:n] {
+		x.bytes -= row.bytes
+		for _, r := range row.actors {
+			r.places = r.places[1:]
+			if len(r.places) == 0 {
+				r.places = nil
+			}
+		}
+	}
+	clear(x.rows[:n])
+	x.rows = x.rows[n:]
+}
+
+// first is the revision of an actor's oldest commit in the journal.
+func (r *resident) first() uint64 { return r.rev + 1 - uint64(len(r.places)) }
+
+// with returns the places of the commits that have entries above a number.
+func (r *resident) with(after uint64) []place {
+	i := sort.Search(len(r.places), func(i int) bool { return r.places[i].head > after })
+	return r.places[i:]
+}
+
+// appendPlace writes a place as it is stored. A place's offset follows from
+// those before it.
+func appendPlace(dst []byte, num int64, rev uint64, p place) []byte {
+	if len(dst) > 0 {
+		dst = append(dst, ' ')
+	}
+	dst = strconv.AppendInt(dst, num, 10)
+	dst = strconv.AppendUint(append(dst, ' '), rev, 10)
+	dst = strconv.AppendUint(append(dst, ' '), p.head, 10)
+	return strconv.AppendUint(append(dst, ' '), uint64(p.len), 10)
+}
+
+// scan makes the index of a file from its journal. It reads the rows without
+// their commits.
+func scan(ctx context.Context, db querier, now time.Time) (*index, error) {
+	rows, err := db.QueryContext(ctx, "SELECT id, places FROM groups ORDER BY id")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	x := newIndex()
+	var places sql.RawBytes
+	for rows.Next() {
+		row := row{at: now}
+		if err := rows.Scan(&row.id, &places); err != nil {
+			return nil, err
+		}
+		if err := x.scanRow(&row, places); err != nil {
+			return nil, err
+		}
+	}
+	return &x, rows.Err()
+}
+
+func (x *index) scanRow(row *row, places []byte) error {
+	bad := func(what string) error {
+		return fmt.Errorf("row %d of the journal, %s: %w", row.id, what, errDamaged)
+	}
+	off := uint32(1) // behind the bracket
+	for len(places) > 0 {
+		var n [4]uint64
+		for i := range n {
+			var ok bool
+			if n[i], places, ok = cutNumber(places); !ok {
+				return bad("places")
+			}
+		}
+		num, rev, p := int64(n[0]), n[1], place{row: row.id, off: off, len: uint32(n[3]), head: n[2]}
+		r := x.byNum[num]
+		if r == nil {
+			r = &resident{num: num, rev: rev - 1}
+			x.byNum[num] = r
+		}
+		if rev != r.rev+1 || p.head < r.head {
+			return bad(fmt.Sprint("revision ", rev, " of actor ", num))
+		}
+		r.rev, r.head = rev, p.head
+		r.places = append(r.places, p)
+		r.unsaved += int64(p.len)
+		row.actors = append(row.actors, r)
+		off += p.len + 1 // and a comma
+	}
+	row.bytes = int64(off)
+	x.push(*row)
+	return nil
+}
+
+// cutNumber cuts a number and the space behind it off b.
+func cutNumber(b []byte) (n uint64, rest []byte, ok bool) {
+	i := 0
+	for ; i < len(b) && b[i] != ' '; i++ {
+		d := b[i] - '0'
+		if d > 9 || i > 18 {
+			return 0, nil, false
+		}
+		n = n*10 + uint64(d)
+	}
+	return n, b[min(i+1, len(b)):], i > 0
+}

@@ -1,0 +1,247 @@
+package sqlite
+
+import (
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/internal/delta"
+)
+
+// rowBytes is where a row of the journal is cut: reading one commit reads all of
+// its row.
+const rowBytes = 64 << 10
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// checksum is a CRC-32C over all parts.
+func checksum(parts ...[]byte) uint32 {
+	sum := uint32(0)
+	for _, b := range parts {
+		sum = crc32.Update(sum, castagnoli, b)
+	}
+	return sum
+}
+
+// commitJSON is a commit as it is in the journal. The encoder writes it by hand:
+// it is most of what a commit costs.
+type commitJSON struct {
+	Actor       int64           `json:"a"`
+	Rev         uint64          `json:"r"`
+	Time        int64           `json:"t"` // Unix milliseconds
+	State       json.RawMessage `json:"s"` // whole; or
+	Delta       json.RawMessage `json:"d"` // from the revision before, see package delta; or neither: unchanged
+	Sum         uint32          `json:"x"` // of the state, with a delta
+	NextConn    uint32          `json:"n"`
+	Entries     []store.Entry   `json:"e"`
+	Conns       []store.Conn    `json:"c"`
+	Gone        []uint32        `json:"g"`
+	Callers     []store.Caller  `json:"k"`
+	GoneCallers []string        `json:"l"`
+}
+
+// commit is the commit as it was passed to the store, as far as it was stored;
+// state is the actor's state before it.
+func (j *commitJSON) commit(state []byte) (*store.Commit, error) {
+	c := &store.Commit{
+		Rev: j.Rev, Time: time.UnixMilli(j.Time), State: j.State, Entries: j.Entries, NextConn: j.NextConn,
+		Conns: j.Conns, Gone: j.Gone, Callers: j.Callers, GoneCallers: j.GoneCallers,
+	}
+	if j.Delta != nil {
+		var err error
+		if c.State, err = delta.Apply(state, j.Delta); err != nil {
+			return nil, fmt.Errorf("%w: %w", errDamaged, err)
+		}
+		if checksum(c.State) != j.Sum {
+			return nil, fmt.Errorf("the state does not have its checksum: %w", errDamaged)
+		}
+	}
+	for i := range c.Entries {
+		c.Entries[i].Time = c.Time
+	}
+	return c, nil
+}
+
+// encoder makes the rows of a group. Its buffers are used again for the next
+// group. It belongs to the writer.
+type encoder struct {
+	rows    []encodedRow
+	n       int   // rows of this group
+	lastRow int64 // id of the newest row in the file
+}
+
+// encodedRow is a row that is being written.
+type encodedRow struct {
+	row
+	places  []place
+	index   []byte // the places as they are stored
+	commits []byte
+}
+
+// reset begins a group.
+func (e *encoder) reset() { e.n = 0 }
+
+// group returns the rows of the group, until the next reset.
+func (e *encoder) group() []encodedRow { return e.rows[:e.n] }
+
+// add adds a commit of an actor whose entries end at head.
+func (e *encoder) add(r *resident, c *store.Commit, head uint64) {
+	if e.n == 0 || len(e.rows[e.n-1].commits) >= rowBytes {
+		if e.n == len(e.rows) {
+			e.rows = append(e.rows, encodedRow{})
+		}
+		w := &e.rows[e.n]
+		e.n++
+		w.row = row{id: e.lastRow + int64(e.n)}
+		w.places, w.index, w.commits = w.places[:0], w.index[:0], w.commits[:0]
+	}
+	w := &e.rows[e.n-1]
+	if len(w.commits) == 0 {
+		w.commits = append(w.commits, '[')
+	} else {
+		w.commits[len(w.commits)-1] = ',' // in place of the bracket
+	}
+	off := len(w.commits)
+	w.commits = appendCommit(w.commits, r.num, c)
+	p := place{row: w.id, off: uint32(off), len: uint32(len(w.commits) - off), head: head}
+	w.commits = append(w.commits, ']')
+	w.places = append(w.places, p)
+	w.index = appendPlace(w.index, r.num, c.Rev, p)
+	w.actors = append(w.actors, r)
+	w.bytes = int64(len(w.commits))
+}
+
+// appendCommit writes a commit as commitJSON reads it. What the commit has as
+// JSON goes in as it is.
+func appendCommit(b []byte, num int64, c *store.Commit) []byte {
+	b = strconv.AppendInt(append(b, `{"a":`...), num, 10)
+	b = strconv.AppendUint(append(b, `,"r":`...), c.Rev, 10)
+	b = strconv.AppendInt(append(b, `,"t":`...), c.Time.UnixMilli(), 10)
+	b = strconv.AppendUint(append(b, `,"n":`...), uint64(c.NextConn), 10)
+	if c.State != nil {
+		b = appendState(b, c.Base, c.State)
+	}
+	for i := range c.Entries {
+		b = appendEntry(append(b, separator(i, `,"e":[`)...), &c.Entries[i])
+	}
+	b = closeList(b, len(c.Entries))
+	for i := range c.Conns {
+		b = appendConn(append(b, separator(i, `,"c":[`)...), &c.Conns[i])
+	}
+	b = closeList(b, len(c.Conns))
+	for i, num := range c.Gone {
+		b = strconv.AppendUint(append(b, separator(i, `,"g":[`)...), uint64(num), 10)
+	}
+	b = closeList(b, len(c.Gone))
+	for i := range c.Callers {
+		b = appendCaller(append(b, separator(i, `,"k":[`)...), &c.Callers[i])
+	}
+	b = closeList(b, len(c.Callers))
+	for i, id := range c.GoneCallers {
+		b = appendString(append(b, separator(i, `,"l":[`)...), id)
+	}
+	b = closeList(b, len(c.GoneCallers))
+	return append(b, '}')
+}
+
+// separator is what comes before item i of a list that starts with start.
+func separator(i int, start string) string {
+	if i == 0 {
+		return start
+	}
+	return ","
+}
+
+func closeList(b []byte, n int) []byte {
+	if n == 0 {
+		return b
+	}
+	return append(b, ']')
+}
+
+func appendState(b, base, state []byte) []byte {
+	if base != nil {
+		if d, ok := delta.Append(append(b, `,"d":`...), base, state); ok {
+			return strconv.AppendUint(append(d, `,"x":`...), uint64(checksum(state)), 10)
+		}
+	}
+	return append(append(b, `,"s":`...), state...)
+}
+
+func appendEntry(b []byte, e *store.Entry) []byte {
+	b = strconv.AppendUint(append(b, `{"s":`...), e.Seq, 10)
+	if e.Event != "" {
+		b = appendString(append(b, `,"e":`...), e.Event)
+	}
+	if e.Direct {
+		b = append(b, `,"direct":true`...)
+	}
+	if e.Target.Mode != store.ToAll {
+		b = strconv.AppendUint(append(b, `,"to":{"m":`...), uint64(e.Target.Mode), 10)
+		for i, num := range e.Target.Conns {
+			b = strconv.AppendUint(append(b, separator(i, `,"c":[`)...), uint64(num), 10)
+		}
+		b = append(closeList(b, len(e.Target.Conns)), '}')
+	}
+	if e.Caller != "" {
+		b = appendString(append(b, `,"caller":`...), e.Caller)
+	}
+	if e.Call != 0 {
+		b = strconv.AppendUint(append(b, `,"call":`...), e.Call, 10)
+	}
+	if e.Data != nil {
+		b = append(append(b, `,"d":`...), e.Data...)
+	}
+	return append(b, '}')
+}
+
+func appendConn(b []byte, c *store.Conn) []byte {
+	b = strconv.AppendUint(append(b, `{"n":`...), uint64(c.Num), 10)
+	b = appendString(append(b, `,"id":`...), c.ID)
+	b = strconv.AppendUint(append(b, `,"start":`...), c.Start, 10)
+	if c.State != nil {
+		b = append(append(b, `,"state":`...), c.State...)
+	}
+	return append(b, '}')
+}
+
+func appendCaller(b []byte, c *store.Caller) []byte {
+	b = appendString(append(b, `{"id":`...), c.ID)
+	b = strconv.AppendUint(append(b, `,"h":`...), c.Highest, 10)
+	b = c.Used.UTC().AppendFormat(append(b, `,"t":"`...), time.RFC3339Nano)
+	b = append(b, '"')
+	for i := range c.Answers {
+		b = appendAnswer(append(b, separator(i, `,"a":[`)...), &c.Answers[i])
+	}
+	return append(closeList(b, len(c.Answers)), '}')
+}
+
+func appendAnswer(b []byte, a *store.Answer) []byte {
+	b = strconv.AppendUint(append(b, `{"c":`...), a.Call, 10)
+	if a.Result != nil {
+		b = append(append(b, `,"r":`...), a.Result...)
+	}
+	if a.Code != "" {
+		b = appendString(append(b, `,"code":`...), a.Code)
+		b = appendString(append(b, `,"m":`...), a.Message)
+	}
+	if a.Metadata != nil {
+		b = append(append(b, `,"x":`...), a.Metadata...)
+	}
+	return append(b, '}')
+}
+
+// appendString writes a JSON string.
+func appendString(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			quoted, _ := json.Marshal(s) // of a string: it does not fail
+			return append(b, quoted...)
+		}
+	}
+	return append(append(append(b, '"'), s...), '"')
+}

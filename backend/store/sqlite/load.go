@@ -1,0 +1,364 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/internal/record"
+)
+
+// querier is a connection, a transaction or a pool.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// Load implements store.Store.
+func (s *Store) Load(ctx context.Context, actor string) (*store.Snapshot, error) {
+	snapshot, err := s.load(ctx, actor)
+	if err != nil {
+		return nil, fmt.Errorf("load actor %s: %w", actor, err)
+	}
+	return snapshot, nil
+}
+
+func (s *Store) load(ctx context.Context, actor string) (*store.Snapshot, error) {
+	for waited := false; ; {
+		s.recover(ctx)
+		s.mu.Lock()
+		if r := s.index.byID[actor]; r != nil && r.record != nil {
+			defer s.mu.Unlock()
+			r.used = s.options.now()
+			return r.record.Snapshot(actor), nil
+		}
+		reader, swept, trouble := s.reader, s.index.swept, s.trouble
+		s.mu.Unlock()
+		if reader == nil {
+			return nil, trouble
+		}
+
+		loaded, err := readSnapshot(ctx, reader, actor)
+		if err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		r := s.index.byNum[loaded.num]
+		switch {
+		case s.reader != reader, r == nil && s.index.swept != swept:
+			s.mu.Unlock()
+			continue // what was read says nothing about the index as it is
+		case r == nil && loaded.rev == 0 && !waited: // its first commit is just being made
+			s.mu.Unlock()
+			s.awaitWriter()
+			waited = true
+			continue
+		case r == nil && loaded.rev == 0:
+			s.mu.Unlock()
+			return nil, fmt.Errorf("it has neither a snapshot nor a commit: %w", errDamaged)
+		case r != nil && r.record == nil:
+			// The journal has more of it. Where, is known before the view of the
+			// file is taken: what is trimmed in between is in that view's snapshot.
+			places, first := slices.Clone(r.places), r.first()
+			s.mu.Unlock()
+			if loaded, err = readActor(ctx, reader, actor, places, first); err != nil {
+				return nil, err
+			}
+			s.mu.Lock()
+			if s.reader != reader || s.index.swept != swept {
+				s.mu.Unlock()
+				return loaded.record.Snapshot(actor), nil
+			}
+		}
+		r = s.index.keep(loaded, s.options.now())
+		snapshot := cmp.Or(r.record, loaded.record).Snapshot(actor)
+		s.mu.Unlock()
+		return snapshot, nil
+	}
+}
+
+// awaitWriter returns when what is being written is in the index.
+func (s *Store) awaitWriter() {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+}
+
+// keep makes an actor that was read resident, or completes it if it is, unless
+// it has gone on meanwhile.
+func (x *index) keep(loaded *resident, now time.Time) *resident {
+	r := x.byNum[loaded.num]
+	if r == nil {
+		r = loaded
+		x.byNum[r.num] = r
+	}
+	if r.id == "" {
+		r.id = loaded.id
+	}
+	x.byID[r.id] = r
+	r.used = now
+	if r.record == nil && r.rev == loaded.rev {
+		r.record, r.saved = loaded.record, loaded.saved
+		x.noteDirty(r)
+	}
+	return r
+}
+
+// noteDirty notes how many bytes of the actor's state no snapshot has.
+func (x *index) noteDirty(r *resident) {
+	bytes := int64(0)
+	if r.rev != r.saved && r.record != nil {
+		bytes = int64(len(r.record.State))
+	}
+	x.dirty += bytes - r.dirty
+	r.dirty = bytes
+}
+
+// readActor reads an actor in one view of the file: its snapshot, and of its
+// commits in the journal those above. places are where they are, of the revisions
+// from first on.
+func readActor(ctx context.Context, db *sql.DB, actor string, places []place, first uint64) (*resident, error) {
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	defer tx.Rollback() // it only reads
+	r, err := readSnapshot(ctx, tx, actor)
+	if err != nil {
+		return nil, err
+	}
+	return r, replay(ctx, tx, r, places, first)
+}
+
+// readSnapshot reads an actor's snapshot. An actor that has none is returned at
+// revision 0; the journal has all of it.
+func readSnapshot(ctx context.Context, db querier, actor string) (*resident, error) {
+	r := &resident{id: actor, record: &record.Record{}}
+	var key []byte
+	var rev, head, nextConn, sum sql.NullInt64
+	var state, conns, callers []byte
+	err := db.QueryRowContext(ctx, `SELECT a.num, a.name, a.key, a.log, s.rev, s.head, s.next_conn, s.sum,
+			CAST(s.state AS BLOB), CAST(s.conns AS BLOB), CAST(s.callers AS BLOB)
+		FROM actors a LEFT JOIN snapshots s ON s.actor = a.num WHERE a.id = ?`, actor).
+		Scan(&r.num, &r.record.Name, &key, &r.record.Log, &rev, &head, &nextConn, &sum, &state, &conns, &callers)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, store.ErrNotFound
+	} else if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(key, &r.record.Key); err != nil {
+		return nil, fmt.Errorf("the key: %w: %w", errDamaged, err)
+	}
+	if !rev.Valid {
+		return r, nil
+	}
+	if int64(checksum(state, conns, callers)) != sum.Int64 {
+		return nil, fmt.Errorf("the snapshot does not have its checksum: %w", errDamaged)
+	}
+	snapshot := store.Snapshot{
+		Name: r.record.Name, Key: r.record.Key, Log: r.record.Log,
+		Rev: uint64(rev.Int64), Head: uint64(head.Int64), State: state, NextConn: uint32(nextConn.Int64),
+	}
+	if err := errors.Join(json.Unmarshal(conns, &snapshot.Conns), json.Unmarshal(callers, &snapshot.Callers)); err != nil {
+		return nil, fmt.Errorf("the snapshot: %w: %w", errDamaged, err)
+	}
+	r.record = record.Of(&snapshot)
+	r.rev, r.head, r.saved = snapshot.Rev, snapshot.Head, snapshot.Rev
+	return r, nil
+}
+
+// replay applies those of an actor's commits that are above its snapshot.
+func replay(ctx context.Context, db querier, r *resident, places []place, first uint64) error {
+	if r.rev >= first {
+		places = places[min(r.rev+1-first, uint64(len(places))):]
+	}
+	return readCommits(ctx, db, places, func(j *commitJSON) (bool, error) {
+		c, err := j.commit(r.record.State)
+		if err != nil {
+			return false, err
+		}
+		if c.Actor, c.Name, c.Key, c.Log = r.id, r.record.Name, r.record.Key, r.record.Log; j.Actor != r.num {
+			return false, fmt.Errorf("a commit of another actor: %w", errDamaged)
+		}
+		if err := record.Follows(r.rev, r.head, c); err != nil {
+			return false, fmt.Errorf("%w: %w", errDamaged, err)
+		}
+		r.record.Apply(c)
+		r.rev, r.head = r.record.Rev, r.record.Head
+		return true, nil
+	})
+}
+
+// readCommits calls f with the commits at places, one after the other, until it
+// returns false. Those in rows that were trimmed meanwhile are left out.
+func readCommits(ctx context.Context, db querier, places []place, f func(*commitJSON) (bool, error)) error {
+	for len(places) > 0 {
+		n := 1
+		for n < len(places) && places[n].row == places[0].row {
+			n++
+		}
+		row, err := readRow(ctx, db, places[0].row)
+		if err != nil {
+			return err
+		}
+		for _, p := range places[:n] {
+			if row == nil {
+				break
+			}
+			if int(p.off+p.len) > len(row) {
+				return fmt.Errorf("row %d of the journal is too short: %w", p.row, errDamaged)
+			}
+			var j commitJSON
+			if err := json.Unmarshal(row[p.off:p.off+p.len], &j); err != nil {
+				return fmt.Errorf("row %d of the journal: %w: %w", p.row, errDamaged, err)
+			}
+			if more, err := f(&j); err != nil || !more {
+				return err
+			}
+		}
+		places = places[n:]
+	}
+	return nil
+}
+
+// readRow returns the commits of a row of the journal, nil if there is no such
+// row.
+func readRow(ctx context.Context, db querier, id int64) ([]byte, error) {
+	var sum int64
+	var commits []byte
+	err := db.QueryRowContext(ctx, "SELECT sum, CAST(commits AS BLOB) FROM groups WHERE id = ?", id).Scan(&sum, &commits)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	if int64(checksum(commits)) != sum {
+		return nil, fmt.Errorf("row %d of the journal does not have its checksum: %w", id, errDamaged)
+	}
+	return commits, nil
+}
+
+// Entries implements store.Store.
+func (s *Store) Entries(ctx context.Context, actor string, after uint64, limit, maxBytes int) ([]store.Entry, error) {
+	s.recover(ctx)
+	s.mu.Lock()
+	reader, trouble := s.reader, s.trouble
+	r := s.index.byID[actor]
+	s.mu.Unlock()
+	if reader == nil {
+		return nil, fmt.Errorf("read the log of actor %s: %w", actor, trouble)
+	}
+	if r == nil { // perhaps nobody has asked for it by its id yet
+		if _, err := s.load(ctx, actor); errors.Is(err, store.ErrNotFound) {
+			return nil, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("read the log of actor %s: %w", actor, err)
+		}
+	}
+	s.mu.Lock()
+	var places []place
+	if r := s.index.byID[actor]; r != nil {
+		places = slices.Clone(r.with(after))
+	}
+	s.mu.Unlock()
+	if limit <= 0 {
+		return nil, nil
+	}
+	var entries []store.Entry
+	size := 0
+	err := readCommits(ctx, reader, places, func(j *commitJSON) (bool, error) {
+		for _, e := range j.Entries {
+			if e.Seq <= after {
+				continue
+			}
+			size += len(e.Data)
+			if len(entries) == limit || len(entries) > 0 && size > maxBytes {
+				return false, nil
+			}
+			e.Time = time.UnixMilli(j.Time)
+			entries = append(entries, e)
+		}
+		return true, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the log of actor %s: %w", actor, err)
+	}
+	return entries, nil
+}
+
+// Connected implements store.Store.
+func (s *Store) Connected(ctx context.Context, f func(actor string) bool) error {
+	err := s.connected(ctx, f)
+	if err != nil {
+		return fmt.Errorf("find connections: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) connected(ctx context.Context, f func(actor string) bool) error {
+	s.recover(ctx)
+	s.mu.Lock()
+	reader, trouble := s.reader, s.trouble
+	seen := map[int64]bool{} // that the index knows more of than the snapshots
+	for num, r := range s.index.byNum {
+		seen[num] = r.record != nil || r.saved != r.rev
+	}
+	s.mu.Unlock()
+	if reader == nil {
+		return trouble
+	}
+	for num, resident := range seen {
+		if !resident {
+			continue
+		}
+		var id string
+		if err := reader.QueryRowContext(ctx, "SELECT id FROM actors WHERE num = ?", num).Scan(&id); err != nil {
+			return err
+		}
+		snapshot, err := s.load(ctx, id)
+		if err != nil {
+			s.options.Logger.Error("connections of an actor that did not come back cannot be ended", "actor", id, "error", err)
+			continue // it concerns this one only
+		}
+		if len(snapshot.Conns) > 0 && !f(id) {
+			return nil
+		}
+	}
+	// In pages: a statement that lasts as long as f likes would keep SQLite from
+	// starting its log over.
+	type actor struct {
+		num int64
+		id  string
+	}
+	for last, page := int64(0), []actor(nil); ; page = page[:0] {
+		rows, err := reader.QueryContext(ctx, `SELECT a.num, a.id FROM snapshots s JOIN actors a ON a.num = s.actor
+			WHERE s.connected > 0 AND s.actor > ? ORDER BY s.actor LIMIT 256`, last)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var a actor
+			if err := rows.Scan(&a.num, &a.id); err != nil {
+				return errors.Join(err, rows.Close())
+			}
+			page = append(page, a)
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			return nil
+		}
+		for _, a := range page {
+			if !seen[a.num] && !f(a.id) {
+				return nil
+			}
+		}
+		last = page[len(page)-1].num
+	}
+}

@@ -1,0 +1,300 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"time"
+
+	"modernc.org/sqlite"
+)
+
+// applicationID marks the file as a Troupe store ("Trpe").
+const applicationID = 0x54727065
+
+// migrations are what makes a file of version i one of version i+1. A file's
+// version is its user_version; 0 is an empty file.
+var migrations = []string{`
+CREATE TABLE meta (
+	id     INTEGER PRIMARY KEY CHECK (id = 1),
+	epoch  INTEGER NOT NULL, -- raised by each process that takes over
+	owner  TEXT NOT NULL,    -- that process, for people
+	backup INTEGER NOT NULL  -- 1: a backup that nobody has opened yet
+);
+INSERT INTO meta VALUES (1, 0, '', 0);
+
+CREATE TABLE actors (
+	num  INTEGER PRIMARY KEY,
+	id   TEXT NOT NULL UNIQUE,
+	name TEXT NOT NULL,
+	key  TEXT NOT NULL, -- JSON
+	log  TEXT NOT NULL  -- the identity of its log
+);
+
+CREATE TABLE snapshots (
+	actor     INTEGER PRIMARY KEY REFERENCES actors,
+	rev       INTEGER NOT NULL,
+	head      INTEGER NOT NULL, -- number of the newest entry
+	next_conn INTEGER NOT NULL,
+	connected INTEGER NOT NULL, -- how many connections there are
+	sum       INTEGER NOT NULL, -- CRC-32C of state, conns and callers
+	state     TEXT NOT NULL,    -- JSON, as the next two
+	conns     TEXT NOT NULL,
+	callers   TEXT NOT NULL
+);
+CREATE INDEX snapshots_connected ON snapshots (actor) WHERE connected > 0;
+
+-- The journal: each row is a group of commits, or a part of one. The commits
+-- column comes last: reading the others does not read its pages.
+CREATE TABLE groups (
+	id      INTEGER PRIMARY KEY,
+	places  TEXT NOT NULL,    -- for each commit: actor, revision, head, bytes
+	sum     INTEGER NOT NULL, -- CRC-32C of commits
+	commits TEXT NOT NULL     -- a JSON array
+);
+
+CREATE VIEW commits AS SELECT
+	g.id AS group_id, a.name AS name, a.key AS key,
+	c.value ->> 'r' AS rev,
+	strftime('%Y-%m-%d %H:%M:%f', (c.value ->> 't') / 1000.0, 'unixepoch') AS time,
+	c.value -> 's' AS state,
+	c.value -> 'd' AS delta,
+	c.value -> 'e' AS entries,
+	c.value -> 'c' AS conns,
+	c.value -> 'g' AS gone,
+	c.value -> 'k' AS callers,
+	c.value -> 'l' AS gone_callers
+FROM groups g, json_each(g.commits) c JOIN actors a ON a.num = c.value ->> 'a';
+
+CREATE VIEW states AS SELECT a.name, a.key, s.rev, s.head, s.state, s.conns, s.callers
+FROM snapshots s JOIN actors a ON a.num = s.actor;
+`}
+
+// files are the connections to one open file.
+type files struct {
+	reader *sql.DB
+	writer *sql.DB
+	conn   *sql.Conn // of writer, the only one
+
+	begin, commit, rollback                        *sql.Stmt
+	insertGroup, insertActor, insertSnapshot, trim *sql.Stmt
+}
+
+// dsn is a data source name with pragmas that each of its connections runs.
+func dsn(path, mode, vfs string, pragmas ...string) string {
+	q := url.Values{"mode": {mode}, "_pragma": pragmas}
+	if vfs != "" {
+		q.Set("vfs", vfs)
+	}
+	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
+}
+
+// openFiles opens a file, makes it if it does not exist, brings it to the newest
+// version, and makes the index of its journal. A file that it refuses is left as
+// it is.
+func openFiles(ctx context.Context, path, vfs string, now time.Time) (*files, *index, error) {
+	// It is for nobody else to read. SQLite gives its other files the same mode.
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := file.Close(); err != nil {
+		return nil, nil, err
+	}
+	x, err := inspect(ctx, path, vfs, now)
+	if err != nil {
+		return nil, nil, refused(path, err)
+	}
+	// On Linux a commit takes about half the time with it. Where there is no such
+	// thing this is an error that changes nothing.
+	_, _ = sqlite.Fdatasync(true)
+	f := &files{}
+	if err := f.open(ctx, path, vfs); err != nil {
+		return nil, nil, errors.Join(refused(path, err), f.close())
+	}
+	if x == nil { // it had another version
+		if x, err = scan(ctx, f.reader, now); err != nil {
+			return nil, nil, errors.Join(refused(path, err), f.close())
+		}
+	}
+	return f, x, nil
+}
+
+// open makes the connections.
+func (f *files) open(ctx context.Context, path, vfs string) (err error) {
+	f.writer, err = sql.Open("sqlite", dsn(path, "rw", vfs,
+		"busy_timeout=5000",
+		"page_size=8192",          // counts for a new file, as the next one
+		"auto_vacuum=INCREMENTAL", // free pages can be given back
+		"journal_mode=WAL",
+		"synchronous=FULL",       // a transaction is on the disk when COMMIT returns
+		"wal_autocheckpoint=500", // pages: small and often, the tail of latencies is shorter
+		"journal_size_limit=16777216",
+		"cache_size=-16000", // KiB
+	))
+	if err != nil {
+		return err
+	}
+	f.writer.SetMaxOpenConns(1)
+	if f.conn, err = f.writer.Conn(ctx); err != nil {
+		return err
+	}
+	if err := migrate(ctx, f.conn, migrations); err != nil {
+		return err
+	}
+	// What SQLite has found in its log goes into the file, synced, and the log
+	// begins anew: after an error of the disk nobody knows what of it is there.
+	var busy, frames, moved int
+	err = f.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &moved)
+	if err != nil {
+		return err
+	}
+	if busy != 0 {
+		return errors.New("another program is reading it: wait for that to end")
+	}
+	if err := f.prepare(ctx); err != nil {
+		return err
+	}
+	if f.reader, err = sql.Open("sqlite", dsn(path, "ro", vfs, "busy_timeout=5000", "cache_size=-4000")); err != nil {
+		return err
+	}
+	f.reader.SetMaxOpenConns(4)
+	f.reader.SetMaxIdleConns(4)
+	return nil
+}
+
+// prepare makes the writer's statements.
+func (f *files) prepare(ctx context.Context) error {
+	for _, p := range []struct {
+		to  **sql.Stmt
+		sql string
+	}{
+		{&f.begin, "BEGIN IMMEDIATE"},
+		{&f.commit, "COMMIT"},
+		{&f.rollback, "ROLLBACK"},
+		// The epoch fences: nothing is inserted once another process has raised it.
+		{&f.insertGroup, "INSERT INTO groups (id, places, sum, commits) SELECT ?, ?, ?, ? FROM meta WHERE epoch = ?"},
+		{&f.insertActor, "INSERT INTO actors (num, id, name, key, log) VALUES (?, ?, ?, ?, ?)"},
+		{&f.insertSnapshot, `INSERT OR REPLACE INTO snapshots (actor, rev, head, next_conn, connected, sum, state, conns, callers)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`},
+		{&f.trim, "DELETE FROM groups WHERE id <= ?"},
+	} {
+		stmt, err := f.conn.PrepareContext(ctx, p.sql)
+		if err != nil {
+			return err
+		}
+		*p.to = stmt
+	}
+	return nil
+}
+
+// close closes what is open. Statements end with their connection.
+func (f *files) close() error {
+	var errs []error
+	if f.reader != nil {
+		errs = append(errs, f.reader.Close())
+	}
+	if f.conn != nil {
+		errs = append(errs, f.conn.Close())
+	}
+	if f.writer != nil {
+		errs = append(errs, f.writer.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// inspect refuses a file that must not be written, and makes its index if it has
+// the newest version. It changes nothing.
+func inspect(ctx context.Context, path, vfs string, now time.Time) (*index, error) {
+	db, err := sql.Open("sqlite", dsn(path, "ro", vfs, "busy_timeout=5000"))
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close() // it only reads
+	db.SetMaxOpenConns(1)
+	var tables, id, version int
+	row := db.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM sqlite_schema), (SELECT * FROM pragma_application_id), (SELECT * FROM pragma_user_version)")
+	if err := row.Scan(&tables, &id, &version); err != nil {
+		return nil, err
+	}
+	switch {
+	case tables == 0:
+		return nil, nil
+	case id != applicationID:
+		return nil, errors.New("this is a database, but not one of Troupe")
+	case version > len(migrations):
+		return nil, fmt.Errorf("a newer version of Troupe wrote it (its format is %d, this one knows up to %d)", version, len(migrations))
+	case version < len(migrations):
+		return nil, nil
+	}
+	return scan(ctx, db, now)
+}
+
+// refused says what is wrong with a file.
+func refused(path string, err error) error {
+	if damaged(err) {
+		return fmt.Errorf("%s is damaged and was left as it is: restore a backup, or choose another data directory: %w", path, err)
+	}
+	return fmt.Errorf("open %s: %w", path, err)
+}
+
+// migrate brings a file to the version len(steps).
+func migrate(ctx context.Context, conn *sql.Conn, steps []string) error {
+	var version int
+	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return err
+	}
+	for ; version < len(steps); version++ {
+		_, err := conn.ExecContext(ctx, fmt.Sprintf("BEGIN IMMEDIATE; %s; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", steps[version], applicationID, version+1))
+		if err != nil {
+			_, _ = conn.ExecContext(ctx, "ROLLBACK") // it may have been rolled back already
+			return fmt.Errorf("bring it from version %d to %d: %w", version, version+1, err)
+		}
+	}
+	return nil
+}
+
+// takeOver makes this process the owner of the file and returns the new epoch;
+// was is the one in which it owned the file already, 0 if it did not. The first
+// one that opens a backup gives all logs new identities: numbers that clients
+// have seen since it was made mean nothing in it.
+func (f *files) takeOver(ctx context.Context, was int64) (epoch int64, err error) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "an unknown host"
+	}
+	me := fmt.Sprintf("process %d on %s since %s", os.Getpid(), host, time.Now().Format(time.DateTime))
+	err = f.inTransaction(ctx, func() error {
+		if err := f.conn.QueryRowContext(ctx, "SELECT epoch FROM meta").Scan(&epoch); err != nil {
+			return err
+		}
+		if was != 0 && was != epoch {
+			return errFenced
+		}
+		epoch++
+		if _, err := f.conn.ExecContext(ctx, "UPDATE actors SET log = lower(hex(randomblob(16))) WHERE (SELECT backup FROM meta)"); err != nil {
+			return err
+		}
+		_, err := f.conn.ExecContext(ctx, "UPDATE meta SET epoch = ?, owner = ?, backup = 0", epoch, me)
+		return err
+	})
+	return epoch, err
+}
+
+// owner says who has a file open, as far as it can be told.
+func owner(path string) string {
+	const unknown = "another process"
+	db, err := sql.Open("sqlite", dsn(path, "ro", "", "busy_timeout=1000"))
+	if err != nil {
+		return unknown
+	}
+	defer db.Close() // read-only
+	var owner string
+	if db.QueryRow("SELECT owner FROM meta").Scan(&owner) != nil || owner == "" {
+		return unknown
+	}
+	return owner
+}

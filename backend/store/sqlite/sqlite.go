@@ -1,0 +1,184 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// Names of the files in the data directory. SQLite adds troupe.db-wal and
+// troupe.db-shm while it runs.
+const (
+	fileName = "troupe.db"
+	lockName = "troupe.lock"
+)
+
+// Options of a Store. The zero value is right for most.
+type Options struct {
+	// Retention is for how long entries are kept at least, room permitting.
+	// Zero means 3 minutes: the resume window of 2 minutes and 60 seconds more.
+	// Shorter than the resume window, connections that come back in time are
+	// told that they lost events.
+	Retention time.Duration
+
+	// MaxBytes is how large the journal may grow; the oldest commits go first,
+	// whoever's they are. Zero means 64 MiB. It may be exceeded, up to CapBytes,
+	// by twice the size of the states that have changed: a smaller journal would
+	// write the same snapshots over and over.
+	MaxBytes int64
+
+	// CapBytes bounds that. Zero means 1 GiB.
+	CapBytes int64
+
+	// LockWait is how long Open waits for another process to let go of the
+	// directory. Zero means 10 s; less than zero, not at all.
+	LockWait time.Duration
+
+	// Logger gets what goes wrong with the disk, and when it is well again.
+	// Nil means slog.Default().
+	Logger *slog.Logger
+
+	idleAfter time.Duration    // without a use, an actor's state leaves memory
+	tick      time.Duration    // of what happens without commits; less than zero: never
+	now       func() time.Time // for tests
+	vfs       string           // SQLite's name of a file system; empty: the system's
+}
+
+func (o Options) withDefaults() Options {
+	o.Retention = cmp.Or(o.Retention, 3*time.Minute)
+	o.MaxBytes = cmp.Or(o.MaxBytes, 64<<20)
+	o.CapBytes = max(cmp.Or(o.CapBytes, 1<<30), o.MaxBytes)
+	o.LockWait = cmp.Or(o.LockWait, 10*time.Second)
+	o.idleAfter = cmp.Or(o.idleAfter, 30*time.Second)
+	o.tick = cmp.Or(o.tick, time.Second)
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.now == nil {
+		o.now = time.Now
+	}
+	return o
+}
+
+// Store is a store.Store in a directory. Make one with Open.
+type Store struct {
+	options Options
+	dir     string
+	lock    *flock.Flock
+	epoch   int64
+
+	done   chan struct{} // closed by Close
+	ticker sync.WaitGroup
+
+	// writing is held by whoever writes: Commit, the ticker, Close. It guards the
+	// fields below, and the index's parts that are said to be the writer's.
+	writing sync.Mutex
+	files   *files // nil after an error of the disk, until they are open again
+	closed  bool
+	fenced  bool      // another process has taken over
+	retryAt time.Time // with trouble: writes are not tried before
+
+	encoder   encoder
+	lastActor int64       // number of the newest actor
+	groups    int64       // counts them
+	plans     int64       // counts them
+	written   int64       // bytes of the journal since it was last trimmed
+	due       []*resident // to be snapshotted soon
+	idling    []*resident // that nobody used for some time, as of idleAt
+	idleAt    time.Time
+
+	// mu is held for moments only, by readers too, and after writing.
+	mu      sync.Mutex
+	index   index
+	reader  *sql.DB // of files
+	trouble error   // why writes do not work
+	stuck   error   // why the journal is not trimmed any more
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens the store in a directory, and makes both if need be. It waits for a
+// process that has it open to end. A file that is damaged, that is not a store's
+// or that a newer version wrote is refused and left as it is.
+func Open(ctx context.Context, dir string, o Options) (*Store, error) {
+	s := &Store{options: o.withDefaults(), dir: dir, done: make(chan struct{})}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("the data directory cannot be made: %w", err)
+	}
+	if err := s.takeLock(ctx); err != nil {
+		return nil, err
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.lock.Close())
+	}
+	if s.options.tick > 0 {
+		s.ticker.Go(s.tickLoop)
+	}
+	return s, nil
+}
+
+// open opens the file, makes its index, and takes it over.
+func (s *Store) open(ctx context.Context) error {
+	f, x, err := openFiles(ctx, s.path(), s.options.vfs, s.options.now())
+	if err != nil {
+		return err
+	}
+	epoch, err := f.takeOver(ctx, s.epoch)
+	if err == nil {
+		err = f.conn.QueryRowContext(ctx, "SELECT coalesce(max(num), 0), (SELECT coalesce(max(id), 0) FROM groups) FROM actors").Scan(&s.lastActor, &s.encoder.lastRow)
+	}
+	if err != nil {
+		return errors.Join(refused(s.path(), err), f.close())
+	}
+	s.files, s.epoch, s.due, s.idling = f, epoch, nil, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.index, s.reader = *x, f.reader
+	return nil
+}
+
+func (s *Store) path() string { return filepath.Join(s.dir, fileName) }
+
+// Immediate implements store.Store: commits wait for the disk.
+func (s *Store) Immediate() bool { return false }
+
+// Close snapshots what has changed, so that the file says all without its
+// journal, and lets go of the directory.
+func (s *Store) Close() error {
+	close(s.done)
+	s.ticker.Wait()
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.closed = true
+	var err error
+	if s.files != nil {
+		if !s.fenced {
+			err = s.saveAll(context.Background())
+		}
+		err = errors.Join(err, s.letGo())
+	}
+	return errors.Join(err, s.lock.Close())
+}
+
+// letGo closes the file.
+func (s *Store) letGo() error {
+	f := s.files
+	s.files = nil
+	s.mu.Lock()
+	s.reader = nil
+	s.mu.Unlock()
+	return f.close()
+}

@@ -1,0 +1,156 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// retryAfter is how long a store that cannot be written is left alone.
+const retryAfter = 250 * time.Millisecond
+
+// errFenced is why nothing is written once another process has taken over.
+var errFenced = fmt.Errorf("another process has taken over the store: %w", store.ErrConflict)
+
+// commitError is an error of the COMMIT itself: whatever it was, some of the
+// transaction is on its way to the disk.
+type commitError struct{ error }
+
+func (e commitError) Unwrap() error { return e.error }
+
+// inTransaction runs f as one transaction of the writer.
+func (f *files) inTransaction(ctx context.Context, do func() error) error {
+	if _, err := f.begin.ExecContext(ctx); err != nil {
+		return err
+	}
+	err := do()
+	if err == nil {
+		if _, err = f.commit.ExecContext(ctx); err == nil {
+			return nil
+		}
+		err = commitError{err}
+	}
+	_, _ = f.rollback.ExecContext(ctx) // SQLite has done so itself after most errors, and says so
+	return err
+}
+
+// Health returns nil while the store works, else what keeps it from that. It may
+// be called at the same time as anything.
+func (s *Store) Health() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return cmp.Or(s.trouble, s.stuck)
+}
+
+// writable returns nil if writing may be tried, and opens the file anew if an
+// error has closed it.
+func (s *Store) writable(ctx context.Context) error {
+	s.mu.Lock()
+	trouble := s.trouble
+	s.mu.Unlock()
+	switch {
+	case s.closed:
+		return errors.New("the store is closed")
+	case s.fenced:
+		return errFenced
+	case trouble == nil:
+		return nil
+	case s.options.now().Before(s.retryAt):
+		return trouble
+	}
+	if s.files != nil {
+		return nil
+	}
+	if err := s.open(ctx); err != nil {
+		return s.note(err)
+	}
+	s.healed()
+	return nil
+}
+
+// recover opens the file anew if an error has closed it, and it is time to.
+func (s *Store) recover(ctx context.Context) {
+	s.mu.Lock()
+	closed := s.reader == nil
+	s.mu.Unlock()
+	if closed {
+		s.writing.Lock()
+		defer s.writing.Unlock()
+		_ = s.writable(ctx) // whoever asks finds no reader, and the trouble
+	}
+}
+
+// failed notes that a transaction failed, and returns what that means for the
+// commits in it.
+func (s *Store) failed(err error) error {
+	var e *sqlite.Error
+	code := 0
+	if errors.As(err, &e) {
+		code = e.Code() & 0xff
+	}
+	switch {
+	case errors.Is(err, errFenced):
+		s.fenced = true
+		return s.note(errFenced)
+	case code == sqlite3.SQLITE_FULL: // then the end of the transaction was not written
+		return s.note(fmt.Errorf("%w: %w", store.ErrFull, err))
+	case code == sqlite3.SQLITE_BUSY, code == sqlite3.SQLITE_LOCKED:
+		return s.note(fmt.Errorf("another program keeps %s locked: %w", s.path(), err))
+	}
+	// After an error of the disk nobody knows what of the transaction will be
+	// there after a crash. To open the file as after one decides it.
+	if closeErr := s.letGo(); closeErr != nil {
+		s.options.Logger.Warn("the store's file cannot be closed", "error", closeErr)
+	}
+	_ = s.note(err)
+	if errors.As(err, new(commitError)) {
+		return fmt.Errorf("%w: %w", store.ErrUnknown, err)
+	}
+	return err
+}
+
+// note notes why the store cannot be written, and returns it.
+func (s *Store) note(err error) error {
+	s.retryAt = s.options.now().Add(retryAfter)
+	s.mu.Lock()
+	known := s.trouble != nil
+	s.trouble = err
+	s.mu.Unlock()
+	if !known {
+		s.options.Logger.Error("the store cannot be written: actors fail what changes them until it can", "file", s.path(), "error", err)
+	}
+	return err
+}
+
+// healed notes that the store works.
+func (s *Store) healed() {
+	s.mu.Lock()
+	known := s.trouble != nil
+	s.trouble = nil
+	s.mu.Unlock()
+	if known {
+		s.options.Logger.Info("the store works again", "file", s.path())
+	}
+}
+
+// stick notes damage that does not keep the store from being written.
+func (s *Store) stick(err error) {
+	s.mu.Lock()
+	s.stuck = err
+	s.mu.Unlock()
+	s.options.Logger.Error("the store is damaged", "file", s.path(), "error", err)
+}
+
+// damaged reports whether an error means that the file's content is wrong.
+func damaged(err error) bool {
+	var e *sqlite.Error
+	return errors.Is(err, errDamaged) ||
+		errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_CORRUPT || e.Code()&0xff == sqlite3.SQLITE_NOTADB)
+}

@@ -1,0 +1,297 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Bounds of the upkeep that goes along with one transaction.
+const (
+	saveBytes  = 4 << 20 // of states in snapshots, or more if more was written
+	trimRows   = 256
+	trimEvery  = 8        // groups
+	spareBytes = 16 << 20 // of free pages that the file may keep
+)
+
+// upkeep is what a transaction does besides its group: it snapshots actors and
+// trims the journal.
+type upkeep struct {
+	save []saving
+	trim int // rows, the oldest ones
+}
+
+// saving is an actor that is being snapshotted.
+type saving struct {
+	actor *resident
+	rev   uint64
+}
+
+// plan chooses what is due after a group.
+func (s *Store) plan() upkeep {
+	var u upkeep
+	budget := max(saveBytes, 2*s.written)
+	for len(s.due) > 0 && budget > 0 {
+		r := s.due[0]
+		s.due = s.due[1:]
+		r.due = false
+		budget -= u.add(r)
+	}
+	if s.groups%trimEvery == 0 {
+		s.planTrim(&u, budget)
+	}
+	return u
+}
+
+// add adds an actor to those that are saved, and returns how many bytes it takes.
+func (u *upkeep) add(r *resident) int64 {
+	if r.rev == r.saved {
+		return 0
+	}
+	u.save = append(u.save, saving{r, r.rev})
+	if r.record == nil { // it takes reading it first
+		return 16 << 10
+	}
+	return 1<<10 + r.dirty
+}
+
+// planTrim adds the oldest rows of the journal that are over a limit, and the
+// snapshots without which they cannot go.
+func (s *Store) planTrim(u *upkeep, budget int64) {
+	if s.stuck != nil {
+		return
+	}
+	s.plans++
+	s.written = 0
+	for _, saved := range u.save {
+		saved.actor.plan, saved.actor.planned, saved.actor.trimmed = s.plans, true, 0
+	}
+	limit := min(max(s.options.MaxBytes, 2*s.index.dirty), s.options.CapBytes)
+	bytes, now := s.index.bytes, s.options.now()
+	for _, row := range s.index.rows[:min(trimRows, len(s.index.rows))] {
+		if bytes <= limit && now.Sub(row.at) <= s.options.Retention {
+			return
+		}
+		for _, r := range row.actors {
+			if r.plan != s.plans {
+				r.plan, r.planned, r.trimmed = s.plans, false, 0
+			}
+			r.trimmed++
+			if !r.planned && r.first()+uint64(r.trimmed)-1 > r.saved {
+				if budget <= 0 {
+					return
+				}
+				r.planned = true
+				budget -= u.add(r)
+			}
+		}
+		bytes -= row.bytes
+		u.trim++
+	}
+}
+
+// maintain does the upkeep inside a transaction.
+func (s *Store) maintain(ctx context.Context, u *upkeep) error {
+	for i := range u.save {
+		r := u.save[i].actor
+		if r.record == nil {
+			err := s.completeByNum(ctx, r)
+			if damaged(err) {
+				// Without a snapshot its commits must stay, and all that come after
+				// them: nothing that may still be rescued is thrown away.
+				s.stick(fmt.Errorf("the journal is no longer trimmed, because an actor in it cannot be read: %w", err))
+				u.trim, u.save = 0, slices.Delete(u.save, i, len(u.save))
+				return nil
+			} else if err != nil {
+				return err
+			}
+		}
+		if r.rev == r.saved {
+			continue // it turned out
+		}
+		if err := s.files.saveSnapshot(ctx, r); err != nil {
+			return err
+		}
+	}
+	if u.trim == 0 {
+		return nil
+	}
+	_, err := s.files.trim.ExecContext(ctx, s.index.rows[u.trim-1].id)
+	return err
+}
+
+// maintained takes upkeep that is durable into the index. It needs mu.
+func (s *Store) maintained(u *upkeep) {
+	for _, saved := range u.save {
+		r := saved.actor
+		r.saved, r.unsaved = saved.rev, 0
+		s.index.noteDirty(r)
+	}
+	s.index.pop(u.trim)
+}
+
+// completeByNum is complete for an actor of whom the index has no more than a
+// number.
+func (s *Store) completeByNum(ctx context.Context, r *resident) error {
+	var id string
+	if err := s.files.conn.QueryRowContext(ctx, "SELECT id FROM actors WHERE num = ?", r.num).Scan(&id); err != nil {
+		return err
+	}
+	_, err := s.complete(ctx, id)
+	return err
+}
+
+// saveSnapshot writes all of an actor as it is durable.
+func (f *files) saveSnapshot(ctx context.Context, r *resident) error {
+	snapshot := r.record.Snapshot(r.id)
+	conns, callers := []byte{'['}, []byte{'['}
+	for i := range snapshot.Conns {
+		conns = appendConn(append(conns, separator(i, "")...), &snapshot.Conns[i])
+	}
+	for i := range snapshot.Callers {
+		callers = appendCaller(append(callers, separator(i, "")...), &snapshot.Callers[i])
+	}
+	conns, callers = append(conns, ']'), append(callers, ']')
+	_, err := f.insertSnapshot.ExecContext(ctx, r.num, int64(snapshot.Rev), int64(snapshot.Head), snapshot.NextConn, len(snapshot.Conns),
+		int64(checksum(snapshot.State, conns, callers)), string(snapshot.State), string(conns), string(callers))
+	return err
+}
+
+// tickLoop does what is due when there are no commits.
+func (s *Store) tickLoop() {
+	ticker := time.NewTicker(s.options.tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.done:
+			return
+		case <-ticker.C:
+			s.tick(context.Background())
+		}
+	}
+}
+
+// tick finds out whether a disk that failed works again, and does upkeep.
+func (s *Store) tick(ctx context.Context) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if s.writable(ctx) != nil {
+		return
+	}
+	u := s.plan()
+	s.planTrim(&u, saveBytes)
+	if s.doUpkeep(ctx, &u) && s.idle(ctx) {
+		s.shrink(ctx)
+	}
+}
+
+// doUpkeep does upkeep in a transaction of its own. It reports whether all went
+// well.
+func (s *Store) doUpkeep(ctx context.Context, u *upkeep) bool {
+	troubled := s.Health() != nil
+	if len(u.save) == 0 && u.trim == 0 && !troubled {
+		return true
+	}
+	err := s.files.inTransaction(ctx, func() error {
+		// This writes if nothing else does, and fences.
+		result, err := s.files.conn.ExecContext(ctx, "UPDATE meta SET epoch = epoch WHERE epoch = ?", s.epoch)
+		if err != nil {
+			return err
+		}
+		if n, err := result.RowsAffected(); err != nil || n != 1 {
+			return errors.Join(errFenced, err)
+		}
+		return s.maintain(ctx, u)
+	})
+	if err != nil {
+		_ = s.failed(err) // it is logged, and Health tells
+		return false
+	}
+	s.healed()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.maintained(u)
+	return true
+}
+
+// idle snapshots some of the actors that nobody has used for some time, and lets
+// go of their states.
+func (s *Store) idle(ctx context.Context) bool {
+	now := s.options.now()
+	before := now.Add(-s.options.idleAfter)
+	s.mu.Lock()
+	if len(s.idling) == 0 && now.Sub(s.idleAt) >= s.options.idleAfter/3 {
+		s.idleAt = now
+		for _, r := range s.index.byNum {
+			if r.used.Before(before) && (r.record != nil || len(r.places) == 0) {
+				s.idling = append(s.idling, r)
+			}
+		}
+	}
+	s.mu.Unlock()
+	var u upkeep
+	n := 0
+	for budget := int64(saveBytes); n < len(s.idling) && budget > 0; n++ {
+		budget -= u.add(s.idling[n])
+	}
+	some := s.idling[:n]
+	s.idling = s.idling[n:]
+	if !s.doUpkeep(ctx, &u) {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range some {
+		if r.rev == r.saved && r.used.Before(before) {
+			s.index.forget(r)
+		}
+	}
+	return true
+}
+
+// chunks divides the snapshots of actors into transactions.
+func (s *Store) chunks(actors []*resident) iter.Seq[*upkeep] {
+	return func(yield func(*upkeep) bool) {
+		u, budget := &upkeep{}, int64(saveBytes)
+		for _, r := range actors {
+			if budget -= u.add(r); budget > 0 {
+				continue
+			}
+			if !yield(u) {
+				return
+			}
+			u, budget = &upkeep{}, saveBytes
+		}
+		yield(u)
+	}
+}
+
+// saveAll snapshots every actor that has changed.
+func (s *Store) saveAll(ctx context.Context) error {
+	s.mu.Lock()
+	all := slices.Collect(maps.Values(s.index.byNum))
+	s.mu.Unlock()
+	for u := range s.chunks(all) {
+		if !s.doUpkeep(ctx, u) {
+			return s.Health()
+		}
+	}
+	return nil
+}
+
+// shrink gives a part of the file's free pages back to the system, if there are
+// many: after a flood, a little at a time.
+func (s *Store) shrink(ctx context.Context) {
+	var free, size int64
+	err := s.files.conn.QueryRowContext(ctx, "SELECT (SELECT * FROM pragma_freelist_count), (SELECT * FROM pragma_page_size)").Scan(&free, &size)
+	if err == nil && free*size > max(spareBytes, s.index.bytes) {
+		_, err = s.files.conn.ExecContext(ctx, "PRAGMA incremental_vacuum(512)")
+	}
+	if err != nil {
+		_ = s.failed(err)
+	}
+}
