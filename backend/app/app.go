@@ -13,8 +13,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -25,6 +23,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/rooms"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/memory"
+	"github.com/troupe-dev/troupe/backend/store/sqlite"
 	"github.com/troupe-dev/troupe/web"
 )
 
@@ -51,12 +50,10 @@ func Run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Wr
 		_, err := fmt.Fprintln(stdout, "troupe", version)
 		return err
 	}
-	logger := newLogger(config, stderr)
-	if config.DataGiven {
-		if err := checkWritable(config.Data); err != nil {
-			return err
-		}
+	if config.Backup != "" {
+		return backup(ctx, config, stdout)
 	}
+	logger := newLogger(config, stderr)
 	page, err := web.New(ui)
 	if err != nil {
 		return err
@@ -64,7 +61,11 @@ func Run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Wr
 	if !page.Built() {
 		logger.Warn("the web UI was not built: make run or make build builds and embeds it")
 	}
-	server := newServer(config, openStore(config), page, logger)
+	st, err := openStore(ctx, config, logger)
+	if err != nil {
+		return err
+	}
+	server := newServer(config, st, page, logger)
 	if err := server.listen(ctx, stdout); err != nil {
 		return errors.Join(err, server.close())
 	}
@@ -79,24 +80,25 @@ func newLogger(config Config, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
-// openStore opens the store that the configuration names; ParseConfig has
-// checked that there is one of that name.
-func openStore(Config) store.Store { return memory.New(memory.Options{}) }
+// openStore opens the store that the configuration names.
+func openStore(ctx context.Context, config Config, logger *slog.Logger) (store.Store, error) {
+	retention := rooms.Registry.Retention()
+	if config.Store == storeMemory {
+		return memory.New(memory.Options{Retention: retention}), nil
+	}
+	return sqlite.Open(ctx, config.Data, sqlite.Options{Retention: retention, Logger: logger})
+}
 
-// checkWritable makes the data directory if there is none, and checks that files
-// can be made in it.
-func checkWritable(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("the data directory cannot be made: %w", err)
+// backup copies the store to a file.
+func backup(ctx context.Context, config Config, stdout io.Writer) error {
+	if config.Store == storeMemory {
+		return errors.New("the memory store keeps nothing that could be backed up")
 	}
-	name := filepath.Join(dir, ".troupe-write-test")
-	if err := os.WriteFile(name, nil, 0o600); err != nil {
-		return fmt.Errorf("the data directory cannot be written: %w", err)
+	if err := sqlite.Backup(ctx, config.Data, config.Backup); err != nil {
+		return err
 	}
-	if err := os.Remove(name); err != nil {
-		return fmt.Errorf("the data directory cannot be written: %w", err)
-	}
-	return nil
+	_, err := fmt.Fprintln(stdout, "backed up to", config.Backup)
+	return err
 }
 
 // server is everything that runs. Its fields do not change after newServer and
@@ -139,17 +141,31 @@ func (s *server) routes(page http.Handler) http.Handler {
 	return r
 }
 
-// health answers those who watch the server.
+// health answers those who watch the server. It is 503 while the store cannot be
+// written: the server answers, but actions that change something fail.
 func (s *server) health(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
+	status, condition := "ok", "ok"
+	if err := s.storeHealth(); err != nil {
+		status, condition = "store unavailable", err.Error()
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
 	// An error means that the client is gone.
 	_ = json.NewEncoder(w).Encode(map[string]any{
-		"status":   "ok",
+		"status":   status,
+		"store":    condition,
 		"version":  version,
 		"uptimeMs": time.Since(s.started).Milliseconds(),
 		"sockets":  s.gateway.Sockets(),
 	})
+}
+
+func (s *server) storeHealth() error {
+	if st, ok := s.store.(interface{ Health() error }); ok {
+		return st.Health()
+	}
+	return nil
 }
 
 // listen takes the address and says so.

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"io/fs"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -55,10 +57,11 @@ func start(t *testing.T, args ...string) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	stdout, w := io.Pipe()
+	data := t.TempDir()
 	r := &running{stderr: &buffer{}}
 	ended := make(chan error, 1)
 	go func() {
-		err := app.Run(ctx, append([]string{"-addr", "127.0.0.1:0"}, args...), nil, noUI, w, r.stderr)
+		err := app.Run(ctx, append([]string{"-addr", "127.0.0.1:0", "-data", data}, args...), nil, noUI, w, r.stderr)
 		w.CloseWithError(io.EOF)
 		ended <- err
 	}()
@@ -176,8 +179,72 @@ func TestRun_aDataDirectoryThatCannotBeWritten(t *testing.T) {
 func TestRun_makesTheDataDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	start(t, "-data", dir)
-	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
-		t.Errorf("got %v, %v; want an empty directory", left, err)
+	if _, err := os.Stat(filepath.Join(dir, "troupe.db")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRun_theMemoryStoreKeepsNoFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	start(t, "-data", dir, "-store", "memory")
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want no directory", err)
+	}
+}
+
+// send says something in a room and returns what was said there.
+func send(t *testing.T, s *running, text string) string {
+	t.Helper()
+	for _, call := range []struct{ action, args string }{{"sendMessage", `["ada",` + strconv.Quote(text) + `]`}, {"getMessages", `[]`}} {
+		response, err := http.Post(s.url+"/api/actors/chatRoom/actions/"+call.action+"?key=general", "application/json", strings.NewReader(`{"args":`+call.args+`}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		if err := errors.Join(err, response.Body.Close()); err != nil || response.StatusCode != 200 {
+			t.Fatalf("%s: got %s %s, %v", call.action, response.Status, body, err)
+		}
+		if call.action == "getMessages" {
+			return string(body)
+		}
+	}
+	return ""
+}
+
+func TestRun_remembersAfterARestart(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, "-data", dir)
+	send(t, s, "before")
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if got := send(t, start(t, "-data", dir), "after"); !strings.Contains(got, "before") || !strings.Contains(got, "after") {
+		t.Errorf("got %s, want both messages", got)
+	}
+}
+
+func TestRun_backup(t *testing.T) {
+	dir, copied := t.TempDir(), t.TempDir()
+	s := start(t, "-data", dir)
+	send(t, s, "before")
+	file := filepath.Join(copied, "troupe.db")
+	backup := func() (string, error) {
+		var out bytes.Buffer
+		err := app.Run(t.Context(), []string{"-data", dir, "backup", file}, nil, noUI, &out, io.Discard)
+		return out.String(), err
+	}
+	if out, err := backup(); err != nil || !strings.Contains(out, file) {
+		t.Fatalf("got %q, %v", out, err)
+	}
+	if _, err := backup(); err == nil || !strings.Contains(err.Error(), "exists already") {
+		t.Errorf("to a file that exists: got %v, want an error", err)
+	}
+	if got := send(t, start(t, "-data", copied), "after"); !strings.Contains(got, "before") {
+		t.Errorf("restored: got %s, want the message from before", got)
+	}
+	err := app.Run(t.Context(), []string{"-store", "memory", "backup", file + "2"}, nil, noUI, io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "memory store") {
+		t.Errorf("of the memory store: got %v, want an error", err)
 	}
 }
 

@@ -16,17 +16,20 @@ import (
 type Config struct {
 	Addr         string   // to listen on
 	Data         string   // directory of stores that keep files
-	DataGiven    bool     // Data was chosen, it is not the default
 	Store        string   // one of stores
 	AllowOrigins []string // origins besides the server's own whose pages may connect
 	LogLevel     slog.Level
 	LogJSON      bool
 
-	Version bool // print the version and end
+	Version bool   // print the version and end
+	Backup  string // copy the data to this file and end
 }
 
-// stores are the values of -store.
-var stores = []string{"memory"}
+// The values of -store.
+const (
+	storeSQLite = "sqlite"
+	storeMemory = "memory"
+)
 
 // setting is one row of the table of settings: a flag, and an environment
 // variable for when the flag is not given.
@@ -46,7 +49,7 @@ var settings = []setting{
 	},
 	{
 		flag: "data", env: "TROUPE_DATA", standard: "./data", argument: "directory",
-		help: "where stores that keep files put them; the memory store keeps none",
+		help: "where the store keeps its files; it is made if it does not exist",
 		set: func(c *Config, v string) error {
 			if v == "" {
 				return errors.New("want the name of a directory")
@@ -56,11 +59,11 @@ var settings = []setting{
 		},
 	},
 	{
-		flag: "store", env: "TROUPE_STORE", standard: "memory", argument: "name",
-		help: "where actors live: memory (forgets all when the server ends)",
+		flag: "store", env: "TROUPE_STORE", standard: storeSQLite, argument: "name",
+		help: "where actors live: sqlite (a file in the data directory) or memory (forgets all when the server ends)",
 		set: func(c *Config, v string) error {
-			if !slices.Contains(stores, v) {
-				return fmt.Errorf("there is no store %q; there is: %s", v, strings.Join(stores, ", "))
+			if v != storeSQLite && v != storeMemory {
+				return fmt.Errorf("there is no store %q; there is sqlite and memory", v)
 			}
 			c.Store = v
 			return nil
@@ -99,8 +102,8 @@ func ParseConfig(args, env []string, stdout io.Writer) (Config, error) {
 	} else if err != nil {
 		return c, fmt.Errorf("%w (troupe -h explains all flags)", err)
 	}
-	if flags.NArg() > 0 {
-		return c, fmt.Errorf("unexpected argument %q (troupe -h explains all flags)", flags.Arg(0))
+	if err := setCommand(&c, flags); err != nil {
+		return c, err
 	}
 	for _, s := range settings {
 		value, source := s.standard, ""
@@ -114,11 +117,27 @@ func ParseConfig(args, env []string, stdout io.Writer) (Config, error) {
 		if err := s.set(&c, value); err != nil {
 			return c, fmt.Errorf("%s: %w", source, err)
 		}
-		if s.flag == "data" {
-			c.DataGiven = source != ""
-		}
 	}
 	return c, nil
+}
+
+// setCommand reads what comes after the flags: nothing, or backup and a file. The
+// flags may also come after the word backup.
+func setCommand(c *Config, flags *flag.FlagSet) error {
+	if flags.NArg() == 0 {
+		return nil
+	}
+	if word := flags.Arg(0); word != "backup" {
+		return fmt.Errorf("unexpected argument %q (troupe -h explains all flags)", word)
+	}
+	if err := flags.Parse(flags.Args()[1:]); err != nil {
+		return fmt.Errorf("%w (troupe -h explains all flags)", err)
+	}
+	if flags.NArg() != 1 || flags.Arg(0) == "" {
+		return errors.New("want the name of one file: troupe backup FILE")
+	}
+	c.Backup = flags.Arg(0)
+	return nil
 }
 
 // lookup returns the value of an environment variable, the last one if there
@@ -133,7 +152,9 @@ func lookup(env []string, name string) string {
 }
 
 func printHelp(w io.Writer) {
-	fmt.Fprint(w, "troupe serves the actors, the JavaScript client and the web UI.\n\nUsage: troupe [flags]\n\n")
+	fmt.Fprint(w, "troupe serves the actors, the JavaScript client and the web UI.\n\n"+
+		"Usage: troupe [flags]               serve\n"+
+		"       troupe [flags] backup FILE   copy the data to a file, also while a server runs\n\n")
 	for _, s := range settings {
 		standard := s.standard
 		if standard == "" {

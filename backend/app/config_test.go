@@ -13,7 +13,7 @@ import (
 )
 
 func TestParseConfig(t *testing.T) {
-	standard := app.Config{Addr: ":8080", Data: "./data", Store: "memory"}
+	standard := app.Config{Addr: ":8080", Data: "./data", Store: "sqlite"}
 	with := func(change func(*app.Config)) app.Config {
 		c := standard
 		change(&c)
@@ -31,14 +31,14 @@ func TestParseConfig(t *testing.T) {
 			[]string{"-addr", "127.0.0.1:0", "-data=/srv/troupe", "-store", "memory", "-allow-origin", "https://a.example, http://b.example:81/", "-log", "debug,json"},
 			nil,
 			app.Config{
-				Addr: "127.0.0.1:0", Data: "/srv/troupe", DataGiven: true, Store: "memory",
+				Addr: "127.0.0.1:0", Data: "/srv/troupe", Store: "memory",
 				AllowOrigins: []string{"https://a.example", "http://b.example:81"}, LogLevel: slog.LevelDebug, LogJSON: true,
 			},
 		},
 		{
 			"environment variables", nil,
 			[]string{"TROUPE_ADDR=:1", "TROUPE_DATA=d", "TROUPE_STORE=memory", "TROUPE_ALLOW_ORIGIN=https://a.example", "TROUPE_LOG=warn"},
-			app.Config{Addr: ":1", Data: "d", DataGiven: true, Store: "memory", AllowOrigins: []string{"https://a.example"}, LogLevel: slog.LevelWarn},
+			app.Config{Addr: ":1", Data: "d", Store: "memory", AllowOrigins: []string{"https://a.example"}, LogLevel: slog.LevelWarn},
 		},
 		{
 			"a flag goes before its variable",
@@ -51,6 +51,10 @@ func TestParseConfig(t *testing.T) {
 		{"TROUPE_ADDR goes before PORT", nil, []string{"PORT=3", "TROUPE_ADDR=:1"}, with(func(c *app.Config) { c.Addr = ":1" })},
 		{"a format alone", []string{"-log", "json"}, nil, with(func(c *app.Config) { c.LogJSON = true })},
 		{"an IPv6 address", []string{"-addr", "[::1]:80"}, nil, with(func(c *app.Config) { c.Addr = "[::1]:80" })},
+		{"a backup", []string{"backup", "x.db"}, nil, with(func(c *app.Config) { c.Backup = "x.db" })},
+		{"a backup, with flags before and after", []string{"-data", "d", "backup", "-log", "json", "x.db"}, nil, with(func(c *app.Config) {
+			c.Data, c.LogJSON, c.Backup = "d", true, "x.db"
+		})},
 		{"the version", []string{"-version"}, nil, with(func(c *app.Config) { c.Version = true })},
 	}
 	for _, test := range tests {
@@ -69,8 +73,8 @@ func TestParseConfig_errors(t *testing.T) {
 		env  []string
 		want string // all of it in the error
 	}{
-		{[]string{"-store", "sqlite3"}, nil, `-store: there is no store "sqlite3"; there is: memory`},
-		{nil, []string{"TROUPE_STORE=redis"}, `TROUPE_STORE: there is no store "redis"; there is: memory`},
+		{[]string{"-store", "sqlite3"}, nil, `-store: there is no store "sqlite3"; there is sqlite and memory`},
+		{nil, []string{"TROUPE_STORE=redis"}, `TROUPE_STORE: there is no store "redis"; there is sqlite and memory`},
 		{[]string{"-addr", "8080"}, nil, `-addr: want host:port or :port, got "8080"`},
 		{nil, []string{"PORT=a:b"}, `PORT: want host:port`},
 		{[]string{"-data", ""}, nil, `-data: want the name of a directory`},
