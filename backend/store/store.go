@@ -79,7 +79,7 @@ type Commit struct {
 	Rev uint64
 
 	// State is the actor's state as JSON, nil if unchanged. Base is what it was
-	// at Rev-1, so that a store can keep the difference; nil if Rev is 1.
+	// at Rev-1, so that a store can keep the difference; nil if that is not known.
 	Base, State []byte
 
 	// Entries are numbered without gaps, from the stored head + 1.

@@ -81,6 +81,7 @@ type files struct {
 
 	begin, commit, rollback                        *sql.Stmt
 	insertGroup, insertActor, insertSnapshot, trim *sql.Stmt
+	statements                                     []*sql.Stmt // all of them
 }
 
 // dsn is a data source name with pragmas that each of its connections runs.
@@ -187,13 +188,18 @@ func (f *files) prepare(ctx context.Context) error {
 			return err
 		}
 		*p.to = stmt
+		f.statements = append(f.statements, stmt)
 	}
 	return nil
 }
 
-// close closes what is open. Statements end with their connection.
+// close closes what is open. The last connection that closes moves SQLite's log
+// into the file; one with an open statement does not count as closed.
 func (f *files) close() error {
 	var errs []error
+	for _, stmt := range f.statements {
+		errs = append(errs, stmt.Close())
+	}
 	if f.reader != nil {
 		errs = append(errs, f.reader.Close())
 	}

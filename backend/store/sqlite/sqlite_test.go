@@ -1,6 +1,9 @@
 package sqlite_test
 
 import (
+	"log/slog"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/troupe-dev/troupe/backend/store"
@@ -8,12 +11,69 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/storetest"
 )
 
+// quiet are options of a store that says nothing.
+var quiet = sqlite.Options{Logger: slog.New(slog.DiscardHandler)}
+
+func open(t testing.TB, dir string, o sqlite.Options) *sqlite.Store {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func closeStore(t testing.TB, s store.Store) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+}
+
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store {
-		s, err := sqlite.Open(t.Context(), t.TempDir(), sqlite.Options{})
+	dirs := map[store.Store]string{}
+	storetest.Run(t, opener(dirs), func(t *testing.T, s store.Store) store.Store {
+		closeStore(t, s)
+		again := open(t, dirs[s], quiet)
+		dirs[again] = dirs[s]
+		return again
+	})
+}
+
+// After a crash the snapshots of a clean end are missing: the journal has it all.
+func TestStore_crashing(t *testing.T) {
+	dirs := map[store.Store]string{}
+	storetest.Run(t, opener(dirs), func(t *testing.T, s store.Store) store.Store {
+		dir := crashed(t, dirs[s])
+		again := open(t, dir, quiet)
+		dirs[again] = dir
+		closeStore(t, s)
+		return again
+	})
+}
+
+func opener(dirs map[store.Store]string) func(t *testing.T) store.Store {
+	return func(t *testing.T) store.Store {
+		dir := filepath.Join(t.TempDir(), "data")
+		s := open(t, dir, quiet)
+		dirs[s] = dir
+		return s
+	}
+}
+
+// crashed returns a directory with the files of another one as a process that is
+// killed leaves them.
+func crashed(t testing.TB, dir string) string {
+	t.Helper()
+	to := t.TempDir()
+	for _, name := range []string{"troupe.db", "troupe.db-wal"} {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(to, name), b, 0o600)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		return s
-	})
+	}
+	return to
 }

@@ -28,7 +28,7 @@ type modelActor struct {
 
 // random does many random operations on a store and on a model, and compares
 // what they answer.
-func random(t *testing.T, s store.Store) {
+func random(t *testing.T, s *reopenable) {
 	seed := *seedFlag
 	if seed == 0 {
 		seed = rand.Uint64() | 1
@@ -47,6 +47,9 @@ func random(t *testing.T, s store.Store) {
 			m.read(t, r, s, actor)
 		case 2:
 			m.connected(t, s)
+			if r.IntN(20) == 0 {
+				s.again(t)
+			}
 		}
 		if t.Failed() {
 			t.Fatalf("at step %d", step)
@@ -96,7 +99,7 @@ func (m model) next(r *rand.Rand, actor string) *store.Commit {
 	head := uint64(0)
 	if a := m[actor]; a != nil {
 		c = turn(actor, a.last.Rev+1)
-		c.Base = a.last.State
+		c.Base, c.State = a.last.State, change(r, a.last.State)
 		head = uint64(len(a.entries))
 		if r.IntN(3) == 0 {
 			c.State = nil
@@ -131,6 +134,35 @@ func (m model) next(r *rand.Rand, actor string) *store.Commit {
 		}
 	}
 	return c
+}
+
+// change returns another state: one like the last, or one that is not.
+func change(r *rand.Rand, state []byte) []byte {
+	var s map[string]any
+	if err := json.Unmarshal(state, &s); err != nil {
+		panic(err) // the suite has made it
+	}
+	switch r.IntN(8) {
+	case 0:
+		s = map[string]any{"new": r.IntN(1000)}
+	case 1:
+		list, _ := s["list"].([]any)
+		for range r.IntN(200) {
+			list = append(list, fmt.Sprint("äöü ", r.IntN(100)))
+		}
+		s["list"] = list
+	case 2:
+		if list, _ := s["list"].([]any); len(list) > 2 {
+			s["list"] = list[r.IntN(len(list)/2):]
+		}
+	default:
+		s[fmt.Sprint("key", r.IntN(20))] = r.IntN(1000)
+	}
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(err)
+	}
+	return b
 }
 
 func (m model) apply(c *store.Commit) {

@@ -19,12 +19,17 @@ import (
 
 // Run checks that the stores that open makes keep every rule of store.Store.
 // Each call of open returns an empty store that retains all that the suite
-// writes (a few hundred KiB within a second); Run closes it.
-func Run(t *testing.T, open func(t *testing.T) store.Store) {
-	tests := []struct {
+// writes (a few MiB within some seconds); Run closes it. reopen closes a store
+// and returns one with what it kept, as after a restart.
+func Run(t *testing.T, open func(t *testing.T) store.Store, reopen func(t *testing.T, s store.Store) store.Store) {
+	type test struct {
 		name string
 		test func(t *testing.T, s store.Store)
-	}{
+	}
+	with := func(f func(t *testing.T, s *reopenable)) func(*testing.T, store.Store) {
+		return func(t *testing.T, s store.Store) { f(t, s.(*reopenable)) }
+	}
+	tests := []test{
 		{"an actor that was never committed is not found", unknownActor},
 		{"a first commit makes the actor", firstCommit},
 		{"a commit without a state leaves it", stateUnchanged},
@@ -43,11 +48,16 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Connected names the actors with connections", connected},
 		{"Connected stops when told to, and may be called into", connectedStops},
 		{"all methods may be called at the same time", concurrent},
-		{"random operations agree with a model", random},
+		{"all survives reopening", with(survives)},
+		{"nothing is found in an empty store that was reopened", with(reopenedEmpty)},
+		{"many commits of one actor survive reopening", with(manyCommits)},
+		{"a large group survives reopening", with(largeGroup)},
+		{"states of every kind survive reopening", with(states)},
+		{"random operations agree with a model", with(random)},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s := open(t)
+			s := &reopenable{Store: open(t), reopen: reopen}
 			defer func() {
 				if err := s.Close(); err != nil {
 					t.Errorf("Close: %v", err)
@@ -56,6 +66,17 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 			test.test(t, s)
 		})
 	}
+}
+
+// reopenable is a store that can be reopened.
+type reopenable struct {
+	store.Store
+	reopen func(t *testing.T, s store.Store) store.Store
+}
+
+func (r *reopenable) again(t *testing.T) {
+	t.Helper()
+	r.Store = r.reopen(t, r.Store)
 }
 
 // start is when the commits of the suite begin: stores round to no less than a
