@@ -107,22 +107,76 @@ test("what was said while the link was cut arrives once and in order", async ({ 
   await expect(ada.people).toHaveText([/Ada/, /Bob/, /Cleo/]);
 });
 
-test("everybody goes on after a restart of the server", async ({ server, visit }) => {
+/** The texts, whatever their order. */
+const sorted = async (chat: Chat) => (await chat.texts.allTextContents()).sort();
+
+test("the server is killed and restarted while two people talk", async ({ server, link, visit }) => {
+  const ada = await new Chat(await visit(`${link.url}/chat/general`)).join("Ada");
+  const bob = await new Chat(await visit(`${server.url}/chat/general`)).join("Bob");
+  await ada.said("one");
+  await bob.said("two");
+  for (const person of [ada, bob]) await expect(person.texts).toHaveText(["one", "two"]);
+
+  await server.stop("SIGKILL");
+  link.refuse();
+  for (const person of [ada, bob]) await expect(person.notice).toContainText("The connection is lost");
+  await ada.say("from Ada to nobody");
+  await bob.say("from Bob to nobody");
+  for (const person of [ada, bob]) await expect(person.messages.last()).toContainText("sending…");
+
+  // Bob is back first: what he says now, Ada misses.
+  await server.start();
+  await online(bob.page);
+  await expect(bob.notice).toContainText("Back online");
+  await bob.said("three");
+  link.pass();
+  await online(ada.page);
+  await expect(ada.notice).toContainText("Back online. 2 messages you missed are here.");
+  for (const person of [ada, bob]) {
+    await expect(person.messages.filter({ hasText: "sending…" })).toHaveCount(0);
+    await expect.poll(() => sorted(person)).toEqual(["from Ada to nobody", "from Bob to nobody", "one", "three", "two"]);
+    await expect(person.people).toHaveText([/(Ada|Bob)/, /(Ada|Bob)/]);
+    await expect(person.texts.nth(0)).toHaveText("one");
+  }
+  const order = await ada.texts.allTextContents();
+  await expect(bob.texts).toHaveText(order);
+  await bob.page.reload();
+  await expect(bob.texts).toHaveText(order);
+});
+
+test("a deploy is hardly noticed", async ({ server, visit }) => {
   const ada = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
   const bob = await new Chat(await visit(`${server.url}/chat/general`)).join("Bob");
   await ada.said("before");
-  await expect(bob.texts).toHaveText(["before"]);
-
-  await server.stop("SIGKILL");
-  for (const person of [ada, bob]) await expect(person.notice).toContainText("The connection is lost");
+  expect(await server.stop("SIGTERM"), "exit status").toBe(0);
   await server.start();
+  await bob.said("after");
   for (const person of [ada, bob]) {
-    await expect(person.notice, "the memory store forgets").toContainText("the server was restarted and has forgotten");
+    await expect(person.texts).toHaveText(["before", "after"]);
     await expect(person.people).toHaveText([/(Ada|Bob)/, /(Ada|Bob)/]);
   }
-  await ada.said("after");
-  await bob.said("indeed");
-  for (const person of [ada, bob]) await expect(person.texts).toHaveText(["after", "indeed"]);
+});
+
+test.describe("on the memory store", () => {
+  test.use({ store: "memory" });
+
+  test("everybody is told that a restarted server has forgotten", async ({ server, visit }) => {
+    const ada = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
+    const bob = await new Chat(await visit(`${server.url}/chat/general`)).join("Bob");
+    await ada.said("before");
+    await expect(bob.texts).toHaveText(["before"]);
+
+    await server.stop("SIGKILL");
+    for (const person of [ada, bob]) await expect(person.notice).toContainText("The connection is lost");
+    await server.start();
+    for (const person of [ada, bob]) {
+      await expect(person.notice).toContainText("the server was restarted and has forgotten");
+      await expect(person.people).toHaveText([/(Ada|Bob)/, /(Ada|Bob)/]);
+    }
+    await ada.said("after");
+    await bob.said("indeed");
+    for (const person of [ada, bob]) await expect(person.texts).toHaveText(["after", "indeed"]);
+  });
 });
 
 test("without a mouse", async ({ server, visit }) => {

@@ -6,6 +6,8 @@ import { Proxy } from "./proxy";
 import { Server } from "./server";
 
 interface Fixtures {
+  /** Where the server keeps its actors: the default, if a file does not use another. */
+  store: "sqlite" | "memory";
   /** The real binary, for this test alone. */
   server: Server;
   /** A proxy before the server, whose links can be broken. */
@@ -25,13 +27,14 @@ const frames = new WeakMap<Page, string[]>();
 export const received = (page: Page): readonly string[] => frames.get(page) ?? [];
 
 export const test = base.extend<Fixtures>({
-  // Playwright wants a pattern here, also if nothing is needed.
-  // oxlint-disable-next-line no-empty-pattern
-  server: async ({}, provide) => {
-    const server = new Server();
+  store: ["sqlite", { option: true }],
+
+  server: async ({ store }, provide) => {
+    const server = new Server(store);
     await server.start();
     await provide(server);
     const status = await server.stop();
+    server.remove();
     expect(status, `exit status of the server, which logged:\n${server.log}`).toBe(0);
   },
 

@@ -1,7 +1,11 @@
-// The real binary as a process: started, stopped and started again on its port.
+// The real binary as a process: started, stopped and started again on its port
+// and its data.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
@@ -10,8 +14,11 @@ const binary = process.env.TROUPE_BINARY ?? fileURLToPath(new URL("../bin/troupe
 export class Server {
   #process: ChildProcess | undefined;
   #log = "";
+  readonly #data = mkdtempSync(join(tmpdir(), "troupe-e2e-"));
   /** 0 until the first start; a restart takes the same port. */
   port = 0;
+
+  constructor(readonly store: "sqlite" | "memory") {}
 
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
@@ -24,7 +31,7 @@ export class Server {
 
   /** Starts the server and returns once it listens. */
   async start(): Promise<void> {
-    const child = spawn(binary, ["-addr", `127.0.0.1:${this.port}`, "-log", "warn"], {
+    const child = spawn(binary, ["-addr", `127.0.0.1:${this.port}`, "-data", this.#data, "-store", this.store, "-log", "warn"], {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#process = child;
@@ -49,5 +56,10 @@ export class Server {
       await once(child, "exit");
     }
     return child.exitCode;
+  }
+
+  /** Deletes its data. */
+  remove(): void {
+    rmSync(this.#data, { recursive: true });
   }
 }
