@@ -218,6 +218,9 @@ func (m *openMail) resume(in *instance, c *conn) bool {
 type callMail struct{ CallRequest }
 
 func (m *callMail) refuse(a *actor, err *Error) {
+	if err == errShutdown {
+		return // without an answer its client sends it again, to whoever comes next
+	}
 	a.put(&Output{Kind: OutputFail, To: m.Attachment, Call: m.ID, Err: err})
 }
 

@@ -148,6 +148,23 @@ func TestBye(t *testing.T) {
 	})
 }
 
+// TestBye_TooLate: a call that its actor can no longer take is not answered, so
+// that its client sends it again.
+func TestBye_TooLate(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		c := e.dial()
+		c.open(1, "ada", `"subs":["said"]`)
+		e.settle()
+		c.take()
+		if err := e.node.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		c.call(1, 1, "say", "too late")
+		e.settle()
+		c.expect()
+	})
+}
+
 // TestBye_LastWords: what turns of the shutdown say is written before the end.
 func TestBye_LastWords(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {

@@ -280,6 +280,9 @@ func (s *socket) call(m *wire.ClientMessage) {
 			delete(c.inFlight, m.ID)
 			s.mu.Unlock()
 			e := s.g.asError(err)
+			if e.Code == wire.CodeShutdown {
+				return // without an answer its client sends it again, to whoever comes next
+			}
 			s.refuse(at, e.Code, e.Message, e.MetadataJSON())
 		}
 	}
