@@ -2,7 +2,7 @@
 # has the steps of the tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build ui test test-go test-ts test-e2e bench fmt lint generate clean
+.PHONY: help run build ui test test-go test-ts test-e2e test-crash bench fmt lint generate clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/troupe-dev/troupe/backend/app.version=$(VERSION)
@@ -35,6 +35,9 @@ test-ts: ## the TypeScript part: types, lint, unit tests, sizes
 
 test-e2e: ## the browser tests, with the real binary
 	@.ci/check e2e
+
+test-crash: ## kill the real binary hundreds of times under load (minutes)
+	go test -v -count=1 -timeout 60m ./backend/crashtest -crash.rounds=150
 
 bench: ## benchmarks of the runtime, the gateway and the store
 	go test -run '^$$' -bench . -benchmem ./backend/...

@@ -1,0 +1,286 @@
+package crashtest
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	mathrand "math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// client is a page: one socket, which breaks and comes back, with a connection
+// to a chat room and one to a game room.
+type client struct {
+	name  string
+	group *group
+	wait  sync.WaitGroup
+	end   context.CancelFunc
+
+	mu         sync.Mutex
+	rand       *mathrand.Rand
+	ws         *websocket.Conn
+	chat, game *connection
+	sockets    int
+	faults     []string
+}
+
+// connection is a cursor on an actor's log, as the wire protocol wants it from
+// a client. client.mu guards it.
+type connection struct {
+	client *client
+	actor  string
+	key    string
+	params any
+	listen string // the event that it subscribes to
+
+	secret, caller string
+	channel        uint32
+	live           bool // the opening is over: calls may be sent
+	id, log        string
+	seq            uint64
+	resumes        int
+
+	lastCall uint64
+	pending  []*call
+	replies  []*call
+	events   []wire.ServerMessage
+	byText   map[string]bool // of events
+}
+
+type call struct {
+	id     uint64
+	action string
+	args   []string
+	text   string
+	result json.RawMessage
+}
+
+func random128() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+func newClient(g *group, name string, seed uint64) *client {
+	c := &client{name: name, group: g, rand: mathrand.New(mathrand.NewPCG(seed, 1))}
+	connect := func(actor, key string, params any, listen string) *connection {
+		return &connection{client: c, actor: actor, key: key, params: params, listen: listen, secret: random128(), caller: random128(), byText: map[string]bool{}}
+	}
+	c.chat = connect("chatRoom", g.room(name), map[string]string{"userId": name, "name": "the " + name}, "messageReceived")
+	c.game = connect("gameRoom", g.name, map[string]string{"playerId": name}, "privateMessage")
+	ctx, cancel := context.WithCancel(context.Background())
+	c.end = func() { cancel(); c.wait.Wait() }
+	c.wait.Go(func() { c.run(ctx) })
+	return c
+}
+
+// fault notes something that must not be. It needs mu.
+func (c *client) fault(format string, args ...any) {
+	c.faults = append(c.faults, c.name+": "+fmt.Sprintf(format, args...))
+}
+
+// run keeps a socket until ctx ends.
+func (c *client) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		c.session(ctx)
+		c.mu.Lock()
+		away := time.Duration(c.rand.IntN(5)) * time.Millisecond
+		switch c.rand.IntN(10) {
+		case 0:
+			away = time.Duration(c.rand.IntN(1000)) * time.Millisecond
+		case 1, 2, 3:
+			away = time.Duration(c.rand.IntN(50)) * time.Millisecond
+		}
+		c.mu.Unlock()
+		select {
+		case <-time.After(away):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// session is the life of one socket.
+func (c *client) session(ctx context.Context) {
+	dialing, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	ws, _, err := websocket.Dial(dialing, c.group.url, nil)
+	if err != nil {
+		return
+	}
+	defer ws.CloseNow()
+	ws.SetReadLimit(-1)
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.ws, c.chat.live, c.game.live = nil, false, false
+	}()
+	for first := true; ; first = false {
+		_, frame, err := ws.Read(ctx)
+		if err != nil {
+			return
+		}
+		c.mu.Lock()
+		if first {
+			c.ws = ws
+			c.sockets++
+			c.chat.open(1)
+			c.game.open(2)
+		}
+		again := c.receive(frame)
+		c.mu.Unlock()
+		if !again {
+			return
+		}
+	}
+}
+
+// send writes a message; a broken link is for the reader to find. It needs mu.
+func (c *client) send(m wire.ClientMessage) {
+	b, err := json.Marshal(m)
+	if err != nil {
+		panic(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_ = c.ws.Write(ctx, websocket.MessageText, b)
+}
+
+// receive takes a frame. It reports false if the socket is of no more use. It
+// needs mu.
+func (c *client) receive(frame []byte) bool {
+	var messages []wire.ServerMessage
+	if frame[0] != '[' {
+		frame = append(append([]byte{'['}, frame...), ']')
+	}
+	if err := json.Unmarshal(frame, &messages); err != nil {
+		c.fault("frame %q: %v", frame, err)
+		return false
+	}
+	for _, m := range messages {
+		switch {
+		case m.Type == wire.TypeBeat:
+			c.send(wire.ClientMessage{Type: wire.TypeBeat})
+		case m.Type == wire.TypeClosed:
+			if !m.Reconnect {
+				c.fault("closed for good: %s %s", m.Code, m.Message)
+			}
+			return false
+		case m.Type == wire.TypeError:
+			c.fault("error %s: %s", m.Code, m.Message)
+		case m.Channel == 1:
+			c.chat.receive(m)
+		case m.Channel == 2:
+			c.game.receive(m)
+		}
+	}
+	return true
+}
+
+func (k *connection) open(channel uint32) {
+	key, _ := json.Marshal([]string{k.key})
+	params, _ := json.Marshal(k.params)
+	k.channel = channel
+	k.client.send(wire.ClientMessage{
+		Type: wire.TypeOpen, Channel: channel, Actor: k.actor, Key: key, Params: params, Subs: []string{k.listen},
+		Secret: k.secret, Caller: k.caller, Log: k.log, Seq: k.seq, Ack: k.answered(),
+	})
+}
+
+// answered is the id up to which every call has been answered.
+func (k *connection) answered() uint64 {
+	if len(k.pending) > 0 {
+		return k.pending[0].id - 1
+	}
+	return k.lastCall
+}
+
+// call runs an action, again and again until it is answered.
+func (k *connection) call(text, action string, args ...string) {
+	k.client.mu.Lock()
+	defer k.client.mu.Unlock()
+	k.lastCall++
+	c := &call{id: k.lastCall, action: action, args: args, text: text}
+	k.pending = append(k.pending, c)
+	if k.live {
+		k.sendCall(c)
+	}
+}
+
+func (k *connection) sendCall(c *call) {
+	m := wire.ClientMessage{Type: wire.TypeCall, Channel: k.channel, ID: c.id, Action: c.action, Seq: k.seq, Ack: k.answered()}
+	for _, arg := range c.args {
+		b, _ := json.Marshal(arg)
+		m.Args = append(m.Args, b)
+	}
+	k.client.send(m)
+}
+
+func (k *connection) receive(m wire.ServerMessage) {
+	fault := k.client.fault
+	switch m.Type {
+	case wire.TypeOpened:
+		switch {
+		case k.id == "":
+			k.id, k.log = m.ConnID, m.Log
+		case !m.Resumed || m.Lost != nil || m.ConnID != k.id || m.Log != k.log:
+			fault("%s came back as %+v (lost %+v), want connection %s of log %s, resumed", k.actor, m, m.Lost, k.id, k.log)
+		default:
+			k.resumes++
+		}
+		if m.Seq < k.seq {
+			fault("%s starts at %d, it was at %d", k.actor, m.Seq, k.seq)
+		}
+	case wire.TypeEvent:
+		var event struct{ Text, Message string }
+		if err := json.Unmarshal(m.Data, &event); err != nil {
+			fault("event %s: %v", m.Data, err)
+		}
+		if m.Seq <= k.seq {
+			fault("%s: event %d %s after %d", k.actor, m.Seq, m.Data, k.seq)
+		}
+		if m.Event != k.listen {
+			break // what an actor sends to one connection comes unasked
+		}
+		k.events = append(k.events, m)
+		k.byText[event.Text+event.Message] = true
+		k.client.group.sawEvent()
+	case wire.TypeReply, wire.TypeFail:
+		k.answer(m)
+	case wire.TypeAt:
+		if !k.live {
+			k.live = true
+			for _, c := range k.pending {
+				k.sendCall(c)
+			}
+		}
+	default:
+		fault("unexpected %+v", m)
+	}
+	k.seq = max(k.seq, m.Seq)
+}
+
+func (k *connection) answer(m wire.ServerMessage) {
+	for i, c := range k.pending {
+		if c.id != m.ID {
+			continue
+		}
+		if m.Type == wire.TypeFail {
+			k.client.fault("%s: call %d %q failed: %s %s", k.actor, c.id, c.text, m.Code, m.Message)
+		}
+		if c.action == "sendMessage" && !k.byText[c.text] {
+			k.client.fault("the reply of %q came before its event", c.text)
+		}
+		c.result = m.Data
+		k.replies = append(k.replies, c)
+		k.pending = append(k.pending[:i:i], k.pending[i+1:]...)
+		return
+	}
+	k.client.fault("%s: an answer to call %d, which is not waiting for one: %+v", k.actor, m.ID, m)
+}

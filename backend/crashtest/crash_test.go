@@ -1,0 +1,316 @@
+package crashtest
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+var (
+	roundsFlag = flag.Int("crash.rounds", 4, "how many times to break the server and see; hundreds take minutes")
+	seedFlag   = flag.Uint64("crash.seed", 0, "seed of the random choices; 0: another one each time")
+)
+
+// Of a round.
+const (
+	clients  = 24
+	rooms    = 4
+	calls    = 28                     // of each client to its chat room: together they fit into what a room keeps
+	pace     = 25 * time.Millisecond  // between them, on average
+	settling = 60 * time.Second       // after the last fault, until everybody has everything
+	faultGap = 300 * time.Millisecond // between crashes, at most
+)
+
+// group is the clients and rooms of one round.
+type group struct {
+	name    string
+	url     string
+	clients []*client
+	events  chan struct{}
+}
+
+// room is where a client is: its name ends in a number.
+func (g *group) room(client string) string {
+	n := 0
+	fmt.Sscanf(client[len(client)-2:], "%d", &n)
+	return fmt.Sprint(g.name, "-", n%rooms)
+}
+
+// sawEvent tells, if somebody waits for it, that a client has received an event.
+func (g *group) sawEvent() {
+	select {
+	case g.events <- struct{}{}:
+	default:
+	}
+}
+
+// totals are what was done and checked.
+type totals struct {
+	calls, events, kills, stops, sockets, resumes int
+}
+
+// G3, G5, G6: after any number of crashes and cuts, every acknowledged action is
+// in the state once, every client has seen what was meant for it once and in
+// order, and nobody has seen what is not in the state.
+func TestG6_Crashes(t *testing.T) {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64() | 1
+	}
+	t.Logf("to repeat its choices: -crash.seed=%d", seed)
+	s := newServer(t)
+	s.start()
+	p := newProxy(t, s.address)
+	var sum totals
+	begin := time.Now()
+	for round := range *roundsFlag {
+		r := rand.New(rand.NewPCG(seed, uint64(round)))
+		runRound(t, s, p, r, fmt.Sprint("round", round), &sum)
+		if t.Failed() {
+			t.Fatalf("in round %d of seed %d", round, seed)
+		}
+		if (round+1)%10 == 0 {
+			t.Logf("%d rounds in %v: %+v, %d links cut", round+1, time.Since(begin).Round(time.Second), sum, p.cuts)
+		}
+	}
+	t.Logf("%d rounds: %+v, %d links cut", *roundsFlag, sum, p.cuts)
+	if sum.kills == 0 || sum.resumes == 0 {
+		t.Error("the server was never killed, or nobody came back")
+	}
+}
+
+func runRound(t *testing.T, s *server, p *proxy, r *rand.Rand, name string, sum *totals) {
+	g := &group{name: name, url: "ws://" + p.listener.Addr().String() + "/api/socket?v=1", events: make(chan struct{})}
+	for i := range clients {
+		g.clients = append(g.clients, newClient(g, fmt.Sprintf("%s-%02d", name, i), r.Uint64()))
+	}
+	defer func() {
+		for _, c := range g.clients {
+			c.end()
+		}
+	}()
+	// Whispers reach who is there: all join before the first one.
+	if !g.await(func(c *client) bool { return c.chat.id != "" && c.game.id != "" }) {
+		t.Fatalf("not everybody could join: %v", g.faults())
+	}
+
+	var load sync.WaitGroup
+	for i, c := range g.clients {
+		seed := r.Uint64()
+		load.Go(func() { talk(c, g.clients, i, rand.New(rand.NewPCG(seed, 2))) })
+	}
+	calm := make(chan struct{})
+	var cutting sync.WaitGroup
+	cutter := rand.New(rand.NewPCG(r.Uint64(), 3))
+	cutting.Go(func() { cutLinks(p, cutter, calm) })
+	for range 3 {
+		crash(t, s, g, r, sum)
+	}
+	load.Wait()
+	close(calm)
+	cutting.Wait()
+
+	settled := g.await(func(c *client) bool {
+		return len(c.chat.pending) == 0 && len(c.game.pending) == 0 &&
+			len(c.chat.events) >= clients/rooms*calls && len(c.game.events) >= len(whispersTo(g.clients, c))
+	})
+	s.kill() // what is there now is what the disk has
+	sum.kills++
+	s.start()
+	if !settled {
+		t.Errorf("not everybody got everything within %v", settling)
+	}
+	g.check(t, s)
+	for _, c := range g.clients {
+		c.mu.Lock()
+		sum.calls += len(c.chat.replies) + len(c.game.replies)
+		sum.events += len(c.chat.events) + len(c.game.events)
+		sum.sockets += c.sockets
+		sum.resumes += c.chat.resumes + c.game.resumes
+		c.mu.Unlock()
+	}
+}
+
+// talk makes a client's calls, at random moments.
+func talk(c *client, all []*client, i int, r *rand.Rand) {
+	for n := range calls {
+		time.Sleep(time.Duration(r.Int64N(int64(2 * pace))))
+		text := fmt.Sprint(c.name, " says ", n)
+		c.chat.call(text, "sendMessage", c.name, text)
+		if n%4 == 0 {
+			to := all[(i+1+r.IntN(len(all)-1))%len(all)]
+			text := fmt.Sprint(c.name, " whispers ", n, " to ", to.name)
+			c.game.call(text, "sendPrivateMessage", to.name, text)
+		}
+	}
+}
+
+// cutLinks cuts links at random moments.
+func cutLinks(p *proxy, r *rand.Rand, calm <-chan struct{}) {
+	for {
+		select {
+		case <-calm:
+			return
+		case <-time.After(time.Duration(r.IntN(40)) * time.Millisecond):
+		}
+		if r.IntN(50) == 0 {
+			p.cutAll()
+		} else {
+			p.cutOne(r)
+		}
+	}
+}
+
+// crash breaks the server at a random moment, or at the moment at which a client
+// has received something, and starts it again.
+func crash(t *testing.T, s *server, g *group, r *rand.Rand, sum *totals) {
+	t.Helper()
+	time.Sleep(time.Duration(r.Int64N(int64(faultGap))))
+	if r.IntN(2) == 0 {
+		select {
+		case <-g.events:
+		case <-time.After(faultGap):
+		}
+	}
+	if r.IntN(5) == 0 {
+		s.stop()
+		sum.stops++
+	} else {
+		s.kill()
+		sum.kills++
+	}
+	s.start()
+}
+
+// await waits until all clients are as wanted.
+func (g *group) await(wanted func(*client) bool) bool {
+	deadline := time.Now().Add(settling)
+	for _, c := range g.clients {
+		for {
+			c.mu.Lock()
+			ok, faulty := wanted(c), len(c.faults) > 0
+			c.mu.Unlock()
+			if ok {
+				break
+			}
+			if faulty || time.Now().After(deadline) {
+				return false
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	return true
+}
+
+func (g *group) faults() []string {
+	var faults []string
+	for _, c := range g.clients {
+		c.mu.Lock()
+		faults = append(faults, c.faults...)
+		c.mu.Unlock()
+	}
+	return faults
+}
+
+// check compares what was acknowledged, seen, and is in the state.
+func (g *group) check(t *testing.T, s *server) {
+	t.Helper()
+	for _, fault := range g.faults() {
+		t.Error(fault)
+	}
+	for i := range rooms {
+		room := fmt.Sprint(g.name, "-", i)
+		state, err := s.messages(room)
+		if err != nil {
+			t.Errorf("the state of room %s: %v", room, err)
+			continue
+		}
+		g.checkRoom(t, room, state)
+	}
+	for _, c := range g.clients {
+		c.mu.Lock()
+		var got []string
+		for _, e := range c.game.events {
+			var whisper struct{ Message string }
+			_ = json.Unmarshal(e.Data, &whisper)
+			got = append(got, whisper.Message)
+		}
+		c.mu.Unlock()
+		want := whispersTo(g.clients, c)
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s got the whispers %q, want %q", c.name, got, want)
+		}
+	}
+}
+
+func (g *group) checkRoom(t *testing.T, room string, state []message) {
+	t.Helper()
+	inState := map[string]message{} // by text
+	for _, m := range state {
+		if other, twice := inState[m.Text]; twice {
+			t.Errorf("%q is in the state of %s twice, as %s and %s", m.Text, room, other.ID, m.ID)
+		}
+		inState[m.Text] = m
+		if m.Name != "the "+m.UserID {
+			t.Errorf("%q is by %q, whose connection state was %q", m.Text, m.UserID, m.Name)
+		}
+	}
+	asked := 0
+	for _, c := range g.clients {
+		if c.chat.key != room {
+			continue
+		}
+		c.mu.Lock()
+		asked += int(c.chat.lastCall)
+		for _, call := range c.chat.replies {
+			var m message
+			if err := json.Unmarshal(call.result, &m); err != nil || m.ID == "" || inState[call.text].ID != m.ID {
+				t.Errorf("%s was told that %q was said (%s), the state has %+v", c.name, call.text, call.result, inState[call.text])
+			}
+		}
+		for i := range max(len(state), len(c.chat.events)) {
+			var got, want message
+			if i < len(c.chat.events) {
+				_ = json.Unmarshal(c.chat.events[i].Data, &got)
+			}
+			if i < len(state) {
+				want = state[i]
+			}
+			if got != want {
+				t.Errorf("%s: message %d of %s: saw %+v (of %d), the state has %+v (of %d)", c.name, i, room, got, len(c.chat.events), want, len(state))
+				break
+			}
+		}
+		c.mu.Unlock()
+	}
+	if len(state) != asked {
+		t.Errorf("%s has %d messages, %d were said", room, len(state), asked)
+	}
+}
+
+// whispersTo returns what was whispered to a client.
+func whispersTo(all []*client, to *client) []string {
+	var texts []string
+	for _, c := range all {
+		if c == to {
+			continue // whispers go to others; and await holds its mutex
+		}
+		c.mu.Lock()
+		for _, calls := range [][]*call{c.game.replies, c.game.pending} {
+			for _, call := range calls {
+				if call.args[0] == to.name {
+					texts = append(texts, call.text)
+				}
+			}
+		}
+		c.mu.Unlock()
+	}
+	return texts
+}

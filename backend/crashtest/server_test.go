@@ -1,0 +1,151 @@
+package crashtest
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// buildServer builds the real binary.
+func buildServer(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "troupe")
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "github.com/troupe-dev/troupe").CombinedOutput()
+	if err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return binary
+}
+
+// server is the process under test. It is started again on the same data.
+type server struct {
+	t      *testing.T
+	binary string
+	data   string
+
+	process *exec.Cmd
+	log     lockedBuffer
+
+	mu   sync.Mutex
+	addr string // of the newest process
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func newServer(t *testing.T) *server {
+	s := &server{t: t, binary: buildServer(t), data: t.TempDir()}
+	t.Cleanup(func() {
+		if s.process != nil {
+			s.kill()
+		}
+		if t.Failed() {
+			t.Logf("the server logged:\n%s", s.log.String())
+		}
+	})
+	return s
+}
+
+func (s *server) address() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addr
+}
+
+var saysAddress = regexp.MustCompile(`http://([0-9.:]+)`)
+
+// start starts the server and returns once it listens.
+func (s *server) start() {
+	s.t.Helper()
+	cmd := exec.Command(s.binary, "-addr", "127.0.0.1:0", "-data", s.data, "-log", "warn")
+	cmd.Env = append(os.Environ(), "GOTRACEBACK=all")
+	cmd.Stderr = &s.log
+	stdout, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.process = cmd
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	found := saysAddress.FindStringSubmatch(line)
+	if found == nil {
+		s.t.Fatalf("the server said %q, %v; want its address. It logged:\n%s", line, err, s.log.String())
+	}
+	s.mu.Lock()
+	s.addr = found[1]
+	s.mu.Unlock()
+}
+
+// kill ends the server as a crash does.
+func (s *server) kill() {
+	_ = s.process.Process.Kill()
+	_ = s.process.Wait()
+	s.process = nil
+}
+
+// stop ends the server as a deploy does.
+func (s *server) stop() {
+	s.t.Helper()
+	begin := time.Now()
+	if err := s.process.Process.Signal(syscall.SIGTERM); err != nil {
+		s.t.Error(err)
+	}
+	err := s.process.Wait()
+	s.process = nil
+	if took := time.Since(begin); err != nil || took > 10*time.Second {
+		s.t.Errorf("SIGTERM: got %v after %v, want exit status 0 within 10 s", err, took)
+	}
+}
+
+// message is what the chat room keeps and tells.
+type message struct {
+	ID     string `json:"id"`
+	UserID string `json:"userId"`
+	Name   string `json:"name"`
+	Text   string `json:"text"`
+}
+
+// messages returns the state of a chat room.
+func (s *server) messages(room string) ([]message, error) {
+	url := fmt.Sprintf("http://%s/api/actors/chatRoom/actions/getMessages?create=false&key=%s", s.address(), room)
+	response, err := http.Post(url, "application/json", strings.NewReader(`{"args":[]}`))
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(response.Body)
+	var answer struct{ Result []message }
+	err = errors.Join(err, response.Body.Close(), json.Unmarshal(body, &answer))
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", response.Status, body)
+	}
+	return answer.Result, err
+}
