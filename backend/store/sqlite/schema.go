@@ -96,7 +96,7 @@ func dsn(path, mode, vfs string, pragmas ...string) string {
 // openFiles opens a file, makes it if it does not exist, brings it to the newest
 // version, and makes the index of its journal. A file that it refuses is left as
 // it is.
-func openFiles(ctx context.Context, path, vfs string, now time.Time) (*files, *index, error) {
+func openFiles(ctx context.Context, path string, o Options) (*files, *index, error) {
 	// It is for nobody else to read. SQLite gives its other files the same mode.
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -105,7 +105,7 @@ func openFiles(ctx context.Context, path, vfs string, now time.Time) (*files, *i
 	if err := file.Close(); err != nil {
 		return nil, nil, err
 	}
-	x, err := inspect(ctx, path, vfs, now)
+	x, err := inspect(ctx, path, o)
 	if err != nil {
 		return nil, nil, refused(path, err)
 	}
@@ -113,11 +113,11 @@ func openFiles(ctx context.Context, path, vfs string, now time.Time) (*files, *i
 	// thing this is an error that changes nothing.
 	_, _ = sqlite.Fdatasync(true)
 	f := &files{}
-	if err := f.open(ctx, path, vfs); err != nil {
+	if err := f.open(ctx, path, o); err != nil {
 		return nil, nil, errors.Join(refused(path, err), f.close())
 	}
 	if x == nil { // it had another version
-		if x, err = scan(ctx, f.reader, now); err != nil {
+		if x, err = scan(ctx, f.reader, o.now()); err != nil {
 			return nil, nil, errors.Join(refused(path, err), f.close())
 		}
 	}
@@ -125,9 +125,10 @@ func openFiles(ctx context.Context, path, vfs string, now time.Time) (*files, *i
 }
 
 // open makes the connections.
-func (f *files) open(ctx context.Context, path, vfs string) (err error) {
-	f.writer, err = sql.Open("sqlite", dsn(path, "rw", vfs,
-		"busy_timeout=5000",
+func (f *files) open(ctx context.Context, path string, o Options) (err error) {
+	wait := fmt.Sprint("busy_timeout=", o.busy.Milliseconds())
+	f.writer, err = sql.Open("sqlite", dsn(path, "rw", o.vfs,
+		wait,
 		"page_size=8192",          // counts for a new file, as the next one
 		"auto_vacuum=INCREMENTAL", // free pages can be given back
 		"journal_mode=WAL",
@@ -159,7 +160,7 @@ func (f *files) open(ctx context.Context, path, vfs string) (err error) {
 	if err := f.prepare(ctx); err != nil {
 		return err
 	}
-	if f.reader, err = sql.Open("sqlite", dsn(path, "ro", vfs, "busy_timeout=5000", "cache_size=-4000")); err != nil {
+	if f.reader, err = sql.Open("sqlite", dsn(path, "ro", o.vfs, wait, "cache_size=-4000")); err != nil {
 		return err
 	}
 	f.reader.SetMaxOpenConns(4)
@@ -214,8 +215,8 @@ func (f *files) close() error {
 
 // inspect refuses a file that must not be written, and makes its index if it has
 // the newest version. It changes nothing.
-func inspect(ctx context.Context, path, vfs string, now time.Time) (*index, error) {
-	db, err := sql.Open("sqlite", dsn(path, "ro", vfs, "busy_timeout=5000"))
+func inspect(ctx context.Context, path string, o Options) (*index, error) {
+	db, err := sql.Open("sqlite", dsn(path, "ro", o.vfs, "busy_timeout=5000"))
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +237,7 @@ func inspect(ctx context.Context, path, vfs string, now time.Time) (*index, erro
 	case version < len(migrations):
 		return nil, nil
 	}
-	return scan(ctx, db, now)
+	return scan(ctx, db, o.now())
 }
 
 // refused says what is wrong with a file.

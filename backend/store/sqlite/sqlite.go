@@ -53,6 +53,7 @@ type Options struct {
 	tick      time.Duration    // of what happens without commits; less than zero: never
 	now       func() time.Time // for tests
 	vfs       string           // SQLite's name of a file system; empty: the system's
+	busy      time.Duration    // to wait for another program that has the file locked
 }
 
 func (o Options) withDefaults() Options {
@@ -62,6 +63,7 @@ func (o Options) withDefaults() Options {
 	o.LockWait = cmp.Or(o.LockWait, 10*time.Second)
 	o.idleAfter = cmp.Or(o.idleAfter, 30*time.Second)
 	o.tick = cmp.Or(o.tick, time.Second)
+	o.busy = cmp.Or(o.busy, 5*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -132,7 +134,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 
 // open opens the file, makes its index, and takes it over.
 func (s *Store) open(ctx context.Context) error {
-	f, x, err := openFiles(ctx, s.path(), s.options.vfs, s.options.now())
+	f, x, err := openFiles(ctx, s.path(), s.options)
 	if err != nil {
 		return err
 	}
@@ -143,7 +145,7 @@ func (s *Store) open(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(refused(s.path(), err), f.close())
 	}
-	s.files, s.epoch, s.due, s.idling = f, epoch, nil, nil
+	s.files, s.epoch = f, epoch
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.index, s.reader = *x, f.reader
@@ -173,12 +175,12 @@ func (s *Store) Close() error {
 	return errors.Join(err, s.lock.Close())
 }
 
-// letGo closes the file.
+// letGo closes the file, and forgets all that was known of it.
 func (s *Store) letGo() error {
 	f := s.files
-	s.files = nil
+	s.files, s.due, s.idling = nil, nil, nil
 	s.mu.Lock()
-	s.reader = nil
+	s.reader, s.index = nil, newIndex()
 	s.mu.Unlock()
 	return f.close()
 }

@@ -5,11 +5,15 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/sqlite"
 	"github.com/troupe-dev/troupe/backend/store/storetest"
 )
+
+// startTime is when the commits of the tests are made.
+var startTime = time.UnixMilli(1_700_000_000_000).UTC()
 
 // quiet are options of a store that says nothing.
 var quiet = sqlite.Options{Logger: slog.New(slog.DiscardHandler)}
@@ -76,4 +80,11 @@ func crashed(t testing.TB, dir string) string {
 		}
 	}
 	return to
+}
+
+func commit(t testing.TB, s store.Store, group ...*store.Commit) {
+	t.Helper()
+	if errs := s.Commit(t.Context(), group); errs != nil {
+		t.Fatalf("Commit: %v", errs)
+	}
 }
