@@ -138,7 +138,7 @@ func (s *Store) complete(ctx context.Context, actor string) (*resident, error) {
 
 // write writes a group and what upkeep is due, and takes both into the index.
 func (s *Store) write(ctx context.Context, g *group) error {
-	u := s.plan()
+	u := s.plan(s.groups%trimEvery == 0)
 	err := s.files.inTransaction(ctx, func() error {
 		for _, r := range g.created {
 			key, err := json.Marshal(r.record.Key)

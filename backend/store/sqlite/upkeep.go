@@ -31,8 +31,8 @@ type saving struct {
 	rev   uint64
 }
 
-// plan chooses what is due after a group.
-func (s *Store) plan() upkeep {
+// plan chooses what is due: snapshots and, if asked for, trimming.
+func (s *Store) plan(trim bool) upkeep {
 	var u upkeep
 	budget := max(saveBytes, 2*s.written)
 	for len(s.due) > 0 && budget > 0 {
@@ -41,7 +41,7 @@ func (s *Store) plan() upkeep {
 		r.due = false
 		budget -= u.add(r)
 	}
-	if s.groups%trimEvery == 0 {
+	if trim {
 		s.planTrim(&u, budget)
 	}
 	return u
@@ -182,8 +182,7 @@ func (s *Store) tick(ctx context.Context) {
 	if s.writable(ctx) != nil {
 		return
 	}
-	u := s.plan()
-	s.planTrim(&u, saveBytes)
+	u := s.plan(true)
 	if s.doUpkeep(ctx, &u) && s.idle(ctx) {
 		s.shrink(ctx)
 	}

@@ -1,0 +1,327 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/sqlite"
+)
+
+// raw opens the file itself.
+func raw(t *testing.T, dir string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "troupe.db")+"?_pragma=busy_timeout=5000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+func exec(t *testing.T, db *sql.DB, query string, args ...any) {
+	t.Helper()
+	if _, err := db.Exec(query, args...); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}
+
+// One process at a time: the second one is told who has the directory.
+func TestG10_OneProcessADirectory(t *testing.T) {
+	dir := t.TempDir()
+	first := open(t, dir, quiet)
+	o := quiet
+	o.LockWait = -1
+	_, err := sqlite.Open(t.Context(), dir, o)
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprint("process ", os.Getpid())) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("a second one: got %v, want an error that names the directory and the process", err)
+	}
+
+	opened := make(chan error, 1)
+	go func() { // one that waits gets it
+		second, err := sqlite.Open(context.Background(), dir, quiet)
+		if err == nil {
+			err = second.Close()
+		}
+		opened <- err
+	}()
+	closeStore(t, first)
+	if err := <-opened; err != nil {
+		t.Errorf("one that waits: %v", err)
+	}
+}
+
+// A process whose lock does not count any more cannot write: the epoch fences.
+func TestG10_AStaleProcessCannotWrite(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, quiet)
+	commit(t, s, commitOf("ada", 1))
+	exec(t, raw(t, dir), "UPDATE meta SET epoch = epoch + 1")
+	for range 2 {
+		errs := s.Commit(t.Context(), []*store.Commit{commitOf("ada", 2), commitOf("bob", 1)})
+		if len(errs) != 2 || !errors.Is(errs[0], store.ErrConflict) || !errors.Is(errs[1], store.ErrConflict) {
+			t.Errorf("got %v, want ErrConflict twice", errs)
+		}
+	}
+	if s.Health() == nil {
+		t.Error("Health: got nil")
+	}
+	closeStore(t, s)
+	again := open(t, dir, quiet)
+	defer closeStore(t, again)
+	checkActor(t, again, "ada", 1)
+	if got, err := again.Load(t.Context(), "ada"); err != nil || got.Rev != 1 {
+		t.Errorf("got %+v, %v; want revision 1", got, err)
+	}
+	if _, err := again.Load(t.Context(), "bob"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("got %v, want ErrNotFound", err)
+	}
+}
+
+func TestAnotherProgramThatLocksTheFile(t *testing.T) {
+	dir, c := t.TempDir(), newClock()
+	s := open(t, dir, quiet.WithBusy(time.Millisecond).WithClock(c.now))
+	defer closeStore(t, s)
+	commit(t, s, commitOf("ada", 1))
+	shell, err := raw(t, dir).Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := shell.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	errs := s.Commit(t.Context(), []*store.Commit{commitOf("ada", 2)})
+	if len(errs) != 1 || errs[0] == nil || errors.Is(errs[0], store.ErrUnknown) || !strings.Contains(s.Health().Error(), "locked") {
+		t.Errorf("got %v and health %v, want an error that the file is locked", errs, s.Health())
+	}
+	checkActor(t, s, "ada", 1)
+	if _, err := shell.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	c.pass(time.Second)
+	commit(t, s, commitOf("ada", 2))
+	if err := s.Health(); err != nil {
+		t.Errorf("Health: %v", err)
+	}
+}
+
+// Files that must not be written are left as they are, byte by byte.
+func TestOpen_refuses(t *testing.T) {
+	stored := func(t *testing.T, dir string) {
+		s := open(t, dir, quiet)
+		for rev := uint64(1); rev <= 50; rev++ {
+			commit(t, s, commitOf("ada", rev))
+		}
+		closeStore(t, s)
+	}
+	tests := []struct {
+		name string
+		make func(t *testing.T, dir string)
+		want string
+	}{
+		{"no database", func(t *testing.T, dir string) {
+			if err := os.WriteFile(filepath.Join(dir, "troupe.db"), bytes.Repeat([]byte("not a database "), 1000), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, "is damaged and was left as it is"},
+		{"another database", func(t *testing.T, dir string) {
+			exec(t, raw(t, dir), "CREATE TABLE t (x)")
+		}, "not one of Troupe"},
+		{"a newer version", func(t *testing.T, dir string) {
+			stored(t, dir)
+			exec(t, raw(t, dir), fmt.Sprint("PRAGMA user_version = ", sqlite.Versions()+1))
+		}, "a newer version of Troupe wrote it"},
+		{"a journal with a gap", func(t *testing.T, dir string) {
+			stored(t, dir)
+			exec(t, raw(t, dir), "DELETE FROM groups WHERE id = 20")
+		}, "is damaged and was left as it is"},
+		{"nonsense in the journal", func(t *testing.T, dir string) {
+			stored(t, dir)
+			exec(t, raw(t, dir), "UPDATE groups SET places = '1 2 x' WHERE id = 20")
+		}, "is damaged and was left as it is"},
+		{"a page that was overwritten", func(t *testing.T, dir string) {
+			stored(t, dir)
+			f, err := os.OpenFile(filepath.Join(dir, "troupe.db"), os.O_RDWR, 0)
+			if err == nil {
+				_, err = f.WriteAt(bytes.Repeat([]byte{0xee}, 8192), 0)
+				err = errors.Join(err, f.Close())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}, "is damaged and was left as it is"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			test.make(t, dir)
+			path := filepath.Join(dir, "troupe.db")
+			before, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = sqlite.Open(t.Context(), dir, quiet)
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("got error %v, want one line with %q and the file's name", err, test.want)
+			}
+			if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+				t.Errorf("the file has changed, %v", err)
+			}
+		})
+	}
+}
+
+// What is damaged inside is an actor's trouble, not that of the others.
+func TestADamagedActor(t *testing.T) {
+	dir, c := t.TempDir(), newClock()
+	s := open(t, dir, quiet)
+	for _, actor := range []string{"ada", "bob", "cleo"} {
+		commit(t, s, commitOf(actor, 1))
+	}
+	closeStore(t, s)
+	db := raw(t, dir)
+	exec(t, db, "UPDATE snapshots SET state = '{}' WHERE actor = (SELECT num FROM actors WHERE id = 'ada')")
+	exec(t, db, "UPDATE groups SET commits = replace(commits, 'message', 'massage'); DELETE FROM snapshots WHERE actor = (SELECT num FROM actors WHERE id = 'bob')")
+	s = open(t, dir, quiet.WithClock(c.now))
+	for _, actor := range []string{"ada", "bob"} {
+		if got, err := s.Load(t.Context(), actor); err == nil || !strings.Contains(err.Error(), "checksum") {
+			t.Errorf("%s: got %+v, %v; want an error about its checksum", actor, got, err)
+		}
+	}
+	checkState := func(rev uint64) {
+		t.Helper()
+		if got, err := s.Load(t.Context(), "cleo"); err != nil || got.Rev != rev {
+			t.Errorf("cleo: got %+v, %v; want revision %d", got, err, rev)
+		}
+	}
+	checkState(1)
+	// What cannot be read is not trimmed away either, and Health says so.
+	c.pass(time.Hour)
+	s.Tick()
+	if err := s.Health(); err == nil || !strings.Contains(err.Error(), "cannot be read") {
+		t.Errorf("Health: got %v, want an error", err)
+	}
+	commit(t, s, commitOf("cleo", 2))
+	checkState(2)
+	var rows int
+	if err := db.QueryRow("SELECT count(*) FROM groups").Scan(&rows); err != nil || rows != 4 {
+		t.Errorf("got %d rows, %v; want all 4", rows, err)
+	}
+	if err := s.Close(); err != nil && !strings.Contains(err.Error(), "cannot be read") {
+		t.Error(err)
+	}
+}
+
+func TestMigrations(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, quiet)
+	commit(t, s, commitOf("ada", 1))
+	closeStore(t, s)
+	conn, err := raw(t, dir).Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := make([]string, sqlite.Versions(), sqlite.Versions()+2) // those that the file has are not done again
+	steps = append(steps, "CREATE TABLE further (x); INSERT INTO further VALUES (1)", "INSERT INTO further VALUES (2)")
+	for range 2 {
+		if err := sqlite.Migrate(t.Context(), conn, steps); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var sum, version int
+	if err := conn.QueryRowContext(t.Context(), "SELECT sum(x), (SELECT * FROM pragma_user_version) FROM further").Scan(&sum, &version); err != nil || sum != 3 || version != len(steps) {
+		t.Errorf("got sum %d and version %d, %v; want 3 and %d", sum, version, err, len(steps))
+	}
+	// A step that fails changes nothing.
+	if err := sqlite.Migrate(t.Context(), conn, append(steps, "INSERT INTO further VALUES (4); INSERT INTO nowhere VALUES (1)")); err == nil {
+		t.Error("a wrong step: got no error")
+	}
+	if err := conn.QueryRowContext(t.Context(), "SELECT sum(x), (SELECT * FROM pragma_user_version) FROM further").Scan(&sum, &version); err != nil || sum != 3 || version != len(steps) {
+		t.Errorf("after a wrong step: got sum %d and version %d, %v; want 3 and %d", sum, version, err, len(steps))
+	}
+}
+
+// People can read the file.
+func TestViews(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, quiet)
+	defer closeStore(t, s)
+	for rev := uint64(1); rev <= 60; rev++ {
+		commit(t, s, commitOf("ada", rev))
+	}
+	var name, key, at, state, entries string
+	db := raw(t, dir)
+	if err := db.QueryRow("SELECT name, key, time, state, entries FROM commits WHERE rev = 1").Scan(&name, &key, &at, &state, &entries); err != nil {
+		t.Fatal(err)
+	}
+	if name != "room" || key != `["ada"]` || at != "2023-11-14 22:13:20.000" || state != string(stateOf("ada", 1)) || entries != `[{"s":1,"e":"said","d":{"n":1}}]` {
+		t.Errorf("got %s %s %s %s %s", name, key, at, state, entries)
+	}
+	var delta sql.NullString
+	if err := db.QueryRow("SELECT delta FROM commits WHERE rev = 60").Scan(&delta); err != nil || !strings.Contains(delta.String, "message 59") || len(delta.String) > 200 {
+		t.Errorf("got %v, %v; want a short difference", delta, err)
+	}
+}
+
+func TestBackup(t *testing.T) {
+	dir, copied := t.TempDir(), filepath.Join(t.TempDir(), "copied")
+	if err := os.Mkdir(copied, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(copied, "troupe.db")
+	if err := sqlite.Backup(t.Context(), dir, file); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of nothing: got %v, want that there is no store", err)
+	}
+	s := open(t, dir, quiet)
+	w := startWriters(t, s, 4)
+	for len(w.acknowledged()) < 4 {
+		_, _ = os.Stat(dir)
+	}
+	acked := w.acknowledged()
+	if err := sqlite.Backup(t.Context(), dir, file); err != nil {
+		t.Fatal(err)
+	}
+	close(w.stop)
+	w.wait.Wait()
+	if err := sqlite.Backup(t.Context(), dir, file); err == nil || !strings.Contains(err.Error(), "exists already") {
+		t.Errorf("to a file that exists: got %v, want an error", err)
+	}
+	before, err := s.Load(t.Context(), "actor0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeStore(t, s)
+	if left, err := os.ReadDir(copied); err != nil || len(left) != 1 {
+		t.Errorf("got the files %v, %v; want the backup alone", left, err)
+	}
+
+	var logs []string
+	for range 2 {
+		restored := open(t, copied, quiet)
+		for actor, rev := range acked {
+			checkActor(t, restored, actor, rev)
+		}
+		got, err := restored.Load(t.Context(), "actor0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		logs = append(logs, got.Log)
+		closeStore(t, restored)
+	}
+	if logs[0] == before.Log || logs[0] == "" || logs[0] != logs[1] {
+		t.Errorf("the restored logs are %q; want a new identity, once: clients may have seen more of %q", logs, before.Log)
+	}
+	// A store that nobody has open can be backed up, too.
+	if err := sqlite.Backup(t.Context(), copied, filepath.Join(dir, "again.db")); err != nil {
+		t.Error(err)
+	}
+}

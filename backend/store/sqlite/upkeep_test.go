@@ -1,0 +1,160 @@
+package sqlite_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// retained returns the numbers of an actor's oldest retained entry and of the
+// newest.
+func retained(t *testing.T, s store.Store, actor string) string {
+	t.Helper()
+	entries, err := s.Entries(t.Context(), actor, 0, 1<<20, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) == 0 {
+		return "none"
+	}
+	return fmt.Sprint(entries[0].Seq, " to ", entries[len(entries)-1].Seq)
+}
+
+// Sleeping actors cost disk, not memory.
+func TestIdleActorsLeaveMemory(t *testing.T) {
+	const actors = 3000
+	c := newClock()
+	s := open(t, t.TempDir(), quiet.WithClock(c.now))
+	defer closeStore(t, s)
+	for i := range actors / 100 {
+		var group []*store.Commit
+		for n := range 100 {
+			group = append(group, commitOf(fmt.Sprint("actor", 100*i+n), 1))
+		}
+		commit(t, s, group...)
+	}
+	if n, states := s.Resident(); n != actors || states != actors {
+		t.Errorf("got %d actors and %d states in memory, want all", n, states)
+	}
+	c.pass(31 * time.Second)
+	for range 10 { // a part of them at a time
+		s.Tick()
+	}
+	if _, states := s.Resident(); states != 0 {
+		t.Errorf("after 31 s: got %d states in memory, want none", states)
+	}
+	checkActor(t, s, "actor7", 1)
+	c.pass(4 * time.Minute)
+	for range 10 {
+		s.Tick()
+	}
+	if n, _ := s.Resident(); n != 0 || s.JournalBytes() != 0 {
+		t.Errorf("once the journal is over: got %d actors in memory and %d bytes of journal, want none", n, s.JournalBytes())
+	}
+	checkActor(t, s, "actor8", 1)
+	commit(t, s, commitOf("actor9", 2))
+	checkActor(t, s, "actor9", 2)
+}
+
+func TestRetention_byAge(t *testing.T) {
+	dir, c := t.TempDir(), newClock()
+	o := quiet.WithClock(c.now)
+	o.Retention = time.Minute
+	s := open(t, dir, o)
+	for rev := uint64(1); rev <= 10; rev++ {
+		c.pass(10 * time.Second)
+		commit(t, s, commitOf("ada", rev))
+	}
+	s.Tick()
+	if got, want := retained(t, s, "ada"), "4 to 10"; got != want {
+		t.Errorf("a minute: got %s, want %s", got, want)
+	}
+	closeStore(t, s)
+
+	// Ages count the time that the server is up: those who come back in time
+	// after a pause get what they missed.
+	c.pass(time.Hour)
+	s = open(t, dir, o)
+	s.Tick()
+	if got, want := retained(t, s, "ada"), "4 to 10"; got != want {
+		t.Errorf("after a pause: got %s, want %s", got, want)
+	}
+	c.pass(61 * time.Second)
+	s.Tick()
+	if got, want := retained(t, s, "ada"), "none"; got != want {
+		t.Errorf("a minute later: got %s, want %s", got, want)
+	}
+	checkActor(t, s, "ada", 10)
+	commit(t, s, commitOf("ada", 11))
+	if got, want := retained(t, s, "ada"), "11 to 11"; got != want {
+		t.Errorf("after another turn: got %s, want %s", got, want)
+	}
+	closeStore(t, s)
+}
+
+// Under constant traffic neither the journal nor the file grows for ever.
+func TestRetention_bySize(t *testing.T) {
+	dir := t.TempDir()
+	o := quiet.WithClock(newClock().now) // nothing gets old
+	o.MaxBytes = 200 << 10
+	s := open(t, dir, o)
+	defer closeStore(t, s)
+	size := func() (bytes int64) {
+		for _, name := range []string{"troupe.db", "troupe.db-wal"} {
+			info, err := os.Stat(filepath.Join(dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			bytes += info.Size()
+		}
+		return bytes
+	}
+	commit(t, s, commitOf("quiet", 1))
+	var early int64
+	for rev := uint64(1); rev <= 6000; rev++ {
+		commit(t, s, commitOf(fmt.Sprint("actor", rev%5), 1+(rev-1)/5))
+		if rev == 2000 {
+			early = size()
+		}
+		if bytes := s.JournalBytes(); bytes > o.MaxBytes*11/10 {
+			t.Fatalf("after %d commits: got %d bytes of journal, want about %d", rev, bytes, o.MaxBytes)
+		}
+	}
+	if late := size(); late > early*11/10 {
+		t.Errorf("the files grew from %d to %d bytes", early, late)
+	}
+	for i := range 5 {
+		checkActor(t, s, fmt.Sprint("actor", i), 1200)
+	}
+	checkActor(t, s, "quiet", 1)
+	if got, want := retained(t, s, "quiet"), "none"; got != want {
+		t.Errorf("the oldest commit: got %s, want %s", got, want)
+	}
+}
+
+// Loading an actor reads a bounded part of the journal, however often it has
+// changed, also after a crash.
+func TestLoad_afterManyCommits(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, quiet)
+	defer closeStore(t, s)
+	const turns = 5000
+	for rev := uint64(1); rev <= turns; rev += 50 {
+		var group []*store.Commit
+		for r := rev; r < rev+50; r++ {
+			group = append(group, commitOf("ada", r))
+		}
+		commit(t, s, group...)
+	}
+	after := open(t, crashed(t, dir), quiet)
+	defer closeStore(t, after)
+	checkActor(t, after, "ada", turns)
+	var saved int
+	if err := raw(t, dir).QueryRow("SELECT rev FROM snapshots").Scan(&saved); err != nil || saved < turns-1100 {
+		t.Errorf("got a snapshot of revision %d, %v; want one of the last 1,100", saved, err)
+	}
+}
