@@ -194,7 +194,7 @@ func (s *Store) write(ctx context.Context, g *group) error {
 
 // insertRow writes a row of the journal, unless another process has taken over.
 func (f *files) insertRow(ctx context.Context, w *encodedRow, epoch int64) error {
-	result, err := f.insertGroup.ExecContext(ctx, w.id, string(w.index), int64(checksum(w.commits)), string(w.commits), epoch)
+	result, err := f.insertGroup.ExecContext(ctx, w.id, w.index, int64(checksum(w.commits)), w.commits, epoch)
 	if err != nil {
 		return err
 	}

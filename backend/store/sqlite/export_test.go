@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"testing"
 	"time"
 )
 
@@ -62,5 +64,15 @@ func (s *Store) SyncOff(ctx context.Context) {
 	defer s.writing.Unlock()
 	if _, err := s.files.conn.ExecContext(ctx, "PRAGMA synchronous = OFF"); err != nil {
 		panic(err)
+	}
+}
+
+// LetGo closes the store without saving anything, as far as a process can do
+// that to itself.
+func (s *Store) LetGo(t testing.TB) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := errors.Join(s.letGo(), s.lock.Close()); err != nil {
+		t.Error(err)
 	}
 }

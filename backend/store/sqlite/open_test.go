@@ -35,6 +35,19 @@ func exec(t *testing.T, db *sql.DB, query string, args ...any) {
 	}
 }
 
+// How the file is laid out cannot be changed once there is one.
+func TestOpen_layout(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, quiet)
+	defer closeStore(t, s)
+	var pageSize, vacuum int
+	var journal string
+	row := raw(t, dir).QueryRow("SELECT (SELECT * FROM pragma_page_size), (SELECT * FROM pragma_auto_vacuum), (SELECT * FROM pragma_journal_mode)")
+	if err := row.Scan(&pageSize, &vacuum, &journal); err != nil || pageSize != 8192 || vacuum != 2 || journal != "wal" {
+		t.Errorf("got pages of %d bytes, vacuum %d, journal %s, %v; want 8192, 2, wal", pageSize, vacuum, journal, err)
+	}
+}
+
 // One process at a time: the second one is told who has the directory.
 func TestG10_OneProcessADirectory(t *testing.T) {
 	dir := t.TempDir()

@@ -127,8 +127,15 @@ func openFiles(ctx context.Context, path string, o Options) (*files, *index, err
 // open makes the connections.
 func (f *files) open(ctx context.Context, path string, o Options) (err error) {
 	wait := fmt.Sprint("busy_timeout=", o.busy.Milliseconds())
-	f.writer, err = sql.Open("sqlite", dsn(path, "rw", o.vfs,
-		wait,
+	f.writer, err = sql.Open("sqlite", dsn(path, "rw", o.vfs, wait))
+	if err != nil {
+		return err
+	}
+	f.writer.SetMaxOpenConns(1)
+	if f.conn, err = f.writer.Conn(ctx); err != nil {
+		return err
+	}
+	for _, pragma := range []string{ // in this order, which the driver would not keep
 		"page_size=8192",          // counts for a new file, as the next one
 		"auto_vacuum=INCREMENTAL", // free pages can be given back
 		"journal_mode=WAL",
@@ -136,13 +143,10 @@ func (f *files) open(ctx context.Context, path string, o Options) (err error) {
 		"wal_autocheckpoint=500", // pages: small and often, the tail of latencies is shorter
 		"journal_size_limit=16777216",
 		"cache_size=-16000", // KiB
-	))
-	if err != nil {
-		return err
-	}
-	f.writer.SetMaxOpenConns(1)
-	if f.conn, err = f.writer.Conn(ctx); err != nil {
-		return err
+	} {
+		if _, err := f.conn.ExecContext(ctx, "PRAGMA "+pragma); err != nil {
+			return err
+		}
 	}
 	if err := migrate(ctx, f.conn, migrations); err != nil {
 		return err
@@ -178,10 +182,11 @@ func (f *files) prepare(ctx context.Context) error {
 		{&f.commit, "COMMIT"},
 		{&f.rollback, "ROLLBACK"},
 		// The epoch fences: nothing is inserted once another process has raised it.
-		{&f.insertGroup, "INSERT INTO groups (id, places, sum, commits) SELECT ?, ?, ?, ? FROM meta WHERE epoch = ?"},
+		// The casts spare a copy of what is bound.
+		{&f.insertGroup, "INSERT INTO groups (id, places, sum, commits) SELECT ?, CAST(? AS TEXT), ?, CAST(? AS TEXT) FROM meta WHERE epoch = ?"},
 		{&f.insertActor, "INSERT INTO actors (num, id, name, key, log) VALUES (?, ?, ?, ?, ?)"},
 		{&f.insertSnapshot, `INSERT OR REPLACE INTO snapshots (actor, rev, head, next_conn, connected, sum, state, conns, callers)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`},
+			VALUES (?, ?, ?, ?, ?, ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT))`},
 		{&f.trim, "DELETE FROM groups WHERE id <= ?"},
 	} {
 		stmt, err := f.conn.PrepareContext(ctx, p.sql)

@@ -157,7 +157,7 @@ func (f *files) saveSnapshot(ctx context.Context, r *resident) error {
 	}
 	conns, callers = append(conns, ']'), append(callers, ']')
 	_, err := f.insertSnapshot.ExecContext(ctx, r.num, int64(snapshot.Rev), int64(snapshot.Head), snapshot.NextConn, len(snapshot.Conns),
-		int64(checksum(snapshot.State, conns, callers)), string(snapshot.State), string(conns), string(callers))
+		int64(checksum(snapshot.State, conns, callers)), snapshot.State, conns, callers)
 	return err
 }
 
