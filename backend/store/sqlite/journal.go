@@ -82,6 +82,12 @@ type encodedRow struct {
 	commits []byte
 }
 
+// rowSize is what a row of the journal takes, in the file and in the index.
+func rowSize(commits, places, n int) int64 {
+	const row, place = 120, 40
+	return int64(commits + places + row + n*place)
+}
+
 // reset begins a group.
 func (e *encoder) reset() { e.n = 0 }
 
@@ -112,7 +118,7 @@ func (e *encoder) add(r *resident, c *store.Commit, head uint64) {
 	w.places = append(w.places, p)
 	w.index = appendPlace(w.index, r.num, c.Rev, p)
 	w.actors = append(w.actors, r)
-	w.bytes = int64(len(w.commits))
+	w.bytes = rowSize(len(w.commits), len(w.index), len(w.actors))
 }
 
 // appendCommit writes a commit as commitJSON reads it. What the commit has as
