@@ -1,6 +1,6 @@
 // Package memory is a Store that keeps everything in memory: it is as fast as a
-// store can be and forgets all when the process ends. It is the default for
-// development and what tests of actors run on.
+// store can be and forgets all when the process ends. It is for those who want no
+// disk, and what tests of actors run on.
 //
 // States, connections and callers stay until an actor drops them. Entries are
 // retained for a time and up to a size that all actors share, see Options.
