@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"io"
@@ -220,6 +221,35 @@ func TestRun_remembersAfterARestart(t *testing.T) {
 	}
 	if got := send(t, start(t, "-data", dir), "after"); !strings.Contains(got, "before") || !strings.Contains(got, "after") {
 		t.Errorf("got %s, want both messages", got)
+	}
+}
+
+// While the store cannot be written the server says so, and answers what it can.
+func TestRun_aStoreThatCannotBeWritten(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, "-data", dir)
+	send(t, s, "before")
+	db, err := sql.Open("sqlite", filepath.Join(dir, "troupe.db"))
+	if err == nil {
+		_, err = db.Exec("UPDATE meta SET epoch = epoch + 1") // as another process would that takes over
+		err = errors.Join(err, db.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.Post(s.url+"/api/actors/chatRoom/actions/sendMessage?key=general", "application/json", strings.NewReader(`{"args":["ada","after"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(response.Body)
+	if err := errors.Join(err, response.Body.Close()); err != nil || response.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), `"unavailable"`) {
+		t.Errorf("an action: got %s %s, %v; want 503 unavailable", response.Status, body, err)
+	}
+	if status, body := get(t, s.url+"/healthz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "another process has taken over") {
+		t.Errorf("GET /healthz: got %d %s, want 503 and why", status, body)
+	}
+	if log := s.stderr.String(); !strings.Contains(log, "the store cannot be written") {
+		t.Errorf("log: got %s, want that the store cannot be written", log)
 	}
 }
 

@@ -58,7 +58,7 @@ func (l *listener) send(b *testing.B, frame string) {
 }
 
 func serve(b *testing.B) (*env, string) {
-	e := newEnv(b, false, gatewayOptions(gateway.Options{Limits: wire.Limits{Rate: 1e9, Burst: 1e9, InFlight: 1e6}}))
+	e := newEnv(b, gatewayOptions(gateway.Options{Limits: wire.Limits{Rate: 1e9, Burst: 1e9, InFlight: 1e6}}))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
@@ -143,7 +143,7 @@ func BenchmarkAction(b *testing.B) {
 
 // BenchmarkHTTP is an action over HTTP, without the network.
 func BenchmarkHTTP(b *testing.B) {
-	e := newEnv(b, false)
+	e := newEnv(b)
 	defer e.stop()
 	b.ReportAllocs()
 	for b.Loop() {

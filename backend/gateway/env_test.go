@@ -15,6 +15,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/gateway"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/memory"
+	"github.com/troupe-dev/troupe/backend/store/sqlite"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -28,6 +29,7 @@ type env struct {
 	options actor.Options
 	gateOpt gateway.Options
 	store   store.Store
+	dir     string // of a store on disk
 	wrap    func(gateway.Port) gateway.Port
 
 	node   *actor.Node
@@ -47,14 +49,25 @@ func roomOptions(o actor.Options) setup                { return func(e *env) { e
 func gatewayOptions(o gateway.Options) setup           { return func(e *env) { e.gateOpt = o } }
 func wrapPort(f func(gateway.Port) gateway.Port) setup { return func(e *env) { e.wrap = f } }
 
-// run runs a test in a synctest bubble, on the real port and on one with a
-// lagging copy of the logs. Whatever the test starts must end with it: the bubble
-// sees to that.
+// run runs a test in a synctest bubble, on the real port, on one with a lagging
+// copy of the logs, and on one whose store is on disk, if the test does not bring
+// its own. Whatever the test starts must end with it: the bubble sees to that.
 func run(t *testing.T, test func(t *testing.T, e *env), with ...setup) {
-	for name, lagging := range map[string]bool{"port": false, "lagging port": true} {
+	kinds := map[string]setup{
+		"port":         func(*env) {},
+		"lagging port": func(e *env) { e.lagging = true },
+	}
+	var own env
+	for _, w := range with {
+		w(&own)
+	}
+	if own.store == nil {
+		kinds["port, store on disk"] = func(e *env) { e.dir = e.t.TempDir() }
+	}
+	for name, kind := range kinds {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				e := newEnv(t, lagging, with...)
+				e := newEnv(t, append(with, kind)...)
 				defer e.stop()
 				test(t, e)
 			})
@@ -62,20 +75,33 @@ func run(t *testing.T, test func(t *testing.T, e *env), with ...setup) {
 	}
 }
 
-func newEnv(t testing.TB, lagging bool, with ...setup) *env {
-	e := &env{t: t, lagging: lagging, logs: &logBuffer{}}
+func newEnv(t testing.TB, with ...setup) *env {
+	e := &env{t: t, logs: &logBuffer{}}
 	for _, w := range with {
 		w(e)
 	}
-	if e.store == nil {
+	if e.store == nil && e.dir == "" {
 		e.store = memory.New(memory.Options{})
 	}
 	e.start()
 	return e
 }
 
+// openStore opens the store on disk, if that is where it is.
+func (e *env) openStore(logger *slog.Logger) {
+	if e.dir == "" {
+		return
+	}
+	s, err := sqlite.Open(context.Background(), e.dir, sqlite.Options{Logger: logger})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.store = s
+}
+
 func (e *env) start() {
 	logger := slog.New(slog.NewTextHandler(e.logs, nil))
+	e.openStore(logger)
 	options := e.options
 	if e.lagging {
 		options.LogBytes = 64 << 20 // the copies are as small as the test wants, what they are made of is not
@@ -131,6 +157,11 @@ func (e *env) stop() {
 		c.cut()
 	}
 	e.clients = nil
+	if e.dir != "" {
+		if err := e.store.Close(); err != nil {
+			e.t.Error(err)
+		}
+	}
 }
 
 // restart is a new server on the same store.

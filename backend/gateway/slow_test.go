@@ -50,7 +50,7 @@ func dialTCPRaw(t testing.TB, url string) *client {
 
 // newTCP makes an env whose gateway is served over loopback.
 func newTCP(t testing.TB, with ...setup) (*env, string) {
-	e := newEnv(t, false, with...)
+	e := newEnv(t, with...)
 	server := httptest.NewUnstartedServer(e.h)
 	server.Config.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
 		if err := conn.(*net.TCPConn).SetWriteBuffer(socketBuffer); err != nil {

@@ -80,8 +80,10 @@ type Store struct {
 	lock    *flock.Flock
 	epoch   int64
 
-	done   chan struct{} // closed by Close
-	ticker sync.WaitGroup
+	done     chan struct{} // closed by Close
+	ticker   sync.WaitGroup
+	closing  sync.Once
+	closeErr error
 
 	// writing is held by whoever writes: Commit, the ticker, Close. It guards the
 	// fields below, and the index's parts that are said to be the writer's.
@@ -158,8 +160,13 @@ func (s *Store) path() string { return filepath.Join(s.dir, fileName) }
 func (s *Store) Immediate() bool { return false }
 
 // Close snapshots what has changed, so that the file says all without its
-// journal, and lets go of the directory.
+// journal, and lets go of the directory. Only the first call does something.
 func (s *Store) Close() error {
+	s.closing.Do(func() { s.closeErr = s.end() })
+	return s.closeErr
+}
+
+func (s *Store) end() error {
 	close(s.done)
 	s.ticker.Wait()
 	s.writing.Lock()
