@@ -160,7 +160,7 @@ func TestRun_shutsDown(t *testing.T) {
 func TestRun_aPortInUse(t *testing.T) {
 	s := start(t)
 	addr := strings.TrimPrefix(s.url, "http://")
-	err := app.Run(t.Context(), []string{"-addr", addr}, nil, noUI, io.Discard, io.Discard)
+	err := app.Run(t.Context(), []string{"-addr", addr, "-data", t.TempDir()}, nil, noUI, io.Discard, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), addr+" is in use") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("got error %v, want one line that the address is in use", err)
 	}
