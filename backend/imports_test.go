@@ -21,7 +21,8 @@ func TestImportsGoDown(t *testing.T) {
 		forbid []string // others that it must not
 	}{
 		{"backend/store", nil, []string{"net/http", "database/sql"}},
-		{"backend/store/memory", []string{"backend/store"}, []string{"net/http", "database/sql"}},
+		{"backend/store/memory", []string{"backend/store", "backend/store/internal/record"}, []string{"net/http", "database/sql"}},
+		{"backend/store/sqlite", []string{"backend/store", "backend/store/internal/record", "backend/store/internal/delta"}, []string{"net/http"}},
 		{"backend/actor", []string{"backend/store"}, []string{"net/http", "database/sql"}},
 		{"backend/wire", nil, []string{"net/http"}},
 		{"backend/rooms", []string{"backend/actor", "backend/store"}, []string{"net/http"}},
