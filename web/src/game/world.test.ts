@@ -32,6 +32,16 @@ describe("our own player", () => {
     expect(w.step(0.1).moving).toBe(false);
   });
 
+  it("is still on the way when no time has passed between two frames", () => {
+    const w = world();
+    w.aim({ x: 900, y: 300 });
+    expect(w.step(0).moving).toBe(true);
+    w.steer(0, 1);
+    expect(w.step(0).moving).toBe(true);
+    w.steer(0, 0);
+    expect(w.step(0).moving).toBe(false);
+  });
+
   it("stays on the stage", () => {
     const w = world();
     w.steer(1, 1);
@@ -47,6 +57,7 @@ describe("others", () => {
     const w = world();
     w.place("ada", { x: 0, y: 0 });
     w.move("ada", { x: 100, y: 0 });
+    expect(w.step(0).moving).toBe(true);
     w.step(0.05);
     const { x } = w.bodies.get("ada")!.shown;
     expect(x).toBeGreaterThan(20);

@@ -65,8 +65,9 @@ export class World {
   }
 
   /**
-   * Lets time pass. Returns whether anything still moves, and our own new place
-   * if that has changed.
+   * Lets time pass. Returns whether anybody is still on the way, also when no time
+   * has passed (a browser may draw two frames of one instant), and our own new
+   * place if that has changed.
    */
   step(seconds: number, glide = true): { moving: boolean; moved?: Position } {
     let moving = false;
@@ -76,12 +77,13 @@ export class World {
       if (id === this.me) {
         body.shown = body.target = this.#walk(before, SPEED * seconds);
         if (distance(before, body.shown) > 0) moved = body.shown;
+        moving ||= this.#aim !== undefined || this.#direction.x !== 0 || this.#direction.y !== 0;
       } else {
         const share = glide ? 1 - Math.exp(-CATCH_UP * seconds) : 1;
         const near = distance(before, body.target) < 0.5;
         body.shown = near ? body.target : towards(before, body.target, share);
+        moving ||= distance(body.shown, body.target) > 0;
       }
-      moving ||= distance(before, body.shown) > 0;
     }
     return { moving, moved };
   }
