@@ -31,12 +31,6 @@ export const CONNECTING: ActorSnapshot = { connection: undefined, status: "conne
 /** Not enabled. */
 export const IDLE: ActorSnapshot = { ...CONNECTING, status: "idle" };
 
-/**
- * How long a connection outlives its last user: Strict Mode, moved components and
- * changes of page take it over instead of opening another one.
- */
-export const LINGER_MS = 200;
-
 interface Entry {
   snapshot: ActorSnapshot;
   params: ParamsGetter;
@@ -118,10 +112,13 @@ function createActorStore(client: Record<string, Accessor>): ActorStore {
     return () => {
       if (listener) mine.listeners.delete(listener);
       if (--mine.users) return;
+      // Strict Mode, and a component that moves within one commit, take the connection
+      // over. Whoever comes later must not: it would never hear what the actor sent
+      // when it was opened.
       mine.disposal = setTimeout(() => {
         if (entries.get(id) === mine) entries.delete(id);
         mine.snapshot.connection?.dispose();
-      }, LINGER_MS);
+      });
     };
   };
 

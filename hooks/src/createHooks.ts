@@ -8,6 +8,10 @@ export interface Hooks<R> {
   /**
    * Connects to an actor while the component is mounted. All components that use
    * the same actor with the same params share one connection.
+   *
+   * What an actor sends when a connection opens comes once per connection, to those
+   * who are mounted by then. A component that may join a connection which exists
+   * already asks by an action: `room.connection.getMessages()`.
    */
   useActor<N extends keyof R & string>(options: UseActorOptions<R, N>): UseActor<R[N]>;
   /** Listens to an event of an actor that useActor returned. */

@@ -35,7 +35,11 @@ export interface UseActor<D> extends EventActor<D> {
   readonly error: ActorError | undefined;
 }
 
-/** Connects to an actor of the store while the component is mounted. */
+/**
+ * Connects to an actor of the store while the component is mounted: a new connection,
+ * unless another component has the same one. What the actor sends on connecting comes
+ * once per connection; who joins later asks by an action.
+ */
 export function useStoreActor<D>(
   store: ActorStore,
   { name, key, params, enabled = true }: { name: string; key: Key; params?: unknown; enabled?: boolean },

@@ -208,12 +208,26 @@ plainAndStrict((world) => {
     await settle();
     rerender(<Room key="b" />);
     expect(container.textContent).toBe("connected");
-    rerender(<></>);
-    await settle(150);
-    rerender(<Room key="c" />);
     await settle(1000);
-    expect(container.textContent).toBe("connected");
     expect(world.server.got("open")).toHaveLength(1);
+    expect(world.server.got("close")).toHaveLength(0);
+  });
+
+  it("a component that comes back a moment later hears what is sent on connecting", async () => {
+    world.server.onConnect = (turn) => turn.send(turn.conn, "history", [1, 2]);
+    function Room({ name }: { name: string }) {
+      const actor = world.useActor({ name: "chatRoom", key: [name] });
+      const [history, setHistory] = useState("none");
+      actor.useEvent("history", (all: number[]) => setHistory(all.join()));
+      return history;
+    }
+    const { rerender, container } = world.show(<Room key="a" name="general" />);
+    await settle();
+    rerender(<Room key="b" name="other" />);
+    await settle(1);
+    rerender(<Room key="c" name="general" />);
+    await settle();
+    expect(container.textContent).toBe("1,2");
   });
 
   it("connection.off() of a component does not silence the status", async () => {

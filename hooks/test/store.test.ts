@@ -1,13 +1,13 @@
 // The store works without React: nothing that it imports leads there.
 import { expect, it, vi } from "vitest";
 import { FakeServer, settle } from "../../clientjs/test/fakeServer.js";
-import { actorId, actorStore, LINGER_MS } from "../src/actorStore.js";
+import { actorId, actorStore } from "../src/actorStore.js";
 
 vi.mock("react", () => {
   throw new Error("the store must not import React");
 });
 
-it("shares a connection, counts its users and outlives the last one a little", async () => {
+it("shares a connection, counts its users and ends with the last one", async () => {
   vi.useFakeTimers();
   const server = new FakeServer();
   const client = server.createClient();
@@ -22,12 +22,14 @@ it("shares a connection, counts its users and outlives the last one a little", a
   expect(store.snapshot(id)).toBe(store.snapshot(id));
   expect(changes).toHaveBeenCalled();
   releaseOne();
-  await settle(LINGER_MS * 2);
+  await settle(1000);
   expect(store.snapshot(id).status).toBe("connected");
   releaseTwo();
-  await settle(LINGER_MS - 20);
+  const releaseThree = store.acquire(id, () => undefined); // within one tick: taken over
+  await settle();
   expect(server.got("close")).toHaveLength(0);
-  await settle(40);
+  releaseThree();
+  await settle();
   expect(server.got("close")).toHaveLength(1);
   expect(store.snapshot(id).connection).toBeUndefined();
   client.dispose();
