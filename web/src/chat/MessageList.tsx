@@ -16,7 +16,7 @@ interface Props {
 }
 
 export function MessageList({ chat, me, loaded, onDelete, onRetry, onDiscard }: Props) {
-  const rows = toRows(chat.messages, chat.missed?.after);
+  const rows = toRows(chat.messages, chat.missed);
   const { scroller, onScroll, unseen, toEnd } = useStickToEnd(chat.messages.length, chat.outgoing.length);
   // The button that had the focus goes with its message.
   const remove = (messageId: string) => {

@@ -20,7 +20,7 @@ interface Props {
 export function Room({ room: name, me, open, onToggle }: Props) {
   const room = useChatRoom(name, me);
   const typing = useTyping(room);
-  const { missed } = room.chat;
+  const missed = room.chat.missed.length;
 
   return (
     <>
@@ -54,7 +54,7 @@ export function Room({ room: name, me, open, onToggle }: Props) {
           actor={room}
           caughtUp={() =>
             missed
-              ? `Back online. ${count(missed.count, "message")} you missed ${missed.count === 1 ? "is" : "are"} here.`
+              ? `Back online. ${count(missed, "message")} you missed ${missed === 1 ? "is" : "are"} here.`
               : "Back online. You missed nothing."
           }
         />

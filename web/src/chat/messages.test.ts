@@ -42,21 +42,39 @@ describe("our messages", () => {
 });
 
 describe("what was missed", () => {
+  const received = (id: string, userId = "ada"): ChatAction => ({ type: "received", message: message(id, 0, userId) });
+  const lost: ChatAction = { type: "lost" };
+  const back: ChatAction = { type: "back", userId: "ada" };
+
   it("is what others said while the connection was lost", () => {
-    const chat = after(
-      { type: "received", message: message("a") },
-      { type: "lost" },
-      { type: "received", message: message("b", 0, "bob") },
-      { type: "received", message: message("c", 0, "ada") },
-      { type: "back", userId: "ada" },
-    );
-    expect(chat.missed).toEqual({ after: "a", count: 1 });
-    expect(chat.lostAfter).toBeUndefined();
+    const chat = after(received("a"), lost, received("b", "bob"), received("c", "ada"), back);
+    expect(chat.missed).toEqual(["b"]);
+    expect(chat.before).toBeUndefined();
   });
 
   it("is nothing when nobody said anything", () => {
-    const chat = after({ type: "received", message: message("a") }, { type: "lost" }, { type: "back", userId: "ada" });
-    expect(chat.missed).toBeUndefined();
+    expect(after(received("a"), lost, back).missed).toEqual([]);
+  });
+
+  it("is all there is in a room that was empty", () => {
+    const chat = after(lost, received("a", "bob"), received("b", "bob"), back);
+    expect(chat.missed).toEqual(["a", "b"]);
+    expect(toRows(chat.messages, chat.missed).map((row) => row.startsMissed)).toEqual([true, false]);
+  });
+
+  it("is not what was there before, also when the last of that was deleted", () => {
+    const chat = after(received("a", "bob"), received("b", "bob"), lost, { type: "deleted", messageId: "b" }, received("c", "bob"), back);
+    expect(chat.missed).toEqual(["c"]);
+    expect(after(received("a", "bob"), lost, { type: "deleted", messageId: "a" }, back).missed).toEqual([]);
+  });
+
+  it("counts from the first loss when the connection is lost again before it is back", () => {
+    expect(after(received("a"), lost, received("b", "bob"), lost, received("c", "bob"), back).missed).toEqual(["b", "c"]);
+  });
+
+  it("keeps its place when the first of it is deleted later", () => {
+    const chat = after(lost, received("a", "bob"), received("b", "bob"), back, { type: "deleted", messageId: "a" });
+    expect(toRows(chat.messages, chat.missed).map((row) => row.startsMissed)).toEqual([true]);
   });
 });
 
@@ -70,10 +88,15 @@ describe("rows", () => {
         message("bob", 10 * minute, "bob"),
         message("missed", 10 * minute, "bob"),
       ],
-      "bob",
+      ["missed"],
     );
     expect(rows.filter((row) => row.startsGroup).map((row) => row.message.id)).toEqual(["a", "later", "bob", "missed"]);
     expect(rows.filter((row) => row.startsMissed).map((row) => row.message.id)).toEqual(["missed"]);
+  });
+
+  it("begin a group with another name of the same author", () => {
+    const rows = toRows([{ ...message("a"), name: "Ada" }, { ...message("b"), name: "Lady A" }, { ...message("c"), name: "Lady A" }]);
+    expect(rows.map((row) => row.startsGroup)).toEqual([true, true, false]);
   });
 
   it("begin a day, but not the first one", () => {

@@ -15,13 +15,13 @@ export interface Outgoing {
 export interface Chat {
   messages: readonly Message[];
   outgoing: readonly Outgoing[];
-  /** The last message before the connection was lost, until it is back. */
-  lostAfter?: string;
-  /** What came while we were away: everything of others after that message. */
-  missed?: { after: string; count: number };
+  /** The ids of what was here when the connection was lost, until it is back. */
+  before?: ReadonlySet<string>;
+  /** The ids of what others said while we were away; empty if that was nothing. */
+  missed: readonly string[];
 }
 
-export const emptyChat: Chat = { messages: [], outgoing: [] };
+export const emptyChat: Chat = { messages: [], outgoing: [], missed: [] };
 
 export type ChatAction =
   | { type: "history"; messages: readonly Message[] }
@@ -43,12 +43,11 @@ export function chatReducer(chat: Chat, action: ChatAction): Chat {
     case "deleted":
       return { ...chat, messages: chat.messages.filter((message) => message.id !== action.messageId) };
     case "lost":
-      return { ...chat, lostAfter: chat.messages.at(-1)?.id ?? "" };
+      // Lost again before it was really back: what was here at first still counts.
+      return { ...chat, before: chat.before ?? new Set(chat.messages.map(({ id }) => id)) };
     case "back": {
-      const after = chat.lostAfter;
-      const index = chat.messages.findIndex((message) => message.id === after);
-      const count = chat.messages.slice(index + 1).filter((message) => message.userId !== action.userId).length;
-      return { ...chat, lostAfter: undefined, missed: after && count ? { after, count } : undefined };
+      const isNew = ({ id, userId }: Message) => !!chat.before && !chat.before.has(id) && userId !== action.userId;
+      return { ...chat, before: undefined, missed: chat.messages.filter(isNew).map(({ id }) => id) };
     }
     case "sending": {
       const { id, text, timestamp } = action;
@@ -89,7 +88,7 @@ export function merge(known: readonly Message[], listed: readonly Message[]): re
 /** A message as it is shown: with what comes before it. */
 export interface Row {
   message: Message;
-  /** Another author than before, or much later: shows who and when. */
+  /** Another author or name than before, or much later: shows who and when. */
   startsGroup: boolean;
   /** The first message of its day. */
   startsDay: boolean;
@@ -99,13 +98,18 @@ export interface Row {
 
 const GROUP_MS = 5 * 60_000;
 
-export function toRows(messages: readonly Message[], missedAfter?: string): Row[] {
+/** Somebody with another name now is, to the reader, somebody else. */
+const sameAuthor = (a: Message, b: Message) => a.userId === b.userId && a.name === b.name;
+
+export function toRows(messages: readonly Message[], missed: readonly string[] = []): Row[] {
+  // The first of them that is still there: it may have been deleted since.
+  const firstMissed = messages.find(({ id }) => missed.includes(id));
   return messages.map((message, i) => {
     const before = messages[i - 1];
     const startsDay = !!before && new Date(before.timestamp).toDateString() !== new Date(message.timestamp).toDateString();
-    const startsMissed = !!before && before.id === missedAfter;
+    const startsMissed = message === firstMissed;
     const startsGroup =
-      !before || startsDay || startsMissed || before.userId !== message.userId || message.timestamp - before.timestamp > GROUP_MS;
+      !before || startsDay || startsMissed || !sameAuthor(before, message) || message.timestamp - before.timestamp > GROUP_MS;
     return { message, startsGroup, startsDay, startsMissed };
   });
 }

@@ -18,20 +18,22 @@ export function useChatRoom(key: string, me: Member) {
   room.useEvent("messageDeleted", ({ messageId }) => dispatch({ type: "deleted", messageId }));
   room.useEvent("membersChanged", (changed) => setMembers(changed.members));
 
+  /** Asks for what was said; false if the connection was lost again: the next reconnection asks again. */
   const reload = async () => {
     try {
       const messages = await room.connection?.getMessages();
       if (messages) dispatch({ type: "history", messages });
+      return true;
     } catch {
-      // Lost again: the next reconnection asks again.
+      return false;
     }
   };
 
   room.useEvent("disconnected", () => dispatch({ type: "lost" }));
-  room.useEvent("reconnected", ({ recovered }) => {
-    dispatch({ type: "back", userId: me.userId });
+  room.useEvent("reconnected", async ({ recovered }) => {
     // What was missed has been replayed already. Only if that was not possible, ask.
-    if (!recovered) void reload();
+    if (!recovered && !(await reload())) return;
+    dispatch({ type: "back", userId: me.userId });
   });
 
   /** Shows the message at once, and what became of it when that is known. */
