@@ -107,6 +107,31 @@ test("what was said while the link was cut arrives once and in order", async ({ 
   await expect(ada.people).toHaveText([/Ada/, /Bob/, /Cleo/]);
 });
 
+test("what could not be sent survives a change of rooms and a reload", async ({ link, visit }) => {
+  const ada = await new Chat(await visit(`${link.url}/chat/general`)).join("Ada");
+  await ada.said("before");
+  link.refuse();
+  await expect(ada.notice).toContainText("The connection is lost");
+  await ada.say("to nobody");
+  const rooms = ada.page.getByRole("navigation", { name: "Rooms" });
+  await rooms.getByRole("link", { name: /random/ }).click();
+  await expect(ada.messages).toHaveCount(0);
+  await rooms.getByRole("link", { name: /general/ }).click();
+  await expect(ada.messages).toContainText(["to nobody"]);
+  await expect(ada.messages).toContainText(["Not sent"]);
+
+  link.pass();
+  await ada.page.reload();
+  await ada.connected();
+  await expect(ada.texts).toHaveText(["before", "to nobody"]);
+  await ada.page.getByRole("button", { name: "Retry" }).click();
+  await expect(ada.page.getByRole("button", { name: "Retry" })).toHaveCount(0);
+  await expect(ada.texts).toHaveText(["before", "to nobody"]);
+  await ada.page.reload();
+  await expect(ada.texts).toHaveText(["before", "to nobody"]);
+  await expect(ada.page.getByRole("button", { name: "Retry" })).toHaveCount(0);
+});
+
 /** The texts, whatever their order. */
 const sorted = async (chat: Chat) => (await chat.texts.allTextContents()).sort();
 

@@ -1,7 +1,6 @@
 import { type FormEvent, type KeyboardEvent, useEffect, useRef } from "react";
 import { Icon } from "../ui/icons";
 import { useStored } from "../ui/useStored";
-import { draftKey } from "./draft";
 
 interface Props {
   room: string;
@@ -11,7 +10,7 @@ interface Props {
 
 /** Where messages are written. What was not sent is still there after a reload. */
 export function Composer({ room, onSend, onTyping }: Props) {
-  const [text, setText] = useStored(draftKey(room), "");
+  const [text, setText] = useStored(`troupe.draft.${room}`, "");
   const input = useRef<HTMLTextAreaElement>(null);
 
   // Where the focus brings up no keyboard that hides the messages.

@@ -2,7 +2,8 @@ import type { Member } from "../registry";
 import { Avatar, hueStyle } from "../ui/Avatar";
 import { Icon } from "../ui/icons";
 import { formatDay, formatTime } from "../ui/text";
-import { type Chat, type Outgoing, type Row, toRows } from "./messages";
+import { type Chat, type Row, toRows } from "./messages";
+import type { Outgoing } from "./outgoing";
 import { useStickToEnd } from "./useStickToEnd";
 
 interface Props {

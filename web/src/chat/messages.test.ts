@@ -8,14 +8,12 @@ const after = (...actions: ChatAction[]): Chat => actions.reduce(chatReducer, em
 const ids = (messages: readonly Message[]) => messages.map(({ id }) => id);
 
 describe("what the server says", () => {
-  it("is shown once, whether it comes as an event, as a reply or as both", () => {
+  it("is shown once, also when it comes as an event and as a reply", () => {
     const chat = after(
-      { type: "sending", id: "local", text: "hi", timestamp: 1 },
       { type: "received", message: message("a") },
-      { type: "sent", id: "local", message: message("a") },
+      { type: "received", message: message("a") },
     );
     expect(ids(chat.messages)).toEqual(["a"]);
-    expect(chat.outgoing).toEqual([]);
   });
 
   it("can be taken back", () => {
@@ -27,17 +25,6 @@ describe("what the server says", () => {
     const known = [message("old", 1), message("deleted", 6), message("kept", 7)];
     expect(ids(merge(known, [message("first", 5), message("kept", 7), message("new", 9)]))).toEqual(["old", "first", "kept", "new"]);
     expect(merge(known, [])).toEqual([]);
-  });
-});
-
-describe("our messages", () => {
-  const sending: ChatAction = { type: "sending", id: "local", text: "hi", timestamp: 1 };
-
-  it("stay with a reason when they fail, and lose it with the next attempt", () => {
-    const failed = after(sending, { type: "failed", id: "local", error: "no" });
-    expect(failed.outgoing).toEqual([{ id: "local", text: "hi", timestamp: 1, error: "no" }]);
-    expect(chatReducer(failed, sending).outgoing).toEqual([{ id: "local", text: "hi", timestamp: 1 }]);
-    expect(chatReducer(failed, { type: "discarded", id: "local" }).outgoing).toEqual([]);
   });
 });
 

@@ -2,15 +2,7 @@
 // that are on their way.
 
 import type { Message } from "../registry";
-
-/** One of our messages before the server has it. */
-export interface Outgoing {
-  id: string;
-  text: string;
-  timestamp: number;
-  /** Why it was not sent; undefined while it is on its way. */
-  error?: string;
-}
+import { type Outgoing, type OutgoingAction, outgoingReducer } from "./outgoing";
 
 export interface Chat {
   messages: readonly Message[];
@@ -29,10 +21,7 @@ export type ChatAction =
   | { type: "deleted"; messageId: string }
   | { type: "lost" }
   | { type: "back"; userId: string }
-  | { type: "sending"; id: string; text: string; timestamp: number }
-  | { type: "sent"; id: string; message: Message }
-  | { type: "failed"; id: string; error: string }
-  | { type: "discarded"; id: string };
+  | OutgoingAction;
 
 export function chatReducer(chat: Chat, action: ChatAction): Chat {
   switch (action.type) {
@@ -49,29 +38,14 @@ export function chatReducer(chat: Chat, action: ChatAction): Chat {
       const isNew = ({ id, userId }: Message) => !!chat.before && !chat.before.has(id) && userId !== action.userId;
       return { ...chat, before: undefined, missed: chat.messages.filter(isNew).map(({ id }) => id) };
     }
-    case "sending": {
-      const { id, text, timestamp } = action;
-      return { ...chat, outgoing: [...without(chat.outgoing, id), { id, text, timestamp }] };
-    }
-    case "sent":
-      return { ...chat, outgoing: without(chat.outgoing, action.id), messages: add(chat.messages, action.message) };
-    case "failed":
-      return {
-        ...chat,
-        outgoing: chat.outgoing.map((message) => (message.id === action.id ? { ...message, error: action.error } : message)),
-      };
-    case "discarded":
-      return { ...chat, outgoing: without(chat.outgoing, action.id) };
+    default:
+      return { ...chat, outgoing: outgoingReducer(chat.outgoing, action) };
   }
 }
 
 /** A message is told twice, as an event and as the reply to its author: by id it is one. */
 function add(messages: readonly Message[], message: Message): readonly Message[] {
   return messages.some(({ id }) => id === message.id) ? messages : [...messages, message];
-}
-
-function without(outgoing: readonly Outgoing[], id: string): readonly Outgoing[] {
-  return outgoing.filter((message) => message.id !== id);
 }
 
 /**

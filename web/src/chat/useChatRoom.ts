@@ -1,15 +1,21 @@
 import { ActorError } from "@troupe/client";
-import { useReducer, useState } from "react";
+import { useEffect, useReducer, useState } from "react";
 import type { Member } from "../registry";
 import { useActor } from "../troupe";
 import { randomId } from "../ui/storage";
-import { addToDraft } from "./draft";
 import { chatReducer, emptyChat } from "./messages";
+import { keepOutgoing, keptOutgoing, type OutgoingAction } from "./outgoing";
 
-/** A chat room, connected: what was said, who is here, and what can be done. */
+/**
+ * A chat room, connected: what was said, who is here, and what can be done.
+ *
+ * The server sends `history` when a connection opens, once. That is enough, because
+ * this is the only place with these params; a second one, mounted later, would join
+ * the connection that exists and have to ask with getMessages().
+ */
 export function useChatRoom(key: string, me: Member) {
   const room = useActor({ name: "chatRoom", key: [key], params: me });
-  const [chat, dispatch] = useReducer(chatReducer, emptyChat);
+  const [chat, dispatch] = useReducer(chatReducer, key, (room) => ({ ...emptyChat, outgoing: keptOutgoing(room) }));
   const [members, setMembers] = useState<Member[]>([]);
   const [problem, setProblem] = useState("");
 
@@ -29,23 +35,33 @@ export function useChatRoom(key: string, me: Member) {
     }
   };
 
+  useEffect(() => keepOutgoing(key, { type: "left" }), [key]);
+
+  /** What we say is kept as well as shown: it must not be lost with the room or the page. */
+  const track = (action: OutgoingAction) => {
+    dispatch(action);
+    keepOutgoing(key, action);
+  };
+
+  room.useEvent("connected", () => track({ type: "connected" }));
   room.useEvent("disconnected", () => dispatch({ type: "lost" }));
   room.useEvent("reconnected", async ({ recovered }) => {
+    track({ type: "connected" });
     // What was missed has been replayed already. Only if that was not possible, ask.
     if (!recovered && !(await reload())) return;
     dispatch({ type: "back", userId: me.userId });
   });
 
-  /** Shows the message at once, and what became of it when that is known. */
+  /** Shows the message at once, and what became of it when that is known: perhaps after we have left. */
   const send = async (text: string, id = randomId()) => {
-    if (!room.connection) return;
-    dispatch({ type: "sending", id, text, timestamp: Date.now() });
+    track({ type: "sending", id, text, timestamp: Date.now(), waits: !room.isConnected });
     try {
+      if (!room.connection) throw new Error("there is no connection");
       const message = await room.connection.sendMessage(me.userId, text);
-      dispatch({ type: "sent", id, message });
+      dispatch({ type: "received", message });
+      track({ type: "done", id });
     } catch (error) {
-      dispatch({ type: "failed", id, error: failure("sent", error) });
-      if (leftBefore(error)) addToDraft(key, text);
+      track({ type: "failed", id, error: failure("sent", error) });
     }
   };
 
@@ -64,7 +80,7 @@ export function useChatRoom(key: string, me: Member) {
     chat,
     members,
     send,
-    discard: (id: string) => dispatch({ type: "discarded", id }),
+    discard: (id: string) => track({ type: "done", id }),
     deleteMessage,
     problem,
   };
@@ -72,14 +88,9 @@ export function useChatRoom(key: string, me: Member) {
 
 export type ChatRoom = ReturnType<typeof useChatRoom>;
 
-/** We went to another room before it could be sent. */
-function leftBefore(error: unknown): boolean {
-  return error instanceof ActorError && error.code === "not_sent" && (error.metadata as { reason?: string })?.reason === "closed";
-}
-
 /** Why something was not done, for people. */
 function failure(done: "sent" | "deleted", error: unknown): string {
-  if (!(error instanceof ActorError)) return String(error);
+  if (!(error instanceof ActorError)) return `Not ${done}: ${error instanceof Error ? error.message : String(error)}.`;
   switch (error.code) {
     case "not_sent":
       return `Not ${done}: there was no connection.`;
