@@ -22,7 +22,7 @@ type gate struct {
 	mu      sync.Mutex // guards the fields below
 	changed sync.Cond  // of mu: a commit has come back
 	pending []pendingCommit
-	bytes   int             // of the outputs of pending
+	bytes   int             // of pending
 	failed  error           // of the first commit that failed; nothing is released any more until reset
 	lost    []pendingCommit // that one and those after it
 	onFail  func()
@@ -31,7 +31,8 @@ type gate struct {
 type pendingCommit struct {
 	rev   uint64
 	start Pos // where its outputs begin
-	bytes int
+	bytes int // of its outputs, and of those without a commit that wait behind it
+	state int // bytes of the state in it
 }
 
 func newGate(log *Log, c *committer, onFail func()) *gate {
@@ -52,21 +53,31 @@ func (g *gate) put(outputs []*Output, commit *store.Commit) {
 	}
 	g.mu.Lock()
 	end := g.log.append(outputs...)
-	if commit == nil {
-		open := len(g.pending) == 0 && g.failed == nil
+	n := len(g.pending)
+	switch {
+	case commit != nil:
+		g.pending = append(g.pending, pendingCommit{rev: commit.Rev, start: end - Pos(len(outputs)), state: len(commit.State)})
+	case n == 0 && g.failed == nil:
 		g.mu.Unlock()
-		if open {
-			g.log.release(end)
-		}
+		g.log.release(end)
+		return
+	case n == 0:
+		g.mu.Unlock()
+		return // the reset that is on its way drops them
+	}
+	p := &g.pending[len(g.pending)-1]
+	p.bytes += size
+	g.bytes += size
+	g.committer.waiting.Add(int64(size))
+	if commit == nil {
+		g.mu.Unlock()
 		return
 	}
-	if len(commit.State) > 0 {
-		size += len(commit.State) / 8 // waits as well, but most of it is shared with the commits around it
-	}
-	g.pending = append(g.pending, pendingCommit{rev: commit.Rev, start: end - Pos(len(outputs)), bytes: size})
-	g.bytes += size
+	// A state does not count for the actor's own bound: a large one could not run
+	// ahead at all.
+	g.committer.waiting.Add(int64(p.state))
 	g.mu.Unlock()
-	g.committer.submit(g, commit, size)
+	g.committer.submit(g, commit)
 }
 
 // committed takes the outcome of the oldest pending commit.
@@ -75,6 +86,7 @@ func (g *gate) committed(err error) {
 	p := g.pending[0]
 	g.pending = g.pending[1:]
 	g.bytes -= p.bytes
+	g.committer.waiting.Add(-int64(p.bytes + p.state))
 	first := err != nil && g.failed == nil
 	if first {
 		g.failed = err
@@ -149,7 +161,7 @@ func (g *gate) reset(durable uint64) (dropped []*Output) {
 // the next one collects the commits of all actors.
 type committer struct {
 	store   store.Store
-	waiting atomic.Int64 // bytes of the commits that are not durable yet
+	waiting atomic.Int64 // bytes of all gates' pending commits, with their states
 
 	mu      sync.Mutex // guards the fields below
 	queue   []job
@@ -161,12 +173,11 @@ type committer struct {
 type job struct {
 	gate   *gate
 	commit *store.Commit
-	size   int
 }
 
 // submit makes a commit durable and tells its gate. If the store is immediate it
 // does so before it returns.
-func (c *committer) submit(g *gate, commit *store.Commit, size int) {
+func (c *committer) submit(g *gate, commit *store.Commit) {
 	if c.store.Immediate() {
 		group := [1]*store.Commit{commit}
 		var err error
@@ -176,10 +187,9 @@ func (c *committer) submit(g *gate, commit *store.Commit, size int) {
 		g.committed(err)
 		return
 	}
-	c.waiting.Add(int64(size))
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.queue = append(c.queue, job{g, commit, size})
+	c.queue = append(c.queue, job{g, commit})
 	if !c.running {
 		c.running = true
 		go c.run()
@@ -237,7 +247,6 @@ func (c *committer) write(jobs []job) {
 			}
 			next++
 		}
-		c.waiting.Add(-int64(j.size))
 		j.gate.committed(err)
 	}
 }
