@@ -134,9 +134,19 @@ func (d *Definition) checkState() {
 		if ephemeral(f) {
 			continue
 		}
+		if f.Anonymous && !f.IsExported() && f.Type.Kind() == reflect.Pointer {
+			d.panicf("field %s: an embedded pointer to an unexported type cannot be read back from JSON; embed %s itself", f.Name, f.Type.Elem())
+		}
 		d.checkNested(f.Type, f.Name, map[reflect.Type]bool{})
 		d.fields = append(d.fields, i)
 	}
+}
+
+// changes reports whether an action is one that may change something: only such
+// calls must not be repeated.
+func (d *Definition) changes(action string) bool {
+	a := d.actions[action]
+	return a != nil && !a.readOnly
 }
 
 // ephemeral reports whether a top-level field is kept while the actor is awake
@@ -153,6 +163,10 @@ func (d *Definition) checkNested(t reflect.Type, path string, seen map[reflect.T
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
 		d.checkNested(t.Elem(), path, seen)
+	case reflect.Interface:
+		if t.NumMethod() > 0 {
+			d.panicf("field %s: a %s cannot be read back from JSON; use a type that says what is in it, or any", path, t)
+		}
 	case reflect.Chan, reflect.Func, reflect.UnsafePointer, reflect.Complex64, reflect.Complex128:
 		d.panicf("field %s: a %s cannot be stored; tag it `json:\"-\"` if it is needed only while the actor is awake", path, t)
 	case reflect.Struct:

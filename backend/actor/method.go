@@ -45,11 +45,18 @@ var hookSignatures = map[string]struct {
 	"OnStop":          {'c', "OnStop(c *actor.Context[S]) error"},
 }
 
+// reservedMethods will be hooks: a type that has one today would not get what it
+// wants.
+var reservedMethods = []string{"OnAuth", "Migrate"}
+
 // findMethods fills d.actions and d.hooks.
 func (d *Definition) findMethods() {
 	ptr := reflect.PointerTo(d.typ)
 	for i := range ptr.NumMethod() {
 		rm := ptr.Method(i)
+		if slices.Contains(reservedMethods, rm.Name) {
+			d.panicf("method %s: there is no hook of this name yet, and the name is reserved for one", rm.Name)
+		}
 		m := d.inspect(rm)
 		if sig, ok := hookSignatures[rm.Name]; ok {
 			if !d.checkHook(m, sig.kind) {
@@ -70,7 +77,11 @@ func (d *Definition) findMethods() {
 		}
 		d.checkAction(m)
 		d.useContext(m)
-		d.actions[WireName(rm.Name)] = m
+		wire := WireName(rm.Name)
+		if other := d.actions[wire]; other != nil {
+			d.panicf("methods %s and %s have the same action name %q", other.name, rm.Name, wire)
+		}
+		d.actions[wire] = m
 	}
 	if h := d.hooks["CreateConnState"]; h == nil && d.connType != nil && d.connType != reflect.TypeFor[NoState]() {
 		d.panicf("its connection state is %s, but it has no hook to make one: want CreateConnState(c *actor.ConnectContext, params P) (%s, error)", d.connType, d.connType)
@@ -93,6 +104,11 @@ func (d *Definition) inspect(rm reflect.Method) *method {
 	_, m.readOnly = d.typ.MethodByName(rm.Name)
 	t := rm.Type
 	first := 1
+	if t.NumIn() > 1 && t.In(1).Kind() == reflect.Struct {
+		if p := reflect.PointerTo(t.In(1)); p.Implements(binderType) || t.In(1) == connectContextType {
+			d.panicf("method %s takes %s: want a pointer, %s", rm.Name, t.In(1), p)
+		}
+	}
 	if t.NumIn() > 1 && t.In(1).Kind() == reflect.Pointer {
 		if p := t.In(1); p.Implements(binderType) || p.Elem() == connectContextType {
 			m.context = p.Elem()

@@ -34,7 +34,7 @@ type Output struct {
 	Target   store.Target
 	Direct   bool   // goes to its targets whether they subscribe or not
 	Volatile bool   // may be dropped for a reader that is blocked
-	Latest   string // not empty: only the newest event of this name and key matters
+	Latest   string // not empty: of events of this name and the same Latest only the newest matters
 
 	// A reply or failure, and the data of an event.
 	Caller string
