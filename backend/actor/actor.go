@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
@@ -24,13 +25,19 @@ type actor struct {
 	name      string
 	key       Key
 
-	// Of the goroutine that runs the actor; an abandoned one touches none of it.
+	// reign counts the goroutines that have run the actor: one that is lost (its
+	// turn does not return, or ended it) is deposed, once, and touches nothing here
+	// any more.
+	reign atomic.Uint64
+
+	// Of the goroutine that reigns.
+	in       *instance // nil if there is none: none was needed yet, it was reset, or it cannot be loaded
 	lastUsed time.Time
 	idle     *time.Timer
 	previous *instance // what a new instance takes attachments from
 	loadErr  *Error    // the last attempt to load failed, at loadTime
 	loadTime time.Time
-	current  mail // being delivered
+	current  mail // not answered yet
 }
 
 func newActor(n *Node, r Ref) *actor {
@@ -38,7 +45,7 @@ func newActor(n *Node, r Ref) *actor {
 	a.log = NewLog(a.id, defaultOptions.LogBytes, func(ctx context.Context, after uint64, limit, maxBytes int) ([]store.Entry, error) {
 		return n.store.Entries(ctx, a.id, after, limit, maxBytes)
 	})
-	a.box = newMailbox(func() { n.wait.Go(func() { a.run(nil) }) })
+	a.box = newMailbox(func() { n.wait.Go(a.run) })
 	a.gate = newGate(a.log, n.committer, func() { a.box.post(wakeMail{}) })
 	return a
 }
@@ -50,93 +57,128 @@ func (a *actor) ref() Ref {
 	return Ref{ID: a.id, Name: a.name, Key: a.key}
 }
 
-// run is the actor's goroutine. in is the instance to go on with; nil loads one.
-func (a *actor) run(in *instance) {
+// run is the actor's goroutine.
+func (a *actor) run() {
+	reign := a.reign.Load()
 	orderly := false
 	defer func() {
-		if orderly || in != nil && in.discarded.Load() {
+		why := recover()
+		if orderly || !a.depose(reign) {
 			return
 		}
 		// A panic of the runtime itself, or runtime.Goexit in user code. The actor
 		// goes on from its last commit; the process goes on in any case.
-		a.node.log.Error("an actor's goroutine ended unexpectedly", "actor", a.name, "key", a.key.String(), "panic", recover(), "stack", string(debug.Stack()))
-		a.node.wait.Go(func() { a.takeOver(in, newError(codeInternal, "the action ended its goroutine"), true) })
+		a.node.log.Error("an actor's goroutine ended unexpectedly", "actor", a.name, "key", a.key.String(), "panic", why, "stack", string(debug.Stack()))
+		a.node.wait.Go(func() { a.takeOver(a.in.running(), newError(codeInternal, "the action ended its goroutine")) })
 	}()
 	for {
+		a.current = nil
 		m := a.box.next()
+		a.current = m
 		if err := a.gate.room(); err != nil {
-			a.reset(in, err)
-			in = nil
-		}
-		if in == nil {
-			var ok bool
-			if in, ok = a.load(); !ok {
-				orderly = true
-				return
-			}
+			a.reset(err)
 		}
 		switch m := m.(type) {
 		case stopMail:
+			a.stop()
 			orderly = true
-			a.stop(in)
 			return
 		case idleMail:
-			if in, orderly = a.leave(in); orderly {
+			if ended, ok := a.leave(); ended || !ok {
+				orderly = true
 				return
 			}
 		default:
-			if !a.deliver(in, m) {
-				orderly = true
-				return // abandoned: another goroutine runs the actor
+			if !a.deliver(m) {
+				return // deposed: another goroutine runs the actor
 			}
 		}
 	}
 }
 
-// deliver hands a mail to the instance, or refuses it.
-func (a *actor) deliver(in *instance, m mail) bool {
-	if in == nil {
+// depose ends the reign of a goroutine. It reports false if that was over.
+func (a *actor) depose(reign uint64) bool { return a.reign.CompareAndSwap(reign, reign+1) }
+
+// deliver hands a mail to the instance, or refuses it if there is none. It
+// reports false if the goroutine was deposed meanwhile.
+func (a *actor) deliver(m mail) (ok bool) {
+	if a.in != nil && a.in.created && a.in.saved == nil && startsAfresh(m) {
+		a.in.discard() // somebody has only read it
+		a.in = nil
+	}
+	if a.in == nil && !a.load() {
+		return false
+	}
+	if a.in != nil {
+		if !a.in.expire(time.Now()) {
+			return false
+		}
+		a.giveUp()
+	}
+	if a.in == nil {
 		m.refuse(a, a.loadErr)
 		a.rest()
 		return true
 	}
-	a.current = m
-	if !in.expire(time.Now()) {
+	if !m.deliver(a.in) {
 		return false
 	}
-	if in.broken != nil {
-		m.refuse(a, in.broken)
-		a.rest()
-		return true
-	}
-	return m.deliver(in)
+	a.giveUp()
+	return true
 }
 
-// load makes an instance from the store, or returns nil and leaves the reason in
-// loadErr. A store that fails is not asked more often than ten times a second.
-// ok is false if the instance was abandoned while it started.
-func (a *actor) load() (in *instance, ok bool) {
+// startsAfresh reports whether a mail creates the actor with an input of its own.
+func startsAfresh(m mail) bool {
+	switch m := m.(type) {
+	case *createMail:
+		return m.create
+	case *openMail:
+		return m.Create && len(m.Input) > 0
+	}
+	return false
+}
+
+// giveUp discards an instance that cannot be used, as if it had not been loaded.
+func (a *actor) giveUp() {
+	if a.in == nil || a.in.broken == nil {
+		return
+	}
+	a.loadErr, a.loadTime = a.in.broken, time.Now()
+	if err := a.gate.drain(); err != nil {
+		a.reset(err)
+		return
+	}
+	a.in.discard()
+	a.previous, a.in = a.in, nil
+}
+
+// load makes an instance from the store; if that fails, loadErr says why. A store
+// that fails is not asked more often than ten times a second. It reports false if
+// the goroutine was deposed meanwhile.
+func (a *actor) load() (ok bool) {
 	if a.loadErr != nil && time.Since(a.loadTime) < 100*time.Millisecond {
-		return nil, true
+		return true
 	}
 	in, err := a.tryLoad()
 	a.loadErr, a.loadTime = err, time.Now()
 	if err != nil {
-		return nil, true
+		return true
 	}
 	if a.previous != nil {
 		in.adopt(a.previous)
-		a.previous = nil
 	}
+	a.in = in
 	a.log.configure(in.def.options.LogBytes, (in.def.options.ResumeWindow + retentionExtra).Milliseconds())
 	a.gate.maxCommits, a.gate.maxBytes = in.def.options.MaxRunAhead, in.def.options.MaxRunAheadBytes
 	a.log.Start(in.log, in.head)
 	a.used()
 	if in.created && !in.start() {
-		return nil, false
+		return false
 	}
+	a.previous = nil
 	in.armExpiry()
-	return in, true
+	a.giveUp()
+	return true
 }
 
 func (a *actor) tryLoad() (*instance, *Error) {
@@ -173,7 +215,7 @@ func (a *actor) tryLoad() (*instance, *Error) {
 	return in, nil
 }
 
-// start runs OnStart. It reports false if the instance was abandoned.
+// start runs OnStart. It reports false if the goroutine was deposed meanwhile.
 func (in *instance) start() bool {
 	if in.def.hooks["OnStart"] == nil {
 		return true
@@ -195,7 +237,7 @@ func (in *instance) start() bool {
 // an actor emits nobody can be meant to see, and its state goes into its first
 // commit.
 func (in *instance) applyUnseen(t *turn, o outcome) {
-	if in.saved {
+	if in.saved != nil {
 		in.apply(t, o, reply{})
 		return
 	}
@@ -206,19 +248,26 @@ func (in *instance) applyUnseen(t *turn, o outcome) {
 // reset is the one answer to a commit that failed, a turn that does not return
 // and a goroutine that was ended: the instance is discarded with everything that
 // is not durable, and the actor goes on from what is.
-func (a *actor) reset(in *instance, cause error) {
+func (a *actor) reset(cause error) {
 	if err := a.gate.drain(); err != nil {
 		cause = err
 	}
 	a.node.log.Error("an actor is reset to its last durable state", "actor", a.name, "key", a.key.String(), "cause", cause)
 	lost := newError(codeUnavailable, "the actor could not save its state; this had no effect")
-	dropped := a.gate.reset(a.durable(cause))
-	if in != nil {
-		in.discard()
-		a.previous = in
+	durable, known := a.durable(cause)
+	if !known {
+		lost = errShutdown
+	}
+	dropped := a.gate.reset(durable)
+	if a.in != nil {
+		a.in.discard()
+		a.previous, a.in = a.in, nil
 	}
 	var answers []*Output
 	for _, o := range dropped {
+		if o.Kind == OutputOpened {
+			a.gone(o.To, time.Now()) // its client is told that it is closed
+		}
 		if answer := o.lost(a.previous, lost); answer != nil {
 			answers = append(answers, answer)
 		}
@@ -229,20 +278,25 @@ func (a *actor) reset(in *instance, cause error) {
 
 // durable returns the revision that the store has, if a commit ended in such a
 // way that nobody else knows. It asks until the store answers: saying that a call
-// had no effect when it had one would be worse than saying nothing yet.
-func (a *actor) durable(cause error) uint64 {
+// had no effect when it had one would be worse than saying nothing yet. known is
+// false if it has not answered when the node closes.
+func (a *actor) durable(cause error) (rev uint64, known bool) {
 	if !errors.Is(cause, store.ErrUnknown) {
-		return 0 // then nothing that failed is durable
+		return 0, true // then nothing that failed is durable
 	}
 	for {
 		snap, err := a.node.store.Load(context.Background(), a.id)
 		if err == nil {
-			return snap.Rev
+			return snap.Rev, true
 		}
-		if errors.Is(err, store.ErrNotFound) || a.node.isClosed() {
-			return 0
+		if errors.Is(err, store.ErrNotFound) {
+			return 0, true
 		}
-		time.Sleep(100 * time.Millisecond)
+		select {
+		case <-a.node.closing:
+			return 0, false
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
 }
 
@@ -258,6 +312,8 @@ func (o *Output) lost(in *instance, err *Error) *Output {
 		return &Output{Kind: OutputClosed, To: o.To, Err: o.Err} // it still is
 	case o.Kind == OutputClosed:
 		return &Output{Kind: OutputClosed, To: o.To, Err: err}
+	case (o.Kind == OutputReply || o.Kind == OutputFail) && err == errShutdown:
+		return nil // its client sends the call again, to whoever comes next
 	case o.Kind == OutputReply || o.Kind == OutputFail:
 		to := o.To
 		if o.Numbered && in != nil {
@@ -278,8 +334,22 @@ func (in *instance) adopt(from *instance) {
 			c.dropped = time.Now() // its end was not durable
 			continue
 		}
-		c.attachment, c.online, c.dropped, c.params, c.caller = old.attachment, old.online, old.dropped, old.params, old.caller
+		c.attached = old.attached
+		if c.over {
+			c.online, c.dropped = false, time.Time{}
+		}
 		in.attached[c.attachment] = c
+	}
+}
+
+// gone notes for the next instance that an attachment has ended while there was
+// none to tell.
+func (a *actor) gone(attachment uint64, dropped time.Time) {
+	if a.previous == nil {
+		return
+	}
+	if c := a.previous.attached[attachment]; c != nil && c.online {
+		c.online, c.dropped = false, dropped
 	}
 }
 
@@ -296,27 +366,37 @@ func (a *actor) put(outputs ...*Output) {
 }
 
 // abandon takes the actor over from a goroutine whose turn does not return.
-func (a *actor) abandon(in *instance, t *turn) {
+func (a *actor) abandon(t *turn) {
+	if !a.depose(t.in.reign) {
+		return
+	}
 	t.dead.Store(true)
-	a.node.log.Error("a turn does not return and is abandoned", "actor", a.name, "key", a.key.String(), "turn", t.what)
+	a.node.log.Error("a turn does not return and is abandoned", "actor", a.name, "key", a.key.String(), "turn", t.doing())
 	a.node.wait.Go(func() {
-		a.takeOver(in, newError(codeTimeout, "%s took longer than %s", t.what, t.deadline.Sub(t.now)), t.what != "OnStart")
+		a.takeOver(t, newError(codeTimeout, "%s took longer than %s", t.doing(), t.deadline.Sub(t.now)))
 	})
 }
 
-// takeOver runs the actor in place of a goroutine that is lost. again says
-// whether to load it at once, or to wait for somebody who asks.
-func (a *actor) takeOver(in *instance, cause *Error, again bool) {
+// takeOver runs the actor in place of a goroutine that was lost in a turn, or
+// between turns (t is nil).
+func (a *actor) takeOver(t *turn, cause *Error) {
+	if t != nil && t.ending != nil {
+		t.ending.over = true // its hook has had its chance
+	}
 	stuck := a.current
 	a.current = nil
-	a.reset(in, cause)
+	a.reset(cause)
 	if stuck != nil {
 		stuck.refuse(a, cause)
 	}
-	if again {
+	if a.node.isClosed() {
+		a.stop()
+		return
+	}
+	if t == nil || t.doing() != "OnStart" { // that would fail again: not before somebody asks
 		a.box.post(wakeMail{})
 	}
-	a.run(nil)
+	a.run()
 }
 
 // used notes that somebody needs the actor.
@@ -340,58 +420,60 @@ func (a *actor) rest() {
 	a.idle.Reset(after)
 }
 
-// leave makes an idle actor leave memory. It returns the instance to go on
-// with, nil to load one if it is needed again, and whether the goroutine ends.
-func (a *actor) leave(in *instance) (next *instance, ended bool) {
-	if in != nil {
+// leave makes an idle actor leave memory, if nobody needs it. ok is false if the
+// goroutine was deposed meanwhile.
+func (a *actor) leave() (ended, ok bool) {
+	if a.in == nil && a.previous != nil && !a.load() {
+		return false, false // it has connections to look after, but could not be loaded
+	}
+	if in := a.in; in != nil {
 		if len(in.conns) > 0 || a.log.followed() || time.Since(a.lastUsed) < in.def.options.IdleAfter {
 			a.rest()
-			return in, false
+			return false, true
 		}
 		in.stopTimers()
 		if !in.stopHook() {
-			return nil, true
+			return false, false
 		}
 	}
-	if a.gate.drain() != nil {
-		a.rest()
-		return in, false // the mail of the failure is on its way
+	if a.gate.drain() != nil || a.previous != nil {
+		a.rest() // the mail of the failure is on its way, or the store fails
+		return false, true
 	}
-	if in != nil {
-		in.discard()
+	if a.in != nil {
+		a.in.discard()
+		a.in = nil
 	}
 	if !a.node.remove(a) {
 		a.rest()
-		return nil, false
+		return false, true
 	}
 	a.idle.Stop()
-	return nil, true
+	return true, true
 }
 
 // stop ends the actor because the node closes.
-func (a *actor) stop(in *instance) {
-	if in != nil && in.broken == nil && !in.stopHook() {
-		return
+func (a *actor) stop() {
+	if a.in != nil && !a.in.stopHook() {
+		return // deposed: whoever takes over stops it
 	}
 	if err := a.gate.drain(); err != nil {
 		a.node.log.Error("an actor's last changes could not be saved", "actor", a.name, "key", a.key.String(), "error", err)
+		a.reset(err) // answers those who wait
 	}
-	if in != nil {
-		in.discard()
+	if a.in != nil {
+		a.in.discard()
+		a.in = nil
 	}
 	if a.idle != nil {
 		a.idle.Stop()
 	}
-	a.box.mu.Lock()
-	rest := a.box.queue
-	a.box.queue, a.box.closed, a.box.running = nil, true, false
-	a.box.mu.Unlock()
-	for _, m := range rest {
+	for _, m := range a.box.end() {
 		m.refuse(a, errShutdown)
 	}
 }
 
-// stopHook runs OnStop. It reports false if the instance was abandoned.
+// stopHook runs OnStop. It reports false if the goroutine was deposed meanwhile.
 func (in *instance) stopHook() bool {
 	if in.def.hooks["OnStop"] == nil || !in.created {
 		return true

@@ -49,13 +49,11 @@ func (in *instance) apply(t *turn, o outcome, r reply) {
 	in.rev++
 	commit := &store.Commit{
 		Actor: in.actor.id, Name: in.def.name, Key: in.actor.key, Log: in.log, Time: t.now,
-		Rev: in.rev, GoneCallers: in.forgetCallers(t.now),
+		Rev: in.rev,
 	}
-	if o.changed || !in.saved {
-		commit.State = o.state
-		if in.saved {
-			commit.Base = in.base
-		}
+	if o.changed || in.saved == nil {
+		commit.State, commit.Base = o.state, in.saved
+		in.saved = o.state
 	}
 	for _, o := range outputs {
 		if o.Numbered {
@@ -66,9 +64,12 @@ func (in *instance) apply(t *turn, o outcome, r reply) {
 	}
 	if r.caller != nil {
 		commit.Callers = []store.Caller{r.caller.record}
+		r.caller.stored = true
 	}
+	in.forgetCallers(t.now, 0)
+	commit.GoneCallers, in.goneCallers = in.goneCallers, nil
 	in.applyConns(t, commit)
-	in.base, in.saved, in.created = o.state, true, true
+	in.base, in.created = o.state, true
 	in.actor.gate.put(outputs, commit)
 	in.startTimers(t)
 }
@@ -98,14 +99,13 @@ func (in *instance) answer(t *turn, o outcome, r reply, changed bool) *Output {
 		return out
 	}
 	r.caller.executed(r.call, t.now)
-	switch {
-	case r.conn != nil && changed:
-		out.Numbered, out.To = true, 0
-		out.Caller = r.caller.record.ID
-		out.Target = store.Target{Mode: store.ToOnly, Conns: []uint32{r.conn.num}}
-	case !t.readOnly:
+	if r.conn == nil || !changed {
 		r.caller.keep(answerOf(r.call, o.result, o.err))
+		return out
 	}
+	out.Numbered, out.To = true, 0
+	out.Caller = r.caller.record.ID
+	out.Target = store.Target{Mode: store.ToOnly, Conns: []uint32{r.conn.num}}
 	return out
 }
 

@@ -14,14 +14,19 @@ import (
 // that the effect of a call and the memory of it are one.
 type caller struct {
 	record store.Caller
+	stored bool // a commit has it
 }
 
-// callerOf returns the record of a caller, a new one if it is unknown.
-func (in *instance) callerOf(id string) *caller {
+// callerOf returns the record of a caller, a new one if it is unknown. Others
+// may be forgotten for it: most callers' calls change nothing, so that no commit
+// would do that.
+func (in *instance) callerOf(id string, now time.Time) *caller {
 	c := in.callers[id]
 	if c == nil {
-		c = &caller{record: store.Caller{ID: id}}
+		in.forgetCallers(now, 1)
+		c = &caller{record: store.Caller{ID: id, Used: now}}
 		in.callers[id] = c
+		in.goneCallers = slices.DeleteFunc(in.goneCallers, func(gone string) bool { return gone == id })
 	}
 	return c
 }
@@ -37,12 +42,15 @@ func (c *caller) answer(call uint64) (store.Answer, bool) {
 }
 
 // keep remembers an answer that is not an entry of the log. The oldest give
-// way to it beyond the limits.
+// way to it beyond the limits; one that is too large alone is not kept.
 func (c *caller) keep(a store.Answer) {
+	if answerSize(a) > maxAnswerBytes {
+		return
+	}
 	answers := append(slices.Clone(c.record.Answers), a) // a commit may hold the old slice
 	bytes := 0
 	for i := len(answers) - 1; i >= 0; i-- {
-		bytes += len(answers[i].Result) + len(answers[i].Message) + len(answers[i].Metadata)
+		bytes += answerSize(answers[i])
 		if bytes > maxAnswerBytes || len(answers)-i > maxAnswers {
 			answers = answers[i+1:]
 			break
@@ -50,6 +58,8 @@ func (c *caller) keep(a store.Answer) {
 	}
 	c.record.Answers = answers
 }
+
+func answerSize(a store.Answer) int { return len(a.Result) + len(a.Message) + len(a.Metadata) }
 
 // acknowledge forgets the kept answers of calls up to an id.
 func (c *caller) acknowledge(upTo uint64) {
@@ -65,7 +75,7 @@ func (c *caller) executed(call uint64, now time.Time) {
 	c.record.Used = now
 }
 
-// output is the answer as it goes to an attachment.
+// answerOutput is an answer as it goes to an attachment.
 func answerOutput(a store.Answer, to uint64) *Output {
 	if a.Code != "" {
 		e := &Error{Code: a.Code, Message: a.Message}
@@ -84,12 +94,13 @@ func answerOf(call uint64, result json.RawMessage, err *Error) store.Answer {
 	return store.Answer{Call: call, Result: result}
 }
 
-// forgetCallers drops the callers that are too old or too many, and returns
-// their ids. It looks at all of them only when there may be something to drop.
-func (in *instance) forgetCallers(now time.Time) (gone []string) {
-	limit := in.def.options.MaxCallers
+// forgetCallers drops the callers that are too old, and the oldest if they are too
+// many for so many more; the next commit has the store forget them. It looks at
+// all of them only when there may be something to drop.
+func (in *instance) forgetCallers(now time.Time, more int) {
+	limit := in.def.options.MaxCallers - more
 	if len(in.callers) <= limit && now.Before(in.callersChecked.Add(in.def.options.CallerTTL/24)) {
-		return nil
+		return
 	}
 	in.callersChecked = now
 	byAge := make([]*caller, 0, len(in.callers))
@@ -107,7 +118,8 @@ func (in *instance) forgetCallers(now time.Time) (gone []string) {
 			break
 		}
 		delete(in.callers, c.record.ID)
-		gone = append(gone, c.record.ID)
+		if c.stored {
+			in.goneCallers = append(in.goneCallers, c.record.ID)
+		}
 	}
-	return gone
 }

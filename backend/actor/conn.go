@@ -66,6 +66,10 @@ func (c *Conn[S]) Send(event any, options ...EmitOption) {
 // reason and does not reconnect; events sent to it before still arrive.
 func (c *Conn[S]) Disconnect(reason string) {
 	c.turn.use()
+	if limit := c.turn.in.def.options.MaxMessage; len(reason) > limit {
+		c.turn.fail(tooLarge("the reason to disconnect", len(reason), limit))
+		return
+	}
 	c.turn.disconnect(c.conn, newError(codeDisconnected, "%s", reason))
 }
 
@@ -92,12 +96,23 @@ type conn struct {
 	start uint64 // head of the log before it joined
 	value any    // its state, of the definition's connType
 	raw   []byte // the same as JSON
+	attached
+}
 
+// attached is what is known of a connection's client, and not stored.
+type attached struct {
 	attachment uint64 // the newest one; 0 if not attached since the actor was loaded
 	online     bool
 	dropped    time.Time // when it was last not online
 	params     json.RawMessage
 	caller     string
+
+	// Where its client wanted to go on when it joined, of another connection's
+	// time: it asks the same again if it missed the answer.
+	askedLog string
+	askedSeq uint64
+
+	over bool // its end was begun and the hook did not return: it ends without it
 }
 
 type connState struct {

@@ -46,10 +46,11 @@
 // its methods need no locks, and calls of one connection run in their order (G1).
 //
 // A turn is a transaction (G7): if it returns an error, panics or takes too
-// long, the state, the connection states, the events and the timers are as if it
-// had not run. If it succeeds, all that it changed becomes durable at once, and
-// only then does anybody see its events and its result. Turns do not wait for
-// the store; what they let out does.
+// long, the state, the connection states, the events and the timers that it
+// started are as if it had not run (a timer that it stopped stays stopped). If it
+// succeeds, all that it changed becomes durable at once, and only then does
+// anybody see its events and its result. Turns do not wait for the store; what
+// they let out does.
 //
 // A method with a value receiver is a read-only action. It must not change
 // anything, emit, or set a connection's state, and costs less for it.

@@ -17,7 +17,7 @@ type EmitOption func(*Emission)
 // Emission is what an EmitOption changes.
 type Emission struct {
 	volatile bool
-	latest   string
+	latest   string // empty, or '=' and the key
 	where    []func(*turn, *conn) bool
 	except   []uint32
 }
@@ -50,7 +50,7 @@ func Volatile(e *Emission) { e.volatile = true }
 func Latest(key string) EmitOption {
 	return func(e *Emission) {
 		e.volatile = true
-		e.latest = key
+		e.latest = "=" + key // an empty key is one, too
 	}
 }
 
@@ -118,7 +118,7 @@ func (t *turn) target(to *conn, e *Emission) store.Target {
 // mergeSend adds the target of a send to the output before it if that is the
 // same event: a loop over connections becomes one entry.
 func (t *turn) mergeSend(o *Output, num uint32) bool {
-	if len(t.outputs) == 0 {
+	if len(t.outputs) <= t.sealed {
 		return false
 	}
 	last := t.outputs[len(t.outputs)-1]

@@ -12,6 +12,9 @@ func (in *instance) expire(now time.Time) bool {
 	}
 	for _, c := range in.conns {
 		if in.byID[c.id] == c && !c.online && !now.Before(in.expiresAt(c)) {
+			if in.actor.gate.room() != nil {
+				return true // the reset is on its way, and expires them again
+			}
 			if !in.endConn(c, nil) {
 				return false
 			}
@@ -52,8 +55,10 @@ func (in *instance) dropped(c *conn, now time.Time) {
 // endConn ends a connection in a turn of its own. why is what its client is
 // told; nil if there is nobody to tell.
 func (in *instance) endConn(c *conn, why *Error) bool {
-	t := in.begin("OnDisconnect", in.def.options.ActionTimeout, c)
-	t.ended = append(t.ended, c)
+	t := in.watch(&turn{
+		in: in, what: "OnDisconnect", conn: c, ending: c, ended: []*conn{c},
+		readOnly: in.def.hooks["OnDisconnect"] == nil,
+	}, in.def.options.ActionTimeout)
 	if why != nil && c.attachment != 0 {
 		t.closes = append(t.closes, &Output{Kind: OutputClosed, To: c.attachment, Err: why})
 	}

@@ -13,3 +13,15 @@ func (n *Node) Timers(r Ref) (timers int) {
 	}
 	return timers
 }
+
+// Callers returns how many callers the instance of an actor remembers.
+func (n *Node) Callers(r Ref) (callers int) {
+	err := n.do(context.Background(), r, func(t *turn) error {
+		callers = len(t.in.callers)
+		return nil
+	})
+	if err != nil {
+		panic(err)
+	}
+	return callers
+}

@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
@@ -20,10 +19,11 @@ import (
 type instance struct {
 	actor *actor
 	def   *Definition
+	reign uint64 // of the goroutine that it belongs to
 
 	state reflect.Value // *T
 	base  []byte        // its stored fields as JSON, after the last turn that succeeded
-	saved bool          // base is in a commit
+	saved []byte        // the same as the last commit has it; nil if there is none
 
 	created  bool // OnCreate has run, or the store knows the actor
 	rev      uint64
@@ -37,13 +37,12 @@ type instance struct {
 	callers  map[string]*caller
 
 	callersChecked time.Time // when forgetCallers last looked at all of them
+	goneCallers    []string  // stored ones that were forgotten since the last commit
 
 	timers     map[*timer]struct{}
 	timersKept int         // how many there were when those that were stopped were last forgotten
 	expiry     *time.Timer // for the connection that expires next
 	nextExpiry time.Time   // when that is; zero if no connection is without a socket
-
-	discarded atomic.Bool // another instance has its place, or the actor has left memory
 
 	watchMu  sync.Mutex // guards the two fields below, which the watchdog's timer reads
 	watched  *turn
@@ -54,7 +53,7 @@ type instance struct {
 // was never stored (snap is nil).
 func newInstance(a *actor, def *Definition, snap *store.Snapshot) (*instance, error) {
 	in := &instance{
-		actor: a, def: def, state: reflect.New(def.typ), nextConn: 1,
+		actor: a, def: def, reign: a.reign.Load(), state: reflect.New(def.typ), nextConn: 1,
 		byID: map[string]*conn{}, attached: map[uint64]*conn{}, callers: map[string]*caller{}, timers: map[*timer]struct{}{},
 	}
 	if snap == nil {
@@ -66,26 +65,28 @@ func newInstance(a *actor, def *Definition, snap *store.Snapshot) (*instance, er
 	if err := json.Unmarshal(snap.State, in.state.Interface()); err != nil {
 		return nil, &Error{Code: codeStateIncompatible, Message: fmt.Sprintf("the stored state of this %s does not fit this version of it", def.name)}
 	}
-	in.created, in.saved = true, true
+	in.created, in.saved = true, snap.State
 	in.rev, in.head, in.log, in.nextConn = snap.Rev, snap.Head, snap.Log, snap.NextConn
-	in.base = snap.State
 	for _, r := range snap.Conns {
 		value, err := def.decodeConnState(r.State)
 		if err != nil {
 			return nil, &Error{Code: codeStateIncompatible, Message: fmt.Sprintf("a stored connection state of this %s does not fit this version of it", def.name)}
 		}
-		c := &conn{num: r.Num, id: r.ID, start: r.Start, value: value, raw: r.State, dropped: a.node.started}
+		c := &conn{num: r.Num, id: r.ID, start: r.Start, value: value, raw: r.State, attached: attached{dropped: a.node.started}}
 		in.conns = append(in.conns, c)
 		in.byID[c.id] = c
 	}
 	slices.SortFunc(in.conns, func(a, b *conn) int { return int(a.num) - int(b.num) })
 	for _, r := range snap.Callers {
-		in.callers[r.ID] = &caller{record: r}
+		in.callers[r.ID] = &caller{record: r, stored: true}
 	}
 	if err := in.restored(); err != nil {
 		return nil, err
 	}
-	return in, nil
+	// Not the stored bytes: a field may have come or gone since they were written.
+	var err error
+	in.base, err = in.encode()
+	return in, err
 }
 
 // encode returns the stored fields as JSON.
@@ -145,7 +146,9 @@ func (in *instance) decode(state []byte) {
 		return
 	}
 	for _, i := range in.def.fields {
-		in.state.Elem().Field(i).Set(fresh.Elem().Field(i))
+		to, from := in.state.Elem().Field(i), fresh.Elem().Field(i)
+		// An embedded struct of an unexported type cannot be set otherwise.
+		reflect.NewAt(to.Type(), to.Addr().UnsafePointer()).Elem().Set(reflect.NewAt(from.Type(), from.Addr().UnsafePointer()).Elem())
 	}
 	if err := in.restored(); err != nil {
 		in.actor.node.log.Error("OnRestore failed", "actor", in.def.name, "error", err)
@@ -178,17 +181,21 @@ func (in *instance) removeConn(c *conn) {
 	delete(in.attached, c.attachment)
 }
 
-// watch arms the watchdog for a turn: at its deadline its context ends, and if
-// it has not returned some time later the instance is abandoned.
-func (in *instance) watch(t *turn, limit time.Duration) {
+// watch starts a turn's time and arms the watchdog for it: at its deadline its
+// context ends, and if it has not returned some time later the instance is
+// abandoned.
+func (in *instance) watch(t *turn, limit time.Duration) *turn {
+	t.now = time.Now()
+	t.deadline = t.now.Add(limit)
 	in.watchMu.Lock()
 	defer in.watchMu.Unlock()
 	in.watched = t
 	if in.watchdog == nil {
 		in.watchdog = time.AfterFunc(limit, in.bark)
-		return
+	} else {
+		in.watchdog.Reset(limit)
 	}
-	in.watchdog.Reset(limit)
+	return t
 }
 
 // unwatch ends the watch over a turn. It reports false if the watchdog has
@@ -202,6 +209,16 @@ func (in *instance) unwatch(t *turn) bool {
 	in.watched = nil
 	in.watchdog.Stop()
 	return true
+}
+
+// running returns the turn that is under way, nil if there is none.
+func (in *instance) running() *turn {
+	if in == nil {
+		return nil
+	}
+	in.watchMu.Lock()
+	defer in.watchMu.Unlock()
+	return in.watched
 }
 
 func (in *instance) bark() {
@@ -223,13 +240,12 @@ func (in *instance) bark() {
 	default:
 		in.watched = nil
 		in.watchMu.Unlock()
-		in.actor.abandon(in, t)
+		in.actor.abandon(t)
 	}
 }
 
 // discard frees what the instance holds outside of itself.
 func (in *instance) discard() {
-	in.discarded.Store(true)
 	in.stopTimers()
 	if in.expiry != nil {
 		in.expiry.Stop()

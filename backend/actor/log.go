@@ -137,7 +137,8 @@ func (l *Log) Append(outputs ...*Output) {
 	l.release(l.append(outputs...))
 }
 
-// Start sets the identity and the head of a log that is still empty.
+// Start sets the identity and the head of a log from which nothing is visible
+// since that head, as when its actor has been loaded.
 func (l *Log) Start(identity string, head uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -67,27 +67,38 @@ func (b *mailbox) next() mail {
 	return m
 }
 
-// stop ends the actor's goroutine's time if there is no mail; close says
-// whether for good. It reports false if there is mail.
-func (b *mailbox) stop(closing bool) bool {
+// stop closes the mailbox if there is no mail, so that the actor's goroutine may
+// end. It reports false if there is mail.
+func (b *mailbox) stop() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.queue) > 0 {
 		return false
 	}
-	b.running = false
-	b.closed = b.closed || closing
+	b.running, b.closed = false, true
 	return true
 }
 
-// postIfRunning adds a mail if the actor's goroutine runs.
-func (b *mailbox) postIfRunning(m mail) {
+// postLast adds a mail after which nothing is delivered, and closes the mailbox
+// at once if the actor's goroutine does not run.
+func (b *mailbox) postLast(m mail) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.running {
-		b.queue = append(b.queue, m)
-		b.arrived.Signal()
+	if !b.running {
+		b.closed = true
+		return
 	}
+	b.queue = append(b.queue, m)
+	b.arrived.Signal()
+}
+
+// end closes the mailbox and returns the mail that is left in it.
+func (b *mailbox) end() []mail {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	rest := b.queue
+	b.queue, b.closed, b.running = nil, true, false
+	return rest
 }
 
 // unused closes the mailbox if its goroutine does not run, and reports whether

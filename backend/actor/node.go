@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
@@ -24,12 +25,12 @@ type Node struct {
 	check     bool
 	started   time.Time
 
-	wait sync.WaitGroup // the actors' goroutines
+	wait    sync.WaitGroup // the actors' goroutines, and those of wakeConnected
+	closing chan struct{}  // closed by Shutdown
 
 	mu     sync.Mutex // guards the fields below
 	actors map[string]*actor
 	closed bool
-	sweep  *time.Timer
 }
 
 // NodeOptions are the options of a Node.
@@ -54,42 +55,82 @@ func NewNode(r *Registry, s store.Store, o NodeOptions) *Node {
 	}
 	n := &Node{
 		registry: r, store: s, committer: &committer{store: s}, log: o.Logger, check: o.Check,
-		started: time.Now(), actors: map[string]*actor{},
+		started: time.Now(), closing: make(chan struct{}), actors: map[string]*actor{},
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.sweep = time.AfterFunc(r.longestWindow(), func() {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		if !n.closed {
-			n.wait.Go(n.wakeConnected)
-		}
-	})
+	n.wait.Go(n.endConnected)
 	return n
 }
 
-// wakeConnected wakes the actors that have connections stored, so that those
-// which never came back end. A bounded number of them loads at a time.
-func (n *Node) wakeConnected() {
-	slots := make(chan struct{}, 16)
+// endConnected ends the stored connections that have not come back when their
+// resume window is over, of actors that nobody has asked for since the start. When
+// a window is over it wakes the actors with longer ones, too: they wait in memory.
+func (n *Node) endConnected() {
+	for _, window := range n.registry.windows() {
+		if !n.pause(time.Until(n.started.Add(window))) {
+			return
+		}
+		// What fails now, because the disk does, is tried again until it works.
+		for wait := time.Second; !n.wakeConnected(); wait = min(2*wait, time.Minute) {
+			if !n.pause(wait) {
+				return
+			}
+		}
+	}
+}
+
+// pause waits, and reports false if the node closes meanwhile.
+func (n *Node) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-n.closing:
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// wakers is how many actors are loaded at a time to end their connections.
+const wakers = 16
+
+// wakeConnected wakes the actors that have connections stored. It reports false
+// if some could not be loaded for now.
+func (n *Node) wakeConnected() (ok bool) {
+	slots := make(chan struct{}, wakers)
+	var failed atomic.Bool
 	err := n.store.Connected(context.Background(), func(id string) bool {
-		slots <- struct{}{}
-		err := n.post(Ref{ID: id}, &doneMail{func() { <-slots }})
+		select {
+		case slots <- struct{}{}:
+		case <-n.closing:
+			return false
+		}
+		err := n.post(Ref{ID: id}, &expiryMail{func(err *Error) {
+			if err != nil && err.Code == codeUnavailable {
+				failed.Store(true)
+			}
+			<-slots
+		}})
 		if err != nil {
 			<-slots
 		}
 		return err == nil
 	})
-	if err != nil {
-		n.log.Error("connections that did not come back cannot be ended", "error", err)
+	for range wakers {
+		slots <- struct{}{} // until all have been answered
 	}
+	if err != nil {
+		n.log.Error("connections that did not come back cannot be ended for now", "error", err)
+		return false
+	}
+	return !failed.Load()
 }
 
-// doneMail wakes an actor and tells when it is awake.
-type doneMail struct{ done func() }
+// expiryMail wakes an actor, so that it looks after its connections, and tells
+// when that is done.
+type expiryMail struct{ done func(*Error) }
 
-func (m *doneMail) deliver(*instance) bool { m.done(); return true }
-func (m *doneMail) refuse(*actor, *Error)  { m.done() }
+func (m *expiryMail) deliver(*instance) bool      { m.done(nil); return true }
+func (m *expiryMail) refuse(_ *actor, err *Error) { m.done(err) }
 
 // Shutdown ends all actors: mail that is in their mailboxes is handled, OnStop runs,
 // and what they changed becomes durable. Connections are not ended; they may come
@@ -97,15 +138,17 @@ func (m *doneMail) refuse(*actor, *Error)  { m.done() }
 // open.
 func (n *Node) Shutdown(ctx context.Context) error {
 	n.mu.Lock()
-	n.closed = true
-	n.sweep.Stop()
+	if !n.closed {
+		n.closed = true
+		close(n.closing)
+	}
 	actors := make([]*actor, 0, len(n.actors))
 	for _, a := range n.actors {
 		actors = append(actors, a)
 	}
 	n.mu.Unlock()
 	for _, a := range actors {
-		a.box.postIfRunning(stopMail{})
+		a.box.postLast(stopMail{})
 	}
 	done := make(chan struct{})
 	go func() { n.wait.Wait(); close(done) }()
@@ -183,7 +226,7 @@ func (n *Node) post(r Ref, m mail) error {
 func (n *Node) remove(a *actor) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if a.log.followed() || !a.box.stop(true) {
+	if a.log.followed() || !a.box.stop() {
 		return false
 	}
 	delete(n.actors, a.id)
@@ -239,7 +282,7 @@ func (n *Node) postCall(r Ref, m mail) error {
 	if err != nil {
 		return err
 	}
-	if a.box.full(n.maxMailbox(r.Name)) {
+	if a.box.full(n.maxMailbox(a.ref().Name)) {
 		return newError(codeOverloaded, "the actor has too many calls waiting")
 	}
 	return n.post(r, m)

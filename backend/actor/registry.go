@@ -2,6 +2,7 @@ package actor
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 )
@@ -62,12 +63,20 @@ func (r *Registry) emits(name, event string) bool {
 // Retention returns for how long a store has to keep the log so that every
 // connection that comes back in time can be told all that it missed: the longest
 // resume window, and a minute more.
-func (r *Registry) Retention() time.Duration { return r.longestWindow() + retentionExtra }
-
-func (r *Registry) longestWindow() time.Duration {
-	window := time.Duration(0)
-	for _, d := range r.defs {
-		window = max(window, d.options.ResumeWindow)
+func (r *Registry) Retention() time.Duration {
+	longest := time.Duration(0)
+	if windows := r.windows(); len(windows) > 0 {
+		longest = windows[len(windows)-1]
 	}
-	return window
+	return longest + retentionExtra
+}
+
+// windows returns the resume windows of the definitions, the shortest first.
+func (r *Registry) windows() []time.Duration {
+	windows := make([]time.Duration, 0, len(r.defs))
+	for _, d := range r.defs {
+		windows = append(windows, d.options.ResumeWindow)
+	}
+	slices.Sort(windows)
+	return slices.Compact(windows)
 }

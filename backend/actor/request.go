@@ -26,7 +26,7 @@ type stopMail struct{ wakeMail }
 // create makes sure that the actor exists, with OnCreate and OnStart if it is
 // new. ok is false if the instance was abandoned.
 func (in *instance) create(create bool, input json.RawMessage) (err *Error, ok bool) {
-	if in.saved || create && in.created {
+	if in.saved != nil || create && in.created {
 		return nil, true
 	}
 	if !create {
@@ -90,10 +90,10 @@ func (m *openMail) follows(in *instance) bool {
 
 // join makes a new connection: one turn, one commit.
 func (m *openMail) join(in *instance) bool {
-	c := &conn{
-		num: in.nextConn, id: m.Conn, start: in.head, attachment: m.Attachment, online: true,
-		params: m.Params, caller: m.Caller,
-	}
+	c := &conn{num: in.nextConn, id: m.Conn, start: in.head, attached: attached{
+		attachment: m.Attachment, online: true, params: m.Params, caller: m.Caller,
+		askedLog: m.Log, askedSeq: m.Seq,
+	}}
 	opened := m.opened(in, c, in.head)
 	switch {
 	case m.follows(in):
@@ -196,15 +196,20 @@ func (m *openMail) resume(in *instance, c *conn) bool {
 	opened := m.opened(in, c, start)
 	opened.Opened.Resumed = true
 	switch {
-	case m.follows(in):
+	case m.follows(in) && m.Seq >= c.start:
 		opened.Opened.Start = m.Seq
+	case m.follows(in): // the answer to the open that joined was lost
+		opened.Opened.Reason, opened.Opened.AskedAfter = "expired", m.Seq
+	case m.Resume && m.Log == c.askedLog && m.Seq == c.askedSeq: // the same, with another log
+		opened.Opened.Reason = "restart"
 	case m.Resume:
 		opened.Opened.Start, opened.Opened.Reason = in.head, "restart"
 	}
 	t = in.begin("OnResume", in.def.options.ConnectTimeout, c)
+	t.readOnly = !returns || in.def.hooks["OnResume"] == nil
 	o, ok = t.execute(func() (any, error) {
 		if returns {
-			t.hookApart("OnResume", c)
+			t.hookApart("OnResume", c, nil)
 		}
 		return nil, nil
 	})
@@ -230,14 +235,18 @@ func (m *callMail) deliver(in *instance) bool {
 	if c == nil || c.attachment != m.Attachment {
 		return true // of a connection that is over, or of a socket that was replaced
 	}
-	cl := in.callerOf(c.caller)
-	cl.acknowledge(m.Ack)
-	action := in.def.actions[m.Action]
-	if m.ID <= cl.record.Highest && (action == nil || !action.readOnly) {
-		m.repeat(in, cl)
-		return true
+	r := reply{conn: c, call: m.ID}
+	if cl := in.callers[c.caller]; cl != nil {
+		cl.acknowledge(m.Ack)
 	}
-	return in.runAction(m.Action, m.Args, reply{conn: c, caller: cl, call: m.ID})
+	if in.def.changes(m.Action) {
+		r.caller = in.callerOf(c.caller, time.Now())
+		if m.ID <= r.caller.record.Highest {
+			m.repeat(in, r.caller)
+			return true
+		}
+	}
+	return in.runAction(m.Action, m.Args, r)
 }
 
 // repeat answers a call that was accepted before. If its reply is an entry of
@@ -291,8 +300,8 @@ func (m *singleMail) deliver(in *instance) bool {
 		return ok
 	}
 	r := reply{done: m.done}
-	if m.Caller != "" {
-		r.caller, r.call = in.callerOf(m.Caller), 1
+	if m.Caller != "" && in.def.changes(m.Action) {
+		r.caller, r.call = in.callerOf(m.Caller, time.Now()), 1
 		if r.caller.record.Highest >= r.call {
 			a, ok := r.caller.answer(r.call)
 			if !ok {
@@ -318,8 +327,10 @@ func (m *createMail) refuse(_ *actor, err *Error) { m.done(nil, err) }
 
 func (m *createMail) deliver(in *instance) bool {
 	in.actor.used()
-	if m.create && in.saved {
-		m.done(nil, newError(codeExists, "this %s exists", in.def.name))
+	if m.create && in.saved != nil {
+		out := []*Output{{Kind: OutputFail, Err: newError(codeExists, "this %s exists", in.def.name), done: m.done}}
+		in.number(out, time.Now())
+		in.actor.gate.put(out, nil)
 		return true
 	}
 	if err, ok := in.create(m.create, m.input); !ok || err != nil {
@@ -329,6 +340,7 @@ func (m *createMail) deliver(in *instance) bool {
 		return ok
 	}
 	t := in.begin("create", in.def.options.ActionTimeout, nil)
+	t.readOnly = !m.create
 	o, ok := t.execute(func() (any, error) { return nil, nil })
 	if ok {
 		in.apply(t, o, reply{done: m.done, store: m.create})
@@ -401,7 +413,7 @@ func (m *ackMail) deliver(in *instance) bool {
 // back.
 type detachMail struct{ attachment uint64 }
 
-func (m *detachMail) refuse(*actor, *Error) {}
+func (m *detachMail) refuse(a *actor, _ *Error) { a.gone(m.attachment, time.Now()) }
 
 func (m *detachMail) deliver(in *instance) bool {
 	in.actor.used()
@@ -410,9 +422,10 @@ func (m *detachMail) deliver(in *instance) bool {
 		return true
 	}
 	t := in.begin("OnDrop", in.def.options.ActionTimeout, c)
+	t.readOnly = in.def.hooks["OnDrop"] == nil
 	in.dropped(c, t.now)
 	o, ok := t.execute(func() (any, error) {
-		t.hookApart("OnDrop", c)
+		t.hookApart("OnDrop", c, nil)
 		return nil, nil
 	})
 	if !ok {
@@ -425,7 +438,7 @@ func (m *detachMail) deliver(in *instance) bool {
 // closeMail says that a client has ended its connection.
 type closeMail struct{ attachment uint64 }
 
-func (m *closeMail) refuse(*actor, *Error) {}
+func (m *closeMail) refuse(a *actor, _ *Error) { a.gone(m.attachment, time.Time{}) } // over at once
 
 func (m *closeMail) deliver(in *instance) bool {
 	in.actor.used()

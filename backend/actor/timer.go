@@ -62,6 +62,7 @@ func (tm *timer) begin() bool {
 	return !tm.stopped
 }
 
+// stop ends the timer, at once and for good: also if the turn that stops it fails.
 func (tm *timer) stop() {
 	tm.mu.Lock()
 	defer tm.mu.Unlock()

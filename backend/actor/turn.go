@@ -19,7 +19,7 @@ import (
 // failed turn, or one that was abandoned, leaves no trace (G7).
 type turn struct {
 	in       *instance
-	what     string // for messages: "action sendMessage", "OnConnect"
+	what     string // for messages: "action sendMessage", "OnConnect"; written under mu
 	readOnly bool
 	conn     *conn // the connection that called, or nil
 	now      time.Time
@@ -28,8 +28,10 @@ type turn struct {
 	opening  *OpenRequest // in a turn that connects
 	resuming bool
 	joining  *conn // the connection that this turn adds
+	ending   *conn // the connection that this turn is there to end
 
 	outputs []*Output
+	sealed  int // a send is not merged into the first sealed outputs: they stay if a hook is undone
 	states  map[*conn]connState
 	ended   []*conn   // connections that this turn ends
 	closes  []*Output // and what tells their clients: after everything else
@@ -38,7 +40,7 @@ type turn struct {
 
 	dead atomic.Bool // the turn is over
 
-	mu   sync.Mutex // guards err and done, which others than the turn's goroutine read
+	mu   sync.Mutex // guards what, err and done for others than the turn's goroutine
 	err  error
 	done chan struct{}
 }
@@ -56,10 +58,20 @@ func (t *turn) fail(err error) {
 
 // begin starts a turn that may last for limit.
 func (in *instance) begin(what string, limit time.Duration, c *conn) *turn {
-	now := time.Now()
-	t := &turn{in: in, what: what, conn: c, now: now, deadline: now.Add(limit)}
-	in.watch(t, limit)
-	return t
+	return in.watch(&turn{in: in, what: what, conn: c}, limit)
+}
+
+// doing tells others than the turn's goroutine what the turn does.
+func (t *turn) doing() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.what
+}
+
+func (t *turn) does(what string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.what = what
 }
 
 // end closes the turn's context and its watchdog. It reports false if the
@@ -134,6 +146,10 @@ func (t *turn) public(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) && e != nil {
 		known := &Error{Code: e.Code, Message: e.Message}
+		limit := t.in.def.options.MaxMessage
+		if size := len(e.Code) + len(e.Message); size > limit {
+			return tooLarge("the error of "+t.what, size, limit)
+		}
 		if e.Metadata == nil {
 			return known
 		}
@@ -142,6 +158,9 @@ func (t *turn) public(err error) *Error {
 			raw, err = json.Marshal(e.Metadata)
 			return nil, err
 		})
+		if err == nil && len(raw) > limit {
+			return tooLarge("the metadata of "+e.Code, len(raw), limit)
+		}
 		if err == nil {
 			known.Metadata = raw
 			return known
@@ -169,19 +188,32 @@ func (t *turn) hook(name string) error {
 
 // hookApart runs an optional hook about a connection inside the turn in such a
 // way that its failure undoes the hook alone: what the turn did before stands.
-func (t *turn) hookApart(name string, c *conn) {
+// before is the state as JSON if that is known; after is the same for the next.
+func (t *turn) hookApart(name string, c *conn, before []byte) (after []byte) {
 	if t.in.def.hooks[name] == nil {
-		return
+		return before
 	}
 	what, caller, readOnly := t.what, t.conn, t.readOnly
-	t.what, t.conn, t.readOnly = name, c, false
-	before, m := t.in.encodeOrNil(), t.mark()
-	if err := t.hook(name); err != nil {
+	t.does(name)
+	t.conn, t.readOnly = c, false
+	if before == nil {
+		before = t.in.encodeOrNil()
+	}
+	m := t.mark()
+	t.sealed = len(t.outputs)
+	err := t.hook(name)
+	if err == nil {
+		after, err = t.in.encode()
+	}
+	if err != nil {
 		t.public(err)
 		t.back(m)
 		t.in.undoTo(before)
+		after = before
 	}
-	t.what, t.conn, t.readOnly = what, caller, readOnly
+	t.does(what)
+	t.conn, t.readOnly = caller, readOnly
+	return after
 }
 
 // outcome is what a turn came to, before it is applied.
@@ -202,8 +234,11 @@ func (t *turn) execute(body func() (any, error)) (o outcome, ok bool) {
 	}
 	result, err := t.run(body)
 	if err == nil {
+		var state []byte
 		for i := 0; i < len(t.ended); i++ { // a hook may end further ones
-			t.hookApart("OnDisconnect", t.ended[i])
+			if c := t.ended[i]; !c.over {
+				state = t.hookApart("OnDisconnect", c, state)
+			}
 		}
 		o.result, err = in.encodeResult(t.what, result)
 	}

@@ -45,7 +45,7 @@ type Node struct {
 func Run(t *testing.T, r *actor.Registry, f func(*Node)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		n := &Node{T: t, registry: r, store: memory.New(memory.Options{})}
+		n := &Node{T: t, registry: r, store: memory.New(memory.Options{Retention: r.Retention()})}
 		n.start()
 		defer n.stop()
 		f(n)
