@@ -84,7 +84,11 @@ func (fs *feeds) join(ref actor.Ref, c *channel) (*feed, error) {
 		}
 		f.log, f.pos = log, log.Visible()
 		fs.open[key] = f
-		f.turn.end() // nobody listens yet: what was published meanwhile is seen with the next
+		// What was published meanwhile asked in vain. Until that is done the feed is
+		// still this goroutine's: else nobody could begin again.
+		for f.turn.end() {
+			f.g.guard(f)
+		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -215,6 +219,7 @@ func (f *feed) look(outs []*actor.Output) {
 				c.addressed(o, f.pos+actor.Pos(i))
 				f.touch(c)
 			}
+		case !o.Numbered && o.Kind != actor.OutputEvent: // the answer of a single call
 		case o.Target.Mode == store.ToOnly && len(o.Target.Conns) <= max(4, len(f.channels)/4):
 			for _, n := range o.Target.Conns {
 				if c := f.numbers[n]; c != nil {

@@ -66,6 +66,18 @@ func (r Room) Echo(_ *roomContext, text string) string { return text }
 // Count is read-only.
 func (r Room) Count(_ *roomContext) int { return r.Said }
 
+// Big is read-only and returns n bytes.
+func (r Room) Big(_ *roomContext, n int) string { return strings.Repeat("b", n) }
+
+// Kick ends the connection with an id.
+func (r *Room) Kick(c *roomContext, id string) {
+	for conn := range c.Conns() {
+		if conn.ID() == id {
+			conn.Disconnect("kicked")
+		}
+	}
+}
+
 // Fail fails with a code of its own.
 func (r *Room) Fail(_ *roomContext, code string) error {
 	r.Said = -1 // is undone
