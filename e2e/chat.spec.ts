@@ -132,6 +132,25 @@ test("what could not be sent survives a change of rooms and a reload", async ({ 
   await expect(ada.page.getByRole("button", { name: "Retry" })).toHaveCount(0);
 });
 
+test("one can read on while a message of one's own is on its way", async ({ link, visit }) => {
+  const ada = await new Chat(await visit(`${link.url}/chat/general`)).join("Ada");
+  for (let n = 1; n <= 3; n++) await ada.said(`${n}\n${"line\n".repeat(20)}`);
+  link.refuse();
+  await expect(ada.notice).toContainText("The connection is lost");
+  const log = ada.page.getByRole("log", { name: "Messages" });
+  const fromEnd = () => log.evaluate((element) => element.scrollHeight - element.scrollTop - element.clientHeight);
+  await log.hover();
+  await ada.page.mouse.wheel(0, -500);
+  await expect.poll(fromEnd).toBeGreaterThan(300);
+  await ada.say("on its way");
+  await expect.poll(fromEnd, "whoever writes looks at the end").toBeLessThan(60);
+  await log.hover();
+  await ada.page.mouse.wheel(0, -500);
+  await expect.poll(fromEnd).toBeGreaterThan(300);
+  await ada.input.fill("…"); // renders, and does not scroll
+  expect(await fromEnd()).toBeGreaterThan(300);
+});
+
 /** The texts, whatever their order. */
 const sorted = async (chat: Chat) => (await chat.texts.allTextContents()).sort();
 

@@ -2,9 +2,9 @@ import type { Member } from "../registry";
 import { Avatar, hueStyle } from "../ui/Avatar";
 import { Icon } from "../ui/icons";
 import { formatDay, formatTime } from "../ui/text";
+import { useStickToEnd } from "../ui/useStickToEnd";
 import { type Chat, type Row, toRows } from "./messages";
 import type { Outgoing } from "./outgoing";
-import { useStickToEnd } from "./useStickToEnd";
 
 interface Props {
   chat: Chat;
@@ -18,7 +18,7 @@ interface Props {
 
 export function MessageList({ chat, me, loaded, onDelete, onRetry, onDiscard }: Props) {
   const rows = toRows(chat.messages, chat.missed);
-  const { scroller, onScroll, unseen, toEnd } = useStickToEnd(chat.messages.length, chat.outgoing.length);
+  const { scroller, onScroll, unseen, toEnd } = useStickToEnd(chat.messages, chat.outgoing.length);
   // The button that had the focus goes with its message.
   const remove = (messageId: string) => {
     onDelete(messageId);

@@ -6,22 +6,25 @@ const NEAR_PX = 60;
  * Keeps a list that grows scrolled to its end, unless the reader has scrolled up:
  * then it stays where it is, and unseen says whether there is more now.
  *
- * @param length how long the list is
+ * @param items another array whenever the list has changed
  * @param own how many items of our own are on their way: whoever writes looks at the end
  */
-export function useStickToEnd(length: number, own: number) {
+export function useStickToEnd(items: readonly unknown[], own = 0) {
   const scroller = useRef<HTMLDivElement>(null);
   /** How long the list was when the reader left its end; undefined at the end. */
   const [leftAt, setLeftAt] = useState<number>();
+  const ownBefore = useRef(own);
 
   const onScroll = ({ currentTarget: element }: UIEvent) => {
     const atEnd = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_PX;
-    setLeftAt(atEnd ? undefined : (leftAt ?? length));
+    setLeftAt(atEnd ? undefined : (leftAt ?? items.length));
   };
 
   useLayoutEffect(() => {
-    if (own || (length && leftAt === undefined)) scrollToEnd(scroller.current);
-  }, [leftAt, length, own]);
+    const wrote = own > ownBefore.current;
+    ownBefore.current = own;
+    if (wrote || (items.length && leftAt === undefined)) scrollToEnd(scroller.current);
+  }, [leftAt, items, own]);
 
   // A banner, a keyboard or a longer draft takes room away; an item may grow.
   useEffect(() => {
@@ -37,7 +40,7 @@ export function useStickToEnd(length: number, own: number) {
   return {
     scroller,
     onScroll,
-    unseen: leftAt !== undefined && length > leftAt,
+    unseen: leftAt !== undefined && items.length > leftAt,
     toEnd: () => scrollToEnd(scroller.current),
   };
 }
