@@ -69,6 +69,48 @@ test("a whisper reaches one player only", async ({ server, visit }) => {
   expect(received(cleo).join()).not.toContain("curtain");
 });
 
+test("a whisper for somebody who has left goes to nobody else", async ({ server, visit }) => {
+  const ada = await play(visit, server.url, "Ada");
+  const bob = await play(visit, server.url, "Bob");
+  const cleo = await play(visit, server.url, "Cleo");
+  await ada.getByRole("button", { name: "Whisper to Bob" }).click();
+  const input = ada.getByRole("textbox", { name: "Whisper" });
+  await expect(input).toBeFocused();
+  await input.fill("for Bob");
+  await bob.close();
+  await expect(ada.getByText("Bob left.", { exact: true }).first()).toBeVisible();
+  await expect(ada.getByRole("button", { name: "Send whisper" })).toBeDisabled();
+  await input.press("Enter");
+  await expect(input).toHaveValue("for Bob");
+  await expect(ada.getByRole("combobox", { name: "Whisper to" })).toHaveValue("Bob");
+
+  await ada.getByRole("combobox", { name: "Whisper to" }).selectOption("Cleo");
+  await input.fill("for Cleo");
+  await input.press("Enter");
+  await expect(whispers(cleo)).toHaveText([/for Cleo/]);
+});
+
+test("every start of the game is seen", async ({ server, visit }) => {
+  const ada = await play(visit, server.url, "Ada");
+  const bob = await play(visit, server.url, "Bob");
+  const log = bob.getByRole("log", { name: "Game log" });
+  await ada.getByRole("button", { name: "Start game" }).click();
+  await expect(log).toContainText("The game has started!");
+  await bob.getByRole("button", { name: "Start again" }).click();
+  await expect(log).toContainText("The game has started again!");
+});
+
+test("a tab that another one has opened is a player of its own", async ({ server, visit }) => {
+  const page = await visit(`${server.url}/game/arena`);
+  const me = (tab: Page) => players(tab).filter({ hasText: "(you)" });
+  const name = await me(page).textContent();
+  const [other] = await Promise.all([page.waitForEvent("popup"), page.evaluate(() => void window.open(location.href))]);
+  for (const tab of [page, other]) await expect(players(tab)).toHaveCount(2);
+  await expect(me(other)).not.toHaveText(name!);
+  await page.reload();
+  await expect(me(page)).toHaveText(name!);
+});
+
 test("a whisper waits for a player whose link is cut", async ({ server, link, visit }) => {
   const ada = await play(visit, server.url, "Ada");
   const bob = await play(visit, link.url, "Bob");
@@ -77,7 +119,7 @@ test("a whisper waits for a player whose link is cut", async ({ server, link, vi
   await expect(bob.getByRole("status", { name: "Notice" })).toContainText("The connection is lost");
   await ada.getByRole("textbox", { name: "Whisper" }).fill("are you there?");
   await ada.getByRole("button", { name: "Send whisper" }).click();
-  await expect(whispers(ada)).toHaveCount(1);
+  await expect(whispers(ada)).toHaveText([/are you there\?$/]);
   link.pass();
   await online(bob);
   await expect(whispers(bob)).toContainText(["are you there?"]);

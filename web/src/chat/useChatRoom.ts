@@ -1,7 +1,7 @@
-import { ActorError } from "@troupe/client";
 import { useEffect, useReducer, useState } from "react";
 import type { Member } from "../registry";
 import { useActor } from "../troupe";
+import { failure } from "../ui/failure";
 import { randomId } from "../ui/storage";
 import { chatReducer, emptyChat } from "./messages";
 import { keepOutgoing, keptOutgoing, type OutgoingAction } from "./outgoing";
@@ -87,16 +87,3 @@ export function useChatRoom(key: string, me: Member) {
 }
 
 export type ChatRoom = ReturnType<typeof useChatRoom>;
-
-/** Why something was not done, for people. */
-function failure(done: "sent" | "deleted", error: unknown): string {
-  if (!(error instanceof ActorError)) return `Not ${done}: ${error instanceof Error ? error.message : String(error)}.`;
-  switch (error.code) {
-    case "not_sent":
-      return `Not ${done}: there was no connection.`;
-    case "maybe_ran":
-      return `No answer came: it may have been ${done}.`;
-    default:
-      return `Not ${done}: ${error.message}.`;
-  }
-}

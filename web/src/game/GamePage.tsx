@@ -10,27 +10,17 @@
 //              log "Whispers" with a listitem per whisper
 //   news       log "Game log"
 
-import { useState } from "react";
+import { useRef, useState } from "react";
 import "./game.css";
 import { ConnectionBanner } from "../ui/ConnectionBanner";
 import { ConnectionStatus } from "../ui/ConnectionStatus";
-import { read, write } from "../ui/storage";
+import { formatTime } from "../ui/text";
+import { tabPlayerId } from "./player";
 import { Roster } from "./Roster";
 import { Stage } from "./Stage";
+import { Ticker } from "./Ticker";
 import { useGame } from "./useGame";
 import { Whispers } from "./Whispers";
-
-const ROLES = ["Harlequin", "Columbina", "Pierrot", "Pantalone", "Scaramouche", "Pulcinella", "Brighella", "Isabella"];
-
-/** A name for this tab: sessionStorage is not shared with other tabs. */
-function tabPlayerId(): string {
-  const stored = read("troupe.player", "", () => sessionStorage);
-  if (stored) return stored;
-  const role = ROLES[Math.floor(Math.random() * ROLES.length)]!;
-  const playerId = `${role} ${10 + Math.floor(Math.random() * 90)}`;
-  write("troupe.player", playerId, () => sessionStorage);
-  return playerId;
-}
 
 export function GamePage({ room }: { room: string }) {
   const [playerId] = useState(tabPlayerId);
@@ -40,6 +30,11 @@ export function GamePage({ room }: { room: string }) {
 function Arena({ room, playerId }: { room: string; playerId: string }) {
   const game = useGame(room, playerId);
   const [target, setTarget] = useState("");
+  const whisper = useRef<HTMLInputElement>(null);
+  const pick = (id: string) => {
+    setTarget(id);
+    whisper.current?.focus();
+  };
   return (
     <div className="game">
       <section className="arena">
@@ -47,10 +42,15 @@ function Arena({ room, playerId }: { room: string; playerId: string }) {
           <h1 tabIndex={-1}>The stage</h1>
           <ConnectionStatus status={game.status} />
           <span role="status" aria-label="Game" className="game-state">
-            {game.started && "The game has started!"}
+            {game.started && (
+              // Another start is another element: it is told, and appears, anew.
+              <span key={game.startedAt}>
+                The game has started{game.startedAt !== undefined && ` at ${formatTime(game.startedAt)}`}!
+              </span>
+            )}
           </span>
-          <button type="button" className="primary" onClick={() => void game.start()}>
-            {game.started ? "Start again" : "Start game"}
+          <button type="button" className="primary" disabled={game.starting} onClick={() => void game.start()}>
+            {game.starting ? "Starting…" : game.started ? "Start again" : "Start game"}
           </button>
         </header>
         <ConnectionBanner actor={game} />
@@ -63,7 +63,7 @@ function Arena({ room, playerId }: { room: string; playerId: string }) {
         </p>
       </section>
       <aside className="wings">
-        <Roster players={game.players} me={playerId} onPick={setTarget} />
+        <Roster players={game.players} me={playerId} onPick={pick} />
         <Whispers
           whispers={game.whispers}
           me={playerId}
@@ -71,15 +71,9 @@ function Arena({ room, playerId }: { room: string; playerId: string }) {
           target={target}
           onTarget={setTarget}
           onWhisper={game.whisper}
+          input={whisper}
         />
-        <section className="card news-ticker">
-          <h2>What happens</h2>
-          <div role="log" aria-label="Game log" tabIndex={0}>
-            {game.news.map((text, i) => (
-              <p key={i}>{text}</p>
-            ))}
-          </div>
-        </section>
+        <Ticker news={game.news} />
       </aside>
     </div>
   );

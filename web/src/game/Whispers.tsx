@@ -1,48 +1,47 @@
-import { type FormEvent, useRef, useState } from "react";
+import { type FormEvent, type RefObject, useState } from "react";
 import { formatTime } from "../ui/text";
+import { useStickToEnd } from "../ui/useStickToEnd";
 import type { Whisper } from "./useGame";
 
 interface Props {
   whispers: readonly Whisper[];
   me: string;
   others: readonly string[];
-  /** To whom; "" for nobody in particular. */
+  /** To whom, once that was chosen; "" before that. */
   target: string;
   onTarget: (playerId: string) => void;
-  onWhisper: (playerId: string, text: string) => Promise<void>;
+  onWhisper: (playerId: string, text: string, id?: string) => void;
+  input: RefObject<HTMLInputElement | null>;
 }
 
-export function Whispers({ whispers, me, others, target, onTarget, onWhisper }: Props) {
+export function Whispers({ whispers, me, others, target, onTarget, onWhisper, input }: Props) {
   const [text, setText] = useState("");
-  const [error, setError] = useState("");
-  const input = useRef<HTMLInputElement>(null);
-  const to = others.includes(target) ? target : (others[0] ?? "");
+  const sending = whispers.filter((whisper) => whisper.sending).length;
+  const { scroller, onScroll } = useStickToEnd(whispers, sending);
+  // What is meant for one must not reach another: somebody who was chosen stays so, also when they have left.
+  const to = target || (others[0] ?? "");
+  const left = to !== "" && !others.includes(to);
 
-  const submit = async (event: FormEvent) => {
+  const change = (next: string) => {
+    setText(next);
+    onTarget(to);
+  };
+  const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (!text.trim() || !to) return;
-    setError("");
-    try {
-      await onWhisper(to, text.trim());
-      setText("");
-      input.current?.focus();
-    } catch (thrown) {
-      setError(thrown instanceof Error ? thrown.message : String(thrown));
-    }
+    if (!text.trim() || left) return;
+    onWhisper(to, text.trim());
+    setText("");
+    input.current?.focus();
   };
 
   return (
     <section className="card whispers">
       <h2>Whispers</h2>
-      <div role="log" aria-label="Whispers" tabIndex={0}>
+      <div role="log" aria-label="Whispers" tabIndex={0} ref={scroller} onScroll={onScroll}>
         {whispers.length === 0 && <p className="muted">A whisper reaches one player, and nobody else.</p>}
         <ul>
           {whispers.map((whisper) => (
-            <li key={`${whisper.timestamp} ${whisper.from} ${whisper.text}`} data-mine={whisper.from === me}>
-              <strong>{whisper.from === me ? `You to ${whisper.to}` : `${whisper.from} to you`}</strong>{" "}
-              <time dateTime={new Date(whisper.timestamp).toISOString()}>{formatTime(whisper.timestamp)}</time>
-              <p>{whisper.text}</p>
-            </li>
+            <WhisperItem key={whisper.id} whisper={whisper} mine={whisper.from === me} onRetry={onWhisper} />
           ))}
         </ul>
       </div>
@@ -50,6 +49,7 @@ export function Whispers({ whispers, me, others, target, onTarget, onWhisper }: 
         <label>
           Whisper to
           <select value={to} onChange={(event) => onTarget(event.target.value)} disabled={!to}>
+            {left && <option>{to}</option>}
             {others.map((id) => (
               <option key={id}>{id}</option>
             ))}
@@ -62,14 +62,41 @@ export function Whispers({ whispers, me, others, target, onTarget, onWhisper }: 
             placeholder={to ? "Psst…" : "Nobody else is here"}
             maxLength={500}
             value={text}
-            onChange={(event) => setText(event.target.value)}
+            disabled={!to}
+            onChange={(event) => change(event.target.value)}
           />
-          <button className="primary" disabled={!to || !text.trim()} aria-label="Send whisper">
+          <button className="primary" disabled={left || !text.trim()} aria-label="Send whisper">
             Send
           </button>
         </div>
-        {error && <p role="alert">{error}</p>}
+        {left && <p role="alert">{to} left.</p>}
       </form>
     </section>
+  );
+}
+
+interface ItemProps {
+  whisper: Whisper;
+  mine: boolean;
+  onRetry: Props["onWhisper"];
+}
+
+function WhisperItem({ whisper, mine, onRetry }: ItemProps) {
+  const { id, from, to, text, timestamp, sending, error } = whisper;
+  return (
+    <li data-mine={mine}>
+      <strong>{mine ? `You to ${to}` : `${from} to you`}</strong>{" "}
+      <time dateTime={new Date(timestamp).toISOString()}>{formatTime(timestamp)}</time>
+      <p>{text}</p>
+      {sending && <small>sending…</small>}
+      {error && (
+        <p className="failed">
+          {error}{" "}
+          <button type="button" onClick={() => onRetry(to, text, id)}>
+            Retry
+          </button>
+        </p>
+      )}
+    </li>
   );
 }
