@@ -118,13 +118,23 @@ func (a *actor) deliver(m mail) (ok bool) {
 	if a.in == nil {
 		m.refuse(a, a.loadErr)
 		a.rest()
+		a.leaveSoon(a.loadErr.Code == codeNotFound)
 		return true
 	}
 	if !m.deliver(a.in) {
 		return false
 	}
 	a.giveUp()
+	a.leaveSoon(a.in != nil && !a.in.created)
 	return true
+}
+
+// leaveSoon makes an actor leave memory at once that does not exist: who asks for
+// many such must not fill it.
+func (a *actor) leaveSoon(missing bool) {
+	if missing {
+		a.box.post(idleMail{})
+	}
 }
 
 // startsAfresh reports whether a mail creates the actor with an input of its own.
@@ -427,7 +437,8 @@ func (a *actor) leave() (ended, ok bool) {
 		return false, false // it has connections to look after, but could not be loaded
 	}
 	if in := a.in; in != nil {
-		if len(in.conns) > 0 || a.log.followed() || time.Since(a.lastUsed) < in.def.options.IdleAfter {
+		idle := !in.created || time.Since(a.lastUsed) >= in.def.options.IdleAfter
+		if len(in.conns) > 0 || a.log.followed() || !idle {
 			a.rest()
 			return false, true
 		}
@@ -448,7 +459,9 @@ func (a *actor) leave() (ended, ok bool) {
 		a.rest()
 		return false, true
 	}
-	a.idle.Stop()
+	if a.idle != nil {
+		a.idle.Stop()
+	}
 	return true, true
 }
 

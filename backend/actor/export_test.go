@@ -25,3 +25,10 @@ func (n *Node) Callers(r Ref) (callers int) {
 	}
 	return callers
 }
+
+// Actors returns how many actors are in memory.
+func (n *Node) Actors() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.actors)
+}
