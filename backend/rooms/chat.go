@@ -10,9 +10,10 @@ import (
 	"github.com/troupe-dev/troupe/backend/actor"
 )
 
-// Limits of a chat room. What is kept is sent as one event to everybody who
-// joins, so it has to stay well below the largest event (1 MiB of JSON).
+// Limits of a chat room. What is kept, and who is here, is sent as one event, so it
+// has to stay well below the largest event (1 MiB of JSON).
 const (
+	maxMembers       = 200
 	maxMessageRunes  = 2000
 	maxNameRunes     = 64
 	keepMessages     = 200
@@ -84,10 +85,14 @@ func (r *ChatRoom) CreateConnState(_ *actor.ConnectContext, p ChatParams) (Membe
 	return Member{UserID: cmp.Or(p.UserID, p.Name), Name: cmp.Or(p.Name, p.UserID)}, nil
 }
 
-// OnConnect runs when a connection joins.
-func (r *ChatRoom) OnConnect(c *actor.Context[Member]) {
+// OnConnect runs when a connection joins. An error refuses it.
+func (r *ChatRoom) OnConnect(c *actor.Context[Member]) error {
+	if len(r.GetMembers(c)) > maxMembers {
+		return actor.Errorf("room_full", "a room takes at most %d people", maxMembers)
+	}
 	c.Conn().Send(History{Messages: r.recent()})
 	r.arrived(c)
+	return nil
 }
 
 // OnResume runs when a connection comes back after its socket was lost.
@@ -164,12 +169,11 @@ func (r ChatRoom) GetMessages(*actor.Context[Member]) []Message { return r.recen
 
 // GetMembers returns who is here: everybody with a name and a socket, once.
 func (r ChatRoom) GetMembers(c *actor.Context[Member]) []Member {
-	members := []Member{}
+	members, seen := []Member{}, map[string]bool{}
 	for conn := range c.Conns() {
 		m := conn.State()
-		same := func(other Member) bool { return other.UserID == m.UserID }
-		if m.UserID != "" && conn.Online() && !slices.ContainsFunc(members, same) {
-			members = append(members, m)
+		if m.UserID != "" && conn.Online() && !seen[m.UserID] {
+			members, seen[m.UserID] = append(members, m), true
 		}
 	}
 	return members

@@ -177,6 +177,24 @@ func TestChat_presence(t *testing.T) {
 	})
 }
 
+func TestChat_aFullRoomRefusesNewcomers(t *testing.T) {
+	chat(t, func(room *actortest.Actor) {
+		var first *actortest.Conn
+		for i := range 200 {
+			conn := room.Connect(member{UserID: fmt.Sprint("user ", i)})
+			if i == 0 {
+				first = conn
+			}
+		}
+		_, err := room.TryConnect(member{UserID: "one too many"})
+		same(t, "the code", code(err), "room_full")
+		room.Connect(member{UserID: "user 1"}) // a second tab of somebody who is here
+		first.Drop()
+		room.Connect(member{UserID: "in its place"})
+		first.Resume() // who was here comes back all the same
+	})
+}
+
 func TestChat_guestsAreNotMembers(t *testing.T) {
 	chat(t, func(room *actortest.Actor) {
 		ada := room.Connect(member{Name: "ada"})

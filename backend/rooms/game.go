@@ -10,6 +10,7 @@ import (
 const (
 	fieldWidth      = 1000
 	fieldHeight     = 600
+	maxPlayers      = 100
 	maxWhisperRunes = 500
 )
 
@@ -104,10 +105,13 @@ func (g *GameRoom) CreateConnState(_ *actor.ConnectContext, p GameParams) Player
 	return Player{PlayerID: p.PlayerID, Role: p.Role}
 }
 
-// OnConnect puts a new player on the field.
-func (g *GameRoom) OnConnect(c *actor.Context[Player]) {
+// OnConnect puts a new player on the field. An error refuses it.
+func (g *GameRoom) OnConnect(c *actor.Context[Player]) error {
 	me := c.Conn().State().PlayerID
 	if _, known := g.Players[me]; !known {
+		if len(g.Players) >= maxPlayers {
+			return actor.Errorf("game_full", "a game takes at most %d players", maxPlayers)
+		}
 		if g.Players == nil {
 			g.Players = map[string]PlayerState{}
 		}
@@ -116,6 +120,7 @@ func (g *GameRoom) OnConnect(c *actor.Context[Player]) {
 		c.Broadcast(PlayerJoined{PlayerID: me, Player: player}, actor.Where(isNot(me)))
 	}
 	c.Conn().Send(g.GetGame(c))
+	return nil
 }
 
 // OnDisconnect takes a player off the field with the last of its connections.

@@ -1,6 +1,7 @@
 package rooms_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +103,17 @@ func TestGame_aWhisperReachesOnePlayer(t *testing.T) {
 		if err := ada.Fail("sendPrivateMessage", "bob", strings.Repeat("s", 501)); err.Code != "message_too_long" {
 			t.Errorf("too long: got %v, want message_too_long", err)
 		}
+	})
+}
+
+func TestGame_aFullGameRefusesNewcomers(t *testing.T) {
+	game(t, func(room *actortest.Actor) {
+		for i := range 100 {
+			room.Connect(player(fmt.Sprint("player ", i)))
+		}
+		_, err := room.TryConnect(player("one too many"))
+		same(t, "the code", code(err), "game_full")
+		room.Connect(player("player 1")) // a second tab
 	})
 }
 
