@@ -21,7 +21,7 @@ import { byteLength } from "./limits.js";
 import { callable } from "./proxy.js";
 import type { Channel, Socket } from "./socket.js";
 import type { Attempt, CallOptions, ConnectionApi, LifecycleEvents, ParamsSource, Reconnected, Status, UntypedActor } from "./types.js";
-import { encode, encodeCall, randomSecret, type ChannelMessage, type Opened } from "./wire.js";
+import { encode, encodeCall, randomSecret, type ChannelMessage, type Open, type Opened } from "./wire.js";
 
 /** Calls that may wait to be sent. */
 const QUEUE = 500;
@@ -195,13 +195,12 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
    */
   const attach = (params: unknown) => {
     if (!log) subscribed = wanted();
-    number = socket.open(channel);
     toldSeq = seq;
     toldAck = acked();
     const { actor, key, actorId, create, input } = target;
-    const message = encode({
+    const message: Open = {
       t: "open",
-      c: number,
+      c: 0xffffffff, // as long as one can be, until it is known
       ...(actorId === undefined ? { actor, key, create, input } : { actorId }),
       params,
       subs: subscribed.size ? [...subscribed] : undefined,
@@ -210,8 +209,12 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
       log,
       s: log === undefined ? undefined : seq,
       ack: toldAck || undefined,
-    });
-    socket.push(() => message, false);
+    };
+    // A frame over the limit would cost all connections their socket, again and again.
+    const size = byteLength(encode(message));
+    if (size > socket.limits.message) return end(tooLarge("message", size, socket.limits.message));
+    number = message.c = socket.open(channel);
+    socket.push(() => encode(message), false);
     syncSubs();
   };
 

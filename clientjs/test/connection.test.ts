@@ -159,6 +159,24 @@ describe("connecting", () => {
     expect(server.got("open")).toHaveLength(0);
   });
 
+  it("rejects an input over the limit without sending it: the other connections stay up", async () => {
+    const other = lifecycle(connect());
+    const connection = client["chatRoom"]!.getOrCreate("big", { input: "x".repeat(300_000) }).connect();
+    const seen = lifecycle(connection);
+    let ended: ActorError | undefined;
+    connection.on("closed", (error) => {
+      ended = error;
+    });
+    await settle(60_000);
+    expect(other).toEqual(["connected"]);
+    expect(seen).toEqual(["error too_large", "closed too_large"]);
+    expect(ended!.metadata).toEqual({ size: expect.any(Number), limit: 65_536, option: "message" });
+    expect((ended!.metadata as { size: number }).size).toBeGreaterThan(300_000);
+    expect(server.got("open")).toHaveLength(1);
+    expect(server.got("close")).toHaveLength(0);
+    expect(server.sockets).toHaveLength(1);
+  });
+
   it("params that are not JSON are an error, not a silence", async () => {
     vi.spyOn(Math, "random").mockReturnValue(1);
     const connection = connect({ n: 1n });

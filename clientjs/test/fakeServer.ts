@@ -267,6 +267,7 @@ export class FakeSocket implements WebSocketLike {
 
   private receive(frame: string): void {
     this.server.frames.push(frame);
+    if (new TextEncoder().encode(frame).length > (this.server.hello.limits ?? DEFAULT_LIMITS).frame) return this.end(1009);
     for (const message of [JSON.parse(frame)].flat() as ClientMessage[]) {
       this.server.received.push(message);
       this.take(message);
