@@ -134,8 +134,8 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     if (!number) return; // the next open names the rest, or a sub behind it
     for (const name of want) subscribed.add(name);
     const c = number;
-    if (want.size) socket.push(() => encode({ t: "sub", c, e: [...want] }));
-    if (gone.length) socket.push(() => encode({ t: "unsub", c, e: gone }));
+    if (want.size) socket.push(c, () => encode({ t: "sub", c, e: [...want] }));
+    if (gone.length) socket.push(c, () => encode({ t: "unsub", c, e: gone }));
   };
 
   /** The highest call id up to which every call has been answered or given up. */
@@ -154,7 +154,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
       telling = undefined;
       const c = number;
       const news = progress();
-      if (live && (news.s || news.ack)) socket.push(() => encode({ t: "ack", c, ...news }));
+      if (live && (news.s || news.ack)) socket.push(c, () => encode({ t: "ack", c, ...news }));
     }, ACK_MS);
   };
 
@@ -214,7 +214,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     const size = byteLength(encode(message));
     if (size > socket.limits.message) return end(tooLarge("message", size, socket.limits.message));
     number = message.c = socket.open(channel);
-    socket.push(() => encode(message), false);
+    socket.push(number, () => encode(message), false);
     syncSubs();
   };
 
@@ -249,8 +249,8 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
   const end = (error?: ActorError) => {
     if (status === "closed") return;
     const c = number;
-    if (c) socket.push(() => encode({ t: "close", c }));
     detach();
+    if (c) socket.push(c, () => encode({ t: "close", c }), false);
     if (error) {
       if (status === "connected") setStatus("disconnected", "disconnected", { reason: error.code, willRetry: false });
       else emitError(error);
@@ -291,7 +291,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
       const call = waiting.shift()!;
       const c = number;
       inFlight.add(call.id);
-      socket.push(() => {
+      socket.push(c, () => {
         const limit = socket.limits.message;
         // The limit was a guess before the socket's hello, and may be another one since.
         if (call.size > limit) call.settle(tooLarge("message", call.size, limit));

@@ -48,14 +48,14 @@ export interface Socket {
   dispose(): void;
   /** A channel number that was not used before. */
   open(channel: Channel): number;
-  /** Forgets a channel number: what still comes for it is dropped. */
+  /** Forgets a channel number: what still comes for it, or waits to be sent on it, is dropped. */
   close(number: number): void;
   /**
-   * Sends a message with the others of this microtask. It is encoded when its
-   * turn has come; undefined means that there is nothing to send any more.
-   * paced says whether it counts for the rate of messages.
+   * Sends a message of channel c with the others of this microtask. It is encoded
+   * when its turn has come; undefined means that there is nothing to send any more.
+   * One that is not paced waits for no token, nor behind those that do.
    */
-  push(encoded: () => string | undefined, paced?: boolean): void;
+  push(c: number, encoded: () => string | undefined, paced?: boolean): void;
   /** Reports an error that no listener took; once per code. */
   report(error: ActorError): void;
 }
@@ -87,7 +87,7 @@ export function createSocket(transport: () => Transport, base: () => string, idl
   let refill: ReturnType<typeof setTimeout> | undefined;
 
   // What waits to be sent, and what came but was not handled.
-  let outbox: Array<{ encoded: () => string | undefined; paced: boolean }> = [];
+  let outbox: Array<{ c: number; encoded: () => string | undefined; paced: boolean }> = [];
   let flushing = false;
   let bucket = createBucket(DEFAULT_LIMITS, now);
   const inbox: Array<{ epoch: number; message?: ServerMessage; end?: string; code?: string }> = [];
@@ -228,13 +228,15 @@ export function createSocket(transport: () => Transport, base: () => string, idl
       size = 2;
     };
     while (outbox[0]) {
-      const wait = outbox[0].paced && !refill ? bucket.take() : 0;
-      if (wait || refill) {
-        refill ??= setTimeout(() => {
-          refill = undefined;
-          flush();
-        }, Math.ceil(wait));
-        break;
+      if (outbox[0].paced) {
+        const wait = refill ? 0 : bucket.take();
+        if (wait) {
+          refill = setTimeout(() => {
+            refill = undefined;
+            flush();
+          }, Math.ceil(wait));
+        }
+        if (refill) break;
       }
       const text = outbox.shift()!.encoded();
       if (!text) continue;
@@ -309,9 +311,11 @@ export function createSocket(transport: () => Transport, base: () => string, idl
     },
     close(number) {
       channels.delete(number);
+      outbox = outbox.filter(({ c }) => c !== number);
     },
-    push(encoded, paced = true) {
-      outbox.push({ encoded, paced });
+    push(c, encoded, paced = true) {
+      const at = paced ? -1 : outbox.findIndex((other) => other.paced);
+      outbox.splice(at < 0 ? outbox.length : at, 0, { c, encoded, paced });
       if (flushing) return;
       flushing = true;
       queueMicrotask(flush);

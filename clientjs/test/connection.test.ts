@@ -536,6 +536,22 @@ describe("reconnecting", () => {
     expect(server.sockets).toHaveLength(1);
   });
 
+  it("sends nothing on a channel that the server closed, and is back before a backlog could be", async () => {
+    server.actions["add"] = (_: Turn, n: number) => n;
+    const connections = Array.from({ length: 10 }, (_, i) => client["chatRoom"]!.getOrCreate(`${i}`).connect());
+    await settle();
+    const sums = connections.flatMap((c) => Array.from({ length: 64 }, (_, n) => c["add"]!(n)));
+    await settle(5);
+    const before = server.got("call").length;
+    expect(before).toBeLessThan(640); // the rest waits for its turn
+    server.closeChannels("slow", true);
+    await settle(300);
+    expect(connections.map((c) => c.status)).toEqual(Array(10).fill("connected"));
+    await settle(20_000);
+    expect(await Promise.all(sums)).toHaveLength(640);
+    expect(server.got("call").filter((m) => m.c <= 10)).toHaveLength(before);
+  });
+
   it("a frame that is not understood ends the link, not the connection", async () => {
     const connection = connect();
     const seen = lifecycle(connection);
@@ -931,6 +947,34 @@ describe("ending", () => {
       await settle(1000);
     }
     expect(server.open).toHaveLength(0);
+  });
+
+  it("client.dispose tells the server also when calls wait for their turn, and drops these", async () => {
+    server.actions["add"] = () => 1;
+    const connections = [1, 2, 3, 4].map((n) => client["chatRoom"]!.getOrCreate(`${n}`).connect());
+    await settle();
+    const codes = connections.flatMap((c) => Array.from({ length: 64 }, () => failure(c["add"]!())));
+    await settle(0);
+    expect(server.got("call").length).toBeLessThan(256);
+    client.dispose();
+    await settle();
+    expect((await Promise.all(codes)).filter((e) => e.code === "not_sent").length).toBeGreaterThan(100);
+    expect(server.got("close").map((m) => m.c)).toEqual([1, 2, 3, 4]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("dispose tells the server before what other connections still have to send", async () => {
+    server.actions["add"] = () => 1;
+    const [gone, ...busy] = [1, 2, 3, 4].map((n) => client["chatRoom"]!.getOrCreate(`${n}`).connect());
+    await settle();
+    const sums = busy.flatMap((c) => Array.from({ length: 64 }, () => c["add"]!()));
+    await settle(0);
+    gone!.dispose();
+    await settle();
+    expect(server.got("close")).toEqual([{ t: "close", c: 1 }]);
+    expect(server.got("call").length).toBeLessThan(150);
+    await settle(20_000);
+    expect(await Promise.all(sums)).toHaveLength(192);
   });
 
   it("client.dispose ends all connections and the socket; the client can be used again", async () => {
