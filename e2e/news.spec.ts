@@ -14,7 +14,7 @@ async function publish(page: Page, content: string, level: "Public" | "Premium")
   await page.getByRole("textbox", { name: "Article" }).fill(content);
   await page.getByRole("radio", { name: level }).check();
   await page.getByRole("button", { name: "Publish" }).click();
-  await expect(page.getByRole("textbox", { name: "Article" })).toHaveValue("");
+  await expect(page.getByRole("button", { name: "Publish", exact: true })).toBeEnabled();
 }
 
 test("premium articles reach premium readers only", async ({ server, visit }) => {
@@ -52,4 +52,27 @@ test("readers who were cut off get what they may read", async ({ server, link, v
   await expect(articles(home, "Premium")).toHaveText(["The curtain is mended.", "The curtain is torn."]);
   await expect(articles(home, "Free")).toHaveText(["The curtain is mended."]);
   await expect(reader(home, "Free").getByRole("status", { name: "Notice" })).toContainText("1 article came while you were away");
+});
+
+test("an article that fails comes back, and what was written meanwhile stays", async ({ server, visit }) => {
+  const page = await visit(`${server.url}/news`);
+  await ready(page);
+  const article = page.getByRole("textbox", { name: "Article" });
+  let answer = () => {};
+  const written = new Promise<void>((resolve) => (answer = resolve));
+  await page.route("**/publishArticle?**", async (route) => {
+    await written;
+    await route.fulfill({ status: 503, json: { code: "unavailable", message: "the server is going away" } });
+  });
+  await article.fill("The first one.");
+  await page.getByRole("button", { name: "Publish" }).click();
+  await expect(article).toHaveValue("");
+  await expect(page.getByRole("button", { name: "Publishing…" })).toBeDisabled();
+  await article.fill("The second one.");
+  answer();
+  await expect(page.getByRole("alert")).toHaveText("Not published: the server is going away.");
+  await expect(article).toHaveValue("The first one.\n\nThe second one.");
+  await page.unroute("**/publishArticle?**");
+  await page.getByRole("button", { name: "Publish" }).click();
+  await expect(articles(page, "Free")).toHaveText(["The first one.\n\nThe second one."]);
 });

@@ -8,7 +8,7 @@ export function People({ members, me }: { members: readonly Member[]; me: Member
     // It can be scrolled, so it must be reachable by keyboard.
     <section className="people" id="people" aria-label="Who is here" tabIndex={0}>
       <h2>
-        Who is here <span className="count">{count(members.length, "person").replace("persons", "people")}</span>
+        Who is here <span className="count">{count(members.length, "person", "people")}</span>
       </h2>
       <ul>
         {members.map(({ userId, name }) => (

@@ -1,9 +1,14 @@
 import { type FormEvent, useState } from "react";
 import type { Draft, Level } from "../registry";
 import { client } from "../troupe";
+import { failure } from "../ui/failure";
+import { lengthOf, LengthNote } from "../ui/LengthNote";
 import { PAPER } from "./useNews";
 
 const BLANK: Draft = { category: "Theatre", content: "", level: "public" };
+/** The server's limits. */
+const MAX_CATEGORY = 64;
+const MAX_CONTENT = 10_000;
 const LEVELS: readonly { level: Level; label: string }[] = [
   { level: "public", label: "Public" },
   { level: "premium", label: "Premium" },
@@ -15,49 +20,53 @@ export function PublishForm() {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState("");
 
+  const change = (part: Partial<Draft>) => setDraft((before) => ({ ...before, ...part }));
+  const tooLong = lengthOf(draft.content) > MAX_CONTENT;
+
+  /** Makes room for the next article at once; one that failed comes back before what was written meanwhile. */
   const publish = async (event: FormEvent) => {
     event.preventDefault();
     setBusy(true);
     setError("");
+    change({ content: "" });
     try {
       await client.newsRoom.getOrCreate(PAPER).publishArticle(draft);
-      setDraft({ ...draft, content: "" });
     } catch (thrown) {
-      setError(thrown instanceof Error ? thrown.message : String(thrown));
-    } finally {
-      setBusy(false);
+      setError(failure("published", thrown));
+      setDraft((next) => ({ ...next, content: [draft.content, next.content].filter(Boolean).join("\n\n") }));
     }
+    setBusy(false);
   };
 
   return (
     <form className="card publish" onSubmit={publish}>
       <label className="category">
         Category
-        <input value={draft.category} maxLength={64} onChange={(event) => setDraft({ ...draft, category: event.target.value })} />
+        <input value={draft.category} maxLength={MAX_CATEGORY} onChange={(event) => change({ category: event.target.value })} />
       </label>
       <label className="content">
         Article
         <textarea
           rows={2}
           required
-          maxLength={10_000}
           placeholder="What is the news?"
           value={draft.content}
-          onChange={(event) => setDraft({ ...draft, content: event.target.value })}
+          onChange={(event) => change({ content: event.target.value })}
         />
       </label>
       <fieldset>
         <legend>For whom?</legend>
         {LEVELS.map(({ level, label }) => (
           <label key={level}>
-            <input type="radio" name="level" checked={draft.level === level} onChange={() => setDraft({ ...draft, level })} />
+            <input type="radio" name="level" checked={draft.level === level} onChange={() => change({ level })} />
             {label}
           </label>
         ))}
       </fieldset>
-      <button className="primary" disabled={busy}>
-        Publish
+      <button className="primary" disabled={busy || tooLong}>
+        {busy ? "Publishing…" : "Publish"}
       </button>
+      <LengthNote text={draft.content} max={MAX_CONTENT} />
       {error && <p role="alert">{error}</p>}
     </form>
   );

@@ -1,16 +1,17 @@
 import type { Article, Subscription } from "../registry";
 import { ConnectionBanner } from "../ui/ConnectionBanner";
 import { ConnectionStatus } from "../ui/ConnectionStatus";
-import { count, formatTime } from "../ui/text";
+import { count, formatWhen } from "../ui/text";
 import { useNews } from "./useNews";
 
 export function Reader({ subscription, title }: { subscription: Subscription; title: string }) {
   const news = useNews(subscription);
+  const articles = news.articles ?? [];
   return (
     <section className="card reader" aria-label={title} data-subscription={subscription}>
       <header>
         <h2>{title}</h2>
-        <span className="count">{count(news.articles.length, "article")}</span>
+        <span className="count">{count(articles.length, "article")}</span>
         <ConnectionStatus status={news.status} label={`Connection of the ${subscription} reader`} />
       </header>
       <ConnectionBanner
@@ -20,8 +21,8 @@ export function Reader({ subscription, title }: { subscription: Subscription; ti
         }
       />
       <div role="log" aria-label="Articles" tabIndex={0}>
-        {news.articles.length === 0 && <p className="muted">Nothing has been published yet.</p>}
-        {newestFirst(news.articles).map((article) => (
+        {news.articles?.length === 0 && <p className="muted">Nothing has been published yet.</p>}
+        {newestFirst(articles).map((article) => (
           <ArticleCard key={article.id} article={article} />
         ))}
       </div>
@@ -37,7 +38,7 @@ function ArticleCard({ article }: { article: Article }) {
       <header>
         <strong>{article.category || "News"}</strong>
         {article.level === "premium" && <span className="premium-badge">Premium</span>}
-        <time dateTime={new Date(article.timestamp).toISOString()}>{formatTime(article.timestamp)}</time>
+        <time dateTime={new Date(article.timestamp).toISOString()}>{formatWhen(article.timestamp)}</time>
       </header>
       <p>{article.content}</p>
     </article>
