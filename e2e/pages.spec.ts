@@ -24,6 +24,7 @@ const pages: Record<string, { path: string; fill?: (page: Page) => Promise<unkno
   "the news": {
     path: "/news",
     fill: async (page) => {
+      await page.getByRole("textbox", { name: "Category" }).fill("x".repeat(64));
       await page.getByRole("textbox", { name: "Article" }).fill(`News of ${"x".repeat(300)}`);
       await page.getByRole("radio", { name: "Premium" }).check();
       await page.getByRole("button", { name: "Publish" }).click();
@@ -62,12 +63,12 @@ for (const [name, { path, fill }] of Object.entries(pages)) {
     });
   }
 
-  test(`${name}: nothing scrolls sideways on a phone`, async ({ server, visit }) => {
-    const page = await visit(server.url + path, { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
+  test(`${name}: nothing scrolls sideways on a small phone`, async ({ server, visit }) => {
+    const page = await visit(server.url + path, { viewport: { width: 320, height: 640 }, isMobile: true, hasTouch: true });
     await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
     await fill?.(page);
-    const width = await page.evaluate(() => document.documentElement.scrollWidth);
-    expect(width).toBeLessThanOrEqual(360);
+    const widths = await page.evaluate(() => [document.documentElement, document.querySelector("main")!].map((e) => e.scrollWidth));
+    expect(Math.max(...widths)).toBeLessThanOrEqual(320);
   });
 }
 

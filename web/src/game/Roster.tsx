@@ -13,7 +13,8 @@ export function Roster({ players, me, onPick }: Props) {
       <h2>
         Players <span className="count">{players.length}</span>
       </h2>
-      <ul>
+      {/* It can be scrolled, so it must be reachable by keyboard. */}
+      <ul tabIndex={0} aria-label="Players">
         {players.map((id) => (
           <li key={id}>
             <Avatar id={id} name={id} />
