@@ -251,6 +251,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     const c = number;
     detach();
     if (c) socket.push(c, () => encode({ t: "close", c }), false);
+    socket.detach(channel);
     if (error) {
       if (status === "connected") setStatus("disconnected", "disconnected", { reason: error.code, willRetry: false });
       else emitError(error);
@@ -259,7 +260,6 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     setStatus("closed", "closed", error);
     for (const call of [...calls.values()]) call.settle(abandoned(call.sent, "closed", error));
     emitter.off();
-    socket.detach(channel);
   };
 
   const onOpened = (m: Opened) => {

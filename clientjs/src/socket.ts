@@ -44,7 +44,10 @@ export interface Socket {
   attach(channel: Channel): void;
   /** The connection is over. The socket closes some time after the last one. */
   detach(channel: Channel): void;
-  /** Sends what waits and closes the link at once; the next attach opens it again. */
+  /**
+   * Sends what waits and closes the link at once, unless it is in use; the next
+   * attach opens it again.
+   */
   dispose(): void;
   /** A channel number that was not used before. */
   open(channel: Channel): number;
@@ -101,19 +104,27 @@ export function createSocket(transport: () => Transport, base: () => string, idl
     suspect = useful = false;
     byeMs = undefined;
     watch();
+    const end = (why: string) => {
+      inbox.push({ epoch: mine, end: why });
+      // It may come before the link is there, and before those who asked for it listen.
+      if (link) void drain();
+      else queueMicrotask(drain);
+    };
     try {
       link = open!(base(), {
         frame(text) {
           if (mine === epoch) received(text);
         },
-        end(why) {
-          inbox.push({ epoch: mine, end: why });
-          void drain();
-        },
+        end,
       });
     } catch (error) {
-      queueMicrotask(() => mine === epoch && lost(String(error)));
+      end(String(error));
     }
+  };
+
+  /** Tells the channels, except those that a listener of an earlier one has let go of. */
+  const each = (tell: (channel: Channel) => void) => {
+    for (const channel of [...attached]) if (attached.has(channel)) tell(channel);
   };
 
   /** Lets go of the link and of everything that belongs to it. */
@@ -142,7 +153,7 @@ export function createSocket(transport: () => Transport, base: () => string, idl
     drop();
     if (!attached.size) return listen(false);
     pause = setTimeout(dial, retryInMs);
-    for (const channel of [...attached]) channel.down(error, retryInMs);
+    each((channel) => channel.down(error, retryInMs));
   };
 
   /** Judges the link when nothing came for too long, but not before what waits behind this timer was read. */
@@ -197,7 +208,7 @@ export function createSocket(transport: () => Transport, base: () => string, idl
       upAt = now();
       bucket = createBucket(hello.limits, now);
       watch();
-      for (const channel of [...attached]) channel.up();
+      each((channel) => channel.up());
     } else if (message.c !== undefined) {
       useful = true;
       return channels.get(message.c)?.receive(message);
@@ -205,7 +216,7 @@ export function createSocket(transport: () => Transport, base: () => string, idl
       byeMs = message.delayMs;
     } else if (message.t === "error") {
       const error = new ActorError(message.code, message.message, message.metadata);
-      for (const channel of [...attached]) channel.trouble(error);
+      each((channel) => channel.trouble(error));
     }
   };
 
@@ -301,6 +312,7 @@ export function createSocket(transport: () => Transport, base: () => string, idl
       else socket.dispose();
     },
     dispose() {
+      if (attached.size) return;
       flush();
       drop();
       listen(false);

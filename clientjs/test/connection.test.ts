@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { ActorError, type Client, type Connection, type Reconnected } from "../src/index.js";
+import { ActorError, type Client, type Connection, type Reconnected, type Transport } from "../src/index.js";
 import { DEFAULT_LIMITS } from "../src/limits.js";
 import { Failure, FakeServer, lifecycle, settle, type Turn } from "./fakeServer.js";
 
@@ -413,6 +413,29 @@ describe("reconnecting", () => {
     delays.length = 0;
     server.cut();
     expect(delays).toEqual([0]);
+  });
+
+  it.each<[string, Transport]>([
+    ["ends before it has returned", (_, { end }) => {
+      end("no route");
+      return { send() {}, close() {} };
+    }],
+    ["throws", () => {
+      throw new Error("no route");
+    }],
+  ])("goes on when a transport %s", async (_, transport) => {
+    vi.spyOn(Math, "random").mockReturnValue(1);
+    const dials = vi.fn(transport);
+    const own = server.createClient({ transport: dials }) as Client;
+    const seen = lifecycle(own["chatRoom"]!.getOrCreate("a").connect());
+    const second = lifecycle(own["chatRoom"]!.getOrCreate("b").connect());
+    expect(seen).toEqual([]);
+    await settle(10_000);
+    expect(seen).toEqual(Array(6).fill("error link")); // after 0, 0.25, 0.75, 1.75, 3.75, 7.75 s
+    expect(second).toEqual(seen);
+    expect(dials.mock.calls.length).toBeLessThanOrEqual(7);
+    own.dispose();
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it("does not spin when a server says hello and closes", async () => {
@@ -947,6 +970,55 @@ describe("ending", () => {
       await settle(1000);
     }
     expect(server.open).toHaveLength(0);
+  });
+
+  it.each<[string, (of: Connection, end: () => void) => void]>([
+    ["a loss of the link", (of, end) => {
+      of.on("disconnected", end);
+      server.cut();
+    }],
+    ["an error of the server", (of, end) => {
+      of.on("error", end);
+      server.open[0]!.send({ t: "error", code: "malformed", message: "what?" });
+    }],
+  ])("a listener to %s may dispose another connection, which hears no more", async (_, strike) => {
+    const log = vi.spyOn(console, "error").mockImplementation(() => {});
+    const [one, other] = [connect(), connect()];
+    await settle();
+    const seen = lifecycle(other);
+    other.on("closed", () => other.on("error", () => seen.push("an error after the end")));
+    strike(one, () => other.dispose());
+    await settle(2000);
+    expect(seen).toEqual(["closed"]);
+    expect(other.status).toBe("closed");
+    expect(log).not.toHaveBeenCalled(); // an error that nobody took would be here
+  });
+
+  it("a params function may dispose another connection, which is not opened any more", async () => {
+    const others: Connection[] = [];
+    connect(() => {
+      for (const other of others) other.dispose();
+    });
+    others.push(connect());
+    await settle(2000);
+    expect(others[0]!.status).toBe("closed");
+    expect(server.got("open").map((m) => m.c)).toEqual([1]);
+    expect(room().connections.size).toBe(1);
+  });
+
+  it("a listener to closed may connect again, also while the client is disposed", async () => {
+    const connection = connect();
+    await settle();
+    const next: Connection[] = [];
+    connection.on("closed", () => next.push(connect()));
+    client.dispose();
+    const seen = lifecycle(next[0]!);
+    await settle(2000);
+    expect(seen).toEqual(["connected"]);
+    client.dispose();
+    await settle();
+    expect(server.open).toHaveLength(0);
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it("client.dispose tells the server also when calls wait for their turn, and drops these", async () => {
