@@ -107,3 +107,12 @@ test("a link into a page leads there, and back leads back", async ({ server, vis
   await page.goBack();
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("The Daily Troupe");
 });
+
+test("a chosen theme is kept, and the browser's frame follows it", async ({ server, visit }) => {
+  const page = await visit(`${server.url}/news`, { colorScheme: "light" });
+  await page.getByRole("button", { name: "Theme: system" }).click();
+  await page.getByRole("button", { name: "Theme: light" }).click();
+  await page.reload();
+  await expect(page.getByRole("button", { name: "Theme: dark" })).toBeVisible();
+  for (const meta of await page.locator('meta[name="theme-color"]').all()) await expect(meta).toHaveAttribute("content", "#17131a");
+});

@@ -28,7 +28,7 @@ function route(path: string) {
     case "chat":
       return { title: `#${name ?? "general"}`, element: <ChatPage room={name ?? "general"} /> };
     case "game":
-      return { title: "Game", element: <GamePage room={name ?? "arena"} /> };
+      return { title: `Game: ${name ?? "arena"}`, element: <GamePage room={name ?? "arena"} /> };
     case "news":
       return { title: "News", element: <NewsPage /> };
     default:

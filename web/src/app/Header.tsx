@@ -1,7 +1,7 @@
+import { useState } from "react";
 import { Icon, Logo } from "../ui/icons";
-import { useStored } from "../ui/useStored";
 import { Link } from "./router";
-import { applyTheme, type Theme, THEME_KEY, THEMES } from "./theme";
+import { storedTheme, storeTheme, THEMES } from "./theme";
 
 const PAGES = [
   { section: "chat", href: "/chat/general", label: "Chat" },
@@ -30,11 +30,11 @@ export function Header({ path }: { path: string }) {
 }
 
 function ThemeButton() {
-  const [theme, setTheme] = useStored<Theme>(THEME_KEY, "system");
+  const [theme, setTheme] = useState(storedTheme);
   const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length]!;
   const change = () => {
     setTheme(next);
-    applyTheme(next);
+    storeTheme(next);
   };
   return (
     <button type="button" className="icon-button" onClick={change} aria-label={`Theme: ${theme}`} title={`Theme: ${theme}`}>

@@ -24,8 +24,8 @@ import { RoomList } from "./RoomList";
 
 /** Who we are: a name of our choice, and an id that stays. */
 function storedMe(): Member {
-  const { userId = randomId(), name = "" } = read<Partial<Member>>("troupe.me", {});
-  return { userId, name };
+  const { userId, name } = read("troupe.me", { userId: "", name: "" });
+  return { userId: userId || randomId(), name };
 }
 
 export function ChatPage({ room }: { room: string }) {
