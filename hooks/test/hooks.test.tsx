@@ -1,6 +1,6 @@
 // @vitest-environment jsdom
 import { act } from "@testing-library/react";
-import { Component, memo, Profiler, Suspense, use, useState, type ReactNode } from "react";
+import { Component, memo, Profiler, Suspense, useState, type ReactNode } from "react";
 import { expect, it, vi } from "vitest";
 import type { Connection, UntypedActor } from "@troupe/client";
 import type { EventActor, UseActor } from "../src/index.js";
@@ -279,7 +279,7 @@ plainAndStrict((world) => {
     function Room(): ReactNode {
       const actor = world.useActor(general);
       actor.useEvent("a", () => {});
-      return use(never);
+      throw never; // what use(never) does, in every React that there is
     }
     const { unmount } = world.show(
       <Suspense fallback="…">
