@@ -23,7 +23,7 @@ export interface ActorSnapshot {
   error: ActorError | undefined;
 }
 
-/** Where params come from: the latest ones of the component that used the actor last. */
+/** Where params come from: the latest ones of a component. */
 export type ParamsGetter = () => unknown;
 
 /** Before the connection is there. */
@@ -33,8 +33,10 @@ export const IDLE: ActorSnapshot = { ...CONNECTING, status: "idle" };
 
 interface Entry {
   snapshot: ActorSnapshot;
+  /** One for every user, the latest last. */
+  users: ParamsGetter[];
+  /** That of the latest user; it stays when none is left, for as long as the connection does. */
   params: ParamsGetter;
-  users: number;
   listeners: Set<() => void>;
   disposal?: ReturnType<typeof setTimeout>;
 }
@@ -99,24 +101,25 @@ function createActorStore(client: Record<string, Accessor>): ActorStore {
   const acquire = (id: string, params: ParamsGetter, listener?: () => void) => {
     let entry = entries.get(id);
     // A connection that ended for good is not worth taking over.
-    if (!entry || (!entry.users && entry.snapshot.status === "closed")) {
+    if (!entry || (!entry.users.length && entry.snapshot.status === "closed")) {
       clearTimeout(entry?.disposal);
-      entries.set(id, (entry = { snapshot: CONNECTING, params, users: 0, listeners: new Set() }));
+      entries.set(id, (entry = { snapshot: CONNECTING, users: [], params, listeners: new Set() }));
       connect(id, entry);
     }
     const mine = entry;
-    mine.params = params;
-    mine.users++;
+    mine.users.push((mine.params = params));
     clearTimeout(mine.disposal);
     if (listener) mine.listeners.add(listener);
     return () => {
       if (listener) mine.listeners.delete(listener);
-      if (--mine.users) return;
+      mine.users.splice(mine.users.lastIndexOf(params), 1);
+      mine.params = mine.users.at(-1) ?? mine.params;
+      if (mine.users.length) return;
       // Strict Mode, and a component that moves within one commit, take the connection
       // over. Whoever comes later must not: it would never hear what the actor sent
       // when it was opened.
       mine.disposal = setTimeout(() => {
-        if (entries.get(id) === mine) entries.delete(id);
+        entries.delete(id);
         mine.snapshot.connection?.dispose();
       });
     };

@@ -181,6 +181,25 @@ plainAndStrict((world) => {
     ]);
   });
 
+  it("asks a component that is there for params, not the one that came last and is gone", async () => {
+    function Room({ tag, token }: { tag: string; token: string }) {
+      world.useActor({ ...general, params: () => ({ tag, token }) }).useEvent("a", () => {});
+      return null;
+    }
+    const page = (tags: string[], token: string) => tags.map((tag) => <Room key={tag} tag={tag} token={token} />);
+    const { rerender } = world.show(page(["one", "two"], "early"));
+    await settle();
+    rerender(page(["one"], "early"));
+    await settle();
+    rerender(page(["one"], "late"));
+    world.server.cut();
+    await settle(1000);
+    expect(world.server.got("open").map((m) => m.params)).toEqual([
+      { tag: "two", token: "early" },
+      { tag: "one", token: "late" },
+    ]);
+  });
+
   it("enabled: false does not connect", async () => {
     function Room({ enabled }: { enabled: boolean }) {
       const actor = world.useActor({ ...general, enabled });
