@@ -52,12 +52,22 @@ export interface ActorStore {
   snapshot(id: string): ActorSnapshot;
 }
 
+/** Gives equal objects one text, whatever the order of their properties. */
+const sorted = (_: string, value: unknown) =>
+  value && typeof value === "object" && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+    : value;
+
 /**
- * The identity of an actor's connection, from which all of it can be read.
- * Params that are a function count as one value, whatever the function.
+ * The identity of an actor's connection, from which all of it can be read: equal
+ * keys and params are one, however they are written. Params that are a function
+ * count as one value, whatever the function.
  */
 export function actorId(name: string, key: unknown, params: unknown): string {
-  return JSON.stringify([name, key, typeof params === "function" ? [] : [params]]);
+  return JSON.stringify(
+    [name, typeof key === "string" ? [key] : key, typeof params === "function" ? [] : [params]],
+    sorted,
+  );
 }
 
 const stores = new WeakMap<object, ActorStore>();

@@ -181,6 +181,27 @@ plainAndStrict((world) => {
     ]);
   });
 
+  it("equal keys and params are one connection, however they are written", async () => {
+    function Room({ of, params }: { of: string | string[]; params: object }) {
+      world.useActor({ name: "chatRoom", key: of, params });
+      return null;
+    }
+    world.show(
+      <>
+        <Room of="general" params={{ a: 1, b: { c: [{ e: 1, d: 2 }], f: undefined } }} />
+        <Room of={["general"]} params={{ b: { c: [{ d: 2, e: 1 }] }, a: 1 }} />
+        <Room of={["general", "general"]} params={{}} />
+        <Room of="general" params={{ a: 1, b: { c: [{ e: 2, d: 1 }] } }} />
+      </>,
+    );
+    await settle();
+    expect(world.server.got("open").map((m) => [m.key, m.params])).toEqual([
+      [["general"], { a: 1, b: { c: [{ d: 2, e: 1 }] } }],
+      [["general", "general"], {}],
+      [["general"], { a: 1, b: { c: [{ d: 1, e: 2 }] } }],
+    ]);
+  });
+
   it("asks a component that is there for params, not the one that came last and is gone", async () => {
     function Room({ tag, token }: { tag: string; token: string }) {
       world.useActor({ ...general, params: () => ({ tag, token }) }).useEvent("a", () => {});
