@@ -88,8 +88,9 @@ func (l *ledger) Whisper(c *actor.Context[member], to, text string) {
 	}
 }
 
-var ledgers = actor.NewRegistry(
-	actor.Define[ledger]("ledger", actor.Emits[added](), actor.Emits[note]()),
+var (
+	ledgerDef = actor.Define[ledger]("ledger", actor.Emits[added](), actor.Emits[note]())
+	ledgers   = actor.NewRegistry(ledgerDef)
 )
 
 func TestG7_AFailedActionLeavesNoTrace(t *testing.T) {

@@ -311,18 +311,3 @@ func TestG7_ResultsAndErrorsThatCannotBeEncodedFailTheTurn(t *testing.T) {
 		}
 	})
 }
-
-func TestStoppedTimersAreForgotten(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		b := newBench(t, nil, hostiles)
-		ref := actor.Ref{Name: "hostile", Key: actor.Key{"a"}}
-		for range 1000 {
-			if _, err := b.node.CallOnce(t.Context(), ref, actor.SingleCall{Create: true, Action: "startAndStop"}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if got := b.node.Timers(ref); got > 200 {
-			t.Errorf("%d timers are kept after 1,000 were stopped", got)
-		}
-	})
-}

@@ -12,9 +12,6 @@ import (
 	"github.com/troupe-dev/troupe/backend/actor/actortest"
 )
 
-// advance lets some virtual time pass.
-func advance() { time.Sleep(50 * time.Millisecond) }
-
 // club writes down the life of its connections.
 type club struct {
 	Diary []string `json:"diary"`

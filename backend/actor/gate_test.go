@@ -2,7 +2,6 @@ package actor_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -14,25 +13,9 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/storetest"
 )
 
-// heldBench is a node whose commits wait for the test, with ada and bob
-// connected and everything durable so far.
-func heldBench(t *testing.T, reg *actor.Registry) (b *bench, held *storetest.HeldStore, ada, bob *reader) {
-	held = storetest.Held(memory.New(memory.Options{}))
-	held.ReleaseAll()
-	b = newBench(t, held, reg)
-	ada, bob = b.open(ledgerRef, asAda), b.open(ledgerRef, asBob)
-	advance() // groups start a moment apart
-	ada.read()
-	bob.read()
-	ada.got, bob.got = nil, nil
-	held.HoldAgain()
-	t.Cleanup(held.ReleaseAll) // before the node stops: it waits for its commits
-	return b, held, ada, bob
-}
-
 func TestG6_NothingLeavesBeforeItsCommitIsDurable(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		b, held, ada, bob := heldBench(t, ledgers)
+		b, held, ada, bob := heldBench(t, ledgers, ledgerRef)
 		single := make(chan string, 1)
 		ada.call(1, "add", 3)
 		held.Wait(1)           // what follows is in another group
@@ -73,10 +56,9 @@ func TestG6_NothingLeavesBeforeItsCommitIsDurable(t *testing.T) {
 }
 
 func TestTurnsRunAheadOfTheStoreWithinBounds(t *testing.T) {
-	reg := actor.NewRegistry(actor.Define[ledger]("ledger", actor.Emits[added](), actor.Emits[note]()),
-		actor.WithOptions(actor.Options{MaxRunAhead: 10}))
+	reg := actor.NewRegistry(ledgerDef, actor.WithOptions(actor.Options{MaxRunAhead: 10}))
 	inBubble(t, func(t *testing.T) {
-		_, held, ada, _ := heldBench(t, reg)
+		_, held, ada, _ := heldBench(t, reg, ledgerRef)
 		before := ledgerAdds.Load()
 		for id := range uint64(30) {
 			ada.call(id+1, "add", 1)
@@ -108,7 +90,7 @@ func TestG10_AFailedCommitResetsTheActor(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				b, held, ada, bob := heldBench(t, ledgers)
+				b, held, ada, bob := heldBench(t, ledgers, ledgerRef)
 				ada.call(1, "add", 3)
 				held.Wait(1)
 				ada.call(2, "add", 4)
@@ -149,7 +131,7 @@ func TestG10_AFailedCommitResetsTheActor(t *testing.T) {
 // ones end.
 func TestAResetDoesNotReuseNumbersThatWereSeen(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		_, held, ada, _ := heldBench(t, ledgers)
+		_, held, ada, _ := heldBench(t, ledgers, ledgerRef)
 		held.Release(1)
 		ada.call(1, "add", 1)
 		synctest.Wait()
@@ -170,29 +152,16 @@ func TestAResetDoesNotReuseNumbersThatWereSeen(t *testing.T) {
 	})
 }
 
-// failingStore fails everything while it is broken.
-type failingStore struct {
-	store.Store
-	broken bool
-}
-
-func (s *failingStore) Load(ctx context.Context, id string) (*store.Snapshot, error) {
-	if s.broken {
-		return nil, errors.New("disk on fire")
-	}
-	return s.Store.Load(ctx, id)
-}
-
 func TestAnActorThatCannotBeLoadedIsUnavailableUntilItCan(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		s := &failingStore{Store: memory.New(memory.Options{}), broken: true}
+		s := &troubledStore{Store: memory.New(memory.Options{})}
+		s.broken.Store(true)
 		b := newBench(t, s, ledgers)
 		ada := b.open(ledgerRef, asAda)
 		if got, want := kinds(ada.read()), "closed:unavailable "; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
-		s.broken = false
-		synctest.Wait()
+		s.broken.Store(false)
 		again := b.open(ledgerRef, asAda)
 		for kinds(again.read()) == "closed:unavailable " { // the store is not asked more often than ten times a second
 			again = b.open(ledgerRef, asAda)

@@ -3,14 +3,19 @@ package actor_test
 import (
 	"context"
 	"encoding/json"
-	"io"
+	"errors"
 	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/memory"
+	"github.com/troupe-dev/troupe/backend/store/storetest"
 )
 
 // bench is a node on a store of the test's, for tests that look at the port
@@ -19,7 +24,29 @@ type bench struct {
 	t     *testing.T
 	store store.Store
 	reg   *actor.Registry
+	check bool // for the next start
 	node  *actor.Node
+	log   lines
+
+	started time.Time // the bench, not the node
+}
+
+// lines is what a node has logged.
+type lines struct {
+	mu  sync.Mutex
+	buf strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
 }
 
 func inBubble(t *testing.T, f func(*testing.T)) {
@@ -31,14 +58,14 @@ func newBench(t *testing.T, s store.Store, reg *actor.Registry) *bench {
 	if s == nil {
 		s = memory.New(memory.Options{})
 	}
-	b := &bench{t: t, store: s, reg: reg}
+	b := &bench{t: t, store: s, reg: reg, started: time.Now()}
 	b.start()
 	t.Cleanup(b.stop)
 	return b
 }
 
 func (b *bench) start() {
-	b.node = actor.NewNode(b.reg, b.store, actor.NodeOptions{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	b.node = actor.NewNode(b.reg, b.store, actor.NodeOptions{Logger: slog.New(slog.NewTextHandler(&b.log, nil)), Check: b.check})
 }
 
 func (b *bench) stop() {
@@ -51,6 +78,28 @@ func (b *bench) restart() {
 	b.stop()
 	b.start()
 }
+
+// heldBench is a node whose commits wait for the test, with ada and bob
+// connected to an actor and everything durable so far.
+func heldBench(t *testing.T, reg *actor.Registry, ref actor.Ref) (b *bench, held *storetest.HeldStore, ada, bob *reader) {
+	held = storetest.Held(memory.New(memory.Options{}))
+	held.ReleaseAll()
+	b = newBench(t, &troubledStore{Store: held}, reg)
+	ada, bob = b.open(ref, asAda), b.open(ref, asBob)
+	advance() // groups start a moment apart
+	ada.read()
+	bob.read()
+	ada.got, bob.got = nil, nil
+	held.HoldAgain()
+	t.Cleanup(held.ReleaseAll) // before the node stops: it waits for its commits
+	return b, held, ada, bob
+}
+
+// trouble is the store of a bench that heldBench made, or that was given one.
+func (b *bench) trouble() *troubledStore { return b.store.(*troubledStore) }
+
+// advance lets some virtual time pass.
+func advance() { time.Sleep(50 * time.Millisecond) }
 
 // reader is an attachment of a connection that keeps all visible outputs meant
 // for it, as a gateway would see them.
@@ -69,6 +118,14 @@ func (*reader) Published() {}
 // open sends an open; read tells what came of it.
 func (b *bench) open(ref actor.Ref, req actor.OpenRequest) *reader {
 	b.t.Helper()
+	r := b.follow(ref, req)
+	r.open()
+	return r
+}
+
+// follow is open without the sending: that is left to the reader's own open.
+func (b *bench) follow(ref actor.Ref, req actor.OpenRequest) *reader {
+	b.t.Helper()
 	r := &reader{b: b, ref: ref, req: req}
 	r.req.Attachment = actor.NextAttachment()
 	r.req.Create = true
@@ -77,11 +134,15 @@ func (b *bench) open(ref actor.Ref, req actor.OpenRequest) *reader {
 		b.t.Fatal(err)
 	}
 	r.cursor = r.log.Visible()
-	if err := b.node.Open(ref, r.req); err != nil {
-		b.t.Fatal(err)
-	}
 	b.t.Cleanup(func() { b.node.Unfollow(ref, r) })
 	return r
+}
+
+func (r *reader) open() {
+	r.b.t.Helper()
+	if err := r.b.node.Open(r.ref, r.req); err != nil {
+		r.b.t.Fatal(err)
+	}
 }
 
 // read waits until nothing moves and returns all outputs so far.
@@ -115,13 +176,8 @@ func (r *reader) last() *actor.Output {
 
 func (r *reader) call(id uint64, action string, args ...any) {
 	r.b.t.Helper()
-	req := actor.CallRequest{Attachment: r.req.Attachment, Conn: r.req.Conn, ID: id, Action: action}
-	for _, a := range args {
-		raw, err := json.Marshal(a)
-		if err != nil {
-			r.b.t.Fatal(err)
-		}
-		req.Args = append(req.Args, raw)
+	req := actor.CallRequest{
+		Attachment: r.req.Attachment, Conn: r.req.Conn, ID: id, Action: action, Args: encodeArgs(r.b.t, args),
 	}
 	if err := r.b.node.Call(r.ref, req); err != nil {
 		r.b.t.Fatal(err)
@@ -131,15 +187,48 @@ func (r *reader) call(id uint64, action string, args ...any) {
 // total asks the actor without a connection.
 func (b *bench) total(ref actor.Ref) int {
 	b.t.Helper()
-	raw, err := b.node.CallOnce(context.Background(), ref, actor.SingleCall{Create: true, Action: "get"})
+	n, err := result[int](b, ref, "get")
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	var n int
-	if err := json.Unmarshal(raw, &n); err != nil {
-		b.t.Fatal(err)
-	}
 	return n
+}
+
+// result calls an action without a connection; the actor need not exist. The
+// test does not wait longer than an hour for an answer.
+func result[T any](b *bench, ref actor.Ref, action string, args ...any) (result T, err error) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+	defer cancel()
+	raw, err := b.node.CallOnce(ctx, ref, actor.SingleCall{Create: true, Action: action, Args: encodeArgs(b.t, args)})
+	if err == nil && len(raw) > 0 {
+		err = json.Unmarshal(raw, &result)
+	}
+	return result, err
+}
+
+// code is that of an error for a client, or says what else it is.
+func code(err error) string {
+	var e *actor.Error
+	switch {
+	case err == nil:
+		return "none"
+	case errors.As(err, &e):
+		return e.Code
+	}
+	return err.Error()
+}
+
+func encodeArgs(t *testing.T, args []any) []json.RawMessage {
+	t.Helper()
+	raw := make([]json.RawMessage, len(args))
+	for i, a := range args {
+		var err error
+		if raw[i], err = json.Marshal(a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return raw
 }
 
 func kinds(outputs []*actor.Output) string {
@@ -159,6 +248,36 @@ func kinds(outputs []*actor.Output) string {
 		}
 	}
 	return s
+}
+
+// as is the open of a connection that is called name, and whose caller is, too.
+func as(name string) actor.OpenRequest {
+	return actor.OpenRequest{Conn: name, Caller: name, Params: json.RawMessage(`{"name":"` + name + `"}`)}
+}
+
+// troubledStore fails to load while it is broken, and counts how often it was
+// asked to.
+type troubledStore struct {
+	store.Store
+	broken atomic.Bool
+	loads  atomic.Int64
+}
+
+var errDisk = errors.New("disk on fire")
+
+func (s *troubledStore) Load(ctx context.Context, id string) (*store.Snapshot, error) {
+	s.loads.Add(1)
+	if s.broken.Load() {
+		return nil, errDisk
+	}
+	return s.Store.Load(ctx, id)
+}
+
+func (s *troubledStore) Connected(ctx context.Context, f func(string) bool) error {
+	if s.broken.Load() {
+		return errDisk
+	}
+	return s.Store.Connected(ctx, f)
 }
 
 var (

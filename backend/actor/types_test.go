@@ -1,8 +1,11 @@
 package actor_test
 
 import (
+	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
@@ -89,3 +92,84 @@ func (h *hostile) StartAndStop(c *actor.Context[actor.NoState]) {
 }
 
 var hostiles = actor.NewRegistry(actor.Define[hostile]("hostile"))
+
+// stubborn has methods that do not return while a latch holds them.
+type stubborn struct {
+	N int `json:"n"`
+}
+
+// latch holds one method of stubborn until it is opened.
+type latch struct {
+	method string
+	open   chan struct{}
+}
+
+var latched atomic.Pointer[latch]
+
+// hold makes a method of stubborn not return until release is called, at the
+// latest when the test ends: call it after making the node.
+func hold(t *testing.T, method string) (release func()) {
+	l := &latch{method, make(chan struct{})}
+	latched.Store(l)
+	release = sync.OnceFunc(func() { latched.Store(nil); close(l.open) })
+	t.Cleanup(release)
+	return release
+}
+
+func stick(method string) {
+	if l := latched.Load(); l != nil && l.method == method {
+		<-l.open
+	}
+}
+
+// stubbornTurns is how many turns of Slow run, and the most that ever did.
+var stubbornTurns struct{ now, most atomic.Int64 }
+
+// usedAfter is what came of using a Context after its turn was abandoned.
+var usedAfter atomic.Value
+
+func (*stubborn) OnStart(*actor.Context[actor.NoState])      { stick("OnStart") }
+func (*stubborn) OnStop(*actor.Context[actor.NoState])       { stick("OnStop") }
+func (*stubborn) OnDisconnect(*actor.Context[actor.NoState]) { stick("OnDisconnect") }
+
+func (s *stubborn) Inc(*actor.Context[actor.NoState]) int { s.N++; return s.N }
+
+func (s *stubborn) Hang(c *actor.Context[actor.NoState]) {
+	s.N = 1000
+	stick("Hang")
+	defer func() { usedAfter.Store(fmt.Sprint(recover())) }()
+	c.Broadcast(note{"a ghost"})
+}
+
+// HangAndExit ends its goroutine once it is let go.
+func (*stubborn) HangAndExit(*actor.Context[actor.NoState]) {
+	stick("HangAndExit")
+	runtime.Goexit()
+}
+
+func (s *stubborn) Slow(*actor.Context[actor.NoState]) int {
+	n := stubbornTurns.now.Add(1)
+	if n > stubbornTurns.most.Load() {
+		stubbornTurns.most.Store(n)
+	}
+	time.Sleep(100 * time.Millisecond)
+	stubbornTurns.now.Add(-1)
+	s.N++
+	return s.N
+}
+
+func (stubborn) Count(c *actor.Context[actor.NoState]) int {
+	n := 0
+	for range c.Conns() {
+		n++
+	}
+	return n
+}
+
+var stubborns = actor.NewRegistry(
+	actor.Define[stubborn]("stubborn", actor.Emits[note](), actor.WithOptions(actor.Options{ActionTimeout: time.Second})),
+)
+
+var stubbornRef = actor.Ref{Name: "stubborn", Key: actor.Key{"a"}}
+
+var clubRef = actor.Ref{Name: "club", Key: actor.Key{"a"}}
