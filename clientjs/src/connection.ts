@@ -16,7 +16,7 @@
 import { backoff } from "./backoff.js";
 import { createEmitter, type Handler } from "./emitter.js";
 import { ActorError, reportUncaught } from "./errors.js";
-import { abandoned, deadline, type Target } from "./handle.js";
+import { abandoned, deadline, merge, type Target } from "./handle.js";
 import { byteLength } from "./limits.js";
 import { callable } from "./proxy.js";
 import type { Channel, Socket } from "./socket.js";
@@ -410,7 +410,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
         once: (name: string, handler: Handler) => emitter.on(name, handler, true),
         off: emitter.off,
         call: (action: string, ...args: unknown[]) => call(options, action, args),
-        withOptions: (more: CallOptions) => view({ ...options, ...more }),
+        withOptions: (more: CallOptions) => view(merge(options, more)),
         dispose: () => end(),
       },
       (action) =>

@@ -35,7 +35,12 @@ export function createHandle(spec: HandleSpec): Handle {
     target.actorId !== undefined ? { id: target.actorId } : target.key!.map((part) => ["key", part]),
   );
 
-  const request = async (path: string, body: unknown, { timeoutMs, signal }: CallOptions): Promise<Answer> => {
+  const request = async (
+    path: string,
+    body: unknown,
+    { timeoutMs, signal }: CallOptions,
+    before?: () => Promise<unknown>,
+  ): Promise<Answer> => {
     let sent = false;
     const abort = new AbortController();
     const onAbort = () => abort.abort(signal!.reason);
@@ -43,6 +48,8 @@ export function createHandle(spec: HandleSpec): Handle {
     try {
       signal?.throwIfAborted();
       signal?.addEventListener("abort", onAbort);
+      // What comes before is shared: giving up here does not end it.
+      if (before) await Promise.race([before(), new Promise((_, no) => abort.signal.addEventListener("abort", no))]);
       const url = spec.base() + path;
       const init: RequestInit =
         body === undefined
@@ -55,7 +62,8 @@ export function createHandle(spec: HandleSpec): Handle {
       throw new ActorError(answer.code ?? "protocol", answer.message ?? `status ${response.status}`, answer.metadata);
     } catch (cause) {
       const reason = signal?.aborted ? "aborted" : abort.signal.aborted ? "timeout" : "link";
-      if (reason === "link" && cause instanceof ActorError) throw cause;
+      // maybe_ran is about the creation: the call itself was not sent.
+      if (reason === "link" && cause instanceof ActorError && cause.code !== "maybe_ran") throw cause;
       throw abandoned(sent, reason, cause);
     } finally {
       clearTimeout(timer);
@@ -77,19 +85,15 @@ export function createHandle(spec: HandleSpec): Handle {
 
   const withOptions = (options: CallOptions): Handle => {
     const call = async (action: string, ...args: unknown[]) => {
-      await ready?.();
       const path = `${address}/actions/${encodeURIComponent(action)}?${query}${target.create === false ? "&create=false" : ""}`;
-      return (await request(path, { args }, options)).result;
+      return (await request(path, { args }, options, ready)).result;
     };
     return callable(
       {
         connect: (params?: unknown, more?: ConnectOptions) => spec.connect(target.isNew ? ready : undefined, params, more),
         call,
-        withOptions: (more: CallOptions) => withOptions({ ...options, ...more }),
-        async resolve() {
-          await ready?.();
-          return target.actorId ?? (await request(`${address}?${query}`, undefined, options)).id;
-        },
+        withOptions: (more: CallOptions) => withOptions(merge(options, more)),
+        resolve: async () => target.actorId ?? (await request(`${address}?${query}`, undefined, options, ready)).id,
       },
       (action) =>
         (...args: unknown[]) =>
@@ -107,6 +111,12 @@ interface Answer {
   message?: string;
   metadata?: unknown;
 }
+
+/** Options over others; one that is undefined says nothing. */
+export const merge = (under: CallOptions, { timeoutMs = under.timeoutMs, signal = under.signal }: CallOptions): CallOptions => ({
+  timeoutMs,
+  signal,
+});
 
 /** Runs fn after so many milliseconds; never, for 0 and what no timer can wait for. */
 export const deadline = (ms: number | undefined, fn: () => void) =>

@@ -115,7 +115,7 @@ export interface ConnectOptions {
   onChange?: (status: Status, error: ActorError | undefined) => void;
 }
 
-/** Options of calls, for `withOptions`. */
+/** Options of calls, for `withOptions`. What is undefined stays as it was. */
 export interface CallOptions {
   /** Gives a call up after so long, waiting included [60,000]; 0 means never. */
   timeoutMs?: number;

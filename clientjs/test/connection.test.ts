@@ -762,6 +762,31 @@ describe("calls", () => {
     expect((await sent).metadata).toEqual({ reason: "closed" });
   });
 
+  it("an option that is undefined stays as it was", async () => {
+    const connection = connect();
+    await settle();
+    server.stuck = true;
+    const slow = failure(connection.withOptions({ timeoutMs: undefined })["say"]!());
+    await settle(60_000);
+    expect(await slow).toMatchObject({ code: "maybe_ran", metadata: { reason: "timeout" } });
+  });
+
+  it("lets go of timers and signals once settled", async () => {
+    const connection = connect();
+    await settle();
+    const idle = vi.getTimerCount();
+    const { signal } = new AbortController();
+    const add = vi.spyOn(signal, "addEventListener");
+    const remove = vi.spyOn(signal, "removeEventListener");
+    const sum = connection.withOptions({ signal })["add"]!(1, 2);
+    expect(vi.getTimerCount()).toBe(idle + 1);
+    await settle();
+    expect(await sum).toBe(3);
+    expect(vi.getTimerCount()).toBe(idle);
+    expect(add).toHaveBeenCalledTimes(1);
+    expect(remove.mock.calls).toEqual(add.mock.calls);
+  });
+
   it("can be aborted; one given up is not sent again and is acknowledged", async () => {
     const connection = connect();
     await settle();

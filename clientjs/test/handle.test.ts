@@ -133,6 +133,58 @@ describe("a handle", () => {
     expect(await rooms.getOrCreate("old", { input: 1 })["hello"]!()).toBe(1);
   });
 
+  it("check 9: a call that waits for the creation keeps to its own time-out and signal", async () => {
+    answers = [{ status: 0 }];
+    const handle = rooms.create("new", 7);
+    const abort = new AbortController();
+    const settled: unknown[] = [];
+    const track = (promise: Promise<unknown>) =>
+      void promise.catch((e: ActorError) => settled.push([e.code, (e.metadata as { reason: string }).reason, performance.now()]));
+    const start = performance.now();
+    track(handle.withOptions({ timeoutMs: 1000 })["hello"]!());
+    track(handle.withOptions({ timeoutMs: 2000 }).resolve());
+    track(handle.withOptions({ signal: abort.signal })["hello"]!());
+    await vi.advanceTimersByTimeAsync(500);
+    abort.abort();
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(settled).toEqual([
+      ["not_sent", "aborted", start + 500],
+      ["not_sent", "timeout", start + 1000],
+      ["not_sent", "timeout", start + 2000],
+    ]);
+    expect(requests).toHaveLength(1); // the creation, which they share, goes on
+    track(handle["hello"]!());
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(settled).toHaveLength(4);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("an option that is undefined stays as it was", async () => {
+    answers = [{ status: 0 }];
+    const abort = new AbortController();
+    const view = rooms.get("x").withOptions({ signal: abort.signal }).withOptions({ timeoutMs: undefined, signal: undefined });
+    const slow = failure(view["say"]!());
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(await slow).toMatchObject({ code: "maybe_ran", metadata: { reason: "timeout" } });
+    abort.abort();
+    expect((await failure(view["say"]!())).code).toBe("not_sent");
+  });
+
+  it("lets go of timers and signals once it has an answer", async () => {
+    const { signal } = new AbortController();
+    const add = vi.spyOn(signal, "addEventListener");
+    const remove = vi.spyOn(signal, "removeEventListener");
+    expect(await rooms.get("x").withOptions({ signal })["say"]!()).toBe(42);
+    expect(vi.getTimerCount()).toBe(0);
+    expect(add).toHaveBeenCalledTimes(1);
+    expect(remove.mock.calls).toEqual(add.mock.calls);
+  });
+
+  it("puts any name of a definition into the path", async () => {
+    await client["a/b c"]!.get("x")["say"]!();
+    expect(requests[0]!.url).toBe("http://troupe.test/base/api/actors/a%2Fb%20c/actions/say?key=x&create=false");
+  });
+
   it("refuses a bad key where it enters", () => {
     for (const key of [[], [1], undefined, { a: 1 }]) {
       expect(() => rooms.get(key as never)).toThrow(expect.objectContaining({ code: "bad_key" }));
