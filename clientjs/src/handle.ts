@@ -73,11 +73,15 @@ export function createHandle(spec: HandleSpec): Handle {
 
   /** Creates the actor once if it needs input or must be new; a failed attempt may be repeated. */
   let created: Promise<unknown> | undefined;
+  let unsure = false;
   const ready =
     target.isNew || target.input !== undefined
       ? () =>
           (created ??= request(address, { key: target.key, input: target.input }, spec.options).catch((error) => {
-            if (!target.isNew && (error as ActorError).code === "exists") return;
+            const { code } = error as ActorError;
+            // After a creation without an answer, what exists is taken for ours.
+            if (code === "exists" && (unsure || !target.isNew)) return;
+            unsure ||= code === "maybe_ran";
             created = undefined;
             throw error;
           }))

@@ -187,7 +187,13 @@ export interface Accessor<D = UntypedActor> {
   getOrCreate(key: Key, options?: { input?: Field<D, "input"> }): Handle<D>;
   /** The actor with this key, which must exist (`not_found`). */
   get(key: Key): Handle<D>;
-  /** A new actor, created when the handle is first used; using it fails with `exists` if the key is taken. */
+  /**
+   * A new actor, created when the handle is first used; using it fails with `exists` if the key is taken.
+   *
+   * If the answer to a creation was lost, the handle tries again when it is next used (a connection by
+   * itself), and takes an actor that exists by then for its own: it cannot tell it from one that somebody
+   * else created in between. Where that matters, let the actor check, by something unique in the input.
+   */
   create(
     key: Key,
     ...input: undefined extends Field<D, "input"> ? [input?: Field<D, "input">] : [input: Field<D, "input">]

@@ -133,6 +133,22 @@ describe("a handle", () => {
     expect(await rooms.getOrCreate("old", { input: 1 })["hello"]!()).toBe(1);
   });
 
+  it("takes what exists for its own after a creation without an answer, but not what existed before", async () => {
+    const taken = { status: 409, body: { code: "exists", message: "there is one" } };
+    answers = [new TypeError("fetch failed"), taken, { body: { result: 1 } }];
+    const handle = rooms.create("new");
+    expect(await failure(handle["hello"]!())).toMatchObject({
+      code: "not_sent", // the action; the creation may have run
+      metadata: { reason: "link" },
+      cause: { code: "maybe_ran" },
+    });
+    expect(await handle["hello"]!()).toBe(1);
+    answers = [{ status: 503, body: { code: "unavailable", message: "it had no effect" } }, taken];
+    const other = rooms.create("old");
+    expect((await failure(other["hello"]!())).code).toBe("unavailable");
+    expect((await failure(other["hello"]!())).code).toBe("exists");
+  });
+
   it("check 9: a call that waits for the creation keeps to its own time-out and signal", async () => {
     answers = [{ status: 0 }];
     const handle = rooms.create("new", 7);
@@ -202,6 +218,16 @@ describe("a created actor's connection", () => {
     await settle(2000);
     expect(seen).toEqual(["error maybe_ran", "connected"]);
     expect(server.got("open")).toMatchObject([{ actor: "chatRoom", key: ["new"], input: 7 }]);
+    own.dispose();
+  });
+
+  it("opens an actor that was created by a request whose answer was lost", async () => {
+    const server = new FakeServer();
+    answers = [new TypeError("fetch failed"), { status: 409, body: { code: "exists", message: "there is one" } }];
+    const own = server.createClient({ fetch: fakeFetch });
+    const seen = lifecycle((own as typeof client)["chatRoom"]!.create("new", 7).connect());
+    await settle(2000);
+    expect(seen).toEqual(["error maybe_ran", "connected"]);
     own.dispose();
   });
 
