@@ -6,7 +6,7 @@
 
 import type { ActorError, Reconnected } from "@troupe/client";
 import type { ActorStatus, EventActor } from "@troupe/react";
-import { useEffect, useState } from "react";
+import { useEffect, useState, useSyncExternalStore } from "react";
 import { Icon } from "./icons";
 import { count } from "./text";
 
@@ -20,6 +20,7 @@ interface Props {
 }
 
 const SUCCESS_MS = 6_000;
+const SLOW_MS = 1_500; // a connection that takes longer is worth a word
 
 const REASONS: Record<string, string> = {
   restart: "the server was restarted and has forgotten them",
@@ -50,13 +51,16 @@ export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp }: Props) {
   }, [back]);
 
   const { status, error } = actor;
+  const online = useOnline();
+  // A room that is opened while the link is down hears nothing of it before the next attempt.
+  const slow = useLasting(status === "connecting", SLOW_MS);
   let tone = "";
   let content;
-  if (status === "disconnected" || (status === "connecting" && error)) {
+  if (status === "disconnected" || (status === "connecting" && (error || slow || !online))) {
     tone = "warn";
     content = (
       <p>
-        {troubleText(status)}
+        {troubleText(status, online)}
         <Countdown until={retryAt} />
       </p>
     );
@@ -89,9 +93,37 @@ export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp }: Props) {
   );
 }
 
-function troubleText(status: ActorStatus): string {
-  if (!navigator.onLine) return "You are offline. Reconnecting";
-  return status === "connecting" ? "The server cannot be reached. Trying again" : "The connection is lost. Reconnecting";
+function troubleText(status: ActorStatus, online: boolean): string {
+  if (!online) return `You are offline. ${status === "connecting" ? "Connecting" : "Reconnecting"}`;
+  return status === "connecting" ? "There is no connection yet. Trying" : "The connection is lost. Reconnecting";
+}
+
+/** Whether the browser has a network. */
+function useOnline(): boolean {
+  return useSyncExternalStore(subscribeOnline, () => navigator.onLine);
+}
+
+function subscribeOnline(listener: () => void): () => void {
+  addEventListener("online", listener);
+  addEventListener("offline", listener);
+  return () => {
+    removeEventListener("online", listener);
+    removeEventListener("offline", listener);
+  };
+}
+
+/** Whether something has been so for a while. */
+function useLasting(is: boolean, ms: number): boolean {
+  const [lasts, setLasts] = useState(false);
+  useEffect(() => {
+    if (!is) return;
+    const timer = setTimeout(setLasts, ms, true);
+    return () => {
+      clearTimeout(timer);
+      setLasts(false);
+    };
+  }, [is, ms]);
+  return is && lasts;
 }
 
 function defaultCaughtUp({ replayed }: Reconnected): string {
