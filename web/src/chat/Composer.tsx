@@ -1,6 +1,9 @@
 import { type FormEvent, type KeyboardEvent, useEffect, useRef } from "react";
 import { Icon } from "../ui/icons";
+import { lengthOf, LengthNote } from "../ui/LengthNote";
 import { useStored } from "../ui/useStored";
+
+const MAX = 2000; // the server's limit
 
 interface Props {
   room: string;
@@ -13,6 +16,9 @@ export function Composer({ room, onSend, onTyping }: Props) {
   const [text, setText] = useStored(`troupe.draft.${room}`, "");
   const input = useRef<HTMLTextAreaElement>(null);
 
+  const message = text.trim();
+  const sendable = message !== "" && lengthOf(message) <= MAX;
+
   // Where the focus brings up no keyboard that hides the messages.
   useEffect(() => {
     if (matchMedia("(pointer: fine)").matches) input.current?.focus();
@@ -24,8 +30,8 @@ export function Composer({ room, onSend, onTyping }: Props) {
   };
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (!text.trim()) return;
-    onSend(text.trim());
+    if (!sendable) return;
+    onSend(message);
     change("");
     input.current?.focus();
   };
@@ -41,15 +47,15 @@ export function Composer({ room, onSend, onTyping }: Props) {
         aria-label="Message"
         placeholder={`Message #${room}`}
         rows={1}
-        maxLength={2000}
         enterKeyHint="send"
         value={text}
         onChange={(event) => change(event.target.value)}
         onKeyDown={onKeyDown}
       />
-      <button className="primary icon-button" aria-label="Send" disabled={!text.trim()}>
+      <button className="primary icon-button" aria-label="Send" disabled={!sendable}>
         <Icon name="send" />
       </button>
+      <LengthNote text={message} max={MAX} />
     </form>
   );
 }

@@ -45,7 +45,7 @@ function Arena({ room, playerId }: { room: string; playerId: string }) {
             {game.started && (
               // Another start is another element: it is told, and appears, anew.
               <span key={game.startedAt}>
-                The game has started{game.startedAt !== undefined && ` at ${formatTime(game.startedAt)}`}!
+                {game.startedAt ? `The game started at ${formatTime(game.startedAt)}` : "The game has started!"}
               </span>
             )}
           </span>
@@ -65,6 +65,7 @@ function Arena({ room, playerId }: { room: string; playerId: string }) {
       <aside className="wings">
         <Roster players={game.players} me={playerId} onPick={pick} />
         <Whispers
+          connected={game.isConnected}
           whispers={game.whispers}
           me={playerId}
           others={game.players.filter((id) => id !== playerId)}

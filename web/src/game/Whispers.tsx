@@ -1,9 +1,13 @@
 import { type FormEvent, type RefObject, useState } from "react";
+import { lengthOf, LengthNote } from "../ui/LengthNote";
 import { formatTime } from "../ui/text";
 import { useStickToEnd } from "../ui/useStickToEnd";
 import type { Whisper } from "./useGame";
 
+const MAX = 500; // the server's limit
+
 interface Props {
+  connected: boolean;
   whispers: readonly Whisper[];
   me: string;
   others: readonly string[];
@@ -14,13 +18,15 @@ interface Props {
   input: RefObject<HTMLInputElement | null>;
 }
 
-export function Whispers({ whispers, me, others, target, onTarget, onWhisper, input }: Props) {
+export function Whispers({ connected, whispers, me, others, target, onTarget, onWhisper, input }: Props) {
   const [text, setText] = useState("");
   const sending = whispers.filter((whisper) => whisper.sending).length;
   const { scroller, onScroll } = useStickToEnd(whispers, sending);
   // What is meant for one must not reach another: somebody who was chosen stays so, also when they have left.
   const to = target || (others[0] ?? "");
   const left = to !== "" && !others.includes(to);
+  const message = text.trim();
+  const sendable = !left && message !== "" && lengthOf(message) <= MAX;
 
   const change = (next: string) => {
     setText(next);
@@ -28,8 +34,8 @@ export function Whispers({ whispers, me, others, target, onTarget, onWhisper, in
   };
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (!text.trim() || left) return;
-    onWhisper(to, text.trim());
+    if (!sendable) return;
+    onWhisper(to, message);
     setText("");
     input.current?.focus();
   };
@@ -41,7 +47,7 @@ export function Whispers({ whispers, me, others, target, onTarget, onWhisper, in
         {whispers.length === 0 && <p className="muted">A whisper reaches one player, and nobody else.</p>}
         <ul>
           {whispers.map((whisper) => (
-            <WhisperItem key={whisper.id} whisper={whisper} mine={whisper.from === me} onRetry={onWhisper} />
+            <WhisperItem key={whisper.id} whisper={whisper} mine={whisper.from === me} connected={connected} onRetry={onWhisper} />
           ))}
         </ul>
       </div>
@@ -60,15 +66,15 @@ export function Whispers({ whispers, me, others, target, onTarget, onWhisper, in
             ref={input}
             aria-label="Whisper"
             placeholder={to ? "Psst…" : "Nobody else is here"}
-            maxLength={500}
             value={text}
             disabled={!to}
             onChange={(event) => change(event.target.value)}
           />
-          <button className="primary" disabled={left || !text.trim()} aria-label="Send whisper">
+          <button className="primary" disabled={!sendable} aria-label="Send whisper">
             Send
           </button>
         </div>
+        <LengthNote text={message} max={MAX} />
         {left && <p role="alert">{to} left.</p>}
       </form>
     </section>
@@ -76,19 +82,20 @@ export function Whispers({ whispers, me, others, target, onTarget, onWhisper, in
 }
 
 interface ItemProps {
+  connected: boolean;
   whisper: Whisper;
   mine: boolean;
   onRetry: Props["onWhisper"];
 }
 
-function WhisperItem({ whisper, mine, onRetry }: ItemProps) {
+function WhisperItem({ connected, whisper, mine, onRetry }: ItemProps) {
   const { id, from, to, text, timestamp, sending, error } = whisper;
   return (
     <li data-mine={mine}>
       <strong>{mine ? `You to ${to}` : `${from} to you`}</strong>{" "}
       <time dateTime={new Date(timestamp).toISOString()}>{formatTime(timestamp)}</time>
       <p>{text}</p>
-      {sending && <small>sending…</small>}
+      {sending && <small>{connected ? "sending…" : "waiting for the connection…"}</small>}
       {error && (
         <p className="failed">
           {error}{" "}
