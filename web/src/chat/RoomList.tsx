@@ -36,7 +36,7 @@ export function RoomList({ rooms, current, me, onAdd, onRename, onChosen }: Prop
       <ul>
         {rooms.map((room) => (
           <li key={room}>
-            <RoomLink room={room} current={room === current} onClick={onChosen} />
+            <RoomLink room={room} current={room === current} me={me} onClick={onChosen} />
           </li>
         ))}
       </ul>
@@ -61,11 +61,16 @@ export function RoomList({ rooms, current, me, onAdd, onRename, onChosen }: Prop
  * A room, and how many messages came there while we were in another one. Every
  * room is a connection of its own, and all of them share one socket.
  */
-function RoomLink({ room, current, onClick }: { room: string; current: boolean; onClick: () => void }) {
-  const [unread, setUnread] = useState(0);
+function RoomLink({ room, current, me, onClick }: { room: string; current: boolean; me: Member; onClick: () => void }) {
+  const [unreadIds, setUnreadIds] = useState<readonly string[]>([]);
   const actor = useActor({ name: "chatRoom", key: [room], enabled: !current });
-  actor.useEvent("messageReceived", () => setUnread((n) => n + 1));
-  if (current && unread) setUnread(0);
+  // We may be in that room with another tab: what we said there is no news.
+  actor.useEvent("messageReceived", ({ id, userId }) => userId !== me.userId && setUnreadIds((ids) => [...ids, id]));
+  actor.useEvent("messageDeleted", ({ messageId }) => setUnreadIds((ids) => ids.filter((id) => id !== messageId)));
+  // The banner of the current room tells of the link, which is the same for all.
+  actor.useEvent("error", () => {});
+  if (current && unreadIds.length) setUnreadIds([]);
+  const unread = unreadIds.length;
   return (
     <Link href={path(room)} aria-current={current ? "page" : undefined} onClick={onClick}>
       <span aria-hidden="true">#</span> {room}
