@@ -86,8 +86,10 @@ describe("rows", () => {
     expect(rows.map((row) => row.startsGroup)).toEqual([true, true, false]);
   });
 
-  it("begin a day, but not the first one", () => {
-    const rows = toRows([message("a", 0), message("b", 24 * 60 * minute)]);
-    expect(rows.map((row) => row.startsDay)).toEqual([false, true]);
+  it("begin a day, but today only after another one", () => {
+    const day = 24 * 60 * minute;
+    const startsDay = (now: number) => toRows([message("a", 0), message("b", day)], [], now).map((row) => row.startsDay);
+    expect(startsDay(day)).toEqual([true, true]);
+    expect(startsDay(0)).toEqual([false, true]);
   });
 });

@@ -2,9 +2,12 @@
 // that are on their way.
 
 import type { Message } from "../registry";
+import { isSameDay } from "../ui/text";
 import { type Outgoing, type OutgoingAction, outgoingReducer } from "./outgoing";
 
 export interface Chat {
+  /** The server has told what was said. */
+  loaded: boolean;
   messages: readonly Message[];
   outgoing: readonly Outgoing[];
   /** The ids of what was here when the connection was lost, until it is back. */
@@ -13,7 +16,7 @@ export interface Chat {
   missed: readonly string[];
 }
 
-export const emptyChat: Chat = { messages: [], outgoing: [], missed: [] };
+export const emptyChat: Chat = { loaded: false, messages: [], outgoing: [], missed: [] };
 
 export type ChatAction =
   | { type: "history"; messages: readonly Message[] }
@@ -26,7 +29,7 @@ export type ChatAction =
 export function chatReducer(chat: Chat, action: ChatAction): Chat {
   switch (action.type) {
     case "history":
-      return { ...chat, messages: merge(chat.messages, action.messages) };
+      return { ...chat, loaded: true, messages: merge(chat.messages, action.messages) };
     case "received":
       return { ...chat, messages: add(chat.messages, action.message) };
     case "deleted":
@@ -64,7 +67,7 @@ export interface Row {
   message: Message;
   /** Another author or name than before, or much later: shows who and when. */
   startsGroup: boolean;
-  /** The first message of its day. */
+  /** The first message of its day; today is told only after another day. */
   startsDay: boolean;
   /** The first one that was missed. */
   startsMissed: boolean;
@@ -75,12 +78,12 @@ const GROUP_MS = 5 * 60_000;
 /** Somebody with another name now is, to the reader, somebody else. */
 const sameAuthor = (a: Message, b: Message) => a.userId === b.userId && a.name === b.name;
 
-export function toRows(messages: readonly Message[], missed: readonly string[] = []): Row[] {
+export function toRows(messages: readonly Message[], missed: readonly string[] = [], now = Date.now()): Row[] {
   // The first of them that is still there: it may have been deleted since.
   const firstMissed = messages.find(({ id }) => missed.includes(id));
   return messages.map((message, i) => {
     const before = messages[i - 1];
-    const startsDay = !!before && new Date(before.timestamp).toDateString() !== new Date(message.timestamp).toDateString();
+    const startsDay = !isSameDay(before?.timestamp ?? now, message.timestamp);
     const startsMissed = message === firstMissed;
     const startsGroup =
       !before || startsDay || startsMissed || !sameAuthor(before, message) || message.timestamp - before.timestamp > GROUP_MS;
