@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -308,6 +309,36 @@ func TestG7_ResultsAndErrorsThatCannotBeEncodedFailTheTurn(t *testing.T) {
 		actortest.Call[any](ada, "score", "bob")
 		if got := string(err.MetadataJSON()); got != `{"ada":1}` {
 			t.Errorf("got metadata %s, want it as it was when the action failed", got)
+		}
+	})
+}
+
+// Who only looked at an actor has not created it.
+func TestCreateAfterAReadHasItsInput(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, attics)
+		if _, err := result[string](b, atticRef, "dump"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.node.Create(t.Context(), atticRef, json.RawMessage(`["one","two"]`)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := result[string](b, atticRef, "dump"); !strings.Contains(got, "[onetrue twotrue]") || err != nil {
+			t.Errorf("got %s, %v, want both labels", got, err)
+		}
+	})
+}
+
+// What changes nothing leaves no record: it may be repeated.
+func TestCallsOfUnknownActionsMayBeRepeated(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, ledgers)
+		ada := b.open(ledgerRef, asAda)
+		ada.call(1, "nonsense")
+		ada.call(1, "nonsense")
+		ada.call(1, "add", 1)
+		if got, want := kinds(ada.read()), "opened fail:unknown_action fail:unknown_action added reply:1 "; got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	})
 }

@@ -368,3 +368,129 @@ func TestTooManyDetachedConnectionsEndTheOldest(t *testing.T) {
 		}
 	})
 }
+
+// Opens may overtake one another on their way: the highest attachment counts.
+func TestAnOlderAttachmentThatComesLateIsRefused(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, ledgers)
+		older := b.follow(ledgerRef, asAda)
+		newer := b.open(ledgerRef, asAda)
+		newer.read()
+		older.open()
+		if got, want := kinds(older.read()), "closed:replaced "; got != want {
+			t.Errorf("the older got %q, want %q", got, want)
+		}
+		newer.call(1, "add", 1)
+		if got, want := kinds(newer.read()), "opened added reply:1 "; got != want {
+			t.Errorf("the newer got %q, want %q", got, want)
+		}
+	})
+}
+
+// The client did not see the answer, and asks the same again: it must not be told
+// that nothing was lost.
+func TestG4_AnOpenThatIsRepeatedIsToldTheSameLoss(t *testing.T) {
+	for _, test := range []struct {
+		reason string
+		asks   func(log string) actor.OpenRequest
+	}{
+		{"expired", func(log string) actor.OpenRequest {
+			r := as("ada")
+			r.Resume, r.Log, r.Seq = true, log, 1
+			return r
+		}},
+		{"restart", func(string) actor.OpenRequest {
+			r := as("ada")
+			r.Resume, r.Log, r.Seq = true, "another", 7
+			return r
+		}},
+	} {
+		t.Run(test.reason, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				b := newBench(t, nil, clubs)
+				ada, bob := b.open(clubRef, as("ada")), b.open(clubRef, as("bob"))
+				req := test.asks(ada.read()[0].Opened.Log)
+				bob.read()
+				b.node.Detach(clubRef, ada.req.Attachment)
+				time.Sleep(2*time.Minute + 10*time.Second)
+				first := b.open(clubRef, req).read()[0].Opened
+				if first.Reason != test.reason || first.Resumed {
+					t.Fatalf("got %+v, want a new connection, and the reason %s", first, test.reason)
+				}
+				second := b.open(clubRef, req).read()[0].Opened
+				if second.Reason != test.reason || second.AskedAfter != first.AskedAfter || second.Start != first.Start {
+					t.Errorf("asked again, got %+v, want %+v: its own join included", second, first)
+				}
+			})
+		})
+	}
+}
+
+// porter takes as long for a connection as its params say.
+type porter struct{}
+
+type porterParams struct {
+	Before, Connect, Resume time.Duration
+}
+
+func wait(c interface {
+	Done() <-chan struct{}
+	Err() error
+}, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-c.Done():
+		return c.Err()
+	}
+}
+
+func (*porter) OnBeforeConnect(c *actor.ConnectContext, p porterParams) error {
+	if c.Resuming() {
+		return wait(c, p.Resume)
+	}
+	return wait(c, p.Before)
+}
+
+func (*porter) OnConnect(c *nothing) error {
+	var p porterParams
+	c.Conn().Params(&p)
+	return wait(c, p.Connect)
+}
+
+func TestConnectingHasATimeLimitOfItsOwn(t *testing.T) {
+	reg := actor.NewRegistry(actor.Define[porter]("porter", actor.WithOptions(actor.Options{ConnectTimeout: 2 * time.Second})))
+	for _, test := range []struct {
+		name   string
+		params porterParams
+		want   string
+	}{
+		{"in time", porterParams{Before: time.Second, Connect: time.Second / 2}, ""},
+		{"OnBeforeConnect is late", porterParams{Before: 3 * time.Second}, "timeout"},
+		{"OnConnect is late", porterParams{Connect: 3 * time.Second}, "timeout"},
+		{"together they are late", porterParams{Before: 1500 * time.Millisecond, Connect: time.Second}, "timeout"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			actortest.Run(t, reg, func(n *actortest.Node) {
+				start := time.Now()
+				_, err := n.Actor("porter", "a").TryConnect(test.params)
+				if test.want == "" && err != nil || test.want != "" && code(err) != test.want {
+					t.Errorf("got %v, want %q", err, test.want)
+				}
+				if got := time.Since(start); test.want != "" && got != 2*time.Second {
+					t.Errorf("the answer came after %s, want 2s", got)
+				}
+			})
+		})
+	}
+	t.Run("a resume is late", func(t *testing.T) {
+		actortest.Run(t, reg, func(n *actortest.Node) {
+			c := n.Actor("porter", "a").Connect(porterParams{Resume: 3 * time.Second})
+			c.Drop()
+			start := time.Now()
+			if err := c.TryResume(); code(err) != "timeout" || time.Since(start) != 2*time.Second {
+				t.Errorf("got %v after %s, want timeout after 2s", err, time.Since(start))
+			}
+		})
+	})
+}

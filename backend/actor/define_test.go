@@ -32,6 +32,13 @@ type (
 		}
 	}
 	unstorable struct{ Done chan int }
+	shape      interface{ Area() float64 }
+	drawing    struct{ Shape shape }
+	pointer    struct{ *embedded }
+	sameAction struct{}
+	byValue    struct{}
+	authHook   struct{}
+	migration  struct{}
 	ownJSON    struct{ A int }
 	fine       struct {
 		When  time.Time
@@ -59,9 +66,14 @@ func (*differentParam) OnBeforeConnect(*actor.ConnectContext, int) error        
 func (*differentParam) CreateConnState(*actor.ConnectContext, string) (actor.NoState, error) {
 	return actor.NoState{}, nil
 }
-func (ownJSON) MarshalJSON() ([]byte, error) { return []byte("{}"), nil }
-func (f *fine) Lock(*nothing)                { f.mu.Lock(); defer f.mu.Unlock() }
-func (f *fine) String() string               { return "not an action" }
+func (*sameAction) URL(*nothing)                {}
+func (*sameAction) Url(*nothing)                {}
+func (*byValue) A(actor.Context[actor.NoState]) {}
+func (*authHook) OnAuth(string) error           { return nil }
+func (*migration) Migrate([]byte) error         { return nil }
+func (ownJSON) MarshalJSON() ([]byte, error)    { return []byte("{}"), nil }
+func (f *fine) Lock(*nothing)                   { f.mu.Lock(); defer f.mu.Unlock() }
+func (f *fine) String() string                  { return "not an action" }
 
 func TestMistakesInADefinitionPanicWithTheFix(t *testing.T) {
 	for _, test := range []struct {
@@ -82,6 +94,12 @@ func TestMistakesInADefinitionPanicWithTheFix(t *testing.T) {
 		{func() { actor.Define[nestedHidden]("x") }, []string{"nestedHidden", "Inner.hidden"}},
 		{func() { actor.Define[nestedDash]("x") }, []string{"nestedDash", "List.A"}},
 		{func() { actor.Define[unstorable]("x") }, []string{"unstorable", "Done", `json:"-"`}},
+		{func() { actor.Define[drawing]("x") }, []string{"drawing", "field Shape", "actor_test.shape cannot be read back"}},
+		{func() { actor.Define[pointer]("x") }, []string{"pointer", "field embedded", "embed actor_test.embedded itself"}},
+		{func() { actor.Define[sameAction]("x") }, []string{"sameAction", "URL", "Url", `action name "url"`}},
+		{func() { actor.Define[byValue]("x") }, []string{"byValue", "method A", "want a pointer, *actor.Context"}},
+		{func() { actor.Define[authHook]("x") }, []string{"authHook", "OnAuth", "reserved"}},
+		{func() { actor.Define[migration]("x") }, []string{"migration", "Migrate", "reserved"}},
 		{func() { actor.Define[ownJSON]("x") }, []string{"ownJSON", "MarshalJSON"}},
 		{func() { actor.Define[int]("x") }, []string{"int", "want a struct"}},
 		{func() { actor.Define[fine]("") }, []string{"name"}},
@@ -112,6 +130,24 @@ func TestWireNames(t *testing.T) {
 	} {
 		if got := actor.WireName(name); got != want {
 			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
+	}
+}
+
+func TestRetentionIsTheLongestResumeWindowAndAMinute(t *testing.T) {
+	window := func(d time.Duration) actor.OptionsOption {
+		return actor.WithOptions(actor.Options{ResumeWindow: d})
+	}
+	for _, test := range []struct {
+		reg  *actor.Registry
+		want time.Duration
+	}{
+		{actor.NewRegistry(actor.Define[fine]("a")), 3 * time.Minute},
+		{actor.NewRegistry(actor.Define[fine]("a", window(time.Hour)), actor.Define[fine]("b")), 61 * time.Minute},
+		{actor.NewRegistry(actor.Define[fine]("a", window(time.Second)), window(time.Hour), actor.Define[fine]("b")), 61 * time.Minute},
+	} {
+		if got := test.reg.Retention(); got != test.want {
+			t.Errorf("%v: got %s, want %s", test.reg.Names(), got, test.want)
 		}
 	}
 }

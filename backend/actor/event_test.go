@@ -1,10 +1,12 @@
 package actor_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/actor/actortest"
@@ -52,9 +54,35 @@ func (*tower) Loop(c *actor.Context[member]) {
 	}
 }
 
+func (*tower) ExceptAll(c *actor.Context[member]) {
+	var conns []*actor.Conn[member]
+	for conn := range c.Conns() {
+		conns = append([]*actor.Conn[member]{conn}, conns...) // the newest first
+	}
+	c.Broadcast(note{"nobody"}, actor.Except(conns...), actor.Except(c.Conn()))
+}
+
+// SendMixed sends the same to each of two connections, in different ways.
+func (*tower) SendMixed(c *actor.Context[member]) {
+	options := [][]actor.EmitOption{nil, {actor.Volatile}, {actor.Latest("")}, {actor.Latest("k")}}
+	i := 0
+	for conn := range c.Conns() {
+		conn.Send(note{"mixed"}, options[i%len(options)]...)
+		i++
+	}
+}
+
 func (tower) EmitReadOnly(c *actor.Context[member])       { c.Broadcast(note{"no"}) }
 func (tower) SetStateReadOnly(c *actor.Context[member])   { c.Conn().SetState(member{"no"}) }
 func (tower) DisconnectReadOnly(c *actor.Context[member]) { c.Conn().Disconnect("no") }
+
+func (tower) AfterReadOnly(c *actor.Context[member]) {
+	c.After(time.Second, func(*actor.Context[member]) error { return nil })
+}
+
+func (tower) EveryReadOnly(c *actor.Context[member]) {
+	c.Every(time.Second, func(*actor.Context[member]) error { return nil })
+}
 
 var towers = actor.NewRegistry(actor.Define[tower]("tower", actor.Emits[note]()))
 
@@ -133,6 +161,7 @@ func TestEventsAndResultsThatCannotBeSentFailTheTurn(t *testing.T) {
 		for action, code := range map[string]string{
 			"undeclared": "internal_error", "huge": "too_large", "hugeResult": "too_large",
 			"emitReadOnly": "read_only", "setStateReadOnly": "read_only", "disconnectReadOnly": "read_only",
+			"afterReadOnly": "read_only", "everyReadOnly": "read_only",
 		} {
 			if err := ada.Fail(action); err.Code != code {
 				t.Errorf("%s: got %v, want %s", action, err, code)
@@ -143,6 +172,94 @@ func TestEventsAndResultsThatCannotBeSentFailTheTurn(t *testing.T) {
 		}
 		if _, closed := ada.Closed(); closed {
 			t.Error("a read-only action ended its connection")
+		}
+	})
+}
+
+func TestExceptTakesConnectionsInAnyOrder(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, towers)
+		var conns []*reader
+		for i := range 5 {
+			conns = append(conns, b.open(towerRef, as(fmt.Sprint(i))))
+			conns[i].read()
+		}
+		conns[0].call(1, "exceptAll")
+		for i, r := range conns {
+			for _, o := range r.read() {
+				if o.Kind == actor.OutputEvent {
+					t.Errorf("connection %d got the event of a broadcast that leaves all out", i)
+				}
+			}
+		}
+		stored, err := conns[0].log.Stored(t.Context(), 0, 10, 1<<20)
+		if err != nil || fmt.Sprint(stored[0].Target.Conns) != "[1 2 3 4 5]" {
+			t.Errorf("the target names %v, %v, want each number once, ascending", stored[0].Target.Conns, err)
+		}
+	})
+}
+
+// Only sends that are alike in every way become one: a volatile one is not
+// stored, and the Latest of another key replaces other events.
+func TestSendsThatDifferInAnOptionAreNotMerged(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, towers)
+		var conns []*reader
+		for i := range 5 {
+			conns = append(conns, b.open(towerRef, as(fmt.Sprint(i))))
+			conns[i].read()
+			conns[i].got = nil
+		}
+		conns[0].call(1, "sendMixed")
+		var sent []*actor.Output
+		for i, numbered := range []bool{true, false, false, false, true} {
+			o := conns[i].read()[0]
+			if o.Event != "note" || len(o.Target.Conns) != 1 || o.Numbered != numbered || o.Volatile == numbered {
+				t.Errorf("connection %d got %+v, want an event of its own, stored: %v", i, o, numbered)
+			}
+			sent = append(sent, o)
+		}
+		if volatile, empty, k := sent[1].Latest, sent[2].Latest, sent[3].Latest; volatile != "" || empty == "" || k == "" || k == empty {
+			t.Errorf("got Latest %q, %q and %q, want none, and two that differ: an empty key is one, too", volatile, empty, k)
+		}
+	})
+}
+
+// kicker has a hook that sends the same as the action that ends a connection, and
+// fails.
+type kicker struct{}
+
+func (*kicker) CreateConnState(_ *actor.ConnectContext, p memberParams) (member, error) {
+	return member(p), nil
+}
+
+func (*kicker) Kick(c *actor.Context[member], name string) {
+	for conn := range c.Conns() {
+		if conn.State().Name == name {
+			conn.Send(note{"bye"})
+			conn.Disconnect("kicked")
+		}
+	}
+}
+
+func (*kicker) OnDisconnect(c *actor.Context[member]) error {
+	for conn := range c.Conns() {
+		conn.Send(note{"bye"})
+	}
+	return errors.New("fails")
+}
+
+func TestG7_WhatAHookThatFailsSentIsNotMergedIntoItsTurn(t *testing.T) {
+	reg := actor.NewRegistry(actor.Define[kicker]("kicker", actor.Emits[note]()))
+	actortest.Run(t, reg, func(n *actortest.Node) {
+		room := n.Actor("kicker", "a")
+		ada, bob, carol := room.Connect(memberParams{"ada"}), room.Connect(memberParams{"bob"}), room.Connect(memberParams{"carol"})
+		actortest.Call[any](ada, "kick", "bob")
+		if got := actortest.Events[note](bob); len(got) != 1 {
+			t.Errorf("who was kicked got %v, want one note", got)
+		}
+		if got := actortest.Events[note](carol); len(got) != 0 {
+			t.Errorf("a hook that failed emitted %v", got)
 		}
 	})
 }

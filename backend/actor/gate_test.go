@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/store"
@@ -169,6 +171,215 @@ func TestAnActorThatCannotBeLoadedIsUnavailableUntilItCan(t *testing.T) {
 		}
 		if got, want := kinds(again.read()), "opened "; got != want {
 			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
+// wide has small and large answers.
+type wide struct {
+	N int `json:"n"`
+}
+
+var wideTurns atomic.Int64
+
+func (w *wide) Inc(*nothing) int { wideTurns.Add(1); w.N++; return w.N }
+
+func (wide) Big(_ *nothing, bytes int) string { wideTurns.Add(1); return strings.Repeat("x", bytes) }
+
+func TestG8_AnswersThatWaitForTheStoreAreBounded(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		options actor.Options
+		size    int
+		want    int64
+	}{
+		{"by default to 1 MiB", actor.Options{}, 512 << 10, 1},
+		{"to what is set", actor.Options{MaxRunAheadBytes: 100_000}, 10_000, 5}, // they count twice: once encoded for the wire
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			reg := actor.NewRegistry(actor.Define[wide]("wide"), actor.WithOptions(test.options))
+			inBubble(t, func(t *testing.T) {
+				_, held, ada, bob := heldBench(t, reg, wideRef)
+				ada.call(1, "inc")
+				held.Wait(1)
+				wideTurns.Store(0)
+				for id := range uint64(50) {
+					bob.call(id+1, "big", test.size) // no commits, but they wait behind one
+				}
+				synctest.Wait()
+				if got := wideTurns.Load(); got != test.want {
+					t.Errorf("%d turns with %d bytes of output ran while the gate was closed, want %d", got, test.size, test.want)
+				}
+				held.ReleaseAll()
+				advance()
+				if got := wideTurns.Load(); got != 50 {
+					t.Errorf("%d turns ran once it is open, want 50", got)
+				}
+			})
+		})
+	}
+}
+
+func TestG8_WhatWaitsForTheStoreIsBoundedForAllActorsTogether(t *testing.T) {
+	const half = 17 << 20 // counts twice: of 64 MiB
+	reg := actor.NewRegistry(actor.Define[wide]("wide"),
+		actor.WithOptions(actor.Options{MaxRunAheadBytes: 1 << 30, MaxMessage: 2 * half}))
+	inBubble(t, func(t *testing.T) {
+		b, held, ada, bob := heldBench(t, reg, wideRef)
+		other := b.open(actor.Ref{Name: "wide", Key: actor.Key{"b"}}, as("carol"))
+		held.Release(1)
+		other.read()
+		for _, r := range []*reader{ada, other} {
+			r.call(1, "inc")
+			synctest.Wait()
+			r.call(2, "big", half)
+			synctest.Wait()
+		}
+		wideTurns.Store(0)
+		bob.call(1, "inc")
+		other.call(3, "inc")
+		synctest.Wait()
+		if got := wideTurns.Load(); got != 0 {
+			t.Errorf("%d turns ran while 68 MiB waited, want none", got)
+		}
+		held.ReleaseAll()
+		advance()
+		if got := wideTurns.Load(); got != 2 {
+			t.Errorf("%d turns ran once nothing waited, want 2", got)
+		}
+	})
+}
+
+var wideRef = actor.Ref{Name: "wide", Key: actor.Key{"a"}}
+
+// With the state before, a store can keep the difference.
+func TestACommitSaysWhatTheStateWas(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, storetest.Held(memory.New(memory.Options{})), ledgers)
+		held := b.store.(*storetest.HeldStore)
+		t.Cleanup(held.ReleaseAll)
+		var states []string
+		commit := func() *store.Commit {
+			held.Wait(1)
+			c := held.Waiting()[0]
+			held.Release(1)
+			advance()
+			if len(c.State) > 0 {
+				states = append(states, string(c.State))
+			}
+			return c
+		}
+		ada := b.open(ledgerRef, asAda)
+		if c := commit(); c.Base != nil || c.State == nil {
+			t.Errorf("the first commit has base %q and state %q, want a state alone", c.Base, c.State)
+		}
+		ada.call(1, "add", 1)
+		if c := commit(); string(c.Base) != states[0] || len(states) != 2 {
+			t.Errorf("got base %q, want %q", c.Base, states[0])
+		}
+		ada.call(2, "whisper", "ada", "hello") // an event, and no change of the state
+		if c := commit(); c.Base != nil || c.State != nil {
+			t.Errorf("the commit of an event alone has base %q and state %q, want neither", c.Base, c.State)
+		}
+		ada.call(3, "add", 1)
+		if c := commit(); string(c.Base) != states[1] || len(states) != 3 {
+			t.Errorf("got base %q, want %q", c.Base, states[1])
+		}
+	})
+}
+
+func TestG6_AnActorExistsOnceItIsDurable(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		held := storetest.Held(memory.New(memory.Options{}))
+		b := newBench(t, held, ledgers)
+		t.Cleanup(held.ReleaseAll)
+		create := func() <-chan string {
+			answer := make(chan string, 1)
+			go func() {
+				_, err := b.node.Create(t.Context(), ledgerRef, nil)
+				answer <- code(err)
+			}()
+			synctest.Wait()
+			return answer
+		}
+		first, second := create(), create()
+		if len(first)+len(second) > 0 {
+			t.Error("somebody has an answer before the actor is durable")
+		}
+		held.ReleaseAll()
+		if a, b := <-first, <-second; a != "none" || b != "exists" {
+			t.Errorf("got %s and %s, want none and exists", a, b)
+		}
+	})
+}
+
+// The older attachment waits to hear that it was replaced. It still was, whatever
+// became of the commit before.
+func TestAFailedCommitDoesNotHideThatAnAttachmentWasReplaced(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b, held, ada, bob := heldBench(t, ledgers, ledgerRef)
+		bob.call(1, "add", 1)
+		held.Wait(1)
+		req := asAda
+		req.Resume, req.Log = true, ada.log.Identity()
+		again := b.open(ledgerRef, req)
+		synctest.Wait()
+		held.Fail(store.ErrFull)
+		held.ReleaseAll()
+		advance()
+		if got, want := kinds(ada.read()), "closed:replaced "; got != want {
+			t.Errorf("the older got %q, want %q", got, want)
+		}
+		if got, want := kinds(again.read()), "closed:unavailable "; got != want {
+			t.Errorf("the newer got %q, want %q", got, want)
+		}
+	})
+}
+
+// To say that a call had no effect when it had one would be worse than to wait.
+func TestG5_AnUnknownOutcomeIsAskedForUntilTheStoreAnswers(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b, held, ada, _ := heldBench(t, ledgers, ledgerRef)
+		ada.call(1, "add", 3)
+		held.Wait(1)
+		b.trouble().broken.Store(true)
+		held.KeepUnknown()
+		held.ReleaseAll()
+		time.Sleep(time.Minute)
+		if got := kinds(ada.read()); got != "" {
+			t.Errorf("got %q while nobody knows, want nothing", got)
+		}
+		if got := b.trouble().loads.Load(); got > 700 {
+			t.Errorf("the store was asked %d times in a minute, want at most ten times a second", got)
+		}
+		b.trouble().broken.Store(false)
+		time.Sleep(time.Second)
+		if got, want := kinds(ada.read()), "added reply:3 "; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
+func TestAStoreThatFailsIsNotAskedForEveryCall(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := &troubledStore{Store: memory.New(memory.Options{})}
+		s.broken.Store(true)
+		b := newBench(t, s, ledgers)
+		ask := func() {
+			for range 50 {
+				if _, err := result[int](b, ledgerRef, "get"); code(err) != "unavailable" {
+					t.Errorf("got %v, want unavailable", err)
+				}
+			}
+		}
+		ask()
+		if got := s.loads.Load(); got != 1 {
+			t.Errorf("the store was asked %d times for 50 calls at once, want once", got)
+		}
+		time.Sleep(100 * time.Millisecond)
+		ask()
+		if got := s.loads.Load(); got != 2 {
+			t.Errorf("the store was asked %d times, want again after 100 ms", got)
 		}
 	})
 }

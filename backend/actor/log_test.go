@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/store"
@@ -103,4 +104,28 @@ func TestFollowersAreToldUntilTheyUnfollow(t *testing.T) {
 	if a.n != 1 || b.n != 2 {
 		t.Errorf("told %d and %d times, want 1 and 2", a.n, b.n)
 	}
+}
+
+// Who may still come back is told from memory; for longer the log is not kept.
+func TestALogForgetsWhatIsOlderThanTheResumeWindow(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, clubsWith(actor.Options{ResumeWindow: time.Hour}))
+		ada := b.open(clubRef, as("ada"))
+		ada.read()
+		in := func(when time.Duration, want bool) {
+			t.Helper()
+			time.Sleep(when - time.Since(b.started))
+			for range 2 { // it forgets what others have had the time to read
+				ada.call(uint64(time.Now().UnixNano()), "kick", "ada's ghost")
+				ada.call(uint64(time.Now().UnixNano())+1, "rename", "ada", false)
+				time.Sleep(time.Second)
+			}
+			ada.read()
+			if _, ok := ada.log.After(0); ok != want {
+				t.Errorf("after %s the first entry is in memory: %v, want %v", when, ok, want)
+			}
+		}
+		in(time.Hour+time.Minute-10*time.Second, true)
+		in(time.Hour+time.Minute+10*time.Second, false)
+	})
 }

@@ -260,6 +260,7 @@ func as(name string) actor.OpenRequest {
 type troubledStore struct {
 	store.Store
 	broken atomic.Bool
+	lists  atomic.Bool // also while it is broken
 	loads  atomic.Int64
 }
 
@@ -274,7 +275,7 @@ func (s *troubledStore) Load(ctx context.Context, id string) (*store.Snapshot, e
 }
 
 func (s *troubledStore) Connected(ctx context.Context, f func(string) bool) error {
-	if s.broken.Load() {
+	if s.broken.Load() && !s.lists.Load() {
 		return errDisk
 	}
 	return s.Store.Connected(ctx, f)

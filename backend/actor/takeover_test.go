@@ -3,10 +3,12 @@ package actor_test
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/actor/actortest"
 )
 
@@ -180,6 +182,45 @@ func TestTimersOfADiscardedInstanceAreStopped(t *testing.T) {
 		held.ReleaseAll()
 		if _, err := result[int](b, clockRef, "get"); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// moody fails to start while the test says so.
+type moody struct {
+	N int `json:"n"`
+}
+
+var moodyFails atomic.Bool
+
+func (*moody) OnStart(*nothing) error {
+	if moodyFails.Load() {
+		return actor.Errorf("upstream", "the price feed is down")
+	}
+	return nil
+}
+
+func (m *moody) Inc(*nothing) int { m.N++; return m.N }
+
+// A client that keeps trying must not keep it from starting either.
+func TestAnActorWhoseOnStartFailedStartsWhenItCan(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, actor.NewRegistry(actor.Define[moody]("moody")))
+		ref := actor.Ref{Name: "moody", Key: actor.Key{"a"}}
+		if _, err := result[int](b, ref, "inc"); err != nil {
+			t.Fatal(err)
+		}
+		b.restart()
+		moodyFails.Store(true)
+		defer moodyFails.Store(false)
+		ada := b.open(ref, as("ada"))
+		if got, want := kinds(ada.read()), "closed:upstream "; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		moodyFails.Store(false)
+		time.Sleep(100 * time.Millisecond)
+		if got, err := result[int](b, ref, "inc"); got != 2 || err != nil {
+			t.Errorf("got %d, %v, want 2", got, err)
 		}
 	})
 }
