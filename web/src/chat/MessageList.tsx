@@ -9,19 +9,18 @@ import type { Outgoing } from "./outgoing";
 interface Props {
   chat: Chat;
   me: Member;
-  /** The history has come, if there is one. */
-  loaded: boolean;
+  connected: boolean;
   onDelete: (messageId: string) => void;
   onRetry: (message: Outgoing) => void;
   onDiscard: (message: Outgoing) => void;
 }
 
-export function MessageList({ chat, me, loaded, onDelete, onRetry, onDiscard }: Props) {
+export function MessageList({ chat, me, connected, onDelete, onRetry, onDiscard }: Props) {
   const rows = toRows(chat.messages, chat.missed);
   const { scroller, onScroll, unseen, toEnd } = useStickToEnd(chat.messages, chat.outgoing.length);
-  // The button that had the focus goes with its message.
-  const remove = (messageId: string) => {
-    onDelete(messageId);
+  /** The button that had the focus goes: keyboards go on from the list. */
+  const keepFocus = <T,>(act: (subject: T) => void) => (subject: T) => {
+    act(subject);
     scroller.current?.focus({ preventScroll: true });
   };
   const empty = rows.length + chat.outgoing.length === 0;
@@ -29,7 +28,7 @@ export function MessageList({ chat, me, loaded, onDelete, onRetry, onDiscard }: 
     <div className="messages-frame">
       {/* It can be scrolled, so it must be reachable by keyboard. */}
       <div className="messages" role="log" aria-label="Messages" tabIndex={0} ref={scroller} onScroll={onScroll}>
-        {empty && loaded && (
+        {empty && chat.loaded && (
           <div className="empty">
             <p>The stage is empty.</p>
             <p>Say the first line.</p>
@@ -37,10 +36,16 @@ export function MessageList({ chat, me, loaded, onDelete, onRetry, onDiscard }: 
         )}
         <ol>
           {rows.map((row) => (
-            <MessageItem key={row.message.id} row={row} mine={row.message.userId === me.userId} onDelete={remove} />
+            <MessageItem key={row.message.id} row={row} mine={row.message.userId === me.userId} onDelete={keepFocus(onDelete)} />
           ))}
           {chat.outgoing.map((message) => (
-            <OutgoingItem key={message.id} message={message} onRetry={onRetry} onDiscard={onDiscard} />
+            <OutgoingItem
+              key={message.id}
+              message={message}
+              connected={connected}
+              onRetry={keepFocus(onRetry)}
+              onDiscard={keepFocus(onDiscard)}
+            />
           ))}
         </ol>
       </div>
@@ -80,7 +85,12 @@ function MessageItem({ row, mine, onDelete }: { row: Row; mine: boolean; onDelet
 }
 
 /** One of ours that the server does not have yet. */
-function OutgoingItem({ message, onRetry, onDiscard }: { message: Outgoing } & Pick<Props, "onRetry" | "onDiscard">) {
+function OutgoingItem({
+  message,
+  connected,
+  onRetry,
+  onDiscard,
+}: { message: Outgoing } & Pick<Props, "connected" | "onRetry" | "onDiscard">) {
   return (
     <li className="message" data-mine data-outgoing={message.error ? "failed" : "sending"}>
       <div className="bubble">
@@ -97,7 +107,7 @@ function OutgoingItem({ message, onRetry, onDiscard }: { message: Outgoing } & P
           </button>
         </div>
       ) : (
-        <div className="delivery">sending…</div>
+        <div className="delivery">{connected ? "sending…" : "waiting for the connection…"}</div>
       )}
     </li>
   );

@@ -3,12 +3,12 @@ import { Avatar } from "../ui/Avatar";
 import { count } from "../ui/text";
 
 /** Who is here: everybody with a name and a live connection. */
-export function People({ members, me }: { members: readonly Member[]; me: Member }) {
+export function People({ members, me, upToDate }: { members: readonly Member[]; me: Member; upToDate: boolean }) {
   return (
     // It can be scrolled, so it must be reachable by keyboard.
-    <section className="people" id="people" aria-label="Who is here" tabIndex={0}>
+    <section className="people" id="people" aria-label="Who is here" tabIndex={0} data-stale={!upToDate}>
       <h2>
-        Who is here <span className="count">{count(members.length, "person", "people")}</span>
+        Who is here <span className="count">{upToDate ? count(members.length, "person", "people") : members.length > 0 && "when last seen"}</span>
       </h2>
       <ul>
         {members.map(({ userId, name }) => (

@@ -7,19 +7,21 @@ import { Composer } from "./Composer";
 import { MessageList } from "./MessageList";
 import { People } from "./People";
 import { useChatRoom } from "./useChatRoom";
+import type { Drawer } from "./useDrawer";
+import { useTitleCount } from "./useTitleCount";
 import { useTyping } from "./useTyping";
 
 interface Props {
   room: string;
   me: Member;
-  /** What is open on a phone, where there is no room for all. */
-  open: "rooms" | "people" | undefined;
-  onToggle: (drawer: "rooms" | "people") => void;
+  open: Drawer | undefined;
+  onToggle: (drawer: Drawer) => void;
 }
 
 export function Room({ room: name, me, open, onToggle }: Props) {
   const room = useChatRoom(name, me);
-  const typing = useTyping(room);
+  const typing = useTyping(room, me);
+  useTitleCount(room, me);
   const missed = room.chat.missed.length;
 
   return (
@@ -50,27 +52,30 @@ export function Room({ room: name, me, open, onToggle }: Props) {
             {room.members.length}
           </button>
         </header>
-        <ConnectionBanner
-          actor={room}
-          caughtUp={() =>
-            missed
-              ? `Back online. ${count(missed, "message")} you missed ${missed === 1 ? "is" : "are"} here.`
-              : "Back online. You missed nothing."
-          }
-        />
-        <MessageList
-          chat={room.chat}
-          me={me}
-          loaded={room.status !== "connecting"}
-          onDelete={room.deleteMessage}
-          onRetry={(message) => room.send(message.text, message.id)}
-          onDiscard={(message) => room.discard(message.id)}
-        />
-        {room.problem && <p role="alert">{room.problem}</p>}
-        <p className="typing">{typingText(typing.names)}</p>
-        <Composer room={name} onSend={room.send} onTyping={typing.onTyping} />
+        {/* What an open drawer covers is out of reach for keyboards too. */}
+        <div className="room-body" inert={open !== undefined}>
+          <ConnectionBanner
+            actor={room}
+            caughtUp={() =>
+              missed
+                ? `Back online. ${count(missed, "message")} you missed ${missed === 1 ? "is" : "are"} here.`
+                : "Back online. You missed nothing."
+            }
+          />
+          <MessageList
+            chat={room.chat}
+            me={me}
+            connected={room.isConnected}
+            onDelete={room.deleteMessage}
+            onRetry={(message) => room.send(message.text, message.id)}
+            onDiscard={(message) => room.discard(message.id)}
+          />
+          {room.problem && <p role="alert">{room.problem}</p>}
+          <p className="typing">{typingText(typing.names)}</p>
+          <Composer room={name} onSend={room.send} onTyping={typing.onTyping} />
+        </div>
       </section>
-      <People members={room.members} me={me} />
+      <People members={room.members} me={me} upToDate={room.isConnected} />
     </>
   );
 }
@@ -79,5 +84,5 @@ function typingText(names: readonly string[]): string {
   if (names.length === 0) return "";
   if (names.length === 1) return `${names[0]} is typing…`;
   if (names.length === 2) return `${names[0]} and ${names[1]} are typing…`;
-  return "Several people are typing…";
+  return `${names.at(-1)} and ${names.length - 1} others are typing…`;
 }

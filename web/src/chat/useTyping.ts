@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from "react";
+import type { Member } from "../registry";
 import type { ChatRoom } from "./useChatRoom";
 
 const REPEAT_MS = 3_000; // while somebody goes on typing
@@ -13,13 +14,14 @@ interface Typist {
 const without = (typists: readonly Typist[], userId: string) => typists.filter((typist) => typist.userId !== userId);
 
 /** Who is typing, and how to tell that we are. */
-export function useTyping(room: ChatRoom) {
+export function useTyping(room: ChatRoom, me: Member) {
   const [typists, setTypists] = useState<readonly Typist[]>([]); // the most recent one last
   const toldAt = useRef(0);
 
-  room.useEvent("typing", ({ userId, name, typing }) =>
-    setTypists((all) => (typing ? [...without(all, userId), { userId, name, at: Date.now() }] : without(all, userId))),
-  );
+  room.useEvent("typing", ({ userId, name, typing }) => {
+    if (userId === me.userId) return; // another tab of ours
+    setTypists((all) => (typing ? [...without(all, userId), { userId, name, at: Date.now() }] : without(all, userId)));
+  });
   room.useEvent("messageReceived", ({ userId }) => setTypists((all) => without(all, userId)));
 
   // Somebody whose connection broke cannot tell that they stopped.

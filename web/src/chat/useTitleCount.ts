@@ -1,0 +1,24 @@
+import { useEffect, useState } from "react";
+import type { Member } from "../registry";
+import type { ChatRoom } from "./useChatRoom";
+
+/** While nobody looks at the page, its title says how many messages came. */
+export function useTitleCount(room: ChatRoom, me: Member): void {
+  const [count, setCount] = useState(0);
+  room.useEvent("messageReceived", ({ userId }) => {
+    if (document.hidden && userId !== me.userId) setCount((n) => n + 1);
+  });
+  useEffect(() => {
+    const reset = () => setCount(0);
+    document.addEventListener("visibilitychange", reset);
+    return () => document.removeEventListener("visibilitychange", reset);
+  }, []);
+  useEffect(() => {
+    if (!count) return;
+    const { title } = document;
+    document.title = `(${count}) ${title}`;
+    return () => {
+      document.title = title;
+    };
+  }, [count]);
+}
