@@ -1,4 +1,4 @@
-import { Chat } from "./chat";
+import { Chat, onItsWay } from "./chat";
 import { expect, online, test } from "./fixtures";
 
 test("two people talk, and take back what they said", async ({ server, visit }) => {
@@ -70,6 +70,58 @@ test("rooms are apart, and tell what is new in them", async ({ server, visit }) 
   await expect(ada.texts).toHaveCount(0);
 });
 
+test("what is unread is what others said and did not take back", async ({ server, visit }) => {
+  const ada = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
+  const bob = await new Chat(await visit(`${server.url}/chat/random`)).join("Bob");
+  const hers = new Chat(await ada.page.context().newPage());
+  await hers.page.goto(`${server.url}/chat/random`);
+  await hers.said("from her other tab");
+  await bob.said("from Bob");
+  const random = ada.page.getByRole("navigation", { name: "Rooms" }).getByRole("link", { name: /random/ });
+  await expect(random.getByLabel("1 unread")).toBeVisible();
+  await bob.messages.last().hover();
+  await bob.messages.last().getByRole("button", { name: "Delete message" }).click();
+  await expect(random.getByLabel("unread")).toHaveCount(0);
+});
+
+test("a message that is too long is not cut", async ({ server, visit }) => {
+  const { page, input } = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
+  await input.fill("🎭".repeat(1950));
+  await expect(page.getByText("50 characters left")).toBeVisible();
+  await input.fill("🎭".repeat(2001));
+  await expect(page.getByRole("alert")).toContainText("1 characters too long");
+  await expect(page.getByRole("button", { name: "Send" })).toBeDisabled();
+  await input.press("Enter");
+  await expect(input).toHaveValue("🎭".repeat(2001));
+});
+
+test("a name can be changed, or kept", async ({ server, visit }) => {
+  const ada = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
+  const change = ada.page.getByRole("button", { name: "Change name" });
+  const name = ada.page.getByRole("textbox", { name: "Your name" });
+  await change.click();
+  await name.fill("Lady A");
+  await name.press("Escape");
+  await expect(ada.people).toHaveText([/Ada \(you\)/]);
+  await change.click();
+  await name.fill("   ");
+  await ada.page.getByRole("button", { name: "Save" }).click();
+  expect(await name.evaluate((input: HTMLInputElement) => input.validationMessage)).toContain("more than spaces");
+  await name.fill("Lady A");
+  await ada.page.getByRole("button", { name: "Save" }).click();
+  await expect(ada.people).toHaveText([/Lady A \(you\)/]);
+});
+
+test("a room that is opened while the link is cut says so", async ({ link, visit }) => {
+  const ada = await new Chat(await visit(`${link.url}/chat/general`)).join("Ada");
+  link.refuse();
+  await expect(ada.notice).toContainText("The connection is lost");
+  await ada.page.getByRole("navigation", { name: "Rooms" }).getByRole("link", { name: /random/ }).click();
+  await expect(ada.page.getByRole("heading", { level: 1 })).toHaveText("# random");
+  await expect(ada.notice).toContainText("There is no connection yet");
+  await expect(ada.page.getByText("The stage is empty")).toHaveCount(0);
+});
+
 test("a reload keeps name and messages", async ({ server, visit }) => {
   const ada = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
   await ada.said("before");
@@ -96,7 +148,7 @@ test("what was said while the link was cut arrives once and in order", async ({ 
     await cleo.said(`${word} from Cleo`);
   }
   await ada.say("from the other side");
-  await expect(ada.messages.last()).toContainText("sending…");
+  await expect(ada.messages.last()).toContainText(onItsWay);
 
   link.pass();
   await online(ada.page);
@@ -166,7 +218,7 @@ test("the server is killed and restarted while two people talk", async ({ server
   for (const person of [ada, bob]) await expect(person.notice).toContainText("The connection is lost");
   await ada.say("from Ada to nobody");
   await bob.say("from Bob to nobody");
-  for (const person of [ada, bob]) await expect(person.messages.last()).toContainText("sending…");
+  for (const person of [ada, bob]) await expect(person.messages.last()).toContainText(onItsWay);
 
   // Bob is back first: what he says now, Ada misses.
   await server.start();
@@ -177,7 +229,7 @@ test("the server is killed and restarted while two people talk", async ({ server
   await online(ada.page);
   await expect(ada.notice).toContainText("Back online. 2 messages you missed are here.");
   for (const person of [ada, bob]) {
-    await expect(person.messages.filter({ hasText: "sending…" })).toHaveCount(0);
+    await expect(person.messages.filter({ hasText: onItsWay })).toHaveCount(0);
     await expect.poll(() => sorted(person)).toEqual(["from Ada to nobody", "from Bob to nobody", "one", "three", "two"]);
     await expect(person.people).toHaveText([/(Ada|Bob)/, /(Ada|Bob)/]);
     await expect(person.texts.nth(0)).toHaveText("one");
@@ -240,7 +292,7 @@ test("without a mouse", async ({ server, visit }) => {
   await expect(page.getByRole("button", { name: "Send" })).toBeFocused();
   await keyboard.press("Enter");
   await expect(texts).toHaveText(["one\ntwo", "three"]);
-  await expect(messages.last()).not.toContainText("sending…");
+  await expect(messages.last()).not.toContainText(onItsWay);
 
   const remove = messages.last().getByRole("button", { name: "Delete message" });
   for (let presses = 0; presses < 10 && !(await remove.evaluate((button) => button === document.activeElement)); presses++) {

@@ -2,6 +2,9 @@
 
 import { expect, type Locator, type Page } from "@playwright/test";
 
+/** What a message says that the server does not have yet. */
+export const onItsWay = /(sending|waiting for the connection)…/;
+
 export class Chat {
   /** The list of messages, and their texts. */
   readonly messages: Locator;
@@ -38,6 +41,6 @@ export class Chat {
   /** Says something and waits until the server has it. */
   async said(text: string): Promise<void> {
     await this.say(text);
-    await expect(this.messages.filter({ hasText: text })).not.toContainText("sending…");
+    await expect(this.messages.filter({ hasText: text })).not.toContainText(onItsWay);
   }
 }

@@ -3,7 +3,7 @@
 
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
-import { Chat } from "./chat";
+import { Chat, onItsWay } from "./chat";
 import { expect, online, test } from "./fixtures";
 
 /** Each page, in a state in which there is something on it. */
@@ -79,7 +79,7 @@ for (const colorScheme of ["light", "dark"] as const) {
     link.refuse();
     await expect(chat.notice).toContainText("The connection is lost");
     await chat.say("into the void");
-    await expect(chat.messages.last()).toContainText("sending…");
+    await expect(chat.messages.last()).toContainText(onItsWay);
     await expectAccessible(page);
     link.pass();
     await online(page);
@@ -96,6 +96,24 @@ test("on a phone the rooms and the people are one touch away", async ({ server, 
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("# random");
   await page.getByRole("button", { name: "Who is here" }).tap();
   await expect(page.getByRole("region", { name: "Who is here" })).toBeVisible();
+});
+
+test("on a phone a keyboard opens and closes the drawers", async ({ server, visit }) => {
+  const page = await visit(`${server.url}/chat/general`, { viewport: { width: 360, height: 740 } });
+  await new Chat(page).join("Ada");
+  const { keyboard } = page;
+  const button = page.getByRole("button", { name: "Rooms" });
+  const link = (room: RegExp) => page.getByRole("navigation", { name: "Rooms" }).getByRole("link", { name: room });
+  await button.press("Enter");
+  await expect(link(/general/)).toBeFocused();
+  await expect(page.locator("[inert]").getByRole("textbox", { name: "Message" }), "covered").toHaveCount(1);
+  await keyboard.press("Escape");
+  await expect(button).toBeFocused();
+  await expect(button).toHaveAttribute("aria-expanded", "false");
+  await button.press("Enter");
+  await link(/random/).press("Enter");
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("# random");
+  await expect(page.getByRole("textbox", { name: "Message" })).toBeFocused();
 });
 
 test("a link into a page leads there, and back leads back", async ({ server, visit }) => {

@@ -1,7 +1,7 @@
 // The chat: rooms on the left, the talk in the middle, who is here on the right.
 //
 // Accessible names
-//   newcomer   textbox "Your name" · button "Join"
+//   newcomer   textbox "Your name" · button "Join" (to change it: "Save", "Cancel")
 //   rooms      navigation "Rooms" with a link per room (current: aria-current) ·
 //              textbox "New room" · button "Add room" · button "Change name" ·
 //              on a phone button "Rooms" opens it
@@ -13,7 +13,7 @@
 //   people     region "Who is here" with a listitem per member ·
 //              on a phone button "Who is here" opens it
 
-import { useState } from "react";
+import { useCallback, useState } from "react";
 import "./chat.css";
 import type { Member } from "../registry";
 import { randomId, read, write } from "../ui/storage";
@@ -21,6 +21,7 @@ import { useStored } from "../ui/useStored";
 import { NamePrompt } from "./NamePrompt";
 import { Room } from "./Room";
 import { RoomList } from "./RoomList";
+import { type Drawer, useDrawer } from "./useDrawer";
 
 /** Who we are: a name of our choice, and an id that stays. */
 function storedMe(): Member {
@@ -32,30 +33,29 @@ export function ChatPage({ room }: { room: string }) {
   const [me, setMe] = useState(storedMe);
   const [naming, setNaming] = useState(!me.name);
   const [rooms, setRooms] = useStored("troupe.rooms", ["general", "random", "help"]);
-  const [open, setOpen] = useState<"rooms" | "people">();
+  const [open, setOpen] = useState<Drawer>();
+  const close = useCallback(() => setOpen(undefined), []);
+  useDrawer(open, close);
 
   const join = (name: string) => {
     write("troupe.me", { ...me, name });
     setMe({ ...me, name });
     setNaming(false);
   };
-  if (naming) return <NamePrompt name={me.name} room={room} onJoin={join} />;
+  if (naming) return <NamePrompt name={me.name} room={room} onJoin={join} onCancel={() => setNaming(false)} />;
 
-  const close = () => setOpen(undefined);
-  const toggle = (drawer: "rooms" | "people") => setOpen(open === drawer ? undefined : drawer);
+  const toggle = (drawer: Drawer) => setOpen(open === drawer ? undefined : drawer);
   return (
-    <div
-      className="chat"
-      data-open={open}
-      onClick={({ target, currentTarget }) => target === currentTarget && close()}
-      onKeyDown={({ key }) => key === "Escape" && close()}
-    >
+    <div className="chat" data-open={open} onClick={({ target, currentTarget }) => target === currentTarget && close()}>
       <RoomList
         rooms={rooms.includes(room) ? rooms : [...rooms, room]}
         current={room}
         me={me}
         onAdd={(name) => setRooms([...new Set([...rooms, name])])}
-        onRename={() => setNaming(true)}
+        onRename={() => {
+          close();
+          setNaming(true);
+        }}
         onChosen={close}
       />
       {/* Another room is another connection: the key makes everything new. */}

@@ -10,26 +10,31 @@ interface Props {
   name: string;
   room: string;
   onJoin: (name: string) => void;
+  onCancel: () => void;
 }
 
-export function NamePrompt({ name: before, room, onJoin }: Props) {
+/** Asks a newcomer for a name, and others for another one: those may also keep theirs. */
+export function NamePrompt({ name: before, room, onJoin, onCancel }: Props) {
   const [name, setName] = useState(before || `${pick(FIRST)} ${pick(LAST)}`);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (name.trim()) onJoin(name.trim());
+    onJoin(name.trim());
   };
   return (
-    <form className="card welcome" onSubmit={submit}>
+    <form className="card welcome" onSubmit={submit} onKeyDown={({ key }) => before && key === "Escape" && onCancel()}>
       <Logo />
       <h1 tabIndex={-1}>{before ? "Another name?" : "Welcome to the troupe"}</h1>
       <p>
-        You are about to enter <strong>#{room}</strong>. What shall the others call you?
+        {before ? "Back to" : "You are about to enter"} <strong>#{room}</strong>. What shall the others call you?
       </p>
       <label>
         Your name
         <input
           value={name}
-          onChange={(event) => setName(event.target.value)}
+          onChange={({ target }) => {
+            setName(target.value);
+            target.setCustomValidity(target.value.trim() ? "" : "A name needs more than spaces.");
+          }}
           onFocus={(event) => event.target.select()}
           maxLength={32}
           autoComplete="nickname"
@@ -37,7 +42,14 @@ export function NamePrompt({ name: before, room, onJoin }: Props) {
           autoFocus
         />
       </label>
-      <button className="primary">Join</button>
+      <div className="actions">
+        <button className="primary">{before ? "Save" : "Join"}</button>
+        {before && (
+          <button type="button" onClick={onCancel}>
+            Cancel
+          </button>
+        )}
+      </div>
     </form>
   );
 }
