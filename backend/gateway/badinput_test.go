@@ -273,6 +273,35 @@ func TestG9_InFlight(t *testing.T) {
 	})
 }
 
+// TestG9_InFlight_SameID: a call that is repeated while it waits for its answer is
+// ignored; it does not go past the limit.
+func TestG9_InFlight_SameID(t *testing.T) {
+	var held *storetest.HeldStore
+	run(t, func(t *testing.T, e *env) {
+		held.ReleaseAll()
+		c := e.dial()
+		c.open(1, "ada")
+		e.settle()
+		c.take()
+		held.HoldAgain()
+		c.call(1, 1, "mark")
+		for range 50 {
+			c.call(1, 2, "echo", "x")
+		}
+		e.settle()
+		c.expect()
+		held.ReleaseAll()
+		e.settle()
+		c.expect("1 reply 1 #1 1", `1 reply 1 #2 "x"`)
+		c.call(1, 2, "echo", "again") // an answered one that is read-only runs again
+		e.settle()
+		c.expect(`1 reply 1 #2 "again"`)
+	}, func(e *env) {
+		held = storetest.Held(memory.New(memory.Options{}))
+		e.store = held
+	})
+}
+
 // TestG9_SomebodyElse: who knows the id of a connection does not get it.
 func TestG9_SomebodyElse(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {

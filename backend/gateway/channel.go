@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/json"
 	"maps"
 	"math"
 	"slices"
@@ -41,7 +42,7 @@ type channel struct {
 	name     string              // of the actor's definition; empty if opened by id and not open yet
 	inFlight map[uint64]struct{} // ids of calls without an answer
 	mail     mail
-	bytes    int  // of mail.answers
+	bytes    int  // of mail.answers; counted in s.kept, too
 	answered bool // the owner of the actor has opened it
 	wantAt   bool // it was quiet for long
 
@@ -77,8 +78,47 @@ type answer struct {
 	pos    actor.Pos
 }
 
-// maxAnswerBytes is how much is kept of answers for a channel that lags behind.
-const maxAnswerBytes = 256 << 10
+// What is kept of answers for a socket whose cursors have not reached them.
+const (
+	// Beyond this its reader waits: a client that does not take its answers gets
+	// no more calls accepted.
+	answersWait = 256 << 10
+
+	// But the answers to the calls accepted before may be large. Beyond this they
+	// are kept in short.
+	answersShort = 4 << 20
+
+	shortMetadata = 4 << 10 // bytes of a failure's metadata that stay
+)
+
+// size is about what the answer costs in memory, in bytes.
+func (a answer) size() int {
+	const fixed = 256
+	n := fixed + len(a.output.Data)
+	if e := a.output.Err; e != nil {
+		n += len(e.Message)
+		if raw, ok := e.Metadata.(json.RawMessage); ok {
+			n += len(raw)
+		}
+	}
+	return n
+}
+
+// short is what is kept of an answer for which there is no room. Its client gets
+// it only if the log's memory has gone on when the cursor comes there: else it
+// gets the answer itself. A result is made anew by a repetition of the call: it
+// had no effect, or its reply would be an entry.
+func (a answer) short() answer {
+	o := a.output
+	e := &actor.Error{Code: wire.CodeOverloaded, Message: "too many large answers wait for the client; the call had no effect"}
+	if o.Err != nil {
+		e = o.Err
+		if raw, ok := e.Metadata.(json.RawMessage); ok && len(raw) > shortMetadata {
+			e = &actor.Error{Code: e.Code, Message: e.Message}
+		}
+	}
+	return answer{&actor.Output{Kind: actor.OutputFail, Seq: o.Seq, TimeMs: o.TimeMs, Call: o.Call, To: o.To, Err: e}, a.pos}
+}
 
 // A subscription says from where on an event is wanted.
 type subscription struct {
@@ -134,8 +174,21 @@ func (c *channel) addressed(o *actor.Output, pos actor.Pos) {
 	case actor.OutputClosed:
 		c.mail.closed, c.mail.closedPos = o, pos
 	default:
-		c.mail.answers = append(c.mail.answers, answer{o, pos})
-		c.bytes += len(o.Data)
+		a := answer{o, pos}
+		if c.s.kept+a.size() > answersShort {
+			a = a.short()
+		}
+		c.mail.answers = append(c.mail.answers, a)
+		c.keepLocked(a.size())
+	}
+}
+
+// keepLocked counts bytes of answers that are kept, or (negative) no more.
+func (c *channel) keepLocked(bytes int) {
+	c.bytes += bytes
+	c.s.kept += bytes
+	if bytes < 0 {
+		c.s.room.Broadcast()
 	}
 }
 
@@ -322,18 +375,14 @@ func (c *channel) fillAnswers(f *frame) bool {
 // dropAnswers forgets the answers that the cursor has passed.
 func (c *channel) dropAnswers() {
 	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
 	n := 0
 	for n < len(c.mail.answers) && c.mail.answers[n].pos <= c.lastTo {
-		c.bytes -= len(c.mail.answers[n].output.Data)
+		c.keepLocked(-c.mail.answers[n].size())
 		n++
 	}
 	if c.mail.answers = slices.Delete(c.mail.answers, 0, n); len(c.mail.answers) == 0 {
 		c.mail.answers = nil
-	}
-	over := c.bytes > maxAnswerBytes
-	c.s.mu.Unlock()
-	if over {
-		c.s.tooSlow()
 	}
 }
 

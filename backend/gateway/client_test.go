@@ -308,6 +308,12 @@ func (c *client) pause(paused bool) {
 	c.changed.Broadcast()
 }
 
+func (c *client) setDeaf(deaf bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deaf = deaf
+}
+
 // cut breaks the link, without a word to the other side but its end.
 func (c *client) cut() {
 	c.pause(false)

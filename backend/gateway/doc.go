@@ -19,6 +19,10 @@
 // the log's memory reads from the store, and one that has fallen out of that
 // loses its socket, and is told what it lost when it comes back (G4).
 //
+// Answers that are in no store wait with their channel for the cursor. The calls
+// of a client who does not take them are not read; those accepted before may have
+// larger answers than there is room for, which are then answered overloaded.
+//
 // Delivery and replay are one: a client that resumes is a channel whose cursor
 // starts at the number that it has seen (G3).
 package gateway

@@ -79,9 +79,7 @@ func TestHeartbeat(t *testing.T) {
 func TestHeartbeat_Dead(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
-		c.mu.Lock()
-		c.deaf = true
-		c.mu.Unlock()
+		c.setDeaf(true)
 		c.open(1, "ada")
 		time.Sleep(24 * time.Second)
 		c.isOpen()

@@ -18,6 +18,7 @@ const (
 	readBufferSize  = 512     // per socket, for as long as it lives
 	writeBufferSize = 16      // a WebSocket header; link gathers the rest
 	maxQueuedPongs  = 4 << 10 // bytes of control frames behind a blocked write
+	writeSlice      = 16 << 10
 	slowWrite       = 100 * time.Millisecond
 )
 
@@ -33,7 +34,7 @@ const (
 type link struct {
 	net.Conn
 	raw     syscall.RawConn // nil: every frame is written by the goroutine
-	timeout time.Duration   // of a blocked write
+	timeout time.Duration   // of a blocked write, of each writeSlice bytes
 	spawn   func(func())    // starts a goroutine
 
 	flushed func(slow bool) // a frame that send had kept is written; slow: it was blocked for a while
@@ -41,6 +42,7 @@ type link struct {
 
 	lastRead  atomic.Int64 // Unix milliseconds
 	lastWrite atomic.Int64
+	lastTaken atomic.Int64 // when a write that had been blocked went on
 
 	early []byte // what the HTTP server had read before; for the reader only
 	part  []byte // an incomplete control frame; the library writes one at a time
@@ -265,16 +267,9 @@ func (l *link) flush() {
 		if k.f == nil {
 			l.pongs -= len(k.b)
 		}
-		// The deadline is cleared before flushing ends: tryWrite would fail by it.
-		err := l.Conn.SetWriteDeadline(time.Now().Add(l.timeout))
 		l.mu.Unlock()
 
-		if err == nil {
-			_, err = l.Conn.Write(k.b)
-		}
-		if err == nil {
-			err = l.Conn.SetWriteDeadline(time.Time{})
-		}
+		err := l.writeSlices(k.b, start)
 		if k.f != nil {
 			k.f.free()
 		}
@@ -285,8 +280,27 @@ func (l *link) flush() {
 			l.breakOff(errors.Is(err, os.ErrDeadlineExceeded))
 			return
 		}
-		l.lastWrite.Store(time.Now().UnixMilli())
 	}
+}
+
+// writeSlices writes b and waits for it, with a new deadline for each piece: a
+// link that is slow, but goes on, is not one that is blocked. start is when the
+// flush began.
+func (l *link) writeSlices(b []byte, start time.Time) error {
+	for slice := range slices.Chunk(b, writeSlice) {
+		if err := l.Conn.SetWriteDeadline(time.Now().Add(l.timeout)); err != nil {
+			return err
+		}
+		if _, err := l.Conn.Write(slice); err != nil {
+			return err
+		}
+		now := time.Now()
+		l.lastWrite.Store(now.UnixMilli())
+		if now.Sub(start) >= slowWrite {
+			l.lastTaken.Store(now.UnixMilli())
+		}
+	}
+	return l.Conn.SetWriteDeadline(time.Time{}) // before flushing ends: tryWrite would fail by it
 }
 
 func (l *link) endLocked() {

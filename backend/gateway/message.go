@@ -257,9 +257,9 @@ func (s *socket) call(m *wire.ClientMessage) {
 	}
 	s.mu.Lock()
 	c := s.channels[m.Channel]
-	full := false
+	pending, full := false, false
 	if c != nil {
-		if _, pending := c.inFlight[m.ID]; !pending {
+		if _, pending = c.inFlight[m.ID]; !pending {
 			if full = len(c.inFlight) >= s.g.opts.Limits.InFlight; !full {
 				c.inFlight[m.ID] = struct{}{}
 			}
@@ -267,6 +267,7 @@ func (s *socket) call(m *wire.ClientMessage) {
 	}
 	s.mu.Unlock()
 	switch {
+	case pending: // it is answered once
 	case c == nil:
 		s.refuse(at, wire.CodeUnknownChannel, fmt.Sprintf("channel %d is not open", m.Channel), nil)
 	case full:

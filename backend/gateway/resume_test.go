@@ -317,11 +317,12 @@ func TestColdReadsAreShared(t *testing.T) {
 	})
 }
 
-// countingStore counts reads of entries, and fails them if asked to.
+// countingStore counts reads of entries, and fails them or takes long if asked to.
 type countingStore struct {
 	store.Store
 	reads atomic.Int32
 	fails atomic.Bool
+	delay atomic.Int64 // a time.Duration
 }
 
 func (s *countingStore) Entries(ctx context.Context, id string, after uint64, limit, maxBytes int) ([]store.Entry, error) {
@@ -329,6 +330,7 @@ func (s *countingStore) Entries(ctx context.Context, id string, after uint64, li
 	if s.fails.Load() {
 		return nil, errors.New("no disk")
 	}
+	time.Sleep(time.Duration(s.delay.Load()))
 	return s.Store.Entries(ctx, id, after, limit, maxBytes)
 }
 

@@ -22,7 +22,7 @@ import (
 const (
 	statusTryAgain = websocket.StatusTryAgainLater
 
-	maxControls    = 64 << 10 // bytes of messages of its own that a socket keeps before its reader waits
+	controlsWait   = 64 << 10 // bytes of messages of its own that a socket keeps before its reader waits
 	keepReadBuffer = 64 << 10 // bytes; larger buffers are not kept in the pool
 	channelQuota   = 16       // messages of one channel at a time if others wait
 	drainVisits    = 64       // looks at channels per frame
@@ -51,12 +51,14 @@ type socket struct {
 	beaten   time.Time     // when the last beat was sent; the janitor's
 
 	mu       sync.Mutex
-	room     sync.Cond           // controls got shorter, or the socket is deaf
+	room     sync.Cond           // there is less in waiting or kept, or the socket is deaf
 	channels map[uint32]*channel // by the client's number
 	dirty    []*channel          // that have something to look at, in turn; from next on
 	next     int
 	controls [][]byte // messages of the socket's own
 	waiting  int      // bytes of controls
+	kept     int      // bytes of answers that channels keep (channel.bytes)
+	holding  bool     // the reader waits for room
 	over     bool     // the reader has ended
 }
 
@@ -215,14 +217,16 @@ func (s *socket) leave() {
 	}
 }
 
-// forget removes a channel that the owner of its actor has ended.
+// forget removes a channel that the owner of its actor, or its client, has ended.
 func (s *socket) forget(c *channel) {
+	c.feed.leave(c) // first: after it no answers come
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.channels[c.num] == c {
 		delete(s.channels, c.num)
 	}
-	s.mu.Unlock()
-	c.feed.leave(c)
+	c.mail.answers = nil
+	c.keepLocked(-c.bytes)
 }
 
 // connections returns the ids of the connections on the socket.
@@ -250,10 +254,18 @@ func (s *socket) control(b []byte) {
 func (s *socket) awaitRoom() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.waiting > maxControls && !s.deaf.Load() {
+	if !s.crowdedLocked() {
+		return
+	}
+	s.holding = true
+	for s.crowdedLocked() && !s.deaf.Load() {
 		s.room.Wait()
 	}
+	s.holding = false
+	s.link.lastRead.Store(time.Now().UnixMilli()) // that nothing was read was not the client's doing
 }
+
+func (s *socket) crowdedLocked() bool { return s.waiting > controlsWait || s.kept > answersWait }
 
 // unblock has all channels notice that the socket had been blocked, now: what is
 // volatile and visible is stale, what comes later is not.
@@ -412,7 +424,14 @@ func (s *socket) cut() {
 func (s *socket) tend(now time.Time) {
 	heard := now.Sub(time.UnixMilli(s.link.lastRead.Load()))
 	said := now.Sub(time.UnixMilli(s.link.lastWrite.Load()))
-	if heard >= s.g.opts.Dead {
+	taken := now.Sub(time.UnixMilli(s.link.lastTaken.Load()))
+	s.mu.Lock()
+	holding := s.holding
+	s.mu.Unlock()
+	// A client that takes, bit by bit, what a slow link brings is not dead: it has
+	// not come to the beat yet that it has to answer. Nor can it be heard while the
+	// reader waits; if it takes nothing, the write that is blocked ends the socket.
+	if heard >= s.g.opts.Dead && taken >= s.g.opts.Dead && !holding {
 		s.cut()
 		return
 	}
