@@ -1,8 +1,10 @@
 // The golden frames that the Go tests read too: what a server sends is decoded,
 // what a client sends is what this client makes.
 import { readdirSync, readFileSync } from "node:fs";
-import { expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Client } from "../src/index.js";
 import { decode, encode, encodeCall, frame, type ClientMessage, type ServerMessage } from "../src/wire.js";
+import { FakeServer, settle } from "./fakeServer.js";
 
 interface Golden {
   name: string;
@@ -90,6 +92,86 @@ for (const g of fromClient) {
     expect(JSON.parse(frame(MADE[g.name]!))).toEqual(JSON.parse(g.frame));
   });
 }
+
+describe("a connection sends", () => {
+  let server: FakeServer;
+  let client: Client;
+  let secrets: string[];
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    secrets = [k, caller];
+    vi.spyOn(crypto, "getRandomValues").mockImplementation((array) => {
+      (array as Uint8Array).set(Buffer.from(secrets.shift()!, "base64url"));
+      return array;
+    });
+    server = new FakeServer();
+    client = server.createClient();
+  });
+  afterEach(() => {
+    client.dispose();
+    vi.useRealTimers();
+  });
+
+  /** The frame that came last is a golden one, on channel c. */
+  const expectLast = (name: string, c = 1) => {
+    const { frame: text } = golden.find((g) => g.name === name)!;
+    expect(JSON.parse(server.frames.at(-1)!)).toEqual({ ...JSON.parse(text), c });
+  };
+
+  it.each<[string, (client: Client) => void]>([
+    ["open", ({ chatRoom }) => {
+      const connection = chatRoom!.getOrCreate("general").connect();
+      connection.on("messageReceived", () => {});
+      connection.on("typing", () => {});
+    }],
+    ["open-by-id", ({ chatRoom }) => void chatRoom!.getForId("q83vASNFZ4mrze8BI0VniQ").connect()],
+    ["open-get", ({ chatRoom }) => void chatRoom!.get(["general"]).connect()],
+  ])("%s", async (name, connect) => {
+    connect(client);
+    await settle();
+    expectLast(name);
+  });
+
+  it("open-resume, call and call-ack", async () => {
+    const room = server.actor("chatRoom", "general");
+    room.log = "Zm9vYmFyYmF6cXV4MTIzNA";
+    server.actions["sendMessage"] = () => null;
+    server.actions["deleteMessage"] = () => null;
+    const connection = client["chatRoom"]!.getOrCreate("general").connect();
+    connection.on("messageReceived", () => {});
+    await settle();
+    for (let n = 1; n <= 13; n++) room.broadcast("messageReceived", n);
+    for (let id = 1; id <= 6; id++) void connection["sendMessage"]!("ada", "hello");
+    await settle();
+    server.cut();
+    await settle(1000);
+    expectLast("open-resume", 2);
+    void connection["sendMessage"]!("ada", "hello");
+    await settle();
+    expectLast("call", 2);
+    room.broadcast("messageReceived", 14);
+    await settle();
+    void connection["deleteMessage"]!("m1");
+    await settle();
+    expectLast("call-ack", 2);
+  });
+
+  it("sub, unsub and close", async () => {
+    const connection = client["chatRoom"]!.getOrCreate("general").connect();
+    await settle();
+    connection.on("messageReceived", () => {});
+    connection.on("messageDeleted", () => {});
+    await settle();
+    expectLast("sub");
+    connection.off("messageReceived");
+    await settle();
+    expectLast("unsub");
+    connection.dispose();
+    await settle();
+    expectLast("close");
+  });
+});
 
 it("refuses what is not a frame", () => {
   for (const text of ["", "<html>", "null", "1", '["a"]', '{"c":1}', '[{"t":"at"},null]']) {
