@@ -7,7 +7,7 @@
 //              status "Game" says whether it has started
 //   players    region "Players" with a listitem per player
 //   whispers   combobox "Whisper to" · textbox "Whisper" · button "Send whisper" ·
-//              log "Whispers" with a listitem per whisper
+//              log "Whispers" with a listitem per whisper · button "Retry"
 //   news       log "Game log"
 
 import { useRef, useState } from "react";

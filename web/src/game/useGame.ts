@@ -56,7 +56,7 @@ export function useGame(key: string, playerId: string) {
     tell(`${left.playerId} left.`);
   });
   room.useEvent("playerMoved", (moved) => world.move(moved.playerId, moved.position));
-  room.useEvent("privateMessage", ({ from, message, timestamp }) => 
+  room.useEvent("privateMessage", ({ from, message, timestamp }) =>
     hear({ id: randomId(), from, to: playerId, text: message, timestamp }),
   );
 

@@ -6,9 +6,11 @@
 
 import type { ActorError, Reconnected } from "@troupe/client";
 import type { ActorStatus, EventActor } from "@troupe/react";
-import { useEffect, useState, useSyncExternalStore } from "react";
+import { useEffect, useState } from "react";
 import { Icon } from "./icons";
 import { count } from "./text";
+import { useLasting } from "./useLasting";
+import { useOnline } from "./useOnline";
 
 /** What useActor returns, whatever the actor: only the lifecycle is used. */
 type AnyActor = EventActor<{ events: object }> & { status: ActorStatus; error: ActorError | undefined };
@@ -96,34 +98,6 @@ export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp }: Props) {
 function troubleText(status: ActorStatus, online: boolean): string {
   if (!online) return `You are offline. ${status === "connecting" ? "Connecting" : "Reconnecting"}`;
   return status === "connecting" ? "There is no connection yet. Trying" : "The connection is lost. Reconnecting";
-}
-
-/** Whether the browser has a network. */
-function useOnline(): boolean {
-  return useSyncExternalStore(subscribeOnline, () => navigator.onLine);
-}
-
-function subscribeOnline(listener: () => void): () => void {
-  addEventListener("online", listener);
-  addEventListener("offline", listener);
-  return () => {
-    removeEventListener("online", listener);
-    removeEventListener("offline", listener);
-  };
-}
-
-/** Whether something has been so for a while. */
-function useLasting(is: boolean, ms: number): boolean {
-  const [lasts, setLasts] = useState(false);
-  useEffect(() => {
-    if (!is) return;
-    const timer = setTimeout(setLasts, ms, true);
-    return () => {
-      clearTimeout(timer);
-      setLasts(false);
-    };
-  }, [is, ms]);
-  return is && lasts;
 }
 
 function defaultCaughtUp({ replayed }: Reconnected): string {
