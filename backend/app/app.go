@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"syscall"
 	"time"
 
@@ -30,10 +31,11 @@ import (
 // version is set by the linker (see Makefile).
 var version = "dev"
 
-// How long the steps of a shutdown may take: less than 10 s in all.
+// How long the steps of a shutdown may take: less than 10 s in all, with what the
+// store needs for its last snapshots.
 const (
-	turnsTimeout  = 5 * time.Second // running turns, and their commits
-	socketTimeout = 3 * time.Second // writing what is left, closing sockets
+	turnsTimeout   = 5 * time.Second // running turns, and their commits
+	clientsTimeout = 3 * time.Second // writing what is left, closing sockets, ending requests
 )
 
 // Run runs the server until ctx ends, and returns after a clean shutdown. The
@@ -61,15 +63,43 @@ func Run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Wr
 	if !page.Built() {
 		logger.Warn("the web UI was not built: make run or make build builds and embeds it")
 	}
-	st, err := openStore(ctx, config, logger)
-	if err != nil {
+	server, err := startServer(ctx, config, page, logger)
+	if err != nil && ctx.Err() != nil {
+		logger.Info("asked to end while starting", "error", err)
+		return nil
+	} else if err != nil {
 		return err
 	}
-	server := newServer(config, st, page, logger)
-	if err := server.listen(ctx, stdout); err != nil {
-		return errors.Join(err, server.close())
+	if _, err := fmt.Fprintf(stdout, "Troupe is at %s\n", address(config.Addr, server.listener.Addr())); err != nil {
+		return errors.Join(err, server.listener.Close(), server.close())
 	}
 	return server.run(ctx)
+}
+
+// startServer opens the store and takes the address. A process that takes over
+// from another one waits for the store: until it has it, the address is the other
+// one's. But where there is no data yet, nobody is to be waited for, and an
+// address in use is noticed before a directory is made.
+func startServer(ctx context.Context, config Config, page http.Handler, logger *slog.Logger) (*server, error) {
+	var listener net.Listener
+	if _, err := os.Stat(config.Data); errors.Is(err, fs.ErrNotExist) {
+		if listener, err = listen(ctx, config.Addr); err != nil {
+			return nil, err
+		}
+	}
+	st, err := openStore(ctx, config, logger)
+	if err != nil {
+		if listener != nil {
+			err = errors.Join(err, listener.Close())
+		}
+		return nil, err
+	}
+	if listener == nil {
+		if listener, err = listen(ctx, config.Addr); err != nil {
+			return nil, errors.Join(err, st.Close())
+		}
+	}
+	return newServer(config, st, listener, page, logger), nil
 }
 
 func newLogger(config Config, w io.Writer) *slog.Logger {
@@ -101,10 +131,8 @@ func backup(ctx context.Context, config Config, stdout io.Writer) error {
 	return err
 }
 
-// server is everything that runs. Its fields do not change after newServer and
-// listen.
+// server is everything that runs. Its fields do not change.
 type server struct {
-	config   Config
 	logger   *slog.Logger
 	store    store.Store
 	node     *actor.Node
@@ -114,9 +142,9 @@ type server struct {
 	started  time.Time
 }
 
-func newServer(config Config, st store.Store, page http.Handler, logger *slog.Logger) *server {
-	node := actor.NewNode(rooms.Registry, st, actor.NodeOptions{Logger: logger})
-	s := &server{config: config, logger: logger, store: st, node: node, started: time.Now()}
+func newServer(config Config, st store.Store, listener net.Listener, page http.Handler, logger *slog.Logger) *server {
+	node := actor.NewNode(rooms.Registry, st, actor.NodeOptions{Logger: logger, Check: config.Check})
+	s := &server{logger: logger, store: st, node: node, listener: listener, started: time.Now()}
 	s.gateway = gateway.New(node, gateway.Options{AllowOrigins: config.AllowOrigins, Logger: logger})
 	s.http = &http.Server{
 		Handler: s.routes(page),
@@ -168,19 +196,15 @@ func (s *server) storeHealth() error {
 	return nil
 }
 
-// listen takes the address and says so.
-func (s *server) listen(ctx context.Context, stdout io.Writer) error {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", s.config.Addr)
+// listen takes the address.
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("the address %s is in use: stop the other server, or choose another one with -addr", s.config.Addr)
+		return nil, fmt.Errorf("the address %s is in use: stop the other server, or choose another one with -addr", addr)
 	} else if err != nil {
-		return fmt.Errorf("listen on %s: %w", s.config.Addr, err)
+		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	}
-	s.listener = l
-	if _, err := fmt.Fprintf(stdout, "Troupe is at %s\n", address(s.config.Addr, l.Addr())); err != nil {
-		return errors.Join(err, l.Close())
-	}
-	return nil
+	return l, nil
 }
 
 // address is where a browser on this machine finds the server.
@@ -213,21 +237,31 @@ func (s *server) run(ctx context.Context) error {
 
 // close shuts down in the order in which nothing is lost: no new work, then the
 // turns and their commits, then what they say to clients, then the store.
+//
+// Clients that are slow or gone are cut off in the end. That is no error: they
+// come back for what they have not got. One is what may be lost.
 func (s *server) close() error {
-	all, cancel := context.WithTimeout(context.Background(), turnsTimeout+socketTimeout)
-	defer cancel()
+	serving, cutRequests := context.WithCancel(context.Background())
+	defer cutRequests()
 	requests := make(chan error, 1)
-	go func() { requests <- s.http.Shutdown(all) }() // takes no more, waits for those that run
+	go func() { requests <- s.http.Shutdown(serving) }() // takes no more, waits for those that run
 	s.gateway.Quiesce()
 
-	turns, cancelTurns := context.WithTimeout(all, turnsTimeout)
-	defer cancelTurns()
-	return errors.Join(
-		wrap("finish the actors' turns", s.node.Shutdown(turns)),
-		wrap("close the sockets", s.gateway.Close(all)),
-		wrap("finish HTTP requests", <-requests),
-		wrap("close the store", s.store.Close()),
-	)
+	turns, cancel := context.WithTimeout(context.Background(), turnsTimeout)
+	defer cancel()
+	err := wrap("finish the actors' turns", s.node.Shutdown(turns))
+
+	clients, cancel := context.WithTimeout(context.Background(), clientsTimeout)
+	defer cancel()
+	if err := s.gateway.Close(clients); err != nil {
+		s.logger.Warn("clients did not take what was left for them", "error", err)
+	}
+	context.AfterFunc(clients, cutRequests)
+	if err := <-requests; err != nil {
+		// Their turns are over, or they have not even said what they want.
+		s.logger.Warn("HTTP requests that did not end were cut off", "error", errors.Join(err, s.http.Close()))
+	}
+	return errors.Join(err, wrap("close the store", s.store.Close()))
 }
 
 func wrap(doing string, err error) error {

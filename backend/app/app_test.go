@@ -5,8 +5,11 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -14,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -157,12 +161,135 @@ func TestRun_shutsDown(t *testing.T) {
 	}
 }
 
+// ends expects a server to end without an error within 10 s.
+func (r *running) ends(t *testing.T) {
+	t.Helper()
+	begin := time.Now()
+	if err := r.stop(); err != nil || time.Since(begin) > 10*time.Second {
+		t.Errorf("Run: %v after %v, want none within 10 s", err, time.Since(begin))
+	}
+}
+
+// A request whose body does not come does not hold up a shutdown, nor fail it.
+func TestRun_shutsDownDuringAnUpload(t *testing.T) {
+	t.Parallel()
+	s := start(t, "-store", "memory")
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, err = io.WriteString(conn, "POST /api/actors/chatRoom/actions/sendMessage?key=a HTTP/1.1\r\nHost: x\r\n"+
+		"Expect: 100-continue\r\nContent-Length: 100\r\n\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
+		t.Fatalf("got %q, %v; want that the server reads the body", line, err)
+	}
+	s.ends(t)
+	if log := s.stderr.String(); !strings.Contains(log, "HTTP requests that did not end were cut off") {
+		t.Errorf("log: got %s, want that a request was cut off", log)
+	}
+}
+
+// A client that says nothing any more, as a laptop that sleeps, is waited for
+// briefly.
+func TestRun_shutsDownWithASilentSocket(t *testing.T) {
+	t.Parallel()
+	s := start(t, "-store", "memory")
+	conn, _, err := websocket.Dial(t.Context(), strings.Replace(s.url, "http", "ws", 1)+"/api/socket?v=1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.CloseNow()
+	if _, _, err := conn.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.ends(t) // nobody reads: the close frame is not answered
+	if log := s.stderr.String(); strings.Contains(log, "level=WARN msg=\"clients") {
+		t.Errorf("log: got %s, want no warning: the client could read all", log)
+	}
+}
+
+// A client that does not read what there is for it is cut off in the end.
+func TestRun_shutsDownWithABlockedReader(t *testing.T) {
+	t.Parallel()
+	s := start(t, "-store", "memory")
+	conn, _, err := websocket.Dial(t.Context(), strings.Replace(s.url, "http", "ws", 1)+"/api/socket?v=1", &websocket.DialOptions{
+		HTTPClient: &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+			if err == nil {
+				err = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+			}
+			return conn, err
+		}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.CloseNow()
+	conn.SetReadLimit(-1)
+	// Each text comes a hundred times.
+	const channels = 100
+	for i := range channels {
+		secret := base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint64(make([]byte, 8), uint64(i)))
+		open := fmt.Sprintf(`{"t":"open","c":%d,"actor":"chatRoom","key":["general"],"k":%q,"caller":%q,"subs":["messageReceived"],"params":{"userId":"u%d"}}`, i+1, secret, secret, i)
+		if err := conn.Write(t.Context(), websocket.MessageText, []byte(open)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for last := fmt.Sprintf(`{"c":%d,"t":"opened"`, channels); ; {
+		_, b, err := conn.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(b, []byte(last)) {
+			break
+		}
+	}
+	for range 10 {
+		send(t, s, strings.Repeat("🐌", 2000))
+	}
+	s.ends(t)
+	if log := s.stderr.String(); !strings.Contains(log, "cut 1 sockets off") {
+		t.Errorf("log: got %s, want that a socket was cut off", log)
+	}
+}
+
+// Whoever is told to end while it waits for another process to let go of the data
+// ends, without an error.
+func TestRun_endsWhileItWaitsForTheData(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	start(t, "-data", dir)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	log := &buffer{}
+	go func() {
+		ended <- app.Run(ctx, []string{"-addr", "127.0.0.1:0", "-data", dir}, nil, noUI, io.Discard, log)
+	}()
+	for !strings.Contains(log.String(), "waiting for another process") {
+		runtime.Gosched()
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("got %v, want no error", err)
+	}
+}
+
 func TestRun_aPortInUse(t *testing.T) {
 	s := start(t)
 	addr := strings.TrimPrefix(s.url, "http://")
-	err := app.Run(t.Context(), []string{"-addr", addr, "-data", t.TempDir()}, nil, noUI, io.Discard, io.Discard)
-	if err == nil || !strings.Contains(err.Error(), addr+" is in use") || strings.Contains(err.Error(), "\n") {
-		t.Errorf("got error %v, want one line that the address is in use", err)
+	existing := t.TempDir()
+	for _, dir := range []string{existing, filepath.Join(existing, "new")} {
+		err := app.Run(t.Context(), []string{"-addr", addr, "-data", dir}, nil, noUI, io.Discard, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), addr+" is in use") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("got error %v, want one line that the address is in use", err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(existing, "new")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want that no directory is left behind", err)
 	}
 }
 
@@ -279,10 +406,10 @@ func TestRun_backup(t *testing.T) {
 }
 
 func TestRun_helpAndVersion(t *testing.T) {
-	for flag, want := range map[string]string{"-h": "TROUPE_ADDR", "-version": "troupe "} {
+	for args, want := range map[string]string{"-h": "TROUPE_ADDR", "backup -h": "backup FILE", "-version": "troupe "} {
 		var out bytes.Buffer
-		if err := app.Run(t.Context(), []string{flag}, nil, noUI, &out, io.Discard); err != nil || !strings.Contains(out.String(), want) {
-			t.Errorf("%s: got %v and %q, want %q", flag, err, &out, want)
+		if err := app.Run(t.Context(), strings.Fields(args), nil, noUI, &out, io.Discard); err != nil || !strings.Contains(out.String(), want) {
+			t.Errorf("%s: got %v and %q, want %q", args, err, &out, want)
 		}
 	}
 }

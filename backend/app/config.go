@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -20,6 +21,7 @@ type Config struct {
 	AllowOrigins []string // origins besides the server's own whose pages may connect
 	LogLevel     slog.Level
 	LogJSON      bool
+	Check        bool // look for mistakes in actors that cost time to look for
 
 	Version bool   // print the version and end
 	Backup  string // copy the data to this file and end
@@ -36,7 +38,7 @@ const (
 type setting struct {
 	flag, env string
 	standard  string // the default
-	argument  string // how the help names the value
+	argument  string // how the help names the value; empty: a flag that may stand without one
 	help      string
 	set       func(c *Config, value string) error
 }
@@ -79,6 +81,16 @@ var settings = []setting{
 		help: "what to log: debug, info, warn or error; and how: text or json. Either may be left out",
 		set:  setLog,
 	},
+	{
+		flag: "check", env: "TROUPE_CHECK", standard: "false",
+		help: "look for mistakes in actors, such as a state that changes outside a turn; for development, it costs time",
+		set: func(c *Config, v string) (err error) {
+			if c.Check, err = strconv.ParseBool(v); err != nil {
+				return fmt.Errorf("want true or false, got %q", v)
+			}
+			return nil
+		},
+	},
 }
 
 // ParseConfig reads the configuration from the command line's arguments and,
@@ -90,20 +102,21 @@ func ParseConfig(args, env []string, stdout io.Writer) (Config, error) {
 	flags := flag.NewFlagSet("troupe", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // errors are returned, and printed once
 	for _, s := range settings {
-		flags.Func(s.flag, s.help, func(v string) error {
+		define := flags.Func
+		if s.argument == "" {
+			define = flags.BoolFunc
+		}
+		define(s.flag, s.help, func(v string) error {
 			given[s.flag] = v
 			return nil
 		})
 	}
 	flags.BoolVar(&c.Version, "version", false, "print the version and end")
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+	if err := parse(&c, flags, args); errors.Is(err, flag.ErrHelp) {
 		printHelp(stdout)
 		return c, err
 	} else if err != nil {
 		return c, fmt.Errorf("%w (troupe -h explains all flags)", err)
-	}
-	if err := setCommand(&c, flags); err != nil {
-		return c, err
 	}
 	for _, s := range settings {
 		value, source := s.standard, ""
@@ -121,17 +134,17 @@ func ParseConfig(args, env []string, stdout io.Writer) (Config, error) {
 	return c, nil
 }
 
-// setCommand reads what comes after the flags: nothing, or backup and a file. The
+// parse reads flags, and what comes after them: nothing, or backup and a file. The
 // flags may also come after the word backup.
-func setCommand(c *Config, flags *flag.FlagSet) error {
-	if flags.NArg() == 0 {
-		return nil
+func parse(c *Config, flags *flag.FlagSet, args []string) error {
+	if err := flags.Parse(args); err != nil || flags.NArg() == 0 {
+		return err
 	}
 	if word := flags.Arg(0); word != "backup" {
-		return fmt.Errorf("unexpected argument %q (troupe -h explains all flags)", word)
+		return fmt.Errorf("unexpected argument %q", word)
 	}
 	if err := flags.Parse(flags.Args()[1:]); err != nil {
-		return fmt.Errorf("%w (troupe -h explains all flags)", err)
+		return err
 	}
 	if flags.NArg() != 1 || flags.Arg(0) == "" {
 		return errors.New("want the name of one file: troupe backup FILE")
@@ -160,7 +173,7 @@ func printHelp(w io.Writer) {
 		if standard == "" {
 			standard = "none"
 		}
-		fmt.Fprintf(w, "  -%s %s\n        %s.\n        Default: %s. Environment: %s\n", s.flag, s.argument, s.help, standard, s.env)
+		fmt.Fprintf(w, "  %s\n        %s.\n        Default: %s. Environment: %s\n", strings.TrimSpace("-"+s.flag+" "+s.argument), s.help, standard, s.env)
 	}
 	fmt.Fprint(w, "  -version\n        print the version and end.\n  -h\n        print this and end.\n\n"+
 		"A flag goes before its environment variable, that before the default.\n")

@@ -55,6 +55,9 @@ func TestParseConfig(t *testing.T) {
 		{"a backup, with flags before and after", []string{"-data", "d", "backup", "-log", "json", "x.db"}, nil, with(func(c *app.Config) {
 			c.Data, c.LogJSON, c.Backup = "d", true, "x.db"
 		})},
+		{"the checks", []string{"-check"}, nil, with(func(c *app.Config) { c.Check = true })},
+		{"the checks, by a variable", nil, []string{"TROUPE_CHECK=1"}, with(func(c *app.Config) { c.Check = true })},
+		{"no checks in spite of the variable", []string{"-check=false"}, []string{"TROUPE_CHECK=1"}, standard},
 		{"the version", []string{"-version"}, nil, with(func(c *app.Config) { c.Version = true })},
 	}
 	for _, test := range tests {
@@ -81,6 +84,8 @@ func TestParseConfig_errors(t *testing.T) {
 		{[]string{"-allow-origin", "example.com"}, nil, `-allow-origin: want origins such as https://example.com, got "example.com"`},
 		{[]string{"-allow-origin", "https://a.example/page"}, nil, `got "https://a.example/page"`},
 		{[]string{"-log", "loud"}, nil, `-log: want a level`},
+		{nil, []string{"TROUPE_CHECK=maybe"}, `TROUPE_CHECK: want true or false, got "maybe"`},
+		{[]string{"backup", "-nonsense"}, nil, `-nonsense (troupe -h explains all flags)`},
 		{[]string{"-nonsense"}, nil, `-nonsense (troupe -h explains all flags)`},
 		{[]string{"serve"}, nil, `unexpected argument "serve"`},
 	}
@@ -99,7 +104,7 @@ func TestParseConfig_help(t *testing.T) {
 	}
 	for _, want := range []string{
 		"-addr", "TROUPE_ADDR", ":8080", "PORT", "-data", "TROUPE_DATA", "./data", "-store", "TROUPE_STORE", "memory",
-		"-allow-origin", "TROUPE_ALLOW_ORIGIN", "-log", "TROUPE_LOG", "info,text", "-version",
+		"-allow-origin", "TROUPE_ALLOW_ORIGIN", "-log", "TROUPE_LOG", "info,text", "-check\n", "TROUPE_CHECK", "-version",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the help does not mention %s:\n%s", want, &out)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -158,7 +159,7 @@ func (g *Gateway) Quiesce() {
 
 // Close is the second step: it writes what is visible, closes all sockets with
 // status 1012 and returns when nothing of the gateway runs any more. If ctx ends
-// before that, the sockets that are left are cut, and its error is returned.
+// before that, the sockets that are left are cut, and an error says how many.
 // Close the actors before, so that their last outputs are visible.
 func (g *Gateway) Close(ctx context.Context) error {
 	g.Quiesce()
@@ -182,7 +183,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 	select {
 	case <-g.empty:
 	case <-ctx.Done():
-		err = ctx.Err()
+		err = fmt.Errorf("gateway: cut %d sockets off: %w", g.Sockets(), ctx.Err())
 		g.each((*socket).cut)
 	}
 	g.sub.Wait()

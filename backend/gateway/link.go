@@ -248,6 +248,13 @@ func (l *link) keepLocked(k kept) {
 	}
 }
 
+// pending reports whether something that was kept has not been written.
+func (l *link) pending() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.flushing
+}
+
 // flush writes what was kept. There is one at a time.
 func (l *link) flush() {
 	start := time.Now()

@@ -27,6 +27,8 @@ const (
 	channelQuota   = 16       // messages of one channel at a time if others wait
 	drainVisits    = 64       // looks at channels per frame
 	maxSpent       = 64       // empty places at the start of dirty
+
+	closeTimeout = time.Second // for the answer to a close frame
 )
 
 var readBuffers = sync.Pool{New: func() any { return &bytes.Buffer{} }}
@@ -126,8 +128,7 @@ func (s *socket) readLoop() {
 			status, reason = websocket.StatusInternalError, wire.CodeInternal
 		}
 		s.leave()
-		_ = s.ws.Close(status, reason) // if it is broken there is nobody to tell
-		_ = s.link.Close()
+		s.goodbye(status, reason)
 		s.g.remove(s)
 	}()
 	for {
@@ -390,9 +391,30 @@ func (s *socket) close(status websocket.StatusCode, reason string) {
 		return
 	}
 	s.deafen()
+	s.g.sub.Go(func() { s.goodbye(status, reason) })
+}
+
+// goodbye closes the WebSocket, and the link below. It gives the client a moment
+// to answer; one that is gone, or asleep, does not.
+func (s *socket) goodbye(status websocket.StatusCode, reason string) {
+	done := make(chan struct{})
+	defer close(done)
 	s.g.sub.Go(func() {
-		_ = s.ws.Close(status, reason) // it ends the socket, one way or the other
+		t := time.NewTicker(closeTimeout)
+		defer t.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-t.C:
+				if !s.link.pending() { // else the close frame has not left; the library waits for 5 s
+					_ = s.link.Close()
+				}
+			}
+		}
 	})
+	_ = s.ws.Close(status, reason) // if it is broken there is nobody to tell
+	_ = s.link.Close()
 }
 
 // deafen makes the reader drop what still comes, and stop waiting for room.
