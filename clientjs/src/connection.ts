@@ -159,23 +159,22 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
   };
 
   const open = async () => {
-    opening?.abort();
     clearTimeout(retry);
     retry = undefined;
     const { signal } = (opening = new AbortController());
     attempt++;
     try {
-      if (spec.ready) {
-        await spec.ready();
-        spec.ready = undefined;
-      }
+      // Listeners that are added in the tick of connect() are in the first open, and hear what goes wrong before it.
+      await null;
+      signal.throwIfAborted();
+      await spec.ready?.();
+      spec.ready = undefined;
+      signal.throwIfAborted();
       const params =
         typeof spec.params === "function"
           ? await (spec.params as (a: Attempt) => unknown)({ attempt, signal })
           : spec.params;
-      // Listeners that are added in the tick of connect() belong into the first open.
-      if (!log) await null;
-      if (signal.aborted) return;
+      signal.throwIfAborted();
 
       const size = params === undefined ? 0 : byteLength(JSON.stringify(params));
       if (size > socket.limits.params) return end(tooLarge("params", size, socket.limits.params));

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { ActorError, type Client, type Connection, type Reconnected, type Transport } from "../src/index.js";
+import { ActorError, type Client, type Connection, type ConnectOptions, type Reconnected, type Transport } from "../src/index.js";
 import { DEFAULT_LIMITS } from "../src/limits.js";
 import { Failure, FakeServer, lifecycle, settle, type Turn } from "./fakeServer.js";
 
@@ -17,7 +17,8 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const connect = (params?: unknown): Connection => client["chatRoom"]!.getOrCreate("general").connect(params);
+const connect = (params?: unknown, options?: ConnectOptions): Connection =>
+  client["chatRoom"]!.getOrCreate("general").connect(params, options);
 const room = () => server.actor("chatRoom", "general");
 
 /** The code of the error that a promise rejects with. */
@@ -126,6 +127,80 @@ describe("connecting", () => {
     await settle(1000);
     connection.dispose();
     expect(signals.map((s) => s.aborted)).toEqual([true, true]);
+  });
+
+  it("an answer of a params function whose attempt is void opens nothing", async () => {
+    const answers: Array<(params: unknown) => void> = [];
+    const params = () => new Promise((resolve) => answers.push(resolve));
+    const connection = connect(params);
+    const seen = lifecycle(connection);
+    await settle();
+    server.cut();
+    await settle(2000);
+    answers[0]!("late");
+    await settle();
+    expect(server.got("open")).toEqual([]);
+    answers[1]!("in time");
+    await settle();
+    expect(server.got("open").map((m) => m.params)).toEqual(["in time"]);
+    expect(seen).toEqual(["error link", "connected"]);
+
+    const disposed = connect(params);
+    await settle();
+    disposed.dispose();
+    answers[2]!("too late");
+    await settle(1000);
+    expect(server.got("open")).toHaveLength(1);
+  });
+
+  it("a failure of a params function whose attempt is void is nobody's", async () => {
+    const fails: Array<(why: Error) => void> = [];
+    const params = () => new Promise((_, reject) => fails.push(reject));
+    const connection = connect(params);
+    const seen = lifecycle(connection);
+    await settle();
+    server.cut();
+    await settle(2000);
+    fails[0]!(new Error("late"));
+    await settle(60_000);
+    expect(seen).toEqual(["error link"]); // of the cut
+    expect(fails).toHaveLength(2);
+
+    connection.dispose();
+    fails[1]!(new Error("too late"));
+    await settle(60_000);
+    expect(seen).toEqual(["error link", "closed"]);
+    expect(fails).toHaveLength(2);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("a params function that throws at once is heard by listeners of the tick of connect()", async () => {
+    const log = vi.spyOn(console, "error").mockImplementation(() => {});
+    connect();
+    await settle(); // the socket is up: nothing else is waited for
+    const connection = connect(() => {
+      throw new Error("no token");
+    });
+    const seen = lifecycle(connection);
+    await settle(0);
+    expect(seen).toEqual(["error link"]);
+    expect(log).not.toHaveBeenCalled();
+  });
+
+  it("asks for no params, and creates nothing, when disposed in the tick of connect()", async () => {
+    connect();
+    await settle();
+    const params = vi.fn();
+    const fetch = vi.fn();
+    connect(params).dispose();
+    const own = server.createClient({ fetch }) as Client;
+    own["chatRoom"]!.getOrCreate("a").connect();
+    await settle();
+    own["chatRoom"]!.create("b").connect().dispose();
+    await settle();
+    expect(params).not.toHaveBeenCalled();
+    expect(fetch).not.toHaveBeenCalled();
+    own.dispose();
   });
 
   it("ends when the server refuses the open for good", async () => {

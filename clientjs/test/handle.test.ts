@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { ActorError } from "../src/index.js";
-import { createClient } from "../src/index.js";
+import { ActorError, createClient } from "../src/index.js";
 import { FakeServer, lifecycle, settle } from "./fakeServer.js";
 
 type Answer = { status?: number; body?: unknown; text?: string } | Error;
@@ -228,6 +227,31 @@ describe("a created actor's connection", () => {
     const seen = lifecycle((own as typeof client)["chatRoom"]!.create("new", 7).connect());
     await settle(2000);
     expect(seen).toEqual(["error maybe_ran", "connected"]);
+    own.dispose();
+  });
+
+  it("asks for params when the actor is there, if anybody still wants them", async () => {
+    const server = new FakeServer();
+    const own = server.createClient({ fetch: fakeFetch }) as typeof client;
+    answers = [{ body: { id: "abc" } }];
+    const params = vi.fn(() => {
+      // Of an action that is asked for a token, say: that is no refusal of the creation.
+      if (params.mock.calls.length === 1) throw new ActorError("no_token", "come again");
+    });
+    const connection = own["chatRoom"]!.create("new").connect(params);
+    const seen = lifecycle(connection);
+    await settle(2000);
+    expect(seen).toEqual(["error no_token", "connected"]);
+
+    let create: (answer: Response) => void = () => {};
+    const slow = server.createClient({ fetch: () => new Promise((resolve) => (create = resolve)) }) as typeof client;
+    const late = vi.fn();
+    const gone = slow["chatRoom"]!.create("new").connect(late);
+    await settle();
+    gone.dispose();
+    create(new Response("{}"));
+    await settle();
+    expect(late).not.toHaveBeenCalled();
     own.dispose();
   });
 
