@@ -153,8 +153,8 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     telling ??= setTimeout(() => {
       telling = undefined;
       const c = number;
-      const news = progress();
-      if (live && (news.s || news.ack)) socket.push(c, () => encode({ t: "ack", c, ...news }));
+      const news = live ? progress() : {};
+      if (news.s || news.ack) socket.push(c, () => encode({ t: "ack", c, ...news }));
     }, ACK_MS);
   };
 
@@ -194,7 +194,6 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
    */
   const attach = (params: unknown) => {
     if (!log) subscribed = wanted();
-    toldSeq = seq;
     toldAck = acked();
     const { actor, key, actorId, create, input } = target;
     const message: Open = {
@@ -265,6 +264,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     const first = !log;
     const recovered = !!m.resumed && !m.lost;
     ({ log, s: seq, connId: id } = m);
+    toldSeq = seq; // lower than before, if this is another log
     attempt = 0;
     replayed = 0;
     if (first) setStatus("connected", "connected");

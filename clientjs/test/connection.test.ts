@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ActorError, type Client, type Connection, type ConnectOptions, type Reconnected, type Transport } from "../src/index.js";
 import { DEFAULT_LIMITS } from "../src/limits.js";
+import type { ServerMessage } from "../src/wire.js";
 import { Failure, FakeServer, lifecycle, settle, type Turn } from "./fakeServer.js";
 
 let server: FakeServer;
@@ -609,6 +610,41 @@ describe("reconnecting", () => {
     await settle(2000);
     expect(room().connections.size).toBe(1);
     expect(seen).toEqual(["error link", "connected", 1]);
+  });
+
+  it("does not take for acknowledged what it read while it could not say so", async () => {
+    let say: (...messages: ServerMessage[]) => void = () => {};
+    const sent: string[] = [];
+    const transport: Transport = (_, { frame }) => {
+      say = (...messages) => frame(JSON.stringify(messages));
+      return { send: (text) => void sent.push(text), close() {} };
+    };
+    const own = server.createClient({ transport }) as Client;
+    own["chatRoom"]!.getOrCreate("general").connect();
+    say({ t: "hello", v: 1, limits: DEFAULT_LIMITS, beatMs: 600_000, deadMs: 900_000, spreadMs: 0 });
+    await settle();
+    say({ t: "opened", c: 1, s: 0, actorId: "a", log: "l", connId: "c" }, { t: "event", c: 1, s: 1, e: "a", d: 1 });
+    await settle(31_000);
+    expect(sent).toHaveLength(1); // the open: its at has not come yet
+    say({ t: "at", c: 1, s: 1 });
+    await settle(31_000);
+    expect(sent.slice(1).map((text) => JSON.parse(text))).toEqual([{ t: "ack", c: 1, s: 1 }]);
+    own.dispose();
+  });
+
+  it("acknowledges what it reads of another log, also where its numbers are lower", async () => {
+    const connection = connect();
+    connection.on("a", () => {});
+    await settle();
+    for (let i = 0; i < 50; i++) room().broadcast("a", i);
+    await settle(31_000);
+    server.cut();
+    server.renew();
+    Object.assign(room(), { head: 0, entries: [] });
+    await settle(1000);
+    for (let i = 0; i < 10; i++) room().broadcast("a", i);
+    await settle(31_000);
+    expect(server.got("ack").map((m) => m.s)).toEqual([50, 10]);
   });
 
   it("is over when the server says so", async () => {
