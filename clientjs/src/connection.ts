@@ -13,7 +13,7 @@
 //                                opened with lost or not resumed    reconnected {recovered: false}
 //   disconnected → closed        closed for good                    error, closed
 //   any          → closed        dispose()                          closed
-import { backoff } from "./backoff.js";
+import { backoff, STABLE_MS } from "./backoff.js";
 import { createEmitter, type Handler } from "./emitter.js";
 import { ActorError, reportUncaught } from "./errors.js";
 import { abandoned, deadline, merge, type Target } from "./handle.js";
@@ -72,6 +72,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
   // has come, so calls may be sent.
   let number = 0;
   let live = false;
+  let liveAt = 0;
   let attempt = 0;
   let failures = 0;
   let opening: AbortController | undefined;
@@ -218,6 +219,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
 
   /** Detaches from the present link or channel; calls wait for the next one. */
   const detach = () => {
+    if (live && performance.now() - liveAt >= STABLE_MS) failures = 0;
     socket.close(number);
     opening?.abort();
     clearTimeout(retry);
@@ -277,7 +279,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
   const onAt = () => {
     if (live) return;
     live = true;
-    failures = 0;
+    liveAt = performance.now();
     if (status === "disconnected") {
       setStatus("connected", "reconnected", { recovered: true, missed: 0, exact: true, replayed } satisfies Reconnected);
     }

@@ -1,6 +1,6 @@
 // The one socket of a client: it carries the channels of all connections, keeps
 // itself alive and under the server's limits, and comes back when it is lost.
-import { backoff } from "./backoff.js";
+import { backoff, STABLE_MS } from "./backoff.js";
 import { ActorError, reportUncaught } from "./errors.js";
 import { byteLength, createBucket, DEFAULT_LIMITS, type Limits } from "./limits.js";
 import type { Link, Transport } from "./transport/websocket.js";
@@ -8,11 +8,6 @@ import { decode, encode, frame, type ChannelMessage, type Hello, type ServerMess
 
 /** Without a hello for so long, an attempt to open the socket has failed. */
 const HELLO_MS = 10_000;
-/**
- * A link that lasted so long counts as good: the next loss starts the back-off
- * anew. One that carried a connection, but for less, keeps it under half a second.
- */
-const STABLE_MS = 5_000;
 /** How much later than its beat a server may be when the network is suspect. */
 const SUSPECT_MS = 2_000;
 /**
@@ -142,6 +137,7 @@ export function createSocket(transport: () => Transport, base: () => string, idl
 
   const lost = (why: string, code = byeMs === undefined ? "link" : "shutdown") => {
     const wasUp = hello;
+    // A link that carried a connection, but not for long, keeps the back-off under half a second.
     if (!useful) failures ||= 1;
     else failures = now() - upAt >= STABLE_MS ? 0 : Math.min(failures, 2);
     // A server that goes away for good reasons spreads its clients itself.

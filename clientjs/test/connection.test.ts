@@ -647,6 +647,40 @@ describe("reconnecting", () => {
     expect(server.got("ack").map((m) => m.s)).toEqual([50, 10]);
   });
 
+  it("backs off from a channel that is closed again and again, and counts anew after a good time", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(1);
+    const connection = connect();
+    const delays: Array<number | undefined> = [];
+    connection.on("disconnected", (d) => delays.push(d.retryInMs));
+    await settle();
+    for (const waitMs of [260, 510, 1010, 2010, 9100, 260]) {
+      server.closeChannels("slow", true);
+      await settle(waitMs);
+    }
+    expect(delays).toEqual([250, 500, 1000, 2000, 4000, 250]);
+    expect(connection.status).toBe("connected");
+    await settle(5000);
+    server.cut(); // a good time is one also when it ended otherwise
+    await settle(1000);
+    server.closeChannels("slow", true);
+    await settle();
+    expect(delays.slice(6)).toEqual([0, 250]);
+  });
+
+  it("backs off also from what fails long after a good time", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(1);
+    let broken = false;
+    const params = vi.fn(() => {
+      if (broken) throw new Error("no token");
+    });
+    connect(params).on("error", () => {});
+    await settle(10_000);
+    broken = true;
+    server.cut();
+    await settle(60_000); // at 0, 0.25, 0.75, 1.75, 3.75, 7.75, 15.75, 31.75 s
+    expect(params).toHaveBeenCalledTimes(1 + 8);
+  });
+
   it("is over when the server says so", async () => {
     const connection = connect();
     const seen = lifecycle(connection);
