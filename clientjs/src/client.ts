@@ -76,6 +76,7 @@ export function createClient<R extends object = UntypedRegistry>(url?: string, o
         for (const connection of [...connections]) connection.dispose();
         socket.dispose();
       },
+      reconnect: socket.hurry,
     },
     accessor,
   ) as unknown as Client<R>;

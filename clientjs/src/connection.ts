@@ -357,6 +357,9 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
       detach();
       interrupted(error, retryInMs);
     },
+    hurry() {
+      if (retry) void open();
+    },
     trouble: emitError,
     receive(m: ChannelMessage) {
       if ("s" in m) {

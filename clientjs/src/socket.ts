@@ -25,6 +25,8 @@ export interface Channel {
   up(): void;
   /** The socket is gone, or could not be opened; the next attempt comes in retryInMs. */
   down(error: ActorError, retryInMs: number): void;
+  /** Whoever waits for the next attempt makes it now. */
+  hurry(): void;
   /** A message came; true if that answered a call. */
   receive(message: ChannelMessage): boolean;
   /** The server reports something about the socket as a whole. */
@@ -44,6 +46,8 @@ export interface Socket {
    * attach opens it again.
    */
   dispose(): void;
+  /** The next attempt, of the socket or a channel, comes now. */
+  hurry(): void;
   /** A channel number that was not used before. */
   open(channel: Channel): number;
   /** Forgets a channel number: what still comes for it, or waits to be sent on it, is dropped. */
@@ -255,11 +259,12 @@ export function createSocket(transport: () => Transport, base: () => string, idl
     send();
   };
 
-  const soon = () => {
+  const hurry = () => {
     if (pause && !link) dial();
+    each((channel) => channel.hurry());
   };
   const onVisible = () => {
-    if (document.visibilityState === "visible") soon();
+    if (document.visibilityState === "visible") hurry();
   };
   const onOffline = () => {
     if (!hello) return;
@@ -280,7 +285,7 @@ export function createSocket(transport: () => Transport, base: () => string, idl
     listening = on;
     const change = (target: EventTarget, name: string, handler: (event: Event) => void) =>
       on ? target.addEventListener(name, handler) : target.removeEventListener(name, handler);
-    change(globalThis as unknown as EventTarget, "online", soon);
+    change(globalThis as unknown as EventTarget, "online", hurry);
     change(globalThis as unknown as EventTarget, "offline", onOffline);
     change(globalThis as unknown as EventTarget, "pagehide", onHide);
     if (typeof document !== "undefined") change(document, "visibilitychange", onVisible);
@@ -313,6 +318,7 @@ export function createSocket(transport: () => Transport, base: () => string, idl
       drop();
       listen(false);
     },
+    hurry,
     open(channel) {
       channels.set(++lastNumber, channel);
       return lastNumber;

@@ -202,10 +202,15 @@ export interface Accessor<D = UntypedActor> {
   getForId(id: string): Handle<D>;
 }
 
-/** What a client has beside its actor definitions. */
+/** What a client has beside its actor definitions, none of which can have these names. */
 export interface ClientApi<R> {
   /** Disposes all connections and closes the socket. */
   dispose(): void;
+  /**
+   * Makes the next attempt now, wherever one is waited for: for a "Try now" button. It is made by itself when
+   * the browser comes online or the page becomes visible. Does nothing to what is connected, or closed.
+   */
+  reconnect(): void;
   /** For types only; never there. */
   readonly "~registry"?: R;
 }

@@ -31,10 +31,14 @@ const farAway = async () => {
   expect(connection.status).toBe("disconnected");
 };
 
-it.each([
+/** What brings the next attempt at once. */
+const WAKES: Array<[string, () => void]> = [
   ["online", () => window.dispatchEvent(new Event("online"))],
   ["becoming visible", () => document.dispatchEvent(new Event("visibilitychange"))],
-])("%s brings the next attempt at once", async (_, wake) => {
+  ["client.reconnect()", () => client.reconnect()],
+];
+
+it.each(WAKES)("%s brings the next attempt at once", async (_, wake) => {
   vi.spyOn(Math, "random").mockReturnValue(1);
   await farAway();
   wake();
@@ -42,11 +46,38 @@ it.each([
   expect(connection.status).toBe("connected");
 });
 
+it.each(WAKES)("%s brings the next attempt of a connection whose socket is up", async (_, wake) => {
+  vi.spyOn(Math, "random").mockReturnValue(1);
+  let broken = true;
+  const params = vi.fn(() => {
+    if (broken) throw new Error("no token");
+  });
+  const waiting = client["chatRoom"]!.getOrCreate("general").connect(params);
+  waiting.on("error", () => {});
+  for (let i = 0; i < 8; i++) server.refusals.push({ code: "overloaded", reconnect: true });
+  const refused = client["chatRoom"]!.getOrCreate("general").connect();
+  refused.on("error", () => {});
+  await settle(40_000); // the next attempts are half a minute away
+  broken = false;
+  const asked = params.mock.calls.length;
+  wake();
+  wake();
+  await settle();
+  expect([waiting.status, refused.status]).toEqual(["connected", "connected"]);
+  expect(params).toHaveBeenCalledTimes(asked + 1);
+  expect(connection.status).toBe("connected");
+  const opens = server.got("open").length;
+  await settle(60_000); // what was waited for before does not come as well
+  expect(server.got("open")).toHaveLength(opens);
+});
+
 it("a healthy socket is not replaced by them", async () => {
   window.dispatchEvent(new Event("online"));
   document.dispatchEvent(new Event("visibilitychange"));
+  client.reconnect();
   await settle(1000);
   expect(server.sockets).toHaveLength(1);
+  expect(server.got("open")).toHaveLength(1);
 });
 
 it("offline makes the link suspect: it must bring something soon", async () => {
@@ -77,14 +108,17 @@ it("a page that goes away for good closes its connections; one that may come bac
   void connection["say"]!("last words").catch(() => {});
   hide(false);
   await settle();
-  expect(server.got("close")).toEqual([{ t: "close", c: 1 }]);
-  expect(server.got("call")).toHaveLength(1);
+  expect(server.received.slice(1)).toMatchObject([{ t: "call" }, { t: "close", c: 1 }]);
 });
 
-it("no listener stays on the page when the socket is not used", async () => {
+it.each([
+  ["is not used", () => settle(1000)],
+  ["was lost while it was not used", () => server.cut()],
+])("no listener stays on the page when the socket %s", async (_, end) => {
   const remove = vi.spyOn(window, "removeEventListener");
   connection.dispose();
-  await settle(1000);
+  expect(remove).not.toHaveBeenCalled();
+  await end();
   expect(remove.mock.calls.map(([name]) => name)).toEqual(expect.arrayContaining(["online", "offline", "pagehide"]));
 });
 
