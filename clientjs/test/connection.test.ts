@@ -204,6 +204,19 @@ describe("connecting", () => {
     own.dispose();
   });
 
+  it("an onChange that throws is reported and harms nothing", async () => {
+    const log = vi.spyOn(console, "error").mockImplementation(() => {});
+    const thrown = new Error("mine");
+    const seen = lifecycle(connect(undefined, {
+      onChange() {
+        throw thrown;
+      },
+    }));
+    await settle();
+    expect(seen).toEqual(["connected"]);
+    expect(log.mock.calls).toEqual([[thrown]]);
+  });
+
   it("ends when the server refuses the open for good", async () => {
     server.refusals.push({ code: "player_id_required", reconnect: false, metadata: ["playerId"] });
     const connection = connect();
@@ -225,6 +238,19 @@ describe("connecting", () => {
     expect(seen).toEqual(["error rate_limited", "connected"]);
     expect(server.got("open").map((m) => m.c)).toEqual([1, 2]);
     expect(server.sockets).toHaveLength(1);
+  });
+
+  it("waits as long as the server says, and at least as long as the back-off", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(1);
+    for (const retryAfterMs of [300, 300, 300]) {
+      server.refusals.push({ code: "rate_limited", reconnect: true, metadata: { retryAfterMs } });
+    }
+    const connection = connect();
+    const opens: number[] = [];
+    connection.on("error", () => opens.push(performance.now()));
+    connection.on("connected", () => opens.push(performance.now()));
+    await settle(10_000);
+    expect(opens.slice(1).map((at, i) => at - opens[i]!)).toEqual([302, 502, 1002]);
   });
 
   it("rejects params over the limit without sending them", async () => {
@@ -610,6 +636,20 @@ describe("reconnecting", () => {
     await settle(2000);
     expect(room().connections.size).toBe(1);
     expect(seen).toEqual(["error link", "connected", 1]);
+  });
+
+  it("counts what was replayed since the last loss", async () => {
+    const connection = connect();
+    const replayed: number[] = [];
+    connection.on("reconnected", (d) => replayed.push(d.replayed));
+    connection.on("a", () => {});
+    await settle();
+    for (const events of [2, 1, 0]) {
+      server.cut();
+      for (let i = 0; i < events; i++) room().broadcast("a", i);
+      await settle(1000);
+    }
+    expect(replayed).toEqual([2, 1, 0]);
   });
 
   it("does not take for acknowledged what it read while it could not say so", async () => {
@@ -1046,6 +1086,59 @@ describe("calls", () => {
     server.cut();
     await settle(1000);
     expect(await next).toBe(3);
+  });
+
+  it("given up while in flight, they leave the window free when their answers come", async () => {
+    const connection = connect();
+    await settle();
+    server.stuck = true;
+    const quick = connection.withOptions({ timeoutMs: 100 });
+    const given = Promise.allSettled(Array.from({ length: 64 }, () => quick["add"]!(1, 1)));
+    const next = connection["add"]!(1, 2);
+    await settle(200);
+    await given;
+    server.stuck = false;
+    expect(server.got("call")).toHaveLength(64);
+    server.open[0]!.send({ t: "fail", c: 1, s: 0, id: 1, code: "timeout", message: "took too long" });
+    await settle();
+    expect(await next).toBe(3);
+  });
+
+  it("given up while they waited for their turn, they leave the window free", async () => {
+    server.hello = { limits: { ...DEFAULT_LIMITS, rate: 1, burst: 2, inFlight: 2 } };
+    const connection = connect();
+    await settle();
+    const first = connection["add"]!(1, 1);
+    const given = failure(connection.withOptions({ timeoutMs: 100 })["add"]!(1, 2));
+    const next = [3, 4].map((n) => connection["add"]!(1, n));
+    await settle(10_000);
+    expect((await given).code).toBe("not_sent");
+    expect(await Promise.all([first, ...next])).toEqual([2, 4, 5]);
+    expect(server.got("call").map((m) => m.id)).toEqual([1, 3, 4]);
+  });
+
+  it("keep under the rate that hello says", async () => {
+    server.hello = { limits: { ...DEFAULT_LIMITS, rate: 10, burst: 4 } };
+    const connection = connect();
+    await settle();
+    const sums = Array.from({ length: 11 }, () => connection["add"]!(1, 1));
+    await settle(500);
+    expect(server.got("call").length).toBeLessThan(7);
+    await settle(600);
+    expect(await Promise.all(sums)).toHaveLength(11);
+  });
+
+  it("that wait for their turn keep no timer when the socket is closed", async () => {
+    server.hello = { limits: { ...DEFAULT_LIMITS, rate: 1, burst: 2 } };
+    const connection = connect();
+    await settle();
+    void connection["add"]!(1, 1);
+    const waits = failure(connection["add"]!(2, 2));
+    await settle();
+    client.dispose();
+    await settle();
+    expect(vi.getTimerCount()).toBe(0);
+    expect((await waits).code).toBe("not_sent");
   });
 
   it("keep under the message rate", async () => {
