@@ -89,6 +89,33 @@ plainAndStrict((world) => {
     expect(seen).toEqual(Array.from({ length: 1000 }, (_, i) => `${i + 1} ${i + 1}`));
   });
 
+  it("listens once per connection and event, however often it renders", async () => {
+    let render: (props: { name: string; event: string; n: number }) => void = () => {};
+    let connection: Connection | undefined;
+    function Room() {
+      const [{ name, event }, setProps] = useState({ name: "one", event: "a", n: 0 });
+      render = setProps;
+      const actor = world.useActor({ name: "chatRoom", key: name });
+      connection = actor.connection as Connection | undefined;
+      actor.useEvent(event, () => {});
+      return null;
+    }
+    world.show(<Room />);
+    await settle();
+    const on = vi.spyOn(connection!, "on");
+    for (let n = 1; n <= 10; n++) act(() => render({ name: "one", event: "a", n }));
+    world.server.cut();
+    await settle(1000);
+    expect(on).toHaveBeenCalledTimes(0);
+    act(() => render({ name: "one", event: "b", n: 11 }));
+    expect(on.mock.calls.map(([event]) => event)).toEqual(["b"]);
+    const before = connection;
+    act(() => render({ name: "two", event: "b", n: 12 }));
+    await settle();
+    expect(connection).not.toBe(before);
+    expect(world.server.got("open").at(-1)).toMatchObject({ key: ["two"], subs: ["b"] });
+  });
+
   it("check 23: 500 events in one tick call the handler 500 times, in at most 2 commits", async () => {
     let commits = 0;
     let handled = 0;

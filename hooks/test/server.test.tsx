@@ -7,6 +7,7 @@ import { renderToString } from "react-dom/server";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { createClient, type UntypedRegistry } from "@troupe/client";
 import { FakeServer } from "../../clientjs/test/fakeServer.js";
+import { actorId, actorStore } from "../src/actorStore.js";
 import { createHooks, type Hooks } from "../src/index.js";
 import { settle } from "./support.js";
 
@@ -28,6 +29,32 @@ it("renders to a string without an address, a WebSocket or a connection", () => 
   hooks = createHooks(createClient());
   expect(renderToString(<Room />)).toBe("<p>connecting </p>");
   expect(vi.getTimerCount()).toBe(0);
+});
+
+it("a page that hydrates starts as the server rendered it, also when the connection is there already", async () => {
+  const log = vi.spyOn(console, "error").mockImplementation(() => {});
+  const client = new FakeServer().createClient<UntypedRegistry>();
+  hooks = createHooks(client);
+  const release = actorStore(client).acquire(actorId("chatRoom", ["general"], undefined), () => undefined);
+  await settle();
+  const root = document.createElement("div");
+  const seen: string[] = [];
+  function Status({ enabled }: { enabled: boolean }) {
+    const { status } = hooks.useActor({ name: "chatRoom", key: ["general"], enabled });
+    seen.push(status);
+    return <p>{status}</p>;
+  }
+  const page = [true, false].map((enabled) => <Status key={`${enabled}`} enabled={enabled} />);
+  root.innerHTML = renderToString(page);
+  expect(root.textContent).toBe("connectingidle");
+  seen.length = 0;
+  const mounted = await act(async () => hydrateRoot(root, page));
+  expect(seen.slice(0, 2)).toEqual(["connecting", "idle"]);
+  expect(root.textContent).toBe("connectedidle");
+  expect(log).not.toHaveBeenCalled();
+  await act(async () => mounted.unmount());
+  release();
+  client.dispose();
 });
 
 it("check 24: hydrates without a warning, and an event of the joining is delivered once", async () => {
