@@ -250,6 +250,11 @@ var statuses = map[wire.Code]int{
 
 // fail answers a request with an error.
 func (g *Gateway) fail(w http.ResponseWriter, err error) {
+	if errors.Is(err, context.Canceled) {
+		// The client has hung up. If it is there after all, it knows that its call may
+		// have run.
+		err = &actor.Error{Code: wire.CodeInternal, Message: "the request was given up"}
+	}
 	e := g.asError(err)
 	status, ok := statuses[e.Code]
 	if !ok {

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -132,6 +133,23 @@ func TestG5_IdempotencyKey(t *testing.T) {
 	})
 }
 
+// TestHTTP_HangUp: a client that hangs up is no failure of the server.
+func TestHTTP_HangUp(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		r := httptest.NewRequest("POST", "/api/actors/room/actions/say?key=a", strings.NewReader(`{"args":["x"]}`)).WithContext(ctx)
+		w := httptest.NewRecorder()
+		e.h.ServeHTTP(w, r)
+		if w.Code < 500 {
+			t.Errorf("got status %d, want that of a failure", w.Code)
+		}
+		if log := e.logs.String(); strings.Contains(log, "level=ERROR") {
+			t.Errorf("log: got %s, want no error", log)
+		}
+	})
+}
+
 // TestHTTP_Shutdown: calls are refused once the gateway goes away.
 func TestHTTP_Shutdown(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
@@ -166,6 +184,9 @@ func TestOrigins(t *testing.T) {
 		{"http://app.example.org", []string{"https://app.example.org"}, false},
 		{"https://app.example.org", []string{"https://app.example.org"}, true},
 		{"https://localhost:5173", []string{"localhost:*"}, true},
+		{"http://[::1]:5173", []string{"http://[::1]:5173"}, true},
+		{"http://[::1]:5173", []string{"[::1]:5173"}, true},
+		{"http://[::2]:5173", []string{"http://[::1]:5173"}, false},
 		{"%", []string{"?"}, false},
 	} {
 		run(t, func(t *testing.T, e *env) {
