@@ -40,7 +40,11 @@ func (g *Gateway) originAllowed(r *http.Request, origin string) bool {
 		if strings.Contains(pattern, "://") {
 			host = u.Scheme + "://" + u.Host
 		}
-		if ok, err := path.Match(strings.ToLower(pattern), strings.ToLower(host)); ok && err == nil {
+		pattern, host = strings.ToLower(pattern), strings.ToLower(host)
+		if pattern == host { // also an IPv6 address, whose brackets mean something else in a pattern
+			return true
+		}
+		if ok, err := path.Match(pattern, host); ok && err == nil {
 			return true
 		}
 	}
