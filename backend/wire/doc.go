@@ -73,8 +73,11 @@
 // s on any message means: you now have everything meant for you up to and
 // including s. Failures, replies of calls that changed nothing and volatile
 // events carry the number of the last committed entry before them; they are not
-// replayed. at says the same without a payload: always at the end of an opening,
-// and after 30 s in which the log moved on without anything for this connection.
+// replayed. A fail of a call that did not get to its actor (it was malformed, over
+// a limit, or for a channel that is not open) has s 0, which says nothing.
+//
+// at says the same without a payload: always at the end of an opening, and after
+// 30 s in which the log moved on without anything for this connection.
 //
 //	{"c":1,"t":"closed","code":"…","message":"…","reconnect":false,"metadata":…}
 //

@@ -11,7 +11,7 @@ type Limits struct {
 	Burst    int     `json:"burst"`    // messages at once [200]
 }
 
-// DefaultLimits are the limits of section "Defaults" in the README.
+// DefaultLimits are the limits of a gateway that is not told others.
 var DefaultLimits = Limits{
 	Message: 64 << 10, Frame: 256 << 10, Params: 4 << 10,
 	InFlight: 64, Channels: 500, Rate: 100, Burst: 200,

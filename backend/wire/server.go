@@ -22,8 +22,8 @@ const (
 )
 
 // ServerMessage is any message from a server, as a client decodes it. The
-// server itself appends messages with the functions of encode.go, because most
-// of a message is encoded once and shared by all its receivers.
+// server itself appends messages with the Append functions, because most of a
+// message is encoded once and shared by all its receivers.
 type ServerMessage struct {
 	Channel uint32 `json:"c,omitempty"`
 	Type    string `json:"t"`
