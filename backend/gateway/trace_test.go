@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/memory"
@@ -150,5 +149,3 @@ func (s *crashStore) Commit(ctx context.Context, group []*store.Commit) []error 
 	}
 	return errs
 }
-
-var _ = time.Second
