@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ActorError, type Client, type Connection, type ConnectOptions, type Reconnected, type Transport } from "../src/index.js";
 import { DEFAULT_LIMITS } from "../src/limits.js";
@@ -1109,12 +1111,14 @@ describe("calls", () => {
     const connection = connect();
     await settle();
     const first = connection["add"]!(1, 1);
-    const given = failure(connection.withOptions({ timeoutMs: 100 })["add"]!(1, 2));
-    const next = [3, 4].map((n) => connection["add"]!(1, n));
+    await settle();
+    const quick = connection.withOptions({ timeoutMs: 100 });
+    const given = [2, 3].map((n) => failure(quick["add"]!(1, n))); // all of the window
+    const next = [4, 5].map((n) => connection["add"]!(1, n));
     await settle(10_000);
-    expect((await given).code).toBe("not_sent");
-    expect(await Promise.all([first, ...next])).toEqual([2, 4, 5]);
-    expect(server.got("call").map((m) => m.id)).toEqual([1, 3, 4]);
+    expect((await Promise.all(given)).map((e) => e.code)).toEqual(["not_sent", "not_sent"]);
+    expect(await Promise.all([first, ...next])).toEqual([2, 5, 6]);
+    expect(server.got("call").map((m) => m.id)).toEqual([1, 4, 5]);
   });
 
   it("keep under the rate that hello says", async () => {
@@ -1310,6 +1314,22 @@ describe("ending", () => {
     expect(server.got("call").length).toBeLessThan(150);
     await settle(20_000);
     expect(await Promise.all(sums)).toHaveLength(192);
+  });
+
+  it("a client lets go of connections that are over", async () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const stays = connect();
+    const over = await (async () => {
+      const connection = connect();
+      await settle();
+      connection.dispose();
+      return new WeakRef(connection);
+    })();
+    await settle(1000);
+    collect();
+    expect(over.deref()).toBeUndefined();
+    expect(stays.status).toBe("connected");
   });
 
   it("client.dispose ends all connections and the socket; the client can be used again", async () => {

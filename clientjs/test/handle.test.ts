@@ -142,7 +142,7 @@ describe("a handle", () => {
       cause: { code: "maybe_ran" },
     });
     expect(await handle["hello"]!()).toBe(1);
-    answers = [{ status: 503, body: { code: "unavailable", message: "it had no effect" } }, taken];
+    answers = [{ status: 503, body: { code: "unavailable", message: "it had no effect" } }, taken, { body: { result: 1 } }];
     const other = rooms.create("old");
     expect((await failure(other["hello"]!())).code).toBe("unavailable");
     expect((await failure(other["hello"]!())).code).toBe("exists");
