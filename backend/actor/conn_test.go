@@ -430,7 +430,7 @@ func TestG4_AnOpenThatIsRepeatedIsToldTheSameLoss(t *testing.T) {
 type porter struct{}
 
 type porterParams struct {
-	Before, Connect, Resume time.Duration
+	Before, Connect, Resume, Back time.Duration
 }
 
 func wait(c interface {
@@ -456,6 +456,12 @@ func (*porter) OnConnect(c *nothing) error {
 	var p porterParams
 	c.Conn().Params(&p)
 	return wait(c, p.Connect)
+}
+
+func (*porter) OnResume(c *nothing) error {
+	var p porterParams
+	c.Conn().Params(&p)
+	return wait(c, p.Back)
 }
 
 func TestConnectingHasATimeLimitOfItsOwn(t *testing.T) {
@@ -490,6 +496,16 @@ func TestConnectingHasATimeLimitOfItsOwn(t *testing.T) {
 			start := time.Now()
 			if err := c.TryResume(); code(err) != "timeout" || time.Since(start) != 2*time.Second {
 				t.Errorf("got %v after %s, want timeout after 2s", err, time.Since(start))
+			}
+		})
+	})
+	t.Run("OnResume is late, and is undone alone", func(t *testing.T) {
+		actortest.Run(t, reg, func(n *actortest.Node) {
+			c := n.Actor("porter", "a").Connect(porterParams{Back: 3 * time.Second})
+			c.Drop()
+			start := time.Now()
+			if err := c.TryResume(); err != nil || time.Since(start) != 2*time.Second {
+				t.Errorf("got %v after %s, want the connection after 2s", err, time.Since(start))
 			}
 		})
 	})

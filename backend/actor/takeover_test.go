@@ -2,6 +2,7 @@ package actor_test
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -103,19 +104,23 @@ func TestACallIsAnsweredOnceThoughOnStopDoesNotReturn(t *testing.T) {
 }
 
 func TestAConnectionEndsThoughOnDisconnectDoesNotReturn(t *testing.T) {
-	for _, how := range []string{"it is closed", "it expires"} {
+	for how, end := range map[string]func(b *bench, name string, attachment uint64){
+		"it is closed": func(b *bench, _ string, attachment uint64) { b.node.Close(stubbornRef, attachment) },
+		"it expires":   func(b *bench, _ string, attachment uint64) { b.node.Detach(stubbornRef, attachment) },
+		"its resume is refused": func(b *bench, name string, _ uint64) {
+			if got, want := kinds(b.open(stubbornRef, as(name)).read()), ""; got != want {
+				b.t.Errorf("got %q before the hook was abandoned, want %q", got, want)
+			}
+		},
+	} {
 		t.Run(how, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				b := newBench(t, nil, stubborns)
 				hold(t, "OnDisconnect")
-				ada, bob := b.open(stubbornRef, as("ada")), b.open(stubbornRef, as("bob"))
-				ada.read()
+				gone, bob := b.open(stubbornRef, as("banned")), b.open(stubbornRef, as("bob"))
+				gone.read()
 				bob.read()
-				if how == "it is closed" {
-					b.node.Close(stubbornRef, ada.req.Attachment)
-				} else {
-					b.node.Detach(stubbornRef, ada.req.Attachment)
-				}
+				end(b, "banned", gone.req.Attachment)
 				time.Sleep(3 * time.Minute)
 				bob.call(1, "count")
 				if got, want := kinds(bob.read()), "opened reply:1 "; got != want {
@@ -150,6 +155,7 @@ func TestAfterAResetTimersStartAnew(t *testing.T) {
 		ada := room.Connect(nil)
 		time.Sleep(2500 * time.Millisecond)
 		release := hold(t, "clock.Hang")
+		defer release()
 		ada.Fail("hang") // from 2.5 s to 63.5 s
 		if got := actortest.Call[int](ada, "get"); got != 2 {
 			t.Errorf("got %d ticks at the reset, want 2: the one that waited for the turn was of the lost instance", got)
@@ -158,30 +164,31 @@ func TestAfterAResetTimersStartAnew(t *testing.T) {
 		if got := actortest.Call[int](ada, "get"); got != 4 {
 			t.Errorf("got %d ticks 2.5 s after the reset, want 4: OnStart has started a timer, and the old one is stopped", got)
 		}
-		release()
+		if got := len(actortest.Events[note](ada)); got != 4 {
+			t.Errorf("got %d events of ticks, want 4", got)
+		}
 	})
 }
 
-// The timers of an instance that is gone would ask the store for it each time.
-func TestTimersOfADiscardedInstanceAreStopped(t *testing.T) {
+// Its timers, among others, would hold it.
+func TestADiscardedInstanceIsFreed(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		b, held, ada, _ := heldBench(t, clocks, clockRef)
-		s := b.trouble()
-		ada.call(1, "later", false)
-		ada.call(2, "tick")
+		_, held, ada, _ := heldBench(t, clocks, clockRef)
+		ada.call(1, "point")
+		ada.call(2, "later", false)
+		ada.call(3, "tick")
 		held.Wait(1)
-		s.broken.Store(true)
+		lost := *pointedAt.Load()
 		held.Fail(errDisk)
-		time.Sleep(time.Second / 2)
-		before := s.loads.Load()
-		time.Sleep(10 * time.Minute)
-		if got := s.loads.Load() - before; got > 30 {
-			t.Errorf("the store was asked %d times in 10 minutes, want it when the actor might leave memory only", got)
-		}
-		s.broken.Store(false)
 		held.ReleaseAll()
-		if _, err := result[int](b, clockRef, "get"); err != nil {
-			t.Error(err)
+		advance()
+		ada.call(4, "get")
+		if got, want := kinds(ada.read()), "fail:unavailable reply:0 "; !strings.HasSuffix(got, want) {
+			t.Errorf("got %q, want %q at its end", got, want)
+		}
+		runtime.GC()
+		if lost.Value() != nil {
+			t.Error("the state of the instance that was discarded is still in memory")
 		}
 	})
 }

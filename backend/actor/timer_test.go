@@ -3,9 +3,11 @@ package actor_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/actor/actortest"
@@ -21,8 +23,9 @@ type clock struct {
 
 func (k *clock) OnStart(c *actor.Context[actor.NoState]) {
 	k.self = c.Self()
-	k.stop = c.Every(time.Second, func(*actor.Context[actor.NoState]) error {
+	k.stop = c.Every(time.Second, func(c *actor.Context[actor.NoState]) error {
 		k.Ticks++
+		c.Broadcast(note{"tick"})
 		return nil
 	})
 }
@@ -51,6 +54,20 @@ func (k *clock) HaltAndFail(*actor.Context[actor.NoState]) error {
 	return actor.Errorf("failed", "as asked")
 }
 
+// Point tells where the state is.
+func (k *clock) Point(*actor.Context[actor.NoState]) {
+	p := weak.Make(k)
+	pointedAt.Store(&p)
+}
+
+var pointedAt atomic.Pointer[weak.Pointer[clock]]
+
+// BusyAndHalt stops the timer when a tick of it is waiting.
+func (k *clock) BusyAndHalt(*actor.Context[actor.NoState]) {
+	time.Sleep(1500 * time.Millisecond)
+	k.stop()
+}
+
 // Busy does not look at its context.
 func (k *clock) Busy(_ *actor.Context[actor.NoState], ms int) {
 	time.Sleep(time.Duration(ms) * time.Millisecond)
@@ -76,7 +93,7 @@ func (k *clock) Background(c *actor.Context[actor.NoState]) {
 	}()
 }
 
-var clocks = actor.NewRegistry(actor.Define[clock]("clock"))
+var clocks = actor.NewRegistry(actor.Define[clock]("clock", actor.Emits[note]()))
 
 var clockRef = actor.Ref{Name: "clock", Key: actor.Key{"a"}}
 
@@ -154,6 +171,17 @@ func TestTicksThatComeTooLateAreLeftOut(t *testing.T) {
 		time.Sleep(time.Second)
 		if got := actortest.Call[int](room, "get"); got != 2 {
 			t.Errorf("got %d ticks at 7.75 s, want 2: the timer keeps its times", got)
+		}
+	})
+}
+
+func TestATickThatWaitsWhenItsTimerIsStoppedDoesNotRun(t *testing.T) {
+	actortest.Run(t, clocks, func(n *actortest.Node) {
+		room := n.Actor("clock", "a")
+		actortest.Call[any](room, "busyAndHalt")
+		time.Sleep(time.Second)
+		if got := actortest.Call[int](room, "get"); got != 0 {
+			t.Errorf("got %d ticks, want none", got)
 		}
 	})
 }

@@ -128,6 +128,13 @@ var stubbornTurns struct{ now, most atomic.Int64 }
 // usedAfter is what came of using a Context after its turn was abandoned.
 var usedAfter atomic.Value
 
+func (*stubborn) OnBeforeConnect(c *actor.ConnectContext, p memberParams) error {
+	if c.Resuming() && p.Name == "banned" {
+		return actor.Errorf("banned", "go away")
+	}
+	return nil
+}
+
 func (*stubborn) OnStart(*actor.Context[actor.NoState])      { stick("OnStart") }
 func (*stubborn) OnStop(*actor.Context[actor.NoState])       { stick("OnStop") }
 func (*stubborn) OnDisconnect(*actor.Context[actor.NoState]) { stick("OnDisconnect") }
