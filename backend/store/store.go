@@ -47,7 +47,9 @@ type Store interface {
 	// that it may be called on an actor's goroutine.
 	Immediate() bool
 
-	// Load returns the newest durable state of an actor, or ErrNotFound.
+	// Load returns the newest durable state of an actor, or ErrNotFound. If
+	// another owner has taken over the store, what this one knows may be stale:
+	// this, Entries and Connected return an error that wraps ErrConflict (G10).
 	Load(ctx context.Context, actor string) (*Snapshot, error)
 
 	// Entries returns retained entries with numbers above after, in order: at

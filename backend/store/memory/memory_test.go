@@ -20,22 +20,11 @@ func TestStore(t *testing.T) {
 	)
 }
 
-// A Store that trims all the time loses entries at the old end only.
 func TestStore_trimmed(t *testing.T) {
-	s := memory.New(memory.Options{MaxBytes: 4000})
-	for rev := uint64(1); rev <= 1000; rev++ {
-		actor := fmt.Sprint("actor", rev%3)
-		commit(t, s, actor, rev/3+min(1, rev%3), 0)
-		got, err := s.Entries(t.Context(), actor, 0, 1000, 1<<20)
-		if err != nil || len(got) == 0 {
-			t.Fatalf("after commit %d: got %d entries, error %v; want the newest at least", rev, len(got), err)
-		}
-		for i := range got {
-			if want := got[0].Seq + uint64(i); got[i].Seq != want {
-				t.Fatalf("after commit %d: got entry %d, want %d", rev, got[i].Seq, want)
-			}
-		}
-	}
+	storetest.RunTrimmed(t,
+		func(*testing.T) store.Store { return memory.New(memory.Options{MaxBytes: 20_000}) },
+		func(_ *testing.T, s store.Store) store.Store { return s },
+	)
 }
 
 // commit makes revision rev of an actor, with one entry of that number, at a

@@ -97,9 +97,8 @@ func (s *Store) stage(ctx context.Context, commits []*store.Commit) *group {
 func (s *Store) resident(ctx context.Context, g *group, c *store.Commit) (*resident, error) {
 	s.mu.Lock()
 	r := s.index.byID[c.Actor]
-	complete := r != nil && r.record != nil
 	s.mu.Unlock()
-	if complete {
+	if r != nil && s.isComplete(r) {
 		return r, nil
 	}
 	if r := g.unknown[c.Actor]; r != nil {

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,7 +26,9 @@ import (
 //
 // The model of power loss: of what was written to a file since it was last
 // synced, any part may be there, down to sectors, in any order. A file that was
-// made and never synced may be missing.
+// made and never synced may be missing. After a sync that fails it is decided what
+// is there: the system shows what was written as before, but does not write the
+// rest any more, whatever is synced later (as Linux does it).
 type disk struct {
 	name    string
 	real    *sqlite3.Tsqlite3_vfs
@@ -34,6 +37,8 @@ type disk struct {
 	mu    sync.Mutex
 	files map[string]*diskFile // by path
 	fail  func(op diskOp, path string) int32
+	rand  *rand.Rand
+	reads int // calls of read
 }
 
 // methods are SQLite's and ours of one kind of file.
@@ -59,6 +64,7 @@ const (
 	opWrite    diskOp = "write"
 	opSync     diskOp = "sync"
 	opTruncate diskOp = "truncate"
+	opClose    diskOp = "close" // does not fail
 )
 
 // diskFile is a file as the disk has it for certain, and what was done since.
@@ -98,6 +104,7 @@ type (
 	openFunc     = func(tls *libc.TLS, vfs, name, file uintptr, flags int32, outFlags uintptr) int32
 	deleteFunc   = func(tls *libc.TLS, vfs, name uintptr, syncDir int32) int32
 	closeFunc    = func(tls *libc.TLS, file uintptr) int32
+	readFunc     = func(tls *libc.TLS, file, buf uintptr, n int32, off int64) int32
 	writeFunc    = func(tls *libc.TLS, file, buf uintptr, n int32, off int64) int32
 	truncateFunc = func(tls *libc.TLS, file uintptr, size int64) int32
 	syncFunc     = func(tls *libc.TLS, file uintptr, flags int32) int32
@@ -118,7 +125,7 @@ func newDisk(t testing.TB) *disk {
 	}
 	tls := libc.NewTLS()
 	t.Cleanup(tls.Close)
-	d := &disk{name: fmt.Sprint("disk", disks.Add(1)), files: map[string]*diskFile{}}
+	d := &disk{name: fmt.Sprint("disk", disks.Add(1)), files: map[string]*diskFile{}, rand: rand.New(rand.NewPCG(1, 2))}
 	d.real = at[sqlite3.Tsqlite3_vfs](sqlite3.Xsqlite3_vfs_find(tls, 0))
 	vfs := *d.real
 	name, err := libc.CString(d.name)
@@ -157,7 +164,7 @@ func diskOpen(tls *libc.TLS, vfs, name, file uintptr, flags int32, outFlags uint
 	if !known {
 		m := &methods{real: at[sqlite3.Tsqlite3_io_methods](f.FpMethods)}
 		ours := *m.real
-		ours.FxClose, ours.FxWrite = pointer[closeFunc](diskClose), pointer[writeFunc](diskWriteAt)
+		ours.FxClose, ours.FxRead, ours.FxWrite = pointer[closeFunc](diskClose), pointer[readFunc](diskRead), pointer[writeFunc](diskWriteAt)
 		ours.FxTruncate, ours.FxSync = pointer[truncateFunc](diskTruncate), pointer[syncFunc](diskSync)
 		m.ours = allocate(tls, ours)
 		found, _ = d.methods.LoadOrStore(f.FpMethods, m)
@@ -175,6 +182,7 @@ func fileAt(file uintptr) *openFile {
 
 func diskClose(tls *libc.TLS, file uintptr) int32 {
 	f := fileAt(file)
+	f.fails(opClose)
 	openFiles.Delete(file)
 	return call[closeFunc](f.real.FxClose)(tls, file)
 }
@@ -206,6 +214,14 @@ func (f *openFile) note(w diskWrite) {
 	defer f.disk.mu.Unlock()
 	file := f.disk.files[f.path]
 	file.since = append(file.since, w)
+}
+
+func diskRead(tls *libc.TLS, file, buf uintptr, n int32, off int64) int32 {
+	f := fileAt(file)
+	f.disk.mu.Lock()
+	f.disk.reads++
+	f.disk.mu.Unlock()
+	return call[readFunc](f.real.FxRead)(tls, file, buf, n, off)
 }
 
 func diskWriteAt(tls *libc.TLS, file, buf uintptr, n int32, off int64) int32 {
@@ -240,6 +256,10 @@ func diskTruncate(tls *libc.TLS, file uintptr, size int64) int32 {
 func diskSync(tls *libc.TLS, file uintptr, flags int32) int32 {
 	f := fileAt(file)
 	if code := f.fails(opSync); code != 0 {
+		f.disk.mu.Lock()
+		defer f.disk.mu.Unlock()
+		file := f.disk.files[f.path]
+		file.synced, file.since = file.lost(f.disk.rand, []float64{0, 0.5}[f.disk.rand.IntN(2)]), nil
 		return code
 	}
 	f.disk.mu.Lock()
@@ -289,7 +309,39 @@ func (d *disk) failAll(op diskOp, code int32) {
 	})
 }
 
+// readsOf returns how often SQLite reads from its files in f.
+func (d *disk) readsOf(f func()) int {
+	d.mu.Lock()
+	before := d.reads
+	d.mu.Unlock()
+	f()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.reads - before
+}
+
 const sector = 512
+
+// lost returns what the disk has of a file of whose unsynced writes about a part
+// of keep, from 0 to 1, was written all the same.
+func (f *diskFile) lost(r *rand.Rand, keep float64) []byte {
+	content := slices.Clone(f.synced)
+	for _, w := range f.since {
+		if r.Float64() >= keep {
+			continue
+		}
+		if w.data == nil {
+			content = w.apply(content)
+			continue
+		}
+		for at := 0; at < len(w.data); at += sector {
+			if r.Float64() < 0.5+keep/2 {
+				content = diskWrite{w.off + int64(at), w.data[at:min(at+sector, len(w.data))]}.apply(content)
+			}
+		}
+	}
+	return content
+}
 
 // powerLoss writes into a new directory what the disk may hold if the power went
 // away at this moment.
@@ -303,22 +355,7 @@ func (d *disk) powerLoss(t testing.TB, r *rand.Rand) string {
 		if strings.HasSuffix(path, "-shm") || !file.certain && r.Float64() >= keep {
 			continue
 		}
-		content := append([]byte{}, file.synced...)
-		for _, w := range file.since {
-			if r.Float64() >= keep {
-				continue
-			}
-			if w.data == nil {
-				content = w.apply(content)
-				continue
-			}
-			for at := 0; at < len(w.data); at += sector {
-				if r.Float64() < 0.5+keep/2 {
-					content = diskWrite{w.off + int64(at), w.data[at:min(at+sector, len(w.data))]}.apply(content)
-				}
-			}
-		}
-		if err := os.WriteFile(filepath.Join(dir, filepath.Base(path)), content, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(path)), file.lost(r, keep), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -20,10 +20,31 @@ func (o Options) WithBusy(d time.Duration) Options {
 	return o
 }
 
+// WithIdleAfter returns the options with another time after which an actor that
+// nobody uses leaves memory.
+func (o Options) WithIdleAfter(d time.Duration) Options {
+	o.idleAfter = d
+	return o
+}
+
 // WithClock returns the options with a clock, and without anything that happens
 // by itself: see Tick.
 func (o Options) WithClock(now func() time.Time) Options {
 	o.now, o.tick = now, -1
+	return o
+}
+
+// WithoutSync returns the options of a store that does not wait for the disk. It
+// is for tests in which the power stays: they take a fraction of the time.
+func (o Options) WithoutSync() Options {
+	o.unsynced = true
+	return o
+}
+
+// WithAfterRead returns the options with something to do whenever Load or Entries
+// has read something from the file.
+func (o Options) WithAfterRead(f func()) Options {
+	o.afterRead = f
 	return o
 }
 

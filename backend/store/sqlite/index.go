@@ -21,7 +21,7 @@ var errDamaged = errors.New("its content does not fit together")
 type index struct {
 	byNum map[int64]*resident
 	byID  map[string]*resident // those whose id is known
-	rows  []row                // of the journal, oldest first
+	rows  []row                // of the journal, oldest first; only the writer changes them
 	bytes int64                // of rows
 	dirty int64                // bytes of the states that are in no snapshot
 	swept int                  // counts the residents that were forgotten
@@ -35,15 +35,17 @@ type row struct {
 	actors []*resident // whose commits it has, in their order
 }
 
-// resident is an actor in memory.
+// resident is an actor in memory. Store.mu guards what is not the writer's.
 type resident struct {
+	// Only the writer changes these, with mu, and may read them without.
 	num    int64
-	id     string // empty if nobody has asked for it by its id
 	rev    uint64 // newest durable revision
 	head   uint64 // and number of the newest entry
 	places []place
-	saved  uint64 // its snapshot's revision; 0 also if that is not known yet
 
+	// Whoever loads the actor completes these, see index.keep.
+	id      string         // empty if nobody has asked for it by its id
+	saved   uint64         // its snapshot's revision; 0 also if that is not known yet
 	record  *record.Record // what its commits add up to; nil: in the file only
 	dirty   int64          // its part of index.dirty
 	unsaved int64          // bytes of the journal since the snapshot, about

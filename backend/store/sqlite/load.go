@@ -48,6 +48,7 @@ func (s *Store) load(ctx context.Context, actor string) (*store.Snapshot, error)
 		if err != nil {
 			return nil, err
 		}
+		s.options.afterRead()
 		s.mu.Lock()
 		r := s.index.byNum[loaded.num]
 		switch {
@@ -70,10 +71,11 @@ func (s *Store) load(ctx context.Context, actor string) (*store.Snapshot, error)
 			if loaded, err = readActor(ctx, reader, actor, places, first); err != nil {
 				return nil, err
 			}
+			s.options.afterRead()
 			s.mu.Lock()
-			if s.reader != reader || s.index.swept != swept {
+			if s.reader != reader || s.index.byNum[loaded.num] == nil && s.index.swept != swept {
 				s.mu.Unlock()
-				return loaded.record.Snapshot(actor), nil
+				continue
 			}
 		}
 		r = s.index.keep(loaded, s.options.now())
@@ -245,36 +247,27 @@ func readRow(ctx context.Context, db querier, id int64) ([]byte, error) {
 
 // Entries implements store.Store.
 func (s *Store) Entries(ctx context.Context, actor string, after uint64, limit, maxBytes int) ([]store.Entry, error) {
-	s.recover(ctx)
-	s.mu.Lock()
-	reader, trouble := s.reader, s.trouble
-	r := s.index.byID[actor]
-	s.mu.Unlock()
-	if reader == nil {
-		return nil, fmt.Errorf("read the log of actor %s: %w", actor, trouble)
+	entries, err := s.entries(ctx, actor, after, limit, maxBytes)
+	if err != nil {
+		return nil, fmt.Errorf("read the log of actor %s: %w", actor, err)
 	}
-	if r == nil { // perhaps nobody has asked for it by its id yet
-		if _, err := s.load(ctx, actor); errors.Is(err, store.ErrNotFound) {
-			return nil, nil
-		} else if err != nil {
-			return nil, fmt.Errorf("read the log of actor %s: %w", actor, err)
-		}
-	}
-	s.mu.Lock()
-	var places []place
-	if r := s.index.byID[actor]; r != nil {
-		places = slices.Clone(r.with(after))
-	}
-	s.mu.Unlock()
-	if limit <= 0 {
-		return nil, nil
+	return entries, nil
+}
+
+func (s *Store) entries(ctx context.Context, actor string, after uint64, limit, maxBytes int) ([]store.Entry, error) {
+	reader, places, err := s.places(ctx, actor, after)
+	if err != nil || limit <= 0 {
+		return nil, err
 	}
 	var entries []store.Entry
 	size := 0
-	err := readCommits(ctx, reader, places, func(j *commitJSON) (bool, error) {
+	err = readCommits(ctx, reader, places, func(j *commitJSON) (bool, error) {
 		for _, e := range j.Entries {
 			if e.Seq <= after {
 				continue
+			}
+			if n := len(entries); n > 0 && e.Seq != entries[n-1].Seq+1 {
+				return false, nil // those between were trimmed while this was reading
 			}
 			size += len(e.Data)
 			if len(entries) == limit || len(entries) > 0 && size > maxBytes {
@@ -283,12 +276,38 @@ func (s *Store) Entries(ctx context.Context, actor string, after uint64, limit, 
 			e.Time = time.UnixMilli(j.Time)
 			entries = append(entries, e)
 		}
+		s.options.afterRead()
 		return true, nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("read the log of actor %s: %w", actor, err)
+	return entries, err
+}
+
+// places returns where the commits of an actor are that have entries above a
+// number, and the file that they are in. An unknown actor has none.
+func (s *Store) places(ctx context.Context, actor string, after uint64) (*sql.DB, []place, error) {
+	for {
+		s.recover(ctx)
+		s.mu.Lock()
+		reader, trouble := s.reader, s.trouble
+		r := s.index.byID[actor]
+		var places []place
+		if r != nil {
+			places = slices.Clone(r.with(after))
+		}
+		s.mu.Unlock()
+		if reader == nil {
+			return nil, nil, trouble
+		}
+		if r != nil {
+			return reader, places, nil
+		}
+		// Perhaps nobody has asked for it by its id yet. Then load makes it known.
+		if _, err := s.load(ctx, actor); errors.Is(err, store.ErrNotFound) {
+			return reader, nil, nil
+		} else if err != nil {
+			return nil, nil, err
+		}
 	}
-	return entries, nil
 }
 
 // Connected implements store.Store.

@@ -35,6 +35,21 @@ func exec(t *testing.T, db *sql.DB, query string, args ...any) {
 	}
 }
 
+// startReading reads the file as another program does that takes its time: a
+// backup, or a shell with an open transaction. It ends with the test, or when what
+// it returns is closed.
+func startReading(t *testing.T, dir string) *sql.DB {
+	t.Helper()
+	db := raw(t, dir)
+	db.SetMaxOpenConns(1)
+	exec(t, db, "BEGIN")
+	var n int
+	if err := db.QueryRow("SELECT count(*) FROM groups").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
 // How the file is laid out cannot be changed once there is one.
 func TestOpen_layout(t *testing.T) {
 	dir := t.TempDir()
@@ -85,10 +100,9 @@ func TestG10_AStaleProcessCannotWrite(t *testing.T) {
 			t.Errorf("got %v, want ErrConflict twice", errs)
 		}
 	}
-	if s.Health() == nil {
-		t.Error("Health: got nil")
-	}
+	checkFenced(t, s)
 	closeStore(t, s)
+	checkClosed(t, s)
 	again := open(t, dir, quiet)
 	defer closeStore(t, again)
 	checkActor(t, again, "ada", 1)
@@ -98,6 +112,83 @@ func TestG10_AStaleProcessCannotWrite(t *testing.T) {
 	if _, err := again.Load(t.Context(), "bob"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("got %v, want ErrNotFound", err)
 	}
+}
+
+// What is written without a commit is fenced, too: here the snapshot of an actor
+// that leaves memory.
+func TestG10_AStaleProcessDoesNoUpkeep(t *testing.T) {
+	dir, c := t.TempDir(), newClock()
+	s := open(t, dir, quiet.WithClock(c.now))
+	defer closeStore(t, s)
+	commit(t, s, commitOf("ada", 1))
+	db := raw(t, dir)
+	exec(t, db, "UPDATE meta SET epoch = epoch + 1")
+	c.pass(time.Hour)
+	s.Tick()
+	var snapshots, rows int
+	if err := db.QueryRow("SELECT (SELECT count(*) FROM snapshots), (SELECT count(*) FROM groups)").Scan(&snapshots, &rows); err != nil || snapshots != 0 || rows != 1 {
+		t.Errorf("got %d snapshots and %d rows, %v; want what there was: none and 1", snapshots, rows, err)
+	}
+	checkFenced(t, s)
+}
+
+// checkFenced checks that a store says nothing, since another process may have
+// gone on.
+func checkFenced(t *testing.T, s *sqlite.Store) {
+	t.Helper()
+	checkRefuses(t, s, "another process has taken over the store")
+	if _, err := s.Load(t.Context(), "ada"); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("Load: got %v, want ErrConflict", err)
+	}
+}
+
+// checkClosed checks that a store that is closed says so.
+func checkClosed(t *testing.T, s *sqlite.Store) {
+	t.Helper()
+	checkRefuses(t, s, "the store is closed")
+}
+
+func checkRefuses(t *testing.T, s *sqlite.Store, want string) {
+	t.Helper()
+	_, loadErr := s.Load(t.Context(), "ada")
+	_, entriesErr := s.Entries(t.Context(), "ada", 0, 10, 1<<20)
+	errs := map[string]error{
+		"Load": loadErr, "Entries": entriesErr, "Health": s.Health(),
+		"Connected": s.Connected(t.Context(), func(string) bool { return true }),
+		"Commit":    errors.Join(s.Commit(t.Context(), []*store.Commit{commitOf("ada", 99)})...),
+	}
+	for method, err := range errs {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want that %s", method, err, want)
+		}
+	}
+}
+
+// Who reads the file, a backup for one, keeps no server from starting.
+func TestOpen_withAReader(t *testing.T) {
+	t.Run("after a crash", func(t *testing.T) {
+		dir := t.TempDir()
+		s := open(t, dir, quiet)
+		commit(t, s, commitOf("ada", 1))
+		after := crashed(t, dir)
+		closeStore(t, s)
+		startReading(t, after)
+		s = open(t, after, quiet)
+		defer closeStore(t, s)
+		checkActor(t, s, "ada", 1)
+		commit(t, s, commitOf("ada", 2))
+	})
+	t.Run("after a clean stop", func(t *testing.T) {
+		dir := t.TempDir()
+		s := open(t, dir, quiet)
+		commit(t, s, commitOf("ada", 1))
+		startReading(t, dir)
+		closeStore(t, s)
+		s = open(t, dir, quiet)
+		defer closeStore(t, s)
+		checkActor(t, s, "ada", 1)
+		commit(t, s, commitOf("ada", 2))
+	})
 }
 
 func TestAnotherProgramThatLocksTheFile(t *testing.T) {

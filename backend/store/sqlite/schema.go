@@ -95,8 +95,8 @@ func dsn(path, mode, vfs string, pragmas ...string) string {
 
 // openFiles opens a file, makes it if it does not exist, brings it to the newest
 // version, and makes the index of its journal. A file that it refuses is left as
-// it is.
-func openFiles(ctx context.Context, path string, o Options) (*files, *index, error) {
+// it is. again says that this process had it open already, until an error.
+func openFiles(ctx context.Context, path string, o Options, again bool) (*files, *index, error) {
 	// It is for nobody else to read. SQLite gives its other files the same mode.
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -113,7 +113,7 @@ func openFiles(ctx context.Context, path string, o Options) (*files, *index, err
 	// thing this is an error that changes nothing.
 	_, _ = sqlite.Fdatasync(true)
 	f := &files{}
-	if err := f.open(ctx, path, o); err != nil {
+	if err := f.open(ctx, path, o, again); err != nil {
 		return nil, nil, errors.Join(refused(path, err), f.close())
 	}
 	if x == nil { // it had another version
@@ -125,7 +125,11 @@ func openFiles(ctx context.Context, path string, o Options) (*files, *index, err
 }
 
 // open makes the connections.
-func (f *files) open(ctx context.Context, path string, o Options) (err error) {
+func (f *files) open(ctx context.Context, path string, o Options, again bool) (err error) {
+	synchronous := "synchronous=FULL" // a transaction is on the disk when COMMIT returns
+	if o.unsynced {
+		synchronous = "synchronous=OFF"
+	}
 	wait := fmt.Sprint("busy_timeout=", o.busy.Milliseconds())
 	f.writer, err = sql.Open("sqlite", dsn(path, "rw", o.vfs, wait))
 	if err != nil {
@@ -139,7 +143,7 @@ func (f *files) open(ctx context.Context, path string, o Options) (err error) {
 		"page_size=8192",          // counts for a new file, as the next one
 		"auto_vacuum=INCREMENTAL", // free pages can be given back
 		"journal_mode=WAL",
-		"synchronous=FULL",       // a transaction is on the disk when COMMIT returns
+		synchronous,
 		"wal_autocheckpoint=500", // pages: small and often, the tail of latencies is shorter
 		"journal_size_limit=16777216",
 		"cache_size=-16000", // KiB
@@ -151,15 +155,8 @@ func (f *files) open(ctx context.Context, path string, o Options) (err error) {
 	if err := migrate(ctx, f.conn, migrations); err != nil {
 		return err
 	}
-	// What SQLite has found in its log goes into the file, synced, and the log
-	// begins anew: after an error of the disk nobody knows what of it is there.
-	var busy, frames, moved int
-	err = f.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &moved)
-	if err != nil {
+	if err := f.settle(ctx, o, again); err != nil {
 		return err
-	}
-	if busy != 0 {
-		return errors.New("another program is reading it: wait for that to end")
 	}
 	if err := f.prepare(ctx); err != nil {
 		return err
@@ -170,6 +167,39 @@ func (f *files) open(ctx context.Context, path string, o Options) (err error) {
 	f.reader.SetMaxOpenConns(4)
 	f.reader.SetMaxIdleConns(4)
 	return nil
+}
+
+// settle moves what SQLite has found in its log into the file, which is synced, and
+// the log begins anew. Nobody knows what of the log is on the disk: a process that
+// was killed may not have synced it, and after a sync that failed, what the system
+// shows is not what the disk has.
+//
+// Who reads the file at that time, a backup for one, keeps the log from beginning
+// anew. At a start that is no harm, since the transaction of takeOver syncs all of
+// the log. After an error of the disk it would be: the system believes that it has
+// written the log already.
+func (f *files) settle(ctx context.Context, o Options, again bool) error {
+	wait := o.busy
+	if !again {
+		wait = 0
+	}
+	var busy, frames, moved int
+	_, err := f.conn.ExecContext(ctx, busyTimeout(wait))
+	if err == nil {
+		err = f.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &moved)
+	}
+	if err == nil {
+		_, err = f.conn.ExecContext(ctx, busyTimeout(o.busy))
+	}
+	if err == nil && busy != 0 && again {
+		err = errors.New("another program is reading it: wait for that to end")
+	}
+	return err
+}
+
+// busyTimeout is the pragma with which a connection waits for a lock.
+func busyTimeout(d time.Duration) string {
+	return fmt.Sprint("PRAGMA busy_timeout=", d.Milliseconds())
 }
 
 // prepare makes the writer's statements.
@@ -280,15 +310,18 @@ func (f *files) takeOver(ctx context.Context, was int64) (epoch int64, err error
 	}
 	me := fmt.Sprintf("process %d on %s since %s", os.Getpid(), host, time.Now().Format(time.DateTime))
 	err = f.inTransaction(ctx, func() error {
-		if err := f.conn.QueryRowContext(ctx, "SELECT epoch FROM meta").Scan(&epoch); err != nil {
+		var backup bool
+		if err := f.conn.QueryRowContext(ctx, "SELECT epoch, backup FROM meta").Scan(&epoch, &backup); err != nil {
 			return err
 		}
 		if was != 0 && was != epoch {
 			return errFenced
 		}
 		epoch++
-		if _, err := f.conn.ExecContext(ctx, "UPDATE actors SET log = lower(hex(randomblob(16))) WHERE (SELECT backup FROM meta)"); err != nil {
-			return err
+		if backup { // asked before: SQLite would look at all actors to change none
+			if _, err := f.conn.ExecContext(ctx, "UPDATE actors SET log = lower(hex(randomblob(16)))"); err != nil {
+				return err
+			}
 		}
 		_, err := f.conn.ExecContext(ctx, "UPDATE meta SET epoch = ?, owner = ?, backup = 0", epoch, me)
 		return err

@@ -54,6 +54,10 @@ type Options struct {
 	now       func() time.Time // for tests
 	vfs       string           // SQLite's name of a file system; empty: the system's
 	busy      time.Duration    // to wait for another program that has the file locked
+
+	// Of tests.
+	unsynced  bool   // commits do not wait for the disk
+	afterRead func() // called whenever Load or Entries has read something from the file
 }
 
 func (o Options) withDefaults() Options {
@@ -69,6 +73,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.now == nil {
 		o.now = time.Now
+	}
+	if o.afterRead == nil {
+		o.afterRead = func() {}
 	}
 	return o
 }
@@ -136,7 +143,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 
 // open opens the file, makes its index, and takes it over.
 func (s *Store) open(ctx context.Context) error {
-	f, x, err := openFiles(ctx, s.path(), s.options)
+	f, x, err := openFiles(ctx, s.path(), s.options, s.epoch != 0)
 	if err != nil {
 		return err
 	}
@@ -174,15 +181,19 @@ func (s *Store) end() error {
 	s.closed = true
 	var err error
 	if s.files != nil {
-		if !s.fenced {
-			err = s.saveAll(context.Background())
-		}
+		err = s.saveAll(context.Background())
+	}
+	s.mu.Lock()
+	s.trouble = errClosed
+	s.mu.Unlock()
+	if s.files != nil { // still: what failed has let go of them
 		err = errors.Join(err, s.letGo())
 	}
 	return errors.Join(err, s.lock.Close())
 }
 
-// letGo closes the file, and forgets all that was known of it.
+// letGo closes the file, and forgets all that was known of it. The trouble that
+// is the reason must be noted before: who finds no file is told it.
 func (s *Store) letGo() error {
 	f := s.files
 	s.files, s.due, s.idling = nil, nil, nil

@@ -1,9 +1,11 @@
 package sqlite_test
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,7 +38,7 @@ func closeStore(t testing.TB, s store.Store) {
 
 func TestStore(t *testing.T) {
 	dirs := map[store.Store]string{}
-	storetest.Run(t, opener(dirs), func(t *testing.T, s store.Store) store.Store {
+	storetest.Run(t, opener(dirs, quiet), func(t *testing.T, s store.Store) store.Store {
 		closeStore(t, s)
 		again := open(t, dirs[s], quiet)
 		dirs[again] = dirs[s]
@@ -46,23 +48,57 @@ func TestStore(t *testing.T) {
 
 // After a crash the snapshots of a clean end are missing: the journal has it all.
 func TestStore_crashing(t *testing.T) {
+	o := quiet.WithoutSync() // a process that crashes takes no power away
 	dirs := map[store.Store]string{}
-	storetest.Run(t, opener(dirs), func(t *testing.T, s store.Store) store.Store {
-		dir := crashed(t, dirs[s])
-		again := open(t, dir, quiet)
-		dirs[again] = dir
-		closeStore(t, s)
-		return again
+	storetest.Run(t, opener(dirs, o), func(t *testing.T, s store.Store) store.Store {
+		return crash(t, dirs, s, o)
 	})
 }
 
-func opener(dirs map[store.Store]string) func(t *testing.T) store.Store {
+// A store with a small journal whose actors leave memory all the time, also
+// across crashes.
+func TestStore_trimmed(t *testing.T) {
+	c := newClockThatRuns()
+	o := quiet.WithoutSync().WithClock(c.now).WithIdleAfter(2 * time.Second)
+	o.MaxBytes = 30 << 10
+	dirs := map[store.Store]string{}
+	open := opener(dirs, o)
+	storetest.RunTrimmed(t, func(t *testing.T) store.Store {
+		return &ticking{Store: open(t).(*sqlite.Store)}
+	}, func(t *testing.T, s store.Store) store.Store {
+		return &ticking{Store: crash(t, dirs, s.(*ticking).Store, o).(*sqlite.Store)}
+	})
+}
+
+// ticking is a store that ticks with every few commits.
+type ticking struct {
+	*sqlite.Store
+	commits atomic.Int64
+}
+
+func (s *ticking) Commit(ctx context.Context, group []*store.Commit) []error {
+	if s.commits.Add(1)%5 == 0 {
+		s.Tick()
+	}
+	return s.Store.Commit(ctx, group)
+}
+
+func opener(dirs map[store.Store]string, o sqlite.Options) func(t *testing.T) store.Store {
 	return func(t *testing.T) store.Store {
 		dir := filepath.Join(t.TempDir(), "data")
-		s := open(t, dir, quiet)
+		s := open(t, dir, o)
 		dirs[s] = dir
 		return s
 	}
+}
+
+// crash opens the files of a store as they are, and closes it.
+func crash(t *testing.T, dirs map[store.Store]string, s store.Store, o sqlite.Options) store.Store {
+	dir := crashed(t, dirs[s])
+	again := open(t, dir, o)
+	dirs[again] = dir
+	closeStore(t, s)
+	return again
 }
 
 // crashed returns a directory with the files of another one as a process that is

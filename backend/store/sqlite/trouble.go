@@ -19,6 +19,9 @@ const retryAfter = 250 * time.Millisecond
 // errFenced is why nothing is written once another process has taken over.
 var errFenced = fmt.Errorf("another process has taken over the store: %w", store.ErrConflict)
 
+// errClosed is why nothing works after Close.
+var errClosed = errors.New("the store is closed")
+
 // commitError is an error of the COMMIT itself: whatever it was, some of the
 // transaction is on its way to the disk.
 type commitError struct{ error }
@@ -57,7 +60,7 @@ func (s *Store) writable(ctx context.Context) error {
 	s.mu.Unlock()
 	switch {
 	case s.closed:
-		return errors.New("the store is closed")
+		return errClosed
 	case s.fenced:
 		return errFenced
 	case trouble == nil:
@@ -68,7 +71,9 @@ func (s *Store) writable(ctx context.Context) error {
 	if s.files != nil {
 		return nil
 	}
-	if err := s.open(ctx); err != nil {
+	if err := s.open(ctx); errors.Is(err, errFenced) {
+		return s.fence()
+	} else if err != nil {
 		return s.note(err)
 	}
 	s.healed()
@@ -97,8 +102,7 @@ func (s *Store) failed(err error) error {
 	}
 	switch {
 	case errors.Is(err, errFenced):
-		s.fenced = true
-		return s.note(errFenced)
+		return s.fence()
 	case code == sqlite3.SQLITE_FULL: // then the end of the transaction was not written
 		return s.note(fmt.Errorf("%w: %w", store.ErrFull, err))
 	case code == sqlite3.SQLITE_BUSY, code == sqlite3.SQLITE_LOCKED:
@@ -106,14 +110,30 @@ func (s *Store) failed(err error) error {
 	}
 	// After an error of the disk nobody knows what of the transaction will be
 	// there after a crash. To open the file as after one decides it.
-	if closeErr := s.letGo(); closeErr != nil {
-		s.options.Logger.Warn("the store's file cannot be closed", "error", closeErr)
-	}
 	_ = s.note(err)
+	s.abandon()
 	if errors.As(err, new(commitError)) {
 		return fmt.Errorf("%w: %w", store.ErrUnknown, err)
 	}
 	return err
+}
+
+// fence notes that another process has taken over: what this one has read may be
+// stale, so that it answers nothing any more.
+func (s *Store) fence() error {
+	s.fenced = true
+	_ = s.note(errFenced)
+	if s.files != nil {
+		s.abandon()
+	}
+	return errFenced
+}
+
+// abandon lets go of the file after an error, which is worse than one of that.
+func (s *Store) abandon() {
+	if err := s.letGo(); err != nil {
+		s.options.Logger.Warn("the store's file cannot be closed", "error", err)
+	}
 }
 
 // note notes why the store cannot be written, and returns it.

@@ -5,6 +5,8 @@ package sqlite_test
 import (
 	"errors"
 	"math/rand/v2"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -117,7 +119,7 @@ func TestADiskThatFailsAllTheTime(t *testing.T) {
 		case 0:
 			n, which := r.IntN(6), r.Int()
 			d.failing(func(op diskOp, _ string) int32 {
-				if n--; n < 0 {
+				if n--; n < 0 && op != opClose {
 					return codes[op][which%len(codes[op])]
 				}
 				return 0
@@ -161,4 +163,146 @@ func TestADiskThatFailsAllTheTime(t *testing.T) {
 	if failures < 50 || acked < 200 {
 		t.Errorf("got %d failures and %d commits, want many of both", failures, acked)
 	}
+}
+
+// A store whose disk fails answers with an error, never with nothing, and so does
+// one that is closed; also at the moment at which it finds out.
+func TestLoad_whileTheDiskFails(t *testing.T) {
+	d := newDisk(t)
+	s := open(t, t.TempDir(), quiet.WithVFS(d.name).WithClock(newClockThatRuns().now))
+	commit(t, s, commitOf("ada", 1))
+	var wait sync.WaitGroup
+	stop := make(chan struct{})
+	for range 8 {
+		wait.Go(func() {
+			for {
+				if got, err := s.Load(t.Context(), "ada"); (got == nil) == (err == nil) {
+					t.Errorf("Load: got %v, %v; want one of both", got, err)
+				}
+				got, err := s.Entries(t.Context(), "ada", 0, 10, 1<<20)
+				if err == nil && len(got) != 1 {
+					t.Errorf("Entries: got %v, %v; want one entry or an error", got, err)
+				}
+				select {
+				case <-stop:
+					return
+				default:
+				}
+			}
+		})
+	}
+	for rev := uint64(1); rev <= 50; rev++ {
+		d.failing(func(op diskOp, _ string) int32 {
+			switch op {
+			case opSync:
+				return sqlite3.SQLITE_IOERR_FSYNC
+			case opClose: // who comes at this moment must be told why there is no file
+				if s.Health() == nil {
+					t.Error("the file is closed before Health says why")
+				}
+			}
+			return 0
+		})
+		_ = s.Commit(t.Context(), []*store.Commit{commitOf("bob", rev)})
+		d.failing(nil)
+		for s.Health() != nil {
+			s.Tick()
+		}
+	}
+	d.failing(func(op diskOp, _ string) int32 {
+		if op == opClose && s.Health() == nil {
+			t.Error("Close: the file is closed before Health says so")
+		}
+		return 0
+	})
+	closeStore(t, s)
+	close(stop)
+	wait.Wait()
+}
+
+func TestClose_whileTheDiskFails(t *testing.T) {
+	d := newDisk(t)
+	s := open(t, t.TempDir(), quiet.WithVFS(d.name).WithClock(newClock().now))
+	commit(t, s, commitOf("ada", 1))
+	d.failAll(opSync, sqlite3.SQLITE_IOERR_FSYNC)
+	if err := s.Close(); err == nil {
+		t.Error("Close: got nil, want the disk's error")
+	}
+	checkClosed(t, s)
+	// What is acknowledged is there all the same.
+	again := open(t, d.powerLoss(t, rand.New(rand.NewPCG(1, 0))), quiet)
+	defer closeStore(t, again)
+	checkActor(t, again, "ada", 1)
+}
+
+// No process writes to a file that another one took over while this one could not
+// reach it.
+func TestG10_TakenOverWhileTheDiskFailed(t *testing.T) {
+	dir, d, c := t.TempDir(), newDisk(t), newClock()
+	s := open(t, dir, quiet.WithVFS(d.name).WithClock(c.now))
+	defer closeStore(t, s)
+	commit(t, s, commitOf("ada", 1))
+	d.failAll(opSync, sqlite3.SQLITE_IOERR_FSYNC)
+	if errs := s.Commit(t.Context(), []*store.Commit{commitOf("ada", 2)}); errs == nil {
+		t.Fatal("a commit while the disk fails: got no error")
+	}
+	d.failing(nil)
+	exec(t, raw(t, dir), "UPDATE meta SET epoch = epoch + 1")
+	c.pass(time.Second)
+	checkFenced(t, s)
+	if errs := s.Commit(t.Context(), []*store.Commit{commitOf("ada", 2)}); len(errs) != 1 || !errors.Is(errs[0], store.ErrConflict) {
+		t.Errorf("Commit: got %v, want ErrConflict", errs)
+	}
+	exec(t, raw(t, dir), "UPDATE meta SET epoch = epoch - 1")
+	c.pass(time.Second)
+	checkFenced(t, s) // for good
+}
+
+// While another program reads the file, a store whose disk failed does not go on:
+// what is in SQLite's log cannot be made durable.
+func TestReopening_withAReader(t *testing.T) {
+	dir, d, c := t.TempDir(), newDisk(t), newClock()
+	s := open(t, dir, quiet.WithVFS(d.name).WithClock(c.now).WithBusy(time.Millisecond))
+	defer closeStore(t, s)
+	commit(t, s, commitOf("ada", 1))
+	reader := startReading(t, dir)
+	d.failAll(opSync, sqlite3.SQLITE_IOERR_FSYNC)
+	if errs := s.Commit(t.Context(), []*store.Commit{commitOf("ada", 2)}); errs == nil {
+		t.Fatal("a commit while the disk fails: got no error")
+	}
+	d.failing(nil)
+	c.pass(time.Second)
+	if _, err := s.Load(t.Context(), "ada"); err == nil || !strings.Contains(err.Error(), "another program is reading it") {
+		t.Errorf("Load: got %v, want an error that another program is reading", err)
+	}
+	if err := reader.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.pass(time.Second)
+	checkActor(t, s, "ada", 1)
+	if err := s.Health(); err != nil {
+		t.Errorf("Health: %v", err)
+	}
+}
+
+// A process that is killed may have written commits and not synced them. The next
+// one, which tells others of them, makes them durable first, also if it cannot
+// move them into the file because another program reads it.
+func TestG6_StartingWithAReaderMakesDurable(t *testing.T) {
+	dir, d := t.TempDir(), newDisk(t)
+	s := open(t, dir, quiet.WithVFS(d.name).WithClock(newClock().now))
+	s.SyncOff(t.Context())
+	for rev := uint64(1); rev <= 20; rev++ {
+		commit(t, s, commitOf("ada", rev))
+	}
+	startReading(t, dir)
+	s.LetGo(t)
+	s = open(t, dir, quiet.WithVFS(d.name))
+	checkActor(t, s, "ada", 20)
+	for i := range uint64(20) {
+		after := open(t, d.powerLoss(t, rand.New(rand.NewPCG(i, 0))), quiet)
+		checkActor(t, after, "ada", 20)
+		closeStore(t, after)
+	}
+	closeStore(t, s)
 }

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/troupe-dev/troupe/backend/store"
 )
 
 // Bounds of the upkeep that goes along with one transaction.
@@ -33,6 +35,8 @@ type saving struct {
 
 // plan chooses what is due: snapshots and, if asked for, trimming.
 func (s *Store) plan(trim bool) upkeep {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var u upkeep
 	budget := max(saveBytes, 2*s.written)
 	for len(s.due) > 0 && budget > 0 {
@@ -48,6 +52,7 @@ func (s *Store) plan(trim bool) upkeep {
 }
 
 // add adds an actor to those that are saved, and returns how many bytes it takes.
+// It needs mu.
 func (u *upkeep) add(r *resident) int64 {
 	if r.rev == r.saved {
 		return 0
@@ -60,7 +65,7 @@ func (u *upkeep) add(r *resident) int64 {
 }
 
 // planTrim adds the oldest rows of the journal that are over a limit, and the
-// snapshots without which they cannot go.
+// snapshots without which they cannot go. It needs mu.
 func (s *Store) planTrim(u *upkeep, budget int64) {
 	if s.stuck != nil {
 		return
@@ -98,7 +103,7 @@ func (s *Store) planTrim(u *upkeep, budget int64) {
 func (s *Store) maintain(ctx context.Context, u *upkeep) error {
 	for i := range u.save {
 		r := u.save[i].actor
-		if r.record == nil {
+		if !s.isComplete(r) {
 			err := s.completeByNum(ctx, r)
 			if damaged(err) {
 				// Without a snapshot its commits must stay, and all that come after
@@ -110,10 +115,13 @@ func (s *Store) maintain(ctx context.Context, u *upkeep) error {
 				return err
 			}
 		}
-		if r.rev == r.saved {
+		s.mu.Lock()
+		id, record, saved := r.id, r.record, r.saved
+		s.mu.Unlock()
+		if r.rev == saved {
 			continue // it turned out
 		}
-		if err := s.files.saveSnapshot(ctx, r); err != nil {
+		if err := s.files.saveSnapshot(ctx, r.num, record.Snapshot(id)); err != nil {
 			return err
 		}
 	}
@@ -122,6 +130,14 @@ func (s *Store) maintain(ctx context.Context, u *upkeep) error {
 	}
 	_, err := s.files.trim.ExecContext(ctx, s.index.rows[u.trim-1].id)
 	return err
+}
+
+// isComplete reports whether an actor has its record in memory. It stays there
+// until the writer, who asks, lets go of it.
+func (s *Store) isComplete(r *resident) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return r.record != nil
 }
 
 // maintained takes upkeep that is durable into the index. It needs mu.
@@ -146,8 +162,7 @@ func (s *Store) completeByNum(ctx context.Context, r *resident) error {
 }
 
 // saveSnapshot writes all of an actor as it is durable.
-func (f *files) saveSnapshot(ctx context.Context, r *resident) error {
-	snapshot := r.record.Snapshot(r.id)
+func (f *files) saveSnapshot(ctx context.Context, num int64, snapshot *store.Snapshot) error {
 	conns, callers := []byte{'['}, []byte{'['}
 	for i := range snapshot.Conns {
 		conns = appendConn(append(conns, separator(i, "")...), &snapshot.Conns[i])
@@ -156,7 +171,7 @@ func (f *files) saveSnapshot(ctx context.Context, r *resident) error {
 		callers = appendCaller(append(callers, separator(i, "")...), &snapshot.Callers[i])
 	}
 	conns, callers = append(conns, ']'), append(callers, ']')
-	_, err := f.insertSnapshot.ExecContext(ctx, r.num, int64(snapshot.Rev), int64(snapshot.Head), snapshot.NextConn, len(snapshot.Conns),
+	_, err := f.insertSnapshot.ExecContext(ctx, num, int64(snapshot.Rev), int64(snapshot.Head), snapshot.NextConn, len(snapshot.Conns),
 		int64(checksum(snapshot.State, conns, callers)), snapshot.State, conns, callers)
 	return err
 }
@@ -231,12 +246,12 @@ func (s *Store) idle(ctx context.Context) bool {
 			}
 		}
 	}
-	s.mu.Unlock()
 	var u upkeep
 	n := 0
 	for budget := int64(saveBytes); n < len(s.idling) && budget > 0; n++ {
 		budget -= u.add(s.idling[n])
 	}
+	s.mu.Unlock()
 	some := s.idling[:n]
 	s.idling = s.idling[n:]
 	if !s.doUpkeep(ctx, &u) {
@@ -257,7 +272,10 @@ func (s *Store) chunks(actors []*resident) iter.Seq[*upkeep] {
 	return func(yield func(*upkeep) bool) {
 		u, budget := &upkeep{}, int64(saveBytes)
 		for _, r := range actors {
-			if budget -= u.add(r); budget > 0 {
+			s.mu.Lock()
+			budget -= u.add(r)
+			s.mu.Unlock()
+			if budget > 0 {
 				continue
 			}
 			if !yield(u) {

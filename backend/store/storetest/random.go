@@ -24,11 +24,17 @@ type modelActor struct {
 	conns   map[uint32]store.Conn
 	callers map[string]store.Caller
 	entries []store.Entry
+	trimmed uint64 // entries up to this one are no longer retained
 }
 
 // random does many random operations on a store and on a model, and compares
 // what they answer.
-func random(t *testing.T, s *reopenable) {
+func random(t *testing.T, s *reopenable) { randomly(t, s, false) }
+
+// randomTrimmed does it with a store that retains little.
+func randomTrimmed(t *testing.T, s *reopenable) { randomly(t, s, true) }
+
+func randomly(t *testing.T, s *reopenable, trims bool) {
 	seed := *seedFlag
 	if seed == 0 {
 		seed = rand.Uint64() | 1
@@ -44,7 +50,7 @@ func random(t *testing.T, s *reopenable) {
 		case 0:
 			m.load(t, s, actor)
 		case 1:
-			m.read(t, r, s, actor)
+			m.read(t, r, s, actor, trims)
 		case 2:
 			m.connected(t, s)
 			if r.IntN(20) == 0 {
@@ -55,8 +61,14 @@ func random(t *testing.T, s *reopenable) {
 			t.Fatalf("at step %d", step)
 		}
 	}
+	trimmed := uint64(0)
 	for i := range 6 {
-		m.load(t, s, fmt.Sprint("actor", i))
+		actor := fmt.Sprint("actor", i)
+		m.load(t, s, actor)
+		trimmed += m[actor].trimmed
+	}
+	if trims && trimmed == 0 {
+		t.Error("the store has trimmed nothing: it retains too much for this test")
 	}
 }
 
@@ -222,15 +234,27 @@ func (m model) load(t *testing.T, s store.Store, actor string) {
 	equal(t, "snapshot of "+actor, withEmpty(got), want)
 }
 
-func (m model) read(t *testing.T, r *rand.Rand, s store.Store, actor string) {
+func (m model) read(t *testing.T, r *rand.Rand, s store.Store, actor string, trims bool) {
 	var all []store.Entry
-	if a := m[actor]; a != nil {
+	a := m[actor]
+	if a != nil {
 		all = a.entries
 	}
 	after, limit := r.IntN(len(all)+2), r.IntN(20)
-	want := all[min(after, len(all)):]
-	want = want[:min(limit, len(want))]
 	got := entries(t, s, actor, uint64(after), limit, 1<<20)
+	from := min(after, len(all))
+	if trims && a != nil && limit > 0 {
+		// It may start later than asked, or be nothing, and what is gone stays gone.
+		from = len(all)
+		if len(got) > 0 {
+			from = max(after, int(a.trimmed), int(got[0].Seq)-1)
+		}
+		if from > after {
+			a.trimmed = uint64(from)
+		}
+	}
+	want := all[min(from, len(all)):]
+	want = want[:min(limit, len(want))]
 	equal(t, fmt.Sprintf("entries of %s after %d, at most %d", actor, after, limit), got, want)
 	for i := range min(len(got), len(want)) {
 		if !got[i].Time.Truncate(time.Millisecond).Equal(want[i].Time) {
