@@ -10,6 +10,9 @@
 //		})
 //	}
 //
+// A connection can lose its socket (Drop) and come back (Resume), and the server
+// can restart (Restart); see the example.
+//
 // Everything goes the way that it goes in production, through the same log and
 // gate, on the memory store.
 package actortest
@@ -170,6 +173,7 @@ type Conn struct {
 	calls      uint64
 
 	opened  *actor.OpenedInfo
+	lost    string // why something was lost before opened; empty if nothing was
 	closed  *actor.Error
 	events  []*actor.Output
 	answers map[uint64]*actor.Output
@@ -273,7 +277,7 @@ func (c *Conn) take(o *actor.Output) {
 	switch o.Kind {
 	case actor.OutputOpened:
 		if o.To == c.attachment {
-			c.start(o.Opened)
+			c.start(o)
 		}
 	case actor.OutputClosed:
 		if o.To == c.attachment {
@@ -292,11 +296,16 @@ func (c *Conn) take(o *actor.Output) {
 }
 
 // start takes the answer of an open, and what was missed.
-func (c *Conn) start(info *actor.OpenedInfo) {
-	c.opened, c.identity, c.num, c.seq = info, info.Log, info.Num, info.Start
+func (c *Conn) start(o *actor.Output) {
+	info := o.Opened
+	c.opened, c.identity, c.num, c.seq, c.lost = info, info.Log, info.Num, info.Start, info.Reason
 	missed, err := c.log.Stored(context.Background(), info.Start, 1<<20, 1<<30)
 	if err != nil {
 		c.tb().Errorf("read what connection %s missed: %v", c.id, err)
+	}
+	if o.Seq > info.Start && (len(missed) == 0 || missed[0].Seq != info.Start+1) {
+		c.seq, c.lost = o.Seq, "overflow" // never a partial replay (G4)
+		return
 	}
 	for _, o := range missed {
 		c.take(o)
@@ -353,8 +362,9 @@ func (c *Conn) Drop() {
 }
 
 // Resume gives the connection a socket again; what it missed is among its
-// events then. It reports whether it is still the same connection. The test
-// fails if the actor refuses.
+// events then, or see Recovered. It reports whether it is still the same
+// connection: if not, its resume window was over, and it has joined anew. The
+// test fails if the actor refuses.
 func (c *Conn) Resume() (same bool) {
 	c.tb().Helper()
 	if err := c.TryResume(); err != nil {
@@ -371,6 +381,17 @@ func (c *Conn) TryResume() error {
 	c.tb().Helper()
 	c.detached()
 	return c.attach()
+}
+
+// Recovered reports whether the connection has received all that was meant for
+// it when it was last resumed (or connected). If not, what it missed is lost, as
+// its client is told by the event reconnected, and reason says why: expired (its
+// resume window was over), restart (the log is another one) or overflow (the log
+// kept less than what was missed).
+func (c *Conn) Recovered() (ok bool, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lost == "", c.lost
 }
 
 // Close ends the connection, as its client's dispose() does.
