@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"encoding/json"
 	"maps"
 	"math"
 	"slices"
@@ -71,55 +70,6 @@ type mail struct {
 	walk      *walk
 }
 
-// An answer is for one attachment and in no store. The cursor meets it in memory,
-// unless memory has gone on; so it is kept until the cursor is there.
-type answer struct {
-	output *actor.Output
-	pos    actor.Pos
-}
-
-// What is kept of answers for a socket whose cursors have not reached them.
-const (
-	// Beyond this its reader waits: a client that does not take its answers gets
-	// no more calls accepted.
-	answersWait = 256 << 10
-
-	// But the answers to the calls accepted before may be large. Beyond this they
-	// are kept in short.
-	answersShort = 4 << 20
-
-	shortMetadata = 4 << 10 // bytes of a failure's metadata that stay
-)
-
-// size is about what the answer costs in memory, in bytes.
-func (a answer) size() int {
-	const fixed = 256
-	n := fixed + len(a.output.Data)
-	if e := a.output.Err; e != nil {
-		n += len(e.Message)
-		if raw, ok := e.Metadata.(json.RawMessage); ok {
-			n += len(raw)
-		}
-	}
-	return n
-}
-
-// short is what is kept of an answer for which there is no room. Its client gets
-// it only if the log's memory has gone on when the cursor comes there: else it
-// gets the answer itself. A result is made anew by a repetition of the call: it
-// had no effect, or its reply would be an entry.
-func (a answer) short() answer {
-	o := a.output
-	e := &actor.Error{Code: wire.CodeOverloaded, Message: "too many large answers wait for the client; the call had no effect"}
-	if o.Err != nil {
-		e = o.Err
-		if raw, ok := e.Metadata.(json.RawMessage); ok && len(raw) > shortMetadata {
-			e = &actor.Error{Code: e.Code, Message: e.Message}
-		}
-	}
-	return answer{&actor.Output{Kind: actor.OutputFail, Seq: o.Seq, TimeMs: o.TimeMs, Call: o.Call, To: o.To, Err: e}, a.pos}
-}
-
 // A subscription says from where on an event is wanted.
 type subscription struct {
 	seq uint64    // entries above it
@@ -153,8 +103,11 @@ func (c *channel) mark() bool {
 	return true
 }
 
-// arrived leaves mail and wakes the socket.
-func (c *channel) arrived(leave func()) {
+// arrived implements reader.
+func (c *channel) arrived(k *chunk) { c.post(func() { c.mail.chunk = k }) }
+
+// post leaves mail and wakes the socket.
+func (c *channel) post(leave func()) {
 	c.s.mu.Lock()
 	leave()
 	c.s.mu.Unlock()
@@ -180,15 +133,6 @@ func (c *channel) addressed(o *actor.Output, pos actor.Pos) {
 		}
 		c.mail.answers = append(c.mail.answers, a)
 		c.keepLocked(a.size())
-	}
-}
-
-// keepLocked counts bytes of answers that are kept, or (negative) no more.
-func (c *channel) keepLocked(bytes int) {
-	c.bytes += bytes
-	c.s.kept += bytes
-	if bytes < 0 {
-		c.s.room.Broadcast()
 	}
 }
 
@@ -287,13 +231,13 @@ func (c *channel) fill(f *frame, quota int) (more bool) {
 	case phaseLive:
 		more = c.fillLive(f, quota)
 	case phaseCold:
-		more = c.fillCold(f, quota)
+		more = c.fillCold(f, quota, m.closed)
 	}
 	if len(m.answers) > 0 {
 		c.dropAnswers()
 	}
 	// The end is an output of the log and met there, unless that is gone.
-	if m.closed != nil && (c.phase == phaseLive && c.pos > m.closedPos || c.phase == phaseCold && c.seq >= m.closed.Seq) {
+	if m.closed != nil && c.phase == phaseLive && c.pos > m.closedPos {
 		c.end(f, m.closed)
 		return false
 	}
@@ -348,42 +292,7 @@ func (c *channel) replaced(o *actor.Output, later []*actor.Output, pos actor.Pos
 // chill starts reading from the store: what comes next is not in memory.
 func (c *channel) chill() {
 	c.phase, c.chunk, c.reading = phaseCold, nil, true
-	c.s.g.cold.read(c, c.seq)
-}
-
-// fillAnswers appends the answers that a cursor which reads the store has
-// reached. It reports false if the frame is full.
-func (c *channel) fillAnswers(f *frame) bool {
-	c.s.mu.Lock()
-	answers := c.mail.answers
-	c.s.mu.Unlock()
-	for _, a := range answers {
-		if a.pos <= c.lastTo {
-			continue
-		}
-		if a.output.Seq > c.seq {
-			break
-		}
-		if !c.message(f, a.output) {
-			return false
-		}
-		c.lastTo = a.pos
-	}
-	return true
-}
-
-// dropAnswers forgets the answers that the cursor has passed.
-func (c *channel) dropAnswers() {
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	n := 0
-	for n < len(c.mail.answers) && c.mail.answers[n].pos <= c.lastTo {
-		c.keepLocked(-c.mail.answers[n].size())
-		n++
-	}
-	if c.mail.answers = slices.Delete(c.mail.answers, 0, n); len(c.mail.answers) == 0 {
-		c.mail.answers = nil
-	}
+	c.s.g.cold.read(c.log, c.seq, c)
 }
 
 // take starts a chunk that was read for the channel.
@@ -403,12 +312,10 @@ func (c *channel) take(k *chunk) {
 }
 
 // fillCold hands out the current chunk, then goes on in memory if it can, else
-// with the next chunk.
-func (c *channel) fillCold(f *frame, quota int) (more bool) {
-	if c.reading {
-		return false
-	}
-	for len(c.chunk) > 0 {
+// with the next chunk. closed is the end of the channel, if it has come to one: it
+// is not in the store, and nothing after it is for the client.
+func (c *channel) fillCold(f *frame, quota int, closed *actor.Output) (more bool) {
+	for len(c.chunk) > 0 && (closed == nil || c.seq < closed.Seq) {
 		o := c.chunk[0]
 		if quota == 0 || !c.fillAnswers(f) {
 			return true
@@ -424,6 +331,13 @@ func (c *channel) fillCold(f *frame, quota int) (more bool) {
 	}
 	if !c.fillAnswers(f) {
 		return true
+	}
+	if closed != nil && c.seq >= closed.Seq {
+		c.end(f, closed)
+		return false
+	}
+	if c.reading {
+		return false
 	}
 	if pos, ok := c.log.After(c.seq); ok {
 		c.phase, c.pos, c.chunk = phaseLive, pos, nil

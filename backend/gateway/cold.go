@@ -15,14 +15,18 @@ const (
 
 // A coldReader reads for channels whose cursors are below what is in memory,
 // with a few goroutines of its own: a store may be slow, and workers must not
-// wait for it. Channels at the same place share one read.
+// wait for it. Those who are at the same place share one read, and each reads one
+// chunk at a time, in turn with all others.
 type coldReader struct {
 	ctx   context.Context
 	queue *queue
 
 	mu      sync.Mutex
-	waiting map[place][]*channel
+	waiting map[place][]reader
 }
+
+// A reader waits for a chunk: a channel, or a walk. arrived must not take long.
+type reader interface{ arrived(*chunk) }
 
 // place is where in which log.
 type place struct {
@@ -39,18 +43,18 @@ type chunk struct {
 }
 
 func newColdReader(ctx context.Context) *coldReader {
-	return &coldReader{ctx: ctx, queue: newQueue(), waiting: map[place][]*channel{}}
+	return &coldReader{ctx: ctx, queue: newQueue(), waiting: map[place][]reader{}}
 }
 
-// read gets c the chunk after a number; it arrives by channel.arrived.
-func (r *coldReader) read(c *channel, after uint64) {
-	p := place{c.log, after}
+// read gets the chunk of a log after a number, for who.
+func (r *coldReader) read(log *actor.Log, after uint64, who reader) {
+	p := place{log, after}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.waiting[p] == nil {
 		r.queue.push(chunkRead{r, p})
 	}
-	r.waiting[p] = append(r.waiting[p], c)
+	r.waiting[p] = append(r.waiting[p], who)
 }
 
 // chunkRead is the job to read a chunk.
@@ -69,10 +73,10 @@ func (j chunkRead) failed() { j.deliver(&chunk{after: j.p.after, err: context.Ca
 
 func (j chunkRead) deliver(k *chunk) {
 	j.r.mu.Lock()
-	channels := j.r.waiting[j.p]
+	readers := j.r.waiting[j.p]
 	delete(j.r.waiting, j.p)
 	j.r.mu.Unlock()
-	for _, c := range channels {
-		c.arrived(func() { c.mail.chunk = k })
+	for _, r := range readers {
+		r.arrived(k)
 	}
 }

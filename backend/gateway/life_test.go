@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -144,6 +145,41 @@ func TestBye(t *testing.T) {
 		e.settle()
 		c.expect("1 opened 1 resumed", "1 at 1") // the late call had no effect
 	})
+}
+
+// detachPort counts connections that are dropped.
+type detachPort struct {
+	gateway.Port
+	dropped *atomic.Int32
+}
+
+func (p detachPort) Detach(r actor.Ref, attachment uint64) {
+	p.dropped.Add(1)
+	p.Port.Detach(r, attachment)
+}
+
+// TestBye_NoDrop: a shutdown is not a drop, also for clients that go when they are
+// told to, before it is complete.
+func TestBye_NoDrop(t *testing.T) {
+	var dropped atomic.Int32
+	run(t, func(t *testing.T, e *env) {
+		dropped.Store(0)
+		ada, bob := e.dial(), e.dial()
+		ada.open(1, "ada")
+		bob.open(1, "bob")
+		e.settle()
+		ada.cut()
+		e.settle()
+		if n := dropped.Load(); n != 1 {
+			t.Errorf("%d connections were dropped with their socket, want 1", n)
+		}
+		e.g.Quiesce()
+		bob.cut()
+		e.settle()
+		if n := dropped.Load(); n != 1 {
+			t.Errorf("%d connections were dropped by the shutdown", n-1)
+		}
+	}, wrapPort(func(p gateway.Port) gateway.Port { return detachPort{p, &dropped} }))
 }
 
 // TestBye_TooLate: a call that its actor can no longer take is not answered, so

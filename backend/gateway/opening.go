@@ -41,7 +41,7 @@ func (c *channel) open(f *frame, o *actor.Output, pos actor.Pos) {
 	}
 	if _, ok := c.log.After(info.Start); !ok {
 		c.phase = phaseAsking
-		c.s.g.cold.read(c, info.Start)
+		c.s.g.cold.read(c.log, info.Start, c)
 		return
 	}
 	if info.KnownCaller && !info.Resumed {
@@ -134,13 +134,17 @@ func (c *channel) checkSubs(name string) {
 }
 
 // walk reads what is retained of a log, away from the workers: to count what a
-// connection has lost, and to find replies that its caller still waits for.
+// connection has lost, and to find replies that its caller still waits for. Like a
+// channel it reads chunk by chunk, so that it holds up nobody else, and shares
+// what it reads with whoever is at the same place.
 type walk struct {
 	c     *channel
+	at    uint64 // has read up to here
 	after uint64 // entries above it are lost
 	start uint64 // up to it
 	lost  *wire.Lost
 
+	chunk   *chunk // the one to look at
 	replies []*actor.Output
 	size    int
 	err     error
@@ -148,47 +152,62 @@ type walk struct {
 
 // walk has what is lost counted: the entries in (after, start] that the channel
 // wants. Without a reason nothing is; of another log nothing can be known.
+//
+// It starts at what the client has seen of this log: all replies up to there have
+// reached it. Of a client that has seen nothing, replies may be anywhere.
 func (c *channel) walk(reason string, after, start uint64) {
 	c.phase = phaseAsking
 	w := &walk{c: c, after: after, start: start}
+	unknown := reason == "" || reason == wire.ReasonRestart && after == 0
 	if reason != "" {
-		w.lost = &wire.Lost{Reason: reason, Exact: true}
-		if reason == wire.ReasonRestart && after == 0 {
-			w.after, w.lost.Exact = start, false
+		w.lost = &wire.Lost{Reason: reason, Exact: !unknown}
+		if unknown {
+			w.after = start
 		}
 	}
-	c.s.g.cold.queue.push(w)
+	if w.at = w.after; unknown && c.opening.info.KnownCaller {
+		w.at = 0
+	}
+	w.next()
 }
 
+// next reads on, or ends the walk.
+func (w *walk) next() {
+	if w.at < w.start && w.err == nil {
+		w.c.s.g.cold.read(w.c.log, w.at, w)
+		return
+	}
+	w.c.post(func() { w.c.mail.walk = w })
+}
+
+// arrived implements reader.
+func (w *walk) arrived(k *chunk) {
+	w.chunk = k
+	w.c.s.g.cold.queue.push(w)
+}
+
+// run looks at a chunk.
 func (w *walk) run() {
-	at := w.after
-	if w.c.opening.info.KnownCaller {
-		at = 0
+	outs := w.chunk.outs
+	w.err = w.chunk.err
+	if w.err == nil && len(outs) == 0 {
+		w.inexact(true) // what is left is no longer retained
+		w.at = w.start
 	}
-	for at < w.start && w.err == nil {
-		outs, err := w.c.log.Stored(w.c.s.g.ctx, at, chunkOutputs, chunkBytes)
-		if err != nil {
-			w.err = err
-			break
-		}
-		if len(outs) == 0 {
-			w.inexact(at < w.start)
-			break
-		}
-		for _, o := range outs {
-			w.inexact(o.Seq > max(at, w.after)+1)
-			if at = o.Seq; at <= w.start {
-				w.see(o)
-			}
+	for _, o := range outs {
+		w.inexact(o.Seq > max(w.at, w.after)+1)
+		if w.at = o.Seq; w.at <= w.start {
+			w.see(o)
 		}
 	}
-	w.c.arrived(func() { w.c.mail.walk = w })
+	w.chunk = nil
+	w.next()
 }
 
 // failed is called when run panicked.
 func (w *walk) failed() {
 	w.err = context.Canceled
-	w.c.arrived(func() { w.c.mail.walk = w })
+	w.next()
 }
 
 func (w *walk) inexact(is bool) {

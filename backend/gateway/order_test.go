@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/gateway"
@@ -126,6 +127,31 @@ func TestSubscriptions(t *testing.T) {
 		e.say("four")
 		e.settle()
 		c.expect(`1 event 4 said "four"`)
+	})
+}
+
+// TestSubIsNotRetroactive: a subscription does not bring what was let out before
+// it came, although the cursor has still to pass that.
+func TestSubIsNotRetroactive(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		if e.lagging {
+			t.Skip("what a copy has not got is still to come")
+		}
+		c := e.dial()
+		c.open(1, "ada", `"subs":["said"]`)
+		e.settle()
+		c.take()
+		c.pause(true)
+		e.say("one") // is read, by a read that was under way
+		synctest.Wait()
+		e.say("two") // no time passes: the socket does not count as blocked
+		e.once("move", `"before"`)
+		c.send(`{"t":"sub","c":1,"e":["moved"]}`)
+		synctest.Wait()
+		e.once("move", `"after"`)
+		c.pause(false)
+		e.settle()
+		c.expect(`1 event 1 said "one"`, `1 event 2 said "two"`, `1 event 2 moved "after"`)
 	})
 }
 

@@ -3,7 +3,8 @@ package gateway
 import "sync"
 
 // A queue hands jobs to workers, in order. It has no bound of its own: a socket
-// or a feed is in it at most once, and cold reads are at most one per channel.
+// or a feed is in it at most once, and cold reads and walks are at most one per
+// channel.
 type queue struct {
 	mu     sync.Mutex
 	ready  sync.Cond

@@ -1,21 +1,15 @@
 package gateway_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/gateway"
-	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -270,68 +264,45 @@ func TestG3_ResumeFromStore(t *testing.T) {
 	}, roomOptions(actor.Options{LogBytes: 4 << 10}))
 }
 
-// TestColdReadsAreShared: many who come back to the same place read the store
-// once, and a store that fails costs them their socket, not their events.
-func TestColdReadsAreShared(t *testing.T) {
-	var counting *countingStore
-	run(t, func(t *testing.T, e *env) {
-		const readers = 50
-		first := e.dial()
-		var log string
-		for i := range readers {
-			first.open(i+1, fmt.Sprint("c", i), `"subs":["said"]`)
-			e.settle()
-			log = first.logOf(uint32(i + 1))
-		}
-		first.cut()
-		for range 10 {
-			e.once("burst", "64", "50")
-		}
-		counting.reads.Store(0)
-		counting.fails.Store(true)
-		c := e.dial()
-		c.open(1, "c0", `"subs":["said"]`, resume(log, 0))
-		time.Sleep(10 * time.Second)
-		if got := c.status(); got != websocket.StatusTryAgainLater {
-			t.Errorf("got status %d from a store that fails, want 1013", got)
-		}
-		counting.reads.Store(0)
-		counting.fails.Store(false)
-		c = e.dial()
-		c.pause(true)
-		for i := range readers {
-			c.try(openFrame(i+1, fmt.Sprint("c", i), `"subs":["said"]`, resume(log, 0)))
-		}
-		c.pause(false)
-		e.settle()
-		t.Log(c.status(), c.closeErr, e.logs.String())
-		if n := len(c.take()); n != readers*(1+640+1) {
-			t.Errorf("got %d messages, want %d", n, readers*(1+640+1))
-		}
-		if n := counting.reads.Load(); n > 10*readers/2 {
-			t.Errorf("the store was read %d times", n)
-		}
-	}, roomOptions(actor.Options{LogBytes: 4 << 10}), func(e *env) {
-		counting = &countingStore{Store: memory.New(memory.Options{})}
-		e.store = counting
-	})
-}
-
-// countingStore counts reads of entries, and fails them or takes long if asked to.
-type countingStore struct {
-	store.Store
-	reads atomic.Int32
-	fails atomic.Bool
-	delay atomic.Int64 // a time.Duration
-}
-
-func (s *countingStore) Entries(ctx context.Context, id string, after uint64, limit, maxBytes int) ([]store.Entry, error) {
-	s.reads.Add(1)
-	if s.fails.Load() {
-		return nil, errors.New("no disk")
+// TestAck: what the client acknowledges is no longer kept for it; else it gets
+// the same failure again.
+func TestAck(t *testing.T) {
+	for how, ack := range map[string]string{
+		"not at all":    callFrame(1, 2, "echo", "x"),
+		"by an ack":     `{"t":"ack","c":1,"s":0,"ack":1}`,
+		"with a call":   `{"t":"call","c":1,"id":2,"a":"echo","args":["x"],"ack":1}`,
+		"with the open": "",
+	} {
+		t.Run(how, func(t *testing.T) {
+			run(t, func(t *testing.T, e *env) {
+				c := e.dial()
+				c.open(1, "ada")
+				c.call(1, 1, "fail", "no")
+				e.settle()
+				log := c.logOf(1)
+				c.expect("1 opened 0", "1 at 0", `1 fail #1 no{"n":1}`)
+				fields := []string{resume(log, 0)}
+				if ack == "" {
+					fields = append(fields, `"ack":1`)
+				} else {
+					c.send(ack)
+					e.settle()
+				}
+				c.cut()
+				c = e.dial()
+				c.open(1, "ada", fields...)
+				e.settle()
+				c.take()
+				c.call(1, 1, "fail", "no")
+				e.settle()
+				if how == "not at all" {
+					c.expect(`1 fail #1 no{"n":1}`)
+				} else {
+					c.expect("1 fail #1 ran")
+				}
+			})
+		})
 	}
-	time.Sleep(time.Duration(s.delay.Load()))
-	return s.Store.Entries(ctx, id, after, limit, maxBytes)
 }
 
 // TestG4_Overflow: a client that was away for longer than the log reaches back is

@@ -1,0 +1,102 @@
+package gateway
+
+import (
+	"encoding/json"
+	"slices"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// An answer is for one attachment and in no store. The cursor meets it in memory,
+// unless memory has gone on; so it is kept until the cursor is there.
+type answer struct {
+	output *actor.Output
+	pos    actor.Pos
+}
+
+// What is kept of answers for a socket whose cursors have not reached them.
+const (
+	// Beyond this its reader waits: a client that does not take its answers gets
+	// no more calls accepted.
+	answersWait = 256 << 10
+
+	// But the answers to the calls accepted before may be large. Beyond this they
+	// are kept in short.
+	answersShort = 4 << 20
+
+	shortMetadata = 4 << 10 // bytes of a failure's metadata that stay
+)
+
+// size is about what the answer costs in memory, in bytes.
+func (a answer) size() int {
+	const fixed = 256
+	n := fixed + len(a.output.Data)
+	if e := a.output.Err; e != nil {
+		n += len(e.Message)
+		if raw, ok := e.Metadata.(json.RawMessage); ok {
+			n += len(raw)
+		}
+	}
+	return n
+}
+
+// short is what is kept of an answer for which there is no room. Its client gets
+// it only if the log's memory has gone on when the cursor comes there: else it
+// gets the answer itself. A result is made anew by a repetition of the call: it
+// had no effect, or its reply would be an entry.
+func (a answer) short() answer {
+	o := a.output
+	e := &actor.Error{Code: wire.CodeOverloaded, Message: "too many large answers wait for the client; the call had no effect"}
+	if o.Err != nil {
+		e = o.Err
+		if raw, ok := e.Metadata.(json.RawMessage); ok && len(raw) > shortMetadata {
+			e = &actor.Error{Code: e.Code, Message: e.Message}
+		}
+	}
+	return answer{&actor.Output{Kind: actor.OutputFail, Seq: o.Seq, TimeMs: o.TimeMs, Call: o.Call, To: o.To, Err: e}, a.pos}
+}
+
+// keepLocked counts bytes of answers that are kept, or (negative) no more.
+func (c *channel) keepLocked(bytes int) {
+	c.bytes += bytes
+	c.s.kept += bytes
+	if bytes < 0 {
+		c.s.room.Broadcast()
+	}
+}
+
+// fillAnswers appends the answers that a cursor which reads the store has
+// reached. It reports false if the frame is full.
+func (c *channel) fillAnswers(f *frame) bool {
+	c.s.mu.Lock()
+	answers := c.mail.answers
+	c.s.mu.Unlock()
+	for _, a := range answers {
+		if a.pos <= c.lastTo {
+			continue
+		}
+		if a.output.Seq > c.seq {
+			break
+		}
+		if !c.message(f, a.output) {
+			return false
+		}
+		c.lastTo = a.pos
+	}
+	return true
+}
+
+// dropAnswers forgets the answers that the cursor has passed.
+func (c *channel) dropAnswers() {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	n := 0
+	for n < len(c.mail.answers) && c.mail.answers[n].pos <= c.lastTo {
+		c.keepLocked(-c.mail.answers[n].size())
+		n++
+	}
+	if c.mail.answers = slices.Delete(c.mail.answers, 0, n); len(c.mail.answers) == 0 {
+		c.mail.answers = nil
+	}
+}

@@ -1,0 +1,237 @@
+package gateway_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/memory"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// TestColdReadsAreShared: many who come back to the same place read the store
+// once, and a store that fails costs them their socket, not their events.
+func TestColdReadsAreShared(t *testing.T) {
+	var counting *countingStore
+	run(t, func(t *testing.T, e *env) {
+		const readers = 50
+		first := e.dial()
+		var log string
+		for i := range readers {
+			first.open(i+1, fmt.Sprint("c", i), `"subs":["said"]`)
+			e.settle()
+			log = first.logOf(uint32(i + 1))
+		}
+		first.cut()
+		for range 10 {
+			e.once("burst", "64", "50")
+		}
+		counting.reads.Store(0)
+		counting.fails.Store(true)
+		c := e.dial()
+		c.open(1, "c0", `"subs":["said"]`, resume(log, 0))
+		time.Sleep(10 * time.Second)
+		if got := c.status(); got != websocket.StatusTryAgainLater {
+			t.Errorf("got status %d from a store that fails, want 1013", got)
+		}
+		counting.reads.Store(0)
+		counting.fails.Store(false)
+		c = e.dial()
+		c.pause(true)
+		for i := range readers {
+			c.try(openFrame(i+1, fmt.Sprint("c", i), `"subs":["said"]`, resume(log, 0)))
+		}
+		c.pause(false)
+		e.settle()
+		t.Log(c.status(), c.closeErr, e.logs.String())
+		if n := len(c.take()); n != readers*(1+640+1) {
+			t.Errorf("got %d messages, want %d", n, readers*(1+640+1))
+		}
+		if n := counting.reads.Load(); n > 10*readers/2 {
+			t.Errorf("the store was read %d times", n)
+		}
+	}, roomOptions(actor.Options{LogBytes: 4 << 10}), func(e *env) {
+		counting = &countingStore{Store: memory.New(memory.Options{})}
+		e.store = counting
+	})
+}
+
+// TestWalksAreShared: many who come back too late, to the same place, have what
+// they have lost counted in the same reads.
+func TestWalksAreShared(t *testing.T) {
+	const readers, events = 50, 640
+	slow := &countingStore{}
+	run(t, func(t *testing.T, e *env) {
+		first := e.dial()
+		var log string
+		for i := range readers {
+			first.open(i+1, fmt.Sprint("c", i))
+			e.settle()
+			log = first.logOf(uint32(i + 1))
+		}
+		first.cut()
+		time.Sleep(150 * time.Second)
+		for range events / 64 {
+			e.once("burst", "64", "50")
+		}
+		slow.reads.Store(0)
+		slow.delay.Store(int64(100 * time.Millisecond))
+		c := e.dial()
+		var frame []string
+		for i := range readers {
+			frame = append(frame, openFrame(i+1, fmt.Sprint("c", i), `"subs":["said"]`, resume(log, 0)))
+		}
+		c.send("[" + strings.Join(frame, ",") + "]")
+		time.Sleep(10 * time.Second)
+		slow.delay.Store(0)
+		got := c.takeMessages()
+		if len(got) != 2*readers || got[0].Lost == nil || *got[0].Lost != (wire.Lost{Reason: wire.ReasonExpired, Missed: events, Exact: true}) {
+			t.Errorf("got %d messages, first %s", len(got), brief(got[0]))
+		}
+		// Copies of logs are up to 40 ms late, each opening as it comes.
+		if n := slow.reads.Load(); n > 5*events/64 {
+			t.Errorf("the store was read %d times for %d who are at the same place", n, readers)
+		}
+	}, roomOptions(actor.Options{LogBytes: 4 << 10}), slowStore(slow))
+}
+
+// TestWalksStartLate: a caller's replies are looked for from where its client has
+// seen everything, not in all that is retained.
+func TestWalksStartLate(t *testing.T) {
+	slow := &countingStore{}
+	run(t, func(t *testing.T, e *env) {
+		c := e.dial()
+		c.open(1, "ada")
+		c.call(1, 1, "mark")
+		e.settle()
+		log := c.logOf(1)
+		for range 10 {
+			e.once("burst", "64", "50")
+		}
+		c.call(1, 2, "mark") // its reply is lost
+		e.settle()
+		c.cut()
+		time.Sleep(130 * time.Second) // the connection is forgotten, the log is not
+		e.once("burst", "5", "1000")
+		slow.reads.Store(0)
+		c = e.dial()
+		c.open(1, "ada", `"subs":["said"]`, `"ack":1`, resume(log, 641))
+		e.settle()
+		c.expect("1 opened 647 lost expired 5 true", "1 reply 647 #2 642", "1 at 647")
+		if n := slow.reads.Load(); n > 2 {
+			t.Errorf("the store was read %d times for 6 entries", n)
+		}
+	}, roomOptions(actor.Options{LogBytes: 4 << 10}), slowStore(slow))
+}
+
+// TestWalksTakeTurns: those who read a lot do not hold up those who want little.
+func TestWalksTakeTurns(t *testing.T) {
+	const walkers = 8
+	slow := &countingStore{}
+	run(t, func(t *testing.T, e *env) {
+		first := e.dial()
+		for i := range walkers {
+			first.open(i+1, fmt.Sprint("c", i))
+		}
+		e.settle()
+		log := first.logOf(1)
+		first.cut()
+		time.Sleep(150 * time.Second)
+		ada := e.dial()
+		ada.open(1, "ada", `"subs":["said"]`)
+		e.settle()
+		ada.cut()
+		for range 20 {
+			e.once("burst", "64", "50")
+		}
+		slow.delay.Store(int64(time.Second))
+		c := e.dial()
+		for i := range walkers { // each from another place
+			c.open(i+1, fmt.Sprint("c", i), `"subs":["said"]`, resume(log, uint64(i)))
+		}
+		e.settle()
+		ada = e.dial()
+		ada.open(1, "ada", `"subs":["said"]`, resume(log, 1200)) // twice a second, among 8 for 4 readers
+		time.Sleep(8 * time.Second)
+		slow.delay.Store(0)
+		if got := ada.take(); len(got) != 1+80+1 {
+			t.Errorf("got %d messages after 8 s, want all 82", len(got))
+		}
+		e.settle()
+	}, roomOptions(actor.Options{LogBytes: 4 << 10}), slowStore(slow))
+}
+
+// slowStore puts a countingStore on top of a new store.
+func slowStore(s *countingStore) setup {
+	return func(e *env) {
+		s.Store = memory.New(memory.Options{})
+		s.delay.Store(0)
+		e.store = s
+	}
+}
+
+// TestEndWhileReadingTheStore: a connection that ends while its client is far
+// behind gets what was before the end, and nothing after it.
+func TestEndWhileReadingTheStore(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		c := e.dial()
+		c.open(1, "ada", `"subs":["said"]`)
+		e.settle()
+		c.take()
+		c.pause(true)
+		e.say("is read") // by a read that was under way
+		e.settle()
+		e.say("is not")
+		burst := func() {
+			for range 10 {
+				e.once("burst", "5", "500")
+			}
+			e.settle()
+		}
+		burst()
+		c.call(1, 1, "fail", "no") // an answer for which there is no entry
+		e.settle()
+		e.once("kick", fmt.Sprintf("%q", connOf("ada")))
+		burst()
+		c.pause(false)
+		e.settle()
+		got := c.takeMessages()
+		if len(got) != 2+50+2 {
+			t.Fatalf("got %d messages, want 52 events, a fail and a closed", len(got))
+		}
+		for i, m := range got[:52] {
+			if m.Type != wire.TypeEvent || m.Seq != uint64(i+1) {
+				t.Fatalf("got %s as the %d.", brief(m), i+1)
+			}
+		}
+		if fail, closed := brief(got[52]), brief(got[53]); fail != `1 fail #1 no{"n":1}` || closed != "1 closed disconnected false" {
+			t.Errorf("got %s and %s in the end", fail, closed)
+		}
+		c.isOpen()
+	}, roomOptions(actor.Options{LogBytes: 4 << 10}))
+}
+
+// countingStore counts reads of entries, and fails them or takes long if asked to.
+type countingStore struct {
+	store.Store
+	reads atomic.Int32
+	fails atomic.Bool
+	delay atomic.Int64 // a time.Duration
+}
+
+func (s *countingStore) Entries(ctx context.Context, id string, after uint64, limit, maxBytes int) ([]store.Entry, error) {
+	s.reads.Add(1)
+	if s.fails.Load() {
+		return nil, errors.New("no disk")
+	}
+	time.Sleep(time.Duration(s.delay.Load()))
+	return s.Store.Entries(ctx, id, after, limit, maxBytes)
+}
