@@ -56,6 +56,10 @@ var reservedActions = []string{
 	"on", "once", "off", "call", "connect", "dispose", "state", "status", "id", "resolve", "withOptions",
 }
 
+// reservedNames cannot be the names of definitions either: a client has methods of
+// these names.
+var reservedNames = append([]string{"reconnect"}, reservedActions...)
+
 // reservedEvents cannot be events: the client uses these names for the life of
 // a connection.
 var reservedEvents = []string{"connected", "disconnected", "reconnected", "error", "closed", "stale"}
@@ -78,7 +82,7 @@ func Define[T any](name string, options ...DefineOption) *Definition {
 	if name == "" || len(name) > MaxNameBytes || strings.ContainsFunc(name, notNameRune) {
 		d.panicf("the name %q: want letters, digits, - or _, at most %d bytes", name, MaxNameBytes)
 	}
-	if slices.Contains(reservedActions, name) {
+	if slices.Contains(reservedNames, name) {
 		d.panicf("the name %q is reserved", name)
 	}
 	d.checkState()

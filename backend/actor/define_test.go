@@ -106,6 +106,7 @@ func TestMistakesInADefinitionPanicWithTheFix(t *testing.T) {
 		{func() { actor.Define[fine]("a/b") }, []string{"a/b", "letters, digits"}},
 		{func() { actor.Define[fine](strings.Repeat("a", 65)) }, []string{"at most 64 bytes"}},
 		{func() { actor.Define[fine]("x", actor.Emits[Connected]()) }, []string{`event name "connected" is reserved`}},
+		{func() { actor.Define[fine]("reconnect") }, []string{`name "reconnect" is reserved`}},
 		{func() { actor.Define[fine]("x", actor.Emits[struct{}]()) }, []string{"named type"}},
 		{func() { actor.NewRegistry(actor.Define[fine]("x"), actor.Define[ledger]("x")) }, []string{"two definitions", `"x"`}},
 	} {
