@@ -89,7 +89,7 @@ test("a message that is too long is not cut", async ({ server, visit }) => {
   await input.fill("🎭".repeat(1950));
   await expect(page.getByText("50 characters left")).toBeVisible();
   await input.fill("🎭".repeat(2001));
-  await expect(page.getByRole("alert")).toContainText("1 characters too long");
+  await expect(page.getByRole("alert")).toContainText("1 character too long");
   await expect(page.getByRole("button", { name: "Send" })).toBeDisabled();
   await input.press("Enter");
   await expect(input).toHaveValue("🎭".repeat(2001));
@@ -120,6 +120,10 @@ test("a room that is opened while the link is cut says so", async ({ link, visit
   await expect(ada.page.getByRole("heading", { level: 1 })).toHaveText("# random");
   await expect(ada.notice).toContainText("There is no connection yet");
   await expect(ada.page.getByText("The stage is empty")).toHaveCount(0);
+  await ada.page.getByRole("button", { name: "Try now" }).click();
+  await expect(ada.notice).toContainText("There is no connection yet");
+  link.pass();
+  await ada.connected();
 });
 
 test("a reload keeps name and messages", async ({ server, visit }) => {

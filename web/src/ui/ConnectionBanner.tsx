@@ -2,11 +2,13 @@
 // everything that was missed, or back without. All of it comes from the
 // connection's lifecycle events; the replay itself needs no code here.
 //
-// Accessible names: status "Notice" · button "Dismiss" · button "Reload".
+// Accessible names: status "Notice" · button "Dismiss" · button "Reload" ·
+//                   button "Try now".
 
 import type { ActorError, Reconnected } from "@troupe/client";
 import type { ActorStatus, EventActor } from "@troupe/react";
 import { useEffect, useState } from "react";
+import { client } from "../troupe";
 import { Icon } from "./icons";
 import { count } from "./text";
 import { useLasting } from "./useLasting";
@@ -61,10 +63,15 @@ export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp }: Props) {
   if (status === "disconnected" || (status === "connecting" && (error || slow || !online))) {
     tone = "warn";
     content = (
-      <p>
-        {troubleText(status, online)}
-        <Countdown until={retryAt} />
-      </p>
+      <>
+        <p>
+          {troubleText(status, online)}
+          <Countdown until={retryAt} />
+        </p>
+        <button type="button" onClick={() => client.reconnect()}>
+          Try now
+        </button>
+      </>
     );
   } else if (status === "closed") {
     tone = "bad";

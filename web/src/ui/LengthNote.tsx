@@ -1,3 +1,5 @@
+import { count } from "./text";
+
 /** How long a text is for the server: it counts characters, where JavaScript counts halves of some. */
 export const lengthOf = (text: string) => [...text].length;
 
@@ -5,10 +7,10 @@ export const lengthOf = (text: string) => [...text].length;
 export function LengthNote({ text, max }: { text: string; max: number }) {
   const left = max - lengthOf(text);
   if (left > max / 10) return null;
-  if (left >= 0) return <p className="length">{left} characters left</p>;
+  if (left >= 0) return <p className="length">{count(left, "character")} left</p>;
   return (
     <p className="length" role="alert">
-      {-left} characters too long: at most {max} can be sent at once.
+      {count(-left, "character")} too long: at most {max} can be sent at once.
     </p>
   );
 }
