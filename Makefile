@@ -2,21 +2,22 @@
 # has the steps of the tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build ui test test-go test-ts test-e2e test-crash bench fmt lint generate clean
+.PHONY: help run build ui test test-go test-ts test-e2e test-crash bench bench-peers fmt lint generate clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/troupe-dev/troupe/backend/app.version=$(VERSION)
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ui ## install what npm needs, build the UI, serve on :8080
-	go run -buildvcs=false -ldflags '$(LDFLAGS)' .
+	go run -buildvcs=false -ldflags '$(LDFLAGS)' . -check
 
 build: ui ## make bin/troupe, one static binary that needs nothing beside it
 	CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o bin/troupe .
 
 ui: node_modules/.package-lock.json
+	npm run --silent typecheck
 	go run ./web/cmd/build
 
 # What npm installed is as new as the lock file.
@@ -43,8 +44,11 @@ test-crash: ## kill the real binary hundreds of times under load (minutes)
 bench: ## benchmarks of the runtime, the gateway and the store
 	go test -run '^$$' -bench . -benchmem ./backend/...
 
+bench-peers: ## measure Troupe beside other systems, a short round (minutes; see e2e/bench/README.md)
+	e2e/bench/run.sh quick
+
 fmt: ## format the Go code
-	gofmt -w *.go backend web
+	gofmt -w *.go backend e2e web
 
 lint: ## the linters alone
 	@.ci/check lint

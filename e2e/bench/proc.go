@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Server is a running peer: a process and all it starts, which are recognised
+// by a marker in their environment (some peers orphan their children).
+type Server struct {
+	cmd   *exec.Cmd
+	mark  string
+	state string
+	log   string
+}
+
+func startServer(p Peer, cpu string) (*Server, error) {
+	var r [8]byte
+	_, _ = rand.Read(r[:])
+	s := &Server{mark: "BENCH_MARK=" + hex.EncodeToString(r[:])}
+	var err error
+	if s.state, err = os.MkdirTemp("", "bench-"+p.Name+"-"); err != nil {
+		return nil, err
+	}
+	_ = os.MkdirAll("out", 0o755)
+	s.log = filepath.Join("out", p.Name+".log")
+	lf, err := os.Create(s.log)
+	if err != nil {
+		return nil, err
+	}
+	defer lf.Close()
+	var args []string
+	for _, a := range p.Cmd {
+		args = append(args, strings.ReplaceAll(a, "$STATE", s.state))
+	}
+	if cpu != "" {
+		args = append([]string{"taskset", "-c", cpu}, args...)
+	}
+	s.cmd = exec.Command(args[0], args[1:]...)
+	s.cmd.Dir = p.Dir
+	s.cmd.Stdout, s.cmd.Stderr = lf, lf
+	s.cmd.Env = append(os.Environ(), s.mark)
+	for _, e := range p.Env {
+		s.cmd.Env = append(s.cmd.Env, strings.ReplaceAll(e, "$STATE", s.state))
+	}
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { _ = s.cmd.Wait() }()
+	return s, nil
+}
+
+// pids lists the live processes that carry the marker.
+func (s *Server) pids() []int {
+	var out []int
+	ents, err := os.ReadDir("/proc")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench: listing /proc:", err)
+	}
+	for _, e := range ents {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		env, err := os.ReadFile("/proc/" + e.Name() + "/environ")
+		if err == nil && bytes.Contains(env, []byte(s.mark)) {
+			out = append(out, pid)
+		}
+	}
+	return out
+}
+
+// Stop kills the server's processes, by pid.
+func (s *Server) Stop() {
+	for idle := 0; idle < 3; { // a process just forked may be missed once
+		ps := s.pids()
+		if idle++; len(ps) > 0 {
+			idle = 0
+		}
+		for _, p := range ps {
+			_ = syscall.Kill(p, syscall.SIGKILL)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	_ = os.RemoveAll(s.state)
+}
+
+// Usage is CPU seconds (user + system) and resident bytes of a set of processes.
+type Usage struct {
+	CPU float64
+	RSS int64
+	By  map[string]float64 // CPU seconds by command name
+}
+
+func usage(pids []int) Usage {
+	u := Usage{By: map[string]float64{}}
+	for _, p := range pids {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p))
+		if err != nil {
+			continue
+		}
+		i := bytes.LastIndexByte(b, ')')
+		name := string(b[bytes.IndexByte(b, '(')+1 : i])
+		f := strings.Fields(string(b[i+2:]))
+		ut, _ := strconv.ParseFloat(f[11], 64)
+		st, _ := strconv.ParseFloat(f[12], 64)
+		rss, _ := strconv.ParseInt(f[21], 10, 64)
+		u.CPU += (ut + st) / 100
+		u.By[name] += (ut + st) / 100
+		u.RSS += rss * int64(os.Getpagesize())
+	}
+	return u
+}
+
+// selfCPU is this process's own CPU seconds.
+func selfCPU() float64 {
+	var r syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &r)
+	return float64(r.Utime.Sec+r.Stime.Sec) + float64(r.Utime.Usec+r.Stime.Usec)/1e6
+}
+
+// machineCPU is the busy CPU seconds of the whole machine.
+func machineCPU() float64 {
+	b, _ := os.ReadFile("/proc/stat")
+	line, _, _ := bytes.Cut(b, []byte("\n"))
+	f := strings.Fields(string(line))
+	var busy float64
+	for i, s := range f[1:] {
+		if i == 3 || i == 4 || i > 7 { // idle, iowait, guest
+			continue
+		}
+		v, _ := strconv.ParseFloat(s, 64)
+		busy += v / 100
+	}
+	return busy
+}
