@@ -14,6 +14,10 @@ import (
 // has the store open or not. The copy is of one moment, and whole before it has
 // its name. A file of that name is an error, not replaced.
 //
+// While it reads, SQLite's log cannot begin anew: it grows by what is written
+// meanwhile. Cancel ctx to bound that; nothing is left of the copy then. Where the
+// file is to be is better a fast disk of the same machine than a slow network.
+//
 // To restore it, put it into an empty directory as troupe.db and open that: the
 // logs get new identities, so that clients which have seen more than the copy has
 // are told that they lost something.
@@ -29,8 +33,12 @@ func Backup(ctx context.Context, dir, file string) error {
 		return err
 	}
 	temp, err := os.MkdirTemp(filepath.Dir(file), ".troupe-backup-")
+	var failed *fs.PathError
+	if errors.As(err, &failed) { // the name is nobody's concern
+		err = failed.Err
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("write the backup %s: %w", file, err)
 	}
 	defer os.RemoveAll(temp) // what is left of a failure
 	copied := filepath.Join(temp, fileName)

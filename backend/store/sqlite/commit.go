@@ -116,9 +116,11 @@ func (s *Store) resident(ctx context.Context, g *group, c *store.Commit) (*resid
 	return r, nil
 }
 
-// complete reads an actor from the file and makes it resident with its record.
+// complete reads an actor from the file and makes it resident with its record. It
+// reads what is committed, with the reader: SQLite does not commit a transaction
+// any more that has come upon damage.
 func (s *Store) complete(ctx context.Context, actor string) (*resident, error) {
-	loaded, err := readSnapshot(ctx, s.files.conn, actor)
+	loaded, err := readSnapshot(ctx, s.files.reader, actor)
 	if err != nil {
 		return nil, err
 	}
@@ -126,9 +128,12 @@ func (s *Store) complete(ctx context.Context, actor string) (*resident, error) {
 	r := s.index.byNum[loaded.num]
 	s.mu.Unlock()
 	if r != nil { // nobody but the writer, who is here, changes its places
-		if err := replay(ctx, s.files.conn, loaded, r.places, r.first()); err != nil {
+		if err := replay(ctx, s.files.reader, loaded, r.places, r.first()); err != nil {
 			return nil, err
 		}
+	}
+	if loaded.rev == 0 {
+		return nil, errNothing
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -34,6 +34,10 @@
 // synced into it, and only then can actors be loaded and written again. Health
 // says what is wrong; the store goes on by itself when the disk does.
 //
+// An actor that the file has damaged cannot be loaded; the others go on. Before the
+// journal is trimmed, what it has of that actor is set aside (table aside), for
+// people who can repair it.
+//
 // One process at a time writes: it holds a lock on the file troupe.lock, and the
 // file's epoch, which each start raises, keeps one whose lock was lost from
 // writing (G10).

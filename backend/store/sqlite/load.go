@@ -14,6 +14,10 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/internal/record"
 )
 
+// errNothing is what is wrong with an actor of which there is no more than its
+// name: each is stored with its first commit.
+var errNothing = fmt.Errorf("it has neither a snapshot nor a commit: %w", errDamaged)
+
 // querier is a connection, a transaction or a pool.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
@@ -62,7 +66,7 @@ func (s *Store) load(ctx context.Context, actor string) (*store.Snapshot, error)
 			continue
 		case r == nil && loaded.rev == 0:
 			s.mu.Unlock()
-			return nil, fmt.Errorf("it has neither a snapshot nor a commit: %w", errDamaged)
+			return nil, errNothing
 		case r != nil && r.record == nil:
 			// The journal has more of it. Where, is known before the view of the
 			// file is taken: what is trimmed in between is in that view's snapshot.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -24,7 +25,10 @@ func (s *Store) takeLock(ctx context.Context) error {
 			err = nil
 		}
 	}
+	var failed *fs.PathError
 	switch {
+	case errors.As(err, &failed): // the file is nobody's concern
+		return fmt.Errorf("the data directory %s cannot be written: %w", s.dir, failed.Err)
 	case err != nil:
 		return fmt.Errorf("lock the data directory %s: %w", s.dir, err)
 	case !locked:

@@ -6,7 +6,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,6 +87,17 @@ func TestG10_OneProcessADirectory(t *testing.T) {
 	closeStore(t, first)
 	if err := <-opened; err != nil {
 		t.Errorf("one that waits: %v", err)
+	}
+}
+
+func TestOpen_inADirectoryThatCannotBeWritten(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "troupe.lock"), 0o700); err != nil { // for root, too
+		t.Fatal(err)
+	}
+	_, err := sqlite.Open(t.Context(), dir, quiet)
+	if want := "the data directory " + dir + " cannot be written: "; err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v, want one line that starts with %q", err, want)
 	}
 }
 
@@ -218,6 +231,104 @@ func TestAnotherProgramThatLocksTheFile(t *testing.T) {
 	}
 }
 
+// A file of which a part is missing is refused, whether its log is there or not;
+// one whose log has what is missing is not.
+func TestOpen_refusesAPart(t *testing.T) {
+	whole := t.TempDir()
+	s := open(t, whole, quiet)
+	for rev := uint64(1); rev <= 1500; rev += 10 { // so that the log was moved into the file before
+		var group []*store.Commit
+		for r := rev; r < rev+10; r++ {
+			c := commitOf("ada", r)
+			c.Base = nil
+			group = append(group, c)
+		}
+		commit(t, s, group...)
+	}
+	crash := crashed(t, whole)
+	closeStore(t, s)
+	size := func(dir string) int64 {
+		info, err := os.Stat(filepath.Join(dir, "troupe.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	for _, from := range []string{whole, crash} {
+		full := size(from)
+		for _, length := range []int64{0, 100, 4096, 8192, 3 * 8192, full - 8192, full - 1} {
+			if from == whole && length == 0 {
+				continue // an empty file alone is a new one
+			}
+			t.Run(fmt.Sprintf("%d of %d bytes, after a crash: %t", length, full, from == crash), func(t *testing.T) {
+				dir := t.TempDir()
+				if err := os.CopyFS(dir, os.DirFS(from)); err != nil {
+					t.Fatal(err)
+				}
+				path := filepath.Join(dir, "troupe.db")
+				if err := os.Truncate(path, length); err != nil {
+					t.Fatal(err)
+				}
+				_, err := sqlite.Open(t.Context(), dir, quiet)
+				if err == nil || !strings.Contains(err.Error(), path+" is damaged and was left as it is") || strings.Contains(err.Error(), "\n") {
+					t.Errorf("got error %v, want one line that the file is damaged", err)
+				}
+				for name, want := range map[string]string{"troupe.db": "", "troupe.db-wal": filepath.Join(from, "troupe.db-wal")} {
+					got, _ := os.ReadFile(filepath.Join(dir, name))
+					if want != "" {
+						if before, _ := os.ReadFile(want); !bytes.Equal(got, before) {
+							t.Errorf("%s has changed", name)
+						}
+					} else if int64(len(got)) != length {
+						t.Errorf("%s has now %d bytes, want %d", name, len(got), length)
+					}
+				}
+			})
+		}
+	}
+	t.Run("a log alone", func(t *testing.T) {
+		dir := t.TempDir()
+		if err := os.CopyFS(dir, os.DirFS(crash)); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, "troupe.db")
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sqlite.Open(t.Context(), dir, quiet); err == nil || !strings.Contains(err.Error(), path+" is damaged") {
+			t.Errorf("got error %v, want that the file is damaged", err)
+		}
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("got %v, want that no file is made", err)
+		}
+	})
+	t.Run("the log has the rest", func(t *testing.T) {
+		// SQLite was moving its log into the file: all that is new is in both.
+		dir := t.TempDir()
+		s := open(t, dir, quiet)
+		defer closeStore(t, s)
+		before := size(dir)
+		for rev := uint64(1); rev <= 30; rev++ {
+			c := commitOf("ada", rev)
+			c.Entries[0].Data = []byte(`"` + strings.Repeat("x", 10_000) + `"`)
+			commit(t, s, c)
+		}
+		db := raw(t, dir)
+		startReading(t, dir) // keeps the log from beginning anew
+		exec(t, db, "PRAGMA wal_checkpoint(PASSIVE)")
+		after := crashed(t, dir)
+		if size(after) < before+3*8192 {
+			t.Fatalf("the file grew from %d to %d bytes, want more", before, size(after))
+		}
+		if err := os.Truncate(filepath.Join(after, "troupe.db"), before+8192); err != nil {
+			t.Fatal(err)
+		}
+		again := open(t, after, quiet)
+		defer closeStore(t, again)
+		checkActor(t, again, "ada", 30)
+	})
+}
+
 // Files that must not be written are left as they are, byte by byte.
 func TestOpen_refuses(t *testing.T) {
 	stored := func(t *testing.T, dir string) {
@@ -284,44 +395,129 @@ func TestOpen_refuses(t *testing.T) {
 	}
 }
 
-// What is damaged inside is an actor's trouble, not that of the others.
+// What is damaged inside is an actor's trouble, not that of the others: the
+// journal is trimmed all the same, and what it has of that actor is set aside.
 func TestADamagedActor(t *testing.T) {
 	dir, c := t.TempDir(), newClock()
 	s := open(t, dir, quiet)
-	for _, actor := range []string{"ada", "bob", "cleo"} {
+	for _, actor := range []string{"ada", "bob", "cleo", "dan"} {
 		commit(t, s, commitOf(actor, 1))
 	}
 	closeStore(t, s)
-	db := raw(t, dir)
+	s = open(t, dir, quiet)
+	commit(t, s, commitOf("dan", 2)) // the snapshot of his first revision is good
+	after := crashed(t, dir)
+	closeStore(t, s)
+	db := raw(t, after)
 	exec(t, db, "UPDATE snapshots SET state = '{}' WHERE actor = (SELECT num FROM actors WHERE id = 'ada')")
-	exec(t, db, "UPDATE groups SET commits = replace(commits, 'message', 'massage'); DELETE FROM snapshots WHERE actor = (SELECT num FROM actors WHERE id = 'bob')")
-	s = open(t, dir, quiet.WithClock(c.now))
-	for _, actor := range []string{"ada", "bob"} {
-		if got, err := s.Load(t.Context(), actor); err == nil || !strings.Contains(err.Error(), "checksum") {
-			t.Errorf("%s: got %+v, %v; want an error about its checksum", actor, got, err)
-		}
-	}
-	checkState := func(rev uint64) {
+	exec(t, db, "UPDATE groups SET commits = replace(commits, 'message', 'massage')")
+	exec(t, db, "DELETE FROM snapshots WHERE actor = (SELECT num FROM actors WHERE id = 'bob')")
+	var log bytes.Buffer
+	o := quiet.WithClock(c.now)
+	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	s = open(t, after, o)
+	check := func(rev uint64) {
 		t.Helper()
+		for _, actor := range []string{"ada", "bob", "dan"} {
+			if got, err := s.Load(t.Context(), actor); err == nil || errors.Is(err, store.ErrNotFound) {
+				t.Errorf("%s: got %+v, %v; want an error that it is damaged", actor, got, err)
+			}
+			if errs := s.Commit(t.Context(), []*store.Commit{commitOf(actor, 3)}); errs == nil || errors.Is(errs[0], store.ErrConflict) {
+				t.Errorf("%s: a commit: got %v, want an error that it is damaged", actor, errs)
+			}
+		}
 		if got, err := s.Load(t.Context(), "cleo"); err != nil || got.Rev != rev {
 			t.Errorf("cleo: got %+v, %v; want revision %d", got, err, rev)
 		}
+		if err := s.Health(); err != nil {
+			t.Errorf("Health: got %v, though the store can be written", err)
+		}
 	}
-	checkState(1)
-	// What cannot be read is not trimmed away either, and Health says so.
-	c.pass(time.Hour)
-	s.Tick()
-	if err := s.Health(); err == nil || !strings.Contains(err.Error(), "cannot be read") {
-		t.Errorf("Health: got %v, want an error", err)
+	check(1)
+	for range 3 {
+		c.pass(time.Hour)
+		s.Tick()
 	}
+	check(1)
 	commit(t, s, commitOf("cleo", 2))
-	checkState(2)
-	var rows int
-	if err := db.QueryRow("SELECT count(*) FROM groups").Scan(&rows); err != nil || rows != 4 {
-		t.Errorf("got %d rows, %v; want all 4", rows, err)
+	if got := strings.Count(log.String(), "set aside"); got != 3 {
+		t.Errorf("got %d lines about actors, want one for each of 3:\n%s", got, log.String())
 	}
-	if err := s.Close(); err != nil && !strings.Contains(err.Error(), "cannot be read") {
-		t.Error(err)
+	var rows, aside int
+	if err := db.QueryRow("SELECT (SELECT count(*) FROM groups), (SELECT count(*) FROM aside)").Scan(&rows, &aside); err != nil || rows != 1 || aside != 4 {
+		t.Errorf("got %d rows in the journal and %d aside, %v; want 1, the newest, and 4", rows, aside, err)
+	}
+	closeStore(t, s)
+	s = open(t, after, o)
+	defer closeStore(t, s)
+	check(2)
+}
+
+// If not even what is to be set aside can be read, nothing is thrown away. The
+// store works on.
+func TestADamagedJournal(t *testing.T) {
+	dir, c := t.TempDir(), newClock()
+	s := open(t, dir, quiet)
+	large := commitOf("ada", 1)
+	large.Entries[0].Data = []byte(`"` + strings.Repeat("z", 60_000) + `"`)
+	commit(t, s, large)
+	commit(t, s, commitOf("bob", 1))
+	closeStore(t, s)
+	exec(t, raw(t, dir), "DELETE FROM snapshots; PRAGMA wal_checkpoint(TRUNCATE)")
+	path := filepath.Join(dir, "troupe.db")
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const page = 8192
+	for at := 0; at < len(content); at += page {
+		if bytes.Count(content[at:at+page], []byte("z")) > page-10 {
+			copy(content[at:], bytes.Repeat([]byte{0xee}, page))
+		}
+	}
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	o := quiet.WithClock(c.now)
+	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	s = open(t, dir, o)
+	defer closeStore(t, s)
+	for range 3 {
+		c.pass(time.Hour)
+		s.Tick()
+	}
+	commit(t, s, commitOf("bob", 2))
+	checkActor(t, s, "bob", 2)
+	if err := s.Health(); err != nil || strings.Count(log.String(), "no longer trimmed") != 1 {
+		t.Errorf("got health %v, want none, and the log\n%s\nwant one line that the journal is no longer trimmed", err, log.String())
+	}
+	var rows int
+	if err := raw(t, dir).QueryRow("SELECT count(*) FROM groups").Scan(&rows); err != nil || rows != 3 {
+		t.Errorf("got %d rows in the journal, %v; want all 3", rows, err)
+	}
+}
+
+// A state that was made from a difference is checked, not only the bytes of the
+// journal.
+func TestADifferenceThatDoesNotFit(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, quiet)
+	for rev := uint64(1); rev <= 5; rev++ {
+		commit(t, s, commitOf("ada", rev))
+	}
+	after := crashed(t, dir)
+	closeStore(t, s)
+	db := raw(t, after)
+	var commits []byte
+	if err := db.QueryRow("SELECT CAST(replace(commits, 'message 3', 'massage 3') AS BLOB) FROM groups WHERE id = 4").Scan(&commits); err != nil || !bytes.Contains(commits, []byte("massage")) {
+		t.Fatalf("got %s, %v; want a commit with another text", commits, err)
+	}
+	exec(t, db, "UPDATE groups SET commits = CAST(? AS TEXT), sum = ? WHERE id = 4", commits, crc32.Checksum(commits, crc32.MakeTable(crc32.Castagnoli)))
+	s = open(t, after, quiet)
+	defer s.Close() // of which the next lines say that it cannot save
+	if got, err := s.Load(t.Context(), "ada"); err == nil || !strings.Contains(err.Error(), "the state does not have its checksum") {
+		t.Errorf("got %+v, %v; want an error about the state's checksum", got, err)
 	}
 }
 
@@ -423,6 +619,21 @@ func TestBackup(t *testing.T) {
 	}
 	if logs[0] == before.Log || logs[0] == "" || logs[0] != logs[1] {
 		t.Errorf("the restored logs are %q; want a new identity, once: clients may have seen more of %q", logs, before.Log)
+	}
+	// One that is cancelled, or cannot be written, leaves nothing and names what it
+	// was to be.
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	other := t.TempDir()
+	if err := sqlite.Backup(cancelled, copied, filepath.Join(other, "b.db")); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: got %v", err)
+	}
+	if left, err := os.ReadDir(other); err != nil || len(left) != 0 {
+		t.Errorf("cancelled: got the files %v, %v; want none", left, err)
+	}
+	nowhere := filepath.Join(other, "nowhere", "b.db")
+	if err := sqlite.Backup(t.Context(), copied, nowhere); err == nil || !strings.Contains(err.Error(), "write the backup "+nowhere+": ") || strings.Contains(err.Error(), ".troupe-backup") {
+		t.Errorf("into a directory that does not exist: got %v, want an error that names the file", err)
 	}
 	// A store that nobody has open can be backed up, too.
 	if err := sqlite.Backup(t.Context(), copied, filepath.Join(dir, "again.db")); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"time"
 
 	"modernc.org/sqlite"
@@ -71,6 +72,15 @@ FROM groups g, json_each(g.commits) c JOIN actors a ON a.num = c.value ->> 'a';
 
 CREATE VIEW states AS SELECT a.name, a.key, s.rev, s.head, s.state, s.conns, s.callers
 FROM snapshots s JOIN actors a ON a.num = s.actor;
+`, `
+-- Rows of the journal that are out of it, but not thrown away: each has commits
+-- of an actor that could not be read.
+CREATE TABLE aside (
+	id      INTEGER PRIMARY KEY,
+	places  TEXT NOT NULL,
+	sum     INTEGER NOT NULL,
+	commits TEXT NOT NULL
+);
 `}
 
 // files are the connections to one open file.
@@ -97,6 +107,9 @@ func dsn(path, mode, vfs string, pragmas ...string) string {
 // version, and makes the index of its journal. A file that it refuses is left as
 // it is. again says that this process had it open already, until an error.
 func openFiles(ctx context.Context, path string, o Options, again bool) (*files, *index, error) {
+	if err := whole(path); err != nil {
+		return nil, nil, refused(path, err)
+	}
 	// It is for nobody else to read. SQLite gives its other files the same mode.
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -105,6 +118,7 @@ func openFiles(ctx context.Context, path string, o Options, again bool) (*files,
 	if err := file.Close(); err != nil {
 		return nil, nil, err
 	}
+	_ = syncFile(filepath.Dir(path)) // its name; not every system can do that
 	x, err := inspect(ctx, path, o)
 	if err != nil {
 		return nil, nil, refused(path, err)
@@ -144,7 +158,7 @@ func (f *files) open(ctx context.Context, path string, o Options, again bool) (e
 		"auto_vacuum=INCREMENTAL", // free pages can be given back
 		"journal_mode=WAL",
 		synchronous,
-		"wal_autocheckpoint=500", // pages: small and often, the tail of latencies is shorter
+		fmt.Sprint("wal_autocheckpoint=", o.AutoCheckpoint),
 		"journal_size_limit=16777216",
 		"cache_size=-16000", // KiB
 	} {

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -38,8 +39,17 @@ type Options struct {
 	// write the same snapshots over and over.
 	MaxBytes int64
 
-	// CapBytes bounds that. Zero means 1 GiB.
+	// CapBytes bounds that: over it, a commit may have to wait until as many
+	// snapshots are written as it takes. Zero means 1 GiB. What a few groups of
+	// commits take comes on top.
 	CapBytes int64
+
+	// AutoCheckpoint is after how many pages (of 8 KiB) a commit moves SQLite's
+	// log into the file. Zero means 500: small and often, which keeps the tail of
+	// latencies short and the log at about 4 MiB. Less than zero means never, for
+	// a program that does it itself, as Litestream does; without one the log
+	// grows until the disk is full.
+	AutoCheckpoint int
 
 	// LockWait is how long Open waits for another process to let go of the
 	// directory. Zero means 10 s; less than zero, not at all.
@@ -64,6 +74,7 @@ func (o Options) withDefaults() Options {
 	o.Retention = cmp.Or(o.Retention, 3*time.Minute)
 	o.MaxBytes = cmp.Or(o.MaxBytes, 64<<20)
 	o.CapBytes = max(cmp.Or(o.CapBytes, 1<<30), o.MaxBytes)
+	o.AutoCheckpoint = max(cmp.Or(o.AutoCheckpoint, 500), 0)
 	o.LockWait = cmp.Or(o.LockWait, 10*time.Second)
 	o.idleAfter = cmp.Or(o.idleAfter, 30*time.Second)
 	o.tick = cmp.Or(o.tick, time.Second)
@@ -105,6 +116,7 @@ type Store struct {
 	groups    int64       // counts them
 	plans     int64       // counts them
 	written   int64       // bytes of the journal since it was last trimmed
+	stuck     bool        // the journal cannot be trimmed any more
 	due       []*resident // to be snapshotted soon
 	idling    []*resident // that nobody used for some time, as of idleAt
 	idleAt    time.Time
@@ -114,7 +126,6 @@ type Store struct {
 	index   index
 	reader  *sql.DB // of files
 	trouble error   // why writes do not work
-	stuck   error   // why the journal is not trimmed any more
 }
 
 var _ store.Store = (*Store)(nil)
@@ -124,7 +135,7 @@ var _ store.Store = (*Store)(nil)
 // or that a newer version wrote is refused and left as it is.
 func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	s := &Store{options: o.withDefaults(), dir: dir, done: make(chan struct{})}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(dir); err != nil {
 		return nil, fmt.Errorf("the data directory cannot be made: %w", err)
 	}
 	if err := s.takeLock(ctx); err != nil {
@@ -139,6 +150,25 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 		s.ticker.Go(s.tickLoop)
 	}
 	return s, nil
+}
+
+// makeDir makes a directory, and those above it, so that they survive the loss of
+// power.
+func makeDir(dir string) error {
+	var missing []string // its name is to be made durable in the one above it
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		if _, err := os.Stat(at); !errors.Is(err, fs.ErrNotExist) || filepath.Dir(at) == at {
+			break
+		}
+		missing = append(missing, at)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, made := range missing {
+		_ = syncFile(filepath.Dir(made)) // not every system can do that
+	}
+	return nil
 }
 
 // open opens the file, makes its index, and takes it over.

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,12 +43,13 @@ func (f *files) inTransaction(ctx context.Context, do func() error) error {
 	return err
 }
 
-// Health returns nil while the store works, else what keeps it from that. It may
-// be called at the same time as anything.
+// Health returns nil while the store can be written, else what keeps it from that.
+// Damage that concerns single actors is in the log only. It may be called at the
+// same time as anything.
 func (s *Store) Health() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return cmp.Or(s.trouble, s.stuck)
+	return s.trouble
 }
 
 // writable returns nil if writing may be tried, and opens the file anew if an
@@ -158,14 +158,6 @@ func (s *Store) healed() {
 	if known {
 		s.options.Logger.Info("the store works again", "file", s.path())
 	}
-}
-
-// stick notes damage that does not keep the store from being written.
-func (s *Store) stick(err error) {
-	s.mu.Lock()
-	s.stuck = err
-	s.mu.Unlock()
-	s.options.Logger.Error("the store is damaged", "file", s.path(), "error", err)
 }
 
 // damaged reports whether an error means that the file's content is wrong.

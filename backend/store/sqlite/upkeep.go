@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -14,8 +13,8 @@ import (
 
 // Bounds of the upkeep that goes along with one transaction.
 const (
-	saveBytes  = 4 << 20 // of states in snapshots, or more if more was written
-	trimRows   = 256
+	saveBytes  = 4 << 20  // of states in snapshots, or more if more was written
+	trimRows   = 256      // unless the journal is over Options.CapBytes
 	trimEvery  = 8        // groups
 	spareBytes = 16 << 20 // of free pages that the file may keep
 )
@@ -67,7 +66,7 @@ func (u *upkeep) add(r *resident) int64 {
 // planTrim adds the oldest rows of the journal that are over a limit, and the
 // snapshots without which they cannot go. It needs mu.
 func (s *Store) planTrim(u *upkeep, budget int64) {
-	if s.stuck != nil {
+	if s.stuck {
 		return
 	}
 	s.plans++
@@ -77,8 +76,12 @@ func (s *Store) planTrim(u *upkeep, budget int64) {
 	}
 	limit := min(max(s.options.MaxBytes, 2*s.index.dirty), s.options.CapBytes)
 	bytes, now := s.index.bytes, s.options.now()
-	for _, row := range s.index.rows[:min(trimRows, len(s.index.rows))] {
+	for _, row := range s.index.rows {
 		if bytes <= limit && now.Sub(row.at) <= s.options.Retention {
+			return
+		}
+		must := bytes > s.options.CapBytes // whatever it takes
+		if u.trim >= trimRows && !must {
 			return
 		}
 		for _, r := range row.actors {
@@ -87,7 +90,7 @@ func (s *Store) planTrim(u *upkeep, budget int64) {
 			}
 			r.trimmed++
 			if !r.planned && r.first()+uint64(r.trimmed)-1 > r.saved {
-				if budget <= 0 {
+				if budget <= 0 && !must {
 					return
 				}
 				r.planned = true
@@ -106,9 +109,16 @@ func (s *Store) maintain(ctx context.Context, u *upkeep) error {
 		if !s.isComplete(r) {
 			err := s.completeByNum(ctx, r)
 			if damaged(err) {
-				// Without a snapshot its commits must stay, and all that come after
-				// them: nothing that may still be rescued is thrown away.
-				s.stick(fmt.Errorf("the journal is no longer trimmed, because an actor in it cannot be read: %w", err))
+				s.options.Logger.Error("an actor cannot be read any more: its part of the journal is set aside", "file", s.path(), "error", err)
+				if err = s.files.setAside(ctx, r); err == nil {
+					continue // it is not in the way any more
+				}
+			}
+			if damaged(err) {
+				// What may still be rescued is not thrown away: its commits must stay,
+				// and all that come after them.
+				s.stuck = true
+				s.options.Logger.Error("the journal is no longer trimmed: the file is damaged; restore a backup", "file", s.path(), "error", err)
 				u.trim, u.save = 0, slices.Delete(u.save, i, len(u.save))
 				return nil
 			} else if err != nil {
@@ -154,10 +164,28 @@ func (s *Store) maintained(u *upkeep) {
 // number.
 func (s *Store) completeByNum(ctx context.Context, r *resident) error {
 	var id string
-	if err := s.files.conn.QueryRowContext(ctx, "SELECT id FROM actors WHERE num = ?", r.num).Scan(&id); err != nil {
+	if err := s.files.reader.QueryRowContext(ctx, "SELECT id FROM actors WHERE num = ?", r.num).Scan(&id); err != nil {
 		return err
 	}
 	_, err := s.complete(ctx, id)
+	return err
+}
+
+// setAside keeps what the journal has of an actor that cannot be read, for people
+// who may rescue something, and lets nobody load it as if that had never been.
+func (f *files) setAside(ctx context.Context, r *resident) error {
+	for _, p := range r.places {
+		var places, commits []byte
+		var sum int64
+		err := f.reader.QueryRowContext(ctx, "SELECT CAST(places AS BLOB), sum, CAST(commits AS BLOB) FROM groups WHERE id = ?", p.row).Scan(&places, &sum, &commits)
+		if err == nil {
+			_, err = f.conn.ExecContext(ctx, "INSERT OR IGNORE INTO aside (id, places, sum, commits) VALUES (?, CAST(? AS TEXT), ?, CAST(? AS TEXT))", p.row, places, sum, commits)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err := f.conn.ExecContext(ctx, "UPDATE snapshots SET sum = -1 WHERE actor = ?", r.num) // no checksum is
 	return err
 }
 

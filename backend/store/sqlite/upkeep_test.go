@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -200,4 +201,130 @@ func TestLoad_whileTrimming(t *testing.T) {
 		}
 	})
 	wait.Wait()
+}
+
+// Over the cap the journal is trimmed, however many snapshots that takes.
+func TestRetention_cap(t *testing.T) {
+	const actors, large = 64, 130_000
+	o := quiet.WithoutSync().WithClock(newClock().now)
+	o.MaxBytes, o.CapBytes = 50<<10, 200<<10
+	s := open(t, t.TempDir(), o)
+	defer closeStore(t, s)
+	states := make([][]byte, actors)
+	filler := strings.Repeat("x", large)
+	for rev := uint64(1); rev <= 40; rev++ {
+		var group []*store.Commit
+		for i := range actors {
+			c := commitOf(fmt.Sprint("actor", i), rev)
+			c.Base, c.State = states[i], fmt.Appendf(nil, `{"filler":%q,"rev":%d}`, filler, rev)
+			states[i] = c.State
+			group = append(group, c)
+		}
+		commit(t, s, group...)
+		// It is trimmed with each eighth group, before that one is counted.
+		if bytes, want := s.JournalBytes(), o.CapBytes+actors*300; rev > 8 && rev%8 == 0 && bytes > want {
+			t.Fatalf("at revision %d: got %d bytes of journal, want at most %d", rev, bytes, want)
+		}
+	}
+}
+
+// After a flood the file gives back what it does not need.
+func TestShrink(t *testing.T) {
+	dir, c := t.TempDir(), newClock()
+	s := open(t, dir, quiet.WithoutSync().WithClock(c.now))
+	size := func() int64 {
+		info, err := os.Stat(filepath.Join(dir, "troupe.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	for rev := uint64(1); rev <= 60; rev++ {
+		flood := commitOf("ada", rev)
+		flood.Entries[0].Data = []byte(`"` + strings.Repeat("x", 500_000) + `"`)
+		commit(t, s, flood)
+	}
+	before := size()
+	c.pass(time.Hour)
+	for range 20 {
+		s.Tick()
+	}
+	checkActor(t, s, "ada", 60)
+	closeStore(t, s) // with SQLite's log
+	if after := size(); before < 25<<20 || after > 18<<20 {
+		t.Errorf("the file shrank from %d to %d bytes, want to 18 MiB or less", before, after)
+	}
+}
+
+// SQLite's log is moved into the file as it grows, unless somebody else does it.
+func TestAutoCheckpoint(t *testing.T) {
+	grown := func(pages int) int64 {
+		dir := t.TempDir()
+		o := quiet.WithoutSync()
+		o.AutoCheckpoint = pages
+		s := open(t, dir, o)
+		defer closeStore(t, s)
+		for rev := uint64(1); rev <= 40; rev++ {
+			c := commitOf("ada", rev)
+			c.Entries[0].Data = []byte(`"` + strings.Repeat("x", 200_000) + `"`)
+			commit(t, s, c)
+		}
+		info, err := os.Stat(filepath.Join(dir, "troupe.db-wal"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	if small, standard, never := grown(50), grown(0), grown(-1); small > 1<<20 || standard < 2<<20 || standard > 5<<20 || never < 8<<20 {
+		t.Errorf("got %d bytes with 50 pages, %d with the default and %d with none; want under 1 MiB, about 4 MiB, all 8 MB", small, standard, never)
+	}
+}
+
+// An actor that leaves memory while it is being loaded, and changes, is not kept
+// as it was read.
+func TestLoad_thatIsOvertaken(t *testing.T) {
+	for _, journal := range []bool{false, true} {
+		t.Run(fmt.Sprint("some of it is in the journal: ", journal), func(t *testing.T) {
+			dir, c := t.TempDir(), newClock()
+			s := open(t, dir, quiet.WithClock(c.now))
+			commit(t, s, commitOf("ada", 1))
+			if !journal {
+				c.pass(time.Hour)
+				s.Tick()
+				s.Tick()
+			}
+			after := crashed(t, dir)
+			closeStore(t, s)
+			overtake := func() {}
+			s = open(t, after, quiet.WithClock(c.now).WithAfterRead(func() {
+				f := overtake
+				overtake = func() {}
+				f()
+			}))
+			defer closeStore(t, s)
+			forget := func() {
+				c.pass(time.Hour)
+				for range 3 {
+					s.Tick()
+				}
+				if n, _ := s.Resident(); n != 0 {
+					t.Fatalf("got %d actors in memory, want none", n)
+				}
+			}
+			reads := 0
+			change := func() {
+				commit(t, s, commitOf("ada", 2))
+				forget()
+			}
+			overtake = change
+			if journal { // the first look is at the snapshot only
+				overtake = func() { overtake = change; reads++ }
+			}
+			if got, err := s.Load(t.Context(), "ada"); err != nil || got.Rev != 2 {
+				t.Errorf("got %+v, %v; want revision 2", got, err)
+			}
+			checkActor(t, s, "ada", 2)
+			commit(t, s, commitOf("ada", 3))
+		})
+	}
 }
