@@ -120,6 +120,7 @@ func TestSubscriptions(t *testing.T) {
 		e.settle()
 		c.expect(`1 event 2 said "two"`)
 		c.send(`{"t":"unsub","c":1,"e":["said"]}`)
+		e.settle()
 		e.say("three")
 		e.settle()
 		c.send(`{"t":"sub","c":1,"e":["said"]}`)
