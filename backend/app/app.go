@@ -116,7 +116,7 @@ func openStore(ctx context.Context, config Config, logger *slog.Logger) (store.S
 	if config.Store == storeMemory {
 		return memory.New(memory.Options{Retention: retention}), nil
 	}
-	return sqlite.Open(ctx, config.Data, sqlite.Options{Retention: retention, Logger: logger})
+	return sqlite.Open(ctx, config.Data, sqlite.Options{Retention: retention, MaxBytes: config.JournalBytes, Logger: logger})
 }
 
 // backup copies the store to a file.

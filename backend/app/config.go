@@ -18,6 +18,7 @@ type Config struct {
 	Addr         string   // to listen on
 	Data         string   // directory of stores that keep files
 	Store        string   // one of stores
+	JournalBytes int64    // how much of the log stores that keep files may keep
 	AllowOrigins []string // origins besides the server's own whose pages may connect
 	LogLevel     slog.Level
 	LogJSON      bool
@@ -68,6 +69,16 @@ var settings = []setting{
 				return fmt.Errorf("there is no store %q; there is sqlite and memory", v)
 			}
 			c.Store = v
+			return nil
+		},
+	},
+	{
+		flag: "journal-bytes", env: "TROUPE_JOURNAL_BYTES", standard: "67108864", argument: "n",
+		help: "how large the journal on disk may grow; clients that come back for what is no longer in it are told (overflow)",
+		set: func(c *Config, v string) (err error) {
+			if c.JournalBytes, err = strconv.ParseInt(v, 10, 64); err != nil || c.JournalBytes < 1 {
+				return fmt.Errorf("want a number of bytes, got %q", v)
+			}
 			return nil
 		},
 	},

@@ -13,7 +13,7 @@ import (
 )
 
 func TestParseConfig(t *testing.T) {
-	standard := app.Config{Addr: ":8080", Data: "./data", Store: "sqlite"}
+	standard := app.Config{Addr: ":8080", Data: "./data", Store: "sqlite", JournalBytes: 64 << 20}
 	with := func(change func(*app.Config)) app.Config {
 		c := standard
 		change(&c)
@@ -28,17 +28,17 @@ func TestParseConfig(t *testing.T) {
 		{"the defaults", nil, nil, standard},
 		{
 			"flags",
-			[]string{"-addr", "127.0.0.1:0", "-data=/srv/troupe", "-store", "memory", "-allow-origin", "https://a.example, http://b.example:81/", "-log", "debug,json"},
+			[]string{"-addr", "127.0.0.1:0", "-data=/srv/troupe", "-store", "memory", "-journal-bytes", "1048576", "-allow-origin", "https://a.example, http://b.example:81/", "-log", "debug,json"},
 			nil,
 			app.Config{
-				Addr: "127.0.0.1:0", Data: "/srv/troupe", Store: "memory",
+				Addr: "127.0.0.1:0", Data: "/srv/troupe", Store: "memory", JournalBytes: 1 << 20,
 				AllowOrigins: []string{"https://a.example", "http://b.example:81"}, LogLevel: slog.LevelDebug, LogJSON: true,
 			},
 		},
 		{
 			"environment variables", nil,
-			[]string{"TROUPE_ADDR=:1", "TROUPE_DATA=d", "TROUPE_STORE=memory", "TROUPE_ALLOW_ORIGIN=https://a.example", "TROUPE_LOG=warn"},
-			app.Config{Addr: ":1", Data: "d", Store: "memory", AllowOrigins: []string{"https://a.example"}, LogLevel: slog.LevelWarn},
+			[]string{"TROUPE_ADDR=:1", "TROUPE_DATA=d", "TROUPE_STORE=memory", "TROUPE_JOURNAL_BYTES=4096", "TROUPE_ALLOW_ORIGIN=https://a.example", "TROUPE_LOG=warn"},
+			app.Config{Addr: ":1", Data: "d", Store: "memory", JournalBytes: 4096, AllowOrigins: []string{"https://a.example"}, LogLevel: slog.LevelWarn},
 		},
 		{
 			"a flag goes before its variable",
@@ -84,6 +84,8 @@ func TestParseConfig_errors(t *testing.T) {
 		{[]string{"-allow-origin", "example.com"}, nil, `-allow-origin: want origins such as https://example.com, got "example.com"`},
 		{[]string{"-allow-origin", "https://a.example/page"}, nil, `got "https://a.example/page"`},
 		{[]string{"-log", "loud"}, nil, `-log: want a level`},
+		{[]string{"-journal-bytes", "64MB"}, nil, `-journal-bytes: want a number of bytes, got "64MB"`},
+		{[]string{"-journal-bytes", "0"}, nil, `-journal-bytes: want a number of bytes, got "0"`},
 		{nil, []string{"TROUPE_CHECK=maybe"}, `TROUPE_CHECK: want true or false, got "maybe"`},
 		{[]string{"backup", "-nonsense"}, nil, `-nonsense (troupe -h explains all flags)`},
 		{[]string{"-nonsense"}, nil, `-nonsense (troupe -h explains all flags)`},
@@ -104,6 +106,7 @@ func TestParseConfig_help(t *testing.T) {
 	}
 	for _, want := range []string{
 		"-addr", "TROUPE_ADDR", ":8080", "PORT", "-data", "TROUPE_DATA", "./data", "-store", "TROUPE_STORE", "memory",
+		"-journal-bytes", "TROUPE_JOURNAL_BYTES", "67108864",
 		"-allow-origin", "TROUPE_ALLOW_ORIGIN", "-log", "TROUPE_LOG", "info,text", "-check\n", "TROUPE_CHECK", "-version",
 	} {
 		if !strings.Contains(out.String(), want) {
