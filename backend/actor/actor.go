@@ -72,7 +72,6 @@ func (a *actor) run() {
 		a.node.wait.Go(func() { a.takeOver(a.in.running(), newError(codeInternal, "the action ended its goroutine")) })
 	}()
 	for {
-		a.current = nil
 		m := a.box.next()
 		a.current = m
 		if err := a.gate.room(); err != nil {

@@ -75,8 +75,9 @@
 //	OnStop(c *Context[S]) error                        the actor leaves memory
 //
 // OnBeforeConnect, CreateConnState and OnConnect are one turn. After a restart of
-// the server, OnResume and OnDisconnect may come without an OnDrop. What OnCreate
-// and OnStart emit for an actor that is not stored yet, nobody can see.
+// the server, OnResume and OnDisconnect may come without an OnDrop. An actor is
+// stored with its first change by somebody else than these hooks: before that
+// nobody can see what OnCreate and OnStart emit, and nothing of it stays.
 //
 // # Inside
 //
