@@ -27,8 +27,8 @@ func TestOpen_readsNoMoreOfMoreActors(t *testing.T) {
 		closeStore(t, s)
 		return n
 	}
-	few, many := reads(100), reads(20_000)
+	few, many := reads(100), reads(5_000)
 	if many > few+20 { // their trees have a level more
-		t.Errorf("got %d reads with 100 actors and %d with 20,000; want about as many", few, many)
+		t.Errorf("got %d reads with 100 actors and %d with 5,000; want about as many", few, many)
 	}
 }

@@ -114,7 +114,7 @@ func TestADiskThatFailsAllTheTime(t *testing.T) {
 		opWrite: {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE}, opSync: {sqlite3.SQLITE_IOERR_FSYNC}, opTruncate: {sqlite3.SQLITE_IOERR_TRUNCATE},
 	}
 	acked, known, failures := uint64(0), uint64(0), 0
-	for range 1000 {
+	for range 700 {
 		switch r.IntN(10) {
 		case 0:
 			n, which := r.IntN(6), r.Int()

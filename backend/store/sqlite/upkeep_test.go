@@ -210,14 +210,15 @@ func TestRetention_cap(t *testing.T) {
 	o.MaxBytes, o.CapBytes = 50<<10, 200<<10
 	s := open(t, t.TempDir(), o)
 	defer closeStore(t, s)
-	states := make([][]byte, actors)
+	var state []byte // of each of them
 	filler := strings.Repeat("x", large)
 	for rev := uint64(1); rev <= 40; rev++ {
+		base := state
+		state = fmt.Appendf(nil, `{"filler":"%s","rev":%d}`, filler, rev)
 		var group []*store.Commit
 		for i := range actors {
 			c := commitOf(fmt.Sprint("actor", i), rev)
-			c.Base, c.State = states[i], fmt.Appendf(nil, `{"filler":%q,"rev":%d}`, filler, rev)
-			states[i] = c.State
+			c.Base, c.State = base, state
 			group = append(group, c)
 		}
 		commit(t, s, group...)
