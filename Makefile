@@ -38,7 +38,7 @@ test-e2e: ## the browser tests, with the real binary
 	@.ci/check e2e
 
 test-crash: ## kill the real binary hundreds of times under load (minutes)
-	go test -v -count=1 -timeout 60m ./backend/crashtest -crash.rounds=150
+	go test -v -count=1 -timeout 60m ./backend/crashtest -crash.rounds=150 -crash.away=5s
 	go test -v -count=1 -timeout 30m -run PowerLoss ./backend/store/sqlite -sqlite.losses=1000
 
 bench: ## benchmarks of the runtime, the gateway and the store

@@ -92,10 +92,10 @@ func (c *client) run(ctx context.Context) {
 		c.session(ctx)
 		c.mu.Lock()
 		away := time.Duration(c.rand.IntN(5)) * time.Millisecond
-		switch c.rand.IntN(10) {
-		case 0:
-			away = time.Duration(c.rand.IntN(1000)) * time.Millisecond
-		case 1, 2, 3:
+		switch c.rand.IntN(20) {
+		case 0, 1:
+			away = time.Duration(c.rand.Int64N(int64(*awayFlag)))
+		case 2, 3, 4, 5, 6, 7:
 			away = time.Duration(c.rand.IntN(50)) * time.Millisecond
 		}
 		c.mu.Unlock()

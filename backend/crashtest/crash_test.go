@@ -13,6 +13,7 @@ import (
 
 var (
 	roundsFlag = flag.Int("crash.rounds", 4, "how many times to break the server and see; hundreds take minutes")
+	awayFlag   = flag.Duration("crash.away", time.Second, "how long a client stays away at most, which a few do")
 	seedFlag   = flag.Uint64("crash.seed", 0, "seed of the random choices; 0: another one each time")
 )
 
@@ -24,6 +25,11 @@ const (
 	pace     = 25 * time.Millisecond  // between them, on average
 	settling = 60 * time.Second       // after the last fault, until everybody has everything
 	faultGap = 300 * time.Millisecond // between crashes, at most
+
+	// smallJournal is what a server keeps in some rounds: more than one round
+	// writes, since nobody may lose anything, and less than two, so that it
+	// snapshots and trims at all times.
+	smallJournal = 1 << 20
 )
 
 // group is the clients and rooms of one round.
@@ -88,6 +94,9 @@ func runRound(t *testing.T, s *server, p *proxy, r *rand.Rand, name string, sum 
 	g := &group{name: name, url: "ws://" + p.listener.Addr().String() + "/api/socket?v=1", events: make(chan struct{})}
 	for i := range clients {
 		g.clients = append(g.clients, newClient(g, fmt.Sprintf("%s-%02d", name, i), r.Uint64()))
+	}
+	if s.journal = 0; r.IntN(2) == 0 { // from its first crash on
+		s.journal = smallJournal
 	}
 	defer func() {
 		for _, c := range g.clients {

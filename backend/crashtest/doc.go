@@ -5,6 +5,8 @@
 // The server is killed (kill -9) and stopped (SIGTERM) at random moments, many of
 // them right after a client has received an event; links are cut at random
 // moments, in the middle of frames too; clients come back at once or stay away.
+// In about half of the rounds the server keeps a small journal, so that it is
+// killed while it snapshots and trims.
 // They speak the wire protocol as it is written down in package wire, as the
 // JavaScript client does.
 //

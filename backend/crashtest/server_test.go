@@ -36,6 +36,11 @@ type server struct {
 	binary string
 	data   string
 
+	// journal is how many bytes of journal the next process keeps at least; 0
+	// leaves it to the server. (A server that does not know the variable does not
+	// mind it.)
+	journal int
+
 	process *exec.Cmd
 	log     lockedBuffer
 
@@ -86,6 +91,9 @@ func (s *server) start() {
 	s.t.Helper()
 	cmd := exec.Command(s.binary, "-addr", "127.0.0.1:0", "-data", s.data, "-log", "warn")
 	cmd.Env = append(os.Environ(), "GOTRACEBACK=all")
+	if s.journal > 0 {
+		cmd.Env = append(cmd.Env, fmt.Sprint("TROUPE_JOURNAL_BYTES=", s.journal))
+	}
 	cmd.Stderr = &s.log
 	stdout, err := cmd.StdoutPipe()
 	if err == nil {
