@@ -19,15 +19,17 @@ type Ref struct {
 
 // NextAttachment returns a number for an OpenRequest that this process has not
 // used. The highest attachment of a connection is the one that counts: messages
-// of an earlier one are dropped.
-func NextAttachment() uint64 { return attachments.Add(1) }
+// of an earlier one are dropped. The low 32 bits are 0, and the caller's to count
+// in: a gateway takes a number when it accepts a socket, for all of its channels,
+// because an open that is read late must not replace that of a newer socket.
+func NextAttachment() uint64 { return attachments.Add(1) << 32 }
 
 var attachments atomic.Uint64
 
 // OpenRequest asks for a connection, or for one that is there to be attached
 // again. The answer is an OutputOpened or an OutputClosed to Attachment.
 type OpenRequest struct {
-	Attachment uint64 // from NextAttachment
+	Attachment uint64 // see NextAttachment
 	Create     bool   // make the actor if it does not exist
 	Input      json.RawMessage
 	Conn       string // the connection's id, which only its client can name

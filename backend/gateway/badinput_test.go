@@ -359,3 +359,21 @@ func TestG9_ReplacedSocket(t *testing.T) {
 		}
 	})
 }
+
+// TestG3_AnOpenThatIsReadLateReplacesNothing: what an older socket still had on its
+// way when its client came back on a newer one does not end the connection.
+func TestG3_AnOpenThatIsReadLateReplacesNothing(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		old := e.dial()
+		c := e.dial()
+		c.open(1, "ada", `"subs":["said"]`)
+		e.settle()
+		c.take()
+		old.open(1, "ada", `"subs":["said"]`)
+		e.settle()
+		old.expect("1 closed replaced false")
+		e.say("on")
+		e.settle()
+		c.expect(`1 event 1 said "on"`)
+	})
+}

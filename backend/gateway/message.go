@@ -188,7 +188,7 @@ func (s *socket) newChannel(m *wire.ClientMessage) (*channel, error) {
 	}
 	c := &channel{
 		s: s, num: m.Channel, ref: actor.Ref{ID: m.ActorID}, name: m.Actor,
-		attachment: actor.NextAttachment(), conn: connectionID(m.Secret), caller: m.Caller,
+		attachment: s.attachments + uint64(m.Channel), conn: connectionID(m.Secret), caller: m.Caller,
 		resume: m.Log != "", ack: m.Ack, inFlight: map[uint64]struct{}{},
 	}
 	if m.ActorID == "" {

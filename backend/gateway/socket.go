@@ -16,6 +16,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -42,6 +43,8 @@ type socket struct {
 	ws   *websocket.Conn
 	link *link
 	turn turnstile // of run
+
+	attachments uint64 // that of channel c is c more; see actor.NextAttachment
 
 	buckets buckets // the reader's
 	used    numbers // the reader's
@@ -75,7 +78,7 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusServiceUnavailable, wire.CodeShutdown, "the server is going away", nil)
 		return
 	}
-	s := &socket{g: g, buckets: newBuckets(&g.opts), channels: map[uint32]*channel{}}
+	s := &socket{g: g, attachments: actor.NextAttachment(), buckets: newBuckets(&g.opts), channels: map[uint32]*channel{}}
 	s.room.L = &s.mu
 	h := &hijacker{
 		ResponseWriter: w,
