@@ -152,13 +152,14 @@ func (a *actor) giveUp() {
 	if a.in == nil || a.in.broken == nil {
 		return
 	}
-	a.loadErr, a.loadTime = a.in.broken, time.Now()
+	why := a.in.broken
 	if err := a.gate.drain(); err != nil {
 		a.reset(err)
-		return
+	} else {
+		a.in.discard()
+		a.previous, a.in = a.in, nil
 	}
-	a.in.discard()
-	a.previous, a.in = a.in, nil
+	a.loadErr, a.loadTime = why, time.Now()
 }
 
 // load makes an instance from the store; if that fails, loadErr says why. A store
