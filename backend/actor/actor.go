@@ -403,6 +403,7 @@ func (a *actor) takeOver(t *turn, cause *Error) {
 		a.stop()
 		return
 	}
+	a.rest()                                // the goroutine may have been lost while it left memory
 	if t == nil || t.doing() != "OnStart" { // that would fail again: not before somebody asks
 		a.box.post(wakeMail{})
 	}
@@ -433,7 +434,8 @@ func (a *actor) rest() {
 // leave makes an idle actor leave memory, if nobody needs it. ok is false if the
 // goroutine was deposed meanwhile.
 func (a *actor) leave() (ended, ok bool) {
-	if a.in == nil && a.previous != nil && !a.load() {
+	awaited := a.previous != nil && len(a.previous.conns) > 0
+	if a.in == nil && awaited && !a.load() {
 		return false, false // it has connections to look after, but could not be loaded
 	}
 	if in := a.in; in != nil {
@@ -447,7 +449,7 @@ func (a *actor) leave() (ended, ok bool) {
 			return false, false
 		}
 	}
-	if a.gate.drain() != nil || a.previous != nil {
+	if a.gate.drain() != nil || a.in == nil && awaited {
 		a.rest() // the mail of the failure is on its way, or the store fails
 		return false, true
 	}

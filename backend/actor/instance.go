@@ -122,12 +122,8 @@ func (in *instance) undo() {
 	}
 }
 
-// undoTo is undo to another state than the last one; nil means the last one.
+// undoTo is undo to another state than the last one.
 func (in *instance) undoTo(state []byte) {
-	if state == nil || bytes.Equal(state, in.base) {
-		in.undo()
-		return
-	}
 	if !bytes.Equal(in.encodeOrNil(), state) {
 		in.decode(state)
 	}

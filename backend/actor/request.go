@@ -55,6 +55,7 @@ func (in *instance) create(create bool, input json.RawMessage) (err *Error, ok b
 type openMail struct{ OpenRequest }
 
 func (m *openMail) refuse(a *actor, err *Error) {
+	a.gone(m.Attachment, time.Now()) // if its OnResume did not return
 	a.put(&Output{Kind: OutputClosed, To: m.Attachment, Err: err})
 }
 
@@ -209,7 +210,7 @@ func (m *openMail) resume(in *instance, c *conn) bool {
 	t.readOnly = !returns || in.def.hooks["OnResume"] == nil
 	o, ok = t.execute(func() (any, error) {
 		if returns {
-			t.hookApart("OnResume", c, nil)
+			t.hookApart("OnResume", c, in.base)
 		}
 		return nil, nil
 	})
@@ -425,7 +426,7 @@ func (m *detachMail) deliver(in *instance) bool {
 	t.readOnly = in.def.hooks["OnDrop"] == nil
 	in.dropped(c, t.now)
 	o, ok := t.execute(func() (any, error) {
-		t.hookApart("OnDrop", c, nil)
+		t.hookApart("OnDrop", c, in.base)
 		return nil, nil
 	})
 	if !ok {

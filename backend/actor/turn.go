@@ -188,7 +188,7 @@ func (t *turn) hook(name string) error {
 
 // hookApart runs an optional hook about a connection inside the turn in such a
 // way that its failure undoes the hook alone: what the turn did before stands.
-// before is the state as JSON if that is known; after is the same for the next.
+// before is the state as JSON; after is the same for the next.
 func (t *turn) hookApart(name string, c *conn, before []byte) (after []byte) {
 	if t.in.def.hooks[name] == nil {
 		return before
@@ -196,9 +196,6 @@ func (t *turn) hookApart(name string, c *conn, before []byte) (after []byte) {
 	what, caller, readOnly := t.what, t.conn, t.readOnly
 	t.does(name)
 	t.conn, t.readOnly = c, false
-	if before == nil {
-		before = t.in.encodeOrNil()
-	}
 	m := t.mark()
 	t.sealed = len(t.outputs)
 	err := t.hook(name)
@@ -233,8 +230,11 @@ func (t *turn) execute(body func() (any, error)) (o outcome, ok bool) {
 		in.restore()
 	}
 	result, err := t.run(body)
+	state := in.base
+	if err == nil && len(t.ended) > 0 && !t.readOnly && t.ending == nil {
+		state, err = in.encode() // what cannot be encoded is the action's failure, not that of a hook
+	}
 	if err == nil {
-		var state []byte
 		for i := 0; i < len(t.ended); i++ { // a hook may end further ones
 			if c := t.ended[i]; !c.over {
 				state = t.hookApart("OnDisconnect", c, state)
