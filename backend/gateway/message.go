@@ -22,6 +22,11 @@ const (
 
 // receive deals with a frame. The error is wire.ErrNotJSON.
 func (s *socket) receive(b []byte) error {
+	if m, ok := wire.DecodeCall(b); ok && len(b) <= s.g.opts.Limits.Message {
+		s.handle(&m, wire.Envelope{Type: m.Type, Channel: m.Channel, ID: m.ID}, "")
+		s.awaitRoom()
+		return nil
+	}
 	messages, err := wire.Split(b)
 	if err != nil {
 		return err
@@ -44,12 +49,18 @@ func (s *socket) message(raw json.RawMessage) {
 		return
 	}
 	m, err := wire.DecodeClient(raw)
-	if m.Type == wire.TypeBeat && err == nil {
+	if err != nil || raw[0] != '{' {
+		s.handle(nil, wire.DecodeEnvelope(raw), malformed(raw, err))
 		return
 	}
-	at := wire.Envelope{Type: m.Type, Channel: m.Channel, ID: m.ID}
-	if err != nil || raw[0] != '{' {
-		at = wire.DecodeEnvelope(raw)
+	s.handle(&m, wire.Envelope{Type: m.Type, Channel: m.Channel, ID: m.ID}, "")
+}
+
+// handle does what a message asks for. problem, if there is one, is why it could
+// not be decoded; then all that is known of it is in at.
+func (s *socket) handle(m *wire.ClientMessage, at wire.Envelope, problem string) {
+	if at.Type == wire.TypeBeat && problem == "" {
+		return
 	}
 	if wait := s.buckets.allow(at.Type); wait > 0 {
 		if (at.Type != wire.TypeCall || at.ID == 0) && at.Type != wire.TypeOpen {
@@ -62,17 +73,17 @@ func (s *socket) message(raw json.RawMessage) {
 		s.refuse(at, wire.CodeRateLimited, "too many messages per second", waitMetadata(wait))
 		return
 	}
-	if err != nil || raw[0] != '{' {
-		s.refuse(at, wire.CodeMalformed, malformed(raw, err), nil)
+	if problem != "" {
+		s.refuse(at, wire.CodeMalformed, problem, nil)
 		return
 	}
 	switch m.Type {
 	case wire.TypeOpen:
-		s.open(&m)
+		s.open(m)
 	case wire.TypeCall:
-		s.call(&m)
+		s.call(m)
 	case wire.TypeSub:
-		s.subscribe(&m)
+		s.subscribe(m)
 	case wire.TypeUnsub:
 		if c := s.channel(m.Channel); c != nil {
 			c.unsubscribe(m.Events)
