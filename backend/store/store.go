@@ -80,9 +80,14 @@ type Commit struct {
 	// 0 is that of an actor that was never committed.
 	Rev uint64
 
-	// State is the actor's state as JSON, nil if unchanged. Base is what it was
-	// at Rev-1, so that a store can keep the difference; nil if that is not known.
+	// State is the actor's state as JSON, nil if Edits make it or it is unchanged.
+	// Base is what it was at Rev-1, so that a store can keep the difference; nil if
+	// that is not known.
 	Base, State []byte
+
+	// Edits, if State is nil, make the state out of that at Rev-1, one after the
+	// other. A commit with edits that do not fit it fails with ErrConflict.
+	Edits []Edit
 
 	// Entries are numbered without gaps, from the stored head + 1.
 	Entries []Entry
@@ -92,6 +97,12 @@ type Commit struct {
 	Gone        []uint32 // numbers of connections that ended
 	Callers     []Caller // callers whose record changed
 	GoneCallers []string
+}
+
+// Edit is a change of a text: Put comes in place of Cut bytes at the offset At.
+type Edit struct {
+	At, Cut int
+	Put     []byte
 }
 
 // Entry is one numbered output of an actor: an event, or the reply of a call.

@@ -108,7 +108,7 @@ func (s *Store) commitLocked(c *store.Commit) error {
 	if !known {
 		m = &member{}
 	}
-	if err := record.Follows(m.Rev, m.Head, c); err != nil {
+	if _, err := m.End().Then(c); err != nil {
 		return err
 	}
 	s.actors[c.Actor] = m

@@ -69,15 +69,15 @@ func (s *Store) stage(ctx context.Context, commits []*store.Commit) *group {
 			continue
 		}
 		if r.group != s.groups {
-			r.group, r.next = s.groups, next{rev: r.rev, head: r.head}
+			r.group, r.next, r.failed = s.groups, r.record.End(), false
 		}
-		if r.next.failed {
+		if r.failed {
 			err = fmt.Errorf("it follows one that failed: %w", store.ErrConflict)
 		} else {
-			err = record.Follows(r.next.rev, r.next.head, c)
+			r.next, err = r.next.Then(c)
 		}
 		if err != nil {
-			r.next.failed = true
+			r.failed = true
 			g.fail(i, err)
 			continue
 		}
@@ -85,8 +85,7 @@ func (s *Store) stage(ctx context.Context, commits []*store.Commit) *group {
 			g.created = append(g.created, r)
 			r.num = s.lastActor + int64(len(g.created))
 		}
-		r.next.rev, r.next.head = c.Rev, r.next.head+uint64(len(c.Entries))
-		s.encoder.add(r, c, r.next.head)
+		s.encoder.add(r, c, r.next)
 		g.good = append(g.good, staged{r, c})
 	}
 	return g

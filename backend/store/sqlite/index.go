@@ -52,24 +52,21 @@ type resident struct {
 	used    time.Time
 
 	// The writer's.
-	group   int64 // that next is about
-	next    next
-	due     bool  // in Store.due
-	plan    int64 // that the next two are of
-	planned bool  // to be saved
-	trimmed int   // how many of its places go
-}
-
-// next is where an actor will be after the commits of a group so far.
-type next struct {
-	rev, head uint64
-	failed    bool // one of them does not follow
+	group   int64      // that the next two are about
+	next    record.End // where the actor is after the group's commits so far
+	failed  bool       // one of them does not follow
+	due     bool       // in Store.due
+	plan    int64      // that the next two are of
+	planned bool       // to be saved
+	trimmed int        // how many of its places go
 }
 
 // longReplay reports whether so much of the journal has to be read to load the
-// actor that it is time for a snapshot.
+// actor that it is time for a snapshot. A large state is not written for a few
+// short commits.
 func (r *resident) longReplay() bool {
-	return r.rev-r.saved >= 1000 || r.unsaved >= max(256<<10, 2*int64(len(r.record.State)))
+	size := int64(r.record.State.Len())
+	return r.unsaved >= max(256<<10, 2*size) || r.rev-r.saved >= 1000 && r.unsaved >= size
 }
 
 // place is where a commit is in the journal.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/internal/delta"
+	"github.com/troupe-dev/troupe/backend/store/internal/record"
+	"github.com/troupe-dev/troupe/backend/store/internal/text"
 )
 
 // rowBytes is where a row of the journal is cut: reading one commit reads all of
@@ -34,8 +36,10 @@ type commitJSON struct {
 	Rev         uint64          `json:"r"`
 	Time        int64           `json:"t"` // Unix milliseconds
 	State       json.RawMessage `json:"s"` // whole; or
-	Delta       json.RawMessage `json:"d"` // from the revision before, see package delta; or neither: unchanged
+	Delta       json.RawMessage `json:"d"` // from the revision before, see package delta; or
+	Edits       []delta.Edit    `json:"u"` // of it, one after the other; or none of them: unchanged
 	Sum         uint32          `json:"x"` // of the state, with a delta
+	Size        int             `json:"z"` // of the state, with edits
 	NextConn    uint32          `json:"n"`
 	Entries     []store.Entry   `json:"e"`
 	Conns       []store.Conn    `json:"c"`
@@ -46,19 +50,22 @@ type commitJSON struct {
 
 // commit is the commit as it was passed to the store, as far as it was stored;
 // state is the actor's state before it.
-func (j *commitJSON) commit(state []byte) (*store.Commit, error) {
+func (j *commitJSON) commit(state *text.Text) (*store.Commit, error) {
 	c := &store.Commit{
 		Rev: j.Rev, Time: time.UnixMilli(j.Time), State: j.State, Entries: j.Entries, NextConn: j.NextConn,
 		Conns: j.Conns, Gone: j.Gone, Callers: j.Callers, GoneCallers: j.GoneCallers,
 	}
 	if j.Delta != nil {
 		var err error
-		if c.State, err = delta.Apply(state, j.Delta); err != nil {
+		if c.State, err = delta.Apply(state.Bytes(), j.Delta); err != nil {
 			return nil, fmt.Errorf("%w: %w", errDamaged, err)
 		}
 		if checksum(c.State) != j.Sum {
 			return nil, fmt.Errorf("the state does not have its checksum: %w", errDamaged)
 		}
+	}
+	for _, e := range j.Edits {
+		c.Edits = append(c.Edits, store.Edit(e))
 	}
 	for i := range c.Entries {
 		c.Entries[i].Time = c.Time
@@ -94,8 +101,8 @@ func (e *encoder) reset() { e.n = 0 }
 // group returns the rows of the group, until the next reset.
 func (e *encoder) group() []encodedRow { return e.rows[:e.n] }
 
-// add adds a commit of an actor whose entries end at head.
-func (e *encoder) add(r *resident, c *store.Commit, head uint64) {
+// add adds a commit of an actor that is then at end.
+func (e *encoder) add(r *resident, c *store.Commit, end record.End) {
 	if e.n == 0 || len(e.rows[e.n-1].commits) >= rowBytes {
 		if e.n == len(e.rows) {
 			e.rows = append(e.rows, encodedRow{})
@@ -112,8 +119,8 @@ func (e *encoder) add(r *resident, c *store.Commit, head uint64) {
 		w.commits[len(w.commits)-1] = ',' // in place of the bracket
 	}
 	off := len(w.commits)
-	w.commits = appendCommit(w.commits, r.num, c)
-	p := place{row: w.id, off: uint32(off), len: uint32(len(w.commits) - off), head: head}
+	w.commits = appendCommit(w.commits, r.num, c, end.Size)
+	p := place{row: w.id, off: uint32(off), len: uint32(len(w.commits) - off), head: end.Head}
 	w.commits = append(w.commits, ']')
 	w.places = append(w.places, p)
 	w.index = appendPlace(w.index, r.num, c.Rev, p)
@@ -122,14 +129,20 @@ func (e *encoder) add(r *resident, c *store.Commit, head uint64) {
 }
 
 // appendCommit writes a commit as commitJSON reads it. What the commit has as
-// JSON goes in as it is.
-func appendCommit(b []byte, num int64, c *store.Commit) []byte {
+// JSON goes in as it is. size is that of the state after it.
+func appendCommit(b []byte, num int64, c *store.Commit, size int) []byte {
 	b = strconv.AppendInt(append(b, `{"a":`...), num, 10)
 	b = strconv.AppendUint(append(b, `,"r":`...), c.Rev, 10)
 	b = strconv.AppendInt(append(b, `,"t":`...), c.Time.UnixMilli(), 10)
 	b = strconv.AppendUint(append(b, `,"n":`...), uint64(c.NextConn), 10)
-	if c.State != nil {
+	switch {
+	case c.State != nil:
 		b = appendState(b, c.Base, c.State)
+	case len(c.Edits) > 0:
+		for i, e := range c.Edits {
+			b = delta.AppendEdit(append(b, separator(i, `,"u":[`)...), delta.Edit(e))
+		}
+		b = strconv.AppendInt(append(b, `],"z":`...), int64(size), 10)
 	}
 	for i := range c.Entries {
 		b = appendEntry(append(b, separator(i, `,"e":[`)...), &c.Entries[i])

@@ -119,7 +119,7 @@ func (x *index) keep(loaded *resident, now time.Time) *resident {
 func (x *index) noteDirty(r *resident) {
 	bytes := int64(0)
 	if r.rev != r.saved && r.record != nil {
-		bytes = int64(len(r.record.State))
+		bytes = int64(r.record.State.Len())
 	}
 	x.dirty += bytes - r.dirty
 	r.dirty = bytes
@@ -184,14 +184,18 @@ func replay(ctx context.Context, db querier, r *resident, places []place, first 
 		places = places[min(r.rev+1-first, uint64(len(places))):]
 	}
 	return readCommits(ctx, db, places, func(j *commitJSON) (bool, error) {
-		c, err := j.commit(r.record.State)
+		c, err := j.commit(&r.record.State)
 		if err != nil {
 			return false, err
 		}
 		if c.Actor, c.Name, c.Key, c.Log = r.id, r.record.Name, r.record.Key, r.record.Log; j.Actor != r.num {
 			return false, fmt.Errorf("a commit of another actor: %w", errDamaged)
 		}
-		if err := record.Follows(r.rev, r.head, c); err != nil {
+		end, err := r.record.End().Then(c)
+		if err == nil && j.Edits != nil && end.Size != j.Size {
+			err = errors.New("the state does not have its size")
+		}
+		if err != nil {
 			return false, fmt.Errorf("%w: %w", errDamaged, err)
 		}
 		r.record.Apply(c)

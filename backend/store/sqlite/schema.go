@@ -81,6 +81,22 @@ CREATE TABLE aside (
 	sum     INTEGER NOT NULL,
 	commits TEXT NOT NULL
 );
+`, `
+-- A commit may have edits of the state, which an older version would not read.
+DROP VIEW commits;
+CREATE VIEW commits AS SELECT
+	g.id AS group_id, a.name AS name, a.key AS key,
+	c.value ->> 'r' AS rev,
+	strftime('%Y-%m-%d %H:%M:%f', (c.value ->> 't') / 1000.0, 'unixepoch') AS time,
+	c.value -> 's' AS state,
+	c.value -> 'd' AS delta,
+	c.value -> 'u' AS edits,
+	c.value -> 'e' AS entries,
+	c.value -> 'c' AS conns,
+	c.value -> 'g' AS gone,
+	c.value -> 'k' AS callers,
+	c.value -> 'l' AS gone_callers
+FROM groups g, json_each(g.commits) c JOIN actors a ON a.num = c.value ->> 'a';
 `}
 
 // files are the connections to one open file.

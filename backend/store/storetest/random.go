@@ -81,8 +81,13 @@ func (m model) commit(t *testing.T, r *rand.Rand, s store.Store) {
 	for range 1 + r.IntN(4) {
 		actor := fmt.Sprint("actor", r.IntN(6))
 		c := m.next(r, actor)
-		if r.IntN(15) == 0 {
+		switch r.IntN(30) {
+		case 0, 1:
 			c.Rev += uint64(r.IntN(3)) + 1
+			failed[actor] = true
+		case 2:
+			c.Base, c.State = nil, nil
+			c.Edits = []store.Edit{{Put: []byte(" ")}, {At: 1 << 30, Cut: r.IntN(2)}}
 			failed[actor] = true
 		}
 		group = append(group, c)
@@ -113,8 +118,12 @@ func (m model) next(r *rand.Rand, actor string) *store.Commit {
 		c = turn(actor, a.last.Rev+1)
 		c.Base, c.State = a.last.State, change(r, a.last.State)
 		head = uint64(len(a.entries))
-		if r.IntN(3) == 0 {
+		switch r.IntN(4) {
+		case 0:
 			c.State = nil
+		case 1:
+			c.Edits = edits(r, c.Base, c.State)
+			c.Base, c.State = nil, nil
 		}
 	}
 	for range r.IntN(4) {
@@ -177,6 +186,23 @@ func change(r *rand.Rand, state []byte) []byte {
 	return b
 }
 
+// edits returns what turns a state into another, in one or more steps.
+func edits(r *rand.Rand, from, to []byte) []store.Edit {
+	from = slices.Clone(from)
+	var all []store.Edit
+	for range r.IntN(3) { // to some text in between
+		at := r.IntN(len(from) + 1)
+		e := store.Edit{At: at, Cut: r.IntN(len(from) - at + 1), Put: to[:r.IntN(len(to))]}
+		all = append(all, e)
+		from = slices.Replace(from, e.At, e.At+e.Cut, e.Put...)
+	}
+	at := 0
+	for at < min(len(from), len(to)) && from[at] == to[at] {
+		at++
+	}
+	return append(all, store.Edit{At: at, Cut: len(from) - at, Put: to[at:]})
+}
+
 func (m model) apply(c *store.Commit) {
 	a := m[c.Actor]
 	if a == nil {
@@ -186,6 +212,9 @@ func (m model) apply(c *store.Commit) {
 	last := *c
 	if last.State == nil {
 		last.State = a.last.State
+		for _, e := range c.Edits {
+			last.State = slices.Replace(slices.Clone(last.State), e.At, e.At+e.Cut, e.Put...)
+		}
 	}
 	a.last = &last
 	for _, e := range c.Entries {

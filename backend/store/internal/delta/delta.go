@@ -224,47 +224,104 @@ func appendString(dst, text []byte) []byte {
 	return append(append(dst, text[start:]...), '"')
 }
 
+// Edit is a change of a text: Put comes in place of Cut bytes at the offset At.
+// Its JSON is a delta with one change, such as [100,-3,"new"].
+type Edit struct {
+	At, Cut int
+	Put     []byte
+}
+
+// AppendEdit appends the JSON of an edit.
+func AppendEdit(dst []byte, e Edit) []byte {
+	w := writer{buf: append(dst, '[')}
+	w.copy(e.At)
+	w.skip(e.Cut)
+	w.insert(e.Put)
+	w.end()
+	return w.buf
+}
+
+// UnmarshalJSON reads what AppendEdit has written.
+func (e *Edit) UnmarshalJSON(b []byte) error {
+	*e = Edit{}
+	stage := 0 // what comes next is a copy, a skip or an insertion at the earliest
+	return items(b, func(n int, put []byte) error {
+		switch {
+		case n > 0 && stage == 0:
+			e.At, stage = n, 1
+		case n < 0 && stage <= 1:
+			e.Cut, stage = -n, 2
+		case n == 0 && stage <= 2:
+			e.Put, stage = put, 3
+		default:
+			return errMalformed
+		}
+		return nil
+	})
+}
+
 var errMalformed = errors.New("malformed delta")
 
 // Apply returns what delta, which Append has written, makes of base. It fails if
 // it is not a delta, or not one of such a base.
 func Apply(base, delta []byte) ([]byte, error) {
 	out := make([]byte, 0, len(base)+len(delta))
+	err := items(delta, func(n int, text []byte) error {
+		switch {
+		case n > len(base) || n < -len(base):
+			return errMalformed
+		case n > 0:
+			out, base = append(out, base[:n]...), base[n:]
+		case n < 0:
+			base = base[-n:]
+		default:
+			out = append(out, text...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return append(out, base...), nil
+}
+
+// items calls f with each item of a delta: a number, or 0 and a text.
+func items(delta []byte, f func(n int, text []byte) error) error {
 	if len(delta) < 2 || delta[0] != '[' {
-		return nil, errMalformed
+		return errMalformed
 	}
 	for d, first := delta[1:], true; ; first = false {
 		switch {
 		case len(d) == 1 && d[0] == ']':
-			return append(out, base...), nil
+			return nil
 		case !first && (len(d) == 0 || d[0] != ','):
-			return nil, errMalformed
+			return errMalformed
 		case !first:
 			d = d[1:]
 		}
 		if len(d) == 0 {
-			return nil, errMalformed
+			return errMalformed
 		}
+		var n int
+		var text []byte
 		if d[0] == '"' {
 			var ok bool
-			if out, d, ok = appendUnquoted(out, d[1:]); !ok {
-				return nil, errMalformed
+			if text, d, ok = appendUnquoted(nil, d[1:]); !ok {
+				return errMalformed
 			}
-			continue
+		} else {
+			end := bytes.IndexAny(d, ",]")
+			if end < 0 {
+				return errMalformed
+			}
+			var err error
+			if n, err = strconv.Atoi(string(d[:end])); err != nil || n == 0 {
+				return errMalformed
+			}
+			d = d[end:]
 		}
-		end := bytes.IndexAny(d, ",]")
-		if end < 0 {
-			return nil, errMalformed
-		}
-		n, err := strconv.ParseInt(string(d[:end]), 10, 64)
-		d = d[end:]
-		switch {
-		case err != nil || n == 0 || n > int64(len(base)) || n < -int64(len(base)):
-			return nil, errMalformed
-		case n > 0:
-			out, base = append(out, base[:n]...), base[n:]
-		default:
-			base = base[-n:]
+		if err := f(n, text); err != nil {
+			return err
 		}
 	}
 }

@@ -203,3 +203,28 @@ func BenchmarkAppend(b *testing.B) {
 		}
 	}
 }
+
+func TestEdit(t *testing.T) {
+	edits := map[string]delta.Edit{
+		`[100,-3,"new \"text\"\u000a"]`: {At: 100, Cut: 3, Put: []byte("new \"text\"\n")},
+		`["start"]`:                     {Put: []byte("start")},
+		`[7,-1]`:                        {At: 7, Cut: 1},
+		`[-1]`:                          {Cut: 1},
+		`[]`:                            {},
+	}
+	for want, e := range edits {
+		got := delta.AppendEdit(nil, e)
+		if string(got) != want {
+			t.Errorf("%+v: got %s, want %s", e, got, want)
+		}
+		var back delta.Edit
+		if err := json.Unmarshal(got, &back); err != nil || back.At != e.At || back.Cut != e.Cut || !bytes.Equal(back.Put, e.Put) {
+			t.Errorf("%s: got %+v, %v", got, back, err)
+		}
+	}
+	for _, d := range []string{`[1,2]`, `[-1,2]`, `[-1,-1]`, `["a",1]`, `["a","b"]`, `{}`, `[0]`, `1`} {
+		if err := json.Unmarshal([]byte(d), new(delta.Edit)); err == nil {
+			t.Errorf("%s: want an error", d)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/internal/text"
 )
 
 // Record is an actor after some of its commits, without the entries of its log.
@@ -19,7 +20,7 @@ type Record struct {
 	Log      string
 	Rev      uint64
 	Head     uint64
-	State    []byte
+	State    text.Text
 	NextConn uint32
 	Conns    map[uint32]store.Conn
 	Callers  map[string]store.Caller
@@ -29,24 +30,44 @@ type Record struct {
 func Of(s *store.Snapshot) *Record {
 	r := &Record{
 		Name: s.Name, Key: slices.Clone(s.Key), Log: s.Log,
-		Rev: s.Rev, Head: s.Head, State: s.State, NextConn: s.NextConn,
+		Rev: s.Rev, Head: s.Head, State: text.Of(s.State), NextConn: s.NextConn,
 	}
 	r.keep(s.Conns, s.Callers)
 	return r
 }
 
-// Follows returns nil if a commit continues an actor that is at revision rev and
-// has entries up to the number head, else an error that wraps store.ErrConflict.
-func Follows(rev, head uint64, c *store.Commit) error {
-	if c.Rev != rev+1 {
-		return fmt.Errorf("revision %d of actor %s, %d is stored: %w", c.Rev, c.Actor, rev, store.ErrConflict)
+// End is where an actor is after a commit: what the next one has to follow.
+type End struct {
+	Rev, Head uint64
+	Size      int // of the state, in bytes
+}
+
+// End returns where the actor is.
+func (r *Record) End() End { return End{r.Rev, r.Head, r.State.Len()} }
+
+// Then returns where an actor at e is after a commit, or an error that wraps
+// store.ErrConflict if the commit does not follow.
+func (e End) Then(c *store.Commit) (End, error) {
+	if c.Rev != e.Rev+1 {
+		return e, fmt.Errorf("revision %d of actor %s, %d is stored: %w", c.Rev, c.Actor, e.Rev, store.ErrConflict)
 	}
 	for i := range c.Entries {
-		if want := head + 1 + uint64(i); c.Entries[i].Seq != want {
-			return fmt.Errorf("entry %d of actor %s, want %d: %w", c.Entries[i].Seq, c.Actor, want, store.ErrConflict)
+		if want := e.Head + 1 + uint64(i); c.Entries[i].Seq != want {
+			return e, fmt.Errorf("entry %d of actor %s, want %d: %w", c.Entries[i].Seq, c.Actor, want, store.ErrConflict)
 		}
 	}
-	return nil
+	next := End{c.Rev, e.Head + uint64(len(c.Entries)), e.Size}
+	if c.State != nil {
+		next.Size = len(c.State)
+		return next, nil
+	}
+	for _, edit := range c.Edits {
+		if edit.At < 0 || edit.Cut < 0 || edit.At > next.Size-edit.Cut {
+			return e, fmt.Errorf("an edit of actor %s beyond the end of its state: %w", c.Actor, store.ErrConflict)
+		}
+		next.Size += len(edit.Put) - edit.Cut
+	}
+	return next, nil
 }
 
 // Apply makes a commit, which must follow. It shares the state's bytes with the
@@ -57,7 +78,11 @@ func (r *Record) Apply(c *store.Commit) {
 	}
 	r.Log, r.Rev, r.Head, r.NextConn = c.Log, c.Rev, r.Head+uint64(len(c.Entries)), c.NextConn
 	if c.State != nil {
-		r.State = c.State
+		r.State = text.Of(c.State)
+	} else {
+		for _, e := range c.Edits {
+			r.State.Edit(e.At, e.Cut, e.Put)
+		}
 	}
 	r.keep(c.Conns, c.Callers)
 	for _, num := range c.Gone {
@@ -89,7 +114,7 @@ func (r *Record) keep(conns []store.Conn, callers []store.Caller) {
 func (r *Record) Snapshot(actor string) *store.Snapshot {
 	s := &store.Snapshot{
 		Actor: actor, Name: r.Name, Key: slices.Clone(r.Key), Log: r.Log,
-		Rev: r.Rev, Head: r.Head, State: r.State, NextConn: r.NextConn,
+		Rev: r.Rev, Head: r.Head, State: r.State.Bytes(), NextConn: r.NextConn,
 		Conns:   slices.SortedFunc(maps.Values(r.Conns), func(a, b store.Conn) int { return cmp.Compare(a.Num, b.Num) }),
 		Callers: slices.SortedFunc(maps.Values(r.Callers), func(a, b store.Caller) int { return cmp.Compare(a.ID, b.ID) }),
 	}
