@@ -101,7 +101,7 @@ func (a *actor) depose(reign uint64) bool { return a.reign.CompareAndSwap(reign,
 // deliver hands a mail to the instance, or refuses it if there is none. It
 // reports false if the goroutine was deposed meanwhile.
 func (a *actor) deliver(m mail) (ok bool) {
-	if a.in != nil && a.in.created && a.in.saved == nil && startsAfresh(m) {
+	if a.in != nil && a.in.created && !a.in.stored && startsAfresh(m) {
 		a.in.discard() // somebody has only read it
 		a.in = nil
 	}
@@ -247,11 +247,11 @@ func (in *instance) start() bool {
 // an actor emits nobody can be meant to see, and its state goes into its first
 // commit.
 func (in *instance) applyUnseen(t *turn, o outcome) {
-	if in.saved != nil {
+	if in.stored {
 		in.apply(t, o, reply{})
 		return
 	}
-	in.base = o.state
+	in.stand(o.plain)
 	in.startTimers(t)
 }
 

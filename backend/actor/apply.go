@@ -52,8 +52,7 @@ func (in *instance) apply(t *turn, o outcome, r reply) {
 		Rev: in.rev,
 	}
 	if o.changed || in.saved == nil {
-		commit.State, commit.Base = o.state, in.saved
-		in.saved = o.state
+		in.save(commit, o.plain)
 	}
 	for _, o := range outputs {
 		if o.Numbered {
@@ -69,7 +68,8 @@ func (in *instance) apply(t *turn, o outcome, r reply) {
 	in.forgetCallers(t.now, 0)
 	commit.GoneCallers, in.goneCallers = in.goneCallers, nil
 	in.applyConns(t, commit)
-	in.base, in.created = o.state, true
+	in.stand(o.plain)
+	in.created, in.stored = true, true
 	in.actor.gate.put(outputs, commit)
 	in.startTimers(t)
 }

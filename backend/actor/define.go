@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -13,8 +14,11 @@ import (
 type Definition struct {
 	name    string
 	typ     reflect.Type // the struct
-	fields  []int        // its stored top-level fields
+	fields  []int        // its stored top-level fields that are plain
 	options Options
+
+	collections []collectionOf
+	plainType   reflect.Type // typ without its collections, laid out in the same way
 
 	contextType reflect.Type // Context[S], nil if no method has one
 	connType    reflect.Type // S
@@ -141,9 +145,65 @@ func (d *Definition) checkState() {
 		if f.Anonymous && !f.IsExported() && f.Type.Kind() == reflect.Pointer {
 			d.panicf("field %s: an embedded pointer to an unexported type cannot be read back from JSON; embed %s itself", f.Name, f.Type.Elem())
 		}
+		if isCollection(f.Type) {
+			d.addCollection(i, f)
+			continue
+		}
 		d.checkNested(f.Type, f.Name, map[reflect.Type]bool{})
 		d.fields = append(d.fields, i)
 	}
+	d.plainType = d.typ
+	if len(d.collections) > 0 {
+		d.plainType = d.withoutCollections()
+	}
+}
+
+// collectionOf is a field of the state that is a List or a Map.
+type collectionOf struct {
+	index int
+	field string
+	name  string // as JSON has it
+	label []byte // that as JSON, with the colon
+}
+
+func (d *Definition) addCollection(i int, f reflect.StructField) {
+	name := jsonName(f)
+	for j := range d.typ.NumField() {
+		if other := d.typ.Field(j); j != i && !ephemeral(other) && jsonName(other) == name {
+			d.panicf("fields %s and %s: both are named %q", f.Name, other.Name, name)
+		}
+	}
+	label, _ := json.Marshal(name) // of a string: it does not fail
+	d.collections = append(d.collections, collectionOf{index: i, field: f.Name, name: name, label: append(label, ':')})
+}
+
+func jsonName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return cmp.Or(name, f.Name)
+}
+
+// withoutCollections returns a type like the state's in which the collections, and
+// what is ephemeral, are left out of JSON.
+func (d *Definition) withoutCollections() (t reflect.Type) {
+	defer func() {
+		if why := recover(); why != nil {
+			d.panicf("a state with a List or Map cannot embed what is not exported or has methods: %v", why)
+		}
+	}()
+	fields := make([]reflect.StructField, d.typ.NumField())
+	for i := range fields {
+		fields[i] = d.typ.Field(i)
+		if !slices.Contains(d.fields, i) {
+			fields[i] = reflect.StructField{Name: fmt.Sprint("Left_out_", i), Type: fields[i].Type, Tag: `json:"-"`}
+		}
+	}
+	t = reflect.StructOf(fields)
+	for i := range fields {
+		if t.Field(i).Offset != d.typ.Field(i).Offset {
+			panic("its memory has another layout")
+		}
+	}
+	return t
 }
 
 // changes reports whether an action is one that may change something: only such
@@ -160,6 +220,9 @@ func ephemeral(f reflect.StructField) bool {
 }
 
 func (d *Definition) checkNested(t reflect.Type, path string, seen map[reflect.Type]bool) {
+	if isCollection(t) {
+		d.panicf("field %s: a %s has to be a field of %s itself", path, t, d.typ)
+	}
 	if seen[t] || marshals(t) {
 		return
 	}

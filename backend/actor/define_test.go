@@ -75,6 +75,24 @@ func (ownJSON) MarshalJSON() ([]byte, error)    { return []byte("{}"), nil }
 func (f *fine) Lock(*nothing)                   { f.mu.Lock(); defer f.mu.Unlock() }
 func (f *fine) String() string                  { return "not an action" }
 
+type (
+	nestedList struct {
+		Inner struct{ List actor.List[int] }
+	}
+	pointerToMap struct{ Map *actor.Map[string, int] }
+	twiceNamed   struct {
+		A actor.List[int] `json:"B"`
+		B int
+	}
+	embedsMethods struct {
+		ownName
+		List actor.List[int]
+	}
+	ownName struct{ Name string }
+)
+
+func (ownName) Greet() {}
+
 func TestMistakesInADefinitionPanicWithTheFix(t *testing.T) {
 	for _, test := range []struct {
 		define func()
@@ -101,6 +119,10 @@ func TestMistakesInADefinitionPanicWithTheFix(t *testing.T) {
 		{func() { actor.Define[authHook]("x") }, []string{"authHook", "OnAuth", "reserved"}},
 		{func() { actor.Define[migration]("x") }, []string{"migration", "Migrate", "reserved"}},
 		{func() { actor.Define[ownJSON]("x") }, []string{"ownJSON", "MarshalJSON"}},
+		{func() { actor.Define[nestedList]("x") }, []string{"nestedList", "field Inner.List", "a field of actor_test.nestedList itself"}},
+		{func() { actor.Define[pointerToMap]("x") }, []string{"pointerToMap", "field Map", "itself"}},
+		{func() { actor.Define[twiceNamed]("x") }, []string{"twiceNamed", "fields A and B", `named "B"`}},
+		{func() { actor.Define[embedsMethods]("x") }, []string{"embedsMethods", "cannot embed"}},
 		{func() { actor.Define[int]("x") }, []string{"int", "want a struct"}},
 		{func() { actor.Define[fine]("") }, []string{"name"}},
 		{func() { actor.Define[fine]("a/b") }, []string{"a/b", "letters, digits"}},

@@ -56,7 +56,11 @@ func (g *gate) put(outputs []*Output, commit *store.Commit) {
 	n := len(g.pending)
 	switch {
 	case commit != nil:
-		g.pending = append(g.pending, pendingCommit{rev: commit.Rev, start: end - Pos(len(outputs)), state: len(commit.State)})
+		state := len(commit.State)
+		for i := range commit.Edits {
+			state += len(commit.Edits[i].Put)
+		}
+		g.pending = append(g.pending, pendingCommit{rev: commit.Rev, start: end - Pos(len(outputs)), state: state})
 	case n == 0 && g.failed == nil:
 		g.mu.Unlock()
 		g.log.release(end)

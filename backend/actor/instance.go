@@ -1,9 +1,7 @@
 package actor
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -22,9 +20,13 @@ type instance struct {
 	reign uint64 // of the goroutine that it belongs to
 
 	state reflect.Value // *T
-	base  []byte        // its stored fields as JSON, after the last turn that succeeded
-	saved []byte        // the same as the last commit has it; nil if there is none
+	base  []byte        // its plain fields as JSON, after the last turn that succeeded
+	saved []byte        // the same as the store has it; nil if the next commit has to have the whole state
 
+	collections []collection    // in its fields, as listed in the definition
+	fields      []reflect.Value // and what those fields have to hold
+
+	stored   bool // the store knows the actor
 	created  bool // OnCreate has run, or the store knows the actor
 	rev      uint64
 	head     uint64
@@ -56,16 +58,23 @@ func newInstance(a *actor, def *Definition, snap *store.Snapshot) (*instance, er
 		actor: a, def: def, reign: a.reign.Load(), state: reflect.New(def.typ), nextConn: 1,
 		byID: map[string]*conn{}, attached: map[uint64]*conn{}, callers: map[string]*caller{}, timers: map[*timer]struct{}{},
 	}
+	in.findCollections()
 	if snap == nil {
 		in.log = randomID()
+		in.keepCollections()
 		var err error
 		in.base, err = in.encode()
 		return in, err
 	}
-	if err := json.Unmarshal(snap.State, in.state.Interface()); err != nil {
+	plain, exact, err := in.load(snap.State)
+	if err != nil {
+		a.node.log.Error("the stored state of an actor cannot be read", "actor", def.name, "key", a.key.String(), "error", err)
 		return nil, &Error{Code: codeStateIncompatible, Message: fmt.Sprintf("the stored state of this %s does not fit this version of it", def.name)}
 	}
-	in.created, in.saved = true, snap.State
+	in.created, in.stored = true, true
+	if exact {
+		in.saved = plain
+	}
 	in.rev, in.head, in.log, in.nextConn = snap.Rev, snap.Head, snap.Log, snap.NextConn
 	for _, r := range snap.Conns {
 		value, err := def.decodeConnState(r.State)
@@ -80,85 +89,13 @@ func newInstance(a *actor, def *Definition, snap *store.Snapshot) (*instance, er
 	for _, r := range snap.Callers {
 		in.callers[r.ID] = &caller{record: r, stored: true}
 	}
+	in.keepCollections()
 	if err := in.restored(); err != nil {
 		return nil, err
 	}
 	// Not the stored bytes: a field may have come or gone since they were written.
-	var err error
 	in.base, err = in.encode()
 	return in, err
-}
-
-// encode returns the stored fields as JSON.
-func (in *instance) encode() (b []byte, err error) {
-	_, err = protect(func() (any, error) {
-		b, err = json.Marshal(in.state.Interface())
-		return nil, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("encode the state of %s: %w", in.def.name, err)
-	}
-	return b, nil
-}
-
-// encodeOrNil is encode for an undo: a state that cannot be encoded differs
-// from any other.
-func (in *instance) encodeOrNil() []byte {
-	b, err := in.encode()
-	if err != nil {
-		return nil
-	}
-	return b
-}
-
-// same reports whether the state is that after the last turn.
-func (in *instance) same() bool { return bytes.Equal(in.encodeOrNil(), in.base) }
-
-// undo puts the stored fields back to what they were after the last turn that
-// succeeded. Ephemeral fields are left alone.
-func (in *instance) undo() {
-	if !in.same() {
-		in.restore()
-	}
-}
-
-// undoTo is undo to another state than the last one.
-func (in *instance) undoTo(state []byte) {
-	if !bytes.Equal(in.encodeOrNil(), state) {
-		in.decode(state)
-	}
-}
-
-// restore decodes the last state into a fresh value and takes its stored fields.
-// Decoding over the struct would keep new map keys, omitted fields and the
-// elements of reused arrays.
-func (in *instance) restore() { in.decode(in.base) }
-
-func (in *instance) decode(state []byte) {
-	fresh := reflect.New(in.def.typ)
-	if err := json.Unmarshal(state, fresh.Interface()); err != nil {
-		in.actor.node.log.Error("the last state of an actor cannot be decoded: its types' MarshalJSON and UnmarshalJSON do not fit", "actor", in.def.name, "key", in.actor.key.String(), "error", err)
-		in.broken = newError(codeStateIncompatible, "the state of this %s cannot be restored", in.def.name)
-		return
-	}
-	for _, i := range in.def.fields {
-		to, from := in.state.Elem().Field(i), fresh.Elem().Field(i)
-		// An embedded struct of an unexported type cannot be set otherwise.
-		reflect.NewAt(to.Type(), to.Addr().UnsafePointer()).Elem().Set(reflect.NewAt(from.Type(), from.Addr().UnsafePointer()).Elem())
-	}
-	if err := in.restored(); err != nil {
-		in.actor.node.log.Error("OnRestore failed", "actor", in.def.name, "error", err)
-	}
-}
-
-// restored runs the hook OnRestore, after loading and after an undo.
-func (in *instance) restored() error {
-	h := in.def.hooks["OnRestore"]
-	if h == nil {
-		return nil
-	}
-	_, err := protect(func() (any, error) { return h.call(in.state, reflect.Value{}, nil) })
-	return err
 }
 
 func (in *instance) connByNum(num uint32) *conn {

@@ -26,7 +26,7 @@ type stopMail struct{ wakeMail }
 // create makes sure that the actor exists, with OnCreate and OnStart if it is
 // new. ok is false if the instance was abandoned.
 func (in *instance) create(create bool, input json.RawMessage) (err *Error, ok bool) {
-	if in.saved != nil || create && in.created {
+	if in.stored || create && in.created {
 		return nil, true
 	}
 	if !create {
@@ -328,7 +328,7 @@ func (m *createMail) refuse(_ *actor, err *Error) { m.done(nil, err) }
 
 func (m *createMail) deliver(in *instance) bool {
 	in.actor.used()
-	if m.create && in.saved != nil {
+	if m.create && in.stored {
 		out := []*Output{{Kind: OutputFail, Err: newError(codeExists, "this %s exists", in.def.name), done: m.done}}
 		in.number(out, time.Now())
 		in.actor.gate.put(out, nil)

@@ -1,7 +1,6 @@
 package actor
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -196,7 +195,7 @@ func (t *turn) hookApart(name string, c *conn, before []byte) (after []byte) {
 	what, caller, readOnly := t.what, t.conn, t.readOnly
 	t.does(name)
 	t.conn, t.readOnly = c, false
-	m := t.mark()
+	m, changes := t.mark(), t.in.changes()
 	t.sealed = len(t.outputs)
 	err := t.hook(name)
 	if err == nil {
@@ -205,7 +204,7 @@ func (t *turn) hookApart(name string, c *conn, before []byte) (after []byte) {
 	if err != nil {
 		t.public(err)
 		t.back(m)
-		t.in.undoTo(before)
+		t.in.undoTo(before, changes)
 		after = before
 	}
 	t.does(what)
@@ -217,7 +216,7 @@ func (t *turn) hookApart(name string, c *conn, before []byte) (after []byte) {
 type outcome struct {
 	result  json.RawMessage
 	err     *Error // nil if the turn succeeded
-	state   []byte // the actor's state after it
+	plain   []byte // the JSON of the state's plain fields after it
 	changed bool   // the state differs from the last one
 }
 
@@ -227,34 +226,36 @@ func (t *turn) execute(body func() (any, error)) (o outcome, ok bool) {
 	in := t.in
 	if in.actor.node.check && !in.same() {
 		in.actor.node.log.Error("the state changed outside a turn; use c.Self().Do from other goroutines", "actor", in.actor.name, "key", in.actor.key.String())
-		in.restore()
+		in.undo()
 	}
+	in.allow(!t.readOnly)
 	result, err := t.run(body)
-	state := in.base
+	plain := in.base
 	if err == nil && len(t.ended) > 0 && !t.readOnly && t.ending == nil {
-		state, err = in.encode() // what cannot be encoded is the action's failure, not that of a hook
+		plain, err = in.encode() // what cannot be encoded is the action's failure, not that of a hook
 	}
 	if err == nil {
 		for i := 0; i < len(t.ended); i++ { // a hook may end further ones
 			if c := t.ended[i]; !c.over {
-				state = t.hookApart("OnDisconnect", c, state)
+				plain = t.hookApart("OnDisconnect", c, plain)
 			}
 		}
 		o.result, err = in.encodeResult(t.what, result)
 	}
-	o.state = in.base
+	o.plain = in.base
 	if err == nil && !t.readOnly {
-		if o.state, err = in.encode(); err == nil {
-			o.changed = !bytes.Equal(o.state, in.base)
+		if o.plain, err = in.encode(); err == nil {
+			o.changed = in.changed(o.plain)
 		}
 	}
 	if err != nil {
-		o = outcome{err: t.public(err), state: in.base}
+		o = outcome{err: t.public(err), plain: in.base}
 		t.back(mark{})
 		if !t.readOnly || in.actor.node.check {
 			in.undo()
 		}
 	}
+	in.allow(false)
 	return o, t.end()
 }
 

@@ -2,14 +2,13 @@ package text
 
 import (
 	"bytes"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
 )
 
-// Edits at random places are what they would be in a slice of bytes, and the parts
-// stay of a size at which that is cheap.
+// Edits at random places do what they do to a slice of bytes, and what was passed
+// to Of stays as it is.
 func TestEdit(t *testing.T) {
 	for seed := range uint64(8) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -33,14 +32,6 @@ func TestEdit(t *testing.T) {
 			want = slices.Replace(slices.Clone(want), at, at+cut, put...)
 			if text.Len() != len(want) || !bytes.Equal(text.Bytes(), want) {
 				t.Fatalf("seed %d, step %d: %d bytes at %d replaced by %d: got %d bytes, want other %d", seed, step, cut, at, len(put), text.Len(), len(want))
-			}
-			for _, part := range text.parts {
-				if len(part) > partBytes || len(part) == 0 && len(text.parts) > 1 {
-					t.Fatalf("seed %d, step %d: a part of %d bytes", seed, step, len(part))
-				}
-			}
-			if most := 4*len(want)/partBytes + 4; len(text.parts) > most {
-				t.Fatalf("seed %d, step %d: %d parts for %d bytes", seed, step, len(text.parts), len(want))
 			}
 		}
 		if !bytes.Equal(shared, before) {
@@ -68,22 +59,5 @@ func TestEdit_beyondTheEnd(t *testing.T) {
 			text := Of([]byte("abc"))
 			text.Edit(edit[0], edit[1], nil)
 		}()
-	}
-}
-
-// BenchmarkEdit appends to a text and takes as much from its start, and from its
-// middle.
-func BenchmarkEdit(b *testing.B) {
-	for _, size := range []int{1 << 10, 100 << 10, 10 << 20} {
-		put := bytes.Repeat([]byte("x"), 150)
-		for name, at := range map[string]int{"start": 1, "middle": size / 2} {
-			b.Run(fmt.Sprint(name, "/", size), func(b *testing.B) {
-				text := Of(make([]byte, size))
-				for b.Loop() {
-					text.Edit(text.Len(), 0, put)
-					text.Edit(at, len(put), nil)
-				}
-			})
-		}
 	}
 }

@@ -1,0 +1,266 @@
+package actor
+
+import (
+	"encoding/json"
+	"fmt"
+	"hash/maphash"
+	"iter"
+	"reflect"
+	"slices"
+
+	"github.com/troupe-dev/troupe/backend/internal/rope"
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// collection is what the runtime needs of the List or Map in a field of a state.
+// Its text is its JSON without the brackets.
+type collection interface {
+	// keep makes the collection that of an actor's field: from now on its changes
+	// are collected, and allowed during a turn only. check looks for items that
+	// were changed in place.
+	keep(field string, check bool)
+	allow(changes bool)
+
+	mark() int                             // how many changes there are
+	back(mark int)                         // undoes those after it
+	edits(at int) []store.Edit             // all of them, for a text in which its own starts at an offset
+	done()                                 // forgets them: the last turn stands
+	size() int                             // of its text
+	sizeBefore() int                       // and before the changes
+	encode(dst []byte) ([]byte, error)     // appends its JSON, and measures it
+	inPlace() bool                         // an item was changed in place
+	brackets() (start, end byte)           // of its JSON
+	load(raw []byte) (exact bool, _ error) // fills it; exact: raw is what it would write
+}
+
+// collectionField is a field that is a collection: *List or *Map.
+type collectionField interface{ collection() collection }
+
+var collectionType = reflect.TypeFor[collectionField]()
+
+func isCollection(t reflect.Type) bool {
+	return t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(collectionType)
+}
+
+// partItems is how many items are moved by a change at most.
+const partItems = 256
+
+// checkItems is how many items are looked at for changes in place.
+const checkItems = 1000
+
+// items is a List or a Map: items in an order, each with the length of its JSON,
+// so that the place of a change in the text is known without writing the text.
+// All copies of a List or Map share it.
+type items[E any] struct {
+	rope *rope.Rope[E]
+	kind *itemKind[E]
+
+	field   string // that it is in; empty: of no actor
+	open    bool   // a turn that may change it is running
+	changes []change[E]
+	version uint64 // counts the changes
+
+	check bool // look for items that were changed in place
+	sum   uint64
+}
+
+// itemKind is what differs between List and Map.
+type itemKind[E any] struct {
+	start, end byte
+	size       func(*E) int
+	encode     func(dst []byte, e *E) ([]byte, error) // appends the JSON of an item, and measures it
+	read       func(raw []byte) (all []E, exact bool, err error)
+	plain      func() bool // a copy of an item shares no memory with it
+}
+
+// change is one change: put items came in place of cut. The edit says the same of
+// the text.
+type change[E any] struct {
+	at, put int
+	cut     []E
+	edit    store.Edit
+}
+
+func newItems[E any](kind *itemKind[E]) *items[E] {
+	return &items[E]{kind: kind, rope: rope.New(partItems, kind.size)}
+}
+
+func (c *items[E]) len() int {
+	if c == nil {
+		return 0
+	}
+	return c.rope.Len()
+}
+
+func (c *items[E]) size() int { return c.rope.Weight() + max(c.rope.Len()-1, 0) }
+
+// replace puts items, with their JSON joined by commas, in the place of cut items
+// from at on.
+func (c *items[E]) replace(at, cut int, put []E, text []byte) {
+	if n := c.rope.Len(); at < 0 || cut < 0 || at > n-cut {
+		panic(fmt.Sprintf("actor: items %d to %d of %d", at, at+cut, n))
+	}
+	if cut == 0 && len(put) == 0 {
+		return
+	}
+	c.version++
+	if c.field == "" {
+		c.rope.Replace(at, cut, put...)
+		return
+	}
+	if !c.open {
+		panic(fmt.Sprintf("actor: field %s was changed by a read-only action (it has a value receiver) or outside a turn", c.field))
+	}
+	ch := change[E]{at: at, put: len(put), edit: c.edit(at, cut, text)}
+	for _, e := range c.rope.From(at) {
+		if len(ch.cut) == cut {
+			break
+		}
+		ch.cut = append(ch.cut, *e)
+	}
+	c.rope.Replace(at, cut, put...)
+	c.changes = append(c.changes, ch)
+}
+
+// edit returns what replacing items does to the text: a comma goes, or comes, with
+// each item, the one behind it if there is one.
+func (c *items[E]) edit(at, cut int, text []byte) store.Edit {
+	e := store.Edit{At: c.rope.Before(at) + at, Cut: c.rope.Before(at+cut) - c.rope.Before(at) + cut}
+	behind, before := at+cut < c.rope.Len(), at > 0
+	switch {
+	case behind && len(text) > 0:
+		e.Put = append(text, ',')
+	case behind:
+	case before:
+		e.At--
+		if len(text) > 0 {
+			e.Put = slices.Insert(text, 0, ',')
+		}
+	default: // all of them
+		e.Cut, e.Put = c.size(), text
+	}
+	return e
+}
+
+func (c *items[E]) keep(field string, check bool) {
+	c.field, c.check = field, check && !c.kind.plain()
+	c.done()
+}
+
+func (c *items[E]) allow(changes bool) { c.open = changes }
+
+func (c *items[E]) mark() int { return len(c.changes) }
+
+func (c *items[E]) back(mark int) {
+	for len(c.changes) > mark {
+		ch := c.changes[len(c.changes)-1]
+		c.rope.Replace(ch.at, ch.put, ch.cut...)
+		c.changes = c.changes[:len(c.changes)-1]
+		c.version++
+	}
+}
+
+func (c *items[E]) edits(at int) []store.Edit {
+	edits := make([]store.Edit, len(c.changes))
+	for i, ch := range c.changes {
+		edits[i] = ch.edit
+		edits[i].At += at
+	}
+	return edits
+}
+
+func (c *items[E]) sizeBefore() int {
+	size := c.size()
+	for i := range c.changes {
+		size -= len(c.changes[i].edit.Put) - c.changes[i].edit.Cut
+	}
+	return size
+}
+
+func (c *items[E]) done() {
+	clear(c.changes)
+	c.changes = c.changes[:0]
+	c.sum = c.checksum()
+}
+
+func (c *items[E]) brackets() (start, end byte) { return c.kind.start, c.kind.end }
+
+func (c *items[E]) encode(dst []byte) ([]byte, error) {
+	all := c.rope.Append(nil)
+	dst, err := c.appendJSON(dst, all)
+	if err != nil {
+		return nil, err
+	}
+	c.rope = rope.New(partItems, c.kind.size)
+	c.rope.Replace(0, 0, all...)
+	return dst, nil
+}
+
+func (c *items[E]) appendJSON(dst []byte, all []E) (_ []byte, err error) {
+	dst = append(dst, c.kind.start)
+	for i := range all {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if dst, err = c.kind.encode(dst, &all[i]); err != nil {
+			return nil, err
+		}
+	}
+	return append(dst, c.kind.end), nil
+}
+
+// marshal returns the JSON of the items.
+func (c *items[E]) marshal() ([]byte, error) { return c.appendJSON(nil, c.rope.Append(nil)) }
+
+func (c *items[E]) load(raw []byte) (exact bool, err error) {
+	var all []E
+	if string(raw) != "null" {
+		if all, exact, err = c.kind.read(raw); err != nil {
+			return false, err
+		}
+	}
+	var text []byte
+	if c.field != "" && len(all) > 0 {
+		b, err := c.appendJSON(nil, all)
+		if err != nil {
+			return false, err
+		}
+		text = b[1 : len(b)-1]
+	}
+	c.replace(0, c.rope.Len(), all, text)
+	return exact, nil
+}
+
+var checkSeed = maphash.MakeSeed()
+
+func (c *items[E]) checksum() uint64 {
+	if !c.check || c.rope.Len() > checkItems {
+		return 0
+	}
+	b, _ := c.marshal() // what cannot be encoded is another text
+	return maphash.Bytes(checkSeed, b)
+}
+
+func (c *items[E]) inPlace() bool { return len(c.changes) == 0 && c.checksum() != c.sum }
+
+// encodeItem appends the JSON of an item.
+func encodeItem(dst []byte, v any) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return append(dst, b...), nil
+}
+
+// each ranges over items.
+func (c *items[E]) each(all iter.Seq2[int, *E], yield func(int, *E) bool) {
+	version := c.version
+	for i, e := range all {
+		if !yield(i, e) {
+			return
+		}
+		if c.version != version {
+			panic("actor: a collection was changed while it was ranged over")
+		}
+	}
+}

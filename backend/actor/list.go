@@ -1,0 +1,177 @@
+package actor
+
+import (
+	"encoding/json"
+	"fmt"
+	"iter"
+	"reflect"
+)
+
+// List is a list in an actor's state that may be long: a turn on it costs about the
+// same whatever its length, as only what changed is encoded and stored. As a field
+// of type []T does, it has a JSON array's form, in the store and on the wire:
+//
+//	type ChatRoom struct {
+//		Messages actor.List[Message] `json:"messages"`
+//	}
+//
+// The zero List is empty. It must be a field of the state struct itself; in an actor
+// it may be changed by turns only, and a failed turn undoes its changes. Items are
+// copies: what an item refers to, say a slice in it, must not be changed in place,
+// but in a copy that is passed to Set. Copies of a List are the same list; a field
+// must not be assigned.
+//
+// Methods that take places panic if there is no such item; those that take items
+// panic if one cannot be encoded as JSON. That fails the turn.
+type List[T any] struct{ items *items[item[T]] }
+
+// item is an item of a List.
+type item[T any] struct {
+	value T
+	size  int // of its JSON
+}
+
+func listKind[T any]() *itemKind[item[T]] {
+	return &itemKind[item[T]]{
+		start: '[', end: ']',
+		size: func(e *item[T]) int { return e.size },
+		encode: func(dst []byte, e *item[T]) ([]byte, error) {
+			n := len(dst)
+			dst, err := encodeItem(dst, e.value)
+			e.size = len(dst) - n
+			return dst, err
+		},
+		read: readList[T],
+		plain: func() bool {
+			t := reflect.TypeFor[T]()
+			return plain(t) && !marshals(t)
+		},
+	}
+}
+
+func readList[T any](raw []byte) (all []item[T], exact bool, err error) {
+	var texts []json.RawMessage
+	if err := json.Unmarshal(raw, &texts); err != nil {
+		return nil, false, err
+	}
+	all = make([]item[T], len(texts))
+	size := 1 + max(len(texts), 1) // brackets and commas
+	for i, text := range texts {
+		if err := json.Unmarshal(text, &all[i].value); err != nil {
+			return nil, false, fmt.Errorf("item %d: %w", i, err)
+		}
+		all[i].size = len(text)
+		size += len(text)
+	}
+	return all, size == len(raw), nil
+}
+
+func (l *List[T]) collection() collection { return l.init() }
+
+func (l *List[T]) init() *items[item[T]] {
+	if l.items == nil {
+		l.items = newItems(listKind[T]())
+	}
+	return l.items
+}
+
+// Len returns the number of items.
+func (l List[T]) Len() int { return l.items.len() }
+
+// Size returns the length of the list's JSON, in bytes. It is known: nothing is
+// encoded.
+func (l List[T]) Size() int {
+	if l.items == nil {
+		return len("[]")
+	}
+	return l.items.size() + len("[]")
+}
+
+// At returns the item i.
+func (l List[T]) At(i int) T {
+	if i < 0 || i >= l.Len() {
+		panic(fmt.Sprintf("actor: item %d of %d", i, l.Len()))
+	}
+	return l.items.rope.At(i).value
+}
+
+// All returns the items with their places, from the first on. The list must not
+// be changed meanwhile.
+func (l List[T]) All() iter.Seq2[int, T] { return l.from(0) }
+
+func (l List[T]) from(i int) iter.Seq2[int, T] {
+	return func(yield func(int, T) bool) {
+		if l.items != nil {
+			l.items.each(l.items.rope.From(i), func(i int, e *item[T]) bool { return yield(i, e.value) })
+		}
+	}
+}
+
+// Backward returns the items with their places, from the last on. The list must not
+// be changed meanwhile.
+func (l List[T]) Backward() iter.Seq2[int, T] {
+	return func(yield func(int, T) bool) {
+		if l.items != nil {
+			l.items.each(l.items.rope.Backward(), func(i int, e *item[T]) bool { return yield(i, e.value) })
+		}
+	}
+}
+
+// Slice returns a copy of the items from i up to but without j. It is never nil,
+// which JSON would have as null.
+func (l List[T]) Slice(i, j int) []T {
+	if i < 0 || j < i || j > l.Len() {
+		panic(fmt.Sprintf("actor: items %d to %d of %d", i, j, l.Len()))
+	}
+	values := make([]T, 0, j-i)
+	for i, v := range l.from(i) {
+		if i == j {
+			break
+		}
+		values = append(values, v)
+	}
+	return values
+}
+
+// Append adds items at the end.
+func (l *List[T]) Append(values ...T) { l.Insert(l.Len(), values...) }
+
+// Insert adds items before the item i, or at the end if i is the length.
+func (l *List[T]) Insert(i int, values ...T) { l.replace(i, 0, values...) }
+
+// Set replaces the item i.
+func (l *List[T]) Set(i int, value T) { l.replace(i, 1, value) }
+
+// Delete removes the items from i up to but without j.
+func (l *List[T]) Delete(i, j int) { l.replace(i, j-i) }
+
+func (l *List[T]) replace(at, cut int, values ...T) {
+	c := l.init()
+	put := make([]item[T], len(values))
+	var text []byte
+	for i, v := range values {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		put[i].value = v
+		var err error
+		if text, err = c.kind.encode(text, &put[i]); err != nil {
+			panic(fmt.Sprintf("actor: an item cannot be encoded: %v", err))
+		}
+	}
+	c.replace(at, cut, put, text)
+}
+
+// MarshalJSON implements json.Marshaler: an array, never null.
+func (l List[T]) MarshalJSON() ([]byte, error) {
+	if l.items == nil {
+		return []byte("[]"), nil
+	}
+	return l.items.marshal()
+}
+
+// UnmarshalJSON implements json.Unmarshaler: it replaces all items.
+func (l *List[T]) UnmarshalJSON(raw []byte) error {
+	_, err := l.init().load(raw)
+	return err
+}

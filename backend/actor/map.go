@@ -1,0 +1,201 @@
+package actor
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"reflect"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+)
+
+// MapKey is what the keys of a Map may be: strings and integers, which are the
+// names in a JSON object.
+type MapKey interface {
+	~string | ~int | ~int8 | ~int16 | ~int32 | ~int64 | ~uint | ~uint8 | ~uint16 | ~uint32 | ~uint64
+}
+
+// Map is a map in an actor's state that may be large: a turn on it costs about the
+// same whatever its size, as only what changed is encoded and stored. As a field of
+// type map[K]V does, it has a JSON object's form, in the store and on the wire:
+//
+//	type GameRoom struct {
+//		Players actor.Map[string, Player] `json:"players"`
+//	}
+//
+// Its keys have an order, and it is ranged over in that. Otherwise what is said of
+// List holds for it: the zero Map is empty, it must be a field of the state struct
+// itself, only turns may change it, and a value must not be changed in place, but
+// in a copy that is passed to Set.
+type Map[K MapKey, V any] struct{ items *items[pair[K, V]] }
+
+// pair is an item of a Map.
+type pair[K MapKey, V any] struct {
+	key   K
+	value V
+	size  int // of both as JSON, with the colon
+}
+
+func mapKind[K MapKey, V any]() *itemKind[pair[K, V]] {
+	return &itemKind[pair[K, V]]{
+		start: '{', end: '}',
+		size: func(e *pair[K, V]) int { return e.size },
+		encode: func(dst []byte, e *pair[K, V]) ([]byte, error) {
+			n := len(dst)
+			dst, err := encodeItem(append(appendKey(dst, e.key), ':'), e.value)
+			e.size = len(dst) - n
+			return dst, err
+		},
+		read: readMap[K, V],
+		plain: func() bool {
+			t := reflect.TypeFor[V]()
+			return plain(t) && !marshals(t)
+		},
+	}
+}
+
+// appendKey appends the JSON of a key.
+func appendKey[K MapKey](dst []byte, key K) []byte {
+	switch v := reflect.ValueOf(key); {
+	case v.Kind() == reflect.String:
+		b, _ := json.Marshal(v.String()) // of a string: it does not fail
+		return append(dst, b...)
+	case v.CanInt():
+		return append(strconv.AppendInt(append(dst, '"'), v.Int(), 10), '"')
+	default:
+		return append(strconv.AppendUint(append(dst, '"'), v.Uint(), 10), '"')
+	}
+}
+
+// readMap reads the pairs of a JSON object.
+func readMap[K MapKey, V any](raw []byte) (all []pair[K, V], exact bool, err error) {
+	var texts map[K]json.RawMessage
+	if err := json.Unmarshal(raw, &texts); err != nil {
+		return nil, false, err
+	}
+	all = make([]pair[K, V], 0, len(texts))
+	for key := range texts {
+		all = append(all, pair[K, V]{key: key})
+	}
+	slices.SortFunc(all, func(a, b pair[K, V]) int { return cmp.Compare(a.key, b.key) })
+	text := []byte{'{'}
+	for i := range all {
+		e := &all[i]
+		if err := json.Unmarshal(texts[e.key], &e.value); err != nil {
+			return nil, false, fmt.Errorf("the value of %v: %w", e.key, err)
+		}
+		if i > 0 {
+			text = append(text, ',')
+		}
+		n := len(text)
+		text = append(append(appendKey(text, e.key), ':'), texts[e.key]...)
+		e.size = len(text) - n
+	}
+	return all, bytes.Equal(append(text, '}'), raw), nil
+}
+
+func (m *Map[K, V]) collection() collection { return m.init() }
+
+func (m *Map[K, V]) init() *items[pair[K, V]] {
+	if m.items == nil {
+		m.items = newItems(mapKind[K, V]())
+	}
+	return m.items
+}
+
+// search returns where the key is, or would be.
+func (m Map[K, V]) search(key K) (i int, found bool) {
+	if m.items == nil {
+		return 0, false
+	}
+	return m.items.rope.Search(func(e *pair[K, V]) int { return cmp.Compare(e.key, key) })
+}
+
+// Len returns the number of keys.
+func (m Map[K, V]) Len() int { return m.items.len() }
+
+// Size returns the length of the map's JSON, in bytes. It is known: nothing is
+// encoded.
+func (m Map[K, V]) Size() int {
+	if m.items == nil {
+		return len("{}")
+	}
+	return m.items.size() + len("{}")
+}
+
+// Get returns the value of a key, and whether there is one.
+func (m Map[K, V]) Get(key K) (value V, ok bool) {
+	i, found := m.search(key)
+	if !found {
+		return value, false
+	}
+	return m.items.rope.At(i).value, true
+}
+
+// All returns the keys and values in the order of the keys. The map must not be
+// changed meanwhile.
+func (m Map[K, V]) All() iter.Seq2[K, V] { return m.from(0) }
+
+// From returns the keys that are not less than key, with their values, in their
+// order. The map must not be changed meanwhile.
+func (m Map[K, V]) From(key K) iter.Seq2[K, V] {
+	return func(yield func(K, V) bool) {
+		i, _ := m.search(key)
+		m.from(i)(yield)
+	}
+}
+
+func (m Map[K, V]) from(i int) iter.Seq2[K, V] {
+	return func(yield func(K, V) bool) {
+		if m.items != nil {
+			m.items.each(m.items.rope.From(i), func(_ int, e *pair[K, V]) bool { return yield(e.key, e.value) })
+		}
+	}
+}
+
+// Set gives a key a value. It panics if the value cannot be encoded as JSON, or if
+// the key is not valid UTF-8; that fails the turn.
+func (m *Map[K, V]) Set(key K, value V) {
+	c := m.init()
+	if v := reflect.ValueOf(key); v.Kind() == reflect.String && !utf8.ValidString(v.String()) {
+		panic(fmt.Sprintf("actor: the key %q is not valid UTF-8", v.String()))
+	}
+	put := []pair[K, V]{{key: key, value: value}}
+	text, err := c.kind.encode(nil, &put[0])
+	if err != nil {
+		panic(fmt.Sprintf("actor: the value of %v cannot be encoded: %v", key, err))
+	}
+	cut := 0
+	i, found := m.search(key)
+	if found {
+		cut = 1
+	}
+	c.replace(i, cut, put, text)
+}
+
+// Delete removes a key, if it is there.
+func (m *Map[K, V]) Delete(key K) {
+	if i, found := m.search(key); found {
+		m.items.replace(i, 1, nil, nil)
+	}
+}
+
+// Clear removes all keys.
+func (m *Map[K, V]) Clear() { m.init().replace(0, m.Len(), nil, nil) }
+
+// MarshalJSON implements json.Marshaler: an object, never null.
+func (m Map[K, V]) MarshalJSON() ([]byte, error) {
+	if m.items == nil {
+		return []byte("{}"), nil
+	}
+	return m.items.marshal()
+}
+
+// UnmarshalJSON implements json.Unmarshaler: it replaces all keys and values.
+func (m *Map[K, V]) UnmarshalJSON(raw []byte) error {
+	_, err := m.init().load(raw)
+	return err
+}

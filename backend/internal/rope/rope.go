@@ -1,0 +1,238 @@
+// Package rope is a long sequence that is changed in the middle: a change costs
+// about the same however long it is. The idea is that of an editor's rope, with
+// one level of parts: finding one is counting over some hundreds, from the nearer
+// end.
+package rope
+
+import (
+	"iter"
+	"slices"
+)
+
+// Rope is a sequence of items, each with a weight. Make one with New. Several
+// goroutines may read it at the same time.
+type Rope[E any] struct {
+	parts  []part[E] // one at least; none is empty if there are more
+	n      int
+	weight int
+	most   int
+	weigh  func(*E) int
+}
+
+type part[E any] struct {
+	items  []E
+	weight int // of all of them
+}
+
+// New returns an empty Rope whose parts have at most so many items. weigh returns
+// the weight of an item; nil means that they have none.
+func New[E any](most int, weigh func(*E) int) *Rope[E] {
+	return &Rope[E]{parts: make([]part[E], 1), most: most, weigh: weigh}
+}
+
+// Len returns the number of items.
+func (r *Rope[E]) Len() int { return r.n }
+
+// Weight returns the weight of all items.
+func (r *Rope[E]) Weight() int { return r.weight }
+
+// At returns where the item i is, until the next change. It panics if there is none.
+func (r *Rope[E]) At(i int) *E {
+	if i < 0 || i >= r.n {
+		panic("rope: no such item")
+	}
+	p, off := r.find(i)
+	if off == len(r.parts[p].items) {
+		p, off = p+1, 0
+	}
+	return &r.parts[p].items[off]
+}
+
+// Before returns the weight of the items before the item i, or before the end.
+func (r *Rope[E]) Before(i int) int {
+	p, off := r.find(i)
+	sum := 0
+	if i <= r.n/2 {
+		for _, part := range r.parts[:p] {
+			sum += part.weight
+		}
+	} else {
+		sum = r.weight
+		for _, part := range r.parts[p:] {
+			sum -= part.weight
+		}
+	}
+	items := r.parts[p].items
+	if off <= len(items)/2 {
+		return sum + r.sum(items[:off])
+	}
+	return sum + r.parts[p].weight - r.sum(items[off:])
+}
+
+func (r *Rope[E]) sum(items []E) int {
+	sum := 0
+	if r.weigh != nil {
+		for i := range items {
+			sum += r.weigh(&items[i])
+		}
+	}
+	return sum
+}
+
+// Replace puts items in the place of cut items from the item at on. It keeps a
+// copy of put. It panics if there are no such items.
+func (r *Rope[E]) Replace(at, cut int, put ...E) {
+	if at < 0 || cut < 0 || at > r.n-cut {
+		panic("rope: no such items")
+	}
+	p, off := r.find(at)
+	if part := &r.parts[p]; off+cut <= len(part.items) && len(put) <= r.most {
+		change := r.sum(put) - r.sum(part.items[off:off+cut])
+		part.items = slices.Replace(part.items, off, off+cut, put...)
+		part.weight += change
+		r.weight += change
+		r.fit(p)
+	} else {
+		q, end := r.find(at + cut)
+		parts := r.divide(r.parts[p].items[:off], put, r.parts[q].items[end:])
+		for _, part := range r.parts[p : q+1] {
+			r.weight -= part.weight
+		}
+		for _, part := range parts {
+			r.weight += part.weight
+		}
+		r.parts = slices.Replace(r.parts, p, q+1, parts...)
+		r.fit(p)
+	}
+	r.n += len(put) - cut
+}
+
+// find returns the part that the item i is in, or comes behind, and where in it.
+func (r *Rope[E]) find(i int) (p, off int) {
+	if i <= r.n/2 {
+		for i > len(r.parts[p].items) {
+			i -= len(r.parts[p].items)
+			p++
+		}
+		return p, i
+	}
+	back := r.n - i
+	for p = len(r.parts) - 1; back > len(r.parts[p].items); p-- {
+		back -= len(r.parts[p].items)
+	}
+	return p, len(r.parts[p].items) - back
+}
+
+// fit divides the part p if it is too long, and joins it with a neighbour if both
+// are short.
+func (r *Rope[E]) fit(p int) {
+	if items := r.parts[p].items; len(items) > r.most {
+		r.parts = slices.Replace(r.parts, p, p+1, r.divide(items)...)
+		return
+	}
+	p = max(p-1, 0)
+	for range 2 {
+		if p+1 == len(r.parts) {
+			return
+		}
+		a, b := &r.parts[p], &r.parts[p+1]
+		if len(a.items)+len(b.items) > r.most/2 {
+			p++
+			continue
+		}
+		a.items, a.weight = append(a.items, b.items...), a.weight+b.weight
+		r.parts = slices.Delete(r.parts, p+1, p+2)
+	}
+}
+
+// divide returns copies of what the pieces are together, in parts that may grow:
+// one at least.
+func (r *Rope[E]) divide(pieces ...[]E) []part[E] {
+	parts := make([]part[E], 1)
+	last := &parts[0]
+	for _, piece := range pieces {
+		for len(piece) > 0 {
+			if len(last.items) >= r.most/2 {
+				parts = append(parts, part[E]{})
+				last = &parts[len(parts)-1]
+			}
+			n := min(len(piece), r.most/2-len(last.items))
+			last.items = append(last.items, piece[:n]...)
+			last.weight += r.sum(piece[:n])
+			piece = piece[n:]
+		}
+	}
+	return parts
+}
+
+// Append appends all items to dst.
+func (r *Rope[E]) Append(dst []E) []E {
+	dst = slices.Grow(dst, r.n)
+	for _, part := range r.parts {
+		dst = append(dst, part.items...)
+	}
+	return dst
+}
+
+// From returns the items from the item i on, with their places. The rope must not
+// change meanwhile.
+func (r *Rope[E]) From(i int) iter.Seq2[int, *E] {
+	return func(yield func(int, *E) bool) {
+		for p, off := r.find(i); p < len(r.parts); p, off = p+1, 0 {
+			items := r.parts[p].items
+			for ; off < len(items); off++ {
+				if !yield(i, &items[off]) {
+					return
+				}
+				i++
+			}
+		}
+	}
+}
+
+// Backward returns all items from the last on, with their places. The rope must
+// not change meanwhile.
+func (r *Rope[E]) Backward() iter.Seq2[int, *E] {
+	return func(yield func(int, *E) bool) {
+		i := r.n
+		for p := len(r.parts) - 1; p >= 0; p-- {
+			items := r.parts[p].items
+			for off := len(items) - 1; off >= 0; off-- {
+				i--
+				if !yield(i, &items[off]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Search returns the first item that is not before what is looked for, and whether
+// it is that. compare tells how an item compares with it; the items are in that
+// order.
+func (r *Rope[E]) Search(compare func(*E) int) (i int, found bool) {
+	p, _ := slices.BinarySearchFunc(r.parts, 0, func(part part[E], _ int) int {
+		if len(part.items) > 0 && compare(&part.items[len(part.items)-1]) < 0 {
+			return -1
+		}
+		return 1
+	})
+	for _, part := range r.parts[:p] {
+		i += len(part.items)
+	}
+	if p == len(r.parts) {
+		return i, false
+	}
+	items := r.parts[p].items
+	low, high := 0, len(items)
+	for low < high {
+		middle := (low + high) / 2
+		if c := compare(&items[middle]); c < 0 {
+			low = middle + 1
+		} else {
+			high = middle
+			found = c == 0
+		}
+	}
+	return i + low, found && low < len(items)
+}
