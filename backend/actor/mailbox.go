@@ -1,6 +1,10 @@
 package actor
 
-import "sync"
+import (
+	"math"
+	"slices"
+	"sync"
+)
 
 // mail is a request to an actor. It is delivered on the actor's goroutine, or
 // refused there if the actor cannot be used.
@@ -13,6 +17,8 @@ type mail interface {
 	refuse(a *actor, err *Error)
 }
 
+const keepMail = 64 // places that an empty mailbox keeps at most
+
 // mailbox is an actor's queue of mail. The actor's goroutine runs while there is
 // mail, and for some time after that; posting starts it.
 type mailbox struct {
@@ -20,7 +26,8 @@ type mailbox struct {
 
 	mu      sync.Mutex // guards the fields below
 	arrived sync.Cond  // of mu
-	queue   []mail
+	queue   []mail     // from taken on; what is before is empty
+	taken   int
 	running bool
 	closed  bool // the actor has left memory; ask the node for it again
 }
@@ -33,10 +40,19 @@ func newMailbox(start func()) *mailbox {
 
 // post adds a mail. It reports false if the mailbox is closed.
 func (b *mailbox) post(m mail) bool {
+	posted, _ := b.offer(m, math.MaxInt)
+	return posted
+}
+
+// offer is post for a mail that is refused if so much mail is waiting.
+func (b *mailbox) offer(m mail, limit int) (posted, full bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return false
+		return false, false
+	}
+	if b.waitingLocked() >= limit {
+		return false, true
 	}
 	b.queue = append(b.queue, m)
 	if !b.running {
@@ -44,35 +60,38 @@ func (b *mailbox) post(m mail) bool {
 		b.start()
 	}
 	b.arrived.Signal()
-	return true
-}
-
-// full reports whether calls should be refused.
-func (b *mailbox) full(limit int) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.queue) >= limit
+	return true, false
 }
 
 // next waits for a mail and takes it.
 func (b *mailbox) next() mail {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for len(b.queue) == 0 {
+	for b.waitingLocked() == 0 {
 		b.arrived.Wait()
 	}
-	m := b.queue[0]
-	b.queue[0] = nil
-	b.queue = b.queue[1:]
+	m := b.queue[b.taken]
+	b.queue[b.taken] = nil
+	// The places at the start are used again, so that posting costs no memory.
+	if b.taken++; b.taken == len(b.queue) {
+		b.queue, b.taken = b.queue[:0], 0
+		if cap(b.queue) > keepMail {
+			b.queue = nil
+		}
+	} else if b.taken > len(b.queue)/2 && b.taken >= keepMail {
+		b.queue, b.taken = slices.Delete(b.queue, 0, b.taken), 0
+	}
 	return m
 }
+
+func (b *mailbox) waitingLocked() int { return len(b.queue) - b.taken }
 
 // stop closes the mailbox if there is no mail, so that the actor's goroutine may
 // end. It reports false if there is mail.
 func (b *mailbox) stop() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.queue) > 0 {
+	if b.waitingLocked() > 0 {
 		return false
 	}
 	b.running, b.closed = false, true
@@ -96,8 +115,8 @@ func (b *mailbox) postLast(m mail) {
 func (b *mailbox) end() []mail {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	rest := b.queue
-	b.queue, b.closed, b.running = nil, true, false
+	rest := b.queue[b.taken:]
+	b.queue, b.taken, b.closed, b.running = nil, 0, true, false
 	return rest
 }
 

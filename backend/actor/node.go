@@ -278,14 +278,18 @@ func (n *Node) Call(r Ref, request CallRequest) error {
 
 // postCall is post for mail of which an actor takes only so much at a time.
 func (n *Node) postCall(r Ref, m mail) error {
-	a, err := n.get(r)
-	if err != nil {
-		return err
+	for {
+		a, err := n.get(r)
+		if err != nil {
+			return err
+		}
+		switch posted, full := a.box.offer(m, n.maxMailbox(a.ref().Name)); {
+		case posted:
+			return nil
+		case full:
+			return newError(codeOverloaded, "the actor has too many calls waiting")
+		}
 	}
-	if a.box.full(n.maxMailbox(a.ref().Name)) {
-		return newError(codeOverloaded, "the actor has too many calls waiting")
-	}
-	return n.post(r, m)
 }
 
 func (n *Node) maxMailbox(name string) int {

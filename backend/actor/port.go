@@ -11,6 +11,7 @@ import (
 // so that they keep their place among its events and wait for the output gate.
 
 // Ref names an actor: by Name and Key, or by ID alone (which then must exist).
+// With all three the ID counts; the others are there to make the actor by.
 type Ref struct {
 	Name string
 	Key  Key

@@ -103,6 +103,12 @@ func (c *channel) mark() bool {
 	return true
 }
 
+// followed is the actor whose log the channel reads, with the id that would have
+// to be worked out for every request otherwise.
+func (c *channel) followed() actor.Ref {
+	return actor.Ref{Name: c.ref.Name, Key: c.ref.Key, ID: c.log.Actor()}
+}
+
 // arrived implements reader.
 func (c *channel) arrived(k *chunk) { c.post(func() { c.mail.chunk = k }) }
 

@@ -90,12 +90,12 @@ func (s *socket) handle(m *wire.ClientMessage, at wire.Envelope, problem string)
 		}
 	case wire.TypeAck:
 		if c := s.channel(m.Channel); c != nil {
-			s.g.port.Ack(c.ref, c.attachment, m.Ack)
+			s.g.port.Ack(c.followed(), c.attachment, m.Ack)
 		}
 	case wire.TypeClose:
 		if c := s.channel(m.Channel); c != nil {
 			s.forget(c)
-			s.g.port.Close(c.ref, c.attachment)
+			s.g.port.Close(c.followed(), c.attachment)
 		}
 	default:
 		s.refuse(at, wire.CodeUnknownType, fmt.Sprintf("there is no message type %.40q", m.Type), nil)
@@ -284,7 +284,7 @@ func (s *socket) call(m *wire.ClientMessage) {
 	case full:
 		s.refuse(at, wire.CodeOverloaded, fmt.Sprintf("%d calls wait for an answer", s.g.opts.Limits.InFlight), nil)
 	default:
-		err := s.g.port.Call(c.ref, actor.CallRequest{
+		err := s.g.port.Call(c.followed(), actor.CallRequest{
 			Attachment: c.attachment, Conn: c.conn, ID: m.ID, Action: m.Action, Args: m.Args, Ack: m.Ack,
 		})
 		if err != nil {

@@ -216,7 +216,7 @@ func (s *socket) leave() {
 	for _, c := range channels {
 		c.feed.leave(c)
 		if drop {
-			s.g.port.Detach(c.ref, c.attachment)
+			s.g.port.Detach(c.followed(), c.attachment)
 		}
 	}
 }
