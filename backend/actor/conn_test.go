@@ -499,6 +499,20 @@ func TestConnectingHasATimeLimitOfItsOwn(t *testing.T) {
 			}
 		})
 	})
+	for _, pause := range []time.Duration{0, 9 * time.Second} {
+		t.Run(fmt.Sprintf("a resume is late, %s after a turn with a longer limit", pause), func(t *testing.T) {
+			actortest.Run(t, reg, func(n *actortest.Node) {
+				c := n.Actor("porter", "a").Connect(porterParams{Back: 3 * time.Second})
+				time.Sleep(5 * time.Second) // the watchdog of the turn that connected has nobody to bark at
+				c.Drop()
+				time.Sleep(pause)
+				start := time.Now()
+				if err := c.TryResume(); err != nil || time.Since(start) != 2*time.Second {
+					t.Errorf("got %v after %s, want the connection after 2s", err, time.Since(start))
+				}
+			})
+		})
+	}
 	t.Run("OnResume is late, and is undone alone", func(t *testing.T) {
 		actortest.Run(t, reg, func(n *actortest.Node) {
 			c := n.Actor("porter", "a").Connect(porterParams{Back: 3 * time.Second})

@@ -2,6 +2,9 @@ package actor
 
 import "context"
 
+// PlainString is the fast way of reading a string argument.
+var PlainString = plainString
+
 // Timers returns how many timers the instance of an actor holds.
 func (n *Node) Timers(r Ref) (timers int) {
 	err := n.do(context.Background(), r, func(t *turn) error {

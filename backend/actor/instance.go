@@ -46,9 +46,10 @@ type instance struct {
 	expiry     *time.Timer // for the connection that expires next
 	nextExpiry time.Time   // when that is; zero if no connection is without a socket
 
-	watchMu  sync.Mutex // guards the two fields below, which the watchdog's timer reads
+	watchMu  sync.Mutex // guards the fields below, which the watchdog's timer reads
 	watched  *turn
 	watchdog *time.Timer
+	barks    time.Time // when the watchdog's timer fires; zero if it is not set
 }
 
 // newInstance makes an instance from what the store has, or of an actor that
@@ -123,10 +124,8 @@ func (in *instance) watch(t *turn, limit time.Duration) *turn {
 	in.watchMu.Lock()
 	defer in.watchMu.Unlock()
 	in.watched = t
-	if in.watchdog == nil {
-		in.watchdog = time.AfterFunc(limit, in.bark)
-	} else {
-		in.watchdog.Reset(limit)
+	if in.barks.IsZero() || t.deadline.Before(in.barks) {
+		in.barkAtLocked(t.deadline)
 	}
 	return t
 }
@@ -139,9 +138,18 @@ func (in *instance) unwatch(t *turn) bool {
 	if in.watched != t {
 		return false
 	}
-	in.watched = nil
-	in.watchdog.Stop()
+	in.watched = nil // the timer goes on, for the turns to come: setting it for each costs more
 	return true
+}
+
+// barkAtLocked sets the watchdog's timer.
+func (in *instance) barkAtLocked(at time.Time) {
+	in.barks = at
+	if in.watchdog == nil {
+		in.watchdog = time.AfterFunc(time.Until(at), in.bark)
+	} else {
+		in.watchdog.Reset(time.Until(at))
+	}
 }
 
 // running returns the turn that is under way, nil if there is none.
@@ -154,20 +162,22 @@ func (in *instance) running() *turn {
 	return in.watched
 }
 
+// bark is called when the watchdog's timer fires.
 func (in *instance) bark() {
 	in.watchMu.Lock()
+	in.barks = time.Time{}
 	t := in.watched
 	if t == nil {
 		in.watchMu.Unlock()
 		return
 	}
-	overdue := time.Until(t.deadline)
+	left := time.Until(t.deadline)
 	switch {
-	case overdue > 0: // armed for an earlier turn
-		in.watchdog.Reset(overdue)
+	case left > 0: // set for an earlier turn
+		in.barkAtLocked(t.deadline)
 		in.watchMu.Unlock()
-	case overdue > -abandonAfter:
-		in.watchdog.Reset(abandonAfter)
+	case left > -abandonAfter:
+		in.barkAtLocked(time.Now().Add(abandonAfter))
 		in.watchMu.Unlock()
 		t.finish(context.DeadlineExceeded)
 	default:
