@@ -119,6 +119,7 @@ func (in *instance) removeConn(c *conn) {
 // context ends, and if it has not returned some time later the instance is
 // abandoned.
 func (in *instance) watch(t *turn, limit time.Duration) *turn {
+	t.outputs = t.few[:0]
 	t.now = time.Now()
 	t.deadline = t.now.Add(limit)
 	in.watchMu.Lock()

@@ -37,6 +37,7 @@ type turn struct {
 	timers  []*timer
 	failure error // the first thing that went wrong without a panic
 
+	few  [4]*Output  // room for outputs
 	dead atomic.Bool // the turn is over
 
 	mu   sync.Mutex // guards what, err and done for others than the turn's goroutine

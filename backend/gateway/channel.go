@@ -371,13 +371,18 @@ func (c *channel) at(f *frame) {
 
 // message appends an output, unless the frame is full.
 func (c *channel) message(f *frame, o *actor.Output) bool {
-	rest := o.Encoded(encode)
-	if f.n > 0 && f.size()+len(rest) > frameBytes {
-		f.full = true
+	start, n := len(f.b), f.n
+	f.next()
+	f.b = wire.AppendHead(f.b, c.num)
+	if o.Kind == actor.OutputEvent && c.feed.count.Load() > inlineChannels {
+		f.b = append(f.b, o.Encoded(encode)...)
+	} else {
+		f.b = appendRest(f.b, o) // keeping a copy for so few readers costs more
+	}
+	if n > 0 && f.size() > frameBytes {
+		f.b, f.n, f.full = f.b[:start], n, true
 		return false
 	}
-	f.next()
-	f.b = append(wire.AppendHead(f.b, c.num), rest...)
 	c.tell(o.Seq)
 	if o.Kind != actor.OutputEvent {
 		c.s.mu.Lock()
@@ -408,16 +413,19 @@ func (c *channel) end(f *frame, o *actor.Output) {
 // encode makes the part of an output's message that is the same for all.
 func encode(o *actor.Output) []byte {
 	const fixed = 96
-	b := make([]byte, 0, fixed+len(o.Event)+len(o.Data))
+	return slices.Clip(appendRest(make([]byte, 0, fixed+len(o.Event)+len(o.Data)), o))
+}
+
+func appendRest(b []byte, o *actor.Output) []byte {
 	switch o.Kind {
 	case actor.OutputEvent:
-		b = wire.AppendEvent(b, o.Seq, o.Event, orNull(o.Data))
+		return wire.AppendEvent(b, o.Seq, o.Event, orNull(o.Data))
 	case actor.OutputReply:
-		b = wire.AppendReply(b, o.Seq, o.Call, o.Data)
+		return wire.AppendReply(b, o.Seq, o.Call, o.Data)
 	case actor.OutputFail:
-		b = wire.AppendFail(b, o.Seq, o.Call, o.Err.Code, o.Err.Message, o.Err.MetadataJSON())
+		return wire.AppendFail(b, o.Seq, o.Call, o.Err.Code, o.Err.Message, o.Err.MetadataJSON())
 	}
-	return slices.Clip(b)
+	return b
 }
 
 func orNull(data []byte) []byte {
