@@ -133,6 +133,20 @@ func (l List[T]) Slice(i, j int) []T {
 	return values
 }
 
+// Values returns a copy of all items. It is never nil.
+func (l List[T]) Values() []T { return l.Slice(0, l.Len()) }
+
+// IndexFunc returns the place of the first item for which f reports true, or -1. It
+// looks at one after the other.
+func (l List[T]) IndexFunc(f func(T) bool) int {
+	for i, v := range l.All() {
+		if f(v) {
+			return i
+		}
+	}
+	return -1
+}
+
 // Append adds items at the end.
 func (l *List[T]) Append(values ...T) { l.Insert(l.Len(), values...) }
 

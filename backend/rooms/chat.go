@@ -3,7 +3,6 @@ package rooms
 import (
 	"cmp"
 	"crypto/rand"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -17,13 +16,13 @@ const (
 	maxMessageRunes  = 2000
 	maxNameRunes     = 64
 	keepMessages     = 200
-	keepMessageBytes = 64 << 10
+	keepMessageBytes = 256 << 10 // of JSON
 )
 
 // ChatRoom is a room in which people talk. Its exported fields are its state;
 // its methods whose first parameter is an *actor.Context are its actions.
 type ChatRoom struct {
-	Messages []Message `json:"messages"` // the newest ones, oldest first
+	Messages actor.List[Message] `json:"messages"` // the newest ones, oldest first
 }
 
 // Message is something that somebody said.
@@ -90,7 +89,7 @@ func (r *ChatRoom) OnConnect(c *actor.Context[Member]) error {
 	if len(r.GetMembers(c)) > maxMembers {
 		return actor.Errorf("room_full", "a room takes at most %d people", maxMembers)
 	}
-	c.Conn().Send(History{Messages: r.recent()})
+	c.Conn().Send(History{Messages: r.Messages.Values()})
 	r.arrived(c)
 	return nil
 }
@@ -135,7 +134,8 @@ func (r *ChatRoom) SendMessage(c *actor.Context[Member], userID, text string) (M
 	if c.HasConn() {
 		m.Name = c.Conn().State().Name
 	}
-	r.Messages = newest(append(r.Messages, m), keepMessages, keepMessageBytes, Message.size)
+	r.Messages.Append(m)
+	forgetOldest(&r.Messages, keepMessages, keepMessageBytes)
 	c.Broadcast(MessageReceived(m))
 	return m, nil
 }
@@ -143,14 +143,14 @@ func (r *ChatRoom) SendMessage(c *actor.Context[Member], userID, text string) (M
 // DeleteMessage takes a message back. A message that does not exist is deleted
 // already.
 func (r *ChatRoom) DeleteMessage(c *actor.Context[Member], messageID string) error {
-	i := slices.IndexFunc(r.Messages, func(m Message) bool { return m.ID == messageID })
+	i := r.Messages.IndexFunc(func(m Message) bool { return m.ID == messageID })
 	if i < 0 {
 		return nil
 	}
-	if !isOrAnonymous(c, r.Messages[i].UserID) {
+	if !isOrAnonymous(c, r.Messages.At(i).UserID) {
 		return actor.Errorf("not_yours", "only its author can delete a message")
 	}
-	r.Messages = slices.Delete(r.Messages, i, i+1)
+	r.Messages.Delete(i, i+1)
 	c.Broadcast(MessageDeleted{MessageID: messageID})
 	return nil
 }
@@ -165,7 +165,7 @@ func (r *ChatRoom) SetTyping(c *actor.Context[Member], typing bool) {
 
 // GetMessages returns what was said. It has a value receiver, which makes it a
 // read-only action.
-func (r ChatRoom) GetMessages(*actor.Context[Member]) []Message { return r.recent() }
+func (r ChatRoom) GetMessages(*actor.Context[Member]) []Message { return r.Messages.Values() }
 
 // GetMembers returns who is here: everybody with a name and a socket, once.
 func (r ChatRoom) GetMembers(c *actor.Context[Member]) []Member {
@@ -179,9 +179,6 @@ func (r ChatRoom) GetMembers(c *actor.Context[Member]) []Member {
 	return members
 }
 
-// recent returns the messages for JSON: never null.
-func (r ChatRoom) recent() []Message { return append([]Message{}, r.Messages...) }
-
 // isOrAnonymous reports whether the caller may act for a user: a connection that
 // said who it is acts for itself only. Nothing checks that it said the truth;
 // an app with accounts would check a token in OnBeforeConnect.
@@ -192,5 +189,3 @@ func isOrAnonymous(c *actor.Context[Member], userID string) bool {
 	me := c.Conn().State().UserID
 	return me == "" || me == userID
 }
-
-func (m Message) size() int { return len(m.Text) + len(m.UserID) + len(m.Name) }

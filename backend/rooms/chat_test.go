@@ -149,8 +149,8 @@ func TestChat_aFullHistoryFitsIntoOneEvent(t *testing.T) {
 			actortest.Call[rooms.Message](ada, "sendMessage", "ada", strings.Repeat("<", 2000)) // 6 bytes each in JSON
 		}
 		histories := actortest.Events[rooms.History](room.Connect(nil))
-		if len(histories) != 1 || len(histories[0].Messages) != 32 {
-			t.Errorf("got %d histories, want one with 64 KiB of text", len(histories))
+		if len(histories) != 1 || len(histories[0].Messages) != 21 {
+			t.Errorf("got %d histories, want one with 256 KiB of JSON", len(histories))
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"maps"
 	"unicode/utf8"
 
 	"github.com/troupe-dev/troupe/backend/actor"
@@ -16,8 +17,8 @@ const (
 
 // GameRoom is a field on which players move, see one another and whisper.
 type GameRoom struct {
-	Players map[string]PlayerState `json:"players"` // by player id
-	Started bool                   `json:"started"`
+	Players actor.Map[string, PlayerState] `json:"players"` // by player id
+	Started bool                           `json:"started"`
 }
 
 // PlayerState is what everybody knows of a player.
@@ -108,15 +109,12 @@ func (g *GameRoom) CreateConnState(_ *actor.ConnectContext, p GameParams) Player
 // OnConnect puts a new player on the field. An error refuses it.
 func (g *GameRoom) OnConnect(c *actor.Context[Player]) error {
 	me := c.Conn().State().PlayerID
-	if _, known := g.Players[me]; !known {
-		if len(g.Players) >= maxPlayers {
+	if _, known := g.Players.Get(me); !known {
+		if g.Players.Len() >= maxPlayers {
 			return actor.Errorf("game_full", "a game takes at most %d players", maxPlayers)
 		}
-		if g.Players == nil {
-			g.Players = map[string]PlayerState{}
-		}
-		player := PlayerState{Health: 100, Position: startPosition(len(g.Players))}
-		g.Players[me] = player
+		player := PlayerState{Health: 100, Position: startPosition(g.Players.Len())}
+		g.Players.Set(me, player)
 		c.Broadcast(PlayerJoined{PlayerID: me, Player: player}, actor.Where(isNot(me)))
 	}
 	c.Conn().Send(g.GetGame(c))
@@ -131,8 +129,8 @@ func (g *GameRoom) OnDisconnect(c *actor.Context[Player]) {
 			return
 		}
 	}
-	delete(g.Players, me)
-	if len(g.Players) == 0 {
+	g.Players.Delete(me)
+	if g.Players.Len() == 0 {
 		g.Started = false
 	}
 	c.Broadcast(PlayerLeft{PlayerID: me})
@@ -142,12 +140,12 @@ func (g *GameRoom) OnDisconnect(c *actor.Context[Player]) {
 // moved to its edge.
 func (g *GameRoom) UpdatePlayerPosition(c *actor.Context[Player], position Position) {
 	me := c.Conn().State().PlayerID
-	player, ok := g.Players[me]
+	player, ok := g.Players.Get(me)
 	if !ok {
 		return
 	}
 	player.Position = Position{X: min(max(position.X, 0), fieldWidth), Y: min(max(position.Y, 0), fieldHeight)}
-	g.Players[me] = player
+	g.Players.Set(me, player)
 	for conn := range c.Conns() {
 		if conn.State().PlayerID != me {
 			conn.Send(PlayerMoved{PlayerID: me, Position: player.Position})
@@ -182,11 +180,7 @@ func (g *GameRoom) StartGame(c *actor.Context[Player]) {
 
 // GetGame returns the state of the game.
 func (g GameRoom) GetGame(*actor.Context[Player]) Game {
-	game := Game(g)
-	if game.Players == nil {
-		game.Players = map[string]PlayerState{} // {} in JSON, not null
-	}
-	return game
+	return Game{Players: maps.Collect(g.Players.All()), Started: g.Started}
 }
 
 // isNot is for actor.Where: all but the connections of one player.

@@ -14,13 +14,13 @@ const (
 	maxCategoryRunes = 64
 	maxArticleRunes  = 10_000
 	keepArticles     = 100
-	keepArticleBytes = 64 << 10
+	keepArticleBytes = 256 << 10 // of JSON
 )
 
 // NewsRoom is a place where articles appear. Some are for everybody, the others
 // for those who pay.
 type NewsRoom struct {
-	Articles []Article `json:"articles"` // the newest ones, oldest first
+	Articles actor.List[Article] `json:"articles"` // the newest ones, oldest first
 }
 
 // Level says for whom an article is.
@@ -113,7 +113,8 @@ func (n *NewsRoom) PublishArticle(c *actor.Context[Reader], article Draft) (Arti
 		ID: rand.Text(), Category: article.Category, Content: article.Content,
 		Level: article.Level, Timestamp: c.Now().UnixMilli(),
 	}
-	n.Articles = newest(append(n.Articles, a), keepArticles, keepArticleBytes, Article.size)
+	n.Articles.Append(a)
+	forgetOldest(&n.Articles, keepArticles, keepArticleBytes)
 	c.Broadcast(NewArticle(a), actor.Where(func(conn *actor.Conn[Reader]) bool {
 		return conn.State().mayRead(a)
 	}))
@@ -128,7 +129,7 @@ func (n NewsRoom) GetArticles(c *actor.Context[Reader]) []Article {
 		reader = c.Conn().State()
 	}
 	articles := []Article{}
-	for _, a := range n.Articles {
+	for _, a := range n.Articles.All() {
 		if reader.mayRead(a) {
 			articles = append(articles, a)
 		}
@@ -139,5 +140,3 @@ func (n NewsRoom) GetArticles(c *actor.Context[Reader]) []Article {
 func (r Reader) mayRead(a Article) bool {
 	return a.Level == LevelPublic || r.Subscription == SubscriptionPremium
 }
-
-func (a Article) size() int { return len(a.Content) + len(a.Category) }

@@ -87,8 +87,8 @@ func TestNews_keepsTheNewest(t *testing.T) {
 		for range 10 {
 			actortest.Call[rooms.Article](room, "publishArticle", draft(strings.Repeat("<", 10_000), rooms.LevelPublic))
 		}
-		if n := len(actortest.Call[[]rooms.Article](room, "getArticles")); n != 6 {
-			t.Errorf("got %d long articles, want 64 KiB of them", n)
+		if n := len(actortest.Call[[]rooms.Article](room, "getArticles")); n != 4 {
+			t.Errorf("got %d long articles, want 256 KiB of JSON", n)
 		}
 		room.Connect(nil)
 	})

@@ -36,17 +36,16 @@ type MessageReceived Message
 
 // Room keeps the last 100 messages.
 type Room struct {
-	Messages []Message `json:"messages"`
+	Messages actor.List[Message] `json:"messages"`
 }
 
 // SendMessage is the job of the benchmark.
 func (r *Room) SendMessage(c *actor.Context[actor.NoState], userID, text string) Message {
 	m := Message{ID: uuid.NewString(), UserID: userID, Text: text, Timestamp: c.Now().UnixMilli()}
-	if len(r.Messages) == 100 {
-		copy(r.Messages, r.Messages[1:])
-		r.Messages = r.Messages[:99]
+	if r.Messages.Len() == 100 {
+		r.Messages.Delete(0, 1)
 	}
-	r.Messages = append(r.Messages, m)
+	r.Messages.Append(m)
 	c.Broadcast(MessageReceived(m))
 	return m
 }
