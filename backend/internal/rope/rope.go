@@ -88,7 +88,12 @@ func (r *Rope[E]) Replace(at, cut int, put ...E) {
 	p, off := r.find(at)
 	if part := &r.parts[p]; off+cut <= len(part.items) && len(put) <= r.most {
 		change := r.sum(put) - r.sum(part.items[off:off+cut])
-		part.items = slices.Replace(part.items, off, off+cut, put...)
+		if off == 0 && len(put) == 0 && len(part.items) > r.most/8 { // a queue: moving the others would cost more
+			clear(part.items[:cut])
+			part.items = part.items[cut:]
+		} else {
+			part.items = slices.Replace(part.items, off, off+cut, put...)
+		}
 		part.weight += change
 		r.weight += change
 		r.fit(p)

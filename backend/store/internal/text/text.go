@@ -7,7 +7,7 @@ import "github.com/troupe-dev/troupe/backend/internal/rope"
 
 // partBytes is how long a part of an edited text is at most: an edit moves what
 // comes after it in its part.
-const partBytes = 16 << 10
+const partBytes = 4 << 10
 
 // Text is a text. The zero Text is empty. It is not safe for use by several
 // goroutines, but several may read it.
