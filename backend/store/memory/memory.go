@@ -51,7 +51,7 @@ type Store struct {
 	// retained commits are one queue over all actors.
 	mu       sync.Mutex
 	actors   map[string]*member
-	retained queue
+	retained queue[retained]
 	bytes    int64     // of the retained entries
 	now      time.Time // the newest commit's
 }
@@ -61,7 +61,7 @@ var _ store.Store = (*Store)(nil)
 // member is one actor. Store.mu guards it.
 type member struct {
 	record.Record
-	entries []store.Entry // those retained, in order; the last one is numbered Head
+	entries queue[store.Entry] // those retained, in order; the last one is numbered Head
 }
 
 // New makes an empty Store.
@@ -129,7 +129,7 @@ func (s *Store) keepLocked(m *member, c *store.Commit) {
 	for _, e := range c.Entries {
 		e.Time = c.Time
 		e.Target.Conns = slices.Clone(e.Target.Conns)
-		m.entries = append(m.entries, e)
+		m.entries.push(e)
 		size += entrySize(&e)
 	}
 	s.bytes += size
@@ -143,11 +143,8 @@ func (s *Store) trimLocked() {
 		if oldest == nil || s.bytes <= s.options.MaxBytes && s.now.Sub(oldest.time) <= s.options.Retention {
 			return
 		}
-		m, n := oldest.actor, oldest.entries
-		clear(m.entries[:n])
-		m.entries = m.entries[n:]
-		if len(m.entries) == 0 {
-			m.entries = nil // a quiet actor holds no empty array
+		for range oldest.entries {
+			oldest.actor.entries.pop()
 		}
 		s.bytes -= oldest.bytes
 		s.retained.pop()
@@ -173,22 +170,21 @@ func (s *Store) Entries(_ context.Context, actor string, after uint64, limit, ma
 	if !known || limit <= 0 || after >= m.Head {
 		return nil, nil
 	}
-	from := m.entries
-	if oldest := m.Head + 1 - uint64(len(from)); after >= oldest {
-		from = from[after+1-oldest:]
+	skip := 0
+	if oldest := m.Head + 1 - uint64(m.entries.n); after >= oldest {
+		skip = int(after + 1 - oldest)
 	}
-	n, size := 0, 0
-	for n < min(limit, len(from)) {
-		size += len(from[n].Data)
-		if n > 0 && size > maxBytes {
-			break
+	var entries []store.Entry
+	size := 0
+	m.entries.all(skip, func(e *store.Entry) bool {
+		size += len(e.Data)
+		if len(entries) == limit || len(entries) > 0 && size > maxBytes {
+			return false
 		}
-		n++
-	}
-	entries := slices.Clone(from[:n])
-	for i := range entries {
-		entries[i].Target.Conns = slices.Clone(entries[i].Target.Conns)
-	}
+		entries = append(entries, *e)
+		entries[len(entries)-1].Target.Conns = slices.Clone(e.Target.Conns)
+		return true
+	})
 	return entries, nil
 }
 

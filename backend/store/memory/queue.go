@@ -11,30 +11,62 @@ type retained struct {
 	entries int
 }
 
-// queue is first in, first out, without an allocation per item.
-type queue struct {
-	items []retained
-	head  int // items before it are gone
+// queue is first in, first out. Its items stay where they are: growing one array
+// would copy each of them several times in its life.
+type queue[T any] struct {
+	chunks [][]T // none is empty
+	n      int
 }
 
-func (q *queue) push(r retained) { q.items = append(q.items, r) }
+const (
+	firstChunk = 4 // items
+	maxChunk   = 64
+)
+
+func (q *queue[T]) push(item T) {
+	last := len(q.chunks) - 1
+	if last < 0 || len(q.chunks[last]) == cap(q.chunks[last]) {
+		q.chunks = append(q.chunks, make([]T, 0, max(firstChunk, min(q.n, maxChunk))))
+		last++
+	}
+	q.chunks[last] = append(q.chunks[last], item)
+	q.n++
+}
 
 // first returns the oldest item, nil if there is none.
-func (q *queue) first() *retained {
-	if q.head == len(q.items) {
+func (q *queue[T]) first() *T {
+	if q.n == 0 {
 		return nil
 	}
-	return &q.items[q.head]
+	return &q.chunks[0][0]
 }
 
-// pop removes the oldest item. Once half of the array is free, the rest moves
-// down: each item moves once on average.
-func (q *queue) pop() {
-	q.items[q.head] = retained{}
-	q.head++
-	if 2*q.head >= len(q.items) {
-		n := copy(q.items, q.items[q.head:])
-		clear(q.items[n:])
-		q.items, q.head = q.items[:n], 0
+// pop removes the oldest item.
+func (q *queue[T]) pop() {
+	clear(q.chunks[0][:1])
+	q.chunks[0] = q.chunks[0][1:]
+	if len(q.chunks[0]) == 0 {
+		q.chunks[0] = nil
+		if q.chunks = q.chunks[1:]; len(q.chunks) == 0 {
+			q.chunks = nil // a quiet actor holds no empty array
+		}
+	}
+	q.n--
+}
+
+// all calls f with the items from the one at place i on, the oldest being at 0,
+// until f returns false.
+func (q *queue[T]) all(i int, f func(*T) bool) {
+	for _, chunk := range q.chunks {
+		if i >= len(chunk) {
+			i -= len(chunk)
+			continue
+		}
+		for k := range chunk[i:] {
+			if !f(&chunk[i+k]) {
+				return
+			}
+		}
+		i = 0
 	}
 }
