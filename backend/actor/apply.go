@@ -54,6 +54,7 @@ func (in *instance) apply(t *turn, o outcome, r reply) {
 	if o.changed || in.saved == nil {
 		in.save(commit, o.plain)
 	}
+	commit.Entries = make([]store.Entry, 0, len(outputs))
 	for _, o := range outputs {
 		if o.Numbered {
 			e := o.entry()
