@@ -40,6 +40,10 @@
 // unexported or tagged `json:"-"` are ephemeral: they live while the actor is
 // awake, are not undone by a failed turn, and are gone when the actor is reset.
 //
+// What grows with an actor's history belongs into a [List] or a [Map]: of these only
+// what changed is encoded and stored, while the other fields are encoded as a whole
+// after each turn that may have changed them.
+//
 // # Turns
 //
 // A turn is one run of an action or a hook. Turns of one actor never overlap, so
