@@ -23,7 +23,7 @@ type Server struct {
 	log   string
 }
 
-func startServer(p Peer, cpu string) (*Server, error) {
+func startServer(p Peer, cpus int) (*Server, error) {
 	var r [8]byte
 	_, _ = rand.Read(r[:])
 	s := &Server{mark: "BENCH_MARK=" + hex.EncodeToString(r[:])}
@@ -38,12 +38,9 @@ func startServer(p Peer, cpu string) (*Server, error) {
 		return nil, err
 	}
 	defer lf.Close()
-	var args []string
+	args := []string{"taskset", "-c", "0-" + strconv.Itoa(cpus-1)}
 	for _, a := range p.Cmd {
 		args = append(args, strings.ReplaceAll(a, "$STATE", s.state))
-	}
-	if cpu != "" {
-		args = append([]string{"taskset", "-c", cpu}, args...)
 	}
 	s.cmd = exec.Command(args[0], args[1:]...)
 	s.cmd.Dir = p.Dir

@@ -1,6 +1,6 @@
-// Command troupe is the target of the benchmark: a room as every peer has it, on
-// Troupe with its guarantees switched on. What differs from the product's defaults
-// is the rate limit, which no peer has.
+// Command troupe is the target of the benchmark: a room as every peer has it, and
+// actors to measure growth with, on Troupe with its guarantees switched on. What
+// differs from the product's defaults are the rates, which no peer limits.
 package main
 
 import (
@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"github.com/google/uuid"
@@ -22,33 +23,6 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/sqlite"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
-
-// Message is what is said in a room, about 150 bytes of JSON.
-type Message struct {
-	ID        string `json:"id"`
-	UserID    string `json:"userId"`
-	Text      string `json:"text"`
-	Timestamp int64  `json:"timestamp"`
-}
-
-// MessageReceived is its event.
-type MessageReceived Message
-
-// Room keeps the last 100 messages.
-type Room struct {
-	Messages actor.List[Message] `json:"messages"`
-}
-
-// SendMessage is the job of the benchmark.
-func (r *Room) SendMessage(c *actor.Context[actor.NoState], userID, text string) Message {
-	m := Message{ID: uuid.NewString(), UserID: userID, Text: text, Timestamp: c.Now().UnixMilli()}
-	if r.Messages.Len() == 100 {
-		r.Messages.Delete(0, 1)
-	}
-	r.Messages.Append(m)
-	c.Broadcast(MessageReceived(m))
-	return m
-}
 
 func main() {
 	uuid.EnableRandPool()
@@ -65,7 +39,6 @@ func run(addr, data string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	registry := actor.NewRegistry(actor.Define[Room]("room", actor.Emits[MessageReceived]()))
 	var st store.Store = memory.New(memory.Options{Retention: registry.Retention()})
 	if data != "" {
 		var err error
@@ -76,11 +49,24 @@ func run(addr, data string) error {
 	node := actor.NewNode(registry, st, actor.NodeOptions{Logger: logger})
 	limits := wire.DefaultLimits
 	limits.Rate, limits.Burst = 1_000_000, 1_000_000
-	gw := gateway.New(node, gateway.Options{Logger: logger, Limits: limits})
-	server := &http.Server{Addr: addr, Handler: gw.Handler()}
+	gw := gateway.New(node, gateway.Options{Logger: logger, Limits: limits, OpenRate: 1_000_000})
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /memory", memoryInUse)
+	mux.Handle("/", gw.Handler())
+	server := &http.Server{Addr: addr, Handler: mux}
 	go func() {
 		<-ctx.Done()
 		_ = server.Close() // the harness has what it wants
 	}()
 	return server.ListenAndServe()
+}
+
+// memoryInUse answers with the bytes that live objects and stacks take: what is
+// resident depends on when the collector ran.
+func memoryInUse(w http.ResponseWriter, _ *http.Request) {
+	runtime.GC()
+	runtime.GC() // what sync.Pools hold goes with the second
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	fmt.Fprint(w, m.HeapAlloc+m.StackInuse)
 }
