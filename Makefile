@@ -2,13 +2,18 @@
 # has the steps of the tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build ui test test-go test-ts test-e2e test-crash bench bench-peers fmt lint generate clean
+.PHONY: help run build ui test test-go test-ts test-e2e test-crash bench bench-peers bench-growth plot fmt lint generate clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/troupe-dev/troupe/backend/app.version=$(VERSION)
 
+# Of make bench: how often, which, where.
+COUNT := 1
+BENCH := .
+PKG   := ./backend/...
+
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ui ## install what npm needs, build the UI, serve on :8080
 	go run -buildvcs=false -ldflags '$(LDFLAGS)' . -check
@@ -41,11 +46,17 @@ test-crash: ## kill the real binary hundreds of times under load (minutes)
 	go test -v -count=1 -timeout 60m ./backend/crashtest -crash.rounds=150 -crash.away=5s
 	go test -v -count=1 -timeout 30m -run PowerLoss ./backend/store/sqlite -sqlite.losses=1000
 
-bench: ## benchmarks of the runtime, the gateway and the store
-	go test -run '^$$' -bench . -benchmem ./backend/...
+bench: ## benchmarks of the hot paths, as benchstat reads them: make bench COUNT=6 BENCH=Action PKG=./backend/actor
+	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG)
 
-bench-peers: ## measure Troupe beside other systems, a short round (minutes; see e2e/bench/README.md)
-	e2e/bench/run.sh quick
+bench-peers: ## measure Troupe beside other systems (minutes; see e2e/bench/README.md)
+	e2e/bench/run.sh peers
+
+bench-growth: ## measure how costs grow with connections, actors, state … (minutes)
+	e2e/bench/run.sh growth
+
+plot: ## draw what bench-peers and bench-growth have measured: e2e/bench/results
+	cd e2e/bench && go run . -plot results
 
 fmt: ## format the Go code
 	gofmt -w *.go backend e2e web

@@ -1,35 +1,75 @@
 #!/bin/sh
-# Measures the peers side by side. Needs Go, Node (npm), taskset, two CPUs.
-#   ./run.sh            everything (about half an hour)
-#   ./run.sh quick      one short round of everything
+# Measures Troupe and its peers. Needs Go, Node (npm), taskset, two CPUs.
+#   ./run.sh peers      beside the peers           -> results/peers.jsonl   (9 min)
+#   ./run.sh growth     how the costs grow         -> results/growth.jsonl  (5 min)
+#   ./run.sh all        all peers and scenarios    -> out/results.md        (half an hour)
 #   ./run.sh bundle     client bundle sizes only
 #   ./run.sh -peers rawcoder,ws -scenarios fanout,rpc -rounds 3     your own choice
-# The server is pinned to CPU 0, the generator to CPU 1.
+# The server is pinned to CPU 0 (with -cpus 2 it has both), the generator to CPU 1.
 set -eu
 cd "$(dirname "$0")"
 export npm_config_audit=false npm_config_fund=false npm_config_update_notifier=false
 
-for d in servers/node servers/workerd servers/rivetkit servers/rivetkit22 bundle; do
-	[ -d "$d/node_modules" ] || (cd "$d" && npm install --ignore-scripts --no-package-lock) || echo "no $d: its peers will fail" >&2
-done
-mkdir -p bin out
-go build -o bin/bench .
-for s in troupe epoll rawcoder gws centrifuge; do go build -o "bin/$s" "./servers/$s"; done
+peers() { # those that need npm
+	for d in servers/node servers/workerd servers/rivetkit servers/rivetkit22 bundle; do
+		[ -d "$d/node_modules" ] || (cd "$d" && npm install --ignore-scripts --no-package-lock) || echo "no $d: its peers will fail" >&2
+	done
+	# RivetKit 2.2 keeps state with a native module on Node before 22.5.
+	[ -d servers/rivetkit22/node_modules/better-sqlite3/build ] || (cd servers/rivetkit22 && npm rebuild better-sqlite3)
+	for s in epoll rawcoder gws centrifuge; do go build -o "bin/$s" "./servers/$s"; done
+}
 
 bench() { taskset -c 1 ./bin/bench "$@"; }
 
-case "${1:-all}" in
-bundle) (cd bundle && node bundle.mjs) ;;
-all | quick)
-	rounds=3 opt="-dur 3500ms -warm 700ms"
-	[ "${1:-all}" = all ] || rounds=1 opt="-dur 1s -warm 500ms -idle 1000"
-	(cd bundle && node bundle.mjs)
-	bench $opt -rounds $rounds -scenarios fanout,paced20,rpc -out out/main.json
-	bench $opt -rounds 1 -scenarios idle,paced50,paced100,fanout@100 -out out/once.json
-	bench $opt -rounds 2 -peers rivetkit,rivetkit22 -scenarios fanout@100,paced2@100,idle@500 -once idle@500 -out out/rivetkit.json
-	bench $opt -rounds 1 -all -join-timeout 180s -peers rivetkit -scenarios fanout -out out/rivetkit1000.json
-	./bin/bench -render out/main.json,out/once.json,out/rivetkit.json,out/rivetkit1000.json | tee out/results.md
-	cat out/main.json out/once.json out/rivetkit.json out/rivetkit1000.json | grep '^{' | sed 's/,$//' >out/results.jsonl
+mkdir -p bin out results
+go build -o bin/bench .
+go build -o bin/troupe ./servers/troupe
+
+case "${1:-peers}" in
+peers)
+	peers
+	rm -f out/peers.jsonl
+	opt="-out out/peers.jsonl -warm 700ms"
+	few=troupe,troupe-sqlite,rawcoder-frame,centrifuge-rec,rivetkit22
+	bench $opt -dur 2s -rounds 3 -peers $few -scenarios fanout,paced20,paced50,rpc
+	bench $opt -dur 2s -rounds 2 -peers $few -scenarios fanout,rpc -cpus 2
+	bench $opt -dur 2s -rounds 1 -peers rivetkit -scenarios rpc
+	bench $opt -dur 2s -rounds 1 -peers workerd,ws,socketio,colyseus -scenarios fanout,rpc
+	bench $opt -rounds 1 -peers $few -scenarios idle
+	bench $opt -dur 2s -rounds 3 -peers troupe -scenarios connections@1000,targeted@1000,where@1000,resume@100
+	mv out/peers.jsonl results/
 	;;
-*) bench "$@" ;;
+growth)
+	rm -f out/growth.jsonl
+	opt="-out out/growth.jsonl -rounds 1 -warm 500ms -dur 2s"
+	# A process has at most so many descriptors; 20,000 sockets need a few more.
+	most=$(($(ulimit -Hn) - 100)) && [ $most -lt 20000 ] || most=20000
+	bench $opt -peers troupe -scenarios "connections@10,connections@100,connections@1000,connections@5000,connections@$most"
+	bench $opt -peers troupe -scenarios channels@1,channels@5,channels@20,channels@100,channels@500
+	bench $opt -peers troupe -scenarios where@1,where@10,where@100,where@1000
+	bench $opt -peers troupe -scenarios log@1,log@100,log@1000,log@10000,log@100000
+	bench $opt -peers troupe -scenarios resume@1,resume@10,resume@100,resume@1000,resume@10000,resume@100000
+	bench $opt -peers troupe -scenarios state@1000,state@16000,state@128000,state@1000000,state@4000000
+	bench $opt -peers troupe-sqlite -scenarios actors@1,actors@10,actors@100,actors@1000,actors@10000,actors@100000
+	mv out/growth.jsonl results/
+	;;
+all)
+	peers
+	rm -f out/all.jsonl
+	opt="-out out/all.jsonl -dur 3500ms -warm 700ms"
+	(cd bundle && node bundle.mjs)
+	bench $opt -rounds 3 -scenarios fanout,paced20,rpc
+	bench $opt -rounds 1 -scenarios idle,paced50,paced100,fanout@100
+	bench $opt -rounds 2 -peers rivetkit,rivetkit22 -scenarios fanout@100,paced2@100,idle@500 -once idle@500
+	bench $opt -rounds 1 -all -join-timeout 180s -peers rivetkit -scenarios fanout
+	./bin/bench -render out/all.jsonl | tee out/results.md
+	;;
+bundle)
+	peers
+	(cd bundle && node bundle.mjs)
+	;;
+*)
+	peers
+	bench "$@"
+	;;
 esac
