@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/wire"
@@ -366,7 +365,7 @@ func (c *channel) at(f *frame) {
 	c.owesAt = false
 	f.next()
 	f.b = wire.AppendAt(wire.AppendHead(f.b, c.num), c.seq)
-	c.tell(c.seq)
+	c.tell(f, c.seq)
 }
 
 // message appends an output, unless the frame is full.
@@ -383,7 +382,7 @@ func (c *channel) message(f *frame, o *actor.Output) bool {
 		f.b, f.n, f.full = f.b[:start], n, true
 		return false
 	}
-	c.tell(o.Seq)
+	c.tell(f, o.Seq)
 	if o.Kind != actor.OutputEvent {
 		c.s.mu.Lock()
 		delete(c.inFlight, o.Call)
@@ -392,10 +391,10 @@ func (c *channel) message(f *frame, o *actor.Output) bool {
 	return true
 }
 
-// tell notes that the client knows that it has everything up to seq.
-func (c *channel) tell(seq uint64) {
+// tell notes that the client learns from f that it has everything up to seq.
+func (c *channel) tell(f *frame, seq uint64) {
 	c.told.Store(max(seq, c.told.Load()))
-	c.toldAt.Store(time.Now().UnixMilli())
+	c.toldAt.Store(f.ms)
 }
 
 // end tells the client that the channel is over, and forgets it.

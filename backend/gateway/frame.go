@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/binary"
 	"sync"
+	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
 )
@@ -20,6 +21,7 @@ type frame struct {
 	b    []byte // starts with frameRoom bytes for header and '['
 	n    int    // messages
 	full bool   // something did not fit
+	ms   int64  // when it was begun, Unix milliseconds
 
 	outs [drainMessages]*actor.Output // scratch space of who fills it
 }
@@ -34,7 +36,11 @@ const (
 
 var frames = sync.Pool{New: func() any { return &frame{b: make([]byte, frameRoom, 4<<10)} }}
 
-func newFrame() *frame { return frames.Get().(*frame) }
+func newFrame() *frame {
+	f := frames.Get().(*frame)
+	f.ms = time.Now().UnixMilli()
+	return f
+}
 
 // free gives the frame back. Its bytes must not be used after that.
 func (f *frame) free() {

@@ -187,7 +187,7 @@ func (l *link) send(f *frame) (done bool) {
 		f.free()
 		return true
 	}
-	l.lastWrite.Store(time.Now().UnixMilli())
+	l.lastWrite.Store(f.ms)
 	rest, err := l.tryLocked(b)
 	if err != nil {
 		f.free()

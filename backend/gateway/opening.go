@@ -88,7 +88,7 @@ func (c *channel) start(f *frame, seq uint64, lost *wire.Lost, replies []*actor.
 	}
 	c.opening.info = nil
 	c.seq, c.owesAt = seq, true
-	c.tell(seq)
+	c.tell(f, seq)
 	c.passed(f, seq)
 	pos, ok := c.log.After(seq)
 	if !ok {
