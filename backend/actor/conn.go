@@ -17,6 +17,23 @@ type Conn[S any] struct {
 	conn *conn
 }
 
+// handles makes a Conn for each of many connections, some at a time.
+type handles[S any] struct {
+	free []Conn[S]
+	size int
+}
+
+func (h *handles[S]) of(t *turn, c *conn) *Conn[S] {
+	if len(h.free) == 0 {
+		h.size = min(2*h.size+1, 63) // the first ones alone: many loops end there
+		h.free = make([]Conn[S], h.size)
+	}
+	handle := &h.free[0]
+	h.free = h.free[1:]
+	handle.turn, handle.conn = t, c
+	return handle
+}
+
 // ID returns the connection's id: stable while it lives, also across restarts
 // of the server.
 func (c *Conn[S]) ID() string {

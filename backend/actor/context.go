@@ -52,8 +52,9 @@ func (c *Context[S]) HasConn() bool {
 func (c *Context[S]) Conns() iter.Seq[*Conn[S]] {
 	c.use()
 	return func(yield func(*Conn[S]) bool) {
+		var h handles[S]
 		for _, conn := range c.turn.conns() {
-			if !yield(&Conn[S]{c.turn, conn}) {
+			if !yield(h.of(c.turn, conn)) {
 				return
 			}
 		}

@@ -26,8 +26,14 @@ type Definition struct {
 
 	actions    map[string]*method // by wire name
 	hooks      map[string]*method // by method name
-	events     map[reflect.Type]string
+	events     map[reflect.Type]eventType
 	eventNames map[string]reflect.Type
+}
+
+// eventType is a type of events.
+type eventType struct {
+	name   string // on the wire
+	steady bool   // equal values have the same JSON
 }
 
 // DefineOption is an option of Define: Emits or WithOptions.
@@ -81,7 +87,7 @@ func Define[T any](name string, options ...DefineOption) *Definition {
 	d := &Definition{
 		name: name, typ: reflect.TypeFor[T](),
 		actions: map[string]*method{}, hooks: map[string]*method{},
-		events: map[reflect.Type]string{}, eventNames: map[string]reflect.Type{},
+		events: map[reflect.Type]eventType{}, eventNames: map[string]reflect.Type{},
 	}
 	if name == "" || len(name) > MaxNameBytes || strings.ContainsFunc(name, notNameRune) {
 		d.panicf("the name %q: want letters, digits, - or _, at most %d bytes", name, MaxNameBytes)
@@ -124,7 +130,7 @@ func (d *Definition) addEvent(t reflect.Type) {
 	if other, ok := d.eventNames[name]; ok && other != t {
 		d.panicf("Emits[%s]: the event name %q is that of %s", t, name, other)
 	}
-	d.events[t] = name
+	d.events[t] = eventType{name, steady(t)}
 	d.eventNames[name] = t
 }
 
@@ -273,6 +279,29 @@ func plain(t reflect.Type) bool {
 		}
 	}
 	return true
+}
+
+// steady reports whether equal values of t have the same JSON, now and later.
+// Those that it leaves out: what points to something that may change, 0 and -0,
+// and what encodes itself.
+func steady(t reflect.Type) bool {
+	if marshals(t) {
+		return false
+	}
+	switch t.Kind() {
+	case reflect.Array:
+		return steady(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if !steady(t.Field(i).Type) {
+				return false
+			}
+		}
+		return true
+	case reflect.Float32, reflect.Float64, reflect.Complex64, reflect.Complex128:
+		return false
+	}
+	return plain(t)
 }
 
 // WireName returns the name that clients use for a Go name, in lowerCamel with

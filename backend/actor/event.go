@@ -18,7 +18,7 @@ type EmitOption func(*Emission)
 type Emission struct {
 	volatile bool
 	latest   string // empty, or '=' and the key
-	where    []func(*turn, *conn) bool
+	where    []func(*turn) func(*conn) bool
 	except   []uint32
 }
 
@@ -27,7 +27,10 @@ type Emission struct {
 // state type.
 func Where[S any](f func(*Conn[S]) bool) EmitOption {
 	return func(e *Emission) {
-		e.where = append(e.where, func(t *turn, c *conn) bool { return f(&Conn[S]{t, c}) })
+		e.where = append(e.where, func(t *turn) func(*conn) bool {
+			var h handles[S] // not of the option, which may be used by several turns at a time
+			return func(c *conn) bool { return f(h.of(t, c)) }
+		})
 	}
 }
 
@@ -56,37 +59,43 @@ func Latest(key string) EmitOption {
 
 // emit adds an event to the turn: to one connection, or a broadcast if to is nil.
 func (t *turn) emit(event any, to *conn, options []EmitOption) {
-	name, ok := t.in.def.events[reflect.TypeOf(event)]
+	if to != nil && len(options) == 0 && t.sendAgain(event, to.num) {
+		return
+	}
+	typ, ok := t.in.def.events[reflect.TypeOf(event)]
 	if !ok {
 		t.fail(fmt.Errorf("event type %T is not declared: add actor.Emits[%T]() to the definition of %q", event, event, t.in.def.name))
 		return
 	}
 	if t.readOnly {
-		t.fail(newError(codeReadOnly, "%s is read-only (it has a value receiver) and cannot emit %s", t.what, name))
+		t.fail(newError(codeReadOnly, "%s is read-only (it has a value receiver) and cannot emit %s", t.what, typ.name))
 		return
 	}
 	data, err := json.Marshal(event)
 	if err != nil {
-		t.fail(fmt.Errorf("encode event %s: %w", name, err))
+		t.fail(fmt.Errorf("encode event %s: %w", typ.name, err))
 		return
 	}
 	if limit := t.in.def.options.MaxMessage; len(data) > limit {
-		t.fail(tooLarge("event "+name, len(data), limit))
+		t.fail(tooLarge("event "+typ.name, len(data), limit))
 		return
 	}
 	var e Emission
 	for _, o := range options {
 		o(&e)
 	}
+	if to != nil && t.mergeSend(typ.name, data, &e, to.num) {
+		return
+	}
 	o := &Output{
-		Kind: OutputEvent, Event: name, Data: data, Direct: to != nil,
+		Kind: OutputEvent, Event: typ.name, Data: data, Direct: to != nil,
 		Numbered: !e.volatile, Volatile: e.volatile, Latest: e.latest,
 		Target: t.target(to, &e),
 	}
-	if to != nil && t.mergeSend(o, to.num) {
-		return
-	}
 	t.outputs = append(t.outputs, o)
+	if to != nil && typ.steady && len(options) == 0 {
+		t.sent, t.sentOutput = event, o
+	}
 }
 
 func (t *turn) target(to *conn, e *Emission) store.Target {
@@ -95,13 +104,17 @@ func (t *turn) target(to *conn, e *Emission) store.Target {
 		return store.Target{Mode: store.ToOnly, Conns: []uint32{to.num}}
 	case len(e.where) > 0:
 		target := store.Target{Mode: store.ToOnly}
+		var wanted []func(*conn) bool
+		for _, w := range e.where {
+			wanted = append(wanted, w(t))
+		}
 	conns:
 		for _, c := range t.conns() {
 			if slices.Contains(e.except, c.num) {
 				continue
 			}
-			for _, f := range e.where {
-				if !f(t, c) {
+			for _, f := range wanted {
+				if !f(c) {
 					continue conns
 				}
 			}
@@ -117,20 +130,33 @@ func (t *turn) target(to *conn, e *Emission) store.Target {
 
 // mergeSend adds the target of a send to the output before it if that is the
 // same event: a loop over connections becomes one entry.
-func (t *turn) mergeSend(o *Output, num uint32) bool {
+func (t *turn) mergeSend(event string, data []byte, e *Emission, num uint32) bool {
 	if len(t.outputs) <= t.sealed {
 		return false
 	}
 	last := t.outputs[len(t.outputs)-1]
-	if last.Kind != OutputEvent || !last.Direct || last.Event != o.Event || last.Volatile != o.Volatile ||
-		last.Latest != o.Latest || !bytes.Equal(last.Data, o.Data) {
+	if last.Kind != OutputEvent || !last.Direct || last.Event != event || last.Volatile != e.volatile ||
+		last.Latest != e.latest || !bytes.Equal(last.Data, data) {
 		return false
 	}
-	i, found := slices.BinarySearch(last.Target.Conns, num)
+	return last.alsoTo(num)
+}
+
+// sendAgain is mergeSend for a value that equals the last one sent: in a loop
+// over connections only the first one costs its encoding.
+func (t *turn) sendAgain(event any, num uint32) bool {
+	n := len(t.outputs)
+	return n > t.sealed && t.outputs[n-1] == t.sentOutput && t.sent == event && t.sentOutput.alsoTo(num)
+}
+
+// alsoTo adds a target to an event that was sent to some. The same event twice
+// to one connection is two events: it reports false then.
+func (o *Output) alsoTo(num uint32) bool {
+	i, found := slices.BinarySearch(o.Target.Conns, num)
 	if found {
-		return false // the same event twice to one connection is two events
+		return false
 	}
-	last.Target.Conns = slices.Insert(last.Target.Conns, i, num)
+	o.Target.Conns = slices.Insert(o.Target.Conns, i, num)
 	return true
 }
 

@@ -3,8 +3,10 @@ package actor_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -138,6 +140,80 @@ func TestSendsOfTheSameEventBecomeOneEntry(t *testing.T) {
 			t.Errorf("got %d outputs, want the send to all, the second one to the first, and the reply", len(got))
 		}
 	})
+}
+
+type (
+	basket struct{ Items []string }
+	point  struct{ X float64 }
+	ticket int
+	linked struct{ To *int }
+)
+
+var tickets atomic.Int32
+
+func (ticket) MarshalJSON() ([]byte, error) { return fmt.Append(nil, tickets.Add(1)), nil }
+
+// forger sends what looks like the same value, but is not the same event.
+type forger struct{}
+
+func (*forger) Send(c *actor.Context[actor.NoState], kind string) {
+	items, n, i := []string{"apple"}, 7, 0
+	for conn := range c.Conns() {
+		items[0], n = items[0]+"s", n+1
+		switch kind {
+		case "basket":
+			conn.Send(basket{items})
+		case "point":
+			conn.Send(point{math.Copysign(0, float64(1-2*(i%2)))})
+		case "ticket":
+			conn.Send(ticket(1))
+		case "pointer":
+			conn.Send(linked{&n})
+		case "note":
+			conn.Send(note{fmt.Sprint(i / 2)})
+		}
+		i++
+	}
+}
+
+func TestSendsOfEqualValuesAreTheSameEventOnlyIfTheirJSONIs(t *testing.T) {
+	reg := actor.NewRegistry(actor.Define[forger]("forger",
+		actor.Emits[basket](), actor.Emits[point](), actor.Emits[ticket](), actor.Emits[linked](), actor.Emits[note]()))
+	ref := actor.Ref{Name: "forger", Key: actor.Key{"a"}}
+	for kind, want := range map[string]string{
+		"basket":  `1:{"Items":["apples"]} 1:{"Items":["appless"]} 1:{"Items":["applesss"]} 1:{"Items":["applessss"]}`,
+		"point":   `1:{"X":0} 1:{"X":-0} 1:{"X":0} 1:{"X":-0}`,
+		"ticket":  `1:1 1:2 1:3 1:4`,
+		"pointer": `1:{"To":8} 1:{"To":9} 1:{"To":10} 1:{"To":11}`,
+		"note":    `2:{"text":"0"} 2:{"text":"1"}`,
+	} {
+		t.Run(kind, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				tickets.Store(0)
+				b := newBench(t, nil, reg)
+				var conns []*reader
+				for i := range 4 {
+					conns = append(conns, b.open(ref, as(fmt.Sprint(i))))
+					conns[i].read()
+				}
+				conns[0].call(1, "send", kind)
+				conns[0].read()
+				stored, err := conns[0].log.Stored(t.Context(), 0, 10, 1<<20)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var got []string
+				for _, o := range stored {
+					if o.Kind == actor.OutputEvent {
+						got = append(got, fmt.Sprintf("%d:%s", len(o.Target.Conns), o.Data))
+					}
+				}
+				if s := strings.Join(got, " "); s != want {
+					t.Errorf("got %s, want %s", s, want)
+				}
+			})
+		})
+	}
 }
 
 func TestVolatileEventsAreNotReplayed(t *testing.T) {

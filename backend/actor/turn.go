@@ -37,6 +37,9 @@ type turn struct {
 	timers  []*timer
 	failure error // the first thing that went wrong without a panic
 
+	sent       any     // the event that sentOutput is, if the next send may be the same
+	sentOutput *Output // see sendAgain
+
 	few  [4]*Output  // room for outputs
 	dead atomic.Bool // the turn is over
 

@@ -54,6 +54,20 @@ func (r *Room) Say(c *roomContext, text string) int {
 	return r.Said
 }
 
+// SayToEach is Say, to one connection after the other.
+func (r *Room) SayToEach(c *roomContext, text string) {
+	r.Said++
+	for conn := range c.Conns() {
+		conn.Send(Said(text))
+	}
+}
+
+// SayWhere is Say, to those connections for which a function is true: all.
+func (r *Room) SayWhere(c *roomContext, text string) {
+	r.Said++
+	c.Broadcast(Said(text), actor.Where(func(*actor.Conn[actor.NoState]) bool { return true }))
+}
+
 // Forget changes the state and returns nothing.
 func (r *Room) Forget(c *roomContext) { r.Said = 0; c.Broadcast(Said("forgotten")) }
 
