@@ -69,8 +69,6 @@ func (d troupeDialect) Join(c *Conn, addr, room string) error {
 	return nil
 }
 
-// Resume comes back to what Join joined. It does not wait: what was missed comes
-// before an At.
 func (d troupeDialect) Resume(c *Conn, addr, room string) error {
 	if err := d.dial(c, addr); err != nil {
 		return err
@@ -144,6 +142,7 @@ func (troupeDialect) Scan(c *Conn, _ byte, m []byte, emit func(Kind, uint32, []b
 		case bytes.HasPrefix(one, trEvent):
 			emit(Event, 0, one)
 		case bytes.HasPrefix(one, trAt):
+			c.State.(*troupeState).seen = field(one, `"s":`)
 			emit(At, 0, one)
 		case bytes.HasPrefix(one, trReply), bytes.HasPrefix(one, trFail):
 			kind := Reply

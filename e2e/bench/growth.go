@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,8 +9,8 @@ import (
 	"time"
 )
 
-// Troupe's own scenarios: how the cost of one unit of work grows with the N of
-// NAME@N. They need the actors of servers/troupe.
+// How the cost of one unit of work grows with the N of NAME@N. The scenarios need the
+// actors of servers/troupe; resume knows other peers, too.
 var growths = map[string]func(*Server, Peer, Params) Result{
 	"connections": connections, "channels": channels, "targeted": targeted, "where": where,
 	"actors": actors, "state": state, "list": list, "log": logLength, "resume": resume,
@@ -120,8 +119,7 @@ func filled(s *Server, p Peer, pr Params, actor string) Result {
 // logLength: calls that broadcast, with N entries in the log before them.
 func logLength(s *Server, p Peer, pr Params) Result {
 	return alone(s, p, pr, "crowd", "say", func(c *Conn, l *Loop) error {
-		_, err := publish(c, l, 1, pr.N)
-		return err
+		return publish(c, l, troupeDialect{action: "say"}, 1, pr.N)
 	})
 }
 
@@ -205,12 +203,11 @@ func callAll(r *Result, s *Server, l *Loop, callers []caller, action, args strin
 	}
 }
 
-// publish makes n broadcasts with call ids from id on, and returns the number of
-// the last entry.
-func publish(c *Conn, l *Loop, id uint32, n int) (seen string, err error) {
+// publish makes n broadcasts with call ids from id on.
+func publish(c *Conn, l *Loop, d Dialect, id uint32, n int) (err error) {
 	sent, done := 0, 0
 	call := func() {
-		op, m := troupeDialect{action: "say"}.Call(c, id, user, text(now()))
+		op, m := d.Call(c, id, user, text(now()))
 		id++
 		sent++
 		if e := c.Send(op, m); e != nil {
@@ -222,7 +219,6 @@ func publish(c *Conn, l *Loop, id uint32, n int) (seen string, err error) {
 		case Failed:
 			err = fmt.Errorf("publish: %s", b)
 		case Reply:
-			seen = field(b, `"s":`)
 			if done++; sent < n {
 				call()
 			}
@@ -236,7 +232,7 @@ func publish(c *Conn, l *Loop, id uint32, n int) (seen string, err error) {
 			err = fmt.Errorf("closed by the server: %w", l.LastEr)
 		}
 	}
-	return seen, err
+	return err
 }
 
 // resume: connections (1,000, fewer if N is large) are cut off, miss N events and
@@ -246,8 +242,10 @@ func resume(s *Server, p Peer, pr Params) (r Result) {
 	missed := pr.N
 	pr.N = min(1000, max(4, 1_000_000/missed))
 	cycles := min(5, max(1, 1_000_000/missed/pr.N))
-	d := troupeDialect{actor: "crowd"}
-	p.Dialect = d
+	if _, ok := p.Dialect.(troupeDialect); ok {
+		p.Dialect = troupeDialect{actor: "crowd", action: "say"}
+	}
+	d := p.Dialect.(Resumer)
 	r.M = map[string]float64{"connections": float64(pr.N)}
 	l, err := NewLoop(d)
 	if err != nil {
@@ -280,7 +278,10 @@ func resume(s *Server, p Peer, pr Params) (r Result) {
 		pids := s.pids()
 		before := usage(pids).CPU
 		for i, c := range conns {
-			if err := errors.Join(d.Resume(c, p.Addr, "general"), l.Add(c)); err != nil {
+			if err := d.Resume(c, p.Addr, "general"); err != nil {
+				return 0, err
+			}
+			if err := l.Add(c); err != nil {
 				return 0, err
 			}
 			if i%16 == 0 {
@@ -309,8 +310,7 @@ func resume(s *Server, p Peer, pr Params) (r Result) {
 		}
 		empty += cpu
 		cut()
-		seen, err := publish(talker, l, id, missed)
-		if err != nil {
+		if err := publish(talker, l, d, id, missed); err != nil {
 			return Result{Err: err.Error()}
 		}
 		id += uint32(missed)
@@ -318,9 +318,6 @@ func resume(s *Server, p Peer, pr Params) (r Result) {
 			return Result{Err: err.Error()}
 		}
 		full += cpu
-		for _, c := range conns {
-			c.State.(*troupeState).seen = seen
-		}
 	}
 	w.end(&r)
 	n := float64(cycles * len(conns))
@@ -344,5 +341,5 @@ func live(p Peer) float64 {
 
 func knows(p Peer, kind string) bool {
 	_, growth := growths[kind]
-	return !growth || slices.Contains(p.Cmd, "bin/troupe")
+	return !growth || slices.Contains(p.Cmd, "bin/troupe") || kind == "resume" && slices.Contains(p.Cmd, "-recovery")
 }
