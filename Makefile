@@ -55,8 +55,8 @@ bench-peers: ## measure Troupe beside other systems (minutes; see e2e/bench/READ
 bench-growth: ## measure how costs grow with connections, actors, state … (minutes)
 	e2e/bench/run.sh growth
 
-plot: ## draw what bench-peers and bench-growth have measured: e2e/bench/results
-	cd e2e/bench && go run . -plot results
+plot: ## draw what they have measured, and write the figures into the README
+	cd e2e/bench && go run . -plot
 
 fmt: ## format the Go code
 	gofmt -w *.go backend e2e web

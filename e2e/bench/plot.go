@@ -7,7 +7,6 @@ import (
 	"html"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,38 +24,107 @@ var themes = []theme{
 	{"dark", "#e6edf3", "#9198a1", "#30363d", "#484f58", "#2dd4bf"},
 }
 
-// plots draws all results of a directory: contents by file name.
-func plots(dir string) (map[string][]byte, error) {
-	peers, err := load(filepath.Join(dir, "peers.jsonl"))
+const readme = "../../README.md"
+
+// plots draws what is in results: contents by file name. That of the README has its
+// table of figures written anew.
+func plots() (map[string][]byte, error) {
+	peers, err := load("results/peers.jsonl")
 	if err != nil {
 		return nil, err
 	}
-	growth, err := load(filepath.Join(dir, "growth.jsonl"))
+	growth, err := load("results/growth.jsonl")
 	if err != nil {
 		return nil, err
+	}
+	text, err := os.ReadFile(readme)
+	if err != nil {
+		return nil, err
+	}
+	const mark = "<!-- make plot -->\n"
+	part := strings.Split(string(text), mark)
+	if len(part) != 3 {
+		return nil, fmt.Errorf("%s: want two lines %q", readme, mark)
 	}
 	files := map[string][]byte{
-		"peers.md":  []byte("Medians of the rounds; lowest..highest in brackets. Written by `make plot`.\n" + markdown(peers)),
-		"growth.md": []byte("Written by `make plot`.\n" + markdown(growth)),
+		readme:              []byte(part[0] + mark + figures(peers) + ratios(peers, growth) + mark + part[2]),
+		"results/peers.md":  []byte("Written by `make plot`. Medians of the rounds; lowest..highest in brackets.\n" + markdown(peers)),
+		"results/growth.md": []byte("Written by `make plot`.\n" + markdown(growth)),
 	}
 	for _, t := range themes {
-		files["peers-"+t.name+".svg"] = plotPeers(t, peers)
-		files["growth-"+t.name+".svg"] = plotGrowth(t, growth)
+		files["results/peers-"+t.name+".svg"] = plotPeers(t, peers)
+		files["results/growth-"+t.name+".svg"] = plotGrowth(t, growth)
 	}
 	return files, nil
 }
 
-func writePlots(dir string) error {
-	files, err := plots(dir)
+func writePlots() error {
+	files, err := plots()
 	if err != nil {
 		return err
 	}
 	for name, b := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
+		if err := os.WriteFile(name, b, 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// figures is the README's table: each peer's figure, and in brackets how it compares
+// with the bare hub.
+func figures(rs []Result) string {
+	columns := []string{"troupe", "troupe-sqlite", "rawcoder-frame", "centrifuge-rec", "rivetkit22"}
+	var b strings.Builder
+	b.WriteString("| | Troupe, in memory | Troupe, durable | bare hub in Go | Centrifuge | RivetKit 2.2 |\n| --- | ---: | ---: | ---: | ---: | ---: |\n")
+	for _, row := range []struct {
+		name, scenario, figure string
+		cpus                   int
+	}{
+		{"broadcast to 1,000: µs of CPU per delivery", "fanout", "server_cpu_us_per_delivery", 1},
+		{"… at 20 messages a second", "paced20", "server_cpu_us_per_delivery", 1},
+		{"… at 50 messages a second", "paced50", "server_cpu_us_per_delivery", 1},
+		{"… its median latency, ms", "paced50", "p50_ms", 1},
+		{"… its 99th percentile, ms", "paced50", "p99_ms", 1},
+		{"call: µs of CPU per action", "rpc", "server_cpu_us_per_action", 1},
+		{"back after 100 missed events: µs of CPU per event", "resume@100", "server_cpu_us_per_event", 1},
+		{"idle: KB resident per connection, of 5,000", "idle", "rss_kb_per_conn", 1},
+		{"server on two cores: µs of CPU per delivery", "fanout", "server_cpu_us_per_delivery", 2},
+		{"… µs of CPU per action", "rpc", "server_cpu_us_per_action", 2},
+	} {
+		fmt.Fprintf(&b, "| %s |", row.name)
+		base, _ := value(rs, "rawcoder-frame", row.scenario, row.cpus, row.figure)
+		for _, peer := range columns {
+			v, ok := value(rs, peer, row.scenario, row.cpus, row.figure)
+			switch {
+			case !ok:
+				b.WriteString(" – |")
+			case peer == "rawcoder-frame" || base == 0:
+				fmt.Fprintf(&b, " %s |", short(v))
+			default:
+				fmt.Fprintf(&b, " %s (%s×) |", short(v), short(v/base))
+			}
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// ratios is a sentence of the README: further ways to deliver, beside a broadcast.
+func ratios(peers, growth []Result) string {
+	us := func(scenario, figure string) float64 {
+		v, _ := value(peers, "troupe", scenario, 1, figure)
+		return v
+	}
+	kb := func(scenario string) float64 {
+		v, _ := value(growth, "troupe", scenario, 1, "live_kb_per_conn")
+		return v
+	}
+	live := us("connections@1000", "server_cpu_us_per_delivery")
+	return fmt.Sprintf("\nPer delivery to 1,000, a loop of `Send` costs %s times what `Broadcast` does, one with `Where` %s times, and what\n"+
+		"connections have missed, sent when they are back, %s times. A further connection on a socket takes %s KB.\n",
+		short(us("targeted@1000", "server_cpu_us_per_delivery")/live), short(us("where@1000", "server_cpu_us_per_delivery")/live),
+		short(us("resume@100", "server_cpu_us_per_event")/live), short((500*kb("channels@500")-kb("channels@1"))/499))
 }
 
 // value is the median of a figure over the rounds.
@@ -111,8 +179,8 @@ func (c *canvas) path(points [][2]float64, style string) {
 
 func px(v float64) string { return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64) }
 
-// shown are the names of the peers in the plot, and what becomes of a message
-// there when the server is killed.
+// shown are the names of the peers in the plot, and where they keep a message when
+// its sender has the answer.
 var shown = []struct{ peer, name, keeps string }{
 	{"troupe", "Troupe", "in memory"},
 	{"troupe-sqlite", "Troupe", "durable"},
@@ -120,8 +188,8 @@ var shown = []struct{ peer, name, keeps string }{
 	{"centrifuge-rec", "Centrifuge", "in memory"},
 	{"rivetkit22", "RivetKit 2.2", "saved later"},
 	{"rivetkit", "RivetKit 2.3", "saved later"},
-	{"workerd", "Durable Object", "in memory"},
-	{"ws", "bare hub, ws", "in memory"},
+	{"workerd", "Durable Objects", "in memory"},
+	{"ws", "bare hub, Node", "in memory"},
 	{"socketio", "Socket.IO", "in memory"},
 	{"colyseus", "Colyseus", "in memory"},
 }
@@ -132,7 +200,7 @@ func plotPeers(t theme, rs []Result) []byte {
 		name, keeps string
 		v           float64
 	}
-	const width, left, row, top = 420.0, 172.0, 25.0, 62.0
+	const width, left, row, top = 420.0, 186.0, 25.0, 58.0
 	panels := []struct{ title, under, scenario, figure string }{
 		{"Broadcast: deliveries per second of CPU", "one message to 1,000 subscribers", "fanout", "server_cpu_us_per_delivery"},
 		{"Calls: actions per second of CPU", "64 rooms with a history of 100 messages", "rpc", "server_cpu_us_per_action"},
@@ -177,8 +245,7 @@ func plotPeers(t theme, rs []Result) []byte {
 	return c.done()
 }
 
-// series is a line of a panel: a figure of the scenarios NAME@N of a peer, times
-// a factor.
+// series is a line of a panel: a figure of the scenarios NAME@N of a peer.
 type series struct {
 	peer, scenario, figure string
 	label                  string // if the panel has several
@@ -197,7 +264,7 @@ var growthPanels = []panel{
 	{title: "Connections on a socket", unit: "µs per delivery", axis: "connections", lines: []series{{"troupe", "channels", "server_cpu_us_per_delivery", ""}}},
 	{title: "Connections on a socket", unit: "KB of memory per connection", axis: "connections", lines: []series{{"troupe", "channels", "live_kb_per_conn", ""}}},
 	{title: "Missed events", unit: "µs per resume", axis: "events", lines: []series{{"troupe", "resume", "server_cpu_us_per_resume", ""}}, linear: true},
-	{title: "Targets of a broadcast", unit: "µs per message, to some of 1,000", axis: "targets", lines: []series{{"troupe", "where", "server_cpu_us_per_message", ""}}, linear: true},
+	{title: "Targets of a broadcast", unit: "µs per message, of 1,000", axis: "targets", lines: []series{{"troupe", "where", "server_cpu_us_per_message", ""}}, linear: true},
 	{title: "Size of the state", unit: "µs per action that changes it", axis: "bytes", lines: []series{
 		{"troupe", "state", "server_cpu_us_per_action", "a field"}, {"troupe", "list", "server_cpu_us_per_action", "a List"}}, linear: true},
 }
@@ -205,7 +272,7 @@ var growthPanels = []panel{
 // plotGrowth is a small plot for each thing that grows. A decade is equally long in
 // all of them and in both directions, so that slopes can be compared.
 func plotGrowth(t theme, rs []Result) []byte {
-	const columns, width, decade, decadesX, decadesY, top = 4, 215.0, 31.0, 5.0, 4.0, 46.0
+	const columns, width, decade, decadesX, decadesY, top = 4, 215.0, 33.0, 5.0, 4.0, 46.0
 	const height = top + decadesY*decade + 50
 	rows := (len(growthPanels) + columns - 1) / columns
 	c := newCanvas(t, columns*width, int(float64(rows)*height)+16, "How the cost of one unit of work grows")
@@ -226,7 +293,10 @@ func plotGrowth(t theme, rs []Result) []byte {
 		if math.IsInf(low, 1) {
 			continue
 		}
-		left, base := math.Floor(math.Log10(from)+1e-9), math.Floor(math.Log10(low))
+		left, base := 0.0, math.Floor(math.Log10(low))
+		if from >= 1000 {
+			left = 3
+		}
 		if !p.linear { // in the middle
 			base--
 		}
@@ -251,19 +321,25 @@ func plotGrowth(t theme, rs []Result) []byte {
 				n := min(last[0]/first[0], last[1]/math.Pow(10, base)) // through the last point, down to the frame
 				c.path([][2]float64{at([2]float64{last[0] / n, last[1] / n}), at(last)}, `stroke="`+t.muted+`" stroke-dasharray="2 4"`)
 			}
+			color := t.accent
+			if j < len(lines)-1 { // the last is what one should use
+				color = t.muted
+			}
 			var drawn [][2]float64
 			for _, pt := range points {
 				drawn = append(drawn, at(pt))
 			}
-			c.path(drawn, `stroke="`+t.accent+`" stroke-width="2" stroke-linejoin="round"`)
+			c.path(drawn, `stroke="`+color+`" stroke-width="2" stroke-linejoin="round"`)
 			for _, d := range drawn {
-				fmt.Fprintf(c, `<circle cx="%s" cy="%s" r="2.5" fill="%s"/>`+"\n", px(d[0]), px(d[1]), t.accent)
+				fmt.Fprintf(c, `<circle cx="%s" cy="%s" r="2.5" fill="%s"/>`+"\n", px(d[0]), px(d[1]), color)
 			}
 			bold := `font-size="11" font-weight="600" fill="` + t.text + `" text-anchor=`
 			a, z := drawn[0], drawn[len(drawn)-1]
-			c.text(a[0]+2, a[1]-8, bold+`"start"`, short(first[1]))
+			if j == 0 || math.Abs(first[1]-lines[0][0][1]) > first[1] { // else two labels are in one place
+				c.text(a[0]+2, a[1]-8, bold+`"start"`, short(first[1]))
+			}
 			c.text(z[0]+2, z[1]-8, bold+`"end"`, short(last[1]))
-			if p.lines[j].label != "" && len(lines[len(lines)-1]) > 0 {
+			if p.lines[j].label != "" {
 				c.text(z[0]-30, z[1]-8, `font-size="11" text-anchor="end"`, p.lines[j].label)
 			}
 		}

@@ -19,6 +19,14 @@ peers() { # those that need npm
 	for s in epoll rawcoder gws centrifuge; do go build -o "bin/$s" "./servers/$s"; done
 }
 
+machine() { # what results were measured on
+	sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | sort | uniq -c
+	uname -sr
+	go version
+	node --version 2>/dev/null || true
+	git describe --always
+}
+
 bench() { taskset -c 1 ./bin/bench "$@"; }
 
 mkdir -p bin out results
@@ -29,6 +37,7 @@ case "${1:-peers}" in
 peers)
 	peers
 	rm -f out/peers.jsonl
+	machine >out/peers.txt
 	opt="-out out/peers.jsonl -warm 700ms"
 	few=troupe,troupe-sqlite,rawcoder-frame,centrifuge-rec,rivetkit22
 	bench $opt -dur 2s -rounds 3 -peers $few -scenarios fanout,paced20,paced50,rpc
@@ -36,22 +45,25 @@ peers)
 	bench $opt -dur 2s -rounds 1 -peers rivetkit -scenarios rpc
 	bench $opt -dur 2s -rounds 1 -peers workerd,ws,socketio,colyseus -scenarios fanout,rpc
 	bench $opt -rounds 1 -peers $few -scenarios idle
-	bench $opt -dur 2s -rounds 3 -peers troupe -scenarios connections@1000,targeted@1000,where@1000,resume@100
-	mv out/peers.jsonl results/
+	bench $opt -dur 2s -rounds 3 -peers troupe,centrifuge-rec -scenarios connections@1000,targeted@1000,where@1000,resume@100
+	mv out/peers.jsonl out/peers.txt results/
 	;;
 growth)
 	rm -f out/growth.jsonl
+	machine >out/growth.txt
 	opt="-out out/growth.jsonl -rounds 1 -warm 500ms -dur 2s"
 	# A process has at most so many descriptors; 20,000 sockets need a few more.
-	most=$(($(ulimit -Hn) - 100)) && [ $most -lt 20000 ] || most=20000
+	most=$(ulimit -Hn)
+	[ "$most" != unlimited ] && [ "$most" -lt 20100 ] && most=$((most - 100)) || most=20000
 	bench $opt -peers troupe -scenarios "connections@10,connections@100,connections@1000,connections@5000,connections@$most"
 	bench $opt -peers troupe -scenarios channels@1,channels@5,channels@20,channels@100,channels@500
 	bench $opt -peers troupe -scenarios where@1,where@10,where@100,where@1000
 	bench $opt -peers troupe -scenarios log@1,log@100,log@1000,log@10000,log@100000
 	bench $opt -peers troupe -scenarios resume@1,resume@10,resume@100,resume@1000,resume@10000,resume@100000
 	bench $opt -peers troupe -scenarios state@1000,state@16000,state@128000,state@1000000,state@4000000
+	bench $opt -peers troupe -scenarios list@1000,list@16000,list@128000,list@1000000,list@4000000,list@15000000
 	bench $opt -peers troupe-sqlite -scenarios actors@1,actors@10,actors@100,actors@1000,actors@10000,actors@100000
-	mv out/growth.jsonl results/
+	mv out/growth.jsonl out/growth.txt results/
 	;;
 all)
 	peers
