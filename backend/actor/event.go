@@ -80,10 +80,7 @@ func (t *turn) emit(event any, to *conn, options []EmitOption) {
 		t.fail(tooLarge("event "+typ.name, len(data), limit))
 		return
 	}
-	var e Emission
-	for _, o := range options {
-		o(&e)
-	}
+	e := emission(options)
 	if to != nil && t.mergeSend(typ.name, data, &e, to.num) {
 		return
 	}
@@ -96,6 +93,19 @@ func (t *turn) emit(event any, to *conn, options []EmitOption) {
 	if to != nil && typ.steady && len(options) == 0 {
 		t.sent, t.sentOutput = event, o
 	}
+}
+
+// emission applies options. It is apart because they cost memory only if there
+// are any.
+func emission(options []EmitOption) Emission {
+	if len(options) == 0 {
+		return Emission{}
+	}
+	var e Emission
+	for _, o := range options {
+		o(&e)
+	}
+	return e
 }
 
 func (t *turn) target(to *conn, e *Emission) store.Target {

@@ -18,6 +18,7 @@ type gate struct {
 	committer  *committer
 	maxCommits int
 	maxBytes   int
+	group      [1]*store.Commit // the owner's, for a store that is immediate
 
 	mu      sync.Mutex // guards the fields below
 	changed sync.Cond  // of mu: a commit has come back
@@ -88,7 +89,11 @@ func (g *gate) put(outputs []*Output, commit *store.Commit) {
 func (g *gate) committed(err error) {
 	g.mu.Lock()
 	p := g.pending[0]
-	g.pending = g.pending[1:]
+	if len(g.pending) == 1 {
+		g.pending = g.pending[:0] // the next one costs no memory
+	} else {
+		g.pending = g.pending[1:]
+	}
 	g.bytes -= p.bytes
 	g.committer.waiting.Add(-int64(p.bytes + p.state))
 	first := err != nil && g.failed == nil
@@ -183,11 +188,12 @@ type job struct {
 // does so before it returns.
 func (c *committer) submit(g *gate, commit *store.Commit) {
 	if c.store.Immediate() {
-		group := [1]*store.Commit{commit}
+		g.group[0] = commit
 		var err error
-		if errs := c.store.Commit(context.Background(), group[:]); errs != nil {
+		if errs := c.store.Commit(context.Background(), g.group[:]); errs != nil {
 			err = errs[0]
 		}
+		g.group[0] = nil
 		g.committed(err)
 		return
 	}

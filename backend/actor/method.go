@@ -178,15 +178,24 @@ func (d *Definition) useContext(m *method) {
 	}
 }
 
+// callFront is how many places are free at the start of arguments, for what comes
+// before them.
+const callFront = 2
+
 // call runs the method on a receiver (a pointer to the state). context is what
-// its first parameter points to, if it has one.
+// its first parameter points to, if it has one. args is nil, or from decodeArgs
+// or decodeOptional.
 func (m *method) call(receiver, context reflect.Value, args []reflect.Value) (result any, err error) {
-	in := make([]reflect.Value, 0, 2+len(args))
-	in = append(in, receiver)
-	if m.context != nil {
-		in = append(in, context)
+	in := args
+	if in == nil {
+		in = make([]reflect.Value, callFront)
 	}
-	in = append(in, args...)
+	if m.context != nil {
+		in[0], in[1] = receiver, context
+	} else {
+		in = in[1:]
+		in[0] = receiver
+	}
 	out := m.fn.Call(in)
 	if m.hasError {
 		err, _ = out[len(out)-1].Interface().(error)
@@ -202,13 +211,13 @@ func (m *method) decodeArgs(action string, raw []json.RawMessage) ([]reflect.Val
 	if len(raw) != len(m.args) {
 		return nil, newError(codeInvalidArgs, "%s takes %s, got %d", action, count(len(m.args), "argument"), len(raw))
 	}
-	args := make([]reflect.Value, len(raw))
+	args := make([]reflect.Value, callFront, callFront+len(raw))
 	for i, r := range raw {
 		v, err := decodeInto(m.args[i], r)
 		if err != nil {
 			return nil, newError(codeInvalidArgs, "%s: argument %d: %s", action, i+1, err)
 		}
-		args[i] = v
+		args = append(args, v)
 	}
 	return args, nil
 }
@@ -219,13 +228,13 @@ func (m *method) decodeOptional(raw json.RawMessage, code, what string) ([]refle
 		return nil, nil
 	}
 	if len(raw) == 0 || isNull(raw) {
-		return []reflect.Value{reflect.Zero(m.args[0])}, nil
+		return []reflect.Value{callFront: reflect.Zero(m.args[0])}, nil
 	}
 	v, err := decodeInto(m.args[0], raw)
 	if err != nil {
 		return nil, newError(code, "%s: %s", what, err)
 	}
-	return []reflect.Value{v}, nil
+	return []reflect.Value{callFront: v}, nil
 }
 
 func isNull(raw json.RawMessage) bool { return bytes.Equal(bytes.TrimSpace(raw), []byte("null")) }
