@@ -344,7 +344,7 @@ func plotGrowth(t theme, rs []Result) []byte {
 			}
 		}
 	}
-	c.text(0, float64(rows)*height+10, `font-size="11"`, "CPU of the server, user and system, on one core. A straight line to the right costs the same at any size; dotted: in proportion to the work.")
+	c.text(0, float64(rows)*height+10, `font-size="11"`, "CPU of the server, user and system, on one core. A level line: the same at any size. Dotted: in proportion to the work.")
 	return c.done()
 }
 

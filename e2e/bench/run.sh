@@ -39,12 +39,13 @@ peers)
 	rm -f out/peers.jsonl
 	machine >out/peers.txt
 	opt="-out out/peers.jsonl -warm 700ms"
-	few=troupe,troupe-sqlite,rawcoder-frame,centrifuge-rec,rivetkit22
-	bench $opt -dur 2s -rounds 3 -peers $few -scenarios fanout,paced20,paced50,rpc
-	bench $opt -dur 2s -rounds 2 -peers $few -scenarios fanout,rpc -cpus 2
+	near=troupe,troupe-sqlite,rawcoder-frame,centrifuge-rec # one round is enough for the others
+	bench $opt -dur 2s -rounds 3 -peers $near -scenarios fanout,paced20,paced50,rpc
+	bench $opt -dur 2s -rounds 2 -peers $near -scenarios fanout,rpc -cpus 2
+	bench $opt -dur 2s -rounds 1 -peers $near,rivetkit22 -scenarios idle
+	bench $opt -dur 2s -rounds 1 -peers rivetkit22 -scenarios fanout,paced20,paced50,rpc
 	bench $opt -dur 2s -rounds 1 -peers rivetkit -scenarios rpc
 	bench $opt -dur 2s -rounds 1 -peers workerd,ws,socketio,colyseus -scenarios fanout,rpc
-	bench $opt -rounds 1 -peers $few -scenarios idle
 	bench $opt -dur 2s -rounds 3 -peers troupe,centrifuge-rec -scenarios connections@1000,targeted@1000,where@1000,resume@100
 	mv out/peers.jsonl out/peers.txt results/
 	;;
