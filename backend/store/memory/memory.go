@@ -9,7 +9,6 @@ package memory
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -51,7 +50,7 @@ type Store struct {
 	// retained commits are one queue over all actors.
 	mu       sync.Mutex
 	actors   map[string]*member
-	retained queue[retained]
+	retained queue
 	bytes    int64     // of the retained entries
 	now      time.Time // the newest commit's
 }
@@ -61,7 +60,7 @@ var _ store.Store = (*Store)(nil)
 // member is one actor. Store.mu guards it.
 type member struct {
 	record.Record
-	entries queue[store.Entry] // those retained, in order; the last one is numbered Head
+	entries entries // those retained; the last one is numbered Head
 }
 
 // New makes an empty Store.
@@ -126,12 +125,10 @@ func (s *Store) keepLocked(m *member, c *store.Commit) {
 		return
 	}
 	size := int64(0)
-	for _, e := range c.Entries {
-		e.Time = c.Time
-		e.Target.Conns = slices.Clone(e.Target.Conns)
-		m.entries.push(e)
-		size += entrySize(&e)
+	for i := range c.Entries {
+		size += int64(m.entries.push(&c.Entries[i], c.Time))
 	}
+	size += commitSize
 	s.bytes += size
 	s.retained.push(retained{actor: m, time: c.Time, bytes: size, entries: len(c.Entries)})
 }
@@ -170,19 +167,14 @@ func (s *Store) Entries(_ context.Context, actor string, after uint64, limit, ma
 	if !known || limit <= 0 || after >= m.Head {
 		return nil, nil
 	}
-	skip := 0
-	if oldest := m.Head + 1 - uint64(m.entries.n); after >= oldest {
-		skip = int(after + 1 - oldest)
-	}
 	var entries []store.Entry
 	size := 0
-	m.entries.all(skip, func(e *store.Entry) bool {
+	m.entries.after(after, func(e store.Entry) bool {
 		size += len(e.Data)
 		if len(entries) == limit || len(entries) > 0 && size > maxBytes {
 			return false
 		}
-		entries = append(entries, *e)
-		entries[len(entries)-1].Target.Conns = slices.Clone(e.Target.Conns)
+		entries = append(entries, e)
 		return true
 	})
 	return entries, nil
@@ -204,10 +196,4 @@ func (s *Store) Connected(_ context.Context, f func(actor string) bool) error {
 		}
 	}
 	return nil
-}
-
-// entrySize is about what an entry takes, in bytes.
-func entrySize(e *store.Entry) int64 {
-	const fixed = 160 // the struct and its share of the queue
-	return int64(fixed + len(e.Data) + len(e.Event) + len(e.Caller) + 4*len(e.Target.Conns))
 }

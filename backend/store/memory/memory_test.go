@@ -88,7 +88,7 @@ func TestRetention_byAgeDefault(t *testing.T) {
 }
 
 func TestRetention_bySizeOldestFirstOverAllActors(t *testing.T) {
-	s := memory.New(memory.Options{MaxBytes: 5000}) // ten entries of 300 bytes and their frames
+	s := memory.New(memory.Options{MaxBytes: 4200}) // ten entries of 300 bytes and what comes with them
 	for rev := uint64(1); rev <= 5; rev++ {
 		commit(t, s, "quiet", rev, 0)
 	}

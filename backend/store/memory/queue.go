@@ -13,20 +13,20 @@ type retained struct {
 
 // queue is first in, first out. Its items stay where they are: growing one array
 // would copy each of them several times in its life.
-type queue[T any] struct {
-	chunks [][]T // none is empty
+type queue struct {
+	chunks [][]retained // none is empty
 	n      int
 }
 
 const (
-	firstChunk = 4 // items
-	maxChunk   = 64
+	commitSize = 56 // bytes that a retained takes
+	queueChunk = 64 // items
 )
 
-func (q *queue[T]) push(item T) {
+func (q *queue) push(item retained) {
 	last := len(q.chunks) - 1
 	if last < 0 || len(q.chunks[last]) == cap(q.chunks[last]) {
-		q.chunks = append(q.chunks, make([]T, 0, max(firstChunk, min(q.n, maxChunk))))
+		q.chunks = append(q.chunks, make([]retained, 0, queueChunk))
 		last++
 	}
 	q.chunks[last] = append(q.chunks[last], item)
@@ -34,7 +34,7 @@ func (q *queue[T]) push(item T) {
 }
 
 // first returns the oldest item, nil if there is none.
-func (q *queue[T]) first() *T {
+func (q *queue) first() *retained {
 	if q.n == 0 {
 		return nil
 	}
@@ -42,31 +42,14 @@ func (q *queue[T]) first() *T {
 }
 
 // pop removes the oldest item.
-func (q *queue[T]) pop() {
+func (q *queue) pop() {
 	clear(q.chunks[0][:1])
 	q.chunks[0] = q.chunks[0][1:]
 	if len(q.chunks[0]) == 0 {
 		q.chunks[0] = nil
 		if q.chunks = q.chunks[1:]; len(q.chunks) == 0 {
-			q.chunks = nil // a quiet actor holds no empty array
+			q.chunks = nil
 		}
 	}
 	q.n--
-}
-
-// all calls f with the items from the one at place i on, the oldest being at 0,
-// until f returns false.
-func (q *queue[T]) all(i int, f func(*T) bool) {
-	for _, chunk := range q.chunks {
-		if i >= len(chunk) {
-			i -= len(chunk)
-			continue
-		}
-		for k := range chunk[i:] {
-			if !f(&chunk[i+k]) {
-				return
-			}
-		}
-		i = 0
-	}
 }
