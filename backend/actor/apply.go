@@ -106,7 +106,7 @@ func (in *instance) answer(t *turn, o outcome, r reply, changed bool) *Output {
 	}
 	out.Numbered, out.To = true, 0
 	out.Caller = r.caller.record.ID
-	out.Target = store.Target{Mode: store.ToOnly, Conns: []uint32{r.conn.num}}
+	out.Target = store.Target{Mode: store.ToOnly, Conns: r.conn.alone[:]}
 	return out
 }
 

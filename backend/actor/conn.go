@@ -109,6 +109,7 @@ func (c *Conn[S]) Params(into any) bool {
 // goroutine, and changes only when a turn is applied.
 type conn struct {
 	num   uint32
+	alone [1]uint32 // num: the target of what is for this connection alone, never changed
 	id    string
 	start uint64 // head of the log before it joined
 	value any    // its state, of the definition's connType

@@ -111,7 +111,7 @@ func emission(options []EmitOption) Emission {
 func (t *turn) target(to *conn, e *Emission) store.Target {
 	switch {
 	case to != nil:
-		return store.Target{Mode: store.ToOnly, Conns: []uint32{to.num}}
+		return store.Target{Mode: store.ToOnly, Conns: to.alone[:]}
 	case len(e.where) > 0:
 		target := store.Target{Mode: store.ToOnly}
 		var wanted []func(*conn) bool

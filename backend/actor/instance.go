@@ -82,7 +82,7 @@ func newInstance(a *actor, def *Definition, snap *store.Snapshot) (*instance, er
 		if err != nil {
 			return nil, &Error{Code: codeStateIncompatible, Message: fmt.Sprintf("a stored connection state of this %s does not fit this version of it", def.name)}
 		}
-		c := &conn{num: r.Num, id: r.ID, start: r.Start, value: value, raw: r.State, attached: attached{dropped: a.node.started}}
+		c := &conn{num: r.Num, alone: [1]uint32{r.Num}, id: r.ID, start: r.Start, value: value, raw: r.State, attached: attached{dropped: a.node.started}}
 		in.conns = append(in.conns, c)
 		in.byID[c.id] = c
 	}

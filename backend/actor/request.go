@@ -91,7 +91,7 @@ func (m *openMail) follows(in *instance) bool {
 
 // join makes a new connection: one turn, one commit.
 func (m *openMail) join(in *instance) bool {
-	c := &conn{num: in.nextConn, id: m.Conn, start: in.head, attached: attached{
+	c := &conn{num: in.nextConn, alone: [1]uint32{in.nextConn}, id: m.Conn, start: in.head, attached: attached{
 		attachment: m.Attachment, online: true, params: m.Params, caller: m.Caller,
 		askedLog: m.Log, askedSeq: m.Seq,
 	}}
