@@ -50,6 +50,7 @@ func startServer(p Peer, cpus int) (*Server, error) {
 		s.cmd.Env = append(s.cmd.Env, strings.ReplaceAll(e, "$STATE", s.state))
 	}
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	running.Store(s) // before it starts: an interrupt must not leave it behind
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
