@@ -27,6 +27,11 @@ machine() { # what results were measured on
 	git describe --always
 }
 
+keep() { # the results, unless a run failed
+	! grep '"error"' "out/$1.jsonl" || exit 1
+	mv "out/$1.jsonl" "out/$1.txt" results/
+}
+
 bench() { taskset -c 1 ./bin/bench "$@"; }
 
 mkdir -p bin out results
@@ -47,7 +52,7 @@ peers)
 	bench $opt -dur 2s -rounds 1 -peers rivetkit -scenarios rpc
 	bench $opt -dur 2s -rounds 1 -peers workerd,ws,socketio,colyseus -scenarios fanout,rpc
 	bench $opt -dur 2s -rounds 3 -peers troupe,centrifuge-rec -scenarios connections@1000,targeted@1000,where@1000,resume@100
-	mv out/peers.jsonl out/peers.txt results/
+	keep peers
 	;;
 growth)
 	rm -f out/growth.jsonl
@@ -64,7 +69,7 @@ growth)
 	bench $opt -peers troupe -scenarios state@1000,state@16000,state@128000,state@1000000,state@4000000
 	bench $opt -peers troupe -scenarios list@1000,list@16000,list@128000,list@1000000,list@4000000,list@15000000
 	bench $opt -peers troupe-sqlite -scenarios actors@1,actors@10,actors@100,actors@1000,actors@10000,actors@100000
-	mv out/growth.jsonl out/growth.txt results/
+	keep growth
 	;;
 all)
 	peers
