@@ -129,7 +129,7 @@ func (r *Rope[E]) find(i int) (p, off int) {
 }
 
 // fit divides the part p if it is too long, and joins it with a neighbour if both
-// are short.
+// are short, or one has nothing left.
 func (r *Rope[E]) fit(p int) {
 	if items := r.parts[p].items; len(items) > r.most {
 		r.parts = slices.Replace(r.parts, p, p+1, r.divide(items)...)
@@ -141,7 +141,7 @@ func (r *Rope[E]) fit(p int) {
 			return
 		}
 		a, b := &r.parts[p], &r.parts[p+1]
-		if len(a.items)+len(b.items) > r.most/2 {
+		if len(a.items) > 0 && len(b.items) > 0 && len(a.items)+len(b.items) > r.most/2 {
 			p++
 			continue
 		}

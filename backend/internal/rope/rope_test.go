@@ -41,6 +41,33 @@ func TestReplace(t *testing.T) {
 	}
 }
 
+// A part of which nothing is left goes, also one between long ones.
+func TestReplaceWholeParts(t *testing.T) {
+	for seed := range uint64(30) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		got, want := New(32, func(e *int) int { return *e }), make([]int, 300)
+		got.Replace(0, 0, want...)
+		for step := range 200 {
+			p := r.IntN(len(got.parts))
+			at, n := 0, len(got.parts[p].items)
+			for _, part := range got.parts[:p] {
+				at += len(part.items)
+			}
+			var put []int
+			cut := n
+			if r.IntN(4) > 0 {
+				at, cut, put = at+r.IntN(n+1), 0, make([]int, r.IntN(12))
+			}
+			got.Replace(at, cut, put...)
+			want = slices.Replace(want, at, at+cut, put...)
+			check(t, got, want, r.IntN(len(want)+1))
+			if t.Failed() {
+				t.Fatalf("seed %d, step %d: %d at %d replaced by %v", seed, step, cut, at, put)
+			}
+		}
+	}
+}
+
 func check(t *testing.T, got *Rope[int], want []int, at int) {
 	sum := func(items []int) (n int) {
 		for _, item := range items {
