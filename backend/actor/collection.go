@@ -31,6 +31,7 @@ type collection interface {
 	inPlace() bool                         // an item was changed in place
 	brackets() (start, end byte)           // of its JSON
 	load(raw []byte) (exact bool, _ error) // fills it; exact: raw is what it would write
+	types() (key, item reflect.Type)       // key is nil if it has none
 }
 
 // collectionField is a field that is a collection: *List or *Map.
@@ -67,10 +68,10 @@ type items[E any] struct {
 // itemKind is what differs between List and Map.
 type itemKind[E any] struct {
 	start, end byte
+	key, item  reflect.Type
 	size       func(*E) int
 	encode     func(dst []byte, e *E) ([]byte, error) // appends the JSON of an item, and measures it
 	read       func(raw []byte) (all []E, exact bool, err error)
-	plain      func() bool // a copy of an item shares no memory with it
 }
 
 // change is one change: put items came in place of cut. The edit says the same of
@@ -143,7 +144,7 @@ func (c *items[E]) edit(at, cut int, text []byte) store.Edit {
 }
 
 func (c *items[E]) keep(field string, check bool) {
-	c.field, c.check = field, check && !c.kind.plain()
+	c.field, c.check = field, check && !(plain(c.kind.item) && !marshals(c.kind.item))
 	c.done()
 }
 
@@ -182,6 +183,8 @@ func (c *items[E]) done() {
 	c.changes = c.changes[:0]
 	c.sum = c.checksum()
 }
+
+func (c *items[E]) types() (key, item reflect.Type) { return c.kind.key, c.kind.item }
 
 func (c *items[E]) brackets() (start, end byte) { return c.kind.start, c.kind.end }
 
@@ -243,7 +246,8 @@ func (c *items[E]) checksum() uint64 {
 
 func (c *items[E]) inPlace() bool { return len(c.changes) == 0 && c.checksum() != c.sum }
 
-// encodeItem appends the JSON of an item.
+// encodeItem appends the JSON of the item that v points to. Of an item itself
+// encoding/json would not call a MarshalJSON that has a pointer receiver.
 func encodeItem(dst []byte, v any) ([]byte, error) {
 	b, err := json.Marshal(v)
 	if err != nil {

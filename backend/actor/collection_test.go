@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"math"
+	"math/big"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -429,6 +430,35 @@ func TestAFieldBecomesACollection(t *testing.T) {
 		b.restart()
 		if got, want := call("get"), marshal(t, fmt.Sprint(want.Books, want.Scores, want.Count, want.Name)); got != want {
 			t.Errorf("as plain fields: got %s, want %s", got, want)
+		}
+	})
+}
+
+// bigNumbers has items whose MarshalJSON has a pointer receiver.
+type bigNumbers struct {
+	List actor.List[big.Int]
+	Map  actor.Map[string, struct{ N big.Int }]
+}
+
+func (n *bigNumbers) Fill(_ *actor.Context[actor.NoState]) {
+	n.List.Append(*big.NewInt(42))
+	n.Map.Set("a", struct{ N big.Int }{*big.NewInt(43)})
+}
+
+func (n bigNumbers) Get(_ *actor.Context[actor.NoState]) string {
+	list := n.List.At(0)
+	pair, _ := n.Map.Get("a")
+	return list.String() + " " + pair.N.String()
+}
+
+// Items are encoded as those of a slice are.
+func TestItemsThatEncodeThemselves(t *testing.T) {
+	actortest.Run(t, actor.NewRegistry(actor.Define[bigNumbers]("numbers")), func(n *actortest.Node) {
+		a := n.Actor("numbers", "a")
+		actortest.Call[any](a, "fill")
+		n.Restart()
+		if got := actortest.Call[string](a, "get"); got != "42 43" {
+			t.Errorf("got %s", got)
 		}
 	})
 }

@@ -161,6 +161,7 @@ func (d *Definition) checkState() {
 	d.plainType = d.typ
 	if len(d.collections) > 0 {
 		d.plainType = d.withoutCollections()
+		d.checkNames()
 	}
 }
 
@@ -174,11 +175,16 @@ type collectionOf struct {
 
 func (d *Definition) addCollection(i int, f reflect.StructField) {
 	name := jsonName(f)
-	for j := range d.typ.NumField() {
-		if other := d.typ.Field(j); j != i && !ephemeral(other) && jsonName(other) == name {
-			d.panicf("fields %s and %s: both are named %q", f.Name, other.Name, name)
+	for _, other := range d.collections {
+		if other.name == name {
+			d.panicf("fields %s and %s: both are named %q", other.field, f.Name, name)
 		}
 	}
+	key, item := reflect.New(f.Type).Interface().(collectionField).collection().types()
+	if key != nil && (marshals(key) || reflect.PointerTo(key).Implements(unmarshalerType)) {
+		d.panicf("field %s: its keys encode themselves, a Map writes the strings and integers that they are: give it a type without MarshalText and UnmarshalText", f.Name)
+	}
+	d.checkNested(item, f.Name, map[reflect.Type]bool{})
 	label, _ := json.Marshal(name) // of a string: it does not fail
 	d.collections = append(d.collections, collectionOf{index: i, field: f.Name, name: name, label: append(label, ':')})
 }
@@ -210,6 +216,19 @@ func (d *Definition) withoutCollections() (t reflect.Type) {
 		}
 	}
 	return t
+}
+
+// checkNames refuses a plain field, also one in an embedded struct, that takes the
+// JSON of a collection for its own. Letters in another case are the same to
+// encoding/json, which is asked.
+func (d *Definition) checkNames() {
+	for _, c := range d.collections {
+		text := json.NewDecoder(strings.NewReader("{" + string(c.label) + "null}"))
+		text.DisallowUnknownFields()
+		if err := text.Decode(reflect.New(d.plainType).Interface()); err == nil || !strings.Contains(err.Error(), "unknown field") {
+			d.panicf("field %s: another field is named %q, too", c.field, c.name)
+		}
+	}
 }
 
 // changes reports whether an action is one that may change something: only such
@@ -254,8 +273,9 @@ func (d *Definition) checkNested(t reflect.Type, path string, seen map[reflect.T
 }
 
 var (
-	marshalerType = reflect.TypeFor[json.Marshaler]()
-	textType      = reflect.TypeFor[interface{ MarshalText() ([]byte, error) }]()
+	marshalerType   = reflect.TypeFor[json.Marshaler]()
+	textType        = reflect.TypeFor[interface{ MarshalText() ([]byte, error) }]()
+	unmarshalerType = reflect.TypeFor[interface{ UnmarshalText([]byte) error }]()
 )
 
 // marshals reports whether values of t encode themselves.

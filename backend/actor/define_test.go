@@ -2,6 +2,7 @@ package actor_test
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -84,6 +85,26 @@ type (
 		A actor.List[int] `json:"B"`
 		B int
 	}
+	namedInAnotherCase struct {
+		Items int
+		List  actor.List[int] `json:"items"`
+	}
+	Embedded        struct{ Name string }
+	namedInEmbedded struct {
+		Embedded
+		Name actor.List[int]
+	}
+	twoLists struct {
+		A actor.List[int] `json:"B"`
+		B actor.Map[string, int]
+	}
+	listOfLists struct {
+		List actor.List[struct{ Inner actor.List[int] }]
+	}
+	hiddenInItem struct {
+		Map actor.Map[string, []struct{ hidden int }]
+	}
+	mapOfLevels   struct{ Map actor.Map[slog.Level, int] }
 	embedsMethods struct {
 		ownName
 		List actor.List[int]
@@ -121,7 +142,13 @@ func TestMistakesInADefinitionPanicWithTheFix(t *testing.T) {
 		{func() { actor.Define[ownJSON]("x") }, []string{"ownJSON", "MarshalJSON"}},
 		{func() { actor.Define[nestedList]("x") }, []string{"nestedList", "field Inner.List", "a field of actor_test.nestedList itself"}},
 		{func() { actor.Define[pointerToMap]("x") }, []string{"pointerToMap", "field Map", "itself"}},
-		{func() { actor.Define[twiceNamed]("x") }, []string{"twiceNamed", "fields A and B", `named "B"`}},
+		{func() { actor.Define[twiceNamed]("x") }, []string{"twiceNamed", "field A", `named "B"`}},
+		{func() { actor.Define[namedInAnotherCase]("x") }, []string{"namedInAnotherCase", "field List", `named "items"`}},
+		{func() { actor.Define[namedInEmbedded]("x") }, []string{"namedInEmbedded", "field Name", `named "Name"`}},
+		{func() { actor.Define[twoLists]("x") }, []string{"twoLists", "fields A and B", `named "B"`}},
+		{func() { actor.Define[listOfLists]("x") }, []string{"listOfLists", "field List.Inner", "itself"}},
+		{func() { actor.Define[hiddenInItem]("x") }, []string{"hiddenInItem", "field Map.hidden is not stored"}},
+		{func() { actor.Define[mapOfLevels]("x") }, []string{"mapOfLevels", "field Map", "MarshalText"}},
 		{func() { actor.Define[embedsMethods]("x") }, []string{"embedsMethods", "cannot embed"}},
 		{func() { actor.Define[int]("x") }, []string{"int", "want a struct"}},
 		{func() { actor.Define[fine]("") }, []string{"name"}},

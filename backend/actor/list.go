@@ -33,19 +33,15 @@ type item[T any] struct {
 
 func listKind[T any]() *itemKind[item[T]] {
 	return &itemKind[item[T]]{
-		start: '[', end: ']',
+		start: '[', end: ']', item: reflect.TypeFor[T](),
 		size: func(e *item[T]) int { return e.size },
 		encode: func(dst []byte, e *item[T]) ([]byte, error) {
 			n := len(dst)
-			dst, err := encodeItem(dst, e.value)
+			dst, err := encodeItem(dst, &e.value)
 			e.size = len(dst) - n
 			return dst, err
 		},
 		read: readList[T],
-		plain: func() bool {
-			t := reflect.TypeFor[T]()
-			return plain(t) && !marshals(t)
-		},
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 // MapKey is what the keys of a Map may be: strings and integers, which are the
-// names in a JSON object.
+// names in a JSON object as they are. They cannot have a MarshalText of their own.
 type MapKey interface {
 	~string | ~int | ~int8 | ~int16 | ~int32 | ~int64 | ~uint | ~uint8 | ~uint16 | ~uint32 | ~uint64
 }
@@ -41,19 +41,15 @@ type pair[K MapKey, V any] struct {
 
 func mapKind[K MapKey, V any]() *itemKind[pair[K, V]] {
 	return &itemKind[pair[K, V]]{
-		start: '{', end: '}',
+		start: '{', end: '}', key: reflect.TypeFor[K](), item: reflect.TypeFor[V](),
 		size: func(e *pair[K, V]) int { return e.size },
 		encode: func(dst []byte, e *pair[K, V]) ([]byte, error) {
 			n := len(dst)
-			dst, err := encodeItem(append(appendKey(dst, e.key), ':'), e.value)
+			dst, err := encodeItem(append(appendKey(dst, e.key), ':'), &e.value)
 			e.size = len(dst) - n
 			return dst, err
 		},
 		read: readMap[K, V],
-		plain: func() bool {
-			t := reflect.TypeFor[V]()
-			return plain(t) && !marshals(t)
-		},
 	}
 }
 
