@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"maps"
 	"math"
 	"slices"
 	"sync/atomic"
@@ -31,14 +30,14 @@ type channel struct {
 	index  int    // in feed.channels; guarded by feed.mu
 	member uint32 // the connection's number in the actor; written under feed.mu before mail.opened
 
-	marked atomic.Bool                             // it is in s.dirty
-	subs   atomic.Pointer[map[string]subscription] // replaced under s.mu, never changed
-	told   atomic.Uint64                           // the number that the client was told last
-	toldAt atomic.Int64                            // when, Unix milliseconds; 0 before opened
+	marked atomic.Bool                   // it is in s.dirty
+	subs   atomic.Pointer[subscriptions] // replaced under s.mu
+	told   atomic.Uint64                 // the number that the client was told last
+	toldAt atomic.Int64                  // when, Unix milliseconds; 0 before opened
 
 	// Guarded by s.mu.
-	name     string              // of the actor's definition; empty if opened by id and not open yet
-	inFlight map[uint64]struct{} // ids of calls without an answer
+	name     string   // of the actor's definition; empty if opened by id and not open yet
+	inFlight []uint64 // ids of calls without an answer, as they came
 	mail     mail
 	bytes    int  // of mail.answers; counted in s.kept, too
 	answered bool // the owner of the actor has opened it
@@ -67,12 +66,6 @@ type mail struct {
 	answers   []answer // failures, and replies without a number
 	chunk     *chunk
 	walk      *walk
-}
-
-// A subscription says from where on an event is wanted.
-type subscription struct {
-	seq uint64    // entries above it
-	pos actor.Pos // events without a number, from there on
 }
 
 // pendingSub is the seq of a subscription that came between an open and its
@@ -148,6 +141,13 @@ func (c *channel) waits() bool {
 	return !c.answered || len(c.inFlight) > 0
 }
 
+// answerLocked notes that a call has its answer. It needs s.mu.
+func (c *channel) answerLocked(call uint64) {
+	if i := slices.Index(c.inFlight, call); i >= 0 {
+		c.inFlight = slices.Delete(c.inFlight, i, i+1)
+	}
+}
+
 // subscribe adds events, from the visible end of the log on.
 func (c *channel) subscribe(events []string) {
 	c.s.mu.Lock()
@@ -156,22 +156,14 @@ func (c *channel) subscribe(events []string) {
 	if c.answered {
 		at = subscription{seq: c.log.Head(), pos: c.log.Visible()}
 	}
-	subs := maps.Clone(*c.subs.Load())
-	for _, e := range events {
-		if _, ok := subs[e]; !ok {
-			subs[e] = at
-		}
-	}
+	subs := c.subs.Load().with(events, at)
 	c.subs.Store(&subs)
 }
 
 func (c *channel) unsubscribe(events []string) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	subs := maps.Clone(*c.subs.Load())
-	for _, e := range events {
-		delete(subs, e)
-	}
+	subs := c.subs.Load().without(events)
 	c.subs.Store(&subs)
 }
 
@@ -189,11 +181,12 @@ func (c *channel) wants(o *actor.Output, pos actor.Pos) bool {
 		if o.Direct {
 			return true
 		}
-		sub, ok := (*c.subs.Load())[o.Event]
+		subs := *c.subs.Load()
+		i, ok := subs.find(o.Event)
 		if o.Numbered {
-			return ok && o.Seq > sub.seq
+			return ok && o.Seq > subs[i].seq
 		}
-		return ok && pos >= sub.pos
+		return ok && pos >= subs[i].pos
 	case actor.OutputReply:
 		if o.Numbered {
 			return o.Caller == c.caller && o.Target.Includes(c.member)
@@ -385,7 +378,7 @@ func (c *channel) message(f *frame, o *actor.Output) bool {
 	c.tell(f, o.Seq)
 	if o.Kind != actor.OutputEvent {
 		c.s.mu.Lock()
-		delete(c.inFlight, o.Call)
+		c.answerLocked(o.Call)
 		c.s.mu.Unlock()
 	}
 	return true

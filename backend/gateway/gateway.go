@@ -84,6 +84,7 @@ const (
 	feedTicks   = 10              // ticks between looks at the feeds
 	cutMemory   = 5 * time.Minute // how long it is known that a connection was cut as slow
 	maxCuts     = 4096            // and of how many
+	crowd       = 500             // sockets after whose arrival garbage is collected
 )
 
 // A Gateway serves sockets and HTTP calls for the actors behind a Port.
@@ -102,10 +103,14 @@ type Gateway struct {
 
 	mu       sync.Mutex
 	sockets  map[*socket]struct{}
+	opened   int                  // sockets since settle last collected garbage
+	arriving bool                 // one of them since it last looked
 	quiesced bool                 // no new sockets, nothing more from clients
 	closing  bool                 // Close was called
 	cuts     map[string]time.Time // connections that were cut off as slow, and when
 	empty    chan struct{}        // closed by the last socket after Quiesce; nil before
+
+	collect func() // frees memory
 
 	sub     sync.WaitGroup // goroutines of sockets
 	workers sync.WaitGroup // all others
@@ -117,7 +122,7 @@ func New(port Port, opts Options) *Gateway {
 		port: port, opts: opts.withDefaults(),
 		drains: newQueue(), sockets: make(map[*socket]struct{}), cuts: make(map[string]time.Time),
 	}
-	g.log = g.opts.Logger
+	g.log, g.collect = g.opts.Logger, debug.FreeOSMemory
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	g.cold = newColdReader(g.ctx)
 	g.feeds = feeds{g: g, open: make(map[string]*feed)}
@@ -220,6 +225,7 @@ func (g *Gateway) add(s *socket) (spread time.Duration, ok bool) {
 		return 0, false
 	}
 	g.sockets[s] = struct{}{}
+	g.opened, g.arriving = g.opened+1, true
 	return g.spreadLocked(), true
 }
 
@@ -300,6 +306,20 @@ func (g *Gateway) panicked(v any) {
 	g.log.Error("gateway: panic", "panic", v, "stack", string(debug.Stack()))
 }
 
+// settled reports, once, that a crowd has arrived. To accept a socket leaves as
+// much garbage as the socket then takes for good, and a server on which little
+// happens afterwards would keep it for minutes.
+func (g *Gateway) settled() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.arriving || g.opened < max(crowd, len(g.sockets)/4) {
+		g.arriving = false
+		return false
+	}
+	g.opened = 0
+	return true
+}
+
 // janitor looks after what time brings: beats, dead links, quiet channels.
 func (g *Gateway) janitor() {
 	t := time.NewTicker(tick)
@@ -312,6 +332,9 @@ func (g *Gateway) janitor() {
 			g.each(func(s *socket) { s.tend(now) })
 			if n%feedTicks == 0 {
 				g.feeds.tend()
+			}
+			if g.settled() {
+				g.workers.Go(g.collect)
 			}
 			g.mu.Lock()
 			for id, at := range g.cuts {

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	readBufferSize  = 512     // per socket, for as long as it lives
+	readBufferSize  = 256     // per socket, for as long as it lives
 	writeBufferSize = 16      // a WebSocket header; link gathers the rest
 	maxQueuedPongs  = 4 << 10 // bytes of control frames behind a blocked write
 	writeSlice      = 16 << 10

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
@@ -143,7 +144,7 @@ func (s *socket) use(c uint32) bool {
 func (s *socket) channel(c uint32) *channel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.channels[c]
+	return s.channels.get(c)
 }
 
 func (s *socket) open(m *wire.ClientMessage) {
@@ -160,7 +161,7 @@ func (s *socket) open(m *wire.ClientMessage) {
 		return
 	}
 	s.mu.Lock()
-	s.channels[c.num] = c
+	s.channels.add(c)
 	s.mu.Unlock()
 	err = s.g.port.Open(c.ref, actor.OpenRequest{
 		Attachment: c.attachment, Create: c.ref.ID == "" && (m.Create == nil || *m.Create), Input: m.Input,
@@ -200,7 +201,7 @@ func (s *socket) newChannel(m *wire.ClientMessage) (*channel, error) {
 	c := &channel{
 		s: s, num: m.Channel, ref: actor.Ref{ID: m.ActorID}, name: m.Actor,
 		attachment: s.attachments + uint64(m.Channel), conn: connectionID(m.Secret), caller: m.Caller,
-		resume: m.Log != "", ack: m.Ack, inFlight: map[uint64]struct{}{},
+		resume: m.Log != "", ack: m.Ack,
 	}
 	if m.ActorID == "" {
 		key, err := actor.ParseKey(m.Key)
@@ -214,10 +215,8 @@ func (s *socket) newChannel(m *wire.ClientMessage) (*channel, error) {
 	if _, err := s.g.feeds.join(c.ref, c); err != nil {
 		return nil, err
 	}
-	subs := map[string]subscription{}
-	for _, e := range s.knownEvents(c, m.Subs) {
-		subs[e] = subscription{} // from where the connection starts, which is not m.Seq if that is of another log
-	}
+	// From where the connection starts, which is not m.Seq if that is of another log.
+	subs := subscriptions{}.with(s.knownEvents(c, m.Subs), subscription{})
 	c.subs.Store(&subs)
 	return c, nil
 }
@@ -267,12 +266,12 @@ func (s *socket) call(m *wire.ClientMessage) {
 		return
 	}
 	s.mu.Lock()
-	c := s.channels[m.Channel]
+	c := s.channels.get(m.Channel)
 	pending, full := false, false
 	if c != nil {
-		if _, pending = c.inFlight[m.ID]; !pending {
+		if pending = slices.Contains(c.inFlight, m.ID); !pending {
 			if full = len(c.inFlight) >= s.g.opts.Limits.InFlight; !full {
-				c.inFlight[m.ID] = struct{}{}
+				c.inFlight = append(c.inFlight, m.ID)
 			}
 		}
 	}
@@ -289,7 +288,7 @@ func (s *socket) call(m *wire.ClientMessage) {
 		})
 		if err != nil {
 			s.mu.Lock()
-			delete(c.inFlight, m.ID)
+			c.answerLocked(m.ID)
 			s.mu.Unlock()
 			e := s.g.asError(err)
 			if e.Code == wire.CodeShutdown {

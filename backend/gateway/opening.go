@@ -2,7 +2,7 @@ package gateway
 
 import (
 	"context"
-	"maps"
+	"slices"
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/store"
@@ -103,10 +103,14 @@ func (c *channel) startSubs() {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	subs := *c.subs.Load()
-	for e, sub := range subs {
-		if sub.seq == pendingSub {
-			subs = maps.Clone(subs)
-			subs[e] = subscription{seq: c.opening.seq, pos: c.opening.pos}
+	pending := func(sub subscription) bool { return sub.seq == pendingSub }
+	if !slices.ContainsFunc(subs, pending) {
+		return
+	}
+	subs = slices.Clone(subs)
+	for i := range subs {
+		if pending(subs[i]) {
+			subs[i].seq, subs[i].pos = c.opening.seq, c.opening.pos
 		}
 	}
 	c.subs.Store(&subs)
@@ -119,9 +123,9 @@ func (c *channel) checkSubs(name string) {
 		return
 	}
 	var unknown []string
-	for e := range *c.subs.Load() {
-		if !c.s.g.port.Emits(name, e) {
-			unknown = append(unknown, e)
+	for _, sub := range *c.subs.Load() {
+		if !c.s.g.port.Emits(name, sub.event) {
+			unknown = append(unknown, sub.event)
 		}
 	}
 	if len(unknown) == 0 {
@@ -240,7 +244,7 @@ func (w *walk) see(o *actor.Output) {
 	}
 	// It was another connection, whose number is forgotten: what went to some
 	// connections only may have been for it.
-	_, subscribed := (*c.subs.Load())[o.Event]
+	_, subscribed := c.subs.Load().find(o.Event)
 	switch {
 	case o.Target.Mode == store.ToAll && (o.Direct || subscribed):
 		w.lost.Missed++

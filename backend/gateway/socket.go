@@ -56,9 +56,9 @@ type socket struct {
 	beaten   time.Time     // when the last beat was sent; the janitor's
 
 	mu       sync.Mutex
-	room     sync.Cond           // there is less in waiting or kept, or the socket is deaf
-	channels map[uint32]*channel // by the client's number
-	dirty    []*channel          // that have something to look at, in turn; from next on
+	room     sync.Cond // there is less in waiting or kept, or the socket is deaf
+	channels channels
+	dirty    []*channel // that have something to look at, in turn; from next on
 	next     int
 	controls [][]byte // messages of the socket's own
 	waiting  int      // bytes of controls
@@ -78,7 +78,7 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusServiceUnavailable, wire.CodeShutdown, "the server is going away", nil)
 		return
 	}
-	s := &socket{g: g, attachments: actor.NextAttachment(), buckets: newBuckets(&g.opts), channels: map[uint32]*channel{}}
+	s := &socket{g: g, attachments: actor.NextAttachment(), buckets: newBuckets(&g.opts)}
 	s.room.L = &s.mu
 	h := &hijacker{
 		ResponseWriter: w,
@@ -209,11 +209,11 @@ func (s *socket) leave() {
 	s.deafen()
 	s.mu.Lock()
 	s.over = true
-	channels := s.channels
-	s.channels = map[uint32]*channel{}
+	left := s.channels
+	s.channels = nil
 	s.mu.Unlock()
 	drop := !s.g.isQuiesced() // a shutdown is not a drop
-	for _, c := range channels {
+	for _, c := range left {
 		c.feed.leave(c)
 		if drop {
 			s.g.port.Detach(c.followed(), c.attachment)
@@ -226,9 +226,7 @@ func (s *socket) forget(c *channel) {
 	c.feed.leave(c) // first: after it no answers come
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.channels[c.num] == c {
-		delete(s.channels, c.num)
-	}
+	s.channels.remove(c)
 	c.mail.answers = nil
 	c.keepLocked(-c.bytes)
 }
@@ -276,12 +274,9 @@ func (s *socket) crowdedLocked() bool { return s.waiting > controlsWait || s.kep
 func (s *socket) unblock() {
 	s.unblocks.Add(1)
 	s.mu.Lock()
-	channels := make([]*channel, 0, len(s.channels))
-	for _, c := range s.channels {
-		channels = append(channels, c)
-	}
+	all := slices.Clone(s.channels)
 	s.mu.Unlock()
-	for _, c := range channels {
+	for _, c := range all {
 		c.mark() // the socket is busy: rest finds them
 	}
 }
@@ -353,7 +348,7 @@ func (s *socket) nextDirty() (c *channel, alone bool) {
 			s.dirty, s.next = slices.Delete(s.dirty, 0, s.next), 0
 		}
 		c.marked.Store(false) // before it looks: what comes while it does marks it again
-		if s.channels[c.num] == c {
+		if s.channels.get(c.num) == c {
 			return c, s.next == len(s.dirty)
 		}
 	}
