@@ -302,6 +302,33 @@ func TestG9_InFlight_SameID(t *testing.T) {
 	})
 }
 
+// TestG9_SubscriptionsBeforeTheAnswer: to an actor that is not known yet, which may
+// have any event, so many subscriptions are kept and no more.
+func TestG9_SubscriptionsBeforeTheAnswer(t *testing.T) {
+	var held *storetest.HeldStore
+	run(t, func(t *testing.T, e *env) {
+		held.ReleaseAll()
+		e.say("hello")
+		id := e.lobby()
+		held.HoldAgain()
+		c := e.dial()
+		c.open(1, "ada", `"actorId":"`+id+`"`)
+		for i := range 3 {
+			var events []string
+			for n := range 100 {
+				events = append(events, fmt.Sprintf("%q", fmt.Sprint("event", i, "-", n)))
+			}
+			c.send(`{"t":"sub","c":1,"e":[` + strings.Join(events, ",") + `]}`)
+		}
+		e.settle()
+		c.expect("1 error malformed")
+		held.ReleaseAll()
+	}, func(e *env) {
+		held = storetest.Held(memory.New(memory.Options{}))
+		e.store = held
+	})
+}
+
 // TestG9_SomebodyElse: who knows the id of a connection does not get it.
 func TestG9_SomebodyElse(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {

@@ -62,7 +62,7 @@ func (l *listener) send(b *testing.B, frame string) {
 }
 
 func serve(b *testing.B) (*env, string) {
-	e := newEnv(b, gatewayOptions(gateway.Options{Limits: wire.Limits{Rate: 1e9, Burst: 1e9, InFlight: 1e6}}))
+	e := newEnv(b, gatewayOptions(gateway.Options{Limits: wire.Limits{Rate: 1e9, Burst: 1e9, InFlight: 1e6, Channels: 1000}, OpenRate: 1e9}))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
@@ -179,30 +179,102 @@ func BenchmarkIdle(b *testing.B) {
 	heap, stacks := inUse()
 	b.ResetTimer()
 	for i := range b.N {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(func() { _ = conn.Close() })
-		frame := openFrame(1, fmt.Sprint("c", i), `"subs":["said"]`)
-		head := []byte{0x81, 0x80 | 126, byte(len(frame) >> 8), byte(len(frame)), 0, 0, 0, 0}
-		if _, err := fmt.Fprintf(conn, "GET /api/socket?v=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n%s%s", head, frame); err != nil {
-			b.Fatal(err)
-		}
-		var got [2048]byte
-		for n := 0; !bytes.Contains(got[:n], []byte(`"t":"at"`)); {
-			m, err := conn.Read(got[n:])
-			if err != nil {
-				b.Fatal(err)
-			}
-			n += m
-		}
+		dialBare(b, url).ask(openFrame(1, fmt.Sprint("c", i), `"subs":["said"]`), 1)
 	}
 	b.StopTimer()
 	moreHeap, moreStacks := inUse()
 	b.ReportMetric((moreHeap-heap)/float64(b.N), "heap-bytes/socket")
 	b.ReportMetric((moreStacks-stacks)/float64(b.N), "stack-bytes/socket")
+}
+
+// BenchmarkChannels reports what each further connection on a socket costs when
+// nothing happens: of the same actor as the others, and each of an actor of its
+// own, whose share is in the figures, too.
+func BenchmarkChannels(b *testing.B) {
+	for _, kind := range []string{"same actor", "own actor"} {
+		for _, n := range []int{1, 10, 100, 500} {
+			b.Run(fmt.Sprintf("%s/channels=%d", kind, n), func(b *testing.B) { benchmarkChannels(b, n, kind == "own actor") })
+		}
+	}
+}
+
+func benchmarkChannels(b *testing.B, n int, own bool) {
+	const sockets = 20
+	_, url := serve(b)
+	var clients []*bare
+	open := func(round, from, to int) {
+		for i, c := range clients {
+			var opens []string
+			for ch := from; ch <= to; ch++ {
+				key := `"key":["lobby"]`
+				if own {
+					key = fmt.Sprintf(`"key":["%d","%d","%d"]`, round, i, ch)
+				}
+				opens = append(opens, openFrame(ch, fmt.Sprint("c", round, "-", i, "-", ch), `"subs":["said"]`, key))
+			}
+			for len(opens) > 0 {
+				some := opens[:min(len(opens), 50)]
+				c.ask("["+strings.Join(some, ",")+"]", len(some))
+				opens = opens[len(some):]
+			}
+		}
+	}
+	var each float64
+	for round := range b.N {
+		clients = nil // those of the rounds before stay
+		for range sockets {
+			clients = append(clients, dialBare(b, url))
+		}
+		open(round, 1, 1)
+		heap, stacks := inUse()
+		open(round, 2, n+1)
+		moreHeap, moreStacks := inUse()
+		each += (moreHeap - heap + moreStacks - stacks) / float64(n*sockets)
+	}
+	b.ReportMetric(each/float64(b.N), "bytes/channel")
+}
+
+// bare is a client without a goroutine or a buffer that stays.
+type bare struct {
+	b    *testing.B
+	conn net.Conn
+}
+
+func dialBare(b *testing.B, url string) *bare {
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = conn.Close() })
+	if _, err := fmt.Fprint(conn, "GET /api/socket?v=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"); err != nil {
+		b.Fatal(err)
+	}
+	return &bare{b, conn}
+}
+
+// ask sends a frame and reads until it has come to so many ats.
+func (c *bare) ask(frame string, ats int) {
+	head := []byte{0x81, 0x80 | 126, byte(len(frame) >> 8), byte(len(frame)), 0, 0, 0, 0}
+	if _, err := fmt.Fprintf(c.conn, "%s%s", head, frame); err != nil {
+		c.b.Fatal(err)
+	}
+	const at = `"t":"at"`
+	var got [4096]byte
+	for n := 0; ats > 0; {
+		m, err := c.conn.Read(got[n:])
+		if err != nil {
+			c.b.Fatal(err)
+		}
+		n += m
+		ats -= bytes.Count(got[:n], []byte(at))
+		if i := bytes.LastIndex(got[:n], []byte(at)); i >= 0 {
+			n = copy(got[:], got[i+len(at):n])
+		}
+		if over := n - len(at); over > 0 {
+			n = copy(got[:], got[over:n]) // may be the start of one
+		}
+	}
 }
 
 func inUse() (heap, stacks float64) {

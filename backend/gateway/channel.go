@@ -18,12 +18,10 @@ import (
 type channel struct {
 	s          *socket
 	num        uint32 // the client's number for it
-	ref        actor.Ref
 	attachment uint64
 	conn       string // the connection's id
 	caller     string
-	resume     bool   // the client asked to go on
-	ack        uint64 // the highest call up to which it has all answers
+	ack        uint64 // the highest call up to which its client has all answers
 
 	feed   *feed
 	log    *actor.Log
@@ -98,7 +96,7 @@ func (c *channel) mark() bool {
 // followed is the actor whose log the channel reads, with the id that would have
 // to be worked out for every request otherwise.
 func (c *channel) followed() actor.Ref {
-	return actor.Ref{Name: c.ref.Name, Key: c.ref.Key, ID: c.log.Actor()}
+	return actor.Ref{Name: c.feed.ref.Name, Key: c.feed.ref.Key, ID: c.log.Actor()}
 }
 
 // arrived implements reader.

@@ -66,7 +66,7 @@ type feeds struct {
 
 // join makes c a reader of the actor's log, from the visible end on. The error
 // is an *actor.Error.
-func (fs *feeds) join(ref actor.Ref, c *channel) (*feed, error) {
+func (fs *feeds) join(ref actor.Ref, c *channel) error {
 	key := "id\x00" + ref.ID
 	if ref.ID == "" {
 		key = "key\x00" + ref.Name + "\x00" + ref.Key.String()
@@ -80,7 +80,7 @@ func (fs *feeds) join(ref actor.Ref, c *channel) (*feed, error) {
 		f.turn.begin() // nothing may run before the log is known
 		log, err := fs.g.port.Follow(ref, f)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		f.log, f.pos = log, log.Visible()
 		fs.open[key] = f
@@ -96,7 +96,7 @@ func (fs *feeds) join(ref actor.Ref, c *channel) (*feed, error) {
 	f.channels = append(f.channels, c)
 	f.attached[c.attachment] = c
 	f.count.Add(1)
-	return f, nil
+	return nil
 }
 
 // leave ends c's reading. It may be called more than once.

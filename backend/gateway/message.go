@@ -163,10 +163,10 @@ func (s *socket) open(m *wire.ClientMessage) {
 	s.mu.Lock()
 	s.channels.add(c)
 	s.mu.Unlock()
-	err = s.g.port.Open(c.ref, actor.OpenRequest{
-		Attachment: c.attachment, Create: c.ref.ID == "" && (m.Create == nil || *m.Create), Input: m.Input,
+	err = s.g.port.Open(c.feed.ref, actor.OpenRequest{
+		Attachment: c.attachment, Create: c.feed.ref.ID == "" && (m.Create == nil || *m.Create), Input: m.Input,
 		Conn: c.conn, Caller: c.caller, Params: m.Params,
-		Resume: c.resume, Log: m.Log, Seq: m.Seq, Ack: m.Ack,
+		Resume: m.Log != "", Log: m.Log, Seq: m.Seq, Ack: m.Ack,
 	})
 	if err != nil {
 		s.forget(c)
@@ -199,22 +199,21 @@ func (s *socket) newChannel(m *wire.ClientMessage) (*channel, error) {
 		return nil, actor.Errorf(wire.CodeBadSecret, "k and caller are 128 random bits each, in base64url without padding")
 	}
 	c := &channel{
-		s: s, num: m.Channel, ref: actor.Ref{ID: m.ActorID}, name: m.Actor,
-		attachment: s.attachments + uint64(m.Channel), conn: connectionID(m.Secret), caller: m.Caller,
-		resume: m.Log != "", ack: m.Ack,
+		s: s, num: m.Channel,
+		attachment: s.attachments + uint64(m.Channel), conn: connectionID(m.Secret), caller: m.Caller, ack: m.Ack,
 	}
+	ref := actor.Ref{ID: m.ActorID}
 	if m.ActorID == "" {
 		key, err := actor.ParseKey(m.Key)
 		if err != nil {
 			return nil, actor.Errorf(wire.CodeBadKey, "%s", err)
 		}
-		c.ref = actor.Ref{Name: m.Actor, Key: key}
-	} else {
-		c.name = "" // not known before the actor is
+		ref = actor.Ref{Name: m.Actor, Key: key}
 	}
-	if _, err := s.g.feeds.join(c.ref, c); err != nil {
+	if err := s.g.feeds.join(ref, c); err != nil {
 		return nil, err
 	}
+	c.name = c.feed.ref.Name // empty if the actor is not known before it answers
 	// From where the connection starts, which is not m.Seq if that is of another log.
 	subs := subscriptions{}.with(s.knownEvents(c, m.Subs), subscription{})
 	c.subs.Store(&subs)
@@ -232,6 +231,10 @@ func (s *socket) knownEvents(c *channel, events []string) []string {
 		return nil
 	}
 	if name == "" {
+		if subs := c.subs.Load(); subs != nil && len(*subs)+len(events) > maxSubs {
+			s.refuse(wire.Envelope{Channel: c.num}, wire.CodeMalformed, fmt.Sprintf("at most %d event names before the actor answers", maxSubs), nil)
+			return nil
+		}
 		return events
 	}
 	known := make([]string, 0, len(events))

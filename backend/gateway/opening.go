@@ -119,7 +119,7 @@ func (c *channel) startSubs() {
 // checkSubs refuses events that the actor does not have, if its definition was
 // not known when they were asked for.
 func (c *channel) checkSubs(name string) {
-	if c.ref.ID == "" {
+	if c.feed.ref.ID == "" {
 		return
 	}
 	var unknown []string
