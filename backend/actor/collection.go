@@ -19,7 +19,7 @@ type collection interface {
 	// are collected, and allowed during a turn only. check looks for items that
 	// were changed in place.
 	keep(field string, check bool)
-	allow(changes bool)
+	allow(changes bool) (before bool)
 
 	mark() int                             // how many changes there are
 	back(mark int)                         // undoes those after it
@@ -110,7 +110,7 @@ func (c *items[E]) replace(at, cut int, put []E, text []byte) {
 		return
 	}
 	if !c.open {
-		panic(fmt.Sprintf("actor: field %s was changed by a read-only action (it has a value receiver) or outside a turn", c.field))
+		panic(fmt.Sprintf("actor: field %s was changed by a read-only action (it has a value receiver), by OnRestore or outside a turn", c.field))
 	}
 	ch := change[E]{at: at, put: len(put), edit: c.edit(at, cut, text)}
 	for _, e := range c.rope.From(at) {
@@ -148,7 +148,10 @@ func (c *items[E]) keep(field string, check bool) {
 	c.done()
 }
 
-func (c *items[E]) allow(changes bool) { c.open = changes }
+func (c *items[E]) allow(changes bool) (before bool) {
+	before, c.open = c.open, changes
+	return before
+}
 
 func (c *items[E]) mark() int { return len(c.changes) }
 

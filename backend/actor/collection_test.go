@@ -645,3 +645,47 @@ func (v *vault) Rotate(*actor.Context[actor.NoState]) {
 	v.Log.Append(v.Log.At(0))
 	v.Log.Delete(0, 1)
 }
+
+// derived has an OnRestore that changes what it must not.
+type derived struct {
+	List actor.List[int]
+}
+
+func (d *derived) OnRestore() { d.List.Append(99) }
+
+func (d *derived) Add(_ *actor.Context[actor.NoState], n int) error {
+	d.List.Append(n)
+	if n < 0 {
+		return actor.Errorf("negative", "as asked")
+	}
+	return nil
+}
+
+func (d derived) Get(*actor.Context[actor.NoState]) string { return fmt.Sprint(d.List.Values()) }
+
+// OnRestore runs within no turn: what it changed would be nobody's.
+func TestOnRestoreCannotChangeACollection(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, actor.NewRegistry(actor.Define[derived]("derived")))
+		ref := actor.Ref{Name: "derived", Key: actor.Key{"a"}}
+		call := func(action string, args ...json.RawMessage) string {
+			got, _ := b.node.CallOnce(t.Context(), ref, actor.SingleCall{Create: true, Action: action, Args: args})
+			return string(got)
+		}
+		call("add", []byte("1"))
+		ada := b.open(ref, asAda)
+		call("add", []byte("-1"))
+		if got := call("get"); got != `"[1]"` {
+			t.Errorf("after an undo: got %s", got)
+		}
+		b.node.Close(ref, ada.req.Attachment)
+		call("add", []byte("2"))
+		id, err := b.node.Resolve(t.Context(), ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if snap, err := b.store.Load(t.Context(), id); err != nil || string(snap.State) != `{"List":[1,2]}` {
+			t.Errorf("stored: got %s, %v", snap.State, err)
+		}
+	})
+}

@@ -69,7 +69,7 @@
 //
 //	OnCreate(c *Context[S], input I) error             the actor is new
 //	OnStart(c *Context[S]) error                       it is in memory (again): start timers here
-//	OnRestore()                                        the state was loaded or undone: rebuild what is derived from it
+//	OnRestore()                                        the state was loaded or undone: rebuild what is derived from it, in ephemeral fields
 //	OnBeforeConnect(c *ConnectContext, params P) error an error refuses the connection; runs again on resume
 //	CreateConnState(c *ConnectContext, params P) (S, error)
 //	OnConnect(c *Context[S]) error                     c.Conn() has joined; an error refuses it after all

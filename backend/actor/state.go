@@ -94,11 +94,13 @@ func (in *instance) keepCollections() {
 	}
 }
 
-// allow says whether the turn that runs may change the collections.
-func (in *instance) allow(changes bool) {
+// allow says whether what runs may change the collections, and returns whether
+// what ran before might.
+func (in *instance) allow(changes bool) (before bool) {
 	for _, c := range in.collections {
-		c.allow(changes)
+		before = c.allow(changes)
 	}
+	return before
 }
 
 // changes returns how many changes each collection has had since the last turn.
@@ -198,12 +200,14 @@ func (in *instance) cannotRestore(err error) {
 	in.broken = newError(codeStateIncompatible, "the state of this %s cannot be restored", in.def.name)
 }
 
-// restored runs the hook OnRestore, after loading and after an undo.
+// restored runs the hook OnRestore, after loading and after an undo. What it changed
+// of a collection would belong to no turn.
 func (in *instance) restored() error {
 	h := in.def.hooks["OnRestore"]
 	if h == nil {
 		return nil
 	}
+	defer in.allow(in.allow(false))
 	_, err := protect(func() (any, error) { return h.call(in.state, reflect.Value{}, nil) })
 	return err
 }
