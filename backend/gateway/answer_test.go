@@ -154,7 +154,7 @@ func TestG8_SlowStore(t *testing.T) {
 		c.cut()
 		e.once("burst", "10", "1000")
 		e.say("last")
-		slow.delay.Store(int64(20 * time.Second)) // twice: is it there, and what is it?
+		slow.delay.Store(int64(40 * time.Second))
 		c = e.dial()
 		c.open(1, "ada", `"subs":["said"]`, resume(log, 0))
 		c.setDeaf(true) // its answers to beats would not be read

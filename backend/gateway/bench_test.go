@@ -61,8 +61,8 @@ func (l *listener) send(b *testing.B, frame string) {
 	}
 }
 
-func serve(b *testing.B) (*env, string) {
-	e := newEnv(b, gatewayOptions(gateway.Options{Limits: wire.Limits{Rate: 1e9, Burst: 1e9, InFlight: 1e6, Channels: 1000}, OpenRate: 1e9}))
+func serve(b *testing.B, with ...setup) (*env, string) {
+	e := newEnv(b, append(with, gatewayOptions(gateway.Options{Limits: wire.Limits{Rate: 1e9, Burst: 1e9, InFlight: 1e6, Channels: 1000}, OpenRate: 1e9}))...)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
@@ -253,12 +253,16 @@ func dialBare(b *testing.B, url string) *bare {
 	return &bare{b, conn}
 }
 
-// ask sends a frame and reads until it has come to so many ats.
-func (c *bare) ask(frame string, ats int) {
+func (c *bare) send(frame string) {
 	head := []byte{0x81, 0x80 | 126, byte(len(frame) >> 8), byte(len(frame)), 0, 0, 0, 0}
 	if _, err := fmt.Fprintf(c.conn, "%s%s", head, frame); err != nil {
 		c.b.Fatal(err)
 	}
+}
+
+// ask sends a frame and reads until it has come to so many ats.
+func (c *bare) ask(frame string, ats int) {
+	c.send(frame)
 	const at = `"t":"at"`
 	var got [4096]byte
 	for n := 0; ats > 0; {

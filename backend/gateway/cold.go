@@ -13,16 +13,27 @@ const (
 	chunkBytes   = 64 << 10
 )
 
+// What is kept of chunks that were read: for those who come to the same place a
+// moment later, as clients do that lost the same server and spread their return.
+const (
+	keepTicks = 2       // for how long after the last use, about
+	keepBytes = 2 << 20 // twice this in all
+)
+
 // A coldReader reads for channels whose cursors are below what is in memory,
 // with a few goroutines of its own: a store may be slow, and workers must not
-// wait for it. Those who are at the same place share one read, and each reads one
-// chunk at a time, in turn with all others.
+// wait for it. Those who are at the same place share one read, also if they come
+// a little later, and each reads one chunk at a time, in turn with all others.
 type coldReader struct {
 	ctx   context.Context
 	queue *queue
 
 	mu      sync.Mutex
 	waiting map[place][]reader
+	recent  map[place]*chunk // used since the last turn
+	older   map[place]*chunk // used between that and the turn before
+	bytes   int              // of recent
+	ticks   int              // since the last turn
 }
 
 // A reader waits for a chunk: a channel, or a walk. arrived must not take long.
@@ -30,8 +41,9 @@ type reader interface{ arrived(*chunk) }
 
 // place is where in which log.
 type place struct {
-	log   *actor.Log
-	after uint64
+	log      *actor.Log
+	identity string
+	after    uint64
 }
 
 // chunk is a piece of a log: entries above after. They may be less than there
@@ -43,18 +55,60 @@ type chunk struct {
 }
 
 func newColdReader(ctx context.Context) *coldReader {
-	return &coldReader{ctx: ctx, queue: newQueue(), waiting: map[place][]reader{}}
+	return &coldReader{ctx: ctx, queue: newQueue(), waiting: map[place][]reader{}, recent: map[place]*chunk{}}
 }
 
 // read gets the chunk of a log after a number, for who.
 func (r *coldReader) read(log *actor.Log, after uint64, who reader) {
-	p := place{log, after}
+	p := place{log, log.Identity(), after}
+	r.mu.Lock()
+	k := r.recent[p]
+	if k == nil && r.older[p] != nil {
+		k = r.older[p]
+		r.keepLocked(p, k)
+	}
+	if k == nil {
+		if r.waiting[p] == nil {
+			r.queue.push(chunkRead{r, p})
+		}
+		r.waiting[p] = append(r.waiting[p], who)
+	}
+	r.mu.Unlock()
+	if k != nil {
+		who.arrived(k)
+	}
+}
+
+// keepLocked keeps a chunk for a while. An end of a log is not kept: there may be
+// more soon.
+func (r *coldReader) keepLocked(p place, k *chunk) {
+	const fixed = 512 // an output, twice
+	size := 0
+	for _, o := range k.outs {
+		size += fixed + 2*len(o.Data) // with the encoded copy
+	}
+	if size == 0 || size > keepBytes {
+		return
+	}
+	if r.bytes+size > keepBytes {
+		r.turnLocked()
+	}
+	r.recent[p] = k
+	r.bytes += size
+}
+
+// turnLocked forgets the chunks that were not used since the turn before.
+func (r *coldReader) turnLocked() {
+	r.older, r.recent, r.bytes, r.ticks = r.recent, map[place]*chunk{}, 0, 0
+}
+
+// tend forgets what has not been used for some time. It is called every tick.
+func (r *coldReader) tend() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.waiting[p] == nil {
-		r.queue.push(chunkRead{r, p})
+	if r.ticks++; r.ticks >= keepTicks && len(r.recent)+len(r.older) > 0 {
+		r.turnLocked()
 	}
-	r.waiting[p] = append(r.waiting[p], who)
 }
 
 // chunkRead is the job to read a chunk.
@@ -75,6 +129,7 @@ func (j chunkRead) deliver(k *chunk) {
 	j.r.mu.Lock()
 	readers := j.r.waiting[j.p]
 	delete(j.r.waiting, j.p)
+	j.r.keepLocked(j.p, k)
 	j.r.mu.Unlock()
 	for _, r := range readers {
 		r.arrived(k)

@@ -58,6 +58,61 @@ func TestColdReadsAreShared(t *testing.T) {
 	}, roomOptions(actor.Options{LogBytes: 4 << 10}), slowStore(slow))
 }
 
+// TestColdReadsAreShared_InTurn: those who come to the same place a little later do
+// not read the store again, but after some time what was read is forgotten, and so
+// it is if it is too much.
+func TestColdReadsAreShared_InTurn(t *testing.T) {
+	const readers, events = 20, 640
+	slow := &countingStore{}
+	run(t, func(t *testing.T, e *env) {
+		first := e.dial()
+		for i := range readers {
+			first.open(i+1, fmt.Sprint("c", i), `"subs":["said"]`)
+		}
+		e.settle()
+		log := first.logOf(1)
+		first.cut()
+		for range events / 64 {
+			e.once("burst", "64", "50")
+		}
+		e.once("burst", "512", "8000")
+		witness := e.dial() // so that a copy of the log stays
+		witness.open(1, "witness")
+		e.settle()
+		// back reads as another connection; it returns how often the store was read.
+		back := func(i int, after uint64, want int) int32 {
+			slow.reads.Store(0)
+			c := e.dial()
+			c.open(1, fmt.Sprint("c", i), `"subs":["said"]`, resume(log, after))
+			time.Sleep(100 * time.Millisecond)
+			if n := len(c.take()); n != 1+want+1 {
+				t.Errorf("c%d got %d messages, want %d", i, n, 1+want+1)
+			}
+			c.cut()
+			return slow.reads.Load()
+		}
+		const little = 15
+		const near = events + 512 - little
+		once := back(0, near, little)
+		if once == 0 {
+			t.Fatal("the store was not read")
+		}
+		for i := range readers {
+			if n := back(i, near, little); n > 0 {
+				t.Errorf("c%d read the store %d times again", i, n)
+			}
+		}
+		time.Sleep(10 * time.Second)
+		if n := back(1, near, little); n != once {
+			t.Errorf("the store was read %d times after a while, want %d", n, once)
+		}
+		back(2, 0, events+512)
+		if n := back(3, near, little); n != once {
+			t.Errorf("the store was read %d times after much else was, want %d", n, once)
+		}
+	}, roomOptions(actor.Options{LogBytes: 4 << 10}), slowStore(slow))
+}
+
 // openFrames is a frame that opens n channels, for the connections c0, c1…
 func openFrames(n int, resume string) string {
 	var opens []string

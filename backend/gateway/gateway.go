@@ -330,6 +330,7 @@ func (g *Gateway) janitor() {
 			return
 		case now := <-t.C:
 			g.each(func(s *socket) { s.tend(now) })
+			g.cold.tend()
 			if n%feedTicks == 0 {
 				g.feeds.tend()
 			}
