@@ -22,12 +22,13 @@ func TestImportsGoDown(t *testing.T) {
 	}{
 		{"backend/store", nil, []string{"net/http", "database/sql"}},
 		{"backend/internal/rope", nil, []string{"net/http"}},
+		{"backend/internal/delta", nil, []string{"net/http"}},
 		{"backend/store/memory", []string{"backend/store", "backend/store/internal/record", "backend/store/internal/text", "backend/internal/rope"}, []string{"net/http", "database/sql"}},
-		{"backend/store/sqlite", []string{"backend/store", "backend/store/internal/record", "backend/store/internal/delta", "backend/store/internal/text", "backend/internal/rope"}, []string{"net/http"}},
-		{"backend/actor", []string{"backend/store", "backend/internal/rope"}, []string{"net/http", "database/sql"}},
+		{"backend/store/sqlite", []string{"backend/store", "backend/store/internal/record", "backend/internal/delta", "backend/store/internal/text", "backend/internal/rope"}, []string{"net/http"}},
+		{"backend/actor", []string{"backend/store", "backend/internal/rope", "backend/internal/delta"}, []string{"net/http", "database/sql"}},
 		{"backend/wire", nil, []string{"net/http"}},
-		{"backend/rooms", []string{"backend/actor", "backend/store", "backend/internal/rope"}, []string{"net/http"}},
-		{"backend/gateway", []string{"backend/actor", "backend/store", "backend/wire", "backend/internal/rope"}, []string{"database/sql"}},
+		{"backend/rooms", []string{"backend/actor", "backend/store", "backend/internal/rope", "backend/internal/delta"}, []string{"net/http"}},
+		{"backend/gateway", []string{"backend/actor", "backend/store", "backend/wire", "backend/internal/rope", "backend/internal/delta"}, []string{"database/sql"}},
 		{"web", nil, nil},
 	}
 	for _, test := range tests {

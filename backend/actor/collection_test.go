@@ -369,8 +369,20 @@ func TestACommitHasWhatChangedInACollection(t *testing.T) {
 		if !slices.Equal(puts, want) {
 			t.Errorf("got %q, want %q", puts, want)
 		}
+		for key := range 40 {
+			do(step{Kind: "rest", Key: fmt.Sprint(key + 10), I: 1000})
+		}
+		do(step{Kind: "rest", Key: "10", I: 1001}, step{Kind: "rest", Key: "30", I: 1002}, step{Kind: "rest", Key: "49", I: 1003})
+		puts = nil
+		for _, e := range s.last.Edits {
+			puts = append(puts, fmt.Sprint(e.Cut, string(e.Put)))
+		}
+		if want := []string{"11", "12", "13"}; !slices.Equal(puts, want) {
+			t.Errorf("plain fields: got %q, want %q", puts, want)
+		}
+		rev := s.last.Rev
 		do()
-		if s.last.Rev != 2 {
+		if s.last.Rev != rev {
 			t.Errorf("a turn that changes nothing was committed: revision %d", s.last.Rev)
 		}
 	})

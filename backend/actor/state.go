@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"unicode/utf8"
 
+	"github.com/troupe-dev/troupe/backend/internal/delta"
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
@@ -257,7 +257,9 @@ func (in *instance) edits(plain []byte) []store.Edit {
 		end = start - 1 - len(in.def.collections[i].label) - comma
 	}
 	if !bytes.Equal(plain, in.saved) {
-		edits = append(edits, difference(head(in.saved), head(plain)))
+		for _, e := range delta.Find(head(in.saved), head(plain)) {
+			edits = append(edits, store.Edit(e))
+		}
 	}
 	return edits
 }
@@ -269,25 +271,6 @@ func head(plain []byte) []byte {
 		h = append(h, ',')
 	}
 	return h
-}
-
-// difference returns what makes b out of a: one edit from the first to the last
-// character that differs.
-func difference(a, b []byte) store.Edit {
-	start, end := 0, 0
-	for start < min(len(a), len(b)) && a[start] == b[start] {
-		start++
-	}
-	for start > 0 && (start < len(a) && !utf8.RuneStart(a[start]) || start < len(b) && !utf8.RuneStart(b[start])) {
-		start--
-	}
-	for end < min(len(a), len(b))-start && a[len(a)-1-end] == b[len(b)-1-end] {
-		end++
-	}
-	for end > 0 && !utf8.RuneStart(a[len(a)-end]) {
-		end--
-	}
-	return store.Edit{At: start, Cut: len(a) - start - end, Put: b[start : len(b)-end]}
 }
 
 // stand makes the state that of the last turn that succeeded.

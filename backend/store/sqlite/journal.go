@@ -8,8 +8,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/troupe-dev/troupe/backend/internal/delta"
 	"github.com/troupe-dev/troupe/backend/store"
-	"github.com/troupe-dev/troupe/backend/store/internal/delta"
 	"github.com/troupe-dev/troupe/backend/store/internal/record"
 	"github.com/troupe-dev/troupe/backend/store/internal/text"
 )

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/troupe-dev/troupe/backend/store/internal/delta"
+	"github.com/troupe-dev/troupe/backend/internal/delta"
 )
 
 func TestAppend(t *testing.T) {
@@ -68,6 +68,52 @@ func TestApply_malformed(t *testing.T) {
 		if got, err := delta.Apply([]byte("0123456789"), []byte(d)); err == nil {
 			t.Errorf("Apply of %s: got %q, want an error", d, got)
 		}
+	}
+}
+
+// Find finds what Append does, also where that gives up.
+func TestFind(t *testing.T) {
+	apply := func(text string, edits []delta.Edit) string {
+		for _, e := range edits {
+			text = text[:e.At] + string(e.Put) + text[e.At+e.Cut:]
+		}
+		return text
+	}
+	r := rand.New(rand.NewPCG(4, 4))
+	parts := []string{strings.Repeat("é", 20), strings.Repeat("abc", 20), "1", "ö", "", strings.Repeat("xyzä", 30)}
+	for range 2000 {
+		var base, next string
+		for range r.IntN(8) {
+			part := parts[r.IntN(len(parts))]
+			switch r.IntN(4) {
+			case 0:
+				base += part
+			case 1:
+				next += part
+			default:
+				base, next = base+part, next+part
+			}
+		}
+		edits := delta.Find([]byte(base), []byte(next))
+		if got := apply(base, edits); got != next {
+			t.Fatalf("from %q: got %q, want %q", base, got, next)
+		}
+		for _, e := range edits {
+			if !utf8.Valid(e.Put) {
+				t.Errorf("a part of a character is put: %q", e.Put)
+			}
+		}
+	}
+	noise := func() string {
+		b := make([]byte, 1<<20)
+		for i := range b {
+			b[i] = 'a' + byte(r.IntN(26))
+		}
+		return "start" + string(b) + "end"
+	}
+	base, next := noise(), noise()
+	if got := apply(base, delta.Find([]byte(base), []byte(next))); got != next {
+		t.Error("noise: it is another text")
 	}
 }
 

@@ -34,35 +34,67 @@ const (
 func Append(dst, base, next []byte) ([]byte, bool) {
 	limit := len(dst) + len(next)/2 + 64
 	w := writer{buf: append(dst, '[')}
-	a, b := base, next
-	n := alignedPrefix(a, b)
-	w.copy(n)
-	a, b = a[n:], b[n:]
-	n = alignedSuffix(a, b)
-	a, b = a[:len(a)-n], b[:len(b)-n]
-	for work := workBytes + len(next); len(a) > 0 || len(b) > 0; {
-		skip, insert, ok := findAnchor(a, b, &work)
-		if !ok {
-			if work <= 0 {
-				return dst, false
-			}
-			skip, insert = len(a), len(b)
+	found := changes(base, next, func(same, cut int, put []byte) bool {
+		w.copy(same)
+		if len(w.buf)+len(put) > limit {
+			return false
 		}
-		if len(w.buf)+insert > limit {
-			return dst, false
-		}
-		w.skip(skip)
-		w.insert(b[:insert])
-		a, b = a[skip:], b[insert:]
-		n := alignedPrefix(a, b)
-		w.copy(n)
-		a, b = a[n:], b[n:]
-	}
+		w.skip(cut)
+		w.insert(put)
+		return true
+	})
 	w.end()
-	if len(w.buf) > limit {
+	if !found || len(w.buf) > limit {
 		return dst, false
 	}
 	return w.buf, true
+}
+
+// Find returns the edits that make next out of base, one after the other. They
+// share its bytes. If they take too long to find, it is one from the first to the
+// last byte that differs.
+func Find(base, next []byte) []Edit {
+	var edits []Edit
+	at := 0
+	found := changes(base, next, func(same, cut int, put []byte) bool {
+		edits = append(edits, Edit{At: at + same, Cut: cut, Put: put})
+		at += same + len(put)
+		return true
+	})
+	if !found {
+		start := alignedPrefix(base, next)
+		base, next = base[start:], next[start:]
+		end := alignedSuffix(base, next)
+		return []Edit{{At: start, Cut: len(base) - end, Put: next[:len(next)-end]}}
+	}
+	return edits
+}
+
+// changes calls f with each difference between two texts: how many bytes are the
+// same before it, how many of a are gone, and what b has in their place. It reports
+// false if f does, or if they took too long to find.
+func changes(a, b []byte, f func(same, cut int, put []byte) bool) bool {
+	work := workBytes + len(b)
+	same := alignedPrefix(a, b)
+	a, b = a[same:], b[same:]
+	n := alignedSuffix(a, b)
+	a, b = a[:len(a)-n], b[:len(b)-n]
+	for len(a) > 0 || len(b) > 0 {
+		skip, insert, ok := findAnchor(a, b, &work)
+		if !ok {
+			if work <= 0 {
+				return false
+			}
+			skip, insert = len(a), len(b)
+		}
+		if !f(same, skip, b[:insert]) {
+			return false
+		}
+		a, b = a[skip:], b[insert:]
+		same = alignedPrefix(a, b)
+		a, b = a[same:], b[same:]
+	}
+	return true
 }
 
 // findAnchor returns how many bytes of a and of b come before a place from which
