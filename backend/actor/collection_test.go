@@ -446,6 +446,42 @@ func TestAFieldBecomesACollection(t *testing.T) {
 	})
 }
 
+// notesV0 is what notes were before they had a List, and a tag.
+type notesV0 struct{ Notes []string }
+
+func (n *notesV0) Add(_ *actor.Context[actor.NoState], text string) { n.Notes = append(n.Notes, text) }
+
+type notes struct {
+	List actor.List[string] `json:"notes"`
+}
+
+func (n *notes) Add(_ *actor.Context[actor.NoState], text string) { n.List.Append(text) }
+
+func (n notes) Get(*actor.Context[actor.NoState]) []string { return n.List.Values() }
+
+// As encoding/json does for plain fields, a collection is found under its name in
+// another case.
+func TestACollectionIsReadInAnotherCase(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, actor.NewRegistry(actor.Define[notesV0]("notes")))
+		call := func(action string, args ...json.RawMessage) string {
+			got, err := b.node.CallOnce(t.Context(), actor.Ref{Name: "notes", Key: actor.Key{"a"}}, actor.SingleCall{Create: true, Action: action, Args: args})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(got)
+		}
+		call("add", []byte(`"old"`))
+		b.reg = actor.NewRegistry(actor.Define[notes]("notes"))
+		b.restart()
+		call("add", []byte(`"new"`))
+		b.restart()
+		if got := call("get"); got != `["old","new"]` {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
 // bigNumbers has items whose MarshalJSON has a pointer receiver.
 type bigNumbers struct {
 	List actor.List[big.Int]

@@ -176,7 +176,7 @@ type collectionOf struct {
 func (d *Definition) addCollection(i int, f reflect.StructField) {
 	name := jsonName(f)
 	for _, other := range d.collections {
-		if other.name == name {
+		if strings.EqualFold(other.name, name) {
 			d.panicf("fields %s and %s: both are named %q", other.field, f.Name, name)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/troupe-dev/troupe/backend/internal/delta"
 	"github.com/troupe-dev/troupe/backend/store"
@@ -55,14 +56,20 @@ func (in *instance) load(text []byte) (plain []byte, exact bool, err error) {
 	exact = true
 	rest, _ := bytes.CutSuffix(text, []byte{'}'})
 	for i := len(in.collections) - 1; i >= 0; i-- {
-		raw := fields[in.def.collections[i].name]
+		name := in.def.collections[i].name
+		raw := fields[name]
+		for key := range fields {
+			if raw == nil && strings.EqualFold(key, name) { // encoding/json takes it for a plain field, too
+				raw = fields[key]
+			}
+		}
 		if raw == nil {
 			exact = false
 			continue
 		}
 		ok, err := in.collections[i].load(raw)
 		if err != nil {
-			return nil, false, fmt.Errorf("field %s: %w", in.def.collections[i].name, err)
+			return nil, false, fmt.Errorf("field %s: %w", name, err)
 		}
 		var last bool
 		if rest, last = bytes.CutSuffix(rest, raw); last {
