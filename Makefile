@@ -22,6 +22,7 @@ build: ui ## make bin/troupe, one static binary that needs nothing beside it
 	CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o bin/troupe .
 
 ui: node_modules/.package-lock.json
+	go generate ./backend/rooms
 	npm run --silent typecheck
 	go run ./web/cmd/build
 

@@ -29,6 +29,7 @@ func TestImportsGoDown(t *testing.T) {
 		{"backend/wire", nil, []string{"net/http"}},
 		{"backend/rooms", []string{"backend/actor", "backend/store", "backend/internal/rope", "backend/internal/delta"}, []string{"net/http"}},
 		{"backend/gateway", []string{"backend/actor", "backend/store", "backend/wire", "backend/internal/rope", "backend/internal/delta"}, []string{"database/sql"}},
+		{"backend/typegen", []string{"backend/actor", "backend/store", "backend/internal/rope", "backend/internal/delta"}, nil},
 		{"web", nil, nil},
 	}
 	for _, test := range tests {

@@ -27,7 +27,7 @@ type shelf struct {
 	Name    string                     `json:"name"`
 	Scores  actor.Map[string, int]     `json:"scores"`
 	Authors actor.Map[int8, []string]  `json:"authors"`
-	Rest    map[string]json.RawMessage `json:"rest"`
+	Rest    map[string]json.RawMessage `json:"rest,omitempty"`
 	Floats  actor.List[float64]
 	Scratch actor.List[int] `json:"-"`
 
@@ -43,7 +43,7 @@ type book struct {
 type plainShelf struct {
 	Count   int                        `json:"count,omitempty"`
 	Name    string                     `json:"name"`
-	Rest    map[string]json.RawMessage `json:"rest"`
+	Rest    map[string]json.RawMessage `json:"rest,omitempty"`
 	Books   []book                     `json:"books"`
 	Scores  map[string]int             `json:"scores"`
 	Authors map[int8][]string          `json:"authors"`

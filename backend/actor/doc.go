@@ -27,7 +27,9 @@
 //	)
 //
 // A client then calls connection.add(2) and listens to "changed". Wire names are
-// the Go names in lowerCamel.
+// the Go names in lowerCamel. Values are on the wire as encoding/json has them, but
+// a nil slice or map is sent as an empty one. Package typegen writes all of it as
+// types for TypeScript.
 //
 // # Actors
 //

@@ -2,7 +2,6 @@ package actor
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -71,7 +70,7 @@ func (t *turn) emit(event any, to *conn, options []EmitOption) {
 		t.fail(newError(codeReadOnly, "%s is read-only (it has a value receiver) and cannot emit %s", t.what, typ.name))
 		return
 	}
-	data, err := json.Marshal(event)
+	data, err := marshalPayload(event)
 	if err != nil {
 		t.fail(fmt.Errorf("encode event %s: %w", typ.name, err))
 		return

@@ -270,7 +270,7 @@ func (in *instance) encodeResult(what string, result any) (json.RawMessage, erro
 	}
 	var b []byte
 	_, err := protect(func() (_ any, err error) {
-		b, err = json.Marshal(result)
+		b, err = marshalPayload(result)
 		return nil, err
 	})
 	if err != nil {

@@ -72,8 +72,8 @@ type Member struct {
 
 // ChatParams is what a client passes to connect().
 type ChatParams struct {
-	UserID string `json:"userId"`
-	Name   string `json:"name"`
+	UserID string `json:"userId,omitempty"`
+	Name   string `json:"name,omitempty"`
 }
 
 // CreateConnState makes the state of a new connection from its params.

@@ -81,9 +81,9 @@ type Player struct {
 // GameParams is what a client passes to connect().
 type GameParams struct {
 	PlayerID   string  `json:"playerId"`
-	Role       string  `json:"role"`
-	SkillLevel float64 `json:"skillLevel"`
-	AuthToken  string  `json:"authToken"`
+	Role       string  `json:"role,omitempty"`
+	SkillLevel float64 `json:"skillLevel,omitempty"`
+	AuthToken  string  `json:"authToken,omitempty"`
 }
 
 // OnBeforeConnect refuses a connection by returning an error. A game with

@@ -76,8 +76,8 @@ type Reader struct {
 
 // NewsParams is what a client passes to connect().
 type NewsParams struct {
-	UserID       string       `json:"userId"`
-	Subscription Subscription `json:"subscription"`
+	UserID       string       `json:"userId,omitempty"`
+	Subscription Subscription `json:"subscription,omitempty"`
 }
 
 // CreateConnState makes the state of a new connection from its params. An app

@@ -15,7 +15,7 @@
 
 import { useCallback, useState } from "react";
 import "./chat.css";
-import type { Member } from "../registry";
+import type { Member } from "../registry.gen";
 import { randomId, read, write } from "../ui/storage";
 import { useStored } from "../ui/useStored";
 import { NamePrompt } from "./NamePrompt";

@@ -1,4 +1,4 @@
-import type { Member } from "../registry";
+import type { Member } from "../registry.gen";
 import { Avatar, hueStyle } from "../ui/Avatar";
 import { Icon } from "../ui/icons";
 import { formatDay, formatTime } from "../ui/text";

@@ -1,4 +1,4 @@
-import type { Member } from "../registry";
+import type { Member } from "../registry.gen";
 import { Avatar } from "../ui/Avatar";
 import { count } from "../ui/text";
 

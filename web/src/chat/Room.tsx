@@ -1,4 +1,4 @@
-import type { Member } from "../registry";
+import type { Member } from "../registry.gen";
 import { ConnectionBanner } from "../ui/ConnectionBanner";
 import { ConnectionStatus } from "../ui/ConnectionStatus";
 import { Icon } from "../ui/icons";

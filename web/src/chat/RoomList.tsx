@@ -1,6 +1,6 @@
 import { type FormEvent, useState } from "react";
 import { Link, navigate } from "../app/router";
-import type { Member } from "../registry";
+import type { Member } from "../registry.gen";
 import { useActor } from "../troupe";
 import { Avatar } from "../ui/Avatar";
 import { Icon } from "../ui/icons";

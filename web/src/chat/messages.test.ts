@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Message } from "../registry";
+import type { Message } from "../registry.gen";
 import { type Chat, type ChatAction, chatReducer, emptyChat, merge, toRows } from "./messages";
 
 const minute = 60_000;

@@ -1,7 +1,7 @@
 // What a chat room knows: the messages that the server has, and those of ours
 // that are on their way.
 
-import type { Message } from "../registry";
+import type { Message } from "../registry.gen";
 import { isSameDay } from "../ui/text";
 import { type Outgoing, type OutgoingAction, outgoingReducer } from "./outgoing";
 

@@ -1,5 +1,5 @@
 import { useEffect, useReducer, useState } from "react";
-import type { Member } from "../registry";
+import type { Member } from "../registry.gen";
 import { useActor } from "../troupe";
 import { failure } from "../ui/failure";
 import { randomId } from "../ui/storage";

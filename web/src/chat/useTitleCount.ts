@@ -1,5 +1,5 @@
 import { useEffect, useState } from "react";
-import type { Member } from "../registry";
+import type { Member } from "../registry.gen";
 import type { ChatRoom } from "./useChatRoom";
 
 /** While nobody looks at the page, its title says how many messages came. */

@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "react";
-import type { Member } from "../registry";
+import type { Member } from "../registry.gen";
 import type { ChatRoom } from "./useChatRoom";
 
 const REPEAT_MS = 3_000; // while somebody goes on typing

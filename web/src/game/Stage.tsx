@@ -1,5 +1,5 @@
 import { type KeyboardEvent, type PointerEvent, useEffect, useEffectEvent, useRef } from "react";
-import type { Position } from "../registry";
+import type { Position } from "../registry.gen";
 import { animate } from "./animate";
 import { HEIGHT, WIDTH, type World } from "./world";
 

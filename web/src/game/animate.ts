@@ -1,4 +1,4 @@
-import type { Position } from "../registry";
+import type { Position } from "../registry.gen";
 import { draw } from "./draw";
 import type { World } from "./world";
 

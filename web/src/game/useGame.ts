@@ -1,5 +1,5 @@
 import { useEffect, useReducer, useRef, useState } from "react";
-import type { Game, Position } from "../registry";
+import type { Game, Position } from "../registry.gen";
 import { useActor } from "../troupe";
 import { failure } from "../ui/failure";
 import { randomId } from "../ui/storage";

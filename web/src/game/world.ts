@@ -1,7 +1,7 @@
 // The stage and who is on it, as it is drawn: sixty times a second, so it is a
 // plain object and not React state.
 
-import type { Position } from "../registry";
+import type { Position } from "../registry.gen";
 
 export const WIDTH = 1000;
 export const HEIGHT = 600;

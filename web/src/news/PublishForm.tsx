@@ -1,5 +1,5 @@
 import { type FormEvent, useState } from "react";
-import type { Draft, Level } from "../registry";
+import type { Draft, Level } from "../registry.gen";
 import { client } from "../troupe";
 import { failure } from "../ui/failure";
 import { lengthOf, LengthNote } from "../ui/LengthNote";

@@ -1,4 +1,4 @@
-import type { Article, Subscription } from "../registry";
+import type { Article, Subscription } from "../registry.gen";
 import { ConnectionBanner } from "../ui/ConnectionBanner";
 import { ConnectionStatus } from "../ui/ConnectionStatus";
 import { count, formatWhen } from "../ui/text";

@@ -1,5 +1,5 @@
 import { useState } from "react";
-import type { Article, Subscription } from "../registry";
+import type { Article, Subscription } from "../registry.gen";
 import { useActor } from "../troupe";
 
 /** The news room and its one paper. */

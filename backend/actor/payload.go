@@ -1,0 +1,161 @@
+package actor
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"sync"
+)
+
+// marshalPayload returns the JSON of an event or a result. It is that of
+// encoding/json, but for nil slices and maps: they are sent as empty ones, so that
+// clients need not tell the two apart. The value itself is not changed.
+func marshalPayload(v any) ([]byte, error) {
+	if rv := reflect.ValueOf(v); rv.IsValid() && mayHaveNil(rv.Type()) && hasNil(rv, 0) {
+		filled := reflect.New(rv.Type()).Elem()
+		filled.Set(rv)
+		fill(filled, 0)
+		v = filled.Interface()
+	}
+	return json.Marshal(v)
+}
+
+// maxPayloadDepth is how deep a payload is looked at. encoding/json refuses what
+// is that deep, such as a pointer to itself.
+const maxPayloadDepth = 1000
+
+var nilTypes sync.Map // mayHaveNil by reflect.Type
+
+// mayHaveNil reports whether values of a type may have slices or maps in them.
+func mayHaveNil(t reflect.Type) bool {
+	if known, ok := nilTypes.Load(t); ok {
+		return known.(bool)
+	}
+	may := findNil(t, map[reflect.Type]bool{})
+	nilTypes.Store(t, may)
+	return may
+}
+
+func findNil(t reflect.Type, seen map[reflect.Type]bool) bool {
+	if seen[t] || marshals(t) {
+		return false
+	}
+	seen[t] = true
+	switch t.Kind() {
+	case reflect.Slice, reflect.Map, reflect.Interface:
+		return true
+	case reflect.Array, reflect.Pointer:
+		return findNil(t.Elem(), seen)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if f := t.Field(i); sent(f) && findNil(f.Type, seen) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sent reports whether a field, or fields in it, are part of the JSON.
+func sent(f reflect.StructField) bool {
+	return (f.IsExported() || f.Anonymous) && f.Tag.Get("json") != "-"
+}
+
+// leftOut reports whether a field is left out of the JSON if it is nil.
+func leftOut(f reflect.StructField) bool {
+	_, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return strings.Contains(options, "omitempty") || strings.Contains(options, "omitzero")
+}
+
+func isNilSliceOrMap(v reflect.Value) bool {
+	return (v.Kind() == reflect.Slice || v.Kind() == reflect.Map) && v.IsNil()
+}
+
+// hasNil reports whether there is a nil slice or map in a value.
+func hasNil(v reflect.Value, depth int) bool {
+	t := v.Type()
+	if depth > maxPayloadDepth || !mayHaveNil(t) {
+		return false
+	}
+	switch t.Kind() {
+	case reflect.Slice, reflect.Array:
+		if isNilSliceOrMap(v) {
+			return true
+		}
+		for i := 0; mayHaveNil(t.Elem()) && i < v.Len(); i++ {
+			if hasNil(v.Index(i), depth+1) {
+				return true
+			}
+		}
+	case reflect.Map:
+		if v.IsNil() {
+			return true
+		}
+		for it := v.MapRange(); mayHaveNil(t.Elem()) && it.Next(); {
+			if hasNil(it.Value(), depth+1) {
+				return true
+			}
+		}
+	case reflect.Pointer, reflect.Interface:
+		return !v.IsNil() && hasNil(v.Elem(), depth+1)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			f := t.Field(i)
+			if sent(f) && !(leftOut(f) && isNilSliceOrMap(v.Field(i))) && hasNil(v.Field(i), depth+1) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// fill puts empty slices and maps where v has nil. v is a copy that can be set;
+// what it refers to is copied before it is changed.
+func fill(v reflect.Value, depth int) {
+	t := v.Type()
+	if depth > maxPayloadDepth || !mayHaveNil(t) {
+		return
+	}
+	switch t.Kind() {
+	case reflect.Slice:
+		all := reflect.MakeSlice(t, v.Len(), v.Len())
+		reflect.Copy(all, v)
+		v.Set(all)
+		fallthrough
+	case reflect.Array:
+		for i := range v.Len() {
+			fill(v.Index(i), depth+1)
+		}
+	case reflect.Map:
+		all := reflect.MakeMapWithSize(t, v.Len())
+		for it := v.MapRange(); it.Next(); {
+			all.SetMapIndex(it.Key(), filled(it.Value(), depth))
+		}
+		v.Set(all)
+	case reflect.Pointer:
+		if !v.IsNil() {
+			v.Set(filled(v.Elem(), depth).Addr())
+		}
+	case reflect.Interface:
+		if !v.IsNil() {
+			v.Set(filled(v.Elem(), depth))
+		}
+	case reflect.Struct:
+		for i := range t.NumField() {
+			f := t.Field(i)
+			if !sent(f) || leftOut(f) && isNilSliceOrMap(v.Field(i)) {
+				continue
+			}
+			// An embedded struct of an unexported type cannot be set otherwise.
+			fill(reflect.NewAt(f.Type, v.Field(i).Addr().UnsafePointer()).Elem(), depth+1)
+		}
+	}
+}
+
+// filled returns a copy of v without nil slices and maps.
+func filled(v reflect.Value, depth int) reflect.Value {
+	c := reflect.New(v.Type()).Elem()
+	c.Set(v)
+	fill(c, depth+1)
+	return c
+}

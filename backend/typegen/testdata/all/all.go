@@ -1,0 +1,128 @@
+// Package all has a type of every kind that can be sent.
+package all
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/typegen/testdata/all/other"
+)
+
+// Room is an actor.
+type Room struct {
+	Items actor.List[Item] `json:"items"`
+}
+
+// Item has the name of another type.
+type Item struct {
+	Base
+	*Optional
+	Named    Base              `json:"named"`
+	Pointer  *Item             `json:"pointer"`
+	Left     *Item             `json:"left,omitempty"`
+	Tree     []Item            `json:"tree"`
+	Quoted   int64             `json:"quoted,string"`
+	When     time.Time         `json:"when"`
+	Bytes    []byte            `json:"bytes"`
+	Array    [3]byte           `json:"array"`
+	Raw      json.RawMessage   `json:"raw"`
+	Any      any               `json:"any,omitempty"`
+	Byname   map[string]*Item  `json:"byName"`
+	ByNumber map[int][]float32 `json:"byNumber"`
+	BySide   map[other.Side]int
+	Other    other.Item       `json:"other-item"`
+	Page     Page[other.Item] `json:"page"`
+	Pages    Page[string]     `json:"pages"`
+	Alias    Alias            `json:"alias"`
+	Color    Color            `json:"color"`
+	Temp     Temperature      `json:"temp"`
+	Hinted   any              `json:"hinted" ts:"1 | 2"`
+	Inline   struct {
+		A int `json:"a"`
+		B struct {
+			C bool `json:"c"`
+		} `json:"b"`
+	} `json:"inline"`
+	Union   []other.Side `json:"union"`
+	Ignored int          `json:"-"`
+	Dash    int          `json:"-,"`
+	hidden  int
+}
+
+// Base is embedded.
+type Base struct {
+	ID   string `json:"id"`
+	Page int    // hidden by a field that is less deep
+}
+
+// Optional is embedded, too.
+type Optional struct {
+	Note string `json:"note"`
+}
+
+// Page is a part of a list.
+//
+// It has more than one line.
+type Page[T any] struct {
+	Items []T `json:"items"`
+	Next  *T  `json:"next,omitzero"`
+}
+
+// Alias is another name.
+type Alias = map[string]Scores
+
+// Scores is a named map.
+type Scores map[string]float64
+
+// Color is what it says.
+//
+//troupe:ts `#${string}`
+type Color struct{ r, g, b byte }
+
+func (Color) MarshalJSON() ([]byte, error) { return []byte(`"#000000"`), nil }
+
+// Temperature is text.
+type Temperature int
+
+func (Temperature) MarshalText() ([]byte, error) { return []byte("warm"), nil }
+
+// ItemAdded is like an item.
+type ItemAdded Item
+
+// Params has all optional.
+type Params struct {
+	Token string `json:"token,omitempty"`
+}
+
+// Input is what a room is made of.
+type Input struct {
+	Size int `json:"size"`
+}
+
+func (r *Room) OnCreate(c *actor.Context[actor.NoState], in Input) error { return nil }
+
+func (r *Room) OnBeforeConnect(c *actor.ConnectContext, p Params) error { return nil }
+
+// Add adds an item. */
+func (r *Room) Add(c *actor.Context[actor.NoState], userID string, new other.Item, _ []Item) (*Item, error) {
+	return nil, nil
+}
+
+func (r Room) Get(c *actor.Context[actor.NoState]) actor.Map[string, Item] {
+	return actor.Map[string, Item]{}
+}
+
+// Inner has an argument of an unnamed type.
+func (r Room) Inner(c *actor.Context[actor.NoState], at struct{ X, Y int }) error { return nil }
+
+// NotAnAction has no context.
+func (r Room) NotAnAction() {}
+
+// Empty has nothing.
+type Empty struct{}
+
+var Registry = actor.NewRegistry(
+	actor.Define[Room]("room", actor.Emits[ItemAdded](), actor.Emits[other.Item](), actor.WithOptions(actor.Options{})),
+	actor.Define[Empty]("empty-one"),
+)
