@@ -180,6 +180,9 @@ func (d *Definition) addCollection(i int, f reflect.StructField) {
 			d.panicf("fields %s and %s: both are named %q", other.field, f.Name, name)
 		}
 	}
+	if f.Type.NumField() > 1 { // it embeds a List or Map
+		d.panicf("field %s: a %s is more than the List or Map in it, and the rest would not be stored: keep that in %s itself", f.Name, f.Type, d.typ)
+	}
 	key, item := reflect.New(f.Type).Interface().(collectionField).collection().types()
 	if key != nil && (marshals(key) || reflect.PointerTo(key).Implements(unmarshalerType)) {
 		d.panicf("field %s: its keys encode themselves, a Map writes the strings and integers that they are: give it a type without MarshalText and UnmarshalText", f.Name)

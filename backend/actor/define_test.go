@@ -104,7 +104,12 @@ type (
 	hiddenInItem struct {
 		Map actor.Map[string, []struct{ hidden int }]
 	}
-	mapOfLevels   struct{ Map actor.Map[slog.Level, int] }
+	mapOfLevels struct{ Map actor.Map[slog.Level, int] }
+	indexed     struct {
+		actor.List[int]
+		Index map[int]int
+	}
+	listAndMore   struct{ Field indexed }
 	embedsMethods struct {
 		ownName
 		List actor.List[int]
@@ -149,6 +154,7 @@ func TestMistakesInADefinitionPanicWithTheFix(t *testing.T) {
 		{func() { actor.Define[listOfLists]("x") }, []string{"listOfLists", "field List.Inner", "itself"}},
 		{func() { actor.Define[hiddenInItem]("x") }, []string{"hiddenInItem", "field Map.hidden is not stored"}},
 		{func() { actor.Define[mapOfLevels]("x") }, []string{"mapOfLevels", "field Map", "MarshalText"}},
+		{func() { actor.Define[listAndMore]("x") }, []string{"listAndMore", "field Field", "the rest would not be stored"}},
 		{func() { actor.Define[embedsMethods]("x") }, []string{"embedsMethods", "cannot embed"}},
 		{func() { actor.Define[int]("x") }, []string{"int", "want a struct"}},
 		{func() { actor.Define[fine]("") }, []string{"name"}},
