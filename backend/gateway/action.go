@@ -26,7 +26,7 @@ const (
 
 func (g *Gateway) routes() http.Handler {
 	r := chi.NewRouter()
-	r.Use(g.recoverer, g.checkOrigin, g.cors())
+	r.Use(g.recoverer, g.checkOrigin, corsHandler(g.originAllowed))
 	r.Route("/api", func(r chi.Router) {
 		r.Get("/socket", g.serveSocket)
 		r.Group(func(r chi.Router) {

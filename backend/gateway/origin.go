@@ -14,13 +14,27 @@ import (
 // checkOrigin refuses requests of pages of other origins, before anything is
 // done for them: a page could otherwise act in the name of whoever visits it.
 // A request without an Origin does not come from a page's script and passes.
+//
+// The refusal is made so that the page can read it, which a browser allows only
+// if the question before a request (preflight) and the upgrade of a socket are
+// answered: whoever set the server up wrongly learns it there.
 func (g *Gateway) checkOrigin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if origin := r.Header.Get("Origin"); origin != "" && !g.originAllowed(r, origin) {
-			writeError(w, http.StatusForbidden, wire.CodeBadOrigin, "pages of this origin may not use the server", nil)
+		origin := r.Header.Get("Origin")
+		if origin == "" || g.originAllowed(r, origin) {
+			next.ServeHTTP(w, r)
 			return
 		}
-		next.ServeHTTP(w, r)
+		const why = "pages of this origin may not use the server (its flag -allow-origin)"
+		switch {
+		case strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
+			g.refuseSocket(w, r, string(wire.CodeBadOrigin)+": "+why)
+		case r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "":
+			corsHandler(func(*http.Request, string) bool { return true })(next).ServeHTTP(w, r)
+		default:
+			w.Header().Set("Access-Control-Allow-Origin", "*")
+			writeError(w, http.StatusForbidden, wire.CodeBadOrigin, why, nil)
+		}
 	})
 }
 
@@ -51,10 +65,10 @@ func (g *Gateway) originAllowed(r *http.Request, origin string) bool {
 	return false
 }
 
-// cors lets pages of allowed origins read what they get.
-func (g *Gateway) cors() func(http.Handler) http.Handler {
+// corsHandler lets pages of allowed origins read what they get.
+func corsHandler(allowed func(*http.Request, string) bool) func(http.Handler) http.Handler {
 	return cors.Handler(cors.Options{
-		AllowOriginFunc: g.originAllowed,
+		AllowOriginFunc: allowed,
 		AllowedMethods:  []string{http.MethodGet, http.MethodPost},
 		AllowedHeaders:  []string{"Content-Type", "Idempotency-Key"},
 		MaxAge:          600,

@@ -78,6 +78,26 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusServiceUnavailable, wire.CodeShutdown, "the server is going away", nil)
 		return
 	}
+	s, spread := g.acceptSocket(w, r)
+	if s == nil {
+		return
+	}
+	s.control(wire.AppendHello(nil, g.opts.Limits, g.opts.Beat.Milliseconds(), g.opts.Dead.Milliseconds(), spread.Milliseconds()))
+	g.sub.Go(s.readLoop) // on: the handler returns, which frees the server's buffers
+}
+
+// refuseSocket accepts a socket only to close it: a browser tells a page nothing
+// of a refused upgrade, but the reason for which a socket closes.
+func (g *Gateway) refuseSocket(w http.ResponseWriter, r *http.Request, reason string) {
+	if s, _ := g.acceptSocket(w, r); s != nil {
+		s.close(websocket.StatusPolicyViolation, reason)
+		g.sub.Go(s.readLoop) // which is deaf by now
+	}
+}
+
+// acceptSocket makes a request a socket, and tells over how long its client shall
+// spread reconnects. It returns nil when that failed and the client has its answer.
+func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request) (*socket, time.Duration) {
 	s := &socket{g: g, attachments: actor.NextAttachment(), buckets: newBuckets(&g.opts)}
 	s.room.L = &s.mu
 	h := &hijacker{
@@ -90,17 +110,16 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request) {
 	// Origins have been checked for all of the API (origin.go).
 	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
 	if err != nil {
-		return // the client has its answer
+		return nil, 0
 	}
 	ws.SetReadLimit(int64(g.opts.Limits.Frame))
 	s.ws, s.link = ws, h.link
 	spread, ok := g.add(s)
 	if !ok {
 		_ = ws.CloseNow() // the server is going away: the client will find another one
-		return
+		return nil, 0
 	}
-	s.control(wire.AppendHello(nil, g.opts.Limits, g.opts.Beat.Milliseconds(), g.opts.Dead.Milliseconds(), spread.Milliseconds()))
-	g.sub.Go(s.readLoop) // on: the handler returns, which frees the server's buffers
+	return s, spread
 }
 
 // wrap makes the link below the WebSocket.

@@ -134,7 +134,8 @@
 // 500 internal_error; 503 overloaded, unavailable, shutdown; 504 timeout; and 422
 // for the codes of actors. A call without an answer may have run.
 //
-// Pages of another origin are refused (403 bad_origin) unless the server allows
-// them; those that are allowed get CORS headers. Requests without an Origin, which
+// Pages of another origin are refused unless the server allows them. The refusal
+// is one that a page can read: 403 bad_origin with CORS headers, and a socket that
+// opens only to be closed with 1008 and that code. Requests without an Origin, which
 // no page can make across origins with POST or for a socket, are let in.
 package wire
