@@ -2,7 +2,7 @@
 # has the steps of the tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build ui test test-go test-ts test-e2e test-crash bench bench-peers bench-growth plot fmt lint generate clean
+.PHONY: help run build ui packages test test-go test-ts test-e2e test-crash bench bench-peers bench-growth plot fmt lint generate clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/troupe-dev/troupe/backend/app.version=$(VERSION)
@@ -25,6 +25,9 @@ ui: node_modules/.package-lock.json
 	go generate ./backend/rooms
 	npm run --silent typecheck
 	go run ./web/cmd/build
+
+packages: node_modules/.package-lock.json ## make the npm packages: bin/troupe-client.tgz, bin/troupe-react.tgz
+	npm run --silent packages
 
 # What npm installed is as new as the lock file.
 node_modules/.package-lock.json: package-lock.json
@@ -69,5 +72,5 @@ generate: ## write the generated sources anew
 	go generate ./...
 
 clean: ## remove what was built
-	rm -rf bin clientjs/dist hooks/dist e2e/test-results e2e/report
+	rm -rf bin clientjs/dist clientjs/LICENSE hooks/dist hooks/LICENSE e2e/test-results e2e/report
 	find web/dist -mindepth 1 ! -name placeholder.html -delete

@@ -22,9 +22,13 @@ type VisitOptions = Parameters<Browser["newContext"]>[0] & {
 };
 
 const frames = new WeakMap<Page, string[]>();
+const logs = new WeakMap<Page, string[]>();
 
 /** Every frame that a page opened with visit has received on WebSockets. */
 export const received = (page: Page): readonly string[] => frames.get(page) ?? [];
+
+/** Everything that a page opened with visit has written on the console. */
+export const logged = (page: Page): readonly string[] => logs.get(page) ?? [];
 
 export const test = base.extend<Fixtures>({
   store: ["sqlite", { option: true }],
@@ -56,8 +60,11 @@ export const test = base.extend<Fixtures>({
       }, session);
       const page = await context.newPage();
       const got: string[] = [];
+      const said: string[] = [];
       frames.set(page, got);
+      logs.set(page, said);
       page.on("websocket", (socket) => socket.on("framereceived", ({ payload }) => got.push(String(payload))));
+      page.on("console", (message) => said.push(message.text()));
       page.on("pageerror", (error) => faults.push(String(error)));
       await page.goto(url);
       return page;

@@ -18,7 +18,11 @@ export class Server {
   /** 0 until the first start; a restart takes the same port. */
   port = 0;
 
-  constructor(readonly store: "sqlite" | "memory") {}
+  constructor(
+    readonly store: "sqlite" | "memory",
+    /** Flags beside the address, the data and the log. */
+    readonly flags: readonly string[] = [],
+  ) {}
 
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
@@ -31,7 +35,7 @@ export class Server {
 
   /** Starts the server and returns once it listens. */
   async start(): Promise<void> {
-    const child = spawn(binary, ["-addr", `127.0.0.1:${this.port}`, "-data", this.#data, "-store", this.store, "-log", "warn"], {
+    const child = spawn(binary, ["-addr", `127.0.0.1:${this.port}`, "-data", this.#data, "-store", this.store, "-log", "warn", ...this.flags], {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#process = child;

@@ -1,0 +1,182 @@
+// The npm packages as others use them: installed from what npm publishes
+// (bin/*.tgz), in an app and in a script that are not part of this project, whose
+// code is the example of the packages' READMEs.
+
+import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server as HttpServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import type { Page } from "@playwright/test";
+import { expect, logged, received, test as base } from "./fixtures";
+import { Server } from "./server";
+
+const local = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const packed = [local("../bin/troupe-client.tgz"), local("../bin/troupe-react.tgz")] as const;
+
+/** A directory outside of the project, where packages are installed and commands run. */
+class Project {
+  readonly directory = mkdtempSync(join(tmpdir(), "troupe-app-"));
+
+  /** Runs a command and returns what it prints; fails with that if the command does. */
+  async run(command: string, env: Record<string, string> = {}): Promise<string> {
+    const [name, ...args] = command.split(" ");
+    try {
+      return (await promisify(execFile)(name!, args, { cwd: this.directory, env: { ...process.env, ...env } })).stdout;
+    } catch (error) {
+      const { stdout, stderr } = error as { stdout: string; stderr: string };
+      throw new Error(`${command}\n${stdout}${stderr}`, { cause: error });
+    }
+  }
+
+  install(...packages: string[]): Promise<string> {
+    return this.run(`npm install --prefer-offline --no-audit --no-fund ${packages.join(" ")}`);
+  }
+
+  read(path: string): string {
+    return readFileSync(join(this.directory, path), "utf8");
+  }
+
+  write(path: string, text: string): void {
+    writeFileSync(join(this.directory, path), text);
+  }
+
+  edit(path: string, what: RegExp | string, by: string): void {
+    this.write(path, this.read(path).replace(what, by));
+  }
+
+  remove(): void {
+    rmSync(this.directory, { recursive: true });
+  }
+
+  /** The example in the README of an installed package. */
+  example(name: string, language: string): string {
+    return new RegExp(`^\`\`\`${language}\n([^]*?)^\`\`\``, "m").exec(this.read(`node_modules/${name}/README.md`))![1]!;
+  }
+}
+
+const types: Record<string, string> = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
+
+/** Serves a directory, on an origin of its own. */
+async function serve(directory: string): Promise<{ url: string; server: HttpServer }> {
+  const server = createServer((request, response) => {
+    const path = request.url === "/" ? "/index.html" : request.url!;
+    try {
+      const content = readFileSync(join(directory, path));
+      response.writeHead(200, { "content-type": types[extname(path)] ?? "application/octet-stream" }).end(content);
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server };
+}
+
+const test = base.extend<{ project: Project; allowed: string; refused: string }>({
+  // oxlint-disable-next-line no-empty-pattern -- Playwright wants a pattern, and there is nothing to take
+  project: async ({}, provide) => {
+    const project = new Project();
+    await provide(project);
+    project.remove();
+  },
+
+  /** The project's dist on an origin that the server allows … */
+  allowed: async ({ project }, provide) => {
+    const site = await serve(join(project.directory, "dist"));
+    await provide(site.url);
+    site.server.close();
+  },
+
+  /** … and on one that it does not. */
+  refused: async ({ project }, provide) => {
+    const site = await serve(join(project.directory, "dist"));
+    await provide(site.url);
+    site.server.close();
+  },
+
+  server: async ({ allowed }, provide) => {
+    const server = new Server("memory", ["-allow-origin", allowed]);
+    await server.start();
+    await provide(server);
+    expect(await server.stop(), server.log).toBe(0);
+    server.remove();
+  },
+});
+
+/** How many messages of a type a page has received. */
+const count = (page: Page, type: string) => received(page).join().split(`"t":"${type}"`).length - 1;
+
+/** Uses the README's example: over the connection and over HTTP, each of which causes an event. */
+async function converse(page: Page): Promise<void> {
+  await expect(page.getByRole("status")).toHaveText("connected");
+  await page.getByRole("button", { name: "Say hello", exact: true }).click();
+  await expect(page.getByRole("listitem")).toHaveText(["over the connection"]);
+  await page.getByRole("button", { name: "over HTTP" }).click();
+  await expect(page.getByRole("listitem")).toHaveText(["over the connection", "over HTTP"]);
+  expect([count(page, "hello"), count(page, "opened")], "sockets, connections").toEqual([1, 1]);
+}
+
+const react18: Record<string, string> = { react: "18.3.1", "react-dom": "18.3.1", "@types/react": "18.3.31", "@types/react-dom": "18.3.7" };
+
+for (const [title, versions] of [["React 19", {}], ["React 18", react18]] as const) {
+  test(`a Vite app with ${title}`, async ({ project, allowed, refused, server, visit }) => {
+    cpSync(local("packages/vite"), project.directory, { recursive: true });
+    for (const [name, version] of Object.entries(versions)) {
+      project.edit("package.json", new RegExp(`(?<="${name}": ")[^"]+`), version);
+    }
+    await project.install(...packed);
+    project.write("src/Room.tsx", project.example("@troupe/react", "tsx"));
+    await project.run("npm run typecheck");
+
+    await test.step("the release build runs on another origin", async () => {
+      await project.run("npm run build", { VITE_TROUPE_URL: server.url });
+      const page = await visit(allowed);
+      await converse(page);
+      expect(logged(page)).toEqual([]);
+    });
+
+    await test.step("an origin that is not allowed learns why", async () => {
+      const page = await visit(refused);
+      await expect(page.getByRole("alert")).toContainText("pages of this origin may not use the server");
+      const failed = await page.evaluate(async (address) => {
+        const request = { method: "POST", headers: { "content-type": "application/json" }, body: '{"args":["eve","hello"]}' };
+        return (await fetch(`${address}/api/actors/chatRoom/actions/sendMessage?key=refused`, request)).json();
+      }, server.url);
+      expect(failed).toMatchObject({ code: "bad_origin" });
+    });
+
+    // A development build: React warns, and Strict Mode mounts everything twice.
+    const development = { NODE_ENV: "development", VITE_TROUPE_URL: server.url };
+    await project.run("npm run build", development);
+
+    await test.step("Strict Mode connects once", async () => {
+      const page = await visit(allowed);
+      await converse(page);
+      expect(logged(page).filter((text) => !text.includes("React DevTools"))).toEqual([]);
+    });
+
+    await test.step("a page that the server has rendered connects once, without a warning", async () => {
+      await project.run("npm run build:server", development);
+      project.write("render.mjs", 'import { render } from "./dist-server/server.js";\nconsole.log(render());\n');
+      const html = (await project.run("node render.mjs", development)).trim();
+      expect(html).toContain('<p role="status">connecting</p>');
+      project.edit("dist/index.html", "<!--app-->", html);
+      const page = await visit(allowed);
+      await converse(page);
+      expect(logged(page).filter((text) => !text.includes("React DevTools"))).toEqual([]);
+    });
+  });
+}
+
+test("a script in Node", async ({ project, server }) => {
+  project.write("package.json", '{ "private": true, "type": "module" }');
+  await project.install(packed[0], "ws@8.23.0");
+  project.write("script.js", project.example("@troupe/client", "js").replace("http://localhost:8080", server.url));
+  // It ends by itself: nothing of the client keeps Node running after dispose().
+  expect(await project.run("node script.js")).toBe("ada: hello\n1 messages\n");
+});
