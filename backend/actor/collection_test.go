@@ -599,6 +599,29 @@ func TestCollectionsOfNoActor(t *testing.T) {
 	}
 }
 
+func TestDeleteFunc(t *testing.T) {
+	var l actor.List[int]
+	var m actor.Map[int, int]
+	for i := range 600 {
+		l.Append(i)
+		m.Set(i, i*i)
+	}
+	odd := func(i int) bool { return i%2 == 1 || i > 20 && i < 590 }
+	l.DeleteFunc(odd)
+	m.DeleteFunc(func(key, square int) bool { return square == key*key && odd(key) })
+	want := []int{0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 590, 592, 594, 596, 598}
+	if got := l.Values(); !slices.Equal(got, want) {
+		t.Errorf("list: got %v", got)
+	}
+	if got := slices.Sorted(maps.Keys(maps.Collect(m.All()))); !slices.Equal(got, want) {
+		t.Errorf("map: got %v", got)
+	}
+	l.Clear()
+	if l.Len() != 0 || l.Size() != 2 {
+		t.Errorf("after Clear: %d items", l.Len())
+	}
+}
+
 // BenchmarkCollection is a turn that appends an item and removes the first one, or
 // replaces a value of a map, without a socket: the length must not matter.
 func BenchmarkCollection(b *testing.B) {

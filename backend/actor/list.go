@@ -155,6 +155,28 @@ func (l *List[T]) Set(i int, value T) { l.replace(i, 1, value) }
 // Delete removes the items from i up to but without j.
 func (l *List[T]) Delete(i, j int) { l.replace(i, j-i) }
 
+// DeleteFunc removes the items for which f reports true. It looks at all of them.
+func (l *List[T]) DeleteFunc(f func(T) bool) {
+	var gone []int
+	for i, v := range l.All() {
+		if f(v) {
+			gone = append(gone, i)
+		}
+	}
+	for len(gone) > 0 { // from the end: what is before keeps its place
+		j := len(gone) - 1
+		i := j
+		for i > 0 && gone[i-1] == gone[i]-1 {
+			i--
+		}
+		l.Delete(gone[i], gone[j]+1)
+		gone = gone[:i]
+	}
+}
+
+// Clear removes all items.
+func (l *List[T]) Clear() { l.Delete(0, l.Len()) }
+
 func (l *List[T]) replace(at, cut int, values ...T) {
 	c := l.init()
 	put := make([]item[T], len(values))

@@ -179,6 +179,20 @@ func (m *Map[K, V]) Delete(key K) {
 	}
 }
 
+// DeleteFunc removes the keys for which f, given the key and its value, reports
+// true. It looks at all of them.
+func (m *Map[K, V]) DeleteFunc(f func(K, V) bool) {
+	var gone []K
+	for key, value := range m.All() {
+		if f(key, value) {
+			gone = append(gone, key)
+		}
+	}
+	for _, key := range gone {
+		m.Delete(key)
+	}
+}
+
 // Clear removes all keys.
 func (m *Map[K, V]) Clear() { m.init().replace(0, m.Len(), nil, nil) }
 
