@@ -61,7 +61,7 @@ func (l *listener) send(b *testing.B, frame string) {
 	}
 }
 
-func serve(b *testing.B, with ...setup) (*env, string) {
+func serve(b testing.TB, with ...setup) (*env, string) {
 	e := newEnv(b, append(with, gatewayOptions(gateway.Options{Limits: wire.Limits{Rate: 1e9, Burst: 1e9, InFlight: 1e6, Channels: 1000}, OpenRate: 1e9}))...)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -236,11 +236,11 @@ func benchmarkChannels(b *testing.B, n int, own bool) {
 
 // bare is a client without a goroutine or a buffer that stays.
 type bare struct {
-	b    *testing.B
+	b    testing.TB
 	conn net.Conn
 }
 
-func dialBare(b *testing.B, url string) *bare {
+func dialBare(b testing.TB, url string) *bare {
 	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 	if err != nil {
 		b.Fatal(err)

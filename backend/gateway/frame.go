@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"github.com/troupe-dev/troupe/backend/actor"
 )
 
@@ -40,6 +42,12 @@ func newFrame() *frame {
 	f := frames.Get().(*frame)
 	f.ms = time.Now().UnixMilli()
 	return f
+}
+
+// closeFrame is a frame that ends a WebSocket. The reason is at most 123 bytes.
+func closeFrame(status websocket.StatusCode, reason string) []byte {
+	b := []byte{0x80 | opClose, byte(2 + len(reason))}
+	return append(binary.BigEndian.AppendUint16(b, uint16(status)), reason...)
 }
 
 // free gives the frame back. Its bytes must not be used after that.

@@ -16,6 +16,7 @@ import (
 
 const (
 	readBufferSize  = 256     // per socket, for as long as it lives
+	libraryBuffer   = 16      // the library's, on top of that
 	writeBufferSize = 16      // a WebSocket header; link gathers the rest
 	maxQueuedPongs  = 4 << 10 // bytes of control frames behind a blocked write
 	writeSlice      = 16 << 10
@@ -44,8 +45,12 @@ type link struct {
 	lastWrite atomic.Int64
 	lastTaken atomic.Int64 // when a write that had been blocked went on
 
-	early []byte // what the HTTP server had read before; for the reader only
-	part  []byte // an incomplete control frame; the library writes one at a time
+	// For the reader only.
+	above *bufio.Reader        // the library's, which reads from here
+	early []byte               // what has been read, or the HTTP server had before
+	in    [readBufferSize]byte // room for it
+
+	part []byte // an incomplete control frame; the library writes one at a time
 
 	mu       sync.Mutex
 	out      []kept // waits to be written, in order
@@ -85,8 +90,9 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, errors.Join(err, conn.Close())
 	}
 	h.link = h.wrap(conn, slices.Clone(early))
+	h.link.above = bufio.NewReaderSize(h.link, libraryBuffer)
 	return h.link, bufio.NewReadWriter(
-		bufio.NewReaderSize(h.link, readBufferSize),
+		h.link.above,
 		bufio.NewWriterSize(h.link, writeBufferSize),
 	), nil
 }
@@ -122,12 +128,40 @@ func newLink(conn net.Conn, early []byte, timeout time.Duration, spawn func(func
 	return l
 }
 
+// await waits until there is something to read, or an error, which Read gets then.
+// It returns how long nothing was read before. It needs little stack: with what is
+// above, less than a new goroutine has.
+func (l *link) await() (silence time.Duration) {
+	if len(l.early) > 0 || l.above.Buffered() > 0 {
+		return 0
+	}
+	silence, _ = l.fill()
+	return silence
+}
+
+// fill reads what there is, as far as there is room.
+func (l *link) fill() (silence time.Duration, err error) {
+	n, err := l.Conn.Read(l.in[:])
+	if n > 0 {
+		l.early = l.in[:n]
+		now := time.Now().UnixMilli()
+		silence = time.Duration(now-l.lastRead.Swap(now)) * time.Millisecond
+	}
+	return silence, err
+}
+
 // Read implements net.Conn.
 func (l *link) Read(b []byte) (int, error) {
+	if len(l.early) == 0 && len(b) < len(l.in) {
+		if _, err := l.fill(); err != nil {
+			return 0, err
+		}
+	}
 	if len(l.early) > 0 {
 		n := copy(b, l.early)
-		if l.early = l.early[n:]; len(l.early) == 0 {
-			l.early = nil
+		l.early = l.early[n:]
+		if len(l.early) == 0 {
+			l.early = nil // if it was the HTTP server's
 		}
 		return n, nil
 	}

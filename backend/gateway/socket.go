@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -30,6 +28,7 @@ const (
 	maxSpent       = 64       // empty places at the start of dirty
 
 	closeTimeout = time.Second // for the answer to a close frame
+	quietReader  = time.Second // a silence, see readLoop
 )
 
 var readBuffers = sync.Pool{New: func() any { return &bytes.Buffer{} }}
@@ -48,6 +47,7 @@ type socket struct {
 
 	buckets buckets // the reader's
 	used    numbers // the reader's
+	heard   bool    // the reader's: there was a frame
 
 	unblocks atomic.Uint32 // how often a write had been blocked
 	deaf     atomic.Bool   // nothing that the client sends has an effect any more
@@ -60,11 +60,12 @@ type socket struct {
 	channels channels
 	dirty    []*channel // that have something to look at, in turn; from next on
 	next     int
-	controls [][]byte // messages of the socket's own
-	waiting  int      // bytes of controls
-	kept     int      // bytes of answers that channels keep (channel.bytes)
-	holding  bool     // the reader waits for room
-	over     bool     // the reader has ended
+	controls [][]byte    // messages of the socket's own
+	waiting  int         // bytes of controls
+	kept     int         // bytes of answers that channels keep (channel.bytes)
+	holding  bool        // the reader waits for room
+	closing  *time.Timer // ends a close; nil before
+	over     bool        // the reader has ended
 }
 
 // serveSocket is GET /api/socket.
@@ -141,35 +142,54 @@ func (s *socket) wrap(conn net.Conn, early []byte) *link {
 	return l
 }
 
-// readLoop reads until the socket is over, and tidies up after it.
+// readLoop reads until the socket is over, and tidies up after it. There is one
+// at a time.
+//
+// A goroutine keeps the largest stack that it has needed. Most sockets open a
+// channel or two, and then only listen: so what comes after a silence is dealt
+// with by a loop that ends with it, and a new one waits for what is next.
 func (s *socket) readLoop() {
+	for {
+		silence := s.link.await()
+		if !s.readNext() {
+			return
+		}
+		if !s.heard || silence >= quietReader {
+			s.heard = true
+			s.g.sub.Go(s.readLoop)
+			return
+		}
+	}
+}
+
+// readNext reads a frame. It reports false if the socket is over.
+func (s *socket) readNext() (more bool) {
 	status, reason := websocket.StatusNormalClosure, ""
 	defer func() {
 		if v := recover(); v != nil {
 			s.g.panicked(v)
 			status, reason = websocket.StatusInternalError, wire.CodeInternal
 		}
+		if more {
+			return
+		}
 		s.leave()
 		s.goodbye(status, reason)
 		s.g.remove(s)
 	}()
-	for {
-		// No context: one that ends would cost an allocation per message, and the
-		// link is closed when the socket is to end.
-		typ, r, err := s.ws.Reader(context.Background())
-		if err == nil {
-			err = s.read(typ, r)
-		}
-		if err != nil {
-			switch {
-			case errors.Is(err, websocket.ErrMessageTooBig):
-				status, reason = websocket.StatusMessageTooBig, wire.CodeTooLarge
-			case errors.Is(err, wire.ErrNotJSON):
-				status, reason = websocket.StatusPolicyViolation, "a frame is JSON text"
-			}
-			return
-		}
+	// No context: one that ends would cost an allocation per message, and the
+	// link is closed when the socket is to end.
+	typ, r, err := s.ws.Reader(context.Background())
+	if err == nil {
+		err = s.read(typ, r)
 	}
+	switch {
+	case errors.Is(err, websocket.ErrMessageTooBig):
+		status, reason = websocket.StatusMessageTooBig, wire.CodeTooLarge
+	case errors.Is(err, wire.ErrNotJSON):
+		status, reason = websocket.StatusPolicyViolation, "a frame is JSON text"
+	}
+	return err == nil
 }
 
 // read reads the rest of a frame and deals with it.
@@ -190,37 +210,7 @@ func (s *socket) read(typ websocket.MessageType, r io.Reader) error {
 	if s.deaf.Load() || s.g.isQuiesced() {
 		return nil
 	}
-	if bytes.Contains(buf.Bytes(), []byte(`"open"`)) {
-		return s.receiveApart(buf.Bytes())
-	}
 	return s.receive(buf.Bytes())
-}
-
-// receiveApart is receive on a goroutine of its own, for which it waits. Decoding
-// takes stack that the reader would keep for as long as it lives; most sockets
-// open a channel or two, and then only listen.
-func (s *socket) receiveApart(b []byte) error {
-	type outcome struct {
-		err   error
-		panic any
-		stack []byte
-	}
-	done := make(chan outcome, 1)
-	s.g.sub.Go(func() {
-		var o outcome
-		defer func() {
-			if o.panic = recover(); o.panic != nil {
-				o.stack = debug.Stack()
-			}
-			done <- o
-		}()
-		o.err = s.receive(b)
-	})
-	o := <-done
-	if o.panic != nil {
-		panic(fmt.Sprintf("%v\n%s", o.panic, o.stack))
-	}
-	return o.err
 }
 
 // leave detaches all channels.
@@ -228,6 +218,9 @@ func (s *socket) leave() {
 	s.deafen()
 	s.mu.Lock()
 	s.over = true
+	if s.closing != nil {
+		s.closing.Stop()
+	}
 	left := s.channels
 	s.channels = nil
 	s.mu.Unlock()
@@ -408,7 +401,28 @@ func (s *socket) close(status websocket.StatusCode, reason string) {
 		return
 	}
 	s.deafen()
-	s.g.sub.Go(func() { s.goodbye(status, reason) })
+	// By the link: the library would read, too, to wait for the answer, and so get in
+	// the way of the reader. That ends with the answer, or in time.
+	_ = s.link.sendControl(closeFrame(status, reason)) // if it is broken there is nobody to tell
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over {
+		s.closing = time.AfterFunc(closeTimeout, s.endClosing)
+	}
+}
+
+// endClosing closes the link when the client has had its time to answer the close
+// frame.
+func (s *socket) endClosing() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.over:
+	case s.link.pending(): // the close frame has not left
+		s.closing.Reset(closeTimeout)
+	default:
+		_ = s.link.Close()
+	}
 }
 
 // goodbye closes the WebSocket, and the link below. It gives the client a moment
