@@ -2,9 +2,11 @@ package gateway_test
 
 import (
 	"context"
+	"io"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -296,4 +298,44 @@ func TestPanic(t *testing.T) {
 			t.Errorf("got %+v, want 500", got)
 		}
 	}, wrapPort(func(p gateway.Port) gateway.Port { return panickyPort{p} }))
+}
+
+// TestCloseWithoutAnAnswer: who does not answer the close frame holds nobody up,
+// and who has not got it yet gets the time for it.
+func TestCloseWithoutAnAnswer(t *testing.T) {
+	shut := func(e *env) time.Duration {
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := e.g.Close(ctx); err != nil {
+			e.t.Error(err)
+		}
+		return time.Since(start)
+	}
+	run(t, func(t *testing.T, e *env) {
+		c := e.dial()
+		c.pause(true)
+		e.g.Quiesce() // its bye is read, by a read that was under way
+		e.settle()
+		go func() { _, _ = io.Copy(io.Discard, c.conn) }()
+		if took := shut(e); took < time.Second || took > 3*time.Second {
+			t.Errorf("it took %v to close the socket of who does not answer, want a second", took)
+		}
+	})
+	run(t, func(t *testing.T, e *env) {
+		c := e.dial()
+		c.pause(true)
+		c.send(`{"t":"nothing"}`, `{"t":"nothing"}`) // answers, that stay
+		go func() {
+			time.Sleep(4 * time.Second)
+			c.pause(false)
+		}()
+		if took := shut(e); took < 4*time.Second {
+			t.Errorf("it took %v to close the socket of who comes to read after 4 s", took)
+		}
+		synctest.Wait()
+		if got := c.status(); got != websocket.StatusServiceRestart {
+			t.Errorf("got status %d, want 1012", got)
+		}
+	})
 }
