@@ -2,7 +2,7 @@
 # has the steps of the tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build ui packages test test-go test-ts test-e2e test-crash bench bench-peers bench-growth plot fmt lint generate clean
+.PHONY: help dev run build ui packages test test-go test-ts test-e2e test-crash bench bench-peers bench-growth plot fmt lint generate clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/troupe-dev/troupe/backend/app.version=$(VERSION)
@@ -14,6 +14,12 @@ PKG   := ./backend/...
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Where make dev listens.
+ADDR := localhost:8080
+
+dev: node_modules/.package-lock.json ## serve on :8080 while you write: what is saved is there at once
+	@go build -buildvcs=false -o bin/dev ./tool/dev && exec bin/dev -addr $(ADDR)
 
 run: ui ## install what npm needs, build the UI, serve on :8080
 	go run -buildvcs=false -ldflags '$(LDFLAGS)' . -check
@@ -63,7 +69,7 @@ plot: ## draw what they have measured, and write the figures into the README
 	cd e2e/bench && go run . -plot
 
 fmt: ## format the Go code
-	gofmt -w *.go backend e2e web
+	gofmt -w *.go backend e2e tool web
 
 lint: ## the linters alone
 	@.ci/check lint

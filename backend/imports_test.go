@@ -57,10 +57,22 @@ func TestUsersImportOnlyActor(t *testing.T) {
 	}
 }
 
+// TestTheBinaryHasNoTools checks that what one develops with stays out of what is
+// released: the bundler, the watcher and our own tools.
+func TestTheBinaryHasNoTools(t *testing.T) {
+	for _, dep := range goList(t, "-deps", "-f", "{{.ImportPath}}", strings.TrimSuffix(module, "/")) {
+		for _, tool := range []string{"github.com/evanw/esbuild", "github.com/fsnotify", "golang.org/x/tools", module + "tool", module + "web/build", module + "web/cmd"} {
+			if strings.HasPrefix(dep, tool) {
+				t.Errorf("the binary has %s", dep)
+			}
+		}
+	}
+}
+
 // TestMain opens all sources: the go command keeps a test's result until a file
 // changes that the test itself has opened, and does not see what go list opens.
 func TestMain(m *testing.M) {
-	for _, root := range []string{".", "../web"} {
+	for _, root := range []string{".", "../web", "../tool"} {
 		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 			if err == nil && filepath.Ext(path) == ".go" {
 				_, err = os.ReadFile(path)

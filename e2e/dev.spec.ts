@@ -1,0 +1,156 @@
+// The dev loop: make dev on a copy of the project, files that are saved, and a
+// page that has them a moment later.
+
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { Chat } from "./chat";
+import { expect, test } from "./fixtures";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** A copy of the project with make dev running in it. */
+class Dev {
+  readonly directory = mkdtempSync(join(tmpdir(), "troupe-dev-"));
+  url = "";
+  log = "";
+  #make: ChildProcess | undefined;
+
+  async start(): Promise<void> {
+    const files = execFileSync("git", ["ls-files", "-co", "--exclude-standard", "-z"], { cwd: root, encoding: "utf8" });
+    for (const file of files.split("\0").filter((name) => name && !name.startsWith("e2e/bench/"))) {
+      cpSync(join(root, file), join(this.directory, file));
+    }
+    symlinkSync(join(root, "node_modules"), join(this.directory, "node_modules"));
+    // -o: the packages are the original's, and not to be installed anew.
+    const make = spawn("make", ["dev", "ADDR=127.0.0.1:0", "-o", "node_modules/.package-lock.json"], { cwd: this.directory, stdio: ["ignore", "pipe", "pipe"] });
+    this.#make = make;
+    make.stderr.on("data", (data) => (this.log += data));
+    const lines = createInterface({ input: make.stdout });
+    await new Promise<void>((resolve, reject) => {
+      lines.on("line", (line) => {
+        this.log += `${line}\n`;
+        const at = /the app is at (\S+)/.exec(line)?.[1];
+        if (at) {
+          this.url = at;
+          resolve();
+        }
+      });
+      make.on("exit", () => reject(new Error(`make dev has ended:\n${this.log}`)));
+    });
+  }
+
+  async stop(): Promise<void> {
+    const make = this.#make;
+    if (make && make.exitCode === null && make.signalCode === null) {
+      make.kill("SIGTERM");
+      await once(make, "close"); // when nobody holds its output any more: no process is left
+    }
+    rmSync(this.directory, { recursive: true });
+  }
+
+  read(file: string): string {
+    return readFileSync(join(this.directory, file), "utf8");
+  }
+
+  /** Saves a file with one thing replaced, as many editors do: written elsewhere and renamed. */
+  save(file: string, from: string, to: string): void {
+    const before = this.read(file);
+    expect(before).toContain(from);
+    const beside = join(this.directory, dirname(file), ".swap");
+    writeFileSync(beside, before.replace(from, to));
+    renameSync(beside, join(this.directory, file));
+  }
+}
+
+const dev = new Dev();
+test.afterAll(() => dev.stop());
+
+test("what is saved is in the page, and what is broken is said", async ({ visit }) => {
+  test.setTimeout(240_000); // most of it is the first compilation, if nothing is in Go's cache
+  await dev.start();
+  const ada = await new Chat(await visit(`${dev.url}/chat/general`)).join("Ada");
+  const { page } = ada;
+  const problems = page.getByRole("alert").filter({ has: page.getByRole("button", { name: "Close" }) });
+  await ada.said("before");
+
+  const timed = async (what: string, limitMs: number, change: () => void, seen: () => Promise<void>) => {
+    const begin = performance.now();
+    change();
+    await seen();
+    const ms = Math.round(performance.now() - begin);
+    process.stdout.write(`    ${what}: ${ms} ms\n`);
+    expect(ms, what).toBeLessThan(limitMs);
+  };
+  /** What stays as long as the page is not loaded anew. */
+  const mark = () => page.evaluate(() => (document.documentElement.dataset.kept = "yes"));
+  const kept = () => page.evaluate(() => document.documentElement.dataset.kept);
+
+  await mark();
+  await timed(
+    "a .css file",
+    10_000,
+    () => dev.save("web/src/app/app.css", ".header {", ".header { outline: 7px solid rgb(1, 2, 3);"),
+    async () => {
+      await page.waitForFunction(() => getComputedStyle(document.querySelector(".header")!).outlineWidth === "7px", undefined, { polling: 10 });
+    },
+  );
+  expect(await kept(), "the page after its style has changed").toBe("yes");
+
+  await timed(
+    "a .tsx file",
+    10_000,
+    () => dev.save("web/src/app/Header.tsx", 'label: "Chat"', 'label: "Talk"'),
+    async () => {
+      await page.waitForFunction(() => document.querySelector("nav")?.textContent?.includes("Talk"), undefined, { polling: 10 });
+    },
+  );
+  await ada.connected();
+
+  // The page stays while the server is replaced, and its connection loses nothing.
+  await mark();
+  const answer = "a message needs a text";
+  let said = 0;
+  let open = true;
+  const talk = (async () => {
+    while (open) await ada.said(`message ${++said}.`);
+  })();
+  const send = () =>
+    page.evaluate(async () => {
+      const body = JSON.stringify({ args: ["bob", ""] });
+      const got = await fetch("/api/actors/chatRoom/actions/sendMessage?key=other", { method: "POST", body });
+      return got.text();
+    });
+  expect(await send()).toContain(answer);
+  await timed(
+    "a .go file",
+    60_000,
+    () => dev.save("backend/rooms/chat.go", answer, "say something"),
+    () => expect.poll(send, { intervals: [20] }).toContain("say something"),
+  );
+  open = false;
+  await talk;
+  await ada.connected();
+  await expect(ada.texts).toHaveText(["before", ...Array.from({ length: said }, (_, i) => `message ${i + 1}.`)]);
+  expect(await kept(), "the page after the server was replaced").toBe("yes");
+
+  for (const [file, from, to, complaint] of [
+    ["web/src/app/Header.tsx", "const section =", "const section = = ", "Header.tsx"],
+    ["backend/rooms/chat.go", "say something", 'say " something', "chat.go"],
+    ["web/page.templ", 'id="root"', "id={ nobody }", "nobody"],
+  ] as const) {
+    dev.save(file, from, to);
+    await expect(problems).toContainText(complaint, { timeout: 60_000 });
+    expect(await send(), "the server that ran before").toContain("say something");
+    dev.save(file, to, from);
+    await expect(problems).toHaveCount(0, { timeout: 60_000 });
+  }
+  dev.save("web/src/app/App.tsx", "const shown = useRef(path)", "const shown: number = useRef(path)");
+  await expect(problems).toContainText("TS2322", { timeout: 60_000 });
+  dev.save("web/src/app/App.tsx", "const shown: number =", "const shown =");
+  await expect(problems).toHaveCount(0, { timeout: 60_000 });
+});

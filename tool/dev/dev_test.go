@@ -1,0 +1,218 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// tiny is a project as small as one can be: its server says what is in its source.
+func tiny(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	write(t, root, map[string]string{
+		"go.mod":                              "module tiny\n\ngo 1.26\n",
+		"main.go":                             tinyServer("one"),
+		"web/web.go":                          "package web\n",
+		"backend/backend.go":                  "package backend\n",
+		"package.json":                        "{}",
+		"node_modules/react/package.json":     "{}",
+		"node_modules/react-dom/package.json": "{}",
+		"node_modules/.bin/tsc":               "#!/bin/sh\nif grep -rn WRONG web/src; then exit 1; fi\n",
+		"clientjs/src/index.ts":               "export {}",
+		"hooks/src/index.ts":                  "export {}",
+		"web/src/main.tsx":                    "console.log('one')",
+		"web/src/main.css":                    "body { color: red }",
+		"web/src/theme.ts":                    "",
+		"web/src/icon.svg":                    "<svg/>",
+	})
+	if err := os.Chmod(filepath.Join(root, "node_modules/.bin/tsc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+func tinyServer(says string) string {
+	return fmt.Sprintf(`package main
+
+import ("fmt"; "net"; "net/http"; "os")
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "-version" {
+		return
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("Tiny is at http://" + l.Addr().String())
+	http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" {
+			w.Header().Set("Content-Type", "text/html")
+			fmt.Fprint(w, "<html><head></head></html>")
+			return
+		}
+		fmt.Fprintf(w, "%%s, asked as %%s", %q, r.Host)
+	}))
+}
+`, says)
+}
+
+// develop runs the dev server for a project, and returns its address and states.
+func develop(t *testing.T, root string) (url string, states func(want string, is func(s state) bool)) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	at, ended := make(chan string, 1), make(chan error, 1)
+	say := func(format string, args ...any) {
+		if line := fmt.Sprintf(format, args...); strings.HasPrefix(line, "the app is at ") {
+			at <- strings.Fields(line)[4]
+		}
+	}
+	go func() { ended <- run(ctx, root, "127.0.0.1:0", nil, say) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the end: %v", err)
+		}
+	})
+	select {
+	case url = <-at:
+	case err := <-ended:
+		ended <- err
+		t.Fatal(err)
+	}
+	events, err := http.Get(url + eventsPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { events.Body.Close() })
+	lines := bufio.NewScanner(events.Body)
+	return url, func(want string, is func(state) bool) {
+		t.Helper()
+		var s state
+		for lines.Scan() {
+			data, found := strings.CutPrefix(lines.Text(), "data: ")
+			if !found {
+				continue
+			}
+			s = state{}
+			if err := json.Unmarshal([]byte(data), &s); err != nil {
+				t.Fatal(err)
+			}
+			if is(s) {
+				return
+			}
+		}
+		t.Fatalf("%s: never came; the last state was %+v", want, s)
+	}
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	answer, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+func TestDev(t *testing.T) {
+	root := tiny(t)
+	url, until := develop(t, root)
+	host := strings.TrimPrefix(url, "http://")
+	var now state
+	running := func(n int) func(state) bool {
+		return func(s state) bool {
+			now = s
+			return s.Server == n && len(s.Problems) == 0
+		}
+	}
+	problem := func(from, text string) func(state) bool {
+		return func(s state) bool {
+			return len(s.Problems) == 1 && s.Problems[0].From == from && strings.Contains(s.Problems[0].Text, text)
+		}
+	}
+	mended := func(s state) bool {
+		now = s
+		return len(s.Problems) == 0
+	}
+
+	// A request that comes before there is a server waits for it.
+	if got, want := get(t, url+"/api"), "one, asked as "+host; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	until("the first server", running(1))
+	first := now
+	if got, want := get(t, url+"/"), fmt.Sprintf(`<head><script src="/__dev/client.js" data-script=%q`, first.Script); !strings.Contains(got, want) {
+		t.Errorf("the page is %s, want it to have %s", got, want)
+	}
+	if got := get(t, url+clientPath); got != string(client) {
+		t.Errorf("the script in the page is %q", got)
+	}
+
+	write(t, root, map[string]string{"main.go": tinyServer("two")})
+	until("the second server", running(2))
+	if got := get(t, url+"/api"); !strings.HasPrefix(got, "two") {
+		t.Errorf("got %q, want the second server", got)
+	}
+	if now.Script != first.Script {
+		t.Error("another server with the same page asks pages to load anew")
+	}
+
+	write(t, root, map[string]string{"main.go": "package main; func main() { nobody() }"})
+	until("a complaint of the compiler", problem(fromGo, "undefined: nobody"))
+	if got := get(t, url+"/api"); !strings.HasPrefix(got, "two") {
+		t.Errorf("got %q, want the server that ran before", got)
+	}
+	write(t, root, map[string]string{"main.go": strings.Replace(tinyServer("three"), "func main() {", `func main() { panic("at once")`+"\n", 1)})
+	until("a server that cannot start", problem(fromGo, "at once"))
+	if got := get(t, url+"/api"); !strings.HasPrefix(got, "two") {
+		t.Errorf("got %q, want the server that ran before", got)
+	}
+	write(t, root, map[string]string{"main.go": tinyServer("two")})
+	until("the mended one", mended)
+
+	write(t, root, map[string]string{"web/src/main.tsx": "import './main.css'"})
+	until("another script", func(s state) bool { now = s; return s.Script != first.Script })
+	second := now
+	write(t, root, map[string]string{"web/src/main.css": "body { color: blue }"})
+	until("another style", func(s state) bool { now = s; return s.Style != second.Style })
+	if now.Script != second.Script {
+		t.Error("another style asks pages to load anew")
+	}
+	if got := get(t, url+"/assets/main.css"); !strings.Contains(got, "blue") {
+		t.Errorf("got %q, want the saved style", got)
+	}
+
+	write(t, root, map[string]string{"web/src/main.tsx": "const = 1"})
+	until("a complaint of esbuild", problem(fromPage, "web/src/main.tsx:1"))
+	write(t, root, map[string]string{"web/src/main.tsx": "console.log('WRONG')"})
+	until("a complaint of the type checker", problem(fromTypes, "web/src/main.tsx:1"))
+	write(t, root, map[string]string{"web/src/main.tsx": "console.log('right')"})
+	until("the mended one", mended)
+}
+
+func TestAnAddressInUseIsSaid(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	err = run(context.Background(), tiny(t), l.Addr().String(), nil, t.Logf)
+	if err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("got %v, want that the address is in use", err)
+	}
+}

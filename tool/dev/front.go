@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// client is the script in the page that listens to the board.
+//
+//go:embed client.js
+var client []byte
+
+const (
+	clientPath = "/__dev/client.js"
+	eventsPath = "/__dev/events"
+)
+
+// noServer is the page as long as there is no server that could have one.
+const noServer = `<!doctype html><html lang="en"><head><title>No server</title></head><body>There is no server yet.</body></html>`
+
+// newFront returns what is at the address: the files of the app, and for
+// everything else the server.
+func newFront(board *board, page *page, server *server) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(eventsPath, board)
+	mux.HandleFunc(clientPath, func(w http.ResponseWriter, r *http.Request) {
+		serveFile(w, r, map[string][]byte{clientPath: client})
+	})
+	mux.HandleFunc("/assets/", page.serveApp)
+	mux.HandleFunc("/lib/", page.serveLibrary)
+	mux.Handle("/", &httputil.ReverseProxy{
+		Rewrite:   func(*httputil.ProxyRequest) {}, // the transport knows where the server is
+		Transport: newTransport(server),
+		ModifyResponse: func(answer *http.Response) error {
+			return inject(board, answer)
+		},
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			if errors.Is(err, errBroken) && strings.Contains(r.Header.Get("Accept"), "text/html") {
+				w.Header().Set("Content-Type", "text/html; charset=utf-8")
+				w.WriteHeader(http.StatusBadGateway)
+				_, _ = io.WriteString(w, board.inject(noServer)) // an error means that the browser is gone
+				return
+			}
+			http.Error(w, err.Error(), http.StatusBadGateway)
+		},
+		FlushInterval: -1,
+	})
+	return mux
+}
+
+// inject puts our script into pages.
+func inject(board *board, answer *http.Response) error {
+	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
+	if kind != "text/html" || answer.Request.Method == http.MethodHead {
+		return nil
+	}
+	html, err := io.ReadAll(answer.Body)
+	if err = errors.Join(err, answer.Body.Close()); err != nil {
+		return err
+	}
+	body := board.inject(string(html))
+	answer.Body = io.NopCloser(strings.NewReader(body))
+	answer.ContentLength = int64(len(body))
+	answer.Header.Set("Content-Length", strconv.Itoa(len(body)))
+	answer.Header.Set("Cache-Control", "no-store")
+	answer.Header.Del("ETag")
+	return nil
+}
+
+// transport takes requests to the server, wherever it is. Those that come while
+// it is replaced wait.
+type transport struct {
+	server *server
+	http   *http.Transport
+}
+
+func newTransport(server *server) *transport {
+	// A connection per request: one that was kept could be the old server's.
+	return &transport{server, &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
+}
+
+// RoundTrip sends a request, again if the server was not there any more.
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	for {
+		at, changed, err := t.server.wait(r.Context())
+		if err != nil {
+			return nil, err
+		}
+		target, err := url.Parse(at)
+		if err != nil {
+			return nil, err
+		}
+		again := r.Clone(r.Context())
+		again.URL.Scheme, again.URL.Host = target.Scheme, target.Host
+		if r.Body != nil {
+			again.Body = io.NopCloser(r.Body) // a transport closes it, also if it was not read
+		}
+		answer, err := t.http.RoundTrip(again)
+		var dial *net.OpError
+		if err == nil || !errors.As(err, &dial) || dial.Op != "dial" {
+			return answer, err
+		}
+		if err := wait(r.Context(), changed); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func wait(ctx context.Context, changed <-chan struct{}) error {
+	select {
+	case <-changed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

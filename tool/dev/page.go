@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"maps"
+	"mime"
+	"net/http"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/troupe-dev/troupe/web/build"
+)
+
+// page has the app as it was built the last time that it could be.
+type page struct {
+	root  string
+	board *board
+	types *job // checks the types, beside everything else
+
+	building sync.Mutex
+	dev      *build.Dev
+
+	mu    sync.Mutex
+	files map[string][]byte // by address
+}
+
+func newPage(root string, board *board) (*page, error) {
+	dev, err := build.NewDev(root)
+	if err != nil {
+		return nil, err
+	}
+	p := &page{root: root, board: board, dev: dev}
+	p.types = newJob(p.check)
+	p.build("everything")
+	p.types.ask()
+	return p, nil
+}
+
+func (p *page) close() { p.dev.Close() }
+
+// run checks types until ctx ends.
+func (p *page) run(ctx context.Context) { p.types.run(ctx) }
+
+// saved builds the app anew if one of the files may be of it.
+func (p *page) saved(changed []string) {
+	names := slices.DeleteFunc(slices.Clone(changed), func(name string) bool { return !ofPage(name) })
+	if len(names) == 0 {
+		return
+	}
+	p.build(strings.Join(names, ", "))
+	if slices.ContainsFunc(names, func(name string) bool { return path.Ext(name) == ".ts" || path.Ext(name) == ".tsx" }) {
+		p.types.ask()
+	}
+}
+
+// build builds the app; why is what was saved.
+func (p *page) build(why string) {
+	begin := time.Now()
+	p.building.Lock()
+	files, err := p.dev.App()
+	p.building.Unlock()
+	p.board.report(fromPage, err)
+	if err != nil {
+		return
+	}
+	p.mu.Lock()
+	p.files = files
+	p.mu.Unlock()
+	var scripts, styles [][]byte
+	for _, address := range slices.Sorted(maps.Keys(files)) {
+		switch path.Ext(address) {
+		case ".css":
+			styles = append(styles, files[address])
+		case ".map":
+		default:
+			scripts = append(scripts, files[address])
+		}
+	}
+	p.board.built(tag(scripts...), tag(styles...))
+	p.board.say("built the page in %d ms (%s)", time.Since(begin).Milliseconds(), why)
+}
+
+// check runs the type checker.
+func (p *page) check(ctx context.Context) {
+	tsc := filepath.Join(p.root, "node_modules", ".bin", "tsc")
+	output, err := command(ctx, p.root, tsc, "--noEmit", "--pretty", "false")
+	if ctx.Err() != nil {
+		return // somebody has saved another file
+	}
+	if err != nil && output != "" {
+		err = errors.New(output)
+	}
+	p.board.report(fromTypes, err)
+}
+
+// serveApp answers with a file of the app.
+func (p *page) serveApp(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	files := p.files
+	p.mu.Unlock()
+	serveFile(w, r, files)
+}
+
+// serveLibrary answers with a library, built when it is asked for.
+func (p *page) serveLibrary(w http.ResponseWriter, r *http.Request) {
+	p.building.Lock()
+	files, err := p.dev.Libraries()
+	p.building.Unlock()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	serveFile(w, r, files)
+}
+
+// serveFile answers with one of files, which no browser keeps.
+func serveFile(w http.ResponseWriter, r *http.Request, files map[string][]byte) {
+	content, found := files[r.URL.Path]
+	if !found {
+		http.NotFound(w, r)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", mime.TypeByExtension(path.Ext(r.URL.Path)))
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
+}
