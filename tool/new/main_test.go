@@ -1,0 +1,120 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestNamesHaveForms(t *testing.T) {
+	for _, name := range []string{"tea-party", "teaParty", "TeaParty"} {
+		got, err := parse(name)
+		if want := (forms{Name: "teaParty", Type: "TeaParty", Path: "tea-party", Title: "Tea party"}); err != nil || got != want {
+			t.Errorf("%s: got %+v and error %v, want %+v", name, got, err, want)
+		}
+	}
+	for _, name := range []string{"", "1st", "a b", "../x", "tea_party", "-x", "x-", "api", "func", "to-string", "Then", "ünder", strings.Repeat("a", 41)} {
+		if got, err := parse(name); err == nil {
+			t.Errorf("%q is a name: %+v", name, got)
+		}
+	}
+}
+
+// TestWhatIsAddedCompiles adds actors to a copy of the project, and runs there what
+// does not need npm; with npm packages, the type checker too.
+func TestWhatIsAddedCompiles(t *testing.T) {
+	root := copyOf(t, "../..")
+	for _, name := range []string{"poll", "teaParty"} {
+		if _, err := add(root, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(name string) string {
+		content, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(content)
+	}
+	before := read("backend/rooms/registry.go")
+	for name, want := range map[string]string{
+		"poll": "there already", "chat": "there already", "game-room": "has a GameRoom", "member": "has a Member", "draft": "has a Draft", "no name": "no name",
+	} {
+		if _, err := add(root, name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("add %s: got %v, want %q", name, err, want)
+		}
+	}
+	if header := read("web/src/app/Header.tsx"); !strings.Contains(header, `{ section: "tea-party", href: "/tea-party", label: "Tea party" }`) {
+		t.Errorf("the menu has no entry:\n%s", header)
+	}
+
+	run(t, root, "go", "generate", "./backend/rooms")
+	run(t, root, "gofmt", "-l", "backend/rooms")
+	run(t, root, "go", "vet", "./backend/rooms")
+	run(t, root, "go", "test", "-run", "TestPoll|TestTeaParty", "./backend/rooms")
+	modules, err := filepath.Abs("../../node_modules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(modules, ".bin", "tsc")); err == nil {
+		if err := os.Symlink(modules, filepath.Join(root, "node_modules")); err != nil {
+			t.Fatal(err)
+		}
+		run(t, root, "node_modules/.bin/tsc", "--noEmit")
+		run(t, root, "node_modules/.bin/oxlint", "--deny-warnings", "web/src")
+	}
+
+	// Where there is no place for the edits nothing is changed.
+	path := filepath.Join(root, "web/src/app/Header.tsx")
+	if err := os.WriteFile(path, []byte("const PAGES = somethingElse;"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := add(root, "quiz"); err == nil || !strings.Contains(err.Error(), "web/src/app/Header.tsx") {
+		t.Errorf("without a menu: got %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(root, "backend/rooms/quiz.go")); err == nil || read("backend/rooms/registry.go") != before {
+		t.Error("something was changed by what failed")
+	}
+}
+
+// copyOf copies the project's sources.
+func copyOf(t *testing.T, project string) string {
+	t.Helper()
+	root := t.TempDir()
+	for _, dir := range []string{"go.mod", "go.sum", "tsconfig.json", ".oxlintrc.json", "package.json", "backend/actor", "backend/internal", "backend/rooms", "backend/store", "backend/typegen", "backend/wire", "clientjs/src", "hooks/src", "web/src"} {
+		err := filepath.WalkDir(filepath.Join(project, dir), func(path string, entry os.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			name, err := filepath.Rel(project, path)
+			if err != nil {
+				return err
+			}
+			content, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			if err := os.MkdirAll(filepath.Join(root, filepath.Dir(name)), 0o755); err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(root, name), content, 0o644)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+// run runs a program that succeeds and has nothing to complain about.
+func run(t *testing.T, dir, name string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil || (name == "gofmt" && len(out) > 0) {
+		t.Errorf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+}
