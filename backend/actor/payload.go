@@ -61,10 +61,22 @@ func sent(f reflect.StructField) bool {
 	return (f.IsExported() || f.Anonymous) && f.Tag.Get("json") != "-"
 }
 
-// leftOut reports whether a field is left out of the JSON if it is nil.
-func leftOut(f reflect.StructField) bool {
+// leftOut reports whether a field with this value is left out of the JSON as long
+// as what is nil in it stays so.
+func leftOut(f reflect.StructField, v reflect.Value) bool {
 	_, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-	return strings.Contains(options, "omitempty") || strings.Contains(options, "omitzero")
+	if strings.Contains(options, "omitempty") && isNilSliceOrMap(v) {
+		return true
+	}
+	if !strings.Contains(options, "omitzero") {
+		return false
+	}
+	if v.CanInterface() && !(v.Kind() == reflect.Pointer && v.IsNil()) {
+		if z, ok := v.Interface().(interface{ IsZero() bool }); ok {
+			return z.IsZero()
+		}
+	}
+	return v.IsZero()
 }
 
 func isNilSliceOrMap(v reflect.Value) bool {
@@ -101,7 +113,7 @@ func hasNil(v reflect.Value, depth int) bool {
 	case reflect.Struct:
 		for i := range t.NumField() {
 			f := t.Field(i)
-			if sent(f) && !(leftOut(f) && isNilSliceOrMap(v.Field(i))) && hasNil(v.Field(i), depth+1) {
+			if sent(f) && !leftOut(f, v.Field(i)) && hasNil(v.Field(i), depth+1) {
 				return true
 			}
 		}
@@ -143,7 +155,7 @@ func fill(v reflect.Value, depth int) {
 	case reflect.Struct:
 		for i := range t.NumField() {
 			f := t.Field(i)
-			if !sent(f) || leftOut(f) && isNilSliceOrMap(v.Field(i)) {
+			if !sent(f) || leftOut(f, v.Field(i)) {
 				continue
 			}
 			// An embedded struct of an unexported type cannot be set otherwise.

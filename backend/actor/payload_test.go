@@ -154,6 +154,13 @@ func TestMarshalPayload(t *testing.T) {
 		`{"Next":null,"Items":[]}`:  loop{},
 		`{"Next":null,"Items":[1]}`: &loop{Items: []int{1}},
 		`[{"a":[]},[]]`:             []any{map[string]any{"a": []int(nil)}, []string(nil)},
+		`{"N":0}`: struct {
+			N    int
+			Part part `json:",omitzero"`
+		}{},
+		`{"Part":{"Tags":[],"N":1}}`: struct {
+			Part part `json:",omitzero"`
+		}{part{N: 1}},
 		`{"Items":[],"Raw":null}`: struct {
 			Items List[int]
 			Raw   json.RawMessage
