@@ -1,224 +1,178 @@
-// Package typegen writes TypeScript types of the actors that a Go package
-// defines: their actions with arguments and results, their events, params and
-// inputs, as they are on the wire. It reads the source, so comments and names of
-// arguments come along, and types never have to be written twice.
-//
-// What a value looks like is what encoding/json makes of it, but for one thing: a
-// nil slice or map is sent as an empty one, so no type has a null for it. A type
-// that encodes itself needs a word on what it looks like, in a comment on it:
-//
-//	// Color is an RGB color.
-//	//
-//	//troupe:ts `#${string}`
-//	type Color struct{ r, g, b uint8 }
-//
-// Text marshalers are strings.
 package typegen
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"go/ast"
-	"go/constant"
 	"go/token"
 	"go/types"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"golang.org/x/tools/go/packages"
-
-	"github.com/troupe-dev/troupe/backend/actor"
 )
 
-const actorPath = "github.com/troupe-dev/troupe/backend/actor"
+// Options of Generate.
+type Options struct {
+	Dir string // of the package that has the registry
+	TS  string // the file with the types for TypeScript, as seen from Dir; empty for none
+	Go  string // the file with the contract for the server, in Dir; empty for none
+}
 
-// hooks are the methods that are no actions although they have a context.
-var hooks = []string{"OnCreate", "OnStart", "OnConnect", "OnDrop", "OnResume", "OnDisconnect", "OnStop"}
+// Generate writes the files that o names. Files that are right already are left
+// alone. Its error says what is wrong, a line for each place; it has written
+// nothing then.
+func Generate(o Options) error {
+	files, err := Render(o)
+	if err != nil {
+		return err
+	}
+	for path, content := range files {
+		if old, err := os.ReadFile(path); err == nil && string(old) == content {
+			continue
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
-// Generate returns the TypeScript source for the actors that the package in dir
-// passes to actor.Define. The error names each place that it cannot express, with
-// file and line.
-func Generate(dir string) ([]byte, error) {
-	g, err := load(dir)
+// Render returns the files that Generate writes, by path.
+func Render(o Options) (map[string]string, error) {
+	g, err := load(o)
 	if err != nil {
 		return nil, err
 	}
-	var defs []*definition
-	for _, file := range g.pkg.Syntax {
-		ast.Inspect(file, func(n ast.Node) bool {
-			if call, ok := n.(*ast.CallExpr); ok && g.calls(call, "Define") != nil {
-				defs = append(defs, g.definition(call))
-			}
-			return true
-		})
+	g.registry()
+	// First to see which types there are, then with the names that they get.
+	found := g.problems
+	g.render()
+	g.chooseNames()
+	g.problems = found
+	out := g.render()
+	if len(g.problems) > 0 {
+		return nil, g.problems.error()
 	}
-	if len(defs) == 0 {
-		g.failf(token.NoPos, "package %s defines no actors: it does not call actor.Define", g.pkg.PkgPath)
+	files := map[string]string{}
+	if o.TS != "" {
+		files[filepath.Join(o.Dir, o.TS)] = g.typescript(out)
 	}
-	for i, d := range defs {
-		if slices.ContainsFunc(defs[:i], func(other *definition) bool { return other.name == d.name }) {
-			g.failf(d.pos, "there are two actors named %q", d.name)
-		}
-	}
-	source := g.write(defs)
-	if len(g.errs) > 0 {
-		return nil, errors.Join(g.errs...)
-	}
-	return source, nil
+	return files, nil
 }
 
-func load(dir string) (*generator, error) {
-	pkgs, err := packages.Load(&packages.Config{
-		Dir:  dir,
-		Mode: packages.NeedName | packages.NeedFiles | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo | packages.NeedImports,
-	}, ".")
-	if err != nil {
-		return nil, fmt.Errorf("load the package in %s: %w", dir, err)
-	}
-	var errs []error
-	for _, e := range pkgs[0].Errors {
-		errs = append(errs, e)
-	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
-	}
-	return newGenerator(pkgs[0]), nil
+// generator has what is known of the package.
+type generator struct {
+	pkg      *packages.Package
+	docs     *docs
+	problems problems
+
+	declared map[types.Object]ast.Expr // the right sides of the package's declarations of types
+	variable string                    // that holds the registry
+	actors   []*actorDef
+
+	decls map[string]*decl  // the named types that the rendering has met, by key
+	names map[string]string // those that they get, once they are chosen
+	uses  map[string]bool   // keys of the declarations that what is rendered now uses
 }
 
-// definition is an actor as the source defines it.
-type definition struct {
-	pos           token.Pos
-	name, doc     string
-	actions       []action
-	events        []event
-	params, input types.Type // nil: none
+// actorDef is a definition in the registry.
+type actorDef struct {
+	name          string
+	typ           *types.Named
+	actions       []*action
+	events        []*event
+	params, input *payload
 }
 
 type action struct {
-	name, doc string
-	pos       token.Pos
-	args      []*types.Var
-	result    types.Type // nil: none
+	name   string
+	method *types.Func
 }
 
 type event struct {
 	name string
 	typ  *types.Named
+	pos  token.Pos
 }
 
-// calls returns the function of package actor that an expression calls if it has
-// this name, as the identifier that names it there, else nil.
-func (g *generator) calls(call *ast.CallExpr, name string) *ast.Ident {
-	fun := ast.Unparen(call.Fun)
-	if index, ok := fun.(*ast.IndexExpr); ok {
-		fun = index.X
-	}
-	var id *ast.Ident
-	switch fun := fun.(type) {
-	case *ast.SelectorExpr:
-		id = fun.Sel
-	case *ast.Ident:
-		id = fun
-	default:
-		return nil
-	}
-	f, ok := g.pkg.TypesInfo.Uses[id].(*types.Func)
-	if !ok || f.Pkg() == nil || f.Pkg().Path() != actorPath || f.Name() != name {
-		return nil
-	}
-	return id
+// payload is what a hook takes.
+type payload struct {
+	typ types.Type
+	pos token.Pos
 }
 
-// definition reads a call of actor.Define.
-func (g *generator) definition(call *ast.CallExpr) *definition {
-	d := &definition{pos: call.Pos()}
-	if value := g.pkg.TypesInfo.Types[call.Args[0]].Value; value != nil && value.Kind() == constant.String {
-		d.name = constant.StringVal(value)
-	} else {
-		g.failf(call.Args[0].Pos(), "the name of an actor has to be a constant")
+// load reads the package and what it needs of others.
+func load(o Options) (*generator, error) {
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return nil, err
 	}
-	if call.Ellipsis.IsValid() {
-		g.failf(call.Ellipsis, "the options of Define have to be listed one by one")
-		return d
+	config := &packages.Config{
+		Mode: packages.NeedName | packages.NeedFiles | packages.NeedImports | packages.NeedSyntax |
+			packages.NeedTypes | packages.NeedTypesInfo | packages.NeedExportFile,
+		Dir:     dir,
+		Overlay: map[string][]byte{},
 	}
-	for _, arg := range call.Args[1:] {
-		option, ok := ast.Unparen(arg).(*ast.CallExpr)
-		switch {
-		case ok && g.calls(option, "WithOptions") != nil:
-		case ok && g.calls(option, "Emits") != nil:
-			t := g.typeArg(g.calls(option, "Emits"))
-			named, ok := types.Unalias(t).(*types.Named)
-			if !ok {
-				g.failf(arg.Pos(), "an event is a named type, %s is not", t)
-				continue
+	if o.Go != "" {
+		// What was generated may name types that are gone.
+		path := filepath.Join(dir, o.Go)
+		if old, err := os.ReadFile(path); err == nil {
+			config.Overlay[path] = []byte(packageClause(string(old)))
+		}
+	}
+	pkgs, err := packages.Load(config, ".")
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %w", o.Dir, err)
+	}
+	pkg := pkgs[0]
+	g := &generator{pkg: pkg, docs: newDocs(pkg.Fset), names: map[string]string{}, declared: map[types.Object]ast.Expr{}}
+	for _, e := range pkg.Errors {
+		// What the compiler says of the package is no news to the type checker.
+		if e.Kind != packages.ListError || len(pkg.Syntax) == 0 {
+			g.problems = append(g.problems, problem{pos: e.Pos, text: e.Msg})
+		}
+	}
+	if len(g.problems) > 0 {
+		return nil, g.problems.error()
+	}
+	for _, file := range pkg.Syntax {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if t, ok := n.(*ast.TypeSpec); ok {
+				g.declared[pkg.TypesInfo.Defs[t.Name]] = t.Type
 			}
-			d.events = append(d.events, event{actor.WireName(named.Obj().Name()), named})
-		default:
-			g.failf(arg.Pos(), "an option of Define has to be a call of Emits or WithOptions")
+			return true
+		})
+	}
+	return g, nil
+}
+
+func packageClause(src string) string {
+	for line := range strings.Lines(src) {
+		if strings.HasPrefix(line, "package ") {
+			return line
 		}
 	}
-	t, ok := types.Unalias(g.typeArg(g.calls(call, "Define"))).(*types.Named)
-	if !ok {
-		g.failf(call.Pos(), "an actor is a named struct")
-		return d
-	}
-	d.doc = g.doc(t.Obj())
-	g.methods(d, t)
-	return d
+	return ""
 }
 
-func (g *generator) typeArg(id *ast.Ident) types.Type {
-	return g.pkg.TypesInfo.Instances[id].TypeArgs.At(0)
-}
+// problem is something that cannot be generated.
+type problem struct{ pos, text string }
 
-// methods finds the actions and what the hooks take.
-func (g *generator) methods(d *definition, t *types.Named) {
-	set := types.NewMethodSet(types.NewPointer(t))
-	for i := range set.Len() {
-		f := set.At(i).Obj().(*types.Func)
-		if !f.Exported() {
-			continue
-		}
-		params := f.Signature().Params()
-		switch {
-		case f.Name() == "OnBeforeConnect" || f.Name() == "CreateConnState":
-			if params.Len() > 1 {
-				d.params = params.At(1).Type()
-			}
-		case f.Name() == "OnCreate" && params.Len() > 1:
-			d.input = params.At(1).Type()
-		case slices.Contains(hooks, f.Name()) || params.Len() == 0 || !isContext(params.At(0).Type()):
-		default:
-			d.actions = append(d.actions, g.action(f))
+type problems []problem
+
+func (ps problems) error() error {
+	var lines []string
+	for _, p := range ps {
+		if line := p.pos + ": " + p.text; !slices.Contains(lines, line) {
+			lines = append(lines, line)
 		}
 	}
-	slices.SortFunc(d.actions, func(a, b action) int {
-		pa, pb := g.pkg.Fset.Position(a.pos), g.pkg.Fset.Position(b.pos)
-		return cmp.Or(cmp.Compare(pa.Filename, pb.Filename), cmp.Compare(pa.Offset, pb.Offset))
-	})
+	return errors.New(strings.Join(lines, "\n"))
 }
 
-func (g *generator) action(f *types.Func) action {
-	a := action{name: actor.WireName(f.Name()), doc: g.doc(f), pos: f.Pos()}
-	params, results := f.Signature().Params(), f.Signature().Results()
-	for i := 1; i < params.Len(); i++ {
-		a.args = append(a.args, params.At(i))
-	}
-	if results.Len() > 0 && !isError(results.At(0).Type()) {
-		a.result = results.At(0).Type()
-	}
-	return a
-}
-
-func isContext(t types.Type) bool {
-	p, ok := types.Unalias(t).(*types.Pointer)
-	return ok && isNamed(p.Elem(), actorPath, "Context")
-}
-
-func isError(t types.Type) bool { return types.Identical(t, types.Universe.Lookup("error").Type()) }
-
-// isNamed reports whether a type is one of this name, of any type arguments.
-func isNamed(t types.Type, path, name string) bool {
-	n, ok := types.Unalias(t).(*types.Named)
-	return ok && n.Obj().Name() == name && n.Obj().Pkg() != nil && n.Obj().Pkg().Path() == path
+func (g *generator) problem(pos token.Pos, format string, args ...any) {
+	g.problems = append(g.problems, problem{g.pkg.Fset.Position(pos).String(), fmt.Sprintf(format, args...)})
 }

@@ -2,77 +2,103 @@ package typegen_test
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/troupe-dev/troupe/backend/typegen"
 )
 
-var update = flag.Bool("update", false, "write the expected output anew")
+var update = flag.Bool("update", false, "write what is generated from testdata/all")
 
-// testdata/all.gen.ts is type-checked with all other sources (web/tsconfig).
+var options = typegen.Options{Dir: "testdata/all", TS: "../all.gen.ts"}
+
+// TestGenerate compares with files that review reads. That the types are right is
+// shown by TestValuesSatisfyTheirTypes and by clientjs/test/generated.test.ts.
 func TestGenerate(t *testing.T) {
-	got, err := typegen.Generate("testdata/all")
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join("testdata", "all.gen.ts")
 	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
+		if err := typegen.Generate(options); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(file)
+	files, err := typegen.Render(options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(got) != string(want) {
-		t.Errorf("got:\n%s\nwant what is in %s (go test -update writes it)", got, file)
+	for path, got := range files {
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != string(want) {
+			t.Errorf("%s differs from what is generated; go test -update writes it, and git diff shows it", path)
+		}
 	}
 }
 
-// What cannot be expressed is an error with its place.
-func TestGenerate_whatCannotBeExpressed(t *testing.T) {
-	_, err := typegen.Generate("testdata/bad")
-	if err == nil {
-		t.Fatal("want an error")
+// TestErrors generates from packages that are wrong. Each has comments that say
+// which error is wanted on their line: // want "…".
+func TestErrors(t *testing.T) {
+	dirs, err := filepath.Glob("testdata/wrong/*")
+	if err != nil || len(dirs) == 0 {
+		t.Fatalf("got %v, %v; want packages", dirs, err)
 	}
-	lines := strings.Split(err.Error(), "\n")
-	wants := []string{
-		`bad\.go:27:21: the name of an actor has to be a constant`,
-		`bad\.go:27:27: an option of Define has to be a call of Emits or WithOptions`,
-		`bad\.go:29:2: there are two actors named "second"`,
-		`bad\.go:20:53: a complex64 cannot be sent as JSON`,
-		`bad\.go:8:6: a interface\{Area\(\) float64\} cannot be sent as JSON`,
-		`bad\.go:10:6: type Own encodes itself: say as what, by a comment //troupe:ts TYPE on it`,
-		`bad\.go:17:2: float64 cannot be the key of a JSON object`,
-	}
-	for _, want := range wants {
-		found := false
-		for i, line := range lines {
-			if regexp.MustCompile(want).MatchString(line) {
-				lines = append(lines[:i], lines[i+1:]...)
-				found = true
-				break
+	want := regexp.MustCompile(`// want ("(?:[^"\\]|\\.)*")$`)
+	for _, dir := range dirs {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			t.Parallel()
+			o := typegen.Options{Dir: dir, TS: filepath.Join(t.TempDir(), "registry.gen.ts")}
+			err := typegen.Generate(o)
+			if err == nil {
+				t.Fatal("got no error")
 			}
-		}
-		if !found {
-			t.Errorf("want an error like %s", want)
-		}
-	}
-	for _, line := range lines {
-		t.Errorf("unexpected: %s", line)
+			got := strings.Split(err.Error(), "\n")
+			file := filepath.Join(dir, "wrong.go")
+			src, readErr := os.ReadFile(file)
+			if readErr != nil {
+				t.Fatal(readErr)
+			}
+			wanted := 0
+			for i, line := range strings.Split(string(src), "\n") {
+				m := want.FindStringSubmatch(line)
+				if m == nil {
+					continue
+				}
+				wanted++
+				text, err := strconv.Unquote(m[1])
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !hasError(got, fmt.Sprintf("%s:%d:", file, i+1), text) {
+					t.Errorf("line %d: want an error with %q", i+1, text)
+				}
+			}
+			if wanted != len(got) {
+				t.Errorf("want %d errors, got\n%s", wanted, err)
+			}
+			if _, err := os.Stat(filepath.Join(dir, o.TS)); err == nil {
+				t.Error("something was written")
+			}
+		})
 	}
 }
 
-func TestGenerate_noActors(t *testing.T) {
-	if _, err := typegen.Generate("testdata/all/other"); err == nil || !strings.Contains(err.Error(), "defines no actors") {
-		t.Errorf("got %v", err)
+func hasError(got []string, place, text string) bool {
+	for _, line := range got {
+		if strings.Contains(line, place) && strings.Contains(line, text) {
+			return true
+		}
 	}
-	if _, err := typegen.Generate("testdata"); err == nil {
-		t.Error("a directory without a package: want an error")
+	return false
+}
+
+// A directory without a package is an error.
+func TestNoPackage(t *testing.T) {
+	if _, err := typegen.Render(typegen.Options{Dir: "testdata", TS: "registry.gen.ts"}); err == nil {
+		t.Error("got no error")
 	}
 }

@@ -3,619 +3,490 @@ package typegen
 import (
 	"cmp"
 	"fmt"
-	"go/ast"
 	"go/constant"
-	"go/parser"
 	"go/token"
 	"go/types"
 	"maps"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
+	"unicode"
 
-	"golang.org/x/tools/go/packages"
-
-	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/internal/jsonfield"
 )
 
-// generator collects the named types that are needed, and what cannot be
-// expressed.
-type generator struct {
-	pkg  *packages.Package
-	errs []error
-
-	types map[string]types.Type // needed ones, by their TypeScript name
-	names map[types.Type]string
-	queue []string // of names whose types are not written yet
-
-	files map[string]*ast.File   // by name
-	specs map[types.Object]*spec // nil: looked for and not found
-	at    token.Pos              // what is being written, for errors about types without a place
+// decl is a named type in the generated file.
+type decl struct {
+	named  *types.Named
+	name   string
+	fields []field  // of an interface
+	text   string   // what the type is, if it is no interface
+	union  []string // the values of a union
+	uses   map[string]bool
 }
 
-// spec is what the source says of a named type.
-type spec struct {
-	doc, hint string
-	fields    map[string]string // docs, by the field's Go name
-	same      ast.Expr          // the right side of the declaration
+// field is a field of an interface.
+type field struct {
+	name, text string
+	doc        string
+	optional   bool
 }
 
-func newGenerator(pkg *packages.Package) *generator {
-	g := &generator{
-		pkg: pkg, types: map[string]types.Type{}, names: map[types.Type]string{},
-		files: map[string]*ast.File{}, specs: map[types.Object]*spec{},
-	}
-	for _, f := range pkg.Syntax {
-		g.files[pkg.Fset.Position(f.Pos()).Filename] = f
-	}
-	return g
+// site is where a type is used, for messages.
+type site struct {
+	pos  token.Pos
+	what string
 }
 
-func (g *generator) failf(pos token.Pos, format string, args ...any) {
-	if !pos.IsValid() {
-		pos = g.at
-	}
-	where := ""
-	if pos.IsValid() {
-		where = g.pkg.Fset.Position(pos).String() + ": "
-	}
-	err := fmt.Errorf("%s%s", where, fmt.Sprintf(format, args...))
-	if !slices.ContainsFunc(g.errs, func(e error) bool { return e.Error() == err.Error() }) {
-		g.errs = append(g.errs, err)
-	}
+func (s site) of(part string) site { return site{s.pos, s.what + part} }
+
+func key(t types.Type) string { return types.TypeString(t, nil) }
+
+// goName is a type's name for messages.
+func (g *generator) goName(t types.Type) string {
+	return types.TypeString(t, func(p *types.Package) string {
+		if p == g.pkg.Types {
+			return ""
+		}
+		return p.Name()
+	})
 }
 
-// ref returns how a type is written where it is used.
-func (g *generator) ref(t types.Type, pos token.Pos) string {
+// expr returns how TypeScript writes the type t, and collects the declarations
+// that this needs.
+func (g *generator) expr(t types.Type, at site) string {
 	t = types.Unalias(t)
-	switch n, ok := t.(*types.Named); {
-	case !ok:
-		return g.literal(t, pos)
-	case isNamed(t, actorPath, "List"):
-		return array(g.ref(n.TypeArgs().At(0), pos))
-	case isNamed(t, actorPath, "Map"):
-		return g.record(n.TypeArgs().At(0), n.TypeArgs().At(1), pos)
-	case isNamed(t, "time", "Time"):
-		return "string"
-	case isNamed(t, "encoding/json", "RawMessage"):
-		return "unknown"
-	case isNamed(t, "encoding/json", "Number"):
-		return "number"
-	case n.Obj().Pkg() == nil: // error, comparable
-		g.failf(pos, "a %s cannot be sent", t)
-		return "never"
-	default:
-		return g.name(n)
+	if n, ok := t.(*types.Named); ok {
+		return g.namedExpr(n, at, false)
 	}
-}
-
-// name returns the name of a named type, which will be written.
-func (g *generator) name(n *types.Named) string {
-	for other, name := range g.names {
-		if types.Identical(other, n) {
-			return name
-		}
-	}
-	name := upper(n.Obj().Name())
-	for arg := range n.TypeArgs().Types() {
-		name += upper(strings.Map(letters, types.TypeString(arg, func(*types.Package) string { return "" })))
-	}
-	_, ours := g.pkg.Types.Scope().Lookup(name).(*types.TypeName)
-	if _, taken := g.types[name]; taken || ours && n.Obj().Pkg() != g.pkg.Types {
-		name = upper(n.Obj().Pkg().Name()) + name
-	}
-	for i := 2; ; i++ {
-		if _, taken := g.types[name]; !taken && name != "Registry" {
-			break
-		}
-		name = strings.TrimRight(name, "0123456789") + strconv.Itoa(i)
-	}
-	g.types[name], g.names[n] = n, name
-	g.queue = append(g.queue, name)
-	return name
-}
-
-func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
-
-// letters keeps what a name may have.
-func letters(r rune) rune {
-	if r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
-		return r
-	}
-	return -1
-}
-
-func array(elem string) string {
-	if strings.ContainsAny(elem, " |&") && !strings.HasPrefix(elem, "{") && !strings.HasPrefix(elem, "Record<") {
-		elem = "(" + elem + ")"
-	}
-	return elem + "[]"
-}
-
-// record returns the type of an object by keys.
-func (g *generator) record(key, value types.Type, pos token.Pos) string {
-	k := "string"
-	switch basic, ok := key.Underlying().(*types.Basic); {
-	case ok && basic.Info()&types.IsString != 0 && len(g.union(key)) > 0:
-		return "Partial<Record<" + g.ref(key, pos) + ", " + g.ref(value, pos) + ">>"
-	case ok && basic.Info()&(types.IsString|types.IsInteger) != 0, g.has(key, "MarshalText"):
-	default:
-		g.failf(pos, "%s cannot be the key of a JSON object", key)
-	}
-	return "Record<" + k + ", " + g.ref(value, pos) + ">"
-}
-
-// literal returns the type of values of an unnamed type, or of the type that a
-// named one is of.
-func (g *generator) literal(t types.Type, pos token.Pos) string {
 	switch t := t.(type) {
 	case *types.Basic:
-		switch {
-		case t.Info()&types.IsBoolean != 0:
-			return "boolean"
-		case t.Info()&types.IsString != 0:
-			return "string"
-		case t.Info()&(types.IsInteger|types.IsFloat) != 0 && t.Kind() != types.Uintptr:
-			return "number"
-		}
+		return g.basic(t, at)
 	case *types.Pointer:
-		return g.ref(t.Elem(), pos) + " | null"
-	case *types.Slice:
-		if b, ok := t.Elem().Underlying().(*types.Basic); ok && b.Kind() == types.Uint8 && !g.marshals(t.Elem()) {
-			return "string" // base64
+		elem := types.Unalias(t.Elem())
+		text := ""
+		if n, ok := elem.(*types.Named); ok {
+			text = g.namedExpr(n, at, true)
+		} else {
+			text = g.expr(elem, at)
 		}
-		return array(g.ref(t.Elem(), pos))
+		return orNull(text)
+	case *types.Slice:
+		if isBytes(t) {
+			return "string"
+		}
+		return array(g.expr(t.Elem(), at.of("[]")))
 	case *types.Array:
-		return array(g.ref(t.Elem(), pos))
+		return array(g.expr(t.Elem(), at.of("[]")))
 	case *types.Map:
-		return g.record(t.Key(), t.Elem(), pos)
+		return g.record(t.Key(), t.Elem(), at)
 	case *types.Struct:
-		return g.object(t, nil, pos)
+		return inline(g.structFields(t, at))
 	case *types.Interface:
 		if t.NumMethods() == 0 {
 			return "unknown"
 		}
-	case *types.Named:
-		return g.ref(t, pos)
+		g.problem(at.pos, "%s: an interface with methods does not say what its JSON is: use a type that does, or any", at.what)
+	default:
+		g.problem(at.pos, "%s: %s cannot be JSON: leave it out (`json:\"-\"`), or use another type", at.what, g.goName(t))
 	}
-	g.failf(pos, "a %s cannot be sent as JSON", t)
-	return "never"
+	return "unknown"
 }
 
-// has reports whether a type, or a pointer to it, has a method that encodes it.
-func (g *generator) has(t types.Type, method string) bool {
-	if _, pointer := t.(*types.Pointer); !pointer && !types.IsInterface(t) {
-		t = types.NewPointer(t)
+// record returns the type of an object by keys.
+func (g *generator) record(k, elem types.Type, at site) string {
+	k = types.Unalias(k)
+	value := g.expr(elem, at.of("[…]"))
+	b, ok := k.Underlying().(*types.Basic)
+	switch {
+	case ok && b.Info()&types.IsString != 0:
+		if n, ok := k.(*types.Named); ok && g.isUnion(n) {
+			return "Partial<Record<" + g.expr(n, at) + ", " + value + ">>"
+		}
+	case !(ok && b.Info()&types.IsInteger != 0) && !types.Implements(k, textMarshaler):
+		g.problem(at.pos, "%s: a map with keys of %s cannot be JSON: want strings, integers, or what has MarshalText", at.what, g.goName(k))
 	}
-	obj, _, _ := types.LookupFieldOrMethod(t, true, nil, method)
-	f, ok := obj.(*types.Func)
-	if !ok {
+	return "Record<string, " + value + ">"
+}
+
+func (g *generator) basic(t *types.Basic, at site) string {
+	switch info := t.Info(); {
+	case info&types.IsBoolean != 0:
+		return "boolean"
+	case info&types.IsString != 0:
+		return "string"
+	case info&(types.IsInteger|types.IsFloat) != 0:
+		return "number"
+	}
+	g.problem(at.pos, "%s: %s cannot be JSON: leave it out (`json:\"-\"`), or use another type", at.what, g.goName(t))
+	return "unknown"
+}
+
+// namedExpr is expr for a named type, used directly or by a pointer.
+func (g *generator) namedExpr(n *types.Named, at site, byPointer bool) string {
+	switch {
+	case isOf(n, actorPackage, "List"):
+		return array(g.expr(n.TypeArgs().At(0), at.of("[]")))
+	case isOf(n, actorPackage, "Map"):
+		return g.record(n.TypeArgs().At(0), n.TypeArgs().At(1), at)
+	case isOf(n, "time", "Time"):
+		return "string"
+	case isOf(n, "encoding/json", "RawMessage"):
+		return "unknown"
+	case isOf(n, "encoding/json", "Number"):
+		return "number"
+	}
+	_, isBasic := n.Underlying().(*types.Basic)
+	custom := g.customJSON(n, at, byPointer)
+	if hint := g.docs.of(n.Origin().Obj()).hint; hint != "" {
+		if custom == noJSON && !isBasic {
+			g.problem(n.Obj().Pos(), "%s: the directive troupe:ts is for types with a MarshalJSON of their own, and for strings and numbers; encoding/json says what this one is", n.Obj().Name())
+		}
+		return g.declare(n, func(d *decl) { d.text = hint })
+	}
+	switch custom {
+	case textJSON:
+		return g.declare(n, func(d *decl) { d.text = "string" })
+	case ownJSON:
+		g.problem(at.pos, "%s: %s has a MarshalJSON of its own: say what it writes, in a line above the type (//troupe:ts string) or in a tag of the field (`ts:\"string\"`)", at.what, g.goName(n))
+		return "unknown"
+	case wrongJSON:
+		return "unknown"
+	}
+	switch u := n.Underlying().(type) {
+	case *types.Struct:
+		if other := g.sameAs(n); other != nil {
+			return g.declare(n, func(d *decl) { d.text = g.expr(other, at) })
+		}
+		return g.declare(n, func(d *decl) { d.fields = g.structFields(u, site{n.Obj().Pos(), n.Obj().Name()}) })
+	case *types.Basic:
+		return g.declare(n, func(d *decl) {
+			d.text = g.basic(u, at)
+			if g.isUnion(n) {
+				d.union = g.constants(n)
+				var literals []string
+				for _, value := range d.union {
+					literals = append(literals, literal(value))
+				}
+				d.text = strings.Join(literals, " | ")
+			}
+		})
+	case *types.Map:
+		// An index signature, unlike Record, may name the type itself.
+		return g.declare(n, func(d *decl) {
+			record := g.record(u.Key(), u.Elem(), at)
+			if value, ok := strings.CutPrefix(record, "Record<string, "); ok {
+				record = "{ [key: string]: " + strings.TrimSuffix(value, ">") + " }"
+			}
+			d.text = record
+		})
+	case *types.Pointer:
+		g.problem(at.pos, "%s: %s is a named pointer: use *%s", at.what, g.goName(n), g.goName(u.Elem()))
+		return "unknown"
+	case *types.Slice, *types.Array:
+		return g.declare(n, func(d *decl) { d.text = g.expr(u, at) })
+	default:
+		return g.expr(u, at)
+	}
+}
+
+// declare returns the name of a declaration, and makes it with fill if it is new.
+func (g *generator) declare(n *types.Named, fill func(*decl)) string {
+	k := key(n)
+	g.uses[k] = true
+	d := g.decls[k]
+	if d == nil {
+		d = &decl{named: n, name: g.names[k], uses: map[string]bool{}}
+		g.decls[k] = d
+		outer := g.uses
+		g.uses = d.uses
+		fill(d)
+		g.uses = outer
+	}
+	return d.name
+}
+
+// structFields returns the fields of a struct as encoding/json sees them.
+func (g *generator) structFields(s *types.Struct, at site) []field {
+	var fields []field
+	for _, f := range jsonfield.Of(node{typ: s}, declared) {
+		v := f.Type.field
+		here := at.of("." + f.Name)
+		if v.Pkg() == g.pkg.Types {
+			here.pos = v.Pos()
+		}
+		out := field{name: f.Name, doc: g.docs.of(v).text, optional: f.Optional}
+		if hint, ok := f.Tag.Lookup("ts"); ok {
+			out.text = hint
+		} else if f.Quoted && g.isQuotable(f.Type.typ, here) {
+			out.text = "string"
+			if pointee(f.Type.typ) != nil {
+				out.text = orNull(out.text)
+			}
+		} else {
+			out.text = g.expr(f.Type.typ, here)
+		}
+		if f.Optional {
+			out.text = strings.TrimSuffix(out.text, " | null")
+		}
+		fields = append(fields, out)
+	}
+	return fields
+}
+
+// isQuotable reports whether the option "string" of a tag means something for a
+// type.
+func (g *generator) isQuotable(t types.Type, at site) bool {
+	if p, ok := types.Unalias(t).(*types.Pointer); ok {
+		t = p.Elem()
+	}
+	if n, ok := types.Unalias(t).(*types.Named); ok && g.customJSON(n, at, true) != noJSON {
 		return false
 	}
-	sig := f.Signature()
-	return sig.Params().Len() == 0 && sig.Results().Len() == 2 && sig.Results().At(0).Type().String() == "[]byte" && isError(sig.Results().At(1).Type())
+	_, ok := t.Underlying().(*types.Basic)
+	return ok
 }
 
-func (g *generator) marshals(t types.Type) bool {
-	return g.has(t, "MarshalJSON") || g.has(t, "MarshalText")
+// sameAs returns the named struct type that n is declared to be like, as in
+// type MessageReceived Message; nil if there is none.
+func (g *generator) sameAs(n *types.Named) types.Type {
+	right, ok := g.declared[n.Obj()]
+	if !ok || n.TypeArgs().Len() > 0 {
+		return nil
+	}
+	other, ok := types.Unalias(g.pkg.TypesInfo.TypeOf(right)).(*types.Named)
+	if !ok || g.customJSON(other, site{}, true) != noJSON {
+		return nil
+	}
+	return other
 }
 
-// union returns the constants of a string type, in their order in the source.
-func (g *generator) union(t types.Type) []string {
-	n, ok := types.Unalias(t).(*types.Named)
-	if !ok || n.Obj().Pkg() == nil {
+// node is a type for jsonfield, with the field that has it.
+type node struct {
+	typ   types.Type
+	field *types.Var
+}
+
+func declared(n node) []jsonfield.Raw[node] {
+	s := n.typ.Underlying().(*types.Struct)
+	raws := make([]jsonfield.Raw[node], s.NumFields())
+	for i := range raws {
+		f := s.Field(i)
+		embedded := types.Unalias(f.Type())
+		p, pointer := embedded.(*types.Pointer)
+		if pointer {
+			embedded = types.Unalias(p.Elem())
+		}
+		_, isStruct := embedded.Underlying().(*types.Struct)
+		raws[i] = jsonfield.Raw[node]{
+			Name: f.Name(), Tag: reflect.StructTag(s.Tag(i)), Type: node{f.Type(), f}, Exported: f.Exported(), Embedded: f.Embedded(),
+			Struct: node{typ: embedded}, IsStruct: isStruct, Pointer: pointer,
+		}
+	}
+	return raws
+}
+
+// How a type says itself what its JSON is.
+type ownEncoding int
+
+const (
+	noJSON    ownEncoding = iota
+	ownJSON               // with MarshalJSON
+	textJSON              // with MarshalText
+	wrongJSON             // in a way that cannot be told, which has been reported
+)
+
+// interfaceOf returns the interface with one method that takes and returns what
+// types says.
+func interfaceOf(name string, in, out *types.Tuple) *types.Interface {
+	sig := types.NewSignatureType(nil, nil, nil, in, out, false)
+	return types.NewInterfaceType([]*types.Func{types.NewFunc(token.NoPos, nil, name, sig)}, nil).Complete()
+}
+
+func tuple(ts ...types.Type) *types.Tuple {
+	var vars []*types.Var
+	for _, t := range ts {
+		vars = append(vars, types.NewParam(token.NoPos, nil, "", t))
+	}
+	return types.NewTuple(vars...)
+}
+
+var (
+	bytesType       = types.NewSlice(types.Typ[types.Byte])
+	errorType       = types.Universe.Lookup("error").Type()
+	jsonMarshaler   = interfaceOf("MarshalJSON", nil, tuple(bytesType, errorType))
+	textMarshaler   = interfaceOf("MarshalText", nil, tuple(bytesType, errorType))
+	jsonUnmarshaler = interfaceOf("UnmarshalJSON", tuple(bytesType), tuple(errorType))
+	textUnmarshaler = interfaceOf("UnmarshalText", tuple(bytesType), tuple(errorType))
+)
+
+// customJSON returns how values of n encode themselves. Methods of *n count only
+// if the value is reached by a pointer: encoding/json passes over them otherwise.
+func (g *generator) customJSON(n *types.Named, at site, byPointer bool) ownEncoding {
+	p := types.NewPointer(n)
+	for _, c := range []struct {
+		marshaler, unmarshaler *types.Interface
+		method                 string
+		encoding               ownEncoding
+	}{
+		{jsonMarshaler, jsonUnmarshaler, "JSON", ownJSON},
+		{textMarshaler, textUnmarshaler, "Text", textJSON},
+	} {
+		switch {
+		case types.Implements(n, c.marshaler), byPointer && types.Implements(p, c.marshaler):
+			return c.encoding
+		case types.Implements(p, c.marshaler):
+			g.problem(at.pos, "%s: Marshal%s of %s has a pointer receiver, and is not called for all values: give it a value receiver, or use *%[3]s", at.what, c.method, g.goName(n))
+			return wrongJSON
+		case types.Implements(p, c.unmarshaler):
+			g.problem(at.pos, "%s: %s has Unmarshal%s without Marshal%[3]s: it is not written as it is read", at.what, g.goName(n), c.method)
+			return wrongJSON
+		}
+	}
+	return noJSON
+}
+
+// isUnion reports whether a type is written as a union of its constants.
+func (g *generator) isUnion(n *types.Named) bool {
+	return g.constants(n) != nil && g.docs.of(n.Obj()).hint == "" && g.customJSON(n, site{}, false) == noJSON
+}
+
+// constants returns the values of a named string type that has constants, in the
+// order of the source; nil for other types. Of other packages the exported ones are known, and a type
+// that this package cannot name is just a string.
+func (g *generator) constants(n *types.Named) []string {
+	obj := n.Obj()
+	b, ok := n.Underlying().(*types.Basic)
+	if !ok || b.Info()&types.IsString == 0 || obj.Pkg() == nil || obj.Pkg() != g.pkg.Types && !obj.Exported() {
 		return nil
 	}
 	var consts []*types.Const
-	for _, name := range n.Obj().Pkg().Scope().Names() {
-		c, ok := n.Obj().Pkg().Scope().Lookup(name).(*types.Const)
-		if ok && types.Identical(c.Type(), n) && c.Val().Kind() == constant.String {
+	scope := obj.Pkg().Scope()
+	for _, name := range scope.Names() {
+		if c, ok := scope.Lookup(name).(*types.Const); ok && types.Identical(c.Type(), n) && (c.Exported() || obj.Pkg() == g.pkg.Types) {
 			consts = append(consts, c)
 		}
 	}
-	slices.SortFunc(consts, func(a, b *types.Const) int { return cmp.Compare(a.Pos(), b.Pos()) })
+	slices.SortStableFunc(consts, func(a, b *types.Const) int {
+		x, y := g.pkg.Fset.Position(a.Pos()), g.pkg.Fset.Position(b.Pos())
+		return cmp.Or(strings.Compare(x.Filename, y.Filename), x.Line-y.Line, x.Column-y.Column)
+	})
 	var values []string
 	for _, c := range consts {
-		if v := quote(constant.StringVal(c.Val())); !slices.Contains(values, v) {
+		if v := constant.StringVal(c.Val()); !slices.Contains(values, v) {
 			values = append(values, v)
 		}
 	}
 	return values
 }
 
-// field is a member of a JSON object.
-type field struct {
-	name, doc string
-	typ       types.Type
-	pos       token.Pos
-	optional  bool
-	quoted    bool // the tag has ",string"
-	hint      string
-	depth     int
-	tagged    bool
-}
-
-// fields returns what encoding/json makes of a struct: its rules for embedded
-// structs decide which of several fields of one name counts.
-func (g *generator) fields(t *types.Struct, owner *types.Named) []field {
-	var all []field
-	g.collect(&all, t, owner, 0, map[types.Type]bool{})
-	byName := map[string][]field{}
-	var order []string
-	for _, f := range all {
-		if byName[f.name] == nil {
-			order = append(order, f.name)
+// absent reports whether a payload of type t may be missing: Go sees the zero value.
+func (g *generator) absent(t types.Type) bool {
+	switch u := types.Unalias(t).Underlying().(type) {
+	case *types.Pointer, *types.Interface:
+		return true
+	case *types.Struct:
+		if n, ok := types.Unalias(t).(*types.Named); ok && g.customJSON(n, site{}, false) != noJSON {
+			return false
 		}
-		byName[f.name] = append(byName[f.name], f)
-	}
-	var fields []field
-	for _, name := range order {
-		same := byName[name]
-		depth := slices.MinFunc(same, func(a, b field) int { return a.depth - b.depth }).depth
-		same = slices.DeleteFunc(same, func(f field) bool { return f.depth > depth })
-		if tagged := slices.DeleteFunc(slices.Clone(same), func(f field) bool { return !f.tagged }); len(tagged) > 0 {
-			same = tagged
-		}
-		if len(same) == 1 {
-			fields = append(fields, same[0])
-		}
-	}
-	return fields
-}
-
-func (g *generator) collect(all *[]field, t *types.Struct, owner *types.Named, depth int, seen map[types.Type]bool) {
-	for i := range t.NumFields() {
-		v := t.Field(i)
-		tag := reflect.StructTag(t.Tag(i))
-		name, options, _ := strings.Cut(tag.Get("json"), ",")
-		if tag.Get("json") == "-" {
-			continue
-		}
-		inner := v.Type()
-		if p, ok := inner.Underlying().(*types.Pointer); ok && v.Embedded() {
-			inner = p.Elem()
-		}
-		embedded, isStruct := inner.Underlying().(*types.Struct)
-		if !v.Exported() && !(v.Embedded() && isStruct) {
-			continue
-		}
-		if v.Embedded() && isStruct && name == "" && !g.marshals(inner) {
-			if !seen[inner] {
-				seen[inner] = true
-				named, _ := types.Unalias(inner).(*types.Named)
-				n := len(*all)
-				g.collect(all, embedded, named, depth+1, seen)
-				for i := range (*all)[n:] { // nothing of a nil pointer is written
-					(*all)[n+i].optional = (*all)[n+i].optional || inner != v.Type()
-				}
-			}
-			continue
-		}
-		f := field{
-			name: cmp.Or(name, v.Name()), typ: v.Type(), pos: v.Pos(), depth: depth, tagged: name != "",
-			hint: tag.Get("ts"),
-		}
-		for option := range strings.SplitSeq(options, ",") {
-			f.optional = f.optional || option == "omitempty" || option == "omitzero"
-			f.quoted = f.quoted || option == "string"
-		}
-		if owner != nil {
-			if s := g.spec(owner.Origin().Obj()); s != nil {
-				f.doc = s.fields[v.Name()]
-			}
-		}
-		*all = append(*all, f)
-	}
-}
-
-// object returns the type of an object with the fields of a struct.
-func (g *generator) object(t *types.Struct, owner *types.Named, pos token.Pos) string {
-	const indent = "  "
-	fields := g.fields(t, owner)
-	if len(fields) == 0 {
-		return "Record<string, never>"
-	}
-	var b strings.Builder
-	b.WriteString("{\n")
-	for _, f := range fields {
-		writeDoc(&b, f.doc, indent)
-		at := f.pos
-		if !at.IsValid() {
-			at = pos
-		}
-		b.WriteString(indent + member(f.name))
-		typ := f.hint
-		if typ == "" {
-			typ = g.fieldType(f, at)
-		}
-		if f.optional {
-			b.WriteString("?")
-		}
-		b.WriteString(": " + strings.ReplaceAll(typ, "\n", "\n"+indent) + ";\n")
-	}
-	b.WriteString("}")
-	return b.String()
-}
-
-func (g *generator) fieldType(f field, pos token.Pos) string {
-	typ := g.ref(f.typ, pos)
-	if b, ok := f.typ.Underlying().(*types.Basic); ok && f.quoted && b.Info()&(types.IsString|types.IsNumeric|types.IsBoolean) != 0 {
-		typ = "string"
-	}
-	if f.optional { // a nil pointer is left out
-		typ = strings.TrimSuffix(typ, " | null")
-	}
-	return typ
-}
-
-// member returns the name of a member as it is written.
-func member(name string) string {
-	if name != "" && strings.Map(letters, name) == name && (name[0] < '0' || name[0] > '9') {
-		return name
-	}
-	return quote(name)
-}
-
-// argName is a Go parameter's name as clients would write it; what TypeScript keeps
-// for itself gets an underscore.
-func argName(name string) string {
-	name = actor.WireName(name)
-	if slices.Contains([]string{
-		"arguments", "await", "class", "delete", "enum", "eval", "export", "extends", "false", "finally", "function", "implements", "in",
-		"instanceof", "let", "new", "null", "private", "protected", "public", "static", "super", "this", "throw", "true", "try", "typeof",
-		"void", "while", "with", "yield", "do", "catch",
-	}, name) {
-		return name + "_"
-	}
-	return name
-}
-
-func quote(s string) string { return strconv.Quote(s) }
-
-// declaration returns what declares a named type.
-func (g *generator) declaration(name string) string {
-	n := g.types[name].(*types.Named)
-	g.at = n.Obj().Pos()
-	var b strings.Builder
-	s := g.spec(n.Origin().Obj())
-	hint := ""
-	if s != nil {
-		writeDoc(&b, s.doc, "")
-		hint = s.hint
-	}
-	t, isStruct := n.Underlying().(*types.Struct)
-	switch {
-	case hint != "":
-		fmt.Fprintf(&b, "export type %s = %s;\n", name, hint)
-	case g.has(n, "MarshalJSON"):
-		g.failf(n.Obj().Pos(), "type %s encodes itself: say as what, by a comment //troupe:ts TYPE on it", n.Obj().Name())
-	case g.has(n, "MarshalText"):
-		fmt.Fprintf(&b, "export type %s = string;\n", name)
-	case g.sameAs(n, s) != "":
-		fmt.Fprintf(&b, "export type %s = %s;\n", name, g.sameAs(n, s))
-	case isStruct:
-		body := g.object(t, n, n.Obj().Pos())
-		if strings.HasPrefix(body, "{") {
-			fmt.Fprintf(&b, "export interface %s %s\n", name, body)
-		} else {
-			fmt.Fprintf(&b, "export type %s = %s;\n", name, body)
-		}
-	case len(g.union(n)) > 0:
-		fmt.Fprintf(&b, "export type %s = %s;\n", name, strings.Join(g.union(n), " | "))
-	default:
-		fmt.Fprintf(&b, "export type %s = %s;\n", name, g.literal(n.Underlying(), n.Obj().Pos()))
-	}
-	return b.String()
-}
-
-// sameAs returns the name of the struct type that a type is declared to be like,
-// as in type MessageReceived Message.
-func (g *generator) sameAs(n *types.Named, s *spec) string {
-	if s == nil || n.TypeArgs().Len() > 0 || n.Obj().Pkg() != g.pkg.Types {
-		return ""
-	}
-	other, ok := types.Unalias(g.pkg.TypesInfo.TypeOf(s.same)).(*types.Named)
-	if !ok || g.marshals(other) {
-		return ""
-	}
-	if _, ok := other.Underlying().(*types.Struct); !ok {
-		return ""
-	}
-	return g.ref(other, n.Obj().Pos())
-}
-
-// doc returns the comment on a function or type.
-func (g *generator) doc(obj types.Object) string {
-	if _, ok := obj.(*types.TypeName); ok {
-		if s := g.spec(obj); s != nil {
-			return s.doc
-		}
-		return ""
-	}
-	file := g.file(obj)
-	if file == nil {
-		return ""
-	}
-	line := g.pkg.Fset.Position(obj.Pos()).Line
-	for _, decl := range file.Decls {
-		f, ok := decl.(*ast.FuncDecl)
-		if ok && f.Name.Name == obj.Name() && g.pkg.Fset.Position(f.Name.Pos()).Line == line {
-			return f.Doc.Text()
-		}
-	}
-	return ""
-}
-
-// spec returns what the source says of a named type, nil if it is not at hand.
-func (g *generator) spec(obj types.Object) *spec {
-	if s, ok := g.specs[obj]; ok {
-		return s
-	}
-	g.specs[obj] = nil
-	file := g.file(obj)
-	if file == nil {
-		return nil
-	}
-	line := g.pkg.Fset.Position(obj.Pos()).Line
-	ast.Inspect(file, func(n ast.Node) bool {
-		decl, ok := n.(*ast.GenDecl)
-		if !ok || decl.Tok != token.TYPE {
-			return true
-		}
-		for _, sp := range decl.Specs {
-			t := sp.(*ast.TypeSpec)
-			if t.Name.Name == obj.Name() && g.pkg.Fset.Position(t.Name.Pos()).Line == line {
-				g.specs[obj] = newSpec(decl, t)
+		for _, f := range jsonfield.Of(node{typ: u}, declared) {
+			if !f.Optional {
+				return false
 			}
 		}
 		return true
+	}
+	return false
+}
+
+// chooseNames gives the declarations of the last rendering their names. A type of
+// the package itself keeps its own.
+func (g *generator) chooseNames() {
+	taken := map[string]bool{"Record": true, "Registry": true}
+	keys := slices.SortedFunc(maps.Keys(g.decls), func(a, b string) int {
+		ours := func(k string) int {
+			if g.decls[k].named.Obj().Pkg() == g.pkg.Types {
+				return 0
+			}
+			return 1
+		}
+		return cmp.Or(ours(a)-ours(b), strings.Compare(a, b))
 	})
-	return g.specs[obj]
-}
-
-const hintPrefix = "//troupe:ts "
-
-func newSpec(decl *ast.GenDecl, t *ast.TypeSpec) *spec {
-	comment := t.Doc
-	if comment == nil && len(decl.Specs) == 1 {
-		comment = decl.Doc
-	}
-	s := &spec{doc: comment.Text(), fields: map[string]string{}, same: t.Type}
-	if comment != nil {
-		for _, c := range comment.List {
-			if hint, ok := strings.CutPrefix(c.Text, hintPrefix); ok {
-				s.hint = strings.TrimSpace(hint)
-			}
+	for _, k := range keys {
+		n := g.decls[k].named
+		name := baseName(n)
+		if taken[name] && n.Obj().Pkg() != g.pkg.Types {
+			name = capital(n.Obj().Pkg().Name()) + name
 		}
-	}
-	if st, ok := t.Type.(*ast.StructType); ok {
-		for _, f := range st.Fields.List {
-			text := f.Doc.Text()
-			if text == "" {
-				text = f.Comment.Text()
-			}
-			for _, name := range f.Names {
-				s.fields[name.Name] = text
-			}
+		for i, first := 2, name; taken[name]; i++ {
+			name = fmt.Sprint(first, i)
 		}
+		taken[name] = true
+		g.names[k] = name
 	}
-	return s
 }
 
-// file returns the source in which an object is declared.
-func (g *generator) file(obj types.Object) *ast.File {
-	if !obj.Pos().IsValid() {
-		return nil
-	}
-	name := g.pkg.Fset.Position(obj.Pos()).Filename
-	f, ok := g.files[name]
-	if !ok {
-		f, _ = parser.ParseFile(g.pkg.Fset, name, nil, parser.ParseComments|parser.SkipObjectResolution) // nil if it is not at hand
-		g.files[name] = f
-	}
-	return f
-}
-
-// write returns the source of all.
-func (g *generator) write(defs []*definition) []byte {
-	var body strings.Builder
-	for _, d := range defs {
-		g.at = d.pos
-		writeDoc(&body, d.doc, "  ")
-		fmt.Fprintf(&body, "  %s: {\n", member(d.name))
-		g.writeActions(&body, d)
-		g.writeEvents(&body, d)
-		fmt.Fprintf(&body, "    params: %s;\n", g.optional(d.params, d.pos))
-		fmt.Fprintf(&body, "    input: %s;\n  };\n", g.optional(d.input, d.pos))
-	}
-	written := map[string]string{}
-	for len(g.queue) > 0 {
-		name := g.queue[0]
-		g.queue = g.queue[1:]
-		written[name] = g.declaration(name)
-	}
-	var b strings.Builder
-	b.WriteString("// Code generated by typegen from Go. DO NOT EDIT: go generate ./...\n\n")
-	for _, name := range slices.Sorted(maps.Keys(written)) {
-		b.WriteString(written[name] + "\n")
-	}
-	b.WriteString("/** The actors of the server, by name: their actions, events, params and input. */\nexport const registry = {} as {\n")
-	b.WriteString(body.String() + "};\n")
-	return []byte(b.String())
-}
-
-func (g *generator) writeActions(b *strings.Builder, d *definition) {
-	if len(d.actions) == 0 {
-		b.WriteString("    actions: Record<never, never>;\n")
-		return
-	}
-	b.WriteString("    actions: {\n")
-	for _, a := range d.actions {
-		g.at = a.pos
-		writeDoc(b, a.doc, "      ")
-		var args []string
-		for i, arg := range a.args {
-			name := arg.Name()
-			if name == "" || name == "_" {
-				name = "arg" + strconv.Itoa(i+1)
-			}
-			args = append(args, argName(name)+": "+inline(g.ref(arg.Type(), arg.Pos())))
+// baseName is a name for a type: that of an instance of a generic type has those
+// of its arguments.
+func baseName(t types.Type) string {
+	switch t := types.Unalias(t).(type) {
+	case *types.Named:
+		name := capital(t.Obj().Name())
+		for arg := range t.TypeArgs().Types() {
+			name += baseName(arg)
 		}
-		result := "void"
-		if a.result != nil {
-			result = inline(g.ref(a.result, a.pos))
-		}
-		fmt.Fprintf(b, "      %s(%s): %s;\n", member(a.name), strings.Join(args, ", "), result)
+		return name
+	case *types.Pointer:
+		return baseName(t.Elem())
+	case *types.Slice:
+		return baseName(t.Elem()) + "Array"
+	case *types.Array:
+		return baseName(t.Elem()) + "Array"
+	case *types.Map:
+		return baseName(t.Elem()) + "Record"
+	case *types.Basic:
+		return capital(t.Name())
 	}
-	b.WriteString("    };\n")
+	return "Value"
 }
 
-func (g *generator) writeEvents(b *strings.Builder, d *definition) {
-	if len(d.events) == 0 {
-		b.WriteString("    events: Record<never, never>;\n")
-		return
-	}
-	b.WriteString("    events: {\n")
-	for _, e := range d.events {
-		if s := g.spec(e.typ.Origin().Obj()); s != nil {
-			writeDoc(b, s.doc, "      ")
-		}
-		fmt.Fprintf(b, "      %s: %s;\n", member(e.name), g.ref(e.typ, e.typ.Obj().Pos()))
-	}
-	b.WriteString("    };\n")
+func capital(name string) string {
+	r := []rune(name)
+	r[0] = unicode.ToUpper(r[0])
+	return string(r)
 }
 
-// optional returns the type of params or of an input: they may be left out if all
-// of their fields may.
-func (g *generator) optional(t types.Type, pos token.Pos) string {
-	if t == nil {
-		return "undefined"
+// isBytes reports whether encoding/json writes a slice in base64.
+func isBytes(t *types.Slice) bool {
+	b, ok := t.Elem().Underlying().(*types.Basic)
+	if !ok || b.Kind() != types.Byte {
+		return false
 	}
-	ref := inline(g.ref(t, pos))
-	named, _ := types.Unalias(t).(*types.Named)
-	s, ok := t.Underlying().(*types.Struct)
-	if ok && !g.marshals(t) && !slices.ContainsFunc(g.fields(s, named), func(f field) bool { return !f.optional }) {
-		return ref + " | undefined"
-	}
-	return ref
+	p := types.NewPointer(t.Elem())
+	return !types.Implements(p, jsonMarshaler) && !types.Implements(p, textMarshaler)
 }
 
-// inline writes an object on one line.
-func inline(s string) string { return strings.Join(strings.Fields(s), " ") }
-
-// writeDoc writes a Go comment as one of TypeScript.
-func writeDoc(b *strings.Builder, doc, indent string) {
-	doc = strings.ReplaceAll(strings.TrimSpace(doc), "*/", "*\\/")
-	switch {
-	case doc == "":
-	case !strings.Contains(doc, "\n"):
-		fmt.Fprintf(b, "%s/** %s */\n", indent, doc)
-	default:
-		fmt.Fprintf(b, "%s/**\n", indent)
-		for line := range strings.SplitSeq(doc, "\n") {
-			b.WriteString(strings.TrimRight(indent+" * "+line, " ") + "\n")
-		}
-		b.WriteString(indent + " */\n")
+func orNull(text string) string {
+	if text == "unknown" || strings.HasSuffix(text, " | null") {
+		return text
 	}
+	return text + " | null"
+}
+
+func array(text string) string {
+	if strings.HasSuffix(text, " | null") {
+		text = "(" + text + ")"
+	}
+	return text + "[]"
+}
+
+func inline(fields []field) string {
+	if len(fields) == 0 {
+		return "Record<string, never>"
+	}
+	var parts []string
+	for _, f := range fields {
+		parts = append(parts, f.member())
+	}
+	return "{ " + strings.Join(parts, "; ") + " }"
 }

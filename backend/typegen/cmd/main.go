@@ -7,7 +7,6 @@
 package main
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
 	"os"
@@ -16,21 +15,11 @@ import (
 )
 
 func main() {
-	out := flag.String("o", "registry.gen.ts", "the file to write")
+	o := typegen.Options{Dir: "."}
+	flag.StringVar(&o.TS, "o", "registry.gen.ts", "the `file` to write")
 	flag.Parse()
-	if err := run(*out); err != nil {
-		fmt.Fprintln(os.Stderr, "typegen:", err)
+	if err := typegen.Generate(o); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-}
-
-func run(out string) error {
-	source, err := typegen.Generate(".")
-	if err != nil {
-		return err
-	}
-	if old, err := os.ReadFile(out); err == nil && bytes.Equal(old, source) {
-		return nil
-	}
-	return os.WriteFile(out, source, 0o644)
 }

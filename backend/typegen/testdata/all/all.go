@@ -11,7 +11,7 @@ import (
 
 // Room is an actor.
 type Room struct {
-	Items actor.List[Item] `json:"items"`
+	Items actor.List[Base] `json:"items"`
 }
 
 // Item has the name of another type.
@@ -125,4 +125,5 @@ type Empty struct{}
 var Registry = actor.NewRegistry(
 	actor.Define[Room]("room", actor.Emits[ItemAdded](), actor.Emits[other.Item](), actor.WithOptions(actor.Options{})),
 	actor.Define[Empty]("empty-one"),
+	actor.Define[Teller]("teller"),
 )

@@ -1,0 +1,221 @@
+package typegen
+
+import (
+	"cmp"
+	"go/ast"
+	"go/constant"
+	"go/types"
+	"reflect"
+	"slices"
+	"strings"
+
+	"golang.org/x/tools/go/types/typeutil"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+)
+
+// actorPackage is the path of package actor, whatever the module is called.
+var actorPackage = reflect.TypeFor[actor.Registry]().PkgPath()
+
+// registry finds the registry and fills g.actors.
+func (g *generator) registry() {
+	var made []*ast.CallExpr
+	for _, file := range g.pkg.Syntax {
+		for _, d := range file.Decls {
+			spec, ok := d.(*ast.GenDecl)
+			if !ok {
+				continue
+			}
+			for _, s := range spec.Specs {
+				if v, ok := s.(*ast.ValueSpec); ok && len(v.Names) == len(v.Values) {
+					for i, value := range v.Values {
+						if call := g.callOf(value, "NewRegistry"); call != nil {
+							g.variable = v.Names[i].Name
+							made = append(made, call)
+						}
+					}
+				}
+			}
+		}
+	}
+	switch {
+	case len(made) == 0:
+		g.problem(g.pkg.Syntax[0].Package, "there is no registry: declare var Registry = actor.NewRegistry(actor.Define[…](…), …) in this package")
+		return
+	case len(made) > 1:
+		g.problem(made[1].Pos(), "a second registry in one package: put all actors into one, or the second into a package of its own")
+		return
+	}
+	for _, part := range g.arguments(made[0], "actor.NewRegistry") {
+		switch {
+		case g.callOf(part, "Define") != nil:
+			g.define(g.callOf(part, "Define"))
+		case g.callOf(part, "WithOptions") != nil:
+		default:
+			g.problem(part.Pos(), "cannot follow what is built elsewhere: write actor.Define[…](…) here, or in a variable of this package that is named here")
+		}
+	}
+}
+
+// arguments returns the arguments of a call, which must be written one by one.
+func (g *generator) arguments(call *ast.CallExpr, of string) []ast.Expr {
+	if call.Ellipsis.IsValid() {
+		g.problem(call.Ellipsis, "cannot follow a slice that is spread: write the arguments of %s one by one", of)
+		return nil
+	}
+	return call.Args
+}
+
+// callOf returns the call of a function of package actor that expr is, or that the
+// package-level variable is initialised with that expr names; nil if it is another
+// expression.
+func (g *generator) callOf(expr ast.Expr, function string) *ast.CallExpr {
+	for {
+		switch e := ast.Unparen(expr).(type) {
+		case *ast.CallExpr:
+			f, ok := typeutil.Callee(g.pkg.TypesInfo, e).(*types.Func)
+			if !ok || f.Pkg() == nil || f.Pkg().Path() != actorPackage || f.Name() != function {
+				return nil
+			}
+			return e
+		case *ast.Ident:
+			v, ok := g.pkg.TypesInfo.Uses[e].(*types.Var)
+			if !ok {
+				return nil
+			}
+			i := slices.IndexFunc(g.pkg.TypesInfo.InitOrder, func(init *types.Initializer) bool {
+				return len(init.Lhs) == 1 && init.Lhs[0] == v
+			})
+			if i < 0 {
+				return nil
+			}
+			expr = g.pkg.TypesInfo.InitOrder[i].Rhs
+		default:
+			return nil
+		}
+	}
+}
+
+// typeArgument returns T of a call of f[T].
+func (g *generator) typeArgument(call *ast.CallExpr) types.Type {
+	id := ast.Unparen(call.Fun)
+	switch f := id.(type) {
+	case *ast.IndexExpr:
+		id = f.X
+	case *ast.IndexListExpr:
+		id = f.X
+	}
+	if s, ok := id.(*ast.SelectorExpr); ok {
+		id = s.Sel
+	}
+	ident, ok := id.(*ast.Ident)
+	if !ok {
+		return nil
+	}
+	if args := g.pkg.TypesInfo.Instances[ident].TypeArgs; args.Len() > 0 {
+		return types.Unalias(args.At(0))
+	}
+	return nil
+}
+
+// define reads actor.Define[T](name, options…).
+func (g *generator) define(call *ast.CallExpr) {
+	args := g.arguments(call, "actor.Define")
+	if len(args) == 0 {
+		return
+	}
+	name := g.pkg.TypesInfo.Types[args[0]].Value
+	if name == nil || name.Kind() != constant.String {
+		g.problem(args[0].Pos(), "the name of an actor has to be a constant: the types are generated before the program runs")
+		return
+	}
+	typ, ok := g.typeArgument(call).(*types.Named)
+	if !ok {
+		g.problem(call.Pos(), "the type of an actor has to be a named struct")
+		return
+	}
+	a := &actorDef{name: constant.StringVal(name), typ: typ}
+	for _, option := range args[1:] {
+		switch {
+		case g.callOf(option, "Emits") != nil:
+			emits := g.callOf(option, "Emits")
+			t, ok := g.typeArgument(emits).(*types.Named)
+			if !ok {
+				g.problem(emits.Pos(), "an event is a named type")
+				continue
+			}
+			a.events = append(a.events, &event{actor.WireName(t.Obj().Name()), t, emits.Pos()})
+		case g.callOf(option, "WithOptions") != nil:
+		default:
+			g.problem(option.Pos(), "cannot follow an option that is built elsewhere: write actor.Emits[…]() here, or in a variable of this package that is named here")
+		}
+	}
+	if slices.ContainsFunc(g.actors, func(other *actorDef) bool { return other.name == a.name }) {
+		g.problem(args[0].Pos(), "there are two actors named %q", a.name)
+		return
+	}
+	g.methods(a)
+	g.actors = append(g.actors, a)
+}
+
+// methods finds the actions, params and input of an actor.
+func (g *generator) methods(a *actorDef) {
+	set := types.NewMethodSet(types.NewPointer(a.typ))
+	for sel := range set.Methods() {
+		m := sel.Obj().(*types.Func)
+		sig := m.Signature()
+		if !m.Exported() || sig.Params().Len() == 0 {
+			continue
+		}
+		first := pointee(sig.Params().At(0).Type())
+		switch name := m.Name(); {
+		case name == "CreateConnState" || name == "OnBeforeConnect":
+			if sig.Params().Len() == 2 {
+				a.params = &payload{sig.Params().At(1).Type(), m.Pos()}
+			}
+		case name == "OnCreate":
+			if sig.Params().Len() == 2 {
+				a.input = &payload{sig.Params().At(1).Type(), m.Pos()}
+			}
+		case isOf(first, actorPackage, "Context") && !isHook(name):
+			a.actions = append(a.actions, &action{actor.WireName(name), m})
+		}
+	}
+	// In the order of the source; those that are promoted from elsewhere come last.
+	slices.SortStableFunc(a.actions, func(x, y *action) int {
+		if x.method.Pkg() != y.method.Pkg() {
+			if x.method.Pkg() == g.pkg.Types {
+				return -1
+			} else if y.method.Pkg() == g.pkg.Types {
+				return 1
+			}
+			return strings.Compare(x.name, y.name)
+		}
+		// Files are read at the same time: their order in g.pkg.Fset is any.
+		p, q := g.pkg.Fset.Position(x.method.Pos()), g.pkg.Fset.Position(y.method.Pos())
+		return cmp.Or(strings.Compare(p.Filename, q.Filename), p.Offset-q.Offset)
+	})
+}
+
+// isHook reports whether the runtime takes a method of this name for a hook, or
+// refuses it.
+func isHook(name string) bool {
+	rest, ok := strings.CutPrefix(name, "On")
+	return ok && rest != "" && rest[0] >= 'A' && rest[0] <= 'Z'
+}
+
+func pointee(t types.Type) types.Type {
+	if p, ok := types.Unalias(t).(*types.Pointer); ok {
+		return p.Elem()
+	}
+	return nil
+}
+
+// isOf reports whether t is a type of a package, or an instance of it.
+func isOf(t types.Type, path, name string) bool {
+	if t == nil {
+		return false
+	}
+	n, ok := types.Unalias(t).(*types.Named)
+	return ok && n.Obj().Pkg() != nil && n.Obj().Pkg().Path() == path && n.Obj().Name() == name
+}

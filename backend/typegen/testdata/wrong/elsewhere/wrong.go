@@ -1,0 +1,23 @@
+// Package wrong builds its registry where it cannot be followed.
+package wrong
+
+import "github.com/troupe-dev/troupe/backend/actor"
+
+type Room struct{}
+
+type Said struct{}
+
+var name = "room"
+
+func options() actor.DefineOption { return actor.Emits[Said]() }
+
+func definition() *actor.Definition { return actor.Define[Room]("other") }
+
+var many = []actor.DefineOption{actor.Emits[Said]()}
+
+var Registry = actor.NewRegistry(
+	actor.Define[Room](name),              // want "the name of an actor has to be a constant"
+	actor.Define[Room]("room", options()), // want "cannot follow an option that is built elsewhere"
+	actor.Define[Room]("room", many...),   // want "write the arguments of actor.Define one by one"
+	definition(),                          // want "cannot follow what is built elsewhere"
+)
