@@ -2,7 +2,7 @@
 # has the steps of the tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help dev new run build ui packages test test-go test-ts test-e2e test-crash bench bench-peers bench-growth plot fmt lint generate clean
+.PHONY: help dev new rename run build ui packages test test-go test-ts test-e2e test-crash bench bench-peers bench-growth plot fmt lint generate clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/troupe-dev/troupe/backend/app.version=$(VERSION)
@@ -23,6 +23,9 @@ dev: node_modules/.package-lock.json ## serve on :8080 while you write: what is 
 
 new: ## add an actor, its test, a page and a menu entry: make new NAME=poll
 	@go run -buildvcs=false ./tool/new "$(NAME)" && go generate ./backend/rooms
+
+rename: ## make a clone your own project: make rename MODULE=example.com/me/app NAME=app
+	@go run -buildvcs=false ./tool/rename "$(MODULE)" "$(NAME)"
 
 run: ui ## install what npm needs, build the UI, serve on :8080
 	go run -buildvcs=false -ldflags '$(LDFLAGS)' . -check
