@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -31,6 +32,7 @@ func TestWhatIsAddedCompiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	followReadme(t, root)
 	read := func(name string) string {
 		content, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
@@ -76,6 +78,38 @@ func TestWhatIsAddedCompiles(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(root, "backend/rooms/quiz.go")); err == nil || read("backend/rooms/registry.go") != before {
 		t.Error("something was changed by what failed")
+	}
+}
+
+// followReadme makes the edits with which the README adds an event to the poll. What
+// it shows is so compiled with the rest.
+func followReadme(t *testing.T, root string) {
+	t.Helper()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)<!-- make new: (\\S+) -->\n```\\w+\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
+	below := []string{"\treturn entries\n}\n", "\t\tactor.Emits[PollAdded](),\n", "(before) => [...before, entry]));\n", "</button>\n"}
+	if len(blocks) != len(below) {
+		t.Fatalf("the README has %d edits, want %d", len(blocks), len(below))
+	}
+	for i, block := range blocks {
+		path := filepath.Join(root, block[1])
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head, tail, found := strings.Cut(string(content), below[i])
+		if !found {
+			t.Fatalf("%s does not have %q", block[1], below[i])
+		}
+		if i == 0 {
+			block[2] = "\n" + block[2]
+		}
+		if err := os.WriteFile(path, []byte(head+below[i]+block[2]+tail), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
