@@ -111,14 +111,18 @@ const test = base.extend<{ project: Project; allowed: string; refused: string }>
 /** How many messages of a type a page has received. */
 const count = (page: Page, type: string) => received(page).join().split(`"t":"${type}"`).length - 1;
 
-/** Uses the README's example: over the connection and over HTTP, each of which causes an event. */
-async function converse(page: Page): Promise<void> {
-  await expect(page.getByRole("status")).toHaveText("connected");
+/** Uses the README's example: loads what was said, and speaks over the connection and over HTTP. */
+async function converse(page: Page, before: string[]): Promise<string[]> {
+  const messages = page.getByRole("listitem");
+  await expect(page.getByRole("status")).toHaveText("connected, ready");
+  await expect(messages).toHaveText(before);
   await page.getByRole("button", { name: "Say hello", exact: true }).click();
-  await expect(page.getByRole("listitem")).toHaveText(["over the connection"]);
+  await expect(messages).toHaveText([...before, "ada: over the connection"]);
   await page.getByRole("button", { name: "over HTTP" }).click();
-  await expect(page.getByRole("listitem")).toHaveText(["over the connection", "over HTTP"]);
+  const after = [...before, "ada: over the connection", "ada: over HTTP"];
+  await expect(messages).toHaveText(after);
   expect([count(page, "hello"), count(page, "opened")], "sockets, connections").toEqual([1, 1]);
+  return after;
 }
 
 const react18: Record<string, string> = { react: "18.3.1", "react-dom": "18.3.1", "@types/react": "18.3.31", "@types/react-dom": "18.3.7" };
@@ -132,11 +136,12 @@ for (const [title, versions] of [["React 19", {}], ["React 18", react18]] as con
     await project.install(...packed);
     project.write("src/Room.tsx", project.example("@troupe/react", "tsx"));
     await project.run("npm run typecheck");
+    let said: string[] = [];
 
     await test.step("the release build runs on another origin", async () => {
       await project.run("npm run build", { VITE_TROUPE_URL: server.url });
       const page = await visit(allowed);
-      await converse(page);
+      said = await converse(page, said);
       expect(logged(page)).toEqual([]);
     });
 
@@ -156,7 +161,7 @@ for (const [title, versions] of [["React 19", {}], ["React 18", react18]] as con
 
     await test.step("Strict Mode connects once", async () => {
       const page = await visit(allowed);
-      await converse(page);
+      said = await converse(page, said);
       expect(logged(page).filter((text) => !text.includes("React DevTools"))).toEqual([]);
     });
 
@@ -164,10 +169,10 @@ for (const [title, versions] of [["React 19", {}], ["React 18", react18]] as con
       await project.run("npm run build:server", development);
       project.write("render.mjs", 'import { render } from "./dist-server/server.js";\nconsole.log(render());\n');
       const html = (await project.run("node render.mjs", development)).trim();
-      expect(html).toContain('<p role="status">connecting</p>');
+      expect(html).toContain('<p role="status">connecting, loading</p>');
       project.edit("dist/index.html", "<!--app-->", html);
       const page = await visit(allowed);
-      await converse(page);
+      said = await converse(page, said);
       expect(logged(page).filter((text) => !text.includes("React DevTools"))).toEqual([]);
     });
   });

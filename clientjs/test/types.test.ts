@@ -1,6 +1,7 @@
 // Types: correct uses compile, wrong ones do not. What counts is `npm run
 // typecheck`; nothing here runs but the last line.
 import { expect, it } from "vitest";
+import WebSocketOfNode from "ws";
 import { ActorError, createClient, type Connection, type Reconnected } from "../src/index.js";
 import type { Message, registry } from "./registry.js";
 
@@ -9,6 +10,8 @@ const is = <_T extends true>(): void => {};
 
 export async function typed(): Promise<void> {
   const client = createClient<typeof registry>("http://localhost:8080");
+  createClient("http://localhost:8080", { WebSocket });
+  createClient("http://localhost:8080", { WebSocket: WebSocketOfNode });
   const room = client.chatRoom.getOrCreate(["general"]);
   const connection = room.connect();
 

@@ -2,3 +2,6 @@ export { createHooks, type Hooks } from "./createHooks.js";
 export type { ActorStatus } from "./actorStore.js";
 export type { UseActor, UseActorOptions } from "./useActor.js";
 export type { EventActor } from "./useEvent.js";
+export { useActorState, type UseActorState } from "./useActorState.js";
+export { useOptimisticAction } from "./useOptimisticAction.js";
+export type { ActorState, StateOptions } from "./actorState.js";

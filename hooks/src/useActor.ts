@@ -68,6 +68,7 @@ export function useStoreActor<D>(
     () => ({
       ...(snapshot as typeof snapshot & { connection: Connection<D> | undefined }),
       handle: store.handle(id) as Handle<D>,
+      "~binding": binding,
       useEvent: (event: string, handler: (data: never) => void) => useBoundEvent(binding, event, handler),
     }),
     [snapshot, store, id, binding],

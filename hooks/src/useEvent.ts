@@ -10,6 +10,8 @@ export interface EventActor<D> {
    * is called, and the server does not hear of it.
    */
   useEvent<N extends keyof EventsOf<D> & string>(event: N, handler: (data: EventsOf<D>[N]) => void): void;
+  /** For the hooks of this package. */
+  readonly "~binding"?: unknown;
   /** For types only; never there. */
   readonly "~actor"?: D;
 }

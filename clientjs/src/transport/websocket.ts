@@ -18,11 +18,14 @@ export interface Link {
 /** Opens a link to a base address (http or https). Throws if that cannot work here at all. */
 export type Transport = (base: string, events: LinkEvents) => Link;
 
+/** The type of a method, because handlers of real WebSockets are declared with more that comes in an event. */
+type Handler<E> = { handle(event: E): void }["handle"] | null;
+
 /** The part of the WebSocket API that is used; the `WebSocket` of browsers and of the package `ws` fit. */
 export interface WebSocketLike {
-  onmessage: ((event: { data: unknown }) => void) | null;
-  onclose: ((event: { code: number; reason: string }) => void) | null;
-  onerror: ((event: unknown) => void) | null;
+  onmessage: Handler<{ data: unknown }>;
+  onclose: Handler<{ code: number; reason: string }>;
+  onerror: Handler<unknown>;
   send(data: string): void;
   close(): void;
 }

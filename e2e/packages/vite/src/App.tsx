@@ -4,7 +4,7 @@ import { Room } from "./Room"; // the example of @troupe/react's README
 export function App() {
   return (
     <StrictMode>
-      <Room name="general" />
+      <Room name="general" me="ada" />
     </StrictMode>
   );
 }

@@ -1,6 +1,6 @@
 // What the types of the installed packages refuse.
 import { createClient } from "@troupe/client";
-import { createHooks } from "@troupe/react";
+import { createHooks, useActorState, useOptimisticAction } from "@troupe/react";
 import type { registry } from "./registry";
 
 const client = createClient<typeof registry>();
@@ -18,4 +18,35 @@ export function useWrong() {
   void room.connection?.sendMessage("ada");
   // @ts-expect-error -- there is no such action
   void room.handle.sendMassage("ada", "hello");
+
+  const { state } = useActorState(room, {
+    load: (connection) => connection.getMessages(),
+    on: {
+      messageReceived: (messages, message) => [...messages, message],
+      // @ts-expect-error -- there is no such event
+      messageRecieved: (messages) => messages,
+    },
+  });
+  // @ts-expect-error -- it may not be loaded yet
+  void state.length;
+  useActorState(room, {
+    // @ts-expect-error -- there is no such action
+    load: (connection) => connection.getMassages(),
+    on: {},
+  });
+  useActorState(room, {
+    load: (connection) => connection.getMessages(),
+    // @ts-expect-error -- a message is not the state
+    on: { messageReceived: (_, message) => message },
+  });
+
+  const [, run] = useOptimisticAction(
+    0,
+    async (by: number) => `${by}`,
+    (n, by) => n + by,
+  );
+  // @ts-expect-error -- the action takes a number
+  void run("1");
+  // @ts-expect-error -- and returns a string
+  void (run(1) satisfies Promise<number>);
 }

@@ -1,0 +1,71 @@
+// useActorState's core against the real server: whatever is loaded while others
+// write and links break, every message is in it exactly once and in order.
+
+import { WebSocket } from "ws";
+import { createClient, type Connection } from "../clientjs/src/index";
+import { followState, type ActorState } from "../hooks/src/actorState";
+import type { Message } from "../web/src/registry.gen";
+import { expect, test } from "./fixtures";
+
+const WRITERS = 3;
+const EACH = 60;
+
+test("a state that is followed has every message once, under load and across lost links", async ({ server, link }) => {
+  const steady = createClient(server.url, { WebSocket });
+  const shaky = createClient(link.url, { WebSocket });
+  const all: string[] = [];
+  const witness: Connection = steady.chatRoom!.getOrCreate("busy").connect();
+  witness.on("messageReceived", ({ id }: Message) => all.push(id));
+
+  let loads = 0;
+  const told: string[][] = [];
+  const follow = () => {
+    let known: ActorState<string[]> | undefined;
+    const connection: Connection = shaky.chatRoom!.getOrCreate("busy").connect();
+    const follower = followState<string[]>(
+      connection,
+      ["messageReceived"],
+      () => ({
+        load: async (connection) => {
+          loads++;
+          const messages: Message[] = await connection["getMessages"]!();
+          if (loads % 2) await new Promise(setImmediate); // what comes meanwhile is behind it
+          return messages.map(({ id }) => id);
+        },
+        on: { messageReceived: (ids, { id }: Message) => [...ids, id] },
+      }),
+      (state) => {
+        known = state;
+        if (state.status === "ready") told.push(state.state);
+      },
+    );
+    return { follower, connection, state: () => known };
+  };
+  const followers = [follow(), follow(), follow()];
+  await witness["getMessages"]!();
+
+  await Promise.all(
+    Array.from({ length: WRITERS }, async (_, w) => {
+      for (let n = 0; n < EACH; n++) {
+        await steady.chatRoom!.getOrCreate("busy")["sendMessage"]!(`w${w}`, `${n}`);
+        if (w === 0 && n % 6 === 0) followers.push(follow());
+        if (w === 1 && n % 5 === 0) followers.at(-1)!.follower.reload();
+        if (w === 2 && n % 20 === 19) {
+          link.cut();
+          shaky.reconnect();
+        }
+      }
+    }),
+  );
+
+  const last = WRITERS * EACH - 1;
+  await expect.poll(() => all.length).toBe(last + 1);
+  for (const { state } of followers) {
+    await expect.poll(() => state()?.status === "ready" && state()!.state!.at(-1)).toBe(all[last]);
+  }
+  expect(loads).toBeGreaterThan(followers.length);
+  const row = all.join();
+  for (const ids of told) expect(row).toContain(ids.join());
+  shaky.dispose();
+  steady.dispose();
+});
