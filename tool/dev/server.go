@@ -129,48 +129,64 @@ func (s *server) rebuild(ctx context.Context) {
 	}
 }
 
-// compile generates what is generated, builds, and returns the binary's path. A
-// generator that fails because of what the compiler finds too leaves that to it.
+// compile generates what is generated, builds, and returns the binary's path. What
+// the generators of the backend write is mostly for the page: they run beside the
+// compiler, and if they do write Go files, these count as saved. If one fails
+// because of what the compiler finds too, that is left to it.
 func (s *server) compile(ctx context.Context) (string, error) {
-	failed := s.generate(ctx)
-	binary := filepath.Join(s.work, "next")
-	output, err := command(ctx, s.root, "go", "build", "-buildvcs=false", "-trimpath", "-overlay", s.overlay, "-o", binary, ".")
-	if err != nil {
-		return "", complaint(err, output)
-	}
-	return binary, failed
-}
-
-// generate runs the generators of what has been saved.
-func (s *server) generate(ctx context.Context) error {
 	s.mu.Lock()
 	templs, goFiles := s.templs, s.goFiles
 	s.templs, s.goFiles = map[string]bool{}, false
 	s.mu.Unlock()
-	var err error
-	for name := range templs {
-		args := []string{"tool", "templ", "generate", "-f", name}
-		if name == "" {
-			args = []string{"generate", "./web/..."}
+
+	generated := make(chan error, 1)
+	err := s.templates(ctx, templs)
+	go func() {
+		if goFiles {
+			generated <- s.goTool(ctx, "generate", "./backend/...")
+		} else {
+			generated <- nil
 		}
-		if output, failed := command(ctx, s.root, "go", args...); failed != nil {
-			err = errors.Join(err, complaint(failed, output))
-		}
-	}
-	if goFiles {
-		if output, failed := command(ctx, s.root, "go", "generate", "./backend/..."); failed != nil {
-			err = errors.Join(err, complaint(failed, output))
-		}
-	}
-	if err != nil {
-		s.mu.Lock() // they are due until it worked
+	}()
+	binary := filepath.Join(s.work, "next")
+	failed := s.goTool(ctx, "build", "-buildvcs=false", "-trimpath", "-overlay", s.overlay, "-o", binary, ".")
+	err = errors.Join(err, <-generated)
+	if err != nil || failed != nil {
+		s.mu.Lock() // they are due until all of it worked
 		defer s.mu.Unlock()
 		for name := range templs {
 			s.templs[name] = true
 		}
 		s.goFiles = s.goFiles || goFiles
 	}
+	if failed != nil {
+		return "", failed
+	}
+	return binary, err
+}
+
+// templates generates Go of the templates that have been saved, or of all.
+func (s *server) templates(ctx context.Context, templs map[string]bool) error {
+	if templs[""] {
+		return s.goTool(ctx, "generate", "./web/...")
+	}
+	var err error
+	for name := range templs {
+		if _, gone := os.Stat(filepath.Join(s.root, name)); gone != nil {
+			continue // it was deleted
+		}
+		err = errors.Join(err, s.goTool(ctx, "tool", "templ", "generate", "-f", name))
+	}
 	return err
+}
+
+// goTool runs the go command. The error is what it has to complain about.
+func (s *server) goTool(ctx context.Context, args ...string) error {
+	output, err := command(ctx, s.root, "go", args...)
+	if err != nil {
+		return complaint(err, output)
+	}
+	return nil
 }
 
 func complaint(err error, output string) error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -126,9 +127,13 @@ func (w *watcher) next(ctx context.Context) []string {
 // builds reports whether something is built of a file.
 func builds(name string) bool { return ofPage(name) || ofServer(name) }
 
-// ofPage reports whether the app may have been built of a file.
+// ofPage reports whether the app may have been built of a file: not one in which an
+// editor keeps something for a moment.
 func ofPage(name string) bool {
 	name = filepath.ToSlash(name)
+	if base := path.Base(name); path.Ext(base) == "" || base[0] == '.' || strings.HasSuffix(base, "~") {
+		return false
+	}
 	return strings.HasPrefix(name, "web/src/") || strings.HasPrefix(name, "clientjs/src/") || strings.HasPrefix(name, "hooks/src/")
 }
 

@@ -50,7 +50,7 @@ func TestWatcherTellsWhatWasSaved(t *testing.T) {
 		// What comes before is not told: the last one is the first that is.
 		{"nothing new", func() {
 			rename("main.go", "4")
-			write(t, root, map[string]string{"node_modules/x/x.go": "2", "data/x.go": "2", "main_test.go": "1", "notes.txt": "1"})
+			write(t, root, map[string]string{"node_modules/x/x.go": "2", "data/x.go": "2", "main_test.go": "1", "notes.txt": "1", "web/src/.main.tsx.swp": "1", "web/src/sedX1": "1", "web/src/main.tsx~": "1"})
 			write(t, root, map[string]string{"go.mod": "1"})
 		}, "go.mod"},
 	}

@@ -27,7 +27,7 @@ func TestNamesHaveForms(t *testing.T) {
 // does not need npm; with npm packages, the type checker too.
 func TestWhatIsAddedCompiles(t *testing.T) {
 	root := copyOf(t, "../..")
-	for _, name := range []string{"poll", "teaParty"} {
+	for _, name := range []string{"zebra", "teaParty"} {
 		if _, err := add(root, name); err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +42,7 @@ func TestWhatIsAddedCompiles(t *testing.T) {
 	}
 	before := read("backend/rooms/registry.go")
 	for name, want := range map[string]string{
-		"poll": "there already", "chat": "there already", "game-room": "has a GameRoom", "member": "has a Member", "draft": "has a Draft", "no name": "no name",
+		"zebra": "there already", "tea-party": "there already", "zebra-entry": "has a ZebraEntry", "no name": "no name",
 	} {
 		if _, err := add(root, name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("add %s: got %v, want %q", name, err, want)
@@ -55,7 +55,7 @@ func TestWhatIsAddedCompiles(t *testing.T) {
 	run(t, root, "go", "generate", "./backend/rooms")
 	run(t, root, "gofmt", "-l", "backend/rooms")
 	run(t, root, "go", "vet", "./backend/rooms")
-	run(t, root, "go", "test", "-run", "TestPoll|TestTeaParty", "./backend/rooms")
+	run(t, root, "go", "test", "-run", "TestZebra|TestTeaParty", "./backend/rooms")
 	modules, err := filepath.Abs("../../node_modules")
 	if err != nil {
 		t.Fatal(err)
@@ -81,16 +81,16 @@ func TestWhatIsAddedCompiles(t *testing.T) {
 	}
 }
 
-// followReadme makes the edits with which the README adds an event to the poll. What
-// it shows is so compiled with the rest.
+// followReadme makes the edits with which the README adds an event to a poll, to a
+// zebra: you may have made a poll. What the README shows is so compiled.
 func followReadme(t *testing.T, root string) {
 	t.Helper()
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := regexp.MustCompile("(?s)<!-- make new: (\\S+) -->\n```\\w+\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
-	below := []string{"\treturn entries\n}\n", "\t\tactor.Emits[PollAdded](),\n", "(before) => [...before, entry]));\n", "</button>\n"}
+	blocks := regexp.MustCompile("(?s)<!-- make new: (\\S+) -->\n```\\w+\n(.*?)```").FindAllStringSubmatch(strings.NewReplacer("poll", "zebra", "Poll", "Zebra").Replace(string(readme)), -1)
+	below := []string{"\treturn entries\n}\n", "\t\tactor.Emits[ZebraAdded](),\n", "(before) => [...before, entry]));\n", "</button>\n"}
 	if len(blocks) != len(below) {
 		t.Fatalf("the README has %d edits, want %d", len(blocks), len(below))
 	}

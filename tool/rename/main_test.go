@@ -35,6 +35,18 @@ func TestACloneBecomesAnotherProject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	name, err := find(root, "package.json", `"name": "([^"]+)"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := map[spot]bool{} // where the name was
+	for _, s := range spots {
+		content, err := os.ReadFile(filepath.Join(root, s.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown[s] = strings.Contains(string(content), s.named(name))
+	}
 	for _, bad := range [][2]string{{"no path", "app"}, {"example.com/app", "No Name"}} {
 		if _, err := rename(root, bad[0], bad[1]); err == nil {
 			t.Errorf("%q are names", bad)
@@ -60,8 +72,8 @@ func TestACloneBecomesAnotherProject(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Contains(changed, s.file) || !strings.Contains(string(content), s.named("tea-shop")) {
-			t.Errorf("%s does not have %s", s.file, s.named("tea-shop"))
+		if shown[s] && !slices.Contains(changed, s.file) || shown[s] != strings.Contains(string(content), s.named("tea-shop")) {
+			t.Errorf("%s has %s: want %t", s.file, s.named("tea-shop"), shown[s])
 		}
 	}
 	left := exec.Command("git", "grep", "-l", path, "--", "*.go", "go.mod", "e2e/bench/go.mod", "Makefile")
@@ -89,7 +101,7 @@ func TestACloneBecomesAnotherProject(t *testing.T) {
 	if changed, err := rename(root, newPath, "tea-shop"); err != nil || len(changed) > 0 {
 		t.Errorf("again: changed %v, error %v", changed, err)
 	}
-	if _, err := rename(root, path, "troupe"); err != nil {
+	if _, err := rename(root, path, name); err != nil {
 		t.Errorf("back: %v", err)
 	}
 	run(t, root, "git", "diff", "--exit-code", "--stat", "HEAD~1")
