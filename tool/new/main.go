@@ -87,7 +87,7 @@ func parse(name string) (forms, error) {
 type edit struct{ file, after, before, insert string }
 
 var edits = []edit{
-	{"backend/rooms/registry.go", `(?m)^var Registry = actor\.NewRegistry\($`, `(?m)^\)$`, "\tactor.Define[{{.Type}}](\"{{.Name}}\",\n\t\tactor.Emits[{{.Type}}Entries](),\n\t\tactor.Emits[{{.Type}}Added](),\n\t),\n"},
+	{"backend/rooms/registry.go", `(?m)^var Registry = actor\.NewRegistry\($`, `(?m)^\)$`, "\tactor.Define[{{.Type}}](\"{{.Name}}\",\n\t\tactor.Emits[{{.Type}}Added](),\n\t),\n"},
 	{"web/src/app/App.tsx", `(?m)^import `, `(?m)^import \{ Header \}`, "import { {{.Type}}Page } from \"../{{.Name}}/{{.Type}}Page\";\n"},
 	{"web/src/app/App.tsx", `(?m)^function route\(`, `(?m)^    default:$`, "    case \"{{.Path}}\":\n      return { title: \"{{.Title}}\", element: <{{.Type}}Page /> };\n"},
 	{"web/src/app/Header.tsx", `(?m)^const PAGES = \[$`, `(?m)^\];$`, "  { section: \"{{.Path}}\", href: \"/{{.Path}}\", label: \"{{.Title}}\" },\n"},
@@ -194,7 +194,7 @@ func free(root string, f forms) error {
 			return err
 		}
 		for _, name := range declared(parsed) {
-			if slices.Contains([]string{f.Type, f.Type + "Entry", f.Type + "Entries", f.Type + "Added", "keep" + f.Type + "Entries", "Test" + f.Type}, name) {
+			if slices.Contains([]string{f.Type, f.Type + "Entry", f.Type + "Added", "keep" + f.Type + "Entries", "Test" + f.Type}, name) {
 				return fmt.Errorf("backend/rooms has a %s already: choose another name", name)
 			}
 		}

@@ -90,7 +90,7 @@ func followReadme(t *testing.T, root string) {
 		t.Fatal(err)
 	}
 	blocks := regexp.MustCompile("(?s)<!-- make new: (\\S+) -->\n```\\w+\n(.*?)```").FindAllStringSubmatch(strings.NewReplacer("poll", "zebra", "Poll", "Zebra").Replace(string(readme)), -1)
-	below := []string{"\treturn entries\n}\n", "\t\tactor.Emits[ZebraAdded](),\n", "(before) => [...before, entry]));\n", "</button>\n"}
+	below := []string{"\treturn entries\n}\n", "\t\tactor.Emits[ZebraAdded](),\n", "(entries, entry) => [...entries, entry],\n", "</button>\n"}
 	if len(blocks) != len(below) {
 		t.Fatalf("the README has %d edits, want %d", len(blocks), len(below))
 	}
