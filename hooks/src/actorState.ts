@@ -5,11 +5,17 @@ import type { Connection, EventsOf, UntypedActor } from "@troupe/client";
 export interface StateOptions<D, S> {
   /**
    * Asks the actor for the state, by one action of the connection that it is given; what it
-   * makes of the answer is the state as of that answer, however long that takes. It is called again when events were
-   * missed for good, then with the state known so far. Its call has no time-out.
+   * makes of the answer is the state as of that answer, however long that takes. It is called
+   * again when events were missed for good. Its call has no time-out.
    */
-  load: (connection: Connection<D>, known: S | undefined) => S | PromiseLike<S>;
-  /** By event name: the state after the event. As in a reducer, a changed state is a new value. */
+  load: (connection: Connection<D>) => S | PromiseLike<S>;
+  /** Makes one state of what was known and what was loaded anew [the latter]. */
+  merge?: (known: S, loaded: S) => S;
+  /**
+   * By event name: the state after the event. As in a reducer, a changed state is a new value.
+   * (Write `(state, data) => reduce(state, data)`: beside a bare `reduce`, TypeScript does not
+   * infer the state's type from load.)
+   */
   on: { [N in keyof EventsOf<D>]?: (state: S, data: EventsOf<D>[N]) => S };
 }
 
@@ -65,7 +71,8 @@ export function followState<S>(
       const view = replying(connection.withOptions({ signal, timeoutMs: 0 }), () => {
         if (!signal.aborted) behind = [];
       });
-      let state: S = await options().load(view, now.state);
+      let state: S = await options().load(view);
+      if (now.state !== undefined) state = options().merge?.(now.state, state) ?? state;
       for (const apply of behind) state = apply(state);
       next = { status: "ready", state, error: undefined };
     } catch (error) {

@@ -8,6 +8,9 @@ import type { Outgoing } from "./outgoing";
 
 interface Props {
   chat: Chat;
+  /** The server has told what was said. */
+  loaded: boolean;
+  outgoing: readonly Outgoing[];
   me: Member;
   connected: boolean;
   onDelete: (messageId: string) => void;
@@ -15,20 +18,20 @@ interface Props {
   onDiscard: (message: Outgoing) => void;
 }
 
-export function MessageList({ chat, me, connected, onDelete, onRetry, onDiscard }: Props) {
+export function MessageList({ chat, loaded, outgoing, me, connected, onDelete, onRetry, onDiscard }: Props) {
   const rows = toRows(chat.messages, chat.missed);
-  const { scroller, onScroll, unseen, toEnd } = useStickToEnd(chat.messages, chat.outgoing.length);
+  const { scroller, onScroll, unseen, toEnd } = useStickToEnd(chat.messages, outgoing.length);
   /** The button that had the focus goes: keyboards go on from the list. */
   const keepFocus = <T,>(act: (subject: T) => void) => (subject: T) => {
     act(subject);
     scroller.current?.focus({ preventScroll: true });
   };
-  const empty = rows.length + chat.outgoing.length === 0;
+  const empty = rows.length + outgoing.length === 0;
   return (
     <div className="messages-frame">
       {/* It can be scrolled, so it must be reachable by keyboard. */}
       <div className="messages" role="log" aria-label="Messages" tabIndex={0} ref={scroller} onScroll={onScroll}>
-        {empty && chat.loaded && (
+        {empty && loaded && (
           <div className="empty">
             <p>The stage is empty.</p>
             <p>Say the first line.</p>
@@ -38,7 +41,7 @@ export function MessageList({ chat, me, connected, onDelete, onRetry, onDiscard 
           {rows.map((row) => (
             <MessageItem key={row.message.id} row={row} mine={row.message.userId === me.userId} onDelete={keepFocus(onDelete)} />
           ))}
-          {chat.outgoing.map((message) => (
+          {outgoing.map((message) => (
             <OutgoingItem
               key={message.id}
               message={message}

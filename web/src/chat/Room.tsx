@@ -64,6 +64,8 @@ export function Room({ room: name, me, open, onToggle }: Props) {
           />
           <MessageList
             chat={room.chat}
+            loaded={room.loaded}
+            outgoing={room.outgoing}
             me={me}
             connected={room.isConnected}
             onDelete={room.deleteMessage}

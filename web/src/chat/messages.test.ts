@@ -1,24 +1,19 @@
 import { describe, expect, it } from "vitest";
 import type { Message } from "../registry.gen";
-import { type Chat, type ChatAction, chatReducer, emptyChat, merge, toRows } from "./messages";
+import { back, type Chat, deleted, emptyChat, lost, merge, received, toRows } from "./messages";
 
 const minute = 60_000;
 const message = (id: string, timestamp = 0, userId = "ada"): Message => ({ id, userId, text: id, timestamp });
-const after = (...actions: ChatAction[]): Chat => actions.reduce(chatReducer, emptyChat);
+type Step = (chat: Chat) => Chat;
+const after = (...steps: Step[]): Chat => steps.reduce((chat, step) => step(chat), emptyChat);
+const hears = (id: string, userId = "ada"): Step => (chat) => received(chat, message(id, 0, userId));
+const forgets = (id: string): Step => (chat) => deleted(chat, id);
+const returns: Step = (chat) => back(chat, "ada");
 const ids = (messages: readonly Message[]) => messages.map(({ id }) => id);
 
 describe("what the server says", () => {
-  it("is shown once, also when it comes as an event and as a reply", () => {
-    const chat = after(
-      { type: "received", message: message("a") },
-      { type: "received", message: message("a") },
-    );
-    expect(ids(chat.messages)).toEqual(["a"]);
-  });
-
   it("can be taken back", () => {
-    const chat = after({ type: "received", message: message("a") }, { type: "deleted", messageId: "a" }, { type: "deleted", messageId: "b" });
-    expect(chat.messages).toEqual([]);
+    expect(ids(after(hears("a"), hears("b"), forgets("a"), forgets("c")).messages)).toEqual(["b"]);
   });
 
   it("decides, as a list, for the time that it covers", () => {
@@ -29,38 +24,34 @@ describe("what the server says", () => {
 });
 
 describe("what was missed", () => {
-  const received = (id: string, userId = "ada"): ChatAction => ({ type: "received", message: message(id, 0, userId) });
-  const lost: ChatAction = { type: "lost" };
-  const back: ChatAction = { type: "back", userId: "ada" };
-
   it("is what others said while the connection was lost", () => {
-    const chat = after(received("a"), lost, received("b", "bob"), received("c", "ada"), back);
+    const chat = after(hears("a"), lost, hears("b", "bob"), hears("c", "ada"), returns);
     expect(chat.missed).toEqual(["b"]);
     expect(chat.before).toBeUndefined();
   });
 
   it("is nothing when nobody said anything", () => {
-    expect(after(received("a"), lost, back).missed).toEqual([]);
+    expect(after(hears("a"), lost, returns).missed).toEqual([]);
   });
 
   it("is all there is in a room that was empty", () => {
-    const chat = after(lost, received("a", "bob"), received("b", "bob"), back);
+    const chat = after(lost, hears("a", "bob"), hears("b", "bob"), returns);
     expect(chat.missed).toEqual(["a", "b"]);
     expect(toRows(chat.messages, chat.missed).map((row) => row.startsMissed)).toEqual([true, false]);
   });
 
   it("is not what was there before, also when the last of that was deleted", () => {
-    const chat = after(received("a", "bob"), received("b", "bob"), lost, { type: "deleted", messageId: "b" }, received("c", "bob"), back);
+    const chat = after(hears("a", "bob"), hears("b", "bob"), lost, forgets("b"), hears("c", "bob"), returns);
     expect(chat.missed).toEqual(["c"]);
-    expect(after(received("a", "bob"), lost, { type: "deleted", messageId: "a" }, back).missed).toEqual([]);
+    expect(after(hears("a", "bob"), lost, forgets("a"), returns).missed).toEqual([]);
   });
 
   it("counts from the first loss when the connection is lost again before it is back", () => {
-    expect(after(received("a"), lost, received("b", "bob"), lost, received("c", "bob"), back).missed).toEqual(["b", "c"]);
+    expect(after(hears("a"), lost, hears("b", "bob"), lost, hears("c", "bob"), returns).missed).toEqual(["b", "c"]);
   });
 
   it("keeps its place when the first of it is deleted later", () => {
-    const chat = after(lost, received("a", "bob"), received("b", "bob"), back, { type: "deleted", messageId: "a" });
+    const chat = after(lost, hears("a", "bob"), hears("b", "bob"), returns, forgets("a"));
     expect(toRows(chat.messages, chat.missed).map((row) => row.startsMissed)).toEqual([true]);
   });
 });

@@ -1,54 +1,34 @@
-// What a chat room knows: the messages that the server has, and those of ours
-// that are on their way.
+// What a chat room knows of what was said, and what becomes of that.
 
 import type { Message } from "../registry.gen";
 import { isSameDay } from "../ui/text";
-import { type Outgoing, type OutgoingAction, outgoingReducer } from "./outgoing";
 
 export interface Chat {
-  /** The server has told what was said. */
-  loaded: boolean;
   messages: readonly Message[];
-  outgoing: readonly Outgoing[];
   /** The ids of what was here when the connection was lost, until it is back. */
   before?: ReadonlySet<string>;
   /** The ids of what others said while we were away; empty if that was nothing. */
   missed: readonly string[];
 }
 
-export const emptyChat: Chat = { loaded: false, messages: [], outgoing: [], missed: [] };
+export const emptyChat: Chat = { messages: [], missed: [] };
 
-export type ChatAction =
-  | { type: "history"; messages: readonly Message[] }
-  | { type: "received"; message: Message }
-  | { type: "deleted"; messageId: string }
-  | { type: "lost" }
-  | { type: "back"; userId: string }
-  | OutgoingAction;
+export const listed = (chat: Chat, messages: readonly Message[]): Chat => ({ ...chat, messages: merge(chat.messages, messages) });
 
-export function chatReducer(chat: Chat, action: ChatAction): Chat {
-  switch (action.type) {
-    case "history":
-      return { ...chat, loaded: true, messages: merge(chat.messages, action.messages) };
-    case "received":
-      return { ...chat, messages: add(chat.messages, action.message) };
-    case "deleted":
-      return { ...chat, messages: chat.messages.filter((message) => message.id !== action.messageId) };
-    case "lost":
-      // Lost again before it was really back: what was here at first still counts.
-      return { ...chat, before: chat.before ?? new Set(chat.messages.map(({ id }) => id)) };
-    case "back": {
-      const isNew = ({ id, userId }: Message) => !!chat.before && !chat.before.has(id) && userId !== action.userId;
-      return { ...chat, before: undefined, missed: chat.messages.filter(isNew).map(({ id }) => id) };
-    }
-    default:
-      return { ...chat, outgoing: outgoingReducer(chat.outgoing, action) };
-  }
-}
+export const received = (chat: Chat, message: Message): Chat => ({ ...chat, messages: [...chat.messages, message] });
 
-/** A message is told twice, as an event and as the reply to its author: by id it is one. */
-function add(messages: readonly Message[], message: Message): readonly Message[] {
-  return messages.some(({ id }) => id === message.id) ? messages : [...messages, message];
+export const deleted = (chat: Chat, messageId: string): Chat => ({
+  ...chat,
+  messages: chat.messages.filter(({ id }) => id !== messageId),
+});
+
+/** The connection is lost. If it was lost before and not really back since, what was here at first still counts. */
+export const lost = (chat: Chat): Chat => ({ ...chat, before: chat.before ?? new Set(chat.messages.map(({ id }) => id)) });
+
+/** The connection is back, and everything that was said meanwhile is here. */
+export function back({ before, ...chat }: Chat, me: string): Chat {
+  const isNew = ({ id, userId }: Message) => !!before && !before.has(id) && userId !== me;
+  return { ...chat, missed: chat.messages.filter(isNew).map(({ id }) => id) };
 }
 
 /**

@@ -1,39 +1,30 @@
+import { useActorState } from "@troupe/react";
 import { useEffect, useReducer, useState } from "react";
 import type { Member } from "../registry.gen";
 import { useActor } from "../troupe";
 import { failure } from "../ui/failure";
 import { randomId } from "../ui/storage";
-import { chatReducer, emptyChat } from "./messages";
-import { keepOutgoing, keptOutgoing, type OutgoingAction } from "./outgoing";
+import { back, deleted, emptyChat, listed, lost, received } from "./messages";
+import { keepOutgoing, keptOutgoing, type OutgoingAction, outgoingReducer } from "./outgoing";
 
-/**
- * A chat room, connected: what was said, who is here, and what can be done.
- *
- * The server sends `history` when a connection opens, once. That is enough, because
- * this is the only place with these params; a second one, mounted later, would join
- * the connection that exists and have to ask with getMessages().
- */
+/** A chat room, connected: what was said, who is here, and what can be done. */
 export function useChatRoom(key: string, me: Member) {
   const room = useActor({ name: "chatRoom", key: [key], params: me });
-  const [chat, dispatch] = useReducer(chatReducer, key, (room) => ({ ...emptyChat, outgoing: keptOutgoing(room) }));
+  const [outgoing, dispatch] = useReducer(outgoingReducer, key, keptOutgoing);
   const [members, setMembers] = useState<Member[]>([]);
   const [problem, setProblem] = useState("");
 
-  room.useEvent("history", (history) => dispatch({ type: "history", ...history }));
-  room.useEvent("messageReceived", (message) => dispatch({ type: "received", message }));
-  room.useEvent("messageDeleted", ({ messageId }) => dispatch({ type: "deleted", messageId }));
+  const { state: chat } = useActorState(room, {
+    load: async (connection) => listed(emptyChat, await connection.getMessages()),
+    merge: (known, { messages }) => back(listed(known, messages), me.userId),
+    on: {
+      messageReceived: (chat, message) => received(chat, message),
+      messageDeleted: (chat, { messageId }) => deleted(chat, messageId),
+      disconnected: (chat) => lost(chat),
+      reconnected: (chat) => back(chat, me.userId),
+    },
+  });
   room.useEvent("membersChanged", (changed) => setMembers(changed.members));
-
-  /** Asks for what was said; false if the connection was lost again: the next reconnection asks again. */
-  const reload = async () => {
-    try {
-      const messages = await room.connection?.getMessages();
-      if (messages) dispatch({ type: "history", messages });
-      return true;
-    } catch {
-      return false;
-    }
-  };
 
   useEffect(() => keepOutgoing(key, { type: "left" }), [key]);
 
@@ -44,21 +35,14 @@ export function useChatRoom(key: string, me: Member) {
   };
 
   room.useEvent("connected", () => track({ type: "connected" }));
-  room.useEvent("disconnected", () => dispatch({ type: "lost" }));
-  room.useEvent("reconnected", async ({ recovered }) => {
-    track({ type: "connected" });
-    // What was missed has been replayed already. Only if that was not possible, ask.
-    if (!recovered && !(await reload())) return;
-    dispatch({ type: "back", userId: me.userId });
-  });
+  room.useEvent("reconnected", () => track({ type: "connected" }));
 
   /** Shows the message at once, and what became of it when that is known: perhaps after we have left. */
   const send = async (text: string, id = randomId()) => {
     track({ type: "sending", id, text, timestamp: Date.now(), waits: !room.isConnected });
     try {
       if (!room.connection) throw new Error("there is no connection");
-      const message = await room.connection.sendMessage(me.userId, text);
-      dispatch({ type: "received", message });
+      await room.connection.sendMessage(me.userId, text);
       track({ type: "done", id });
     } catch (error) {
       track({ type: "failed", id, error: failure("sent", error) });
@@ -77,7 +61,9 @@ export function useChatRoom(key: string, me: Member) {
 
   return {
     ...room,
-    chat,
+    chat: chat ?? emptyChat,
+    loaded: chat !== undefined,
+    outgoing,
     members,
     send,
     discard: (id: string) => track({ type: "done", id }),
