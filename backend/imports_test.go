@@ -25,10 +25,10 @@ func TestImportsGoDown(t *testing.T) {
 		{"backend/internal/delta", nil, []string{"net/http"}},
 		{"backend/store/memory", []string{"backend/store", "backend/store/internal/record", "backend/store/internal/text", "backend/internal/rope"}, []string{"net/http", "database/sql"}},
 		{"backend/store/sqlite", []string{"backend/store", "backend/store/internal/record", "backend/internal/delta", "backend/store/internal/text", "backend/internal/rope"}, []string{"net/http"}},
-		{"backend/actor", []string{"backend/store", "backend/internal/rope", "backend/internal/delta"}, []string{"net/http", "database/sql"}},
+		{"backend/actor", []string{"backend/internal/jsonfield", "backend/store", "backend/internal/rope", "backend/internal/delta"}, []string{"net/http", "database/sql"}},
 		{"backend/wire", nil, []string{"net/http"}},
-		{"backend/rooms", []string{"backend/actor", "backend/store", "backend/internal/rope", "backend/internal/delta"}, []string{"net/http"}},
-		{"backend/gateway", []string{"backend/actor", "backend/store", "backend/wire", "backend/internal/rope", "backend/internal/delta"}, []string{"database/sql"}},
+		{"backend/rooms", []string{"backend/internal/jsonfield", "backend/actor", "backend/store", "backend/internal/rope", "backend/internal/delta"}, []string{"net/http"}},
+		{"backend/gateway", []string{"backend/internal/jsonfield", "backend/actor", "backend/store", "backend/wire", "backend/internal/rope", "backend/internal/delta"}, []string{"database/sql"}},
 		{"backend/typegen", []string{"backend/actor", "backend/store", "backend/internal/rope", "backend/internal/delta", "backend/internal/jsonfield"}, nil},
 		{"web", nil, nil},
 	}

@@ -23,7 +23,7 @@ type member struct {
 }
 
 type memberParams struct {
-	Name string `json:"name"`
+	Name string `json:"name,omitempty"`
 }
 
 type added struct {

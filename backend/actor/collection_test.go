@@ -381,7 +381,7 @@ func TestACommitHasWhatChangedInACollection(t *testing.T) {
 			t.Errorf("plain fields: got %q, want %q", puts, want)
 		}
 		rev := s.last.Rev
-		do()
+		do([]step{}...)
 		if s.last.Rev != rev {
 			t.Errorf("a turn that changes nothing was committed: revision %d", s.last.Rev)
 		}

@@ -28,6 +28,7 @@ type Definition struct {
 	hooks      map[string]*method // by method name
 	events     map[reflect.Type]eventType
 	eventNames map[string]reflect.Type
+	sent       map[reflect.Type]slot // of events and results
 }
 
 // eventType is a type of events.
@@ -104,6 +105,7 @@ func Define[T any](name string, options ...DefineOption) *Definition {
 		d.connType = reflect.TypeFor[NoState]()
 	}
 	d.connPlain = plain(d.connType)
+	d.setShapes(newShapes(nil))
 	return d
 }
 

@@ -70,9 +70,13 @@ func (t *turn) emit(event any, to *conn, options []EmitOption) {
 		t.fail(newError(codeReadOnly, "%s is read-only (it has a value receiver) and cannot emit %s", t.what, typ.name))
 		return
 	}
-	data, err := marshalPayload(event)
+	data, err := Encode(event)
 	if err != nil {
 		t.fail(fmt.Errorf("encode event %s: %w", typ.name, err))
+		return
+	}
+	if err := t.in.checkSent(event, data); err != nil {
+		t.fail(fmt.Errorf("event %s: %w", typ.name, err))
 		return
 	}
 	if limit := t.in.def.options.MaxMessage; len(data) > limit {

@@ -1,6 +1,9 @@
 package actor
 
-import "context"
+import (
+	"context"
+	"reflect"
+)
 
 // PlainString is the fast way of reading a string argument.
 var PlainString = plainString
@@ -35,3 +38,9 @@ func (n *Node) Actors() int {
 	defer n.mu.Unlock()
 	return len(n.actors)
 }
+
+// ShapeChecker returns what checks the shape of JSON for a type.
+func ShapeChecker(t reflect.Type) func([]byte) error { return newShapes(nil).of(t).check }
+
+// CheckShape checks JSON for a type once.
+func CheckShape(t reflect.Type, raw []byte) error { return ShapeChecker(t)(raw) }

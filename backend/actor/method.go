@@ -17,6 +17,7 @@ type method struct {
 	readOnly bool         // it has a value receiver
 	context  reflect.Type // of its first parameter, without the pointer; nil if there is none
 	args     []reflect.Type
+	slots    []slot       // of args
 	result   reflect.Type // nil if it returns none
 	hasError bool
 }
@@ -213,7 +214,7 @@ func (m *method) decodeArgs(action string, raw []json.RawMessage) ([]reflect.Val
 	}
 	args := make([]reflect.Value, callFront, callFront+len(raw))
 	for i, r := range raw {
-		v, err := decodeInto(m.args[i], r)
+		v, err := decodeInto(m.args[i], m.slots[i], r)
 		if err != nil {
 			return nil, newError(codeInvalidArgs, "%s: argument %d: %s", action, i+1, err)
 		}
@@ -228,9 +229,12 @@ func (m *method) decodeOptional(raw json.RawMessage, code, what string) ([]refle
 		return nil, nil
 	}
 	if len(raw) == 0 || isNull(raw) {
+		if err := m.slots[0].absent(); err != nil {
+			return nil, newError(code, "%s: %s", what, err)
+		}
 		return []reflect.Value{callFront: reflect.Zero(m.args[0])}, nil
 	}
-	v, err := decodeInto(m.args[0], raw)
+	v, err := decodeInto(m.args[0], m.slots[0], raw)
 	if err != nil {
 		return nil, newError(code, "%s: %s", what, err)
 	}
@@ -239,20 +243,20 @@ func (m *method) decodeOptional(raw json.RawMessage, code, what string) ([]refle
 
 func isNull(raw json.RawMessage) bool { return bytes.Equal(bytes.TrimSpace(raw), []byte("null")) }
 
-// decodeInto reads JSON into a new value of t. Unlike encoding/json it does not
-// take null for a value that cannot be null.
-func decodeInto(t reflect.Type, raw json.RawMessage) (reflect.Value, error) {
+// decodeInto reads JSON into a new value of t. Unlike encoding/json it checks that
+// the JSON has the shape of one.
+func decodeInto(t reflect.Type, in slot, raw json.RawMessage) (reflect.Value, error) {
 	if t == stringType {
 		if s, ok := plainString(raw); ok {
 			return reflect.ValueOf(s), nil
 		}
 	}
-	if isNull(raw) && !nullable(t) {
-		return reflect.Value{}, fmt.Errorf("want %s, got null", jsonKind(t))
-	}
 	v := reflect.New(t)
 	if err := json.Unmarshal(raw, v.Interface()); err != nil {
 		return reflect.Value{}, explain(err, t)
+	}
+	if err := in.check(raw); err != nil {
+		return reflect.Value{}, err
 	}
 	return v.Elem(), nil
 }
@@ -273,20 +277,12 @@ func plainString(raw json.RawMessage) (s string, ok bool) {
 	return string(inner), utf8.Valid(inner)
 }
 
-func nullable(t reflect.Type) bool {
-	switch t.Kind() {
-	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Interface:
-		return true
-	}
-	return reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]())
-}
-
 // explain says in a client's words what is wrong with a value.
 func explain(err error, t reflect.Type) error {
 	if te, ok := err.(*json.UnmarshalTypeError); ok {
 		where := ""
 		if te.Field != "" {
-			where = te.Field + ": "
+			where = "field " + te.Field + ": "
 		}
 		return fmt.Errorf("%swant %s, got %s", where, jsonKind(te.Type), te.Value)
 	}
@@ -312,7 +308,7 @@ func jsonKind(t reflect.Type) string {
 	case reflect.Float32, reflect.Float64:
 		return "a number"
 	case reflect.Slice, reflect.Array:
-		if t.Elem().Kind() == reflect.Uint8 {
+		if isBase64(t) {
 			return "a base64 string"
 		}
 		return "an array"

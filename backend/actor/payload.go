@@ -7,10 +7,10 @@ import (
 	"sync"
 )
 
-// marshalPayload returns the JSON of an event or a result. It is that of
+// Encode returns the JSON of an event or a result, and of an argument in a test. It is that of
 // encoding/json, but for nil slices and maps: they are sent as empty ones, so that
 // clients need not tell the two apart. The value itself is not changed.
-func marshalPayload(v any) ([]byte, error) {
+func Encode(v any) ([]byte, error) {
 	if rv := reflect.ValueOf(v); rv.IsValid() && mayHaveNil(rv.Type()) && hasNil(rv, 0) {
 		filled := reflect.New(rv.Type()).Elem()
 		filled.Set(rv)

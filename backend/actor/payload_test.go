@@ -69,7 +69,7 @@ func randomLoad(r *rand.Rand) load {
 
 // Of random values the JSON is that of encoding/json without the nulls, and the
 // value stays as it was.
-func TestMarshalPayload_isEncodingJSONWithoutNull(t *testing.T) {
+func TestEncode_isEncodingJSONWithoutNull(t *testing.T) {
 	r := rand.New(rand.NewSource(1))
 	nulls := 0
 	for range 300 {
@@ -78,7 +78,7 @@ func TestMarshalPayload_isEncodingJSONWithoutNull(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := marshalPayload(v)
+		got, err := Encode(v)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,14 +137,14 @@ func sameButForNull(got, want any) bool {
 	return got == want
 }
 
-func TestMarshalPayload(t *testing.T) {
+func TestEncode(t *testing.T) {
 	type loop struct {
 		Next  *loop
 		Items []int
 	}
 	ring := &loop{}
 	ring.Next = ring
-	if _, err := marshalPayload(ring); err == nil {
+	if _, err := Encode(ring); err == nil {
 		t.Error("a pointer to itself: want an error")
 	}
 	for want, v := range map[string]any{
@@ -166,14 +166,14 @@ func TestMarshalPayload(t *testing.T) {
 			Raw   json.RawMessage
 		}{},
 	} {
-		got, err := marshalPayload(v)
+		got, err := Encode(v)
 		if err != nil || string(got) != want {
 			t.Errorf("%#v: got %s, %v; want %s", v, got, err, want)
 		}
 	}
 }
 
-func BenchmarkMarshalPayload(b *testing.B) {
+func BenchmarkEncode(b *testing.B) {
 	plain := struct{ ID, Text string }{"id", strings.Repeat("x", 100)}
 	for name, v := range map[string]any{
 		"plain": plain, "slices": part{Tags: []string{"a"}}, "nil": part{},
@@ -181,7 +181,7 @@ func BenchmarkMarshalPayload(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := marshalPayload(v); err != nil {
+				if _, err := Encode(v); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -270,11 +270,14 @@ func (in *instance) encodeResult(what string, result any) (json.RawMessage, erro
 	}
 	var b []byte
 	_, err := protect(func() (_ any, err error) {
-		b, err = marshalPayload(result)
+		b, err = Encode(result)
 		return nil, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode the result of %s: %w", what, err)
+	}
+	if err := in.checkSent(result, b); err != nil {
+		return nil, fmt.Errorf("the result of %s: %w", what, err)
 	}
 	if limit := in.def.options.MaxMessage; len(b) > limit {
 		return nil, tooLarge("the result of "+what, len(b), limit)

@@ -13,8 +13,8 @@ type Room struct {
 
 // RoomParams are what a client passes to connect().
 type RoomParams struct {
-	Refuse string `json:"refuse"` // the code to be refused with
-	Greet  bool   `json:"greet"`  // newcomers get a welcome, everybody a joined
+	Refuse string `json:"refuse,omitempty"` // the code to be refused with
+	Greet  bool   `json:"greet,omitempty"`  // newcomers get a welcome, everybody a joined
 }
 
 type (

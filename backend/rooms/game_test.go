@@ -20,9 +20,9 @@ func player(id string) rooms.GameParams { return rooms.GameParams{PlayerID: id} 
 func TestGame_wantsAPlayerID(t *testing.T) {
 	game(t, func(room *actortest.Actor) {
 		for want, params := range map[string]any{
-			"player_id_required": nil,
+			"player_id_required": player(""),
 			"player_id_too_long": player(strings.Repeat("a", 65)),
-			"invalid_params":     map[string]any{"playerId": 7},
+			"invalid_params":     nil,
 		} {
 			if _, err := room.TryConnect(params); code(err) != want {
 				t.Errorf("%v: got %v, want %s", params, err, want)

@@ -383,7 +383,7 @@ func (g *generator) constants(n *types.Named) []string {
 // absent reports whether a payload of type t may be missing: Go sees the zero value.
 func (g *generator) absent(t types.Type) bool {
 	switch u := types.Unalias(t).Underlying().(type) {
-	case *types.Pointer, *types.Interface:
+	case *types.Pointer, *types.Interface, *types.Slice, *types.Map:
 		return true
 	case *types.Struct:
 		if n, ok := types.Unalias(t).(*types.Named); ok && g.customJSON(n, site{}, false) != noJSON {

@@ -467,7 +467,7 @@ func encode(t testing.TB, v any) json.RawMessage {
 	if v == nil {
 		return nil
 	}
-	b, err := json.Marshal(v)
+	b, err := actor.Encode(v)
 	if err != nil {
 		t.Fatalf("encode %v: %v", v, err)
 	}

@@ -1,0 +1,386 @@
+package actor
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/internal/jsonfield"
+)
+
+// shape is what JSON has to be like to be a value of a Go type, beyond what
+// encoding/json checks when it reads it: null only where the type has a nil, no
+// field that is required missing, of a union no other value. It is what the
+// generated types promise, and is made from the same rules (package typegen). It
+// does not change once it is made.
+type shape struct {
+	kind shapeKind
+	want string // for messages
+	null bool   // it has a null of its own
+	nil  bool   // its zero value is nil
+	deep bool   // there is something to check besides a null for the whole
+
+	fields []shapeField // of an object
+	elem   slot         // of an array or a record
+	union  []string     // the values of a string, or of a record's keys; nil for any
+}
+
+type shapeKind byte
+
+const (
+	anyShape    shapeKind = iota // not looked into
+	stringShape                  // with a union
+	objectShape
+	arrayShape
+	recordShape
+)
+
+// slot is where a value is: an argument, a field, an element.
+type slot struct {
+	*shape
+	nullable bool // by its own shape, or because it is a pointer
+}
+
+type shapeField struct {
+	slot
+	name     string
+	required bool
+}
+
+// Union is a string type whose constants are all of its values.
+type Union struct {
+	typ    reflect.Type
+	values []string
+}
+
+// OneOf makes a Union. Generated code calls it.
+func OneOf[T ~string](values ...T) Union {
+	u := Union{typ: reflect.TypeFor[T]()}
+	for _, v := range values {
+		u.values = append(u.values, string(v))
+	}
+	return u
+}
+
+// shapes makes the shapes of types, each once.
+type shapes struct {
+	unions map[reflect.Type][]string
+	made   map[reflect.Type]*shape
+}
+
+func newShapes(unions []Union) *shapes {
+	s := &shapes{map[reflect.Type][]string{}, map[reflect.Type]*shape{}}
+	for _, u := range unions {
+		s.unions[u.typ] = u.values
+	}
+	return s
+}
+
+var (
+	timeType       = reflect.TypeFor[time.Time]()
+	numberType     = reflect.TypeFor[json.Number]()
+	jsonReaderType = reflect.TypeFor[json.Unmarshaler]()
+	anything       = slot{&shape{null: true}, true}
+)
+
+// of returns the slot for values of a type.
+func (s *shapes) of(t reflect.Type) slot {
+	pointer := false
+	for t.Kind() == reflect.Pointer {
+		if pointer && t.Name() != "" {
+			return anything // type P *P
+		}
+		t, pointer = t.Elem(), true
+	}
+	sh := s.made[t]
+	if sh == nil {
+		sh = &shape{want: jsonKind(t)}
+		s.made[t] = sh // before it is filled: a type may contain itself
+		s.fill(sh, t)
+	}
+	return slot{sh, pointer || sh.null}
+}
+
+func (s *shapes) fill(sh *shape, t reflect.Type) {
+	p := reflect.PointerTo(t)
+	switch {
+	case t == timeType || t == numberType:
+		return
+	case p.Implements(marshalerType) || p.Implements(jsonReaderType):
+		sh.null = true // it is for the type to say what null is
+		return
+	case p.Implements(textType) || p.Implements(unmarshalerType):
+		return
+	}
+	switch t.Kind() {
+	case reflect.Interface:
+		sh.null = true
+	case reflect.String:
+		if sh.union = s.unions[t]; sh.union != nil {
+			sh.kind, sh.deep = stringShape, true
+		}
+	case reflect.Slice, reflect.Array:
+		sh.nil = t.Kind() == reflect.Slice
+		if !isBase64(t) {
+			sh.kind, sh.elem = arrayShape, s.of(t.Elem())
+			sh.deep = !sh.elem.nullable || sh.elem.deep
+		}
+	case reflect.Map:
+		sh.nil = true
+		sh.kind, sh.elem, sh.union = recordShape, s.of(t.Elem()), s.unions[t.Key()]
+		sh.deep = !sh.elem.nullable || sh.elem.deep || sh.union != nil
+	case reflect.Struct:
+		fields := jsonfield.OfType(t)
+		sh.kind, sh.deep = objectShape, len(fields) > 0
+		for _, f := range fields {
+			in := anything
+			if _, hinted := f.Tag.Lookup("ts"); !hinted {
+				in = s.of(f.Type)
+			}
+			if f.Quoted && in.kind == stringShape {
+				in.shape = &shape{want: in.want}
+			}
+			sh.fields = append(sh.fields, shapeField{in, f.Name, !f.Optional})
+		}
+	}
+}
+
+// isBase64 reports whether encoding/json writes an array or slice as a string.
+func isBase64(t reflect.Type) bool {
+	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8 && !marshals(t.Elem())
+}
+
+// absent reports what is wrong if there is no value at all: nothing if the zero
+// value will do.
+func (in slot) absent() error {
+	switch {
+	case in.nullable || in.shape.nil:
+		return nil
+	case in.kind == objectShape:
+		_, err := in.object([]byte("{}"), 0)
+		return asError(err)
+	}
+	return fmt.Errorf("want %s, got nothing", in.want)
+}
+
+// check reports what is wrong with raw, which encoding/json has read.
+func (in slot) check(raw []byte) error {
+	if !in.deep && in.nullable {
+		return nil
+	}
+	_, err := in.value(raw, skipSpace(raw, 0))
+	return asError(err)
+}
+
+// shapeError says what is wrong and where.
+type shapeError struct{ path, text string }
+
+func asError(e *shapeError) error {
+	if e == nil {
+		return nil
+	}
+	if e.path == "" {
+		return errors.New(e.text)
+	}
+	return fmt.Errorf("field %s: %s", strings.TrimPrefix(e.path, "."), e.text)
+}
+
+func (e *shapeError) in(path string) *shapeError {
+	e.path = path + e.path
+	return e
+}
+
+// value checks the value at raw[i:] and returns where it ends. The text is JSON of
+// the right kinds: nothing of that is checked again.
+func (in slot) value(raw []byte, i int) (end int, err *shapeError) {
+	if raw[i] == 'n' {
+		if !in.nullable {
+			return i, &shapeError{text: fmt.Sprintf("want %s, got null", in.want)}
+		}
+		return i + len("null"), nil
+	}
+	switch {
+	case !in.deep:
+		return skipValue(raw, i), nil
+	case in.kind == stringShape:
+		end = skipString(raw, i)
+		return end, in.oneOf(raw[i:end])
+	case in.kind == arrayShape && raw[i] == '[':
+		return in.array(raw, i)
+	case in.kind == objectShape && raw[i] == '{':
+		return in.object(raw, i)
+	case in.kind == recordShape && raw[i] == '{':
+		return in.record(raw, i)
+	}
+	return skipValue(raw, i), nil
+}
+
+func (sh *shape) array(raw []byte, i int) (int, *shapeError) {
+	i = skipSpace(raw, i+1)
+	for n := 0; raw[i] != ']'; n++ {
+		end, err := sh.elem.value(raw, i)
+		if err != nil {
+			return end, err.in("[" + strconv.Itoa(n) + "]")
+		}
+		i = next(raw, end)
+	}
+	return i + 1, nil
+}
+
+func (sh *shape) record(raw []byte, i int) (int, *shapeError) {
+	i = skipSpace(raw, i+1)
+	for raw[i] != '}' {
+		end := skipString(raw, i)
+		key := raw[i:end]
+		if err := sh.oneOf(key); err != nil {
+			return end, err.in("[" + string(key) + "]")
+		}
+		end, err := sh.elem.value(raw, next(raw, end))
+		if err != nil {
+			return end, err.in("[" + string(key) + "]")
+		}
+		i = next(raw, end)
+	}
+	return i + 1, nil
+}
+
+func (sh *shape) object(raw []byte, i int) (int, *shapeError) {
+	var few [32]bool // most structs are smaller: no memory of its own
+	there := few[:]
+	if len(sh.fields) > len(few) {
+		there = make([]bool, len(sh.fields))
+	}
+	i = skipSpace(raw, i+1)
+	for raw[i] != '}' {
+		end := skipString(raw, i)
+		n := sh.field(raw[i:end])
+		i = next(raw, end)
+		if n < 0 {
+			i = next(raw, skipValue(raw, i)) // a newer client may say more
+			continue
+		}
+		there[n] = true
+		end, err := sh.fields[n].value(raw, i)
+		if err != nil {
+			return end, err.in("." + sh.fields[n].name)
+		}
+		i = next(raw, end)
+	}
+	for n, f := range sh.fields {
+		if f.required && !there[n] {
+			return i, (&shapeError{text: "it is missing"}).in("." + f.name)
+		}
+	}
+	return i + 1, nil
+}
+
+// field returns the number of the field that encoding/json takes a key for, -1 for
+// none: that of the name, or one that differs in case.
+func (sh *shape) field(key []byte) int {
+	name := key[1 : len(key)-1]
+	if bytes.IndexByte(name, '\\') >= 0 {
+		name = []byte(unquote(key))
+	}
+	for n := range sh.fields {
+		if sh.fields[n].name == string(name) {
+			return n
+		}
+	}
+	for n := range sh.fields {
+		if strings.EqualFold(sh.fields[n].name, string(name)) {
+			return n
+		}
+	}
+	return -1
+}
+
+// oneOf checks a JSON string.
+func (sh *shape) oneOf(text []byte) *shapeError {
+	if sh.union == nil {
+		return nil
+	}
+	value := text[1 : len(text)-1]
+	for _, u := range sh.union {
+		if u == string(value) {
+			return nil
+		}
+	}
+	s := unquote(text)
+	if slices.Contains(sh.union, s) {
+		return nil
+	}
+	var want []string
+	for _, u := range sh.union {
+		want = append(want, strconv.Quote(u))
+	}
+	const most = 40
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return &shapeError{text: fmt.Sprintf("want %s, got %q", strings.Join(want, " or "), s)}
+}
+
+// unquote returns what a JSON string says.
+func unquote(text []byte) (s string) {
+	_ = json.Unmarshal(text, &s) // it is JSON
+	return s
+}
+
+// next returns where the next token begins that is no comma or colon.
+func next(raw []byte, i int) int {
+	i = skipSpace(raw, i)
+	if raw[i] == ',' || raw[i] == ':' {
+		return skipSpace(raw, i+1)
+	}
+	return i
+}
+
+func skipSpace(raw []byte, i int) int {
+	for raw[i] == ' ' || raw[i] == '\n' || raw[i] == '\t' || raw[i] == '\r' {
+		i++
+	}
+	return i
+}
+
+// skipString returns the end of the string that begins at raw[i].
+func skipString(raw []byte, i int) int {
+	for i++; raw[i] != '"'; i++ {
+		if raw[i] == '\\' {
+			i++
+		}
+	}
+	return i + 1
+}
+
+// skipValue returns the end of the value that begins at raw[i].
+func skipValue(raw []byte, i int) int {
+	switch raw[i] {
+	case '"':
+		return skipString(raw, i)
+	case '{', '[':
+		for depth := 0; ; {
+			switch raw[i] {
+			case '"':
+				i = skipString(raw, i)
+				continue
+			case '{', '[':
+				depth++
+			case '}', ']':
+				if depth--; depth == 0 {
+					return i + 1
+				}
+			}
+			i++
+		}
+	}
+	for i < len(raw) && raw[i] != ',' && raw[i] != '}' && raw[i] != ']' && raw[i] > ' ' {
+		i++
+	}
+	return i
+}
