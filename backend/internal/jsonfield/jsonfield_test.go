@@ -29,10 +29,12 @@ func TestOf(t *testing.T) {
 		struct {
 			A, b string
 			C    string `json:"-"`
-			D    string `json:"-,"`
-			E    string `json:"e é"`
-			F    string `json:"quote\""` // no name for encoding/json
-			G    string `json:",omitempty"`
+			//lint:ignore SA5008 this is about what encoding/json makes of it
+			D string `json:"-,"`
+			E string `json:"e é"`
+			//lint:ignore SA5008 no name for encoding/json
+			F string `json:"quote\""`
+			G string `json:",omitempty"`
 		}{b: "b", G: "g"},
 		struct {
 			base
