@@ -29,7 +29,6 @@ type collection interface {
 	sizeBefore() int                       // and before the changes
 	encode(dst []byte) ([]byte, error)     // appends its JSON, and measures it
 	inPlace() bool                         // an item was changed in place
-	brackets() (start, end byte)           // of its JSON
 	load(raw []byte) (exact bool, _ error) // fills it; exact: raw is what it would write
 	types() (key, item reflect.Type)       // key is nil if it has none
 }
@@ -188,8 +187,6 @@ func (c *items[E]) done() {
 }
 
 func (c *items[E]) types() (key, item reflect.Type) { return c.kind.key, c.kind.item }
-
-func (c *items[E]) brackets() (start, end byte) { return c.kind.start, c.kind.end }
 
 func (c *items[E]) encode(dst []byte) ([]byte, error) {
 	all := c.rope.Append(nil)
