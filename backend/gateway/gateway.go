@@ -103,8 +103,8 @@ type Gateway struct {
 
 	mu       sync.Mutex
 	sockets  map[*socket]struct{}
-	opened   int                  // sockets since settle last collected garbage
-	arriving bool                 // one of them since it last looked
+	opened   int                  // sockets since garbage was last collected for them
+	arriving bool                 // one of them since settled last looked
 	quiesced bool                 // no new sockets, nothing more from clients
 	closing  bool                 // Close was called
 	cuts     map[string]time.Time // connections that were cut off as slow, and when
