@@ -44,6 +44,12 @@ type Options struct {
 	// SpreadRate seconds. 0 means 2,000.
 	SpreadRate float64
 
+	// Contract is the fingerprint of what the actors offer, Parts those of its parts
+	// (actor.Contract). Clients are told, and compare them with their own. Leave Parts
+	// out in production: they name all that there is.
+	Contract string
+	Parts    []string
+
 	// Workers is how many sockets are written to at the same time; 0 means
 	// GOMAXPROCS, at least 2. A worker never waits for a socket.
 	Workers int

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -31,6 +32,20 @@ func TestHello(t *testing.T) {
 			t.Errorf("got %+v", m)
 		}
 	})
+}
+
+// TestHelloTellsTheContract: a page finds out that it was built for another one.
+func TestHelloTellsTheContract(t *testing.T) {
+	parts := []string{"hall.say():Zm9v"}
+	run(t, func(t *testing.T, e *env) {
+		c := dialPipe(t, e.h)
+		e.clients = append(e.clients, c)
+		e.settle()
+		got := c.takeMessages()
+		if len(got) != 1 || got[0].Contract != "Zm9vYmFyYmF6" || !slices.Equal(got[0].Parts, parts) {
+			t.Errorf("got %+v, want a hello with the contract and its parts", got)
+		}
+	}, gatewayOptions(gateway.Options{Contract: "Zm9vYmFyYmF6", Parts: parts}))
 }
 
 // TestSpread: the clients of a busy server are asked not to come back all at once.

@@ -83,8 +83,16 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request) {
 	if s == nil {
 		return
 	}
-	s.control(wire.AppendHello(nil, g.opts.Limits, g.opts.Beat.Milliseconds(), g.opts.Dead.Milliseconds(), spread.Milliseconds()))
+	s.control(wire.AppendHello(nil, g.hello(spread)))
 	g.sub.Go(s.readLoop) // on: the handler returns, which frees the server's buffers
+}
+
+// hello is what every socket is told first.
+func (g *Gateway) hello(spread time.Duration) wire.Hello {
+	return wire.Hello{
+		Limits: g.opts.Limits, BeatMs: g.opts.Beat.Milliseconds(), DeadMs: g.opts.Dead.Milliseconds(), SpreadMs: spread.Milliseconds(),
+		Contract: g.opts.Contract, Parts: g.opts.Parts,
+	}
 }
 
 // refuseSocket accepts a socket only to close it: a browser tells a page nothing

@@ -49,7 +49,15 @@
 // comes first. limits has the sizes in bytes and the rates that the client must
 // keep to (see Limits). The server sends a beat after beatMs of silence; a link
 // without a frame for deadMs is dead, for both sides. A client that has lost its
-// socket waits a random time in [0, spreadMs] before its first attempt.
+// socket waits a random time in [0, spreadMs] before its first attempt. Further
+// fields:
+//
+//	contract  the fingerprint of what the server's actors offer, as go generate wrote
+//	          it into the registry. A client that was built with another one is stale:
+//	          its calls may fail, with unknown_action or invalid_args for example
+//	parts     in development (-check), the fingerprints of all actions, events, params
+//	          and inputs, so that a stale client can say what differs:
+//	          ["chatRoom.sendMessage():Zm9v","chatRoom.on(typing):YmFy"]
 //
 //	{"c":1,"t":"opened","s":19,"actorId":"…","log":"…","connId":"…"}
 //

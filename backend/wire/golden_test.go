@@ -154,13 +154,24 @@ var serverFrames = []struct {
 }{
 	{
 		"hello", "the first message on a socket",
-		string(wire.AppendHello(nil, wire.DefaultLimits, 15000, 25000, 0)),
+		string(wire.AppendHello(nil, wire.Hello{Limits: wire.DefaultLimits, BeatMs: 15000, DeadMs: 25000})),
 		[]wire.ServerMessage{{Type: "hello", Version: 1, Limits: &wire.DefaultLimits, BeatMs: 15000, DeadMs: 25000}},
 	},
 	{
 		"hello-spread", "a busy server asks its clients to spread their first attempts",
-		string(wire.AppendHello(nil, wire.DefaultLimits, 15000, 25000, 2500)),
+		string(wire.AppendHello(nil, wire.Hello{Limits: wire.DefaultLimits, BeatMs: 15000, DeadMs: 25000, SpreadMs: 2500})),
 		[]wire.ServerMessage{{Type: "hello", Version: 1, Limits: &wire.DefaultLimits, BeatMs: 15000, DeadMs: 25000, SpreadMs: 2500}},
+	},
+	{
+		"hello-contract", "with the contract of the server, in development with its parts",
+		string(wire.AppendHello(nil, wire.Hello{
+			Limits: wire.DefaultLimits, BeatMs: 15000, DeadMs: 25000,
+			Contract: "Zm9vYmFyYmF6", Parts: []string{"chatRoom.sendMessage():Zm9v", "chatRoom.on(typing):YmFy"},
+		})),
+		[]wire.ServerMessage{{
+			Type: "hello", Version: 1, Limits: &wire.DefaultLimits, BeatMs: 15000, DeadMs: 25000,
+			Contract: "Zm9vYmFyYmF6", Parts: []string{"chatRoom.sendMessage():Zm9v", "chatRoom.on(typing):YmFy"},
+		}},
 	},
 	{
 		"opened", "a new connection",

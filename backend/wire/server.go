@@ -28,11 +28,13 @@ type ServerMessage struct {
 	Channel uint32 `json:"c,omitempty"`
 	Type    string `json:"t"`
 
-	Version  int     `json:"v,omitempty"`
-	Limits   *Limits `json:"limits,omitempty"`
-	BeatMs   int64   `json:"beatMs,omitempty"`
-	DeadMs   int64   `json:"deadMs,omitempty"`
-	SpreadMs int64   `json:"spreadMs,omitempty"`
+	Version  int      `json:"v,omitempty"`
+	Limits   *Limits  `json:"limits,omitempty"`
+	BeatMs   int64    `json:"beatMs,omitempty"`
+	DeadMs   int64    `json:"deadMs,omitempty"`
+	SpreadMs int64    `json:"spreadMs,omitempty"`
+	Contract string   `json:"contract,omitempty"`
+	Parts    []string `json:"parts,omitempty"`
 
 	Seq     uint64 `json:"s,omitempty"`
 	ActorID string `json:"actorId,omitempty"`
@@ -166,23 +168,26 @@ func AppendError(b []byte, c uint32, code Code, message string, metadata []byte)
 	return append(b, '}')
 }
 
-// AppendHello appends a whole hello message. Times are in milliseconds.
-func AppendHello(b []byte, limits Limits, beatMs, deadMs, spreadMs int64) []byte {
-	l, err := json.Marshal(limits)
+// Hello is the content of a hello message. Times are in milliseconds.
+type Hello struct {
+	Limits   Limits   `json:"limits"`
+	BeatMs   int64    `json:"beatMs"`
+	DeadMs   int64    `json:"deadMs"`
+	SpreadMs int64    `json:"spreadMs"`
+	Contract string   `json:"contract,omitempty"` // the fingerprint; empty if it is not known
+	Parts    []string `json:"parts,omitempty"`    // the fingerprints of its parts; in development only
+}
+
+// AppendHello appends a whole hello message.
+func AppendHello(b []byte, h Hello) []byte {
+	fields, err := json.Marshal(h)
 	if err != nil {
-		panic("wire: encode limits: " + err.Error()) // numbers only: cannot happen unless Rate is NaN
+		panic("wire: encode hello: " + err.Error()) // cannot happen unless Rate is NaN
 	}
 	b = append(b, `{"t":"hello","v":`...)
 	b = strconv.AppendInt(b, Version, 10)
-	b = append(b, `,"limits":`...)
-	b = append(b, l...)
-	b = append(b, `,"beatMs":`...)
-	b = strconv.AppendInt(b, beatMs, 10)
-	b = append(b, `,"deadMs":`...)
-	b = strconv.AppendInt(b, deadMs, 10)
-	b = append(b, `,"spreadMs":`...)
-	b = strconv.AppendInt(b, spreadMs, 10)
-	return append(b, '}')
+	b = append(b, ',')
+	return append(b, fields[1:]...)
 }
 
 // Beat is the whole beat message, the same in both directions.
