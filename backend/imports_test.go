@@ -28,7 +28,8 @@ func TestImportsGoDown(t *testing.T) {
 		{"backend/actor", []string{"backend/internal/jsonfield", "backend/store", "backend/internal/rope", "backend/internal/delta"}, []string{"net/http", "database/sql"}},
 		{"backend/wire", nil, []string{"net/http"}},
 		{"backend/rooms", []string{"backend/internal/jsonfield", "backend/actor", "backend/store", "backend/internal/rope", "backend/internal/delta"}, []string{"net/http"}},
-		{"backend/gateway", []string{"backend/internal/jsonfield", "backend/actor", "backend/store", "backend/wire", "backend/internal/rope", "backend/internal/delta"}, []string{"database/sql"}},
+		{"backend/forwarded", nil, nil},
+		{"backend/gateway", []string{"backend/forwarded", "backend/internal/jsonfield", "backend/actor", "backend/store", "backend/wire", "backend/internal/rope", "backend/internal/delta"}, []string{"database/sql"}},
 		{"backend/typegen", []string{"backend/actor", "backend/store", "backend/internal/rope", "backend/internal/delta", "backend/internal/jsonfield"}, nil},
 		{"web", nil, nil},
 	}

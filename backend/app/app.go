@@ -147,7 +147,7 @@ func newServer(config Config, st store.Store, listener net.Listener, page http.H
 	s := &server{logger: logger, store: st, node: node, listener: listener, started: time.Now()}
 	s.gateway = gateway.New(node, gateway.Options{AllowOrigins: config.AllowOrigins, Logger: logger})
 	s.http = &http.Server{
-		Handler: s.routes(page),
+		Handler: config.Proxies.Handler(s.routes(page)),
 		// A client that is slow to say what it wants holds a socket, nothing more.
 		// Bodies and answers have no time limit here: streams are long, and the
 		// gateway limits what it reads.

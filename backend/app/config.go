@@ -11,15 +11,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/troupe-dev/troupe/backend/forwarded"
 )
 
 // Config is how a server is set up. Make one with ParseConfig.
 type Config struct {
-	Addr         string   // to listen on
-	Data         string   // directory of stores that keep files
-	Store        string   // one of stores
-	JournalBytes int64    // how much of the log stores that keep files may keep
-	AllowOrigins []string // origins besides the server's own whose pages may connect
+	Addr         string            // to listen on
+	Data         string            // directory of stores that keep files
+	Store        string            // one of stores
+	JournalBytes int64             // how much of the log stores that keep files may keep
+	AllowOrigins []string          // origins besides the server's own whose pages may connect
+	Proxies      forwarded.Proxies // whose word on a client's address counts
 	LogLevel     slog.Level
 	LogJSON      bool
 	Check        bool // look for mistakes in actors that cost time to look for
@@ -86,6 +89,16 @@ var settings = []setting{
 		flag: "allow-origin", env: "TROUPE_ALLOW_ORIGIN", standard: "", argument: "origin,…",
 		help: "origins besides the server's own whose pages may connect, such as https://example.com",
 		set:  setOrigins,
+	},
+	{
+		flag: "trusted-proxies", env: "TROUPE_TRUSTED_PROXIES", standard: "", argument: "address,…",
+		help: "proxies in front of the server, as in 127.0.0.1,10.0.0.0/8: what they say in X-Forwarded-For, -Host and -Proto is believed, and from nobody else",
+		set: func(c *Config, v string) (err error) {
+			if c.Proxies, err = forwarded.ParseProxies(v); err != nil {
+				return fmt.Errorf("want addresses such as 127.0.0.1 or 10.0.0.0/8: %w", err)
+			}
+			return nil
+		},
 	},
 	{
 		flag: "log", env: "TROUPE_LOG", standard: "info,text", argument: "level,format",

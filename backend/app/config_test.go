@@ -5,11 +5,13 @@ import (
 	"errors"
 	"flag"
 	"log/slog"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/troupe-dev/troupe/backend/app"
+	"github.com/troupe-dev/troupe/backend/forwarded"
 )
 
 func TestParseConfig(t *testing.T) {
@@ -55,6 +57,9 @@ func TestParseConfig(t *testing.T) {
 		{"a backup, with flags before and after", []string{"-data", "d", "backup", "-log", "json", "x.db"}, nil, with(func(c *app.Config) {
 			c.Data, c.LogJSON, c.Backup = "d", true, "x.db"
 		})},
+		{"proxies", []string{"-trusted-proxies", "127.0.0.1, 10.0.0.0/8"}, nil, with(func(c *app.Config) {
+			c.Proxies = forwarded.Proxies{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")}
+		})},
 		{"the checks", []string{"-check"}, nil, with(func(c *app.Config) { c.Check = true })},
 		{"the checks, by a variable", nil, []string{"TROUPE_CHECK=1"}, with(func(c *app.Config) { c.Check = true })},
 		{"no checks in spite of the variable", []string{"-check=false"}, []string{"TROUPE_CHECK=1"}, standard},
@@ -84,6 +89,7 @@ func TestParseConfig_errors(t *testing.T) {
 		{[]string{"-allow-origin", "example.com"}, nil, `-allow-origin: want origins such as https://example.com, got "example.com"`},
 		{[]string{"-allow-origin", "https://a.example/page"}, nil, `got "https://a.example/page"`},
 		{[]string{"-log", "loud"}, nil, `-log: want a level`},
+		{[]string{"-trusted-proxies", "localhost"}, nil, `-trusted-proxies: want addresses such as 127.0.0.1 or 10.0.0.0/8`},
 		{[]string{"-journal-bytes", "64MB"}, nil, `-journal-bytes: want a number of bytes, got "64MB"`},
 		{[]string{"-journal-bytes", "0"}, nil, `-journal-bytes: want a number of bytes, got "0"`},
 		{nil, []string{"TROUPE_CHECK=maybe"}, `TROUPE_CHECK: want true or false, got "maybe"`},
@@ -107,7 +113,7 @@ func TestParseConfig_help(t *testing.T) {
 	for _, want := range []string{
 		"-addr", "TROUPE_ADDR", ":8080", "PORT", "-data", "TROUPE_DATA", "./data", "-store", "TROUPE_STORE", "memory",
 		"-journal-bytes", "TROUPE_JOURNAL_BYTES", "67108864",
-		"-allow-origin", "TROUPE_ALLOW_ORIGIN", "-log", "TROUPE_LOG", "info,text", "-check\n", "TROUPE_CHECK", "-version",
+		"-allow-origin", "TROUPE_ALLOW_ORIGIN", "-trusted-proxies", "TROUPE_TRUSTED_PROXIES", "-log", "TROUPE_LOG", "info,text", "-check\n", "TROUPE_CHECK", "-version",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the help does not mention %s:\n%s", want, &out)

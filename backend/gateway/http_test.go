@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/coder/websocket"
 	"github.com/go-chi/chi/v5"
 
+	"github.com/troupe-dev/troupe/backend/forwarded"
 	"github.com/troupe-dev/troupe/backend/gateway"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -227,6 +229,24 @@ func TestOrigins(t *testing.T) {
 			}
 		}, gatewayOptions(gateway.Options{AllowOrigins: tc.allow}))
 	}
+}
+
+// TestOriginBehindAProxy: the page's own origin is what the client has asked for,
+// if the proxy that says so is trusted.
+func TestOriginBehindAProxy(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		for peer, want := range map[string]int{"127.0.0.1:1": 200, "192.0.2.1:1": 403} {
+			r := httptest.NewRequest("POST", "http://inner/api/actors/room/actions/echo?key=a", strings.NewReader(`{"args":["x"]}`))
+			r.RemoteAddr = peer
+			r.Header.Set("Origin", "https://example.com")
+			r.Header.Set("X-Forwarded-Host", "example.com")
+			w := httptest.NewRecorder()
+			forwarded.Proxies{netip.MustParsePrefix("127.0.0.1/32")}.Handler(e.h).ServeHTTP(w, r)
+			if w.Code != want {
+				t.Errorf("from %s: got %d %s, want %d", peer, w.Code, w.Body, want)
+			}
+		}
+	})
 }
 
 // TestPreflight: browsers ask before they send JSON to another origin. Those that

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-chi/cors"
 
+	"github.com/troupe-dev/troupe/backend/forwarded"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -40,7 +41,7 @@ func (g *Gateway) checkOrigin(next http.Handler) http.Handler {
 
 func (g *Gateway) originAllowed(r *http.Request, origin string) bool {
 	u, err := url.Parse(origin)
-	if err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host) {
+	if err == nil && u.Host != "" && strings.EqualFold(u.Host, forwarded.Host(r)) {
 		return true
 	}
 	for _, pattern := range g.opts.AllowOrigins {

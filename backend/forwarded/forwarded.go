@@ -1,0 +1,119 @@
+// Package forwarded tells where a request comes from that has passed through
+// proxies: what they say of it counts if they are trusted, and only then.
+//
+// X-Forwarded-For is read from its end: the last address that is none of a trusted
+// proxy is the client's, whatever a client has written before it. The header
+// Forwarded is not read. Few proxies write it, and one that writes the other passes
+// on what a client has put into this one.
+package forwarded
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/go-chi/chi/v5/middleware"
+)
+
+// Proxies are the addresses of proxies that are trusted.
+type Proxies []netip.Prefix
+
+// ParseProxies reads addresses and prefixes, as in "127.0.0.1, 10.0.0.0/8, ::1".
+func ParseProxies(list string) (Proxies, error) {
+	var p Proxies
+	for word := range strings.SplitSeq(list, ",") {
+		if word = strings.TrimSpace(word); word == "" {
+			continue
+		}
+		if addr, err := netip.ParseAddr(word); err == nil {
+			addr = addr.Unmap()
+			p = append(p, netip.PrefixFrom(addr, addr.BitLen()))
+			continue
+		}
+		prefix, err := netip.ParsePrefix(word)
+		if err != nil {
+			return nil, err
+		}
+		p = append(p, prefix.Masked())
+	}
+	return p, nil
+}
+
+// Trust reports whether an address is that of a trusted proxy.
+func (p Proxies) Trust(addr netip.Addr) bool {
+	addr = addr.Unmap().WithZone("")
+	for _, prefix := range p {
+		if prefix.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// Handler lets Client, Host and Secure below it know what trusted proxies say.
+func (p Proxies) Handler(next http.Handler) http.Handler {
+	if len(p) == 0 {
+		return next
+	}
+	prefixes := make([]string, len(p))
+	for i, prefix := range p {
+		prefixes[i] = prefix.String()
+	}
+	return middleware.ClientIPFromXFF(prefixes...)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p.Trust(peer(r)) {
+			r = r.WithContext(context.WithValue(r.Context(), saidKey{}, said{
+				host:  first(r.Header.Get("X-Forwarded-Host")),
+				proto: first(r.Header.Get("X-Forwarded-Proto")),
+			}))
+		}
+		next.ServeHTTP(w, r)
+	}))
+}
+
+// said is what a trusted proxy says of a request. Unlike addresses, clients may
+// have made it up where a proxy does not replace it; so it may only be used for
+// what concerns nobody but the client.
+type said struct{ host, proto string }
+
+type saidKey struct{}
+
+func first(list string) string {
+	word, _, _ := strings.Cut(list, ",")
+	return strings.TrimSpace(word)
+}
+
+// Client returns the address of who has made a request: behind trusted proxies
+// that of their client, else that of the peer. IPv4 addresses are never written as
+// IPv6 ones, and there is no zone. It is the zero Addr if the request did not come
+// over IP.
+func Client(r *http.Request) netip.Addr {
+	if addr := middleware.GetClientIPAddr(r.Context()); addr.IsValid() {
+		return addr.WithZone("")
+	}
+	return peer(r)
+}
+
+func peer(r *http.Request) netip.Addr {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap().WithZone("")
+}
+
+// Host returns the host, and the port if there is one, that the client has asked for.
+func Host(r *http.Request) string {
+	if s, _ := r.Context().Value(saidKey{}).(said); s.host != "" {
+		return s.host
+	}
+	return r.Host
+}
+
+// Secure reports whether the client has asked by HTTPS.
+func Secure(r *http.Request) bool {
+	if s, _ := r.Context().Value(saidKey{}).(said); s.proto != "" {
+		return strings.EqualFold(s.proto, "https")
+	}
+	return r.TLS != nil
+}
