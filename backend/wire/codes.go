@@ -22,6 +22,8 @@ const (
 	CodeInvalidParams  Code = "invalid_params"  // params do not fit the actor's params type
 	CodeInvalidInput   Code = "invalid_input"   // input does not fit the actor's input type
 	CodeNotFound       Code = "not_found"       // the actor does not exist, and was not to be created
+	CodeUnknownSocket  Code = "unknown_socket"  // over HTTP: the socket does not exist, or no longer
+	CodeOutOfOrder     Code = "out_of_order"    // over HTTP: not the number that a post or a poll has to have
 	CodeExists         Code = "exists"          // the actor exists, and was to be created
 	CodeForbidden      Code = "forbidden"       // not allowed
 	CodeBadOrigin      Code = "bad_origin"      // a page of another origin that is not allowed

@@ -174,6 +174,11 @@ var serverFrames = []struct {
 		}},
 	},
 	{
+		"hello-http", "over HTTP the socket has a name, which is a secret",
+		string(wire.AppendHello(nil, wire.Hello{Limits: wire.DefaultLimits, BeatMs: 15000, DeadMs: 25000, Socket: "c29ja2V0LW9mLWEtcGFnZQ"})),
+		[]wire.ServerMessage{{Type: "hello", Version: 1, Limits: &wire.DefaultLimits, BeatMs: 15000, DeadMs: 25000, Socket: "c29ja2V0LW9mLWEtcGFnZQ"}},
+	},
+	{
 		"opened", "a new connection",
 		on(1, func(b []byte) []byte {
 			return wire.AppendOpened(b, wire.Opened{Seq: 19, ActorID: "q83vASNFZ4mrze8BI0VniQ", Log: "Zm9vYmFyYmF6cXV4MTIzNA", ConnID: "Y29ubmVjdGlvbi1pZC0xMg"})

@@ -35,6 +35,7 @@ type ServerMessage struct {
 	SpreadMs int64    `json:"spreadMs,omitempty"`
 	Contract string   `json:"contract,omitempty"`
 	Parts    []string `json:"parts,omitempty"`
+	Socket   string   `json:"socket,omitempty"`
 
 	Seq     uint64 `json:"s,omitempty"`
 	ActorID string `json:"actorId,omitempty"`
@@ -176,6 +177,7 @@ type Hello struct {
 	SpreadMs int64    `json:"spreadMs"`
 	Contract string   `json:"contract,omitempty"` // the fingerprint; empty if it is not known
 	Parts    []string `json:"parts,omitempty"`    // the fingerprints of its parts; in development only
+	Socket   string   `json:"socket,omitempty"`   // over HTTP: the secret that posts and polls name the socket by
 }
 
 // AppendHello appends a whole hello message.
