@@ -2,8 +2,17 @@ package actor
 
 import "reflect"
 
-// Contract is what generated code says of a registry beyond what its types do.
+// Contract is what generated code (package typegen) says of a registry beyond what
+// its types do.
 type Contract struct {
+	// Fingerprint differs between registries that offer different things. Clients have
+	// that of the one with which they were built. Empty means unknown.
+	Fingerprint string
+
+	// Parts are the fingerprints of the actions, events, params and inputs, sorted:
+	// "chatRoom.sendMessage():Zm9v".
+	Parts []string
+
 	// Unions are the string types of which a value is one of its constants.
 	Unions []Union
 }
@@ -11,11 +20,15 @@ type Contract struct {
 // SetContract makes the registry check what clients send against c, too. Generated
 // code calls it, in an init function, before any node runs.
 func (r *Registry) SetContract(c Contract) {
+	r.contract = c
 	s := newShapes(c.Unions)
 	for _, d := range r.defs {
 		d.setShapes(s)
 	}
 }
+
+// Contract returns what SetContract has set.
+func (r *Registry) Contract() Contract { return r.contract }
 
 // checkSent finds, in check mode, events and results that clients do not expect: a
 // string that is none of its union.

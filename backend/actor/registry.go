@@ -8,9 +8,10 @@ import (
 )
 
 // Registry is the set of actor definitions that a node serves. It does not
-// change after NewRegistry.
+// change once a node does.
 type Registry struct {
-	defs map[string]*Definition
+	defs     map[string]*Definition
+	contract Contract
 }
 
 // RegistryOption is a Definition or WithOptions.

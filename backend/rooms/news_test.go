@@ -62,12 +62,12 @@ func TestNews_whatIsMissedIsWhatOneMayRead(t *testing.T) {
 
 func TestNews_refuses(t *testing.T) {
 	news(t, func(room *actortest.Actor) {
-		if _, err := room.TryConnect(rooms.NewsParams{Subscription: "gold"}); code(err) != "bad_subscription" {
-			t.Errorf("subscription: got %v, want bad_subscription", err)
+		if _, err := room.TryConnect(rooms.NewsParams{Subscription: "gold"}); code(err) != "invalid_params" {
+			t.Errorf("subscription: got %v, want invalid_params", err)
 		}
 		for code, d := range map[string]rooms.Draft{
 			"empty_article":    draft(" ", rooms.LevelPublic),
-			"bad_level":        draft("one", "secret"),
+			"invalid_args":     draft("one", "secret"),
 			"article_too_long": draft(strings.Repeat("ä", 10_001), rooms.LevelPublic),
 		} {
 			if err := room.Fail("publishArticle", d); err.Code != code {

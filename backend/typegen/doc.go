@@ -1,5 +1,6 @@
 // Package typegen writes the TypeScript types of a package of actors from its Go
-// source. Users run it by go generate, from the file that has the registry:
+// source, and the contract that their server checks (actor.Contract). Users run it
+// by go generate, from the file that has the registry:
 //
 //	//go:generate go run github.com/troupe-dev/troupe/backend/typegen/cmd -o ../../web/src/registry.gen.ts
 //
@@ -43,6 +44,17 @@
 // required, in both directions. Tag the optional fields of params accordingly.
 // (A pointer that is optional is missing instead of null: its type has no null,
 // but the server takes null.)
+//
+// # The contract
+//
+// Both files carry a fingerprint of all that is said above, as a whole and of each
+// action, event, params and input: a client that was built with another one than
+// its server's finds out when it connects. Comments and names of parameters are not
+// part of it, names of types are.
+//
+// The server's file has the values of the unions, too: what a client sends in
+// arguments, params and input has to be one of them. A field that is optional may be
+// missing, but "" is a value like others.
 //
 // Two types of the same name are told apart by the name of the package of one.
 //

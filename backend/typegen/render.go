@@ -144,7 +144,7 @@ func rename(doc, from, to string) string {
 }
 
 // typescript writes the file for clients.
-func (g *generator) typescript(out []rendered) string {
+func (g *generator) typescript(out []rendered, c contract) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "// Code generated from the Go package %s (go generate ./...). DO NOT EDIT.\n", g.pkg.PkgPath)
 	for _, k := range slices.SortedFunc(maps.Keys(g.decls), func(a, b string) int { return strings.Compare(g.names[a], g.names[b]) }) {
@@ -161,7 +161,12 @@ func (g *generator) typescript(out []rendered) string {
 		members(&b, "events", r.events, func(m member) string { return property(m.name) + ": " + m.text })
 		fmt.Fprintf(&b, "    params: %s;\n    input: %s;\n  };\n", r.params.text, r.input.text)
 	}
-	b.WriteString("}\n\n/** The registry for `createClient<typeof registry>()`. */\nexport const registry = {} as Registry;\n")
+	b.WriteString("}\n\n/** The registry for `createClient<typeof registry>(url, { registry })`. What is in it is compared with the server's. */\nexport const registry = {\n")
+	fmt.Fprintf(&b, "  \"~contract\": %s,\n  \"~parts\": [\n", literal(c.fingerprint))
+	for _, part := range c.parts {
+		fmt.Fprintf(&b, "    %s,\n", literal(part))
+	}
+	b.WriteString("  ],\n} as unknown as Registry;\n")
 	return b.String()
 }
 

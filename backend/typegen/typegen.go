@@ -57,8 +57,14 @@ func Render(o Options) (map[string]string, error) {
 		return nil, g.problems.error()
 	}
 	files := map[string]string{}
+	c := g.contract(out)
 	if o.TS != "" {
-		files[filepath.Join(o.Dir, o.TS)] = g.typescript(out)
+		files[filepath.Join(o.Dir, o.TS)] = g.typescript(out, c)
+	}
+	if o.Go != "" {
+		if files[filepath.Join(o.Dir, o.Go)], err = g.golang(c); err != nil {
+			return nil, err
+		}
 	}
 	return files, nil
 }

@@ -15,7 +15,7 @@ import (
 
 var update = flag.Bool("update", false, "write what is generated from testdata/all")
 
-var options = typegen.Options{Dir: "testdata/all", TS: "../all.gen.ts"}
+var options = typegen.Options{Dir: "testdata/all", TS: "../all.gen.ts", Go: "contract_gen.go"}
 
 // TestGenerate compares with files that review reads. That the types are right is
 // shown by TestValuesSatisfyTheirTypes and by clientjs/test/generated.test.ts.

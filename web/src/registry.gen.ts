@@ -242,5 +242,36 @@ export interface Registry {
   };
 }
 
-/** The registry for `createClient<typeof registry>()`. */
-export const registry = {} as Registry;
+/** The registry for `createClient<typeof registry>(url, { registry })`. What is in it is compared with the server's. */
+export const registry = {
+  "~contract": "ZHDoiNpzz4Rx2Wcu",
+  "~parts": [
+    "chatRoom.connect():mVO6",
+    "chatRoom.deleteMessage():w0x0",
+    "chatRoom.getMembers():oiqb",
+    "chatRoom.getMessages():d17B",
+    "chatRoom.on(history):HCCz",
+    "chatRoom.on(membersChanged):0h8r",
+    "chatRoom.on(messageDeleted):1b8T",
+    "chatRoom.on(messageReceived):MKf8",
+    "chatRoom.on(typing):Jb0P",
+    "chatRoom.sendMessage():GoXh",
+    "chatRoom.setTyping():FD_J",
+    "gameRoom.connect():CTYf",
+    "gameRoom.getGame():TNJ8",
+    "gameRoom.on(game):H4J7",
+    "gameRoom.on(gameStarted):ltoQ",
+    "gameRoom.on(playerJoined):u8FW",
+    "gameRoom.on(playerLeft):FuEW",
+    "gameRoom.on(playerMoved):e6H7",
+    "gameRoom.on(privateMessage):HWGo",
+    "gameRoom.sendPrivateMessage():_EqV",
+    "gameRoom.startGame():sgAb",
+    "gameRoom.updatePlayerPosition():ZbUP",
+    "newsRoom.connect():N5fV",
+    "newsRoom.getArticles():W8Mq",
+    "newsRoom.on(articles):Mrnw",
+    "newsRoom.on(newArticle):3Czy",
+    "newsRoom.publishArticle():sXOT",
+  ],
+} as unknown as Registry;

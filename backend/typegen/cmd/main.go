@@ -1,5 +1,5 @@
 // Command typegen writes the TypeScript types of the actors of the Go package in
-// the current directory:
+// the current directory, and for their server what it has in common with its clients:
 //
 //	//go:generate go run github.com/troupe-dev/troupe/backend/typegen/cmd -o ../../web/src/registry.gen.ts
 //
@@ -16,7 +16,8 @@ import (
 
 func main() {
 	o := typegen.Options{Dir: "."}
-	flag.StringVar(&o.TS, "o", "registry.gen.ts", "the `file` to write")
+	flag.StringVar(&o.TS, "o", "registry.gen.ts", "the `file` for clients")
+	flag.StringVar(&o.Go, "go", "contract_gen.go", "the `file` for the server, in this directory")
 	flag.Parse()
 	if err := typegen.Generate(o); err != nil {
 		fmt.Fprintln(os.Stderr, err)
