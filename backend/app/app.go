@@ -145,7 +145,13 @@ type server struct {
 func newServer(config Config, st store.Store, listener net.Listener, page http.Handler, logger *slog.Logger) *server {
 	node := actor.NewNode(rooms.Registry, st, actor.NodeOptions{Logger: logger, Check: config.Check})
 	s := &server{logger: logger, store: st, node: node, listener: listener, started: time.Now()}
-	s.gateway = gateway.New(node, gateway.Options{AllowOrigins: config.AllowOrigins, Logger: logger})
+	contract := rooms.Registry.Contract()
+	if !config.Check {
+		contract.Parts = nil
+	}
+	s.gateway = gateway.New(node, gateway.Options{
+		AllowOrigins: config.AllowOrigins, Contract: contract.Fingerprint, Parts: contract.Parts, Logger: logger,
+	})
 	s.http = &http.Server{
 		Handler: config.Proxies.Handler(s.routes(page)),
 		// A client that is slow to say what it wants holds a socket, nothing more.

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,6 +29,8 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/troupe-dev/troupe/backend/app"
+	"github.com/troupe-dev/troupe/backend/rooms"
+	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // noUI is what a binary embeds whose UI was not built.
@@ -317,6 +320,33 @@ func TestRun_theMemoryStoreKeepsNoFiles(t *testing.T) {
 	start(t, "-data", dir, "-store", "memory")
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v, want no directory", err)
+	}
+}
+
+// A page that was built for other actors finds out, in development also what differs.
+func TestRun_tellsTheContract(t *testing.T) {
+	contract := rooms.Registry.Contract()
+	if contract.Fingerprint == "" || len(contract.Parts) == 0 {
+		t.Fatalf("got %+v, want what go generate has written", contract)
+	}
+	for _, args := range [][]string{nil, {"-check"}} {
+		s := start(t, args...)
+		socket, _, err := websocket.Dial(t.Context(), s.url+"/api/socket?v=1", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer socket.CloseNow()
+		_, frame, err := socket.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var hello wire.ServerMessage
+		if err := json.Unmarshal(frame, &hello); err != nil || hello.Contract != contract.Fingerprint {
+			t.Errorf("%v: got %s, want the contract %s", args, frame, contract.Fingerprint)
+		}
+		if want := args != nil; slices.Equal(hello.Parts, contract.Parts) != want || len(hello.Parts) > 0 != want {
+			t.Errorf("%v: got the parts %v, want them with -check only", args, hello.Parts)
+		}
 	}
 }
 
