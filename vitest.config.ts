@@ -12,6 +12,7 @@ export default defineConfig({
   },
   test: {
     include: ["{clientjs,hooks}/test/**/*.test.{ts,tsx}", "web/**/*.test.{ts,tsx}"],
+    setupFiles: ["clientjs/test/setup.ts"],
     restoreMocks: true,
     // Time is virtual in most tests: only a busy machine makes them long.
     testTimeout: 60_000,

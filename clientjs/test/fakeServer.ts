@@ -52,9 +52,13 @@ export class Failure extends Error {
   }
 }
 
+let logs = 0;
+/** An identity for a log. */
+const newLog = () => `log-${++logs}`;
+
 /** One actor: its log, its connections and callers. */
 export class FakeActor {
-  log: string = `log-${Math.random()}`;
+  log = newLog();
   head = 0;
   entries: Entry[] = [];
   /** Entries up to this number are no longer kept. */
@@ -184,7 +188,7 @@ export class FakeServer {
 
   /** Comes back with other logs, as after a restored backup. */
   renew(): void {
-    for (const actor of this.actors.values()) actor.log = `log-${Math.random()}`;
+    for (const actor of this.actors.values()) actor.log = newLog();
   }
 
   /** Ends all open channels. */

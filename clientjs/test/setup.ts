@@ -1,0 +1,5 @@
+// Before every test of all packages.
+import { beforeEach } from "vitest";
+import { seedRandom } from "./random.js";
+
+beforeEach(() => seedRandom());
