@@ -151,6 +151,8 @@ func newServer(config Config, st store.Store, listener net.Listener, page http.H
 	}
 	s.gateway = gateway.New(node, gateway.Options{
 		AllowOrigins: config.AllowOrigins, Contract: contract.Fingerprint, Parts: contract.Parts, Logger: logger,
+		MaxSockets: config.maxSockets(), AddressSockets: config.Address.Sockets,
+		AddressConnects: config.Address.Connects, AddressCalls: config.Address.Calls,
 	})
 	s.http = &http.Server{
 		Handler: config.Proxies.Handler(s.routes(page)),
@@ -160,6 +162,7 @@ func newServer(config Config, st store.Store, listener net.Listener, page http.H
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
+		ConnState:         newConnections(config, s.gateway.Sockets, logger).changed,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
 	return s

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/url"
 	"slices"
@@ -23,12 +24,21 @@ type Config struct {
 	JournalBytes int64             // how much of the log stores that keep files may keep
 	AllowOrigins []string          // origins besides the server's own whose pages may connect
 	Proxies      forwarded.Proxies // whose word on a client's address counts
+	MaxSockets   int               // in all; 0: as many as there may be open files, less some
+	Address      AddressLimits
 	LogLevel     slog.Level
 	LogJSON      bool
 	Check        bool // look for mistakes in actors that cost time to look for
 
 	Version bool   // print the version and end
 	Backup  string // copy the data to this file and end
+}
+
+// AddressLimits are what one address of clients may have and do, see
+// gateway.Options. 0 means no limit.
+type AddressLimits struct {
+	Sockets         int
+	Connects, Calls float64 // per second
 }
 
 // The values of -store.
@@ -99,6 +109,26 @@ var settings = []setting{
 			}
 			return nil
 		},
+	},
+	{
+		flag: "max-sockets", env: "TROUPE_MAX_SOCKETS", standard: "0", argument: "n",
+		help: "how many sockets there may be; 0 for three quarters of how many files the process may open",
+		set:  func(c *Config, v string) error { return setCount(&c.MaxSockets, v) },
+	},
+	{
+		flag: "address-sockets", env: "TROUPE_ADDRESS_SOCKETS", standard: "2000", argument: "n",
+		help: "how many sockets clients of one address may have, and twice as many connections; 0 for any number. People behind one router have one address. Clients on this machine are not limited",
+		set:  func(c *Config, v string) error { return setCount(&c.Address.Sockets, v) },
+	},
+	{
+		flag: "address-connects", env: "TROUPE_ADDRESS_CONNECTS", standard: "50", argument: "n",
+		help: "how many sockets clients of one address may open per second, in the long run; 0 for any number",
+		set:  func(c *Config, v string) error { return setRate(&c.Address.Connects, v) },
+	},
+	{
+		flag: "address-calls", env: "TROUPE_ADDRESS_CALLS", standard: "500", argument: "n",
+		help: "how many calls per second clients of one address may make over HTTP, without a socket; 0 for any number",
+		set:  func(c *Config, v string) error { return setRate(&c.Address.Calls, v) },
 	},
 	{
 		flag: "log", env: "TROUPE_LOG", standard: "info,text", argument: "level,format",
@@ -248,6 +278,20 @@ func setLog(c *Config, v string) error {
 		default:
 			return fmt.Errorf("want a level (debug, info, warn, error) and a format (text, json), got %q", word)
 		}
+	}
+	return nil
+}
+
+func setCount(n *int, v string) (err error) {
+	if *n, err = strconv.Atoi(v); err != nil || *n < 0 {
+		return fmt.Errorf("want a number, or 0, got %q", v)
+	}
+	return nil
+}
+
+func setRate(perSecond *float64, v string) (err error) {
+	if *perSecond, err = strconv.ParseFloat(v, 64); err != nil || !(*perSecond >= 0 && *perSecond <= math.MaxInt32) {
+		return fmt.Errorf("want a number per second, or 0, got %q", v)
 	}
 	return nil
 }

@@ -14,8 +14,10 @@ import (
 	"github.com/troupe-dev/troupe/backend/forwarded"
 )
 
+var standardAddress = app.AddressLimits{Sockets: 2000, Connects: 50, Calls: 500}
+
 func TestParseConfig(t *testing.T) {
-	standard := app.Config{Addr: ":8080", Data: "./data", Store: "sqlite", JournalBytes: 64 << 20}
+	standard := app.Config{Addr: ":8080", Data: "./data", Store: "sqlite", JournalBytes: 64 << 20, Address: standardAddress}
 	with := func(change func(*app.Config)) app.Config {
 		c := standard
 		change(&c)
@@ -35,12 +37,13 @@ func TestParseConfig(t *testing.T) {
 			app.Config{
 				Addr: "127.0.0.1:0", Data: "/srv/troupe", Store: "memory", JournalBytes: 1 << 20,
 				AllowOrigins: []string{"https://a.example", "http://b.example:81"}, LogLevel: slog.LevelDebug, LogJSON: true,
+				Address: standardAddress,
 			},
 		},
 		{
 			"environment variables", nil,
 			[]string{"TROUPE_ADDR=:1", "TROUPE_DATA=d", "TROUPE_STORE=memory", "TROUPE_JOURNAL_BYTES=4096", "TROUPE_ALLOW_ORIGIN=https://a.example", "TROUPE_LOG=warn"},
-			app.Config{Addr: ":1", Data: "d", Store: "memory", JournalBytes: 4096, AllowOrigins: []string{"https://a.example"}, LogLevel: slog.LevelWarn},
+			app.Config{Addr: ":1", Data: "d", Store: "memory", JournalBytes: 4096, AllowOrigins: []string{"https://a.example"}, LogLevel: slog.LevelWarn, Address: standardAddress},
 		},
 		{
 			"a flag goes before its variable",
@@ -60,6 +63,10 @@ func TestParseConfig(t *testing.T) {
 		{"proxies", []string{"-trusted-proxies", "127.0.0.1, 10.0.0.0/8"}, nil, with(func(c *app.Config) {
 			c.Proxies = forwarded.Proxies{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")}
 		})},
+		{
+			"limits", []string{"-max-sockets", "5", "-address-sockets", "3", "-address-connects", "0.5", "-address-calls", "0"}, nil,
+			with(func(c *app.Config) { c.MaxSockets, c.Address = 5, app.AddressLimits{Sockets: 3, Connects: 0.5} }),
+		},
 		{"the checks", []string{"-check"}, nil, with(func(c *app.Config) { c.Check = true })},
 		{"the checks, by a variable", nil, []string{"TROUPE_CHECK=1"}, with(func(c *app.Config) { c.Check = true })},
 		{"no checks in spite of the variable", []string{"-check=false"}, []string{"TROUPE_CHECK=1"}, standard},
@@ -90,6 +97,9 @@ func TestParseConfig_errors(t *testing.T) {
 		{[]string{"-allow-origin", "https://a.example/page"}, nil, `got "https://a.example/page"`},
 		{[]string{"-log", "loud"}, nil, `-log: want a level`},
 		{[]string{"-trusted-proxies", "localhost"}, nil, `-trusted-proxies: want addresses such as 127.0.0.1 or 10.0.0.0/8`},
+		{[]string{"-max-sockets", "-1"}, nil, `-max-sockets: want a number, or 0, got "-1"`},
+		{[]string{"-address-calls", "many"}, nil, `-address-calls: want a number per second, or 0, got "many"`},
+		{[]string{"-address-connects", "NaN"}, nil, `-address-connects: want a number per second, or 0, got "NaN"`},
 		{[]string{"-journal-bytes", "64MB"}, nil, `-journal-bytes: want a number of bytes, got "64MB"`},
 		{[]string{"-journal-bytes", "0"}, nil, `-journal-bytes: want a number of bytes, got "0"`},
 		{nil, []string{"TROUPE_CHECK=maybe"}, `TROUPE_CHECK: want true or false, got "maybe"`},
@@ -113,7 +123,8 @@ func TestParseConfig_help(t *testing.T) {
 	for _, want := range []string{
 		"-addr", "TROUPE_ADDR", ":8080", "PORT", "-data", "TROUPE_DATA", "./data", "-store", "TROUPE_STORE", "memory",
 		"-journal-bytes", "TROUPE_JOURNAL_BYTES", "67108864",
-		"-allow-origin", "TROUPE_ALLOW_ORIGIN", "-trusted-proxies", "TROUPE_TRUSTED_PROXIES", "-log", "TROUPE_LOG", "info,text", "-check\n", "TROUPE_CHECK", "-version",
+		"-allow-origin", "TROUPE_ALLOW_ORIGIN", "-trusted-proxies", "TROUPE_TRUSTED_PROXIES",
+		"-max-sockets", "TROUPE_MAX_SOCKETS", "-address-sockets", "-address-connects", "-address-calls", "-log", "TROUPE_LOG", "info,text", "-check\n", "TROUPE_CHECK", "-version",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the help does not mention %s:\n%s", want, &out)

@@ -102,6 +102,22 @@ func peer(r *http.Request) netip.Addr {
 	return ap.Addr().Unmap().WithZone("")
 }
 
+// Network returns what an address stands for when clients are counted: itself, or
+// of IPv6 the network (/64) that a host has to itself. Addresses of this machine
+// stand for nothing: if all clients seem to have one, it is that of a proxy which
+// nobody has said to trust.
+func Network(addr netip.Addr) (n netip.Prefix, ok bool) {
+	if !addr.IsValid() || addr.IsLoopback() {
+		return netip.Prefix{}, false
+	}
+	bits := addr.BitLen()
+	if addr.Is6() {
+		bits = 64
+	}
+	n, err := addr.Prefix(bits)
+	return n, err == nil
+}
+
 // Host returns the host, and the port if there is one, that the client has asked for.
 func Host(r *http.Request) string {
 	if s, _ := r.Context().Value(saidKey{}).(said); s.host != "" {

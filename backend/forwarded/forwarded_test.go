@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"testing"
 
 	"github.com/troupe-dev/troupe/backend/forwarded"
@@ -117,5 +118,20 @@ func TestForwarded(t *testing.T) {
 				t.Error("the request was not served")
 			}
 		})
+	}
+}
+
+func TestNetwork(t *testing.T) {
+	for addr, want := range map[string]string{
+		"192.0.2.7": "192.0.2.7/32", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "10.0.0.1": "10.0.0.1/32",
+		"127.0.0.1": "", "127.1.2.3": "", "::1": "",
+	} {
+		got, ok := forwarded.Network(netip.MustParseAddr(addr))
+		if ok != (want != "") || ok && got.String() != want {
+			t.Errorf("%s: got %v, %v", addr, got, ok)
+		}
+	}
+	if _, ok := forwarded.Network(netip.Addr{}); ok {
+		t.Error("no address has a network")
 	}
 }

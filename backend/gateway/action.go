@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -30,7 +31,7 @@ func (g *Gateway) routes() http.Handler {
 	r.Route("/api", func(r chi.Router) {
 		r.Get("/socket", g.serveSocket)
 		r.Group(func(r chi.Router) {
-			r.Use(g.whileOpen)
+			r.Use(g.whileOpen, g.limitCalls)
 			r.Post("/actors/{name}/actions/{action}", g.serveAction)
 			r.Post("/actors/{name}", g.serveCreate)
 			r.Get("/actors/{name}", g.serveResolve)
@@ -239,6 +240,7 @@ var statuses = map[wire.Code]int{
 	wire.CodeRan:                http.StatusConflict,
 	wire.CodeTooLarge:           http.StatusRequestEntityTooLarge,
 	wire.CodeRateLimited:        http.StatusTooManyRequests,
+	wire.CodeTooManySockets:     http.StatusTooManyRequests,
 	wire.CodeInternal:           http.StatusInternalServerError,
 	wire.CodeReadOnly:           http.StatusInternalServerError,
 	wire.CodeStateIncompatible:  http.StatusInternalServerError,
@@ -260,8 +262,12 @@ func (g *Gateway) fail(w http.ResponseWriter, err error) {
 	if !ok {
 		status = http.StatusUnprocessableEntity
 	}
-	if status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "1")
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
+		seconds := int64(1)
+		if m, ok := e.Metadata.(limitMetadata); ok {
+			seconds = max(1, (m.RetryAfterMs+999)/1000)
+		}
+		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
 	}
 	writeError(w, status, e.Code, e.Message, e.MetadataJSON())
 }

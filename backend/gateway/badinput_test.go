@@ -197,7 +197,7 @@ func TestG9_Flood(t *testing.T) {
 			switch {
 			case m.Type == wire.TypeReply:
 				replies++
-			case m.Type == wire.TypeFail && m.Code == wire.CodeRateLimited && strings.HasPrefix(string(m.Metadata), `{"retryAfterMs":`):
+			case m.Type == wire.TypeFail && m.Code == wire.CodeRateLimited && strings.HasPrefix(string(m.Metadata), `{"limit":100,"option":"rate","retryAfterMs":`):
 				limited++
 			default:
 				t.Fatalf("got %s", brief(m))
@@ -233,7 +233,7 @@ func TestG9_FloodOfOpens(t *testing.T) {
 		}
 		e.settle()
 		got := strings.Join(c.take(), "\n")
-		for _, want := range []string{"5 at", "6 closed too_many_channels false", "8 closed rate_limited true{\"retryAfterMs\":"} {
+		for _, want := range []string{"5 at", "6 closed too_many_channels false", `8 closed rate_limited true{"limit":0.5,"option":"openRate","retryAfterMs":`} {
 			if !strings.Contains(got, want) {
 				t.Errorf("got\n%s\nwant %q in it", got, want)
 			}

@@ -34,6 +34,16 @@ type Options struct {
 	// origin, and programs that send no Origin, are always allowed.
 	AllowOrigins []string
 
+	// How many sockets there may be, in all and of one address, how many an address
+	// may open per second in the long run (as many at once as it may have), and how
+	// many calls over HTTP it may make per second (two seconds' worth at once). Of
+	// IPv6, the addresses of a network /64 count as one. Beyond, clients are told
+	// when to come back. Addresses of this machine are not limited. 0 means no limit.
+	MaxSockets      int
+	AddressSockets  int
+	AddressConnects float64
+	AddressCalls    float64
+
 	Beat         time.Duration // after this silence a beat is sent; 0 means 15 s
 	Dead         time.Duration // after this silence of the client the socket is dead; 0 means 25 s
 	Quiet        time.Duration // after this silence of a channel whose log moved on an at is sent; 0 means 30 s
@@ -100,6 +110,8 @@ type Gateway struct {
 	log     *slog.Logger
 	handler http.Handler
 
+	admission *admission
+
 	drains *queue // sockets to write to, feeds to read
 	cold   *coldReader
 	feeds  feeds
@@ -128,6 +140,7 @@ func New(port Port, opts Options) *Gateway {
 		port: port, opts: opts.withDefaults(),
 		drains: newQueue(), sockets: make(map[*socket]struct{}), cuts: make(map[string]time.Time),
 	}
+	g.admission = newAdmission(&g.opts)
 	g.log, g.collect = g.opts.Logger, debug.FreeOSMemory
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	g.cold = newColdReader(g.ctx)
@@ -239,6 +252,7 @@ func (g *Gateway) remove(s *socket) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.sockets, s)
+	g.admission.leave(s.place)
 	if g.empty != nil && len(g.sockets) == 0 {
 		close(g.empty)
 	}
@@ -339,6 +353,7 @@ func (g *Gateway) janitor() {
 			g.cold.tend()
 			if n%feedTicks == 0 {
 				g.feeds.tend()
+				g.admission.tend(now)
 			}
 			if g.settled() {
 				g.workers.Go(g.collect)

@@ -30,12 +30,7 @@ func (b *buckets) allow(typ string) (wait time.Duration) {
 	if typ == wire.TypeOpen {
 		l = b.opens
 	}
-	if l.Allow() {
-		return 0
-	}
-	r := l.Reserve()
-	defer r.Cancel()
-	return max(r.Delay(), time.Millisecond)
+	return take(l)
 }
 
 // sizeMetadata is the metadata of a too_large.
@@ -45,13 +40,6 @@ func sizeMetadata(size, limit int, option string) json.RawMessage {
 		Limit  int    `json:"limit"`
 		Option string `json:"option"`
 	}{size, limit, option})
-}
-
-// waitMetadata is the metadata of a rate_limited.
-func waitMetadata(wait time.Duration) json.RawMessage {
-	return metadata(struct {
-		RetryAfterMs int64 `json:"retryAfterMs"`
-	}{int64(wait/time.Millisecond) + 1})
 }
 
 func eventMetadata(event string) json.RawMessage {

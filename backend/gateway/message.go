@@ -71,7 +71,11 @@ func (s *socket) handle(m *wire.ClientMessage, at wire.Envelope, problem string)
 			}
 			s.buckets.reported = time.Now()
 		}
-		s.refuse(at, wire.CodeRateLimited, "too many messages per second", waitMetadata(wait))
+		m := limitMetadata{s.g.opts.Limits.Rate, "rate", retryMs(wait)}
+		if at.Type == wire.TypeOpen {
+			m = limitMetadata{s.g.opts.OpenRate, "openRate", retryMs(wait)}
+		}
+		s.refuse(at, wire.CodeRateLimited, "too many messages per second", metadata(m))
 		return
 	}
 	if problem != "" {

@@ -6,6 +6,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/coder/websocket"
 	"github.com/go-chi/cors"
 
 	"github.com/troupe-dev/troupe/backend/forwarded"
@@ -29,7 +30,9 @@ func (g *Gateway) checkOrigin(next http.Handler) http.Handler {
 		const why = "pages of this origin may not use the server (its flag -allow-origin)"
 		switch {
 		case strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
-			g.refuseSocket(w, r, string(wire.CodeBadOrigin)+": "+why)
+			if !g.refuseSocket(w, r, nil, websocket.StatusPolicyViolation, string(wire.CodeBadOrigin)+": "+why) {
+				writeError(w, http.StatusForbidden, wire.CodeBadOrigin, why, nil)
+			}
 		case r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "":
 			corsHandler(func(*http.Request, string) bool { return true })(next).ServeHTTP(w, r)
 		default:

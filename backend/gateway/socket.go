@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/forwarded"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -42,6 +44,8 @@ type socket struct {
 	ws   *websocket.Conn
 	link *link
 	turn turnstile // of run
+
+	place ticket // its place among the sockets
 
 	attachments uint64 // that of channel c is c more; see actor.NextAttachment
 
@@ -79,7 +83,12 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusServiceUnavailable, wire.CodeShutdown, "the server is going away", nil)
 		return
 	}
-	s, spread := g.acceptSocket(w, r)
+	place, refused := g.admission.socket(forwarded.Client(r))
+	if refused != nil {
+		g.turnAway(w, r, refused)
+		return
+	}
+	s, spread := g.acceptSocket(w, r, place)
 	if s == nil {
 		return
 	}
@@ -96,18 +105,46 @@ func (g *Gateway) hello(spread time.Duration) wire.Hello {
 }
 
 // refuseSocket accepts a socket only to close it: a browser tells a page nothing
-// of a refused upgrade, but the reason for which a socket closes.
-func (g *Gateway) refuseSocket(w http.ResponseWriter, r *http.Request, reason string) {
-	if s, _ := g.acceptSocket(w, r); s != nil {
-		s.close(websocket.StatusPolicyViolation, reason)
-		g.sub.Go(s.readLoop) // which is deaf by now
+// of a refused upgrade, but the reason for which a socket closes, and what it is
+// told before that, if anything. It reports false, and does nothing, if that is
+// being done for many.
+func (g *Gateway) refuseSocket(w http.ResponseWriter, r *http.Request, tell []byte, status websocket.StatusCode, reason string) bool {
+	place, ok := g.admission.turnAway()
+	if !ok {
+		return false
+	}
+	s, _ := g.acceptSocket(w, r, place)
+	if s == nil {
+		return true
+	}
+	if tell != nil {
+		f := newFrame()
+		f.next()
+		f.b = append(f.b, tell...)
+		s.turn.begin()
+		if s.link.send(f) {
+			s.rest()
+		}
+	}
+	s.close(status, reason)
+	g.sub.Go(s.readLoop) // which is deaf by now
+	return true
+}
+
+// turnAway refuses a socket for which there is no room: its client shall come back
+// later.
+func (g *Gateway) turnAway(w http.ResponseWriter, r *http.Request, e *actor.Error) {
+	tell := wire.AppendError(nil, 0, e.Code, e.Message, e.MetadataJSON())
+	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") || !g.refuseSocket(w, r, tell, statusTryAgain, e.Code) {
+		g.fail(w, e)
 	}
 }
 
 // acceptSocket makes a request a socket, and tells over how long its client shall
-// spread reconnects. It returns nil when that failed and the client has its answer.
-func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request) (*socket, time.Duration) {
-	s := &socket{g: g, attachments: actor.NextAttachment(), buckets: newBuckets(&g.opts)}
+// spread reconnects. It returns nil when that failed and the client has its answer; then the
+// place is given back.
+func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request, place ticket) (*socket, time.Duration) {
+	s := &socket{g: g, place: place, attachments: actor.NextAttachment(), buckets: newBuckets(&g.opts)}
 	s.room.L = &s.mu
 	h := &hijacker{
 		ResponseWriter: w,
@@ -119,12 +156,14 @@ func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request) (*socket,
 	// Origins have been checked for all of the API (origin.go).
 	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
 	if err != nil {
+		g.admission.leave(place)
 		return nil, 0
 	}
 	ws.SetReadLimit(int64(g.opts.Limits.Frame))
 	s.ws, s.link = ws, h.link
 	spread, ok := g.add(s)
 	if !ok {
+		g.admission.leave(place)
 		_ = ws.CloseNow() // the server is going away: the client will find another one
 		return nil, 0
 	}

@@ -30,8 +30,9 @@ const (
 
 	// Limits.
 	CodeTooLarge        Code = "too_large"         // a message, params, or a result over its limit; metadata: size, limit, option
-	CodeRateLimited     Code = "rate_limited"      // too many messages per second; metadata: retryAfterMs
-	CodeOverloaded      Code = "overloaded"        // too many calls in flight, or an actor that cannot keep up
+	CodeRateLimited     Code = "rate_limited"      // too many messages, calls or sockets per second; metadata: limit, option, retryAfterMs
+	CodeOverloaded      Code = "overloaded"        // too much that waits: for an actor, for a client, or in all; metadata: limit, option
+	CodeTooManySockets  Code = "too_many_sockets"  // too many sockets from one address; metadata: limit, option, retryAfterMs
 	CodeTooManyChannels Code = "too_many_channels" // over the number of channels on one socket
 
 	// Actors.

@@ -111,6 +111,17 @@
 // against one of its own. Over the rate, calls and opens are refused one by one,
 // other messages with one error a second.
 //
+// Whoever meets a limit learns which: the metadata of too_large, rate_limited,
+// too_many_channels, too_many_sockets and overloaded has limit, and its option: a
+// field of hello's limits, a flag of the server (address-sockets), or an option in
+// its code (actor.Options.MaxMessage). What can be tried again says when, in
+// retryAfterMs.
+//
+// A socket for which there is no room (too many of its address, or in all, or opened
+// too quickly) gets an error with code rate_limited, too_many_sockets or overloaded
+// instead of hello, and is closed with status 1013. Its client does not come back
+// before retryAfterMs.
+//
 // # HTTP
 //
 // Single calls need no socket. A key is written ?key=a&key=b; the key x is ["x"].
@@ -138,9 +149,9 @@
 //
 // with a status that fits the code: 400 malformed, bad_key, invalid_args,
 // invalid_input, connection_required; 403 forbidden, bad_origin; 404 not_found,
-// unknown_actor, unknown_action; 409 exists, ran; 413 too_large; 429 rate_limited;
-// 500 internal_error; 503 overloaded, unavailable, shutdown; 504 timeout; and 422
-// for the codes of actors. A call without an answer may have run.
+// unknown_actor, unknown_action; 409 exists, ran; 413 too_large; 429 rate_limited,
+// too_many_sockets; 500 internal_error; 503 overloaded, unavailable, shutdown; 504
+// timeout; and 422 for the codes of actors. A call without an answer may have run.
 //
 // Pages of another origin are refused unless the server allows them. The refusal
 // is one that a page can read: 403 bad_origin with CORS headers, and a socket that

@@ -1,0 +1,107 @@
+package app
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/forwarded"
+)
+
+// filesOfOurs is how many of the files that the process may open are not for
+// connections: the store needs some, and must not be left without.
+const filesOfOurs = 128
+
+// connections counts the connections of an HTTP server, and cuts those that are too
+// many, so that clients which only connect cannot take all the files that the
+// process may open. Once a socket has taken a connection over, it is the gateway's.
+type connections struct {
+	max        int // with the gateway's sockets; not above 0: no limit
+	perAddress int // 0: no limit
+	proxies    forwarded.Proxies
+	sockets    func() int
+	logger     *slog.Logger
+
+	mu     sync.Mutex
+	all    int
+	of     map[netip.Prefix]int
+	warned time.Time // when the log was last told
+}
+
+func newConnections(config Config, sockets func() int, logger *slog.Logger) *connections {
+	return &connections{
+		max: openFiles() - filesOfOurs, perAddress: 2 * config.Address.Sockets, proxies: config.Proxies,
+		sockets: sockets, logger: logger, of: map[netip.Prefix]int{},
+	}
+}
+
+// maxSockets is how many sockets there may be. 0 means any number.
+func (c *Config) maxSockets() int {
+	if c.MaxSockets > 0 {
+		return c.MaxSockets
+	}
+	return openFiles() / 4 * 3
+}
+
+// changed is http.Server.ConnState.
+func (c *connections) changed(conn net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		if !c.add(conn) {
+			if tcp, ok := conn.(*net.TCPConn); ok {
+				_ = tcp.SetLinger(0) // nothing of it shall be left
+			}
+			_ = conn.Close() // the server notices
+		}
+	case http.StateHijacked, http.StateClosed:
+		c.remove(conn)
+	}
+}
+
+// add reports whether the connection may stay. It is counted in any case.
+func (c *connections) add(conn net.Conn) bool {
+	sockets := c.sockets()
+	addr := addrOf(conn)
+	from, limited := forwarded.Network(addr)
+	limited = limited && !c.proxies.Trust(addr)
+	c.mu.Lock()
+	c.all++
+	c.of[from]++
+	limit, option := 0, ""
+	switch {
+	case c.max > 0 && c.all+sockets > c.max:
+		limit, option = c.max, "the files that the process may open"
+	case limited && c.perAddress > 0 && c.of[from] > c.perAddress:
+		limit, option = c.perAddress, "twice -address-sockets"
+	}
+	warn := option != "" && time.Since(c.warned) >= time.Minute
+	if warn {
+		c.warned = time.Now()
+	}
+	c.mu.Unlock()
+	if warn {
+		c.logger.Warn("too many connections, new ones are cut; if they come from a proxy, name it in -trusted-proxies",
+			"address", addr, "limit", limit, "option", option)
+	}
+	return option == ""
+}
+
+func (c *connections) remove(conn net.Conn) {
+	from, _ := forwarded.Network(addrOf(conn))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all--
+	if c.of[from]--; c.of[from] <= 0 {
+		delete(c.of, from)
+	}
+}
+
+func addrOf(conn net.Conn) netip.Addr {
+	if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap().WithZone("")
+	}
+	return netip.Addr{}
+}
