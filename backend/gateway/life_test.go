@@ -92,6 +92,34 @@ func TestHeartbeat(t *testing.T) {
 	})
 }
 
+// TestHeartbeat_Probe: a client that asks whether somebody is there gets a beat
+// at once (check 13); those of its beats that are answers get none.
+func TestHeartbeat_Probe(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		c := e.dial()
+		beats := func() int {
+			e.settle()
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.beats
+		}
+		c.send(`{"t":"beat"}`)
+		if got := beats(); got != 0 {
+			t.Errorf("got %d beats for one without probe, want 0", got)
+		}
+		c.send(`[{"t":"beat","probe":true},{"t":"beat","probe":true}]`)
+		if got := beats(); got != 2 {
+			t.Errorf("got %d beats for 2 probes", got)
+		}
+		// Probes count against the rate: who floods gets one error instead.
+		c.send("[" + strings.Repeat(`{"t":"beat","probe":true},`, 999) + `{"t":"beat"}]`)
+		if got := beats(); got > 2+wire.DefaultLimits.Burst {
+			t.Errorf("got %d beats, more than the burst", got)
+		}
+		c.isOpen()
+	})
+}
+
 // TestHeartbeat_Dead: a client that does not answer is dead after 25 s. Its
 // connections are dropped, and come back.
 func TestHeartbeat_Dead(t *testing.T) {

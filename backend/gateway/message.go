@@ -60,7 +60,7 @@ func (s *socket) message(raw json.RawMessage) {
 // handle does what a message asks for. problem, if there is one, is why it could
 // not be decoded; then all that is known of it is in at.
 func (s *socket) handle(m *wire.ClientMessage, at wire.Envelope, problem string) {
-	if at.Type == wire.TypeBeat && problem == "" {
+	if at.Type == wire.TypeBeat && problem == "" && !m.Probe {
 		return
 	}
 	if wait := s.buckets.allow(at.Type); wait > 0 {
@@ -83,6 +83,8 @@ func (s *socket) handle(m *wire.ClientMessage, at wire.Envelope, problem string)
 		return
 	}
 	switch m.Type {
+	case wire.TypeBeat:
+		s.control([]byte(wire.Beat))
 	case wire.TypeOpen:
 		s.open(m)
 	case wire.TypeCall:

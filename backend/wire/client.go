@@ -42,4 +42,7 @@ type ClientMessage struct {
 	// open, call, ack
 	Seq uint64 `json:"s,omitempty"`
 	Ack uint64 `json:"ack,omitempty"`
+
+	// beat
+	Probe bool `json:"probe,omitempty"`
 }

@@ -41,6 +41,7 @@
 //	{"t":"ack","c":1,"s":22,"ack":7}              seen up to here, answered up to here
 //	{"t":"close","c":1}                           the connection is over, not dropped
 //	{"t":"beat"}                                  the answer to a beat
+//	{"t":"beat","probe":true}                     is somebody there? Answered with a beat
 //
 // # From the server
 //
@@ -107,7 +108,7 @@
 //
 // Channels open and closed are not acknowledged beyond what is said above: close
 // has no answer, and unsub, ack and close on a channel that is not open are
-// ignored. A beat costs nothing; all other messages count against the rate, open
+// ignored. A beat costs nothing, unless it is a probe; all other messages count against the rate, open
 // against one of its own. Over the rate, calls and opens are refused one by one,
 // other messages with one error a second.
 //

@@ -129,6 +129,11 @@ var clientFrames = []struct {
 		[]wire.ClientMessage{{Type: "close", Channel: 1}},
 	},
 	{
+		"beat-probe", "asks for a beat: after sleep or a change of network, to find out whether the link still works",
+		`{"t":"beat","probe":true}`,
+		[]wire.ClientMessage{{Type: "beat", Probe: true}},
+	},
+	{
 		"beat-from-client", "the answer to a beat",
 		`{"t":"beat"}`,
 		[]wire.ClientMessage{{Type: "beat"}},

@@ -27,7 +27,7 @@ export type ClientMessage =
   | { t: "sub" | "unsub"; c: number; e: string[] }
   | { t: "ack"; c: number; s?: number; ack?: number }
   | { t: "close"; c: number }
-  | { t: "beat" };
+  | { t: "beat"; probe?: true };
 
 /** A failure as the wire tells it. */
 export interface Problem {

@@ -66,6 +66,7 @@ const MADE: Record<string, string[]> = {
     encode({ t: "beat" }),
   ],
   "beat-from-client": one({ t: "beat" }),
+  "beat-probe": one({ t: "beat", probe: true }),
   call: [call(7, "sendMessage", ["ada", "hello"])],
   "call-ack": [call(8, "deleteMessage", ["m1"], { s: 21, ack: 7 })],
   "call-no-args": [call(9, "getMessages", [])],
