@@ -2,7 +2,7 @@
 # has the steps of the tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help dev new rename run build ui packages test test-go test-ts test-e2e test-crash bench bench-peers bench-growth plot fmt lint generate clean
+.PHONY: help dev new rename run build ui packages test test-go test-ts test-e2e test-browsers test-crash bench bench-peers bench-growth plot fmt lint generate clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/troupe-dev/troupe/backend/app.version=$(VERSION)
@@ -13,7 +13,7 @@ BENCH := .
 PKG   := ./backend/...
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Where make dev listens.
 ADDR := localhost:8080
@@ -55,8 +55,11 @@ test-go: ## the Go part: format, vet, staticcheck, generated files, tests with -
 test-ts: ## the TypeScript part: types, lint, unit tests, sizes
 	@.ci/check ts
 
-test-e2e: ## the browser tests, with the real binary
+test-e2e: ## the browser tests with the real binary: all in Chromium, some in Firefox
 	@.ci/check e2e
+
+test-browsers: ## all browser tests in all browsers that are found: Chromium, Firefox, WebKit
+	@BROWSERS=all .ci/check e2e
 
 test-crash: ## kill the real binary hundreds of times under load (minutes)
 	go test -v -count=1 -timeout 60m ./backend/crashtest -crash.rounds=150 -crash.away=5s

@@ -1,1 +1,2 @@
-export function findChromium(): string | undefined;
+export type BrowserName = "chromium" | "firefox" | "webkit";
+export function findBrowser(name: BrowserName): string | undefined;

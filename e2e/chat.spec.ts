@@ -1,7 +1,7 @@
 import { Chat, onItsWay } from "./chat";
-import { expect, online, test } from "./fixtures";
+import { everywhere, expect, online, test } from "./fixtures";
 
-test("two people talk, and take back what they said", async ({ server, visit }) => {
+test("two people talk, and take back what they said", everywhere, async ({ server, visit }) => {
   const ada = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
   await ada.said("Is anybody here?");
   const bob = await new Chat(await visit(`${server.url}/chat/general`)).join("Bob");
@@ -137,7 +137,7 @@ test("a reload keeps name and messages", async ({ server, visit }) => {
   await expect(ada.texts).toHaveText(["before", "after"]);
 });
 
-test("what was said while the link was cut arrives once and in order", async ({ server, link, visit }) => {
+test("what was said while the link was cut arrives once and in order", everywhere, async ({ server, link, visit }) => {
   const ada = await new Chat(await visit(`${link.url}/chat/general`)).join("Ada");
   const bob = await new Chat(await visit(`${server.url}/chat/general`)).join("Bob");
   const cleo = await new Chat(await visit(`${server.url}/chat/general`)).join("Cleo");
@@ -190,7 +190,7 @@ test("what could not be sent survives a change of rooms and a reload", async ({ 
 
 test("one can read on while a message of one's own is on its way", async ({ link, visit }) => {
   const ada = await new Chat(await visit(`${link.url}/chat/general`)).join("Ada");
-  for (let n = 1; n <= 3; n++) await ada.said(`${n}\n${"line\n".repeat(20)}`);
+  for (let n = 1; n <= 3; n++) await ada.said(`${n} ${"some words ".repeat(150)}`);
   link.refuse();
   await expect(ada.notice).toContainText("The connection is lost");
   const log = ada.page.getByRole("log", { name: "Messages" });
@@ -279,7 +279,7 @@ test.describe("on the memory store", () => {
   });
 });
 
-test("without a mouse", async ({ server, visit }) => {
+test("without a mouse", everywhere, async ({ server, visit }) => {
   const { page, texts, messages } = new Chat(await visit(`${server.url}/chat/general`));
   const { keyboard } = page;
   await expect(page.getByRole("textbox", { name: "Your name" })).toBeFocused();

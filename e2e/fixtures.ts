@@ -21,6 +21,12 @@ type VisitOptions = Parameters<Browser["newContext"]>[0] & {
   session?: Record<string, unknown>;
 };
 
+/** Of a test that runs in all browsers that are found; make test-browsers runs all of them so. */
+export const everywhere = { tag: "@everywhere" };
+
+/** What Firefox reports like an error of the page when a WebSocket breaks. */
+const brokenLink = /Firefox can’t establish a connection to the server at ws:|The connection to ws:\S+ was interrupted/;
+
 const frames = new WeakMap<Page, string[]>();
 const logs = new WeakMap<Page, string[]>();
 
@@ -49,23 +55,30 @@ export const test = base.extend<Fixtures>({
     await link.close();
   },
 
-  visit: async ({ browser }, provide) => {
+  visit: async ({ browser, browserName }, provide) => {
     const contexts: { close(): Promise<void> }[] = [];
     const faults: string[] = [];
-    await provide(async (url, { session = {}, ...options } = {}) => {
-      const context = await browser.newContext(options);
+    await provide(async (url, { session = {}, isMobile, ...options } = {}) => {
+      // Firefox has small and touched windows, but no mobile ones.
+      const context = await browser.newContext(browserName === "firefox" ? options : { isMobile, ...options });
       contexts.push(context);
+      const got: string[] = [];
+      await context.exposeFunction("frameReceived", (data: string) => got.push(data));
+      await context.addInitScript(tellFrames);
       await context.addInitScript((items) => {
+        if (origin === "null") return; // about:blank has none, and Firefox runs this there, too
         for (const [key, value] of Object.entries(items)) sessionStorage.setItem(key, JSON.stringify(value));
       }, session);
-      const page = await context.newPage();
-      const got: string[] = [];
       const said: string[] = [];
+      const page = await context.newPage();
       frames.set(page, got);
       logs.set(page, said);
-      page.on("websocket", (socket) => socket.on("framereceived", ({ payload }) => got.push(String(payload))));
-      page.on("console", (message) => said.push(message.text()));
-      page.on("pageerror", (error) => faults.push(String(error)));
+      page.on("console", (message) => {
+        if (String(message.type()) !== "timeStamp") said.push(message.text()); // React leaves some, and Firefox tells
+      });
+      page.on("pageerror", (error) => {
+        if (!brokenLink.test(String(error))) faults.push(String(error));
+      });
       await page.goto(url);
       return page;
     });
@@ -73,6 +86,17 @@ export const test = base.extend<Fixtures>({
     expect(faults, "uncaught errors in pages").toEqual([]);
   },
 });
+
+/** Runs in pages: Playwright itself sees no frames over WebDriver BiDi. */
+function tellFrames(): void {
+  const { frameReceived } = window as unknown as { frameReceived?: (data: unknown) => void };
+  window.WebSocket = class extends WebSocket {
+    constructor(...args: ConstructorParameters<typeof WebSocket>) {
+      super(...args);
+      this.addEventListener("message", ({ data }) => frameReceived?.(data));
+    }
+  };
+}
 
 /** The browser notices that there is a network again, and need not wait for its next attempt. */
 export async function online(page: Page): Promise<void> {

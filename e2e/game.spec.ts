@@ -1,5 +1,5 @@
 import type { Page } from "@playwright/test";
-import { expect, online, received, test } from "./fixtures";
+import { everywhere, expect, online, received, test } from "./fixtures";
 
 type Visit = (url: string, options?: { session?: Record<string, unknown> }) => Promise<Page>;
 
@@ -17,7 +17,7 @@ const stage = (page: Page) => page.getByRole("application", { name: /^Stage/ });
 /** What the stage looks like. */
 const picture = (page: Page) => stage(page).evaluate((canvas) => (canvas as HTMLCanvasElement).toDataURL());
 
-test("players come, move and go", async ({ server, visit }) => {
+test("players come, move and go", everywhere, async ({ server, visit }) => {
   const ada = await play(visit, server.url, "Ada");
   const bob = await play(visit, server.url, "Bob");
   await expect(players(ada)).toContainText(["Ada (you)", "Bob"]);
@@ -73,6 +73,7 @@ test("a whisper for somebody who has left goes to nobody else", async ({ server,
   const ada = await play(visit, server.url, "Ada");
   const bob = await play(visit, server.url, "Bob");
   const cleo = await play(visit, server.url, "Cleo");
+  await ada.bringToFront(); // one window has the focus
   await ada.getByRole("button", { name: "Whisper to Bob" }).click();
   const input = ada.getByRole("textbox", { name: "Whisper" });
   await expect(input).toBeFocused();

@@ -3,7 +3,7 @@
 
 import type { Page } from "@playwright/test";
 import type { Server } from "./server";
-import { expect, plainPage, test } from "./fixtures";
+import { everywhere, expect, plainPage, test } from "./fixtures";
 
 const listener = `<!doctype html><title>listener</title><script type="module">
   import { createClient } from "/lib/client.js";
@@ -44,7 +44,7 @@ async function say(server: Server, text: string): Promise<void> {
   if (!response.ok) throw new Error(`sendMessage: ${response.status} ${await response.text()}`);
 }
 
-test("G3: every event arrives once and in order, however often the link breaks", async ({ server, link, page }) => {
+test("G3: every event arrives once and in order, however often the link breaks", everywhere, async ({ server, link, page }) => {
   await listen(page, link.url);
   const texts = Array.from({ length: 300 }, (_, i) => `message ${i}`);
   for (const [i, text] of texts.entries()) {
@@ -61,7 +61,7 @@ test("G3: every event arrives once and in order, however often the link breaks",
   expect(lived).toContain("reconnected whole");
 });
 
-test("G5: what is said while the link breaks takes effect once", async ({ link, page }) => {
+test("G5: what is said while the link breaks takes effect once", everywhere, async ({ link, page }) => {
   await listen(page, link.url);
   const texts = Array.from({ length: 60 }, (_, i) => `said ${i}`);
   const said = page.evaluate(async (all) => {
@@ -87,7 +87,7 @@ test("a link that swallows everything is found out and replaced", async ({ serve
   expect(await life(page)).toEqual(["connected", "disconnected", "reconnected whole"]);
 });
 
-test("G3, G6: nothing is lost when the server is killed, again and again", async ({ server, page }) => {
+test("G3, G6: nothing is lost when the server is killed, again and again", everywhere, async ({ server, page }) => {
   await listen(page, server.url);
   const texts = Array.from({ length: 5 }, (_, i) => `message ${i}`);
   for (const text of texts) {
@@ -102,7 +102,7 @@ test("G3, G6: nothing is lost when the server is killed, again and again", async
 test.describe("on the memory store", () => {
   test.use({ store: "memory" });
 
-  test("G4: a server that forgot says so before anything else", async ({ server, page }) => {
+  test("G4: a server that forgot says so before anything else", everywhere, async ({ server, page }) => {
     await listen(page, server.url);
     await say(server, "before");
     await expect.poll(() => received(page)).toEqual(["before"]);
@@ -115,7 +115,7 @@ test.describe("on the memory store", () => {
   });
 });
 
-test("a deploy is one disconnection and one reconnection", async ({ server, page }) => {
+test("a deploy is one disconnection and one reconnection", everywhere, async ({ server, page }) => {
   await listen(page, server.url);
   expect(await server.stop(), "exit status").toBe(0);
   await server.start();

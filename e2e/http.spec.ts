@@ -1,6 +1,6 @@
 // What the server answers to plain requests, and to a page without a build.
 
-import { expect, plainPage, test } from "./fixtures";
+import { everywhere, expect, plainPage, test } from "./fixtures";
 
 test("health", async ({ server, request }) => {
   const response = await request.get(`${server.url}/healthz`);
@@ -54,12 +54,12 @@ const plain = `<!doctype html><title>plain</title><ul></ul><script type="module"
   await createClient().chatRoom.getOrCreate(["plain"]).sendMessage("ada", "over HTTP");
 </script>`;
 
-test("a plain page uses the client with one import", async ({ server, page }) => {
+test("a plain page uses the client with one import", everywhere, async ({ server, page }) => {
   await plainPage(page, server.url, plain);
   await expect(page.getByRole("listitem")).toHaveText(["over a connection", "over HTTP"]);
 });
 
-test("a page of another origin cannot connect", async ({ server, link, page }) => {
+test("a page of another origin cannot connect", everywhere, async ({ server, link, page }) => {
   await page.goto(`${link.url}/healthz`); // another port is another origin
   const outcome = await page.evaluate(
     (url) =>

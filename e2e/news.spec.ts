@@ -1,5 +1,5 @@
 import type { Page } from "@playwright/test";
-import { expect, online, received, test } from "./fixtures";
+import { everywhere, expect, online, received, test } from "./fixtures";
 
 const reader = (page: Page, subscription: "Free" | "Premium") => page.getByRole("region", { name: `${subscription} reader` });
 const articles = (page: Page, subscription: "Free" | "Premium") => reader(page, subscription).getByRole("article").getByRole("paragraph");
@@ -17,7 +17,7 @@ async function publish(page: Page, content: string, level: "Public" | "Premium")
   await expect(page.getByRole("button", { name: "Publish", exact: true })).toBeEnabled();
 }
 
-test("premium articles reach premium readers only", async ({ server, visit }) => {
+test("premium articles reach premium readers only", everywhere, async ({ server, visit }) => {
   const desk = await visit(`${server.url}/news`);
   const home = await visit(`${server.url}/news`);
   for (const page of [desk, home]) await ready(page);

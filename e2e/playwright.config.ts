@@ -1,23 +1,16 @@
-import { defineConfig } from "@playwright/test";
-import { findChromium } from "./browser.mjs";
+import { defineConfig, firefox, type Project } from "@playwright/test";
+import { type BrowserName, findBrowser } from "./browser.mjs";
 
-const executablePath = findChromium();
-if (!executablePath) {
-  throw new Error('no Chromium found: install one, or run "npx playwright install chromium"');
+const found = (["chromium", "firefox", "webkit"] as const).flatMap((name) => {
+  const executablePath = findBrowser(name);
+  return executablePath ? [{ name, executablePath }] : [];
+});
+if (found.length === 0) {
+  throw new Error('no browser found: install Chromium or Firefox, or run "npx playwright install chromium"');
 }
 
-export default defineConfig({
-  testDir: ".",
-  outputDir: "test-results",
-  reporter: process.env.CI ? [["list"]] : [["list"], ["html", { outputFolder: "report", open: "never" }]],
-  fullyParallel: true,
-  workers: 2,
-  forbidOnly: !!process.env.CI,
-  timeout: 90_000,
-  expect: { timeout: 20_000 },
-  use: {
-    browserName: "chromium",
-    trace: "retain-on-failure",
+const options: Record<BrowserName, (executablePath: string) => Project["use"]> = {
+  chromium: (executablePath) => ({
     launchOptions: {
       executablePath,
       // No look-ups of the browser's own, which only fail where there is no network.
@@ -29,5 +22,34 @@ export default defineConfig({
         "--no-first-run",
       ],
     },
-  },
+  }),
+  // A Firefox that is not Playwright's own is driven by WebDriver BiDi.
+  firefox: (executablePath) => ({
+    ...(executablePath !== firefox.executablePath() && { channel: "moz-firefox" }),
+    launchOptions: {
+      executablePath,
+      // Without a screen it finds no mouse, which is a fine pointer (2) that hovers (4).
+      firefoxUserPrefs: { "ui.primaryPointerCapabilities": 6, "ui.allPointerCapabilities": 6 },
+    },
+  }),
+  webkit: (executablePath) => ({ launchOptions: { executablePath } }),
+};
+
+export default defineConfig({
+  testDir: ".",
+  outputDir: "test-results",
+  reporter: process.env.CI ? [["list"]] : [["list"], ["html", { outputFolder: "report", open: "never" }]],
+  fullyParallel: true,
+  workers: 2,
+  forbidOnly: !!process.env.CI,
+  timeout: 90_000,
+  expect: { timeout: 20_000 },
+  use: { trace: "retain-on-failure" },
+  // The first one runs all tests, the others only what differs between browsers:
+  // all of it in all of them takes minutes more (BROWSERS=all, as of make test-browsers).
+  projects: found.map(({ name, executablePath }, i) => ({
+    name,
+    ...(i > 0 && process.env.BROWSERS !== "all" && { grep: /@everywhere/ }),
+    use: { browserName: name, ...options[name](executablePath) },
+  })),
 });
