@@ -9,8 +9,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/actor"
 )
 
-// Limits of a chat room. What is kept, and who is here, is sent as one event, so it
-// has to stay well below the largest event (1 MiB of JSON).
+// Limits of a chat room. What is kept is sent as one reply, and who is here as one
+// event, so both have to stay well below the largest message (1 MiB of JSON).
 const (
 	maxMembers       = 200
 	maxMessageRunes  = 2000
@@ -43,11 +43,6 @@ type (
 	// MessageDeleted tells everybody that a message is gone.
 	MessageDeleted struct {
 		MessageID string `json:"messageId"`
-	}
-
-	// History tells a newcomer what was said before.
-	History struct {
-		Messages []Message `json:"messages"`
 	}
 
 	// MembersChanged tells who is here now.
@@ -89,7 +84,6 @@ func (r *ChatRoom) OnConnect(c *actor.Context[Member]) error {
 	if len(r.GetMembers(c)) > maxMembers {
 		return actor.Errorf("room_full", "a room takes at most %d people", maxMembers)
 	}
-	c.Conn().Send(History{Messages: r.Messages.Values()})
 	r.arrived(c)
 	return nil
 }

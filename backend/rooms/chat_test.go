@@ -123,34 +123,28 @@ func TestChat_authorsDeleteTheirMessages(t *testing.T) {
 	})
 }
 
-func TestChat_newcomersGetTheHistory(t *testing.T) {
+func TestChat_newcomersAskForWhatWasSaid(t *testing.T) {
 	chat(t, func(room *actortest.Actor) {
 		ada := room.Connect(nil)
 		for i := range 203 {
 			actortest.Call[rooms.Message](ada, "sendMessage", "ada", fmt.Sprint(i))
 		}
-		histories := actortest.Events[rooms.History](room.Connect(nil))
-		if len(histories) != 1 {
-			t.Fatalf("got %d histories, want 1", len(histories))
-		}
-		got := texts(histories[0].Messages)
+		got := texts(actortest.Call[[]rooms.Message](room.Connect(nil), "getMessages"))
 		if len(got) != 200 || got[0] != "3" || got[199] != "202" {
 			t.Errorf("got %d messages, from %s to %s; want the last 200", len(got), got[0], got[len(got)-1])
 		}
-		same(t, "histories of the one who was there", len(actortest.Events[rooms.History](ada)), 1)
 	})
 }
 
-// The history is one event, and what people wrote must not make it too large.
-func TestChat_aFullHistoryFitsIntoOneEvent(t *testing.T) {
+// All that was said is one reply, and what people wrote must not make it too large.
+func TestChat_whatWasSaidFitsIntoOneReply(t *testing.T) {
 	chat(t, func(room *actortest.Actor) {
 		ada := room.Connect(nil)
 		for range 40 {
 			actortest.Call[rooms.Message](ada, "sendMessage", "ada", strings.Repeat("<", 2000)) // 6 bytes each in JSON
 		}
-		histories := actortest.Events[rooms.History](room.Connect(nil))
-		if len(histories) != 1 || len(histories[0].Messages) != 21 {
-			t.Errorf("got %d histories, want one with 256 KiB of JSON", len(histories))
+		if got := actortest.Call[[]rooms.Message](room.Connect(nil), "getMessages"); len(got) != 21 {
+			t.Errorf("got %d messages, want the 21 that are 256 KiB of JSON", len(got))
 		}
 	})
 }

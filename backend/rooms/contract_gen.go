@@ -8,13 +8,12 @@ import (
 
 func init() {
 	Registry.SetContract(actor.Contract{
-		Fingerprint: "ZHDoiNpzz4Rx2Wcu",
+		Fingerprint: "Hz4f1ClbF8ROAE3A",
 		Parts: []string{
 			"chatRoom.connect():mVO6",
 			"chatRoom.deleteMessage():w0x0",
 			"chatRoom.getMembers():oiqb",
 			"chatRoom.getMessages():d17B",
-			"chatRoom.on(history):HCCz",
 			"chatRoom.on(membersChanged):0h8r",
 			"chatRoom.on(messageDeleted):1b8T",
 			"chatRoom.on(messageReceived):MKf8",

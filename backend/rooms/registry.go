@@ -11,7 +11,6 @@ var Registry = actor.NewRegistry(
 	actor.Define[ChatRoom]("chatRoom",
 		actor.Emits[MessageReceived](),
 		actor.Emits[MessageDeleted](),
-		actor.Emits[History](),
 		actor.Emits[MembersChanged](),
 		actor.Emits[Typing](),
 	),

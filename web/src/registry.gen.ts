@@ -48,12 +48,10 @@ export interface GameStarted {
   startedAt: number;
 }
 
-/** History tells a newcomer what was said before. */
-export interface History {
-  messages: Message[];
-}
-
-/** Level says for whom an article is. */
+/**
+ * Level says for whom an article is. Another value than its constants does not reach
+ * an action.
+ */
 export type Level = "public" | "premium";
 
 /**
@@ -175,8 +173,6 @@ export interface Registry {
       messageReceived: MessageReceived;
       /** messageDeleted tells everybody that a message is gone. */
       messageDeleted: MessageDeleted;
-      /** history tells a newcomer what was said before. */
-      history: History;
       /** membersChanged tells who is here now. */
       membersChanged: MembersChanged;
       /** typing tells the others that somebody began or stopped typing. */
@@ -244,13 +240,12 @@ export interface Registry {
 
 /** The registry for `createClient<typeof registry>(url, { registry })`. What is in it is compared with the server's. */
 export const registry = {
-  "~contract": "ZHDoiNpzz4Rx2Wcu",
+  "~contract": "Hz4f1ClbF8ROAE3A",
   "~parts": [
     "chatRoom.connect():mVO6",
     "chatRoom.deleteMessage():w0x0",
     "chatRoom.getMembers():oiqb",
     "chatRoom.getMessages():d17B",
-    "chatRoom.on(history):HCCz",
     "chatRoom.on(membersChanged):0h8r",
     "chatRoom.on(messageDeleted):1b8T",
     "chatRoom.on(messageReceived):MKf8",
