@@ -84,6 +84,28 @@ test("what is unread is what others said and did not take back", async ({ server
   await expect(random.getByLabel("unread")).toHaveCount(0);
 });
 
+test("a deleted message is gone at once, and back if the server refuses", async ({ server, visit }) => {
+  const page = await visit(`${server.url}/nowhere`);
+  let answer = () => {};
+  const held = new Promise<void>((resolve) => (answer = resolve));
+  await page.routeWebSocket(/api\/socket/, (socket) => {
+    const behind = socket.connectToServer();
+    socket.onMessage(async (frame) => {
+      if (String(frame).includes('"deleteMessage"')) await held;
+      behind.send(String(frame).replace('"deleteMessage"', '"noSuchAction"'));
+    });
+  });
+  await page.goto(`${server.url}/chat/general`);
+  const chat = await new Chat(page).join("Ada");
+  await chat.said("one");
+  await chat.messages.first().hover();
+  await chat.messages.first().getByRole("button", { name: "Delete message" }).click();
+  await expect(chat.texts).toHaveCount(0);
+  answer();
+  await expect(chat.texts).toHaveText(["one"]);
+  await expect(page.getByRole("alert")).toContainText("Not deleted");
+});
+
 test("a message that is too long is not cut", async ({ server, visit }) => {
   const { page, input } = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
   await input.fill("🎭".repeat(1950));

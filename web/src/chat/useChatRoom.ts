@@ -1,4 +1,4 @@
-import { useActorState } from "@troupe/react";
+import { useActorState, useOptimisticAction } from "@troupe/react";
 import { useEffect, useReducer, useState } from "react";
 import type { Member } from "../registry.gen";
 import { useActor } from "../troupe";
@@ -14,7 +14,7 @@ export function useChatRoom(key: string, me: Member) {
   const [members, setMembers] = useState<Member[]>([]);
   const [problem, setProblem] = useState("");
 
-  const { state: chat } = useActorState(room, {
+  const { state: chat = emptyChat } = useActorState(room, {
     load: async (connection) => listed(emptyChat, await connection.getMessages()),
     merge: (known, { messages }) => back(listed(known, messages), me.userId),
     on: {
@@ -49,11 +49,12 @@ export function useChatRoom(key: string, me: Member) {
     }
   };
 
-  /** The event tells everybody, us too; only a failure is news. */
+  /** It is gone at once, and back if that fails. (What we send needs more than that: it stays to be tried again.) */
+  const [shown, remove] = useOptimisticAction(chat, async (id: string) => room.connection?.deleteMessage(id), deleted);
   const deleteMessage = async (id: string) => {
     setProblem("");
     try {
-      await room.connection?.deleteMessage(id);
+      await remove(id);
     } catch (error) {
       setProblem(failure("deleted", error));
     }
@@ -61,8 +62,8 @@ export function useChatRoom(key: string, me: Member) {
 
   return {
     ...room,
-    chat: chat ?? emptyChat,
-    loaded: chat !== undefined,
+    chat: shown,
+    loaded: chat !== emptyChat,
     outgoing,
     members,
     send,
