@@ -203,11 +203,11 @@ func TestReadingAnActorDoesNotStoreIt(t *testing.T) {
 		if id, err := b.node.Resolve(context.Background(), ledgerRef); err == nil {
 			t.Errorf("an actor that was only read exists as %s", id)
 		}
-		id, err := b.node.Create(context.Background(), ledgerRef, nil)
+		id, err := b.node.Create(context.Background(), ledgerRef, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := b.node.Create(context.Background(), ledgerRef, nil); err == nil {
+		if _, err := b.node.Create(context.Background(), ledgerRef, nil, nil); err == nil {
 			t.Error("an actor was created twice")
 		}
 		if got, err := b.node.Resolve(context.Background(), actor.Ref{ID: id}); err != nil || got != id {
@@ -320,7 +320,7 @@ func TestCreateAfterAReadHasItsInput(t *testing.T) {
 		if _, err := result[string](b, atticRef, "dump"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := b.node.Create(t.Context(), atticRef, json.RawMessage(`["one","two"]`)); err != nil {
+		if _, err := b.node.Create(t.Context(), atticRef, json.RawMessage(`["one","two"]`), nil); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := result[string](b, atticRef, "dump"); !strings.Contains(got, "[onetrue twotrue]") || err != nil {

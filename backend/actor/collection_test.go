@@ -682,7 +682,7 @@ func TestAStateThatIsWrittenInAnotherWay(t *testing.T) {
 				s := &commitStore{Store: memory.New(memory.Options{})}
 				ref := actor.Ref{Name: "vault", Key: actor.Key{"a"}}
 				b := newBench(t, s, actor.NewRegistry(actor.Define[vault]("vault")))
-				if _, err := b.node.Create(t.Context(), ref, nil); err != nil {
+				if _, err := b.node.Create(t.Context(), ref, nil, nil); err != nil {
 					t.Fatal(err)
 				}
 				b.stop()

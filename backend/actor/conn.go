@@ -102,7 +102,8 @@ func (c *Conn[S]) Online() bool {
 // is not back since a restart of the server) or it does not fit.
 func (c *Conn[S]) Params(into any) bool {
 	c.turn.use()
-	return len(c.conn.params) > 0 && json.Unmarshal(c.conn.params, into) == nil
+	params, _ := c.turn.passed(c.conn)
+	return len(params) > 0 && json.Unmarshal(params, into) == nil
 }
 
 // conn is the runtime's record of a connection. It belongs to its instance's
@@ -123,6 +124,7 @@ type attached struct {
 	online     bool
 	dropped    time.Time // when it was last not online
 	params     json.RawMessage
+	auth       json.RawMessage
 	caller     string
 
 	// Where its client wanted to go on when it joined, of another connection's

@@ -26,6 +26,7 @@ type Definition struct {
 
 	actions    map[string]*method // by wire name
 	hooks      map[string]*method // by method name
+	auth       *method            // OnAuth, which is no part of a turn; nil if there is none
 	events     map[reflect.Type]eventType
 	eventNames map[string]reflect.Type
 	sent       map[reflect.Type]slot // of events and results

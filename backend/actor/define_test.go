@@ -142,7 +142,7 @@ func TestMistakesInADefinitionPanicWithTheFix(t *testing.T) {
 		{func() { actor.Define[pointer]("x") }, []string{"pointer", "field embedded", "embed actor_test.embedded itself"}},
 		{func() { actor.Define[sameAction]("x") }, []string{"sameAction", "URL", "Url", `action name "url"`}},
 		{func() { actor.Define[byValue]("x") }, []string{"byValue", "method A", "want a pointer, *actor.Context"}},
-		{func() { actor.Define[authHook]("x") }, []string{"authHook", "OnAuth", "reserved"}},
+		{func() { actor.Define[authHook]("x") }, []string{"authHook", "method OnAuth", "want OnAuth(ctx context.Context, r *actor.AuthRequest) (A, error)"}},
 		{func() { actor.Define[migration]("x") }, []string{"migration", "Migrate", "reserved"}},
 		{func() { actor.Define[ownJSON]("x") }, []string{"ownJSON", "MarshalJSON"}},
 		{func() { actor.Define[nestedList]("x") }, []string{"nestedList", "field Inner.List", "a field of actor_test.nestedList itself"}},

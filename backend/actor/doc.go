@@ -72,11 +72,12 @@
 //	OnCreate(c *Context[S], input I) error             the actor is new
 //	OnStart(c *Context[S]) error                       it is in memory (again): start timers here
 //	OnRestore()                                        the state was loaded or undone: rebuild what is derived from it, in ephemeral fields
-//	OnBeforeConnect(c *ConnectContext, params P) error an error refuses the connection; runs again on resume
+//	OnBeforeConnect(c *ConnectContext, params P) error an error refuses the connection; runs again with new params
 //	CreateConnState(c *ConnectContext, params P) (S, error)
 //	OnConnect(c *Context[S]) error                     c.Conn() has joined; an error refuses it after all
 //	OnDrop(c *Context[S]) error                        its socket is gone; it may come back
 //	OnResume(c *Context[S]) error                      it is back
+//	OnRefresh(c *Context[S]) error                     its client has passed params again, which count if this succeeds
 //	OnDisconnect(c *Context[S]) error                  it is over, and no longer in c.Conns()
 //	OnStop(c *Context[S]) error                        the actor leaves memory
 //
@@ -84,6 +85,26 @@
 // the server, OnResume and OnDisconnect may come without an OnDrop. An actor is
 // stored with its first change by somebody else than these hooks: before that
 // nobody can see what OnCreate and OnStart emit, and nothing of it stays.
+//
+// A client passes params anew with every resume, and for a refresh, which changes
+// them without a disconnect. OnBeforeConnect and OnRefresh run then, in one turn
+// (before OnResume), and CreateConnState does not: what of the params belongs into
+// the connection's state OnRefresh puts there. An error of them ends the connection.
+//
+// # Who asks
+//
+//	OnAuth(ctx context.Context, r *AuthRequest) (A, error)
+//
+// says who somebody is, by the cookies and headers of their HTTP request and by their
+// params: before a connection is opened, resumed or refreshed, and before a call
+// without a connection. It is called on a zero value, not in a turn, and may take as
+// long as a connect hook may. What it returns is read with [Auth] in the turns that
+// follow from the request. Its error is the end of it: an [Error] reaches the
+// client, over HTTP unauthorized as 401 and forbidden as 403. The actor does not
+// hear of that, so a connection that is not let in again ends with its resume window.
+//
+// What somebody may do is for the actor to say: OnBeforeConnect for connections, an
+// action for its calls, with a connection or without.
 //
 // # Inside
 //

@@ -296,7 +296,7 @@ func TestG6_AnActorExistsOnceItIsDurable(t *testing.T) {
 		create := func() <-chan string {
 			answer := make(chan string, 1)
 			go func() {
-				_, err := b.node.Create(t.Context(), ledgerRef, nil)
+				_, err := b.node.Create(t.Context(), ledgerRef, nil, nil)
 				answer <- code(err)
 			}()
 			synctest.Wait()

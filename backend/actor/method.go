@@ -44,13 +44,14 @@ var hookSignatures = map[string]struct {
 	"OnConnect":       {'c', "OnConnect(c *actor.Context[S]) error"},
 	"OnDrop":          {'c', "OnDrop(c *actor.Context[S]) error"},
 	"OnResume":        {'c', "OnResume(c *actor.Context[S]) error"},
+	"OnRefresh":       {'c', "OnRefresh(c *actor.Context[S]) error"},
 	"OnDisconnect":    {'c', "OnDisconnect(c *actor.Context[S]) error"},
 	"OnStop":          {'c', "OnStop(c *actor.Context[S]) error"},
 }
 
 // reservedMethods will be hooks: a type that has one today would not get what it
 // wants.
-var reservedMethods = []string{"OnAuth", "Migrate"}
+var reservedMethods = []string{"Migrate"}
 
 // findMethods fills d.actions and d.hooks.
 func (d *Definition) findMethods() {
@@ -61,6 +62,10 @@ func (d *Definition) findMethods() {
 			d.panicf("method %s: there is no hook of this name yet, and the name is reserved for one", rm.Name)
 		}
 		m := d.inspect(rm)
+		if rm.Name == "OnAuth" {
+			d.setAuth(m)
+			continue
+		}
 		if sig, ok := hookSignatures[rm.Name]; ok {
 			if !d.checkHook(m, sig.kind) {
 				d.panicf("method %s is a hook, but its signature is not that of one: want %s", rm.Name, sig.want)

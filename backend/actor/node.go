@@ -27,6 +27,7 @@ type Node struct {
 
 	wait    sync.WaitGroup // the actors' goroutines, and those of wakeConnected
 	closing chan struct{}  // closed by Shutdown
+	asking  chan struct{}  // has an item for each OnAuth that runs
 
 	mu     sync.Mutex // guards the fields below
 	actors map[string]*actor
@@ -55,7 +56,7 @@ func NewNode(r *Registry, s store.Store, o NodeOptions) *Node {
 	}
 	n := &Node{
 		registry: r, store: s, committer: &committer{store: s}, log: o.Logger, check: o.Check,
-		started: time.Now(), closing: make(chan struct{}), actors: map[string]*actor{},
+		started: time.Now(), closing: make(chan struct{}), asking: make(chan struct{}, maxAuths), actors: map[string]*actor{},
 	}
 	n.wait.Go(n.endConnected)
 	return n
@@ -270,6 +271,12 @@ func (n *Node) Unfollow(r Ref, f Follower) {
 // request from reaching the actor.
 func (n *Node) Open(r Ref, request OpenRequest) error { return n.post(r, &openMail{request}) }
 
+// Refresh gives a connection new params. It is answered only if they are refused,
+// by an output of the actor's log. The error is as in Open.
+func (n *Node) Refresh(r Ref, request RefreshRequest) error {
+	return n.post(r, &refreshMail{request})
+}
+
 // Call runs an action for a connection. The answer is an output of the actor's
 // log; the error as in Open, or overloaded.
 func (n *Node) Call(r Ref, request CallRequest) error {
@@ -323,8 +330,9 @@ func (n *Node) CallOnce(ctx context.Context, r Ref, c SingleCall) (json.RawMessa
 
 // Create makes an actor that does not exist yet, with input for OnCreate, and
 // returns its id. The error is of type *Error (exists), or that of ctx.
-func (n *Node) Create(ctx context.Context, r Ref, input json.RawMessage) (id string, err error) {
-	return n.resolve(ctx, r, &createMail{create: true, input: input})
+// auth is what OnAuth said of who asks.
+func (n *Node) Create(ctx context.Context, r Ref, input, auth json.RawMessage) (id string, err error) {
+	return n.resolve(ctx, r, &createMail{create: true, input: input, auth: auth})
 }
 
 // Resolve returns the id of an actor that exists. The error is of type *Error

@@ -98,4 +98,6 @@ const (
 	groupSpacing     = time.Millisecond // between the starts of groups of several commits
 	maxAnswers       = 64               // kept answers per caller
 	maxAnswerBytes   = 16 << 10         // and their bytes
+	maxAuths         = 256              // how many OnAuth of a node run at a time
+	maxAuthBytes     = 4 << 10          // of an OnAuth's result as JSON, which is kept with each connection
 )

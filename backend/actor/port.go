@@ -36,11 +36,20 @@ type OpenRequest struct {
 	Conn       string // the connection's id, which only its client can name
 	Caller     string // who numbers this connection's calls
 	Params     json.RawMessage
+	Auth       json.RawMessage // what OnAuth said; nil if the actor has none
 
 	Resume bool // the client asks to go on after Seq of the log Log
 	Log    string
 	Seq    uint64
 	Ack    uint64 // every call of Caller up to this id has been answered
+}
+
+// RefreshRequest gives a connection new params. Nothing answers if that is well;
+// else the answer is an OutputClosed to Attachment.
+type RefreshRequest struct {
+	Attachment uint64
+	Params     json.RawMessage
+	Auth       json.RawMessage // as in OpenRequest
 }
 
 // CallRequest runs an action for a connection. The answer is an OutputReply or
@@ -61,4 +70,5 @@ type SingleCall struct {
 	Caller string // not empty: an idempotency key; the call runs once in 24 h
 	Action string
 	Args   []json.RawMessage
+	Auth   json.RawMessage // as in OpenRequest
 }

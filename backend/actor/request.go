@@ -25,7 +25,8 @@ type stopMail struct{ wakeMail }
 
 // create makes sure that the actor exists, with OnCreate and OnStart if it is
 // new. ok is false if the instance was abandoned.
-func (in *instance) create(create bool, input json.RawMessage) (err *Error, ok bool) {
+// auth is what OnAuth said of who asks.
+func (in *instance) create(create bool, input, auth json.RawMessage) (err *Error, ok bool) {
 	if in.stored || create && in.created {
 		return nil, true
 	}
@@ -38,6 +39,7 @@ func (in *instance) create(create bool, input json.RawMessage) (err *Error, ok b
 			return err, true
 		}
 		t := in.begin("OnCreate", in.def.options.ActionTimeout, nil)
+		t.auth = auth
 		o, ok := t.execute(func() (any, error) { return h.call(in.state, t.context(h), args) })
 		if !ok || o.err != nil {
 			return o.err, ok
@@ -61,7 +63,7 @@ func (m *openMail) refuse(a *actor, err *Error) {
 
 func (m *openMail) deliver(in *instance) bool {
 	in.actor.used()
-	if err, ok := in.create(m.Create, m.Input); !ok || err != nil {
+	if err, ok := in.create(m.Create, m.Input, m.Auth); !ok || err != nil {
 		if ok {
 			m.refuse(in.actor, err)
 		}
@@ -92,7 +94,7 @@ func (m *openMail) follows(in *instance) bool {
 // join makes a new connection: one turn, one commit.
 func (m *openMail) join(in *instance) bool {
 	c := &conn{num: in.nextConn, alone: [1]uint32{in.nextConn}, id: m.Conn, start: in.head, attached: attached{
-		attachment: m.Attachment, online: true, params: m.Params, caller: m.Caller,
+		attachment: m.Attachment, online: true, params: m.Params, auth: m.Auth, caller: m.Caller,
 		askedLog: m.Log, askedSeq: m.Seq,
 	}}
 	opened := m.opened(in, c, in.head)
@@ -106,7 +108,7 @@ func (m *openMail) join(in *instance) bool {
 	t := in.begin("OnConnect", in.def.options.ConnectTimeout, nil)
 	t.opening = &m.OpenRequest
 	o, ok := t.execute(func() (any, error) {
-		if err := m.before(t); err != nil {
+		if err := t.beforeConnect(); err != nil {
 			return nil, err
 		}
 		var err error
@@ -134,13 +136,13 @@ func (in *instance) closes(now time.Time, attachment uint64, why *Error) []*Outp
 	return out
 }
 
-// before runs OnBeforeConnect.
-func (m *openMail) before(t *turn) error {
+// beforeConnect runs OnBeforeConnect with the params of t.opening.
+func (t *turn) beforeConnect() error {
 	h := t.in.def.hooks["OnBeforeConnect"]
 	if h == nil {
 		return nil
 	}
-	args, bad := h.decodeOptional(m.Params, codeInvalidParams, "params")
+	args, bad := h.decodeOptional(t.opening.Params, codeInvalidParams, "params")
 	if bad != nil {
 		return bad
 	}
@@ -175,36 +177,45 @@ func (m *openMail) resume(in *instance, c *conn) bool {
 		m.refuse(in.actor, newError(codeReplaced, "the connection was opened again elsewhere"))
 		return true // a newer open has overtaken it
 	}
-	t := in.begin("OnResume", in.def.options.ConnectTimeout, nil)
-	t.opening, t.resuming = &m.OpenRequest, true
-	o, ok := t.execute(func() (any, error) { return nil, m.before(t) })
+	head, follows := in.head, m.follows(in)
+	t := in.begin("OnResume", in.def.options.ConnectTimeout, c)
+	o, ok := t.refresh(&m.OpenRequest)
 	if !ok {
 		return false
+	}
+	for _, end := range t.closes {
+		if end.To == c.attachment {
+			end.To = m.Attachment // OnRefresh has ended the connection
+		}
 	}
 	if c.online {
 		in.actor.gate.put(in.closes(t.now, c.attachment, newError(codeReplaced, "the connection was opened again elsewhere")), nil)
 	}
 	returns := !c.online
 	delete(in.attached, c.attachment)
-	c.attachment, c.online, c.params, c.caller = m.Attachment, true, m.Params, m.Caller
+	c.attachment, c.online, c.caller = m.Attachment, true, m.Caller
 	in.attached[c.attachment] = c
 	if o.err != nil {
 		return in.endConn(c, o.err)
 	}
+	c.params, c.auth = m.Params, m.Auth
 	in.apply(t, o, reply{})
+	if in.byID[c.id] != c {
+		return true
+	}
 
 	start := c.start
 	opened := m.opened(in, c, start)
 	opened.Opened.Resumed = true
 	switch {
-	case m.follows(in) && m.Seq >= c.start:
+	case follows && m.Seq >= c.start:
 		opened.Opened.Start = m.Seq
-	case m.follows(in): // the answer to the open that joined was lost
+	case follows: // the answer to the open that joined was lost
 		opened.Opened.Reason, opened.Opened.AskedAfter = "expired", m.Seq
 	case m.Resume && m.Log == c.askedLog && m.Seq == c.askedSeq: // the same, with another log
 		opened.Opened.Reason = "restart"
 	case m.Resume:
-		opened.Opened.Start, opened.Opened.Reason = in.head, "restart"
+		opened.Opened.Start, opened.Opened.Reason = head, "restart"
 	}
 	t = in.begin("OnResume", in.def.options.ConnectTimeout, c)
 	t.readOnly = !returns || in.def.hooks["OnResume"] == nil
@@ -218,6 +229,46 @@ func (m *openMail) resume(in *instance, c *conn) bool {
 		in.apply(t, o, reply{opened: opened})
 	}
 	return ok
+}
+
+// refreshMail gives a connection new params.
+type refreshMail struct{ RefreshRequest }
+
+func (m *refreshMail) refuse(a *actor, err *Error) {
+	a.gone(m.Attachment, time.Now()) // its client comes back with the same
+	a.put(&Output{Kind: OutputClosed, To: m.Attachment, Err: err})
+}
+
+func (m *refreshMail) deliver(in *instance) bool {
+	in.actor.used()
+	c := in.attached[m.Attachment]
+	if c == nil {
+		return true // of a connection that is over, or of a socket that was replaced
+	}
+	t := in.begin("OnRefresh", in.def.options.ConnectTimeout, c)
+	o, ok := t.refresh(&OpenRequest{Conn: c.id, Params: m.Params, Auth: m.Auth})
+	if !ok {
+		return false
+	}
+	if o.err != nil {
+		return in.endConn(c, o.err)
+	}
+	c.params, c.auth = m.Params, m.Auth
+	in.apply(t, o, reply{})
+	return true
+}
+
+// refresh is the turn in which a connection that exists gets new params. They count
+// from its end on, if it succeeds.
+func (t *turn) refresh(r *OpenRequest) (o outcome, ok bool) {
+	t.opening, t.resuming = r, true
+	t.readOnly = t.in.def.hooks["OnBeforeConnect"] == nil && t.in.def.hooks["OnRefresh"] == nil
+	return t.execute(func() (any, error) {
+		if err := t.beforeConnect(); err != nil {
+			return nil, err
+		}
+		return nil, t.hook("OnRefresh")
+	})
 }
 
 // callMail runs an action for a connection.
@@ -247,7 +298,7 @@ func (m *callMail) deliver(in *instance) bool {
 			return true
 		}
 	}
-	return in.runAction(m.Action, m.Args, r)
+	return in.runAction(m.Action, m.Args, nil, r)
 }
 
 // repeat answers a call that was accepted before. If its reply is an entry of
@@ -262,10 +313,11 @@ func (m *callMail) repeat(in *instance, cl *caller) {
 	in.actor.gate.put(out, nil)
 }
 
-// runAction runs an action as a turn and answers it. It returns false if the
-// instance was abandoned.
-func (in *instance) runAction(name string, raw []json.RawMessage, r reply) bool {
+// runAction runs an action as a turn and answers it. auth is of who calls without a
+// connection. It returns false if the instance was abandoned.
+func (in *instance) runAction(name string, raw []json.RawMessage, auth json.RawMessage, r reply) bool {
 	t := in.begin(name, in.def.options.ActionTimeout, r.conn)
+	t.auth = auth
 	action := in.def.actions[name]
 	t.readOnly = action == nil || action.readOnly
 	o, ok := t.execute(func() (any, error) {
@@ -294,7 +346,7 @@ func (m *singleMail) refuse(_ *actor, err *Error) { m.done(nil, err) }
 
 func (m *singleMail) deliver(in *instance) bool {
 	in.actor.used()
-	if err, ok := in.create(m.Create, nil); !ok || err != nil {
+	if err, ok := in.create(m.Create, nil, m.Auth); !ok || err != nil {
 		if ok {
 			m.done(nil, err)
 		}
@@ -314,13 +366,14 @@ func (m *singleMail) deliver(in *instance) bool {
 			return true
 		}
 	}
-	return in.runAction(m.Action, m.Args, r)
+	return in.runAction(m.Action, m.Args, m.Auth, r)
 }
 
 // createMail makes an actor that must not exist, or finds one that must.
 type createMail struct {
 	create bool
 	input  json.RawMessage
+	auth   json.RawMessage
 	done   func(*Output, *Error)
 }
 
@@ -334,7 +387,7 @@ func (m *createMail) deliver(in *instance) bool {
 		in.actor.gate.put(out, nil)
 		return true
 	}
-	if err, ok := in.create(m.create, m.input); !ok || err != nil {
+	if err, ok := in.create(m.create, m.input, m.auth); !ok || err != nil {
 		if ok {
 			m.done(nil, err)
 		}
@@ -359,7 +412,7 @@ func (m *doMail) refuse(_ *actor, err *Error) { m.done(nil, err) }
 
 func (m *doMail) deliver(in *instance) bool {
 	in.actor.used()
-	if err, ok := in.create(true, nil); !ok || err != nil {
+	if err, ok := in.create(true, nil, nil); !ok || err != nil {
 		if ok {
 			m.done(nil, err)
 		}

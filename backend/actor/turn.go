@@ -24,10 +24,11 @@ type turn struct {
 	now      time.Time
 	deadline time.Time
 
-	opening  *OpenRequest // in a turn that connects
+	opening  *OpenRequest // in a turn that connects, or gives a connection new params
 	resuming bool
-	joining  *conn // the connection that this turn adds
-	ending   *conn // the connection that this turn is there to end
+	auth     json.RawMessage // in a turn without a connection: of who called
+	joining  *conn           // the connection that this turn adds
+	ending   *conn           // the connection that this turn is there to end
 
 	outputs []*Output
 	sealed  int // a send is not merged into the first sealed outputs: they stay if a hook is undone
@@ -46,6 +47,18 @@ type turn struct {
 	mu   sync.Mutex // guards what, err and done for others than the turn's goroutine
 	err  error
 	done chan struct{}
+}
+
+// passed returns what the client of a connection has passed with it, and what
+// OnAuth made of that.
+func (t *turn) passed(c *conn) (params, auth json.RawMessage) {
+	if t.opening != nil && (c == nil || c.id == t.opening.Conn) {
+		return t.opening.Params, t.opening.Auth // not accepted yet
+	}
+	if c == nil {
+		return nil, t.auth
+	}
+	return c.params, c.auth
 }
 
 // turnError is panicked with to end a turn with an error from inside a method

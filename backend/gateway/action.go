@@ -98,11 +98,18 @@ func (g *Gateway) serveAction(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, err)
 		return
 	}
+	action := pathValue(r, "action")
+	auth, err := g.authenticate(r, ref, action)
+	if err != nil {
+		g.fail(w, err)
+		return
+	}
 	result, err := g.port.CallOnce(r.Context(), ref, actor.SingleCall{
 		Create: ref.ID == "" && r.URL.Query().Get("create") != "false",
 		Caller: caller,
-		Action: pathValue(r, "action"),
+		Action: action,
 		Args:   body.Args,
+		Auth:   auth,
 	})
 	if err != nil {
 		g.fail(w, err)
@@ -128,7 +135,13 @@ func (g *Gateway) serveCreate(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, actor.Errorf(wire.CodeBadKey, "%s", err))
 		return
 	}
-	id, err := g.port.Create(r.Context(), actor.Ref{Name: pathValue(r, "name"), Key: key}, body.Input)
+	ref := actor.Ref{Name: pathValue(r, "name"), Key: key}
+	auth, err := g.authenticate(r, ref, "")
+	if err != nil {
+		g.fail(w, err)
+		return
+	}
+	id, err := g.port.Create(r.Context(), ref, body.Input, auth)
 	if err != nil {
 		g.fail(w, err)
 		return
@@ -140,6 +153,10 @@ func (g *Gateway) serveCreate(w http.ResponseWriter, r *http.Request) {
 func (g *Gateway) serveResolve(w http.ResponseWriter, r *http.Request) {
 	ref, err := refOf(r)
 	if err != nil {
+		g.fail(w, err)
+		return
+	}
+	if _, err := g.authenticate(r, ref, ""); err != nil {
 		g.fail(w, err)
 		return
 	}
@@ -231,6 +248,7 @@ var statuses = map[wire.Code]int{
 	wire.CodeInvalidParams:      http.StatusBadRequest,
 	wire.CodeInvalidInput:       http.StatusBadRequest,
 	wire.CodeConnectionRequired: http.StatusBadRequest,
+	wire.CodeUnauthorized:       http.StatusUnauthorized,
 	wire.CodeForbidden:          http.StatusForbidden,
 	wire.CodeBadOrigin:          http.StatusForbidden,
 	wire.CodeNotFound:           http.StatusNotFound,

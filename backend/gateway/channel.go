@@ -37,9 +37,10 @@ type channel struct {
 	name     string   // of the actor's definition; empty if opened by id and not open yet
 	inFlight []uint64 // ids of calls without an answer, as they came
 	mail     mail
-	bytes    int  // of mail.answers; counted in s.kept, too
-	answered bool // the owner of the actor has opened it
-	wantAt   bool // it was quiet for long
+	bytes    int   // of mail.answers; counted in s.kept, too
+	answered bool  // the owner of the actor has opened it
+	wantAt   bool  // it was quiet for long
+	hold     *hold // it waits for OnAuth; else nil
 
 	// The rest belongs to the drain.
 	phase    phase
@@ -136,7 +137,8 @@ func (c *channel) addressed(o *actor.Output, pos actor.Pos) {
 func (c *channel) waits() bool {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	return !c.answered || len(c.inFlight) > 0
+	asked := c.hold == nil || !c.hold.asking // else there is nothing to be answered yet
+	return !c.answered && asked || len(c.inFlight) > 0
 }
 
 // answerLocked notes that a call has its answer. It needs s.mu.

@@ -364,3 +364,13 @@ func short(b []byte) string {
 	}
 	return string(b)
 }
+
+// expectSorted is expect for messages that may come in any order, sorted.
+func (c *client) expectSorted(want ...string) {
+	c.t.Helper()
+	got := c.take()
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		c.t.Fatalf("got\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+	}
+}

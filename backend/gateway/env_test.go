@@ -28,6 +28,7 @@ type env struct {
 	lagging bool
 	options actor.Options
 	gateOpt gateway.Options
+	others  []*actor.Definition // besides the room
 	store   store.Store
 	dir     string // of a store on disk
 	wrap    func(gateway.Port) gateway.Port
@@ -47,6 +48,7 @@ type setup func(*env)
 
 func roomOptions(o actor.Options) setup                { return func(e *env) { e.options = o } }
 func gatewayOptions(o gateway.Options) setup           { return func(e *env) { e.gateOpt = o } }
+func otherActor(d *actor.Definition) setup             { return func(e *env) { e.others = append(e.others, d) } }
 func wrapPort(f func(gateway.Port) gateway.Port) setup { return func(e *env) { e.wrap = f } }
 
 // run runs a test in a synctest bubble, on the real port, on one with a lagging
@@ -106,7 +108,11 @@ func (e *env) start() {
 	if e.lagging {
 		options.LogBytes = 64 << 20 // the copies are as small as the test wants, what they are made of is not
 	}
-	e.node = actor.NewNode(actor.NewRegistry(defineRoom(options)), e.store, actor.NodeOptions{Logger: logger, Check: !isBenchmark(e.t)})
+	actors := []actor.RegistryOption{defineRoom(options)}
+	for _, d := range e.others {
+		actors = append(actors, d)
+	}
+	e.node = actor.NewNode(actor.NewRegistry(actors...), e.store, actor.NodeOptions{Logger: logger, Check: !isBenchmark(e.t)})
 	e.port = e.node
 	if e.lagging {
 		e.copies = newLaggingPort(e.t, e.node, e.store, maxLag, cmp.Or(e.options.LogBytes, 1<<20))

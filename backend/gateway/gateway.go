@@ -115,6 +115,7 @@ type Gateway struct {
 	drains *queue // sockets to write to, feeds to read
 	cold   *coldReader
 	feeds  feeds
+	asks   inquiries // that wait for OnAuth
 
 	ctx    context.Context // ends when all sockets have
 	cancel context.CancelFunc

@@ -82,6 +82,13 @@ func (s *socket) handle(m *wire.ClientMessage, at wire.Envelope, problem string)
 		s.refuse(at, wire.CodeMalformed, problem, nil)
 		return
 	}
+	if !s.held(m, at) {
+		s.do(m, at)
+	}
+}
+
+// do is handle for a message whose turn has come.
+func (s *socket) do(m *wire.ClientMessage, at wire.Envelope) {
 	switch m.Type {
 	case wire.TypeBeat:
 		s.control([]byte(wire.Beat))
@@ -95,6 +102,8 @@ func (s *socket) handle(m *wire.ClientMessage, at wire.Envelope, problem string)
 		if c := s.channel(m.Channel); c != nil {
 			c.unsubscribe(m.Events)
 		}
+	case wire.TypeParams:
+		s.refresh(m)
 	case wire.TypeAck:
 		if c := s.channel(m.Channel); c != nil {
 			s.g.port.Ack(c.followed(), c.attachment, m.Ack)
@@ -169,18 +178,56 @@ func (s *socket) open(m *wire.ClientMessage) {
 	s.mu.Lock()
 	s.channels.add(c)
 	s.mu.Unlock()
-	err = s.g.port.Open(c.feed.ref, actor.OpenRequest{
+	request := actor.OpenRequest{
 		Attachment: c.attachment, Create: c.feed.ref.ID == "" && (m.Create == nil || *m.Create), Input: m.Input,
 		Conn: c.conn, Caller: c.caller, Params: m.Params,
 		Resume: m.Log != "", Log: m.Log, Seq: m.Seq, Ack: m.Ack,
-	})
-	if err != nil {
+	}
+	if s.authenticates(c) {
+		s.inquireOpen(c, request)
+		return
+	}
+	if err := s.g.port.Open(c.feed.ref, request); err != nil {
 		s.forget(c)
 		s.refuseOpen(c.num, err)
 	}
 }
 
-// refuseOpen refuses an open.
+// refresh gives a connection new params.
+func (s *socket) refresh(m *wire.ClientMessage) {
+	at := wire.Envelope{Channel: m.Channel}
+	c := s.channel(m.Channel)
+	if c == nil {
+		s.refuse(at, wire.CodeUnknownChannel, fmt.Sprintf("channel %d is not open", m.Channel), nil)
+		return
+	}
+	if e := s.checkParams(m.Params); e != nil {
+		s.refuse(at, e.Code, e.Message, e.MetadataJSON())
+		return
+	}
+	request := actor.RefreshRequest{Attachment: c.attachment, Params: m.Params}
+	if s.authenticates(c) {
+		s.inquireRefresh(c, request)
+		return
+	}
+	if err := s.g.port.Refresh(c.followed(), request); err != nil {
+		s.deny(c, true, err)
+	}
+}
+
+// checkParams refuses params that are too large.
+func (s *socket) checkParams(params json.RawMessage) *actor.Error {
+	limit := s.g.opts.Limits.Params
+	if len(params) <= limit {
+		return nil
+	}
+	return &actor.Error{
+		Code: wire.CodeTooLarge, Message: fmt.Sprintf("params are at most %d bytes, these have %d", limit, len(params)),
+		Metadata: sizeMetadata(len(params), limit, "params"),
+	}
+}
+
+// refuseOpen refuses an open, or ends a channel.
 func (s *socket) refuseOpen(c uint32, err error) {
 	e := s.g.asError(err)
 	s.control(wire.AppendClosed(wire.AppendHead(nil, c), e.Code, e.Message, e.MetadataJSON()))
@@ -195,11 +242,8 @@ func (s *socket) newChannel(m *wire.ClientMessage) (*channel, error) {
 	if n >= limits.Channels {
 		return nil, actor.Errorf(wire.CodeTooManyChannels, "a socket carries at most %d channels", limits.Channels)
 	}
-	if len(m.Params) > limits.Params {
-		return nil, &actor.Error{
-			Code: wire.CodeTooLarge, Message: fmt.Sprintf("params are at most %d bytes, these have %d", limits.Params, len(m.Params)),
-			Metadata: sizeMetadata(len(m.Params), limits.Params, "params"),
-		}
+	if e := s.checkParams(m.Params); e != nil {
+		return nil, e
 	}
 	if !isSecret(m.Secret) || !isSecret(m.Caller) {
 		return nil, actor.Errorf(wire.CodeBadSecret, "k and caller are 128 random bits each, in base64url without padding")

@@ -10,8 +10,8 @@ import (
 var _ Port = (*actor.Node)(nil)
 
 // Port is what a gateway needs of the owner of actors: *actor.Node, or on
-// another machine something that speaks to one. No method but CallOnce, Create
-// and Resolve waits for anything, so a socket's reader may call them. Messages of
+// another machine something that speaks to one. No method but Authenticate,
+// CallOnce, Create and Resolve waits for anything, so a socket's reader may call them. Messages of
 // one attachment keep their order.
 type Port interface {
 	// Follow returns the log of an actor (here or a copy) and tells f of its new
@@ -24,6 +24,19 @@ type Port interface {
 	// attachment answers. The error, an *actor.Error, is for a request that does
 	// not reach the actor.
 	Open(ref actor.Ref, r actor.OpenRequest) error
+
+	// Authenticates reports whether the actor definition of that name has an OnAuth;
+	// without a name, whether any has.
+	Authenticates(name string) bool
+
+	// Authenticate asks the actor's OnAuth who makes a request, and returns what
+	// Open, Refresh, CallOnce and Create need of that: nil if it has none. It waits,
+	// but not for long.
+	Authenticate(ctx context.Context, ref actor.Ref, r actor.AuthRequest) (json.RawMessage, error)
+
+	// Refresh gives a connection new params; an OutputClosed to its attachment
+	// answers if they are refused. The error is like that of Open.
+	Refresh(ref actor.Ref, r actor.RefreshRequest) error
 
 	// Call runs an action for a connection; outputs of the log answer. The error
 	// is like that of Open.
@@ -43,7 +56,7 @@ type Port interface {
 	CallOnce(ctx context.Context, ref actor.Ref, c actor.SingleCall) (json.RawMessage, error)
 
 	// Create makes an actor; code exists if there is one.
-	Create(ctx context.Context, ref actor.Ref, input json.RawMessage) (id string, err error)
+	Create(ctx context.Context, ref actor.Ref, input, auth json.RawMessage) (id string, err error)
 
 	// Resolve returns the id of an actor that exists; code not_found otherwise.
 	Resolve(ctx context.Context, ref actor.Ref) (id string, err error)

@@ -49,6 +49,8 @@ type socket struct {
 
 	attachments uint64 // that of channel c is c more; see actor.NextAttachment
 
+	asker *asker // who OnAuth is asked about; nil if no actor has one
+
 	buckets buckets // the reader's
 	used    numbers // the reader's
 	heard   bool    // the reader's: there was a frame
@@ -144,7 +146,7 @@ func (g *Gateway) turnAway(w http.ResponseWriter, r *http.Request, e *actor.Erro
 // spread reconnects. It returns nil when that failed and the client has its answer; then the
 // place is given back.
 func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request, place ticket) (*socket, time.Duration) {
-	s := &socket{g: g, place: place, attachments: actor.NextAttachment(), buckets: newBuckets(&g.opts)}
+	s := &socket{g: g, place: place, attachments: actor.NextAttachment(), asker: g.newAsker(r), buckets: newBuckets(&g.opts)}
 	s.room.L = &s.mu
 	h := &hijacker{
 		ResponseWriter: w,
@@ -270,6 +272,9 @@ func (s *socket) leave() {
 	}
 	left := s.channels
 	s.channels = nil
+	for _, c := range left {
+		c.dropHoldLocked()
+	}
 	s.mu.Unlock()
 	drop := !s.g.isQuiesced() // a shutdown is not a drop
 	for _, c := range left {
@@ -286,6 +291,7 @@ func (s *socket) forget(c *channel) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.channels.remove(c)
+	c.dropHoldLocked()
 	c.mail.answers = nil
 	c.keepLocked(-c.bytes)
 }

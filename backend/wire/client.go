@@ -4,13 +4,14 @@ import "encoding/json"
 
 // Types of messages from a client.
 const (
-	TypeOpen  = "open"
-	TypeCall  = "call"
-	TypeSub   = "sub"
-	TypeUnsub = "unsub"
-	TypeAck   = "ack"
-	TypeClose = "close"
-	TypeBeat  = "beat" // both ways
+	TypeOpen   = "open"
+	TypeCall   = "call"
+	TypeSub    = "sub"
+	TypeUnsub  = "unsub"
+	TypeAck    = "ack"
+	TypeClose  = "close"
+	TypeParams = "params"
+	TypeBeat   = "beat" // both ways
 )
 
 // ClientMessage is any message from a client. Which fields matter depends on
@@ -25,7 +26,7 @@ type ClientMessage struct {
 	ActorID string          `json:"actorId,omitempty"`
 	Create  *bool           `json:"create,omitempty"`
 	Input   json.RawMessage `json:"input,omitempty"`
-	Params  json.RawMessage `json:"params,omitempty"`
+	Params  json.RawMessage `json:"params,omitempty"` // and params
 	Subs    []string        `json:"subs,omitempty"`
 	Secret  string          `json:"k,omitempty"`
 	Caller  string          `json:"caller,omitempty"`

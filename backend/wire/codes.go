@@ -25,6 +25,7 @@ const (
 	CodeUnknownSocket  Code = "unknown_socket"  // over HTTP: the socket does not exist, or no longer
 	CodeOutOfOrder     Code = "out_of_order"    // over HTTP: not the number that a post or a poll has to have
 	CodeExists         Code = "exists"          // the actor exists, and was to be created
+	CodeUnauthorized   Code = "unauthorized"    // nobody is known who may: sign in, or again
 	CodeForbidden      Code = "forbidden"       // not allowed
 	CodeBadOrigin      Code = "bad_origin"      // a page of another origin that is not allowed
 

@@ -39,9 +39,14 @@
 //	{"t":"sub","c":1,"e":["messageReceived"]}     receive these events from now on
 //	{"t":"unsub","c":1,"e":["messageReceived"]}   and no longer
 //	{"t":"ack","c":1,"s":22,"ack":7}              seen up to here, answered up to here
+//	{"t":"params","c":1,"params":{…}}             new params, such as a fresh token
 //	{"t":"close","c":1}                           the connection is over, not dropped
 //	{"t":"beat"}                                  the answer to a beat
 //	{"t":"beat","probe":true}                     is somebody there? Answered with a beat
+//
+// New params have no answer if they are good: they count for what is sent after
+// them. If they are not, the connection is closed. Who asks may have to be found
+// out first, by an OnAuth: then what is sent on the channel meanwhile waits.
 //
 // # From the server
 //
@@ -149,10 +154,11 @@
 //	{"code":"…","message":"…","metadata":…}
 //
 // with a status that fits the code: 400 malformed, bad_key, invalid_args,
-// invalid_input, connection_required; 403 forbidden, bad_origin; 404 not_found,
-// unknown_actor, unknown_action; 409 exists, ran; 413 too_large; 429 rate_limited,
-// too_many_sockets; 500 internal_error; 503 overloaded, unavailable, shutdown; 504
-// timeout; and 422 for the codes of actors. A call without an answer may have run.
+// invalid_input, connection_required; 401 unauthorized; 403 forbidden, bad_origin;
+// 404 not_found, unknown_actor, unknown_action; 409 exists, ran; 413 too_large; 429
+// rate_limited, too_many_sockets; 500 internal_error; 503 overloaded, unavailable,
+// shutdown; 504 timeout; and 422 for the codes of actors. A call without an answer
+// may have run.
 //
 // Pages of another origin are refused unless the server allows them. The refusal
 // is one that a page can read: 403 bad_origin with CORS headers, and a socket that

@@ -124,6 +124,11 @@ var clientFrames = []struct {
 		[]wire.ClientMessage{{Type: "ack", Channel: 1, Seq: 22, Ack: 7}},
 	},
 	{
+		"params", "new params for a connection, such as a fresh token",
+		`{"t":"params","c":1,"params":{"token":"t2"}}`,
+		[]wire.ClientMessage{{Type: "params", Channel: 1, Params: raw(`{"token":"t2"}`)}},
+	},
+	{
 		"close", "",
 		`{"t":"close","c":1}`,
 		[]wire.ClientMessage{{Type: "close", Channel: 1}},

@@ -26,6 +26,7 @@ export type ClientMessage =
   | { t: "call"; c: number; id: number; a: string; args: readonly unknown[]; s?: number; ack?: number }
   | { t: "sub" | "unsub"; c: number; e: string[] }
   | { t: "ack"; c: number; s?: number; ack?: number }
+  | { t: "params"; c: number; params?: unknown }
   | { t: "close"; c: number }
   | { t: "beat"; probe?: true };
 

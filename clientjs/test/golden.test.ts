@@ -83,6 +83,7 @@ const MADE: Record<string, string[]> = {
     t: "open", c: 1, actor: "chatRoom", key: ["general"], subs: ["messageReceived"], k, caller,
     log: "Zm9vYmFyYmF6cXV4MTIzNA", s: 19, ack: 6,
   }),
+  params: one({ t: "params", c: 1, params: { token: "t2" } }),
   sub: one({ t: "sub", c: 1, e: ["messageReceived", "messageDeleted"] }),
   unsub: one({ t: "unsub", c: 1, e: ["messageReceived"] }),
 };

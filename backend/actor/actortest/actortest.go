@@ -23,7 +23,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -86,6 +88,41 @@ func (n *Node) Actor(name string, key ...string) *Actor {
 type Actor struct {
 	node *Node
 	ref  actor.Ref
+	asker
+}
+
+// asker is who asks an actor for something.
+type asker struct {
+	header actor.Header
+	auth   json.RawMessage // not nil: in place of what OnAuth would say
+}
+
+// As returns the actor as it is for somebody of whom OnAuth has said auth: OnAuth
+// does not run for the connections and calls that are made with it.
+func (a *Actor) As(auth any) *Actor {
+	as := *a
+	as.auth = encode(a.node.T, auth)
+	return &as
+}
+
+// WithHeader returns the actor as it is for somebody whose HTTP requests have a
+// field, which is for OnAuth to see: WithHeader("Cookie", "session=…").
+func (a *Actor) WithHeader(name, value string) *Actor {
+	with := *a
+	with.header = maps.Clone(a.header)
+	if with.header == nil {
+		with.header = actor.Header{}
+	}
+	with.header[name] = append(slices.Clone(with.header[name]), value)
+	return &with
+}
+
+// authenticate asks OnAuth, if there is one, who the asker is.
+func (n *Node) authenticate(r actor.Ref, a asker, action string, params json.RawMessage) (json.RawMessage, error) {
+	if a.auth != nil {
+		return a.auth, nil
+	}
+	return n.node.Authenticate(context.Background(), r, actor.AuthRequest{Action: action, Header: a.header, RemoteAddr: "192.0.2.1", RawParams: params})
 }
 
 // Connect makes a connection. params are what a client passes to connect(); nil
@@ -105,7 +142,7 @@ func (a *Actor) TryConnect(params any) (*Conn, error) {
 	a.node.T.Helper()
 	raw := encode(a.node.T, params)
 	c := &Conn{
-		actor: a, id: fmt.Sprintf("conn-%d", len(a.node.conns)+1), params: raw,
+		actor: a, asker: a.asker, id: fmt.Sprintf("conn-%d", len(a.node.conns)+1), params: raw,
 		caller: fmt.Sprintf("caller-%d", len(a.node.conns)+1), answers: map[uint64]*actor.Output{}, woken: make(chan struct{}, 1),
 	}
 	a.node.conns = append(a.node.conns, c)
@@ -123,7 +160,11 @@ func (a *Actor) Fail(action string, args ...any) *actor.Error {
 }
 
 func (a *Actor) call(action string, args []any) (json.RawMessage, error) {
-	return a.node.node.CallOnce(context.Background(), a.ref, actor.SingleCall{Create: true, Action: action, Args: encodeAll(a.node.T, args)})
+	auth, err := a.node.authenticate(a.ref, a.asker, action, nil)
+	if err != nil {
+		return nil, err
+	}
+	return a.node.node.CallOnce(context.Background(), a.ref, actor.SingleCall{Create: true, Action: action, Args: encodeAll(a.node.T, args), Auth: auth})
 }
 
 func (a *Actor) tb() testing.TB { return a.node.T }
@@ -156,6 +197,7 @@ func Call[T any](c Caller, action string, args ...any) T {
 // events.
 type Conn struct {
 	actor  *Actor
+	asker  // changed by the test's goroutine alone
 	id     string
 	caller string
 	params json.RawMessage
@@ -212,6 +254,10 @@ func (c *Conn) attach() error {
 }
 
 func (c *Conn) ask() error {
+	auth, err := c.actor.node.authenticate(c.actor.ref, c.asker, "", c.params)
+	if err != nil {
+		return err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	node := c.actor.node.node
@@ -223,7 +269,7 @@ func (c *Conn) ask() error {
 	c.log, c.cursor, c.attachment = log, log.Visible(), actor.NextAttachment()
 	c.opened, c.closed, c.online = nil, nil, true
 	if err := node.Open(c.actor.ref, actor.OpenRequest{
-		Attachment: c.attachment, Create: true, Conn: c.id, Caller: c.caller, Params: c.params,
+		Attachment: c.attachment, Create: true, Conn: c.id, Caller: c.caller, Params: c.params, Auth: auth,
 		Resume: resume, Log: c.identity, Seq: c.seq,
 	}); err != nil {
 		c.detachedLocked()
@@ -381,6 +427,39 @@ func (c *Conn) TryResume() error {
 	c.tb().Helper()
 	c.detached()
 	return c.attach()
+}
+
+// As makes the connection that of somebody of whom OnAuth has said auth, when it is
+// resumed or refreshed next. It returns c.
+func (c *Conn) As(auth any) *Conn {
+	c.auth = encode(c.tb(), auth)
+	return c
+}
+
+// Refresh passes new params, as the client's refresh() does: OnAuth (see As),
+// OnBeforeConnect and OnRefresh run. See Closed for what comes of it if one of them
+// refuses.
+func (c *Conn) Refresh(params any) {
+	c.tb().Helper()
+	c.settle()
+	c.params = encode(c.tb(), params)
+	node := c.actor.node
+	auth, err := node.authenticate(c.actor.ref, c.asker, "", c.params)
+	var refused *actor.Error
+	switch {
+	case errors.As(err, &refused):
+		c.mu.Lock()
+		c.closed = refused
+		c.mu.Unlock()
+		c.detached()
+		node.node.Detach(c.actor.ref, c.attachment)
+	case err == nil:
+		err = node.node.Refresh(c.actor.ref, actor.RefreshRequest{Attachment: c.attachment, Params: c.params, Auth: auth})
+	}
+	if err != nil && refused == nil {
+		c.tb().Fatalf("refresh: %v", err)
+	}
+	c.settle()
 }
 
 // Recovered reports whether the connection has received all that was meant for

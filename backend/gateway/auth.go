@@ -1,0 +1,351 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/forwarded"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// Who asks is for the actor's OnAuth to say, and that may be slow. So an open of an
+// actor that has one, and new params for it, are inquiries: they wait for it away
+// from the socket's reader. What else the client sends on the channel meanwhile is
+// held, and done in order when the inquiry is over. An OnAuth that refuses closes
+// the channel; the actor does not hear of it.
+
+const (
+	socketInquiries = 8         // of a socket that are under way; its others wait
+	allInquiries    = 256       // the same, of all sockets
+	maxInquiries    = 10_000    // that wait in all; beyond: overloaded
+	maxHeld         = 256 << 10 // bytes of what waits of one socket; beyond: overloaded
+)
+
+// asker is what a socket keeps for OnAuth. Of the HTTP request with which it was
+// opened that is the client's address and the header, written out, because a map
+// takes more for each idle client.
+type asker struct {
+	addr   string
+	header []byte
+
+	holds atomic.Int32 // channels that hold messages
+
+	// Guarded by the socket's mu.
+	running int
+	waiting []*inquiry
+	bytes   int // of inquiries and of messages that are held
+}
+
+// notKept are the fields of a request that say nothing of who makes it.
+var notKept = map[string]bool{
+	"Connection": true, "Upgrade": true, "Sec-Websocket-Key": true, "Sec-Websocket-Version": true,
+	"Sec-Websocket-Extensions": true, "Sec-Websocket-Protocol": true, "Accept-Encoding": true,
+	"Cache-Control": true, "Pragma": true,
+}
+
+// newAsker makes what a socket keeps of its request.
+func (g *Gateway) newAsker(r *http.Request) *asker {
+	if !g.port.Authenticates("") {
+		return nil
+	}
+	var b bytes.Buffer
+	_ = r.Header.WriteSubset(&b, notKept) // to memory: it does not fail
+	b.WriteString("\r\n")
+	return &asker{addr: clientAddr(r), header: slices.Clone(b.Bytes())}
+}
+
+func clientAddr(r *http.Request) string {
+	if addr := forwarded.Client(r); addr.IsValid() {
+		return addr.String()
+	}
+	return ""
+}
+
+// request is what OnAuth is asked about a connection.
+func (k *asker) request(params json.RawMessage) (actor.AuthRequest, error) {
+	header, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(k.header))).ReadMIMEHeader()
+	return actor.AuthRequest{Header: actor.Header(header), RemoteAddr: k.addr, RawParams: params}, err
+}
+
+// authenticate asks OnAuth about a request that makes no socket.
+func (g *Gateway) authenticate(r *http.Request, ref actor.Ref, action string) (json.RawMessage, error) {
+	if !g.port.Authenticates(ref.Name) {
+		return nil, nil
+	}
+	return g.port.Authenticate(r.Context(), ref, actor.AuthRequest{
+		Action: action, Header: actor.Header(r.Header), RemoteAddr: clientAddr(r),
+	})
+}
+
+// authenticates reports whether who asks for a channel has to be found out first.
+func (s *socket) authenticates(c *channel) bool {
+	return s.asker != nil && s.g.port.Authenticates(c.feed.ref.Name)
+}
+
+// hold is what a channel keeps while it waits for OnAuth; guarded by the socket's
+// mu.
+type hold struct {
+	inquiries int // that the channel has had
+	cancel    context.CancelFunc
+	asking    bool          // OnAuth has not answered
+	messages  []heldMessage // in order
+	closed    bool          // the last one is a close
+}
+
+type heldMessage struct {
+	wire.ClientMessage
+	size int
+}
+
+// dropHoldLocked gives up what the channel waits for. It needs s.mu.
+func (c *channel) dropHoldLocked() {
+	if h := c.hold; h != nil {
+		c.hold = nil
+		h.cancel()
+		for _, m := range h.messages {
+			c.s.asker.bytes -= m.size
+		}
+		c.s.asker.holds.Add(-1)
+	}
+}
+
+// held keeps a message for later if its channel waits for OnAuth.
+func (s *socket) held(m *wire.ClientMessage, at wire.Envelope) bool {
+	if s.asker == nil || s.asker.holds.Load() == 0 || m.Type == wire.TypeOpen {
+		return false
+	}
+	const fixed = 256
+	size := fixed + len(m.Params)
+	for _, a := range m.Args {
+		size += len(a)
+	}
+	for _, e := range m.Events {
+		size += len(e)
+	}
+	s.mu.Lock()
+	c := s.channels.get(m.Channel)
+	if c == nil || c.hold == nil {
+		s.mu.Unlock()
+		return false
+	}
+	h, full := c.hold, s.asker.bytes+size > maxHeld
+	switch {
+	case h.closed: // nothing comes after it
+		full = false
+	case !full || m.Type == wire.TypeClose:
+		h.messages = append(h.messages, heldMessage{*m, size})
+		s.asker.bytes += size
+		h.closed, full = m.Type == wire.TypeClose, false
+	}
+	s.mu.Unlock()
+	if full {
+		s.refuse(at, wire.CodeOverloaded, "too much waits for the connection to be authenticated", nil)
+	}
+	return true
+}
+
+// release does what was held, until the next message that has to wait.
+func (s *socket) release(c *channel) {
+	for first := 0; ; {
+		s.mu.Lock()
+		h := c.hold
+		if h != nil && first == 0 {
+			first = h.inquiries
+		}
+		if h == nil || h.inquiries != first { // the next one goes on from here
+			s.mu.Unlock()
+			return
+		}
+		if len(h.messages) == 0 {
+			c.dropHoldLocked()
+			s.mu.Unlock()
+			return
+		}
+		m := h.messages[0]
+		h.messages[0] = heldMessage{}
+		h.messages = h.messages[1:]
+		s.asker.bytes -= m.size
+		s.mu.Unlock()
+		s.do(&m.ClientMessage, wire.Envelope{Type: m.Type, Channel: m.Channel, ID: m.ID})
+	}
+}
+
+// An inquiry is an open, or new params, that waits for OnAuth.
+type inquiry struct {
+	s      *socket
+	c      *channel
+	opened bool // the owner of the actor knows the channel
+	params json.RawMessage
+	size   int
+	then   func(auth json.RawMessage) error // hands it to the owner
+
+	ctx     context.Context // ends with the channel
+	started bool
+}
+
+func (s *socket) inquireOpen(c *channel, r actor.OpenRequest) {
+	s.inquire(&inquiry{s: s, c: c, params: r.Params, size: len(r.Params) + len(r.Input), then: func(auth json.RawMessage) error {
+		r.Auth = auth
+		return s.g.port.Open(c.feed.ref, r)
+	}})
+}
+
+func (s *socket) inquireRefresh(c *channel, r actor.RefreshRequest) {
+	s.inquire(&inquiry{s: s, c: c, opened: true, params: r.Params, size: len(r.Params), then: func(auth json.RawMessage) error {
+		r.Auth = auth
+		return s.g.port.Refresh(c.followed(), r)
+	}})
+}
+
+// inquire starts an inquiry, or has it wait.
+func (s *socket) inquire(a *inquiry) {
+	const fixed = 512
+	a.size += fixed
+	var cancel context.CancelFunc
+	a.ctx, cancel = context.WithCancel(context.Background())
+	k := s.asker
+	s.mu.Lock()
+	if s.channels.get(a.c.num) != a.c { // it has ended meanwhile
+		s.mu.Unlock()
+		cancel()
+		return
+	}
+	if a.c.hold == nil {
+		a.c.hold = &hold{}
+		k.holds.Add(1)
+	}
+	a.c.hold.inquiries++
+	a.c.hold.cancel, a.c.hold.asking = cancel, true
+	full := k.bytes+a.size > maxHeld
+	k.bytes += a.size
+	switch {
+	case full:
+	case k.running < socketInquiries:
+		a.started = true
+		k.running++
+	default:
+		k.waiting = append(k.waiting, a)
+	}
+	s.mu.Unlock()
+	if full {
+		a.done(nil, errInquiries)
+	} else if a.started {
+		s.g.asks.start(a)
+	}
+}
+
+var errInquiries = &actor.Error{Code: wire.CodeOverloaded, Message: "too many connections wait to be authenticated"}
+
+// run implements job.
+func (a *inquiry) run() {
+	var auth json.RawMessage
+	q, err := a.s.asker.request(a.params)
+	if err == nil {
+		err = a.ctx.Err()
+	}
+	if err == nil {
+		auth, err = a.s.g.port.Authenticate(a.ctx, a.c.followed(), q)
+	}
+	a.done(auth, err)
+}
+
+// failed is called when run panicked.
+func (a *inquiry) failed() { a.s.failed() }
+
+// done ends the inquiry, with what OnAuth says.
+func (a *inquiry) done(auth json.RawMessage, err error) {
+	s, c, k := a.s, a.c, a.s.asker
+	var next *inquiry
+	s.mu.Lock()
+	k.bytes -= a.size
+	if a.started {
+		k.running--
+		if len(k.waiting) > 0 {
+			next, k.waiting = k.waiting[0], k.waiting[1:]
+			next.started = true
+			k.running++
+		}
+	}
+	there := s.channels.get(c.num) == c
+	if there {
+		c.hold.asking = false
+	}
+	s.mu.Unlock()
+	if next != nil {
+		s.g.asks.start(next)
+	}
+	if !there || s.g.isQuiesced() {
+		return // nobody waits for it, or it has no effect any more
+	}
+	if err == nil {
+		err = a.then(auth)
+	}
+	if err != nil {
+		s.deny(c, a.opened, err)
+		return
+	}
+	if s.channel(c.num) != c { // the socket has ended while the owner was told of the channel
+		if !s.g.isQuiesced() {
+			s.g.port.Detach(c.followed(), c.attachment)
+		}
+		return
+	}
+	s.release(c)
+}
+
+// deny ends a channel whose client may not have it, or not for now. To the
+// owner of its actor, if that knows it, its socket is gone.
+func (s *socket) deny(c *channel, opened bool, err error) {
+	s.forget(c)
+	if opened {
+		s.g.port.Detach(c.followed(), c.attachment)
+	}
+	s.refuseOpen(c.num, err)
+}
+
+// inquiries are those of a gateway that are under way.
+type inquiries struct {
+	mu      sync.Mutex
+	running int
+	waiting []*inquiry
+}
+
+// start runs an inquiry, or has it wait until others have ended.
+func (q *inquiries) start(a *inquiry) {
+	q.mu.Lock()
+	run, full := q.running < allInquiries, len(q.waiting) >= maxInquiries
+	switch {
+	case run:
+		q.running++
+	case !full:
+		q.waiting = append(q.waiting, a)
+	}
+	q.mu.Unlock()
+	if run {
+		a.s.g.sub.Go(func() { q.work(a) })
+	} else if full {
+		a.done(nil, errInquiries)
+	}
+}
+
+// work runs an inquiry, and those that have waited for it to end.
+func (q *inquiries) work(a *inquiry) {
+	for a != nil {
+		a.s.g.guard(a)
+		q.mu.Lock()
+		if a = nil; len(q.waiting) > 0 {
+			a, q.waiting = q.waiting[0], q.waiting[1:]
+		} else {
+			q.running--
+		}
+		q.mu.Unlock()
+	}
+}
