@@ -167,7 +167,7 @@ func isNavigation(r *http.Request) bool {
 	}
 	first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	switch first {
-	case "api", "assets", "lib", "healthz":
+	case "api", "assets", "lib", "healthz", "readyz", "metrics", "debug":
 		return false
 	}
 	return path.Ext(r.URL.Path) == "" && strings.Contains(r.Header.Get("Accept"), "text/html")

@@ -88,6 +88,9 @@ func TestWhatIsServed(t *testing.T) {
 		{"GET", "/lib/missing.js", html, 404, "", ""},
 		{"GET", "/api/missing", html, 404, "", ""},
 		{"GET", "/healthz", html, 404, "", ""},
+		{"GET", "/readyz", html, 404, "", ""},
+		{"GET", "/metrics", html, 404, "", ""},
+		{"GET", "/debug/pprof/", html, 404, "", ""},
 		{"GET", "/manifest.json", html, 404, "", ""},
 		{"GET", "/placeholder.html", html, 404, "", ""},
 	}

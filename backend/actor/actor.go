@@ -262,6 +262,7 @@ func (a *actor) reset(cause error) {
 	if err := a.gate.drain(); err != nil {
 		cause = err
 	}
+	a.node.stats.resets.Add(1)
 	a.node.log.Error("an actor is reset to its last durable state", "actor", a.name, "key", a.key.String(), "cause", cause)
 	lost := newError(codeUnavailable, "the actor could not save its state; this had no effect")
 	durable, known := a.durable(cause)
@@ -381,6 +382,7 @@ func (a *actor) abandon(t *turn) {
 		return
 	}
 	t.dead.Store(true)
+	a.node.stats.abandoned.Add(1)
 	a.node.log.Error("a turn does not return and is abandoned", "actor", a.name, "key", a.key.String(), "turn", t.doing())
 	a.node.wait.Go(func() {
 		a.takeOver(t, newError(codeTimeout, "%s took longer than %s", t.doing(), t.deadline.Sub(t.now)))

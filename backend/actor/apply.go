@@ -71,6 +71,7 @@ func (in *instance) apply(t *turn, o outcome, r reply) {
 	in.applyConns(t, commit)
 	in.stand(o.plain)
 	in.created, in.stored = true, true
+	in.actor.node.stats.entries.Add(uint64(len(commit.Entries)))
 	in.actor.gate.put(outputs, commit)
 	in.startTimers(t)
 }

@@ -96,6 +96,7 @@ func (g *gate) committed(err error) {
 	}
 	g.bytes -= p.bytes
 	g.committer.waiting.Add(-int64(p.bytes + p.state))
+	g.committer.stats.commit(err)
 	first := err != nil && g.failed == nil
 	if first {
 		g.failed = err
@@ -170,6 +171,7 @@ func (g *gate) reset(durable uint64) (dropped []*Output) {
 // the next one collects the commits of all actors.
 type committer struct {
 	store   store.Store
+	stats   *stats
 	waiting atomic.Int64 // bytes of all gates' pending commits, with their states
 
 	mu      sync.Mutex // guards the fields below
@@ -245,7 +247,9 @@ func (c *committer) write(jobs []job) {
 	}
 	var errs []error
 	if len(group) > 0 {
+		start := time.Now()
 		errs = c.store.Commit(context.Background(), group)
+		c.stats.saveTime.Observe(time.Since(start))
 	}
 	next := 0
 	for _, j := range jobs {

@@ -24,6 +24,7 @@ type Node struct {
 	log       *slog.Logger
 	check     bool
 	started   time.Time
+	stats     stats
 
 	wait    sync.WaitGroup // the actors' goroutines, and those of wakeConnected
 	closing chan struct{}  // closed by Shutdown
@@ -55,9 +56,10 @@ func NewNode(r *Registry, s store.Store, o NodeOptions) *Node {
 		o.Logger = slog.Default()
 	}
 	n := &Node{
-		registry: r, store: s, committer: &committer{store: s}, log: o.Logger, check: o.Check,
+		registry: r, store: s, log: o.Logger, check: o.Check,
 		started: time.Now(), closing: make(chan struct{}), asking: make(chan struct{}, maxAuths), actors: map[string]*actor{},
 	}
+	n.committer = &committer{store: s, stats: &n.stats}
 	n.wait.Go(n.endConnected)
 	return n
 }

@@ -273,7 +273,11 @@ func (t *turn) execute(body func() (any, error)) (o outcome, ok bool) {
 		}
 	}
 	in.allow(false)
-	return o, t.end()
+	if !t.end() {
+		return o, false
+	}
+	in.actor.node.stats.turn(t, o.err)
+	return o, true
 }
 
 // encodeResult returns the JSON of what an action returned, nil for nothing.

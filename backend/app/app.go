@@ -4,7 +4,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -83,7 +83,7 @@ func Run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Wr
 func startServer(ctx context.Context, config Config, page http.Handler, logger *slog.Logger) (*server, error) {
 	var listener net.Listener
 	if _, err := os.Stat(config.Data); errors.Is(err, fs.ErrNotExist) {
-		if listener, err = listen(ctx, config.Addr); err != nil {
+		if listener, err = listen(ctx, "addr", config.Addr); err != nil {
 			return nil, err
 		}
 	}
@@ -95,11 +95,18 @@ func startServer(ctx context.Context, config Config, page http.Handler, logger *
 		return nil, err
 	}
 	if listener == nil {
-		if listener, err = listen(ctx, config.Addr); err != nil {
+		if listener, err = listen(ctx, "addr", config.Addr); err != nil {
 			return nil, errors.Join(err, st.Close())
 		}
 	}
-	return newServer(config, st, listener, page, logger), nil
+	var debug net.Listener
+	if config.DebugAddr != "" {
+		if debug, err = listen(ctx, "debug-addr", config.DebugAddr); err != nil {
+			return nil, errors.Join(err, listener.Close(), st.Close())
+		}
+		logger.Info("for those who run the server: /metrics, /readyz, /debug/pprof", "address", address(config.DebugAddr, debug.Addr()))
+	}
+	return newServer(config, st, listener, debug, page, logger), nil
 }
 
 func newLogger(config Config, w io.Writer) *slog.Logger {
@@ -140,11 +147,17 @@ type server struct {
 	http     *http.Server
 	listener net.Listener
 	started  time.Time
+
+	debug         *http.Server // for those who run the server
+	debugListener net.Listener // nil: nobody asked for it
+
+	drain    time.Duration
+	stopping atomic.Bool // it was told to end
 }
 
-func newServer(config Config, st store.Store, listener net.Listener, page http.Handler, logger *slog.Logger) *server {
+func newServer(config Config, st store.Store, listener, debug net.Listener, page http.Handler, logger *slog.Logger) *server {
 	node := actor.NewNode(rooms.Registry, st, actor.NodeOptions{Logger: logger, Check: config.Check})
-	s := &server{logger: logger, store: st, node: node, listener: listener, started: time.Now()}
+	s := &server{logger: logger, store: st, node: node, listener: listener, debugListener: debug, started: time.Now(), drain: config.Drain}
 	contract := rooms.Registry.Contract()
 	if !config.Check {
 		contract.Parts = nil
@@ -155,7 +168,7 @@ func newServer(config Config, st store.Store, listener net.Listener, page http.H
 		AddressConnects: config.Address.Connects, AddressCalls: config.Address.Calls,
 	})
 	s.http = &http.Server{
-		Handler: config.Proxies.Handler(s.routes(page)),
+		Handler: config.Proxies.Handler(s.routes(page, config.Metrics)),
 		// A client that is slow to say what it wants holds a socket, nothing more.
 		// Bodies and answers have no time limit here: streams are long, and the
 		// gateway limits what it reads.
@@ -165,51 +178,29 @@ func newServer(config Config, st store.Store, listener net.Listener, page http.H
 		ConnState:         newConnections(config, s.gateway.Sockets, logger).changed,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
+	s.debug = &http.Server{Handler: s.debugRoutes(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: s.http.ErrorLog}
 	return s
 }
 
 // routes says who serves what.
-func (s *server) routes(page http.Handler) http.Handler {
+func (s *server) routes(page http.Handler, metrics bool) http.Handler {
 	r := chi.NewRouter()
-	r.Get("/healthz", s.health)
+	r.Get("/healthz", s.serveHealth)
+	r.Get("/readyz", s.serveReady)
+	if metrics {
+		r.Handle("/metrics", s.serveMetrics())
+	}
 	r.Handle("/api", s.gateway.Handler())
 	r.Handle("/api/*", s.gateway.Handler())
 	r.Handle("/*", page)
 	return r
 }
 
-// health answers those who watch the server. It is 503 while the store cannot be
-// written: the server answers, but actions that change something fail.
-func (s *server) health(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	status, condition := "ok", "ok"
-	if err := s.storeHealth(); err != nil {
-		status, condition = "store unavailable", err.Error()
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}
-	// An error means that the client is gone.
-	_ = json.NewEncoder(w).Encode(map[string]any{
-		"status":   status,
-		"store":    condition,
-		"version":  version,
-		"uptimeMs": time.Since(s.started).Milliseconds(),
-		"sockets":  s.gateway.Sockets(),
-	})
-}
-
-func (s *server) storeHealth() error {
-	if st, ok := s.store.(interface{ Health() error }); ok {
-		return st.Health()
-	}
-	return nil
-}
-
-// listen takes the address.
-func listen(ctx context.Context, addr string) (net.Listener, error) {
+// listen takes the address that a flag names.
+func listen(ctx context.Context, flag, addr string) (net.Listener, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("the address %s is in use: stop the other server, or choose another one with -addr", addr)
+		return nil, fmt.Errorf("the address %s is in use: stop the other server, or choose another one with -%s", addr, flag)
 	} else if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	}
@@ -233,14 +224,25 @@ func address(asked string, got net.Addr) string {
 func (s *server) run(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() { served <- s.http.Serve(s.listener) }()
+	if s.debugListener != nil {
+		go func() { served <- s.debug.Serve(s.debugListener) }()
+	}
 	select {
 	case err := <-served:
 		return errors.Join(fmt.Errorf("serve HTTP: %w", err), s.close())
 	case <-ctx.Done():
 	}
+	s.stopping.Store(true)
+	if s.drain > 0 {
+		s.logger.Info("not ready any more, and shutting down soon", "in", s.drain)
+		time.Sleep(s.drain)
+	}
 	s.logger.Info("shutting down; a second signal ends the server at once", "sockets", s.gateway.Sockets())
 	err := s.close()
 	<-served
+	if s.debugListener != nil {
+		<-served
+	}
 	return err
 }
 
@@ -270,6 +272,8 @@ func (s *server) close() error {
 		// Their turns are over, or they have not even said what they want.
 		s.logger.Warn("HTTP requests that did not end were cut off", "error", errors.Join(err, s.http.Close()))
 	}
+	// Before the store, as its next owner takes this address, too.
+	err = errors.Join(err, wrap("close the listener for debugging", s.debug.Close()))
 	return errors.Join(err, wrap("close the store", s.store.Close()))
 }
 

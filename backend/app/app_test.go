@@ -405,6 +405,9 @@ func TestRun_aStoreThatCannotBeWritten(t *testing.T) {
 	if status, body := get(t, s.url+"/healthz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "another process has taken over") {
 		t.Errorf("GET /healthz: got %d %s, want 503 and why", status, body)
 	}
+	if status, body := get(t, s.url+"/readyz"); status != http.StatusServiceUnavailable || strings.Contains(body, dir) {
+		t.Errorf("GET /readyz: got %d %s, want 503, and nothing about files", status, body)
+	}
 	if log := s.stderr.String(); !strings.Contains(log, "the store cannot be written") {
 		t.Errorf("log: got %s, want that the store cannot be written", log)
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/troupe-dev/troupe/backend/forwarded"
 )
@@ -28,7 +29,10 @@ type Config struct {
 	Address      AddressLimits
 	LogLevel     slog.Level
 	LogJSON      bool
-	Check        bool // look for mistakes in actors that cost time to look for
+	DebugAddr    string        // for those who run the server to listen on; empty: nowhere
+	Metrics      bool          // figures for Prometheus also on Addr
+	Drain        time.Duration // from the order to end until it is followed
+	Check        bool          // look for mistakes in actors that cost time to look for
 
 	Version bool   // print the version and end
 	Backup  string // copy the data to this file and end
@@ -134,6 +138,41 @@ var settings = []setting{
 		flag: "log", env: "TROUPE_LOG", standard: "info,text", argument: "level,format",
 		help: "what to log: debug, info, warn or error; and how: text or json. Either may be left out",
 		set:  setLog,
+	},
+	{
+		flag: "debug-addr", env: "TROUPE_DEBUG_ADDR", standard: "", argument: "host:port",
+		help: "where those who run the server find /metrics, /readyz, /healthz and /debug/pprof, such as 127.0.0.1:6060; not for everybody to reach",
+		set: func(c *Config, v string) error {
+			if v == "" {
+				c.DebugAddr = ""
+				return nil
+			}
+			if _, port, err := net.SplitHostPort(v); err != nil || port == "" {
+				return fmt.Errorf("want host:port, got %q", v)
+			}
+			c.DebugAddr = v
+			return nil
+		},
+	},
+	{
+		flag: "metrics", env: "TROUPE_METRICS", standard: "false",
+		help: "answer /metrics at the main address, too, where everybody can read it",
+		set: func(c *Config, v string) (err error) {
+			if c.Metrics, err = strconv.ParseBool(v); err != nil {
+				return fmt.Errorf("want true or false, got %q", v)
+			}
+			return nil
+		},
+	},
+	{
+		flag: "drain", env: "TROUPE_DRAIN", standard: "0s", argument: "duration",
+		help: "how long the server goes on after SIGTERM with /readyz saying 503, so that a load balancer sends nobody any more",
+		set: func(c *Config, v string) (err error) {
+			if c.Drain, err = time.ParseDuration(v); err != nil || c.Drain < 0 {
+				return fmt.Errorf("want a duration such as 5s, got %q", v)
+			}
+			return nil
+		},
 	},
 	{
 		flag: "check", env: "TROUPE_CHECK", standard: "false",

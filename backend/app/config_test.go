@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/backend/app"
 	"github.com/troupe-dev/troupe/backend/forwarded"
@@ -70,6 +71,12 @@ func TestParseConfig(t *testing.T) {
 		{"the checks", []string{"-check"}, nil, with(func(c *app.Config) { c.Check = true })},
 		{"the checks, by a variable", nil, []string{"TROUPE_CHECK=1"}, with(func(c *app.Config) { c.Check = true })},
 		{"no checks in spite of the variable", []string{"-check=false"}, []string{"TROUPE_CHECK=1"}, standard},
+		{"for operators", []string{"-debug-addr", "127.0.0.1:6060", "-metrics", "-drain", "5s"}, nil, with(func(c *app.Config) {
+			c.DebugAddr, c.Metrics, c.Drain = "127.0.0.1:6060", true, 5*time.Second
+		})},
+		{"for operators, by variables", nil, []string{"TROUPE_DEBUG_ADDR=:6060", "TROUPE_METRICS=true", "TROUPE_DRAIN=1m"}, with(func(c *app.Config) {
+			c.DebugAddr, c.Metrics, c.Drain = ":6060", true, time.Minute
+		})},
 		{"the version", []string{"-version"}, nil, with(func(c *app.Config) { c.Version = true })},
 	}
 	for _, test := range tests {
@@ -96,6 +103,9 @@ func TestParseConfig_errors(t *testing.T) {
 		{[]string{"-allow-origin", "example.com"}, nil, `-allow-origin: want origins such as https://example.com, got "example.com"`},
 		{[]string{"-allow-origin", "https://a.example/page"}, nil, `got "https://a.example/page"`},
 		{[]string{"-log", "loud"}, nil, `-log: want a level`},
+		{[]string{"-debug-addr", "6060"}, nil, `-debug-addr: want host:port, got "6060"`},
+		{[]string{"-metrics=maybe"}, nil, `-metrics: want true or false, got "maybe"`},
+		{[]string{"-drain", "5"}, nil, `-drain: want a duration such as 5s, got "5"`},
 		{[]string{"-trusted-proxies", "localhost"}, nil, `-trusted-proxies: want addresses such as 127.0.0.1 or 10.0.0.0/8`},
 		{[]string{"-max-sockets", "-1"}, nil, `-max-sockets: want a number, or 0, got "-1"`},
 		{[]string{"-address-calls", "many"}, nil, `-address-calls: want a number per second, or 0, got "many"`},
@@ -124,7 +134,8 @@ func TestParseConfig_help(t *testing.T) {
 		"-addr", "TROUPE_ADDR", ":8080", "PORT", "-data", "TROUPE_DATA", "./data", "-store", "TROUPE_STORE", "memory",
 		"-journal-bytes", "TROUPE_JOURNAL_BYTES", "67108864",
 		"-allow-origin", "TROUPE_ALLOW_ORIGIN", "-trusted-proxies", "TROUPE_TRUSTED_PROXIES",
-		"-max-sockets", "TROUPE_MAX_SOCKETS", "-address-sockets", "-address-connects", "-address-calls", "-log", "TROUPE_LOG", "info,text", "-check\n", "TROUPE_CHECK", "-version",
+		"-max-sockets", "TROUPE_MAX_SOCKETS", "-address-sockets", "-address-connects", "-address-calls", "-log", "TROUPE_LOG", "info,text", "-check\n", "TROUPE_CHECK",
+		"-debug-addr", "TROUPE_DEBUG_ADDR", "-metrics\n", "TROUPE_METRICS", "-drain duration", "TROUPE_DRAIN", "-version",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the help does not mention %s:\n%s", want, &out)

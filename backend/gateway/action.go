@@ -81,6 +81,7 @@ func (g *Gateway) whileOpen(next http.Handler) http.Handler {
 
 // serveAction is POST /api/actors/{name}/actions/{action}.
 func (g *Gateway) serveAction(w http.ResponseWriter, r *http.Request) {
+	g.stats.httpCalls.Add(1)
 	var body struct {
 		Args []json.RawMessage `json:"args"`
 	}
@@ -122,6 +123,7 @@ func (g *Gateway) serveAction(w http.ResponseWriter, r *http.Request) {
 
 // serveCreate is POST /api/actors/{name}.
 func (g *Gateway) serveCreate(w http.ResponseWriter, r *http.Request) {
+	g.stats.httpCalls.Add(1)
 	var body struct {
 		Key   json.RawMessage `json:"key"`
 		Input json.RawMessage `json:"input"`
@@ -276,6 +278,7 @@ func (g *Gateway) fail(w http.ResponseWriter, err error) {
 		err = &actor.Error{Code: wire.CodeInternal, Message: "the request was given up"}
 	}
 	e := g.asError(err)
+	g.stats.errors.Add(e.Code)
 	status, ok := statuses[e.Code]
 	if !ok {
 		status = http.StatusUnprocessableEntity

@@ -175,7 +175,7 @@ func (c *channel) wants(o *actor.Output, pos actor.Pos) bool {
 		if !o.Target.Includes(c.member) {
 			return false
 		}
-		if !o.Numbered && (pos <= c.opening.pos || o.Volatile && pos < c.fresh) {
+		if !o.Numbered && pos <= c.opening.pos {
 			return false
 		}
 		if o.Direct {
@@ -263,7 +263,9 @@ func (c *channel) fillLive(f *frame, quota int) (more bool) {
 			continue
 		}
 		if c.wants(o, pos) && !(o.Latest != "" && !o.Numbered && c.replaced(o, outs[i+1:], pos+1)) {
-			if !c.message(f, o) {
+			if o.Volatile && pos < c.fresh {
+				c.s.g.stats.volatile.Add(1)
+			} else if !c.message(f, o) {
 				c.pos = pos
 				return true
 			}
@@ -376,6 +378,9 @@ func (c *channel) message(f *frame, o *actor.Output) bool {
 		return false
 	}
 	c.tell(f, o.Seq)
+	if o.Kind == actor.OutputFail {
+		c.s.g.stats.errors.Add(o.Err.Code)
+	}
 	if o.Kind != actor.OutputEvent {
 		c.s.mu.Lock()
 		c.answerLocked(o.Call)
@@ -397,6 +402,7 @@ func (c *channel) end(f *frame, o *actor.Output) {
 	if e == nil {
 		e = &actor.Error{Code: wire.CodeDisconnected, Message: "the connection was ended"}
 	}
+	c.s.g.stats.errors.Add(e.Code)
 	f.b = wire.AppendClosed(wire.AppendHead(f.b, c.num), e.Code, e.Message, e.MetadataJSON())
 	c.phase = phaseOver
 	c.s.forget(c)

@@ -109,6 +109,7 @@ type Gateway struct {
 	opts    Options
 	log     *slog.Logger
 	handler http.Handler
+	stats   stats
 
 	admission *admission
 
@@ -246,6 +247,7 @@ func (g *Gateway) add(s *socket) (spread time.Duration, ok bool) {
 	}
 	g.sockets[s] = struct{}{}
 	g.opened, g.arriving = g.opened+1, true
+	g.stats.accepted.Add(1)
 	return g.spreadLocked(), true
 }
 

@@ -23,6 +23,7 @@ const (
 
 // receive deals with a frame. The error is wire.ErrNotJSON.
 func (s *socket) receive(b []byte) error {
+	s.traffic.In(len(b))
 	if m, ok := wire.DecodeCall(b); ok && len(b) <= s.g.opts.Limits.Message {
 		s.handle(&m, wire.Envelope{Type: m.Type, Channel: m.Channel, ID: m.ID}, "")
 		s.awaitRoom()
@@ -133,6 +134,7 @@ func malformed(raw json.RawMessage, err error) string {
 // refuse answers a message that cannot be dealt with: a call fails, an open is
 // closed, for anything else there is an error.
 func (s *socket) refuse(at wire.Envelope, code wire.Code, text string, metadata json.RawMessage) {
+	s.g.stats.errors.Add(code)
 	switch {
 	case at.Type == wire.TypeCall && at.Channel > 0 && at.ID > 0:
 		s.control(wire.AppendFail(wire.AppendHead(nil, at.Channel), 0, at.ID, code, text, metadata))
@@ -149,6 +151,7 @@ func (s *socket) refuse(at wire.Envelope, code wire.Code, text string, metadata 
 // is there stays as it is.
 func (s *socket) use(c uint32) bool {
 	if s.used.has(c) || !s.used.add(c) {
+		s.g.stats.errors.Add(wire.CodeChannelInUse)
 		s.control(wire.AppendError(nil, c, wire.CodeChannelInUse,
 			fmt.Sprintf("channel %d was opened before on this socket: count on from the highest", c), nil))
 		return false
@@ -230,6 +233,7 @@ func (s *socket) checkParams(params json.RawMessage) *actor.Error {
 // refuseOpen refuses an open, or ends a channel.
 func (s *socket) refuseOpen(c uint32, err error) {
 	e := s.g.asError(err)
+	s.g.stats.errors.Add(e.Code)
 	s.control(wire.AppendClosed(wire.AppendHead(nil, c), e.Code, e.Message, e.MetadataJSON()))
 }
 
@@ -299,6 +303,7 @@ func (s *socket) knownEvents(c *channel, events []string) []string {
 }
 
 func (s *socket) unknownEvent(c uint32, name, event string) {
+	s.g.stats.errors.Add(wire.CodeUnknownEvent)
 	s.control(wire.AppendError(nil, c, wire.CodeUnknownEvent,
 		fmt.Sprintf("%s has no event %.64q", name, event), eventMetadata(event)))
 }
@@ -336,6 +341,7 @@ func (s *socket) call(m *wire.ClientMessage) {
 	case full:
 		s.refuse(at, wire.CodeOverloaded, fmt.Sprintf("%d calls wait for an answer", s.g.opts.Limits.InFlight), nil)
 	default:
+		s.g.stats.calls.Add(1)
 		err := s.g.port.Call(c.followed(), actor.CallRequest{
 			Attachment: c.attachment, Conn: c.conn, ID: m.ID, Action: m.Action, Args: m.Args, Ack: m.Ack,
 		})

@@ -86,6 +86,13 @@ func (c *channel) start(f *frame, seq uint64, lost *wire.Lost, replies []*actor.
 		f.next()
 		f.b = wire.AppendReply(wire.AppendHead(f.b, c.num), seq, o.Call, o.Data)
 	}
+	switch stats := &c.s.g.stats; {
+	case lost != nil:
+		stats.lost.Add(lost.Reason)
+		stats.missed.Add(uint64(lost.Missed))
+	case info.Resumed:
+		stats.resumed.Add(1)
+	}
 	c.opening.info = nil
 	c.seq, c.owesAt = seq, true
 	c.tell(f, seq)

@@ -27,6 +27,7 @@ func (g *Gateway) checkOrigin(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+		g.stats.errors.Add(wire.CodeBadOrigin)
 		const why = "pages of this origin may not use the server (its flag -allow-origin)"
 		switch {
 		case strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):

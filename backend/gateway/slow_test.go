@@ -244,6 +244,9 @@ func TestG4_Slow(t *testing.T) {
 		if len(got) != 2 || !strings.HasPrefix(got[0], "1 opened 402 resumed lost slow ") {
 			t.Errorf("got %q", got)
 		}
+		if s := e.g.Stats(); s.Slow != 1 || s.Lost[wire.ReasonSlow] != 1 || s.Resumed != 0 {
+			t.Errorf("counted %d slow sockets, %v lost, %d resumed; want 1, one slow, 0", s.Slow, s.Lost, s.Resumed)
+		}
 	}, roomOptions(actor.Options{LogBytes: 4 << 10}), smallStore)
 }
 
@@ -350,6 +353,9 @@ func TestVolatile(t *testing.T) {
 		e.once("move", `"fresh"`)
 		e.settle()
 		c.expect(`1 event 1 said "one"`, `1 event 2 said "two"`, `1 event 3 said "three"`, `1 event 3 moved "fresh"`)
+		if n := e.g.Stats().Volatile; n != 1 {
+			t.Errorf("%d events were counted as dropped, want 1", n)
+		}
 	})
 }
 

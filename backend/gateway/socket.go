@@ -17,6 +17,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/forwarded"
+	"github.com/troupe-dev/troupe/backend/internal/metric"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -48,6 +49,7 @@ type socket struct {
 	place ticket // its place among the sockets
 
 	attachments uint64 // that of channel c is c more; see actor.NextAttachment
+	traffic     *metric.Stripe
 
 	asker *asker // who OnAuth is asked about; nil if no actor has one
 
@@ -137,9 +139,11 @@ func (g *Gateway) refuseSocket(w http.ResponseWriter, r *http.Request, tell []by
 // later.
 func (g *Gateway) turnAway(w http.ResponseWriter, r *http.Request, e *actor.Error) {
 	tell := wire.AppendError(nil, 0, e.Code, e.Message, e.MetadataJSON())
-	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") || !g.refuseSocket(w, r, tell, statusTryAgain, e.Code) {
-		g.fail(w, e)
+	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") && g.refuseSocket(w, r, tell, statusTryAgain, e.Code) {
+		g.stats.errors.Add(e.Code)
+		return
 	}
+	g.fail(w, e)
 }
 
 // acceptSocket makes a request a socket, and tells over how long its client shall
@@ -147,6 +151,7 @@ func (g *Gateway) turnAway(w http.ResponseWriter, r *http.Request, e *actor.Erro
 // place is given back.
 func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request, place ticket) (*socket, time.Duration) {
 	s := &socket{g: g, place: place, attachments: actor.NextAttachment(), asker: g.newAsker(r), buckets: newBuckets(&g.opts)}
+	s.traffic = g.stats.traffic.Stripe(s.attachments >> 32)
 	s.room.L = &s.mu
 	h := &hijacker{
 		ResponseWriter: w,
@@ -184,6 +189,7 @@ func (s *socket) wrap(conn net.Conn, early []byte) *link {
 	l.broken = func(slow bool) {
 		if slow {
 			s.g.log.Info("gateway: a client does not read and is cut off", "for", s.g.opts.WriteTimeout)
+			s.g.stats.slow.Add(1)
 			s.g.markCut(s.connections())
 		}
 		s.deafen()
@@ -395,6 +401,7 @@ func (s *socket) run() {
 		s.rest()
 		return
 	}
+	s.traffic.Out(f.size())
 	if s.link.send(f) {
 		s.rest()
 	}
@@ -516,6 +523,7 @@ func (s *socket) tooSlow() {
 		return
 	}
 	s.g.log.Info("gateway: a client does not keep up and is cut off")
+	s.g.stats.slow.Add(1)
 	s.g.markCut(s.connections())
 	s.close(statusTryAgain, wire.CodeSlow)
 }

@@ -75,6 +75,13 @@ func (s *Store) Immediate() bool { return true }
 // use the Store in order to simulate a restart.
 func (s *Store) Close() error { return nil }
 
+// JournalBytes returns what the retained entries of all actors take.
+func (s *Store) JournalBytes() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bytes
+}
+
 // Commit implements store.Store.
 func (s *Store) Commit(_ context.Context, group []*store.Commit) []error {
 	s.mu.Lock()

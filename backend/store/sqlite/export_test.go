@@ -64,13 +64,6 @@ func (s *Store) Resident() (actors, states int) {
 	return actors, states
 }
 
-// JournalBytes returns the size of the journal.
-func (s *Store) JournalBytes() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.index.bytes
-}
-
 // Migrate brings a file to the version len(steps).
 func Migrate(ctx context.Context, conn *sql.Conn, steps []string) error {
 	return migrate(ctx, conn, steps)

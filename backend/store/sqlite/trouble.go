@@ -52,6 +52,14 @@ func (s *Store) Health() error {
 	return s.trouble
 }
 
+// JournalBytes returns how large the journal is, without what SQLite adds. It may
+// be called at the same time as anything.
+func (s *Store) JournalBytes() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.index.bytes
+}
+
 // writable returns nil if writing may be tried, and opens the file anew if an
 // error has closed it.
 func (s *Store) writable(ctx context.Context) error {

@@ -1,0 +1,181 @@
+package app_test
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+)
+
+// debugURL is where a server that was started with -debug-addr has it.
+func (r *running) debugURL(t *testing.T) string {
+	t.Helper()
+	found := regexp.MustCompile(`debug/pprof" address=(http://\S+)`).FindStringSubmatch(r.stderr.String())
+	if found == nil {
+		t.Fatalf("the log does not tell the address for debugging: %s", r.stderr)
+	}
+	return found[1]
+}
+
+// dial opens a socket, and reads its hello.
+func (r *running) dial(t *testing.T) *websocket.Conn {
+	t.Helper()
+	conn, _, err := websocket.Dial(t.Context(), strings.Replace(r.url, "http", "ws", 1)+"/api/socket?v=1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.CloseNow() })
+	if _, hello, err := conn.Read(t.Context()); err != nil || !strings.Contains(string(hello), "hello") {
+		t.Fatalf("got %s, %v; want hello", hello, err)
+	}
+	return conn
+}
+
+// until reads a socket until a message has a text.
+func until(t *testing.T, conn *websocket.Conn, text string) {
+	t.Helper()
+	for {
+		_, got, err := conn.Read(t.Context())
+		if err != nil {
+			t.Fatalf("waiting for %s: %v", text, err)
+		}
+		if strings.Contains(string(got), text) {
+			return
+		}
+	}
+}
+
+func write(t *testing.T, conn *websocket.Conn, message string) {
+	t.Helper()
+	if err := conn.Write(t.Context(), websocket.MessageText, []byte(message)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const (
+	secret = "c2VjcmV0c2VjcmV0c2VjcQ"
+	caller = "Y2FsbGVyY2FsbGVyY2FsbA"
+)
+
+// What happened is in the figures for Prometheus.
+func TestMetrics(t *testing.T) {
+	s := start(t, "-debug-addr", "127.0.0.1:0")
+	conn := s.dial(t)
+	write(t, conn, `{"t":"open","c":1,"actor":"chatRoom","key":["metrics"],"k":"`+secret+`","caller":"`+caller+`","params":{"name":"Ada"},"subs":["messageReceived"]}`)
+	until(t, conn, `"at"`)
+	write(t, conn, `{"t":"call","c":1,"id":1,"a":"sendMessage","args":["Ada","hello"]}`)
+	until(t, conn, `"reply"`)
+	write(t, conn, `{"t":"call","c":1,"id":2,"a":"noSuchAction","args":[]}`)
+	until(t, conn, `"unknown_action"`)
+	send(t, s, "over HTTP")
+
+	_, got := get(t, s.debugURL(t)+"/metrics")
+	for _, want := range []string{
+		"troupe_ready 1", "troupe_sockets 1", "troupe_connections 1", "troupe_actors_awake 2", "troupe_sockets_total 1",
+		`troupe_calls_total{over="socket"} 2`, `troupe_calls_total{over="http"} 2`,
+		`troupe_errors_total{code="unknown_action"} 1`,
+		`troupe_turns_total{result="refused"} 1`, `troupe_turns_total{result="failed"} 0`,
+		`troupe_frames_total{direction="in"} 3`, `troupe_commits_total{result="failed"} 0`,
+		"troupe_resumes_total 0", "troupe_volatile_dropped_total 0", "troupe_slow_sockets_total 0", "troupe_resets_total 0",
+		`troupe_turn_seconds_bucket{le="+Inf"}`, "go_goroutines", "process_open_fds",
+	} {
+		if !strings.Contains(got, "\n"+want) {
+			t.Errorf("the figures lack %q", want)
+		}
+	}
+	for _, positive := range []string{
+		`troupe_frame_bytes_total{direction="in"}`, `troupe_frame_bytes_total{direction="out"}`, `troupe_frames_total{direction="out"}`,
+		"troupe_journal_bytes", `troupe_turns_total{result="ok"}`, `troupe_commits_total{result="ok"}`, "troupe_entries_total",
+		"troupe_turn_seconds_sum", "troupe_turn_seconds_count", "troupe_commit_seconds_sum", "troupe_commit_seconds_count",
+	} {
+		if !regexp.MustCompile(`\n` + regexp.QuoteMeta(positive) + ` [0-9.e+-]*[1-9]`).MatchString(got) {
+			t.Errorf("%s is not positive", positive)
+		}
+	}
+	if t.Failed() {
+		t.Log(regexp.MustCompile(`(?m)^troupe_.*$`).FindAllString(got, -1))
+	}
+	problems, err := promlint.New(strings.NewReader(got)).Lint()
+	for _, p := range problems {
+		if strings.HasPrefix(p.Metric, "troupe_") {
+			t.Errorf("%s: %s", p.Metric, p.Text)
+		}
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// A connection that comes back is counted, also if it has missed something.
+func TestMetrics_resumes(t *testing.T) {
+	s := start(t, "-debug-addr", "127.0.0.1:0", "-store", "memory")
+	open := `{"t":"open","c":1,"actor":"chatRoom","key":["resumes"],"k":"` + secret + `","caller":"` + caller + `","params":{"name":"Ada"}`
+	first := s.dial(t)
+	write(t, first, open+`}`)
+	_, opened, err := first.Read(t.Context())
+	log := regexp.MustCompile(`"log":"([^"]+)"`).FindStringSubmatch(string(opened))
+	if err != nil || log == nil {
+		t.Fatalf("got %s, %v; want opened with a log", opened, err)
+	}
+	for position, want := range map[string]string{`"log":"` + log[1] + `","s":0`: "troupe_resumes_total 1", `"log":"another","s":3`: `troupe_gaps_total{reason="restart"} 1`} {
+		again := s.dial(t)
+		write(t, again, open+`,`+position+`}`)
+		until(t, again, `"opened"`)
+		if _, got := get(t, s.debugURL(t)+"/metrics"); !strings.Contains(got, "\n"+want+"\n") {
+			t.Errorf("after a resume with %s the figures lack %q: %s", position, want, regexp.MustCompile(`(?m)^troupe_(resumes|gaps).*$`).FindAllString(got, -1))
+		}
+	}
+}
+
+// Figures and profiles are not for everybody.
+func TestDebugAddr(t *testing.T) {
+	s := start(t, "-store", "memory", "-debug-addr", "127.0.0.1:0")
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/heap", "/debug/vars"} {
+		if status, _ := get(t, s.url+path); status != http.StatusNotFound {
+			t.Errorf("%s at the main address: got %d, want 404", path, status)
+		}
+		if status, body := get(t, s.debugURL(t)+path); status != http.StatusOK || body == "" {
+			t.Errorf("%s at the address for debugging: got %d, want 200", path, status)
+		}
+	}
+	if status, body := get(t, start(t, "-store", "memory", "-metrics").url+"/metrics"); status != http.StatusOK || !strings.Contains(body, "troupe_ready 1") {
+		t.Errorf("with -metrics: got %d, want 200 and figures", status)
+	}
+}
+
+// From the order to end on the server is not ready, and still does everything.
+func TestReady(t *testing.T) {
+	t.Parallel()
+	s := start(t, "-store", "memory", "-debug-addr", "127.0.0.1:0", "-drain", "3s")
+	if status, body := get(t, s.url+"/readyz"); status != http.StatusOK || !strings.Contains(body, `"status":"ok"`) {
+		t.Fatalf("GET /readyz: got %d %s, want 200", status, body)
+	}
+	conn := s.dial(t)
+	debug := s.debugURL(t)
+	ended := make(chan error, 1)
+	go func() { ended <- s.stop() }()
+	for began := time.Now(); ; {
+		status, body := get(t, s.url+"/readyz")
+		if status == http.StatusServiceUnavailable && strings.Contains(body, "shutting down") {
+			break
+		}
+		if time.Since(began) > 2*time.Second {
+			t.Fatalf("GET /readyz: got %d %s, want 503", status, body)
+		}
+	}
+	if status, _ := get(t, s.url+"/healthz"); status != http.StatusOK {
+		t.Errorf("GET /healthz: got %d, want 200: there is nothing to be mended", status)
+	}
+	if _, figures := get(t, debug+"/metrics"); !strings.Contains(figures, "\ntroupe_ready 0\n") {
+		t.Error("the figures do not say that the server is not ready")
+	}
+	send(t, s, "still there")
+	until(t, conn, `"bye"`)
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}

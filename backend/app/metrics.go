@@ -1,0 +1,139 @@
+package app
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/gateway"
+	"github.com/troupe-dev/troupe/backend/internal/metric"
+)
+
+// serveMetrics answers Prometheus with what the server, its runtime and its
+// process have counted.
+func (s *server) serveMetrics() http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(s, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+}
+
+// counts is what all figures are made of: one look at everything.
+type counts struct {
+	actors  actor.Stats
+	gateway gateway.Stats
+	journal float64
+	ready   bool
+}
+
+// figure is one metric of ours: how it is described, and how it is read.
+type figure struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	read func(c *counts, set func(value float64, label ...string))
+}
+
+func newFigure(kind prometheus.ValueType, name, help string, read func(*counts, func(float64, ...string)), labels ...string) figure {
+	return figure{prometheus.NewDesc("troupe_"+name, help, labels, nil), kind, read}
+}
+
+func gauge(name, help string, read func(*counts) float64) figure {
+	return newFigure(prometheus.GaugeValue, name, help, func(c *counts, set func(float64, ...string)) { set(read(c)) })
+}
+
+func counter(name, help string, read func(*counts) uint64) figure {
+	return newFigure(prometheus.CounterValue, name, help, func(c *counts, set func(float64, ...string)) { set(float64(read(c))) })
+}
+
+// counters is a counter by one label.
+func counters(name, help, label string, read func(*counts) map[string]uint64) figure {
+	return newFigure(prometheus.CounterValue, name, help, func(c *counts, set func(float64, ...string)) {
+		for value, n := range read(c) {
+			set(float64(n), value)
+		}
+	}, label)
+}
+
+// figures are all metrics of ours but the histograms.
+var figures = []figure{
+	gauge("ready", "1 while the server is ready, as /readyz says.", func(c *counts) float64 {
+		if c.ready {
+			return 1
+		}
+		return 0
+	}),
+	gauge("sockets", "Open sockets.", func(c *counts) float64 { return float64(c.gateway.Sockets) }),
+	gauge("connections", "Connections of clients to actors that have a socket.", func(c *counts) float64 { return float64(c.gateway.Connections) }),
+	gauge("actors_awake", "Actors in memory.", func(c *counts) float64 { return float64(c.actors.Awake) }),
+	gauge("journal_bytes", "What the store keeps of the actors' logs.", func(c *counts) float64 { return c.journal }),
+
+	counter("sockets_total", "Sockets that were accepted.", func(c *counts) uint64 { return c.gateway.Accepted }),
+	counters("frames_total", "Frames of sockets, by direction.", "direction", func(c *counts) map[string]uint64 {
+		return map[string]uint64{"in": c.gateway.Flow.FramesIn, "out": c.gateway.Flow.FramesOut}
+	}),
+	counters("frame_bytes_total", "Bytes of these frames, by direction.", "direction", func(c *counts) map[string]uint64 {
+		return map[string]uint64{"in": c.gateway.Flow.BytesIn, "out": c.gateway.Flow.BytesOut}
+	}),
+	counters("calls_total", "Calls of actions, by what they came over.", "over", func(c *counts) map[string]uint64 {
+		return map[string]uint64{"socket": c.gateway.Calls, "http": c.gateway.HTTPCalls}
+	}),
+	counter("resumes_total", "Connections that came back and got all that they had missed.", func(c *counts) uint64 { return c.gateway.Resumed }),
+	counters("gaps_total", "Connections that were told that they have missed events, by reason.", "reason", func(c *counts) map[string]uint64 { return c.gateway.Lost }),
+	counter("missed_total", "Events that these have missed, as far as that is known.", func(c *counts) uint64 { return c.gateway.Missed }),
+	counter("volatile_dropped_total", "Volatile events that were dropped for readers who were blocked.", func(c *counts) uint64 { return c.gateway.Volatile }),
+	counter("slow_sockets_total", "Sockets that were closed because their client did not keep up.", func(c *counts) uint64 { return c.gateway.Slow }),
+	counters("errors_total", "Errors that clients were told, by code.", "code", func(c *counts) map[string]uint64 { return c.gateway.Errors }),
+
+	counters("turns_total", "Turns of actors, by result: ok, refused (the action said no), failed (see the log), timeout, abandoned (did not return).", "result",
+		func(c *counts) map[string]uint64 {
+			a := &c.actors
+			return map[string]uint64{
+				"ok":      a.Turns.Count - min(a.Turns.Count, a.Refused+a.Failed+a.TimedOut),
+				"refused": a.Refused, "failed": a.Failed, "timeout": a.TimedOut, "abandoned": a.Abandoned,
+			}
+		}),
+	counter("resets_total", "Actors that went back to their last durable state.", func(c *counts) uint64 { return c.actors.Resets }),
+	counters("commits_total", "Commits of actors, by result: ok, failed.", "result", func(c *counts) map[string]uint64 {
+		return map[string]uint64{"ok": c.actors.Commits, "failed": c.actors.Unsaved}
+	}),
+	counter("entries_total", "Entries of the actors' logs: events and replies.", func(c *counts) uint64 { return c.actors.Entries }),
+}
+
+var (
+	turnSeconds   = prometheus.NewDesc("troupe_turn_seconds", "How long turns took.", nil, nil)
+	commitSeconds = prometheus.NewDesc("troupe_commit_seconds", "How long the store took to make a group of commits durable. Empty with -store memory.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (s *server) Describe(to chan<- *prometheus.Desc) {
+	for _, f := range figures {
+		to <- f.desc
+	}
+	to <- turnSeconds
+	to <- commitSeconds
+}
+
+// Collect implements prometheus.Collector.
+func (s *server) Collect(to chan<- prometheus.Metric) {
+	c := &counts{actors: s.node.Stats(), gateway: s.gateway.Stats(), ready: s.unready() == ""}
+	if st, ok := s.store.(interface{ JournalBytes() int64 }); ok {
+		c.journal = float64(st.JournalBytes())
+	}
+	for _, f := range figures {
+		f.read(c, func(value float64, label ...string) {
+			to <- prometheus.MustNewConstMetric(f.desc, f.kind, value, label...)
+		})
+	}
+	to <- histogram(turnSeconds, c.actors.Turns)
+	to <- histogram(commitSeconds, c.actors.SaveTime)
+}
+
+func histogram(desc *prometheus.Desc, d metric.Durations) prometheus.Metric {
+	upTo := make(map[float64]uint64, len(d.UpTo))
+	for bound, n := range d.UpTo {
+		upTo[bound.Seconds()] = n
+	}
+	return prometheus.MustNewConstHistogram(desc, d.Count, d.Sum.Seconds(), upTo)
+}

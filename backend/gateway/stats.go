@@ -1,0 +1,58 @@
+package gateway
+
+import (
+	"sync/atomic"
+
+	"github.com/troupe-dev/troupe/backend/internal/metric"
+)
+
+// Stats is what a Gateway has done since it was made, and what it has now.
+type Stats struct {
+	Sockets     int // open now
+	Connections int // channels on them
+	Accepted    uint64
+
+	Flow      metric.Flow // of sockets, without what the transport adds
+	Calls     uint64      // over sockets; those that are sent again count again
+	HTTPCalls uint64      // and creations
+
+	Resumed uint64            // connections that came back and had missed nothing
+	Lost    map[string]uint64 // connections that were told that they have missed something, by reason
+	Missed  uint64            // entries that they had missed, as far as is known
+
+	Volatile uint64            // volatile events that were dropped for readers who were blocked
+	Slow     uint64            // sockets that were cut off because their client did not read, or not fast enough
+	Errors   map[string]uint64 // failed calls, refused or ended connections, and other errors that clients were told, by code
+}
+
+// stats counts for Stats.
+type stats struct {
+	accepted  atomic.Uint64
+	traffic   metric.Traffic
+	calls     atomic.Uint64
+	httpCalls atomic.Uint64
+	resumed   atomic.Uint64
+	lost      metric.Names
+	missed    atomic.Uint64
+	volatile  atomic.Uint64
+	slow      atomic.Uint64
+	errors    metric.Names
+}
+
+// Stats returns what the gateway has counted.
+func (g *Gateway) Stats() Stats {
+	c := &g.stats
+	s := Stats{
+		Accepted: c.accepted.Load(),
+		Flow:     c.traffic.Snapshot(), Calls: c.calls.Load(), HTTPCalls: c.httpCalls.Load(),
+		Resumed: c.resumed.Load(), Lost: c.lost.Snapshot(), Missed: c.missed.Load(),
+		Volatile: c.volatile.Load(), Slow: c.slow.Load(), Errors: c.errors.Snapshot(),
+	}
+	g.each(func(socket *socket) {
+		socket.mu.Lock()
+		defer socket.mu.Unlock()
+		s.Sockets++
+		s.Connections += len(socket.channels)
+	})
+	return s
+}
