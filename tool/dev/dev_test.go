@@ -205,6 +205,34 @@ func TestDev(t *testing.T) {
 	until("the mended one", mended)
 }
 
+// A page with new types comes when the server that has them runs, and not before.
+func TestTypesWaitForTheServer(t *testing.T) {
+	root := tiny(t)
+	write(t, root, map[string]string{
+		"backend/backend.go":      "package backend\n\n//go:generate cp types.ts ../web/src/registry.gen.ts\n",
+		"backend/types.ts":        "export const types = 1",
+		"web/src/registry.gen.ts": "export const types = 1",
+		"web/src/main.tsx":        "import { types } from './registry.gen'; console.log(types)",
+	})
+	url, until := develop(t, root)
+	var first, second state
+	until("the first server", func(s state) bool { first = s; return s.Server == 1 })
+	write(t, root, map[string]string{"backend/types.ts": "export const types = 2", "main.go": tinyServer("two")})
+	until("the page with the new types", func(s state) bool {
+		second = s
+		return s.Script != first.Script
+	})
+	if second.Server != 2 {
+		t.Errorf("the page is there with server %d, want it with the second", second.Server)
+	}
+	if got := get(t, url+"/assets/main.js"); !strings.Contains(got, "2") {
+		t.Errorf("the page is %s", got)
+	}
+	// Without a server that is being built there is nothing to wait for.
+	write(t, root, map[string]string{"web/src/registry.gen.ts": "export const types = 3"})
+	until("the page of who generates by hand", func(s state) bool { return s.Script != second.Script })
+}
+
 func TestAnAddressInUseIsSaid(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

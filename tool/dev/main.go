@@ -79,7 +79,7 @@ func run(ctx context.Context, root, addr string, args []string, say func(string,
 		return err
 	}
 	defer files.close()
-	server, err := newServer(root, work, args, board)
+	server, err := newServer(root, work, args, board, page.catchUp)
 	if err != nil {
 		return err
 	}
@@ -112,8 +112,8 @@ func run(ctx context.Context, root, addr string, args []string, say func(string,
 		if ctx.Err() != nil {
 			break
 		}
-		page.saved(changed)
-		server.saved(changed)
+		building := server.saved(changed)
+		page.saved(changed, building)
 	}
 	err = front.Close()
 	running.Wait()

@@ -21,13 +21,14 @@ import (
 type page struct {
 	root  string
 	board *board
-	types *job // checks the types, beside everything else
+	check *job // checks the types, beside everything else
 
 	building sync.Mutex
 	dev      *build.Dev
 
 	mu    sync.Mutex
 	files map[string][]byte // by address
+	types bool              // new ones were generated, and wait for the server that has them
 }
 
 func newPage(root string, board *board) (*page, error) {
@@ -36,26 +37,45 @@ func newPage(root string, board *board) (*page, error) {
 		return nil, err
 	}
 	p := &page{root: root, board: board, dev: dev}
-	p.types = newJob(p.check)
+	p.check = newJob(p.checkTypes)
 	p.build("everything")
-	p.types.ask()
+	p.check.ask()
 	return p, nil
 }
 
 func (p *page) close() { p.dev.Close() }
 
 // run checks types until ctx ends.
-func (p *page) run(ctx context.Context) { p.types.run(ctx) }
+func (p *page) run(ctx context.Context) { p.check.run(ctx) }
 
-// saved builds the app anew if one of the files may be of it.
-func (p *page) saved(changed []string) {
+// saved builds the app anew if one of the files may be of it. What was generated of
+// the server's source waits for the server that is being built of it: a page that is
+// newer than its server is as wrong as one that is older.
+func (p *page) saved(changed []string, building bool) {
 	names := slices.DeleteFunc(slices.Clone(changed), func(name string) bool { return !ofPage(name) })
 	if len(names) == 0 {
 		return
 	}
-	p.build(strings.Join(names, ", "))
+	if building && !slices.ContainsFunc(names, func(name string) bool { return !strings.HasSuffix(name, ".gen.ts") }) {
+		p.mu.Lock()
+		p.types = true
+		p.mu.Unlock()
+	} else {
+		p.build(strings.Join(names, ", "))
+	}
 	if slices.ContainsFunc(names, func(name string) bool { return path.Ext(name) == ".ts" || path.Ext(name) == ".tsx" }) {
-		p.types.ask()
+		p.check.ask()
+	}
+}
+
+// catchUp builds the app anew if it waits for the server.
+func (p *page) catchUp() {
+	p.mu.Lock()
+	due := p.types
+	p.types = false
+	p.mu.Unlock()
+	if due {
+		p.build("new types")
 	}
 }
 
@@ -86,8 +106,8 @@ func (p *page) build(why string) {
 	p.board.say("built the page in %d ms (%s)", time.Since(begin).Milliseconds(), why)
 }
 
-// check runs the type checker.
-func (p *page) check(ctx context.Context) {
+// checkTypes runs the type checker.
+func (p *page) checkTypes(ctx context.Context) {
 	tsc := filepath.Join(p.root, "node_modules", ".bin", "tsc")
 	output, err := command(ctx, p.root, tsc, "--noEmit", "--pretty", "false")
 	if ctx.Err() != nil {

@@ -30,6 +30,7 @@ type server struct {
 	args    []string
 	board   *board
 	builds  *job
+	built   func()          // called when there is nothing more to build
 	overlay string          // the file for go build -overlay
 	life    context.Context // that of run
 
@@ -37,6 +38,7 @@ type server struct {
 	templs  map[string]bool // which have been saved since the last generation
 	goFiles bool            // whether Go files have
 	saveAt  time.Time       // of the first of them
+	due     bool            // whether any have since the last build ended
 	url     string          // where the server is; empty: nowhere, for now
 	broken  bool            // and it will not be before something is saved
 	changed chan struct{}   // closed when url or broken changes
@@ -46,9 +48,9 @@ type server struct {
 }
 
 // newServer prepares a server. What it embeds as the UI are the names alone: the
-// files are the page's.
-func newServer(root, work string, args []string, board *board) (*server, error) {
-	s := &server{root: root, work: work, args: args, board: board, changed: make(chan struct{})}
+// files are the page's. built is called whenever it was built, or could not be.
+func newServer(root, work string, args []string, board *board, built func()) (*server, error) {
+	s := &server{root: root, work: work, args: args, board: board, built: built, due: true, changed: make(chan struct{})}
 	s.templs, s.goFiles, s.saveAt = map[string]bool{"": true}, true, time.Now()
 	s.builds = newJob(s.rebuild)
 	s.builds.ask()
@@ -87,11 +89,12 @@ func (s *server) run(ctx context.Context) {
 	s.running.stop()
 }
 
-// saved builds the server anew if one of the files may be of it.
-func (s *server) saved(changed []string) {
+// saved builds the server anew if one of the files may be of it, and reports whether
+// it is being built.
+func (s *server) saved(changed []string) (building bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	due := false
+	ours := false
 	for _, name := range changed {
 		if !ofServer(name) {
 			continue
@@ -99,15 +102,17 @@ func (s *server) saved(changed []string) {
 		if !s.goFiles && len(s.templs) == 0 {
 			s.saveAt = time.Now()
 		}
-		if due = true; filepath.Ext(name) == ".templ" {
+		if ours = true; filepath.Ext(name) == ".templ" {
 			s.templs[name] = true
 		} else {
 			s.goFiles = true
 		}
 	}
-	if due {
+	if ours {
+		s.due = true
 		s.builds.ask()
 	}
+	return s.due
 }
 
 // rebuild makes the server that the sources say, and lets it replace the one that
@@ -127,12 +132,16 @@ func (s *server) rebuild(ctx context.Context) {
 	if s.running.ended() {
 		s.serveAt("", true)
 	}
+	s.mu.Lock()
+	s.due = false
+	s.mu.Unlock()
+	s.built()
 }
 
 // compile generates what is generated, builds, and returns the binary's path. What
 // the generators of the backend write is mostly for the page: they run beside the
-// compiler, and if they do write Go files, these count as saved. If one fails
-// because of what the compiler finds too, that is left to it.
+// compiler, which runs once more if they did write Go files. If one fails because of
+// what the compiler finds too, that is left to it.
 func (s *server) compile(ctx context.Context) (string, error) {
 	s.mu.Lock()
 	templs, goFiles := s.templs, s.goFiles
@@ -149,8 +158,15 @@ func (s *server) compile(ctx context.Context) (string, error) {
 		}
 	}()
 	binary := filepath.Join(s.work, "next")
-	failed := s.goTool(ctx, "build", "-buildvcs=false", "-trimpath", "-overlay", s.overlay, "-o", binary, ".")
+	build := func() error {
+		return s.goTool(ctx, "build", "-buildvcs=false", "-trimpath", "-overlay", s.overlay, "-o", binary, ".")
+	}
+	before := s.generatedGo()
+	failed := build()
 	err = errors.Join(err, <-generated)
+	if s.generatedGo() != before {
+		failed = build()
+	}
 	if err != nil || failed != nil {
 		s.mu.Lock() // they are due until all of it worked
 		defer s.mu.Unlock()
@@ -163,6 +179,17 @@ func (s *server) compile(ctx context.Context) (string, error) {
 		return "", failed
 	}
 	return binary, err
+}
+
+// generatedGo is another one when the generators of the backend have written Go.
+func (s *server) generatedGo() string {
+	var contents [][]byte
+	files, _ := filepath.Glob(filepath.Join(s.root, "backend", "*", "*_gen.go")) // the pattern is right
+	for _, file := range files {
+		content, _ := os.ReadFile(file) // what cannot be read is missed by the compiler
+		contents = append(contents, content)
+	}
+	return tag(contents...)
 }
 
 // templates generates Go of the templates that have been saved, or of all.
