@@ -30,6 +30,9 @@ func (g *Gateway) routes() http.Handler {
 	r.Use(g.recoverer, g.checkOrigin, corsHandler(g.originAllowed))
 	r.Route("/api", func(r chi.Router) {
 		r.Get("/socket", g.serveSocket)
+		r.Get("/stream", g.serveStream)
+		r.Post("/stream", g.servePost)
+		r.Post("/poll", g.servePoll)
 		r.Group(func(r chi.Router) {
 			r.Use(g.whileOpen, g.limitCalls)
 			r.Post("/actors/{name}/actions/{action}", g.serveAction)
@@ -72,7 +75,7 @@ func (g *Gateway) recoverer(next http.Handler) http.Handler {
 func (g *Gateway) whileOpen(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if g.isQuiesced() {
-			g.fail(w, &actor.Error{Code: wire.CodeShutdown, Message: "the server is going away"})
+			g.fail(w, errShutdown)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -85,7 +88,7 @@ func (g *Gateway) serveAction(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Args []json.RawMessage `json:"args"`
 	}
-	if err := g.readBody(w, r, &body); err != nil {
+	if err := g.readBody(w, r, "message", g.opts.Limits.Message, &body); err != nil {
 		g.fail(w, err)
 		return
 	}
@@ -128,7 +131,7 @@ func (g *Gateway) serveCreate(w http.ResponseWriter, r *http.Request) {
 		Key   json.RawMessage `json:"key"`
 		Input json.RawMessage `json:"input"`
 	}
-	if err := g.readBody(w, r, &body); err != nil {
+	if err := g.readBody(w, r, "message", g.opts.Limits.Message, &body); err != nil {
 		g.fail(w, err)
 		return
 	}
@@ -213,9 +216,9 @@ func idempotencyCaller(r *http.Request) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum[:secretBytes]), nil
 }
 
-// readBody decodes the body of a request, which may be empty, into v.
-func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, v any) error {
-	limit := g.opts.Limits.Message
+// readBody decodes the body of a request, which may be empty, into v. It is at most
+// limit bytes, which is the limit of that name.
+func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, option string, limit int, v any) error {
 	// Not every ResponseWriter can; then its server has to see to it.
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
@@ -225,8 +228,8 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, v any) error 
 	if errors.As(err, &tooLarge) {
 		size := max(int(r.ContentLength), limit+1) // at least
 		return &actor.Error{
-			Code: wire.CodeTooLarge, Message: fmt.Sprintf("a message is at most %d bytes", limit),
-			Metadata: sizeMetadata(size, limit, "message"),
+			Code: wire.CodeTooLarge, Message: fmt.Sprintf("a %s is at most %d bytes", option, limit),
+			Metadata: sizeMetadata(size, limit, option),
 		}
 	}
 	if err != nil {
@@ -256,6 +259,8 @@ var statuses = map[wire.Code]int{
 	wire.CodeNotFound:           http.StatusNotFound,
 	wire.CodeUnknownActor:       http.StatusNotFound,
 	wire.CodeUnknownAction:      http.StatusNotFound,
+	wire.CodeUnknownSocket:      http.StatusNotFound,
+	wire.CodeOutOfOrder:         http.StatusConflict,
 	wire.CodeExists:             http.StatusConflict,
 	wire.CodeRan:                http.StatusConflict,
 	wire.CodeTooLarge:           http.StatusRequestEntityTooLarge,

@@ -77,7 +77,7 @@ func TestG9_BadInput(t *testing.T) {
 		{"good and bad in one frame", "[" + callFrame(1, 9, "echo", "x") + `,7,` + callFrame(1, 10, "nope") + "]",
 			[]string{"error malformed", `1 reply 0 #9 "x"`, "1 fail #10 unknown_action"}},
 	}
-	run(t, func(t *testing.T, e *env) {
+	runOver(t, func(t *testing.T, e *env) {
 		c := e.dial()
 		c.open(1, "ada")
 		e.settle()
@@ -143,7 +143,7 @@ func TestG9_BrokenProtocol(t *testing.T) {
 
 // TestG9_RandomMessages: messages that are nearly right do no harm.
 func TestG9_RandomMessages(t *testing.T) {
-	run(t, func(t *testing.T, e *env) {
+	runOver(t, func(t *testing.T, e *env) {
 		seeds := []string{
 			openFrame(1, "ada", `"subs":["said"]`, resume("x", 3), `"ack":1`, `"create":true`, `"input":{}`, `"params":{"greet":true}`),
 			callFrame(1, 2, "say", "x"), callFrame(1, 3, "burst", 2, 3), callFrame(1, 4, "bounce"),
@@ -183,7 +183,7 @@ func TestG9_RandomMessages(t *testing.T) {
 
 // TestG9_Flood: over the rate, messages are refused, with how long to wait.
 func TestG9_Flood(t *testing.T) {
-	run(t, func(t *testing.T, e *env) {
+	runOver(t, func(t *testing.T, e *env) {
 		c := e.dial()
 		c.open(1, "ada")
 		e.settle()
@@ -226,7 +226,7 @@ func TestG9_Flood(t *testing.T) {
 
 // TestG9_FloodOfOpens: opens have a rate of their own.
 func TestG9_FloodOfOpens(t *testing.T) {
-	run(t, func(t *testing.T, e *env) {
+	runOver(t, func(t *testing.T, e *env) {
 		c := e.dial()
 		for i := range 8 {
 			c.open(i+1, fmt.Sprint("c", i))
@@ -247,7 +247,7 @@ func TestG9_FloodOfOpens(t *testing.T) {
 // TestG9_InFlight: calls beyond the window fail, and those within are answered.
 func TestG9_InFlight(t *testing.T) {
 	var held *storetest.HeldStore
-	run(t, func(t *testing.T, e *env) {
+	runOver(t, func(t *testing.T, e *env) {
 		c := e.dial()
 		held.ReleaseAll()
 		c.open(1, "ada")

@@ -28,8 +28,9 @@ import (
 // returns it.
 type client struct {
 	t    testing.TB
-	ws   *websocket.Conn
-	conn net.Conn // below ws; nil if unknown
+	pipe pipe
+	ws   *websocket.Conn // nil over HTTP
+	conn net.Conn        // below ws; nil if unknown
 
 	wait sync.WaitGroup
 
@@ -67,12 +68,43 @@ func tryDialPipe(t testing.TB, h http.Handler, header http.Header, path string) 
 	return newClient(t, ws, transport.conn), resp, nil
 }
 
+// A pipe is how a client sends and gets frames.
+type pipe interface {
+	read() ([]byte, error)
+	write(frame []byte) error
+	cut() // without a word
+}
+
 func newClient(t testing.TB, ws *websocket.Conn, conn net.Conn) *client {
-	c := &client{t: t, ws: ws, conn: conn}
-	c.changed.L = &c.mu
 	ws.SetReadLimit(-1)
+	return startClient(&client{t: t, pipe: wsPipe{ws, conn}, ws: ws, conn: conn})
+}
+
+func startClient(c *client) *client {
+	c.changed.L = &c.mu
 	c.wait.Go(c.readLoop)
 	return c
+}
+
+type wsPipe struct {
+	ws   *websocket.Conn
+	conn net.Conn
+}
+
+func (p wsPipe) read() ([]byte, error) {
+	_, b, err := p.ws.Read(context.Background())
+	return b, err
+}
+
+func (p wsPipe) write(frame []byte) error {
+	return p.ws.Write(context.Background(), websocket.MessageText, frame)
+}
+
+func (p wsPipe) cut() {
+	if p.conn != nil {
+		_ = p.conn.Close()
+	}
+	_ = p.ws.CloseNow()
 }
 
 // pipeTransport is an http.RoundTripper that serves upgrades over net.Pipe.
@@ -111,7 +143,7 @@ func (c *client) readLoop() {
 			c.changed.Wait()
 		}
 		c.mu.Unlock()
-		_, b, err := c.ws.Read(context.Background())
+		b, err := c.pipe.read()
 		c.mu.Lock()
 		if err != nil {
 			c.closed, c.closeErr = true, err
@@ -137,7 +169,7 @@ func (c *client) readLoop() {
 			c.changed.Broadcast()
 			c.mu.Unlock()
 			if bytes.Contains(b, []byte(wire.Beat)) {
-				_ = c.ws.Write(context.Background(), websocket.MessageText, []byte(wire.Beat))
+				_ = c.pipe.write([]byte(wire.Beat))
 			}
 			continue
 		}
@@ -162,7 +194,7 @@ func (c *client) readLoop() {
 		c.changed.Broadcast()
 		c.mu.Unlock()
 		if beat {
-			_ = c.ws.Write(context.Background(), websocket.MessageText, []byte(wire.Beat))
+			_ = c.pipe.write([]byte(wire.Beat))
 		}
 	}
 }
@@ -171,7 +203,7 @@ func (c *client) readLoop() {
 func (c *client) send(frames ...string) {
 	c.t.Helper()
 	for _, f := range frames {
-		if err := c.ws.Write(context.Background(), websocket.MessageText, []byte(f)); err != nil {
+		if err := c.pipe.write([]byte(f)); err != nil {
 			c.t.Fatalf("send %.100s: %v", f, err)
 		}
 	}
@@ -179,7 +211,7 @@ func (c *client) send(frames ...string) {
 
 // try is send that may fail.
 func (c *client) try(frame string) {
-	_ = c.ws.Write(context.Background(), websocket.MessageText, []byte(frame))
+	_ = c.pipe.write([]byte(frame))
 }
 
 // open sends an open of room lobby as the connection of a name; fields are added.
@@ -317,10 +349,7 @@ func (c *client) setDeaf(deaf bool) {
 // cut breaks the link, without a word to the other side but its end.
 func (c *client) cut() {
 	c.pause(false)
-	if c.conn != nil {
-		_ = c.conn.Close()
-	}
-	_ = c.ws.CloseNow()
+	c.pipe.cut()
 	c.wait.Wait()
 }
 

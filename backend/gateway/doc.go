@@ -19,6 +19,11 @@
 // the log's memory reads from the store, and one that has fallen out of that
 // loses its socket, and is told what it lost when it comes back (G4).
 //
+// Where WebSockets are blocked, a socket is a stream of server-sent events, or a
+// series of polls, and posts: the handlers of these requests are below the socket
+// what a link is, and everything above is the same. A poll that does not come is a
+// blocked write.
+//
 // Answers that are in no store wait with their channel for the cursor. The calls
 // of a client who does not take them are not read; those accepted before may have
 // larger answers than there is room for, which are then answered overloaded.

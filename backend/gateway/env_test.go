@@ -26,6 +26,7 @@ const maxLag = 40 * time.Millisecond
 type env struct {
 	t       testing.TB
 	lagging bool
+	over    string // how clients come: over a WebSocket (""), a stream or polls
 	options actor.Options
 	gateOpt gateway.Options
 	others  []*actor.Definition // besides the room
@@ -70,6 +71,25 @@ func run(t *testing.T, test func(t *testing.T, e *env), with ...setup) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				e := newEnv(t, append(with, kind)...)
+				defer e.stop()
+				test(t, e)
+			})
+		})
+	}
+}
+
+// runOver is run over WebSockets, and on the real port over streams and polls.
+func runOver(t *testing.T, test func(t *testing.T, e *env), with ...setup) {
+	run(t, test, with...)
+	runHTTP(t, test, with...)
+}
+
+// runHTTP is run over streams and polls, on the real port.
+func runHTTP(t *testing.T, test func(t *testing.T, e *env), with ...setup) {
+	for _, over := range []string{overStream, overPolls} {
+		t.Run(over, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := newEnv(t, append(with, func(e *env) { e.over = over })...)
 				defer e.stop()
 				test(t, e)
 			})
@@ -138,7 +158,17 @@ func (e *env) settle() {
 // dial opens a socket and takes its hello.
 func (e *env) dial() *client {
 	e.t.Helper()
-	c := dialPipe(e.t, e.h)
+	return e.dialOver(e.over)
+}
+
+func (e *env) dialOver(over string) *client {
+	e.t.Helper()
+	var c *client
+	if over == "" {
+		c = dialPipe(e.t, e.h)
+	} else {
+		c = dialHTTP(e.t, e.h, over)
+	}
 	e.clients = append(e.clients, c)
 	c.await("hello", func(got []wire.ServerMessage) bool { return len(got) > 0 })
 	c.expect("hello")
@@ -149,6 +179,9 @@ func (e *env) dial() *client {
 func (e *env) stop() {
 	for _, c := range e.clients {
 		c.pause(false)
+	}
+	if e.over == overPolls {
+		time.Sleep(30 * time.Second) // who was cut off between two polls is noticed only then
 	}
 	e.g.Quiesce()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

@@ -14,5 +14,5 @@ func (g *Gateway) Visitors() int {
 
 // Age makes what the gateway has read last from each socket so much older.
 func (g *Gateway) Age(d time.Duration) {
-	g.each(func(s *socket) { s.link.lastRead.Add(-d.Milliseconds()) })
+	g.each(func(s *socket) { s.out.clock().lastRead.Add(-d.Milliseconds()) })
 }

@@ -16,11 +16,12 @@ const (
 	opClose = 0x8
 )
 
-// A frame is room for one WebSocket text frame: messages are appended, one goes
-// out as it is, several as an array. The WebSocket header is written in front of
-// them, so that the whole leaves with one write.
+// A frame is room for one frame: messages are appended, one goes out as it is,
+// several as an array. What its transport wants around it (a WebSocket header, the
+// name of a field) is written in front of them, so that the whole leaves with one
+// write.
 type frame struct {
-	b    []byte // starts with frameRoom bytes for header and '['
+	b    []byte // starts with frameRoom bytes for what comes before the messages
 	n    int    // messages
 	full bool   // something did not fit
 	ms   int64  // when it was begun, Unix milliseconds
@@ -70,14 +71,9 @@ func (f *frame) next() {
 // size is what the messages take, in bytes.
 func (f *frame) size() int { return len(f.b) - frameRoom }
 
-// bytes closes the frame and returns it, header and all.
+// bytes closes the frame and returns it as one of a WebSocket, header and all.
 func (f *frame) bytes() []byte {
-	start := frameRoom
-	if f.n > 1 {
-		start--
-		f.b[start] = '['
-		f.b = append(f.b, ']')
-	}
+	start := f.close(f.n > 1)
 	size := len(f.b) - start
 	switch {
 	case size <= 125:
@@ -94,4 +90,33 @@ func (f *frame) bytes() []byte {
 	}
 	f.b[start] = 0x80 | opText
 	return f.b[start:]
+}
+
+// event closes the frame and returns it as one of a stream of server-sent events.
+func (f *frame) event() []byte {
+	const field = "data:"
+	start := f.close(f.n > 1)
+	// An event is a line. Between the tokens of a JSON text any space is as good.
+	for i, c := range f.b[start:] {
+		if c == '\n' || c == '\r' {
+			f.b[start+i] = ' '
+		}
+	}
+	start -= copy(f.b[start-len(field):], field)
+	f.b = append(f.b, "\n\n"...)
+	return f.b[start:]
+}
+
+// array closes the frame and returns it as an array of messages.
+func (f *frame) array() []byte { return f.b[f.close(true):] }
+
+// close ends the messages, as an array or as they are, and returns where they
+// start.
+func (f *frame) close(array bool) (start int) {
+	if !array {
+		return frameRoom
+	}
+	f.b[frameRoom-1] = '['
+	f.b = append(f.b, ']')
+	return frameRoom - 1
 }

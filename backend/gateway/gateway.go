@@ -123,6 +123,7 @@ type Gateway struct {
 
 	mu       sync.Mutex
 	sockets  map[*socket]struct{}
+	overHTTP map[string]*socket   // those over HTTP, by their id
 	opened   int                  // sockets since garbage was last collected for them
 	arriving bool                 // one of them since settled last looked
 	quiesced bool                 // no new sockets, nothing more from clients
@@ -132,7 +133,7 @@ type Gateway struct {
 
 	collect func() // frees memory
 
-	sub     sync.WaitGroup // goroutines of sockets
+	sub     sync.WaitGroup // sockets, and their goroutines
 	workers sync.WaitGroup // all others
 }
 
@@ -140,7 +141,7 @@ type Gateway struct {
 func New(port Port, opts Options) *Gateway {
 	g := &Gateway{
 		port: port, opts: opts.withDefaults(),
-		drains: newQueue(), sockets: make(map[*socket]struct{}), cuts: make(map[string]time.Time),
+		drains: newQueue(), sockets: make(map[*socket]struct{}), overHTTP: make(map[string]*socket), cuts: make(map[string]time.Time),
 	}
 	g.admission = newAdmission(&g.opts)
 	g.log, g.collect = g.opts.Logger, debug.FreeOSMemory
@@ -246,16 +247,25 @@ func (g *Gateway) add(s *socket) (spread time.Duration, ok bool) {
 		return 0, false
 	}
 	g.sockets[s] = struct{}{}
+	if l, ok := s.out.(*httpLink); ok {
+		g.overHTTP[l.id] = s
+	}
+	g.sub.Add(1)
 	g.opened, g.arriving = g.opened+1, true
 	g.stats.accepted.Add(1)
 	return g.spreadLocked(), true
 }
 
+// remove is the end of a socket that add has taken in.
 func (g *Gateway) remove(s *socket) {
+	defer g.sub.Done()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.sockets, s)
 	g.admission.leave(s.place)
+	if l, ok := s.out.(*httpLink); ok {
+		delete(g.overHTTP, l.id)
+	}
 	if g.empty != nil && len(g.sockets) == 0 {
 		close(g.empty)
 	}

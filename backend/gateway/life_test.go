@@ -50,7 +50,7 @@ func TestHelloTellsTheContract(t *testing.T) {
 
 // TestSpread: the clients of a busy server are asked not to come back all at once.
 func TestSpread(t *testing.T) {
-	run(t, func(t *testing.T, e *env) {
+	runOver(t, func(t *testing.T, e *env) {
 		var all []*client
 		for range 50 {
 			all = append(all, e.dial())

@@ -9,9 +9,10 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/coder/websocket"
 )
 
 const (
@@ -41,9 +42,7 @@ type link struct {
 	flushed func(slow bool) // a frame that send had kept is written; slow: it was blocked for a while
 	broken  func(slow bool) // writing is over; slow: because a write was blocked for too long
 
-	lastRead  atomic.Int64 // Unix milliseconds
-	lastWrite atomic.Int64
-	lastTaken atomic.Int64 // when a write that had been blocked went on
+	times
 
 	// For the reader only.
 	above *bufio.Reader        // the library's, which reads from here
@@ -122,9 +121,7 @@ func newLink(conn net.Conn, early []byte, timeout time.Duration, spawn func(func
 			l.raw = raw
 		}
 	}
-	now := time.Now().UnixMilli()
-	l.lastRead.Store(now)
-	l.lastWrite.Store(now)
+	l.start()
 	return l
 }
 
@@ -167,7 +164,7 @@ func (l *link) Read(b []byte) (int, error) {
 	}
 	n, err := l.Conn.Read(b)
 	if n > 0 {
-		l.lastRead.Store(time.Now().UnixMilli())
+		l.heard()
 	}
 	return n, err
 }
@@ -282,6 +279,13 @@ func (l *link) keepLocked(k kept) {
 	}
 }
 
+// end implements carrier, with a close frame. The WebSocket library is not asked
+// for it: it would read, too, to wait for the answer, and so get in the way of the
+// reader. That ends with the answer, or in time.
+func (l *link) end(status websocket.StatusCode, reason string) {
+	_ = l.sendControl(closeFrame(status, reason)) // if it is broken there is nobody to tell
+}
+
 // pending reports whether something that was kept has not been written.
 func (l *link) pending() bool {
 	l.mu.Lock()
@@ -336,10 +340,7 @@ func (l *link) writeSlices(b []byte, start time.Time) error {
 			return err
 		}
 		now := time.Now()
-		l.lastWrite.Store(now.UnixMilli())
-		if now.Sub(start) >= slowWrite {
-			l.lastTaken.Store(now.UnixMilli())
-		}
+		l.took(now, start)
 	}
 	return l.Conn.SetWriteDeadline(time.Time{}) // before flushing ends: tryWrite would fail by it
 }

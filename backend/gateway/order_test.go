@@ -14,7 +14,7 @@ import (
 // TestG2_OneOrder: connections see events in the same order, and an action's
 // events before its reply, also when the reader's link breaks (check 10).
 func TestG2_OneOrder(t *testing.T) {
-	run(t, func(t *testing.T, e *env) {
+	runOver(t, func(t *testing.T, e *env) {
 		const clients, calls = 5, 200
 		var all []*client
 		for i := range clients {
@@ -73,7 +73,7 @@ func TestG2_OneOrder(t *testing.T) {
 
 // TestG2_OwnJoining is check 7: what OnConnect emits reaches the newcomer.
 func TestG2_OwnJoining(t *testing.T) {
-	run(t, func(t *testing.T, e *env) {
+	runOver(t, func(t *testing.T, e *env) {
 		for i := range 10 {
 			c := e.dial()
 			for n := range 100 {
@@ -103,7 +103,7 @@ func TestG2_OwnJoining(t *testing.T) {
 // TestSubscriptions: sub starts now, unsub ends at once, and events that nobody
 // asked for do not come.
 func TestSubscriptions(t *testing.T) {
-	run(t, func(t *testing.T, e *env) {
+	runOver(t, func(t *testing.T, e *env) {
 		c := e.dial()
 		c.open(1, "ada")
 		c.send(`{"t":"sub","c":1,"e":["moved"]}`) // before it is open
@@ -201,7 +201,7 @@ func TestOpenByID(t *testing.T) {
 // TestTargets: what is sent to one connection reaches it alone, subscribed or
 // not (check 5).
 func TestTargets(t *testing.T) {
-	run(t, func(t *testing.T, e *env) {
+	runOver(t, func(t *testing.T, e *env) {
 		c := e.dial()
 		for i := range 100 {
 			c.open(i+1, fmt.Sprint("c", i))
@@ -217,7 +217,7 @@ func TestTargets(t *testing.T) {
 // TestQuietReader: who gets nothing for long is told how far the log is, so that
 // its position does not get old.
 func TestQuietReader(t *testing.T) {
-	run(t, func(t *testing.T, e *env) {
+	runOver(t, func(t *testing.T, e *env) {
 		c := e.dial()
 		c.open(1, "ada")
 		e.settle()
@@ -241,7 +241,7 @@ func TestQuietReader(t *testing.T) {
 // TestFramesAreGathered: what is ready together leaves together, and one message
 // alone is not wrapped.
 func TestFramesAreGathered(t *testing.T) {
-	run(t, func(t *testing.T, e *env) {
+	runOver(t, func(t *testing.T, e *env) {
 		c := e.dial()
 		c.open(1, "ada", `"subs":["said"]`)
 		e.settle()
@@ -271,7 +271,7 @@ func TestFramesAreGathered(t *testing.T) {
 // TestChannelsTakeTurns: a channel with much to say does not hold up another one
 // on the same socket.
 func TestChannelsTakeTurns(t *testing.T) {
-	run(t, func(t *testing.T, e *env) {
+	runOver(t, func(t *testing.T, e *env) {
 		c := e.dial()
 		c.open(1, "ada", `"subs":["said"]`)
 		c.open(2, "ada2", `"subs":["said"]`, `"key":["other"]`)
@@ -312,7 +312,7 @@ func TestBounced(t *testing.T) {
 
 // TestClose: a connection that its client closes is over, not dropped.
 func TestClose(t *testing.T) {
-	run(t, func(t *testing.T, e *env) {
+	runOver(t, func(t *testing.T, e *env) {
 		c := e.dial()
 		c.open(1, "ada", `"subs":["said"]`)
 		e.settle()

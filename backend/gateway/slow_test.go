@@ -134,7 +134,7 @@ func heap() int64 {
 // TestG8_StuckReader: a write that is blocked for 20 s ends the socket; the
 // client comes back and has lost nothing that is retained.
 func TestG8_StuckReader(t *testing.T) {
-	run(t, func(t *testing.T, e *env) {
+	runOver(t, func(t *testing.T, e *env) {
 		c := e.dial()
 		c.open(1, "ada", `"subs":["said"]`)
 		e.settle()
@@ -253,7 +253,7 @@ func TestG4_Slow(t *testing.T) {
 // TestG3_LargeEvents: what is larger than the log's memory arrives all the same,
 // and costs nobody the socket.
 func TestG3_LargeEvents(t *testing.T) {
-	run(t, func(t *testing.T, e *env) {
+	runOver(t, func(t *testing.T, e *env) {
 		var all []*client
 		for i := range 6 {
 			c := e.dial()

@@ -36,14 +36,16 @@ const (
 
 var readBuffers = sync.Pool{New: func() any { return &bytes.Buffer{} }}
 
-// A socket is one WebSocket. Three parties work on it: its reader (one
-// goroutine, readLoop), whoever drains it (one at a time, see run), and feeds,
-// which mark its channels. It sends one frame at a time; while that is not with
-// the kernel, nobody drains it, and its channels' cursors wait.
+// A socket is one WebSocket, or what stands for one over HTTP (httplink.go). Three
+// parties work on it: its reader (of a WebSocket one goroutine, readLoop; else
+// whoever has a post), whoever drains it (one at a time, see run), and feeds, which
+// mark its channels. It sends one frame at a time; while that is not with the
+// kernel, nobody drains it, and its channels' cursors wait.
 type socket struct {
 	g    *Gateway
-	ws   *websocket.Conn
-	link *link
+	ws   *websocket.Conn // nil over HTTP
+	link *link           // below it; nil over HTTP
+	out  carrier
 	turn turnstile // of run
 
 	place ticket // its place among the sockets
@@ -78,13 +80,7 @@ type socket struct {
 
 // serveSocket is GET /api/socket.
 func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request) {
-	if v := r.URL.Query().Get("v"); v != "" && v != "1" {
-		writeError(w, http.StatusBadRequest, wire.CodeMalformed, "this server speaks version 1 of the protocol", nil)
-		return
-	}
-	if g.isQuiesced() {
-		w.Header().Set("Retry-After", "1")
-		writeError(w, http.StatusServiceUnavailable, wire.CodeShutdown, "the server is going away", nil)
+	if !g.welcomes(w, r) {
 		return
 	}
 	place, refused := g.admission.socket(forwarded.Client(r))
@@ -98,6 +94,20 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	s.control(wire.AppendHello(nil, g.hello(spread)))
 	g.sub.Go(s.readLoop) // on: the handler returns, which frees the server's buffers
+}
+
+// welcomes reports whether a new socket can be made of a request; else its client
+// has been told.
+func (g *Gateway) welcomes(w http.ResponseWriter, r *http.Request) bool {
+	if v := r.URL.Query().Get("v"); v != "" && v != "1" {
+		writeError(w, http.StatusBadRequest, wire.CodeMalformed, "this server speaks version 1 of the protocol", nil)
+		return false
+	}
+	if g.isQuiesced() {
+		g.fail(w, errShutdown)
+		return false
+	}
+	return true
 }
 
 // hello is what every socket is told first.
@@ -126,7 +136,7 @@ func (g *Gateway) refuseSocket(w http.ResponseWriter, r *http.Request, tell []by
 		f.next()
 		f.b = append(f.b, tell...)
 		s.turn.begin()
-		if s.link.send(f) {
+		if s.out.send(f) {
 			s.rest()
 		}
 	}
@@ -146,13 +156,19 @@ func (g *Gateway) turnAway(w http.ResponseWriter, r *http.Request, e *actor.Erro
 	g.fail(w, e)
 }
 
+// newSocket makes a socket of a request, with nothing below it yet.
+func (g *Gateway) newSocket(r *http.Request, place ticket) *socket {
+	s := &socket{g: g, place: place, attachments: actor.NextAttachment(), asker: g.newAsker(r), buckets: newBuckets(&g.opts)}
+	s.traffic = g.stats.traffic.Stripe(s.attachments >> 32)
+	s.room.L = &s.mu
+	return s
+}
+
 // acceptSocket makes a request a socket, and tells over how long its client shall
 // spread reconnects. It returns nil when that failed and the client has its answer; then the
 // place is given back.
 func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request, place ticket) (*socket, time.Duration) {
-	s := &socket{g: g, place: place, attachments: actor.NextAttachment(), asker: g.newAsker(r), buckets: newBuckets(&g.opts)}
-	s.traffic = g.stats.traffic.Stripe(s.attachments >> 32)
-	s.room.L = &s.mu
+	s := g.newSocket(r, place)
 	h := &hijacker{
 		ResponseWriter: w,
 		wrap:           s.wrap,
@@ -167,7 +183,7 @@ func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request, place tic
 		return nil, 0
 	}
 	ws.SetReadLimit(int64(g.opts.Limits.Frame))
-	s.ws, s.link = ws, h.link
+	s.ws, s.link, s.out = ws, h.link, h.link
 	spread, ok := g.add(s)
 	if !ok {
 		g.admission.leave(place)
@@ -180,21 +196,28 @@ func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request, place tic
 // wrap makes the link below the WebSocket.
 func (s *socket) wrap(conn net.Conn, early []byte) *link {
 	l := newLink(conn, early, s.g.opts.WriteTimeout, s.g.sub.Go)
-	l.flushed = func(slow bool) {
-		if slow {
-			s.unblock()
-		}
-		s.rest()
-	}
-	l.broken = func(slow bool) {
-		if slow {
-			s.g.log.Info("gateway: a client does not read and is cut off", "for", s.g.opts.WriteTimeout)
-			s.g.stats.slow.Add(1)
-			s.g.markCut(s.connections())
-		}
-		s.deafen()
-	}
+	l.flushed, l.broken = s.wrote, s.broke
 	return l
+}
+
+// wrote is called when a frame that could not be sent at once is with the kernel.
+// slow: it was blocked for a while.
+func (s *socket) wrote(slow bool) {
+	if slow {
+		s.unblock()
+	}
+	s.rest()
+}
+
+// broke is called when nothing can be sent any more. slow: because a write was
+// blocked for too long.
+func (s *socket) broke(slow bool) {
+	if slow {
+		s.g.log.Info("gateway: a client does not read and is cut off", "for", s.g.opts.WriteTimeout)
+		s.g.stats.slow.Add(1)
+		s.g.markCut(s.connections())
+	}
+	s.deafen()
 }
 
 // readLoop reads until the socket is over, and tidies up after it. There is one
@@ -335,7 +358,7 @@ func (s *socket) awaitRoom() {
 		s.room.Wait()
 	}
 	s.holding = false
-	s.link.lastRead.Store(time.Now().UnixMilli()) // that nothing was read was not the client's doing
+	s.out.clock().heard() // that nothing was read was not the client's doing
 }
 
 func (s *socket) crowdedLocked() bool { return s.waiting > controlsWait || s.kept > answersWait }
@@ -402,7 +425,7 @@ func (s *socket) run() {
 		return
 	}
 	s.traffic.Out(f.size())
-	if s.link.send(f) {
+	if s.out.send(f) {
 		s.rest()
 	}
 }
@@ -461,9 +484,7 @@ func (s *socket) close(status websocket.StatusCode, reason string) {
 		return
 	}
 	s.deafen()
-	// By the link: the library would read, too, to wait for the answer, and so get in
-	// the way of the reader. That ends with the answer, or in time.
-	_ = s.link.sendControl(closeFrame(status, reason)) // if it is broken there is nobody to tell
+	s.out.end(status, reason)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.over {
@@ -478,10 +499,10 @@ func (s *socket) endClosing() {
 	defer s.mu.Unlock()
 	switch {
 	case s.over:
-	case s.link.pending(): // the close frame has not left
+	case s.out.pending(): // the end, or what comes before it, has not left
 		s.closing.Reset(closeTimeout)
 	default:
-		_ = s.link.Close()
+		_ = s.out.Close()
 	}
 }
 
@@ -531,14 +552,15 @@ func (s *socket) tooSlow() {
 // cut ends the socket without a word: its link is dead, or time is up.
 func (s *socket) cut() {
 	s.deafen()
-	_ = s.link.Close()
+	_ = s.out.Close()
 }
 
 // tend does what is due at a time: see Options.Beat, Dead and Quiet.
 func (s *socket) tend(now time.Time) {
-	heard := now.Sub(time.UnixMilli(s.link.lastRead.Load()))
-	said := now.Sub(time.UnixMilli(s.link.lastWrite.Load()))
-	taken := now.Sub(time.UnixMilli(s.link.lastTaken.Load()))
+	times := s.out.clock()
+	heard := now.Sub(time.UnixMilli(times.lastRead.Load()))
+	said := now.Sub(time.UnixMilli(times.lastWrite.Load()))
+	taken := now.Sub(time.UnixMilli(times.lastTaken.Load()))
 	s.mu.Lock()
 	holding := s.holding
 	s.mu.Unlock()
@@ -551,7 +573,11 @@ func (s *socket) tend(now time.Time) {
 	}
 	// A client answers a beat. So one is due also if it was only the client who
 	// said nothing: the silence of a client that is there must not last.
-	if beat := s.g.opts.Beat; (said >= beat || heard >= beat) && now.Sub(s.beaten) >= beat {
+	beat := s.g.opts.Beat
+	if s.ws == nil {
+		beat -= tick // rather too early: proxies count, too
+	}
+	if (said >= beat || heard >= beat) && now.Sub(s.beaten) >= beat {
 		s.beaten = now
 		s.control([]byte(wire.Beat))
 	}

@@ -40,7 +40,7 @@ func until19(e *env) *client {
 // TestTrace1_Join is the first trace of SEMANTICS.md: head 19, and a newcomer's
 // own joining is the first that it sees.
 func TestTrace1_Join(t *testing.T) {
-	run(t, func(t *testing.T, e *env) {
+	runOver(t, func(t *testing.T, e *env) {
 		bob := until19(e)
 		ada := e.dial()
 		ada.open(1, "ada", `"subs":["joined"]`, `"params":{"greet":true}`)
@@ -56,7 +56,7 @@ func TestTrace1_Join(t *testing.T) {
 func TestTrace2_Crash(t *testing.T) {
 	mem := memory.New(memory.Options{})
 	crash := &crashStore{Store: mem, killed: make(chan struct{}), held: make(chan struct{})}
-	run(t, func(t *testing.T, e *env) {
+	runOver(t, func(t *testing.T, e *env) {
 		// A fresh store for each of the two runs.
 		mem = memory.New(memory.Options{})
 		*crash = crashStore{Store: mem, killed: make(chan struct{}), held: make(chan struct{})}

@@ -4,11 +4,11 @@
 //
 // # Frames
 //
-// A socket is opened with GET /api/socket?v=1. A frame is JSON text: one
-// message (an object) or several (an array of objects). Every message has a
-// type t. A message of a connection has a channel c, a number from 1 that the
-// client chooses and never uses twice on one socket; one socket carries the
-// connections of all actors that a page uses. The server speaks first.
+// A socket is opened with GET /api/socket?v=1, or over HTTP (below). A frame is
+// JSON text: one message (an object) or several (an array of objects). Every
+// message has a type t. A message of a connection has a channel c, a number from 1
+// that the client chooses and never uses twice on one socket; one socket carries
+// the connections of all actors that a page uses. The server speaks first.
 // Fields that are not listed are ignored, so that either side may add some.
 //
 // # From the client
@@ -64,6 +64,7 @@
 //	parts     in development (-check), the fingerprints of all actions, events, params
 //	          and inputs, so that a stale client can say what differs:
 //	          ["chatRoom.sendMessage():Zm9v","chatRoom.on(typing):YmFy"]
+//	socket    over HTTP, what names the socket (see Sockets over HTTP)
 //
 //	{"c":1,"t":"opened","s":19,"actorId":"…","log":"…","connId":"…"}
 //
@@ -128,6 +129,44 @@
 // instead of hello, and is closed with status 1013. Its client does not come back
 // before retryAfterMs.
 //
+// # Sockets over HTTP
+//
+// Where WebSockets are blocked, the same frames travel over HTTP, and a socket is
+// the same in all else: a connection may be resumed on one of another kind. hello
+// has a field socket, which names it in the requests below: 128 random bits,
+// base64url, that are a secret.
+//
+//	GET /api/stream?v=1
+//
+// answers with server-sent events (text/event-stream); each is one line data: with
+// one frame. There is something at least every beatMs. The stream that ends ends
+// the socket, without a word why.
+//
+//	POST /api/poll   {"socket":"…","n":2,"waitMs":20000}
+//	  200 […]
+//
+// is for those to whom streams do not come through, or who have no connection to
+// spare: the answer is the next frame, always an array, and empty if nothing came
+// in waitMs (at most 0.8 deadMs). Without socket it makes one, and the answer
+// begins with hello. Polls are numbered from 1, that which makes the socket
+// included, and the next one is sent when the one before has its answer: that it
+// is sent says that the answer has arrived. A poll that is repeated with the same n
+// gets the same frame again. n may be left out by who never repeats one. A second
+// poll at the same time ends the first one, with []. Who has not polled for deadMs
+// is dead; who hung up while a poll waited has 2 s to repeat it.
+//
+//	POST /api/stream   {"socket":"…","n":1,"frame":[…]}
+//	  204
+//
+// sends a frame of a client, also of one that polls. n counts from 1, and a post is
+// sent when the one before has its answer. The last one again is acknowledged
+// without effect.
+//
+// 404 unknown_socket means that the socket is over: open a new one and resume. Other
+// numbers than the last and the next get 409 out_of_order. A body that is too large
+// (413) or no JSON (400) does not count; a frame that is no frame (400) ends the
+// socket.
+//
 // # HTTP
 //
 // Single calls need no socket. A key is written ?key=a&key=b; the key x is ["x"].
@@ -155,10 +194,10 @@
 //
 // with a status that fits the code: 400 malformed, bad_key, invalid_args,
 // invalid_input, connection_required; 401 unauthorized; 403 forbidden, bad_origin;
-// 404 not_found, unknown_actor, unknown_action; 409 exists, ran; 413 too_large; 429
-// rate_limited, too_many_sockets; 500 internal_error; 503 overloaded, unavailable,
-// shutdown; 504 timeout; and 422 for the codes of actors. A call without an answer
-// may have run.
+// 404 not_found, unknown_actor, unknown_action, unknown_socket; 409 exists, ran,
+// out_of_order; 413 too_large; 429 rate_limited, too_many_sockets; 500
+// internal_error; 503 overloaded, unavailable, shutdown; 504 timeout; and 422 for
+// the codes of actors. A call without an answer may have run.
 //
 // Pages of another origin are refused unless the server allows them. The refusal
 // is one that a page can read: 403 bad_origin with CORS headers, and a socket that

@@ -1,0 +1,161 @@
+package gateway
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/forwarded"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// postRoom is what a post has besides its frame, at most, in bytes.
+const postRoom = 1 << 10
+
+var errShutdown = &actor.Error{Code: wire.CodeShutdown, Message: "the server is going away"}
+
+// newHTTPSocket makes a socket over HTTP, which greets its client. It returns nil
+// when there is no room, or the server is going away, and the client has its answer.
+func (g *Gateway) newHTTPSocket(w http.ResponseWriter, r *http.Request) (*socket, *httpLink) {
+	if !g.welcomes(w, r) {
+		return nil, nil
+	}
+	place, refused := g.admission.socket(forwarded.Client(r))
+	if refused != nil {
+		g.fail(w, refused)
+		return nil, nil
+	}
+	s := g.newSocket(r, place)
+	l := s.newHTTPLink()
+	s.out = l
+	spread, ok := g.add(s)
+	if !ok {
+		g.admission.leave(place)
+		g.fail(w, errShutdown)
+		return nil, nil
+	}
+	hello := g.hello(spread)
+	hello.Socket = l.id
+	s.control(wire.AppendHello(nil, hello))
+	return s, l
+}
+
+// httpSocket finds a socket over HTTP.
+func (g *Gateway) httpSocket(id string) (*socket, *httpLink, error) {
+	g.mu.Lock()
+	s := g.overHTTP[id]
+	g.mu.Unlock()
+	if s == nil || s.deaf.Load() && !g.isQuiesced() {
+		return nil, nil, errUnknownSocket
+	}
+	return s, s.out.(*httpLink), nil
+}
+
+// serveStream is GET /api/stream: a socket whose frames come as server-sent events,
+// for as long as the request lasts.
+func (g *Gateway) serveStream(w http.ResponseWriter, r *http.Request) {
+	s, l := g.newHTTPSocket(w, r)
+	if s == nil {
+		return
+	}
+	defer g.remove(s)
+	defer s.leave()
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store, no-transform")
+	h.Set("X-Accel-Buffering", "no") // nginx
+	l.stream(r.Context(), w)
+}
+
+// servePoll is POST /api/poll: the next frame of a socket, or a new socket.
+func (g *Gateway) servePoll(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Socket string `json:"socket"`
+		N      uint64 `json:"n"`
+		WaitMs int64  `json:"waitMs"`
+	}
+	if err := g.readBody(w, r, "message", g.opts.Limits.Message, &body); err != nil {
+		g.fail(w, err)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	longest := g.opts.Dead * 4 / 5 // a client that polls at once after that is not dead
+	wait := min(time.Duration(max(body.WaitMs, 0))*time.Millisecond, longest)
+	var l *httpLink
+	if body.Socket != "" {
+		var err error
+		if _, l, err = g.httpSocket(body.Socket); err != nil {
+			g.fail(w, err)
+			return
+		}
+	} else {
+		var s *socket
+		if s, l = g.newHTTPSocket(w, r); s == nil {
+			return
+		}
+		g.sub.Go(func() {
+			<-l.done
+			s.leave()
+			g.remove(s)
+		})
+		wait = longest // there is a hello
+	}
+	if err := l.poll(r.Context(), w, body.N, wait); err != nil {
+		g.fail(w, err)
+	}
+}
+
+// servePost is POST /api/stream: a frame of the client of a stream or of polls.
+func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Socket string          `json:"socket"`
+		N      uint64          `json:"n"`
+		Frame  json.RawMessage `json:"frame"`
+	}
+	if err := g.readBody(w, r, "frame", g.opts.Limits.Frame+postRoom, &body); err != nil {
+		g.fail(w, err)
+		return
+	}
+	s, l, err := g.httpSocket(body.Socket)
+	if err != nil {
+		g.fail(w, err)
+		return
+	}
+	if g.isQuiesced() {
+		g.fail(w, errShutdown)
+		return
+	}
+	l.heard()
+	next, err := l.post(r.Context(), body.N)
+	if err == nil && next {
+		err = s.receivePost(l, body.Frame)
+	}
+	if err != nil {
+		g.fail(w, err)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// receivePost deals with the frame of a post, as a reader does. The error is for
+// the client; there is one if its protocol is broken, and the socket over.
+func (s *socket) receivePost(l *httpLink, frame []byte) (err error) {
+	defer l.posted()
+	defer func() {
+		if v := recover(); v != nil {
+			s.g.panicked(v)
+			s.failed()
+			err = actor.Errorf(wire.CodeInternal, "the server failed; its log has the cause")
+		}
+	}()
+	if err := s.receive(frame); errors.Is(err, wire.ErrNotJSON) {
+		s.close(websocket.StatusPolicyViolation, "a frame is JSON text")
+		return actor.Errorf(wire.CodeMalformed, "a frame is a JSON object or an array of them")
+	}
+	return nil
+}
