@@ -1,8 +1,10 @@
 import { createConnection } from "./connection.js";
 import { ActorError } from "./errors.js";
-import { createHandle, type Target } from "./handle.js";
+import { abandoned, createHandle, type Target } from "./handle.js";
 import { callable } from "./proxy.js";
 import { createSocket } from "./socket.js";
+import { autoTransport } from "./transport/auto.js";
+import { sseTransport, type Http } from "./transport/sse.js";
 import { webSocketTransport } from "./transport/websocket.js";
 import type { Accessor, Client, ClientOptions, ConnectionApi, Key, UntypedActor, UntypedRegistry } from "./types.js";
 
@@ -32,9 +34,30 @@ export function createClient<R extends object = UntypedRegistry>(url?: string, o
     if (!/^https?:/.test(address)) throw new ActorError("link", "createClient needs an address: http(s)://host[:port]");
     return address.replace(/\/+$/, "");
   };
+  const http: Http = async (url, body, init) => {
+    let { headers } = options;
+    try {
+      if (typeof headers === "function") headers = await headers();
+    } catch (error) {
+      throw abandoned(false, "headers", error);
+    }
+    const request: RequestInit = { ...init, headers };
+    if (options.credentials) request.credentials = options.credentials;
+    if (body !== undefined) {
+      Object.assign(request, { method: "POST", body, headers: { ...headers, "content-type": "application/json" } });
+    }
+    return (options.fetch ?? fetch)(url, request);
+  };
   const connections = new Set<ConnectionApi<UntypedActor>>();
   const socket = createSocket(
-    () => options.transport ?? webSocketTransport(options.WebSocket),
+    () => {
+      const { transport = "auto", WebSocket: injected } = options;
+      if (typeof transport === "function") return transport;
+      if (transport === "websocket") return webSocketTransport(injected);
+      const sse = sseTransport(http);
+      const here = injected ?? typeof WebSocket === "function";
+      return transport === "auto" && here ? autoTransport(webSocketTransport(injected), sse) : sse;
+    },
     base,
     options.idleMs ?? 500,
   );
@@ -44,7 +67,7 @@ export function createClient<R extends object = UntypedRegistry>(url?: string, o
     createHandle({
       target,
       base,
-      fetch: options.fetch ?? ((...args) => fetch(...args)),
+      http,
       options: { timeoutMs },
       connect(ready, params, { timeoutMs: ownMs = timeoutMs, onChange } = {}) {
         const connection = createConnection({

@@ -1,6 +1,7 @@
 // Handles: an actor by name and key, its actions as single HTTP calls.
 import { ActorError } from "./errors.js";
 import { callable } from "./proxy.js";
+import type { Http } from "./transport/sse.js";
 import type { CallOptions, ConnectionApi, ConnectOptions, Handle, UntypedActor } from "./types.js";
 
 /** Which actor is meant, and whether it may be created. */
@@ -18,7 +19,7 @@ export interface Target {
 export interface HandleSpec {
   target: Target;
   base: () => string;
-  fetch: typeof fetch;
+  http: Http;
   options: CallOptions;
   connect(
     ready: (() => Promise<unknown>) | undefined,
@@ -51,12 +52,9 @@ export function createHandle(spec: HandleSpec): Handle {
       // What comes before is shared: giving up here does not end it.
       if (before) await Promise.race([before(), new Promise((_, no) => abort.signal.addEventListener("abort", no))]);
       const url = spec.base() + path;
-      const init: RequestInit =
-        body === undefined
-          ? {}
-          : { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+      const text = body && JSON.stringify(body);
       sent = true;
-      const response = await spec.fetch(url, { ...init, signal: abort.signal });
+      const response = await spec.http(url, text as string | undefined, { signal: abort.signal });
       const answer = (await response.json()) as Answer;
       if (response.ok) return answer;
       throw new ActorError(answer.code ?? "protocol", answer.message ?? `status ${response.status}`, answer.metadata);

@@ -222,10 +222,29 @@ export type Client<R = UntypedRegistry> = { readonly [N in keyof R]: Accessor<R[
 export interface ClientOptions {
   /** For places that have no WebSocket (Node 20: the package `ws`) [the global one]. */
   WebSocket?: WebSocketClass;
-  /** For single calls [the global fetch]. */
+  /** For single calls, and connections over HTTP [the global fetch]. */
   fetch?: typeof fetch;
-  /** Replaces the WebSocket as a whole. */
-  transport?: Transport;
+  /**
+   * How the client talks to the server:
+   *
+   * - `"auto"` [default]: over a WebSocket, and where those are blocked (refused, closed right away, or
+   *   without a sign of life for 2 s) over HTTP: the connection is there within 5 s all the same. For the
+   *   next 5 minutes HTTP is tried first, then the WebSocket again, whenever the link is lost.
+   * - `"websocket"`: over a WebSocket only
+   * - `"sse"`: over HTTP only: frames come as server-sent events, or as answers to polls where a proxy
+   *   holds these back, and go in POSTs. All tabs of a browser hold at most four streams per server at once,
+   *   because HTTP/1.1 allows six connections; the others poll once a second (every 5 s while hidden). Only
+   *   pages with https or of localhost can count them.
+   * - a function: a transport of your own
+   */
+  transport?: "auto" | "websocket" | "sse" | Transport;
+  /**
+   * Headers of single calls, and of connections over HTTP; a function is called for every request. A
+   * browser's WebSocket has no headers of its own: for connections, `params` are the better place.
+   */
+  headers?: Record<string, string> | (() => Record<string, string> | PromiseLike<Record<string, string>>);
+  /** Cookies for single calls and connections over HTTP, as in `fetch`; `"include"` sends them to another origin. */
+  credentials?: RequestCredentials;
   /** Time-out of calls [60,000]; 0 means never. */
   timeoutMs?: number;
   /** How long the socket stays open after the last connection was disposed [500]. */

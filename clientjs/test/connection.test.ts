@@ -451,6 +451,7 @@ describe("reconnecting", () => {
   });
 
   it("check 3: resumes after no event at all, and within 5 ms of dropping", async () => {
+    client = server.createClient({ transport: "websocket" }); // or it would take its link for blocked
     let failures = 0;
     for (let i = 0; i < 1000; i++) {
       const connection = connect();

@@ -18,6 +18,8 @@ import { createClient, type Client, type ClientOptions, type Connection, type We
 import { DEFAULT_LIMITS } from "../src/limits.js";
 import type { ClientMessage, Hello, Open, ServerMessage } from "../src/wire.js";
 
+const pass = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
 /** How long a frame takes, each way. */
 export const LATENCY_MS = 1;
 
@@ -133,6 +135,51 @@ export class FakeServer {
   /** While true, calls are taken but neither run nor answered. */
   stuck = false;
 
+  /**
+   * What WebSockets do: nobody can be refused, be closed right after the upgrade, be closed right
+   * after the hello, or vanish on the way.
+   */
+  webSockets: "work" | "refuse" | "close" | "greet" | "vanish" = "work";
+  /** While true, a proxy holds streams back. */
+  buffering = false;
+  /** So many POSTs of frames are taken without an answer. */
+  loseAnswers = 0;
+  /** Every request over HTTP, in order: "GET /api/stream", … */
+  requests: string[] = [];
+
+  /** For a client's option fetch: sockets over HTTP. */
+  fetch = (async (input: string, init: RequestInit = {}) => {
+    const { method = "GET", signal } = init;
+    const url = new URL(input);
+    this.requests.push(`${method} ${url.pathname}`);
+    signal?.throwIfAborted();
+    let onAbort: (() => void) | undefined;
+    const gone = new Promise<never>((_, reject) => {
+      onAbort = () => reject(signal!.reason);
+      signal?.addEventListener("abort", onAbort);
+    });
+    const answer = this.answer(`${method} ${url.pathname}`, String(init.body), signal, gone);
+    answer.catch(() => {});
+    return Promise.race([answer, gone]).finally(() => signal?.removeEventListener("abort", onAbort!));
+  }) as unknown as typeof fetch;
+
+  private async answer(what: string, body: string, signal: AbortSignal | null | undefined, gone: Promise<never>): Promise<Response> {
+    const problem = (status: number, code: string) => Response.json({ code, message: code }, { status });
+    await pass(LATENCY_MS);
+    if (this.down) throw new TypeError("fetch failed");
+    if (what === "GET /api/stream") return new FakeSocket(this, what).stream(signal!);
+    const { socket: id, n, frame, waitMs } = JSON.parse(body);
+    const socket = id === undefined ? new FakeSocket(this, what) : this.sockets[id.slice(1)];
+    if (!socket || (id !== undefined && !socket.alive)) return problem(404, "unknown_socket");
+    if (socket.blackHoled) return new Promise(() => {});
+    if (what === "POST /api/poll") return socket.poll(waitMs, gone);
+    if (n !== socket.batches && n !== socket.batches + 1) return problem(409, "out_of_order");
+    if (n > socket.batches) socket.receive(JSON.stringify(frame));
+    socket.batches = n;
+    if (this.loseAnswers && this.loseAnswers--) throw new TypeError("the answer was lost");
+    return new Response(null, { status: 204 });
+  }
+
   /** Sockets that are open now. */
   get open(): FakeSocket[] {
     return this.sockets.filter((s) => s.alive);
@@ -152,7 +199,7 @@ export class FakeServer {
 
   /** A client of this server. */
   createClient<R extends object>(options: ClientOptions = {}): Client<R> {
-    return createClient<R>("http://troupe.test", { WebSocket: socketClass(this), ...options });
+    return createClient<R>("http://troupe.test", { WebSocket: socketClass(this), fetch: this.fetch, ...options });
   }
 
   /** Breaks all links; what is on its way is lost. */
@@ -212,6 +259,11 @@ export class FakeSocket implements WebSocketLike {
   /** Frames to the client, in the order sent. */
   sent: ServerMessage[][] = [];
   attachments = new Map<number, Attachment>();
+  /** Over HTTP: batches that came, and what waits for a poll. */
+  batches = 0;
+  private kept: string[] = [];
+  private wake = () => {};
+  private dying: ReturnType<typeof setTimeout> | undefined;
   private used = new Set<number>();
   private beating: ReturnType<typeof setInterval> | undefined;
   private out: ServerMessage[] = [];
@@ -220,14 +272,20 @@ export class FakeSocket implements WebSocketLike {
     readonly server: FakeServer,
     readonly url: string,
   ) {
-    server.sockets.push(this);
+    const id = server.sockets.push(this) - 1;
+    const http = !url.startsWith("ws");
+    const way = http ? "work" : server.webSockets;
+    if (way === "vanish") return;
     setTimeout(() => {
-      if (server.down) return this.onclose?.({ code: 1006, reason: "" });
+      if (server.down || way === "refuse") return this.onclose?.({ code: 1006, reason: "" });
       this.alive = true;
+      if (way === "close") return this.end(1006);
       this.send({
         t: "hello", v: 1, limits: DEFAULT_LIMITS, beatMs: 15_000, deadMs: 25_000, spreadMs: 0,
+        ...(http && { socket: `s${id}` }),
         ...server.hello,
       } as Hello);
+      if (way === "greet") setTimeout(() => this.end(1006), LATENCY_MS * 1.5);
       this.beating = setInterval(() => this.send({ t: "beat" }), server.hello.beatMs ?? 15_000);
     }, LATENCY_MS);
   }
@@ -252,6 +310,7 @@ export class FakeSocket implements WebSocketLike {
     if (!this.alive) return;
     this.alive = false;
     clearInterval(this.beating);
+    clearTimeout(this.dying);
     for (const c of this.attachments.keys()) this.detach(c);
     this.onclose?.({ code, reason: "" });
   }
@@ -269,7 +328,47 @@ export class FakeSocket implements WebSocketLike {
     a?.actor.attachments.delete(a);
   }
 
-  private receive(frame: string): void {
+  /** The answer to GET /api/stream. */
+  stream(signal: AbortSignal): Response {
+    return new Response(
+      new ReadableStream({
+        start: (controller) => {
+          const encoder = new TextEncoder();
+          this.onmessage = ({ data }) => {
+            if (!this.server.buffering) controller.enqueue(encoder.encode(`data: ${String(data)}\n\n`));
+          };
+          this.onclose = () => controller.error(new TypeError("terminated"));
+          signal.addEventListener("abort", () => {
+            this.end(1000);
+            // Before it was open.
+            this.alive = false;
+            this.onclose = null;
+          });
+        },
+      }),
+    );
+  }
+
+  /** The answer to a poll. */
+  async poll(waitMs: number, gone: Promise<never>): Promise<Response> {
+    this.onmessage = ({ data }) => {
+      this.kept.push(String(data));
+      this.wake();
+    };
+    this.onclose = () => this.wake();
+    this.wake();
+    clearTimeout(this.dying);
+    const came = new Promise<void>((resolve) => (this.wake = resolve));
+    const waited = Promise.race([came, pass(this.alive ? waitMs : LATENCY_MS * 3), gone]);
+    if (!this.kept.length) await waited.catch(() => {});
+    if (!this.alive) throw new TypeError("terminated");
+    this.dying = setTimeout(() => this.end(1006), 25_000);
+    if (this.blackHoled) return new Promise(() => {});
+    const messages = this.kept.splice(0).flatMap((text) => JSON.parse(text) as unknown);
+    return Response.json(messages);
+  }
+
+  receive(frame: string): void {
     this.server.frames.push(frame);
     if (new TextEncoder().encode(frame).length > (this.server.hello.limits ?? DEFAULT_LIMITS).frame) return this.end(1009);
     for (const message of [JSON.parse(frame)].flat() as ClientMessage[]) {

@@ -269,7 +269,7 @@ describe("a created actor's connection", () => {
 describe("createClient", () => {
   it("says what is missing", async () => {
     const nowhere = createClient();
-    expect(() => nowhere["chatRoom"]!.get("x").connect()).toThrow(/WebSocket/);
+    expect(() => nowhere["chatRoom"]!.get("x").connect()).toThrow(/needs an address/);
     expect((await failure(nowhere["chatRoom"]!.get("x")["hello"]!())).message).toMatch(/needs an address/);
     const wrong = createClient("localhost:8080", { WebSocket: vi.fn() as never });
     expect(() => wrong["chatRoom"]!.get("x").connect()).toThrow(/needs an address/);

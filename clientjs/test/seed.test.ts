@@ -300,8 +300,8 @@ describe("the specification's snippets", () => {
     expect(displayMessage.mock.calls).toEqual([[message]]);
     expect(consoleError).toHaveBeenCalledTimes(1);
 
-    // Node has no WebSocket: that is seen at once.
-    snippet(createTroupeClient<typeof registry>("http://localhost:8080").chatRoom.getOrCreate(["general"]));
+    // An address that is none is seen at once.
+    snippet(createTroupeClient<typeof registry>("localhost:8080").chatRoom.getOrCreate(["general"]));
     expect(showConnectionError).toHaveBeenCalledTimes(1);
   });
 });
