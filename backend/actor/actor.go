@@ -3,6 +3,7 @@ package actor
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -57,6 +58,12 @@ func (a *actor) ref() Ref {
 	return Ref{ID: a.id, Name: a.name, Key: a.key}
 }
 
+// logger is for what concerns the actor.
+func (a *actor) logger() *slog.Logger {
+	ref := a.ref()
+	return a.node.log.With("actor", ref.Name, "key", ref.Key.String(), "id", ref.ID)
+}
+
 // run is the actor's goroutine.
 func (a *actor) run() {
 	reign := a.reign.Load()
@@ -68,7 +75,7 @@ func (a *actor) run() {
 		}
 		// A panic of the runtime itself, or runtime.Goexit in user code. The actor
 		// goes on from its last commit; the process goes on in any case.
-		a.node.log.Error("an actor's goroutine ended unexpectedly", "actor", a.name, "key", a.key.String(), "panic", why, "stack", string(debug.Stack()))
+		a.logger().Error("an actor's goroutine ended unexpectedly", "panic", why, "stack", string(debug.Stack()))
 		a.node.wait.Go(func() { a.takeOver(a.in.running(), newError(codeInternal, "the action ended its goroutine")) })
 	}()
 	for {
@@ -194,7 +201,7 @@ func (a *actor) load() (ok bool) {
 func (a *actor) tryLoad() (*instance, *Error) {
 	snap, err := a.node.store.Load(context.Background(), a.id)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		a.node.log.Error("an actor cannot be loaded", "actor", a.id, "error", err)
+		a.logger().Error("an actor cannot be loaded", "error", err)
 		return nil, newError(codeUnavailable, "the actor cannot be loaded")
 	}
 	ref := a.ref()
@@ -219,7 +226,7 @@ func (a *actor) tryLoad() (*instance, *Error) {
 		if !errors.As(err, &e) {
 			e = newError(codeInternal, "the actor cannot be started")
 		}
-		a.node.log.Error("an actor cannot be started", "actor", ref.Name, "key", ref.Key.String(), "error", err)
+		a.logger().Error("an actor cannot be started", "error", err)
 		return nil, e
 	}
 	return in, nil
@@ -263,7 +270,7 @@ func (a *actor) reset(cause error) {
 		cause = err
 	}
 	a.node.stats.resets.Add(1)
-	a.node.log.Error("an actor is reset to its last durable state", "actor", a.name, "key", a.key.String(), "cause", cause)
+	a.logger().Error("an actor is reset to its last durable state", "cause", cause)
 	lost := newError(codeUnavailable, "the actor could not save its state; this had no effect")
 	durable, known := a.durable(cause)
 	if !known {
@@ -383,7 +390,7 @@ func (a *actor) abandon(t *turn) {
 	}
 	t.dead.Store(true)
 	a.node.stats.abandoned.Add(1)
-	a.node.log.Error("a turn does not return and is abandoned", "actor", a.name, "key", a.key.String(), "turn", t.doing())
+	a.logger().Error("a turn does not return and is abandoned", "turn", t.doing())
 	a.node.wait.Go(func() {
 		a.takeOver(t, newError(codeTimeout, "%s took longer than %s", t.doing(), t.deadline.Sub(t.now)))
 	})
@@ -475,7 +482,7 @@ func (a *actor) stop() {
 		return // deposed: whoever takes over stops it
 	}
 	if err := a.gate.drain(); err != nil {
-		a.node.log.Error("an actor's last changes could not be saved", "actor", a.name, "key", a.key.String(), "error", err)
+		a.logger().Error("an actor's last changes could not be saved", "error", err)
 		a.reset(err) // answers those who wait
 	}
 	if a.in != nil {

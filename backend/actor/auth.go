@@ -168,7 +168,7 @@ func (n *Node) Authenticate(ctx context.Context, r Ref, q AuthRequest) (json.Raw
 		}
 		return nil, known
 	}
-	attrs := []any{"actor", r.Name, "error", err}
+	attrs := []any{"actor", r.Name, "key", r.Key.String(), "error", err}
 	var p *panicError
 	if errors.As(err, &p) {
 		attrs = append(attrs, "stack", string(p.stack))

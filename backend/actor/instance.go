@@ -69,7 +69,7 @@ func newInstance(a *actor, def *Definition, snap *store.Snapshot) (*instance, er
 	}
 	plain, exact, err := in.load(snap.State)
 	if err != nil {
-		a.node.log.Error("the stored state of an actor cannot be read", "actor", def.name, "key", a.key.String(), "error", err)
+		a.logger().Error("the stored state of an actor cannot be read", "error", err)
 		return nil, &Error{Code: codeStateIncompatible, Message: fmt.Sprintf("the stored state of this %s does not fit this version of it", def.name)}
 	}
 	in.created, in.stored = true, true

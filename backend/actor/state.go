@@ -182,7 +182,7 @@ func (in *instance) undoTo(plain []byte, changes []int) {
 		return
 	}
 	if err := in.restored(); err != nil {
-		in.actor.node.log.Error("OnRestore failed", "actor", in.def.name, "error", err)
+		in.actor.logger().Error("OnRestore failed", "error", err)
 	}
 }
 
@@ -203,7 +203,7 @@ func (in *instance) decode(plain []byte) {
 
 // cannotRestore makes the actor discard the instance: the store has its state.
 func (in *instance) cannotRestore(err error) {
-	in.actor.node.log.Error("the last state of an actor cannot be restored", "actor", in.def.name, "key", in.actor.key.String(), "error", err)
+	in.actor.logger().Error("the last state of an actor cannot be restored", "error", err)
 	in.broken = newError(codeStateIncompatible, "the state of this %s cannot be restored", in.def.name)
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"reflect"
 	"runtime/debug"
@@ -156,6 +157,19 @@ type panicError struct {
 
 func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
 
+// logger is for what concerns the turn: it names the actor, the turn, and the
+// connection that it is about, if there is one. It is the turn's goroutine's.
+func (t *turn) logger() *slog.Logger {
+	log := t.in.actor.logger().With("turn", t.doing())
+	switch {
+	case t.conn != nil:
+		return log.With("conn", t.conn.id)
+	case t.opening != nil:
+		return log.With("conn", t.opening.Conn)
+	}
+	return log
+}
+
 // public is what a client may know of an error. What it may not know is logged.
 // It is encoded at once: metadata may be part of a state that changes.
 func (t *turn) public(err error) *Error {
@@ -183,12 +197,12 @@ func (t *turn) public(err error) *Error {
 		}
 		err = fmt.Errorf("encode the metadata of %s: %w", e.Code, err)
 	}
-	attrs := []any{"actor", t.in.actor.name, "key", t.in.actor.key.String(), "turn", t.what, "error", err}
+	attrs := []any{"error", err}
 	var p *panicError
 	if errors.As(err, &p) {
 		attrs = append(attrs, "stack", string(p.stack))
 	}
-	t.in.actor.node.log.Error("turn failed", attrs...)
+	t.logger().Error("turn failed", attrs...)
 	return newError(codeInternal, "the action failed unexpectedly; the server's log has the cause")
 }
 
@@ -242,7 +256,7 @@ type outcome struct {
 func (t *turn) execute(body func() (any, error)) (o outcome, ok bool) {
 	in := t.in
 	if in.actor.node.check && !in.same() {
-		in.actor.node.log.Error("the state changed outside a turn; use c.Self().Do from other goroutines", "actor", in.actor.name, "key", in.actor.key.String())
+		in.actor.logger().Error("the state changed outside a turn; use c.Self().Do from other goroutines")
 		in.undo()
 	}
 	in.allow(!t.readOnly)

@@ -109,14 +109,6 @@ func startServer(ctx context.Context, config Config, page http.Handler, logger *
 	return newServer(config, st, listener, debug, page, logger), nil
 }
 
-func newLogger(config Config, w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: config.LogLevel}
-	if config.LogJSON {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
-}
-
 // openStore opens the store that the configuration names.
 func openStore(ctx context.Context, config Config, logger *slog.Logger) (store.Store, error) {
 	retention := rooms.Registry.Retention()

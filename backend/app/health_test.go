@@ -72,10 +72,14 @@ func TestMetrics(t *testing.T) {
 	write(t, conn, `{"t":"call","c":1,"id":2,"a":"noSuchAction","args":[]}`)
 	until(t, conn, `"unknown_action"`)
 	send(t, s, "over HTTP")
+	poll, err := http.Post(s.url+"/api/poll", "application/json", strings.NewReader(`{"waitMs":0}`))
+	if err != nil || poll.StatusCode != http.StatusOK || poll.Body.Close() != nil {
+		t.Fatalf("POST /api/poll: got %v, %v", poll, err)
+	}
 
 	_, got := get(t, s.debugURL(t)+"/metrics")
 	for _, want := range []string{
-		"troupe_ready 1", "troupe_sockets 1", "troupe_connections 1", "troupe_actors_awake 2", "troupe_sockets_total 1",
+		"troupe_ready 1", `troupe_sockets{transport="websocket"} 1`, `troupe_sockets{transport="stream"} 0`, `troupe_sockets{transport="poll"} 1`, "troupe_connections 1", "troupe_actors_awake 2", "troupe_sockets_total 2",
 		`troupe_calls_total{over="socket"} 2`, `troupe_calls_total{over="http"} 2`,
 		`troupe_errors_total{code="unknown_action"} 1`,
 		`troupe_turns_total{result="refused"} 1`, `troupe_turns_total{result="failed"} 0`,

@@ -64,7 +64,11 @@ var figures = []figure{
 		}
 		return 0
 	}),
-	gauge("sockets", "Open sockets.", func(c *counts) float64 { return float64(c.gateway.Sockets) }),
+	newFigure(prometheus.GaugeValue, "sockets", "Open sockets, by transport.", func(c *counts, set func(float64, ...string)) {
+		for transport, n := range c.gateway.Sockets {
+			set(float64(n), transport)
+		}
+	}, "transport"),
 	gauge("connections", "Connections of clients to actors that have a socket.", func(c *counts) float64 { return float64(c.gateway.Connections) }),
 	gauge("actors_awake", "Actors in memory.", func(c *counts) float64 { return float64(c.actors.Awake) }),
 	gauge("journal_bytes", "What the store keeps of the actors' logs.", func(c *counts) float64 { return c.journal }),

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -61,7 +62,7 @@ func (g *Gateway) recoverer(next http.Handler) http.Handler {
 			case http.ErrAbortHandler:
 				panic(v)
 			default:
-				g.panicked(v)
+				g.panicked(v, nil)
 				if r.Header.Get("Upgrade") == "" { // else the connection is no longer HTTP's
 					g.fail(w, &actor.Error{Code: wire.CodeInternal, Message: "the server failed; its log has the cause"})
 				}
@@ -282,7 +283,7 @@ func (g *Gateway) fail(w http.ResponseWriter, err error) {
 		// have run.
 		err = &actor.Error{Code: wire.CodeInternal, Message: "the request was given up"}
 	}
-	e := g.asError(err)
+	e := asError(func() *slog.Logger { return g.log }, err)
 	g.stats.errors.Add(e.Code)
 	status, ok := statuses[e.Code]
 	if !ok {

@@ -300,7 +300,7 @@ func (c *channel) take(k *chunk) {
 	c.reading = false
 	switch {
 	case k.err != nil:
-		c.s.g.log.Warn("gateway: reading a log failed", "actor", c.log.Actor(), "error", k.err)
+		c.s.logger().Warn("gateway: reading a log failed", "id", c.log.Actor(), "conn", c.conn, "error", k.err)
 		c.s.close(statusTryAgain, wire.CodeUnavailable)
 		c.phase = phaseOver
 	case len(k.outs) > 0 && k.outs[0].Seq != c.seq+1, len(k.outs) == 0 && c.seq < c.log.Head():

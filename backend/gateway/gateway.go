@@ -252,6 +252,7 @@ func (g *Gateway) add(s *socket) (spread time.Duration, ok bool) {
 	}
 	g.sub.Add(1)
 	g.opened, g.arriving = g.opened+1, true
+	s.note("gateway: a socket is open")
 	g.stats.accepted.Add(1)
 	return g.spreadLocked(), true
 }
@@ -262,6 +263,7 @@ func (g *Gateway) remove(s *socket) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.sockets, s)
+	s.note("gateway: a socket is closed")
 	g.admission.leave(s.place)
 	if l, ok := s.out.(*httpLink); ok {
 		delete(g.overHTTP, l.id)
@@ -326,7 +328,7 @@ func (g *Gateway) work(q *queue) {
 func (g *Gateway) guard(j job) {
 	defer func() {
 		if v := recover(); v != nil {
-			g.panicked(v)
+			g.panicked(v, j)
 			if f, ok := j.(interface{ failed() }); ok {
 				f.failed()
 			}
@@ -335,8 +337,13 @@ func (g *Gateway) guard(j job) {
 	j.run()
 }
 
-func (g *Gateway) panicked(v any) {
-	g.log.Error("gateway: panic", "panic", v, "stack", string(debug.Stack()))
+// panicked reports a panic. What it belongs to may have a logger that says more.
+func (g *Gateway) panicked(v, of any) {
+	log := g.log
+	if of, ok := of.(interface{ logger() *slog.Logger }); ok {
+		log = of.logger()
+	}
+	log.Error("gateway: panic", "panic", v, "stack", string(debug.Stack()))
 }
 
 // settled reports, once, that a crowd has arrived. To accept a socket leaves as

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -135,6 +136,10 @@ func malformed(raw json.RawMessage, err error) string {
 // closed, for anything else there is an error.
 func (s *socket) refuse(at wire.Envelope, code wire.Code, text string, metadata json.RawMessage) {
 	s.g.stats.errors.Add(code)
+	switch code {
+	case wire.CodeMalformed, wire.CodeUnknownType, wire.CodeTooLarge, wire.CodeRateLimited:
+		s.complain(code)
+	}
 	switch {
 	case at.Type == wire.TypeCall && at.Channel > 0 && at.ID > 0:
 		s.control(wire.AppendFail(wire.AppendHead(nil, at.Channel), 0, at.ID, code, text, metadata))
@@ -232,7 +237,7 @@ func (s *socket) checkParams(params json.RawMessage) *actor.Error {
 
 // refuseOpen refuses an open, or ends a channel.
 func (s *socket) refuseOpen(c uint32, err error) {
-	e := s.g.asError(err)
+	e := asError(s.logger, err)
 	s.g.stats.errors.Add(e.Code)
 	s.control(wire.AppendClosed(wire.AppendHead(nil, c), e.Code, e.Message, e.MetadataJSON()))
 }
@@ -349,7 +354,7 @@ func (s *socket) call(m *wire.ClientMessage) {
 			s.mu.Lock()
 			c.answerLocked(m.ID)
 			s.mu.Unlock()
-			e := s.g.asError(err)
+			e := asError(s.logger, err)
 			if e.Code == wire.CodeShutdown {
 				return // without an answer its client sends it again, to whoever comes next
 			}
@@ -358,13 +363,13 @@ func (s *socket) call(m *wire.ClientMessage) {
 	}
 }
 
-// asError is err as a client may see it.
-func (g *Gateway) asError(err error) *actor.Error {
+// asError is err as a client may see it. What it may not see goes to the log.
+func asError(log func() *slog.Logger, err error) *actor.Error {
 	var e *actor.Error
 	if errors.As(err, &e) {
 		return e
 	}
-	g.log.Error("gateway: internal error", "error", err)
+	log().Error("gateway: internal error", "error", err)
 	return &actor.Error{Code: wire.CodeInternal, Message: "the server failed; its log has the cause"}
 }
 

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -48,7 +50,8 @@ type socket struct {
 	out  carrier
 	turn turnstile // of run
 
-	place ticket // its place among the sockets
+	place   ticket     // its place among the sockets
+	address netip.Addr // of the client, for the log
 
 	attachments uint64 // that of channel c is c more; see actor.NextAttachment
 	traffic     *metric.Stripe
@@ -58,6 +61,8 @@ type socket struct {
 	buckets buckets // the reader's
 	used    numbers // the reader's
 	heard   bool    // the reader's: there was a frame
+
+	complained atomic.Bool // the log tells that the client sends what is refused
 
 	unblocks atomic.Uint32 // how often a write had been blocked
 	deaf     atomic.Bool   // nothing that the client sends has an effect any more
@@ -159,6 +164,7 @@ func (g *Gateway) turnAway(w http.ResponseWriter, r *http.Request, e *actor.Erro
 // newSocket makes a socket of a request, with nothing below it yet.
 func (g *Gateway) newSocket(r *http.Request, place ticket) *socket {
 	s := &socket{g: g, place: place, attachments: actor.NextAttachment(), asker: g.newAsker(r), buckets: newBuckets(&g.opts)}
+	s.address = forwarded.Client(r)
 	s.traffic = g.stats.traffic.Stripe(s.attachments >> 32)
 	s.room.L = &s.mu
 	return s
@@ -213,7 +219,7 @@ func (s *socket) wrote(slow bool) {
 // blocked for too long.
 func (s *socket) broke(slow bool) {
 	if slow {
-		s.g.log.Info("gateway: a client does not read and is cut off", "for", s.g.opts.WriteTimeout)
+		s.logger().Info("gateway: a client does not read and is cut off", "for", s.g.opts.WriteTimeout, "conns", s.some())
 		s.g.stats.slow.Add(1)
 		s.g.markCut(s.connections())
 	}
@@ -245,7 +251,7 @@ func (s *socket) readNext() (more bool) {
 	status, reason := websocket.StatusNormalClosure, ""
 	defer func() {
 		if v := recover(); v != nil {
-			s.g.panicked(v)
+			s.g.panicked(v, s)
 			status, reason = websocket.StatusInternalError, wire.CodeInternal
 		}
 		if more {
@@ -264,8 +270,10 @@ func (s *socket) readNext() (more bool) {
 	switch {
 	case errors.Is(err, websocket.ErrMessageTooBig):
 		status, reason = websocket.StatusMessageTooBig, wire.CodeTooLarge
+		s.complain(wire.CodeTooLarge)
 	case errors.Is(err, wire.ErrNotJSON):
 		status, reason = websocket.StatusPolicyViolation, "a frame is JSON text"
+		s.complain(wire.CodeMalformed)
 	}
 	return err == nil
 }
@@ -323,6 +331,37 @@ func (s *socket) forget(c *channel) {
 	c.dropHoldLocked()
 	c.mail.answers = nil
 	c.keepLocked(-c.bytes)
+}
+
+// logger is for what concerns the socket.
+func (s *socket) logger() *slog.Logger {
+	log := s.g.log.With("socket", s.attachments>>32)
+	if s.address.IsValid() {
+		log = log.With("address", s.address)
+	}
+	return log
+}
+
+// note tells what happens to every socket, to those who want to know that much.
+func (s *socket) note(what string) {
+	if s.g.log.Enabled(context.Background(), slog.LevelDebug) {
+		s.logger().Debug(what)
+	}
+}
+
+// complain has the log tell that the client sends what is refused: once, whoever
+// does so may do it often.
+func (s *socket) complain(code wire.Code) {
+	if !s.complained.Swap(true) {
+		s.logger().Info("gateway: a client sends what is refused; of this socket that is said once", "code", code)
+	}
+}
+
+// some returns the ids of a few of the connections on the socket, for the log.
+func (s *socket) some() []string {
+	const few = 8
+	ids := s.connections()
+	return ids[:min(few, len(ids))]
 }
 
 // connections returns the ids of the connections on the socket.
@@ -543,7 +582,7 @@ func (s *socket) tooSlow() {
 	if s.closed.Load() {
 		return
 	}
-	s.g.log.Info("gateway: a client does not keep up and is cut off")
+	s.logger().Info("gateway: a client does not keep up and is cut off", "conns", s.some())
 	s.g.stats.slow.Add(1)
 	s.g.markCut(s.connections())
 	s.close(statusTryAgain, wire.CodeSlow)

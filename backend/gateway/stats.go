@@ -8,8 +8,8 @@ import (
 
 // Stats is what a Gateway has done since it was made, and what it has now.
 type Stats struct {
-	Sockets     int // open now
-	Connections int // channels on them
+	Sockets     map[string]int // open now, by how frames go to the client: websocket, stream, poll
+	Connections int            // channels on them
 	Accepted    uint64
 
 	Flow      metric.Flow // of sockets, without what the transport adds
@@ -43,16 +43,31 @@ type stats struct {
 func (g *Gateway) Stats() Stats {
 	c := &g.stats
 	s := Stats{
+		Sockets:  map[string]int{"websocket": 0, "stream": 0, "poll": 0},
 		Accepted: c.accepted.Load(),
 		Flow:     c.traffic.Snapshot(), Calls: c.calls.Load(), HTTPCalls: c.httpCalls.Load(),
 		Resumed: c.resumed.Load(), Lost: c.lost.Snapshot(), Missed: c.missed.Load(),
 		Volatile: c.volatile.Load(), Slow: c.slow.Load(), Errors: c.errors.Snapshot(),
 	}
 	g.each(func(socket *socket) {
+		s.Sockets[socket.transport()]++
 		socket.mu.Lock()
 		defer socket.mu.Unlock()
-		s.Sockets++
 		s.Connections += len(socket.channels)
 	})
 	return s
+}
+
+// transport says how frames go to the client.
+func (s *socket) transport() string {
+	l, ok := s.out.(*httpLink)
+	if !ok {
+		return "websocket"
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.polling != nil {
+		return "poll"
+	}
+	return "stream"
 }

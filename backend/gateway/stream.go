@@ -148,7 +148,7 @@ func (s *socket) receivePost(l *httpLink, frame []byte) (err error) {
 	defer l.posted()
 	defer func() {
 		if v := recover(); v != nil {
-			s.g.panicked(v)
+			s.g.panicked(v, s)
 			s.failed()
 			err = actor.Errorf(wire.CodeInternal, "the server failed; its log has the cause")
 		}

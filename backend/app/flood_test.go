@@ -1,0 +1,32 @@
+package app
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// What was left out of the log is told before what comes later.
+func TestFloodgateTellsWhatItLeftOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		log := newLogger(Config{}, &out)
+		for range sameLines + 7 {
+			log.With("actor", "a").Error("again")
+		}
+		log.Error("another")
+		if got := strings.Count(out.String(), "again"); got != sameLines || !strings.Contains(out.String(), "another") {
+			t.Errorf("got %d lines of one message, want %d, and all of the other: %s", got, sameLines, &out)
+		}
+		out.Reset()
+		time.Sleep(sameTime)
+		log.WithGroup("g").Error("again")
+		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+		if len(lines) != 2 || !strings.Contains(lines[0], slog.LevelWarn.String()) || !strings.Contains(lines[0], "lines=7") || !strings.Contains(lines[1], "again") {
+			t.Errorf("got %q, want that 7 lines were left out, and then the next", lines)
+		}
+	})
+}
