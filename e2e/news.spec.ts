@@ -1,13 +1,18 @@
 import type { Page } from "@playwright/test";
 import { everywhere, expect, online, received, test } from "./fixtures";
 
-const reader = (page: Page, subscription: "Free" | "Premium") => page.getByRole("region", { name: `${subscription} reader` });
-const articles = (page: Page, subscription: "Free" | "Premium") => reader(page, subscription).getByRole("article").getByRole("paragraph");
+const reader = (page: Page, title: "You" | "A guest") => page.getByRole("region", { name: title, exact: true });
+const articles = (page: Page, title: "You" | "A guest") => reader(page, title).getByRole("article").getByRole("paragraph");
 
 async function ready(page: Page): Promise<void> {
-  for (const subscription of ["free", "premium"]) {
-    await expect(page.getByRole("status", { name: `Connection of the ${subscription} reader` })).toHaveText("Connected");
+  for (const title of ["You", "A guest"]) {
+    await expect(page.getByRole("status", { name: `Connection: ${title}` })).toHaveText("Connected");
   }
+}
+
+async function subscribe(page: Page): Promise<void> {
+  await page.getByRole("button", { name: "Subscribe to premium" }).click();
+  await expect(page.getByRole("button", { name: "Back to free" })).toBeEnabled();
 }
 
 async function publish(page: Page, content: string, level: "Public" | "Premium"): Promise<void> {
@@ -20,7 +25,10 @@ async function publish(page: Page, content: string, level: "Public" | "Premium")
 test("premium articles reach premium readers only", everywhere, async ({ server, visit }) => {
   const desk = await visit(`${server.url}/news`);
   const home = await visit(`${server.url}/news`);
-  for (const page of [desk, home]) await ready(page);
+  for (const page of [desk, home]) {
+    await ready(page);
+    await subscribe(page);
+  }
   await publish(desk, "The season opens.", "Public");
   await publish(desk, "Who will be fired.", "Premium");
   await publish(desk, "The season closes.", "Public");
@@ -28,30 +36,56 @@ test("premium articles reach premium readers only", everywhere, async ({ server,
   const all = ["The season closes.", "Who will be fired.", "The season opens."]; // newest first
   const forAll = all.filter((content) => !content.includes("fired"));
   for (const page of [desk, home]) {
-    await expect(articles(page, "Premium")).toHaveText(all);
-    await expect(articles(page, "Free")).toHaveText(forAll);
+    await expect(articles(page, "You")).toHaveText(all);
+    await expect(articles(page, "A guest")).toHaveText(forAll);
     // Both readers share a socket; the article crossed it once.
     expect(received(page).join().split("Who will be fired.")).toHaveLength(2);
   }
 
   await home.reload();
-  await expect(articles(home, "Premium")).toHaveText(all);
-  await expect(articles(home, "Free")).toHaveText(forAll);
+  await expect(articles(home, "You")).toHaveText(all);
+  await expect(articles(home, "A guest")).toHaveText(forAll);
 });
 
 test("readers who were cut off get what they may read", async ({ server, link, visit }) => {
   const desk = await visit(`${server.url}/news`);
   const home = await visit(`${link.url}/news`);
   for (const page of [desk, home]) await ready(page);
+  await subscribe(home);
   link.refuse();
-  await expect(reader(home, "Free").getByRole("status", { name: "Notice" })).toContainText("The connection is lost");
+  await expect(reader(home, "A guest").getByRole("status", { name: "Notice" })).toContainText("The connection is lost");
   await publish(desk, "The curtain is torn.", "Premium");
   await publish(desk, "The curtain is mended.", "Public");
   link.pass();
   await online(home);
-  await expect(articles(home, "Premium")).toHaveText(["The curtain is mended.", "The curtain is torn."]);
-  await expect(articles(home, "Free")).toHaveText(["The curtain is mended."]);
-  await expect(reader(home, "Free").getByRole("status", { name: "Notice" })).toContainText("1 article came while you were away");
+  await expect(articles(home, "You")).toHaveText(["The curtain is mended.", "The curtain is torn."]);
+  await expect(articles(home, "A guest")).toHaveText(["The curtain is mended."]);
+  await expect(reader(home, "A guest").getByRole("status", { name: "Notice" })).toContainText("1 article came while you were away");
+});
+
+test("who subscribes reads on at once, and after a reload; who no longer does, does not", async ({ server, visit }) => {
+  const page = await visit(`${server.url}/news`);
+  const guest = await visit(`${server.url}/news`);
+  for (const p of [page, guest]) await ready(p);
+  await publish(page, "The first night.", "Public");
+  await publish(page, "The first row.", "Premium");
+  await expect(articles(page, "You")).toHaveText(["The first night."]);
+
+  await subscribe(page);
+  const all = ["The first row.", "The first night."];
+  await expect(articles(page, "You")).toHaveText(all);
+  await expect(articles(page, "A guest")).toHaveText(["The first night."]);
+  await page.reload();
+  await expect(articles(page, "You")).toHaveText(all);
+  expect(await page.evaluate("document.cookie"), "no script can read the session").toBe("");
+
+  await page.getByRole("button", { name: "Back to free" }).click();
+  await expect(articles(page, "You")).toHaveText(["The first night."]);
+  await publish(page, "The last row.", "Premium");
+  await publish(page, "The last night.", "Public");
+  await expect(articles(page, "You")).toHaveText(["The last night.", "The first night."]);
+  await expect(articles(guest, "You")).toHaveText(["The last night.", "The first night."]);
+  expect(received(guest).join()).not.toContain("row");
 });
 
 test("an article that fails comes back, and what was written meanwhile stays", async ({ server, visit }) => {
@@ -74,5 +108,5 @@ test("an article that fails comes back, and what was written meanwhile stays", a
   await expect(article).toHaveValue("The first one.\n\nThe second one.");
   await page.unroute("**/publishArticle?**");
   await page.getByRole("button", { name: "Publish" }).click();
-  await expect(articles(page, "Free")).toHaveText(["The first one.\n\nThe second one."]);
+  await expect(articles(page, "A guest")).toHaveText(["The first one.\n\nThe second one."]);
 });

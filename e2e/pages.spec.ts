@@ -26,6 +26,7 @@ const pages: Record<string, { path: string; fill?: (page: Page) => Promise<unkno
     fill: async (page) => {
       await page.getByRole("textbox", { name: "Category" }).fill("x".repeat(64));
       await page.getByRole("textbox", { name: "Article" }).fill(`News of ${"x".repeat(300)}`);
+      await page.getByRole("button", { name: "Subscribe to premium" }).click();
       await page.getByRole("radio", { name: "Premium" }).check();
       await page.getByRole("button", { name: "Publish" }).click();
       await expect(page.getByRole("article")).toHaveCount(1);

@@ -99,6 +99,11 @@ func startServer(ctx context.Context, config Config, page http.Handler, logger *
 			return nil, errors.Join(err, st.Close())
 		}
 	}
+	key, err := sessionKey(config)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close(), st.Close())
+	}
+	rooms.SetSessionKey(key)
 	var debug net.Listener
 	if config.DebugAddr != "" {
 		if debug, err = listen(ctx, "debug-addr", config.DebugAddr); err != nil {
@@ -182,6 +187,7 @@ func (s *server) routes(page http.Handler, metrics bool) http.Handler {
 	if metrics {
 		r.Handle("/metrics", s.serveMetrics())
 	}
+	r.With(s.gateway.CheckOrigin).Post("/api/session", serveSession(s.logger))
 	r.Handle("/api", s.gateway.Handler())
 	r.Handle("/api/*", s.gateway.Handler())
 	r.Handle("/*", page)

@@ -27,6 +27,7 @@ type Config struct {
 	Proxies      forwarded.Proxies // whose word on a client's address counts
 	MaxSockets   int               // in all; 0: as many as there may be open files, less some
 	Address      AddressLimits
+	SessionKey   string // that signs sessions; empty: one that is kept in Data
 	LogLevel     slog.Level
 	LogJSON      bool
 	DebugAddr    string        // for those who run the server to listen on; empty: nowhere
@@ -133,6 +134,17 @@ var settings = []setting{
 		flag: "address-calls", env: "TROUPE_ADDRESS_CALLS", standard: "500", argument: "n",
 		help: "how many calls per second clients of one address may make over HTTP, without a socket; 0 for any number",
 		set:  func(c *Config, v string) error { return setRate(&c.Address.Calls, v) },
+	},
+	{
+		flag: "session-key", env: "TROUPE_SESSION_KEY", standard: "", argument: "secret",
+		help: "what signs the visitors' sessions, 32 bytes or more; another one ends them. Without, one is made and kept in the data directory. Others on the machine see a flag, not a variable",
+		set: func(c *Config, v string) error {
+			if v != "" && len(v) < minSessionKey {
+				return fmt.Errorf("want %d bytes or more, got %d", minSessionKey, len(v))
+			}
+			c.SessionKey = v
+			return nil
+		},
 	},
 	{
 		flag: "log", env: "TROUPE_LOG", standard: "info,text", argument: "level,format",

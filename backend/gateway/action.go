@@ -28,7 +28,7 @@ const (
 
 func (g *Gateway) routes() http.Handler {
 	r := chi.NewRouter()
-	r.Use(g.recoverer, g.checkOrigin, corsHandler(g.originAllowed))
+	r.Use(g.recoverer, g.CheckOrigin, corsHandler(g.originAllowed))
 	r.Route("/api", func(r chi.Router) {
 		r.Get("/socket", g.serveSocket)
 		r.Get("/stream", g.serveStream)

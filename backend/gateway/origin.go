@@ -13,14 +13,14 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// checkOrigin refuses requests of pages of other origins, before anything is
+// CheckOrigin refuses requests of pages of other origins, before anything is
 // done for them: a page could otherwise act in the name of whoever visits it.
 // A request without an Origin does not come from a page's script and passes.
 //
 // The refusal is made so that the page can read it, which a browser allows only
 // if the question before a request (preflight) and the upgrade of a socket are
 // answered: whoever set the server up wrongly learns it there.
-func (g *Gateway) checkOrigin(next http.Handler) http.Handler {
+func (g *Gateway) CheckOrigin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		origin := r.Header.Get("Origin")
 		if origin == "" || g.originAllowed(r, origin) {

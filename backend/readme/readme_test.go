@@ -14,8 +14,8 @@ const root = "../.."
 // The README's complete examples are files that are compiled and tested.
 func TestTheReadmeShowsFilesThatAreTested(t *testing.T) {
 	blocks := regexp.MustCompile("(?s)<!-- (\\S+) -->\n```\\w+\n(.*?)```").FindAllStringSubmatch(read(t, "README.md"), -1)
-	if len(blocks) != 2 {
-		t.Errorf("got %d examples that name their file, want 2", len(blocks))
+	if len(blocks) != 3 {
+		t.Errorf("got %d examples that name their file, want 3", len(blocks))
 	}
 	for _, b := range blocks {
 		if !strings.Contains(read(t, b[1]), b[2]) {

@@ -8,7 +8,7 @@ import (
 
 func init() {
 	Registry.SetContract(actor.Contract{
-		Fingerprint: "Hz4f1ClbF8ROAE3A",
+		Fingerprint: "BzFbyGDVGGR11Nkd",
 		Parts: []string{
 			"chatRoom.connect():mVO6",
 			"chatRoom.deleteMessage():w0x0",
@@ -31,9 +31,9 @@ func init() {
 			"gameRoom.sendPrivateMessage():_EqV",
 			"gameRoom.startGame():sgAb",
 			"gameRoom.updatePlayerPosition():ZbUP",
-			"newsRoom.connect():N5fV",
+			"newsRoom.connect():Hu5a",
 			"newsRoom.getArticles():W8Mq",
-			"newsRoom.on(articles):Mrnw",
+			"newsRoom.on(articles):BCgG",
 			"newsRoom.on(newArticle):3Czy",
 			"newsRoom.publishArticle():sXOT",
 		},

@@ -1,7 +1,7 @@
 package rooms
 
 import (
-	"cmp"
+	"context"
 	"crypto/rand"
 	"strings"
 	"unicode/utf8"
@@ -64,9 +64,11 @@ type (
 	// NewArticle brings an article to those who may read it.
 	NewArticle Article
 
-	// Articles brings a newcomer what it may read of what was published before.
+	// Articles brings a newcomer what it may read of what was published before; and
+	// anew, when what it may read is another thing than before.
 	Articles struct {
-		Articles []Article `json:"articles"`
+		Articles     []Article    `json:"articles"`
+		Subscription Subscription `json:"subscription"` // that counts for this reader
 	}
 )
 
@@ -79,19 +81,48 @@ type Reader struct {
 // NewsParams is what a client passes to connect().
 type NewsParams struct {
 	UserID       string       `json:"userId,omitempty"`
-	Subscription Subscription `json:"subscription,omitempty"`
+	Subscription Subscription `json:"subscription,omitempty"` // free: to read as somebody who does not pay
+	Pass         string       `json:"pass,omitempty"`         // from POST /api/session, if it has just changed the session
 }
 
-// CreateConnState makes the state of a new connection from its params. An app
-// with accounts would look up what the user pays for.
-func (n *NewsRoom) CreateConnState(_ *actor.ConnectContext, p NewsParams) Reader {
-	p.Subscription = cmp.Or(p.Subscription, SubscriptionFree)
-	return Reader(p)
+// OnAuth says what somebody pays for, by the session that the server has signed:
+// what a client says of itself counts for nothing. A visitor without one may read
+// what is free.
+func (NewsRoom) OnAuth(_ context.Context, r *actor.AuthRequest) (Session, error) {
+	var p NewsParams
+	r.Params(&p)
+	return sessionOf(p.Pass, r.Header.Cookie(SessionCookie)), nil
+}
+
+// CreateConnState makes the state of a new connection. A reader gets what it pays
+// for, or less if it wants that.
+func (n *NewsRoom) CreateConnState(c *actor.ConnectContext, p NewsParams) Reader {
+	return newReader(actor.Auth[Session](c), p)
+}
+
+func newReader(s Session, p NewsParams) Reader {
+	r := Reader{UserID: p.UserID, Subscription: SubscriptionFree}
+	if p.Subscription != SubscriptionFree && s.Subscription == SubscriptionPremium {
+		r.Subscription = SubscriptionPremium
+	}
+	return r
 }
 
 // OnConnect tells a newcomer what it may read.
-func (n *NewsRoom) OnConnect(c *actor.Context[Reader]) {
-	c.Conn().Send(Articles{Articles: n.GetArticles(c)})
+func (n *NewsRoom) OnConnect(c *actor.Context[Reader]) { n.tell(c) }
+
+// OnRefresh gives a reader whose session has changed what it may read now.
+func (n *NewsRoom) OnRefresh(c *actor.Context[Reader]) {
+	var p NewsParams
+	c.Conn().Params(&p)
+	if r := newReader(actor.Auth[Session](c), p); r != c.Conn().State() {
+		c.Conn().SetState(r)
+		n.tell(c)
+	}
+}
+
+func (n *NewsRoom) tell(c *actor.Context[Reader]) {
+	c.Conn().Send(Articles{Articles: n.GetArticles(c), Subscription: c.Conn().State().Subscription})
 }
 
 // PublishArticle publishes an article and returns it.
@@ -114,10 +145,9 @@ func (n *NewsRoom) PublishArticle(c *actor.Context[Reader], article Draft) (Arti
 	return a, nil
 }
 
-// GetArticles returns the articles that the caller may read: the public ones,
-// if it has no connection.
+// GetArticles returns the articles that the caller may read.
 func (n NewsRoom) GetArticles(c *actor.Context[Reader]) []Article {
-	var reader Reader
+	reader := newReader(actor.Auth[Session](c), NewsParams{})
 	if c.HasConn() {
 		reader = c.Conn().State()
 	}

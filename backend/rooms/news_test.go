@@ -3,6 +3,7 @@ package rooms_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor/actortest"
 	"github.com/troupe-dev/troupe/backend/rooms"
@@ -27,8 +28,9 @@ func contents[A rooms.Article | rooms.NewArticle](articles []A) []string {
 
 func TestNews_premiumArticlesReachPremiumReadersOnly(t *testing.T) {
 	news(t, func(room *actortest.Actor) {
-		free := room.Connect(nil)
-		premium := room.Connect(rooms.NewsParams{UserID: "ada", Subscription: rooms.SubscriptionPremium})
+		pays := room.As(rooms.Session{Subscription: rooms.SubscriptionPremium})
+		free := room.Connect(rooms.NewsParams{Subscription: rooms.SubscriptionPremium}) // it says so
+		premium := pays.Connect(rooms.NewsParams{UserID: "ada"})
 		for _, d := range []rooms.Draft{draft("one", rooms.LevelPublic), draft("two", rooms.LevelPremium), draft("three", rooms.LevelPublic)} {
 			a := actortest.Call[rooms.Article](free, "publishArticle", d)
 			if a.ID == "" || a.Category != "tech" || a.Content != d.Content || a.Level != d.Level || a.Timestamp == 0 {
@@ -41,10 +43,11 @@ func TestNews_premiumArticlesReachPremiumReadersOnly(t *testing.T) {
 		same(t, "getArticles, free", contents(actortest.Call[[]rooms.Article](free, "getArticles")), forAll)
 		same(t, "getArticles, premium", contents(actortest.Call[[]rooms.Article](premium, "getArticles")), all)
 		same(t, "getArticles without a connection", contents(actortest.Call[[]rooms.Article](room, "getArticles")), forAll)
+		same(t, "the same, who pays", contents(actortest.Call[[]rooms.Article](pays, "getArticles")), all)
 
-		newcomer := room.Connect(rooms.NewsParams{Subscription: rooms.SubscriptionFree})
-		same(t, "free newcomer", contents(actortest.Events[rooms.Articles](newcomer)[0].Articles), forAll)
-		newcomer = room.Connect(rooms.NewsParams{Subscription: rooms.SubscriptionPremium})
+		newcomer := pays.Connect(rooms.NewsParams{Subscription: rooms.SubscriptionFree})
+		same(t, "a newcomer who wants less", contents(actortest.Events[rooms.Articles](newcomer)[0].Articles), forAll)
+		newcomer = pays.Connect(nil)
 		same(t, "premium newcomer", contents(actortest.Events[rooms.Articles](newcomer)[0].Articles), all)
 	})
 }
@@ -91,5 +94,75 @@ func TestNews_keepsTheNewest(t *testing.T) {
 			t.Errorf("got %d long articles, want 256 KiB of JSON", n)
 		}
 		room.Connect(nil)
+	})
+}
+
+// A reader who subscribes, or no longer does, is told of it on the connection that is
+// there.
+func TestNews_aSessionChanges(t *testing.T) {
+	news(t, func(room *actortest.Actor) {
+		room.Connect(nil)
+		actortest.Call[rooms.Article](room, "publishArticle", draft("one", rooms.LevelPremium))
+		reader := room.Connect(nil)
+		reader.Clear()
+		reader.As(rooms.Session{Subscription: rooms.SubscriptionPremium}).Refresh(nil)
+		got := actortest.Events[rooms.Articles](reader)
+		if len(got) != 1 || got[0].Subscription != rooms.SubscriptionPremium || len(got[0].Articles) != 1 {
+			t.Errorf("subscribed: got %+v", got)
+		}
+		reader.Refresh(nil)
+		reader.Drop()
+		reader.As(rooms.Session{Subscription: rooms.SubscriptionFree}).Resume()
+		got = actortest.Events[rooms.Articles](reader)
+		if len(got) != 2 || got[1].Subscription != rooms.SubscriptionFree || len(got[1].Articles) != 0 {
+			t.Errorf("no longer: got %+v", got)
+		}
+		actortest.Call[rooms.Article](room, "publishArticle", draft("two", rooms.LevelPremium))
+		same(t, "news", len(actortest.Events[rooms.NewArticle](reader)), 0)
+	})
+}
+
+func TestNews_sessions(t *testing.T) {
+	news(t, func(room *actortest.Actor) {
+		rooms.SetSessionKey([]byte("somebody else's key, which is long enough"))
+		forged, forgedPass, err := rooms.Session{Subscription: rooms.SubscriptionPremium}.Sign()
+		if err != nil {
+			t.Fatal(err)
+		}
+		rooms.SetSessionKey([]byte("the key of these tests, which is long enough"))
+		cookie, pass, err := rooms.Session{Subscription: rooms.SubscriptionPremium}.Sign()
+		if err != nil {
+			t.Fatal(err)
+		}
+		free, freePass, err := rooms.Session{Subscription: rooms.SubscriptionFree}.Sign()
+		if err != nil {
+			t.Fatal(err)
+		}
+		check := func(what, cookie, pass string, want rooms.Subscription) {
+			t.Helper()
+			reader := room.WithHeader("Cookie", "a=b; session="+cookie).Connect(rooms.NewsParams{Pass: pass})
+			same(t, what, actortest.Events[rooms.Articles](reader)[0].Subscription, want)
+		}
+		check("nobody", "", "", rooms.SubscriptionFree)
+		check("a cookie", cookie, "", rooms.SubscriptionPremium)
+		check("a pass", "", pass, rooms.SubscriptionPremium)
+		check("a pass that is newer than the cookie", cookie, freePass, rooms.SubscriptionFree)
+		check("and the other way round", free, pass, rooms.SubscriptionPremium)
+		check("a cookie signed by another key", forged, forgedPass, rooms.SubscriptionFree)
+		check("a pass as cookie, a cookie as pass", pass, cookie, rooms.SubscriptionFree)
+		for i := range len(cookie) {
+			changed := []byte(cookie)
+			changed[i] ^= 1
+			reader := room.WithHeader("Cookie", "session="+string(changed)).Connect(nil)
+			if got := actortest.Events[rooms.Articles](reader)[0].Subscription; got != rooms.SubscriptionFree && i < len(cookie)-2 {
+				t.Errorf("a cookie that was changed at %d: got %s", i, got) // the last bits of base64 may mean nothing
+			}
+			reader.Close()
+		}
+		time.Sleep(2 * time.Minute)
+		check("a pass that is too old", "", pass, rooms.SubscriptionFree)
+		check("a cookie beside it", cookie, pass, rooms.SubscriptionPremium)
+		time.Sleep(rooms.SessionAge)
+		check("a cookie that is too old", cookie, "", rooms.SubscriptionFree)
 	})
 }

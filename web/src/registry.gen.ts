@@ -10,9 +10,14 @@ export interface Article {
   timestamp: number;
 }
 
-/** Articles brings a newcomer what it may read of what was published before. */
+/**
+ * Articles brings a newcomer what it may read of what was published before; and
+ * anew, when what it may read is another thing than before.
+ */
 export interface Articles {
   articles: Article[];
+  /** that counts for this reader */
+  subscription: Subscription;
 }
 
 /** ChatParams is what a client passes to connect(). */
@@ -93,7 +98,10 @@ export type NewArticle = Article;
 /** NewsParams is what a client passes to connect(). */
 export interface NewsParams {
   userId?: string;
+  /** free: to read as somebody who does not pay */
   subscription?: Subscription;
+  /** from POST /api/session, if it has just changed the session */
+  pass?: string;
 }
 
 /** PlayerJoined tells the others of a new player. */
@@ -221,16 +229,16 @@ export interface Registry {
     actions: {
       /** publishArticle publishes an article and returns it. */
       publishArticle(article: Draft): Article;
-      /**
-       * getArticles returns the articles that the caller may read: the public ones,
-       * if it has no connection.
-       */
+      /** getArticles returns the articles that the caller may read. */
       getArticles(): Article[];
     };
     events: {
       /** newArticle brings an article to those who may read it. */
       newArticle: NewArticle;
-      /** articles brings a newcomer what it may read of what was published before. */
+      /**
+       * articles brings a newcomer what it may read of what was published before; and
+       * anew, when what it may read is another thing than before.
+       */
       articles: Articles;
     };
     params: NewsParams | undefined;
@@ -240,7 +248,7 @@ export interface Registry {
 
 /** The registry for `createClient<typeof registry>(url, { registry })`. What is in it is compared with the server's. */
 export const registry = {
-  "~contract": "Hz4f1ClbF8ROAE3A",
+  "~contract": "BzFbyGDVGGR11Nkd",
   "~parts": [
     "chatRoom.connect():mVO6",
     "chatRoom.deleteMessage():w0x0",
@@ -263,9 +271,9 @@ export const registry = {
     "gameRoom.sendPrivateMessage():_EqV",
     "gameRoom.startGame():sgAb",
     "gameRoom.updatePlayerPosition():ZbUP",
-    "newsRoom.connect():N5fV",
+    "newsRoom.connect():Hu5a",
     "newsRoom.getArticles():W8Mq",
-    "newsRoom.on(articles):Mrnw",
+    "newsRoom.on(articles):BCgG",
     "newsRoom.on(newArticle):3Czy",
     "newsRoom.publishArticle():sXOT",
   ],

@@ -1,19 +1,26 @@
-import type { Article, Subscription } from "../registry.gen";
+import { type ReactNode } from "react";
+import type { Article } from "../registry.gen";
 import { ConnectionBanner } from "../ui/ConnectionBanner";
 import { ConnectionStatus } from "../ui/ConnectionStatus";
 import { count, formatWhen } from "../ui/text";
-import { useNews } from "./useNews";
+import type { useNews } from "./useNews";
 
-export function Reader({ subscription, title }: { subscription: Subscription; title: string }) {
-  const news = useNews(subscription);
-  const articles = news.articles ?? [];
+interface Props {
+  news: ReturnType<typeof useNews>;
+  title: string;
+  children?: ReactNode;
+}
+
+export function Reader({ news, title, children }: Props) {
+  const { articles = [], subscription } = news;
   return (
     <section className="card reader" aria-label={title} data-subscription={subscription}>
       <header>
         <h2>{title}</h2>
         <span className="count">{count(articles.length, "article")}</span>
-        <ConnectionStatus status={news.status} label={`Connection of the ${subscription} reader`} />
+        <ConnectionStatus status={news.status} label={`Connection: ${title}`} />
       </header>
+      {children}
       <ConnectionBanner
         actor={news}
         caughtUp={({ replayed }) =>

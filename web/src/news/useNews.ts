@@ -1,22 +1,28 @@
 import { useState } from "react";
-import type { Article, Subscription } from "../registry.gen";
+import type { Articles, NewsParams } from "../registry.gen";
 import { useActor } from "../troupe";
 
 /** The news room and its one paper. */
 export const PAPER = ["daily"];
 
-/** What a reader with this subscription gets. Nothing is filtered here: the server sends no more than that. */
-export function useNews(subscription: Subscription) {
-  const room = useActor({ name: "newsRoom", key: PAPER, params: { subscription } });
-  const [articles, setArticles] = useState<readonly Article[]>(); // undefined until the server has told
+/**
+ * What a reader gets, and what it pays for. Nothing is decided or filtered here: the server knows the reader by its
+ * session, and sends no more than that is for.
+ */
+export function useNews(params: NewsParams) {
+  const room = useActor({ name: "newsRoom", key: PAPER, params });
+  const [news, setNews] = useState<Partial<Articles>>({}); // empty until the server has told
+  const add = (more: Articles["articles"]) =>
+    setNews(({ articles = [], ...rest }) => ({
+      ...rest,
+      articles: [...articles, ...more.filter(({ id }) => !articles.some((known) => known.id === id))],
+    }));
 
-  room.useEvent("articles", (all) => setArticles(all.articles));
-  room.useEvent("newArticle", (article) =>
-    setArticles((all = []) => (all.some(({ id }) => id === article.id) ? all : [...all, article])),
-  );
+  room.useEvent("articles", setNews);
+  room.useEvent("newArticle", (article) => add([article]));
   room.useEvent("reconnected", ({ recovered }) => {
-    if (!recovered) room.connection?.getArticles().then(setArticles, () => {}); // lost again: the next reconnection asks again
+    if (!recovered) room.connection?.getArticles().then(add, () => {}); // lost again: the next reconnection asks again
   });
 
-  return { ...room, articles };
+  return { ...room, ...news };
 }

@@ -1,0 +1,49 @@
+package readme
+
+import (
+	"context"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+)
+
+// lookUp finds the user of a session, as a database would.
+var lookUp = func(_ context.Context, session string) (user string, ok bool) {
+	user, ok = map[string]string{"s1": "ada", "s2": "bob"}[session]
+	return user, ok
+}
+
+// Diary is one user's: its key is the user's name.
+type Diary struct {
+	Pages []string `json:"pages"`
+}
+
+// User is what the actor is told of who asks.
+type User struct {
+	Name string `json:"name"`
+}
+
+// OnAuth says who somebody is, before a connection and before a single call.
+func (Diary) OnAuth(ctx context.Context, r *actor.AuthRequest) (User, error) {
+	name, ok := lookUp(ctx, r.Header.Cookie("session"))
+	if !ok {
+		return User{}, actor.Errorf("unauthorized", "please sign in")
+	}
+	return User{name}, nil
+}
+
+// OnBeforeConnect says who may connect.
+func (d *Diary) OnBeforeConnect(c *actor.ConnectContext) error {
+	if actor.Auth[User](c).Name != c.Key()[0] {
+		return actor.Errorf("forbidden", "this is somebody else's diary")
+	}
+	return nil
+}
+
+// Write may also be called without a connection, so it asks, too.
+func (d *Diary) Write(c *actor.Context[actor.NoState], page string) error {
+	if actor.Auth[User](c).Name != c.Key()[0] {
+		return actor.Errorf("forbidden", "this is somebody else's diary")
+	}
+	d.Pages = append(d.Pages, page)
+	return nil
+}
