@@ -21,6 +21,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +39,9 @@ const (
 	forever    = "public, max-age=31536000, immutable"
 	revalidate = "no-cache"
 )
+
+// Reserved are the first parts of paths that are not the app's.
+var Reserved = []string{"api", "assets", "lib", "healthz", "readyz", "metrics", "debug"}
 
 // contentTypes are those of everything that the build makes. They do not come
 // from the machine, whose tables differ.
@@ -66,15 +70,17 @@ type document struct {
 }
 
 // New returns the UI that dist has. If it was not built, the answer to every
-// navigation is a page that says how to.
-func New(dist fs.FS) (*UI, error) {
+// navigation is a page that says how to. base is the path below which browsers find
+// it, such as /app, or empty: addresses in the page begin with it. Requests come
+// without.
+func New(dist fs.FS, base string) (*UI, error) {
 	ui := &UI{dist: dist, etags: map[string]string{}}
 	manifest, err := readManifest(dist)
 	if err != nil {
 		return nil, err
 	}
 	if ui.built = manifest != nil; ui.built {
-		err = ui.prepare(*manifest)
+		err = ui.prepare(manifest.below(base), base)
 	} else {
 		ui.page.status = http.StatusServiceUnavailable
 		ui.page.body, err = fs.ReadFile(dist, "placeholder.html")
@@ -101,9 +107,9 @@ func New(dist fs.FS) (*UI, error) {
 func (ui *UI) Built() bool { return ui.built }
 
 // prepare makes the page, and the tags of what has no hash in its name.
-func (ui *UI) prepare(m Manifest) error {
+func (ui *UI) prepare(m Manifest, base string) error {
 	var body bytes.Buffer
-	if err := page(m).Render(context.Background(), &body); err != nil {
+	if err := page(m, base).Render(context.Background(), &body); err != nil {
 		return err
 	}
 	ui.page = document{body: body.Bytes(), status: http.StatusOK}
@@ -166,8 +172,7 @@ func isNavigation(r *http.Request) bool {
 		return false
 	}
 	first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	switch first {
-	case "api", "assets", "lib", "healthz", "readyz", "metrics", "debug":
+	if slices.Contains(Reserved, first) {
 		return false
 	}
 	return path.Ext(r.URL.Path) == "" && strings.Contains(r.Header.Get("Accept"), "text/html")

@@ -35,7 +35,7 @@ func built() fstest.MapFS {
 
 func newUI(t *testing.T, dist fs.FS) *web.UI {
 	t.Helper()
-	ui, err := web.New(dist)
+	ui, err := web.New(dist, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,6 +221,26 @@ func TestPageHasNothingInline(t *testing.T) {
 	}
 }
 
+// TestBasePath: the page below a path finds its files there, and tells its app.
+func TestBasePath(t *testing.T) {
+	ui, err := web.New(built(), "/any/app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := ask(ui, "GET", "/", "Accept: "+html).Body.String()
+	for _, want := range []string{
+		`data-troupe-base="/any/app"`, `src="/any/app/assets/main-A1.js"`, `src="/any/app/assets/theme-B2.js"`,
+		`href="/any/app/assets/main-C3.css"`, `href="/any/app/assets/icon-D4.svg"`,
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("got %s, want it to have %s", page, want)
+		}
+	}
+	if page := ask(newUI(t, built()), "GET", "/", "Accept: "+html).Body.String(); strings.Contains(page, "data-troupe-base") {
+		t.Errorf("at the root: got %s", page)
+	}
+}
+
 func TestPageEscapes(t *testing.T) {
 	dist := built()
 	dist["manifest.json"].Data = []byte(`{"script":"/a\"><script>alert(1)</script>","styles":["javascript:alert(1)"]}`)
@@ -285,7 +305,7 @@ func TestPlaceholder(t *testing.T) {
 
 func TestBrokenManifest(t *testing.T) {
 	for _, content := range []string{"", "{", `{"script":""}`} {
-		if _, err := web.New(fstest.MapFS{"manifest.json": {Data: []byte(content)}}); err == nil {
+		if _, err := web.New(fstest.MapFS{"manifest.json": {Data: []byte(content)}}, ""); err == nil {
 			t.Errorf("%q: got no error", content)
 		}
 	}

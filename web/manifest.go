@@ -18,6 +18,17 @@ type Manifest struct {
 	Icon   string   `json:"icon"`
 }
 
+// below returns the manifest with addresses below a path.
+func (m Manifest) below(base string) Manifest {
+	m.Script, m.Theme, m.Icon = base+m.Script, base+m.Theme, base+m.Icon
+	styles := make([]string, len(m.Styles))
+	for i, style := range m.Styles {
+		styles[i] = base + style
+	}
+	m.Styles = styles
+	return m
+}
+
 // readManifest returns nil, and no error, if the UI was not built.
 func readManifest(dist fs.FS) (*Manifest, error) {
 	data, err := fs.ReadFile(dist, ManifestName)

@@ -12,7 +12,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -56,7 +58,7 @@ func Run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Wr
 		return backup(ctx, config, stdout)
 	}
 	logger := newLogger(config, stderr)
-	page, err := web.New(ui)
+	page, err := web.New(ui, config.BasePath)
 	if err != nil {
 		return err
 	}
@@ -70,7 +72,7 @@ func Run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Wr
 	} else if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(stdout, "Troupe is at %s\n", address(config.Addr, server.listener.Addr())); err != nil {
+	if _, err := fmt.Fprintf(stdout, "Troupe is at %s\n", address(config.Addr, server.listener.Addr())+config.BasePath); err != nil {
 		return errors.Join(err, server.listener.Close(), server.close())
 	}
 	return server.run(ctx)
@@ -165,7 +167,7 @@ func newServer(config Config, st store.Store, listener, debug net.Listener, page
 		AddressConnects: config.Address.Connects, AddressCalls: config.Address.Calls,
 	})
 	s.http = &http.Server{
-		Handler: config.Proxies.Handler(s.routes(page, config.Metrics)),
+		Handler: config.Proxies.Handler(below(config.BasePath, s.routes(page, config.Metrics))),
 		// A client that is slow to say what it wants holds a socket, nothing more.
 		// Bodies and answers have no time limit here: streams are long, and the
 		// gateway limits what it reads.
@@ -192,6 +194,27 @@ func (s *server) routes(page http.Handler, metrics bool) http.Handler {
 	r.Handle("/api/*", s.gateway.Handler())
 	r.Handle("/*", page)
 	return r
+}
+
+// below serves h below a path, and what does not begin with that as it is: it may
+// come from a proxy that has taken the path away, or from who looks after the
+// server.
+func below(base string, h http.Handler) http.Handler {
+	if base == "" {
+		return h
+	}
+	inside := http.StripPrefix(base, h)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == base:
+			to := url.URL{Path: base + "/", RawQuery: r.URL.RawQuery}
+			http.Redirect(w, r, to.String(), http.StatusPermanentRedirect)
+		case strings.HasPrefix(r.URL.Path, base+"/"):
+			inside.ServeHTTP(w, r)
+		default:
+			h.ServeHTTP(w, r)
+		}
+	})
 }
 
 // listen takes the address that a flag names.

@@ -124,6 +124,73 @@ func TestRun_serves(t *testing.T) {
 	}
 }
 
+// TestRun_belowAPath: everything is below the path, for a proxy that leaves it, and
+// without it, for one that takes it away (check 30).
+func TestRun_belowAPath(t *testing.T) {
+	s := start(t, "-base-path", "/any/app")
+	root, ok := strings.CutSuffix(s.url, "/any/app")
+	if !ok {
+		t.Fatalf("the server says that it is at %s", s.url)
+	}
+	for _, base := range []string{root, s.url} {
+		for path, want := range map[string]int{
+			"/healthz": 200, "/readyz": 200, "/api/actors/chatRoom?key=nobody": 404, "/api/nope": 404, "/lib/nope.js": 404, "/assets/nope.js": 404,
+		} {
+			if status, body := get(t, base+path); status != want {
+				t.Errorf("GET %s: got %d %s, want %d", base+path, status, body, want)
+			}
+		}
+		ws, _, err := websocket.Dial(t.Context(), strings.Replace(base, "http", "ws", 1)+"/api/socket?v=1", nil)
+		if err != nil {
+			t.Fatalf("%s: %v", base, err)
+		}
+		_ = ws.CloseNow()
+	}
+	if status, body := get(t, s.url+"lication/healthz"); status != 404 {
+		t.Errorf("a path that only begins like it: got %d %s", status, body)
+	}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := client.Get(s.url + "?from=mail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if got := response.Header.Get("Location"); response.StatusCode != 308 || got != "/any/app/?from=mail" {
+		t.Errorf("without a slash: got %s to %q", response.Status, got)
+	}
+}
+
+// TestSSEFirstByte: the first event of a stream is there within 100 ms: nothing
+// between the gateway and the network holds it back (check 20). The machine may be
+// busy, so one of several has to be.
+func TestSSEFirstByte(t *testing.T) {
+	s := start(t)
+	took := time.Hour
+	for range 10 {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		begin := time.Now()
+		request, err := http.NewRequestWithContext(ctx, "GET", s.url+"/api/stream?v=1", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Accept-Encoding", "gzip, br")
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		line, err := bufio.NewReader(response.Body).ReadString('\n')
+		took = min(took, time.Since(begin))
+		if err != nil || !strings.HasPrefix(line, `data:{"t":"hello",`) || response.Header.Get("Content-Encoding") != "" {
+			t.Errorf("got %q, %v, %v", line, err, response.Header)
+		}
+		cancel()
+		_ = response.Body.Close()
+	}
+	if took > 100*time.Millisecond {
+		t.Errorf("the first event came after %v", took)
+	}
+}
+
 func TestRun_withoutABuiltUI(t *testing.T) {
 	s := start(t)
 	status, body := get(t, s.url+"/")

@@ -9,17 +9,20 @@ import (
 	"math"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/forwarded"
+	"github.com/troupe-dev/troupe/web"
 )
 
 // Config is how a server is set up. Make one with ParseConfig.
 type Config struct {
 	Addr         string            // to listen on
+	BasePath     string            // below which browsers find everything, such as /app; empty: at the root
 	Data         string            // directory of stores that keep files
 	Store        string            // one of stores
 	JournalBytes int64             // how much of the log stores that keep files may keep
@@ -67,6 +70,11 @@ var settings = []setting{
 		flag: "addr", env: "TROUPE_ADDR", standard: ":8080", argument: "[host]:port",
 		help: "where to listen; port 0 takes a free one. The variable PORT sets the port alone",
 		set:  setAddr,
+	},
+	{
+		flag: "base-path", env: "TROUPE_BASE_PATH", standard: "", argument: "/path",
+		help: "below which path browsers find the server, such as /app; a proxy in front of it may take the path away or leave it",
+		set:  setBasePath,
 	},
 	{
 		flag: "data", env: "TROUPE_DATA", standard: "./data", argument: "directory",
@@ -290,6 +298,25 @@ func setAddr(c *Config, v string) error {
 		return fmt.Errorf("want host:port or :port, got %q", v)
 	}
 	c.Addr = v
+	return nil
+}
+
+// basePaths are what a base path looks like; so it is the same in an address, in
+// HTML and in the configuration of a proxy.
+var basePaths = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$`)
+
+func setBasePath(c *Config, v string) error {
+	c.BasePath = strings.TrimSuffix(v, "/")
+	if c.BasePath == "" {
+		return nil
+	}
+	if !basePaths.MatchString(c.BasePath) {
+		return fmt.Errorf("want a path of letters, digits and -._~, such as /app, got %q", v)
+	}
+	first, _, _ := strings.Cut(c.BasePath[1:], "/")
+	if slices.Contains(web.Reserved, first) {
+		return fmt.Errorf("the server has /%s itself: want another path, such as /app", first)
+	}
 	return nil
 }
 

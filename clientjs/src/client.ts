@@ -17,9 +17,13 @@ function keyArray(key: Key): readonly string[] {
   return [...parts];
 }
 
+/** The path below which the page's server is. */
+const pageBase = () => globalThis.document?.documentElement?.dataset.troupeBase ?? "";
+
 /**
  * Creates a client of the server at url (`http(s)://host[:port][/base]`; by
- * default the page's origin). It opens no socket before the first `connect()`.
+ * default the page's origin, and the path in the attribute `data-troupe-base` of
+ * its `<html>`). It opens no socket before the first `connect()`.
  *
  * ```ts
  * const client = createClient<typeof registry>();
@@ -30,7 +34,7 @@ function keyArray(key: Key): readonly string[] {
  */
 export function createClient<R extends object = UntypedRegistry>(url?: string, options: ClientOptions = {}): Client<R> {
   const base = () => {
-    const address = url ?? (typeof location === "object" ? location.origin : "");
+    const address = url ?? (typeof location === "object" ? location.origin + pageBase() : "");
     if (!/^https?:/.test(address)) throw new ActorError("link", "createClient needs an address: http(s)://host[:port]");
     return address.replace(/\/+$/, "");
   };

@@ -138,6 +138,11 @@ it("uses the page's origin and its WebSocket when nothing else is said", async (
   await settle();
   expect(urls).toEqual([`${location.origin.replace("http", "ws")}/api/socket?v=1`]);
   expect(seen).toEqual(["connected"]);
+  document.documentElement.dataset["troupeBase"] = "/app";
+  createClient()["chatRoom"]!.getOrCreate("general").connect();
+  await settle();
+  delete document.documentElement.dataset["troupeBase"];
+  expect(urls[1]).toBe(`${location.origin.replace("http", "ws")}/app/api/socket?v=1`);
   own.dispose();
   vi.unstubAllGlobals();
 });

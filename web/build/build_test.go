@@ -91,7 +91,7 @@ func TestBuild(t *testing.T) {
 	}
 
 	// What was built can be served.
-	ui, err := web.New(dist)
+	ui, err := web.New(dist, "")
 	if err != nil {
 		t.Fatal(err)
 	}

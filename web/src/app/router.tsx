@@ -1,9 +1,16 @@
 // As much of a router as three pages need: the path is the state, the History
-// API keeps it.
+// API keeps it. Paths are those of the app, without the one below which the server
+// is (its flag -base-path).
 
 import { type AnchorHTMLAttributes, type MouseEvent, useSyncExternalStore } from "react";
 
 const MOVED = "troupe:moved";
+
+/** The path below which the server is, such as `/app`; at the root it is empty. */
+const base = document.documentElement.dataset.troupeBase ?? "";
+
+const currentPath = () =>
+  location.pathname.startsWith(`${base}/`) ? location.pathname.slice(base.length) : location.pathname;
 
 function subscribe(listener: () => void): () => void {
   addEventListener("popstate", listener);
@@ -16,11 +23,11 @@ function subscribe(listener: () => void): () => void {
 
 /** The path of the page, such as `/chat/general`. */
 export function usePath(): string {
-  return useSyncExternalStore(subscribe, () => location.pathname);
+  return useSyncExternalStore(subscribe, currentPath);
 }
 
 export function navigate(path: string): void {
-  if (path !== location.pathname) history.pushState(null, "", path);
+  if (path !== currentPath()) history.pushState(null, "", base + path);
   dispatchEvent(new Event(MOVED));
 }
 
@@ -33,5 +40,5 @@ export function Link({ href, onClick, ...rest }: AnchorHTMLAttributes<HTMLAnchor
     event.preventDefault();
     navigate(href);
   };
-  return <a href={href} onClick={follow} {...rest} />;
+  return <a href={base + href} onClick={follow} {...rest} />;
 }
