@@ -2,7 +2,7 @@
 # has the steps of the tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help dev new rename run build ui packages test test-go test-ts test-e2e test-browsers test-crash bench bench-peers bench-growth plot fmt lint generate clean
+.PHONY: help dev new rename run build ui packages test test-go test-ts test-e2e test-browsers test-crash fuzz bench bench-peers bench-growth plot fmt lint generate clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/troupe-dev/troupe/backend/app.version=$(VERSION)
@@ -64,6 +64,13 @@ test-browsers: ## all browser tests in all browsers that are found: Chromium, Fi
 test-crash: ## kill the real binary hundreds of times under load (minutes)
 	go test -v -count=1 -timeout 60m ./backend/crashtest -crash.rounds=150 -crash.away=5s
 	go test -v -count=1 -timeout 30m -run PowerLoss ./backend/store/sqlite -sqlite.losses=1000
+
+MINUTES := 10
+
+fuzz: ## every fuzz target for a while, one after the other: make fuzz MINUTES=10
+	@grep -rEo 'func Fuzz[A-Za-z]+' --include='*_test.go' backend | while IFS=: read -r file func; do \
+		go test -run '^$$' -fuzz "^$${func#func }$$" -fuzztime $(MINUTES)m "./$$(dirname "$$file")" || exit 1; \
+	done
 
 bench: ## benchmarks of the hot paths, as benchstat reads them: make bench COUNT=6 BENCH=Action PKG=./backend/actor
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG)

@@ -245,37 +245,71 @@ func randomSteps(r *rand.Rand, p *plainShelf) []step {
 func TestG7_CollectionsAreAsPlainValues(t *testing.T) {
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			actortest.Run(t, shelves, func(n *actortest.Node) {
-				r := rand.New(rand.NewPCG(seed, 2))
-				want := emptyShelf()
-				a := n.Actor("shelf", "a")
-				for turn := range 60 {
-					steps := randomSteps(r, want)
-					fail := ""
-					if r.IntN(3) == 0 {
-						fail = []string{"error", "range", "not a number", "assign", "assign after a change", "a key", "while ranging"}[r.IntN(7)]
-						code := "internal_error"
-						if fail == "error" {
-							code = "failed"
-						}
-						if err := a.Fail("do", steps, fail); err.Code != code {
-							t.Fatalf("turn %d, to fail with %s: got %v", turn, fail, err)
-						}
-					} else {
-						actortest.Call[any](a, "do", steps, "")
-						want.do(steps)
-					}
-					if r.IntN(10) == 0 {
-						n.Restart()
-					}
-					sameShelf(t, a, want)
-					if t.Failed() {
-						t.Fatalf("after turn %d: %v %s", turn, steps, fail)
-					}
-				}
-			})
+			changeShelf(t, rand.New(rand.NewPCG(seed, 2)), func(turn int) bool { return turn < 60 })
 		})
 	}
+}
+
+// FuzzCollections is TestG7_CollectionsAreAsPlainValues with chances that are chosen.
+func FuzzCollections(f *testing.F) {
+	for seed := range uint64(8) {
+		var chances [200]byte
+		_, _ = rand.NewChaCha8([32]byte{byte(seed)}).Read(chances[:]) // never fails
+		f.Add(chances[:])
+	}
+	f.Fuzz(func(t *testing.T, chances []byte) {
+		source := &chosen{chances: chances}
+		changeShelf(t, rand.New(source), func(turn int) bool { return turn < 60 && len(source.chances) > 0 })
+	})
+}
+
+// chosen is a rand.Source of given numbers, then any.
+type chosen struct {
+	chances []byte
+	rest    uint64
+}
+
+func (c *chosen) Uint64() uint64 {
+	if len(c.chances) == 0 {
+		c.rest += 0x9e3779b97f4a7c15 // math/rand waits for some that are not alike
+		return c.rest
+	}
+	next := c.chances[0]
+	c.chances = c.chances[1:]
+	return uint64(next) * 0x0101010101010101
+}
+
+// changeShelf runs random turns on a shelf and compares it with plain values after
+// each, as long as more says.
+func changeShelf(t *testing.T, r *rand.Rand, more func(turn int) bool) {
+	actortest.Run(t, shelves, func(n *actortest.Node) {
+		want := emptyShelf()
+		a := n.Actor("shelf", "a")
+		for turn := 0; more(turn); turn++ {
+			steps := randomSteps(r, want)
+			fail := ""
+			if r.IntN(3) == 0 {
+				fail = []string{"error", "range", "not a number", "assign", "assign after a change", "a key", "while ranging"}[r.IntN(7)]
+				code := "internal_error"
+				if fail == "error" {
+					code = "failed"
+				}
+				if err := a.Fail("do", steps, fail); err.Code != code {
+					t.Fatalf("turn %d, to fail with %s: got %v", turn, fail, err)
+				}
+			} else {
+				actortest.Call[any](a, "do", steps, "")
+				want.do(steps)
+			}
+			if r.IntN(10) == 0 {
+				n.Restart()
+			}
+			sameShelf(t, a, want)
+			if t.Failed() {
+				t.Fatalf("after turn %d: %v %s", turn, steps, fail)
+			}
+		}
+	})
 }
 
 func sameShelf(t *testing.T, a *actortest.Actor, want *plainShelf) {

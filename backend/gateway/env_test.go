@@ -227,6 +227,12 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
+func (l *logBuffer) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
+}
+
 // smallStore keeps little of the log.
 func smallStore(e *env) { e.store = memory.New(memory.Options{MaxBytes: 100 << 10}) }
 
