@@ -46,7 +46,7 @@ func newActor(n *Node, r Ref) *actor {
 	a.log = NewLog(a.id, defaultOptions.LogBytes, func(ctx context.Context, after uint64, limit, maxBytes int) ([]store.Entry, error) {
 		return n.store.Entries(ctx, a.id, after, limit, maxBytes)
 	})
-	a.box = newMailbox(func() { n.wait.Go(a.run) })
+	a.box = newMailbox(func() { n.wait.Go(a.run) }, &n.mail)
 	a.gate = newGate(a.log, n.committer, func() { a.box.post(wakeMail{}) })
 	return a
 }
@@ -392,7 +392,7 @@ func (a *actor) abandon(t *turn) {
 	a.node.stats.abandoned.Add(1)
 	a.logger().Error("a turn does not return and is abandoned", "turn", t.doing())
 	a.node.wait.Go(func() {
-		a.takeOver(t, newError(codeTimeout, "%s took longer than %s", t.doing(), t.deadline.Sub(t.now)))
+		a.takeOver(t, t.tookTooLong(t.doing()))
 	})
 }
 

@@ -140,7 +140,7 @@ func (n *Node) Authenticate(ctx context.Context, r Ref, q AuthRequest) (json.Raw
 		if _, err := n.Resolve(ctx, r); err != nil {
 			return nil, err
 		}
-		a, err := n.get(r)
+		a, err := n.get(r, true)
 		if err != nil {
 			return nil, err
 		}
@@ -158,7 +158,7 @@ func (n *Node) Authenticate(ctx context.Context, r Ref, q AuthRequest) (json.Raw
 		return raw, err
 	}
 	if errors.Is(err, context.DeadlineExceeded) && hooked.Err() != nil {
-		return nil, newError(codeTimeout, "OnAuth took longer than %s", d.options.ConnectTimeout)
+		return nil, overTime("OnAuth", d.options.ConnectTimeout, "actor.Options.ConnectTimeout")
 	}
 	var e *Error
 	if errors.As(err, &e) && e != nil {

@@ -3,6 +3,7 @@ package actor
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 )
 
 // Error is a failure that reaches the client as it is: Code is for programs
@@ -62,4 +63,24 @@ const (
 
 func newError(code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// limitMetadata says which limit was met, by what if it is a size, and by which
+// option it is set.
+type limitMetadata struct {
+	Size   int    `json:"size,omitempty"` // bytes
+	Limit  any    `json:"limit"`
+	Option string `json:"option"`
+}
+
+// overLimit is an overloaded.
+func overLimit(message string, limit any, option string) *Error {
+	return &Error{Code: codeOverloaded, Message: message, Metadata: limitMetadata{Limit: limit, Option: option}}
+}
+
+// overTime is a timeout.
+func overTime(what string, limit time.Duration, option string) *Error {
+	e := newError(codeTimeout, "%s took longer than %s", what, limit)
+	e.Metadata = limitMetadata{Limit: limit.Milliseconds(), Option: option}
+	return e
 }

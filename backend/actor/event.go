@@ -177,6 +177,6 @@ func tooLarge(what string, size, limit int) *Error {
 	return &Error{
 		Code:     codeTooLarge,
 		Message:  fmt.Sprintf("%s has %d bytes, the limit is %d", what, size, limit),
-		Metadata: map[string]any{"size": size, "limit": limit, "option": "actor.Options.MaxMessage"},
+		Metadata: limitMetadata{size, limit, "actor.Options.MaxMessage"},
 	}
 }

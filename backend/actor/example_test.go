@@ -84,7 +84,7 @@ func ExampleParseKey() {
 	// Output:
 	// ["general"] <nil>
 	// ["acme","general"] <nil>
-	// [] a key needs at least one component
+	// [] bad_key: a key needs at least one component
 }
 
 func ExampleWireName() {

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -22,24 +21,35 @@ const (
 type Key []string
 
 // ParseKey reads a key as clients write it: a JSON array of strings, or one
-// string, which means a key of one component.
+// string, which means a key of one component. The error is an *Error, bad_key.
 func ParseKey(raw json.RawMessage) (Key, error) {
+	k, err := parseKey(raw)
+	if err == nil {
+		err = k.check()
+	}
+	if err != nil {
+		return k, err
+	}
+	return k, nil // not an error that holds a nil
+}
+
+func parseKey(raw json.RawMessage) (Key, *Error) {
 	var one string
 	if json.Unmarshal(raw, &one) == nil && len(raw) > 0 && raw[0] == '"' {
-		return Key{one}, Key{one}.check()
+		return Key{one}, nil
 	}
 	var k Key
 	var parts []*string
 	if err := json.Unmarshal(raw, &parts); err != nil {
-		return nil, errors.New("a key is a string or an array of strings")
+		return nil, newError(codeBadKey, "a key is a string or an array of strings")
 	}
 	for _, p := range parts {
 		if p == nil {
-			return nil, errors.New("a key's components are strings, one is null")
+			return nil, newError(codeBadKey, "a key's components are strings, one is null")
 		}
 		k = append(k, *p)
 	}
-	return k, k.check()
+	return k, nil
 }
 
 // String returns the canonical form of the key, a JSON array.
@@ -52,27 +62,35 @@ func (k Key) String() string {
 }
 
 // check returns what is wrong with a key, or nil.
-func (k Key) check() error {
+func (k Key) check() *Error {
 	if len(k) == 0 {
-		return errors.New("a key needs at least one component")
+		return newError(codeBadKey, "a key needs at least one component")
 	}
 	total := 0
 	for _, c := range k {
 		if c == "" {
-			return errors.New("a key's components are not empty, one is")
+			return newError(codeBadKey, "a key's components are not empty, one is")
 		}
 		if len(c) > MaxKeyComponentBytes {
-			return fmt.Errorf("a key's component is at most %d bytes, one has %d", MaxKeyComponentBytes, len(c))
+			return longKey("a key's component", len(c), MaxKeyComponentBytes, "actor.MaxKeyComponentBytes")
 		}
 		if !utf8.ValidString(c) || strings.ContainsRune(c, 0) {
-			return errors.New("a key is valid UTF-8 without NUL")
+			return newError(codeBadKey, "a key is valid UTF-8 without NUL")
 		}
 		total += len(c)
 	}
 	if total > MaxKeyBytes {
-		return fmt.Errorf("a key is at most %d bytes, this one has %d", MaxKeyBytes, total)
+		return longKey("a key", total, MaxKeyBytes, "actor.MaxKeyBytes")
 	}
 	return nil
+}
+
+func longKey(what string, size, limit int, option string) *Error {
+	return &Error{
+		Code:     codeBadKey,
+		Message:  fmt.Sprintf("%s is at most %d bytes, one has %d", what, limit, size),
+		Metadata: limitMetadata{Size: size, Limit: limit, Option: option},
+	}
 }
 
 // actorID derives an actor's id from its address: the same everywhere, and no

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,8 +24,12 @@ type Node struct {
 	committer *committer
 	log       *slog.Logger
 	check     bool
+	maxActors int // 0: any number
+	maxMail   int64
 	started   time.Time
 	stats     stats
+
+	mail atomic.Int64 // bytes that wait in mailboxes
 
 	wait    sync.WaitGroup // the actors' goroutines, and those of wakeConnected
 	closing chan struct{}  // closed by Shutdown
@@ -45,6 +50,14 @@ type NodeOptions struct {
 	// actions that change the state, changes outside of turns. For development
 	// and tests [false].
 	Check bool
+
+	// MaxActors is how many actors may be in memory; beyond, who asks for another one
+	// gets overloaded [0: any number].
+	MaxActors int
+
+	// MaxMailBytes is how much may wait for turns, calls and connects of all actors;
+	// beyond, they fail with overloaded [0: any number].
+	MaxMailBytes int64
 }
 
 var errShutdown = newError(codeShutdown, "the server is going away")
@@ -55,8 +68,12 @@ func NewNode(r *Registry, s store.Store, o NodeOptions) *Node {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	if o.MaxMailBytes <= 0 {
+		o.MaxMailBytes = math.MaxInt64
+	}
 	n := &Node{
 		registry: r, store: s, log: o.Logger, check: o.Check,
+		maxActors: o.MaxActors, maxMail: o.MaxMailBytes,
 		started: time.Now(), closing: make(chan struct{}), asking: make(chan struct{}, maxAuths), actors: map[string]*actor{},
 	}
 	n.committer = &committer{store: s, stats: &n.stats}
@@ -133,6 +150,7 @@ func (n *Node) wakeConnected() (ok bool) {
 type expiryMail struct{ done func(*Error) }
 
 func (m *expiryMail) deliver(*instance) bool      { m.done(nil); return true }
+func (m *expiryMail) size() int                   { return 0 }
 func (m *expiryMail) refuse(_ *actor, err *Error) { m.done(err) }
 
 // Shutdown ends all actors: mail that is in their mailboxes is handled, OnStop runs,
@@ -181,46 +199,90 @@ func (n *Node) address(r Ref) (Ref, *Error) {
 		return r, newError(codeUnknownActor, "there is no actor named %q", r.Name)
 	}
 	if err := r.Key.check(); err != nil {
-		return r, newError(codeBadKey, "%s", err)
+		return r, err
 	}
 	r.ID = actorID(r.Name, r.Key)
 	return r, nil
 }
 
 // get returns an actor's presence, and makes one if there is none. It does not
-// load it.
-func (n *Node) get(r Ref) (*actor, *Error) {
-	r, err := n.address(r)
-	if err != nil {
-		return nil, err
-	}
+// load it. For a client it makes no more than there may be.
+func (n *Node) get(r Ref, forClient bool) (*actor, *Error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.getLocked(r)
+	return n.getLocked(r, forClient)
 }
 
-func (n *Node) getLocked(r Ref) (*actor, *Error) {
+func (n *Node) getLocked(r Ref, forClient bool) (*actor, *Error) {
 	if n.closed {
 		return nil, errShutdown
 	}
 	a := n.actors[r.ID]
 	if a == nil {
+		if forClient && n.maxActors > 0 && len(n.actors) >= n.maxActors {
+			return nil, overLimit("the server has as many actors in memory as it may", n.maxActors, "max-actors")
+		}
 		a = newActor(n, r)
 		n.actors[r.ID] = a
 	}
 	return a, nil
 }
 
-// post puts a mail into an actor's mailbox.
-func (n *Node) post(r Ref, m mail) error {
+// sender is for whom a mail is.
+type sender uint8
+
+const (
+	ofNode sender = iota // it is never refused for want of room
+	ofCall
+	ofOpen
+)
+
+// post puts a mail of the node's own into an actor's mailbox.
+func (n *Node) post(r Ref, m mail) error { return n.deliver(r, m, ofNode) }
+
+// deliver puts a mail into an actor's mailbox, if there is room for it.
+func (n *Node) deliver(r Ref, m mail, from sender) error {
+	r, err := n.address(r)
+	if err != nil {
+		return err
+	}
 	for {
-		a, err := n.get(r)
+		a, err := n.get(r, from != ofNode)
 		if err != nil {
 			return err
 		}
-		if a.box.post(m) {
+		switch posted, full := a.box.offer(m, n.room(a, from)); {
+		case posted:
 			return nil
+		case full != nil:
+			n.forget(a)
+			return full
 		}
+	}
+}
+
+// room is how much mail may wait for an actor.
+func (n *Node) room(a *actor, from sender) room {
+	if from == ofNode {
+		return endless
+	}
+	o := &defaultOptions
+	if d := n.registry.defs[a.ref().Name]; d != nil {
+		o = &d.options
+	}
+	r := room{o.MaxMailbox, o.MaxMailboxBytes, n.maxMail}
+	if from == ofOpen {
+		r.mails = math.MaxInt // all that have lost the same server come back at once
+	}
+	return r
+}
+
+// forget forgets an actor that was made for a mail and has not got it.
+func (n *Node) forget(a *actor) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.actors[a.id] == a && !a.log.followed() && a.box.unused() {
+		delete(n.actors, a.id)
 	}
 }
 
@@ -246,7 +308,7 @@ func (n *Node) Follow(r Ref, f Follower) (*Log, error) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	a, err := n.getLocked(r)
+	a, err := n.getLocked(r, true)
 	if err != nil {
 		return nil, err
 	}
@@ -270,47 +332,29 @@ func (n *Node) Unfollow(r Ref, f Follower) {
 
 // Open asks for a connection. The answer is an output of the actor's log, which
 // the caller follows already. The error, of type *Error, is for what keeps the
-// request from reaching the actor.
-func (n *Node) Open(r Ref, request OpenRequest) error { return n.post(r, &openMail{request}) }
+// request from reaching the actor, as overloaded does.
+func (n *Node) Open(r Ref, request OpenRequest) error {
+	return n.deliver(r, &openMail{request}, ofOpen)
+}
 
 // Refresh gives a connection new params. It is answered only if they are refused,
 // by an output of the actor's log. The error is as in Open.
 func (n *Node) Refresh(r Ref, request RefreshRequest) error {
-	return n.post(r, &refreshMail{request})
+	return n.deliver(r, &refreshMail{request}, ofOpen)
 }
 
 // Call runs an action for a connection. The answer is an output of the actor's
-// log; the error as in Open, or overloaded.
+// log; the error is like that of Open.
 func (n *Node) Call(r Ref, request CallRequest) error {
-	return n.postCall(r, &callMail{request})
-}
-
-// postCall is post for mail of which an actor takes only so much at a time.
-func (n *Node) postCall(r Ref, m mail) error {
-	for {
-		a, err := n.get(r)
-		if err != nil {
-			return err
-		}
-		switch posted, full := a.box.offer(m, n.maxMailbox(a.ref().Name)); {
-		case posted:
-			return nil
-		case full:
-			return newError(codeOverloaded, "the actor has too many calls waiting")
-		}
-	}
-}
-
-func (n *Node) maxMailbox(name string) int {
-	if d := n.registry.defs[name]; d != nil {
-		return d.options.MaxMailbox
-	}
-	return defaultOptions.MaxMailbox
+	return n.deliver(r, &callMail{request}, ofCall)
 }
 
 // Ack tells that every call of an attachment's caller up to an id has been
-// answered.
-func (n *Node) Ack(r Ref, attachment, ack uint64) { n.tell(r, &ackMail{attachment, ack}) }
+// answered. It does not get to an actor that has too much to do: who is not told
+// keeps answers for longer.
+func (n *Node) Ack(r Ref, attachment, ack uint64) {
+	_ = n.deliver(r, &ackMail{attachment, ack}, ofCall)
+}
 
 // Detach tells that an attachment's socket is gone. Its connection may come back.
 func (n *Node) Detach(r Ref, attachment uint64) { n.tell(r, &detachMail{attachment}) }
@@ -326,7 +370,7 @@ func (n *Node) tell(r Ref, m mail) { _ = n.post(r, m) }
 // waiting but not the call.
 func (n *Node) CallOnce(ctx context.Context, r Ref, c SingleCall) (json.RawMessage, error) {
 	return n.ask(ctx, func(done func(*Output, *Error)) error {
-		return n.postCall(r, &singleMail{c, done})
+		return n.deliver(r, &singleMail{c, done}, ofCall)
 	})
 }
 
@@ -350,7 +394,7 @@ func (n *Node) resolve(ctx context.Context, r Ref, m *createMail) (string, error
 	}
 	_, err := n.ask(ctx, func(done func(*Output, *Error)) error {
 		m.done = done
-		return n.postCall(r, m)
+		return n.deliver(r, m, ofCall)
 	})
 	return r.ID, err
 }

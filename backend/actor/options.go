@@ -32,9 +32,10 @@ type Options struct {
 	// turn with a larger one fails with too_large.
 	MaxMessage int
 
-	// MaxMailbox is how many calls may wait for a turn [10,000]; beyond, a call
-	// fails with overloaded.
-	MaxMailbox int
+	// MaxMailbox is how many calls may wait for a turn [10,000], MaxMailboxBytes how
+	// much may wait, calls and connects [16 MiB]; beyond, they fail with overloaded.
+	MaxMailbox      int
+	MaxMailboxBytes int
 
 	// MaxDetached is how many connections without a socket are kept [10,000];
 	// beyond, the one that is gone longest ends early.
@@ -60,6 +61,7 @@ func (o Options) merge(d Options) Options {
 	set(&o.LogBytes, d.LogBytes)
 	set(&o.MaxMessage, d.MaxMessage)
 	set(&o.MaxMailbox, d.MaxMailbox)
+	set(&o.MaxMailboxBytes, d.MaxMailboxBytes)
 	set(&o.MaxDetached, d.MaxDetached)
 	set(&o.MaxCallers, d.MaxCallers)
 	set(&o.CallerTTL, d.CallerTTL)
@@ -83,6 +85,7 @@ var defaultOptions = Options{
 	LogBytes:         1 << 20,
 	MaxMessage:       1 << 20,
 	MaxMailbox:       10_000,
+	MaxMailboxBytes:  16 << 20,
 	MaxDetached:      10_000,
 	MaxCallers:       10_000,
 	CallerTTL:        24 * time.Hour,

@@ -16,6 +16,7 @@ type wakeMail struct{}
 
 func (wakeMail) deliver(*instance) bool { return true }
 func (wakeMail) refuse(*actor, *Error)  {}
+func (wakeMail) size() int              { return 0 }
 
 // idleMail asks the actor to leave memory if nobody needs it.
 type idleMail struct{ wakeMail }
@@ -55,6 +56,8 @@ func (in *instance) create(create bool, input, auth json.RawMessage) (err *Error
 
 // openMail connects, or attaches a connection again.
 type openMail struct{ OpenRequest }
+
+func (m *openMail) size() int { return mailBytes + len(m.Params) + len(m.Input) + len(m.Auth) }
 
 func (m *openMail) refuse(a *actor, err *Error) {
 	a.gone(m.Attachment, time.Now()) // if its OnResume did not return
@@ -234,6 +237,8 @@ func (m *openMail) resume(in *instance, c *conn) bool {
 // refreshMail gives a connection new params.
 type refreshMail struct{ RefreshRequest }
 
+func (m *refreshMail) size() int { return mailBytes + len(m.Params) + len(m.Auth) }
+
 func (m *refreshMail) refuse(a *actor, err *Error) {
 	a.gone(m.Attachment, time.Now()) // its client comes back with the same
 	a.put(&Output{Kind: OutputClosed, To: m.Attachment, Err: err})
@@ -273,6 +278,17 @@ func (t *turn) refresh(r *OpenRequest) (o outcome, ok bool) {
 
 // callMail runs an action for a connection.
 type callMail struct{ CallRequest }
+
+func (m *callMail) size() int { return sizeOfCall(m.Action, m.Args) }
+
+func sizeOfCall(action string, args []json.RawMessage) int {
+	const slice = 24 // bytes
+	size := mailBytes + len(action)
+	for _, a := range args {
+		size += slice + len(a)
+	}
+	return size
+}
 
 func (m *callMail) refuse(a *actor, err *Error) {
 	if err == errShutdown {
@@ -342,6 +358,8 @@ type singleMail struct {
 	done func(*Output, *Error)
 }
 
+func (m *singleMail) size() int { return sizeOfCall(m.Action, m.Args) + len(m.Auth) }
+
 func (m *singleMail) refuse(_ *actor, err *Error) { m.done(nil, err) }
 
 func (m *singleMail) deliver(in *instance) bool {
@@ -377,6 +395,8 @@ type createMail struct {
 	done   func(*Output, *Error)
 }
 
+func (m *createMail) size() int { return mailBytes + len(m.input) + len(m.auth) }
+
 func (m *createMail) refuse(_ *actor, err *Error) { m.done(nil, err) }
 
 func (m *createMail) deliver(in *instance) bool {
@@ -408,6 +428,8 @@ type doMail struct {
 	done func(*Output, *Error)
 }
 
+func (m *doMail) size() int { return 0 }
+
 func (m *doMail) refuse(_ *actor, err *Error) { m.done(nil, err) }
 
 func (m *doMail) deliver(in *instance) bool {
@@ -432,6 +454,8 @@ type tickMail struct {
 	timer *timer
 }
 
+func (m *tickMail) size() int { return 0 }
+
 func (m *tickMail) refuse(*actor, *Error) {}
 
 func (m *tickMail) deliver(in *instance) bool {
@@ -452,6 +476,8 @@ func (m *tickMail) deliver(in *instance) bool {
 // ackMail frees the kept answers of calls that the client has seen answered.
 type ackMail struct{ attachment, ack uint64 }
 
+func (m *ackMail) size() int { return 0 }
+
 func (m *ackMail) refuse(*actor, *Error) {}
 
 func (m *ackMail) deliver(in *instance) bool {
@@ -466,6 +492,8 @@ func (m *ackMail) deliver(in *instance) bool {
 // detachMail says that an attachment's socket is gone. The connection may come
 // back.
 type detachMail struct{ attachment uint64 }
+
+func (m *detachMail) size() int { return 0 }
 
 func (m *detachMail) refuse(a *actor, _ *Error) { a.gone(m.attachment, time.Now()) }
 
@@ -491,6 +519,8 @@ func (m *detachMail) deliver(in *instance) bool {
 
 // closeMail says that a client has ended its connection.
 type closeMail struct{ attachment uint64 }
+
+func (m *closeMail) size() int { return 0 }
 
 func (m *closeMail) refuse(a *actor, _ *Error) { a.gone(m.attachment, time.Time{}) } // over at once
 

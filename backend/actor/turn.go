@@ -130,9 +130,18 @@ func (t *turn) run(f func() (any, error)) (result any, err error) {
 		err = fmt.Errorf("%s is read-only (it has a value receiver) but changed the state: give it a pointer receiver", t.what)
 	}
 	if errors.Is(err, context.DeadlineExceeded) && errors.Is(t.Err(), context.DeadlineExceeded) {
-		err = newError(codeTimeout, "%s took longer than %s", t.what, t.deadline.Sub(t.now))
+		err = t.tookTooLong(t.what)
 	}
 	return result, err
+}
+
+// tookTooLong is what a client is told of a turn that has had its time.
+func (t *turn) tookTooLong(what string) *Error {
+	limit, option := t.deadline.Sub(t.now), "actor.Options.ActionTimeout"
+	if o := &t.in.def.options; limit == o.ConnectTimeout && limit != o.ActionTimeout {
+		option = "actor.Options.ConnectTimeout"
+	}
+	return overTime(what, limit, option)
 }
 
 // protect calls f and turns a panic into an error with its stack.

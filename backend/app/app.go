@@ -155,7 +155,9 @@ type server struct {
 }
 
 func newServer(config Config, st store.Store, listener, debug net.Listener, page http.Handler, logger *slog.Logger) *server {
-	node := actor.NewNode(rooms.Registry, st, actor.NodeOptions{Logger: logger, Check: config.Check})
+	node := actor.NewNode(rooms.Registry, st, actor.NodeOptions{
+		Logger: logger, Check: config.Check, MaxActors: config.MaxActors, MaxMailBytes: int64(config.MaxBuffers),
+	})
 	s := &server{logger: logger, store: st, node: node, listener: listener, debugListener: debug, started: time.Now(), drain: config.Drain}
 	contract := rooms.Registry.Contract()
 	if !config.Check {

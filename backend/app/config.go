@@ -29,6 +29,8 @@ type Config struct {
 	AllowOrigins []string          // origins besides the server's own whose pages may connect
 	Proxies      forwarded.Proxies // whose word on a client's address counts
 	MaxSockets   int               // in all; 0: as many as there may be open files, less some
+	MaxActors    int               // in memory; 0: any number
+	MaxBuffers   int               // bytes of what waits; 0: any number
 	Address      AddressLimits
 	SessionKey   string // that signs sessions; empty: one that is kept in Data
 	LogLevel     slog.Level
@@ -127,6 +129,16 @@ var settings = []setting{
 		flag: "max-sockets", env: "TROUPE_MAX_SOCKETS", standard: "0", argument: "n",
 		help: "how many sockets there may be; 0 for three quarters of how many files the process may open",
 		set:  func(c *Config, v string) error { return setCount(&c.MaxSockets, v) },
+	},
+	{
+		flag: "max-actors", env: "TROUPE_MAX_ACTORS", standard: "250000", argument: "n",
+		help: "how many actors may be in memory; 0 for any number. One that nobody needs leaves it after a while",
+		set:  func(c *Config, v string) error { return setCount(&c.MaxActors, v) },
+	},
+	{
+		flag: "max-buffers", env: "TROUPE_MAX_BUFFERS", standard: "268435456", argument: "n",
+		help: "how many bytes may wait for actors, and as many for clients that do not take them; 0 for any number",
+		set:  func(c *Config, v string) error { return setCount(&c.MaxBuffers, v) },
 	},
 	{
 		flag: "address-sockets", env: "TROUPE_ADDRESS_SOCKETS", standard: "2000", argument: "n",

@@ -18,7 +18,7 @@ import (
 var standardAddress = app.AddressLimits{Sockets: 2000, Connects: 50, Calls: 500}
 
 func TestParseConfig(t *testing.T) {
-	standard := app.Config{Addr: ":8080", Data: "./data", Store: "sqlite", JournalBytes: 64 << 20, Address: standardAddress}
+	standard := app.Config{Addr: ":8080", Data: "./data", Store: "sqlite", JournalBytes: 64 << 20, MaxActors: 250_000, MaxBuffers: 256 << 20, Address: standardAddress}
 	with := func(change func(*app.Config)) app.Config {
 		c := standard
 		change(&c)
@@ -38,13 +38,13 @@ func TestParseConfig(t *testing.T) {
 			app.Config{
 				Addr: "127.0.0.1:0", Data: "/srv/troupe", Store: "memory", JournalBytes: 1 << 20,
 				AllowOrigins: []string{"https://a.example", "http://b.example:81"}, LogLevel: slog.LevelDebug, LogJSON: true,
-				Address: standardAddress,
+				MaxActors: 250_000, MaxBuffers: 256 << 20, Address: standardAddress,
 			},
 		},
 		{
 			"environment variables", nil,
 			[]string{"TROUPE_ADDR=:1", "TROUPE_DATA=d", "TROUPE_STORE=memory", "TROUPE_JOURNAL_BYTES=4096", "TROUPE_ALLOW_ORIGIN=https://a.example", "TROUPE_LOG=warn"},
-			app.Config{Addr: ":1", Data: "d", Store: "memory", JournalBytes: 4096, AllowOrigins: []string{"https://a.example"}, LogLevel: slog.LevelWarn, Address: standardAddress},
+			app.Config{Addr: ":1", Data: "d", Store: "memory", JournalBytes: 4096, AllowOrigins: []string{"https://a.example"}, LogLevel: slog.LevelWarn, MaxActors: 250_000, MaxBuffers: 256 << 20, Address: standardAddress},
 		},
 		{
 			"a flag goes before its variable",
@@ -68,8 +68,10 @@ func TestParseConfig(t *testing.T) {
 			c.Proxies = forwarded.Proxies{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")}
 		})},
 		{
-			"limits", []string{"-max-sockets", "5", "-address-sockets", "3", "-address-connects", "0.5", "-address-calls", "0"}, nil,
-			with(func(c *app.Config) { c.MaxSockets, c.Address = 5, app.AddressLimits{Sockets: 3, Connects: 0.5} }),
+			"limits", []string{"-max-sockets", "5", "-max-actors", "6", "-max-buffers", "7", "-address-sockets", "3", "-address-connects", "0.5", "-address-calls", "0"}, nil,
+			with(func(c *app.Config) {
+				c.MaxSockets, c.MaxActors, c.MaxBuffers, c.Address = 5, 6, 7, app.AddressLimits{Sockets: 3, Connects: 0.5}
+			}),
 		},
 		{"the checks", []string{"-check"}, nil, with(func(c *app.Config) { c.Check = true })},
 		{"the checks, by a variable", nil, []string{"TROUPE_CHECK=1"}, with(func(c *app.Config) { c.Check = true })},
@@ -142,7 +144,7 @@ func TestParseConfig_help(t *testing.T) {
 		"-addr", "TROUPE_ADDR", ":8080", "PORT", "-data", "TROUPE_DATA", "./data", "-store", "TROUPE_STORE", "memory",
 		"-journal-bytes", "TROUPE_JOURNAL_BYTES", "67108864",
 		"-base-path", "TROUPE_BASE_PATH", "-allow-origin", "TROUPE_ALLOW_ORIGIN", "-trusted-proxies", "TROUPE_TRUSTED_PROXIES",
-		"-max-sockets", "TROUPE_MAX_SOCKETS", "-address-sockets", "-address-connects", "-address-calls", "-log", "TROUPE_LOG", "info,text", "-check\n", "TROUPE_CHECK",
+		"-max-sockets", "TROUPE_MAX_SOCKETS", "-max-actors", "-max-buffers", "-address-sockets", "-address-connects", "-address-calls", "-log", "TROUPE_LOG", "info,text", "-check\n", "TROUPE_CHECK",
 		"-debug-addr", "TROUPE_DEBUG_ADDR", "-metrics\n", "TROUPE_METRICS", "-drain duration", "TROUPE_DRAIN", "-version",
 	} {
 		if !strings.Contains(out.String(), want) {

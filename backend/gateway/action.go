@@ -138,7 +138,7 @@ func (g *Gateway) serveCreate(w http.ResponseWriter, r *http.Request) {
 	}
 	key, err := actor.ParseKey(body.Key)
 	if err != nil {
-		g.fail(w, actor.Errorf(wire.CodeBadKey, "%s", err))
+		g.fail(w, err)
 		return
 	}
 	ref := actor.Ref{Name: pathValue(r, "name"), Key: key}
@@ -190,7 +190,7 @@ func refOf(r *http.Request) (actor.Ref, error) {
 	}
 	key, err := actor.ParseKey(raw)
 	if err != nil {
-		return actor.Ref{}, actor.Errorf(wire.CodeBadKey, "%s", err)
+		return actor.Ref{}, err
 	}
 	return actor.Ref{Name: pathValue(r, "name"), Key: key}, nil
 }
@@ -210,7 +210,10 @@ func idempotencyCaller(r *http.Request) (string, error) {
 		return "", nil
 	}
 	if len(key) > maxIdempotencyKey {
-		return "", actor.Errorf(wire.CodeMalformed, "an Idempotency-Key is at most %d bytes, this one has %d", maxIdempotencyKey, len(key))
+		return "", &actor.Error{
+			Code: wire.CodeMalformed, Message: fmt.Sprintf("an Idempotency-Key is at most %d bytes, this one has %d", maxIdempotencyKey, len(key)),
+			Metadata: sizeMetadata(len(key), maxIdempotencyKey, "Idempotency-Key"),
+		}
 	}
 	// With a prefix, so that no key is the caller of a connection.
 	sum := sha256.Sum256([]byte("idempotency-key\x00" + key))

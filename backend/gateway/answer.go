@@ -47,7 +47,10 @@ func (a answer) size() int {
 // had no effect, or its reply would be an entry.
 func (a answer) short() answer {
 	o := a.output
-	e := &actor.Error{Code: wire.CodeOverloaded, Message: "too many large answers wait for the client; the call had no effect"}
+	e := &actor.Error{
+		Code: wire.CodeOverloaded, Message: "too many large answers wait for the client; the call had no effect",
+		Metadata: limitMetadata{Limit: answersShort, Option: "answers"},
+	}
 	if o.Err != nil {
 		e = o.Err
 		if raw, ok := e.Metadata.(json.RawMessage); ok && len(raw) > shortMetadata {

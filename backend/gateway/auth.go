@@ -147,7 +147,8 @@ func (s *socket) held(m *wire.ClientMessage, at wire.Envelope) bool {
 	}
 	s.mu.Unlock()
 	if full {
-		s.refuse(at, wire.CodeOverloaded, "too much waits for the connection to be authenticated", nil)
+		s.refuse(at, wire.CodeOverloaded, "too much waits for the connection to be authenticated",
+			metadata(limitMetadata{Limit: maxHeld, Option: "heldForAuth"}))
 	}
 	return true
 }
@@ -236,13 +237,19 @@ func (s *socket) inquire(a *inquiry) {
 	}
 	s.mu.Unlock()
 	if full {
-		a.done(nil, errInquiries)
+		a.done(nil, errInquiries(maxHeld, "heldForAuth"))
 	} else if a.started {
 		s.g.asks.start(a)
 	}
 }
 
-var errInquiries = &actor.Error{Code: wire.CodeOverloaded, Message: "too many connections wait to be authenticated"}
+// errInquiries is for an inquiry that would be too much.
+func errInquiries(limit int, option string) *actor.Error {
+	return &actor.Error{
+		Code: wire.CodeOverloaded, Message: "too many connections wait to be authenticated",
+		Metadata: limitMetadata{Limit: limit, Option: option},
+	}
+}
 
 // run implements job.
 func (a *inquiry) run() {
@@ -332,7 +339,7 @@ func (q *inquiries) start(a *inquiry) {
 	if run {
 		a.s.g.sub.Go(func() { q.work(a) })
 	} else if full {
-		a.done(nil, errInquiries)
+		a.done(nil, errInquiries(maxInquiries, "auths"))
 	}
 }
 

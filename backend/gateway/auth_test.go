@@ -119,7 +119,7 @@ func TestAuth_byCookie(t *testing.T) {
 		stranger.open(4, "late", vault, params(VaultParams{As: "late", SlowMs: 60_000}))
 		stranger.open(5, "room") // which asks nobody
 		time.Sleep(6 * time.Second)
-		stranger.expectSorted("1 closed unauthorized false", `2 closed forbidden false["why"]`, "3 closed internal_error true", "4 closed timeout true", "5 at 0", "5 opened 0")
+		stranger.expectSorted("1 closed unauthorized false", `2 closed forbidden false["why"]`, "3 closed internal_error true", `4 closed timeout true{"limit":5000,"option":"actor.Options.ConnectTimeout"}`, "5 at 0", "5 opened 0")
 		stranger.isOpen()
 	}, withVault)
 }
@@ -315,7 +315,7 @@ func TestG8_SlowAuth(t *testing.T) {
 		e.settle()
 		refused := 0
 		for _, line := range c.take() {
-			if strings.HasSuffix(line, " overloaded") {
+			if strings.HasSuffix(line, ` overloaded{"limit":262144,"option":"heldForAuth"}`) {
 				refused++
 			}
 		}

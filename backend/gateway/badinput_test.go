@@ -258,7 +258,8 @@ func TestG9_InFlight(t *testing.T) {
 			c.call(1, i+1, "mark")
 		}
 		e.settle()
-		c.expect("1 fail #65 overloaded", "1 fail #66 overloaded")
+		const full = ` overloaded{"limit":64,"option":"inFlight"}`
+		c.expect("1 fail #65"+full, "1 fail #66"+full)
 		held.ReleaseAll()
 		e.settle()
 		if got := c.take(); len(got) != 64 {
@@ -321,7 +322,7 @@ func TestG9_SubscriptionsBeforeTheAnswer(t *testing.T) {
 			c.send(`{"t":"sub","c":1,"e":[` + strings.Join(events, ",") + `]}`)
 		}
 		e.settle()
-		c.expect("1 error malformed")
+		c.expect(`1 error malformed{"limit":256,"option":"subs"}`)
 		held.ReleaseAll()
 	}, func(e *env) {
 		held = storetest.Held(memory.New(memory.Options{}))

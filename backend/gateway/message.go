@@ -22,6 +22,8 @@ const (
 	maxSubs     = 256 // event names in one message
 )
 
+var subsMetadata = metadata(limitMetadata{Limit: maxSubs, Option: "subs"})
+
 // receive deals with a frame. The error is wire.ErrNotJSON.
 func (s *socket) receive(b []byte) error {
 	s.traffic.In(len(b))
@@ -249,7 +251,10 @@ func (s *socket) newChannel(m *wire.ClientMessage) (*channel, error) {
 	n := len(s.channels)
 	s.mu.Unlock()
 	if n >= limits.Channels {
-		return nil, actor.Errorf(wire.CodeTooManyChannels, "a socket carries at most %d channels", limits.Channels)
+		return nil, &actor.Error{
+			Code: wire.CodeTooManyChannels, Message: fmt.Sprintf("a socket carries at most %d channels", limits.Channels),
+			Metadata: limitMetadata{Limit: limits.Channels, Option: "channels"},
+		}
 	}
 	if e := s.checkParams(m.Params); e != nil {
 		return nil, e
@@ -265,7 +270,7 @@ func (s *socket) newChannel(m *wire.ClientMessage) (*channel, error) {
 	if m.ActorID == "" {
 		key, err := actor.ParseKey(m.Key)
 		if err != nil {
-			return nil, actor.Errorf(wire.CodeBadKey, "%s", err)
+			return nil, err
 		}
 		ref = actor.Ref{Name: m.Actor, Key: key}
 	}
@@ -286,12 +291,12 @@ func (s *socket) knownEvents(c *channel, events []string) []string {
 	name := c.name
 	s.mu.Unlock()
 	if len(events) > maxSubs {
-		s.refuse(wire.Envelope{Channel: c.num}, wire.CodeMalformed, fmt.Sprintf("at most %d event names in one message", maxSubs), nil)
+		s.refuse(wire.Envelope{Channel: c.num}, wire.CodeMalformed, fmt.Sprintf("at most %d event names in one message", maxSubs), subsMetadata)
 		return nil
 	}
 	if name == "" {
 		if subs := c.subs.Load(); subs != nil && len(*subs)+len(events) > maxSubs {
-			s.refuse(wire.Envelope{Channel: c.num}, wire.CodeMalformed, fmt.Sprintf("at most %d event names before the actor answers", maxSubs), nil)
+			s.refuse(wire.Envelope{Channel: c.num}, wire.CodeMalformed, fmt.Sprintf("at most %d event names before the actor answers", maxSubs), subsMetadata)
 			return nil
 		}
 		return events
@@ -344,7 +349,8 @@ func (s *socket) call(m *wire.ClientMessage) {
 	case c == nil:
 		s.refuse(at, wire.CodeUnknownChannel, fmt.Sprintf("channel %d is not open", m.Channel), nil)
 	case full:
-		s.refuse(at, wire.CodeOverloaded, fmt.Sprintf("%d calls wait for an answer", s.g.opts.Limits.InFlight), nil)
+		s.refuse(at, wire.CodeOverloaded, fmt.Sprintf("%d calls wait for an answer", s.g.opts.Limits.InFlight),
+			metadata(limitMetadata{Limit: s.g.opts.Limits.InFlight, Option: "inFlight"}))
 	default:
 		s.g.stats.calls.Add(1)
 		err := s.g.port.Call(c.followed(), actor.CallRequest{

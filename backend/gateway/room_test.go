@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"strings"
+	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
 )
@@ -15,6 +16,7 @@ type Room struct {
 type RoomParams struct {
 	Refuse string `json:"refuse,omitempty"` // the code to be refused with
 	Greet  bool   `json:"greet,omitempty"`  // newcomers get a welcome, everybody a joined
+	NapMs  int    `json:"napMs,omitempty"`  // how long connecting takes
 }
 
 type (
@@ -33,6 +35,7 @@ type (
 type roomContext = actor.Context[actor.NoState]
 
 func (r *Room) OnBeforeConnect(_ *actor.ConnectContext, p RoomParams) error {
+	time.Sleep(time.Duration(p.NapMs) * time.Millisecond)
 	if p.Refuse != "" {
 		return &actor.Error{Code: p.Refuse, Message: "not you", Metadata: []string{"why"}}
 	}
@@ -82,6 +85,9 @@ func (r Room) Count(_ *roomContext) int { return r.Said }
 
 // Big is read-only and returns n bytes.
 func (r Room) Big(_ *roomContext, n int) string { return strings.Repeat("b", n) }
+
+// Nap takes some time.
+func (r Room) Nap(_ *roomContext, ms int) { time.Sleep(time.Duration(ms) * time.Millisecond) }
 
 // Kick ends the connection with an id.
 func (r *Room) Kick(c *roomContext, id string) {
