@@ -8,8 +8,10 @@ import { decode, encode, frame, type ChannelMessage, type Hello, type ServerMess
 
 /** Without a hello for so long, an attempt to open the socket has failed. */
 const HELLO_MS = 10_000;
-/** How much later than its beat a server may be when the network is suspect. */
-const SUSPECT_MS = 2_000;
+/** How long the answer to a probe may take; how often the clock is looked at, to see that the machine slept. */
+const PROBE_MS = 2_500;
+/** A link that works is probed at most so often. */
+const PROBE_EVERY_MS = 15_000;
 /**
  * After a call was answered, the rest of what came waits for so many microtasks,
  * so that code behind `await connection.call(…)` runs before a later event is
@@ -79,9 +81,13 @@ export function createSocket(transport: () => Transport, base: () => string, idl
   let useful = false;
   let lastReceived = 0;
   let lastSent = 0;
-  let suspect = false;
+  let probeDue = 0;
+  let nextProbe = 0;
   let byeMs: number | undefined;
+  let refusal: ActorError | undefined;
   let failures = 0;
+  /** Until then, the server does not want to see this client again. */
+  let notBefore = 0;
 
   // Timers: waiting to dial or to let go of an unused link, judging the link, waiting for a token.
   let pause: ReturnType<typeof setTimeout> | undefined;
@@ -100,8 +106,9 @@ export function createSocket(transport: () => Transport, base: () => string, idl
     pause = undefined;
     const mine = ++epoch;
     lastReceived = now();
-    suspect = useful = false;
-    byeMs = undefined;
+    useful = false;
+    byeMs = refusal = undefined;
+    probeDue = nextProbe = 0;
     watch();
     const end = (why: string) => {
       inbox.push({ epoch: mine, end: why });
@@ -146,10 +153,14 @@ export function createSocket(transport: () => Transport, base: () => string, idl
     else failures = now() - upAt >= STABLE_MS ? 0 : Math.min(failures, 2);
     // A server that goes away for good reasons spreads its clients itself.
     const retryInMs = Math.round(
-      (byeMs ?? Math.random() * (wasUp?.spreadMs ?? 0)) + (failures ? backoff(failures - 1) : 0),
+      Math.max(notBefore - now(), (byeMs ?? Math.random() * (wasUp?.spreadMs ?? 0)) + (failures ? backoff(failures - 1) : 0)),
     );
     failures++;
-    const error = new ActorError(code, `${why}; trying ${base()} again in ${retryInMs} ms`, { retryInMs });
+    const error = new ActorError(
+      refusal?.code ?? code,
+      `${refusal?.message ?? why}; trying ${base()} again in ${retryInMs} ms`,
+      { ...(refusal?.metadata as object), retryInMs },
+    );
     drop();
     if (!attached.size) return listen(false);
     pause = setTimeout(dial, retryInMs);
@@ -159,18 +170,36 @@ export function createSocket(transport: () => Transport, base: () => string, idl
   /** Judges the link when nothing came for too long, but not before what waits behind this timer was read. */
   const watch = () => {
     clearTimeout(watchdog);
-    const limit = !hello ? HELLO_MS : suspect ? Math.min(hello.deadMs, hello.beatMs + SUSPECT_MS) : hello.deadMs;
-    const left = lastReceived + limit - now();
-    watchdog = setTimeout(() => {
-      if (lastReceived + limit - now() > 0) return watch();
-      const seen = lastReceived;
-      watchdog = setTimeout(() => (seen === lastReceived ? lost(`nothing came for ${limit} ms`) : watch()));
-    }, left);
+    const left = () => Math.min(lastReceived + (hello?.deadMs ?? HELLO_MS), probeDue || Infinity) - now();
+    const wall = Date.now();
+    watchdog = setTimeout(
+      () => {
+        const seen = lastReceived;
+        // After a sleep, what came meanwhile, if anything did, is still to be read.
+        if (hello && Date.now() - wall > 2 * PROBE_MS) probe(true);
+        else if (left() > 0) watch();
+        else {
+          watchdog = setTimeout(() =>
+            seen === lastReceived ? lost(`nothing came for ${Math.round(now() - seen)} ms`) : watch(),
+          );
+        }
+      },
+      Math.min(left(), PROBE_MS),
+    );
+  };
+
+  /** Asks for a sign of life where the link may have died unnoticed; soon after another one only if there is news. */
+  const probe = (news = false) => {
+    if (!hello || (!news && (probeDue || now() < nextProbe))) return;
+    probeDue = now() + PROBE_MS;
+    nextProbe = now() + PROBE_EVERY_MS;
+    transmit(encode({ t: "beat", probe: true }));
+    watch();
   };
 
   const received = (text: string) => {
     lastReceived = now();
-    suspect = false;
+    probeDue = 0;
     try {
       for (const message of decode(text)) {
         if (message.t === "beat") lastSent = -Infinity;
@@ -216,7 +245,9 @@ export function createSocket(transport: () => Transport, base: () => string, idl
       byeMs = message.delayMs;
     } else if (message.t === "error") {
       const error = new ActorError(message.code, message.message, message.metadata);
-      each((channel) => channel.trouble(error));
+      notBefore = now() + ((message.metadata as { retryAfterMs?: number } | undefined)?.retryAfterMs ?? 0);
+      if (hello) each((channel) => channel.trouble(error));
+      else refusal = error; // the end that follows tells it
     }
   };
 
@@ -260,17 +291,17 @@ export function createSocket(transport: () => Transport, base: () => string, idl
   };
 
   const hurry = () => {
-    if (pause && !link) dial();
+    if (pause && !link && now() >= notBefore) dial();
     each((channel) => channel.hurry());
   };
-  const onVisible = () => {
-    if (document.visibilityState === "visible") hurry();
+  const onWake = () => {
+    if (typeof document !== "undefined" && document.hidden) return;
+    hurry();
+    probe();
   };
   const onOffline = () => {
-    if (!hello) return;
-    suspect = true;
-    transmit(encode({ t: "beat" }));
-    watch();
+    probe(true);
+    nextProbe = 0; // it is another network that one is online in next
   };
   /** The page goes away for good: the connections are over, not dropped. */
   const onHide = (event: Event) => {
@@ -285,10 +316,11 @@ export function createSocket(transport: () => Transport, base: () => string, idl
     listening = on;
     const change = (target: EventTarget, name: string, handler: (event: Event) => void) =>
       on ? target.addEventListener(name, handler) : target.removeEventListener(name, handler);
-    change(globalThis as unknown as EventTarget, "online", hurry);
-    change(globalThis as unknown as EventTarget, "offline", onOffline);
-    change(globalThis as unknown as EventTarget, "pagehide", onHide);
-    if (typeof document !== "undefined") change(document, "visibilitychange", onVisible);
+    const page = globalThis as unknown as EventTarget;
+    for (const name of ["online", "pageshow"]) change(page, name, onWake);
+    change(page, "offline", onOffline);
+    change(page, "pagehide", onHide);
+    if (typeof document !== "undefined") for (const name of ["visibilitychange", "resume"]) change(document, name, onWake);
   };
 
   const socket: Socket = {
@@ -304,7 +336,10 @@ export function createSocket(transport: () => Transport, base: () => string, idl
         clearTimeout(pause);
         pause = undefined;
         if (hello) channel.up();
-      } else if (!pause) dial();
+      } else if (!pause) {
+        if (now() < notBefore) pause = setTimeout(dial, notBefore - now());
+        else dial();
+      }
     },
     detach(channel) {
       if (!attached.delete(channel) || attached.size) return;

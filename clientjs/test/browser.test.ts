@@ -80,13 +80,86 @@ it("a healthy socket is not replaced by them", async () => {
   expect(server.got("open")).toHaveLength(1);
 });
 
-it("offline makes the link suspect: it must bring something soon", async () => {
+/** What may come after the link has died unnoticed. */
+const NEWS: Array<[string, () => void]> = [
+  ["online", () => window.dispatchEvent(new Event("online"))],
+  ["offline", () => window.dispatchEvent(new Event("offline"))],
+  ["pageshow", () => window.dispatchEvent(new Event("pageshow"))],
+  ["visibilitychange", () => document.dispatchEvent(new Event("visibilitychange"))],
+  ["resume of a frozen page", () => document.dispatchEvent(new Event("resume"))],
+  ["a sleep that nothing tells of", () => vi.setSystemTime(Date.now() + 3_600_000)],
+];
+
+it.each(NEWS)("check 13: %s: a dead link is replaced and resumed within 3 s", async (name, happen) => {
+  const seen = lifecycle(connection);
+  const ticks: unknown[] = [];
+  connection.on("tick", (n) => ticks.push(n));
+  await settle(6_000);
   server.blackHole();
-  window.dispatchEvent(new Event("offline"));
-  await settle(16_900);
+  server.actor("chatRoom", "general").broadcast("tick", 1);
+  happen();
+  await settle(name.startsWith("a sleep") ? 5_100 : 2_600);
+  expect(seen).toEqual(["disconnected true", "reconnected true"]);
+  expect(ticks).toEqual([1]);
+});
+
+it.each(NEWS)("check 13: %s: a link that works is left alone, for one probe in 15 s", async (name, happen) => {
+  for (let i = 0; i < 100; i++) client["chatRoom"]!.getOrCreate(`${i}`).connect();
+  await settle(1_000);
+  server.received = [];
+  const probes = () => server.got("beat").filter((m) => m.probe).length;
+  for (let i = 0; i < 100; i++) {
+    happen();
+    await settle(140);
+  }
+  expect(probes()).toBeGreaterThanOrEqual(1);
+  // Another network is news, and so is every sleep; the rest is at most one in 15 s.
+  if (!/offline|sleep/.test(name)) expect(probes()).toBe(1);
+  await settle(60_000);
+  expect(server.sockets).toHaveLength(1);
+  expect(server.got("open")).toHaveLength(0);
   expect(connection.status).toBe("connected");
-  await settle(200);
+});
+
+it("after offline, online probes at once", async () => {
+  const probes = () => server.got("beat").filter((m) => m.probe).length;
+  window.dispatchEvent(new Event("offline"));
+  await settle(500);
+  expect(probes()).toBe(1);
+  server.blackHole();
+  window.dispatchEvent(new Event("online"));
+  await settle(2_600);
   expect(server.sockets).toHaveLength(2);
+});
+
+it("a page that becomes hidden probes nothing", async () => {
+  vi.spyOn(document, "hidden", "get").mockReturnValue(true);
+  document.dispatchEvent(new Event("visibilitychange"));
+  await settle();
+  expect(server.got("beat")).toEqual([]);
+});
+
+it("a server that wants no visit for a while gets none, whatever the page does", async () => {
+  server.full = { code: "too_many_sockets", message: "full", metadata: { retryAfterMs: 20_000, limit: 1, option: "x" } };
+  const errors: unknown[] = [];
+  connection.on("error", ({ code, metadata }) => errors.push([code, metadata]));
+  const before = server.sockets.length;
+  server.cut();
+  await settle(1_000);
+  expect(errors).toEqual([["too_many_sockets", { retryAfterMs: 20_000, limit: 1, option: "x", retryInMs: expect.any(Number) }]]);
+  for (let i = 0; i < 18; i++) {
+    for (const [, wake] of WAKES) wake();
+    await settle(1_000);
+  }
+  client["chatRoom"]!.getOrCreate("another").connect();
+  client.dispose();
+  client["chatRoom"]!.getOrCreate("another").connect();
+  await settle(500);
+  expect(server.sockets).toHaveLength(before + 1);
+  server.full = undefined;
+  await settle(1_000);
+  expect(server.sockets).toHaveLength(before + 2);
+  expect(server.open).toHaveLength(1);
 });
 
 it("offline does no harm to a link that works", async () => {

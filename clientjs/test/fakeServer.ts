@@ -132,6 +132,8 @@ export class FakeServer {
   down = false;
   /** Answers to the next opens. */
   refusals: Array<{ code: string; reconnect: boolean; metadata?: unknown }> = [];
+  /** While set, sockets get this error instead of a hello, and are closed. */
+  full: { code: string; message: string; metadata?: unknown } | undefined;
   /** While true, calls are taken but neither run nor answered. */
   stuck = false;
 
@@ -167,6 +169,7 @@ export class FakeServer {
     const problem = (status: number, code: string) => Response.json({ code, message: code }, { status });
     await pass(LATENCY_MS);
     if (this.down) throw new TypeError("fetch failed");
+    if (this.full) return Response.json(this.full, { status: 429 });
     if (what === "GET /api/stream") return new FakeSocket(this, what).stream(signal!);
     const { socket: id, n, frame, waitMs } = JSON.parse(body);
     const socket = id === undefined ? new FakeSocket(this, what) : this.sockets[id.slice(1)];
@@ -280,6 +283,11 @@ export class FakeSocket implements WebSocketLike {
       if (server.down || way === "refuse") return this.onclose?.({ code: 1006, reason: "" });
       this.alive = true;
       if (way === "close") return this.end(1006);
+      if (server.full) {
+        this.send({ t: "error", ...server.full });
+        setTimeout(() => this.end(1013), LATENCY_MS * 2);
+        return;
+      }
       this.send({
         t: "hello", v: 1, limits: DEFAULT_LIMITS, beatMs: 15_000, deadMs: 25_000, spreadMs: 0,
         ...(http && { socket: `s${id}` }),
@@ -378,7 +386,7 @@ export class FakeSocket implements WebSocketLike {
   }
 
   private take(m: ClientMessage): void {
-    if (m.t === "beat") return;
+    if (m.t === "beat") return m.probe && this.send({ t: "beat" });
     if (m.t === "open") return this.takeOpen(m);
     const a = this.attachments.get(m.c);
     if (!a) return this.send({ t: "error", c: m.c, code: "unknown_channel", message: `channel ${m.c} is not open` });

@@ -268,6 +268,16 @@ describe("requests", () => {
     expect((sent[1]!.headers as Record<string, string>)["content-type"]).toBe("application/json");
   });
 
+  it("that are refused for a while are not repeated sooner", async () => {
+    server.full = { code: "rate_limited", message: "too many", metadata: { retryAfterMs: 10_000 } };
+    start({ transport: "sse" });
+    await settle(9_900);
+    expect(server.requests).toHaveLength(1);
+    server.full = undefined;
+    await settle(500);
+    expect(seen).toEqual(["error rate_limited", "connected"]);
+  });
+
   it("that are refused say why", async () => {
     const refuse = (async () =>
       Response.json({ code: "bad_origin", message: "not from here", metadata: { origin: "x" } }, { status: 403 })) as unknown as typeof fetch;

@@ -60,6 +60,7 @@ export function sseTransport(http: Http): Transport {
     let posting = false;
     let closed = false;
     let asked = false;
+    let hasten = () => {};
 
     const stop = () => {
       over.abort();
@@ -118,8 +119,10 @@ export function sseTransport(http: Http): Transport {
       );
       const text = await answer.text();
       take(text);
-      if (!slot && !asked) await sleep(document.hidden ? HIDDEN_PACE_MS : PACE_MS);
-      else if (text.length < 3) await sleep(100); // who answers at once with nothing is not to be flooded
+      if (!slot && !asked) {
+        const pace = sleep(document.hidden ? HIDDEN_PACE_MS : PACE_MS);
+        await Promise.race([pace, new Promise<void>((resolve) => (hasten = resolve))]);
+      } else if (text.length < 3) await sleep(100); // who answers at once with nothing is not to be flooded
     };
 
     const run = async () => {
@@ -170,6 +173,7 @@ export function sseTransport(http: Http): Transport {
           await sleep(250 * tries);
         }
         asked = true;
+        hasten();
       }
       posting = false;
       if (closed) stop();
