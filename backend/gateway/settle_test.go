@@ -1,14 +1,17 @@
 package gateway
 
-import "testing"
+import (
+	"log/slog"
+	"testing"
+)
 
 // Garbage is collected once after a crowd has arrived, not while it does, and not
 // for a few.
 func TestACrowdThatHasArrivedIsCollectedAfterOnce(t *testing.T) {
-	g := &Gateway{opts: Options{}.withDefaults(), sockets: map[*socket]struct{}{}}
+	g := &Gateway{opts: Options{}.withDefaults(), sockets: map[*socket]struct{}{}, log: slog.New(slog.DiscardHandler)}
 	arrive := func(n int) {
 		for range n {
-			g.add(new(socket))
+			g.add(&socket{g: g})
 		}
 	}
 	ticks := func(want ...bool) {
