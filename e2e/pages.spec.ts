@@ -137,3 +137,20 @@ test("a chosen theme is kept, and the browser's frame follows it", async ({ serv
   await expect(page.getByRole("button", { name: "Theme: dark" })).toBeVisible();
   for (const meta of await page.locator('meta[name="theme-color"]').all()) await expect(meta).toHaveAttribute("content", "#17131a");
 });
+
+test("a page that is older than the server offers to load the new one", async ({ server, visit }) => {
+  const page = await visit(`${server.url}/nowhere`);
+  let old = true;
+  await page.routeWebSocket(/api\/socket/, (socket) => {
+    const behind = socket.connectToServer();
+    behind.onMessage((frame) => socket.send(String(frame).replace(/"contract":"[^"]+"/, old ? '"contract":"newer"' : "$&")));
+  });
+  await page.goto(`${server.url}/game/arena`);
+  const notice = page.getByRole("status", { name: "Notice" });
+  await expect(notice).toContainText("A new version is there.");
+  await expectAccessible(page);
+  old = false;
+  await notice.getByRole("button", { name: "Reload" }).click();
+  await expect(page.getByRole("region", { name: "Players" }).getByRole("listitem")).toHaveCount(1);
+  await expect(notice).toBeEmpty();
+});

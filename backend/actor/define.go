@@ -70,7 +70,7 @@ var reservedActions = []string{
 
 // reservedNames cannot be the names of definitions either: a client has methods of
 // these names.
-var reservedNames = append([]string{"reconnect"}, reservedActions...)
+var reservedNames = append([]string{"reconnect", "stale"}, reservedActions...)
 
 // reservedEvents cannot be events: the client uses these names for the life of
 // a connection.

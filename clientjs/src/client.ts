@@ -1,3 +1,4 @@
+import type { Contract } from "./contract.js";
 import { createConnection } from "./connection.js";
 import { ActorError } from "./errors.js";
 import { abandoned, createHandle, type Target } from "./handle.js";
@@ -26,7 +27,7 @@ const pageBase = () => globalThis.document?.documentElement?.dataset.troupeBase 
  * its `<html>`). It opens no socket before the first `connect()`.
  *
  * ```ts
- * const client = createClient<typeof registry>();
+ * const client = createClient<typeof registry>(undefined, { registry });
  * const room = client.chatRoom.getOrCreate(["general"]).connect();
  * room.on("messageReceived", (message) => console.log(message.text));
  * await room.sendMessage("ada", "hello");
@@ -64,6 +65,7 @@ export function createClient<R extends object = UntypedRegistry>(url?: string, o
     },
     base,
     options.idleMs ?? 500,
+    (options.registry ?? {}) as Contract,
   );
   const timeoutMs = options.timeoutMs ?? 60_000;
 
@@ -104,6 +106,9 @@ export function createClient<R extends object = UntypedRegistry>(url?: string, o
         socket.dispose();
       },
       reconnect: socket.hurry,
+      get stale() {
+        return !!socket.stale;
+      },
     },
     accessor,
   ) as unknown as Client<R>;

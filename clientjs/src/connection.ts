@@ -2,7 +2,7 @@
 // owns the cursor, the subscriptions and the calls without an answer.
 //
 // Status, and the lifecycle events that a change emits. There are no others; any
-// number of `error` may come between them, nothing comes after `closed`.
+// number of `error`, and a `stale` after each opened, may come between them, nothing comes after `closed`.
 //
 //   connecting   → connected     opened                             connected
 //   connecting   → closed        closed for good                    error, closed
@@ -20,7 +20,7 @@ import { abandoned, deadline, merge, type Target } from "./handle.js";
 import { byteLength } from "./limits.js";
 import { callable } from "./proxy.js";
 import type { Channel, Socket } from "./socket.js";
-import type { Attempt, CallOptions, ConnectionApi, LifecycleEvents, ParamsSource, Reconnected, Status, UntypedActor } from "./types.js";
+import type { Attempt, CallOptions, ConnectionApi, LifecycleEvents, ParamsSource, Reconnected, Stale, Status, UntypedActor } from "./types.js";
 import { encode, encodeCall, randomSecret, type ChannelMessage, type Open, type Opened } from "./wire.js";
 
 /** Calls that may wait to be sent. */
@@ -34,6 +34,7 @@ const LIFECYCLE: ReadonlySet<string> = new Set<keyof LifecycleEvents>([
   "connected",
   "disconnected",
   "reconnected",
+  "stale",
   "error",
   "closed",
 ]);
@@ -274,6 +275,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
       const { missed = 0, exact = false, reason = "expired" } = m.lost ?? {};
       setStatus("connected", "reconnected", { recovered, missed, exact, reason, replayed } satisfies Reconnected);
     }
+    if (socket.stale) emitter.emit("stale", { differs: socket.stale } satisfies Stale);
   };
 
   const onAt = () => {

@@ -1,6 +1,7 @@
 // The one socket of a client: it carries the channels of all connections, keeps
 // itself alive and under the server's limits, and comes back when it is lost.
 import { backoff, STABLE_MS } from "./backoff.js";
+import { difference, type Contract } from "./contract.js";
 import { ActorError, reportUncaught } from "./errors.js";
 import { byteLength, createBucket, DEFAULT_LIMITS, type Limits } from "./limits.js";
 import type { Link, Transport } from "./transport/websocket.js";
@@ -39,6 +40,8 @@ export interface Channel {
 export interface Socket {
   /** What the server told, or the defaults. */
   readonly limits: Limits;
+  /** What differs between the contracts of client and server, undefined if nothing does. */
+  readonly stale: readonly string[] | undefined;
   /** Keeps the socket for a connection, opens it if need be. Throws if no socket can be had here. */
   attach(channel: Channel): void;
   /** The connection is over. The socket closes some time after the last one. */
@@ -65,7 +68,7 @@ export interface Socket {
 }
 
 /** Creates the socket of a client; transport and base are asked for at the first use. */
-export function createSocket(transport: () => Transport, base: () => string, idleMs: number): Socket {
+export function createSocket(transport: () => Transport, base: () => string, idleMs: number, contract: Contract): Socket {
   const attached = new Set<Channel>();
   const channels = new Map<number, Channel>();
   const reported = new Set<string>();
@@ -77,6 +80,7 @@ export function createSocket(transport: () => Transport, base: () => string, idl
   let epoch = 0;
   let link: Link | undefined;
   let hello: Hello | undefined;
+  let stale: string[] | undefined;
   let upAt = 0;
   let useful = false;
   let lastReceived = 0;
@@ -236,6 +240,8 @@ export function createSocket(transport: () => Transport, base: () => string, idl
       hello = message;
       upAt = now();
       bucket = createBucket(hello.limits, now);
+      stale = difference(contract, hello);
+      if (stale?.[0]) console.warn(`the server has another contract than this page: ${stale.join(", ")}`);
       watch();
       each((channel) => channel.up());
     } else if (message.c !== undefined) {
@@ -324,6 +330,9 @@ export function createSocket(transport: () => Transport, base: () => string, idl
   };
 
   const socket: Socket = {
+    get stale() {
+      return stale;
+    },
     get limits() {
       return hello?.limits ?? DEFAULT_LIMITS;
     },

@@ -79,6 +79,12 @@ export interface Reconnected {
   replayed: number;
 }
 
+/** Payload of `stale`. */
+export interface Stale {
+  /** What differs, if the server tells it, which it does in development: `chatRoom.sendMessage()`, `chatRoom.on(typing)`, … */
+  differs: readonly string[];
+}
+
 /** What a connection tells about itself, listened to like events. */
 export interface LifecycleEvents {
   /** Once, the first time that the connection is up. */
@@ -87,6 +93,12 @@ export interface LifecycleEvents {
   disconnected: Disconnected;
   /** The connection is up again: after the last replayed event, or before the first event if not recovered. */
   reconnected: Reconnected;
+  /**
+   * The connection is up, but the server has other actions, events or types than the registry that createClient
+   * got: calls may fail with `unknown_action` or `invalid_args`, and events be missing. A page that is loaded
+   * anew has those of the server. Told each time that the connection comes up, before its events.
+   */
+  stale: Stale;
   /** Something went wrong that no call reports; the code says what, and retries go on until `closed`. */
   error: ActorError;
   /** The last event: undefined after `dispose()`, else why the server ended the connection. */
@@ -211,6 +223,8 @@ export interface ClientApi<R> {
    * the browser comes online or the page becomes visible. Does nothing to what is connected, or closed.
    */
   reconnect(): void;
+  /** The server has other actions, events or types than the registry that createClient got; as of the last time it was reached. */
+  readonly stale: boolean;
   /** For types only; never there. */
   readonly "~registry"?: R;
 }
@@ -220,6 +234,8 @@ export type Client<R = UntypedRegistry> = { readonly [N in keyof R]: Accessor<R[
 
 /** Options of createClient. */
 export interface ClientOptions {
+  /** The generated registry: what it was made of is compared with the server's, see the event `stale`. */
+  registry?: object;
   /** For places that have no WebSocket (Node 20: the package `ws`) [the global one]. */
   WebSocket?: WebSocketClass;
   /** For single calls, and connections over HTTP [the global fetch]. */

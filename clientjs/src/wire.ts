@@ -53,6 +53,8 @@ export interface Hello {
   beatMs: number;
   deadMs: number;
   spreadMs: number;
+  contract?: string;
+  parts?: string[];
 }
 
 /** Answers open. */

@@ -11,6 +11,7 @@ const is = <_T extends true>(): void => {};
 export async function typed(): Promise<void> {
   const client = createClient<typeof registry>("http://localhost:8080");
   createClient("http://localhost:8080", { WebSocket });
+  createClient<typeof registry>("http://localhost:8080", { registry: {} as typeof registry }).chatRoom.get("a");
   createClient("http://localhost:8080", { WebSocket: WebSocketOfNode });
   const room = client.chatRoom.getOrCreate(["general"]);
   const connection = room.connect();

@@ -2,7 +2,7 @@
 
 import { createClient } from "@troupe/client";
 import { createHooks } from "@troupe/react";
-import type { registry } from "./registry.gen";
+import { registry } from "./registry.gen";
 
-export const client = createClient<typeof registry>();
+export const client = createClient<typeof registry>(undefined, { registry });
 export const { useActor, useEvent } = createHooks(client);

@@ -1,6 +1,6 @@
 // Tells, in words, what the connection is doing: lost, trying again, back with
-// everything that was missed, or back without. All of it comes from the
-// connection's lifecycle events; the replay itself needs no code here.
+// everything that was missed, or back without; and that there is a newer page. All
+// of it comes from the connection's life; the replay itself needs no code here.
 //
 // Accessible names: status "Notice" · button "Dismiss" · button "Reload" ·
 //                   button "Try now".
@@ -25,6 +25,7 @@ interface Props {
 
 const SUCCESS_MS = 6_000;
 const SLOW_MS = 1_500; // a connection that takes longer is worth a word
+const STALE_MS = 1_500; // longer than the server of "make dev" takes to follow the page
 
 const REASONS: Record<string, string> = {
   restart: "the server was restarted and has forgotten them",
@@ -36,6 +37,7 @@ const REASONS: Record<string, string> = {
 export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp }: Props) {
   const [back, setBack] = useState<Reconnected>();
   const [retryAt, setRetryAt] = useState<number>();
+  const [dismissed, setDismissed] = useState(false);
   actor.useEvent("reconnected", setBack);
   actor.useEvent("disconnected", ({ retryInMs }) => {
     setBack(undefined);
@@ -58,6 +60,8 @@ export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp }: Props) {
   const online = useOnline();
   // A room that is opened while the link is down hears nothing of it before the next attempt.
   const slow = useLasting(status === "connecting", SLOW_MS);
+  // It is known before the status says connected. A server may come back that is the page's again.
+  const stale = useLasting(client.stale && status === "connected", STALE_MS) && !dismissed;
   let tone = "";
   let content;
   if (status === "disconnected" || (status === "connecting" && (error || slow || !online))) {
@@ -80,6 +84,19 @@ export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp }: Props) {
         <p>The connection has ended{error && `: ${error.message}`}.</p>
         <button type="button" onClick={() => location.reload()}>
           Reload
+        </button>
+      </>
+    );
+  } else if (stale) {
+    tone = "warn";
+    content = (
+      <>
+        <p>A new version is there.</p>
+        <button type="button" onClick={() => location.reload()}>
+          Reload
+        </button>
+        <button type="button" className="icon-button" aria-label="Dismiss" onClick={() => setDismissed(true)}>
+          <Icon name="close" />
         </button>
       </>
     );
