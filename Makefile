@@ -2,7 +2,7 @@
 # has the steps of the tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help dev new rename run build ui packages test test-go test-ts test-e2e test-browsers test-crash fuzz bench bench-peers bench-growth plot fmt lint generate clean
+.PHONY: help dev new rename run build ui packages test test-go test-ts test-e2e test-browsers test-crash fuzz chaos soak bench bench-peers bench-growth plot fmt lint generate clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/troupe-dev/troupe/backend/app.version=$(VERSION)
@@ -71,6 +71,13 @@ fuzz: ## every fuzz target for a while, one after the other: make fuzz MINUTES=1
 	@grep -rEo 'func Fuzz[A-Za-z]+' --include='*_test.go' backend | while IFS=: read -r file func; do \
 		go test -run '^$$' -fuzz "^$${func#func }$$" -fuzztime $(MINUTES)m "./$$(dirname "$$file")" || exit 1; \
 	done
+
+chaos: build ## break links and servers at random, and count what is lost: make chaos SECONDS=600 SEED=1
+	@SECONDS_OF_CHAOS=$(or $(SECONDS),60) SEED=$(SEED) npx --no-install playwright test -c e2e --project chromium --reporter list chaos
+
+soak: MINUTES := 30
+soak: build ## people come and go, and nothing may grow with that: make soak MINUTES=30
+	@MINUTES=$(MINUTES) npx --no-install playwright test -c e2e --project chromium --reporter list soak
 
 bench: ## benchmarks of the hot paths, as benchstat reads them: make bench COUNT=6 BENCH=Action PKG=./backend/actor
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG)

@@ -4,7 +4,22 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
+/** What a link does to bytes, in both directions. */
+export interface Shape {
+  latencyMs?: number;
+  /** Up to so much later than latencyMs. */
+  jitterMs?: number;
+  bytesPerSecond?: number;
+  /** Bytes arrive in pieces of this size. */
+  sliceBytes?: number;
+}
+
+/** What a link holds back of one direction before it stops reading. */
+const MAX_HELD = 256 << 10;
+
 export class Proxy {
+  /** How links are, also those that are open. */
+  shape: Shape = {};
   #pairs = new Set<{ browser: Socket; server: Socket }>();
   #state: "pass" | "refuse" | "swallow" = "pass";
   #listener = createServer((browser) => this.#accept(browser));
@@ -74,12 +89,47 @@ export class Proxy {
         server.destroy();
       });
     }
-    browser.pipe(server);
-    server.pipe(browser);
+    this.#relay(browser, server);
+    this.#relay(server, browser);
     if (this.#state === "swallow") {
       browser.pause();
       server.pause();
     }
+  }
+
+  /** Passes on what comes from one end, in order, when the shape says so. */
+  #relay(from: Socket, to: Socket): void {
+    let due = 0;
+    let held = 0;
+    let ended = false;
+    const pass = (piece: Buffer) => {
+      held -= piece.length;
+      if (to.destroyed || this.#state === "swallow") return;
+      to.write(piece);
+      if (held === 0 && ended) to.end();
+      resume();
+    };
+    const full = () => held >= MAX_HELD || to.writableLength >= MAX_HELD;
+    const resume = () => {
+      if (!full() && this.#state !== "swallow") from.resume();
+    };
+    to.on("drain", resume);
+    from.on("data", (data: Buffer) => {
+      const { latencyMs = 0, jitterMs = 0, bytesPerSecond = Infinity, sliceBytes = data.length } = this.shape;
+      for (let at = 0; at < data.length; at += sliceBytes) {
+        const piece = data.subarray(at, at + sliceBytes);
+        const now = Date.now();
+        held += piece.length;
+        due = Math.max(due, now + latencyMs + Math.random() * jitterMs) + (1000 * piece.length) / bytesPerSecond;
+        if (held === piece.length && due <= now) pass(piece);
+        else setTimeout(pass, due - now, piece);
+      }
+      if (full()) from.pause();
+    });
+    from.on("end", () => {
+      ended = true;
+      if (held === 0) to.end();
+    });
   }
 }
 

@@ -14,7 +14,8 @@ const binary = process.env.TROUPE_BINARY ?? fileURLToPath(new URL("../bin/troupe
 export class Server {
   #process: ChildProcess | undefined;
   #log = "";
-  readonly #data = mkdtempSync(join(tmpdir(), "troupe-e2e-"));
+  /** Where it keeps its data. */
+  readonly directory = mkdtempSync(join(tmpdir(), "troupe-e2e-"));
   /** 0 until the first start; a restart takes the same port. */
   port = 0;
 
@@ -35,7 +36,7 @@ export class Server {
 
   /** Starts the server and returns once it listens. */
   async start(): Promise<void> {
-    const child = spawn(binary, ["-addr", `127.0.0.1:${this.port}`, "-data", this.#data, "-store", this.store, "-log", "warn", ...this.flags], {
+    const child = spawn(binary, ["-addr", `127.0.0.1:${this.port}`, "-data", this.directory, "-store", this.store, "-log", "warn", ...this.flags], {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#process = child;
@@ -64,6 +65,6 @@ export class Server {
 
   /** Deletes its data. */
   remove(): void {
-    rmSync(this.#data, { recursive: true });
+    rmSync(this.directory, { recursive: true });
   }
 }

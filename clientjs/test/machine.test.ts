@@ -5,20 +5,14 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { ActorError, Client, Connection, LifecycleEvents, Status } from "../src/index.js";
 import { FakeServer, settle, type Turn } from "./fakeServer.js";
-import { createRandom, seedRandom } from "./random.js";
+import { createRandom } from "./chance.js";
+import { seedRandom } from "./random.js";
+import { MACHINE } from "./stateMachine.js";
 
 const SCRIPTS = Number(process.env["FAULT_SCRIPTS"] ?? 2000);
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
-
-/** The published machine: from a status, an event, to a status. */
-const MACHINE: Record<Status, Partial<Record<keyof LifecycleEvents, Status>>> = {
-  connecting: { connected: "connected", error: "connecting", closed: "closed" },
-  connected: { disconnected: "disconnected", error: "connected", closed: "closed" },
-  disconnected: { reconnected: "connected", error: "disconnected", closed: "closed" },
-  closed: {},
-};
 
 const FAULTS: Record<string, (server: FakeServer, pick: (n: number) => number) => void> = {
   cut: (server) => server.cut(),
