@@ -65,7 +65,7 @@ func WithOptions(o Options) OptionsOption       { return OptionsOption(o) }
 // use these names on a connection or a handle.
 var reservedActions = []string{
 	"then", "catch", "finally", "toJSON", "constructor", "$$typeof", "nodeType", "asymmetricMatch",
-	"on", "once", "off", "call", "connect", "dispose", "state", "status", "id", "resolve", "withOptions",
+	"on", "once", "off", "call", "connect", "dispose", "state", "status", "id", "resolve", "withOptions", "refresh",
 }
 
 // reservedNames cannot be the names of definitions either: a client has methods of

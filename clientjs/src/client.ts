@@ -46,12 +46,13 @@ export function createClient<R extends object = UntypedRegistry>(url?: string, o
     } catch (error) {
       throw abandoned(false, "headers", error);
     }
-    const request: RequestInit = { ...init, headers };
-    if (options.credentials) request.credentials = options.credentials;
-    if (body !== undefined) {
-      Object.assign(request, { method: "POST", body, headers: { ...headers, "content-type": "application/json" } });
-    }
-    return (options.fetch ?? fetch)(url, request);
+    return (options.fetch ?? fetch)(url, {
+      ...init,
+      method: body ? "POST" : "GET",
+      headers: { ...headers, ...(body && { "content-type": "application/json" }) },
+      body,
+      credentials: options.credentials,
+    } as RequestInit);
   };
   const connections = new Set<ConnectionApi<UntypedActor>>();
   const socket = createSocket(

@@ -79,6 +79,10 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
   let opening: AbortController | undefined;
   let retry: ReturnType<typeof setTimeout> | undefined;
 
+  // The params that the server was told last, as JSON, and why it did not like them, until it does.
+  let told = "";
+  let refused: ActorError | undefined;
+
   // The cursor. log is undefined until the first opened.
   let id: string | undefined;
   let log: string | undefined;
@@ -160,6 +164,21 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     }, ACK_MS);
   };
 
+  /** Params for the server, made anew. Throws if they are too large, known to be refused, or no longer wanted. */
+  const makeParams = async (signal: AbortSignal) => {
+    const params =
+      typeof spec.params === "function"
+        ? await (spec.params as (a: Attempt) => unknown)({ attempt, signal })
+        : spec.params;
+    signal.throwIfAborted();
+    const text = JSON.stringify(params) ?? "";
+    if (refused && text === told) throw refused;
+    const size = byteLength(text);
+    if (size > socket.limits.params) throw tooLarge("params", size, socket.limits.params);
+    told = text;
+    return params;
+  };
+
   const open = async () => {
     clearTimeout(retry);
     retry = undefined;
@@ -172,20 +191,13 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
       await spec.ready?.();
       spec.ready = undefined;
       signal.throwIfAborted();
-      const params =
-        typeof spec.params === "function"
-          ? await (spec.params as (a: Attempt) => unknown)({ attempt, signal })
-          : spec.params;
-      signal.throwIfAborted();
-
-      const size = params === undefined ? 0 : byteLength(JSON.stringify(params));
-      if (size > socket.limits.params) return end(tooLarge("params", size, socket.limits.params));
-      attach(params);
+      attach(await makeParams(signal));
     } catch (error) {
       if (signal.aborted) return;
       const known = error instanceof ActorError;
-      // A create that was refused (exists, invalid_input) will be refused again.
-      if (spec.ready && known && !/^(not_sent|maybe_ran|unavailable|overloaded)$/.test(error.code)) return end(error);
+      // A create that was refused (exists, invalid_input) will be refused again, and so will be the same token.
+      const again = /^(not_sent|maybe_ran|unavailable|overloaded)$/;
+      if (known && (error === refused || error.code === "too_large" || (spec.ready && !again.test(error.code)))) return end(error);
       later(known ? error : new ActorError("link", `params: ${error}`, undefined, { cause: error }));
     }
   };
@@ -281,6 +293,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
   const onAt = () => {
     if (live) return;
     live = true;
+    refused = undefined;
     liveAt = performance.now();
     if (status === "disconnected") {
       setStatus("connected", "reconnected", { recovered: true, missed: 0, exact: true, replayed } satisfies Reconnected);
@@ -353,6 +366,13 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
       pump();
     });
 
+  const refresh = async () => {
+    const c = number;
+    if (!c) return; // the open that comes has new ones
+    const params = await makeParams(opening!.signal);
+    socket.push(c, () => encode({ t: "params", c, params }));
+  };
+
   const channel: Channel = {
     up: () => void open(),
     down(error, retryInMs) {
@@ -392,7 +412,10 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
           socket.close(number);
           number = 0;
           const error = new ActorError(m.code, m.message, m.metadata);
-          if (m.reconnect) later(error);
+          // A token that has expired gets one successor, if that is another one.
+          const fresh = m.code === "unauthorized" && typeof spec.params === "function" && !refused;
+          if (fresh) refused = error;
+          if (fresh || m.reconnect) later(error);
           else end(error);
           break;
         }
@@ -417,6 +440,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
         off: emitter.off,
         call: (action: string, ...args: unknown[]) => call(options, action, args),
         withOptions: (more: CallOptions) => view(merge(options, more)),
+        refresh,
         dispose: () => end(),
       },
       (action) =>

@@ -113,7 +113,12 @@ export interface Attempt {
   signal: AbortSignal;
 }
 
-/** Params, or a function that makes them anew for every attempt to connect or to resume (fresh tokens). */
+/**
+ * Params, or a function that makes them anew for every attempt to connect or to resume (fresh tokens).
+ *
+ * A connection that the server ends with `unauthorized` is over; but with a function there is one more attempt, if
+ * the function makes other params then. So a token that has expired is replaced, and none is shown twice.
+ */
 export type ParamsSource<P> = P | ((attempt: Attempt) => P | PromiseLike<P>);
 
 /** Options of `handle.connect`. */
@@ -167,6 +172,13 @@ export interface ConnectionApi<D> {
   call: Call<D>;
   /** The same connection; calls through it have these options. */
   withOptions(options: CallOptions): Connection<D>;
+  /**
+   * Tells the server new params without a disconnection, such as a fresh token: those that the params function
+   * makes now. Resolves when they are on their way, at once while there is no link (the next attempt makes its
+   * own). If the server does not like them, it ends the connection. Rejects if there are none: with what the
+   * function throws, with `too_large`, or with an `AbortError` when the link is lost meanwhile.
+   */
+  refresh(): Promise<void>;
   /** Ends the connection. Waiting calls reject: `not_sent`, or `maybe_ran` if they were sent. */
   dispose(): void;
 }

@@ -232,6 +232,106 @@ describe("connecting", () => {
     expect(await called).toMatchObject({ code: "not_sent", cause: { code: "player_id_required", metadata: ["playerId"] } });
   });
 
+  describe("check 15: tokens", () => {
+    /** A server that takes the tokens from n on, and a client whose function makes the next one at every call. */
+    let valid: number;
+    let made: number;
+    const token = () => ({ token: ++made });
+    const tokens = () => server.got("open").map((m) => (m.params as { token: number }).token);
+    beforeEach(() => {
+      valid = 1;
+      made = 0;
+      server.judge = (params) => ((params as { token: number }).token >= valid ? undefined : "unauthorized");
+    });
+
+    it("one that has expired is replaced by a fresh one, and never shown twice", async () => {
+      const connection = connect(token);
+      const seen = lifecycle(connection);
+      await settle();
+      valid = 3; // the next one has expired, too
+      server.cut();
+      await settle(1_000);
+      expect(tokens()).toEqual([1, 2, 3]);
+      expect(seen).toEqual(["connected", "disconnected true", "error unauthorized", "reconnected true"]);
+    });
+
+    it("a second one that is refused ends the connection", async () => {
+      valid = 9;
+      const connection = connect(token);
+      const seen = lifecycle(connection);
+      await settle(60_000);
+      expect(tokens()).toEqual([1, 2]);
+      expect(seen).toEqual(["error unauthorized", "error unauthorized", "closed unauthorized"]);
+    });
+
+    it("the same one is not shown again, even if the function gives nothing else", async () => {
+      valid = 2;
+      const params = vi.fn(() => ({ token: 1 }));
+      const seen = lifecycle(connect(params));
+      await settle(60_000);
+      expect(tokens()).toEqual([1]);
+      expect(params).toHaveBeenCalledTimes(2);
+      expect(seen).toEqual(["error unauthorized", "error unauthorized", "closed unauthorized"]);
+    });
+
+    it("params that are no function are not tried again, nor is who is forbidden", async () => {
+      valid = 2;
+      const fixed = lifecycle(connect({ token: 1 }));
+      await settle(60_000);
+      expect(fixed).toEqual(["error unauthorized", "closed unauthorized"]);
+      server.judge = () => "forbidden";
+      const forbidden = lifecycle(connect(token));
+      await settle(60_000);
+      expect(forbidden).toEqual(["error forbidden", "closed forbidden"]);
+      expect(tokens()).toEqual([1, 1]);
+    });
+
+    it("refresh tells a fresh one without a disconnection", async () => {
+      const connection = connect(token);
+      const seen = lifecycle(connection);
+      await settle();
+      await connection.refresh();
+      await settle();
+      expect(server.got("params")).toEqual([{ t: "params", c: 1, params: { token: 2 } }]);
+      expect(seen).toEqual(["connected"]);
+      server.cut();
+      await connection.refresh(); // nobody to tell it to: the next attempt makes its own
+      await settle(1_000);
+      expect(tokens()).toEqual([1, 3]);
+      expect(server.got("params")).toHaveLength(1);
+    });
+
+    it("a refresh that the server does not like is a token that has expired", async () => {
+      const connection = connect(token);
+      const seen = lifecycle(connection);
+      await settle();
+      valid = 3;
+      await connection.refresh();
+      await settle(1_000);
+      expect(tokens()).toEqual([1, 3]);
+      expect(seen).toEqual(["connected", "disconnected true", "reconnected true"]);
+    });
+
+    it("a refresh without params rejects, and sends nothing", async () => {
+      let make: () => unknown = token;
+      const connection = connect(() => make());
+      await settle();
+      make = () => {
+        throw new Error("no token");
+      };
+      await expect(connection.refresh()).rejects.toThrow("no token");
+      make = () => ({ token: 9, blob: "x".repeat(5_000) });
+      expect(await failure(connection.refresh())).toMatchObject({ code: "too_large", metadata: { option: "params" } });
+      let answer: (params: unknown) => void = () => {};
+      make = () => new Promise((resolve) => (answer = resolve));
+      const late = connection.refresh();
+      server.cut();
+      answer({ token: 9 });
+      await expect(late).rejects.toMatchObject({ name: "AbortError" });
+      expect(server.got("params")).toEqual([]);
+    });
+  });
+
   it("opens again on the same socket when the server says that it makes sense", async () => {
     server.refusals.push({ code: "rate_limited", reconnect: true, metadata: { retryAfterMs: 5000 } });
     const connection = connect();

@@ -121,6 +121,8 @@ export class FakeServer {
   actions: Record<string, (turn: Turn, ...args: never[]) => unknown> = {};
   /** Called after a connection was made; its events are those of the joining. */
   onConnect: ((turn: Turn, params: unknown) => void) | undefined;
+  /** Why params are refused, if they are. */
+  judge: ((params: unknown) => string | undefined) | undefined;
   /** Every message of a client, in the order of arrival. */
   received: ClientMessage[] = [];
   /** Every frame of a client, as it came. */
@@ -399,6 +401,12 @@ export class FakeSocket implements WebSocketLike {
       case "unsub":
         for (const e of m.e) a.subs.delete(e);
         return;
+      case "params": {
+        const code = this.server.judge?.(m.params);
+        if (!code) return;
+        this.detach(m.c);
+        return this.send({ t: "closed", c: m.c, code, message: code, reconnect: false });
+      }
       case "close":
         a.actor.connections.delete(a.conn);
         return this.detach(m.c);
@@ -408,7 +416,8 @@ export class FakeSocket implements WebSocketLike {
   private takeOpen(m: Open): void {
     if (this.used.has(m.c)) throw new Error(`channel ${m.c} was used before`);
     this.used.add(m.c);
-    const refusal = this.server.refusals.shift();
+    const code = this.server.judge?.(m.params);
+    const refusal = code ? { code, reconnect: false } : this.server.refusals.shift();
     if (refusal) return this.send({ t: "closed", c: m.c, message: refusal.code, ...refusal });
     const actor = this.server.actor(m.actor ?? m.actorId!, ...(m.key ?? []));
     const conn = `conn-${m.k}`;

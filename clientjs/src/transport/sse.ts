@@ -90,11 +90,11 @@ export function sseTransport(http: Http): Transport {
       if (response.ok) return response;
       const problem = await response.json().catch(() => ({}));
       if (problem.code && !over.signal.aborted) events.frame(JSON.stringify({ ...problem, t: "error" }));
-      throw `${response.url} answered with status ${response.status}`;
+      throw `status ${response.status}`;
     };
 
     const read = async () => {
-      const { body } = await granted(http(`${url}?v=1`, undefined, { signal: stream.signal, cache: "no-store" }));
+      const { body } = await granted(http(`${url}?v=1`, undefined, { signal: stream.signal }));
       const reader = body!.getReader();
       const decoder = new TextDecoder();
       let text = "";
@@ -115,7 +115,7 @@ export function sseTransport(http: Http): Transport {
       const waitMs = slot ? WAIT_MS : asked ? SHORT_WAIT_MS : 0;
       asked = false;
       const answer = await granted(
-        http(`${base}/api/poll`, JSON.stringify({ socket: id, waitMs }), { signal: over.signal, cache: "no-store" }),
+        http(`${base}/api/poll`, JSON.stringify({ socket: id, waitMs }), { signal: over.signal }),
       );
       const text = await answer.text();
       take(text);
@@ -168,7 +168,7 @@ export function sseTransport(http: Http): Transport {
           clearTimeout(timer);
           if (answer?.ok) break;
           const { status = 500 } = answer ?? {};
-          if (tries === TRIES || closed || (status < 500 && status !== 429)) end(why ?? `a batch got status ${status}`);
+          if (tries === TRIES || closed || (status < 500 && status !== 429)) end(why ?? `status ${status}`);
           if (over.signal.aborted) return;
           await sleep(250 * tries);
         }
