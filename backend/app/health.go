@@ -56,6 +56,7 @@ func (s *server) storeTrouble() string {
 func (s *server) report(w http.ResponseWriter, trouble string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	status := "ok"
 	if trouble != "" {
 		status = trouble

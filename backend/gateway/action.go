@@ -28,7 +28,7 @@ const (
 
 func (g *Gateway) routes() http.Handler {
 	r := chi.NewRouter()
-	r.Use(g.recoverer, g.CheckOrigin, corsHandler(g.originAllowed))
+	r.Use(secure, g.recoverer, g.CheckOrigin, corsHandler(g.originAllowed))
 	r.Route("/api", func(r chi.Router) {
 		r.Get("/socket", g.serveSocket)
 		r.Get("/stream", g.serveStream)
@@ -50,6 +50,20 @@ func (g *Gateway) routes() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		// Without the routing state of a router around this one.
 		r.ServeHTTP(w, req.WithContext(context.WithValue(req.Context(), chi.RouteCtxKey, nil)))
+	})
+}
+
+// secure sets the headers that every answer has. None is a page: a browser that is
+// led to one shows it, at most, as what it says that it is.
+func secure(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin") // a request with CORS needs no such word
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -243,9 +257,21 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, option string
 		return nil
 	}
 	if err := json.Unmarshal(b, v); err != nil {
-		return actor.Errorf(wire.CodeMalformed, "the body is not the JSON object that it should be: %s", err)
+		return actor.Errorf(wire.CodeMalformed, "the body is not the JSON object that it should be: %s", wrongJSON(err))
 	}
 	return nil
+}
+
+// wrongJSON says why something could not be decoded, without the names of types.
+func wrongJSON(err error) string {
+	var field *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &field) && field.Field != "":
+		return fmt.Sprintf("field %q cannot be a %s", field.Field, field.Value)
+	case errors.As(err, new(*json.SyntaxError)):
+		return err.Error()
+	}
+	return "it is not an object, or a field is not what it should be"
 }
 
 // statuses are the HTTP statuses of codes. Those that are missing are the codes

@@ -164,6 +164,41 @@ func TestHTTP_Shutdown(t *testing.T) {
 	})
 }
 
+// TestSecurityHeaders: no answer is taken for a page, or kept.
+func TestSecurityHeaders(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		for _, tc := range []struct{ method, target, body, origin string }{
+			{"POST", "/api/actors/room/actions/say?key=a", `{"args":["<script>"]}`, ""},
+			{"POST", "/api/actors/room/actions/panic?key=a", `{"args":[]}`, ""},
+			{"POST", "/api/actors/room/actions/say?key=a", "<html>", ""},
+			{"POST", "/api/actors/room/actions/say?key=a", `{}`, "http://evil.example"},
+			{"OPTIONS", "/api/actors/room/actions/say?key=a", "", ""},
+			{"GET", "/api/actors/room?key=nobody", "", ""},
+			{"GET", "/api/<script>", "", ""},
+			{"DELETE", "/api/actors/room", "", ""},
+			{"GET", "/api/socket?v=2", "", ""},
+			{"GET", "/api/socket?v=1", "", ""},
+		} {
+			var header []string
+			if tc.origin != "" {
+				header = []string{"Origin", tc.origin}
+			}
+			got := do(t, e.h, tc.method, tc.target, tc.body, header...)
+			for name, want := range map[string]string{
+				"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+				"Cross-Origin-Resource-Policy": "same-origin", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer",
+			} {
+				if is := got.header.Get(name); is != want {
+					t.Errorf("%s %s: got %s %q, want %q", tc.method, tc.target, name, is, want)
+				}
+			}
+			if typ := got.header.Get("Content-Type"); len(got.body) > 0 && typ != "application/json" {
+				t.Errorf("%s %s: got content type %q for %s", tc.method, tc.target, typ, got.body)
+			}
+		}
+	})
+}
+
 // TestOrigins: pages of other origins are refused unless allowed, before anything
 // is done for them (check 27).
 func TestOrigins(t *testing.T) {
