@@ -66,6 +66,8 @@ func TestWhatIsServed(t *testing.T) {
 		{"GET", "/chat/general", html, 200, "text/html; charset=utf-8", "no-cache"},
 		{"HEAD", "/game/arena", html, 200, "text/html; charset=utf-8", "no-cache"},
 		{"GET", "/chat/a%20room", html, 200, "text/html; charset=utf-8", "no-cache"},
+		{"GET", "/chat/v1.2", html, 200, "text/html; charset=utf-8", "no-cache"}, // what people name may have a dot
+		{"GET", "/chat/v1.2", "image/*", 404, "", ""},
 		{"GET", "/news?from=mail", html, 200, "text/html; charset=utf-8", "no-cache"},
 		{"GET", "/assets/main-A1.js", "", 200, "text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},
 		{"HEAD", "/assets/main-A1.js", "", 200, "text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},
@@ -85,6 +87,17 @@ func TestWhatIsServed(t *testing.T) {
 		{"GET", "/assets/main-A1.js.gz", html, 404, "", ""}, // only as an encoding of the file
 		{"GET", "/assets/../manifest.json", html, 404, "", ""},
 		{"GET", "/assets/%2e%2e/manifest.json", html, 404, "", ""},
+		{"GET", "/assets/../../go.mod", html, 404, "", ""},
+		{"GET", "/assets/..%2f..%2fgo.mod", html, 404, "", ""},
+		{"GET", "/assets/%252e%252e/manifest.json", html, 404, "", ""},
+		{"GET", `/assets/..\..\go.mod`, html, 404, "", ""},
+		{"GET", "/assets/..%5c..%5cmain-A1.js", html, 404, "", ""},
+		{"GET", "/assets/main-A1.js%00.css", html, 404, "", ""},
+		{"GET", "/assets//main-A1.js", html, 404, "", ""},
+		{"GET", "/assets/./main-A1.js", html, 404, "", ""},
+		{"GET", "//assets/main-A1.js", html, 404, "", ""},
+		{"GET", "/lib/../assets/main-A1.js", html, 404, "", ""},
+		{"GET", "/assets/C:/main-A1.js", html, 404, "", ""},
 		{"GET", "/lib/missing.js", html, 404, "", ""},
 		{"GET", "/api/missing", html, 404, "", ""},
 		{"GET", "/healthz", html, 404, "", ""},
@@ -173,8 +186,9 @@ func TestUnchangedIsNotSentAgain(t *testing.T) {
 
 func TestLibrariesAreForAllOrigins(t *testing.T) {
 	ui := newUI(t, built())
-	if got := ask(ui, "GET", "/lib/client.js").Header().Get("Access-Control-Allow-Origin"); got != "*" {
-		t.Errorf("library: got %q, want *", got)
+	library := ask(ui, "GET", "/lib/client.js").Header()
+	if got, policy := library.Get("Access-Control-Allow-Origin"), library.Get("Cross-Origin-Resource-Policy"); got != "*" || policy != "cross-origin" {
+		t.Errorf("library: got %q and %q, want * and cross-origin", got, policy)
 	}
 	for _, target := range []string{"/", "/assets/main-A1.js"} {
 		if got := ask(ui, "GET", target).Header().Get("Access-Control-Allow-Origin"); got != "" {
@@ -188,7 +202,7 @@ func TestPolicyForbidsInlineCode(t *testing.T) {
 	for _, target := range []string{"/", "/chat/general", "/assets/main-A1.js", "/missing.png"} {
 		h := ask(ui, "GET", target, "Accept: "+html).Header()
 		policy := h.Get("Content-Security-Policy")
-		for _, want := range []string{"default-src 'self';", "connect-src 'self' ws: wss:;", "base-uri 'none'", "frame-ancestors 'none'"} {
+		for _, want := range []string{"default-src 'none';", "script-src 'self';", "connect-src 'self';", "base-uri 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'"} {
 			if !strings.Contains(policy, want) {
 				t.Errorf("%s: policy %q lacks %q", target, policy, want)
 			}
@@ -196,8 +210,16 @@ func TestPolicyForbidsInlineCode(t *testing.T) {
 		if strings.Contains(policy, "unsafe") {
 			t.Errorf("%s: policy %q allows what is unsafe", target, policy)
 		}
-		if got := h.Get("X-Content-Type-Options"); got != "nosniff" {
-			t.Errorf("%s: got X-Content-Type-Options %q", target, got)
+		for name, want := range map[string]string{
+			"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin",
+			"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
+		} {
+			if got := h.Get(name); got != want {
+				t.Errorf("%s: got %s %q, want %q", target, name, got, want)
+			}
+		}
+		if got := h.Get("Permissions-Policy"); !strings.Contains(got, "geolocation=()") {
+			t.Errorf("%s: got Permissions-Policy %q, want that features are off", target, got)
 		}
 	}
 }

