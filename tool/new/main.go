@@ -47,7 +47,7 @@ var nameForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*(-[a-z0-9]+)*$`)
 
 // reserved would hide something: a path of the server, or what every object has in
 // JavaScript and every handle in the client.
-var reserved = []string{"api", "assets", "lib", "healthz", "readyz", "metrics", "debug", "app", "ui", "then", "constructor", "prototype", "to-string", "value-of", "dispose", "main"}
+var reserved = []string{"api", "assets", "lib", "healthz", "readyz", "metrics", "debug", "app", "ui", "then", "constructor", "prototype", "to-string", "value-of", "dispose", "reconnect", "stale", "main"}
 
 // parse derives the forms of a name in any of them.
 func parse(name string) (forms, error) {

@@ -16,7 +16,7 @@ func TestNamesHaveForms(t *testing.T) {
 			t.Errorf("%s: got %+v and error %v, want %+v", name, got, err, want)
 		}
 	}
-	for _, name := range []string{"", "1st", "a b", "../x", "tea_party", "-x", "x-", "api", "func", "to-string", "Then", "ünder", strings.Repeat("a", 41)} {
+	for _, name := range []string{"", "1st", "a b", "../x", "tea_party", "-x", "x-", "api", "func", "stale", "to-string", "Then", "ünder", strings.Repeat("a", 41)} {
 		if got, err := parse(name); err == nil {
 			t.Errorf("%q is a name: %+v", name, got)
 		}
@@ -90,7 +90,7 @@ func followReadme(t *testing.T, root string) {
 		t.Fatal(err)
 	}
 	blocks := regexp.MustCompile("(?s)<!-- make new: (\\S+) -->\n```\\w+\n(.*?)```").FindAllStringSubmatch(strings.NewReplacer("poll", "zebra", "Poll", "Zebra").Replace(string(readme)), -1)
-	below := []string{"\treturn entries\n}\n", "\t\tactor.Emits[ZebraAdded](),\n", "(entries, entry) => [...entries, entry],\n", "</button>\n"}
+	below := []string{"\treturn r.Entries.Values()\n}\n", "\t\tactor.Emits[ZebraAdded](),\n", "(entries, entry) => [...entries, entry],\n", "</button>\n"}
 	if len(blocks) != len(below) {
 		t.Fatalf("the README has %d edits, want %d", len(blocks), len(below))
 	}
