@@ -284,6 +284,20 @@ func TestOriginBehindAProxy(t *testing.T) {
 	})
 }
 
+// TestOrigins_BehindAProxy: what a browser says itself counts where a proxy has asked
+// for another host, and only if it says that page and server are the same.
+func TestOrigins_BehindAProxy(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		for site, want := range map[string]int{"same-origin": 200, "same-site": 403, "cross-site": 403, "none": 403, "": 403} {
+			got := do(t, e.h, "POST", "http://127.0.0.1:8080/api/actors/room/actions/say?key=a", `{"args":["x"]}`,
+				"Origin", "https://example.com", "Sec-Fetch-Site", site)
+			if got.status != want {
+				t.Errorf("Sec-Fetch-Site %q: got %d %s, want %d", site, got.status, got.body, want)
+			}
+		}
+	})
+}
+
 // TestPreflight: browsers ask before they send JSON to another origin. Those that
 // are refused may ask too, to be able to read the refusal (TestOrigins).
 func TestPreflight(t *testing.T) {
