@@ -57,6 +57,7 @@ export function sseTransport(http: Http): Transport {
 
     let waiting: string[] = [];
     let n = 0;
+    let polls = 0;
     let posting = false;
     let closed = false;
     let asked = false;
@@ -112,10 +113,11 @@ export function sseTransport(http: Http): Transport {
 
     const poll = async () => {
       // An answer that is lost was lost with what is in it: only a resume brings that.
+      // The number is for browsers, who repeat a request by themselves at times.
       const waitMs = slot ? WAIT_MS : asked ? SHORT_WAIT_MS : 0;
       asked = false;
       const answer = await granted(
-        http(`${base}/api/poll`, JSON.stringify({ socket: id, waitMs }), { signal: over.signal }),
+        http(`${base}/api/poll`, JSON.stringify({ socket: id, n: ++polls, waitMs }), { signal: over.signal }),
       );
       const text = await answer.text();
       take(text);
