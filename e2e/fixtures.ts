@@ -25,7 +25,7 @@ type VisitOptions = Parameters<Browser["newContext"]>[0] & {
 export const everywhere = { tag: "@everywhere" };
 
 /** What Firefox reports like an error of the page when a WebSocket breaks. */
-const brokenLink = /Firefox can’t establish a connection to the server at ws:|The connection to ws:\S+ was interrupted/;
+const brokenLink = /Firefox can’t establish a connection to the server at wss?:|The connection to wss?:\S+ was interrupted/;
 
 const frames = new WeakMap<Page, string[]>();
 const logs = new WeakMap<Page, string[]>();
