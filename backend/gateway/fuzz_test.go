@@ -178,7 +178,7 @@ func fuzzSocket(t *testing.T, s script) {
 			mallory.cut()
 			e.clients = slices.DeleteFunc(e.clients, func(c *client) bool { return c == mallory })
 		}
-		mallory = e.dial()
+		mallory = e.dialOver(pick(&s, "", "", overStream))
 		clear(seen)
 	}
 	dial()
@@ -237,6 +237,111 @@ func fuzzSocket(t *testing.T, s script) {
 	got := ada.takeMessages()
 	if n := len(got); n == 0 || got[n-1].Type != wire.TypeReply || got[n-1].ID != uint64(whispers) {
 		t.Fatalf("Ada got %v, want the reply to her last call", got)
+	}
+	if logs := e.logs.String(); strings.Contains(logs, "panic") || strings.Contains(logs, "ERROR") {
+		t.Fatal(logs)
+	}
+}
+
+// FuzzPosts: whatever is posted and polled over HTTP, the answer is one that is
+// written down, each batch takes effect once and in order, none that is repeated
+// with another content or out of order does, and the others go on (G5, G9).
+func FuzzPosts(f *testing.F) {
+	for _, ops := range []string{
+		"\x00\x00\x00\x01\x00\x02\x00\x03\x01\x01\x00", "\x04\x00\x05\x08[{\"t\":1}]\x00\x06\x01\x02\x03", "\x00\x07\x00\x08\x00\x01\x03\x03\x03",
+	} {
+		f.Add([]byte(ops))
+	}
+	f.Fuzz(func(t *testing.T, ops []byte) {
+		if len(ops) > 300 {
+			ops = ops[:300]
+		}
+		synctest.Test(t, func(t *testing.T) { fuzzPosts(t, script{ops}) })
+	})
+}
+
+func fuzzPosts(t *testing.T, s script) {
+	e := newEnv(t, noRates)
+	defer e.stop()
+	ada := e.dial()
+	ada.open(1, "ada", `"subs":["said"]`)
+	e.settle()
+	ada.take()
+	e.over = overPolls // for stop
+
+	request := func(path, body string, want ...int) answer {
+		r := httptest.NewRequest("POST", path, strings.NewReader(body))
+		w := httptest.NewRecorder()
+		e.h.ServeHTTP(w, r)
+		a := answer{status: w.Code, body: w.Body.String()}
+		if !slices.Contains(want, a.status) {
+			t.Fatalf("POST %s %s: got %d %s, want one of %d", path, body, a.status, a.body, want)
+		}
+		if a.body != "" && !json.Valid(w.Body.Bytes()) {
+			t.Fatalf("POST %s %s: got %s, want JSON", path, body, a.body)
+		}
+		return a
+	}
+	socket, posts, polls, id, good := "", 0, 0, 0, 0
+	begin := func() {
+		socket = socketOf([]byte(request("/api/poll", `{"waitMs":0}`, 200).body))
+		posts, polls = 1, 1
+		request("/api/stream", fmt.Sprintf(`{"socket":%q,"n":1,"frame":%s}`, socket, openFrame(1, "mallory")), 204)
+		e.settle()
+	}
+	begin()
+	for len(s.bytes) > 0 {
+		id++
+		say := func(text string) string { return callFrame(1, id, "say", text) }
+		switch s.next() % 9 {
+		case 0: // the next one
+			posts++
+			good++
+			if request("/api/stream", fmt.Sprintf(`{"socket":%q,"n":%d,"frame":%s}`, socket, posts, say(fmt.Sprint("good ", good))), 204, 404).status == 404 {
+				good--
+				begin()
+			}
+		case 1: // one that was taken
+			request("/api/stream", fmt.Sprintf(`{"socket":%q,"n":%d,"frame":%s}`, socket, posts, say("evil")), 204, 404)
+		case 2: // one that is out of order
+			n := pick(&s, "0", fmt.Sprint(posts+2), fmt.Sprint(posts-1), "18446744073709551615", "-1", "1.5", "null", `"1"`)
+			if n == fmt.Sprint(posts) || posts == 1 && n == "0" {
+				n = "99"
+			}
+			request("/api/stream", fmt.Sprintf(`{"socket":%q,"n":%s,"frame":%s}`, socket, n, say("evil")), 400, 404, 409)
+		case 3: // what has come
+			polls++
+			request("/api/poll", fmt.Sprintf(`{"socket":%q,"n":%d,"waitMs":%d}`, socket, polls, s.next()), 200, 404)
+		case 4: // a socket that is none
+			other := pick(&s, "", "x", secretOf("x"), strings.ToLower(socket), socket+"=", socket[:len(socket)-1])
+			request("/api/stream", fmt.Sprintf(`{"socket":%q,"n":1,"frame":%s}`, other, say("evil")), 404)
+		case 5: // anything as a frame: it may end the socket, or be what it looks like
+			posts++
+			body := fmt.Sprintf(`{"socket":%q,"n":%d,"frame":%s}`, socket, posts, s.take(s.next()%64))
+			request("/api/stream", body, 204, 400, 404, 409, 413)
+			begin()
+		case 6: // anything at all
+			request(pick(&s, "/api/stream", "/api/poll"), s.take(s.next()%64), 200, 204, 400, 404, 409, 413)
+		case 7: // a poll that is odd
+			request("/api/poll", fmt.Sprintf(`{"socket":%q,"n":%d,"waitMs":%d}`, socket, s.next()-128, s.next()-128), 200, 400, 404, 409)
+		case 8:
+			time.Sleep(time.Duration(s.next()) * time.Second)
+		}
+		synctest.Wait()
+	}
+	e.settle()
+	heard := 0
+	for _, m := range ada.takeMessages() {
+		if m.Event != "said" {
+			continue
+		}
+		heard++
+		if want := fmt.Sprintf(`"good %d"`, heard); string(m.Data) != want {
+			t.Fatalf("Ada heard %s, want %s", m.Data, want)
+		}
+	}
+	if heard != good {
+		t.Fatalf("Ada heard %d of %d", heard, good)
 	}
 	if logs := e.logs.String(); strings.Contains(logs, "panic") || strings.Contains(logs, "ERROR") {
 		t.Fatal(logs)
