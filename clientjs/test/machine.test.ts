@@ -1,6 +1,6 @@
 // Check 18: under random faults, what a connection tells about itself follows the
 // state machine that connection.ts publishes, no event is lost or comes twice
-// unless it says so, and every call settles. FAULT_SCRIPTS says how many scripts,
+// unless it says so, and every call settles (check 9), whatever the transport. FAULT_SCRIPTS says how many scripts,
 // FAULT_SCRIPT names a single one, to run it again.
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { ActorError, Client, Connection, LifecycleEvents, Status } from "../src/index.js";
@@ -43,6 +43,17 @@ const FAULTS: Record<string, (server: FakeServer, pick: (n: number) => number) =
   complain: (server) => {
     for (const s of server.open) s.send({ t: "error", code: "rate_limited", message: "too many" });
   },
+  block: (server, pick) => {
+    server.webSockets = (["work", "refuse", "close", "greet", "vanish"] as const)[pick(5)]!;
+    server.buffering = pick(2) === 0;
+    server.cut();
+  },
+  loseAnswers: (server, pick) => void (server.loseAnswers = 1 + pick(6)),
+  full: (server, pick) => {
+    server.full = { code: "overloaded", message: "full", metadata: { retryAfterMs: pick(5000) } };
+    server.cut();
+    setTimeout(() => (server.full = undefined), pick(5000));
+  },
   garbage: (server) => {
     for (const s of server.open) s.onmessage?.({ data: "{" });
   },
@@ -67,10 +78,11 @@ async function run(seed: number): Promise<void> {
     turn.broadcast("added", n);
     return n;
   };
-  const client = server.createClient() as Client;
+  const transport = (["auto", "auto", "websocket", "sse"] as const)[pick(4)]!;
+  const client = server.createClient({ transport }) as Client;
   const connection = client["chatRoom"]!.getOrCreate("general").connect();
   const room = server.actor("chatRoom", "general");
-  const script: string[] = [];
+  const script: string[] = [transport];
   const where = () => `script ${seed}: ${script.join(" ")}`;
 
   let status: Status = "connecting";
@@ -124,7 +136,8 @@ async function run(seed: number): Promise<void> {
     if (ends) break;
   }
 
-  await settle(60_000);
+  if (transport === "websocket") server.webSockets = "work";
+  await settle(90_000);
   // Without an end by now, everything is in order again.
   if (connection.status !== "closed") {
     expect(connection.status, where()).toBe("connected");
