@@ -19,12 +19,8 @@ const binary = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/bin/nginx"].fin
 /** Why there is no nginx to test with; undefined if there is one. */
 export const noNginx = binary ? undefined : "nginx is not installed";
 
-/** What WebSockets need of nginx, as its manual says. */
-export const UPGRADE = `
-  proxy_http_version 1.1;
-  proxy_set_header Upgrade $http_upgrade;
-  proxy_set_header Connection "upgrade";
-  proxy_set_header Host $http_host;`;
+/** What the README has nginx do beside `proxy_pass`. */
+export const UPGRADE = /```nginx\nlocation \/ {\n\s*proxy_pass [^;]*;([^}]*)}/.exec(readFileSync(new URL("../README.md", import.meta.url), "utf8"))![1]!;
 
 interface Site {
   /** The locations of the site; `PORT` stands for that of the server behind it. */
