@@ -233,6 +233,29 @@ func TestTypesWaitForTheServer(t *testing.T) {
 	until("the page of who generates by hand", func(s state) bool { return s.Script != second.Script })
 }
 
+// A generator may be slower than the compiler: what it wrote is compiled all the same.
+func TestGeneratedGoIsCompiled(t *testing.T) {
+	root, work := tiny(t), t.TempDir()
+	write(t, root, map[string]string{
+		"backend/rooms/rooms.go": fmt.Sprintf("package rooms\n\n//go:generate sh -c %q\n",
+			"until test -e "+filepath.Join(work, "next")+"; do sleep 0.01; done; cp contract.txt contract_gen.go"),
+		"backend/rooms/contract.txt":    "package rooms\n\nconst Contract = 2\n",
+		"backend/rooms/contract_gen.go": "package rooms\n\nconst Contract = 1\n",
+		"main.go":                       "package main\n\nimport (\"fmt\"; \"tiny/backend/rooms\")\n\nfunc main() { fmt.Print(rooms.Contract) }\n",
+	})
+	s, err := newServer(root, work, nil, newBoard(t.Logf), func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary, err := s.compile(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := command(t.Context(), root, binary); err != nil || got != "2" {
+		t.Errorf("got %q, %v; want the server with what was generated", got, err)
+	}
+}
+
 func TestAnAddressInUseIsSaid(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
