@@ -40,7 +40,7 @@ func (in *instance) create(create bool, input, auth json.RawMessage) (err *Error
 			return err, true
 		}
 		t := in.begin("OnCreate", in.def.options.ActionTimeout, nil)
-		t.auth = auth
+		t.isFor(auth)
 		o, ok := t.execute(func() (any, error) { return h.call(in.state, t.context(h), args) })
 		if !ok || o.err != nil {
 			return o.err, ok
@@ -333,7 +333,7 @@ func (m *callMail) repeat(in *instance, cl *caller) {
 // connection. It returns false if the instance was abandoned.
 func (in *instance) runAction(name string, raw []json.RawMessage, auth json.RawMessage, r reply) bool {
 	t := in.begin(name, in.def.options.ActionTimeout, r.conn)
-	t.auth = auth
+	t.isFor(auth)
 	action := in.def.actions[name]
 	t.readOnly = action == nil || action.readOnly
 	o, ok := t.execute(func() (any, error) {

@@ -25,11 +25,10 @@ type turn struct {
 	now      time.Time
 	deadline time.Time
 
-	opening  *OpenRequest // in a turn that connects, or gives a connection new params
+	opening  *OpenRequest // in a turn that connects, gives a connection new params, or is for somebody without one
 	resuming bool
-	auth     json.RawMessage // in a turn without a connection: of who called
-	joining  *conn           // the connection that this turn adds
-	ending   *conn           // the connection that this turn is there to end
+	joining  *conn // the connection that this turn adds
+	ending   *conn // the connection that this turn is there to end
 
 	outputs []*Output
 	sealed  int // a send is not merged into the first sealed outputs: they stay if a hook is undone
@@ -54,12 +53,19 @@ type turn struct {
 // OnAuth made of that.
 func (t *turn) passed(c *conn) (params, auth json.RawMessage) {
 	if t.opening != nil && (c == nil || c.id == t.opening.Conn) {
-		return t.opening.Params, t.opening.Auth // not accepted yet
+		return t.opening.Params, t.opening.Auth // which may not be accepted yet
 	}
 	if c == nil {
-		return nil, t.auth
+		return nil, nil
 	}
 	return c.params, c.auth
+}
+
+// isFor notes whom a turn without a connection is for.
+func (t *turn) isFor(auth json.RawMessage) {
+	if auth != nil {
+		t.opening = &OpenRequest{Auth: auth}
+	}
 }
 
 // turnError is panicked with to end a turn with an error from inside a method

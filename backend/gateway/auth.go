@@ -2,12 +2,11 @@ package gateway
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
 	"net/textproto"
-	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -34,7 +33,7 @@ const (
 // takes more for each idle client.
 type asker struct {
 	addr   string
-	header []byte
+	header string
 
 	holds atomic.Int32 // channels that hold messages
 
@@ -56,10 +55,9 @@ func (g *Gateway) newAsker(r *http.Request) *asker {
 	if !g.port.Authenticates("") {
 		return nil
 	}
-	var b bytes.Buffer
+	var b strings.Builder
 	_ = r.Header.WriteSubset(&b, notKept) // to memory: it does not fail
-	b.WriteString("\r\n")
-	return &asker{addr: clientAddr(r), header: slices.Clone(b.Bytes())}
+	return &asker{addr: clientAddr(r), header: strings.Clone(b.String())}
 }
 
 func clientAddr(r *http.Request) string {
@@ -71,7 +69,7 @@ func clientAddr(r *http.Request) string {
 
 // request is what OnAuth is asked about a connection.
 func (k *asker) request(params json.RawMessage) (actor.AuthRequest, error) {
-	header, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(k.header))).ReadMIMEHeader()
+	header, err := textproto.NewReader(bufio.NewReader(strings.NewReader(k.header + "\r\n"))).ReadMIMEHeader()
 	return actor.AuthRequest{Header: actor.Header(header), RemoteAddr: k.addr, RawParams: params}, err
 }
 
