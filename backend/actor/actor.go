@@ -283,7 +283,7 @@ func (a *actor) reset(cause error) {
 	}
 	var answers []*Output
 	for _, o := range dropped {
-		if o.Kind == OutputOpened {
+		if o.Kind == OutputOpened || o.Kind == OutputSubscribed {
 			a.gone(o.To, time.Now()) // its client is told that it is closed
 		}
 		if answer := o.lost(a.previous, lost); answer != nil {
@@ -324,7 +324,7 @@ func (o *Output) lost(in *instance, err *Error) *Output {
 	switch {
 	case o.done != nil:
 		o.done(nil, err)
-	case o.Kind == OutputOpened:
+	case o.Kind == OutputOpened || o.Kind == OutputSubscribed:
 		return &Output{Kind: OutputClosed, To: o.To, Err: err}
 	case o.Kind == OutputClosed && o.Err.Code == codeReplaced:
 		return &Output{Kind: OutputClosed, To: o.To, Err: o.Err} // it still is

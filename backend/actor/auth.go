@@ -120,15 +120,7 @@ func (d *Definition) setAuth(m *method) {
 // Authenticates reports whether the actors of a definition have an OnAuth; without
 // a name, whether any have.
 func (n *Node) Authenticates(name string) bool {
-	if d := n.registry.defs[name]; d != nil {
-		return d.auth != nil
-	}
-	for _, d := range n.registry.defs {
-		if d.auth != nil && name == "" {
-			return true
-		}
-	}
-	return false
+	return n.registry.some(name, func(d *Definition) bool { return d.auth != nil })
 }
 
 // Authenticate asks the OnAuth of an actor who makes a request, and returns what it

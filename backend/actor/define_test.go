@@ -40,6 +40,7 @@ type (
 	byValue    struct{}
 	authHook   struct{}
 	migration  struct{}
+	guard      struct{}
 	ownJSON    struct{ A int }
 	fine       struct {
 		When  time.Time
@@ -67,14 +68,15 @@ func (*differentParam) OnBeforeConnect(*actor.ConnectContext, int) error        
 func (*differentParam) CreateConnState(*actor.ConnectContext, string) (actor.NoState, error) {
 	return actor.NoState{}, nil
 }
-func (*sameAction) URL(*nothing)                {}
-func (*sameAction) Url(*nothing)                {}
-func (*byValue) A(actor.Context[actor.NoState]) {}
-func (*authHook) OnAuth(string) error           { return nil }
-func (*migration) Migrate([]byte) error         { return nil }
-func (ownJSON) MarshalJSON() ([]byte, error)    { return []byte("{}"), nil }
-func (f *fine) Lock(*nothing)                   { f.mu.Lock(); defer f.mu.Unlock() }
-func (f *fine) String() string                  { return "not an action" }
+func (*sameAction) URL(*nothing)                   {}
+func (*sameAction) Url(*nothing)                   {}
+func (*byValue) A(actor.Context[actor.NoState])    {}
+func (*authHook) OnAuth(string) error              { return nil }
+func (*guard) CanSubscribe(*nothing, string) error { return nil }
+func (*migration) Migrate([]byte) error            { return nil }
+func (ownJSON) MarshalJSON() ([]byte, error)       { return []byte("{}"), nil }
+func (f *fine) Lock(*nothing)                      { f.mu.Lock(); defer f.mu.Unlock() }
+func (f *fine) String() string                     { return "not an action" }
 
 type (
 	nestedList struct {
@@ -143,6 +145,7 @@ func TestMistakesInADefinitionPanicWithTheFix(t *testing.T) {
 		{func() { actor.Define[sameAction]("x") }, []string{"sameAction", "URL", "Url", `action name "url"`}},
 		{func() { actor.Define[byValue]("x") }, []string{"byValue", "method A", "want a pointer, *actor.Context"}},
 		{func() { actor.Define[authHook]("x") }, []string{"authHook", "method OnAuth", "want OnAuth(ctx context.Context, r *actor.AuthRequest) (A, error)"}},
+		{func() { actor.Define[guard]("x") }, []string{"guard", "method CanSubscribe", "with a value receiver"}},
 		{func() { actor.Define[migration]("x") }, []string{"migration", "Migrate", "reserved"}},
 		{func() { actor.Define[ownJSON]("x") }, []string{"ownJSON", "MarshalJSON"}},
 		{func() { actor.Define[nestedList]("x") }, []string{"nestedList", "field Inner.List", "a field of actor_test.nestedList itself"}},

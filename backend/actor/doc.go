@@ -79,6 +79,7 @@
 //	OnResume(c *Context[S]) error                      it is back
 //	OnRefresh(c *Context[S]) error                     its client has passed params again, which count if this succeeds
 //	OnDisconnect(c *Context[S]) error                  it is over, and no longer in c.Conns()
+//	CanSubscribe(c *Context[S], event string) error    an error refuses c.Conn() an event; read-only: a value receiver
 //	OnStop(c *Context[S]) error                        the actor leaves memory
 //
 // OnBeforeConnect, CreateConnState and OnConnect are one turn. After a restart of
@@ -104,7 +105,9 @@
 // hear of that, so a connection that is not let in again ends with its resume window.
 //
 // What somebody may do is for the actor to say: OnBeforeConnect for connections, an
-// action for its calls, with a connection or without.
+// action for its calls, with a connection or without, CanSubscribe for events. That
+// is asked when a client subscribes, and again about all that it has subscribed to
+// when it passes new params. It may refuse with any code; forbidden is the usual one.
 //
 // # Inside
 //

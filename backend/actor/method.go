@@ -31,7 +31,8 @@ var (
 
 // hookSignatures lists the hooks, and for messages how they are written.
 // kind: 'c' *actor.Context, 'p' *actor.ConnectContext and params, 's' the same
-// with a result, 'i' *actor.Context and input, 'n' nothing.
+// with a result, 'i' *actor.Context and input, 'e' *actor.Context and an event's
+// name, read-only, 'n' nothing.
 var hookSignatures = map[string]struct {
 	kind byte
 	want string
@@ -46,6 +47,7 @@ var hookSignatures = map[string]struct {
 	"OnResume":        {'c', "OnResume(c *actor.Context[S]) error"},
 	"OnRefresh":       {'c', "OnRefresh(c *actor.Context[S]) error"},
 	"OnDisconnect":    {'c', "OnDisconnect(c *actor.Context[S]) error"},
+	"CanSubscribe":    {'e', "CanSubscribe(c *actor.Context[S], event string) error, with a value receiver: it is read-only"},
 	"OnStop":          {'c', "OnStop(c *actor.Context[S]) error"},
 }
 
@@ -151,6 +153,8 @@ func (d *Definition) checkHook(m *method, kind byte) bool {
 		return isContext && len(m.args) == 0 && m.result == nil
 	case 'i':
 		return isContext && len(m.args) <= 1 && m.result == nil
+	case 'e':
+		return isContext && m.readOnly && len(m.args) == 1 && m.args[0] == stringType && m.result == nil && m.hasError
 	case 'p':
 		return m.context == connectContextType && len(m.args) <= 1 && m.result == nil
 	default:

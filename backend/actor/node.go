@@ -343,6 +343,18 @@ func (n *Node) Refresh(r Ref, request RefreshRequest) error {
 	return n.deliver(r, &refreshMail{request}, ofOpen)
 }
 
+// Subscribe asks whether a connection may subscribe to events. The answer is an
+// output of the actor's log. The error is as in Open, or overloaded.
+func (n *Node) Subscribe(r Ref, request SubscribeRequest) error {
+	return n.deliver(r, &subscribeMail{request}, ofCall)
+}
+
+// Guards reports whether the actors of a definition have a CanSubscribe; without a
+// name, whether any have.
+func (n *Node) Guards(name string) bool {
+	return n.registry.some(name, func(d *Definition) bool { return d.hooks["CanSubscribe"] != nil })
+}
+
 // Call runs an action for a connection. The answer is an output of the actor's
 // log; the error is like that of Open.
 func (n *Node) Call(r Ref, request CallRequest) error {

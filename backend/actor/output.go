@@ -12,11 +12,12 @@ type OutputKind uint8
 
 // Kinds of outputs.
 const (
-	OutputEvent  OutputKind = iota // an event, to Target
-	OutputReply                    // the result of a call
-	OutputFail                     // the failure of a call
-	OutputOpened                   // the answer of an Open: the connection is there
-	OutputClosed                   // the end of an attachment
+	OutputEvent      OutputKind = iota // an event, to Target
+	OutputReply                        // the result of a call
+	OutputFail                         // the failure of a call
+	OutputOpened                       // the answer of an Open: the connection is there
+	OutputClosed                       // the end of an attachment
+	OutputSubscribed                   // the answer of a Subscribe, or of a Refresh
 )
 
 // Output is one thing that an actor lets out, an item of its Log. Numbered
@@ -47,7 +48,7 @@ type Output struct {
 	To uint64
 
 	Err    *Error      // of a failure or close
-	Opened *OpenedInfo // of an opened
+	Opened *OpenedInfo // of an opened; of a subscribed, its Refused alone
 
 	done    func(*Output, *Error) // a waiting single call; called once, when the gate opens or the turn is lost
 	encoded atomic.Pointer[[]byte]
@@ -66,6 +67,7 @@ type OpenedInfo struct {
 	Start       uint64 // the connection has seen everything up to here
 	Until       uint64 // what is numbered up to here belongs to the opening; then comes an at
 	Resumed     bool   // the connection existed
+	Refused     []Refusal
 	Reason      string // not empty: what came before Start is lost, and why (restart, expired)
 	AskedAfter  uint64 // with a Reason: what the client had seen of this log; 0 if of another
 	KnownCaller bool   // retained replies of the caller above its Ack are to be delivered first

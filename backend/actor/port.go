@@ -37,6 +37,7 @@ type OpenRequest struct {
 	Caller     string // who numbers this connection's calls
 	Params     json.RawMessage
 	Auth       json.RawMessage // what OnAuth said; nil if the actor has none
+	Subs       []string        // events that CanSubscribe is asked about; the OutputOpened has those that it refuses
 
 	Resume bool // the client asks to go on after Seq of the log Log
 	Log    string
@@ -45,11 +46,27 @@ type OpenRequest struct {
 }
 
 // RefreshRequest gives a connection new params. Nothing answers if that is well;
-// else the answer is an OutputClosed to Attachment.
+// else the answer is an OutputClosed to Attachment, or an OutputSubscribed if
+// CanSubscribe refuses some of Subs from now on.
 type RefreshRequest struct {
 	Attachment uint64
 	Params     json.RawMessage
 	Auth       json.RawMessage // as in OpenRequest
+	Subs       []string        // as in OpenRequest: what the client has subscribed to
+}
+
+// SubscribeRequest asks CanSubscribe about events. The answer is an
+// OutputSubscribed, or an OutputClosed, to Attachment.
+type SubscribeRequest struct {
+	Attachment uint64
+	ID         uint64 // of the request, from 1; the answer has it as Call
+	Events     []string
+}
+
+// Refusal is why an event may not be subscribed to.
+type Refusal struct {
+	Event string
+	Err   *Error
 }
 
 // CallRequest runs an action for a connection. The answer is an OutputReply or

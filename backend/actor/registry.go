@@ -61,6 +61,21 @@ func (r *Registry) emits(name, event string) bool {
 	return ok
 }
 
+// some reports whether f is true of the definition named name; without a name, of
+// any.
+func (r *Registry) some(name string, f func(*Definition) bool) bool {
+	if name != "" {
+		d := r.defs[name]
+		return d != nil && f(d)
+	}
+	for _, d := range r.defs {
+		if f(d) {
+			return true
+		}
+	}
+	return false
+}
+
 // Retention returns for how long a store has to keep the log so that every
 // connection that comes back in time can be told all that it missed: the longest
 // resume window, and a minute more.

@@ -119,7 +119,11 @@ func (m *openMail) join(in *instance) bool {
 			return nil, err
 		}
 		t.joining, t.conn = c, c
-		return nil, t.hook("OnConnect")
+		if err := t.hook("OnConnect"); err != nil {
+			return nil, err
+		}
+		opened.Opened.Refused = t.refusals(m.Subs)
+		return nil, nil
 	})
 	if !ok {
 		return false
@@ -182,7 +186,7 @@ func (m *openMail) resume(in *instance, c *conn) bool {
 	}
 	head, follows := in.head, m.follows(in)
 	t := in.begin("OnResume", in.def.options.ConnectTimeout, c)
-	o, ok := t.refresh(&m.OpenRequest)
+	o, refused, ok := t.refresh(&m.OpenRequest)
 	if !ok {
 		return false
 	}
@@ -209,7 +213,7 @@ func (m *openMail) resume(in *instance, c *conn) bool {
 
 	start := c.start
 	opened := m.opened(in, c, start)
-	opened.Opened.Resumed = true
+	opened.Opened.Resumed, opened.Opened.Refused = true, refused
 	switch {
 	case follows && m.Seq >= c.start:
 		opened.Opened.Start = m.Seq
@@ -251,7 +255,7 @@ func (m *refreshMail) deliver(in *instance) bool {
 		return true // of a connection that is over, or of a socket that was replaced
 	}
 	t := in.begin("OnRefresh", in.def.options.ConnectTimeout, c)
-	o, ok := t.refresh(&OpenRequest{Conn: c.id, Params: m.Params, Auth: m.Auth})
+	o, refused, ok := t.refresh(&OpenRequest{Conn: c.id, Params: m.Params, Auth: m.Auth, Subs: m.Subs})
 	if !ok {
 		return false
 	}
@@ -259,21 +263,30 @@ func (m *refreshMail) deliver(in *instance) bool {
 		return in.endConn(c, o.err)
 	}
 	c.params, c.auth = m.Params, m.Auth
+	if len(refused) > 0 {
+		t.outputs = append(t.outputs, subscribed(m.Attachment, 0, refused))
+	}
 	in.apply(t, o, reply{})
 	return true
 }
 
 // refresh is the turn in which a connection that exists gets new params. They count
-// from its end on, if it succeeds.
-func (t *turn) refresh(r *OpenRequest) (o outcome, ok bool) {
+// from its end on, if it succeeds. refused are those of its subscriptions that it may
+// not have with them.
+func (t *turn) refresh(r *OpenRequest) (o outcome, refused []Refusal, ok bool) {
 	t.opening, t.resuming = r, true
 	t.readOnly = t.in.def.hooks["OnBeforeConnect"] == nil && t.in.def.hooks["OnRefresh"] == nil
-	return t.execute(func() (any, error) {
+	o, ok = t.execute(func() (any, error) {
 		if err := t.beforeConnect(); err != nil {
 			return nil, err
 		}
-		return nil, t.hook("OnRefresh")
+		if err := t.hook("OnRefresh"); err != nil {
+			return nil, err
+		}
+		refused = t.refusals(r.Subs)
+		return nil, nil
 	})
+	return o, refused, ok
 }
 
 // callMail runs an action for a connection.

@@ -37,10 +37,11 @@ type channel struct {
 	name     string   // of the actor's definition; empty if opened by id and not open yet
 	inFlight []uint64 // ids of calls without an answer, as they came
 	mail     mail
-	bytes    int   // of mail.answers; counted in s.kept, too
-	answered bool  // the owner of the actor has opened it
-	wantAt   bool  // it was quiet for long
-	hold     *hold // it waits for OnAuth; else nil
+	bytes    int     // of mail.answers; counted in s.kept, too
+	answered bool    // the owner of the actor has opened it
+	wantAt   bool    // it was quiet for long
+	hold     *hold   // it waits for OnAuth; else nil
+	wishes   *wishes // for CanSubscribe; nil before the first one
 
 	// The rest belongs to the drain.
 	phase    phase
@@ -115,6 +116,9 @@ func (c *channel) post(leave func()) {
 
 // addressed takes an output that is for this attachment alone.
 func (c *channel) addressed(o *actor.Output, pos actor.Pos) {
+	if o.Kind == actor.OutputSubscribed || o.Opened != nil && len(o.Opened.Refused) > 0 {
+		c.permitted(o, pos)
+	}
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	switch o.Kind {
@@ -123,6 +127,7 @@ func (c *channel) addressed(o *actor.Output, pos actor.Pos) {
 		c.name = o.Opened.Name
 	case actor.OutputClosed:
 		c.mail.closed, c.mail.closedPos = o, pos
+	case actor.OutputSubscribed:
 	default:
 		a := answer{o, pos}
 		if c.s.kept+a.size() > answersShort {
@@ -138,7 +143,7 @@ func (c *channel) waits() bool {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	asked := c.hold == nil || !c.hold.asking // else there is nothing to be answered yet
-	return !c.answered && asked || len(c.inFlight) > 0
+	return !c.answered && asked || len(c.inFlight) > 0 || c.wishes != nil && len(c.wishes.events) > 0
 }
 
 // answerLocked notes that a call has its answer. It needs s.mu.
@@ -163,6 +168,13 @@ func (c *channel) subscribe(events []string) {
 func (c *channel) unsubscribe(events []string) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
+	c.unsubscribeLocked(events)
+	if c.wishes != nil {
+		c.wishes.events = slices.DeleteFunc(c.wishes.events, func(e wish) bool { return slices.Contains(events, e.name) })
+	}
+}
+
+func (c *channel) unsubscribeLocked(events []string) {
 	subs := c.subs.Load().without(events)
 	c.subs.Store(&subs)
 }

@@ -117,6 +117,7 @@ type Gateway struct {
 	cold   *coldReader
 	feeds  feeds
 	asks   inquiries // that wait for OnAuth
+	guards bool      // some actor has a CanSubscribe
 
 	ctx    context.Context // ends when all sockets have
 	cancel context.CancelFunc
@@ -148,6 +149,7 @@ func New(port Port, opts Options) *Gateway {
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	g.cold = newColdReader(g.ctx)
 	g.feeds = feeds{g: g, open: make(map[string]*feed)}
+	g.guards = port.Guards("")
 	g.handler = g.routes()
 	for range g.opts.Workers {
 		g.workers.Go(func() { g.work(g.drains) })

@@ -193,6 +193,9 @@ func (s *socket) open(m *wire.ClientMessage) {
 		Conn: c.conn, Caller: c.caller, Params: m.Params,
 		Resume: m.Log != "", Log: m.Log, Seq: m.Seq, Ack: m.Ack,
 	}
+	if s.guards(c) {
+		request.Subs = m.Subs
+	}
 	if s.authenticates(c) {
 		s.inquireOpen(c, request)
 		return
@@ -216,6 +219,9 @@ func (s *socket) refresh(m *wire.ClientMessage) {
 		return
 	}
 	request := actor.RefreshRequest{Attachment: c.attachment, Params: m.Params}
+	if s.guards(c) {
+		request.Subs = c.wanted()
+	}
 	if s.authenticates(c) {
 		s.inquireRefresh(c, request)
 		return
@@ -324,7 +330,12 @@ func (s *socket) subscribe(m *wire.ClientMessage) {
 		s.refuse(wire.Envelope{Channel: m.Channel}, wire.CodeUnknownChannel, fmt.Sprintf("channel %d is not open", m.Channel), nil)
 		return
 	}
-	c.subscribe(s.knownEvents(c, m.Events))
+	events := s.knownEvents(c, m.Events)
+	if s.guards(c) {
+		s.askFor(c, events)
+		return
+	}
+	c.subscribe(events)
 }
 
 func (s *socket) call(m *wire.ClientMessage) {

@@ -34,6 +34,16 @@ type Port interface {
 	// but not for long.
 	Authenticate(ctx context.Context, ref actor.Ref, r actor.AuthRequest) (json.RawMessage, error)
 
+	// Guards reports whether the actor definition of that name has a CanSubscribe;
+	// without a name, whether any has. For those that have not, Subscribe need not be
+	// called, and Open and Refresh need no Subs.
+	Guards(name string) bool
+
+	// Subscribe asks whether a connection may subscribe to events; an
+	// OutputSubscribed or OutputClosed to its attachment answers. The error is like
+	// that of Open.
+	Subscribe(ref actor.Ref, r actor.SubscribeRequest) error
+
 	// Refresh gives a connection new params; an OutputClosed to its attachment
 	// answers if they are refused. The error is like that of Open.
 	Refresh(ref actor.Ref, r actor.RefreshRequest) error

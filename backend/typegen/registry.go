@@ -201,7 +201,7 @@ func (g *generator) methods(a *actorDef) {
 // refuses it.
 func isHook(name string) bool {
 	rest, ok := strings.CutPrefix(name, "On")
-	return ok && rest != "" && rest[0] >= 'A' && rest[0] <= 'Z'
+	return name == "CanSubscribe" || ok && rest != "" && rest[0] >= 'A' && rest[0] <= 'Z'
 }
 
 func pointee(t types.Type) types.Type {

@@ -36,13 +36,18 @@
 // optional and mean what they mean in ack. Calls are sent after the at that ends
 // the opening; after a resume, all unanswered calls are sent again in order.
 //
-//	{"t":"sub","c":1,"e":["messageReceived"]}     receive these events from now on
+//	{"t":"sub","c":1,"e":["messageReceived"]}     receive these events from now on, or an error forbidden
 //	{"t":"unsub","c":1,"e":["messageReceived"]}   and no longer
 //	{"t":"ack","c":1,"s":22,"ack":7}              seen up to here, answered up to here
 //	{"t":"params","c":1,"params":{…}}             new params, such as a fresh token
 //	{"t":"close","c":1}                           the connection is over, not dropped
 //	{"t":"beat"}                                  the answer to a beat
 //	{"t":"beat","probe":true}                     is somebody there? Answered with a beat
+//
+// An actor may refuse events (its CanSubscribe): those of an open, of a sub, and, with
+// new params, any. An error with the code forbidden, or one of the actor's, names the
+// event, which the channel then does not get. Where the actor is asked, a sub counts
+// from the answer on.
 //
 // New params have no answer if they are good: they count for what is sent after
 // them. If they are not, the connection is closed. Who asks may have to be found

@@ -219,6 +219,8 @@ type Conn struct {
 	closed  *actor.Error
 	events  []*actor.Output
 	answers map[uint64]*actor.Output
+
+	answered []*actor.Output // to Subscribe
 }
 
 // Published implements actor.Follower.
@@ -329,6 +331,10 @@ func (c *Conn) take(o *actor.Output) {
 		if o.To == c.attachment {
 			c.closed = o.Err
 			c.detachedLocked()
+		}
+	case actor.OutputSubscribed:
+		if o.To == c.attachment {
+			c.answered = append(c.answered, o)
 		}
 	case actor.OutputEvent:
 		if c.opened != nil && o.Target.Includes(c.num) {
@@ -460,6 +466,34 @@ func (c *Conn) Refresh(params any) {
 		c.tb().Fatalf("refresh: %v", err)
 	}
 	c.settle()
+}
+
+// Subscribe asks the actor's CanSubscribe, as the client's on() does, whether the
+// connection may have an event; the error is why not. It does not change what the
+// connection receives here, which is everything.
+func (c *Conn) Subscribe(event string) error {
+	c.tb().Helper()
+	c.settle()
+	node := c.actor.node.node
+	if !node.Guards(c.actor.ref.Name) {
+		c.tb().Fatalf("%s has no CanSubscribe", c.actor.ref.Name)
+	}
+	c.mu.Lock()
+	c.answered = nil
+	c.mu.Unlock()
+	if err := node.Subscribe(c.actor.ref, actor.SubscribeRequest{Attachment: c.attachment, ID: 1, Events: []string{event}}); err != nil {
+		return err
+	}
+	c.settle()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.answered) == 0 {
+		c.tb().Fatalf("the connection is over")
+	}
+	for _, r := range c.answered[0].Opened.Refused {
+		return r.Err
+	}
+	return nil
 }
 
 // Recovered reports whether the connection has received all that was meant for

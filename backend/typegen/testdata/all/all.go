@@ -2,6 +2,7 @@
 package all
 
 import (
+	"context"
 	"encoding/json"
 	"time"
 
@@ -103,6 +104,16 @@ type Input struct {
 func (r *Room) OnCreate(c *actor.Context[actor.NoState], in Input) error { return nil }
 
 func (r *Room) OnBeforeConnect(c *actor.ConnectContext, p Params) error { return nil }
+
+// Who is what OnAuth returns, for nobody but the server.
+type Who struct{ ID string }
+
+func (Room) OnAuth(context.Context, *actor.AuthRequest) (Who, error) { return Who{}, nil }
+
+func (r *Room) OnRefresh(c *actor.Context[actor.NoState]) error { return nil }
+
+// CanSubscribe is no action.
+func (r Room) CanSubscribe(c *actor.Context[actor.NoState], event string) error { return nil }
 
 // Add adds an item. */
 func (r *Room) Add(c *actor.Context[actor.NoState], userID string, new other.Item, _ []Item) (*Item, error) {

@@ -1,0 +1,92 @@
+package actor
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+)
+
+// subscribeMail asks whether a connection may subscribe to events.
+type subscribeMail struct{ SubscribeRequest }
+
+func (m *subscribeMail) refuse(a *actor, err *Error) {
+	a.gone(m.Attachment, time.Now()) // its client comes back, and asks with its open
+	a.put(&Output{Kind: OutputClosed, To: m.Attachment, Err: err})
+}
+
+func (m *subscribeMail) size() int {
+	n := mailBytes
+	for _, e := range m.Events {
+		n += len(e)
+	}
+	return n
+}
+
+func (m *subscribeMail) deliver(in *instance) bool {
+	in.actor.used()
+	c := in.attached[m.Attachment]
+	if c == nil {
+		return true // of a connection that is over, or of a socket that was replaced
+	}
+	t := in.begin("CanSubscribe", in.def.options.ConnectTimeout, c)
+	t.readOnly = true
+	var refused []Refusal
+	o, ok := t.execute(func() (any, error) {
+		refused = t.refusals(m.Events)
+		return nil, nil
+	})
+	if !ok {
+		return false
+	}
+	if o.err != nil {
+		refused = nil
+		for _, e := range m.Events {
+			refused = append(refused, Refusal{e, o.err.about(e)})
+		}
+	}
+	t.outputs = append(t.outputs, subscribed(m.Attachment, m.ID, refused))
+	in.apply(t, o, reply{})
+	return true
+}
+
+func subscribed(attachment, id uint64, refused []Refusal) *Output {
+	return &Output{Kind: OutputSubscribed, To: attachment, Call: id, Opened: &OpenedInfo{Refused: refused}}
+}
+
+// refusals asks CanSubscribe, in the turn, whether its connection may subscribe to
+// events, and returns those to which it may not. Events that the actor does not have
+// are for the gateway to refuse.
+func (t *turn) refusals(events []string) (refused []Refusal) {
+	h := t.in.def.hooks["CanSubscribe"]
+	if h == nil || len(events) == 0 {
+		return nil
+	}
+	what, readOnly, failure := t.what, t.readOnly, t.failure
+	t.does("CanSubscribe")
+	t.readOnly = true
+	t.in.allow(false)
+	for _, e := range events {
+		if _, ok := t.in.def.eventNames[e]; !ok {
+			continue
+		}
+		t.failure = nil
+		_, err := protect(func() (any, error) {
+			return h.call(t.in.state, t.context(h), []reflect.Value{callFront: reflect.ValueOf(e)})
+		})
+		if err = errors.Join(err, t.failure); err != nil {
+			refused = append(refused, Refusal{e, t.public(err).about(e)})
+		}
+	}
+	t.in.allow(!readOnly)
+	t.readOnly, t.failure = readOnly, failure
+	t.does(what)
+	return refused
+}
+
+// about returns the error as it is for an event, which it names.
+func (e *Error) about(event string) *Error {
+	m, _ := json.Marshal(map[string]string{"event": event}) // of strings: it does not fail
+	return &Error{Code: e.Code, Message: fmt.Sprintf("%s: %s", event, e.Message), Metadata: json.RawMessage(m)}
+}
