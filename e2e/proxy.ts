@@ -99,37 +99,44 @@ export class Proxy {
 
   /** Passes on what comes from one end, in order, when the shape says so. */
   #relay(from: Socket, to: Socket): void {
-    let due = 0;
+    const pieces: { data: Buffer; due: number }[] = [];
     let held = 0;
+    let due = 0;
+    let timer: ReturnType<typeof setTimeout> | undefined;
     let ended = false;
-    const pass = (piece: Buffer) => {
-      held -= piece.length;
-      if (to.destroyed || this.#state === "swallow") return;
-      to.write(piece);
-      if (held === 0 && ended) to.end();
-      resume();
+    const flow = () => {
+      if (held >= MAX_HELD || to.writableLength >= MAX_HELD) from.pause();
+      else if (this.#state !== "swallow") from.resume();
     };
-    const full = () => held >= MAX_HELD || to.writableLength >= MAX_HELD;
-    const resume = () => {
-      if (!full() && this.#state !== "swallow") from.resume();
-    };
-    to.on("drain", resume);
-    from.on("data", (data: Buffer) => {
-      const { latencyMs = 0, jitterMs = 0, bytesPerSecond = Infinity, sliceBytes = data.length } = this.shape;
-      for (let at = 0; at < data.length; at += sliceBytes) {
-        const piece = data.subarray(at, at + sliceBytes);
-        const now = Date.now();
-        held += piece.length;
-        due = Math.max(due, now + latencyMs + Math.random() * jitterMs) + (1000 * piece.length) / bytesPerSecond;
-        if (held === piece.length && due <= now) pass(piece);
-        else setTimeout(pass, due - now, piece);
+    // One timer at a time: those of several pieces could fire in another order.
+    const pass = () => {
+      timer = undefined;
+      while (pieces[0] && pieces[0].due <= Date.now()) {
+        const { data } = pieces.shift()!;
+        held -= data.length;
+        if (this.#state !== "swallow" && to.writable) to.write(data);
       }
-      if (full()) from.pause();
+      if (pieces[0]) timer = setTimeout(pass, pieces[0].due - Date.now());
+      else if (ended) to.end();
+      flow();
+    };
+    from.on("data", (all: Buffer) => {
+      const { latencyMs = 0, jitterMs = 0, bytesPerSecond = Infinity, sliceBytes = all.length } = this.shape;
+      for (let at = 0; at < all.length; at += sliceBytes) {
+        const data = all.subarray(at, at + sliceBytes);
+        due = Math.max(due, Date.now() + latencyMs + Math.random() * jitterMs) + (1000 * data.length) / bytesPerSecond;
+        pieces.push({ data, due });
+        held += data.length;
+      }
+      if (!timer) pass();
+      flow();
     });
+    to.on("drain", flow);
     from.on("end", () => {
       ended = true;
-      if (held === 0) to.end();
+      if (!timer) pass();
     });
+    from.on("close", () => clearTimeout(timer));
   }
 }
 
