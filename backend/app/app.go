@@ -165,7 +165,7 @@ func newServer(config Config, st store.Store, listener, debug net.Listener, page
 	}
 	s.gateway = gateway.New(node, gateway.Options{
 		AllowOrigins: config.AllowOrigins, Contract: contract.Fingerprint, Parts: contract.Parts, Logger: logger,
-		MaxSockets: config.maxSockets(), AddressSockets: config.Address.Sockets,
+		MaxBuffers: int64(config.MaxBuffers), MaxSockets: config.maxSockets(), AddressSockets: config.Address.Sockets,
 		AddressConnects: config.Address.Connects, AddressCalls: config.Address.Calls,
 	})
 	s.http = &http.Server{

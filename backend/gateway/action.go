@@ -23,7 +23,7 @@ import (
 
 const (
 	maxIdempotencyKey = 255              // bytes
-	bodyTimeout       = 30 * time.Second // for a request's body to arrive
+	bodyTimeout       = 30 * time.Second // for a request's body to arrive, and for its answer to be taken
 )
 
 func (g *Gateway) routes() http.Handler {
@@ -134,6 +134,8 @@ func (g *Gateway) serveAction(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, err)
 		return
 	}
+	g.buffers.add(len(result))
+	defer g.buffers.add(-len(result))
 	writeJSON(w, http.StatusOK, struct {
 		Result json.RawMessage `json:"result,omitempty"`
 	}{result})
@@ -241,7 +243,9 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, option string
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
 	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
-	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(limit)))
+	body := &counted{Reader: http.MaxBytesReader(w, r.Body, int64(limit)), buffers: &g.buffers}
+	defer body.done()
+	b, err := io.ReadAll(body)
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		size := max(int(r.ContentLength), limit+1) // at least
@@ -249,6 +253,9 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, option string
 			Code: wire.CodeTooLarge, Message: fmt.Sprintf("a %s is at most %d bytes", option, limit),
 			Metadata: sizeMetadata(size, limit, option),
 		}
+	}
+	if errors.Is(err, errBuffersFull) {
+		return g.buffers.overloaded()
 	}
 	if err != nil {
 		return actor.Errorf(wire.CodeMalformed, "the body could not be read")
@@ -343,6 +350,14 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	// What a client does not read is not kept for ever. Not every ResponseWriter can
+	// have a deadline; then its server has to see to it.
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(time.Now().Add(bodyTimeout))
+	defer func() { _ = control.SetWriteDeadline(time.Time{}) }() // the connection may serve other requests
 	w.WriteHeader(status)
-	_, _ = w.Write(b) // the client has gone if it fails
+	if _, err := w.Write(b); err == nil { // else the client has gone
+		_ = control.Flush()
+	}
 }

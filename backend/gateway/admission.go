@@ -234,11 +234,24 @@ func retryMs(wait time.Duration) int64 {
 	return int64((wait + time.Millisecond - 1) / time.Millisecond)
 }
 
-// limitCalls refuses calls over HTTP from addresses that make too many.
+// admit gives a place to the socket that a request asks for.
+func (g *Gateway) admit(r *http.Request) (ticket, *actor.Error) {
+	if g.buffers.full() {
+		return ticket{}, g.buffers.overloaded()
+	}
+	return g.admission.socket(forwarded.Client(r))
+}
+
+// limitCalls refuses calls over HTTP from addresses that make too many, and all if
+// there is no room for their answers.
 func (g *Gateway) limitCalls(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if e := g.admission.call(forwarded.Client(r)); e != nil {
 			g.fail(w, e)
+			return
+		}
+		if g.buffers.full() {
+			g.fail(w, g.buffers.overloaded())
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -64,6 +64,7 @@ func (a answer) short() answer {
 func (c *channel) keepLocked(bytes int) {
 	c.bytes += bytes
 	c.s.kept += bytes
+	c.s.holdLocked(bytes)
 	if bytes < 0 {
 		c.s.room.Broadcast()
 	}

@@ -103,13 +103,20 @@ type heldMessage struct {
 	size int
 }
 
+// holdForAuthLocked counts bytes of what waits for OnAuth, or (negative) no more. It
+// needs s.mu.
+func (s *socket) holdForAuthLocked(bytes int) {
+	s.asker.bytes += bytes
+	s.holdLocked(bytes)
+}
+
 // dropHoldLocked gives up what the channel waits for. It needs s.mu.
 func (c *channel) dropHoldLocked() {
 	if h := c.hold; h != nil {
 		c.hold = nil
 		h.cancel()
 		for _, m := range h.messages {
-			c.s.asker.bytes -= m.size
+			c.s.holdForAuthLocked(-m.size)
 		}
 		c.s.asker.holds.Add(-1)
 	}
@@ -140,7 +147,7 @@ func (s *socket) held(m *wire.ClientMessage, at wire.Envelope) bool {
 		full = false
 	case !full || m.Type == wire.TypeClose:
 		h.messages = append(h.messages, heldMessage{*m, size})
-		s.asker.bytes += size
+		s.holdForAuthLocked(size)
 		h.closed, full = m.Type == wire.TypeClose, false
 	}
 	s.mu.Unlock()
@@ -171,7 +178,7 @@ func (s *socket) release(c *channel) {
 		m := h.messages[0]
 		h.messages[0] = heldMessage{}
 		h.messages = h.messages[1:]
-		s.asker.bytes -= m.size
+		s.holdForAuthLocked(-m.size)
 		s.mu.Unlock()
 		s.do(&m.ClientMessage, wire.Envelope{Type: m.Type, Channel: m.Channel, ID: m.ID})
 	}
@@ -224,7 +231,7 @@ func (s *socket) inquire(a *inquiry) {
 	a.c.hold.inquiries++
 	a.c.hold.cancel, a.c.hold.asking = cancel, true
 	full := k.bytes+a.size > maxHeld
-	k.bytes += a.size
+	s.holdForAuthLocked(a.size)
 	switch {
 	case full:
 	case k.running < socketInquiries:
@@ -270,7 +277,7 @@ func (a *inquiry) done(auth json.RawMessage, err error) {
 	s, c, k := a.s, a.c, a.s.asker
 	var next *inquiry
 	s.mu.Lock()
-	k.bytes -= a.size
+	s.holdForAuthLocked(-a.size)
 	if a.started {
 		k.running--
 		if len(k.waiting) > 0 {

@@ -28,6 +28,10 @@
 // of a client who does not take them are not read; those accepted before may have
 // larger answers than there is room for, which are then answered overloaded.
 //
+// What is held for clients is counted in all, too (buffers): beyond a limit there is
+// no new work until those who do not read have been cut off. And who comes in is
+// limited, per address and in all (admission).
+//
 // Delivery and replay are one: a client that resumes is a channel whose cursor
 // starts at the number that it has seen (G3).
 package gateway

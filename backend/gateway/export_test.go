@@ -5,6 +5,9 @@ import "time"
 // MaxIdle is how many addresses without a socket are remembered.
 const MaxIdle = maxIdle
 
+// Buffers returns how many bytes are held.
+func (g *Gateway) Buffers() int64 { return g.buffers.held.Load() }
+
 // Visitors returns how many addresses are remembered.
 func (g *Gateway) Visitors() int {
 	g.admission.mu.Lock()

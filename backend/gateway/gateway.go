@@ -44,6 +44,10 @@ type Options struct {
 	AddressConnects float64
 	AddressCalls    float64
 
+	// MaxBuffers is how many bytes may be held for clients that do not take them, or
+	// of messages that have not arrived in whole. 0 means any number.
+	MaxBuffers int64
+
 	Beat         time.Duration // after this silence a beat is sent; 0 means 15 s
 	Dead         time.Duration // after this silence of the client the socket is dead; 0 means 25 s
 	Quiet        time.Duration // after this silence of a channel whose log moved on an at is sent; 0 means 30 s
@@ -112,6 +116,7 @@ type Gateway struct {
 	stats   stats
 
 	admission *admission
+	buffers   buffers
 
 	drains *queue // sockets to write to, feeds to read
 	cold   *coldReader
@@ -144,7 +149,7 @@ func New(port Port, opts Options) *Gateway {
 		port: port, opts: opts.withDefaults(),
 		drains: newQueue(), sockets: make(map[*socket]struct{}), overHTTP: make(map[string]*socket), cuts: make(map[string]time.Time),
 	}
-	g.admission = newAdmission(&g.opts)
+	g.admission, g.buffers.max = newAdmission(&g.opts), g.opts.MaxBuffers
 	g.log, g.collect = g.opts.Logger, debug.FreeOSMemory
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	g.cold = newColdReader(g.ctx)
@@ -249,6 +254,9 @@ func (g *Gateway) add(s *socket) (spread time.Duration, ok bool) {
 		return 0, false
 	}
 	g.sockets[s] = struct{}{}
+	if s.asker != nil {
+		g.buffers.add(len(s.asker.header))
+	}
 	if l, ok := s.out.(*httpLink); ok {
 		g.overHTTP[l.id] = s
 	}

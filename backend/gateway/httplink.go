@@ -30,6 +30,7 @@ type httpLink struct {
 	times
 	id      string // a secret: who has it speaks for the client
 	timeout time.Duration
+	buffers *buffers        // counts what is kept
 	wrote   func(slow bool) // a frame has been brought
 	broke   func(slow bool) // nothing will be any more
 
@@ -39,6 +40,7 @@ type httpLink struct {
 
 	mu      sync.Mutex
 	frame   *frame // on its way; nil if none is
+	held    int    // bytes of it that are counted
 	ended   bool   // nothing comes after it
 	closed  bool
 	control *http.ResponseController // of the handler that brings it; nil if none does
@@ -68,7 +70,7 @@ var (
 // newHTTPLink makes the link of a socket.
 func (s *socket) newHTTPLink() *httpLink {
 	l := &httpLink{
-		id: randomID(), timeout: s.g.opts.WriteTimeout, wrote: s.wrote, broke: s.broke,
+		id: randomID(), timeout: s.g.opts.WriteTimeout, buffers: &s.g.buffers, wrote: s.wrote, broke: s.broke,
 		ready: make(chan struct{}, 1), done: make(chan struct{}), turn: make(chan struct{}, 1),
 	}
 	l.start()
@@ -92,11 +94,18 @@ func (l *httpLink) send(f *frame) (done bool) {
 	}
 	l.lastWrite.Store(f.ms)
 	l.frame = f
+	l.holdLocked(cap(f.b))
 	l.signal()
 	if l.polling != nil && !l.gone {
 		l.awaitPollLocked(l.timeout)
 	}
 	return false
+}
+
+// holdLocked counts bytes of the frame that is on its way; 0 if none is.
+func (l *httpLink) holdLocked(bytes int) {
+	l.buffers.add(bytes - l.held)
+	l.held = bytes
 }
 
 // end implements carrier. Over HTTP nobody is told why: the stream ends, and polls
@@ -130,6 +139,7 @@ func (l *httpLink) Close() error {
 		return nil
 	}
 	l.closed, l.ended = true, true
+	l.holdLocked(0)
 	if l.overdue != nil {
 		l.overdue.Stop()
 	}
@@ -172,6 +182,7 @@ func (l *httpLink) stream(ctx context.Context, w http.ResponseWriter) {
 			}
 			l.mu.Lock()
 			l.frame = nil
+			l.holdLocked(0)
 			l.mu.Unlock()
 			l.wrote(time.Since(since) >= slowWrite)
 		case ended:
@@ -317,6 +328,7 @@ func (l *httpLink) count(n uint64) error {
 	l.polls = n
 	if arrived {
 		l.frame, l.text, l.handed = nil, nil, false
+		l.holdLocked(0)
 		l.overdue.Stop()
 	}
 	l.mu.Unlock()

@@ -38,6 +38,7 @@ type link struct {
 	raw     syscall.RawConn // nil: every frame is written by the goroutine
 	timeout time.Duration   // of a blocked write, of each writeSlice bytes
 	spawn   func(func())    // starts a goroutine
+	buffers *buffers        // counts what is kept
 
 	flushed func(slow bool) // a frame that send had kept is written; slow: it was blocked for a while
 	broken  func(slow bool) // writing is over; slow: because a write was blocked for too long
@@ -57,6 +58,7 @@ type link struct {
 	flushing bool   // a goroutine writes out
 	owed     bool   // flushed is to be called after that
 	ended    bool   // nothing more is written: the close frame was, or an error
+	held     int    // bytes of frames that are kept, or being written
 }
 
 // kept is a frame, or what is left of one.
@@ -114,8 +116,8 @@ func (h *hijacker) Write(b []byte) (int, error) {
 	return h.ResponseWriter.Write(b)
 }
 
-func newLink(conn net.Conn, early []byte, timeout time.Duration, spawn func(func())) *link {
-	l := &link{Conn: conn, early: early, timeout: timeout, spawn: spawn}
+func newLink(conn net.Conn, early []byte, timeout time.Duration, spawn func(func()), b *buffers) *link {
+	l := &link{Conn: conn, early: early, timeout: timeout, spawn: spawn, buffers: b}
 	if tcp, ok := conn.(*net.TCPConn); ok && canTryWrite {
 		if raw, err := tcp.SyscallConn(); err == nil {
 			l.raw = raw
@@ -231,6 +233,7 @@ func (l *link) send(f *frame) (done bool) {
 		return true
 	}
 	l.owed = true
+	l.holdLocked(cap(f.b))
 	l.keepLocked(kept{rest, f})
 	return false
 }
@@ -279,6 +282,13 @@ func (l *link) keepLocked(k kept) {
 	}
 }
 
+// holdLocked counts bytes that are held, or (negative) no more.
+func (l *link) holdLocked(bytes int) {
+	bytes = max(bytes, -l.held) // after the end nothing is held
+	l.held += bytes
+	l.buffers.add(bytes)
+}
+
 // end implements carrier, with a close frame. The WebSocket library is not asked
 // for it: it would read, too, to wait for the answer, and so get in the way of the
 // reader. That ends with the answer, or in time.
@@ -296,8 +306,10 @@ func (l *link) pending() bool {
 // flush writes what was kept. There is one at a time.
 func (l *link) flush() {
 	start := time.Now()
+	written := 0
 	for {
 		l.mu.Lock()
+		l.holdLocked(-written)
 		if len(l.out) == 0 {
 			owed := l.owed
 			l.flushing, l.owed, l.out = false, false, nil
@@ -315,7 +327,8 @@ func (l *link) flush() {
 		l.mu.Unlock()
 
 		err := l.writeSlices(k.b, start)
-		if k.f != nil {
+		if written = 0; k.f != nil {
+			written = cap(k.f.b)
 			k.f.free()
 		}
 		if err != nil {
@@ -347,6 +360,7 @@ func (l *link) writeSlices(b []byte, start time.Time) error {
 
 func (l *link) endLocked() {
 	l.ended, l.out, l.pongs = true, nil, 0
+	l.holdLocked(-l.held)
 }
 
 // breakOff closes the connection after a failed write, so that its reader ends.

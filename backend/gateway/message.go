@@ -86,6 +86,11 @@ func (s *socket) handle(m *wire.ClientMessage, at wire.Envelope, problem string)
 		s.refuse(at, wire.CodeMalformed, problem, nil)
 		return
 	}
+	if (m.Type == wire.TypeCall || m.Type == wire.TypeOpen) && s.g.buffers.full() {
+		e := s.g.buffers.overloaded()
+		s.refuse(at, e.Code, e.Message, e.MetadataJSON())
+		return
+	}
 	if !s.held(m, at) {
 		s.do(m, at)
 	}

@@ -26,17 +26,24 @@ import (
 const (
 	statusTryAgain = websocket.StatusTryAgainLater
 
-	controlsWait   = 64 << 10 // bytes of messages of its own that a socket keeps before its reader waits
-	keepReadBuffer = 64 << 10 // bytes; larger buffers are not kept in the pool
-	channelQuota   = 16       // messages of one channel at a time if others wait
-	drainVisits    = 64       // looks at channels per frame
-	maxSpent       = 64       // empty places at the start of dirty
+	controlsWait   = 64 << 10     // bytes of messages of its own that a socket keeps before its reader waits
+	keepReadBuffer = smallMessage // bytes; larger buffers are not kept in the pool
+	channelQuota   = 16           // messages of one channel at a time if others wait
+	drainVisits    = 64           // looks at channels per frame
+	maxSpent       = 64           // empty places at the start of dirty
 
 	closeTimeout = time.Second // for the answer to a close frame
 	quietReader  = time.Second // a silence, see readLoop
+	stuckWrite   = time.Second // after which a reader is cut off if the buffers are full
 )
 
-var readBuffers = sync.Pool{New: func() any { return &bytes.Buffer{} }}
+var readBuffers = sync.Pool{New: func() any { return &incoming{} }}
+
+// incoming is a frame that is being read.
+type incoming struct {
+	bytes.Buffer
+	counted counted
+}
 
 // A socket is one WebSocket, or what stands for one over HTTP (httplink.go). Three
 // parties work on it: its reader (of a WebSocket one goroutine, readLoop; else
@@ -68,6 +75,7 @@ type socket struct {
 	deaf     atomic.Bool   // nothing that the client sends has an effect any more
 	finished atomic.Bool   // to be closed when everything is written
 	closed   atomic.Bool   // a close is under way
+	reading  atomic.Int64  // since when a large frame has been arriving, Unix milliseconds; 0 if none is
 	beaten   time.Time     // when the last beat was sent; the janitor's
 
 	mu       sync.Mutex
@@ -88,7 +96,7 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request) {
 	if !g.welcomes(w, r) {
 		return
 	}
-	place, refused := g.admission.socket(forwarded.Client(r))
+	place, refused := g.admit(r)
 	if refused != nil {
 		g.turnAway(w, r, refused)
 		return
@@ -201,7 +209,7 @@ func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request, place tic
 
 // wrap makes the link below the WebSocket.
 func (s *socket) wrap(conn net.Conn, early []byte) *link {
-	l := newLink(conn, early, s.g.opts.WriteTimeout, s.g.sub.Go)
+	l := newLink(conn, early, s.g.opts.WriteTimeout, s.g.sub.Go, &s.g.buffers)
 	l.flushed, l.broken = s.wrote, s.broke
 	return l
 }
@@ -271,6 +279,8 @@ func (s *socket) readNext() (more bool) {
 	case errors.Is(err, websocket.ErrMessageTooBig):
 		status, reason = websocket.StatusMessageTooBig, wire.CodeTooLarge
 		s.complain(wire.CodeTooLarge)
+	case errors.Is(err, errBuffersFull): // its client comes back, and sends it again
+		status, reason = statusTryAgain, wire.CodeOverloaded
 	case errors.Is(err, wire.ErrNotJSON):
 		status, reason = websocket.StatusPolicyViolation, "a frame is JSON text"
 		s.complain(wire.CodeMalformed)
@@ -280,14 +290,16 @@ func (s *socket) readNext() (more bool) {
 
 // read reads the rest of a frame and deals with it.
 func (s *socket) read(typ websocket.MessageType, r io.Reader) error {
-	buf := readBuffers.Get().(*bytes.Buffer)
+	in := readBuffers.Get().(*incoming)
 	defer func() {
-		if buf.Cap() <= keepReadBuffer {
-			buf.Reset()
-			readBuffers.Put(buf)
+		in.counted.done()
+		if in.Cap() <= keepReadBuffer {
+			in.Reset()
+			readBuffers.Put(in)
 		}
 	}()
-	if _, err := buf.ReadFrom(r); err != nil {
+	in.counted = counted{Reader: r, buffers: &s.g.buffers, since: &s.reading}
+	if _, err := in.ReadFrom(&in.counted); err != nil {
 		return err
 	}
 	if typ != websocket.MessageText {
@@ -296,13 +308,17 @@ func (s *socket) read(typ websocket.MessageType, r io.Reader) error {
 	if s.deaf.Load() || s.g.isQuiesced() {
 		return nil
 	}
-	return s.receive(buf.Bytes())
+	return s.receive(in.Bytes())
 }
 
 // leave detaches all channels.
 func (s *socket) leave() {
 	s.deafen()
 	s.mu.Lock()
+	s.holdLocked(-s.waiting - s.kept)
+	if s.asker != nil {
+		s.holdLocked(-s.asker.bytes - len(s.asker.header))
+	}
 	s.over = true
 	if s.closing != nil {
 		s.closing.Stop()
@@ -380,8 +396,17 @@ func (s *socket) control(b []byte) {
 	s.mu.Lock()
 	s.controls = append(s.controls, b)
 	s.waiting += len(b)
+	s.holdLocked(len(b))
 	s.mu.Unlock()
 	s.wake(false)
+}
+
+// holdLocked counts bytes that the socket holds, or (negative) no more. When it is
+// over it holds nothing.
+func (s *socket) holdLocked(bytes int) {
+	if !s.over {
+		s.g.buffers.add(bytes)
+	}
 }
 
 // awaitRoom makes the reader wait while the client does not take the answers to
@@ -434,6 +459,7 @@ func (s *socket) run() {
 		f.next()
 		f.b = append(f.b, s.controls[n]...)
 		s.waiting -= len(s.controls[n])
+		s.holdLocked(-len(s.controls[n]))
 		n++
 	}
 	if s.controls = slices.Delete(s.controls, 0, n); len(s.controls) == 0 {
@@ -603,6 +629,17 @@ func (s *socket) tend(now time.Time) {
 	s.mu.Lock()
 	holding := s.holding
 	s.mu.Unlock()
+	if since := s.reading.Load(); since > 0 && now.Sub(time.UnixMilli(since)) >= bodyTimeout {
+		s.cut() // a frame comes byte by byte
+		return
+	}
+	if said >= stuckWrite && s.out.pending() && s.g.buffers.full() {
+		s.logger().Info("gateway: a client does not read while the buffers are full, and is cut off", "conns", s.some())
+		s.g.stats.slow.Add(1)
+		s.g.markCut(s.connections())
+		s.cut()
+		return
+	}
 	// A client that takes, bit by bit, what a slow link brings is not dead: it has
 	// not come to the beat yet that it has to answer. Nor can it be heard while the
 	// reader waits; if it takes nothing, the write that is blocked ends the socket.

@@ -9,7 +9,6 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/troupe-dev/troupe/backend/actor"
-	"github.com/troupe-dev/troupe/backend/forwarded"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -24,7 +23,7 @@ func (g *Gateway) newHTTPSocket(w http.ResponseWriter, r *http.Request) (*socket
 	if !g.welcomes(w, r) {
 		return nil, nil
 	}
-	place, refused := g.admission.socket(forwarded.Client(r))
+	place, refused := g.admit(r)
 	if refused != nil {
 		g.fail(w, refused)
 		return nil, nil
