@@ -241,7 +241,7 @@ export function createSocket(transport: () => Transport, base: () => string, idl
       upAt = now();
       bucket = createBucket(hello.limits, now);
       stale = difference(contract, hello);
-      if (stale?.[0]) console.warn(`the server has another contract than this page: ${stale.join(", ")}`);
+      if (stale?.[0]) console.warn(`stale: the server differs in ${stale.join(", ")}`);
       watch();
       each((channel) => channel.up());
     } else if (message.c !== undefined) {
