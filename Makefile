@@ -2,7 +2,7 @@
 # has the steps of the tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help dev new rename run build ui packages test test-go test-ts test-e2e test-browsers test-crash fuzz chaos soak bench bench-peers bench-growth plot fmt lint generate clean
+.PHONY: help dev new rename run build ui packages test test-go test-ts test-e2e test-browsers test-crash fuzz chaos soak bench bench-peers bench-growth plot fmt lint vuln generate licenses clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/troupe-dev/troupe/backend/app.version=$(VERSION)
@@ -97,8 +97,14 @@ fmt: ## format the Go code
 lint: ## the linters alone
 	@.ci/check lint
 
+vuln: ## look for known vulnerabilities of what is linked into the binary (asks vuln.go.dev)
+	@.ci/check vuln
+
 generate: ## write the generated sources anew
 	go generate ./...
+
+licenses: node_modules/.package-lock.json ## collect the licences of dependencies anew, in web/licenses.txt
+	go run ./tool/licenses
 
 clean: ## remove what was built
 	rm -rf bin clientjs/dist clientjs/LICENSE hooks/dist hooks/LICENSE e2e/test-results e2e/report

@@ -14,6 +14,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -27,6 +28,12 @@ import (
 
 	"github.com/go-chi/chi/v5"
 )
+
+// Licenses are the texts that the licences ask for of what others have made and is
+// in the binary, and in the page. tool/licenses collects them.
+//
+//go:embed licenses.txt
+var Licenses string
 
 //go:generate go tool templ generate -f page.templ
 
@@ -105,6 +112,7 @@ func New(dist fs.FS, base string) (*UI, error) {
 		serve("/", ui.servePage)
 		serve("/assets/*", ui.serveAsset)
 		serve("/lib/*", ui.serveLibrary)
+		serve("/licenses.txt", serveLicenses)
 	}
 	ui.Handler = r
 	return ui, nil
@@ -190,6 +198,13 @@ func isNavigation(r *http.Request) bool {
 // serveAsset answers with a file whose name changes with its content.
 func (ui *UI) serveAsset(w http.ResponseWriter, r *http.Request) {
 	ui.serveFile(w, r, forever)
+}
+
+// serveLicenses answers with the licences: the page has code of others, too.
+func serveLicenses(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", revalidate)
+	http.ServeContent(w, r, "", time.Time{}, strings.NewReader(Licenses))
 }
 
 // serveLibrary answers with a library, to pages of any origin.

@@ -76,6 +76,8 @@ func TestWhatIsServed(t *testing.T) {
 		{"GET", "/assets/icon-D4.svg", "", 200, "image/svg+xml", "public, max-age=31536000, immutable"},
 		{"GET", "/lib/client.js", "", 200, "text/javascript; charset=utf-8", "no-cache"},
 
+		{"GET", "/licenses.txt", html, 200, "text/plain; charset=utf-8", "no-cache"},
+
 		{"GET", "/chat/general", "*/*", 404, "", ""}, // a fetch, not a navigation
 		{"POST", "/chat/general", html, 404, "", ""},
 		{"POST", "/", html, 404, "", ""},

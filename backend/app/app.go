@@ -54,6 +54,10 @@ func Run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Wr
 		_, err := fmt.Fprintln(stdout, "troupe", version)
 		return err
 	}
+	if config.Licenses {
+		_, err := io.WriteString(stdout, web.Licenses)
+		return err
+	}
 	if config.Backup != "" {
 		return backup(ctx, config, stdout)
 	}

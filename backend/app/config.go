@@ -40,8 +40,9 @@ type Config struct {
 	Drain        time.Duration // from the order to end until it is followed
 	Check        bool          // look for mistakes in actors that cost time to look for
 
-	Version bool   // print the version and end
-	Backup  string // copy the data to this file and end
+	Version  bool   // print the version and end
+	Licenses bool   // print the licences of what is in the binary and end
+	Backup   string // copy the data to this file and end
 }
 
 // AddressLimits are what one address of clients may have and do, see
@@ -237,6 +238,7 @@ func ParseConfig(args, env []string, stdout io.Writer) (Config, error) {
 		})
 	}
 	flags.BoolVar(&c.Version, "version", false, "print the version and end")
+	flags.BoolVar(&c.Licenses, "licenses", false, "print the licences of what is in the binary and end")
 	if err := parse(&c, flags, args); errors.Is(err, flag.ErrHelp) {
 		printHelp(stdout)
 		return c, err
@@ -300,7 +302,7 @@ func printHelp(w io.Writer) {
 		}
 		fmt.Fprintf(w, "  %s\n        %s.\n        Default: %s. Environment: %s\n", strings.TrimSpace("-"+s.flag+" "+s.argument), s.help, standard, s.env)
 	}
-	fmt.Fprint(w, "  -version\n        print the version and end.\n  -h\n        print this and end.\n\n"+
+	fmt.Fprint(w, "  -version\n        print the version and end.\n  -licenses\n        print the licences of what is in the binary and end.\n  -h\n        print this and end.\n\n"+
 		"A flag goes before its environment variable, that before the default.\n")
 }
 
