@@ -56,7 +56,7 @@ func TestErrorsTellNothingInternal(t *testing.T) {
 		check := func(what, answer string) {
 			t.Helper()
 			answer = strings.ReplaceAll(answer, "actor.Options.", "") // the option of a limit, for whoever may change it
-		if found := internals.FindString(answer); found != "" {
+			if found := internals.FindString(answer); found != "" {
 				t.Errorf("%s: the answer tells %q: %s", what, found, answer)
 			}
 		}
