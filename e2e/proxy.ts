@@ -1,6 +1,7 @@
 // A TCP proxy before the server, whose links can really break. (A browser's
 // offline mode leaves an open WebSocket open.)
 
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
@@ -20,6 +21,9 @@ const MAX_HELD = 256 << 10;
 export class Proxy {
   /** How links are, also those that are open. */
   shape: Shape = {};
+  /** What new WebSockets meet: a refusal, a hang-up right after the upgrade, or silence. The rest gets through. */
+  upgrades: "pass" | "refuse" | "close" | "swallow" = "pass";
+  #suspects = new Set<Socket>();
   #pairs = new Set<{ browser: Socket; server: Socket }>();
   #state: "pass" | "refuse" | "swallow" = "pass";
   #listener = createServer((browser) => this.#accept(browser));
@@ -42,6 +46,14 @@ export class Proxy {
     for (const { browser, server } of this.#pairs) {
       browser.resetAndDestroy();
       server.resetAndDestroy();
+    }
+    for (const browser of this.#suspects) browser.resetAndDestroy();
+  }
+
+  /** Lets nothing through any more on the links that are open, and tells nobody. New ones get through. */
+  halfOpen(): void {
+    for (const { browser, server } of this.#pairs) {
+      for (const end of [browser, server]) end.removeAllListeners("data").pause();
     }
   }
 
@@ -78,6 +90,29 @@ export class Proxy {
       browser.resetAndDestroy();
       return;
     }
+    if (this.upgrades === "pass") return this.#join(browser);
+    this.#suspects.add(browser);
+    browser.on("close", () => this.#suspects.delete(browser));
+    browser.once("readable", () => {
+      const head = browser.read() as Buffer | null;
+      if (!head) return;
+      const key = /^sec-websocket-key: (.*)\r$/im.exec(head.toString("latin1"))?.[1];
+      if (!key) {
+        this.#suspects.delete(browser);
+        browser.unshift(head);
+        this.#join(browser);
+      } else if (this.upgrades === "refuse") {
+        browser.end("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+      } else if (this.upgrades === "close") {
+        const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
+        browser.end(
+          `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
+        );
+      }
+    });
+  }
+
+  #join(browser: Socket): void {
     const server = connect(this.target(), "127.0.0.1");
     server.on("error", ignore);
     const pair = { browser, server };
