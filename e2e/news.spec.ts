@@ -71,10 +71,13 @@ test("who subscribes reads on at once, and after a reload; who no longer does, d
   await publish(page, "The first row.", "Premium");
   await expect(articles(page, "You")).toHaveText(["The first night."]);
 
+  const opened = () => received(page).join().split('"t":"opened"').length;
+  const before = opened();
   await subscribe(page);
   const all = ["The first row.", "The first night."];
   await expect(articles(page, "You")).toHaveText(all);
   await expect(articles(page, "A guest")).toHaveText(["The first night."]);
+  expect(opened(), "check 15: the same connections").toBe(before);
   await page.reload();
   await expect(articles(page, "You")).toHaveText(all);
   expect(await page.evaluate("document.cookie"), "no script can read the session").toBe("");

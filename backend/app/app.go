@@ -173,7 +173,7 @@ func newServer(config Config, st store.Store, listener, debug net.Listener, page
 		AddressConnects: config.Address.Connects, AddressCalls: config.Address.Calls,
 	})
 	s.http = &http.Server{
-		Handler: config.Proxies.Handler(below(config.BasePath, s.routes(page, config.Metrics))),
+		Handler: config.Proxies.Handler(below(config.BasePath, s.routes(page, config.BasePath, config.Metrics))),
 		// A client that is slow to say what it wants holds a socket, nothing more.
 		// Bodies and answers have no time limit here: streams are long, and the
 		// gateway limits what it reads.
@@ -188,14 +188,14 @@ func newServer(config Config, st store.Store, listener, debug net.Listener, page
 }
 
 // routes says who serves what.
-func (s *server) routes(page http.Handler, metrics bool) http.Handler {
+func (s *server) routes(page http.Handler, base string, metrics bool) http.Handler {
 	r := chi.NewRouter()
 	r.Get("/healthz", s.serveHealth)
 	r.Get("/readyz", s.serveReady)
 	if metrics {
 		r.Handle("/metrics", s.serveMetrics())
 	}
-	r.With(s.gateway.CheckOrigin).Post("/api/session", serveSession(s.logger))
+	r.With(s.gateway.CheckOrigin).Post("/api/session", serveSession(base+"/", s.logger))
 	r.Handle("/api", s.gateway.Handler())
 	r.Handle("/api/*", s.gateway.Handler())
 	r.Handle("/*", page)

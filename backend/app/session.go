@@ -62,11 +62,11 @@ func writeKey(path string, key []byte) error {
 
 // serveSession is POST /api/session {"subscription":"premium"}: it makes the visitor's
 // session one with that subscription, or with "free". The answer has a pass, with
-// which the page can tell its open connections of it (see rooms.Session). Pages of
-// other origins do not get here.
+// which the page can tell its open connections of it (see rooms.Session). The cookie
+// is for what is below path. Pages of other origins do not get here.
 //
 // This is where an app would ask for a password, or for money.
-func serveSession(logger *slog.Logger) http.HandlerFunc {
+func serveSession(path string, logger *slog.Logger) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		// Not every ResponseWriter can; a server's can.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -86,7 +86,7 @@ func serveSession(logger *slog.Logger) http.HandlerFunc {
 			return
 		}
 		http.SetCookie(w, &http.Cookie{
-			Name: rooms.SessionCookie, Value: cookie, Path: "/", MaxAge: int(rooms.SessionAge / time.Second),
+			Name: rooms.SessionCookie, Value: cookie, Path: path, MaxAge: int(rooms.SessionAge / time.Second),
 			HttpOnly: true, SameSite: http.SameSiteLaxMode,
 			// The page's origin tells also where a proxy that is not known has ended TLS.
 			Secure: forwarded.Secure(r) || strings.HasPrefix(r.Header.Get("Origin"), "https://"),

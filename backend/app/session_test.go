@@ -95,7 +95,7 @@ func TestSession(t *testing.T) {
 }
 
 func TestSession_refused(t *testing.T) {
-	s := start(t, "-store", "memory")
+	s := start(t, "-store", "memory", "-base-path", "/app")
 	for _, test := range []struct {
 		method, body string
 		header       []string
@@ -124,7 +124,7 @@ func TestSession_refused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if c := resp.Cookies(); len(c) != 1 || !c[0].Secure {
-		t.Errorf("got %s %v, want a secure cookie", resp.Status, c)
+	if c := resp.Cookies(); len(c) != 1 || !c[0].Secure || c[0].Path != "/app/" {
+		t.Errorf("got %s %v, want a secure cookie for /app/", resp.Status, c)
 	}
 }

@@ -7,7 +7,7 @@ import { type AnchorHTMLAttributes, type MouseEvent, useSyncExternalStore } from
 const MOVED = "troupe:moved";
 
 /** The path below which the server is, such as `/app`; at the root it is empty. */
-const base = document.documentElement.dataset.troupeBase ?? "";
+export const base = document.documentElement.dataset.troupeBase ?? "";
 
 const currentPath = () =>
   location.pathname.startsWith(`${base}/`) ? location.pathname.slice(base.length) : location.pathname;

@@ -11,7 +11,7 @@
 //   You        button "Subscribe to premium" or button "Back to free"
 
 import "./news.css";
-import { useState } from "react";
+import { useRef, useState } from "react";
 import { failure } from "../ui/failure";
 import { PublishForm } from "./PublishForm";
 import { Reader } from "./Reader";
@@ -42,19 +42,21 @@ function Guest() {
 }
 
 function You() {
-  const [pass, setPass] = useState<string>();
+  const pass = useRef<string>(undefined); // of the last change, for the connections that were there before
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState("");
-  const news = useNews(pass ? { pass } : {});
+  const news = useNews(() => ({ pass: pass.current }));
   const premium = news.subscription === "premium";
 
   const change = async () => {
     setBusy(true);
     setError("");
     try {
-      setPass(await setSubscription(premium ? "free" : "premium"));
+      pass.current = await setSubscription(premium ? "free" : "premium");
+      await news.connection?.refresh();
     } catch (thrown) {
-      setError(failure("changed", thrown));
+      // Without a link the next one has the new session anyway.
+      if (!(thrown instanceof DOMException)) setError(failure("changed", thrown));
     }
     setBusy(false);
   };

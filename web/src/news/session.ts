@@ -1,4 +1,5 @@
 import { ActorError } from "@troupe/client";
+import { base } from "../app/router";
 import type { Subscription } from "../registry.gen";
 
 /**
@@ -6,7 +7,7 @@ import type { Subscription } from "../registry.gen";
  * which says the same to the room for a minute: a WebSocket that is open does not have the new cookie.
  */
 export async function setSubscription(subscription: Subscription): Promise<string> {
-  const response = await fetch(new URL("api/session", document.baseURI), {
+  const response = await fetch(`${base}/api/session`, {
     method: "POST",
     body: JSON.stringify({ subscription }),
   });

@@ -1,3 +1,4 @@
+import type { ParamsSource } from "@troupe/client";
 import { useState } from "react";
 import type { Articles, NewsParams } from "../registry.gen";
 import { useActor } from "../troupe";
@@ -9,7 +10,7 @@ export const PAPER = ["daily"];
  * What a reader gets, and what it pays for. Nothing is decided or filtered here: the server knows the reader by its
  * session, and sends no more than that is for.
  */
-export function useNews(params: NewsParams) {
+export function useNews(params: ParamsSource<NewsParams | undefined>) {
   const room = useActor({ name: "newsRoom", key: PAPER, params });
   const [news, setNews] = useState<Partial<Articles>>({}); // empty until the server has told
   const add = (more: Articles["articles"]) =>
