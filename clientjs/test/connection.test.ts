@@ -667,6 +667,39 @@ describe("reconnecting", () => {
     expect(server.sockets).toHaveLength(2);
   });
 
+  it("check 16: 10,000 clients that were dropped at once come back evenly over the window", async () => {
+    const windowMs = 10_000;
+    const bins = Array<number>(20).fill(0);
+    const drop: Array<() => void> = [];
+    // No more of a server than it takes: one that greets, opens and vanishes.
+    const transport: Transport = (_, { frame, end }) => {
+      const say = (...messages: ServerMessage[]) => frame(JSON.stringify(messages));
+      queueMicrotask(() =>
+        say({ t: "hello", v: 1, limits: DEFAULT_LIMITS, beatMs: 15_000, deadMs: 25_000, spreadMs: windowMs }),
+      );
+      drop.push(() => end("dropped"));
+      return {
+        send: () => say({ t: "opened", c: 1, s: 0, actorId: "a", log: "l", connId: "c" }, { t: "at", c: 1, s: 0 }),
+        close() {},
+      };
+    };
+    const crowd = Array.from({ length: 10_000 }, () => server.createClient({ transport }) as Client);
+    for (const one of crowd) {
+      one["chatRoom"]!.getOrCreate("general").connect().on("disconnected", ({ retryInMs }) => {
+        bins[Math.floor((retryInMs! / (windowMs + 1)) * bins.length)]!++;
+      });
+    }
+    await settle(0);
+    for (const end of drop.splice(0)) end();
+    await settle(0);
+    for (const one of crowd) one.dispose();
+    const mean = 10_000 / bins.length;
+    expect(bins.reduce((sum, n) => sum + n)).toBe(10_000);
+    expect(Math.max(...bins)).toBeLessThan(2 * mean);
+    const chiSquare = bins.reduce((sum, n) => sum + (n - mean) ** 2 / mean, 0);
+    expect(chiSquare).toBeLessThan(43.8); // 19 degrees of freedom, p = 0.001
+  });
+
   it("waits after bye as long as the server says", async () => {
     const connection = connect();
     const seen: unknown[] = [];
