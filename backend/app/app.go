@@ -173,10 +173,9 @@ func newServer(config Config, st store.Store, listener, debug net.Listener, page
 		AddressConnects: config.Address.Connects, AddressCalls: config.Address.Calls,
 	})
 	s.http = &http.Server{
-		Handler: config.Proxies.Handler(below(config.BasePath, s.routes(page, config.BasePath, config.Metrics))),
+		Handler: promptly(config.Proxies.Handler(below(config.BasePath, s.routes(page, config.BasePath, config.Metrics)))),
 		// A client that is slow to say what it wants holds a socket, nothing more.
-		// Bodies and answers have no time limit here: streams are long, and the
-		// gateway limits what it reads.
+		// Answers have no time limit here: streams are long.
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,

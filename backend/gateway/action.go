@@ -242,10 +242,12 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, option string
 	// Not every ResponseWriter can; then its server has to see to it.
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
-	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	body := &counted{Reader: http.MaxBytesReader(w, r.Body, int64(limit)), buffers: &g.buffers}
 	defer body.done()
 	b, err := io.ReadAll(body)
+	if err == nil { // else the server waits for the rest, and must not do so for ever
+		_ = control.SetReadDeadline(time.Time{})
+	}
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		size := max(int(r.ContentLength), limit+1) // at least

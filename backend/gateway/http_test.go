@@ -3,11 +3,13 @@ package gateway_test
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/go-chi/chi/v5"
@@ -310,4 +312,28 @@ func TestPreflight(t *testing.T) {
 			}
 		}
 	}, gatewayOptions(gateway.Options{AllowOrigins: []string{"https://app.example.org"}}))
+}
+
+// TestHTTP_SlowBody: a body that does not come holds its connection for no longer
+// than bodies may take, whatever the server has to wait for after its answer.
+func TestHTTP_SlowBody(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		p := newHTTPPipe(e.h, overPolls)
+		defer p.cut()
+		conn, err := p.listen.dial(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		if _, err := io.WriteString(conn, "POST /api/actors/room/actions/count?key=a HTTP/1.1\r\nHost: example.com\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(conn)
+		if err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 400 ") || !strings.Contains(string(got), wire.CodeMalformed) {
+			t.Errorf("got %s, %v, want 400 malformed, and no more", got, err)
+		}
+		if took := time.Since(begin); took > time.Minute {
+			t.Errorf("it took %s", took)
+		}
+	})
 }
