@@ -128,6 +128,17 @@ test("code that gets into the page does not run", everywhere, async ({ server, b
   await context.close();
 });
 
+test("no bundle makes code of text", async ({ server, request }) => {
+  const html = await (await request.get(server.url)).text();
+  const scripts = [...html.matchAll(/<script[^>]* src="([^"]+)"/g)].map(([, src]) => src!);
+  expect(scripts.length).toBeGreaterThanOrEqual(2);
+  for (const src of [...scripts, "/lib/client.js", "/lib/react.js"]) {
+    const response = await request.get(new URL(src, server.url).href);
+    expect(response.status(), src).toBe(200);
+    expect(await response.text(), src).not.toMatch(/\beval\(|new Function\b|document\.write\b/);
+  }
+});
+
 test("what people write in the chat is text", async ({ server, visit }) => {
   const name = hostile[0]!.slice(0, 32);
   const mallory = await new Chat(await visit(`${server.url}/chat/general`)).join(name);
