@@ -127,8 +127,16 @@ export function sseTransport(http: Http): Transport {
       } else if (text.length < 3) await sleep(100); // who answers at once with nothing is not to be flooded
     };
 
+    /** Takes a slot if there is one; the link may be over by then. */
+    const claim = async () => {
+      slot ??= await takeSlot(base);
+      if (!over.signal.aborted) return;
+      slot?.();
+      throw "closed";
+    };
+
     const run = async () => {
-      slot = await takeSlot(base);
+      await claim();
       if (slot && performance.now() >= pollUntil) {
         const timer = setTimeout(() => id || stream.abort(), SILENT_MS);
         try {
@@ -142,9 +150,8 @@ export function sseTransport(http: Http): Transport {
         pollUntil = performance.now() + BLOCKED_MS;
       }
       for (;;) {
-        if (over.signal.aborted) return slot?.();
         await poll();
-        slot ??= await takeSlot(base);
+        await claim();
       }
     };
 
