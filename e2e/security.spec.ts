@@ -49,8 +49,11 @@ async function expectText(page: Page): Promise<void> {
   expect(found).toEqual({ elements: [], sideways: 0, ran: undefined });
 }
 
-test("no page offends against its own policy", everywhere, async ({ server, visit }) => {
+test("no page offends against its own policy, or puts secrets into addresses", everywhere, async ({ server, visit }) => {
   const page = await visit(server.url);
+  const addresses: string[] = [];
+  page.on("request", (request) => addresses.push(request.url()));
+  page.on("websocket", (socket) => addresses.push(socket.url()));
   await watch(page);
   const chat = await new Chat(page).join("Ada");
   await chat.said("Hello");
@@ -60,6 +63,9 @@ test("no page offends against its own policy", everywhere, async ({ server, visi
     if (path !== "/nowhere") await expect(page.getByRole("status", { name: /^Connection/ }).first()).toHaveText("Connected");
     expect(await violations(page), path).toEqual([]);
   }
+  expect(addresses.length).toBeGreaterThan(10);
+  // What is secret has 128 random bits or more.
+  expect(addresses.filter((address) => /[\w-]{22}/.test(address.replace(server.url, "")))).toEqual([]);
 });
 
 test("code that gets into the page does not run", everywhere, async ({ server, browser }) => {
