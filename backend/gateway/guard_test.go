@@ -1,11 +1,14 @@
 package gateway_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/store/memory"
+	"github.com/troupe-dev/troupe/backend/store/storetest"
 )
 
 // Lodge has something for everybody and something for members.
@@ -167,4 +170,33 @@ func TestGuard_byID(t *testing.T) {
 		e.settle()
 		c.expect("2 opened 0", "2 at 0", `2 event 0 moved "x"`, "2 reply 0 #1 ")
 	}, withLodge)
+}
+
+// An answer of CanSubscribe waits for the commits before it, too, as it may tell of
+// them. If they are lost, the client comes back, and asks again.
+func TestGuard_theStoreFails(t *testing.T) {
+	var held *storetest.HeldStore
+	run(t, func(t *testing.T, e *env) {
+		held.ReleaseAll()
+		c := e.dial()
+		c.open(1, "ada", lodge, member)
+		e.settle()
+		log := c.takeMessages()[0].Log
+		held.HoldAgain()
+		c.send(`[{"t":"call","c":1,"id":1,"a":"speak","args":["lost"]},{"t":"sub","c":1,"e":["secret"]},{"t":"sub","c":1,"e":["nothing"]}]`)
+		e.settle()
+		c.expect(`1 error unknown_event{"event":"nothing"}`)
+		held.Fail(errors.New("the disk is full"))
+		held.ReleaseAll()
+		e.settle()
+		c.expect("1 fail #1 unavailable", "1 closed unavailable true")
+		c.open(2, "ada", lodge, member, `"subs":["secret"]`, resume(log, 0))
+		e.settle()
+		c.expect("2 opened 0 resumed", "2 at 0")
+		e.speak("now")
+		c.expect(`2 event 2 secret "now"`)
+	}, withLodge, func(e *env) {
+		held = storetest.Held(memory.New(memory.Options{}))
+		e.store = held
+	})
 }

@@ -306,7 +306,7 @@ func TestPreflight(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		for _, origin := range []string{"https://app.example.org", "https://evil.com"} {
 			got := do(t, e.h, "OPTIONS", "http://example.com/api/actors/room/actions/say", "", "Origin", origin,
-				"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type,idempotency-key")
+				"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,content-type,idempotency-key")
 			if got.status != 200 || got.header.Get("Access-Control-Allow-Headers") == "" {
 				t.Errorf("%s: got %d %v", origin, got.status, got.header)
 			}

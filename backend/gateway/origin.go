@@ -81,7 +81,7 @@ func corsHandler(allowed func(*http.Request, string) bool) func(http.Handler) ht
 	return cors.Handler(cors.Options{
 		AllowOriginFunc: allowed,
 		AllowedMethods:  []string{http.MethodGet, http.MethodPost},
-		AllowedHeaders:  []string{"Content-Type", "Idempotency-Key"},
+		AllowedHeaders:  []string{"Authorization", "Content-Type", "Idempotency-Key"},
 		MaxAge:          600,
 	})
 }
