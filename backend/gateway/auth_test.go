@@ -289,6 +289,40 @@ func TestAuth_theSocketEndsMeanwhile(t *testing.T) {
 	}
 }
 
+// lastWordPort has something happen between OnAuth's answer and the open.
+type lastWordPort struct {
+	gateway.Port
+	before *func()
+}
+
+func (p lastWordPort) Open(r actor.Ref, o actor.OpenRequest) error {
+	if f := *p.before; f != nil {
+		*p.before = nil
+		f()
+	}
+	return p.Port.Open(r, o)
+}
+
+// The same at the worst of moments: the socket ends when OnAuth has answered and the
+// actor has not been told. The connection is dropped then, not left online.
+func TestAuth_theSocketEndsInBetween(t *testing.T) {
+	var before func()
+	run(t, func(t *testing.T, e *env) {
+		watcher, c := e.dialAs(cookie("eve")), e.dialAs(cookie("ada"))
+		watcher.open(1, "eve", vault, `"subs":["left"]`)
+		e.settle()
+		watcher.take()
+		before = func() {
+			c.cut()
+			time.Sleep(time.Second)
+		}
+		c.open(1, "ada", vault)
+		time.Sleep(2 * time.Second)
+		e.settle()
+		watcher.expect(`1 event 1 left "dropped ada"`)
+	}, withVault, wrapPort(func(p gateway.Port) gateway.Port { return lastWordPort{p, &before} }))
+}
+
 // TestG8_SlowAuth: how many OnAuth run at a time is bounded, for a socket and in
 // all, and so is what waits for them.
 func TestG8_SlowAuth(t *testing.T) {
