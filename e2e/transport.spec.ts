@@ -84,6 +84,7 @@ test("G3, check 19: a connection goes on over HTTP when WebSockets are blocked u
 });
 
 test("check 20: of 12 tabs over HTTP/1.1 four have a stream, and others take over from tabs that end", async ({ server, link, browser }) => {
+  test.slow(); // 12 pages on a busy machine
   link.upgrades = "refuse";
   const context = await browser.newContext();
   const tabs: Page[] = [];
