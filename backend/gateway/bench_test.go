@@ -131,7 +131,7 @@ func benchmarkFanOut(b *testing.B, n int, action string) {
 }
 
 // cpuTime is what the process has used of CPUs.
-func cpuTime(b *testing.B) time.Duration {
+func cpuTime(b testing.TB) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		b.Fatal(err)

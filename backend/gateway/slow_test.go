@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -106,6 +107,9 @@ func TestG8_SlowReader(t *testing.T) {
 	if grown := heap() - before; grown > 8<<20 {
 		t.Errorf("the heap has grown by %d MB", grown>>20)
 	}
+	if n := e.g.Buffers(); n > 1<<20 {
+		t.Errorf("%d bytes are held for the one who does not read, want 1 MiB at most", n)
+	}
 	slow.isOpen()
 	slow.pause(false)
 	slow.await("everything", func(got []wire.ServerMessage) bool { return len(got) >= events })
@@ -129,6 +133,39 @@ func heap() int64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
+}
+
+// TestG8_Check25_NobodyWaitsForAStuckReader (check 25): what others get takes no longer
+// because of a reader who does not read, up to the end of its socket: not a moment, as
+// nothing waits for it.
+func TestG8_Check25_NobodyWaitsForAStuckReader(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		stuck, good := e.dial(), e.dial()
+		for _, c := range []*client{stuck, good} {
+			c.open(1, fmt.Sprintf("c%p", c), `"subs":["said"]`)
+		}
+		e.settle()
+		good.take()
+		stuck.pause(true)
+		for n := range 30 {
+			start := time.Now()
+			e.say("text")
+			synctest.Wait()
+			if e.lagging {
+				e.settle()
+			}
+			if got := good.take(); len(got) != 1 {
+				t.Fatalf("event %d: got %q", n, got)
+			}
+			if took := time.Since(start); took > 0 && !e.lagging {
+				t.Errorf("event %d took %s", n, took)
+			}
+			time.Sleep(time.Second)
+		}
+		if n := e.g.Sockets(); n != 1 {
+			t.Errorf("%d sockets are left, want that of the one who reads", n)
+		}
+	})
 }
 
 // TestG8_StuckReader: a write that is blocked for 20 s ends the socket; the
