@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -42,6 +43,7 @@ func TestG8_BuffersInAll(t *testing.T) {
 			c := e.dial()
 			c.open(1, fmt.Sprint("c", i), `"subs":["said"]`)
 			stuck = append(stuck, c)
+			synctest.Wait() // over a pipe every frame is held for a moment
 		}
 		e.settle()
 		log := good.logOf(1)
@@ -87,7 +89,7 @@ func TestG8_BuffersInAll(t *testing.T) {
 		if got := back.take(); len(got) != 3 || got[0] != "1 opened 1 resumed" {
 			t.Errorf("who came back got %q", got)
 		}
-		time.Sleep(25 * time.Second) // those that are left have had their time
+		time.Sleep(time.Minute) // those that are left have had their time, with their beat
 		e.empty()
 	}, limitedBuffers)
 }
@@ -160,29 +162,32 @@ func TestG9_FramesByteByByte(t *testing.T) {
 		// A masked text frame of 200 KiB, of which half comes.
 		head := []byte{0x81, 0xff, 0, 0, 0, 0, 0, 3, 0x20, 0, 0, 0, 0, 0}
 		half := append(head, bytes.Repeat([]byte("x"), 100<<10)...)
-		first, second := e.dial(), e.dial()
-		for _, c := range []*client{first, second} {
+		all := []*client{e.dial(), e.dial(), e.dial()}
+		for _, c := range all {
 			go func() { _, _ = c.conn.Write(half) }()
 			time.Sleep(5 * time.Second)
 		}
-		if n := e.g.Buffers(); n < 100_000 || n > bufferLimit {
-			t.Errorf("%d bytes are counted, want those of one", n)
+		// The room for one is less than twice what has come of it.
+		const limit = 250_000
+		if n := e.g.Buffers(); n < 100_000 || n > limit {
+			t.Errorf("%d bytes are counted, want those of one or two", n)
 		}
+		first := all[0]
 		first.isOpen()
-		if got := second.status(); got != websocket.StatusTryAgainLater {
-			t.Errorf("the second got status %d, want 1013", got)
+		if second, third := all[1].status(), all[2].status(); max(second, third) != websocket.StatusTryAgainLater {
+			t.Errorf("the others got status %d and %d, want 1013 for one", second, third)
 		}
-		for range 19 {
+		for range 14 {
 			time.Sleep(time.Second)
 			_, _ = first.conn.Write([]byte("x")) // it is there, but slow
 		}
 		first.isOpen()
-		time.Sleep(5 * time.Second)
+		time.Sleep(time.Minute)
 		if n := e.g.Sockets(); n != 0 {
 			t.Errorf("%d sockets are left", n)
 		}
 		e.empty()
-	}, limitedBuffers)
+	}, gatewayOptions(gateway.Options{MaxBuffers: 250_000}))
 }
 
 // TestHTTP_BodiesAndAnswersAreBounded: so are bodies and answers of calls.
