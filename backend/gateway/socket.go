@@ -1,24 +1,16 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"io"
 	"log/slog"
-	"net"
-	"net/http"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
 
-	"github.com/troupe-dev/troupe/backend/actor"
-	"github.com/troupe-dev/troupe/backend/forwarded"
 	"github.com/troupe-dev/troupe/backend/internal/metric"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -26,24 +18,14 @@ import (
 const (
 	statusTryAgain = websocket.StatusTryAgainLater
 
-	controlsWait   = 64 << 10     // bytes of messages of its own that a socket keeps before its reader waits
-	keepReadBuffer = smallMessage // bytes; larger buffers are not kept in the pool
-	channelQuota   = 16           // messages of one channel at a time if others wait
-	drainVisits    = 64           // looks at channels per frame
-	maxSpent       = 64           // empty places at the start of dirty
+	controlsWait = 64 << 10 // bytes of messages of its own that a socket keeps before its reader waits
+	channelQuota = 16       // messages of one channel at a time if others wait
+	drainVisits  = 64       // looks at channels per frame
+	maxSpent     = 64       // empty places at the start of dirty
 
 	closeTimeout = time.Second // for the answer to a close frame
-	quietReader  = time.Second // a silence, see readLoop
 	stuckWrite   = time.Second // after which a reader is cut off if the buffers are full
 )
-
-var readBuffers = sync.Pool{New: func() any { return &incoming{} }}
-
-// incoming is a frame that is being read.
-type incoming struct {
-	bytes.Buffer
-	counted counted
-}
 
 // A socket is one WebSocket, or what stands for one over HTTP (httplink.go). Three
 // parties work on it: its reader (of a WebSocket one goroutine, readLoop; else
@@ -91,129 +73,6 @@ type socket struct {
 	over     bool        // the reader has ended
 }
 
-// serveSocket is GET /api/socket.
-func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request) {
-	if !g.welcomes(w, r) {
-		return
-	}
-	place, refused := g.admit(r)
-	if refused != nil {
-		g.turnAway(w, r, refused)
-		return
-	}
-	s, spread := g.acceptSocket(w, r, place)
-	if s == nil {
-		return
-	}
-	s.control(wire.AppendHello(nil, g.hello(spread)))
-	g.sub.Go(s.readLoop) // on: the handler returns, which frees the server's buffers
-}
-
-// welcomes reports whether a new socket can be made of a request; else its client
-// has been told.
-func (g *Gateway) welcomes(w http.ResponseWriter, r *http.Request) bool {
-	if v := r.URL.Query().Get("v"); v != "" && v != "1" {
-		writeError(w, http.StatusBadRequest, wire.CodeMalformed, "this server speaks version 1 of the protocol", nil)
-		return false
-	}
-	if g.isQuiesced() {
-		g.fail(w, errShutdown)
-		return false
-	}
-	return true
-}
-
-// hello is what every socket is told first.
-func (g *Gateway) hello(spread time.Duration) wire.Hello {
-	return wire.Hello{
-		Limits: g.opts.Limits, BeatMs: g.opts.Beat.Milliseconds(), DeadMs: g.opts.Dead.Milliseconds(), SpreadMs: spread.Milliseconds(),
-		Contract: g.opts.Contract, Parts: g.opts.Parts,
-	}
-}
-
-// refuseSocket accepts a socket only to close it: a browser tells a page nothing
-// of a refused upgrade, but the reason for which a socket closes, and what it is
-// told before that, if anything. It reports false, and does nothing, if that is
-// being done for many.
-func (g *Gateway) refuseSocket(w http.ResponseWriter, r *http.Request, tell []byte, status websocket.StatusCode, reason string) bool {
-	place, ok := g.admission.turnAway()
-	if !ok {
-		return false
-	}
-	s, _ := g.acceptSocket(w, r, place)
-	if s == nil {
-		return true
-	}
-	if tell != nil {
-		f := newFrame()
-		f.next()
-		f.b = append(f.b, tell...)
-		s.turn.begin()
-		if s.out.send(f) {
-			s.rest()
-		}
-	}
-	s.close(status, reason)
-	g.sub.Go(s.readLoop) // which is deaf by now
-	return true
-}
-
-// turnAway refuses a socket for which there is no room: its client shall come back
-// later.
-func (g *Gateway) turnAway(w http.ResponseWriter, r *http.Request, e *actor.Error) {
-	tell := wire.AppendError(nil, 0, e.Code, e.Message, e.MetadataJSON())
-	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") && g.refuseSocket(w, r, tell, statusTryAgain, e.Code) {
-		g.stats.errors.Add(e.Code)
-		return
-	}
-	g.fail(w, e)
-}
-
-// newSocket makes a socket of a request, with nothing below it yet.
-func (g *Gateway) newSocket(r *http.Request, place ticket) *socket {
-	s := &socket{g: g, place: place, attachments: actor.NextAttachment(), asker: g.newAsker(r), buckets: newBuckets(&g.opts)}
-	s.address = forwarded.Client(r)
-	s.traffic = g.stats.traffic.Stripe(s.attachments >> 32)
-	s.room.L = &s.mu
-	return s
-}
-
-// acceptSocket makes a request a socket, and tells over how long its client shall
-// spread reconnects. It returns nil when that failed and the client has its answer; then the
-// place is given back.
-func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request, place ticket) (*socket, time.Duration) {
-	s := g.newSocket(r, place)
-	h := &hijacker{
-		ResponseWriter: w,
-		wrap:           s.wrap,
-		refuse: func(status int) {
-			writeError(w, status, wire.CodeMalformed, "this address speaks WebSocket: "+http.StatusText(status), nil)
-		},
-	}
-	// Origins have been checked for all of the API (origin.go).
-	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
-	if err != nil {
-		g.admission.leave(place)
-		return nil, 0
-	}
-	ws.SetReadLimit(int64(g.opts.Limits.Frame))
-	s.ws, s.link, s.out = ws, h.link, h.link
-	spread, ok := g.add(s)
-	if !ok {
-		g.admission.leave(place)
-		_ = ws.CloseNow() // the server is going away: the client will find another one
-		return nil, 0
-	}
-	return s, spread
-}
-
-// wrap makes the link below the WebSocket.
-func (s *socket) wrap(conn net.Conn, early []byte) *link {
-	l := newLink(conn, early, s.g.opts.WriteTimeout, s.g.sub.Go, &s.g.buffers)
-	l.flushed, l.broken = s.wrote, s.broke
-	return l
-}
-
 // wrote is called when a frame that could not be sent at once is with the kernel.
 // slow: it was blocked for a while.
 func (s *socket) wrote(slow bool) {
@@ -232,83 +91,6 @@ func (s *socket) broke(slow bool) {
 		s.g.markCut(s.connections())
 	}
 	s.deafen()
-}
-
-// readLoop reads until the socket is over, and tidies up after it. There is one
-// at a time.
-//
-// A goroutine keeps the largest stack that it has needed. Most sockets open a
-// channel or two, and then only listen: so what comes after a silence is dealt
-// with by a loop that ends with it, and a new one waits for what is next.
-func (s *socket) readLoop() {
-	for {
-		silence := s.link.await()
-		if !s.readNext() {
-			return
-		}
-		if !s.heard || silence >= quietReader {
-			s.heard = true
-			s.g.sub.Go(s.readLoop)
-			return
-		}
-	}
-}
-
-// readNext reads a frame. It reports false if the socket is over.
-func (s *socket) readNext() (more bool) {
-	status, reason := websocket.StatusNormalClosure, ""
-	defer func() {
-		if v := recover(); v != nil {
-			s.g.panicked(v, s)
-			status, reason = websocket.StatusInternalError, wire.CodeInternal
-		}
-		if more {
-			return
-		}
-		s.leave()
-		s.goodbye(status, reason)
-		s.g.remove(s)
-	}()
-	// No context: one that ends would cost an allocation per message, and the
-	// link is closed when the socket is to end.
-	typ, r, err := s.ws.Reader(context.Background())
-	if err == nil {
-		err = s.read(typ, r)
-	}
-	switch {
-	case errors.Is(err, websocket.ErrMessageTooBig):
-		status, reason = websocket.StatusMessageTooBig, wire.CodeTooLarge
-		s.complain(wire.CodeTooLarge)
-	case errors.Is(err, errBuffersFull): // its client comes back, and sends it again
-		status, reason = statusTryAgain, wire.CodeOverloaded
-	case errors.Is(err, wire.ErrNotJSON):
-		status, reason = websocket.StatusPolicyViolation, "a frame is JSON text"
-		s.complain(wire.CodeMalformed)
-	}
-	return err == nil
-}
-
-// read reads the rest of a frame and deals with it.
-func (s *socket) read(typ websocket.MessageType, r io.Reader) error {
-	in := readBuffers.Get().(*incoming)
-	defer func() {
-		in.counted.done()
-		if in.Cap() <= keepReadBuffer {
-			in.Reset()
-			readBuffers.Put(in)
-		}
-	}()
-	in.counted = counted{Reader: r, buffers: &s.g.buffers, since: &s.reading}
-	if _, err := in.ReadFrom(&in.counted); err != nil {
-		return err
-	}
-	if typ != websocket.MessageText {
-		return wire.ErrNotJSON
-	}
-	if s.deaf.Load() || s.g.isQuiesced() {
-		return nil
-	}
-	return s.receive(in.Bytes())
 }
 
 // leave detaches all channels.

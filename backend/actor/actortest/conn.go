@@ -1,0 +1,359 @@
+package actortest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+)
+
+// Conn is a connection that collects what it receives. It subscribes to all
+// events.
+type Conn struct {
+	actor  *Actor
+	asker  // changed by the test's goroutine alone
+	id     string
+	caller string
+	params json.RawMessage
+
+	woken chan struct{} // something new was read
+
+	mu         sync.Mutex // guards the fields below: whoever publishes reads, too
+	attachment uint64
+	online     bool
+	log        *actor.Log
+	identity   string
+	cursor     actor.Pos
+	seq        uint64 // number of the last entry seen
+	num        uint32
+	calls      uint64
+
+	opened  *actor.OpenedInfo
+	lost    string // why something was lost before opened; empty if nothing was
+	closed  *actor.Error
+	events  []*actor.Output
+	answers map[uint64]*actor.Output
+
+	answered []*actor.Output // to Subscribe
+}
+
+// Published implements actor.Follower.
+func (c *Conn) Published() {
+	c.read()
+	select {
+	case c.woken <- struct{}{}:
+	default:
+	}
+}
+
+func (c *Conn) tb() testing.TB { return c.actor.node.T }
+
+// attach opens the connection, for the first time or again.
+func (c *Conn) attach() error {
+	c.tb().Helper()
+	if err := c.ask(); err != nil {
+		return err
+	}
+	for {
+		c.read()
+		c.mu.Lock()
+		opened, closed := c.opened, c.closed
+		c.mu.Unlock()
+		if opened != nil {
+			return nil
+		}
+		if closed != nil {
+			return closed
+		}
+		<-c.woken
+	}
+}
+
+func (c *Conn) ask() error {
+	auth, err := c.actor.node.authenticate(c.actor.ref, c.asker, "", c.params)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	node := c.actor.node.node
+	log, err := node.Follow(c.actor.ref, c)
+	if err != nil {
+		return err
+	}
+	resume := c.identity != ""
+	c.log, c.cursor, c.attachment = log, log.Visible(), actor.NextAttachment()
+	c.opened, c.closed, c.online = nil, nil, true
+	if err := node.Open(c.actor.ref, actor.OpenRequest{
+		Attachment: c.attachment, Create: true, Conn: c.id, Caller: c.caller, Params: c.params, Auth: auth,
+		Resume: resume, Log: c.identity, Seq: c.seq,
+	}); err != nil {
+		c.detachedLocked()
+		return err
+	}
+	return nil
+}
+
+// detached forgets the log.
+func (c *Conn) detached() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.detachedLocked()
+}
+
+func (c *Conn) detachedLocked() {
+	if !c.online {
+		return
+	}
+	c.online = false
+	c.actor.node.node.Unfollow(c.actor.ref, c)
+}
+
+// read takes what is new in the log.
+func (c *Conn) read() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.online {
+		outputs, next, ok := c.log.Read(c.cursor, nil, 64)
+		if !ok {
+			c.tb().Errorf("connection %s fell behind what the log keeps in memory", c.id)
+			return
+		}
+		if next == c.cursor {
+			return
+		}
+		c.cursor = next
+		for _, o := range outputs {
+			c.take(o)
+		}
+	}
+}
+
+func (c *Conn) take(o *actor.Output) {
+	if c.opened != nil && o.Numbered {
+		if o.Seq <= c.seq {
+			return // it was among what was missed
+		}
+		c.seq = o.Seq
+	}
+	switch o.Kind {
+	case actor.OutputOpened:
+		if o.To == c.attachment {
+			c.start(o)
+		}
+	case actor.OutputClosed:
+		if o.To == c.attachment {
+			c.closed = o.Err
+			c.detachedLocked()
+		}
+	case actor.OutputSubscribed:
+		if o.To == c.attachment {
+			c.answered = append(c.answered, o)
+		}
+	case actor.OutputEvent:
+		if c.opened != nil && o.Target.Includes(c.num) {
+			c.events = append(c.events, o)
+		}
+	default:
+		if o.To == c.attachment || o.Numbered && c.opened != nil && o.Target.Includes(c.num) {
+			c.answers[o.Call] = o
+		}
+	}
+}
+
+// start takes the answer of an open, and what was missed.
+func (c *Conn) start(o *actor.Output) {
+	info := o.Opened
+	c.opened, c.identity, c.num, c.seq, c.lost = info, info.Log, info.Num, info.Start, info.Reason
+	missed, err := c.log.Stored(context.Background(), info.Start, 1<<20, 1<<30)
+	if err != nil {
+		c.tb().Errorf("read what connection %s missed: %v", c.id, err)
+	}
+	if o.Seq > info.Start && (len(missed) == 0 || missed[0].Seq != info.Start+1) {
+		c.seq, c.lost = o.Seq, "overflow" // never a partial replay (G4)
+		return
+	}
+	for _, o := range missed {
+		c.take(o)
+	}
+}
+
+func (c *Conn) call(action string, args []any) (json.RawMessage, error) {
+	c.tb().Helper()
+	c.mu.Lock()
+	attachment, online := c.attachment, c.online
+	c.calls++
+	id := c.calls
+	c.mu.Unlock()
+	if !online {
+		return nil, errors.New("the connection has no socket")
+	}
+	if err := c.actor.node.node.Call(c.actor.ref, actor.CallRequest{
+		Attachment: attachment, Conn: c.id, ID: id, Action: action, Args: encodeAll(c.tb(), args),
+	}); err != nil {
+		return nil, err
+	}
+	for {
+		c.read()
+		c.mu.Lock()
+		a, closed := c.answers[id], c.closed
+		delete(c.answers, id)
+		c.mu.Unlock()
+		switch {
+		case a != nil && a.Err != nil:
+			return nil, a.Err
+		case a != nil:
+			return a.Data, nil
+		case closed != nil:
+			return nil, closed
+		}
+		<-c.woken
+	}
+}
+
+// Fail calls an action that is to fail, and returns the error. The test fails
+// if it succeeds.
+func (c *Conn) Fail(action string, args ...any) *actor.Error {
+	c.tb().Helper()
+	return mustFail(c.tb(), action, func() error { _, err := c.call(action, args); return err })
+}
+
+// Drop takes the connection's socket away. The connection may come back with
+// Resume.
+func (c *Conn) Drop() {
+	c.settle()
+	c.detached()
+	c.actor.node.node.Detach(c.actor.ref, c.attachment)
+	synctest.Wait()
+}
+
+// Resume gives the connection a socket again; what it missed is among its
+// events then, or see Recovered. It reports whether it is still the same
+// connection: if not, its resume window was over, and it has joined anew. The
+// test fails if the actor refuses.
+func (c *Conn) Resume() (same bool) {
+	c.tb().Helper()
+	if err := c.TryResume(); err != nil {
+		c.tb().Fatalf("resume: %v", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.opened.Resumed
+}
+
+// TryResume is Resume for connections that may be refused. The error is an
+// *actor.Error.
+func (c *Conn) TryResume() error {
+	c.tb().Helper()
+	c.detached()
+	return c.attach()
+}
+
+// As makes the connection that of somebody of whom OnAuth has said auth, when it is
+// resumed or refreshed next. It returns c.
+func (c *Conn) As(auth any) *Conn {
+	c.auth = encode(c.tb(), auth)
+	return c
+}
+
+// Refresh passes new params, as the client's refresh() does: OnAuth (see As),
+// OnBeforeConnect and OnRefresh run. See Closed for what comes of it if one of them
+// refuses.
+func (c *Conn) Refresh(params any) {
+	c.tb().Helper()
+	c.settle()
+	c.params = encode(c.tb(), params)
+	node := c.actor.node
+	auth, err := node.authenticate(c.actor.ref, c.asker, "", c.params)
+	var refused *actor.Error
+	switch {
+	case errors.As(err, &refused):
+		c.mu.Lock()
+		c.closed = refused
+		c.mu.Unlock()
+		c.detached()
+		node.node.Detach(c.actor.ref, c.attachment)
+	case err == nil:
+		err = node.node.Refresh(c.actor.ref, actor.RefreshRequest{Attachment: c.attachment, Params: c.params, Auth: auth})
+	}
+	if err != nil && refused == nil {
+		c.tb().Fatalf("refresh: %v", err)
+	}
+	c.settle()
+}
+
+// Subscribe asks the actor's CanSubscribe, as the client's on() does, whether the
+// connection may have an event; the error is why not. It does not change what the
+// connection receives here, which is everything.
+func (c *Conn) Subscribe(event string) error {
+	c.tb().Helper()
+	c.settle()
+	node := c.actor.node.node
+	if !node.Guards(c.actor.ref.Name) {
+		c.tb().Fatalf("%s has no CanSubscribe", c.actor.ref.Name)
+	}
+	c.mu.Lock()
+	c.answered = nil
+	c.mu.Unlock()
+	if err := node.Subscribe(c.actor.ref, actor.SubscribeRequest{Attachment: c.attachment, ID: 1, Events: []string{event}}); err != nil {
+		return err
+	}
+	c.settle()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.answered) == 0 {
+		c.tb().Fatalf("the connection is over")
+	}
+	for _, r := range c.answered[0].Opened.Refused {
+		return r.Err
+	}
+	return nil
+}
+
+// Recovered reports whether the connection has received all that was meant for
+// it when it was last resumed (or connected). If not, what it missed is lost, as
+// its client is told by the event reconnected, and reason says why: expired (its
+// resume window was over), restart (the log is another one) or overflow (the log
+// kept less than what was missed).
+func (c *Conn) Recovered() (ok bool, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lost == "", c.lost
+}
+
+// Close ends the connection, as its client's dispose() does.
+func (c *Conn) Close() {
+	c.settle()
+	c.actor.node.node.Close(c.actor.ref, c.attachment)
+	c.detached()
+	synctest.Wait()
+}
+
+// Closed returns the code with which the actor has ended the connection.
+func (c *Conn) Closed() (code string, closed bool) {
+	c.settle()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed == nil {
+		return "", false
+	}
+	return c.closed.Code, true
+}
+
+// Clear forgets the events received so far.
+func (c *Conn) Clear() {
+	c.settle()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.events = nil
+}
+
+// settle waits until the actor has nothing more to do, and reads.
+func (c *Conn) settle() {
+	synctest.Wait()
+	c.read()
+}

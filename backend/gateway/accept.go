@@ -1,0 +1,137 @@
+package gateway
+
+import (
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/forwarded"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// serveSocket is GET /api/socket.
+func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request) {
+	if !g.welcomes(w, r) {
+		return
+	}
+	place, refused := g.admit(r)
+	if refused != nil {
+		g.turnAway(w, r, refused)
+		return
+	}
+	s, spread := g.acceptSocket(w, r, place)
+	if s == nil {
+		return
+	}
+	s.control(wire.AppendHello(nil, g.hello(spread)))
+	g.sub.Go(s.readLoop) // on: the handler returns, which frees the server's buffers
+}
+
+// welcomes reports whether a new socket can be made of a request; else its client
+// has been told.
+func (g *Gateway) welcomes(w http.ResponseWriter, r *http.Request) bool {
+	if v := r.URL.Query().Get("v"); v != "" && v != "1" {
+		writeError(w, http.StatusBadRequest, wire.CodeMalformed, "this server speaks version 1 of the protocol", nil)
+		return false
+	}
+	if g.isQuiesced() {
+		g.fail(w, errShutdown)
+		return false
+	}
+	return true
+}
+
+// hello is what every socket is told first.
+func (g *Gateway) hello(spread time.Duration) wire.Hello {
+	return wire.Hello{
+		Limits: g.opts.Limits, BeatMs: g.opts.Beat.Milliseconds(), DeadMs: g.opts.Dead.Milliseconds(), SpreadMs: spread.Milliseconds(),
+		Contract: g.opts.Contract, Parts: g.opts.Parts,
+	}
+}
+
+// refuseSocket accepts a socket only to close it: a browser tells a page nothing
+// of a refused upgrade, but the reason for which a socket closes, and what it is
+// told before that, if anything. It reports false, and does nothing, if that is
+// being done for many.
+func (g *Gateway) refuseSocket(w http.ResponseWriter, r *http.Request, tell []byte, status websocket.StatusCode, reason string) bool {
+	place, ok := g.admission.turnAway()
+	if !ok {
+		return false
+	}
+	s, _ := g.acceptSocket(w, r, place)
+	if s == nil {
+		return true
+	}
+	if tell != nil {
+		f := newFrame()
+		f.next()
+		f.b = append(f.b, tell...)
+		s.turn.begin()
+		if s.out.send(f) {
+			s.rest()
+		}
+	}
+	s.close(status, reason)
+	g.sub.Go(s.readLoop) // which is deaf by now
+	return true
+}
+
+// turnAway refuses a socket for which there is no room: its client shall come back
+// later.
+func (g *Gateway) turnAway(w http.ResponseWriter, r *http.Request, e *actor.Error) {
+	tell := wire.AppendError(nil, 0, e.Code, e.Message, e.MetadataJSON())
+	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") && g.refuseSocket(w, r, tell, statusTryAgain, e.Code) {
+		g.stats.errors.Add(e.Code)
+		return
+	}
+	g.fail(w, e)
+}
+
+// newSocket makes a socket of a request, with nothing below it yet.
+func (g *Gateway) newSocket(r *http.Request, place ticket) *socket {
+	s := &socket{g: g, place: place, attachments: actor.NextAttachment(), asker: g.newAsker(r), buckets: newBuckets(&g.opts)}
+	s.address = forwarded.Client(r)
+	s.traffic = g.stats.traffic.Stripe(s.attachments >> 32)
+	s.room.L = &s.mu
+	return s
+}
+
+// acceptSocket makes a request a socket, and tells over how long its client shall
+// spread reconnects. It returns nil when that failed and the client has its answer; then the
+// place is given back.
+func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request, place ticket) (*socket, time.Duration) {
+	s := g.newSocket(r, place)
+	h := &hijacker{
+		ResponseWriter: w,
+		wrap:           s.wrap,
+		refuse: func(status int) {
+			writeError(w, status, wire.CodeMalformed, "this address speaks WebSocket: "+http.StatusText(status), nil)
+		},
+	}
+	// Origins have been checked for all of the API (origin.go).
+	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+	if err != nil {
+		g.admission.leave(place)
+		return nil, 0
+	}
+	ws.SetReadLimit(int64(g.opts.Limits.Frame))
+	s.ws, s.link, s.out = ws, h.link, h.link
+	spread, ok := g.add(s)
+	if !ok {
+		g.admission.leave(place)
+		_ = ws.CloseNow() // the server is going away: the client will find another one
+		return nil, 0
+	}
+	return s, spread
+}
+
+// wrap makes the link below the WebSocket.
+func (s *socket) wrap(conn net.Conn, early []byte) *link {
+	l := newLink(conn, early, s.g.opts.WriteTimeout, s.g.sub.Go, &s.g.buffers)
+	l.flushed, l.broken = s.wrote, s.broke
+	return l
+}

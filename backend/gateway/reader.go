@@ -1,0 +1,104 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+const (
+	keepReadBuffer = smallMessage // bytes; larger buffers are not kept in the pool
+	quietReader    = time.Second  // a silence, see readLoop
+)
+
+var readBuffers = sync.Pool{New: func() any { return &incoming{} }}
+
+// incoming is a frame that is being read.
+type incoming struct {
+	bytes.Buffer
+	counted counted
+}
+
+// readLoop reads until the socket is over, and tidies up after it. There is one
+// at a time.
+//
+// A goroutine keeps the largest stack that it has needed. Most sockets open a
+// channel or two, and then only listen: so what comes after a silence is dealt
+// with by a loop that ends with it, and a new one waits for what is next.
+func (s *socket) readLoop() {
+	for {
+		silence := s.link.await()
+		if !s.readNext() {
+			return
+		}
+		if !s.heard || silence >= quietReader {
+			s.heard = true
+			s.g.sub.Go(s.readLoop)
+			return
+		}
+	}
+}
+
+// readNext reads a frame. It reports false if the socket is over.
+func (s *socket) readNext() (more bool) {
+	status, reason := websocket.StatusNormalClosure, ""
+	defer func() {
+		if v := recover(); v != nil {
+			s.g.panicked(v, s)
+			status, reason = websocket.StatusInternalError, wire.CodeInternal
+		}
+		if more {
+			return
+		}
+		s.leave()
+		s.goodbye(status, reason)
+		s.g.remove(s)
+	}()
+	// No context: one that ends would cost an allocation per message, and the
+	// link is closed when the socket is to end.
+	typ, r, err := s.ws.Reader(context.Background())
+	if err == nil {
+		err = s.read(typ, r)
+	}
+	switch {
+	case errors.Is(err, websocket.ErrMessageTooBig):
+		status, reason = websocket.StatusMessageTooBig, wire.CodeTooLarge
+		s.complain(wire.CodeTooLarge)
+	case errors.Is(err, errBuffersFull): // its client comes back, and sends it again
+		status, reason = statusTryAgain, wire.CodeOverloaded
+	case errors.Is(err, wire.ErrNotJSON):
+		status, reason = websocket.StatusPolicyViolation, "a frame is JSON text"
+		s.complain(wire.CodeMalformed)
+	}
+	return err == nil
+}
+
+// read reads the rest of a frame and deals with it.
+func (s *socket) read(typ websocket.MessageType, r io.Reader) error {
+	in := readBuffers.Get().(*incoming)
+	defer func() {
+		in.counted.done()
+		if in.Cap() <= keepReadBuffer {
+			in.Reset()
+			readBuffers.Put(in)
+		}
+	}()
+	in.counted = counted{Reader: r, buffers: &s.g.buffers, since: &s.reading}
+	if _, err := in.ReadFrom(&in.counted); err != nil {
+		return err
+	}
+	if typ != websocket.MessageText {
+		return wire.ErrNotJSON
+	}
+	if s.deaf.Load() || s.g.isQuiesced() {
+		return nil
+	}
+	return s.receive(in.Bytes())
+}
