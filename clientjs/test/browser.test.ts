@@ -212,10 +212,12 @@ it("uses the page's origin and its WebSocket when nothing else is said", async (
   expect(urls).toEqual([`${location.origin.replace("http", "ws")}/api/socket?v=1`]);
   expect(seen).toEqual(["connected"]);
   document.documentElement.dataset["troupeBase"] = "/app";
-  createClient()["chatRoom"]!.getOrCreate("general").connect();
+  const below = createClient();
+  below["chatRoom"]!.getOrCreate("general").connect();
   await settle();
   delete document.documentElement.dataset["troupeBase"];
   expect(urls[1]).toBe(`${location.origin.replace("http", "ws")}/app/api/socket?v=1`);
   own.dispose();
+  below.dispose();
   vi.unstubAllGlobals();
 });
