@@ -47,7 +47,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 
 // features are what the page does without, and whatever might get into it.
 const features = "camera=(), microphone=(), geolocation=(), display-capture=(), payment=(), usb=(), serial=(), hid=(), " +
-	"bluetooth=(), midi=(), accelerometer=(), gyroscope=(), magnetometer=(), browsing-topics=()"
+	"midi=(), accelerometer=(), gyroscope=(), magnetometer=(), browsing-topics=()"
 
 const (
 	forever    = "public, max-age=31536000, immutable"
