@@ -131,7 +131,7 @@ func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request, place tic
 
 // wrap makes the link below the WebSocket.
 func (s *socket) wrap(conn net.Conn, early []byte) *link {
-	l := newLink(conn, early, s.g.opts.WriteTimeout, s.g.sub.Go, &s.g.buffers)
+	l := newLink(conn, early, s.g.opts.Limits.Frame, s.g.opts.WriteTimeout, s.g.sub.Go, &s.g.buffers)
 	l.flushed, l.broken = s.wrote, s.broke
 	return l
 }

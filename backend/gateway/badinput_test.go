@@ -108,7 +108,7 @@ func TestG9_BadInput(t *testing.T) {
 	}, gatewayOptions(gateway.Options{Limits: wire.Limits{Rate: 1e6, Burst: 1e6}}))
 }
 
-// TestG9_BrokenProtocol: frames that are not JSON, or too large, end the socket.
+// TestG9_BrokenProtocol: frames that are not JSON, not UTF-8 or too large end the socket.
 func TestG9_BrokenProtocol(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		for _, tc := range []struct {
@@ -120,6 +120,8 @@ func TestG9_BrokenProtocol(t *testing.T) {
 			{"nothing", ``, websocket.MessageText, websocket.StatusPolicyViolation},
 			{"a number", `7`, websocket.MessageText, websocket.StatusPolicyViolation},
 			{"binary", `{"t":"beat"}`, websocket.MessageBinary, websocket.StatusPolicyViolation},
+			{"not UTF-8", `{"t":"call","c":1,"id":1,"a":"echo","args":["` + "\xff" + `"]}`, websocket.MessageText, websocket.StatusInvalidFramePayloadData},
+			{"not UTF-8, and larger than the buffer of a link", `{"t":"call","c":1,"id":1,"a":"echo","args":["` + strings.Repeat("x", 300) + "\xed\xa0\x80" + `"]}`, websocket.MessageText, websocket.StatusInvalidFramePayloadData},
 			{"too large", `"` + strings.Repeat("x", 256<<10) + `"`, websocket.MessageText, websocket.StatusMessageTooBig},
 		} {
 			c := e.dial()

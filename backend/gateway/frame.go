@@ -10,8 +10,9 @@ import (
 	"github.com/troupe-dev/troupe/backend/actor"
 )
 
-// WebSocket opcodes that this package writes or recognises.
+// What this package writes or recognises in the first byte of a WebSocket frame.
 const (
+	finBit  = 0x80 // the frame ends its message
 	opText  = 0x1
 	opClose = 0x8
 )
@@ -47,7 +48,7 @@ func newFrame() *frame {
 
 // closeFrame is a frame that ends a WebSocket. The reason is at most 123 bytes.
 func closeFrame(status websocket.StatusCode, reason string) []byte {
-	b := []byte{0x80 | opClose, byte(2 + len(reason))}
+	b := []byte{finBit | opClose, byte(2 + len(reason))}
 	return append(binary.BigEndian.AppendUint16(b, uint16(status)), reason...)
 }
 
@@ -88,7 +89,7 @@ func (f *frame) bytes() []byte {
 		f.b[start+1] = 127
 		binary.BigEndian.PutUint64(f.b[start+2:], uint64(size))
 	}
-	f.b[start] = 0x80 | opText
+	f.b[start] = finBit | opText
 	return f.b[start:]
 }
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/wire"
@@ -24,9 +25,13 @@ const (
 
 var subsMetadata = metadata(limitMetadata{Limit: maxSubs, Option: "subs"})
 
-// receive deals with a frame. The error is wire.ErrNotJSON.
+// receive handles the messages of a frame. The error is wire.ErrNotJSON or
+// wire.ErrNotUTF8; the socket cannot go on after it.
 func (s *socket) receive(b []byte) error {
 	s.traffic.In(len(b))
+	if !utf8.Valid(b) {
+		return wire.ErrNotUTF8
+	}
 	if m, ok := wire.DecodeCall(b); ok && len(b) <= s.g.opts.Limits.Message {
 		s.handle(&m, wire.Envelope{Type: m.Type, Channel: m.Channel, ID: m.ID}, "")
 		s.awaitRoom()

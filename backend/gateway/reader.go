@@ -61,12 +61,7 @@ func (s *socket) readNext() (more bool) {
 		s.goodbye(status, reason)
 		s.g.remove(s)
 	}()
-	// No context: one that ends would cost an allocation per message, and the
-	// link is closed when the socket is to end.
-	typ, r, err := s.ws.Reader(context.Background())
-	if err == nil {
-		err = s.read(typ, r)
-	}
+	err := s.readMessage()
 	switch {
 	case errors.Is(err, websocket.ErrMessageTooBig):
 		status, reason = websocket.StatusMessageTooBig, wire.CodeTooLarge
@@ -76,11 +71,28 @@ func (s *socket) readNext() (more bool) {
 	case errors.Is(err, wire.ErrNotJSON):
 		status, reason = websocket.StatusPolicyViolation, "a frame is JSON text"
 		s.complain(wire.CodeMalformed)
+	case errors.Is(err, wire.ErrNotUTF8):
+		status, reason = websocket.StatusInvalidFramePayloadData, "a frame is UTF-8"
+		s.complain(wire.CodeMalformed)
 	}
 	return err == nil
 }
 
-// read reads the rest of a frame and deals with it.
+// readMessage reads a message and handles it.
+func (s *socket) readMessage() error {
+	if message, ok := s.link.wholeMessage(); ok {
+		return s.handleFrame(message)
+	}
+	// No context: one that ends would cost an allocation per message, and the
+	// link is closed when the socket is to end.
+	typ, r, err := s.ws.Reader(context.Background())
+	if err != nil {
+		return err
+	}
+	return s.read(typ, r)
+}
+
+// read reads the rest of a message and handles it.
 func (s *socket) read(typ websocket.MessageType, r io.Reader) error {
 	in := readBuffers.Get().(*incoming)
 	defer func() {
@@ -97,8 +109,14 @@ func (s *socket) read(typ websocket.MessageType, r io.Reader) error {
 	if typ != websocket.MessageText {
 		return wire.ErrNotJSON
 	}
+	return s.handleFrame(in.Bytes())
+}
+
+// handleFrame handles what was read, unless the socket or the gateway is about to
+// end: then the client sends it again elsewhere.
+func (s *socket) handleFrame(b []byte) error {
 	if s.deaf.Load() || s.g.isQuiesced() {
 		return nil
 	}
-	return s.receive(in.Bytes())
+	return s.receive(b)
 }

@@ -152,9 +152,13 @@ func (s *socket) receivePost(l *httpLink, frame []byte) (err error) {
 			err = actor.Errorf(wire.CodeInternal, "the server failed; its log has the cause")
 		}
 	}()
-	if err := s.receive(frame); errors.Is(err, wire.ErrNotJSON) {
+	switch err := s.receive(frame); {
+	case errors.Is(err, wire.ErrNotJSON):
 		s.close(websocket.StatusPolicyViolation, "a frame is JSON text")
 		return actor.Errorf(wire.CodeMalformed, "a frame is a JSON object or an array of them")
+	case errors.Is(err, wire.ErrNotUTF8):
+		s.close(websocket.StatusInvalidFramePayloadData, "a frame is UTF-8")
+		return actor.Errorf(wire.CodeMalformed, "a frame is UTF-8")
 	}
 	return nil
 }

@@ -112,11 +112,14 @@ func TestPosts(t *testing.T) {
 			t.Errorf("got %s, want 4 effects of 4 calls", got.body)
 		}
 		// What is no frame ends the socket, as over a WebSocket.
-		if got := post(r.socket, 6, "7"); !strings.HasPrefix(got, `400 {"code":"malformed"`) {
-			t.Errorf("a number: got %s", got)
-		}
-		if got := post(r.socket, 7, say(5)); !strings.HasPrefix(got, `404 {"code":"unknown_socket"`) {
-			t.Errorf("after that: got %s", got)
+		for name, frame := range map[string]string{"a number": "7", "bytes that are not UTF-8": `{"t":"call","c":1,"id":9,"a":"echo","args":["` + "\xff" + `"]}`} {
+			s := newRaw(t, e).socket
+			if got := post(s, 1, frame); !strings.HasPrefix(got, `400 {"code":"malformed"`) {
+				t.Errorf("%s: got %s", name, got)
+			}
+			if got := post(s, 2, say(5)); !strings.HasPrefix(got, `404 {"code":"unknown_socket"`) {
+				t.Errorf("after %s: got %s", name, got)
+			}
 		}
 	})
 }

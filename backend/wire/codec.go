@@ -10,6 +10,11 @@ import (
 // protocol is broken, and the socket should be closed with status 1008.
 var ErrNotJSON = errors.New("wire: a frame must be a JSON object or an array of them")
 
+// ErrNotUTF8 means that a frame has bytes that are not UTF-8: the connection cannot
+// go on. What came through would reach other clients, whose browsers would close
+// their sockets for it (RFC 6455, section 8.1).
+var ErrNotUTF8 = errors.New("wire: a frame must be UTF-8")
+
 // Split returns the messages of a frame, undecoded. The messages share memory
 // with the frame.
 func Split(frame []byte) ([]json.RawMessage, error) {

@@ -112,8 +112,8 @@
 //	{"t":"bye","delayMs":700}     the server is going away: it closes the socket soon;
 //	                              reconnect delayMs after that
 //
-// A frame that is not JSON, or larger than the frame limit, is a broken
-// protocol: the socket is closed with WebSocket status 1008 or 1009. Anything
+// A frame that is not UTF-8, not JSON, or larger than the frame limit breaks the
+// protocol: the socket is closed with WebSocket status 1007, 1008 or 1009. Anything
 // else that is wrong gets a fail (if it is a call), a closed (if it is an open)
 // or an error, with a code of codes.go.
 //
