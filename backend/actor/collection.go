@@ -249,6 +249,10 @@ func (c *items[E]) inPlace() bool { return len(c.changes) == 0 && c.checksum() !
 // encodeItem appends the JSON of the item that v points to. Of an item itself
 // encoding/json would not call a MarshalJSON that has a pointer receiver.
 func encodeItem(dst []byte, v any) ([]byte, error) {
+	item := reflect.ValueOf(v).Elem()
+	if flat := flatEncoderOf(item.Type()); flat != nil {
+		return flat.append(dst, item)
+	}
 	b, err := json.Marshal(v)
 	if err != nil {
 		return nil, err

@@ -11,7 +11,14 @@ import (
 // encoding/json, but for nil slices and maps: they are sent as empty ones, so that
 // clients need not tell the two apart. The value itself is not changed.
 func Encode(v any) ([]byte, error) {
-	if rv := reflect.ValueOf(v); rv.IsValid() && mayHaveNil(rv.Type()) && hasNil(rv, 0) {
+	rv := reflect.ValueOf(v)
+	if !rv.IsValid() {
+		return json.Marshal(v)
+	}
+	if flat := flatEncoderOf(rv.Type()); flat != nil {
+		return flat.append(nil, rv)
+	}
+	if mayHaveNil(rv.Type()) && hasNil(rv, 0) {
 		filled := reflect.New(rv.Type()).Elem()
 		filled.Set(rv)
 		fill(filled, 0)

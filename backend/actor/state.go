@@ -20,10 +20,15 @@ func (in *instance) encode() (b []byte, err error) {
 	if err := in.misused(); err != nil {
 		return nil, err
 	}
-	_, err = protect(func() (any, error) {
-		b, err = json.Marshal(in.plainFields().Interface())
-		return nil, err
-	})
+	fields := in.plainFields()
+	if flat := flatEncoderOf(in.def.plainType); flat != nil {
+		b, err = flat.append(nil, fields.Elem())
+	} else {
+		_, err = protect(func() (any, error) {
+			b, err = json.Marshal(fields.Interface())
+			return nil, err
+		})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("encode the state of %s: %w", in.def.name, err)
 	}

@@ -1,0 +1,192 @@
+package actor
+
+import (
+	"encoding/json"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"unicode/utf8"
+)
+
+// Most events, results and items are structs of strings, numbers and booleans. Those
+// are encoded here: to the same bytes as by encoding/json, in a third of its time. All
+// other types, and strings that need an escape, are left to encoding/json.
+//
+// Delete this file when encoding/json is as fast (encoding/json/v2 may be):
+// go test -bench EncodeFlat ./backend/actor compares them.
+
+// flatEncoder encodes the values of one type. It may be used by several goroutines.
+type flatEncoder struct {
+	kind   reflect.Kind
+	fields []flatField  // of a struct
+	size   atomic.Int32 // of the JSON of a recent value, in bytes
+}
+
+type flatField struct {
+	*flatEncoder
+	index     int
+	label     string // "name":
+	omitEmpty bool
+}
+
+var flatEncoders sync.Map // *flatEncoder by reflect.Type; nil for types that are left to encoding/json
+
+// flatEncoderOf returns the encoder of a type, nil if the type is not flat.
+func flatEncoderOf(t reflect.Type) *flatEncoder {
+	if known, ok := flatEncoders.Load(t); ok {
+		return known.(*flatEncoder)
+	}
+	e := newFlatEncoder(t)
+	flatEncoders.Store(t, e)
+	return e
+}
+
+func newFlatEncoder(t reflect.Type) *flatEncoder {
+	if marshals(t) || t == numberType {
+		return nil
+	}
+	e := &flatEncoder{kind: t.Kind()}
+	switch e.kind {
+	case reflect.String, reflect.Bool, reflect.Float64,
+		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return e
+	case reflect.Struct:
+	default:
+		return nil
+	}
+	names := map[string]bool{}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		tag := f.Tag.Get("json")
+		if f.Anonymous { // its fields may hide others
+			return nil
+		}
+		if !f.IsExported() || tag == "-" {
+			continue
+		}
+		name, options, _ := strings.Cut(tag, ",")
+		if name == "" {
+			name = f.Name
+		}
+		inner := newFlatEncoder(f.Type)
+		if inner == nil || names[name] || !isPlainName(name) || options != "" && options != "omitempty" {
+			return nil
+		}
+		names[name] = true
+		omitEmpty := options != "" && inner.kind != reflect.Struct // a struct is never empty
+		e.fields = append(e.fields, flatField{inner, i, `"` + name + `":`, omitEmpty})
+	}
+	return e
+}
+
+// isPlainName reports whether a field's name needs no escape and is one that
+// encoding/json takes from a tag.
+func isPlainName(name string) bool {
+	for _, c := range []byte(name) {
+		if c != '_' && (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// append appends the JSON of a value. It fails for a number that JSON does not have.
+func (e *flatEncoder) append(dst []byte, v reflect.Value) ([]byte, error) {
+	const slack = 16 // a number may have some more digits than that of a recent value
+	start := len(dst)
+	dst, err := e.appendValue(slices.Grow(dst, int(e.size.Load())+slack), v)
+	if err != nil {
+		return nil, err
+	}
+	// Several processors may be here: the estimate is written only if it is far off.
+	if size, known := int32(len(dst)-start), e.size.Load(); size > known || size < known/2 {
+		e.size.Store(size)
+	}
+	return dst, nil
+}
+
+func (e *flatEncoder) appendValue(dst []byte, v reflect.Value) (_ []byte, err error) {
+	switch e.kind {
+	case reflect.Struct:
+		dst = append(dst, '{')
+		first := true
+		for i := range e.fields {
+			f := &e.fields[i]
+			value := v.Field(f.index)
+			if f.omitEmpty && value.IsZero() {
+				continue
+			}
+			if !first {
+				dst = append(dst, ',')
+			}
+			first = false
+			dst = append(dst, f.label...)
+			if f.kind == reflect.String {
+				dst = appendJSONString(dst, value.String())
+			} else if dst, err = f.appendValue(dst, value); err != nil {
+				return nil, err
+			}
+		}
+		return append(dst, '}'), nil
+	case reflect.String:
+		return appendJSONString(dst, v.String()), nil
+	case reflect.Bool:
+		return strconv.AppendBool(dst, v.Bool()), nil
+	case reflect.Float64:
+		return appendJSONFloat(dst, v.Float())
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return strconv.AppendInt(dst, v.Int(), 10), nil
+	default:
+		return strconv.AppendUint(dst, v.Uint(), 10), nil
+	}
+}
+
+// appendJSONFloat appends a number as encoding/json writes it. It fails if that is
+// not finite.
+func appendJSONFloat(dst []byte, n float64) ([]byte, error) {
+	const exact = 1 << 53 // below it, a whole number is its digits
+	if n == math.Trunc(n) && math.Abs(n) < exact && !(n == 0 && math.Signbit(n)) {
+		return strconv.AppendInt(dst, int64(n), 10), nil
+	}
+	b, err := json.Marshal(n)
+	return append(dst, b...), err
+}
+
+// appendJSONString appends a string as encoding/json writes it.
+func appendJSONString(dst []byte, s string) []byte {
+	if needsEscape(s) {
+		b, err := json.Marshal(s)
+		if err != nil {
+			panic("actor: encode a string: " + err.Error()) // strings always encode
+		}
+		return append(dst, b...)
+	}
+	dst = append(dst, '"')
+	dst = append(dst, s...)
+	return append(dst, '"')
+}
+
+// needsEscape reports whether encoding/json does not write a string as it is.
+func needsEscape(s string) bool {
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c < utf8.RuneSelf {
+			if c < ' ' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+				return true
+			}
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && size == 1 || r == '\u2028' || r == '\u2029' {
+			return true
+		}
+		i += size
+	}
+	return false
+}
