@@ -116,7 +116,7 @@ func (a *actor) deliver(m mail) (ok bool) {
 		return false
 	}
 	if a.in != nil {
-		if !a.in.expire(time.Now()) {
+		if !a.in.nextExpiry.IsZero() && !a.in.expire(time.Now()) {
 			return false
 		}
 		a.giveUp()

@@ -47,14 +47,16 @@ func (in *instance) apply(t *turn, o outcome, r reply) {
 	}
 
 	in.rev++
-	commit := &store.Commit{
+	buffer := in.commitBuffer()
+	commit := &buffer.commit
+	*commit = store.Commit{
 		Actor: in.actor.id, Name: in.def.name, Key: in.actor.key, Log: in.log, Time: t.now,
 		Rev: in.rev,
 	}
 	if o.changed || in.saved == nil {
 		in.save(commit, o.plain)
 	}
-	commit.Entries = make([]store.Entry, 0, len(outputs))
+	commit.Entries = slices.Grow(buffer.entries[:0], len(outputs))
 	for _, o := range outputs {
 		if o.Numbered {
 			e := o.entry()
@@ -63,7 +65,7 @@ func (in *instance) apply(t *turn, o outcome, r reply) {
 		}
 	}
 	if r.caller != nil {
-		commit.Callers = []store.Caller{r.caller.record}
+		commit.Callers = append(buffer.callers[:0], r.caller.record)
 		r.caller.stored = true
 	}
 	in.forgetCallers(t.now, 0)
@@ -74,6 +76,26 @@ func (in *instance) apply(t *turn, o outcome, r reply) {
 	in.actor.node.stats.entries.Add(uint64(len(commit.Entries)))
 	in.actor.gate.put(outputs, commit)
 	in.startTimers(t)
+}
+
+// commitBuffer is a commit and the memory of what most commits have in them, in one
+// allocation.
+type commitBuffer struct {
+	commit  store.Commit
+	entries [2]store.Entry
+	callers [1]store.Caller
+}
+
+// commitBuffer returns the memory for the next commit. An immediate store is done
+// with a commit when the turn has been applied, so there one is enough.
+func (in *instance) commitBuffer() *commitBuffer {
+	if !in.actor.node.committer.store.Immediate() {
+		return &commitBuffer{}
+	}
+	if in.buffer == nil {
+		in.buffer = &commitBuffer{}
+	}
+	return in.buffer
 }
 
 // number gives each output its number, or that of the entry before it.

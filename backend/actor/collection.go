@@ -21,16 +21,16 @@ type collection interface {
 	keep(field string, check bool)
 	allow(changes bool) (before bool)
 
-	mark() int                             // how many changes there are
-	back(mark int)                         // undoes those after it
-	edits(at int) []store.Edit             // all of them, for a text in which its own starts at an offset
-	done()                                 // forgets them: the last turn stands
-	size() int                             // of its text
-	sizeBefore() int                       // and before the changes
-	encode(dst []byte) ([]byte, error)     // appends its JSON, and measures it
-	inPlace() bool                         // an item was changed in place
-	load(raw []byte) (exact bool, _ error) // fills it; exact: raw is what it would write
-	types() (key, item reflect.Type)       // key is nil if it has none
+	mark() int                                   // how many changes there are
+	back(mark int)                               // undoes those after it
+	edits(dst []store.Edit, at int) []store.Edit // appends all of them, for a text in which its own starts at an offset
+	done()                                       // forgets them: the last turn stands
+	size() int                                   // of its text
+	sizeBefore() int                             // and before the changes
+	encode(dst []byte) ([]byte, error)           // appends its JSON, and measures it
+	inPlace() bool                               // an item was changed in place
+	load(raw []byte) (exact bool, _ error)       // fills it; exact: raw is what it would write
+	types() (key, item reflect.Type)             // key is nil if it has none
 }
 
 // collectionField is a field that is a collection: *List or *Map.
@@ -163,13 +163,14 @@ func (c *items[E]) back(mark int) {
 	}
 }
 
-func (c *items[E]) edits(at int) []store.Edit {
-	edits := make([]store.Edit, len(c.changes))
-	for i, ch := range c.changes {
-		edits[i] = ch.edit
-		edits[i].At += at
+func (c *items[E]) edits(dst []store.Edit, at int) []store.Edit {
+	dst = slices.Grow(dst, len(c.changes))
+	for i := range c.changes {
+		e := c.changes[i].edit
+		e.At += at
+		dst = append(dst, e)
 	}
-	return edits
+	return dst
 }
 
 func (c *items[E]) sizeBefore() int {

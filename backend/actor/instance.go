@@ -41,6 +41,8 @@ type instance struct {
 	callersChecked time.Time // when forgetCallers last looked at all of them
 	goneCallers    []string  // stored ones that were forgotten since the last commit
 
+	buffer *commitBuffer // of every commit, if the store is immediate
+
 	timers     map[*timer]struct{}
 	timersKept int         // how many there were when those that were stopped were last forgotten
 	expiry     *time.Timer // for the connection that expires next

@@ -86,7 +86,7 @@ func (m *callMail) deliver(in *instance) bool {
 		cl.acknowledge(m.Ack)
 	}
 	if in.def.changes(m.Action) {
-		r.caller = in.callerOf(c.caller, time.Now())
+		r.caller = in.callerOf(c.caller, in.actor.lastUsed)
 		if m.ID <= r.caller.record.Highest {
 			m.repeat(in, r.caller)
 			return true

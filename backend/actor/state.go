@@ -257,7 +257,7 @@ func (in *instance) text(plain []byte) []byte {
 // last in it is first: so nothing moves the rest.
 func (in *instance) edits(plain []byte) []store.Edit {
 	const brackets, comma = 2, 1
-	end := len(head(in.saved)) - comma
+	end := headSize(in.saved) - comma
 	for i, c := range in.collections {
 		end += comma + len(in.def.collections[i].label) + brackets + c.sizeBefore()
 	}
@@ -265,7 +265,7 @@ func (in *instance) edits(plain []byte) []store.Edit {
 	for i := len(in.collections) - 1; i >= 0; i-- {
 		c := in.collections[i]
 		start := end - 1 - c.sizeBefore()
-		edits = append(edits, c.edits(start)...)
+		edits = c.edits(edits, start)
 		end = start - 1 - len(in.def.collections[i].label) - comma
 	}
 	if !bytes.Equal(plain, in.saved) {
@@ -283,6 +283,14 @@ func head(plain []byte) []byte {
 		h = append(h, ',')
 	}
 	return h
+}
+
+// headSize returns the length of head(plain).
+func headSize(plain []byte) int {
+	if string(plain) == "{}" {
+		return len("{")
+	}
+	return len(plain) // a comma comes in place of the brace
 }
 
 // stand makes the state that of the last turn that succeeded.

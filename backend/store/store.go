@@ -39,8 +39,9 @@ type Store interface {
 	// Commit makes a group durable and returns when it is. The result is nil if
 	// all of it is, else a slice as long as the group with the error of each
 	// commit. Commits of one actor that follow a failed one in the group fail
-	// with ErrConflict. The store may keep the commits' byte slices, but changes
-	// none of them; the caller does not change them either.
+	// with ErrConflict. The store may keep the commits' byte slices; neither it nor
+	// the caller changes them. Everything else in a commit is the caller's again
+	// when Commit has returned, and may be used for the next one.
 	Commit(ctx context.Context, group []*Commit) []error
 
 	// Immediate reports whether Commit returns without waiting for anything, so

@@ -85,6 +85,9 @@ func (r *Rope[E]) Replace(at, cut int, put ...E) {
 	if at < 0 || cut < 0 || at > r.n-cut {
 		panic("rope: no such items")
 	}
+	if at == r.n && len(put) > 0 && r.appendPart(put) {
+		return
+	}
 	p, off := r.find(at)
 	if part := &r.parts[p]; off+cut <= len(part.items) && len(put) <= r.most {
 		change := r.sum(put) - r.sum(part.items[off:off+cut])
@@ -110,6 +113,21 @@ func (r *Rope[E]) Replace(at, cut int, put ...E) {
 		r.fit(p)
 	}
 	r.n += len(put) - cut
+}
+
+// appendPart appends items in a part of their own, with room for more, if the last
+// part has no room for them: dividing that one would copy it, and the copy would
+// have to grow again. It reports false if the items belong into the last part.
+func (r *Rope[E]) appendPart(put []E) bool {
+	n := len(r.parts[len(r.parts)-1].items)
+	if n+len(put) <= r.most || n <= r.most/2 || len(put) > r.most/2 {
+		return false
+	}
+	next := part[E]{append(make([]E, 0, r.most), put...), r.sum(put)}
+	r.parts = append(r.parts, next)
+	r.weight += next.weight
+	r.n += len(put)
+	return true
 }
 
 // find returns the part that the item i is in, or comes behind, and where in it.

@@ -41,6 +41,28 @@ func TestReplace(t *testing.T) {
 	}
 }
 
+// Appending item by item copies none of those that are there.
+func TestAppendingDoesNotCopy(t *testing.T) {
+	const most = 32
+	r := New(most, func(*int) int { return 1 })
+	for i := range most {
+		r.Replace(i, 0, i)
+	}
+	first := r.At(0)
+	for i := most; i < 20*most; i++ {
+		r.Replace(i, 0, i)
+		if part := r.parts[len(r.parts)-1]; cap(part.items) < most {
+			t.Fatalf("after %d items, the last part has room for %d, want %d", i+1, cap(part.items), most)
+		}
+	}
+	if r.At(0) != first {
+		t.Error("the first item was moved")
+	}
+	if len(r.parts) != 20 {
+		t.Errorf("got %d parts, want 20", len(r.parts))
+	}
+}
+
 // A part of which nothing is left goes, also one between long ones.
 func TestReplaceWholeParts(t *testing.T) {
 	for seed := range uint64(30) {

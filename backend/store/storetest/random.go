@@ -97,7 +97,7 @@ func (m model) commit(t *testing.T, r *rand.Rand, s store.Store) {
 			m.apply(c)
 		}
 	}
-	errs := s.Commit(t.Context(), group)
+	errs := commitAndReuse(t, s, group)
 	if errs == nil {
 		errs = make([]error, len(group))
 	} else if !any {

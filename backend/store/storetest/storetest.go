@@ -106,11 +106,36 @@ func event(seq uint64) store.Entry {
 
 func commit(t *testing.T, s store.Store, group ...*store.Commit) {
 	t.Helper()
-	for i, err := range s.Commit(t.Context(), group) {
+	for i, err := range commitAndReuse(t, s, group) {
 		if err != nil {
 			t.Fatalf("Commit of revision %d of %s: %v", group[i].Rev, group[i].Actor, err)
 		}
 	}
+}
+
+// commitAndReuse commits a group and then writes over what a caller may use again. The
+// group itself is not touched.
+func commitAndReuse(t *testing.T, s store.Store, group []*store.Commit) []error {
+	t.Helper()
+	passed := make([]*store.Commit, len(group))
+	for i, c := range group {
+		again := *c
+		again.Key, again.Gone, again.GoneCallers = slices.Clone(c.Key), slices.Clone(c.Gone), slices.Clone(c.GoneCallers)
+		again.Edits, again.Entries, again.Conns, again.Callers = slices.Clone(c.Edits), slices.Clone(c.Entries), slices.Clone(c.Conns), slices.Clone(c.Callers)
+		passed[i] = &again
+	}
+	errs := s.Commit(t.Context(), passed)
+	for _, c := range passed {
+		clear(c.Key)
+		clear(c.Gone)
+		clear(c.GoneCallers)
+		clear(c.Edits)
+		clear(c.Entries)
+		clear(c.Conns)
+		clear(c.Callers)
+		*c = store.Commit{}
+	}
+	return errs
 }
 
 func load(t *testing.T, s store.Store, actor string) *store.Snapshot {
