@@ -110,7 +110,7 @@ func (c *channel) post(leave func()) {
 	leave()
 	c.s.mu.Unlock()
 	if c.mark() {
-		c.s.wake(false)
+		c.s.wake()
 	}
 }
 

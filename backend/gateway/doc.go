@@ -10,7 +10,8 @@
 // marks the channels that they may concern. A marked socket is put on a queue
 // and drained by one of a few workers: a drain makes one frame of what its
 // channels' cursors find in the logs, so a slow socket gets fewer and larger
-// frames. In small rooms whoever published does all of this itself.
+// frames. In small rooms the goroutine that published marks the channels; in large
+// ones that is a job for a worker, too.
 //
 // Who asks is for an actor's OnAuth to say, which may be slow. An open, or new params,
 // waits for it away from the reader, and what comes on the channel after it is held

@@ -11,8 +11,8 @@ import (
 const (
 	feedBatch = 256 // outputs that a feed looks at under one lock
 
-	// The sockets of a room this small are drained by whoever published: a switch
-	// of goroutines less than by a worker.
+	// The channels of a room this small are marked by the goroutine that published,
+	// which saves a switch to a worker. Workers drain them all the same: see queue.pop.
 	inlineChannels = 4
 
 	// Channels that an output is not for are not woken. So that their cursors do
@@ -193,10 +193,9 @@ func (f *feed) run() {
 		f.pos = next
 		clear(outs)
 	}
-	inline := f.count.Load() <= inlineChannels
 	for i, c := range f.touched {
 		f.touched[i] = nil
-		c.s.wake(inline)
+		c.s.wake()
 	}
 	f.touched = f.touched[:0]
 }

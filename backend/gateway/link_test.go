@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -293,15 +292,5 @@ func TestNumbers(t *testing.T) {
 	}
 	if len(n.above) != maxStray || n.add(1) {
 		t.Errorf("%d numbers are kept, want %d", len(n.above), maxStray)
-	}
-}
-
-// TestTurnstile: whoever asks while somebody works gets the work done again.
-func TestTurnstile(t *testing.T) {
-	var ts turnstile
-	var steps []bool
-	steps = append(steps, ts.begin(), ts.begin(), ts.begin(), ts.end(), ts.end(), ts.begin(), ts.end())
-	if want := []bool{true, false, false, true, false, true, false}; !slices.Equal(steps, want) {
-		t.Errorf("got %v, want %v", steps, want)
 	}
 }

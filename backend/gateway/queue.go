@@ -1,6 +1,9 @@
 package gateway
 
-import "sync"
+import (
+	"runtime"
+	"sync"
+)
 
 // A queue hands jobs to workers, in order. It has no bound of its own: a socket
 // or a feed is in it at most once, and cold reads and walks are at most one per
@@ -38,11 +41,19 @@ func (q *queue) push(jobs ...job) {
 }
 
 // pop waits for a job. ok is false once the queue is closed.
+//
+// A worker that has waited lets other goroutines run before it takes a job. On a busy
+// CPU those are readers and actors, which push more jobs: so reads, turns and writes
+// come in rows instead of alternating. Each finds its code and data in the caches, and
+// fewer clients are woken between two turns. On an idle CPU the worker continues at once.
 func (q *queue) pop() (j job, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for q.next == len(q.jobs) && !q.closed {
 		q.ready.Wait()
+		q.mu.Unlock()
+		runtime.Gosched()
+		q.mu.Lock()
 	}
 	if q.closed {
 		return nil, false

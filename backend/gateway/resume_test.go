@@ -316,6 +316,7 @@ func TestG4_Overflow(t *testing.T) {
 		ada.cut()
 		for range 30 {
 			e.once("burst", "10", "500")
+			e.settle() // what is left of her socket is as far as it can be
 		}
 		retained, err := e.store.Entries(t.Context(), e.lobby(), 0, 1000, 1<<30)
 		if err != nil {

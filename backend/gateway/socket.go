@@ -180,7 +180,7 @@ func (s *socket) control(b []byte) {
 	s.waiting += len(b)
 	s.holdLocked(len(b))
 	s.mu.Unlock()
-	s.wake(false)
+	s.wake()
 }
 
 // holdLocked counts bytes that the socket holds, or (negative) no more. When it is
@@ -221,13 +221,9 @@ func (s *socket) unblock() {
 	}
 }
 
-// wake has the socket drained, if nobody does it. inline: by the caller.
-func (s *socket) wake(inline bool) {
-	switch {
-	case !s.turn.begin():
-	case inline:
-		s.g.guard(s)
-	default:
+// wake has the socket drained, if nobody does it.
+func (s *socket) wake() {
+	if s.turn.begin() {
 		s.g.drains.push(s)
 	}
 }
@@ -322,7 +318,7 @@ func (s *socket) failed() { s.close(websocket.StatusInternalError, wire.CodeInte
 // finish closes the socket when everything that is visible has been written.
 func (s *socket) finish() {
 	s.finished.Store(true)
-	s.wake(false)
+	s.wake()
 }
 
 // close says goodbye with a WebSocket status and ends the socket.
@@ -451,7 +447,7 @@ func (s *socket) tend(now time.Time) {
 	s.mu.Unlock()
 	for _, c := range quiet {
 		if c.mark() {
-			s.wake(false)
+			s.wake()
 		}
 	}
 }
