@@ -8,8 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -50,12 +52,43 @@ func startServer(p Peer, cpus int) (*Server, error) {
 		s.cmd.Env = append(s.cmd.Env, strings.ReplaceAll(e, "$STATE", s.state))
 	}
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	running.Store(s) // before it starts: an interrupt must not leave it behind
+	running.add(s) // before it starts: an interrupt must not leave it behind
 	if err := s.cmd.Start(); err != nil {
+		s.Stop()
 		return nil, err
 	}
 	go func() { _ = s.cmd.Wait() }()
 	return s, nil
+}
+
+// servers is a set of servers. Its methods may be called at the same time.
+type servers struct {
+	mu  sync.Mutex
+	all []*Server
+}
+
+// running are the servers to stop before the program ends.
+var running servers
+
+func (r *servers) add(s *Server) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, s)
+}
+
+func (r *servers) remove(s *Server) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = slices.DeleteFunc(r.all, func(o *Server) bool { return o == s })
+}
+
+// stop kills all of them. The program must end after it: the set stays locked, so that
+// no further server starts.
+func (r *servers) stop() {
+	r.mu.Lock()
+	for _, s := range r.all {
+		s.kill()
+	}
 }
 
 // pids lists the live processes that carry the marker.
@@ -80,6 +113,11 @@ func (s *Server) pids() []int {
 
 // Stop kills the server's processes, by pid.
 func (s *Server) Stop() {
+	s.kill()
+	running.remove(s)
+}
+
+func (s *Server) kill() {
 	for idle := 0; idle < 3; { // a process just forked may be missed once
 		ps := s.pids()
 		if idle++; len(ps) > 0 {
