@@ -111,6 +111,26 @@ func (s *Server) pids() []int {
 	return out
 }
 
+// ready waits until a connection can join.
+func (s *Server) ready(p Peer) error {
+	for t := time.Now(); ; {
+		c := &Conn{Room: "probe"}
+		err := p.Dialect.Join(c, p.Addr, "probe")
+		c.Close()
+		if err == nil {
+			time.Sleep(200 * time.Millisecond)
+			if len(s.pids()) == 0 { // then something else answers on its port
+				return fmt.Errorf("the server exited; see %s", s.log)
+			}
+			return nil
+		}
+		if time.Since(t) > 40*time.Second {
+			return fmt.Errorf("not ready in 40 s: %w", err)
+		}
+		time.Sleep(300 * time.Millisecond)
+	}
+}
+
 // Stop kills the server's processes, by pid.
 func (s *Server) Stop() {
 	s.kill()
