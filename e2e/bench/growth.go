@@ -341,5 +341,6 @@ func live(p Peer) float64 {
 
 func knows(p Peer, kind string) bool {
 	_, growth := growths[kind]
-	return !growth || slices.Contains(p.Cmd, "bin/troupe") || kind == "resume" && slices.Contains(p.Cmd, "-recovery")
+	_, troupe := p.Dialect.(troupeDialect)
+	return !growth || troupe || kind == "resume" && slices.Contains(p.Cmd, "-recovery")
 }

@@ -1,5 +1,14 @@
 package main
 
+import (
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
 // Peer is one target: how to start its server and which dialect it speaks.
 type Peer struct {
 	Name    string
@@ -19,6 +28,37 @@ type Peer struct {
 func nodePeer(name, addr, port string, d Dialect, note string) Peer {
 	return Peer{Name: name, Addr: addr, Cmd: []string{"node", name + ".mjs"}, Dir: "servers/node",
 		Env: []string{"PORT=" + port, "NODE_ENV=production"}, Dialect: d, Note: note, MaxPaced: 60e3}
+}
+
+// also adds another build of servers/troupe, NAME=PATH, to Peers: NAME with the memory
+// store and NAME-sqlite, on free ports.
+func also(arg string) error {
+	name, path, ok := strings.Cut(arg, "=")
+	if !ok || name == "" || path == "" {
+		return errors.New("want NAME=PATH")
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	for _, p := range []Peer{
+		{Name: name, Cmd: []string{path}, Note: "memory store"},
+		{Name: name + "-sqlite", Cmd: []string{path, "-data", "$STATE"}, Note: "SQLite store"},
+	} {
+		if slices.ContainsFunc(Peers, func(o Peer) bool { return o.Name == p.Name }) {
+			return fmt.Errorf("there is a peer %q already", p.Name)
+		}
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		defer l.Close() // after both have a port, so that they differ
+		p.Addr = l.Addr().String()
+		p.Cmd = append(p.Cmd, "-addr", p.Addr)
+		p.Dialect = troupeDialect{}
+		Peers = append(Peers, p)
+	}
+	return nil
 }
 
 // Peers are all targets known to the harness.
