@@ -72,37 +72,53 @@ func writePlots() error {
 }
 
 // figures is the README's table: each peer's figure, and in brackets how it compares
-// with the bare hub.
+// with the bare hub. Rows that have a mix take both from it once it has run, but for
+// peers that it leaves out.
 func figures(rs []Result) string {
-	columns := []string{"troupe", "troupe-sqlite", "rawcoder-frame", "centrifuge-rec", "rivetkit22"}
+	columns := []struct {
+		peer  string
+		mixed bool
+	}{{"troupe", true}, {"troupe-sqlite", true}, {"rawcoder-frame", true}, {"centrifuge-rec", true}, {"rivetkit22", false}}
 	var b strings.Builder
 	b.WriteString("| | Troupe, in memory | Troupe, durable | bare hub in Go | Centrifuge | RivetKit 2.2 |\n| --- | ---: | ---: | ---: | ---: | ---: |\n")
 	for _, row := range []struct {
 		name, scenario, figure string
 		cpus                   int
+		mix                    string
 	}{
-		{"broadcast to 1,000: µs of CPU per delivery", "fanout", "server_cpu_us_per_delivery", 1},
-		{"… at 20 messages a second", "paced20", "server_cpu_us_per_delivery", 1},
-		{"… at 50 messages a second", "paced50", "server_cpu_us_per_delivery", 1},
-		{"… its median latency, ms", "paced50", "p50_ms", 1},
-		{"… its 99th percentile, ms", "paced50", "p99_ms", 1},
-		{"call: µs of CPU per action", "rpc", "server_cpu_us_per_action", 1},
-		{"back after 100 missed events: µs of CPU per event", "resume@100", "server_cpu_us_per_event", 1},
-		{"idle: KB resident per connection, of 5,000", "idle", "rss_kb_per_conn", 1},
-		{"server on two cores: µs of CPU per delivery", "fanout", "server_cpu_us_per_delivery", 2},
-		{"… µs of CPU per action", "rpc", "server_cpu_us_per_action", 2},
+		{"broadcast to 1,000: µs of CPU per delivery", "fanout", "server_cpu_us_per_delivery", 1, "mix-fanout"},
+		{"… at 20 messages a second", "paced20", "server_cpu_us_per_delivery", 1, ""},
+		{"… at 50 messages a second", "paced50", "server_cpu_us_per_delivery", 1, ""},
+		{"… its median latency, ms", "paced50", "p50_ms", 1, ""},
+		{"… its 99th percentile, ms", "paced50", "p99_ms", 1, ""},
+		{"call: µs of CPU per action", "rpc", "server_cpu_us_per_action", 1, "mix-rpc"},
+		{"back after 100 missed events: µs of CPU per event", "resume@100", "server_cpu_us_per_event", 1, ""},
+		{"idle: KB resident per connection, of 5,000", "idle", "rss_kb_per_conn", 1, ""},
+		{"server on two cores: µs of CPU per delivery", "fanout", "server_cpu_us_per_delivery", 2, ""},
+		{"… µs of CPU per action", "rpc", "server_cpu_us_per_action", 2, ""},
 	} {
 		fmt.Fprintf(&b, "| %s |", row.name)
 		base, _ := value(rs, "rawcoder-frame", row.scenario, row.cpus, row.figure)
-		for _, peer := range columns {
-			v, ok := value(rs, peer, row.scenario, row.cpus, row.figure)
+		mixed := slices.ContainsFunc(rs, func(r Result) bool { return r.Scenario == row.mix })
+		for _, c := range columns {
+			scenario := row.scenario
+			if mixed && c.mixed {
+				scenario = row.mix
+			}
+			v, ok := value(rs, c.peer, scenario, row.cpus, row.figure)
+			ratio := 0.0
+			if scenario == row.mix {
+				ratio, _ = value(rs, c.peer, scenario, row.cpus, "ratio_to_rawcoder-frame")
+			} else if base > 0 {
+				ratio = v / base
+			}
 			switch {
 			case !ok:
 				b.WriteString(" – |")
-			case peer == "rawcoder-frame" || base == 0:
+			case c.peer == "rawcoder-frame" || ratio == 0:
 				fmt.Fprintf(&b, " %s |", short(v))
 			default:
-				fmt.Fprintf(&b, " %s (%s×) |", short(v), short(v/base))
+				fmt.Fprintf(&b, " %s (%s×) |", short(v), short(ratio))
 			}
 		}
 		b.WriteByte('\n')
@@ -110,7 +126,8 @@ func figures(rs []Result) string {
 	return b.String()
 }
 
-// ratios is a sentence of the README: further ways to deliver, beside a broadcast.
+// ratios are sentences of the README: further ways to deliver, beside a broadcast, and
+// calls beside those of a peer that keeps a history, too.
 func ratios(peers, growth []Result) string {
 	us := func(scenario, figure string) float64 {
 		v, _ := value(peers, "troupe", scenario, 1, figure)
@@ -121,10 +138,17 @@ func ratios(peers, growth []Result) string {
 		return v
 	}
 	live := us("connections@1000", "server_cpu_us_per_delivery")
-	return fmt.Sprintf("\nPer delivery to 1,000, a loop of `Send` costs %s times what `Broadcast` does, one with `Where` %s times, and what\n"+
+	text := fmt.Sprintf("\nPer delivery to 1,000, a loop of `Send` costs %s times what `Broadcast` does, one with `Where` %s times, and what\n"+
 		"connections have missed, sent when they are back, %s times. A further connection on a socket takes %s KB.\n",
 		short(us("targeted@1000", "server_cpu_us_per_delivery")/live), short(us("where@1000", "server_cpu_us_per_delivery")/live),
 		short(us("resume@100", "server_cpu_us_per_event")/live), short((500*kb("channels@500")-kb("channels@1"))/499))
+	memory, ok := value(peers, "troupe", "mix-rpc", 1, "ratio_to_centrifuge-rec")
+	durable, ok2 := value(peers, "troupe-sqlite", "mix-rpc", 1, "ratio_to_centrifuge-rec")
+	if ok && ok2 {
+		text += fmt.Sprintf("\nA call costs %s times what it costs with Centrifuge when Troupe keeps it in memory, as Centrifuge does, and\n"+
+			"%s times when it is durable on SQLite before anybody sees it.\n", short(memory), short(durable))
+	}
+	return text
 }
 
 // value is the median of a figure over the rounds.

@@ -58,6 +58,41 @@ func TestPlotsOfLittle(t *testing.T) {
 	}
 }
 
+// Once a mix has run, its peers' figures and ratios are from it alone.
+func TestFiguresOfMix(t *testing.T) {
+	us := func(v float64) map[string]float64 { return map[string]float64{"server_cpu_us_per_action": v} }
+	rs := []Result{
+		{Peer: "troupe", Scenario: "rpc", CPUs: 1, M: us(44)},
+		{Peer: "rawcoder-frame", Scenario: "rpc", CPUs: 1, M: us(20)},
+		{Peer: "centrifuge-rec", Scenario: "rpc", CPUs: 1, M: us(30)},
+		{Peer: "rivetkit22", Scenario: "rpc", CPUs: 1, M: us(160)},
+	}
+	row := func() string {
+		for line := range strings.Lines(figures(rs)) {
+			if strings.HasPrefix(line, "| call: ") {
+				return strings.TrimSpace(line)
+			}
+		}
+		return ""
+	}
+	if got, want := row(), "| call: µs of CPU per action | 44 (2.2×) | – | 20 | 30 (1.5×) | 160 (8×) |"; got != want {
+		t.Errorf("without a mix: got\n%s, want\n%s", got, want)
+	}
+	mixed := us(50)
+	mixed["ratio_to_rawcoder-frame"], mixed["ratio_to_centrifuge-rec"] = 1.4, 0.9
+	durable := us(75)
+	durable["ratio_to_rawcoder-frame"], durable["ratio_to_centrifuge-rec"] = 2.1, 1.3
+	rs = append(rs, Result{Peer: "troupe", Scenario: "mix-rpc", CPUs: 1, M: mixed},
+		Result{Peer: "troupe-sqlite", Scenario: "mix-rpc", CPUs: 1, M: durable},
+		Result{Peer: "rawcoder-frame", Scenario: "mix-rpc", CPUs: 1, M: us(40)})
+	if got, want := row(), "| call: µs of CPU per action | 50 (1.4×) | 75 (2.1×) | 40 | – | 160 (8×) |"; got != want {
+		t.Errorf("with a mix: got\n%s, want\n%s", got, want)
+	}
+	if got := ratios(rs, nil); !strings.Contains(got, "A call costs 0.9 times") || !strings.Contains(got, "1.3 times when it is durable") {
+		t.Errorf("the ratios to Centrifuge are missing in: %s", got)
+	}
+}
+
 func TestShort(t *testing.T) {
 	for v, want := range map[float64]string{0.01: "0.01", 0.309: "0.31", 1: "1", 2.6: "2.6", 9.96: "10", 47.83: "48", 999.4: "999", 999.6: "1k", 1039: "1k", 8000: "8k", 75_000: "75k", 904_103: "904k", 1e6: "1M", 15e6: "15M"} {
 		if got := short(v); got != want {

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Measures Troupe and its peers. Needs Go, Node (npm), taskset, two CPUs.
-#   ./run.sh peers      beside the peers           -> results/peers.jsonl   (9 min)
+#   ./run.sh peers      beside the peers           -> results/peers.jsonl   (13 min)
+#   ./run.sh mix        beside the nearest, steadier; part of peers -> results/mix.jsonl (4 min)
 #   ./run.sh growth     how the costs grow         -> results/growth.jsonl  (5 min)
 #   ./run.sh all        all peers and scenarios    -> out/results.md        (half an hour)
 #   ./run.sh bundle     client bundle sizes only
@@ -10,13 +11,15 @@ set -eu
 cd "$(dirname "$0")"
 export npm_config_audit=false npm_config_fund=false npm_config_update_notifier=false
 
-peers() { # those that need npm
+go_peers() { for s in epoll rawcoder gws centrifuge; do go build -o "bin/$s" "./servers/$s"; done; }
+
+peers() {
+	go_peers
 	for d in servers/node servers/workerd servers/rivetkit servers/rivetkit22 bundle; do
 		[ -d "$d/node_modules" ] || (cd "$d" && npm install --ignore-scripts --no-package-lock) || echo "no $d: its peers will fail" >&2
 	done
 	# RivetKit 2.2 keeps state with a native module on Node before 22.5.
 	[ -d servers/rivetkit22/node_modules/better-sqlite3/build ] || (cd servers/rivetkit22 && npm rebuild better-sqlite3)
-	for s in epoll rawcoder gws centrifuge; do go build -o "bin/$s" "./servers/$s"; done
 }
 
 machine() { # what results were measured on
@@ -34,6 +37,9 @@ keep() { # the results, unless a run failed
 
 bench() { taskset -c 1 ./bin/bench "$@"; }
 
+near=troupe,troupe-sqlite,rawcoder-frame,centrifuge-rec
+mix() { bench -out "$1" -peers $near -base rawcoder-frame,centrifuge-rec -mix rpc,fanout; }
+
 mkdir -p bin out results
 go build -o bin/bench .
 go build -o bin/troupe ./servers/troupe
@@ -44,8 +50,8 @@ peers)
 	rm -f out/peers.jsonl
 	machine >out/peers.txt
 	opt="-out out/peers.jsonl -warm 700ms"
-	near=troupe,troupe-sqlite,rawcoder-frame,centrifuge-rec # one round is enough for the others
-	bench $opt -dur 2s -rounds 3 -peers $near -scenarios fanout,paced20,paced50,rpc
+	mix out/peers.jsonl
+	bench $opt -dur 2s -rounds 3 -peers $near -scenarios fanout,paced20,paced50,rpc # one round is enough for the others
 	bench $opt -dur 2s -rounds 2 -peers $near -scenarios fanout,rpc -cpus 2
 	bench $opt -dur 2s -rounds 1 -peers $near,rivetkit22 -scenarios idle
 	bench $opt -dur 2s -rounds 1 -peers rivetkit22 -scenarios fanout,paced20,paced50,rpc
@@ -53,6 +59,13 @@ peers)
 	bench $opt -dur 2s -rounds 1 -peers workerd,ws,socketio,colyseus -scenarios fanout,rpc
 	bench $opt -dur 2s -rounds 3 -peers troupe,centrifuge-rec -scenarios connections@1000,targeted@1000,where@1000,resume@100
 	keep peers
+	;;
+mix)
+	go_peers
+	rm -f out/mix.jsonl
+	machine >out/mix.txt
+	mix out/mix.jsonl
+	keep mix
 	;;
 growth)
 	rm -f out/growth.jsonl
