@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,11 +16,13 @@ import (
 // The comparison "mix": the servers of all peers run at the same time, and load goes to
 // one of them at a time, in short slices. A round is a slice for each peer, in random
 // order. What disturbs the machine for longer than a round disturbs all of them alike,
-// so that ratios within a round are steady where figures are not.
+// so that ratios within a round are steady where figures are not. Two processes of one program
+// differ, too, by some percent: so servers are started several times.
 
 // mixOptions say how a mix runs.
 type mixOptions struct {
 	slices int           // per peer
+	starts int           // of the servers: each serves a part of the slices
 	length time.Duration // of a slice
 	bases  []string      // peers that the others are compared with
 	seed   uint64        // of the order
@@ -52,9 +55,14 @@ type mixed struct {
 	active bool         // calls follow on replies
 	err    error
 
-	us    []float64 // CPU per unit, by slice
-	rates []float64 // units per second, by slice
-	busy  float64   // CPU in µs, while it had load
+	*tally
+}
+
+// tally is what was measured of a peer.
+type tally struct {
+	us          []float64 // CPU per unit, by slice
+	rates       []float64 // units per second, by slice
+	cpu, loaded float64   // CPU in µs: all of it after warming up, and that while it had load
 }
 
 // mix measures the peers in one of mixes. The order is always the same for a seed.
@@ -68,76 +76,91 @@ func mix(scenario string, peers []Peer, o mixOptions, pr Params) (rs []Result, e
 			return nil, fmt.Errorf("mix: the base %q is not among the peers", b)
 		}
 	}
-	if o.slices < 1 || o.length <= 0 {
-		return nil, errors.New("mix: needs at least one slice, of some length")
+	if o.slices < 1 || o.starts < 1 || o.length <= 0 {
+		return nil, errors.New("mix: needs at least one slice, of some length, and one start")
 	}
 	fmt.Fprintf(os.Stderr, "mix-%s: %d slices of %v for each of %d peers, -seed %d\n", scenario, o.slices, o.length, len(peers), o.seed)
-	var all []*mixed
-	defer func() {
-		for _, m := range all {
-			m.s.Stop()
-			m.l.Close()
-		}
-	}()
-	for _, p := range peers {
-		l, err := NewLoop(p.Dialect)
-		if err != nil {
+	tallies := make([]*tally, len(peers))
+	for i := range peers {
+		tallies[i] = &tally{}
+	}
+	for part := range slices.Chunk(orders(o.seed, o.slices, len(peers)), (o.slices+o.starts-1)/o.starts) {
+		if err := mixPart(kind.join, peers, tallies, part, o, pr); err != nil {
 			return nil, err
 		}
-		s, err := startServer(p, o.cpus)
-		if err != nil {
-			l.Close()
-			return nil, fmt.Errorf("%s: start: %w", p.Name, err)
-		}
-		all = append(all, &mixed{p: p, s: s, l: l})
 	}
-	for _, m := range all {
-		if err := m.s.ready(m.p); err != nil {
-			return nil, fmt.Errorf("%s: %w", m.p.Name, err)
-		}
-	}
-	for _, m := range all {
-		if err := kind.join(m, pr); err != nil {
-			return nil, fmt.Errorf("%s: %w", m.p.Name, err)
-		}
-		if _, err := m.slice(pr.Warm); err != nil {
-			return nil, err
-		}
-		m.pids = m.s.pids()
-	}
-	total := make([]float64, len(all))
-	for i, m := range all {
-		if total[i], err = cpuTime(m.pids); err != nil {
-			return nil, fmt.Errorf("%s: %w", m.p.Name, err)
-		}
-	}
-	for _, order := range orders(o.seed, o.slices, len(all)) {
-		for _, i := range order {
-			if err := all[i].measure(o.length); err != nil {
-				return nil, err
-			}
-		}
-	}
-	for i, m := range all {
-		cpu, err := cpuTime(m.pids)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", m.p.Name, err)
-		}
-		r := Result{Peer: m.p.Name, Scenario: "mix-" + scenario, CPUs: o.cpus, Round: 1, M: map[string]float64{
-			"seed": float64(o.seed), "slices": float64(o.slices), "slice_ms": float64(o.length) / 1e6,
-			"server_cpu_us_per_" + kind.one:          percentile(m.us, .5),
-			"server_cpu_us_per_" + kind.one + "_p10": percentile(m.us, .1),
-			kind.many + "_per_s":                     percentile(m.rates, .5),
-			"cpu_without_load_pct":                   100 * max(0, 1-m.busy/(cpu-total[i])),
+	for i, t := range tallies {
+		r := Result{Peer: peers[i].Name, Scenario: "mix-" + scenario, CPUs: o.cpus, Round: 1, M: map[string]float64{
+			"seed": float64(o.seed), "slices": float64(o.slices), "slice_ms": float64(o.length) / 1e6, "starts": float64(o.starts),
+			"server_cpu_us_per_" + kind.one:          percentile(t.us, .5),
+			"server_cpu_us_per_" + kind.one + "_p10": percentile(t.us, .1),
+			kind.many + "_per_s":                     percentile(t.rates, .5),
+			"cpu_without_load_pct":                   100 * max(0, 1-t.loaded/t.cpu),
 		}}
-		for _, b := range all {
-			if b != m && slices.Contains(o.bases, b.p.Name) {
-				compare(r.M, b.p.Name, m.us, b.us)
+		for j, b := range tallies {
+			if j != i && slices.Contains(o.bases, peers[j].Name) {
+				compare(r.M, peers[j].Name, t.us, b.us)
 			}
 		}
 		rs = append(rs, r)
 	}
 	return rs, nil
+}
+
+// mixPart starts the servers, measures some rounds and stops them.
+func mixPart(join func(*mixed, Params) error, peers []Peer, tallies []*tally, rounds [][]int, o mixOptions, pr Params) error {
+	all := make([]*mixed, len(peers))
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for _, i := range rounds[0] { // the order of starting may matter, too
+		p := peers[i]
+		l, err := NewLoop(p.Dialect)
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+		s, err := startServer(p, o.cpus)
+		if err != nil {
+			return fmt.Errorf("%s: start: %w", p.Name, err)
+		}
+		defer wg.Go(s.Stop)
+		all[i] = &mixed{p: p, s: s, l: l, tally: tallies[i]}
+	}
+	for _, i := range rounds[0] {
+		m := all[i]
+		if err := m.s.ready(m.p); err != nil {
+			return fmt.Errorf("%s: %w", m.p.Name, err)
+		}
+		if err := join(m, pr); err != nil {
+			return fmt.Errorf("%s: %w", m.p.Name, err)
+		}
+		if _, err := m.slice(pr.Warm); err != nil {
+			return err
+		}
+	}
+	for _, m := range all {
+		m.pids = m.s.pids()
+		cpu, err := cpuTime(m.pids)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.p.Name, err)
+		}
+		m.cpu -= cpu
+	}
+	for _, order := range rounds {
+		for _, i := range order {
+			if err := all[i].measure(o.length); err != nil {
+				return err
+			}
+		}
+	}
+	for _, m := range all {
+		cpu, err := cpuTime(m.pids)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.p.Name, err)
+		}
+		m.cpu += cpu
+	}
+	return nil
 }
 
 // joinCalls: as in rpc, each connection alone in its room, one call at a time.
@@ -234,7 +257,7 @@ func (m *mixed) slice(d time.Duration) (w work, err error) {
 	}
 	after, err := cpuTime(m.pids)
 	w = work{float64(m.done() - done), after - before, time.Since(start).Seconds()}
-	m.busy += w.us
+	m.loaded += w.us
 	return w, err
 }
 

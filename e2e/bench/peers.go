@@ -48,17 +48,29 @@ func also(arg string) error {
 		if slices.ContainsFunc(Peers, func(o Peer) bool { return o.Name == p.Name }) {
 			return fmt.Errorf("there is a peer %q already", p.Name)
 		}
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+		if p.Addr, err = freeAddr(); err != nil {
 			return err
 		}
-		defer l.Close() // after both have a port, so that they differ
-		p.Addr = l.Addr().String()
 		p.Cmd = append(p.Cmd, "-addr", p.Addr)
 		p.Dialect = troupeDialect{}
 		Peers = append(Peers, p)
 	}
 	return nil
+}
+
+// freeAddr is an address that no peer has and nobody listens on. Its port is below those
+// that the kernel gives to clients: the generator's connections could take it otherwise.
+func freeAddr() (string, error) {
+	for port := 7100; port < 7200; port++ {
+		addr := fmt.Sprintf("127.0.0.1:%d", port)
+		if slices.ContainsFunc(Peers, func(p Peer) bool { return p.Addr == addr }) {
+			continue
+		}
+		if l, err := net.Listen("tcp", addr); err == nil {
+			return addr, l.Close()
+		}
+	}
+	return "", errors.New("no port from 7100 to 7199 is free")
 }
 
 // Peers are all targets known to the harness.

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Measures Troupe and its peers. Needs Go, Node (npm), taskset, two CPUs.
-#   ./run.sh peers      beside the peers           -> results/peers.jsonl   (13 min)
-#   ./run.sh mix        beside the nearest, steadier; part of peers -> results/mix.jsonl (4 min)
+#   ./run.sh peers      beside the peers           -> results/peers.jsonl   (14 min)
+#   ./run.sh mix        beside the nearest, steadier; part of peers -> results/mix.jsonl (5 min)
 #   ./run.sh growth     how the costs grow         -> results/growth.jsonl  (5 min)
 #   ./run.sh all        all peers and scenarios    -> out/results.md        (half an hour)
 #   ./run.sh bundle     client bundle sizes only
@@ -38,7 +38,7 @@ keep() { # the results, unless a run failed
 bench() { taskset -c 1 ./bin/bench "$@"; }
 
 near=troupe,troupe-sqlite,rawcoder-frame,centrifuge-rec
-mix() { bench -out "$1" -peers $near -base rawcoder-frame,centrifuge-rec -mix rpc,fanout; }
+mix() { bench -warm 500ms -out "$1" -peers $near -base rawcoder-frame,centrifuge-rec -mix rpc,fanout; }
 
 mkdir -p bin out results
 go build -o bin/bench .
