@@ -23,7 +23,7 @@ import (
 func buildServer(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "troupe")
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "github.com/troupe-dev/troupe").CombinedOutput()
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-pgo=off", "-o", binary, "github.com/troupe-dev/troupe").CombinedOutput()
 	if err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}

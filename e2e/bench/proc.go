@@ -23,6 +23,8 @@ type Server struct {
 	mark  string
 	state string
 	log   string
+
+	profile *profile // nil: none is wanted
 }
 
 func startServer(p Peer, cpus int) (*Server, error) {

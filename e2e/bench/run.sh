@@ -3,6 +3,7 @@
 #   ./run.sh peers      beside the peers           -> results/peers.jsonl   (14 min)
 #   ./run.sh mix        beside the nearest, steadier; part of peers -> results/mix.jsonl (5 min)
 #   ./run.sh growth     how the costs grow         -> results/growth.jsonl  (5 min)
+#   ./run.sh pgo        profiles of calls and fan-out, on both stores -> ../../default.pgo (1 min)
 #   ./run.sh all        all peers and scenarios    -> out/results.md        (half an hour)
 #   ./run.sh bundle     client bundle sizes only
 #   ./run.sh -peers rawcoder,ws -scenarios fanout,rpc -rounds 3     your own choice
@@ -42,7 +43,7 @@ mix() { bench -warm 500ms -out "$1" -peers $near -base rawcoder-frame,centrifuge
 
 mkdir -p bin out results
 go build -o bin/bench .
-go build -o bin/troupe ./servers/troupe
+go build -o bin/troupe ./servers/troupe # without default.pgo, which is for the binary of this repository
 
 case "${1:-peers}" in
 peers)
@@ -66,6 +67,13 @@ mix)
 	machine >out/mix.txt
 	mix out/mix.jsonl
 	keep mix
+	;;
+pgo)
+	rm -rf out/pgo out/pgo.jsonl
+	bench -out out/pgo.jsonl -profiles out/pgo -dur 10s -rounds 1 -peers troupe,troupe-sqlite -scenarios rpc,fanout
+	! grep '"error"' out/pgo.jsonl || exit 1
+	go tool pprof -proto out/pgo/*.pprof >out/default.pgo
+	mv out/default.pgo ../../default.pgo
 	;;
 growth)
 	rm -f out/growth.jsonl

@@ -159,7 +159,7 @@ func (s *server) compile(ctx context.Context) (string, error) {
 	}()
 	binary := filepath.Join(s.work, "next")
 	build := func() error {
-		return s.goTool(ctx, "build", "-buildvcs=false", "-trimpath", "-overlay", s.overlay, "-o", binary, ".")
+		return s.goTool(ctx, "build", "-buildvcs=false", "-pgo=off", "-trimpath", "-overlay", s.overlay, "-o", binary, ".")
 	}
 	before := s.generatedGo()
 	failed := build()

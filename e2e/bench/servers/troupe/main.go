@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"os/signal"
 	"runtime"
@@ -52,6 +53,7 @@ func run(addr, data string) error {
 	gw := gateway.New(node, gateway.Options{Logger: logger, Limits: limits, OpenRate: 1_000_000})
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /memory", memoryInUse)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.Handle("/", gw.Handler())
 	server := &http.Server{Addr: addr, Handler: mux}
 	go func() {
