@@ -1,19 +1,19 @@
 import type { Contract } from "./contract.js";
 import { createConnection } from "./connection.js";
-import { ActorError } from "./errors.js";
-import { abandoned, createHandle, type Target } from "./handle.js";
+import { abandonedError, ActorError } from "./errors.js";
+import { createHandle, type Target } from "./handle.js";
 import { callable } from "./proxy.js";
 import { createSocket } from "./socket.js";
 import { autoTransport } from "./transport/auto.js";
 import { sseTransport, type Http } from "./transport/sse.js";
 import { webSocketTransport } from "./transport/websocket.js";
-import type { Accessor, Client, ClientOptions, ConnectionApi, Key, UntypedActor, UntypedRegistry } from "./types.js";
+import type { Accessor, Client, ClientOptions, Key, UntypedRegistry } from "./types.js";
 
 /** The key as an array of strings; throws `bad_key`. */
 function keyArray(key: Key): readonly string[] {
   const parts = typeof key === "string" ? [key] : key;
   if (!Array.isArray(parts) || !parts.length || parts.some((part) => typeof part !== "string")) {
-    throw new ActorError("bad_key", "a key is a string or an array of one or more strings");
+    throw new ActorError("bad_key", "a key is one or more strings");
   }
   return [...parts];
 }
@@ -36,7 +36,7 @@ const pageBase = () => globalThis.document?.documentElement?.dataset.troupeBase 
 export function createClient<R extends object = UntypedRegistry>(url?: string, options: ClientOptions = {}): Client<R> {
   const base = () => {
     const address = url ?? (typeof location === "object" ? location.origin + pageBase() : "");
-    if (!/^https?:/.test(address)) throw new ActorError("link", "createClient needs an address: http(s)://host[:port]");
+    if (!/^https?:/.test(address)) throw new ActorError("link", "createClient needs a URL: http(s)://host[:port]");
     return address.replace(/\/+$/, "");
   };
   const http: Http = async (url, body, init) => {
@@ -44,7 +44,7 @@ export function createClient<R extends object = UntypedRegistry>(url?: string, o
     try {
       if (typeof headers === "function") headers = await headers();
     } catch (error) {
-      throw abandoned(false, "headers", error);
+      throw abandonedError(false, "headers", error);
     }
     return (options.fetch ?? fetch)(url, {
       ...init,
@@ -54,7 +54,6 @@ export function createClient<R extends object = UntypedRegistry>(url?: string, o
       credentials: options.credentials,
     } as RequestInit);
   };
-  const connections = new Set<ConnectionApi<UntypedActor>>();
   const socket = createSocket(
     () => {
       const { transport = "auto", WebSocket: injected } = options;
@@ -70,42 +69,28 @@ export function createClient<R extends object = UntypedRegistry>(url?: string, o
   );
   const timeoutMs = options.timeoutMs ?? 60_000;
 
-  const handle = (target: Target) =>
+  const handle = (actor: string, target: Target, isNew = false) =>
     createHandle({
+      actor,
       target,
+      isNew,
       base,
       http,
       options: { timeoutMs },
-      connect(ready, params, { timeoutMs: ownMs = timeoutMs, onChange } = {}) {
-        const connection = createConnection({
-          socket,
-          target,
-          ready,
-          params,
-          options: { timeoutMs: ownMs },
-          onChange(status, error) {
-            if (status === "closed") connections.delete(connection);
-            onChange?.(status, error);
-          },
-        });
-        connections.add(connection);
-        return connection;
-      },
+      connect: (ready, params, { timeoutMs: ownMs = timeoutMs, onChange } = {}) =>
+        createConnection({ socket, target, ready, params, options: { timeoutMs: ownMs }, onChange }),
     });
 
   const accessor = (actor: string): Accessor => ({
-    getOrCreate: (key, { input } = {}) => handle({ actor, key: keyArray(key), input }),
-    get: (key) => handle({ actor, key: keyArray(key), create: false }),
-    create: (key, input?) => handle({ actor, key: keyArray(key), input, isNew: true }),
-    getForId: (actorId) => handle({ actor, actorId }),
+    getOrCreate: (key, { input } = {}) => handle(actor, { actor, key: keyArray(key), input }),
+    get: (key) => handle(actor, { actor, key: keyArray(key), create: false }),
+    create: (key, input?) => handle(actor, { actor, key: keyArray(key), input }, true),
+    getForId: (actorId) => handle(actor, { actorId }),
   });
 
   return callable(
     {
-      dispose() {
-        for (const connection of [...connections]) connection.dispose();
-        socket.dispose();
-      },
+      dispose: socket.dispose,
       reconnect: socket.hurry,
       get stale() {
         return !!socket.stale;

@@ -14,30 +14,20 @@
 //   disconnected → closed        closed for good                    error, closed
 //   any          → closed        dispose()                          closed
 import { backoff, STABLE_MS } from "./backoff.js";
+import { mergeOptions } from "./callOptions.js";
+import { createCallQueue } from "./callQueue.js";
+import { createCursor } from "./cursor.js";
 import { createEmitter, type Handler } from "./emitter.js";
-import { ActorError, reportUncaught } from "./errors.js";
-import { abandoned, deadline, merge, type Target } from "./handle.js";
-import { byteLength } from "./limits.js";
+import { abandonedError, ActorError, errorFrom, retryAfterMs, reportUncaught } from "./errors.js";
+import type { Target } from "./handle.js";
+import { byteLength, checkSize } from "./limits.js";
 import { callable } from "./proxy.js";
 import type { Channel, Socket } from "./socket.js";
-import type { Attempt, CallOptions, ConnectionApi, LifecycleEvents, ParamsSource, Reconnected, Stale, Status, UntypedActor } from "./types.js";
-import { encode, encodeCall, randomSecret, type ChannelMessage, type Open, type Opened } from "./wire.js";
+import type { Attempt, CallOptions, ConnectionApi, ConnectOptions, Disconnected, LifecycleEvents, ParamsSource, Reconnected, Stale, Status, UntypedActor } from "./types.js";
+import { encode, encodeCall, randomSecret, type ChannelMessage, type ClientMessage, type Lost, type Open, type Opened } from "./wire.js";
 
-/** Calls that may wait to be sent. */
-const QUEUE = 500;
-/** How often a connection that calls nothing tells how far it has read. */
-const ACK_MS = 30_000;
-/** Room for what a call message has beside its action and arguments. */
-const ENVELOPE = 128;
-
-const LIFECYCLE: ReadonlySet<string> = new Set<keyof LifecycleEvents>([
-  "connected",
-  "disconnected",
-  "reconnected",
-  "stale",
-  "error",
-  "closed",
-]);
+/** Names of LifecycleEvents: the server does not know them. */
+const isLifecycle = (name: string) => /^((dis|re)?connected|stale|error|closed)$/.test(name);
 
 /** What a connection is made of. */
 export interface ConnectionSpec {
@@ -47,19 +37,7 @@ export interface ConnectionSpec {
   ready: (() => Promise<unknown>) | undefined;
   params: ParamsSource<unknown>;
   options: CallOptions;
-  onChange(status: Status, error: ActorError | undefined): void;
-}
-
-/** A call without an answer. */
-interface Call {
-  id: number;
-  action: string;
-  /** JSON, as the arguments were when the action was called. */
-  args: string;
-  size: number;
-  /** Handed to a link at least once: it may have run. */
-  sent: boolean;
-  settle(error: ActorError | undefined, result?: unknown): void;
+  onChange: ConnectOptions["onChange"];
 }
 
 /** Creates a connection; it connects by itself. Throws if there can be no socket here. */
@@ -83,23 +61,9 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
   let told = "";
   let refused: ActorError | undefined;
 
-  // The cursor. log is undefined until the first opened.
   let id: string | undefined;
-  let log: string | undefined;
-  let seq = 0;
+  /** How many events arrived since the last opened, before its at. */
   let replayed = 0;
-
-  // Calls, in the order of their ids: all without an answer, those of them that
-  // wait to be sent (again), and the ids that the present link carries.
-  const calls = new Map<number, Call>();
-  let waiting: Call[] = [];
-  const inFlight = new Set<number>();
-  let lastId = 0;
-
-  // What the server knows of what was seen and answered.
-  let toldSeq = 0;
-  let toldAck = 0;
-  let telling: ReturnType<typeof setTimeout> | undefined;
 
   /** Event names that the present, or the next, attachment receives. */
   let subscribed = new Set<string>();
@@ -119,7 +83,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
   };
   const changed = (error?: ActorError) => {
     try {
-      spec.onChange(status, error);
+      spec.onChange?.(status, error);
     } catch (thrown) {
       reportUncaught(thrown);
     }
@@ -129,7 +93,10 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     if (!emitter.emit("error", error)) socket.report(error);
   };
 
-  const wanted = () => new Set(emitter.names().filter((name) => !LIFECYCLE.has(name)));
+  const send = (message: ClientMessage & { c: number }, paced?: boolean) =>
+    socket.push(message.c, () => encode(message), paced);
+
+  const wanted = () => new Set(emitter.names().filter((name) => !isLifecycle(name)));
 
   /** Tells the server which names got their first or lost their last listener, once per microtask. */
   const syncSubs = () => {
@@ -139,30 +106,23 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     for (const name of gone) subscribed.delete(name);
     if (!number) return; // the next open names the rest, or a sub behind it
     for (const name of want) subscribed.add(name);
-    const c = number;
-    if (want.size) socket.push(c, () => encode({ t: "sub", c, e: [...want] }));
-    if (gone.length) socket.push(c, () => encode({ t: "unsub", c, e: gone }));
+    if (want.size) send({ t: "sub", c: number, e: [...want] });
+    if (gone.length) send({ t: "unsub", c: number, e: gone });
   };
 
-  /** The highest call id up to which every call has been answered or given up. */
-  const acked = () => (calls.keys().next().value ?? lastId + 1) - 1;
-
-  /** s and ack for a message that carries them, if they say something new. */
-  const progress = () => {
-    const news: { s?: number; ack?: number } = {};
-    if (seq > toldSeq) news.s = toldSeq = seq;
-    if (acked() > toldAck) news.ack = toldAck = acked();
-    return news;
-  };
-
-  const tellLater = () => {
-    telling ??= setTimeout(() => {
-      telling = undefined;
-      const c = number;
-      const news = live ? progress() : {};
-      if (news.s || news.ack) socket.push(c, () => encode({ t: "ack", c, ...news }));
-    }, ACK_MS);
-  };
+  const calls = createCallQueue(socket, (next) =>
+    socket.push(number, () => {
+      const call = next();
+      return call && encodeCall({ t: "call", c: number, id: call.id, a: call.action, ...cursor.acks() }, call.args);
+    }),
+  );
+  const cursor = createCursor(
+    () => calls.ackedId,
+    () => {
+      const acks = live ? cursor.acks() : {};
+      if (acks.s || acks.ack) send({ t: "ack", c: number, ...acks });
+    },
+  );
 
   /** Params for the server, made anew. Throws if they are too large, known to be refused, or no longer wanted. */
   const makeParams = async (signal: AbortSignal) => {
@@ -173,8 +133,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     signal.throwIfAborted();
     const text = JSON.stringify(params) ?? "";
     if (refused && text === told) throw refused;
-    const size = byteLength(text);
-    if (size > socket.limits.params) throw tooLarge("params", size, socket.limits.params);
+    checkSize(socket.limits, "params", byteLength(text));
     told = text;
     return params;
   };
@@ -207,26 +166,21 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
    * are new since go as a sub behind the open, from now on.
    */
   const attach = (params: unknown) => {
-    if (!log) subscribed = wanted();
-    toldAck = acked();
-    const { actor, key, actorId, create, input } = target;
+    if (!cursor.log) subscribed = wanted();
     const message: Open = {
       t: "open",
       c: 0xffffffff, // as long as one can be, until it is known
-      ...(actorId === undefined ? { actor, key, create, input } : { actorId }),
+      ...target,
       params,
       subs: subscribed.size ? [...subscribed] : undefined,
       k,
       caller,
-      log,
-      s: log === undefined ? undefined : seq,
-      ack: toldAck || undefined,
+      ...cursor.resume(),
     };
     // A frame over the limit would cost all connections their socket, again and again.
-    const size = byteLength(encode(message));
-    if (size > socket.limits.message) return end(tooLarge("message", size, socket.limits.message));
+    checkSize(socket.limits, "message", byteLength(encode(message)));
     number = message.c = socket.open(channel);
-    socket.push(number, () => encode(message), false);
+    send(message, false);
     syncSubs();
   };
 
@@ -236,26 +190,26 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     socket.close(number);
     opening?.abort();
     clearTimeout(retry);
-    clearTimeout(telling);
-    retry = telling = undefined;
+    retry = undefined;
     number = 0;
     live = false;
-    inFlight.clear();
-    waiting = [...calls.values()];
+    cursor.stop();
+    calls.suspend();
   };
 
   /** Opens again on the same socket after a while. */
   const later = (error: ActorError) => {
     detach();
-    const told = (error.metadata as { retryAfterMs?: number } | undefined)?.retryAfterMs;
-    const retryInMs = Math.round(Math.max(told ?? 0, backoff(failures++)));
+    const retryInMs = Math.round(Math.max(retryAfterMs(error), backoff(failures++)));
     retry = setTimeout(open, retryInMs);
     interrupted(error, retryInMs);
   };
 
-  const interrupted = (error: ActorError, retryInMs: number) => {
-    if (status === "connected") setStatus("disconnected", "disconnected", { reason: error.code, willRetry: true, retryInMs });
-    else emitError(error);
+  /** The connection is not up any more; it ends here if there is no retry. */
+  const interrupted = (error: ActorError, retryInMs?: number) => {
+    if (status !== "connected") return emitError(error);
+    const willRetry = retryInMs !== undefined;
+    setStatus("disconnected", "disconnected", { reason: error.code, willRetry, retryInMs } satisfies Disconnected);
   };
 
   /** The connection is over; error says why, undefined means disposed. */
@@ -263,30 +217,31 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     if (status === "closed") return;
     const c = number;
     detach();
-    if (c) socket.push(c, () => encode({ t: "close", c }), false);
+    if (c) send({ t: "close", c }, false);
     socket.detach(channel);
     if (error) {
-      if (status === "connected") setStatus("disconnected", "disconnected", { reason: error.code, willRetry: false });
-      else emitError(error);
+      interrupted(error);
       if ((status as Status) === "closed") return; // a listener disposed
     }
     setStatus("closed", "closed", error);
-    for (const call of [...calls.values()]) call.settle(abandoned(call.sent, "closed", error));
+    calls.abandon(error);
     emitter.off();
   };
 
+  const reconnected = (lost?: Lost) => {
+    const { missed, exact, reason } = lost ?? { missed: 0, exact: true };
+    setStatus("connected", "reconnected", { recovered: !lost, missed, exact, reason, replayed } satisfies Reconnected);
+  };
+
   const onOpened = (m: Opened) => {
-    const first = !log;
+    const first = !cursor.log;
     const recovered = !!m.resumed && !m.lost;
-    ({ log, s: seq, connId: id } = m);
-    toldSeq = seq; // lower than before, if this is another log
+    cursor.open(m.log, m.s);
+    id = m.connId;
     attempt = 0;
     replayed = 0;
     if (first) setStatus("connected", "connected");
-    else if (!recovered) {
-      const { missed = 0, exact = false, reason = "expired" } = m.lost ?? {};
-      setStatus("connected", "reconnected", { recovered, missed, exact, reason, replayed } satisfies Reconnected);
-    }
+    else if (!recovered) reconnected(m.lost ?? { missed: 0, exact: false, reason: "expired" });
     if (socket.stale) emitter.emit("stale", { differs: socket.stale } satisfies Stale);
   };
 
@@ -295,86 +250,22 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     live = true;
     refused = undefined;
     liveAt = performance.now();
-    if (status === "disconnected") {
-      setStatus("connected", "reconnected", { recovered: true, missed: 0, exact: true, replayed } satisfies Reconnected);
-    }
-    pump();
+    if (status === "disconnected") reconnected();
+    calls.open();
   };
 
-  /** Sends waiting calls, in order, as far as the window allows. */
-  const pump = () => {
-    while (live && waiting[0] && inFlight.size < socket.limits.inFlight) {
-      const call = waiting.shift()!;
-      const c = number;
-      inFlight.add(call.id);
-      socket.push(c, () => {
-        const limit = socket.limits.message;
-        // The limit was a guess before the socket's hello, and may be another one since.
-        if (call.size > limit) call.settle(tooLarge("message", call.size, limit));
-        if (!calls.has(call.id)) {
-          inFlight.delete(call.id);
-          pump();
-          return undefined;
-        }
-        call.sent = true;
-        return encodeCall({ t: "call", c, id: call.id, a: call.action, ...progress() }, call.args);
-      });
-    }
-  };
-
-  const call = (options: CallOptions, action: string, values: readonly unknown[]) =>
-    new Promise<unknown>((resolve, reject) => {
-      const { timeoutMs, signal } = options;
-      if (status === "closed") return reject(abandoned(false, "closed"));
-      if (signal?.aborted) return reject(abandoned(false, "aborted", signal.reason));
-      if (waiting.length >= QUEUE) {
-        return reject(
-          new ActorError("not_sent", `${QUEUE} calls wait already`, { reason: "queue", limit: QUEUE, option: "queue" }),
-        );
-      }
-      let args: string;
-      try {
-        args = JSON.stringify(values);
-      } catch (cause) {
-        return reject(new ActorError("invalid_args", `arguments must be JSON: ${cause}`, undefined, { cause }));
-      }
-      const size = byteLength(action + args) + ENVELOPE;
-      const limit = socket.limits.message;
-      if (size > limit) return reject(tooLarge("message", size, limit));
-
-      const giveUp = (reason: string, cause?: unknown) => pending.settle(abandoned(pending.sent, reason, cause));
-      const onAbort = () => giveUp("aborted", signal!.reason);
-      const timer = deadline(timeoutMs, () => giveUp("timeout"));
-      signal?.addEventListener("abort", onAbort);
-      const pending: Call = {
-        id: ++lastId,
-        action,
-        args,
-        size,
-        sent: false,
-        settle(error, result) {
-          calls.delete(pending.id);
-          if (!inFlight.has(pending.id)) waiting = waiting.filter((other) => other !== pending);
-          clearTimeout(timer);
-          signal?.removeEventListener("abort", onAbort);
-          if (error) reject(error);
-          else resolve(result);
-        },
-      };
-      calls.set(pending.id, pending);
-      waiting.push(pending);
-      pump();
-    });
+  const call = (options: CallOptions, action: string, args: readonly unknown[]) =>
+    status === "closed" ? Promise.reject(abandonedError(false, "closed")) : calls.add(options, action, args);
 
   const refresh = async () => {
     const c = number;
     if (!c) return; // the open that comes has new ones
     const params = await makeParams(opening!.signal);
-    socket.push(c, () => encode({ t: "params", c, params }));
+    send({ t: "params", c, params });
   };
 
   const channel: Channel = {
-    up: () => void open(),
+    up: open,
     down(error, retryInMs) {
       detach();
       interrupted(error, retryInMs);
@@ -383,35 +274,28 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
       if (retry) void open();
     },
     trouble: emitError,
+    dispose: () => end(),
     receive(m: ChannelMessage) {
-      if ("s" in m) {
-        tellLater();
-        if (m.t !== "opened") seq = Math.max(seq, m.s);
-      }
+      if ("s" in m) cursor.advance(m.s);
       switch (m.t) {
         case "opened":
           onOpened(m);
           break;
         case "event":
           if (!live) replayed++;
-          if (!LIFECYCLE.has(m.e)) emitter.emit(m.e, m.d);
+          if (!isLifecycle(m.e)) emitter.emit(m.e, m.d);
           break;
         case "reply":
-        case "fail": {
-          const answered = calls.get(m.id);
-          if (m.t === "reply") answered?.settle(undefined, m.d);
-          else answered?.settle(new ActorError(m.code, m.message, m.metadata));
-          inFlight.delete(m.id);
-          pump();
-          return !!answered;
-        }
+          return calls.answer(m.id, undefined, m.d);
+        case "fail":
+          return calls.answer(m.id, errorFrom(m));
         case "at":
           onAt();
           break;
         case "closed": {
           socket.close(number);
           number = 0;
-          const error = new ActorError(m.code, m.message, m.metadata);
+          const error = errorFrom(m);
           // A token that has expired gets one successor, if that is another one.
           const fresh = m.code === "unauthorized" && typeof spec.params === "function" && !refused;
           if (fresh) refused = error;
@@ -420,7 +304,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
           break;
         }
         case "error":
-          emitError(new ActorError(m.code, m.message, m.metadata));
+          emitError(errorFrom(m));
       }
       return false;
     },
@@ -439,9 +323,9 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
         once: (name: string, handler: Handler) => emitter.on(name, handler, true),
         off: emitter.off,
         call: (action: string, ...args: unknown[]) => call(options, action, args),
-        withOptions: (more: CallOptions) => view(merge(options, more)),
+        withOptions: (more: CallOptions) => view(mergeOptions(options, more)),
         refresh,
-        dispose: () => end(),
+        dispose: channel.dispose,
       },
       (action) =>
         (...args: unknown[]) =>
@@ -450,8 +334,4 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
 
   socket.attach(channel);
   return view(spec.options);
-}
-
-function tooLarge(option: "message" | "params", size: number, limit: number): ActorError {
-  return new ActorError("too_large", `${option} of ${size} bytes is over the limit of ${limit}`, { size, limit, option });
 }

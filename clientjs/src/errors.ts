@@ -1,3 +1,5 @@
+import type { Problem } from "./wire.js";
+
 /**
  * Codes of Troupe itself; actions and hooks of actors add their own. The table
  * with their meanings is `backend/wire/codes.go`.
@@ -35,6 +37,25 @@ export class ActorError extends Error {
   ) {
     super(message, options as ErrorOptions);
   }
+}
+
+/** The error that the server sent. */
+export function errorFrom({ code, message, metadata }: Problem): ActorError {
+  return new ActorError(code, message, metadata);
+}
+
+/** How long the server asks to wait before the next attempt; 0 if it does not. */
+export const retryAfterMs = ({ metadata }: ActorError): number =>
+  (metadata as { retryAfterMs?: number } | undefined)?.retryAfterMs ?? 0;
+
+/** The error of a call that the client gives up on. */
+export function abandonedError(sent: boolean, reason: string, cause?: unknown): ActorError {
+  return new ActorError(
+    sent ? "maybe_ran" : "not_sent",
+    sent ? `the call was sent but not answered (${reason}): it may have run` : `the call was not sent (${reason})`,
+    { reason },
+    { cause },
+  );
 }
 
 /** Reports what no listener took: to the page's error handlers, else to the console. */

@@ -1,23 +1,21 @@
 // Handles: an actor by name and key, its actions as single HTTP calls.
-import { ActorError } from "./errors.js";
+import { mergeOptions, watchOptions } from "./callOptions.js";
+import { abandonedError, ActorError, errorFrom } from "./errors.js";
 import { callable } from "./proxy.js";
 import type { Http } from "./transport/sse.js";
 import type { CallOptions, ConnectionApi, ConnectOptions, Handle, UntypedActor } from "./types.js";
+import type { Open } from "./wire.js";
 
-/** Which actor is meant, and whether it may be created. */
-export interface Target {
-  actor: string;
-  key?: readonly string[];
-  actorId?: string;
-  create?: false;
-  input?: unknown;
-  /** Must not exist yet. */
-  isNew?: boolean;
-}
+/** Which actor is meant, and whether it may be created: fields of an open message. */
+export type Target = Pick<Open, "actor" | "key" | "actorId" | "create" | "input">;
 
 /** What a handle is made of. */
 export interface HandleSpec {
+  /** The name of the actor definition. */
+  actor: string;
   target: Target;
+  /** The actor must not exist yet. */
+  isNew: boolean;
   base: () => string;
   http: Http;
   options: CallOptions;
@@ -30,8 +28,8 @@ export interface HandleSpec {
 
 /** Creates a handle. It sends nothing until it is used. */
 export function createHandle(spec: HandleSpec): Handle {
-  const { target } = spec;
-  const address = `/api/actors/${encodeURIComponent(target.actor)}`;
+  const { target, isNew } = spec;
+  const address = `/api/actors/${encodeURIComponent(spec.actor)}`;
   const query = new URLSearchParams(
     target.actorId !== undefined ? { id: target.actorId } : target.key!.map((part) => ["key", part]),
   );
@@ -39,16 +37,18 @@ export function createHandle(spec: HandleSpec): Handle {
   const request = async (
     path: string,
     body: unknown,
-    { timeoutMs, signal }: CallOptions,
+    options: CallOptions,
     before?: () => Promise<unknown>,
   ): Promise<Answer> => {
     let sent = false;
     const abort = new AbortController();
-    const onAbort = () => abort.abort(signal!.reason);
-    const timer = deadline(timeoutMs, () => abort.abort());
+    let reason = "link";
+    const stopWatching = watchOptions(options, (why, cause) => {
+      reason = why;
+      abort.abort(cause);
+    });
     try {
-      signal?.throwIfAborted();
-      signal?.addEventListener("abort", onAbort);
+      abort.signal.throwIfAborted();
       // What comes before is shared: giving up here does not end it.
       if (before) await Promise.race([before(), new Promise((_, no) => abort.signal.addEventListener("abort", no))]);
       const url = spec.base() + path;
@@ -57,15 +57,13 @@ export function createHandle(spec: HandleSpec): Handle {
       const response = await spec.http(url, text as string | undefined, { signal: abort.signal });
       const answer = (await response.json()) as Answer;
       if (response.ok) return answer;
-      throw new ActorError(answer.code ?? "protocol", answer.message ?? `status ${response.status}`, answer.metadata);
+      throw errorFrom({ code: "protocol", message: `status ${response.status}`, ...answer });
     } catch (cause) {
-      const reason = signal?.aborted ? "aborted" : abort.signal.aborted ? "timeout" : "link";
       // maybe_ran is about the creation: the call itself was not sent.
       if (reason === "link" && cause instanceof ActorError && cause.code !== "maybe_ran") throw cause;
-      throw abandoned(sent, reason, cause);
+      throw abandonedError(sent, reason, cause);
     } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
+      stopWatching();
     }
   };
 
@@ -73,12 +71,12 @@ export function createHandle(spec: HandleSpec): Handle {
   let created: Promise<unknown> | undefined;
   let unsure = false;
   const ready =
-    target.isNew || target.input !== undefined
+    isNew || target.input !== undefined
       ? () =>
           (created ??= request(address, { key: target.key, input: target.input }, spec.options).catch((error) => {
             const { code } = error as ActorError;
             // After a creation without an answer, what exists is taken for ours.
-            if (code === "exists" && (unsure || !target.isNew)) return;
+            if (code === "exists" && (unsure || !isNew)) return;
             unsure ||= code === "maybe_ran";
             created = undefined;
             throw error;
@@ -92,9 +90,9 @@ export function createHandle(spec: HandleSpec): Handle {
     };
     return callable(
       {
-        connect: (params?: unknown, more?: ConnectOptions) => spec.connect(target.isNew ? ready : undefined, params, more),
+        connect: (params?: unknown, more?: ConnectOptions) => spec.connect(isNew ? ready : undefined, params, more),
         call,
-        withOptions: (more: CallOptions) => withOptions(merge(options, more)),
+        withOptions: (more: CallOptions) => withOptions(mergeOptions(options, more)),
         resolve: async () => target.actorId ?? (await request(`${address}?${query}`, undefined, options, ready)).id,
       },
       (action) =>
@@ -112,24 +110,4 @@ interface Answer {
   code?: string;
   message?: string;
   metadata?: unknown;
-}
-
-/** Options over others; one that is undefined says nothing. */
-export const merge = (under: CallOptions, { timeoutMs = under.timeoutMs, signal = under.signal }: CallOptions): CallOptions => ({
-  timeoutMs,
-  signal,
-});
-
-/** Runs fn after so many milliseconds; never, for 0 and what no timer can wait for. */
-export const deadline = (ms: number | undefined, fn: () => void) =>
-  ms && ms < 2 ** 31 ? setTimeout(fn, ms) : undefined;
-
-/** The error of a call that the client gives up on. */
-export function abandoned(sent: boolean, reason: string, cause?: unknown): ActorError {
-  return new ActorError(
-    sent ? "maybe_ran" : "not_sent",
-    sent ? `the call was sent but not answered (${reason}): it may have run` : `the call was not sent (${reason})`,
-    { reason },
-    { cause },
-  );
 }

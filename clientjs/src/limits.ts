@@ -1,3 +1,5 @@
+import { ActorError } from "./errors.js";
+
 /** What a server enforces and tells in `hello`. Sizes are in bytes. */
 export interface Limits {
   /** Largest message from a client. */
@@ -16,35 +18,40 @@ export interface Limits {
   burst: number;
 }
 
-/** Assumed until the server has said hello. */
-export const DEFAULT_LIMITS: Limits = {
-  message: 65536,
-  frame: 262144,
-  params: 4096,
-  inFlight: 64,
-  channels: 500,
-  rate: 100,
-  burst: 200,
-};
+/** The largest message of a server with default limits: assumed until the server has said hello. */
+const MESSAGE_BYTES = 65_536;
 
 /** The length of text in UTF-8. */
 export function byteLength(text: string): number {
   return new TextEncoder().encode(text).length;
 }
 
+/** Throws `too_large` if a message, or params, of size bytes are over the limit. */
+export function checkSize(limits: Limits | undefined, option: "message" | "params", size: number): void {
+  const limit = limits ? limits[option] : MESSAGE_BYTES;
+  if (size <= limit) return;
+  throw new ActorError("too_large", `${option} of ${size} bytes is over the limit of ${limit}`, { size, limit, option });
+}
+
+/** Counts tokens, one for each message. */
+export interface Bucket {
+  /** Takes a token and returns 0, or returns how many milliseconds to wait for one. */
+  take(): number;
+}
+
 /**
  * A token bucket that stays under the server's: 90 % of its rate and half of its
  * burst, because the network may deliver in one moment what was sent over a
- * second. `take` returns 0, or how many milliseconds to wait for a token.
+ * second.
  */
-export function createBucket({ rate, burst }: Limits, now: () => number): { take(): number } {
+export function createBucket({ rate, burst }: Limits): Bucket {
   const perMs = (rate * 0.9) / 1000;
   const size = Math.max(1, burst / 2);
   let tokens = size;
-  let at = now();
+  let at = performance.now();
   return {
     take() {
-      const t = now();
+      const t = performance.now();
       tokens = Math.min(size, tokens + (t - at) * perMs);
       at = t;
       if (tokens < 1) return (1 - tokens) / perMs;

@@ -1,7 +1,5 @@
 /** Names that other code asks any object for; an answer would make it take the proxy for something else. */
-const HIDDEN = new Set([
-  "then", "catch", "finally", "toJSON", "constructor", "$$typeof", "nodeType", "asymmetricMatch",
-]);
+const HIDDEN = /^(then|catch|finally|toJSON|constructor|\$\$typeof|nodeType|asymmetricMatch)$/;
 
 /**
  * Returns target with every name that it does not have itself answered by make,
@@ -11,7 +9,7 @@ export function callable<T extends object, V>(target: T, make: (name: string) =>
   const made = new Map<string, V>();
   return new Proxy(target, {
     get(_, name) {
-      if (typeof name === "symbol" || HIDDEN.has(name)) return undefined;
+      if (typeof name === "symbol" || HIDDEN.test(name)) return undefined;
       if (name in target) return target[name as keyof T];
       let value = made.get(name);
       if (!value) made.set(name, (value = make(name)));

@@ -100,7 +100,7 @@ export const frame = (messages: string[]): string => (messages.length > 1 ? `[${
 /** Decodes a frame of a server; throws if it is not one. Types it does not know stay in. */
 export function decode(text: string): ServerMessage[] {
   const messages = [JSON.parse(text)].flat() as ServerMessage[];
-  if (!messages.every((m) => typeof m?.t === "string")) throw new SyntaxError("a message needs a type");
+  if (!messages.every((m) => typeof m?.t === "string")) throw new SyntaxError("message without type");
   return messages;
 }
 

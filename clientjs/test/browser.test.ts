@@ -188,11 +188,21 @@ it.each([
   ["is not used", () => settle(1000)],
   ["was lost while it was not used", () => server.cut()],
 ])("no listener stays on the page when the socket %s", async (_, end) => {
-  const remove = vi.spyOn(window, "removeEventListener");
-  connection.dispose();
-  expect(remove).not.toHaveBeenCalled();
+  const added = [vi.spyOn(window, "addEventListener"), vi.spyOn(document, "addEventListener")];
+  /** Events that somebody still listens to. */
+  const listened = () =>
+    added
+      .flatMap((spy) => spy.mock.calls)
+      .filter(([, , options]) => !(options as AddEventListenerOptions).signal!.aborted)
+      .map(([name]) => name)
+      .sort();
+  client.dispose();
+  const other = client["chatRoom"]!.getOrCreate("general").connect();
+  await settle();
+  other.dispose();
+  expect(listened()).toEqual(["offline", "online", "pagehide", "pageshow", "resume", "visibilitychange"]);
   await end();
-  expect(remove.mock.calls.map(([name]) => name)).toEqual(expect.arrayContaining(["online", "offline", "pagehide"]));
+  expect(listened()).toEqual([]);
 });
 
 it("uses the page's origin and its WebSocket when nothing else is said", async () => {

@@ -2,9 +2,8 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ActorError, type Client, type Connection, type ConnectOptions, type Reconnected, type Transport } from "../src/index.js";
-import { DEFAULT_LIMITS } from "../src/limits.js";
 import type { ServerMessage } from "../src/wire.js";
-import { Failure, FakeServer, lifecycle, settle, type Turn } from "./fakeServer.js";
+import { DEFAULT_LIMITS, Failure, FakeServer, lifecycle, settle, type Turn } from "./fakeServer.js";
 
 let server: FakeServer;
 let client: Client;

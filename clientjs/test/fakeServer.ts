@@ -15,10 +15,21 @@
 // assertions about what a client sends; `sockets` has every socket that was opened.
 import { vi } from "vitest";
 import { createClient, type Client, type ClientOptions, type Connection, type WebSocketClass, type WebSocketLike } from "../src/index.js";
-import { DEFAULT_LIMITS } from "../src/limits.js";
+import type { Limits } from "../src/limits.js";
 import type { ClientMessage, Hello, Open, ServerMessage } from "../src/wire.js";
 
 const pass = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** What a server enforces unless it is told otherwise. */
+export const DEFAULT_LIMITS: Limits = {
+  message: 65536,
+  frame: 262144,
+  params: 4096,
+  inFlight: 64,
+  channels: 500,
+  rate: 100,
+  burst: 200,
+};
 
 /** How long a frame takes, each way. */
 export const LATENCY_MS = 1;

@@ -269,9 +269,9 @@ describe("a created actor's connection", () => {
 describe("createClient", () => {
   it("says what is missing", async () => {
     const nowhere = createClient();
-    expect(() => nowhere["chatRoom"]!.get("x").connect()).toThrow(/needs an address/);
-    expect((await failure(nowhere["chatRoom"]!.get("x")["hello"]!())).message).toMatch(/needs an address/);
+    expect(() => nowhere["chatRoom"]!.get("x").connect()).toThrow(/needs a URL/);
+    expect((await failure(nowhere["chatRoom"]!.get("x")["hello"]!())).message).toMatch(/needs a URL/);
     const wrong = createClient("localhost:8080", { WebSocket: vi.fn() as never });
-    expect(() => wrong["chatRoom"]!.get("x").connect()).toThrow(/needs an address/);
+    expect(() => wrong["chatRoom"]!.get("x").connect()).toThrow(/needs a URL/);
   });
 });

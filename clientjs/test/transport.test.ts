@@ -1,8 +1,7 @@
 // Check 19: one connection over whatever gets through.
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Client, ClientOptions, Connection } from "../src/index.js";
-import { DEFAULT_LIMITS } from "../src/limits.js";
-import { FakeServer, FakeSocket, lifecycle, settle, type Turn } from "./fakeServer.js";
+import { DEFAULT_LIMITS, FakeServer, FakeSocket, lifecycle, settle, type Turn } from "./fakeServer.js";
 
 let server: FakeServer;
 let client: Client;

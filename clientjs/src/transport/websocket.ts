@@ -36,7 +36,7 @@ export type WebSocketClass = new (url: string) => WebSocketLike;
 /** Links over WebSocket. Throws if there is no constructor. */
 export function webSocketTransport(injected?: WebSocketClass): Transport {
   const WebSocketImpl = injected ?? (typeof WebSocket === "function" ? (WebSocket as unknown as WebSocketClass) : undefined);
-  if (!WebSocketImpl) throw new ActorError("link", "there is no WebSocket here: pass one with createClient(url, { WebSocket })");
+  if (!WebSocketImpl) throw new ActorError("link", "no WebSocket here: pass one to createClient(url, { WebSocket })");
   return (base, events) => {
     const ws = new WebSocketImpl(`${base.replace(/^http/, "ws")}/api/socket?v=1`);
     ws.onmessage = (event) => events.frame(String(event.data));

@@ -1,0 +1,140 @@
+// The calls of a connection that have no answer yet. A call waits, is sent, and
+// may be sent again on the next link, under the same id, until it is answered or
+// given up. Calls are sent in the order of their ids.
+import { watchOptions } from "./callOptions.js";
+import { abandonedError, ActorError } from "./errors.js";
+import { byteLength, checkSize, type Limits } from "./limits.js";
+import type { CallOptions } from "./types.js";
+
+/** How many calls may wait to be sent. */
+const MAX_WAITING = 500;
+/** Room for the fields of a call message beside its action and arguments, in bytes. */
+const ENVELOPE_BYTES = 128;
+
+/** A call without an answer. */
+export interface Call {
+  id: number;
+  action: string;
+  /** The arguments as JSON, as they were when the action was called. */
+  args: string;
+  size: number;
+  /** It was handed to a link at least once, so it may have run. */
+  sent: boolean;
+  settle(error: ActorError | undefined, result?: unknown): void;
+}
+
+/** The unanswered calls of one connection. */
+export interface CallQueue {
+  /** The highest call id up to which every call was answered or given up. */
+  readonly ackedId: number;
+  /** Queues a call; the promise settles with its answer, or with the error why it was given up. */
+  add(options: CallOptions, action: string, args: readonly unknown[]): Promise<unknown>;
+  /** The channel is open: sends the waiting calls, as far as the limit on calls in flight allows. */
+  open(): void;
+  /** The channel is gone: unanswered calls wait for the next one. */
+  suspend(): void;
+  /** Settles a call with the server's answer; false if it was given up before. */
+  answer(id: number, error: ActorError | undefined, result?: unknown): boolean;
+  /** Gives up all calls, because the connection is closed. */
+  abandon(cause: ActorError | undefined): void;
+}
+
+/**
+ * Creates the queue of a connection. send hands a call to the link; the function it gets is called when
+ * the message is about to be sent, and returns undefined if the call was given up meanwhile.
+ */
+export function createCallQueue(link: { readonly limits: Limits | undefined }, send: (next: () => Call | undefined) => void): CallQueue {
+  /** By id, in ascending order. */
+  const calls = new Map<number, Call>();
+  let waiting: Call[] = [];
+  /** Ids of the calls that the present link carries. */
+  const inFlight = new Set<number>();
+  let lastId = 0;
+  let isOpen = false;
+
+  const sendWaiting = () => {
+    while (isOpen && waiting[0] && inFlight.size < link.limits!.inFlight) {
+      const call = waiting.shift()!;
+      inFlight.add(call.id);
+      send(() => {
+        try {
+          // The limit was a guess before the socket's hello, and may have changed since.
+          checkSize(link.limits, "message", call.size);
+        } catch (error) {
+          call.settle(error as ActorError);
+        }
+        if (calls.has(call.id)) {
+          call.sent = true;
+          return call;
+        }
+        inFlight.delete(call.id);
+        sendWaiting();
+        return undefined;
+      });
+    }
+  };
+
+  return {
+    get ackedId() {
+      return (calls.keys().next().value ?? lastId + 1) - 1;
+    },
+    add: (options, action, values) =>
+      new Promise((resolve, reject) => {
+        const { signal } = options;
+        if (signal?.aborted) throw abandonedError(false, "aborted", signal.reason);
+        if (waiting.length >= MAX_WAITING) {
+          throw new ActorError("not_sent", `${MAX_WAITING} calls are waiting already`, {
+            reason: "queue",
+            limit: MAX_WAITING,
+            option: "queue",
+          });
+        }
+        let args: string;
+        try {
+          args = JSON.stringify(values);
+        } catch (cause) {
+          throw new ActorError("invalid_args", `arguments must be JSON: ${cause}`, undefined, { cause });
+        }
+        const size = byteLength(action + args) + ENVELOPE_BYTES;
+        checkSize(link.limits, "message", size);
+
+        const stopWatching = watchOptions(options, (reason, cause) => call.settle(abandonedError(call.sent, reason, cause)));
+        const call: Call = {
+          id: ++lastId,
+          action,
+          args,
+          size,
+          sent: false,
+          settle(error, result) {
+            calls.delete(call.id);
+            if (!inFlight.has(call.id)) waiting = waiting.filter((other) => other !== call);
+            stopWatching();
+            if (error) reject(error);
+            else resolve(result);
+          },
+        };
+        calls.set(call.id, call);
+        waiting.push(call);
+        sendWaiting();
+      }),
+    open() {
+      isOpen = true;
+      sendWaiting();
+    },
+    suspend() {
+      isOpen = false;
+      inFlight.clear();
+      waiting = [...calls.values()];
+    },
+    answer(id, error, result) {
+      const call = calls.get(id);
+      call?.settle(error, result);
+      inFlight.delete(id);
+      sendWaiting();
+      return !!call;
+    },
+    abandon(cause) {
+      for (const call of [...calls.values()]) call.settle(abandonedError(call.sent, "closed", cause));
+    },
+  };
+}

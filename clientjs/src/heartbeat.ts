@@ -1,0 +1,97 @@
+// Keeps a link alive, and finds out when it is dead.
+//
+// While a link works, the server hears from this client within deadMs, and this
+// client from the server. After a sleep or a change of network the link may have
+// died unnoticed, so it is probed: the server answers a probe at once.
+import { encode, type Hello } from "./wire.js";
+
+/** How long the server has to say hello on a new link. */
+const HELLO_MS = 10_000;
+/** How long the answer to a probe may take, and how often the watchdog looks at the clock to notice a sleep. */
+const PROBE_MS = 2_500;
+/** Minimum time between two probes of a link that works. */
+const PROBE_INTERVAL_MS = 15_000;
+
+/** Watches one link at a time. */
+export interface Heartbeat {
+  /** A link is being opened, or, with a hello, is open: from now on the server's intervals count. */
+  start(hello?: Hello): void;
+  /** The link is gone. */
+  stop(): void;
+  /** A frame arrived; beat says that it holds a heartbeat, which is answered. */
+  received(beat: boolean): void;
+  /** A frame was sent. */
+  sent(): void;
+  /** Probes the link, unless it was probed a short while ago; force probes it all the same. */
+  probe(force?: boolean): void;
+  /** The network is gone: probes now, and again as soon as there is another one. */
+  offline(): void;
+}
+
+/** Creates a heartbeat; send transmits a frame, onTimeout is called once when the link is dead. */
+export function createHeartbeat(send: (frame: string) => void, onTimeout: (why: string) => void): Heartbeat {
+  let hello: Hello | undefined;
+  let lastReceived = 0;
+  let lastSent = 0;
+  /** When the answer to the probe on its way is due; 0 if there is none. */
+  let probeDue = 0;
+  let nextProbe = 0;
+  let watchdog: ReturnType<typeof setTimeout> | undefined;
+
+  const watch = () => {
+    clearTimeout(watchdog);
+    const left = () => Math.min(lastReceived + (hello?.deadMs ?? HELLO_MS), probeDue || Infinity) - performance.now();
+    const wall = Date.now();
+    watchdog = setTimeout(
+      () => {
+        const seen = lastReceived;
+        // After a sleep, frames that arrived meanwhile are still to be read.
+        if (hello && Date.now() - wall > 2 * PROBE_MS) probe(true);
+        else if (left() > 0) watch();
+        else {
+          // A late timer may run before frames that have already arrived: let those be read first.
+          watchdog = setTimeout(() =>
+            seen === lastReceived ? onTimeout(`nothing received for ${Math.round(performance.now() - seen)} ms`) : watch(),
+          );
+        }
+      },
+      Math.min(left(), PROBE_MS),
+    );
+  };
+
+  const probe = (force = false) => {
+    if (!hello || (!force && (probeDue || performance.now() < nextProbe))) return;
+    probeDue = performance.now() + PROBE_MS;
+    nextProbe = performance.now() + PROBE_INTERVAL_MS;
+    send(encode({ t: "beat", probe: true }));
+    watch();
+  };
+
+  return {
+    start(message) {
+      hello = message;
+      lastReceived = performance.now();
+      probeDue = nextProbe = 0;
+      watch();
+    },
+    stop() {
+      hello = undefined;
+      clearTimeout(watchdog);
+    },
+    received(beat) {
+      lastReceived = performance.now();
+      probeDue = 0;
+      // Sent from here and not from a timer, because timers of hidden tabs are late. Half of
+      // beatMs keeps the gap under deadMs even if the server never falls silent.
+      if (hello && (beat || lastReceived - lastSent > hello.beatMs / 2)) send(encode({ t: "beat" }));
+    },
+    sent() {
+      lastSent = performance.now();
+    },
+    probe,
+    offline() {
+      probe(true);
+      nextProbe = 0;
+    },
+  };
+}

@@ -1,0 +1,88 @@
+// The messages that wait to be sent on the socket. The outbox batches them into
+// frames and keeps the client under the server's rate limit.
+import { byteLength, createBucket, type Bucket, type Limits } from "./limits.js";
+import { frame } from "./wire.js";
+
+/** A queue of messages for one link. */
+export interface Outbox {
+  /** The limits of the server; undefined while there is no link that said hello. */
+  readonly limits: Limits | undefined;
+  /**
+   * Queues a message of channel c; the queue is flushed in the next microtask. encode is called when the
+   * message is about to be sent, and may return undefined to send nothing. A message that is not paced
+   * takes no token of the rate limit, and overtakes those that wait for one. Without a link that said
+   * hello, the message is dropped.
+   */
+  push(c: number, encode: () => string | undefined, paced?: boolean): void;
+  /** Drops the queued messages of channel c. */
+  remove(c: number): void;
+  /** Sends what is queued now, as far as the rate limit allows. */
+  flush(): void;
+  /** Drops everything. A link with limits starts with a full token bucket. */
+  reset(limits?: Limits): void;
+}
+
+/** Creates an outbox; transmit sends one frame. */
+export function createOutbox(transmit: (frame: string) => void): Outbox {
+  let queue: Array<{ c: number; encode: () => string | undefined; paced: boolean }> = [];
+  let limits: Limits | undefined;
+  let bucket: Bucket;
+  let flushing = false;
+  /** Runs while the queue waits for a token. */
+  let tokenTimer: ReturnType<typeof setTimeout> | undefined;
+
+  const flush = () => {
+    flushing = false;
+    let batch: string[] = [];
+    let size = 2;
+    const send = () => {
+      if (batch.length) transmit(frame(batch));
+      batch = [];
+      size = 2;
+    };
+    while (queue[0]) {
+      if (queue[0].paced) {
+        const wait = tokenTimer ? 0 : bucket.take();
+        if (wait) {
+          tokenTimer = setTimeout(() => {
+            tokenTimer = undefined;
+            flush();
+          }, Math.ceil(wait));
+        }
+        if (tokenTimer) break;
+      }
+      const text = queue.shift()!.encode();
+      if (!text) continue;
+      const bytes = byteLength(text) + 1;
+      if (size + bytes > limits!.frame) send();
+      batch.push(text);
+      size += bytes;
+    }
+    send();
+  };
+
+  return {
+    get limits() {
+      return limits;
+    },
+    push(c, encode, paced = true) {
+      if (!limits) return;
+      const at = paced ? -1 : queue.findIndex((other) => other.paced);
+      queue.splice(at < 0 ? queue.length : at, 0, { c, encode, paced });
+      if (flushing) return;
+      flushing = true;
+      queueMicrotask(flush);
+    },
+    remove(c) {
+      queue = queue.filter((message) => message.c !== c);
+    },
+    flush,
+    reset(next) {
+      clearTimeout(tokenTimer);
+      tokenTimer = undefined;
+      queue = [];
+      limits = next;
+      if (next) bucket = createBucket(next);
+    },
+  };
+}

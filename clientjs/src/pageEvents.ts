@@ -1,0 +1,23 @@
+/**
+ * Listens to the page that the client runs in; the function returned stops that. Does nothing outside browsers.
+ *
+ * - onWake: the page became visible, was restored, or came online.
+ * - onOffline: the browser lost its network.
+ * - onUnload: the page is being unloaded and will not be restored.
+ */
+export function listenToPage(onWake: () => void, onOffline: () => void, onUnload: () => void): () => void {
+  const stop = new AbortController();
+  const listen = (name: string, handler: (event: Event) => void) =>
+    // In the capture phase, events of the document pass the window, too.
+    globalThis.addEventListener?.(name, handler, { capture: true, signal: stop.signal });
+  for (const name of ["online", "pageshow", "visibilitychange", "resume"]) {
+    listen(name, () => {
+      if (!document.hidden) onWake();
+    });
+  }
+  listen("offline", onOffline);
+  listen("pagehide", (event) => {
+    if (!(event as PageTransitionEvent).persisted) onUnload();
+  });
+  return () => stop.abort();
+}
