@@ -9,7 +9,7 @@ import { sseTransport, type Http } from "./transport/sse.js";
 import { webSocketTransport } from "./transport/websocket.js";
 import type { Accessor, Client, ClientOptions, Key, UntypedRegistry } from "./types.js";
 
-/** The key as an array of strings; throws `bad_key`. */
+/** Returns the key as an array of strings. Throws `bad_key`. */
 function keyArray(key: Key): readonly string[] {
   const parts = typeof key === "string" ? [key] : key;
   if (!Array.isArray(parts) || !parts.length || parts.some((part) => typeof part !== "string")) {
@@ -18,13 +18,13 @@ function keyArray(key: Key): readonly string[] {
   return [...parts];
 }
 
-/** The path below which the page's server is. */
+/** The base path of the server that served the page. */
 const pageBase = () => globalThis.document?.documentElement?.dataset.troupeBase ?? "";
 
 /**
- * Creates a client of the server at url (`http(s)://host[:port][/base]`; by
- * default the page's origin, and the path in the attribute `data-troupe-base` of
- * its `<html>`). It opens no socket before the first `connect()`.
+ * Creates a client of the server at url, `http(s)://host[:port][/base]`. The default is the page's origin, with
+ * the base path in the attribute `data-troupe-base` of its `<html>` element. The client opens no socket before
+ * the first `connect()`. An invalid url makes `connect()` throw and calls reject, with code `link`.
  *
  * ```ts
  * const client = createClient<typeof registry>(undefined, { registry });
@@ -60,8 +60,8 @@ export function createClient<R extends object = UntypedRegistry>(url?: string, o
       if (typeof transport === "function") return transport;
       if (transport === "websocket") return webSocketTransport(injected);
       const sse = sseTransport(http);
-      const here = injected ?? typeof WebSocket === "function";
-      return transport === "auto" && here ? autoTransport(webSocketTransport(injected), sse) : sse;
+      const hasWebSocket = injected ?? typeof WebSocket === "function";
+      return transport === "auto" && hasWebSocket ? autoTransport(webSocketTransport(injected), sse) : sse;
     },
     base,
     options.idleMs ?? 500,
@@ -77,8 +77,8 @@ export function createClient<R extends object = UntypedRegistry>(url?: string, o
       base,
       http,
       options: { timeoutMs },
-      connect: (ready, params, { timeoutMs: ownMs = timeoutMs, onChange } = {}) =>
-        createConnection({ socket, target, ready, params, options: { timeoutMs: ownMs }, onChange }),
+      connect: (ensureCreated, params, { timeoutMs: ownMs = timeoutMs, onChange } = {}) =>
+        createConnection({ socket, target, ensureCreated, params, options: { timeoutMs: ownMs }, onChange }),
     });
 
   const accessor = (actor: string): Accessor => ({
@@ -91,7 +91,7 @@ export function createClient<R extends object = UntypedRegistry>(url?: string, o
   return callable(
     {
       dispose: socket.dispose,
-      reconnect: socket.hurry,
+      reconnect: socket.reconnectNow,
       get stale() {
         return !!socket.stale;
       },

@@ -1,87 +1,103 @@
-// A connection to one actor: what outlives the socket on the client's side. It
-// owns the cursor, the subscriptions and the calls without an answer.
+// A connection to one actor. It outlives sockets: it keeps the cursor, the
+// subscriptions and the unanswered calls while the socket is replaced.
 //
-// Status, and the lifecycle events that a change emits. There are no others; any
-// number of `error`, and a `stale` after each opened, may come between them, nothing comes after `closed`.
+// The status, and the lifecycle event that each change emits. Any number of
+// `error` events, and a `stale` after each opened, may come between them. Nothing
+// comes after `closed`.
 //
 //   connecting   → connected     opened                             connected
-//   connecting   → closed        closed for good                    error, closed
+//   connecting   → closed        closed without reconnect           error, closed
 //   connected    → disconnected  socket lost, closed with reconnect disconnected {willRetry: true}
-//   connected    → disconnected  closed for good                    disconnected {willRetry: false}
+//   connected    → disconnected  closed without reconnect           disconnected {willRetry: false}
 //   disconnected → closed        right after that                   closed
 //   disconnected → connected     opened, replayed, at               reconnected {recovered: true}
-//                                opened with lost or not resumed    reconnected {recovered: false}
-//   disconnected → closed        closed for good                    error, closed
+//                                opened with a gap, or not resumed  reconnected {recovered: false}
+//   disconnected → closed        closed without reconnect           error, closed
 //   any          → closed        dispose()                          closed
 import { backoff, STABLE_MS } from "./backoff.js";
 import { mergeOptions } from "./callOptions.js";
 import { createCallQueue } from "./callQueue.js";
 import { createCursor } from "./cursor.js";
 import { createEmitter, type Handler } from "./emitter.js";
-import { abandonedError, ActorError, errorFrom, retryAfterMs, reportUncaught } from "./errors.js";
+import { abandonedError, ActorError, errorFrom, reportUncaught, retryAfterMs } from "./errors.js";
 import type { Target } from "./handle.js";
 import { byteLength, checkSize } from "./limits.js";
 import { callable } from "./proxy.js";
 import type { Channel, Socket } from "./socket.js";
-import type { Attempt, CallOptions, ConnectionApi, ConnectOptions, Disconnected, LifecycleEvents, ParamsSource, Reconnected, Stale, Status, UntypedActor } from "./types.js";
-import { encode, encodeCall, randomSecret, type ChannelMessage, type ClientMessage, type Lost, type Open, type Opened } from "./wire.js";
+import type {
+  Attempt,
+  CallOptions,
+  ConnectionApi,
+  ConnectOptions,
+  Disconnected,
+  LifecycleEvents,
+  ParamsSource,
+  Reconnected,
+  Stale,
+  Status,
+  UntypedActor,
+} from "./types.js";
+import { encode, encodeCall, randomSecret, type ChannelMessage, type ClientMessage, type Gap, type Open, type Opened } from "./wire.js";
 
-/** Names of LifecycleEvents: the server does not know them. */
-const isLifecycle = (name: string) => /^((dis|re)?connected|stale|error|closed)$/.test(name);
+/** The names in LifecycleEvents. They are never subscribed to at the server. */
+const isLifecycleEvent = (name: string) => /^((dis|re)?connected|stale|error|closed)$/.test(name);
 
 /** What a connection is made of. */
 export interface ConnectionSpec {
   socket: Socket;
   target: Target;
-  /** To be done before the first open; what rejects for good ends the connection. */
-  ready: (() => Promise<unknown>) | undefined;
+  /** Creates the actor, if that is needed before the first open. An error that cannot be retried ends the connection. */
+  ensureCreated: (() => Promise<unknown>) | undefined;
   params: ParamsSource<unknown>;
   options: CallOptions;
   onChange: ConnectOptions["onChange"];
 }
 
-/** Creates a connection; it connects by itself. Throws if there can be no socket here. */
+/** Creates a connection, which connects by itself. Throws if no transport works here. */
 export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedActor> {
   const { socket, target } = spec;
   const k = randomSecret();
   const caller = randomSecret();
   let status: Status = "connecting";
+  let id: string | undefined;
 
-  // The attachment to the present socket. 0: none. live: the `at` of the opening
-  // has come, so calls may be sent.
-  let number = 0;
+  // The channel on the present socket.
+  /** 0: there is none. */
+  let channelNumber = 0;
+  /** The replay is over (the server's `at` has arrived): calls may be sent. */
   let live = false;
-  let liveAt = 0;
+  let liveSince = 0;
+  /** Events that arrived since the last opened, before its `at`. */
+  let replayed = 0;
+
+  // Attempts to open it.
   let attempt = 0;
   let failures = 0;
   let opening: AbortController | undefined;
-  let retry: ReturnType<typeof setTimeout> | undefined;
+  let retryTimer: ReturnType<typeof setTimeout> | undefined;
 
-  // The params that the server was told last, as JSON, and why it did not like them, until it does.
-  let told = "";
-  let refused: ActorError | undefined;
+  /** The params that were sent last, as JSON. */
+  let lastParams = "";
+  /** The server's `unauthorized` for lastParams, until other params are accepted. */
+  let rejection: ActorError | undefined;
 
-  let id: string | undefined;
-  /** How many events arrived since the last opened, before its at. */
-  let replayed = 0;
-
-  /** Event names that the present, or the next, attachment receives. */
+  /** Event names that the present, or the next, channel is subscribed to. */
   let subscribed = new Set<string>();
-  let syncing = false;
+  let syncQueued = false;
   const emitter = createEmitter(() => {
-    if (syncing) return;
-    syncing = true;
-    queueMicrotask(syncSubs);
+    if (syncQueued) return;
+    syncQueued = true;
+    queueMicrotask(syncSubscriptions);
   });
 
-  /** The only place that changes status, and that emits what the change means. */
+  /** The only function that changes status. Emits the event that belongs to the change. */
   const setStatus = (next: Status, event: keyof LifecycleEvents, data?: unknown) => {
     const before = status;
     status = next;
-    if (next !== before) changed(next === "closed" ? (data as ActorError | undefined) : undefined);
+    if (next !== before) notifyOwner(next === "closed" ? (data as ActorError | undefined) : undefined);
     emitter.emit(event, data);
   };
-  const changed = (error?: ActorError) => {
+  const notifyOwner = (error?: ActorError) => {
     try {
       spec.onChange?.(status, error);
     } catch (thrown) {
@@ -89,87 +105,93 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     }
   };
   const emitError = (error: ActorError) => {
-    changed(error);
+    notifyOwner(error);
     if (!emitter.emit("error", error)) socket.report(error);
   };
 
   const send = (message: ClientMessage & { c: number }, paced?: boolean) =>
     socket.push(message.c, () => encode(message), paced);
 
-  const wanted = () => new Set(emitter.names().filter((name) => !isLifecycle(name)));
+  const listenedEvents = () => new Set(emitter.names().filter((name) => !isLifecycleEvent(name)));
 
-  /** Tells the server which names got their first or lost their last listener, once per microtask. */
-  const syncSubs = () => {
-    syncing = false;
-    const want = wanted();
-    const gone = [...subscribed].filter((name) => !want.delete(name));
-    for (const name of gone) subscribed.delete(name);
-    if (!number) return; // the next open names the rest, or a sub behind it
-    for (const name of want) subscribed.add(name);
-    if (want.size) send({ t: "sub", c: number, e: [...want] });
-    if (gone.length) send({ t: "unsub", c: number, e: gone });
+  /** Subscribes to names that got their first listener, and unsubscribes from those that lost their last. */
+  const syncSubscriptions = () => {
+    syncQueued = false;
+    const added = listenedEvents();
+    const removed = [...subscribed].filter((name) => !added.delete(name));
+    for (const name of removed) subscribed.delete(name);
+    if (!channelNumber) return; // the next open, or a sub behind it, has the others
+    for (const name of added) subscribed.add(name);
+    if (added.size) send({ t: "sub", c: channelNumber, e: [...added] });
+    if (removed.length) send({ t: "unsub", c: channelNumber, e: removed });
   };
 
   const calls = createCallQueue(socket, (next) =>
-    socket.push(number, () => {
+    socket.push(channelNumber, () => {
       const call = next();
-      return call && encodeCall({ t: "call", c: number, id: call.id, a: call.action, ...cursor.acks() }, call.args);
+      return (
+        call && encodeCall({ t: "call", c: channelNumber, id: call.id, a: call.action, ...cursor.acks() }, call.args)
+      );
     }),
   );
   const cursor = createCursor(
     () => calls.ackedId,
     () => {
       const acks = live ? cursor.acks() : {};
-      if (acks.s || acks.ack) send({ t: "ack", c: number, ...acks });
+      if (acks.s || acks.ack) send({ t: "ack", c: channelNumber, ...acks });
     },
   );
 
-  /** Params for the server, made anew. Throws if they are too large, known to be refused, or no longer wanted. */
-  const makeParams = async (signal: AbortSignal) => {
+  /** The params to send now. Throws if they are too large, were rejected before, or if signal is aborted. */
+  const resolveParams = async (signal: AbortSignal) => {
     const params =
       typeof spec.params === "function"
         ? await (spec.params as (a: Attempt) => unknown)({ attempt, signal })
         : spec.params;
     signal.throwIfAborted();
     const text = JSON.stringify(params) ?? "";
-    if (refused && text === told) throw refused;
+    if (rejection && text === lastParams) throw rejection;
     checkSize(socket.limits, "params", byteLength(text));
-    told = text;
+    lastParams = text;
     return params;
   };
 
   const open = async () => {
-    clearTimeout(retry);
-    retry = undefined;
+    clearTimeout(retryTimer);
+    retryTimer = undefined;
     const { signal } = (opening = new AbortController());
     attempt++;
     try {
-      // Listeners that are added in the tick of connect() are in the first open, and hear what goes wrong before it.
+      // Wait a microtask: listeners added right after connect() are in the first open, and hear its errors.
       await null;
       signal.throwIfAborted();
-      await spec.ready?.();
-      spec.ready = undefined;
+      await spec.ensureCreated?.();
+      spec.ensureCreated = undefined;
       signal.throwIfAborted();
-      attach(await makeParams(signal));
+      sendOpen(await resolveParams(signal));
     } catch (error) {
       if (signal.aborted) return;
       const known = error instanceof ActorError;
-      // A create that was refused (exists, invalid_input) will be refused again, and so will be the same token.
-      const again = /^(not_sent|maybe_ran|unavailable|overloaded)$/;
-      if (known && (error === refused || error.code === "too_large" || (spec.ready && !again.test(error.code)))) return end(error);
-      later(known ? error : new ActorError("link", `params: ${error}`, undefined, { cause: error }));
+      // The server would refuse the same creation (exists, invalid_input) or the same token again.
+      const retryable = /^(not_sent|maybe_ran|unavailable|overloaded)$/;
+      if (
+        known &&
+        (error === rejection || error.code === "too_large" || (spec.ensureCreated && !retryable.test(error.code)))
+      )
+        return end(error);
+      retryLater(known ? error : new ActorError("link", `params: ${error}`, undefined, { cause: error }));
     }
   };
 
   /**
-   * Sends the open. To resume means: what was subscribed, from s on. Names that
-   * are new since go as a sub behind the open, from now on.
+   * Sends the open. If it resumes, it subscribes to the same names as before, from the cursor's position on;
+   * names that are new follow in a sub, and start at the present.
    */
-  const attach = (params: unknown) => {
-    if (!cursor.log) subscribed = wanted();
+  const sendOpen = (params: unknown) => {
+    if (!cursor.log) subscribed = listenedEvents();
     const message: Open = {
       t: "open",
-      c: 0xffffffff, // as long as one can be, until it is known
+      c: 0xffffffff, // the longest number, for checkSize
       ...target,
       params,
       subs: subscribed.size ? [...subscribed] : undefined,
@@ -177,80 +199,79 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
       caller,
       ...cursor.resume(),
     };
-    // A frame over the limit would cost all connections their socket, again and again.
+    // A frame over the limit would close the socket for all connections, again at every attempt.
     checkSize(socket.limits, "message", byteLength(encode(message)));
-    number = message.c = socket.open(channel);
+    channelNumber = message.c = socket.open(channel);
     send(message, false);
-    syncSubs();
+    syncSubscriptions();
   };
 
-  /** Detaches from the present link or channel; calls wait for the next one. */
-  const detach = () => {
-    if (live && performance.now() - liveAt >= STABLE_MS) failures = 0;
-    socket.close(number);
+  /** Leaves the channel, or stops opening one. Unanswered calls wait for the next one. */
+  const leaveChannel = () => {
+    if (live && performance.now() - liveSince >= STABLE_MS) failures = 0;
+    socket.close(channelNumber);
     opening?.abort();
-    clearTimeout(retry);
-    retry = undefined;
-    number = 0;
+    clearTimeout(retryTimer);
+    retryTimer = undefined;
+    channelNumber = 0;
     live = false;
     cursor.stop();
     calls.suspend();
   };
 
-  /** Opens again on the same socket after a while. */
-  const later = (error: ActorError) => {
-    detach();
+  /** Opens a channel on the same socket after the back-off. */
+  const retryLater = (error: ActorError) => {
+    leaveChannel();
     const retryInMs = Math.round(Math.max(retryAfterMs(error), backoff(failures++)));
-    retry = setTimeout(open, retryInMs);
-    interrupted(error, retryInMs);
+    retryTimer = setTimeout(open, retryInMs);
+    reportLoss(error, retryInMs);
   };
 
-  /** The connection is not up any more; it ends here if there is no retry. */
-  const interrupted = (error: ActorError, retryInMs?: number) => {
+  /** Emits that the channel is lost or could not be opened; without retryInMs, there is no other attempt. */
+  const reportLoss = (error: ActorError, retryInMs?: number) => {
     if (status !== "connected") return emitError(error);
     const willRetry = retryInMs !== undefined;
     setStatus("disconnected", "disconnected", { reason: error.code, willRetry, retryInMs } satisfies Disconnected);
   };
 
-  /** The connection is over; error says why, undefined means disposed. */
+  /** Closes the connection because of an error, or without one because it was disposed. */
   const end = (error?: ActorError) => {
     if (status === "closed") return;
-    const c = number;
-    detach();
+    const c = channelNumber;
+    leaveChannel();
     if (c) send({ t: "close", c }, false);
     socket.detach(channel);
     if (error) {
-      interrupted(error);
-      if ((status as Status) === "closed") return; // a listener disposed
+      reportLoss(error);
+      if ((status as Status) === "closed") return; // a listener disposed the connection
     }
     setStatus("closed", "closed", error);
     calls.abandon(error);
     emitter.off();
   };
 
-  const reconnected = (lost?: Lost) => {
-    const { missed, exact, reason } = lost ?? { missed: 0, exact: true };
-    setStatus("connected", "reconnected", { recovered: !lost, missed, exact, reason, replayed } satisfies Reconnected);
+  const emitReconnected = (gap?: Gap) => {
+    const { missed, exact, reason } = gap ?? { missed: 0, exact: true };
+    setStatus("connected", "reconnected", { recovered: !gap, missed, exact, reason, replayed } satisfies Reconnected);
   };
 
   const onOpened = (m: Opened) => {
     const first = !cursor.log;
-    const recovered = !!m.resumed && !m.lost;
     cursor.open(m.log, m.s);
     id = m.connId;
     attempt = 0;
     replayed = 0;
     if (first) setStatus("connected", "connected");
-    else if (!recovered) reconnected(m.lost ?? { missed: 0, exact: false, reason: "expired" });
+    else if (!m.resumed || m.lost) emitReconnected(m.lost ?? { missed: 0, exact: false, reason: "expired" });
     if (socket.stale) emitter.emit("stale", { differs: socket.stale } satisfies Stale);
   };
 
   const onAt = () => {
     if (live) return;
     live = true;
-    refused = undefined;
-    liveAt = performance.now();
-    if (status === "disconnected") reconnected();
+    rejection = undefined;
+    liveSince = performance.now();
+    if (status === "disconnected") emitReconnected();
     calls.open();
   };
 
@@ -258,22 +279,22 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     status === "closed" ? Promise.reject(abandonedError(false, "closed")) : calls.add(options, action, args);
 
   const refresh = async () => {
-    const c = number;
-    if (!c) return; // the open that comes has new ones
-    const params = await makeParams(opening!.signal);
+    const c = channelNumber;
+    if (!c) return; // the next open sends new params anyway
+    const params = await resolveParams(opening!.signal);
     send({ t: "params", c, params });
   };
 
   const channel: Channel = {
-    up: open,
-    down(error, retryInMs) {
-      detach();
-      interrupted(error, retryInMs);
+    onUp: open,
+    onDown(error, retryInMs) {
+      leaveChannel();
+      reportLoss(error, retryInMs);
     },
-    hurry() {
-      if (retry) void open();
+    reconnectNow() {
+      if (retryTimer) void open();
     },
-    trouble: emitError,
+    onError: emitError,
     dispose: () => end(),
     receive(m: ChannelMessage) {
       if ("s" in m) cursor.advance(m.s);
@@ -283,7 +304,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
           break;
         case "event":
           if (!live) replayed++;
-          if (!isLifecycle(m.e)) emitter.emit(m.e, m.d);
+          if (!isLifecycleEvent(m.e)) emitter.emit(m.e, m.d);
           break;
         case "reply":
           return calls.answer(m.id, undefined, m.d);
@@ -293,13 +314,13 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
           onAt();
           break;
         case "closed": {
-          socket.close(number);
-          number = 0;
+          socket.close(channelNumber);
+          channelNumber = 0;
           const error = errorFrom(m);
-          // A token that has expired gets one successor, if that is another one.
-          const fresh = m.code === "unauthorized" && typeof spec.params === "function" && !refused;
-          if (fresh) refused = error;
-          if (fresh || m.reconnect) later(error);
+          // An expired token is replaced once, if the params function returns another one.
+          const replaceToken = m.code === "unauthorized" && typeof spec.params === "function" && !rejection;
+          if (replaceToken) rejection = error;
+          if (replaceToken || m.reconnect) retryLater(error);
           else end(error);
           break;
         }

@@ -1,17 +1,17 @@
-// The contract of what the client was built with, and of the server.
+// Compares the contract that the client was built with and the server's.
 import type { Hello } from "./wire.js";
 
-/** What a generated registry carries. */
+/** The fields of a generated registry that describe its contract. */
 export interface Contract {
   readonly "~contract"?: string;
   readonly "~parts"?: readonly string[];
 }
 
 /**
- * The names of what differs, as far as the server tells its parts; undefined if
- * the contracts are the same, or one of them is unknown.
+ * Returns the names of the parts that differ, or an empty array if the server does not list its parts.
+ * Returns undefined if the contracts are the same, or one of them is unknown.
  */
-export function difference(ours: Contract, { contract, parts }: Hello): string[] | undefined {
+export function compareContracts(ours: Contract, { contract, parts }: Hello): string[] | undefined {
   if (!contract || contract === (ours["~contract"] ?? contract)) return undefined;
   if (!parts) return [];
   const all = [...(ours["~parts"] ?? []), ...parts];

@@ -1,6 +1,6 @@
 import { reportUncaught } from "./errors.js";
 
-/** Takes what an event carries. */
+/** Handles the payload of an event. */
 export type Handler = (data: unknown) => void;
 
 interface Listener {
@@ -11,40 +11,39 @@ interface Listener {
 
 /** Listeners by event name. */
 export interface Emitter {
-  /** Adds a listener; the function returned removes it, calling that twice is harmless. */
+  /** Adds a listener; the function returned removes it, and may be called twice. */
   on(name: string, handler: Handler, once?: boolean): () => void;
-  /** Removes one handler of an event, all handlers of an event, or all there are. */
+  /** Removes one handler of an event, all handlers of an event, or all handlers. */
   off(name?: string, handler?: Handler): void;
-  /** Calls the listeners of an event; false if there are none. */
+  /** Calls the listeners of an event; returns false if there are none. */
   emit(name: string, data?: unknown): boolean;
-  /** Names with at least one listener. */
+  /** Returns the names that have at least one listener. */
   names(): string[];
 }
 
 /**
- * Creates an emitter. changed is called when a name may have got its first or
- * lost its last listener.
+ * Creates an emitter. onChange is called when a name may have got its first listener or lost its last.
  *
- * A listener that throws is reported and harms no other. Listeners added while
- * an event is dispatched wait for the next one; removed ones are not called any
- * more. A `once` listener is removed before it is called.
+ * If a listener throws, the error is reported and the others still run. A listener that is added while an
+ * event is dispatched first hears the next one; a listener that is removed is not called any more. A `once`
+ * listener is removed before it is called.
  */
-export function createEmitter(changed: () => void): Emitter {
+export function createEmitter(onChange: () => void): Emitter {
   const listeners = new Map<string, Listener[]>();
 
-  /** Removes the listeners of name that match. Arrays are replaced, never changed: emit iterates over them. */
+  /** Removes the listeners of name that match. Replaces the array, because emit may be iterating over it. */
   const remove = (name: string, matches: (l: Listener) => boolean) => {
-    const kept = (listeners.get(name) ?? []).filter((l) => !(l.removed ||= matches(l)));
-    if (kept.length) listeners.set(name, kept);
+    const remaining = (listeners.get(name) ?? []).filter((l) => !(l.removed ||= matches(l)));
+    if (remaining.length) listeners.set(name, remaining);
     else listeners.delete(name);
-    changed();
+    onChange();
   };
 
   return {
     on(name, handler, once = false) {
       const listener: Listener = { handler, once };
       listeners.set(name, [...(listeners.get(name) ?? []), listener]);
-      changed();
+      onChange();
       return () => {
         if (!listener.removed) remove(name, (l) => l === listener);
       };

@@ -1,9 +1,6 @@
-import type { Problem } from "./wire.js";
+import type { WireError } from "./wire.js";
 
-/**
- * Codes of Troupe itself; actions and hooks of actors add their own. The table
- * with their meanings is `backend/wire/codes.go`.
- */
+/** The codes of Troupe itself, which `backend/wire/codes.go` explains. Actors add their own. */
 export type Code =
   | "malformed" | "unknown_type" | "unknown_channel" | "channel_in_use" | "bad_key" | "bad_secret"
   | "unknown_actor" | "unknown_action" | "unknown_event" | "invalid_args" | "invalid_params"
@@ -16,22 +13,21 @@ export type Code =
   | (string & {});
 
 /**
- * Everything that goes wrong, in one type: a failed action rejects with it, the
- * lifecycle events `error` and `closed` carry it.
+ * The one error type: a failed action rejects with it, and the lifecycle events `error` and `closed` carry it.
  *
- * Two codes are about calls that the client gave up on: `not_sent` (the action
- * did not run) and `maybe_ran` (it was sent, no answer came). Their
- * `metadata.reason` says why: `timeout`, `aborted`, `closed`, `queue` or `link`.
+ * Two codes are for calls that the client gave up: `not_sent` (the action did not run) and `maybe_ran` (it was
+ * sent, but no answer arrived). Their `metadata.reason` is `timeout`, `aborted`, `closed`, `queue`, `link` or
+ * `headers`.
  */
 export class ActorError extends Error {
   override readonly name = "ActorError";
 
   constructor(
-    /** What went wrong, for programs: stable and in snake_case. */
+    /** What went wrong, for programs: a stable name in snake_case. */
     readonly code: Code,
     /** What went wrong, for people. */
     message: string,
-    /** Details, as the action or Troupe gave them. */
+    /** Details from the action or from Troupe. */
     readonly metadata?: unknown,
     options?: { cause?: unknown },
   ) {
@@ -39,26 +35,26 @@ export class ActorError extends Error {
   }
 }
 
-/** The error that the server sent. */
-export function errorFrom({ code, message, metadata }: Problem): ActorError {
+/** The error that a message of the server describes. */
+export function errorFrom({ code, message, metadata }: WireError): ActorError {
   return new ActorError(code, message, metadata);
 }
 
-/** How long the server asks to wait before the next attempt; 0 if it does not. */
+/** How many milliseconds the server asks to wait before the next attempt; 0 if it does not ask. */
 export const retryAfterMs = ({ metadata }: ActorError): number =>
   (metadata as { retryAfterMs?: number } | undefined)?.retryAfterMs ?? 0;
 
-/** The error of a call that the client gives up on. */
+/** The error of a call that the client gave up: `maybe_ran` if it was sent, else `not_sent`. */
 export function abandonedError(sent: boolean, reason: string, cause?: unknown): ActorError {
   return new ActorError(
     sent ? "maybe_ran" : "not_sent",
-    sent ? `the call was sent but not answered (${reason}): it may have run` : `the call was not sent (${reason})`,
+    sent ? `no answer (${reason}): the call may have run` : `the call was not sent (${reason})`,
     { reason },
     { cause },
   );
 }
 
-/** Reports what no listener took: to the page's error handlers, else to the console. */
+/** Reports an error thrown by user code to the page's error handlers, or to the console where there are none. */
 export function reportUncaught(error: unknown): void {
   if (typeof reportError === "function") reportError(error);
   else console.error(error);

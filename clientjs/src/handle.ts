@@ -1,4 +1,4 @@
-// Handles: an actor by name and key, its actions as single HTTP calls.
+// Handles: they name an actor, and call its actions with single HTTP requests.
 import { mergeOptions, watchOptions } from "./callOptions.js";
 import { abandonedError, ActorError, errorFrom } from "./errors.js";
 import { callable } from "./proxy.js";
@@ -20,13 +20,13 @@ export interface HandleSpec {
   http: Http;
   options: CallOptions;
   connect(
-    ready: (() => Promise<unknown>) | undefined,
+    ensureCreated: (() => Promise<unknown>) | undefined,
     params: unknown,
     options?: ConnectOptions,
   ): ConnectionApi<UntypedActor>;
 }
 
-/** Creates a handle. It sends nothing until it is used. */
+/** Creates a handle, which sends nothing until it is used. */
 export function createHandle(spec: HandleSpec): Handle {
   const { target, isNew } = spec;
   const address = `/api/actors/${encodeURIComponent(spec.actor)}`;
@@ -38,8 +38,8 @@ export function createHandle(spec: HandleSpec): Handle {
     path: string,
     body: unknown,
     options: CallOptions,
-    before?: () => Promise<unknown>,
-  ): Promise<Answer> => {
+    prerequisite?: () => Promise<unknown>,
+  ): Promise<ResponseBody> => {
     let sent = false;
     const abort = new AbortController();
     let reason = "link";
@@ -49,17 +49,17 @@ export function createHandle(spec: HandleSpec): Handle {
     });
     try {
       abort.signal.throwIfAborted();
-      // What comes before is shared: giving up here does not end it.
-      if (before) await Promise.race([before(), new Promise((_, no) => abort.signal.addEventListener("abort", no))]);
+      // Other requests may be waiting for the same creation: giving up this one does not end it.
+      if (prerequisite) await Promise.race([prerequisite(), new Promise((_, reject) => abort.signal.addEventListener("abort", reject))]);
       const url = spec.base() + path;
       const text = body && JSON.stringify(body);
       sent = true;
       const response = await spec.http(url, text as string | undefined, { signal: abort.signal });
-      const answer = (await response.json()) as Answer;
+      const answer = (await response.json()) as ResponseBody;
       if (response.ok) return answer;
       throw errorFrom({ code: "protocol", message: `status ${response.status}`, ...answer });
     } catch (cause) {
-      // maybe_ran is about the creation: the call itself was not sent.
+      // A maybe_ran is that of the creation; this call was not sent.
       if (reason === "link" && cause instanceof ActorError && cause.code !== "maybe_ran") throw cause;
       throw abandonedError(sent, reason, cause);
     } finally {
@@ -67,17 +67,17 @@ export function createHandle(spec: HandleSpec): Handle {
     }
   };
 
-  /** Creates the actor once if it needs input or must be new; a failed attempt may be repeated. */
+  /** Creates the actor if it needs input or must be new: once, but again after a failure. */
   let created: Promise<unknown> | undefined;
-  let unsure = false;
-  const ready =
+  let mayExist = false;
+  const ensureCreated =
     isNew || target.input !== undefined
       ? () =>
           (created ??= request(address, { key: target.key, input: target.input }, spec.options).catch((error) => {
             const { code } = error as ActorError;
-            // After a creation without an answer, what exists is taken for ours.
-            if (code === "exists" && (unsure || !isNew)) return;
-            unsure ||= code === "maybe_ran";
+            // After a creation whose response was lost, an actor that exists is taken for the one created here.
+            if (code === "exists" && (mayExist || !isNew)) return;
+            mayExist ||= code === "maybe_ran";
             created = undefined;
             throw error;
           }))
@@ -86,14 +86,14 @@ export function createHandle(spec: HandleSpec): Handle {
   const withOptions = (options: CallOptions): Handle => {
     const call = async (action: string, ...args: unknown[]) => {
       const path = `${address}/actions/${encodeURIComponent(action)}?${query}${target.create === false ? "&create=false" : ""}`;
-      return (await request(path, { args }, options, ready)).result;
+      return (await request(path, { args }, options, ensureCreated)).result;
     };
     return callable(
       {
-        connect: (params?: unknown, more?: ConnectOptions) => spec.connect(isNew ? ready : undefined, params, more),
+        connect: (params?: unknown, more?: ConnectOptions) => spec.connect(isNew ? ensureCreated : undefined, params, more),
         call,
         withOptions: (more: CallOptions) => withOptions(mergeOptions(options, more)),
-        resolve: async () => target.actorId ?? (await request(`${address}?${query}`, undefined, options, ready)).id,
+        resolve: async () => target.actorId ?? (await request(`${address}?${query}`, undefined, options, ensureCreated)).id,
       },
       (action) =>
         (...args: unknown[]) =>
@@ -103,8 +103,8 @@ export function createHandle(spec: HandleSpec): Handle {
   return withOptions(spec.options);
 }
 
-/** A body of an HTTP answer: a result, an id, or an error. */
-interface Answer {
+/** The body of an HTTP response: a result, an id, or an error. */
+interface ResponseBody {
   result?: unknown;
   id?: string;
   code?: string;

@@ -1,6 +1,6 @@
 import { ActorError } from "./errors.js";
 
-/** What a server enforces and tells in `hello`. Sizes are in bytes. */
+/** The limits that the server enforces and sends in `hello`. Sizes are in bytes. */
 export interface Limits {
   /** Largest message from a client. */
   message: number;
@@ -12,9 +12,9 @@ export interface Limits {
   inFlight: number;
   /** Channels on one socket. */
   channels: number;
-  /** Messages per second and socket, in the long run. */
+  /** Messages per second and socket, on average. */
   rate: number;
-  /** Messages at once. */
+  /** Messages that may arrive at once. */
   burst: number;
 }
 
@@ -40,20 +40,19 @@ export interface Bucket {
 }
 
 /**
- * A token bucket that stays under the server's: 90 % of its rate and half of its
- * burst, because the network may deliver in one moment what was sent over a
- * second.
+ * Creates a token bucket that stays under the server's: 90 % of its rate and half of its burst, because the
+ * network may deliver in one moment what was sent over a second.
  */
 export function createBucket({ rate, burst }: Limits): Bucket {
   const perMs = (rate * 0.9) / 1000;
   const size = Math.max(1, burst / 2);
   let tokens = size;
-  let at = performance.now();
+  let refilledAt = performance.now();
   return {
     take() {
-      const t = performance.now();
-      tokens = Math.min(size, tokens + (t - at) * perMs);
-      at = t;
+      const now = performance.now();
+      tokens = Math.min(size, tokens + (now - refilledAt) * perMs);
+      refilledAt = now;
       if (tokens < 1) return (1 - tokens) / perMs;
       tokens--;
       return 0;

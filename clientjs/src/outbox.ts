@@ -1,7 +1,7 @@
 // The messages that wait to be sent on the socket. The outbox batches them into
 // frames and keeps the client under the server's rate limit.
 import { byteLength, createBucket, type Bucket, type Limits } from "./limits.js";
-import { frame } from "./wire.js";
+import { encodeFrame } from "./wire.js";
 
 /** A queue of messages for one link. */
 export interface Outbox {
@@ -36,7 +36,7 @@ export function createOutbox(transmit: (frame: string) => void): Outbox {
     let batch: string[] = [];
     let size = 2;
     const send = () => {
-      if (batch.length) transmit(frame(batch));
+      if (batch.length) transmit(encodeFrame(batch));
       batch = [];
       size = 2;
     };

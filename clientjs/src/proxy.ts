@@ -1,9 +1,9 @@
-/** Names that other code asks any object for; an answer would make it take the proxy for something else. */
+/** Names that other code looks up on any object. A value would make it take the proxy for a promise, an element, … */
 const HIDDEN = /^(then|catch|finally|toJSON|constructor|\$\$typeof|nodeType|asymmetricMatch)$/;
 
 /**
- * Returns target with every name that it does not have itself answered by make,
- * once per name: methods keep their identity and may be destructured.
+ * Returns a proxy of target that has a value for every other name, too. make creates it, once per name, so
+ * that methods keep their identity. They may be destructured.
  */
 export function callable<T extends object, V>(target: T, make: (name: string) => V): T & Record<string, V> {
   const made = new Map<string, V>();

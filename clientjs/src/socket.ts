@@ -1,7 +1,7 @@
-// The one socket of a client: it carries the channels of all connections, keeps
-// itself alive and under the server's limits, and comes back when it is lost.
+// The one socket of a client. It carries the channels of all connections, keeps
+// itself alive, stays under the server's limits, and reconnects when it is lost.
 import { backoff, STABLE_MS } from "./backoff.js";
-import { difference, type Contract } from "./contract.js";
+import { compareContracts, type Contract } from "./contract.js";
 import { ActorError, errorFrom, retryAfterMs } from "./errors.js";
 import { createHeartbeat } from "./heartbeat.js";
 import { createInbox } from "./inbox.js";
@@ -9,107 +9,113 @@ import type { Limits } from "./limits.js";
 import { createOutbox } from "./outbox.js";
 import { listenToPage } from "./pageEvents.js";
 import type { Link, Transport } from "./transport/websocket.js";
-import { decode, encode, frame, type ChannelMessage, type Hello, type ServerMessage } from "./wire.js";
+import { decodeFrame, encode, encodeFrame, type ChannelMessage, type Hello, type ServerMessage } from "./wire.js";
 
-/** What a socket needs of a connection. */
+/** What a socket needs from a connection. */
 export interface Channel {
-  /** The socket is up: open on it. */
-  up(): void;
-  /** The socket is gone, or could not be opened; the next attempt comes in retryInMs. */
-  down(error: ActorError, retryInMs: number): void;
-  /** Whoever waits for the next attempt makes it now. */
-  hurry(): void;
-  /** A message came; true if that answered a call. */
+  /** The socket is up: open the channel. */
+  onUp(): void;
+  /** The socket is lost, or could not be opened. The next attempt starts in retryInMs. */
+  onDown(error: ActorError, retryInMs: number): void;
+  /** If the connection waits for its next attempt, that starts now. */
+  reconnectNow(): void;
+  /** Handles a message; returns true if it answered a call. */
   receive(message: ChannelMessage): boolean;
-  /** The server reports something about the socket as a whole. */
-  trouble(error: ActorError): void;
+  /** The server reported an error that concerns the whole socket. */
+  onError(error: ActorError): void;
   /** Ends the connection. */
   dispose(): void;
 }
 
 /** The one socket of a client. */
 export interface Socket {
-  /** The limits of the server; undefined before its hello. */
+  /** The server's limits; undefined before its hello. */
   readonly limits: Limits | undefined;
-  /** What differs between the contracts of client and server, undefined if nothing does. */
+  /** What differs between the client's contract and the server's; undefined if nothing does. */
   readonly stale: readonly string[] | undefined;
-  /** Keeps the socket for a connection, opens it if need be. Throws if no socket can be had here. */
+  /** Keeps the socket open for a connection, and opens it if necessary. Throws if no transport works here. */
   attach(channel: Channel): void;
-  /** The connection is over. The socket closes some time after the last one. */
+  /** The connection is over. The socket closes idleMs after the last one. */
   detach(channel: Channel): void;
-  /** Ends all connections, sends what waits and closes the link. The next attach opens it again. */
+  /** Ends all connections, sends what is queued and closes the link. The next attach opens it again. */
   dispose(): void;
-  /** The next attempt, of the socket or a channel, comes now. */
-  hurry(): void;
-  /** A channel number that was not used before. */
+  /** Starts the next attempt now, for the socket and for every connection that waits for one. */
+  reconnectNow(): void;
+  /** Returns a channel number that was not used before. */
   open(channel: Channel): number;
-  /** Forgets a channel number: what still comes for it, or waits to be sent on it, is dropped. */
+  /** Forgets a channel number. Messages that still arrive for it or wait to be sent are dropped. */
   close(number: number): void;
-  /**
-   * Sends a message of channel c with the others of this microtask. It is encoded
-   * when its turn has come; undefined means that there is nothing to send any more.
-   * One that is not paced waits for no token, nor behind those that do.
-   */
-  push(c: number, encoded: () => string | undefined, paced?: boolean): void;
-  /** Reports an error that no listener took; once per code. */
+  /** Queues a message of channel c; see Outbox. */
+  push(c: number, encode: () => string | undefined, paced?: boolean): void;
+  /** Logs an error that no listener handled; once per code. */
   report(error: ActorError): void;
 }
 
-/** Creates the socket of a client; transport and base are asked for at the first use. */
-export function createSocket(transport: () => Transport, base: () => string, idleMs: number, contract: Contract): Socket {
+/** Creates the socket of a client. createTransport and base are called at the first attach. */
+export function createSocket(
+  createTransport: () => Transport,
+  base: () => string,
+  idleMs: number,
+  contract: Contract,
+): Socket {
+  /** The connections that keep the socket open. */
   const attached = new Set<Channel>();
+  /** Open channels by number. */
   const channels = new Map<number, Channel>();
-  const reported = new Set<string>();
-
-  let open: Transport | undefined;
+  const reportedCodes = new Set<string>();
+  let transport: Transport | undefined;
   let lastNumber = 0;
 
-  // The link. A new epoch makes all that an earlier link still says void.
+  // The link. Whatever an older epoch's link still delivers is ignored.
   let epoch = 0;
   let link: Link | undefined;
   let hello: Hello | undefined;
   let stale: string[] | undefined;
-  let upAt = 0;
-  let useful = false;
+  let openedAt = 0;
+  /** The link delivered a message for a channel. */
+  let carriedTraffic = false;
+  /** The delay that the server asked for in its bye. */
   let byeMs: number | undefined;
+  /** Why the server refused the link, if it said so before hello. */
   let refusal: ActorError | undefined;
   let failures = 0;
-  /** Until then, the server does not want to see this client again. */
+  /** The server asked not to be contacted before this time. */
   let notBefore = 0;
-
-  /** Waits to dial, or to let go of an unused link. */
-  let pause: ReturnType<typeof setTimeout> | undefined;
-
+  /** Runs until the next attempt, or until an unused link is closed. */
+  let linkTimer: ReturnType<typeof setTimeout> | undefined;
   let stopListening: (() => void) | undefined;
-
   const inbox = createInbox();
 
+  const stopLinkTimer = () => {
+    clearTimeout(linkTimer);
+    linkTimer = undefined;
+  };
+
   const dial = () => {
-    clearTimeout(pause);
-    pause = undefined;
-    const mine = ++epoch;
-    useful = false;
+    stopLinkTimer();
+    const dialEpoch = ++epoch;
+    carriedTraffic = false;
     byeMs = refusal = undefined;
     heartbeat.start();
-    const push = (task: () => boolean | void) => inbox.push(() => mine === epoch && task());
+    const push = (task: () => boolean | void) => inbox.push(() => dialEpoch === epoch && task());
     const end = (why: string) => {
-      push(() => lost(why));
-      // It may come before the link is there, and before those who asked for it listen.
+      push(() => onLost(why));
+      // A transport may fail before it returns a link, and before the caller of connect() has added listeners.
       if (link) inbox.process();
       else queueMicrotask(inbox.process);
     };
     try {
-      link = open!(base(), {
+      link = transport!(base(), {
         frame(text) {
-          if (mine !== epoch) return;
+          if (dialEpoch !== epoch) return;
           let beat = false;
           try {
-            for (const message of decode(text)) {
+            for (const message of decodeFrame(text)) {
               if (message.t === "beat") beat = true;
               else push(() => handle(message));
             }
           } catch (error) {
-            push(() => lost(`invalid frame: ${error}`, "protocol"));
+            push(() => onLost(`invalid frame: ${error}`, "protocol"));
           }
           heartbeat.received(beat);
           inbox.process();
@@ -121,33 +127,35 @@ export function createSocket(transport: () => Transport, base: () => string, idl
     }
   };
 
-  /** Tells the channels, except those that a listener of an earlier one has let go of. */
-  const each = (tell: (channel: Channel) => void) => {
-    for (const channel of [...attached]) if (attached.has(channel)) tell(channel);
+  /** Calls fn for every connection, except those that a listener of an earlier one disposed. */
+  const forEachAttached = (fn: (channel: Channel) => void) => {
+    for (const channel of [...attached]) if (attached.has(channel)) fn(channel);
   };
 
-  /** Lets go of the link and of everything that belongs to it. */
-  const drop = () => {
+  /** Closes the link and drops everything that belongs to it. */
+  const closeLink = () => {
     epoch++;
     link?.close();
     link = hello = undefined;
     outbox.reset();
     channels.clear();
     heartbeat.stop();
-    clearTimeout(pause);
-    pause = undefined;
+    stopLinkTimer();
     if (attached.size) return;
     stopListening?.();
     stopListening = undefined;
   };
 
-  const lost = (why: string, code = byeMs === undefined ? "link" : "shutdown") => {
-    // A link that carried a connection, but not for long, keeps the back-off under half a second.
-    if (!useful) failures ||= 1;
-    else failures = performance.now() - upAt >= STABLE_MS ? 0 : Math.min(failures, 2);
-    // A server that goes away for good reasons spreads its clients itself.
+  const onLost = (why: string, code = byeMs === undefined ? "link" : "shutdown") => {
+    // A link that carried traffic, but not for long, keeps the back-off under half a second.
+    if (!carriedTraffic) failures ||= 1;
+    else failures = performance.now() - openedAt >= STABLE_MS ? 0 : Math.min(failures, 2);
+    // A server that shuts down spreads its clients itself.
     const retryInMs = Math.round(
-      Math.max(notBefore - performance.now(), (byeMs ?? Math.random() * (hello?.spreadMs ?? 0)) + (failures ? backoff(failures - 1) : 0)),
+      Math.max(
+        notBefore - performance.now(),
+        (byeMs ?? Math.random() * (hello?.spreadMs ?? 0)) + (failures ? backoff(failures - 1) : 0),
+      ),
     );
     failures++;
     const error = new ActorError(
@@ -155,59 +163,60 @@ export function createSocket(transport: () => Transport, base: () => string, idl
       `${refusal?.message ?? why}; trying ${base()} again in ${retryInMs} ms`,
       { ...(refusal?.metadata as object), retryInMs },
     );
-    drop();
+    closeLink();
     if (!attached.size) return;
-    pause = setTimeout(dial, retryInMs);
-    each((channel) => channel.down(error, retryInMs));
+    linkTimer = setTimeout(dial, retryInMs);
+    forEachAttached((channel) => channel.onDown(error, retryInMs));
   };
 
   const handle = (message: ServerMessage): boolean | void => {
     if (message.t === "hello") {
       hello = message;
-      upAt = performance.now();
+      openedAt = performance.now();
       outbox.reset(hello.limits);
-      stale = difference(contract, hello);
+      stale = compareContracts(contract, hello);
       if (stale?.[0]) console.warn(`the server has another contract: ${stale.join(", ")}`);
       heartbeat.start(hello);
-      each((channel) => channel.up());
+      forEachAttached((channel) => channel.onUp());
     } else if (message.c !== undefined) {
-      useful = true;
+      carriedTraffic = true;
       return channels.get(message.c)?.receive(message);
     } else if (message.t === "bye") {
       byeMs = message.delayMs;
     } else if (message.t === "error") {
       const error = errorFrom(message);
       notBefore = performance.now() + retryAfterMs(error);
-      if (hello) each((channel) => channel.trouble(error));
-      else refusal = error; // the end that follows tells it
+      if (hello) forEachAttached((channel) => channel.onError(error));
+      else refusal = error; // the link ends next, and onLost reports it
     }
   };
 
-  const transmit = (text: string) => {
+  const transmit = (frame: string) => {
     heartbeat.sent();
     try {
-      link?.send(text);
+      link?.send(frame);
     } catch {
-      // The link is closing: its end is on the way, and calls are sent again after it.
+      // The link is closing. Its end follows, and unanswered calls are sent again after it.
     }
   };
 
   const outbox = createOutbox(transmit);
-  const heartbeat = createHeartbeat(transmit, (why) => lost(why));
+  const heartbeat = createHeartbeat(transmit, (why) => onLost(why));
 
-  const hurry = () => {
-    if (pause && !link && performance.now() >= notBefore) dial();
-    each((channel) => channel.hurry());
+  const reconnectNow = () => {
+    if (linkTimer && !link && performance.now() >= notBefore) dial();
+    forEachAttached((channel) => channel.reconnectNow());
   };
 
   const onWake = () => {
-    hurry();
+    reconnectNow();
     heartbeat.probe();
   };
-  /** The connections are over, not dropped. */
+
+  /** Closes the channels, so that the server does not wait for the connections to resume. */
   const onUnload = () => {
     outbox.flush();
-    if (channels.size) transmit(frame([...channels.keys()].map((c) => encode({ t: "close", c }))));
+    if (channels.size) transmit(encodeFrame([...channels.keys()].map((c) => encode({ t: "close", c }))));
   };
 
   const socket: Socket = {
@@ -218,32 +227,31 @@ export function createSocket(transport: () => Transport, base: () => string, idl
       return outbox.limits;
     },
     attach(channel) {
-      open ??= transport();
+      transport ??= createTransport();
       base();
       attached.add(channel);
       stopListening ??= listenToPage(onWake, heartbeat.offline, onUnload);
       if (link) {
-        clearTimeout(pause);
-        pause = undefined;
-        if (hello) channel.up();
-      } else if (!pause) {
-        if (performance.now() < notBefore) pause = setTimeout(dial, notBefore - performance.now());
+        stopLinkTimer();
+        if (hello) channel.onUp();
+      } else if (!linkTimer) {
+        if (performance.now() < notBefore) linkTimer = setTimeout(dial, notBefore - performance.now());
         else dial();
       }
     },
     detach(channel) {
       if (!attached.delete(channel) || attached.size) return;
-      clearTimeout(pause);
-      if (link) pause = setTimeout(socket.dispose, idleMs);
+      clearTimeout(linkTimer);
+      if (link) linkTimer = setTimeout(socket.dispose, idleMs);
       else socket.dispose();
     },
     dispose() {
-      each((channel) => channel.dispose());
+      forEachAttached((channel) => channel.dispose());
       if (attached.size) return; // a listener connected again
       outbox.flush();
-      drop();
+      closeLink();
     },
-    hurry,
+    reconnectNow,
     open(channel) {
       channels.set(++lastNumber, channel);
       return lastNumber;
@@ -254,8 +262,8 @@ export function createSocket(transport: () => Transport, base: () => string, idl
     },
     push: outbox.push,
     report(error) {
-      if (reported.has(error.code)) return;
-      reported.add(error.code);
+      if (reportedCodes.has(error.code)) return;
+      reportedCodes.add(error.code);
       console.error(error);
     },
   };

@@ -1,22 +1,19 @@
 import type { ActorError } from "./errors.js";
 import type { WebSocketClass, Transport } from "./transport/websocket.js";
 
-/**
- * What stands in where no registry type was given: anything goes, so that code
- * without types reads like plain JavaScript.
- */
+/** Stands for every type of a client without a registry type, so that its code reads like plain JavaScript. */
 // oxlint-disable-next-line typescript/no-explicit-any -- the one any: payloads of an untyped client must be usable without casts
 export type Untyped = any;
 
-/** How an actor definition is described for `createClient<typeof registry>`. */
+/** Describes an actor definition to `createClient<typeof registry>`. */
 export interface ActorTypes {
-  /** Actions by name: their arguments and what they return. */
+  /** Functions by action name: the arguments and the result. */
   actions: object;
   /** Payloads of events by name. */
   events: object;
-  /** What `connect(params)` takes; leave out if nothing. */
+  /** The argument of `connect(params)`; leave it out if there is none. */
   params?: unknown;
-  /** What `create(key, input)` takes; leave out if nothing. */
+  /** The input of `create(key, input)`; leave it out if there is none. */
   input?: unknown;
 }
 
@@ -38,185 +35,196 @@ export type Actions<D> = D extends { actions: infer A }
   ? { [N in keyof A]: A[N] extends (...args: infer P) => infer R ? (...args: P) => Promise<Awaited<R>> : never }
   : never;
 
-/** What `connect` of an actor takes. */
+/** The params of an actor's `connect`. */
 export type ParamsOf<D> = Field<D, "params">;
 
-/** Payloads by event name, lifecycle events included. */
+/** Payloads by event name, including the lifecycle events. */
 export type EventsOf<D> = Field<D, "events"> & LifecycleEvents;
 
 /** A key: one or more strings. `"x"` means `["x"]`. */
 export type Key = string | readonly string[];
 
 /**
- * - `connecting`: was never connected yet
+ * - `connecting`: not connected yet
  * - `connected`: events arrive, calls are answered
- * - `disconnected`: the link is lost; comes back by itself, calls wait
- * - `closed`: over, by `dispose()` or by the server
+ * - `disconnected`: the link is lost; the connection reconnects by itself, calls wait
+ * - `closed`: the connection has ended, by `dispose()` or by the server
  */
 export type Status = "connecting" | "connected" | "disconnected" | "closed";
 
 /** Payload of `disconnected`. */
 export interface Disconnected {
-  /** A code: `link`, `shutdown`, `protocol`, or why the server ended the connection. */
+  /** A code: `link`, `shutdown`, `protocol`, or the code with which the server closed the connection. */
   reason: string;
   /** false: `closed` follows. */
   willRetry: boolean;
-  /** When the next attempt comes. */
+  /** Milliseconds until the next attempt; undefined if there is none. */
   retryInMs?: number;
 }
 
 /** Payload of `reconnected`. */
 export interface Reconnected {
-  /** Everything that was missed has been replayed, each event once and in order. */
+  /** true: every missed event has been replayed, once and in order. */
   recovered: boolean;
-  /** If not recovered: how many events are skipped. */
+  /** If not recovered: how many events were lost. */
   missed: number;
   /** false: `missed` is a lower bound. */
   exact: boolean;
-  /** If not recovered: `restart`, `expired`, `overflow` or `slow`. */
+  /** If not recovered, why: `restart`, `expired`, `overflow` or `slow`. */
   reason?: string;
-  /** How many events were replayed since the link was lost. */
+  /** How many events were replayed after the link was lost. */
   replayed: number;
 }
 
 /** Payload of `stale`. */
 export interface Stale {
-  /** What differs, if the server tells it, which it does in development: `chatRoom.sendMessage()`, `chatRoom.on(typing)`, … */
+  /** What differs: `chatRoom.sendMessage()`, `chatRoom.on(typing)`, … Only a server in development lists it. */
   differs: readonly string[];
 }
 
-/** What a connection tells about itself, listened to like events. */
+/** The events of a connection itself. Listen to them as to the actor's events. */
 export interface LifecycleEvents {
-  /** Once, the first time that the connection is up. */
+  /** The connection is up for the first time. Emitted once. */
   connected: undefined;
   /** The link is lost. */
   disconnected: Disconnected;
-  /** The connection is up again: after the last replayed event, or before the first event if not recovered. */
+  /**
+   * The connection is up again. If it recovered, this comes after the last replayed event; if not, it comes
+   * before the first new event.
+   */
   reconnected: Reconnected;
   /**
-   * The connection is up, but the server has other actions, events or types than the registry that createClient
-   * got: calls may fail with `unknown_action` or `invalid_args`, and events be missing. A page that is loaded
-   * anew has those of the server. Told each time that the connection comes up, before its events.
+   * The connection is up, but the server's actions, events or types differ from the registry given to
+   * createClient: calls may fail with `unknown_action` or `invalid_args`, and events may be missing. Reloading
+   * the page loads a matching registry. Emitted each time that the connection comes up, before its events.
    */
   stale: Stale;
-  /** Something went wrong that no call reports; the code says what, and retries go on until `closed`. */
+  /** Something failed that no call reports. The connection keeps retrying unless `closed` follows. */
   error: ActorError;
-  /** The last event: undefined after `dispose()`, else why the server ended the connection. */
+  /** The connection has ended: undefined after `dispose()`, else the reason. No event follows. */
   closed: ActorError | undefined;
 }
 
-/** Given to a params function. */
+/** The argument of a params function. */
 export interface Attempt {
   /** 1 for the first attempt since the connection was last up. */
   attempt: number;
-  /** Aborted when the attempt is void, because the link was lost or the connection disposed. */
+  /** Aborted when the params are not needed any more: the link was lost, or the connection was disposed. */
   signal: AbortSignal;
 }
 
 /**
- * Params, or a function that makes them anew for every attempt to connect or to resume (fresh tokens).
+ * Params, or a function that returns them. The function is called for every attempt to connect or to resume, so
+ * that it can return a fresh token.
  *
- * A connection that the server ends with `unauthorized` is over; but with a function there is one more attempt, if
- * the function makes other params then. So a token that has expired is replaced, and none is shown twice.
+ * If the server closes the connection with `unauthorized`, the function is called once more. If it returns other
+ * params, the connection tries again with those; if not, it ends. An expired token is replaced in this way, and no
+ * rejected token is sent twice.
  */
 export type ParamsSource<P> = P | ((attempt: Attempt) => P | PromiseLike<P>);
 
 /** Options of `handle.connect`. */
 export interface ConnectOptions {
-  /** Time-out of the connection's calls [that of the client]. */
+  /** Time-out of the connection's calls in milliseconds; 0 means none [the client's]. */
   timeoutMs?: number;
   /**
-   * Told after every change of status and every `error`, before the listeners.
-   * For code that owns the connection: unlike a listener it is not removed by `off()`.
+   * Called after every change of status and with every `error`, before the listeners. It is for the code that
+   * owns the connection: unlike a listener, `off()` does not remove it.
    */
   onChange?: (status: Status, error: ActorError | undefined) => void;
 }
 
-/** Options of calls, for `withOptions`. What is undefined stays as it was. */
+/** Options of calls, for `withOptions`. An option that is undefined keeps its value. */
 export interface CallOptions {
-  /** Gives a call up after so long, waiting included [60,000]; 0 means never. */
+  /** Milliseconds after which a call is given up, including the time it waits [60,000]; 0 means never. */
   timeoutMs?: number;
-  /** Gives a call up when aborted. */
+  /** Gives the calls up when it is aborted. */
   signal?: AbortSignal;
 }
 
-/** What `call` takes and returns for an action. */
+/** The type of `call`. */
 type Call<D> = <N extends keyof Actions<D> & string>(
   action: N,
   ...args: Actions<D>[N] extends (...args: infer P) => unknown ? P : never
 ) => Actions<D>[N] extends (...args: never[]) => infer R ? R : never;
 
-/** What every connection has beside its actor's actions. */
+/** The members of every connection, beside its actor's actions. */
 export interface ConnectionApi<D> {
-  /** Where the connection stands. */
+  /** The present status. */
   readonly status: Status;
-  /** The connection's id on the server; undefined until it was connected. */
+  /** The connection's id on the server; undefined until it is connected for the first time. */
   readonly id: string | undefined;
   /**
-   * Listens to an event. A listener that throws is reported and harms no other.
-   * The function returned removes the listener.
+   * Listens to an event; the function returned removes the listener. If a listener throws, the error is reported
+   * and the other listeners still run.
    */
   on<N extends keyof EventsOf<D> & string>(event: N, handler: (data: EventsOf<D>[N]) => void): () => void;
-  /** Listens to the next event of that name only. */
+  /** Listens to the next event of that name only; the function returned removes the listener. */
   once<N extends keyof EventsOf<D> & string>(event: N, handler: (data: EventsOf<D>[N]) => void): () => void;
   /** Removes a handler, all handlers of an event, or all handlers. */
   off<N extends keyof EventsOf<D> & string>(event?: N, handler?: (data: EventsOf<D>[N]) => void): void;
   /**
-   * Calls any action, also one whose name is taken (`on`, `call`, …).
+   * Calls an action by name, including one that has the name of a member (`on`, `call`, …).
    *
-   * It runs at most once. While disconnected it waits. The promise resolves after
-   * the events that the action caused were dispatched here, and code that awaits
-   * it runs before any later event is dispatched (through two layers of async
-   * functions; deeper ones may see later events first).
+   * The action runs at most once. While the connection is not up, the call waits. The promise resolves after
+   * the events that the action caused were dispatched, and code that awaits it runs before any later event is
+   * dispatched. That holds through two layers of async functions; deeper ones may see later events first.
+   *
+   * The promise rejects with an ActorError: the action's own, or `not_sent`, `maybe_ran`, `ran`, `too_large`, …
    */
   call: Call<D>;
-  /** The same connection; calls through it have these options. */
+  /** Returns the same connection with other options for its calls. */
   withOptions(options: CallOptions): Connection<D>;
   /**
-   * Tells the server new params without a disconnection, such as a fresh token: those that the params function
-   * makes now. Resolves when they are on their way, at once while there is no link (the next attempt makes its
-   * own). If the server does not like them, it ends the connection. Rejects if there are none: with what the
-   * function throws, with `too_large`, or with an `AbortError` when the link is lost meanwhile.
+   * Calls the params function and sends the result to the server without disconnecting, for example a fresh
+   * token. Resolves when the params are queued, or at once while there is no link, because the next attempt calls
+   * the function anyway. The server closes the connection if it rejects the params.
+   *
+   * Rejects with the error that the function throws, with `too_large`, or with an `AbortError` if the link is lost
+   * meanwhile.
    */
   refresh(): Promise<void>;
-  /** Ends the connection. Waiting calls reject: `not_sent`, or `maybe_ran` if they were sent. */
+  /** Ends the connection. Unanswered calls reject with `maybe_ran` if they were sent, else with `not_sent`. */
   dispose(): void;
 }
 
 /** A connection: its actor's actions as methods, and events. */
 export type Connection<D = UntypedActor> = ConnectionApi<D> & Omit<Actions<D>, keyof ConnectionApi<D>>;
 
-/** What every handle has beside its actor's actions. */
+/** The members of every handle, beside its actor's actions. */
 export interface HandleApi<D> {
-  /** Opens a connection; it connects by itself and stays until `dispose()`. */
+  /**
+   * Opens a connection, which connects and reconnects by itself until `dispose()`. Throws `link` if the client's
+   * url is invalid or no transport works here.
+   */
   connect(
     ...args: undefined extends ParamsOf<D>
       ? [params?: ParamsSource<ParamsOf<D>>, options?: ConnectOptions]
       : [params: ParamsSource<ParamsOf<D>>, options?: ConnectOptions]
   ): Connection<D>;
-  /** Calls any action over HTTP, also one whose name is taken. It runs at most once. */
+  /** Calls an action by name with one HTTP request, including one that has the name of a member. It runs at most once. */
   call: Call<D>;
-  /** The same handle; calls through it have these options. */
+  /** Returns the same handle with other options for its calls. */
   withOptions(options: CallOptions): Handle<D>;
-  /** The actor's id; rejects with `not_found` if it does not exist. */
+  /** Returns the actor's id. Rejects with `not_found` if the actor does not exist and the handle may not create it. */
   resolve(): Promise<string>;
 }
 
-/** Names an actor: its actions as methods, each a single HTTP call, and `connect`. */
+/** A handle names an actor. It has the actor's actions as methods, each a single HTTP request, and `connect`. */
 export type Handle<D = UntypedActor> = HandleApi<D> & Omit<Actions<D>, keyof HandleApi<D>>;
 
-/** Makes handles for the actors of one definition. Making a handle sends nothing. */
+/** Creates handles for the actors of one definition. Creating a handle sends nothing. Throws `bad_key` for an invalid key. */
 export interface Accessor<D = UntypedActor> {
-  /** The actor with this key, which is created with input when it is first used. */
+  /** The actor with this key. If it does not exist, it is created with input when the handle is first used. */
   getOrCreate(key: Key, options?: { input?: Field<D, "input"> }): Handle<D>;
   /** The actor with this key, which must exist (`not_found`). */
   get(key: Key): Handle<D>;
   /**
-   * A new actor, created when the handle is first used; using it fails with `exists` if the key is taken.
+   * A new actor, created when the handle is first used. Using the handle fails with `exists` if the key is taken.
    *
-   * If the answer to a creation was lost, the handle tries again when it is next used (a connection by
-   * itself), and takes an actor that exists by then for its own: it cannot tell it from one that somebody
-   * else created in between. Where that matters, let the actor check, by something unique in the input.
+   * If the response to the creation was lost, the handle tries again when it is next used (a connection does so by
+   * itself). It then accepts an actor that exists, because it cannot tell whether it created that actor or somebody
+   * else did. Where that matters, put something unique into the input and let the actor check it.
    */
   create(
     key: Key,
@@ -226,18 +234,19 @@ export interface Accessor<D = UntypedActor> {
   getForId(id: string): Handle<D>;
 }
 
-/** What a client has beside its actor definitions, none of which can have these names. */
+/** The members of every client, beside its actor definitions, which cannot have these names. */
 export interface ClientApi<R> {
   /** Disposes all connections and closes the socket. */
   dispose(): void;
   /**
-   * Makes the next attempt now, wherever one is waited for: for a "Try now" button. It is made by itself when
-   * the browser comes online or the page becomes visible. Does nothing to what is connected, or closed.
+   * Starts the next attempt now, for the socket and every connection that waits for one: for a "Try now" button.
+   * It also happens by itself when the browser comes online or the page becomes visible. Has no effect on
+   * connections that are connected or closed.
    */
   reconnect(): void;
-  /** The server has other actions, events or types than the registry that createClient got; as of the last time it was reached. */
+  /** true if the server's contract differed from the registry given to createClient when it was last reached. */
   readonly stale: boolean;
-  /** For types only; never there. */
+  /** For types only; never set. */
   readonly "~registry"?: R;
 }
 
@@ -246,35 +255,35 @@ export type Client<R = UntypedRegistry> = { readonly [N in keyof R]: Accessor<R[
 
 /** Options of createClient. */
 export interface ClientOptions {
-  /** The generated registry: what it was made of is compared with the server's, see the event `stale`. */
+  /** The generated registry. The client compares its contract with the server's; see the event `stale`. */
   registry?: object;
-  /** For places that have no WebSocket (Node 20: the package `ws`) [the global one]. */
+  /** The WebSocket class, where there is no global one (Node 20: from the package `ws`) [the global one]. */
   WebSocket?: WebSocketClass;
-  /** For single calls, and connections over HTTP [the global fetch]. */
+  /** The fetch function for single calls and for connections over HTTP [the global one]. */
   fetch?: typeof fetch;
   /**
-   * How the client talks to the server:
+   * How the client connects to the server:
    *
-   * - `"auto"` [default]: over a WebSocket, and where those are blocked (refused, closed right away, or
-   *   without a sign of life for 2 s) over HTTP: the connection is there within 5 s all the same. For the
-   *   next 5 minutes HTTP is tried first, then the WebSocket again, whenever the link is lost.
-   * - `"websocket"`: over a WebSocket only
-   * - `"sse"`: over HTTP only: frames come as server-sent events, or as answers to polls where a proxy
-   *   holds these back, and go in POSTs. All tabs of a browser hold at most four streams per server at once,
-   *   because HTTP/1.1 allows six connections; the others poll once a second (every 5 s while hidden). Only
-   *   pages with https or of localhost can count them.
-   * - a function: a transport of your own
+   * - `"auto"` [default]: over a WebSocket, or over HTTP where WebSockets are blocked (refused, closed at once, or
+   *   silent for 2 s). It connects within 5 s either way. When the link is lost during the next 5 minutes, HTTP is
+   *   tried first; after that, the WebSocket is.
+   * - `"websocket"`: only over a WebSocket.
+   * - `"sse"`: only over HTTP. Frames arrive as server-sent events, or in responses to polls where a proxy buffers
+   *   streams, and are sent in POSTs. The tabs of a browser share four streams per server, because HTTP/1.1 allows
+   *   six connections; other tabs poll once a second, or every 5 s while hidden. Counting the streams works only on
+   *   pages served over https or from localhost.
+   * - a function: a transport of your own.
    */
   transport?: "auto" | "websocket" | "sse" | Transport;
   /**
-   * Headers of single calls, and of connections over HTTP; a function is called for every request. A
-   * browser's WebSocket has no headers of its own: for connections, `params` are the better place.
+   * Headers for single calls and for connections over HTTP; a function is called for every request. WebSockets
+   * of browsers cannot have headers, so use `params` for connections.
    */
   headers?: Record<string, string> | (() => Record<string, string> | PromiseLike<Record<string, string>>);
-  /** Cookies for single calls and connections over HTTP, as in `fetch`; `"include"` sends them to another origin. */
+  /** Whether single calls and connections over HTTP send cookies, as in `fetch`; `"include"` sends them to another origin, too. */
   credentials?: RequestCredentials;
-  /** Time-out of calls [60,000]; 0 means never. */
+  /** Time-out of calls in milliseconds [60,000]; 0 means none. */
   timeoutMs?: number;
-  /** How long the socket stays open after the last connection was disposed [500]. */
+  /** Milliseconds that the socket stays open after the last connection was disposed [500]. */
   idleMs?: number;
 }

@@ -1,8 +1,8 @@
-// The wire as backend/wire/doc.go describes it, in types. Golden frames in
-// backend/wire/testdata keep the two halves together.
+// The wire protocol of backend/wire/doc.go in types. Golden frames in
+// backend/wire/testdata test both implementations.
 import type { Limits } from "./limits.js";
 
-/** Asks for a connection, or for the one that k names. */
+/** Opens a connection, or resumes the one whose secret is k. */
 export interface Open {
   t: "open";
   c: number;
@@ -20,7 +20,7 @@ export interface Open {
   ack?: number;
 }
 
-/** What a client sends. */
+/** A message of a client. */
 export type ClientMessage =
   | Open
   | { t: "call"; c: number; id: number; a: string; args: readonly unknown[]; s?: number; ack?: number }
@@ -30,15 +30,15 @@ export type ClientMessage =
   | { t: "close"; c: number }
   | { t: "beat"; probe?: true };
 
-/** A failure as the wire tells it. */
-export interface Problem {
+/** An error on the wire. */
+export interface WireError {
   code: string;
   message: string;
   metadata?: unknown;
 }
 
-/** That not everything missed will follow. */
-export interface Lost {
+/** Events that are not replayed: how many, and why. */
+export interface Gap {
   reason: string;
   missed: number;
   exact: boolean;
@@ -66,45 +66,45 @@ export interface Opened {
   log: string;
   connId: string;
   resumed?: boolean;
-  lost?: Lost;
+  lost?: Gap;
 }
 
-/** What a server sends about one channel. */
+/** A message of the server for one channel. */
 export type ChannelMessage =
   | Opened
   | { t: "event"; c: number; s: number; e: string; d: unknown }
   | { t: "reply"; c: number; s: number; id: number; d?: unknown }
-  | ({ t: "fail"; c: number; s: number; id: number } & Problem)
+  | ({ t: "fail"; c: number; s: number; id: number } & WireError)
   | { t: "at"; c: number; s: number }
-  | ({ t: "closed"; c: number; reconnect: boolean } & Problem)
-  | ({ t: "error"; c: number } & Problem);
+  | ({ t: "closed"; c: number; reconnect: boolean } & WireError)
+  | ({ t: "error"; c: number } & WireError);
 
-/** What a server sends. */
+/** A message of the server. */
 export type ServerMessage =
   | ChannelMessage
   | Hello
-  | ({ t: "error"; c?: undefined } & Problem)
+  | ({ t: "error"; c?: undefined } & WireError)
   | { t: "beat"; c?: undefined }
   | { t: "bye"; c?: undefined; delayMs: number };
 
-/** Encodes one message; fields that are undefined are left out. */
+/** Encodes one message, without the fields that are undefined. */
 export const encode = (message: ClientMessage): string => JSON.stringify(message);
 
-/** Encodes a call whose arguments are JSON already. */
+/** Encodes a call whose arguments are already JSON. */
 export const encodeCall = (head: Omit<Extract<ClientMessage, { t: "call" }>, "args">, args: string): string =>
   `${JSON.stringify(head).slice(0, -1)},"args":${args}}`;
 
-/** Puts encoded messages into one frame. */
-export const frame = (messages: string[]): string => (messages.length > 1 ? `[${messages.join()}]` : messages[0]!);
+/** Encodes a frame of one or more encoded messages. */
+export const encodeFrame = (messages: string[]): string => (messages.length > 1 ? `[${messages.join()}]` : messages[0]!);
 
-/** Decodes a frame of a server; throws if it is not one. Types it does not know stay in. */
-export function decode(text: string): ServerMessage[] {
+/** Decodes a frame of the server. Keeps messages of unknown types; throws a SyntaxError if the frame is invalid. */
+export function decodeFrame(text: string): ServerMessage[] {
   const messages = [JSON.parse(text)].flat() as ServerMessage[];
   if (!messages.every((m) => typeof m?.t === "string")) throw new SyntaxError("message without type");
   return messages;
 }
 
-/** 128 random bits in base64url without padding: what k and caller are made of. */
+/** Returns 128 random bits in base64url without padding, for k and caller. */
 export function randomSecret(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return btoa(String.fromCharCode(...bytes)).replace(/[+/=]/g, (c) => ({ "+": "-", "/": "_" })[c] ?? "");

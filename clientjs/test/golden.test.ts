@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Client } from "../src/index.js";
-import { decode, encode, encodeCall, frame, type ClientMessage, type ServerMessage } from "../src/wire.js";
+import { decodeFrame, encode, encodeCall, encodeFrame, type ClientMessage, type ServerMessage } from "../src/wire.js";
 import { FakeServer, settle } from "./fakeServer.js";
 
 interface Golden {
@@ -40,7 +40,7 @@ it("finds frames in both directions", () => {
 
 for (const g of fromServer) {
   it(`decodes ${g.name}`, () => {
-    const messages = decode(g.frame);
+    const messages = decodeFrame(g.frame);
     expect(messages.length).toBeGreaterThan(0);
     for (const message of messages) {
       const fields = SERVER_TYPES[message.t];
@@ -91,7 +91,7 @@ const MADE: Record<string, string[]> = {
 for (const g of fromClient) {
   it(`makes ${g.name}`, () => {
     expect(MADE, "a case for every frame of a client").toHaveProperty([g.name]);
-    expect(JSON.parse(frame(MADE[g.name]!))).toEqual(JSON.parse(g.frame));
+    expect(JSON.parse(encodeFrame(MADE[g.name]!))).toEqual(JSON.parse(g.frame));
   });
 }
 
@@ -177,6 +177,6 @@ describe("a connection sends", () => {
 
 it("refuses what is not a frame", () => {
   for (const text of ["", "<html>", "null", "1", '["a"]', '{"c":1}', '[{"t":"at"},null]']) {
-    expect(() => decode(text), text).toThrow();
+    expect(() => decodeFrame(text), text).toThrow();
   }
 });

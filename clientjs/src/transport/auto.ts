@@ -1,13 +1,12 @@
-// WebSocket where it works, HTTP where it is blocked.
-import { BLOCKED_MS, SILENT_MS } from "./sse.js";
+// Uses WebSocket where it works, and HTTP where WebSockets are blocked.
+import { BLOCKED_MS, SILENCE_TIMEOUT_MS } from "./sse.js";
 import type { Link, Transport } from "./websocket.js";
 
 /**
- * Links over the first of two transports that brings a frame. The second one is
- * dialled when the first fails, or has said nothing for 2 s. If it was the second
- * that brought a hello, or if the first was closed right after its hello, the
- * next attempts dial the second alone, for 5 minutes or until it fails; then they
- * begin with the first again. A server that is down makes nothing blocked.
+ * Creates a transport that uses whichever of two transports first receives a frame. It dials the second one when
+ * the first fails, or has been silent for 2 s. The first one counts as blocked if the second received a hello, or
+ * if the first was closed right after its hello: the next attempts then dial only the second, for 5 minutes or
+ * until it fails. A server that is down does not make the first one count as blocked.
  */
 export function autoTransport(first: Transport, second: Transport): Transport {
   let blockedUntil = 0;
@@ -15,43 +14,43 @@ export function autoTransport(first: Transport, second: Transport): Transport {
   return (base, events) => {
     const links = new Map<Transport, Link>();
     let chosen: Transport | undefined;
-    let greeted = false;
+    let gotHello = false;
     let frames = 0;
-    let both = false;
-    let over = false;
+    let dialedSecond = false;
+    let ended = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
 
-    const dial = (kind: Transport) => {
+    const dial = (transport: Transport) => {
       clearTimeout(timer);
-      both = kind === second;
+      dialedSecond = transport === second;
       const end = (why: string) => {
-        links.delete(kind);
-        if (over || (chosen && chosen !== kind)) return;
-        if (!chosen && !both) return dial(second);
+        links.delete(transport);
+        if (ended || (chosen && chosen !== transport)) return;
+        if (!chosen && !dialedSecond) return dial(second);
         if (!chosen && links.size) return;
-        over = true;
+        ended = true;
         if (!chosen) blockedUntil = 0;
-        else if (kind === first && greeted && frames === 1) blockedUntil = performance.now() + BLOCKED_MS;
+        else if (transport === first && gotHello && frames === 1) blockedUntil = performance.now() + BLOCKED_MS;
         events.end(why);
       };
       try {
-        const link = kind(base, {
+        const link = transport(base, {
           frame(text) {
             frames++;
             if (!chosen) {
-              chosen = kind;
+              chosen = transport;
               clearTimeout(timer);
-              for (const [other, link] of links) if (other !== kind) link.close();
-              greeted = text.includes('"hello"');
-              if (greeted && kind === second && performance.now() >= blockedUntil) {
+              for (const [other, link] of links) if (other !== transport) link.close();
+              gotHello = text.includes('"hello"');
+              if (gotHello && transport === second && performance.now() >= blockedUntil) {
                 blockedUntil = performance.now() + BLOCKED_MS;
               }
             }
-            if (chosen === kind) events.frame(text);
+            if (chosen === transport) events.frame(text);
           },
           end,
         });
-        links.set(kind, link);
+        links.set(transport, link);
       } catch (error) {
         end(String(error));
       }
@@ -60,12 +59,12 @@ export function autoTransport(first: Transport, second: Transport): Transport {
     if (performance.now() < blockedUntil) dial(second);
     else {
       dial(first);
-      if (!both) timer = setTimeout(dial, SILENT_MS, second);
+      if (!dialedSecond) timer = setTimeout(dial, SILENCE_TIMEOUT_MS, second);
     }
     return {
       send: (frame) => links.get(chosen!)?.send(frame),
       close() {
-        over = true;
+        ended = true;
         clearTimeout(timer);
         for (const link of links.values()) link.close();
       },

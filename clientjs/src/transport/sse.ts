@@ -1,33 +1,36 @@
-// Links over plain HTTP, for places where WebSockets are blocked. Frames come as
-// a stream of server-sent events, or as answers to polls where a proxy holds
-// streams back; frames go in POSTs, one at a time. See backend/wire/doc.go.
+// Links over plain HTTP, for networks that block WebSockets. Frames arrive in a
+// stream of server-sent events, or in responses to polls where a proxy buffers
+// streams. Frames are sent in POSTs, one at a time. See backend/wire/doc.go.
 import { byteLength } from "../limits.js";
 import type { Transport } from "./websocket.js";
 
-/** A request: GET without a body, else POST of JSON. Rejects if no answer came. */
+/** Sends a request: a POST of JSON, or a GET if there is no body. Rejects if there is no response. */
 export type Http = (url: string, body: string | undefined, init: RequestInit) => Promise<Response>;
 
-/** A stream that says nothing for so long is held back by a proxy, a WebSocket by what blocks it. */
-export const SILENT_MS = 2_000;
-/** For so long what was found to be blocked is not tried first again. */
+/** A stream that is silent for this long is buffered by a proxy; a WebSocket that is, is blocked. */
+export const SILENCE_TIMEOUT_MS = 2_000;
+/** What was found to be blocked is not tried first again for this long. */
 export const BLOCKED_MS = 300_000;
 
-/** Streams and waiting polls that all tabs hold at one server: browsers allow six connections over HTTP/1.1. */
+/** Streams and waiting polls of all tabs at one server. Browsers allow six connections over HTTP/1.1. */
 const SLOTS = 4;
-/** How long a poll waits at the server, with a slot, and without one if it expects an answer. */
-const WAIT_MS = 20_000;
-const SHORT_WAIT_MS = 500;
-/** Time between polls without a slot, and if nobody looks. */
-const PACE_MS = 1_000;
-const HIDDEN_PACE_MS = 5_000;
-/** A POST that gets no answer is repeated so often: the server takes a batch once. */
-const TRIES = 4;
-const POST_MS = 10_000;
+/** How long a poll waits at the server: with a slot, and without one while a reply is expected. */
+const LONG_POLL_MS = 20_000;
+const SHORT_POLL_MS = 500;
+/** Time between two polls without a slot: in a visible tab, and in a hidden one. */
+const POLL_INTERVAL_MS = 1_000;
+const HIDDEN_POLL_INTERVAL_MS = 5_000;
+/** How often a POST without a response is tried. The server accepts each batch once. */
+const POST_ATTEMPTS = 4;
+const POST_TIMEOUT_MS = 10_000;
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-/** Takes one of the browser's slots for this server; undefined if all are taken. A tab that ends gives its own back. */
-async function takeSlot(base: string): Promise<(() => void) | undefined> {
+/**
+ * Acquires one of the browser's slots for this server; returns the function that releases it, or undefined if all
+ * are taken. The browser releases the slots of a tab that is closed.
+ */
+async function acquireSlot(base: string): Promise<(() => void) | undefined> {
   const locks = typeof document === "object" ? navigator.locks : undefined;
   let slot = locks ? undefined : () => {};
   for (let i = 0; i < SLOTS && !slot; i++) {
@@ -36,47 +39,47 @@ async function takeSlot(base: string): Promise<(() => void) | undefined> {
         .request(`troupe ${base} ${i}`, { ifAvailable: true }, (lock) =>
           lock ? new Promise<void>((free) => resolve(free)) : resolve(undefined),
         )
-        .catch(() => resolve(() => {})); // not for pages of this kind: without a limit, then
+        .catch(() => resolve(() => {})); // locks are refused to this page: it is not limited
     });
   }
   return slot;
 }
 
-/** Links over server-sent events and POSTs, or over polls and POSTs. */
+/** Creates a transport over server-sent events and POSTs, or over polls and POSTs. */
 export function sseTransport(http: Http): Transport {
   let pollUntil = 0;
 
   return (base, events) => {
-    const over = new AbortController();
+    const closing = new AbortController();
     const stream = new AbortController();
     const url = `${base}/api/stream`;
     let slot: (() => void) | undefined;
-    /** The socket's id at the server: whoever has it is the client. */
+    /** The socket's id at the server. It is a secret: whoever knows it can use the socket. */
     let id: string | undefined;
     let limit = 0;
 
-    let waiting: string[] = [];
-    let n = 0;
-    let polls = 0;
+    let queue: string[] = [];
+    let batchNumber = 0;
+    let pollNumber = 0;
     let posting = false;
     let closed = false;
-    let asked = false;
-    let hasten = () => {};
+    let expectsReply = false;
+    let pollNow = () => {};
 
     const stop = () => {
-      over.abort();
+      closing.abort();
       stream.abort();
-      waiting = [];
+      queue = [];
       slot?.();
     };
     const end = (why: unknown) => {
-      if (over.signal.aborted) return;
+      if (closing.signal.aborted) return;
       stop();
       events.end(String(why));
     };
 
-    const take = (text: string) => {
-      if (over.signal.aborted) return;
+    const receive = (text: string) => {
+      if (closing.signal.aborted) return;
       if (!id) {
         const [hello] = [JSON.parse(text)].flat();
         id = hello.socket;
@@ -85,60 +88,60 @@ export function sseTransport(http: Http): Transport {
       events.frame(text);
     };
 
-    /** The answer, if the server did what it was asked for. */
-    const granted = async (answer: Promise<Response>): Promise<Response> => {
-      const response = await answer;
+    /** Returns the response if its status is a success; else passes the error on and throws. */
+    const checked = async (request: Promise<Response>): Promise<Response> => {
+      const response = await request;
       if (response.ok) return response;
       const problem = await response.json().catch(() => ({}));
-      if (problem.code && !over.signal.aborted) events.frame(JSON.stringify({ ...problem, t: "error" }));
+      if (problem.code && !closing.signal.aborted) events.frame(JSON.stringify({ ...problem, t: "error" }));
       throw `status ${response.status}`;
     };
 
     const read = async () => {
-      const { body } = await granted(http(`${url}?v=1`, undefined, { signal: stream.signal }));
+      const { body } = await checked(http(`${url}?v=1`, undefined, { signal: stream.signal }));
       const reader = body!.getReader();
       const decoder = new TextDecoder();
       let text = "";
       for (;;) {
         const { done, value } = await reader.read();
-        if (done) throw "the stream ended";
+        if (done) throw "stream ended";
         const lines = (text + decoder.decode(value, { stream: true })).split("\n");
         text = lines.pop()!;
         for (const line of lines) {
-          if (line.startsWith("data:")) take(line.slice(5));
-          else if (id && line[0] === ":") take("[]"); // a comment says that the link is alive
+          if (line.startsWith("data:")) receive(line.slice(5));
+          else if (id && line[0] === ":") receive("[]"); // a comment keeps the link alive
         }
       }
     };
 
     const poll = async () => {
-      // An answer that is lost was lost with what is in it: only a resume brings that.
-      // The number is for browsers, who repeat a request by themselves at times.
-      const waitMs = slot ? WAIT_MS : asked ? SHORT_WAIT_MS : 0;
-      asked = false;
-      const answer = await granted(
-        http(`${base}/api/poll`, JSON.stringify({ socket: id, n: ++polls, waitMs }), { signal: over.signal }),
+      // Frames in a lost response are lost, too: the connections get them by resuming. The number lets the
+      // server recognize a request that the browser repeated by itself.
+      const waitMs = slot ? LONG_POLL_MS : expectsReply ? SHORT_POLL_MS : 0;
+      expectsReply = false;
+      const answer = await checked(
+        http(`${base}/api/poll`, JSON.stringify({ socket: id, n: ++pollNumber, waitMs }), { signal: closing.signal }),
       );
       const text = await answer.text();
-      take(text);
-      if (!slot && !asked) {
-        const pace = sleep(document.hidden ? HIDDEN_PACE_MS : PACE_MS);
-        await Promise.race([pace, new Promise<void>((resolve) => (hasten = resolve))]);
-      } else if (text.length < 3) await sleep(100); // who answers at once with nothing is not to be flooded
+      receive(text);
+      if (!slot && !expectsReply) {
+        const interval = sleep(document.hidden ? HIDDEN_POLL_INTERVAL_MS : POLL_INTERVAL_MS);
+        await Promise.race([interval, new Promise<void>((resolve) => (pollNow = resolve))]);
+      } else if (text.length < 3) await sleep(100); // do not flood a server that responds at once with nothing
     };
 
-    /** Takes a slot if there is one; the link may be over by then. */
-    const claim = async () => {
-      slot ??= await takeSlot(base);
-      if (!over.signal.aborted) return;
+    /** Acquires a slot if one is free. Throws if the link was closed meanwhile. */
+    const claimSlot = async () => {
+      slot ??= await acquireSlot(base);
+      if (!closing.signal.aborted) return;
       slot?.();
       throw "closed";
     };
 
     const run = async () => {
-      await claim();
+      await claimSlot();
       if (slot && performance.now() >= pollUntil) {
-        const timer = setTimeout(() => id || stream.abort(), SILENT_MS);
+        const timer = setTimeout(() => id || stream.abort(), SILENCE_TIMEOUT_MS);
         try {
           await read();
         } catch (why) {
@@ -151,38 +154,38 @@ export function sseTransport(http: Http): Transport {
       }
       for (;;) {
         await poll();
-        await claim();
+        await claimSlot();
       }
     };
 
-    /** Sends what waits, in batches that must not overtake one another. */
+    /** Sends the queued frames in batches, one after the other, because batches must not overtake each other. */
     const post = async () => {
       posting = true;
-      while (waiting.length) {
+      while (queue.length) {
         const batch: string[] = [];
-        for (let size = 2; waiting[0]; ) {
-          size += byteLength(waiting[0]);
+        for (let size = 2; queue[0]; ) {
+          size += byteLength(queue[0]);
           if (batch[0] && size > limit) break;
-          const text = waiting.shift()!;
+          const text = queue.shift()!;
           batch.push(text[0] === "[" ? text.slice(1, -1) : text);
         }
-        const body = `{"socket":"${id}","n":${++n},"frame":[${batch}]}`;
-        for (let tries = 1; ; tries++) {
+        const body = `{"socket":"${id}","n":${++batchNumber},"frame":[${batch}]}`;
+        for (let attempts = 1; ; attempts++) {
           let why: unknown;
-          const late = new AbortController();
-          const timer = setTimeout(() => late.abort(), POST_MS);
-          // A page that goes away may still send, if it is not much.
-          const init = { keepalive: body.length < 20_000, signal: late.signal };
+          const timeout = new AbortController();
+          const timer = setTimeout(() => timeout.abort(), POST_TIMEOUT_MS);
+          // With keepalive a page that is being unloaded can still send small requests.
+          const init = { keepalive: body.length < 20_000, signal: timeout.signal };
           const answer = await http(url, body, init).catch((error) => void (why = error));
           clearTimeout(timer);
           if (answer?.ok) break;
           const { status = 500 } = answer ?? {};
-          if (tries === TRIES || closed || (status < 500 && status !== 429)) end(why ?? `status ${status}`);
-          if (over.signal.aborted) return;
-          await sleep(250 * tries);
+          if (attempts === POST_ATTEMPTS || closed || (status < 500 && status !== 429)) end(why ?? `status ${status}`);
+          if (closing.signal.aborted) return;
+          await sleep(250 * attempts);
         }
-        asked = true;
-        hasten();
+        expectsReply = true;
+        pollNow();
       }
       posting = false;
       if (closed) stop();
@@ -191,7 +194,7 @@ export function sseTransport(http: Http): Transport {
     run().catch(end);
     return {
       send(frame) {
-        waiting.push(frame);
+        queue.push(frame);
         if (!posting) void post();
       },
       close() {

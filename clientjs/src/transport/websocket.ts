@@ -1,27 +1,27 @@
 import { ActorError } from "../errors.js";
 
-/** What a transport tells about a link. Nothing comes after `end`. */
+/** The callbacks of a link. The transport calls none of them after `end`. */
 export interface LinkEvents {
-  /** A frame came. */
+  /** A frame arrived. */
   frame(text: string): void;
-  /** The link could not be opened, or is over; why, for people. */
+  /** The link could not be opened, or is closed. why is a text for people. */
   end(why: string): void;
 }
 
-/** One link to the server. */
+/** One link to the server. A transport may drop frames that are sent after the link has failed. */
 export interface Link {
   send(frame: string): void;
-  /** Lets go of the link. It is not waited for, and what it still says is not heard: one in a black hole stays closing. */
+  /** Closes the link without waiting, because a broken link may take minutes to close. Later frames are ignored. */
   close(): void;
 }
 
-/** Opens a link to a base address (http or https). Throws if that cannot work here at all. */
+/** Opens a link to the server at base, an http or https URL. Throws if the transport cannot work here. */
 export type Transport = (base: string, events: LinkEvents) => Link;
 
-/** The type of a method, because handlers of real WebSockets are declared with more that comes in an event. */
+/** A method's type, whose parameters are bivariant: handlers of real WebSockets are declared with larger event types. */
 type Handler<E> = { handle(event: E): void }["handle"] | null;
 
-/** The part of the WebSocket API that is used; the `WebSocket` of browsers and of the package `ws` fit. */
+/** The part of the WebSocket API that the client uses. The `WebSocket` of browsers and of the package `ws` have it. */
 export interface WebSocketLike {
   onmessage: Handler<{ data: unknown }>;
   onclose: Handler<{ code: number; reason: string }>;
@@ -33,7 +33,7 @@ export interface WebSocketLike {
 /** A WebSocket constructor. */
 export type WebSocketClass = new (url: string) => WebSocketLike;
 
-/** Links over WebSocket. Throws if there is no constructor. */
+/** Creates a transport over WebSocket. Throws `link` if there is no WebSocket constructor. */
 export function webSocketTransport(injected?: WebSocketClass): Transport {
   const WebSocketImpl = injected ?? (typeof WebSocket === "function" ? (WebSocket as unknown as WebSocketClass) : undefined);
   if (!WebSocketImpl) throw new ActorError("link", "no WebSocket here: pass one to createClient(url, { WebSocket })");
@@ -41,7 +41,7 @@ export function webSocketTransport(injected?: WebSocketClass): Transport {
     const ws = new WebSocketImpl(`${base.replace(/^http/, "ws")}/api/socket?v=1`);
     ws.onmessage = (event) => events.frame(String(event.data));
     ws.onclose = ({ code, reason }) => events.end(`the socket closed with ${code}${reason && ` (${reason})`}`);
-    ws.onerror = () => {}; // a close follows; Node's ws throws without a handler
+    ws.onerror = () => {}; // onclose follows; the package ws throws if there is no handler
     return {
       send: (frame) => ws.send(frame),
       close: () => ws.close(),
