@@ -1,100 +1,101 @@
-// A state that is loaded by an action and kept up to date by events. Knows no React.
+// A state that is loaded by an action and kept up to date by events. Does not depend on React.
 import type { Connection, EventsOf, UntypedActor } from "@troupe/client";
 
-/** How to load a state, and what events do to it. */
+/** How to load a state, and how events change it. */
 export interface StateOptions<D, S> {
   /**
-   * Asks the actor for the state, by one action of the connection that it is given; what it
-   * makes of the answer is the state as of that answer, however long that takes. It is called
-   * again when events were missed for good. Its call has no time-out.
+   * Loads the state by calling one action of the given connection. The result counts as the state
+   * at the moment of the action's reply, however long load takes after it. It is called again when
+   * missed events cannot be replayed. The call has no time-out.
    */
   load: (connection: Connection<D>) => S | PromiseLike<S>;
-  /** Makes one state of what was known and what was loaded anew [the latter]. */
+  /** Combines the state so far with one that was loaded again [returns the loaded one]. */
   merge?: (known: S, loaded: S) => S;
   /**
-   * By event name: the state after the event. As in a reducer, a changed state is a new value.
-   * (Write `(state, data) => reduce(state, data)`: beside a bare `reduce`, TypeScript does not
-   * infer the state's type from load.)
+   * Reducers by event name: each returns the state after the event, a new value if it changed.
+   * (Write `(state, data) => reduce(state, data)`: with a bare `reduce`, TypeScript does not infer
+   * the state's type from load.)
    */
   on: { [N in keyof EventsOf<D>]?: (state: S, data: EventsOf<D>[N]) => S };
 }
 
-/** What is known of a state; the same object until something changed. */
+/** A state and its status. The same object until something changes. */
 export type ActorState<S> =
-  /** The state is as the actor's, but for what is on its way. */
+  /** The state is the actor's, except for events that have not arrived yet. */
   | { readonly status: "ready"; readonly state: S; readonly error: undefined }
-  /** The state is being loaded; if that is not the first time, it is that of before. */
+  /** The state is being loaded. Meanwhile state is the one from before, if there is one. */
   | { readonly status: "loading"; readonly state: S | undefined; readonly error: undefined }
   /** Loading failed, or a function of the options threw. */
   | { readonly status: "error"; readonly state: S | undefined; readonly error: unknown };
 
-/** Before anything was loaded. */
+/** The state before it is loaded for the first time. */
 export const LOADING = { status: "loading", state: undefined, error: undefined } as const;
 
-/** A state that is being followed. */
+/** Keeps one state up to date. */
 export interface Follower {
-  /** Loads it anew. */
+  /** Loads the state again. */
   reload(): void;
   stop(): void;
 }
 
 /**
- * Loads a state and applies events to it until it is stopped; tell is called after every
- * change. Each event is in the state exactly once: replies and events of a connection are
- * one stream in the order of the actor's turns, so those before the reply are in what was
- * loaded, and those after it are applied to it. What was missed while the link was down is
- * replayed in the same order; if that is impossible (`recovered: false`), it loads anew.
+ * Loads a state and applies events to it until it is stopped; calls onChange after every change.
+ *
+ * Each event is in the state exactly once. The replies and events of a connection arrive in the
+ * order of the actor's turns, so the loaded state contains the events before the reply, and those
+ * after it are applied. Events missed while the link was down are replayed in the same order; if
+ * that is impossible (`recovered: false`), the state is loaded again.
  */
 export function followState<S>(
   connection: Connection,
   events: readonly string[],
   options: () => StateOptions<UntypedActor, S>,
-  tell: (state: ActorState<S>) => void,
+  onChange: (state: ActorState<S>) => void,
 ): Follower {
-  let now: ActorState<S> = LOADING;
+  let current: ActorState<S> = LOADING;
   let loading: AbortController | undefined;
-  /** What came after the reply while load makes a state of it. */
-  let behind: Array<(state: S) => S> = [];
+  /** Events that arrived after the reply, while load is still running. */
+  let queued: Array<(state: S) => S> = [];
 
-  const change = (next: ActorState<S>) => tell((now = next));
+  const setState = (next: ActorState<S>) => onChange((current = next));
 
   const reload = async () => {
     loading?.abort();
     const { signal } = (loading = new AbortController());
-    behind = [];
-    if (now !== LOADING) change({ status: "loading", state: now.state, error: undefined });
-    // New listeners are told to the server at the end of this tick; the call goes behind that.
+    queued = [];
+    if (current !== LOADING) setState({ status: "loading", state: current.state, error: undefined });
+    // New listeners are subscribed in the next microtask; the call must be sent after that.
     await null;
     if (signal.aborted) return;
     let next: ActorState<S>;
     try {
-      const view = replying(connection.withOptions({ signal, timeoutMs: 0 }), () => {
-        if (!signal.aborted) behind = [];
+      const view = withOnReply(connection.withOptions({ signal, timeoutMs: 0 }), () => {
+        if (!signal.aborted) queued = [];
       });
       let state: S = await options().load(view);
-      if (now.state !== undefined) state = options().merge?.(now.state, state) ?? state;
-      for (const apply of behind) state = apply(state);
+      if (current.state !== undefined) state = options().merge?.(current.state, state) ?? state;
+      for (const apply of queued) state = apply(state);
       next = { status: "ready", state, error: undefined };
     } catch (error) {
-      next = { status: "error", state: now.state, error };
+      next = { status: "error", state: current.state, error };
     }
     if (signal.aborted) return;
     loading = undefined;
-    change(next);
+    setState(next);
   };
 
-  const offs = [
-    // First, so that an event of the same name in the options finds it loading.
+  const unsubscribes = [
+    // Before the listeners below, so that a `reconnected` in options.on is queued while the state is loading.
     connection.on("reconnected", ({ recovered }) => {
-      if (!recovered || now.status === "error") void reload();
+      if (!recovered || current.status === "error") void reload();
     }),
     ...events.map((name) =>
       connection.on(name, (data) => {
         const apply = (state: S) => options().on[name]!(state, data);
-        if (loading) behind.push(apply);
-        else if (now.status === "ready") {
-          const state = apply(now.state);
-          if (!Object.is(state, now.state)) change({ ...now, state });
+        if (loading) queued.push(apply);
+        else if (current.status === "ready") {
+          const state = apply(current.state);
+          if (!Object.is(state, current.state)) setState({ ...current, state });
         }
       }),
     ),
@@ -105,21 +106,21 @@ export function followState<S>(
     reload: () => void reload(),
     stop() {
       loading?.abort();
-      for (const off of offs) off();
+      for (const unsubscribe of unsubscribes) unsubscribe();
     },
   };
 }
 
-/** The connection; replied is called when a call was answered, before any later event. */
-function replying(connection: Connection, replied: () => void): Connection {
+/** Wraps a connection: onReply is called when a call was answered, before any later event. */
+function withOnReply(connection: Connection, onReply: () => void): Connection {
   return new Proxy(connection, {
     get(target, name) {
       const value: unknown = Reflect.get(target, name);
       if (typeof value !== "function") return value;
       return (...args: unknown[]) => {
         const result: unknown = (value as (...args: unknown[]) => unknown)(...args);
-        if (name === "withOptions") return replying(result as Connection, replied);
-        return result instanceof Promise ? result.finally(replied) : result;
+        if (name === "withOptions") return withOnReply(result as Connection, onReply);
+        return result instanceof Promise ? result.finally(onReply) : result;
       };
     },
   });

@@ -1,5 +1,5 @@
-// Shared connections: one per client and id (actor name, key and params), counted
-// by their users. Knows no React.
+// Shared connections: one per client and id (actor name, key and params), with a
+// reference count. Does not depend on React.
 import {
   ActorError,
   type Accessor,
@@ -13,29 +13,29 @@ import {
 /** The status of a connection; `idle` while `enabled` is false. */
 export type ActorStatus = Status | "idle";
 
-/** What a component sees of a connection; the same object until something changed. */
+/** A connection and its status, for a component. The same object until something changes. */
 export interface ActorSnapshot {
-  /** undefined before the first effect ran, on the server, and while not enabled. */
+  /** undefined before the first effect has run, on the server, and while not enabled. */
   connection: Connection | undefined;
   status: ActorStatus;
   isConnected: boolean;
-  /** The last error since the connection was up. */
+  /** The last error; cleared when the connection is up again. */
   error: ActorError | undefined;
 }
 
-/** Where params come from: the latest ones of a component. */
+/** Returns the latest params of a component. */
 export type ParamsGetter = () => unknown;
 
-/** Before the connection is there. */
+/** The snapshot before there is a connection. */
 export const CONNECTING: ActorSnapshot = { connection: undefined, status: "connecting", isConnected: false, error: undefined };
-/** Not enabled. */
+/** The snapshot while not enabled. */
 export const IDLE: ActorSnapshot = { ...CONNECTING, status: "idle" };
 
 interface Entry {
   snapshot: ActorSnapshot;
-  /** One for every user, the latest last. */
+  /** The params of every user; those of the latest user come last. */
   users: ParamsGetter[];
-  /** That of the latest user; it stays when none is left, for as long as the connection does. */
+  /** The params of the latest user. They stay after the last user left, as long as the connection does. */
   params: ParamsGetter;
   listeners: Set<() => void>;
   disposal?: ReturnType<typeof setTimeout>;
@@ -43,36 +43,35 @@ interface Entry {
 
 /** The shared connections of a client. */
 export interface ActorStore {
-  /** Makes a handle; sends nothing. */
+  /** Creates a handle; sends nothing. */
   handle(id: string): Handle;
-  /** Counts one more user, and connects for the first. The function returned counts it out again. */
+  /** Adds a user, and connects if it is the first. The function returned removes the user. */
   acquire(id: string, params: ParamsGetter): () => void;
-  /** Like acquire, and calls listener after every change of the snapshot. */
+  /** Like acquire; also calls listener after every change of the snapshot. */
   subscribe(id: string, params: ParamsGetter, listener: () => void): () => void;
   snapshot(id: string): ActorSnapshot;
 }
 
-/** Gives equal objects one text, whatever the order of their properties. */
-const sorted = (_: string, value: unknown) =>
+/** A replacer for JSON.stringify: equal objects get the same text, whatever the order of their properties. */
+const sortKeys = (_: string, value: unknown) =>
   value && typeof value === "object" && !Array.isArray(value)
     ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
     : value;
 
 /**
- * The identity of an actor's connection, from which all of it can be read: equal
- * keys and params are one, however they are written. Params that are a function
- * count as one value, whatever the function.
+ * Returns the id of an actor's connection: name, key and params as JSON. Equal keys and params give the same id,
+ * however they are written. All functions count as the same params.
  */
 export function actorId(name: string, key: unknown, params: unknown): string {
   return JSON.stringify(
     [name, typeof key === "string" ? [key] : key, typeof params === "function" ? [] : [params]],
-    sorted,
+    sortKeys,
   );
 }
 
 const stores = new WeakMap<object, ActorStore>();
 
-/** The store of a client: always the same one. */
+/** Returns the store of a client: always the same one. */
 export function actorStore<R>(client: ClientApi<R>): ActorStore {
   let store = stores.get(client);
   if (!store) stores.set(client, (store = createActorStore(client as unknown as Record<string, Accessor>)));
@@ -92,10 +91,10 @@ function createActorStore(client: Record<string, Accessor>): ActorStore {
       entry.snapshot = { ...entry.snapshot, ...next };
       for (const listener of [...entry.listeners]) listener();
     };
-    const [, , fixed] = JSON.parse(id) as [string, string[], unknown[]];
+    const [, , staticParams] = JSON.parse(id) as [string, string[], unknown[]];
     try {
       const connection = handle(id).connect(
-        fixed.length ? (fixed[0] ?? undefined) : (attempt: Attempt) => (entry.params() as (a: Attempt) => unknown)(attempt),
+        staticParams.length ? (staticParams[0] ?? undefined) : (attempt: Attempt) => (entry.params() as (a: Attempt) => unknown)(attempt),
         {
           onChange: (status, error) =>
             change({ status, isConnected: status === "connected", error: status === "connected" ? error : (error ?? entry.snapshot.error) }),
@@ -110,27 +109,26 @@ function createActorStore(client: Record<string, Accessor>): ActorStore {
 
   const acquire = (id: string, params: ParamsGetter, listener?: () => void) => {
     let entry = entries.get(id);
-    // A connection that ended for good is not worth taking over.
+    // A closed connection cannot be reused.
     if (!entry || (!entry.users.length && entry.snapshot.status === "closed")) {
       clearTimeout(entry?.disposal);
       entries.set(id, (entry = { snapshot: CONNECTING, users: [], params, listeners: new Set() }));
       connect(id, entry);
     }
-    const mine = entry;
-    mine.users.push((mine.params = params));
-    clearTimeout(mine.disposal);
-    if (listener) mine.listeners.add(listener);
+    const acquired = entry;
+    acquired.users.push((acquired.params = params));
+    clearTimeout(acquired.disposal);
+    if (listener) acquired.listeners.add(listener);
     return () => {
-      if (listener) mine.listeners.delete(listener);
-      mine.users.splice(mine.users.lastIndexOf(params), 1);
-      mine.params = mine.users.at(-1) ?? mine.params;
-      if (mine.users.length) return;
-      // Strict Mode, and a component that moves within one commit, take the connection
-      // over. Whoever comes later must not: it would never hear what the actor sent
-      // when it was opened.
-      mine.disposal = setTimeout(() => {
+      if (listener) acquired.listeners.delete(listener);
+      acquired.users.splice(acquired.users.lastIndexOf(params), 1);
+      acquired.params = acquired.users.at(-1) ?? acquired.params;
+      if (acquired.users.length) return;
+      // Strict Mode, and a component that moves within one commit, reuse the connection. Components
+      // that mount later must not: they would miss what the actor sent when it was opened.
+      acquired.disposal = setTimeout(() => {
         entries.delete(id);
-        mine.snapshot.connection?.dispose();
+        acquired.snapshot.connection?.dispose();
       });
     };
   };

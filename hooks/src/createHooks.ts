@@ -9,9 +9,9 @@ export interface Hooks<R> {
    * Connects to an actor while the component is mounted. All components that use
    * the same actor with the same params share one connection.
    *
-   * What an actor sends when a connection opens comes once per connection, to those
-   * who are mounted by then. A component that may join a connection which exists
-   * already asks by an action: `room.connection.getMessages()`.
+   * Events that an actor sends when a connection opens arrive once per connection, at the
+   * components that are mounted by then. A component that may share an existing connection
+   * should load its data by an action, such as `room.connection.getMessages()`.
    */
   useActor<N extends keyof R & string>(options: UseActorOptions<R, N>): UseActor<R[N]>;
   /** Listens to an event of an actor that useActor returned. */

@@ -7,7 +7,7 @@ import { useBoundEvent, type Binding, type EventActor } from "./useEvent.js";
 export type UseActorOptions<R, N extends keyof R & string> = {
   /** The actor definition. */
   name: N;
-  /** The actor's key; it is created when it does not exist. */
+  /** The actor's key. The actor is created if it does not exist. */
   key: Key;
   /** false: no connection, and `status` is `idle` [true]. */
   enabled?: boolean;
@@ -15,31 +15,27 @@ export type UseActorOptions<R, N extends keyof R & string> = {
   ? { params?: ParamsSource<ParamsOf<R[N]>> }
   : {
       /**
-       * What `connect(params)` takes. Other params are another connection. A function is
-       * called for every attempt, always the latest one; which function it is does not
-       * count, so a new one alone does not reconnect.
+       * The params of `connect(params)`. Different params make another connection. If it is a
+       * function, the latest one is called for every attempt to connect; passing another
+       * function does not reconnect.
        */
       params: ParamsSource<ParamsOf<R[N]>>;
     });
 
-/** What useActor returns. It keeps its identity until something in it changed. */
+/** The result of useActor. The same object until something in it changes. */
 export interface UseActor<D> extends EventActor<D> {
   /** undefined in the first render, on the server, and while not enabled. */
   readonly connection: Connection<D> | undefined;
-  /** Single calls, without a connection. */
+  /** For single calls over HTTP, without a connection. */
   readonly handle: Handle<D>;
   readonly status: ActorStatus;
-  /** status is `connected`. */
+  /** Whether status is `connected`. */
   readonly isConnected: boolean;
-  /** The last error since the connection was up. */
+  /** The last error; cleared when the connection is up again. */
   readonly error: ActorError | undefined;
 }
 
-/**
- * Connects to an actor of the store while the component is mounted: a new connection,
- * unless another component has the same one. What the actor sends on connecting comes
- * once per connection; who joins later asks by an action.
- */
+/** Connects to an actor while the component is mounted, over the store's shared connection. */
 export function useStoreActor<D>(
   store: ActorStore,
   { name, key, params, enabled = true }: { name: string; key: Key; params?: unknown; enabled?: boolean },

@@ -3,15 +3,15 @@ import { useCallback, useEffect, useInsertionEffect, useMemo, useRef, useState }
 import { followState, LOADING, type ActorState, type Follower, type StateOptions } from "./actorState.js";
 import type { Binding, EventActor } from "./useEvent.js";
 
-/** What useActorState returns. */
+/** The result of useActorState. */
 export type UseActorState<S> = ActorState<S> & {
-  /** Loads the state anew, for instance after an error. */
+  /** Loads the state again, for example after an error. */
   reload(): void;
 };
 
 /**
- * The state of an actor that useActor returned: loaded by an action, then kept up to date
- * by events, each of which counts exactly once, whatever happens to the link in between.
+ * Returns a state of an actor: loads it by an action, then keeps it up to date by events. Every
+ * event is applied exactly once, even if the link is lost in between.
  *
  * ```tsx
  * const { state: messages = [] } = useActorState(room, {
@@ -20,8 +20,8 @@ export type UseActorState<S> = ActorState<S> & {
  * });
  * ```
  *
- * The functions may be new ones in each render: the latest are called. Volatile events that
- * the server drops for a slow reader are missed here, too.
+ * The functions may be new ones in each render; the latest are called. Volatile events that the
+ * server drops for a slow client are not applied.
  */
 export function useActorState<D, S>(actor: EventActor<D>, options: StateOptions<D, S>): UseActorState<S> {
   const binding = actor["~binding"] as Binding | undefined;
@@ -31,8 +31,8 @@ export function useActorState<D, S>(actor: EventActor<D>, options: StateOptions<
     latest.current = options;
   });
 
-  // What is known belongs to a binding: another actor's is not shown.
-  const [known, setKnown] = useState<{ of: Binding | undefined; state: ActorState<S> }>({ of: undefined, state: LOADING });
+  // The state belongs to a binding: that of another actor is not shown.
+  const [stored, setStored] = useState<{ of: Binding | undefined; state: ActorState<S> }>({ of: undefined, state: LOADING });
   const follower = useRef<Follower>(undefined);
   useEffect(() => {
     if (!binding) return;
@@ -44,7 +44,7 @@ export function useActorState<D, S>(actor: EventActor<D>, options: StateOptions<
         connection,
         JSON.parse(names) as string[],
         () => latest.current as unknown as StateOptions<UntypedActor, S>,
-        (state) => setKnown({ of: binding, state }),
+        (state) => setStored({ of: binding, state }),
       );
     follower.current = followed;
     return () => {
@@ -54,6 +54,6 @@ export function useActorState<D, S>(actor: EventActor<D>, options: StateOptions<
   }, [binding, names]);
 
   const reload = useCallback(() => follower.current?.reload(), []);
-  const state = known.of === binding ? known.state : LOADING;
+  const state = stored.of === binding ? stored.state : LOADING;
   return useMemo(() => ({ ...state, reload }), [state, reload]);
 }

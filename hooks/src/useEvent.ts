@@ -2,28 +2,28 @@ import type { EventsOf } from "@troupe/client";
 import { useEffect, useInsertionEffect, useRef } from "react";
 import type { ActorStore, ParamsGetter } from "./actorStore.js";
 
-/** What useEvent needs of an actor: what useActor returned. */
+/** What useEvent needs: an actor that useActor returned. */
 export interface EventActor<D> {
   /**
-   * Listens to an event of the actor, or to a lifecycle event, while the component
-   * is mounted. The handler may be a new function in each render: the latest one
-   * is called, and the server does not hear of it.
+   * Listens to an event of the actor, or to a lifecycle event, while the component is mounted.
+   * The handler may be a new function in each render; the latest one is called. A new handler
+   * sends nothing to the server.
    */
   useEvent<N extends keyof EventsOf<D> & string>(event: N, handler: (data: EventsOf<D>[N]) => void): void;
   /** For the hooks of this package. */
   readonly "~binding"?: unknown;
-  /** For types only; never there. */
+  /** For types only; never set. */
   readonly "~actor"?: D;
 }
 
-/** One actor of a store; undefined while not enabled. */
+/** One actor in a store. */
 export interface Binding {
   store: ActorStore;
   id: string;
   params: ParamsGetter;
 }
 
-/** Listens to an event of the actor that useActor returned. */
+/** Listens to an event of an actor that useActor returned, while the component is mounted. */
 export function useEvent<D, N extends keyof EventsOf<D> & string>(
   actor: EventActor<D>,
   event: N,
@@ -33,9 +33,9 @@ export function useEvent<D, N extends keyof EventsOf<D> & string>(
 }
 
 /**
- * Listens through the store and not through the connection of the last render:
- * effects of children run before their parents', and whichever runs first connects,
- * so that all listeners of a commit are in the connection's first open.
+ * Listens through the store, not through the connection of the last render. The effects of children run
+ * before those of their parents, and whichever runs first connects. In this way all listeners of a commit
+ * are in the connection's first open.
  */
 export function useBoundEvent(binding: Binding | undefined, event: string, handler: (data: never) => void): void {
   const latest = useRef(handler);
@@ -45,9 +45,9 @@ export function useBoundEvent(binding: Binding | undefined, event: string, handl
   useEffect(() => {
     if (!binding) return;
     const release = binding.store.acquire(binding.id, binding.params);
-    const off = binding.store.snapshot(binding.id).connection?.on(event, (data) => latest.current(data as never));
+    const unsubscribe = binding.store.snapshot(binding.id).connection?.on(event, (data) => latest.current(data as never));
     return () => {
-      off?.();
+      unsubscribe?.();
       release();
     };
   }, [binding, event]);

@@ -1,7 +1,7 @@
 import { useCallback, useInsertionEffect, useRef, useState } from "react";
 
 /**
- * Shows what an action will do before it is done, and takes that back when it fails.
+ * Shows the effect of an action before the server has run it, and undoes that if the action fails.
  *
  * ```tsx
  * const [shown, send, isPending] = useOptimisticAction(
@@ -11,16 +11,16 @@ import { useCallback, useInsertionEffect, useRef, useState } from "react";
  * );
  * ```
  *
- * It returns the state with what is on its way, a function that runs the action, and whether
- * any is on its way. That function's promise is the action's: it rejects when the action
- * failed, after what was shown is taken back. Actions may overlap; each is shown until it is
- * answered. The events that an action causes come before its answer, so that a state which
- * follows them (useActorState) has the effect by the time that the forecast of it goes.
+ * Returns the state with the updates of all pending actions, a function that runs the action, and
+ * whether any action is pending. The function's promise settles like the action's; when it rejects,
+ * the update has been undone. Actions may overlap, and each update is shown until its action is
+ * answered. The events that an action causes arrive before its reply. A state that applies them
+ * (useActorState) therefore already has the effect when the optimistic update is removed.
  */
 export function useOptimisticAction<S, A extends unknown[], R>(
   state: S,
   action: (...args: A) => PromiseLike<R>,
-  forecast: (state: S, ...args: A) => S,
+  update: (state: S, ...args: A) => S,
 ): [state: S, run: (...args: A) => Promise<R>, isPending: boolean] {
   const [pending, setPending] = useState<readonly { args: A }[]>([]);
   const latest = useRef(action);
@@ -29,15 +29,15 @@ export function useOptimisticAction<S, A extends unknown[], R>(
   });
 
   const run = useCallback(async (...args: A): Promise<R> => {
-    const mine = { args };
-    setPending((pending) => [...pending, mine]);
+    const own = { args };
+    setPending((pending) => [...pending, own]);
     try {
       return await latest.current(...args);
     } finally {
-      setPending((pending) => pending.filter((other) => other !== mine));
+      setPending((pending) => pending.filter((other) => other !== own));
     }
   }, []);
 
-  const shown = pending.reduce((state, { args }) => forecast(state, ...args), state);
+  const shown = pending.reduce((state, { args }) => update(state, ...args), state);
   return [shown, run, pending.length > 0];
 }
