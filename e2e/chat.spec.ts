@@ -141,7 +141,7 @@ test("a room that is opened while the link is cut says so", async ({ link, visit
   await ada.page.getByRole("navigation", { name: "Rooms" }).getByRole("link", { name: /random/ }).click();
   await expect(ada.page.getByRole("heading", { level: 1 })).toHaveText("# random");
   await expect(ada.notice).toContainText("There is no connection yet");
-  await expect(ada.page.getByText("The stage is empty")).toHaveCount(0);
+  await expect(ada.page.getByText("No messages yet")).toHaveCount(0);
   await ada.page.getByRole("button", { name: "Try now" }).click();
   await expect(ada.notice).toContainText("There is no connection yet");
   link.pass();
@@ -292,7 +292,7 @@ test.describe("on the memory store", () => {
     for (const person of [ada, bob]) await expect(person.notice).toContainText("The connection is lost");
     await server.start();
     for (const person of [ada, bob]) {
-      await expect(person.notice).toContainText("the server was restarted and has forgotten");
+      await expect(person.notice).toContainText("the server was restarted and no longer has them");
       await expect(person.people).toHaveText([/(Ada|Bob)/, /(Ada|Bob)/]);
     }
     await ada.said("after");

@@ -147,7 +147,7 @@ test("a page that is older than the server offers to load the new one", async ({
   });
   await page.goto(`${server.url}/game/arena`);
   const notice = page.getByRole("status", { name: "Notice" });
-  await expect(notice).toContainText("A new version is there.");
+  await expect(notice).toContainText("A new version is available.");
   await expectAccessible(page);
   old = false;
   await notice.getByRole("button", { name: "Reload" }).click();

@@ -1,5 +1,5 @@
-// Nobody imports this: the type checker reads it. What the server offers compiles,
-// and what it does not, does not.
+// A test for the type checker, which nothing imports: correct uses of the registry
+// compile, and wrong ones do not.
 
 import { createClient } from "@troupe/client";
 import type { registry } from "./registry.gen";
@@ -22,7 +22,7 @@ export async function wrong(): Promise<void> {
   const room = client.chatRoom.getOrCreate("general").connect();
   // @ts-expect-error -- there is no such actor
   client.chatroom.getOrCreate("general");
-  // @ts-expect-error -- nor such an action
+  // @ts-expect-error -- there is no such action
   await room.sendMesage("ada", "hello");
   // @ts-expect-error -- an argument is missing
   await room.sendMessage("ada");
@@ -36,7 +36,7 @@ export async function wrong(): Promise<void> {
   client.gameRoom.getOrCreate("a").connect();
   // @ts-expect-error -- a field of params is missing
   client.gameRoom.getOrCreate("a").connect({ role: "player" });
-  // @ts-expect-error -- not one of the levels
+  // @ts-expect-error -- there is no such level
   await client.newsRoom.get("world").publishArticle({ category: "a", content: "b", level: "gold" });
   // @ts-expect-error -- the result has no such field
   (await room.sendMessage("ada", "hello")).txt.toUpperCase();

@@ -1,4 +1,4 @@
-// The whole set-up: one client for the page, and its hooks.
+// One client for the page, and its hooks.
 
 import { createClient } from "@troupe/client";
 import { createHooks } from "@troupe/react";

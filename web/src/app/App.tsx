@@ -1,4 +1,4 @@
-// The shell: header, pages, and where the focus goes when the page changes.
+// The shell: header, pages, and focus management on navigation.
 //
 // Accessible names: navigation "Main" with links Chat, Game, News · link "Skip to
 // content" · button "Theme: system" (or light, dark).
@@ -12,7 +12,7 @@ import { NewsPage } from "../news/NewsPage";
 import { Header } from "./Header";
 import { Link, usePath } from "./router";
 
-/** A part of a path as it was meant; one that makes no sense stays as it is. */
+/** Decodes a part of a path. Returns it unchanged if it is not valid. */
 function decode(part: string): string {
   try {
     return decodeURIComponent(part);
@@ -21,7 +21,7 @@ function decode(part: string): string {
   }
 }
 
-/** The page of a path, and its title. */
+/** Returns the page of a path, and its title. */
 function route(path: string) {
   const [page = "chat", name] = path.split("/").filter(Boolean).map(decode);
   switch (page) {
@@ -46,8 +46,8 @@ export function App() {
     document.title = `${title} · Troupe`;
   }, [title]);
 
-  // After a change of page the focus is on its heading, so that a screen reader
-  // says where we are, unless the page has put it to a better place.
+  // After navigation, focus the new page's heading, so that a screen reader reads it, unless the page
+  // has moved the focus itself.
   useEffect(() => {
     if (shown.current === path) return;
     shown.current = path;
@@ -70,10 +70,10 @@ export function App() {
 function NotFound() {
   return (
     <div className="card not-found">
-      <h1 tabIndex={-1}>This page is not on the programme</h1>
+      <h1 tabIndex={-1}>Page not found</h1>
       <p>
-        Perhaps you were looking for <Link href="/chat/general">the chat</Link>, <Link href="/game/arena">the game</Link>{" "}
-        or <Link href="/news">the news</Link>.
+        Were you looking for <Link href="/chat/general">the chat</Link>, <Link href="/game/arena">the game</Link>{" "}
+        or <Link href="/news">the news</Link>?
       </p>
     </div>
   );

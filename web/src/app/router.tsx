@@ -1,12 +1,11 @@
-// As much of a router as three pages need: the path is the state, the History
-// API keeps it. Paths are those of the app, without the one below which the server
-// is (its flag -base-path).
+// A small router for three pages, on the History API. Paths do not include the
+// server's base path (its flag -base-path).
 
 import { type AnchorHTMLAttributes, type MouseEvent, useSyncExternalStore } from "react";
 
-const MOVED = "troupe:moved";
+const NAVIGATED = "troupe:navigated";
 
-/** The path below which the server is, such as `/app`; at the root it is empty. */
+/** The server's base path, such as `/app`; empty at the root. */
 export const base = document.documentElement.dataset.troupeBase ?? "";
 
 const currentPath = () =>
@@ -14,10 +13,10 @@ const currentPath = () =>
 
 function subscribe(listener: () => void): () => void {
   addEventListener("popstate", listener);
-  addEventListener(MOVED, listener);
+  addEventListener(NAVIGATED, listener);
   return () => {
     removeEventListener("popstate", listener);
-    removeEventListener(MOVED, listener);
+    removeEventListener(NAVIGATED, listener);
   };
 }
 
@@ -28,14 +27,14 @@ export function usePath(): string {
 
 export function navigate(path: string): void {
   if (path !== currentPath()) history.pushState(null, "", base + path);
-  dispatchEvent(new Event(MOVED));
+  dispatchEvent(new Event(NAVIGATED));
 }
 
-/** A link that changes the page without loading it anew. */
+/** A link that changes the page without reloading it. */
 export function Link({ href, onClick, ...rest }: AnchorHTMLAttributes<HTMLAnchorElement> & { href: string }) {
   const follow = (event: MouseEvent<HTMLAnchorElement>) => {
     onClick?.(event);
-    // A click that asks for a new tab or a download is the browser's.
+    // Leave clicks that open a new tab or a download to the browser.
     if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
     navigate(href);

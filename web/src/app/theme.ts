@@ -1,5 +1,5 @@
-// The theme: the system's, or the one that was chosen. The colours themselves are
-// in ui/base.css, which follows color-scheme.
+// The theme: the system's, or the one the user chose. The colours are in
+// ui/base.css, which follows color-scheme.
 
 import { read, write } from "../ui/storage";
 
@@ -8,7 +8,7 @@ export type Theme = "system" | "light" | "dark";
 export const THEMES: readonly Theme[] = ["system", "light", "dark"];
 
 const KEY = "troupe.theme";
-const PAPER = { light: "#fbf8f3", dark: "#17131a" };
+const BACKGROUND = { light: "#fbf8f3", dark: "#17131a" };
 
 export function storedTheme(): Theme {
   const stored = read<Theme>(KEY, "system");
@@ -22,8 +22,8 @@ export function storeTheme(theme: Theme): void {
 
 export function applyTheme(theme: Theme): void {
   document.documentElement.dataset.theme = theme;
-  // What the browser shows around the page: it has one colour for each of the system's themes.
+  // The colour of the browser's own UI. There is one meta element for each of the system's themes.
   for (const meta of document.querySelectorAll<HTMLMetaElement>('meta[name="theme-color"]')) {
-    meta.content = PAPER[theme === "system" ? (meta.media.includes("dark") ? "dark" : "light") : theme];
+    meta.content = BACKGROUND[theme === "system" ? (meta.media.includes("dark") ? "dark" : "light") : theme];
   }
 }

@@ -1,7 +1,7 @@
-// The chat: rooms on the left, the talk in the middle, who is here on the right.
+// The chat: rooms on the left, messages in the middle, people on the right.
 //
 // Accessible names
-//   newcomer   textbox "Your name" · button "Join" (to change it: "Save", "Cancel")
+//   name       textbox "Your name" · button "Join" (to change it: "Save", "Cancel")
 //   rooms      navigation "Rooms" with a link per room (current: aria-current) ·
 //              textbox "New room" · button "Add room" · button "Change name" ·
 //              on a phone button "Rooms" opens it
@@ -23,7 +23,7 @@ import { Room } from "./Room";
 import { RoomList } from "./RoomList";
 import { type Drawer, useDrawer } from "./useDrawer";
 
-/** Who we are: a name of our choice, and an id that stays. */
+/** The user: a name that they choose, and an id that stays the same. */
 function storedMe(): Member {
   const { userId, name } = read("troupe.me", { userId: "", name: "" });
   return { userId: userId || randomId(), name };
@@ -58,7 +58,7 @@ export function ChatPage({ room }: { room: string }) {
         }}
         onChosen={close}
       />
-      {/* Another room is another connection: the key makes everything new. */}
+      {/* Another room is another connection: the key resets all state. */}
       <Room key={`${room} ${me.name}`} room={room} me={me} open={open} onToggle={toggle} />
     </div>
   );

@@ -11,7 +11,7 @@ interface Props {
   onTyping: (typing: boolean) => void;
 }
 
-/** Where messages are written. What was not sent is still there after a reload. */
+/** The text box for messages. A draft survives a reload. */
 export function Composer({ room, onSend, onTyping }: Props) {
   const [text, setText] = useStored(`troupe.draft.${room}`, "");
   const input = useRef<HTMLTextAreaElement>(null);
@@ -19,7 +19,7 @@ export function Composer({ room, onSend, onTyping }: Props) {
   const message = text.trim();
   const sendable = message !== "" && lengthOf(message) <= MAX;
 
-  // Where the focus brings up no keyboard that hides the messages.
+  // Not on touch screens, where the keyboard would cover the messages.
   useEffect(() => {
     if (matchMedia("(pointer: fine)").matches) input.current?.focus();
   }, []);
@@ -36,7 +36,7 @@ export function Composer({ room, onSend, onTyping }: Props) {
     input.current?.focus();
   };
   const onKeyDown = (event: KeyboardEvent) => {
-    // Enter also ends the composition of a character: that is not for us.
+    // With an input method, Enter may only end the composition of a character.
     if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) submit(event);
   };
 

@@ -8,7 +8,7 @@ import type { Outgoing } from "./outgoing";
 
 interface Props {
   chat: Chat;
-  /** The server has told what was said. */
+  /** The messages have been loaded. */
   loaded: boolean;
   outgoing: readonly Outgoing[];
   me: Member;
@@ -21,7 +21,7 @@ interface Props {
 export function MessageList({ chat, loaded, outgoing, me, connected, onDelete, onRetry, onDiscard }: Props) {
   const rows = toRows(chat.messages, chat.missed);
   const { scroller, onScroll, unseen, toEnd } = useStickToEnd(chat.messages, outgoing.length);
-  /** The button that had the focus goes: keyboards go on from the list. */
+  /** Moves the focus to the list, because the button that has it disappears. */
   const keepFocus = <T,>(act: (subject: T) => void) => (subject: T) => {
     act(subject);
     scroller.current?.focus({ preventScroll: true });
@@ -29,12 +29,12 @@ export function MessageList({ chat, loaded, outgoing, me, connected, onDelete, o
   const empty = rows.length + outgoing.length === 0;
   return (
     <div className="messages-frame">
-      {/* It can be scrolled, so it must be reachable by keyboard. */}
+      {/* Scrollable elements must be reachable by keyboard. */}
       <div className="messages" role="log" aria-label="Messages" tabIndex={0} ref={scroller} onScroll={onScroll}>
         {empty && loaded && (
           <div className="empty">
-            <p>The stage is empty.</p>
-            <p>Say the first line.</p>
+            <p>No messages yet.</p>
+            <p>Write the first one.</p>
           </div>
         )}
         <ol>
@@ -87,7 +87,7 @@ function MessageItem({ row, mine, onDelete }: { row: Row; mine: boolean; onDelet
   );
 }
 
-/** One of ours that the server does not have yet. */
+/** A message of the user that the server does not have yet. */
 function OutgoingItem({
   message,
   connected,

@@ -13,7 +13,7 @@ interface Props {
   onCancel: () => void;
 }
 
-/** Asks a newcomer for a name, and others for another one: those may also keep theirs. */
+/** Asks for a name. A user who already has one may keep it. */
 export function NamePrompt({ name: before, room, onJoin, onCancel }: Props) {
   const [name, setName] = useState(before || `${pick(FIRST)} ${pick(LAST)}`);
   const submit = (event: FormEvent) => {
@@ -23,9 +23,9 @@ export function NamePrompt({ name: before, room, onJoin, onCancel }: Props) {
   return (
     <form className="card welcome" onSubmit={submit} onKeyDown={({ key }) => before && key === "Escape" && onCancel()}>
       <Logo />
-      <h1 tabIndex={-1}>{before ? "Another name?" : "Welcome to the troupe"}</h1>
+      <h1 tabIndex={-1}>{before ? "Change your name" : "Welcome to the troupe"}</h1>
       <p>
-        {before ? "Back to" : "You are about to enter"} <strong>#{room}</strong>. What shall the others call you?
+        You are joining <strong>#{room}</strong>. What should others call you?
       </p>
       <label>
         Your name
@@ -33,7 +33,7 @@ export function NamePrompt({ name: before, room, onJoin, onCancel }: Props) {
           value={name}
           onChange={({ target }) => {
             setName(target.value);
-            target.setCustomValidity(target.value.trim() ? "" : "A name needs more than spaces.");
+            target.setCustomValidity(target.value.trim() ? "" : "Enter a name.");
           }}
           onFocus={(event) => event.target.select()}
           maxLength={32}

@@ -2,10 +2,10 @@ import type { Member } from "../registry.gen";
 import { Avatar } from "../ui/Avatar";
 import { count } from "../ui/text";
 
-/** Who is here: everybody with a name and a live connection. */
+/** The members of a room: everybody with a name and a live connection. */
 export function People({ members, me, upToDate }: { members: readonly Member[]; me: Member; upToDate: boolean }) {
   return (
-    // It can be scrolled, so it must be reachable by keyboard.
+    // Scrollable elements must be reachable by keyboard.
     <section className="people" id="people" aria-label="Who is here" tabIndex={0} data-stale={!upToDate}>
       <h2>
         Who is here <span className="count">{upToDate ? count(members.length, "person", "people") : members.length > 0 && "when last seen"}</span>

@@ -52,7 +52,7 @@ export function Room({ room: name, me, open, onToggle }: Props) {
             {room.members.length}
           </button>
         </header>
-        {/* What an open drawer covers is out of reach for keyboards too. */}
+        {/* An open drawer covers this part, so keyboards must not reach it either. */}
         <div className="room-body" inert={open !== undefined}>
           <ConnectionBanner
             actor={room}

@@ -16,7 +16,7 @@ interface Props {
 
 const path = (room: string) => `/chat/${encodeURIComponent(room)}`;
 
-/** A name that is easy to type into an address. */
+/** Returns a room name that is easy to type into a URL. */
 const slug = (name: string) => name.trim().toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 40);
 
 export function RoomList({ rooms, current, me, onAdd, onRename, onChosen }: Props) {
@@ -58,16 +58,16 @@ export function RoomList({ rooms, current, me, onAdd, onRename, onChosen }: Prop
 }
 
 /**
- * A room, and how many messages came there while we were in another one. Every
- * room is a connection of its own, and all of them share one socket.
+ * A link to a room, with the number of messages that arrived while the user was in another one. Every room has its
+ * own connection, and all connections share one socket.
  */
 function RoomLink({ room, current, me, onClick }: { room: string; current: boolean; me: Member; onClick: () => void }) {
   const [unreadIds, setUnreadIds] = useState<readonly string[]>([]);
   const actor = useActor({ name: "chatRoom", key: [room], enabled: !current });
-  // We may be in that room with another tab: what we said there is no news.
+  // Messages that the user sent from another tab do not count as unread.
   actor.useEvent("messageReceived", ({ id, userId }) => userId !== me.userId && setUnreadIds((ids) => [...ids, id]));
   actor.useEvent("messageDeleted", ({ messageId }) => setUnreadIds((ids) => ids.filter((id) => id !== messageId)));
-  // The banner of the current room tells of the link, which is the same for all.
+  // The banner of the current room shows errors of the link, which all rooms share.
   actor.useEvent("error", () => {});
   if (current && unreadIds.length) setUnreadIds([]);
   const unread = unreadIds.length;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Message } from "../registry.gen";
-import { back, type Chat, deleted, emptyChat, lost, merge, received, toRows } from "./messages";
+import { connectionRestored, type Chat, deleted, emptyChat, connectionLost, merge, received, toRows } from "./messages";
 
 const minute = 60_000;
 const message = (id: string, timestamp = 0, userId = "ada"): Message => ({ id, userId, text: id, timestamp });
@@ -8,7 +8,7 @@ type Step = (chat: Chat) => Chat;
 const after = (...steps: Step[]): Chat => steps.reduce((chat, step) => step(chat), emptyChat);
 const hears = (id: string, userId = "ada"): Step => (chat) => received(chat, message(id, 0, userId));
 const forgets = (id: string): Step => (chat) => deleted(chat, id);
-const returns: Step = (chat) => back(chat, "ada");
+const returns: Step = (chat) => connectionRestored(chat, "ada");
 const ids = (messages: readonly Message[]) => messages.map(({ id }) => id);
 
 describe("what the server says", () => {
@@ -25,33 +25,33 @@ describe("what the server says", () => {
 
 describe("what was missed", () => {
   it("is what others said while the connection was lost", () => {
-    const chat = after(hears("a"), lost, hears("b", "bob"), hears("c", "ada"), returns);
+    const chat = after(hears("a"), connectionLost, hears("b", "bob"), hears("c", "ada"), returns);
     expect(chat.missed).toEqual(["b"]);
     expect(chat.before).toBeUndefined();
   });
 
   it("is nothing when nobody said anything", () => {
-    expect(after(hears("a"), lost, returns).missed).toEqual([]);
+    expect(after(hears("a"), connectionLost, returns).missed).toEqual([]);
   });
 
   it("is all there is in a room that was empty", () => {
-    const chat = after(lost, hears("a", "bob"), hears("b", "bob"), returns);
+    const chat = after(connectionLost, hears("a", "bob"), hears("b", "bob"), returns);
     expect(chat.missed).toEqual(["a", "b"]);
     expect(toRows(chat.messages, chat.missed).map((row) => row.startsMissed)).toEqual([true, false]);
   });
 
   it("is not what was there before, also when the last of that was deleted", () => {
-    const chat = after(hears("a", "bob"), hears("b", "bob"), lost, forgets("b"), hears("c", "bob"), returns);
+    const chat = after(hears("a", "bob"), hears("b", "bob"), connectionLost, forgets("b"), hears("c", "bob"), returns);
     expect(chat.missed).toEqual(["c"]);
-    expect(after(hears("a", "bob"), lost, forgets("a"), returns).missed).toEqual([]);
+    expect(after(hears("a", "bob"), connectionLost, forgets("a"), returns).missed).toEqual([]);
   });
 
   it("counts from the first loss when the connection is lost again before it is back", () => {
-    expect(after(hears("a"), lost, hears("b", "bob"), lost, hears("c", "bob"), returns).missed).toEqual(["b", "c"]);
+    expect(after(hears("a"), connectionLost, hears("b", "bob"), connectionLost, hears("c", "bob"), returns).missed).toEqual(["b", "c"]);
   });
 
   it("keeps its place when the first of it is deleted later", () => {
-    const chat = after(lost, hears("a", "bob"), hears("b", "bob"), returns, forgets("a"));
+    const chat = after(connectionLost, hears("a", "bob"), hears("b", "bob"), returns, forgets("a"));
     expect(toRows(chat.messages, chat.missed).map((row) => row.startsMissed)).toEqual([true]);
   });
 });

@@ -1,13 +1,13 @@
-// What a chat room knows of what was said, and what becomes of that.
+// The messages of a chat room, and how they are shown.
 
 import type { Message } from "../registry.gen";
 import { isSameDay } from "../ui/text";
 
 export interface Chat {
   messages: readonly Message[];
-  /** The ids of what was here when the connection was lost, until it is back. */
+  /** Ids of the messages that were here when the connection was lost; undefined while it is up. */
   before?: ReadonlySet<string>;
-  /** The ids of what others said while we were away; empty if that was nothing. */
+  /** Ids of the messages that others sent while the connection was lost. */
   missed: readonly string[];
 }
 
@@ -22,18 +22,18 @@ export const deleted = (chat: Chat, messageId: string): Chat => ({
   messages: chat.messages.filter(({ id }) => id !== messageId),
 });
 
-/** The connection is lost. If it was lost before and not really back since, what was here at first still counts. */
-export const lost = (chat: Chat): Chat => ({ ...chat, before: chat.before ?? new Set(chat.messages.map(({ id }) => id)) });
+/** The connection is lost. If it was lost before and has not recovered since, the first loss counts. */
+export const connectionLost = (chat: Chat): Chat => ({ ...chat, before: chat.before ?? new Set(chat.messages.map(({ id }) => id)) });
 
-/** The connection is back, and everything that was said meanwhile is here. */
-export function back({ before, ...chat }: Chat, me: string): Chat {
+/** The connection is up again, and all messages sent meanwhile have arrived. */
+export function connectionRestored({ before, ...chat }: Chat, me: string): Chat {
   const isNew = ({ id, userId }: Message) => !!before && !before.has(id) && userId !== me;
   return { ...chat, missed: chat.messages.filter(isNew).map(({ id }) => id) };
 }
 
 /**
- * The server's list decides for the time that it covers: what is not in it was
- * deleted. The server keeps only the newest messages; older ones that we have stay.
+ * Merges the known messages with the server's list. In the time that the list covers, messages that are not in it
+ * were deleted. The server keeps only the newest messages, so older known ones stay.
  */
 export function merge(known: readonly Message[], listed: readonly Message[]): readonly Message[] {
   const first = listed[0];
@@ -42,24 +42,24 @@ export function merge(known: readonly Message[], listed: readonly Message[]): re
   return [...known.filter(({ id, timestamp }) => !ids.has(id) && timestamp < first.timestamp), ...listed];
 }
 
-/** A message as it is shown: with what comes before it. */
+/** A message and the dividers and headers that are shown before it. */
 export interface Row {
   message: Message;
-  /** Another author or name than before, or much later: shows who and when. */
+  /** Another author or name than before, or much later: author and time are shown. */
   startsGroup: boolean;
-  /** The first message of its day; today is told only after another day. */
+  /** The first message of its day. Today gets a divider only after an earlier day. */
   startsDay: boolean;
-  /** The first one that was missed. */
+  /** The first missed message. */
   startsMissed: boolean;
 }
 
 const GROUP_MS = 5 * 60_000;
 
-/** Somebody with another name now is, to the reader, somebody else. */
+/** After a change of name, messages are grouped as if they came from somebody else. */
 const sameAuthor = (a: Message, b: Message) => a.userId === b.userId && a.name === b.name;
 
 export function toRows(messages: readonly Message[], missed: readonly string[] = [], now = Date.now()): Row[] {
-  // The first of them that is still there: it may have been deleted since.
+  // The first one may have been deleted since.
   const firstMissed = messages.find(({ id }) => missed.includes(id));
   return messages.map((message, i) => {
     const before = messages[i - 1];

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
-import { keepOutgoing, keptOutgoing, type OutgoingAction, outgoingReducer } from "./outgoing";
+import { storeOutgoing, storedOutgoing, type OutgoingAction, outgoingReducer } from "./outgoing";
 
-const sending = (id: string, waits = false): OutgoingAction => ({ type: "sending", id, text: id, timestamp: 1, waits });
+const sending = (id: string, isQueued = false): OutgoingAction => ({ type: "sending", id, text: id, timestamp: 1, isQueued });
 const after = (...actions: OutgoingAction[]) => actions.reduce(outgoingReducer, []);
 
 describe("our messages", () => {
@@ -26,14 +26,14 @@ describe("what is kept when a room is left", () => {
     return () => vi.unstubAllGlobals();
   });
   const keep = (...actions: OutgoingAction[]) => {
-    for (const action of actions) keepOutgoing("general", action);
-    return keptOutgoing("general");
+    for (const action of actions) storeOutgoing("general", action);
+    return storedOutgoing("general");
   };
 
   it("is what has not arrived, of that room", () => {
     const kept = keep(sending("a"), sending("b"), { type: "done", id: "a" });
     expect(kept).toMatchObject([{ id: "b", text: "b" }]);
-    expect(keptOutgoing("random")).toEqual([]);
+    expect(storedOutgoing("random")).toEqual([]);
   });
 
   it("waits for us to decide: nothing in it is on its way", () => {

@@ -4,44 +4,44 @@ import type { Member } from "../registry.gen";
 import { useActor } from "../troupe";
 import { failure } from "../ui/failure";
 import { randomId } from "../ui/storage";
-import { back, deleted, emptyChat, listed, lost, received } from "./messages";
-import { keepOutgoing, keptOutgoing, type OutgoingAction, outgoingReducer } from "./outgoing";
+import { connectionRestored, deleted, emptyChat, listed, connectionLost, received } from "./messages";
+import { storeOutgoing, storedOutgoing, type OutgoingAction, outgoingReducer } from "./outgoing";
 
-/** A chat room, connected: what was said, who is here, and what can be done. */
+/** Connects to a chat room. Returns its messages and members, and functions that send and delete. */
 export function useChatRoom(key: string, me: Member) {
   const room = useActor({ name: "chatRoom", key: [key], params: me });
-  const [outgoing, dispatch] = useReducer(outgoingReducer, key, keptOutgoing);
+  const [outgoing, dispatch] = useReducer(outgoingReducer, key, storedOutgoing);
   const [members, setMembers] = useState<Member[]>([]);
   const [problem, setProblem] = useState("");
 
   const { state: chat = emptyChat } = useActorState(room, {
     load: async (connection) => listed(emptyChat, await connection.getMessages()),
-    merge: (known, { messages }) => back(listed(known, messages), me.userId),
+    merge: (known, { messages }) => connectionRestored(listed(known, messages), me.userId),
     on: {
       messageReceived: (chat, message) => received(chat, message),
       messageDeleted: (chat, { messageId }) => deleted(chat, messageId),
-      disconnected: (chat) => lost(chat),
-      reconnected: (chat) => back(chat, me.userId),
+      disconnected: (chat) => connectionLost(chat),
+      reconnected: (chat) => connectionRestored(chat, me.userId),
     },
   });
   room.useEvent("membersChanged", (changed) => setMembers(changed.members));
 
-  useEffect(() => keepOutgoing(key, { type: "left" }), [key]);
+  useEffect(() => storeOutgoing(key, { type: "left" }), [key]);
 
-  /** What we say is kept as well as shown: it must not be lost with the room or the page. */
+  /** Updates the page and the storage, so that unsent messages survive leaving the room or the page. */
   const track = (action: OutgoingAction) => {
     dispatch(action);
-    keepOutgoing(key, action);
+    storeOutgoing(key, action);
   };
 
   room.useEvent("connected", () => track({ type: "connected" }));
   room.useEvent("reconnected", () => track({ type: "connected" }));
 
-  /** Shows the message at once, and what became of it when that is known: perhaps after we have left. */
+  /** Shows the message at once, and its result when that is known, which may be after the user left the room. */
   const send = async (text: string, id = randomId()) => {
-    track({ type: "sending", id, text, timestamp: Date.now(), waits: !room.isConnected });
+    track({ type: "sending", id, text, timestamp: Date.now(), isQueued: !room.isConnected });
     try {
-      if (!room.connection) throw new Error("there is no connection");
+      if (!room.connection) throw new Error("not connected");
       await room.connection.sendMessage(me.userId, text);
       track({ type: "done", id });
     } catch (error) {
@@ -49,7 +49,7 @@ export function useChatRoom(key: string, me: Member) {
     }
   };
 
-  /** It is gone at once, and back if that fails. (What we send needs more than that: it stays to be tried again.) */
+  /** Removes the message at once, and shows it again if deleting fails. */
   const [shown, remove] = useOptimisticAction(chat, async (id: string) => room.connection?.deleteMessage(id), deleted);
   const deleteMessage = async (id: string) => {
     setProblem("");

@@ -1,11 +1,11 @@
 import { useEffect } from "react";
 
-/** What slides in on a phone, where there is no room for all. It is the id of the element, too. */
+/** A panel that slides in on small screens. Its name is the id of the element. */
 export type Drawer = "rooms" | "people";
 
 /**
- * Moves the focus into a drawer that opens and back where it came from, and closes
- * the drawer on Escape, and when there is room for all after all.
+ * Moves the focus into a drawer that opens, and back when it closes. Closes the drawer on Escape, and when the
+ * window becomes wide enough for all panels.
  */
 export function useDrawer(open: Drawer | undefined, close: () => void): void {
   useEffect(() => {
@@ -21,7 +21,7 @@ export function useDrawer(open: Drawer | undefined, close: () => void): void {
     return () => {
       document.removeEventListener("keydown", onKeyDown);
       wide.removeEventListener("change", close);
-      // After a change of rooms the opener is gone, and the page decides (app/App.tsx).
+      // After a change of rooms the opener does not exist any more; app/App.tsx then sets the focus.
       if (opener?.isConnected) opener.focus();
       else if (drawer?.contains(document.activeElement)) (document.activeElement as HTMLElement).blur();
     };

@@ -2,7 +2,7 @@ import { useEffect, useState } from "react";
 import type { Member } from "../registry.gen";
 import type { ChatRoom } from "./useChatRoom";
 
-/** While nobody looks at the page, its title says how many messages came. */
+/** While the page is hidden, shows the number of new messages in its title. */
 export function useTitleCount(room: ChatRoom, me: Member): void {
   const [count, setCount] = useState(0);
   room.useEvent("messageReceived", ({ userId }) => {

@@ -2,8 +2,8 @@ import { useEffect, useRef, useState } from "react";
 import type { Member } from "../registry.gen";
 import type { ChatRoom } from "./useChatRoom";
 
-const REPEAT_MS = 3_000; // while somebody goes on typing
-const SILENT_MS = 5_000; // nothing for so long: not typing any more
+const REPEAT_MS = 3_000; // how often typing is reported
+const SILENT_MS = 5_000; // a typist who is silent for this long has stopped
 
 interface Typist {
   userId: string;
@@ -13,18 +13,18 @@ interface Typist {
 
 const without = (typists: readonly Typist[], userId: string) => typists.filter((typist) => typist.userId !== userId);
 
-/** Who is typing, and how to tell that we are. */
+/** Returns the names of others who are typing, and a function that reports the user's own typing. */
 export function useTyping(room: ChatRoom, me: Member) {
   const [typists, setTypists] = useState<readonly Typist[]>([]); // the most recent one last
-  const toldAt = useRef(0);
+  const reportedAt = useRef(0);
 
   room.useEvent("typing", ({ userId, name, typing }) => {
-    if (userId === me.userId) return; // another tab of ours
+    if (userId === me.userId) return; // the user's other tab
     setTypists((all) => (typing ? [...without(all, userId), { userId, name, at: Date.now() }] : without(all, userId)));
   });
   room.useEvent("messageReceived", ({ userId }) => setTypists((all) => without(all, userId)));
 
-  // Somebody whose connection broke cannot tell that they stopped.
+  // A typist whose connection broke cannot report that they stopped.
   useEffect(() => {
     const first = typists[0];
     if (!first) return;
@@ -32,12 +32,12 @@ export function useTyping(room: ChatRoom, me: Member) {
     return () => clearTimeout(timer);
   }, [typists]);
 
-  /** Call it with every change of the text. It tells the others sparingly. */
+  /** Call it after every change of the text. It sends at most one report every REPEAT_MS. */
   const onTyping = (typing: boolean) => {
-    const due = typing ? Date.now() - toldAt.current > REPEAT_MS : toldAt.current > 0;
+    const due = typing ? Date.now() - reportedAt.current > REPEAT_MS : reportedAt.current > 0;
     if (!due || !room.isConnected) return;
-    toldAt.current = typing ? Date.now() : 0;
-    room.connection?.setTyping(typing).catch(() => {}); // nobody needs to know
+    reportedAt.current = typing ? Date.now() : 0;
+    room.connection?.setTyping(typing).catch(() => {}); // not worth an error message
   };
 
   return { names: typists.map(({ name }) => name), onTyping };

@@ -1,5 +1,5 @@
-// The game: everybody is a circle on a stage. Each tab is a player of its own, so
-// that two windows are enough to see it work.
+// The game: every player is a circle on a stage. Each tab is a player, so two
+// windows are enough to try it.
 //
 // Accessible names
 //   stage      heading "The stage" · status "Connection" · status "Notice" ·
@@ -43,7 +43,7 @@ function Arena({ room, playerId }: { room: string; playerId: string }) {
           <ConnectionStatus status={game.status} />
           <span role="status" aria-label="Game" className="game-state">
             {game.started && (
-              // Another start is another element: it is told, and appears, anew.
+              // A new element for every start, so that it is animated and announced again.
               <span key={game.startedAt}>
                 {game.startedAt ? `The game started at ${formatTime(game.startedAt)}` : "The game has started!"}
               </span>
@@ -59,7 +59,7 @@ function Arena({ room, playerId }: { room: string; playerId: string }) {
         </div>
         <p className="hint">
           You are <strong>{playerId}</strong>. Move with the arrow keys or W, A, S, D, or touch the stage. Open a second
-          window to meet somebody.
+          window to get another player.
         </p>
       </section>
       <aside className="wings">

@@ -6,14 +6,14 @@ interface Props {
   onPick: (playerId: string) => void;
 }
 
-/** Who is on stage. The canvas shows the same, but not to everybody. */
+/** The players as a list, for those who cannot see the canvas. */
 export function Roster({ players, me, onPick }: Props) {
   return (
     <section className="card roster" aria-label="Players">
       <h2>
         Players <span className="count">{players.length}</span>
       </h2>
-      {/* It can be scrolled, so it must be reachable by keyboard. */}
+      {/* Scrollable elements must be reachable by keyboard. */}
       <ul tabIndex={0} aria-label="Players">
         {players.map((id) => (
           <li key={id}>

@@ -12,11 +12,11 @@ const KEYS: Record<string, readonly [x: number, y: number]> = {
 
 interface Props {
   world: World;
-  /** Our player is somewhere else now. */
+  /** Called with the new position of this tab's player. */
   onMove: (position: Position) => void;
 }
 
-/** The canvas, moved on with arrow keys, WASD, or by pointing at a place. */
+/** The canvas. Arrow keys, WASD or pointing at a place move the player. */
 export function Stage({ world, onMove }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const held = useRef(new Set<string>());

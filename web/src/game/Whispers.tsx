@@ -11,7 +11,7 @@ interface Props {
   whispers: readonly Whisper[];
   me: string;
   others: readonly string[];
-  /** To whom, once that was chosen; "" before that. */
+  /** The chosen player; "" before one was chosen. */
   target: string;
   onTarget: (playerId: string) => void;
   onWhisper: (playerId: string, text: string, id?: string) => void;
@@ -22,7 +22,7 @@ export function Whispers({ connected, whispers, me, others, target, onTarget, on
   const [text, setText] = useState("");
   const sending = whispers.filter((whisper) => whisper.sending).length;
   const { scroller, onScroll } = useStickToEnd(whispers, sending);
-  // What is meant for one must not reach another: somebody who was chosen stays so, also when they have left.
+  // The chosen player stays chosen after they left, so that the whisper does not go to somebody else.
   const to = target || (others[0] ?? "");
   const left = to !== "" && !others.includes(to);
   const message = text.trim();
@@ -44,7 +44,7 @@ export function Whispers({ connected, whispers, me, others, target, onTarget, on
     <section className="card whispers">
       <h2>Whispers</h2>
       <div role="log" aria-label="Whispers" tabIndex={0} ref={scroller} onScroll={onScroll}>
-        {whispers.length === 0 && <p className="muted">A whisper reaches one player, and nobody else.</p>}
+        {whispers.length === 0 && <p className="muted">A whisper goes to one player only.</p>}
         <ul>
           {whispers.map((whisper) => (
             <WhisperItem key={whisper.id} whisper={whisper} mine={whisper.from === me} connected={connected} onRetry={onWhisper} />

@@ -1,4 +1,4 @@
-// Draws the stage: always the same dark wood, whatever the theme of the page.
+// Draws the stage: dark wood in every theme of the page.
 
 import { hueOf } from "../ui/Avatar";
 import { HEIGHT, RADIUS, WIDTH, type World } from "./world";
@@ -11,7 +11,7 @@ export function draw(context: CanvasRenderingContext2D, world: World): void {
   drawFloor(context);
   const me = world.bodies.get(world.me);
   if (me) drawLight(context, me.shown.x, me.shown.y);
-  // Where the stage is small, players and names are drawn larger.
+  // On a small stage, players and names are drawn larger.
   const zoom = Math.max(1, WIDTH / 2 / canvas.clientWidth);
   for (const [id, { shown }] of world.bodies) drawPlayer(context, id, shown.x, shown.y, id === world.me, zoom);
 }
@@ -26,7 +26,7 @@ function drawFloor(context: CanvasRenderingContext2D): void {
   }
 }
 
-/** The spotlight follows us. */
+/** The spotlight on this tab's player. */
 function drawLight(context: CanvasRenderingContext2D, x: number, y: number): void {
   const light = context.createRadialGradient(x, y, 10, x, y, 190);
   light.addColorStop(0, "#ffe9b060");
@@ -58,7 +58,7 @@ function drawPlayer(context: CanvasRenderingContext2D, id: string, x: number, y:
   context.lineWidth = 4;
   context.strokeStyle = "#1b1116";
   context.fillStyle = "#fff";
-  // A name at the edge stays on the stage.
+  // Keep a name at the edge on the stage.
   const half = context.measureText(id).width / 2 + 6;
   const left = Math.min(Math.max(x, half), WIDTH - half);
   const top = y > HEIGHT - radius - size - 12 ? y - radius - size - 6 : y + radius + 6;

@@ -8,9 +8,8 @@ const session = () => sessionStorage;
 let mine = "";
 
 /**
- * The name of this tab's player. It is in the storage only while the page is away, for
- * a reload: a new tab may start with a copy of the storage of the one that opened it,
- * and is to be a player of its own.
+ * Returns the name of this tab's player. It is stored only while the page is unloaded, so that a reload keeps it:
+ * a new tab may start with a copy of the storage of the tab that opened it, but must be another player.
  */
 export function tabPlayerId(): string {
   if (!mine) {

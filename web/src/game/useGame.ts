@@ -13,20 +13,20 @@ export interface Whisper {
   to: string;
   text: string;
   timestamp: number;
-  /** On its way. */
+  /** It is being sent. */
   sending?: boolean;
   /** Why it was not sent. */
   error?: string;
 }
 
-/** A log of the last things. */
+/** Appends to a log of the last 50 items. */
 const append = <T>(all: readonly T[], item: T): readonly T[] => [...all.slice(-49), item];
 
-/** A whisper of ours is heard again when it is known what became of it. */
-const hearWhisper = (all: readonly Whisper[], whisper: Whisper) =>
+/** Adds a whisper, or replaces the one with its id when its result is known. */
+const whisperReducer = (all: readonly Whisper[], whisper: Whisper) =>
   all.some(({ id }) => id === whisper.id) ? all.map((known) => (known.id === whisper.id ? whisper : known)) : append(all, whisper);
 
-/** A game room, connected: the world, who is in it, and what they say. */
+/** Connects to a game room. Returns its world, players, log and whispers, and functions that act in it. */
 export function useGame(key: string, playerId: string) {
   const room = useActor({ name: "gameRoom", key: [key], params: { playerId } });
   const [world] = useState(() => new World(playerId));
@@ -34,8 +34,8 @@ export function useGame(key: string, playerId: string) {
   const [started, setStarted] = useState(false);
   const [startedAt, setStartedAt] = useState<number>();
   const [starting, setStarting] = useState(false);
-  const [news, tell] = useReducer(append<string>, []);
-  const [whispers, hear] = useReducer(hearWhisper, []);
+  const [news, addNews] = useReducer(append<string>, []);
+  const [whispers, addWhisper] = useReducer(whisperReducer, []);
 
   const show = (game: Game) => {
     world.bodies.clear();
@@ -48,51 +48,51 @@ export function useGame(key: string, playerId: string) {
   room.useEvent("playerJoined", (joined) => {
     world.place(joined.playerId, joined.player.position);
     setPlayers((ids) => [...ids.filter((id) => id !== joined.playerId), joined.playerId]);
-    tell(`${joined.playerId} came on stage.`);
+    addNews(`${joined.playerId} joined.`);
   });
   room.useEvent("playerLeft", (left) => {
     world.remove(left.playerId);
     setPlayers((ids) => ids.filter((id) => id !== left.playerId));
-    tell(`${left.playerId} left.`);
+    addNews(`${left.playerId} left.`);
   });
   room.useEvent("playerMoved", (moved) => world.move(moved.playerId, moved.position));
   room.useEvent("privateMessage", ({ from, message, timestamp }) =>
-    hear({ id: randomId(), from, to: playerId, text: message, timestamp }),
+    addWhisper({ id: randomId(), from, to: playerId, text: message, timestamp }),
   );
 
-  // Every start is an occasion.
+  // Every start is shown.
   room.useEvent("gameStarted", ({ startedAt }) => {
     setStartedAt(startedAt);
-    tell(started ? "The game has started again!" : "The game has started!");
+    addNews(started ? "The game has started again!" : "The game has started!");
   });
-  // Only the first one changes what can be done: once.
+  // The first one changes the button, so `once` is enough.
   const { connection } = room;
   useEffect(() => connection?.once("gameStarted", () => setStarted(true)), [connection]);
 
   room.useEvent("reconnected", ({ recovered }) => {
-    if (!recovered) connection?.getGame().then(show, () => {}); // lost again: the next reconnection asks again
+    if (!recovered) connection?.getGame().then(show, () => {}); // the link is lost again: the next reconnection loads it
   });
 
   const start = async () => {
     setStarting(true);
-    if (!room.isConnected) tell("The game starts as soon as there is a connection.");
+    if (!room.isConnected) addNews("The game starts as soon as there is a connection.");
     try {
       await connection?.startGame();
     } catch (error) {
-      tell(failure("started", error));
+      addNews(failure("started", error));
     }
     setStarting(false);
   };
 
-  /** Shows the whisper at once, and what became of it when that is known. */
+  /** Shows the whisper at once, and its result when that is known. */
   const whisper = async (to: string, text: string, id = randomId()) => {
     const mine: Whisper = { id, from: playerId, to, text, timestamp: Date.now() };
-    hear({ ...mine, sending: true });
+    addWhisper({ ...mine, sending: true });
     try {
       await connection?.sendPrivateMessage(to, text);
-      hear(mine);
+      addWhisper(mine);
     } catch (error) {
-      hear({ ...mine, error: failure("sent", error) });
+      addWhisper({ ...mine, error: failure("sent", error) });
     }
   };
 
@@ -111,10 +111,7 @@ export function useGame(key: string, playerId: string) {
   };
 }
 
-/**
- * Sends the latest value only, one call at a time and at most 20 a second: enough
- * for the eye, and far below what a server allows.
- */
+/** Sends only the latest value: one call at a time, and at most 20 a second, which is far below the server's limit. */
 function useSender<T>(send: (value: T) => Promise<unknown> | undefined) {
   const latest = useRef<T>(undefined);
   const busy = useRef(false);
@@ -125,7 +122,7 @@ function useSender<T>(send: (value: T) => Promise<unknown> | undefined) {
     while (latest.current !== undefined) {
       const next = latest.current;
       latest.current = undefined;
-      // A move that fails does not matter: the next one says it all.
+      // A failed move does not matter, because the next one has the whole position.
       await Promise.allSettled([send(next), new Promise((done) => setTimeout(done, SEND_EVERY_MS))]);
     }
     busy.current = false;

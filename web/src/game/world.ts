@@ -1,5 +1,5 @@
-// The stage and who is on it, as it is drawn: sixty times a second, so it is a
-// plain object and not React state.
+// The players on the stage. The world is a plain object and not React state, because
+// it is drawn sixty times a second.
 
 import type { Position } from "../registry.gen";
 
@@ -8,7 +8,7 @@ export const HEIGHT = 600;
 export const RADIUS = 20;
 
 const SPEED = 340; // per second
-const CATCH_UP = 12; // per second; how fast others glide to where they are
+const CATCH_UP = 12; // per second; how fast other players glide to their position
 
 interface Body {
   shown: Position;
@@ -18,56 +18,55 @@ interface Body {
 export class World {
   readonly bodies = new Map<string, Body>();
 
-  #changed: () => void = () => {};
+  #onChange: () => void = () => {};
   #direction: Position = { x: 0, y: 0 };
   #aim: Position | undefined;
 
   constructor(readonly me: string) {}
 
-  /** Calls listener, the only one, when there is something new to draw. */
+  /** Calls listener when there is something new to draw. There is one listener at a time. */
   subscribe(listener: () => void): () => void {
-    this.#changed = listener;
+    this.#onChange = listener;
     return () => {
-      this.#changed = () => {};
+      this.#onChange = () => {};
     };
   }
 
-  /** Somebody is here, at this place. */
+  /** Puts a player at a position. */
   place(id: string, position: Position): void {
     this.bodies.set(id, { shown: { ...position }, target: { ...position } });
-    this.#changed();
+    this.#onChange();
   }
 
-  /** Somebody moved: shown as gliding there. */
+  /** A player moved: they glide to the position. */
   move(id: string, position: Position): void {
     const body = this.bodies.get(id);
     if (!body) return this.place(id, position);
     body.target = { ...position };
-    this.#changed();
+    this.#onChange();
   }
 
   remove(id: string): void {
     this.bodies.delete(id);
-    this.#changed();
+    this.#onChange();
   }
 
-  /** Goes in a direction until told otherwise: components are -1, 0 or 1. */
+  /** Moves this tab's player in a direction until the next call. x and y are -1, 0 or 1. */
   steer(x: number, y: number): void {
     this.#direction = { x, y };
     if (x || y) this.#aim = undefined;
-    this.#changed();
+    this.#onChange();
   }
 
-  /** Goes to a place. */
+  /** Moves this tab's player to a position. */
   aim(position: Position): void {
     this.#aim = position;
-    this.#changed();
+    this.#onChange();
   }
 
   /**
-   * Lets time pass. Returns whether anybody is still on the way, also when no time
-   * has passed (a browser may draw two frames of one instant), and our own new
-   * place if that has changed.
+   * Advances the world by some seconds, possibly 0 (a browser may draw two frames at one instant). Returns whether
+   * any player is still moving, and the new position of this tab's player if that has changed.
    */
   step(seconds: number, glide = true): { moving: boolean; moved?: Position } {
     let moving = false;
@@ -75,7 +74,7 @@ export class World {
     for (const [id, body] of this.bodies) {
       const before = body.shown;
       if (id === this.me) {
-        body.shown = body.target = this.#walk(before, SPEED * seconds);
+        body.shown = body.target = this.#nextPosition(before, SPEED * seconds);
         if (distance(before, body.shown) > 0) moved = body.shown;
         moving ||= this.#aim !== undefined || this.#direction.x !== 0 || this.#direction.y !== 0;
       } else {
@@ -88,16 +87,16 @@ export class World {
     return { moving, moved };
   }
 
-  #walk(from: Position, length: number): Position {
+  #nextPosition(from: Position, length: number): Position {
     const { x, y } = this.#direction;
     if (x || y) {
       const scale = length / Math.hypot(x, y);
-      return inside({ x: from.x + x * scale, y: from.y + y * scale });
+      return clampToStage({ x: from.x + x * scale, y: from.y + y * scale });
     }
     if (!this.#aim) return from;
     const left = distance(from, this.#aim);
-    if (left > length) return inside(towards(from, this.#aim, length / left));
-    const there = inside(this.#aim);
+    if (left > length) return clampToStage(towards(from, this.#aim, length / left));
+    const there = clampToStage(this.#aim);
     this.#aim = undefined;
     return there;
   }
@@ -111,7 +110,7 @@ function towards(from: Position, to: Position, share: number): Position {
   return { x: from.x + (to.x - from.x) * share, y: from.y + (to.y - from.y) * share };
 }
 
-/** Nobody leaves the stage. */
-function inside({ x, y }: Position): Position {
+/** Limits a position to the stage. */
+function clampToStage({ x, y }: Position): Position {
   return { x: Math.min(Math.max(x, RADIUS), WIDTH - RADIUS), y: Math.min(Math.max(y, RADIUS), HEIGHT - RADIUS) };
 }

@@ -1,6 +1,6 @@
-// The news room: one page, two readers of the same actor. What they get differs,
-// because the server knows what each of them may read: you, by the session in your
-// cookie, and a guest, who reads as somebody without one.
+// The news room: one page with two readers of the same actor. They get different
+// articles, because the server knows what each may read: you, by the session in your
+// cookie, and a guest without a session.
 //
 // Accessible names
 //   publish    textbox "Category" · textbox "Article" · radio "Public" ·
@@ -24,8 +24,8 @@ export function NewsPage() {
       <header className="page-header">
         <h1 tabIndex={-1}>The Daily Troupe</h1>
         <p>
-          Two readers, each with a connection of its own. The server decides what goes to whom: a premium article never
-          reaches the browser of a reader who does not pay, so there is nothing here to hide.
+          Two readers, each with their own connection. The server decides who gets which article: premium articles are
+          never sent to a reader without a subscription.
         </p>
       </header>
       <PublishForm />
@@ -42,7 +42,7 @@ function Guest() {
 }
 
 function You() {
-  const pass = useRef<string>(undefined); // of the last change, for the connections that were there before
+  const pass = useRef<string>(undefined); // of the last change, for connections that were opened before it
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState("");
   const news = useNews(() => ({ pass: pass.current }));
@@ -55,7 +55,7 @@ function You() {
       pass.current = await setSubscription(premium ? "free" : "premium");
       await news.connection?.refresh();
     } catch (thrown) {
-      // Without a link the next one has the new session anyway.
+      // The link was lost: the next one has the new session anyway.
       if (!(thrown instanceof DOMException)) setError(failure("changed", thrown));
     }
     setBusy(false);
@@ -64,7 +64,7 @@ function You() {
   return (
     <Reader news={news} title="You">
       <p className="plan">
-        {premium ? "You read everything." : "You read what is free."}
+        {premium ? "You can read every article." : "You can read the public articles."}
         <button type="button" disabled={busy || !news.subscription} onClick={change}>
           {premium ? "Back to free" : "Subscribe to premium"}
         </button>

@@ -3,7 +3,7 @@ import type { Draft, Level } from "../registry.gen";
 import { client } from "../troupe";
 import { failure } from "../ui/failure";
 import { lengthOf, LengthNote } from "../ui/LengthNote";
-import { PAPER } from "./useNews";
+import { NEWS_KEY } from "./useNews";
 
 const BLANK: Draft = { category: "Theatre", content: "", level: "public" };
 /** The server's limits. */
@@ -23,14 +23,14 @@ export function PublishForm() {
   const change = (part: Partial<Draft>) => setDraft((before) => ({ ...before, ...part }));
   const tooLong = lengthOf(draft.content) > MAX_CONTENT;
 
-  /** Makes room for the next article at once; one that failed comes back before what was written meanwhile. */
+  /** Clears the form at once. If publishing fails, the article is put back before what was written meanwhile. */
   const publish = async (event: FormEvent) => {
     event.preventDefault();
     setBusy(true);
     setError("");
     change({ content: "" });
     try {
-      await client.newsRoom.getOrCreate(PAPER).publishArticle(draft);
+      await client.newsRoom.getOrCreate(NEWS_KEY).publishArticle(draft);
     } catch (thrown) {
       setError(failure("published", thrown));
       setDraft((next) => ({ ...next, content: [draft.content, next.content].filter(Boolean).join("\n\n") }));
@@ -55,7 +55,7 @@ export function PublishForm() {
         />
       </label>
       <fieldset>
-        <legend>For whom?</legend>
+        <legend>Readers</legend>
         {LEVELS.map(({ level, label }) => (
           <label key={level}>
             <input type="radio" name="level" checked={draft.level === level} onChange={() => change({ level })} />

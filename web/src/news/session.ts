@@ -3,8 +3,8 @@ import { base } from "../app/router";
 import type { Subscription } from "../registry.gen";
 
 /**
- * Subscribes, or ends that: from now on the visitor has a signed cookie that says so. Resolves to a pass,
- * which says the same to the room for a minute: a WebSocket that is open does not have the new cookie.
+ * Sets the visitor's subscription in a signed cookie. Returns a pass that proves the same to the room for a minute,
+ * because an open WebSocket does not have the new cookie. Throws an ActorError if the server refuses.
  */
 export async function setSubscription(subscription: Subscription): Promise<string> {
   const response = await fetch(`${base}/api/session`, {

@@ -3,16 +3,16 @@ import { useState } from "react";
 import type { Articles, NewsParams } from "../registry.gen";
 import { useActor } from "../troupe";
 
-/** The news room and its one paper. */
-export const PAPER = ["daily"];
+/** The key of the only news room. */
+export const NEWS_KEY = ["daily"];
 
 /**
- * What a reader gets, and what it pays for. Nothing is decided or filtered here: the server knows the reader by its
- * session, and sends no more than that is for.
+ * Connects a reader to the news room. Returns its articles and its subscription. Nothing is filtered here: the server
+ * knows the reader by its session, and sends only what that reader may read.
  */
 export function useNews(params: ParamsSource<NewsParams | undefined>) {
-  const room = useActor({ name: "newsRoom", key: PAPER, params });
-  const [news, setNews] = useState<Partial<Articles>>({}); // empty until the server has told
+  const room = useActor({ name: "newsRoom", key: NEWS_KEY, params });
+  const [news, setNews] = useState<Partial<Articles>>({}); // empty until the server has sent it
   const add = (more: Articles["articles"]) =>
     setNews(({ articles = [], ...rest }) => ({
       ...rest,
@@ -22,7 +22,7 @@ export function useNews(params: ParamsSource<NewsParams | undefined>) {
   room.useEvent("articles", setNews);
   room.useEvent("newArticle", (article) => add([article]));
   room.useEvent("reconnected", ({ recovered }) => {
-    if (!recovered) room.connection?.getArticles().then(add, () => {}); // lost again: the next reconnection asks again
+    if (!recovered) room.connection?.getArticles().then(add, () => {}); // the link is lost again: the next reconnection loads them
   });
 
   return { ...room, ...news };

@@ -1,6 +1,6 @@
-// Tells, in words, what the connection is doing: lost, trying again, back with
-// everything that was missed, or back without; and that there is a newer page. All
-// of it comes from the connection's life; the replay itself needs no code here.
+// Shows the state of the connection in words: lost, reconnecting, reconnected with or
+// without the missed events, and whether a new version of the page is available. All of
+// it comes from lifecycle events; the replay itself needs no code here.
 //
 // Accessible names: status "Notice" · button "Dismiss" · button "Reload" ·
 //                   button "Try now".
@@ -11,57 +11,57 @@ import { useEffect, useState } from "react";
 import { client } from "../troupe";
 import { Icon } from "./icons";
 import { count } from "./text";
-import { useLasting } from "./useLasting";
+import { useTrueFor } from "./useTrueFor";
 import { useOnline } from "./useOnline";
 
-/** What useActor returns, whatever the actor: only the lifecycle is used. */
+/** An actor of any type that useActor returned; only its lifecycle is used. */
 type AnyActor = EventActor<{ events: object }> & { status: ActorStatus; error: ActorError | undefined };
 
 interface Props {
   actor: AnyActor;
-  /** Says what the replay has brought, if the page can count it in its own words. */
+  /** Returns the text after a replay, for pages that count other things than events. */
   caughtUp?: (event: Reconnected) => string;
 }
 
 const SUCCESS_MS = 6_000;
-const SLOW_MS = 1_500; // a connection that takes longer is worth a word
-const STALE_MS = 1_500; // longer than the server of "make dev" takes to follow the page
+const SLOW_MS = 1_500; // connecting takes longer: show it
+const STALE_MS = 1_500; // longer than "make dev" takes to restart the server after a change of the page
 
 const REASONS: Record<string, string> = {
-  restart: "the server was restarted and has forgotten them",
-  expired: "you were away for too long",
-  overflow: "more happened than the server keeps",
-  slow: "they came faster than this device could take them",
+  restart: "the server was restarted and no longer has them",
+  expired: "you were offline for too long",
+  overflow: "there were more than the server keeps",
+  slow: "they arrived faster than this device could handle them",
 };
 
 export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp }: Props) {
-  const [back, setBack] = useState<Reconnected>();
+  const [reconnected, setReconnected] = useState<Reconnected>();
   const [retryAt, setRetryAt] = useState<number>();
   const [dismissed, setDismissed] = useState(false);
-  actor.useEvent("reconnected", setBack);
+  actor.useEvent("reconnected", setReconnected);
   actor.useEvent("disconnected", ({ retryInMs }) => {
-    setBack(undefined);
+    setReconnected(undefined);
     setRetryAt(retryInMs === undefined ? undefined : Date.now() + retryInMs);
   });
-  // A further attempt has failed.
+  // Another attempt failed.
   actor.useEvent("error", ({ metadata }) => {
     const { retryInMs } = (metadata ?? {}) as { retryInMs?: number };
     if (retryInMs !== undefined) setRetryAt(Date.now() + retryInMs);
   });
 
-  // Good news goes by itself; what was lost stays until it has been read.
+  // A success disappears by itself; a gap stays until the user dismisses it.
   useEffect(() => {
-    if (!back?.recovered) return;
-    const timer = setTimeout(setBack, SUCCESS_MS, undefined);
+    if (!reconnected?.recovered) return;
+    const timer = setTimeout(setReconnected, SUCCESS_MS, undefined);
     return () => clearTimeout(timer);
-  }, [back]);
+  }, [reconnected]);
 
   const { status, error } = actor;
   const online = useOnline();
-  // A room that is opened while the link is down hears nothing of it before the next attempt.
-  const slow = useLasting(status === "connecting", SLOW_MS);
-  // It is known before the status says connected. A server may come back that is the page's again.
-  const stale = useLasting(client.stale && status === "connected", STALE_MS) && !dismissed;
+  // A connection that is opened while the link is down gets no event before the next attempt.
+  const slow = useTrueFor(status === "connecting", SLOW_MS);
+  // client.stale is set before status is connected. It is reset when a matching server comes back.
+  const stale = useTrueFor(client.stale && status === "connected", STALE_MS) && !dismissed;
   let tone = "";
   let content;
   if (status === "disconnected" || (status === "connecting" && (error || slow || !online))) {
@@ -69,7 +69,7 @@ export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp }: Props) {
     content = (
       <>
         <p>
-          {troubleText(status, online)}
+          {outageText(status, online)}
           <Countdown until={retryAt} />
         </p>
         <button type="button" onClick={() => client.reconnect()}>
@@ -91,7 +91,7 @@ export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp }: Props) {
     tone = "warn";
     content = (
       <>
-        <p>A new version is there.</p>
+        <p>A new version is available.</p>
         <button type="button" onClick={() => location.reload()}>
           Reload
         </button>
@@ -100,18 +100,18 @@ export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp }: Props) {
         </button>
       </>
     );
-  } else if (back) {
-    tone = back.recovered ? "ok" : "warn";
+  } else if (reconnected) {
+    tone = reconnected.recovered ? "ok" : "warn";
     content = (
       <>
-        <p>{back.recovered ? caughtUp(back) : notRecovered(back)}</p>
-        <button type="button" className="icon-button" aria-label="Dismiss" onClick={() => setBack(undefined)}>
+        <p>{reconnected.recovered ? caughtUp(reconnected) : notRecovered(reconnected)}</p>
+        <button type="button" className="icon-button" aria-label="Dismiss" onClick={() => setReconnected(undefined)}>
           <Icon name="close" />
         </button>
       </>
     );
   }
-  // The region is always there: a screen reader announces what changes in it.
+  // Always render the region: screen readers announce changes in it.
   return (
     <div role="status" aria-label="Notice" className="banner-region">
       {content && <div className={`banner ${tone}`}>{content}</div>}
@@ -119,7 +119,7 @@ export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp }: Props) {
   );
 }
 
-function troubleText(status: ActorStatus, online: boolean): string {
+function outageText(status: ActorStatus, online: boolean): string {
   if (!online) return `You are offline. ${status === "connecting" ? "Connecting" : "Reconnecting"}`;
   return status === "connecting" ? "There is no connection yet. Trying" : "The connection is lost. Reconnecting";
 }
@@ -128,14 +128,14 @@ function defaultCaughtUp({ replayed }: Reconnected): string {
   return replayed ? `Back online. ${count(replayed, "update")} you missed ${replayed === 1 ? "is" : "are"} here.` : "Back online.";
 }
 
-/** Honest: how many are gone, if that is known, and why. */
+/** Says how many updates were missed, if that is known, and why. */
 function notRecovered({ missed, exact, reason = "" }: Reconnected): string {
   const what = missed ? `${exact ? "" : "at least "}${count(missed, "update")}` : "some updates";
   const why = REASONS[reason] ?? reason;
   return `Back online, but ${what} ${missed === 1 ? "was" : "were"} missed${why && `: ${why}`}. What you see now is up to date.`;
 }
 
-/** Counts down for the eye only: a screen reader would read every second. */
+/** A countdown that is hidden from screen readers, which would read out every second. */
 function Countdown({ until }: { until: number | undefined }) {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {

@@ -8,7 +8,7 @@ const TEXT: Record<ActorStatus, string> = {
   closed: "Disconnected",
 };
 
-/** A dot and a word. Its accessible name is label: status "Connection". */
+/** A dot and a word. label is its accessible name. */
 export function ConnectionStatus({ status, label = "Connection" }: { status: ActorStatus; label?: string }) {
   return (
     <span role="status" aria-label={label} className="status" data-status={status}>

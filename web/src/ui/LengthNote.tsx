@@ -1,9 +1,9 @@
 import { count } from "./text";
 
-/** How long a text is for the server: it counts characters, where JavaScript counts halves of some. */
+/** Returns the length of a text as the server counts it: in code points, not in UTF-16 code units. */
 export const lengthOf = (text: string) => [...text].length;
 
-/** Says that a text nears its longest, or is too long. Nothing is cut off: that would go unnoticed. */
+/** Warns when a text is nearly or actually too long. Nothing is cut off, because the user might not notice that. */
 export function LengthNote({ text, max }: { text: string; max: number }) {
   const left = max - lengthOf(text);
   if (left > max / 10) return null;

@@ -1,4 +1,4 @@
-// Drawings, inline so that they take the colour of the text around them.
+// Icons, inline so that they have the colour of the text around them.
 
 const PATHS = {
   system: "M4 5h16v11H4zM9 20h6M12 16v4",
@@ -21,7 +21,7 @@ export function Icon({ name }: { name: keyof typeof PATHS }) {
   );
 }
 
-/** The mark: a curtain that opens on one actor in the light. */
+/** The logo: a curtain that opens on one actor in the light. */
 export function Logo() {
   return (
     <svg className="logo" viewBox="0 0 32 32" aria-hidden="true">

@@ -1,7 +1,7 @@
-// What the page remembers. A browser may refuse storage; then it is forgotten
-// with the page.
+// Values that survive a reload. If the browser refuses storage, they are lost with
+// the page.
 
-/** What was stored; the fallback if that is nothing, or not of the same form. */
+/** Returns the stored value, or the fallback if there is none or its type differs from the fallback's. */
 export function read<T>(key: string, fallback: T, storage: () => Storage = () => localStorage): T {
   try {
     const stored: unknown = JSON.parse(storage().getItem(key) ?? "null");
@@ -11,7 +11,7 @@ export function read<T>(key: string, fallback: T, storage: () => Storage = () =>
   }
 }
 
-/** Whether a value has the types of another: in every field that it has, in every item. */
+/** Reports whether a value has the same type as another, in every field of the other and in every item. */
 function isLike<T>(value: unknown, other: T): value is T {
   if (typeof value !== typeof other || Array.isArray(value) !== Array.isArray(other)) return false;
   if (Array.isArray(other)) return !other.length || (value as unknown[]).every((item) => isLike(item, other[0]));
@@ -23,11 +23,11 @@ export function write(key: string, value: unknown, storage: () => Storage = () =
   try {
     storage().setItem(key, JSON.stringify(value));
   } catch {
-    // refused, or full
+    // storage is refused or full
   }
 }
 
-/** A random id. Unlike crypto.randomUUID it works on plain HTTP too. */
+/** Returns a random id. Unlike crypto.randomUUID, this also works on plain HTTP. */
 export function randomId(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

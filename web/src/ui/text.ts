@@ -11,8 +11,8 @@ export const formatDay = (timestamp: number): string => day.format(timestamp);
 
 const dateAndTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
-/** Whether two moments are on one day, where the reader is. */
+/** Reports whether two times are on the same day in the local time zone. */
 export const isSameDay = (a: number, b: number): boolean => new Date(a).toDateString() === new Date(b).toDateString();
 
-/** The time of what is from today, date and time of what is older. */
+/** Formats the time; with the date if it is not today. */
 export const formatWhen = (timestamp: number): string => (isSameDay(timestamp, Date.now()) ? time : dateAndTime).format(timestamp);

@@ -3,15 +3,15 @@ import { type UIEvent, useEffect, useLayoutEffect, useRef, useState } from "reac
 const NEAR_PX = 60;
 
 /**
- * Keeps a list that grows scrolled to its end, unless the reader has scrolled up:
- * then it stays where it is, and unseen says whether there is more now.
+ * Keeps a growing list scrolled to its end, unless the user has scrolled up: then it stays where it is, and unseen
+ * is true when there are new items.
  *
- * @param items another array whenever the list has changed
- * @param own how many items of our own are on their way: whoever writes looks at the end
+ * @param items a new array whenever the list has changed
+ * @param own the number of the user's own items that are being sent; when it grows, the list scrolls to its end
  */
 export function useStickToEnd(items: readonly unknown[], own = 0) {
   const scroller = useRef<HTMLDivElement>(null);
-  /** How long the list was when the reader left its end; undefined at the end. */
+  /** The list's length when the user scrolled up; undefined at the end. */
   const [leftAt, setLeftAt] = useState<number>();
   const ownBefore = useRef(own);
 
@@ -26,7 +26,7 @@ export function useStickToEnd(items: readonly unknown[], own = 0) {
     if (wrote || (items.length && leftAt === undefined)) scrollToEnd(scroller.current);
   }, [leftAt, items, own]);
 
-  // A banner, a keyboard or a longer draft takes room away; an item may grow.
+  // A banner, a keyboard or a longer draft takes space; items may grow.
   useEffect(() => {
     const resized = new ResizeObserver(() => {
       if (leftAt === undefined) scrollToEnd(scroller.current);
