@@ -3,7 +3,7 @@
 // names the seed, but processes and networks have chances of their own.
 
 import { WebSocket } from "ws";
-import { createRandom } from "../clientjs/test/chance";
+import { createRandom } from "../clientjs/test/createRandom";
 import { createClient, type ClientOptions } from "../clientjs/src/index";
 import { type Diary, faultsOf, join, type Person, wreak } from "./chaos";
 import { everywhere, expect, plainPage, test } from "./fixtures";

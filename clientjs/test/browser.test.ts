@@ -1,5 +1,5 @@
 // @vitest-environment jsdom
-// What the client does with the events of a page.
+// How the client reacts to the events of a page.
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { Client, Connection } from "../src/index.js";
 import { createClient } from "../src/index.js";
@@ -22,8 +22,8 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Loses the link while the server cannot be reached, until the next attempt is far away. */
-const farAway = async () => {
+/** Loses the link while the server is down, until the next attempt is far away. */
+const loseLink = async () => {
   server.down = true;
   server.cut();
   await settle(60_000);
@@ -31,22 +31,22 @@ const farAway = async () => {
   expect(connection.status).toBe("disconnected");
 };
 
-/** What brings the next attempt at once. */
+/** Events that start the next attempt at once. */
 const WAKES: Array<[string, () => void]> = [
   ["online", () => window.dispatchEvent(new Event("online"))],
   ["becoming visible", () => document.dispatchEvent(new Event("visibilitychange"))],
   ["client.reconnect()", () => client.reconnect()],
 ];
 
-it.each(WAKES)("%s brings the next attempt at once", async (_, wake) => {
+it.each(WAKES)("%s starts the next attempt at once", async (_, wake) => {
   vi.spyOn(Math, "random").mockReturnValue(1);
-  await farAway();
+  await loseLink();
   wake();
   await settle();
   expect(connection.status).toBe("connected");
 });
 
-it.each(WAKES)("%s brings the next attempt of a connection whose socket is up", async (_, wake) => {
+it.each(WAKES)("%s starts the next attempt of a connection whose socket is up", async (_, wake) => {
   vi.spyOn(Math, "random").mockReturnValue(1);
   let broken = true;
   const params = vi.fn(() => {
@@ -67,11 +67,11 @@ it.each(WAKES)("%s brings the next attempt of a connection whose socket is up", 
   expect(params).toHaveBeenCalledTimes(asked + 1);
   expect(connection.status).toBe("connected");
   const opens = server.got("open").length;
-  await settle(60_000); // what was waited for before does not come as well
+  await settle(60_000); // the attempt that was planned before does not trigger as well
   expect(server.got("open")).toHaveLength(opens);
 });
 
-it("a healthy socket is not replaced by them", async () => {
+it("none of them replaces a healthy socket", async () => {
   window.dispatchEvent(new Event("online"));
   document.dispatchEvent(new Event("visibilitychange"));
   client.reconnect();
@@ -80,8 +80,8 @@ it("a healthy socket is not replaced by them", async () => {
   expect(server.got("open")).toHaveLength(1);
 });
 
-/** What may come after the link has died unnoticed. */
-const NEWS: Array<[string, () => void]> = [
+/** Events after which the link may be dead. */
+const PROBE_EVENTS: Array<[string, () => void]> = [
   ["online", () => window.dispatchEvent(new Event("online"))],
   ["offline", () => window.dispatchEvent(new Event("offline"))],
   ["pageshow", () => window.dispatchEvent(new Event("pageshow"))],
@@ -90,30 +90,30 @@ const NEWS: Array<[string, () => void]> = [
   ["a sleep that nothing tells of", () => vi.setSystemTime(Date.now() + 3_600_000)],
 ];
 
-it.each(NEWS)("check 13: %s: a dead link is replaced and resumed within 3 s", async (name, happen) => {
+it.each(PROBE_EVENTS)("after %s, a dead link is replaced and the connection resumes within 3 s", async (name, trigger) => {
   const seen = lifecycle(connection);
   const ticks: unknown[] = [];
   connection.on("tick", (n) => ticks.push(n));
   await settle(6_000);
   server.blackHole();
   server.actor("chatRoom", "general").broadcast("tick", 1);
-  happen();
+  trigger();
   await settle(name.startsWith("a sleep") ? 5_100 : 2_600);
   expect(seen).toEqual(["disconnected true", "reconnected true"]);
   expect(ticks).toEqual([1]);
 });
 
-it.each(NEWS)("check 13: %s: a link that works is left alone, for one probe in 15 s", async (name, happen) => {
+it.each(PROBE_EVENTS)("after %s, a working link stays, and is probed at most once in 15 s", async (name, trigger) => {
   for (let i = 0; i < 100; i++) client["chatRoom"]!.getOrCreate(`${i}`).connect();
   await settle(1_000);
   server.received = [];
   const probes = () => server.got("beat").filter((m) => m.probe).length;
   for (let i = 0; i < 100; i++) {
-    happen();
+    trigger();
     await settle(140);
   }
   expect(probes()).toBeGreaterThanOrEqual(1);
-  // Another network is news, and so is every sleep; the rest is at most one in 15 s.
+  // A new network and every sleep are always probed; other events at most once in 15 s.
   if (!/offline|sleep/.test(name)) expect(probes()).toBe(1);
   await settle(60_000);
   expect(server.sockets).toHaveLength(1);
@@ -121,7 +121,7 @@ it.each(NEWS)("check 13: %s: a link that works is left alone, for one probe in 1
   expect(connection.status).toBe("connected");
 });
 
-it("after offline, online probes at once", async () => {
+it("online probes at once after offline", async () => {
   const probes = () => server.got("beat").filter((m) => m.probe).length;
   window.dispatchEvent(new Event("offline"));
   await settle(500);
@@ -132,14 +132,14 @@ it("after offline, online probes at once", async () => {
   expect(server.sockets).toHaveLength(2);
 });
 
-it("a page that becomes hidden probes nothing", async () => {
+it("a page that becomes hidden sends no probe", async () => {
   vi.spyOn(document, "hidden", "get").mockReturnValue(true);
   document.dispatchEvent(new Event("visibilitychange"));
   await settle();
   expect(server.got("beat")).toEqual([]);
 });
 
-it("a server that wants no visit for a while gets none, whatever the page does", async () => {
+it("no event of the page starts an attempt earlier than the server allows", async () => {
   server.full = { code: "too_many_sockets", message: "full", metadata: { retryAfterMs: 20_000, limit: 1, option: "x" } };
   const errors: unknown[] = [];
   connection.on("error", ({ code, metadata }) => errors.push([code, metadata]));
@@ -162,14 +162,14 @@ it("a server that wants no visit for a while gets none, whatever the page does",
   expect(server.open).toHaveLength(1);
 });
 
-it("offline does no harm to a link that works", async () => {
+it("offline does not end a link that works", async () => {
   window.dispatchEvent(new Event("offline"));
   await settle(60_000);
   expect(server.sockets).toHaveLength(1);
   expect(server.got("beat").length).toBeGreaterThan(0);
 });
 
-it("a page that goes away for good closes its connections; one that may come back does not", async () => {
+it("a page that is unloaded closes its connections; one that may be restored does not", async () => {
   const hide = (persisted: boolean) => {
     const event = new Event("pagehide");
     Object.defineProperty(event, "persisted", { value: persisted });
@@ -187,9 +187,9 @@ it("a page that goes away for good closes its connections; one that may come bac
 it.each([
   ["is not used", () => settle(1000)],
   ["was lost while it was not used", () => server.cut()],
-])("no listener stays on the page when the socket %s", async (_, end) => {
+])("removes its listeners from the page when the socket %s", async (_, end) => {
   const added = [vi.spyOn(window, "addEventListener"), vi.spyOn(document, "addEventListener")];
-  /** Events that somebody still listens to. */
+  /** Events that still have a listener. */
   const listened = () =>
     added
       .flatMap((spy) => spy.mock.calls)
@@ -205,7 +205,7 @@ it.each([
   expect(listened()).toEqual([]);
 });
 
-it("uses the page's origin and its WebSocket when nothing else is said", async () => {
+it("uses the page's origin and WebSocket by default", async () => {
   const urls: string[] = [];
   vi.stubGlobal(
     "WebSocket",

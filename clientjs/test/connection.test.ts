@@ -31,7 +31,7 @@ const failure = (promise: Promise<unknown>) =>
   );
 
 describe("connecting", () => {
-  it("opens one socket for all connections, and sends no params or secret in its address", async () => {
+  it("opens one socket for all connections, with no params or secrets in its URL", async () => {
     connect({ token: "secret" });
     client["gameRoom"]!.getOrCreate(["a", "b"]).connect();
     await settle();
@@ -43,7 +43,7 @@ describe("connecting", () => {
     expect(server.frames).toHaveLength(1);
   });
 
-  it("makes secrets of 128 bits", async () => {
+  it("creates secrets of 128 bits", async () => {
     connect();
     await settle();
     const { k, caller } = server.got("open")[0]!;
@@ -52,7 +52,7 @@ describe("connecting", () => {
     expect(k).not.toBe(caller);
   });
 
-  it("closes the socket some time after the last connection was disposed", async () => {
+  it("closes the socket a while after the last connection was disposed", async () => {
     const a = connect();
     const b = connect();
     await settle();
@@ -66,7 +66,7 @@ describe("connecting", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("keeps the socket for a connection that comes within that time", async () => {
+  it("keeps the socket if a connection is opened within that time", async () => {
     connect().dispose();
     await settle();
     const again = connect();
@@ -75,7 +75,7 @@ describe("connecting", () => {
     expect(server.sockets).toHaveLength(1);
   });
 
-  it("check 7: events of the joining reach listeners added in the tick of connect()", async () => {
+  it("delivers the first events to listeners added in the tick of connect()", async () => {
     server.onConnect = (turn) => {
       turn.broadcast("joined", turn.conn);
       turn.send(turn.conn, "history", [1, 2]);
@@ -94,8 +94,8 @@ describe("connecting", () => {
     expect(failures).toBe(0);
   });
 
-  it("calls a params function for every attempt, and reports what it throws", async () => {
-    vi.spyOn(Math, "random").mockReturnValue(1); // the next attempt is not at once
+  it("calls a params function for every attempt, and reports its errors", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(1); // so that the next attempt is not at once
     const attempts: number[] = [];
     let broken = true;
     const connection = connect(async ({ attempt, signal }: { attempt: number; signal: AbortSignal }) => {
@@ -116,7 +116,7 @@ describe("connecting", () => {
     expect(attempts).toEqual([1, 2, 1]);
   });
 
-  it("aborts a params function whose attempt is void", async () => {
+  it("aborts the signal of a params function when its attempt is obsolete", async () => {
     const signals: AbortSignal[] = [];
     const connection = connect(({ signal }: { signal: AbortSignal }) => {
       signals.push(signal);
@@ -132,7 +132,7 @@ describe("connecting", () => {
     expect(signals.map((s) => s.aborted)).toEqual([true, true]);
   });
 
-  it("an answer of a params function whose attempt is void opens nothing", async () => {
+  it("ignores params that arrive after their attempt became obsolete", async () => {
     const answers: Array<(params: unknown) => void> = [];
     const params = () => new Promise((resolve) => answers.push(resolve));
     const connection = connect(params);
@@ -156,7 +156,7 @@ describe("connecting", () => {
     expect(server.got("open")).toHaveLength(1);
   });
 
-  it("a failure of a params function whose attempt is void is nobody's", async () => {
+  it("ignores the error of a params function whose attempt became obsolete", async () => {
     const fails: Array<(why: Error) => void> = [];
     const params = () => new Promise((_, reject) => fails.push(reject));
     const connection = connect(params);
@@ -166,7 +166,7 @@ describe("connecting", () => {
     await settle(2000);
     fails[0]!(new Error("late"));
     await settle(60_000);
-    expect(seen).toEqual(["error link"]); // of the cut
+    expect(seen).toEqual(["error link"]); // from the lost link
     expect(fails).toHaveLength(2);
 
     connection.dispose();
@@ -177,11 +177,11 @@ describe("connecting", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("a params function that throws at once is heard by listeners of the tick of connect()", async () => {
-    vi.spyOn(Math, "random").mockReturnValue(1); // the next attempt is not at once
+  it("reports a params function that throws at once to listeners added in the tick of connect()", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(1); // so that the next attempt is not at once
     const log = vi.spyOn(console, "error").mockImplementation(() => {});
     connect();
-    await settle(); // the socket is up: nothing else is waited for
+    await settle(); // the socket is up
     const connection = connect(() => {
       throw new Error("no token");
     });
@@ -191,7 +191,7 @@ describe("connecting", () => {
     expect(log).not.toHaveBeenCalled();
   });
 
-  it("asks for no params, and creates nothing, when disposed in the tick of connect()", async () => {
+  it("calls no params function, and creates nothing, when it is disposed in the tick of connect()", async () => {
     connect();
     await settle();
     const params = vi.fn();
@@ -207,7 +207,7 @@ describe("connecting", () => {
     own.dispose();
   });
 
-  it("an onChange that throws is reported and harms nothing", async () => {
+  it("reports an onChange that throws, and goes on", async () => {
     const log = vi.spyOn(console, "error").mockImplementation(() => {});
     const thrown = new Error("mine");
     const seen = lifecycle(connect(undefined, {
@@ -220,7 +220,7 @@ describe("connecting", () => {
     expect(log.mock.calls).toEqual([[thrown]]);
   });
 
-  it("ends when the server refuses the open for good", async () => {
+  it("ends when the server refuses the open without reconnect", async () => {
     server.refusals.push({ code: "player_id_required", reconnect: false, metadata: ["playerId"] });
     const connection = connect();
     const seen = lifecycle(connection);
@@ -231,8 +231,8 @@ describe("connecting", () => {
     expect(await called).toMatchObject({ code: "not_sent", cause: { code: "player_id_required", metadata: ["playerId"] } });
   });
 
-  describe("check 15: tokens", () => {
-    /** A server that takes the tokens from n on, and a client whose function makes the next one at every call. */
+  describe("tokens", () => {
+    /** A server that accepts tokens from `valid` on, and a client whose function returns the next one at every call. */
     let valid: number;
     let made: number;
     const token = () => ({ token: ++made });
@@ -243,18 +243,18 @@ describe("connecting", () => {
       server.judge = (params) => ((params as { token: number }).token >= valid ? undefined : "unauthorized");
     });
 
-    it("one that has expired is replaced by a fresh one, and never shown twice", async () => {
+    it("an expired token is replaced by a fresh one, and never sent twice", async () => {
       const connection = connect(token);
       const seen = lifecycle(connection);
       await settle();
-      valid = 3; // the next one has expired, too
+      valid = 3; // the next token has expired, too
       server.cut();
       await settle(1_000);
       expect(tokens()).toEqual([1, 2, 3]);
       expect(seen).toEqual(["connected", "disconnected true", "error unauthorized", "reconnected true"]);
     });
 
-    it("a second one that is refused ends the connection", async () => {
+    it("a second rejected token ends the connection", async () => {
       valid = 9;
       const connection = connect(token);
       const seen = lifecycle(connection);
@@ -263,7 +263,7 @@ describe("connecting", () => {
       expect(seen).toEqual(["error unauthorized", "error unauthorized", "closed unauthorized"]);
     });
 
-    it("the same one is not shown again, even if the function gives nothing else", async () => {
+    it("a rejected token is not sent again, even if the function returns only that one", async () => {
       valid = 2;
       const params = vi.fn(() => ({ token: 1 }));
       const seen = lifecycle(connect(params));
@@ -273,7 +273,7 @@ describe("connecting", () => {
       expect(seen).toEqual(["error unauthorized", "error unauthorized", "closed unauthorized"]);
     });
 
-    it("params that are no function are not tried again, nor is who is forbidden", async () => {
+    it("the connection ends if params are not a function, or if the server answers forbidden", async () => {
       valid = 2;
       const fixed = lifecycle(connect({ token: 1 }));
       await settle(60_000);
@@ -285,7 +285,7 @@ describe("connecting", () => {
       expect(tokens()).toEqual([1, 1]);
     });
 
-    it("refresh tells a fresh one without a disconnection", async () => {
+    it("refresh sends a fresh token without disconnecting", async () => {
       const connection = connect(token);
       const seen = lifecycle(connection);
       await settle();
@@ -294,13 +294,13 @@ describe("connecting", () => {
       expect(server.got("params")).toEqual([{ t: "params", c: 1, params: { token: 2 } }]);
       expect(seen).toEqual(["connected"]);
       server.cut();
-      await connection.refresh(); // nobody to tell it to: the next attempt makes its own
+      await connection.refresh(); // no link: the next attempt calls the function
       await settle(1_000);
       expect(tokens()).toEqual([1, 3]);
       expect(server.got("params")).toHaveLength(1);
     });
 
-    it("a refresh that the server does not like is a token that has expired", async () => {
+    it("a refreshed token that the server rejects counts as expired", async () => {
       const connection = connect(token);
       const seen = lifecycle(connection);
       await settle();
@@ -311,7 +311,7 @@ describe("connecting", () => {
       expect(seen).toEqual(["connected", "disconnected true", "reconnected true"]);
     });
 
-    it("a refresh without params rejects, and sends nothing", async () => {
+    it("refresh rejects, and sends nothing, if there are no params to send", async () => {
       let make: () => unknown = token;
       const connection = connect(() => make());
       await settle();
@@ -331,7 +331,7 @@ describe("connecting", () => {
     });
   });
 
-  it("opens again on the same socket when the server says that it makes sense", async () => {
+  it("opens again on the same socket when the server closes the channel with reconnect", async () => {
     server.refusals.push({ code: "rate_limited", reconnect: true, metadata: { retryAfterMs: 5000 } });
     const connection = connect();
     const seen = lifecycle(connection);
@@ -343,7 +343,7 @@ describe("connecting", () => {
     expect(server.sockets).toHaveLength(1);
   });
 
-  it("waits as long as the server says, and at least as long as the back-off", async () => {
+  it("waits at least as long as the server asks and as the back-off", async () => {
     vi.spyOn(Math, "random").mockReturnValue(1);
     for (const retryAfterMs of [300, 300, 300]) {
       server.refusals.push({ code: "rate_limited", reconnect: true, metadata: { retryAfterMs } });
@@ -364,7 +364,7 @@ describe("connecting", () => {
     expect(server.got("open")).toHaveLength(0);
   });
 
-  it("rejects an input over the limit without sending it: the other connections stay up", async () => {
+  it("rejects an input over the limit without sending it, and other connections stay up", async () => {
     const other = lifecycle(connect());
     const connection = client["chatRoom"]!.getOrCreate("big", { input: "x".repeat(300_000) }).connect();
     const seen = lifecycle(connection);
@@ -382,7 +382,7 @@ describe("connecting", () => {
     expect(server.sockets).toHaveLength(1);
   });
 
-  it("params that are not JSON are an error, not a silence", async () => {
+  it("reports params that are not JSON", async () => {
     vi.spyOn(Math, "random").mockReturnValue(1);
     const connection = connect({ n: 1n });
     const seen = lifecycle(connection);
@@ -391,7 +391,7 @@ describe("connecting", () => {
     connection.dispose();
   });
 
-  it("reports an error that nobody listens to once per code", async () => {
+  it("logs an error without a listener, once per code", async () => {
     const log = vi.spyOn(console, "error").mockImplementation(() => {});
     server.down = true;
     connect();
@@ -403,7 +403,7 @@ describe("connecting", () => {
 });
 
 describe("events", () => {
-  it("arrive in order, and listeners come and go", async () => {
+  it("arrive in order, also while listeners are added and removed", async () => {
     const connection = connect();
     const seen: string[] = [];
     const off = connection.on("a", (d) => seen.push(`1 ${d}`));
@@ -419,7 +419,7 @@ describe("events", () => {
     expect(seen).toEqual(["1 1", "2 1", "once 1", "2 2"]);
   });
 
-  it("a listener that throws is reported and harms no other", async () => {
+  it("a listener that throws is reported, and the others still run", async () => {
     const log = vi.spyOn(console, "error").mockImplementation(() => {});
     const connection = connect();
     const seen: unknown[] = [];
@@ -435,7 +435,7 @@ describe("events", () => {
     expect(log).toHaveBeenCalledTimes(2);
   });
 
-  it("a listener removed during the dispatch is not called, one added waits for the next", async () => {
+  it("a listener removed during a dispatch is not called, and one that is added waits for the next event", async () => {
     const connection = connect();
     const seen: string[] = [];
     connection.on("a", () => {
@@ -452,7 +452,7 @@ describe("events", () => {
     expect(seen).toEqual(["added"]);
   });
 
-  it("names go to the server once per microtask; off and on in one tick send nothing", async () => {
+  it("subscriptions are sent once per microtask, and off and on in one tick send nothing", async () => {
     const connection = connect();
     const handler = () => {};
     connection.on("a", handler);
@@ -474,7 +474,7 @@ describe("events", () => {
     expect(server.got("unsub").at(-1)!.e.sort()).toEqual(["b", "c"]);
   });
 
-  it("once removes itself at the server before its handler runs", async () => {
+  it("once unsubscribes at the server before its handler runs", async () => {
     const connection = connect();
     connection.once("a", () => connection.on("b", () => {}));
     await settle();
@@ -484,7 +484,7 @@ describe("events", () => {
     expect(server.got("sub").map((m) => m.e)).toEqual([["b"]]);
   });
 
-  it("a name listened to while offline goes as a sub behind the open: it is not replayed", async () => {
+  it("a name subscribed to while offline is sent in a sub after the open, and not replayed", async () => {
     const connection = connect();
     const seen: unknown[] = [];
     connection.on("a", (d) => seen.push(`a${d}`));
@@ -501,7 +501,7 @@ describe("events", () => {
     expect(seen).toEqual(["a1", "b2"]);
   });
 
-  it("an event that nobody listens to moves the cursor", async () => {
+  it("an event without a listener moves the cursor", async () => {
     const connection = connect();
     await settle();
     room().send(connection.id!, "a", 1);
@@ -511,7 +511,7 @@ describe("events", () => {
     expect(server.got("open")[1]).toMatchObject({ s: 1 });
   });
 
-  it("what is read is acknowledged sparingly", async () => {
+  it("received events are acknowledged at most every 30 s", async () => {
     const connection = connect();
     connection.on("a", () => {});
     await settle();
@@ -527,7 +527,7 @@ describe("events", () => {
 });
 
 describe("reconnecting", () => {
-  it("replays, then says reconnected", async () => {
+  it("replays, then emits reconnected", async () => {
     const connection = connect();
     const seen: unknown[] = lifecycle(connection);
     let details: Reconnected | undefined;
@@ -549,14 +549,14 @@ describe("reconnecting", () => {
     expect(details).toEqual({ recovered: true, missed: 0, exact: true, replayed: 2 });
   });
 
-  it("check 3: resumes after no event at all, and within 5 ms of dropping", async () => {
-    client = server.createClient({ transport: "websocket" }); // or it would take its link for blocked
+  it("resumes without having received an event, and within 5 ms of a loss", async () => {
+    client = server.createClient({ transport: "websocket" }); // "auto" would take the links for blocked
     let failures = 0;
     for (let i = 0; i < 1000; i++) {
       const connection = connect();
       const seen: unknown[] = lifecycle(connection);
       connection.on("a", (d) => seen.push(d));
-      await settle(3 + (i % 5)); // also before the opened or the at has come
+      await settle(3 + (i % 5)); // sometimes before opened or at has arrived
       const before = connection.status;
       server.cut();
       room().broadcast("a", i);
@@ -567,7 +567,7 @@ describe("reconnecting", () => {
         before === "connected"
           ? ["connected", "disconnected true", i, "reconnected true", -i]
           : ["error link", "connected", i, -i];
-      // A connection that the server never heard of starts where it was made.
+      // A connection whose open never reached the server starts at the present.
       const alternative = ["error link", "connected", -i];
       const got = JSON.stringify(seen);
       if (got !== JSON.stringify(expected) && got !== JSON.stringify(alternative)) failures++;
@@ -582,7 +582,7 @@ describe("reconnecting", () => {
     ["expired", () => server.expire(), { missed: 2, exact: true }],
     ["overflow", () => server.trim(), { missed: 0, exact: false }],
     ["restart", () => server.renew(), { missed: 0, exact: false }],
-  ])("check 4: %s is told before any live event, and nothing is replayed", async (reason, fault, count) => {
+  ])("%s is reported before any new event, and nothing is replayed", async (reason, fault, count) => {
     const connection = connect();
     const seen: unknown[] = lifecycle(connection);
     connection.on("reconnected", (d) => seen.push(d));
@@ -603,7 +603,7 @@ describe("reconnecting", () => {
     ]);
   });
 
-  it("starts at once, backs off while the server is down, and counts anew after a good link", async () => {
+  it("starts at once, backs off while the server is down, and resets the back-off after a good link", async () => {
     vi.spyOn(Math, "random").mockReturnValue(1);
     const connection = connect();
     const delays: Array<number | undefined> = [];
@@ -629,7 +629,7 @@ describe("reconnecting", () => {
     ["throws", () => {
       throw new Error("no route");
     }],
-  ])("goes on when a transport %s", async (_, transport) => {
+  ])("keeps trying when a transport %s", async (_, transport) => {
     vi.spyOn(Math, "random").mockReturnValue(1);
     const dials = vi.fn(transport);
     const own = server.createClient({ transport: dials }) as Client;
@@ -654,7 +654,7 @@ describe("reconnecting", () => {
     expect(server.got("open")).toHaveLength(0);
   });
 
-  it("spreads the first attempt as the server asks", async () => {
+  it("spreads the first attempt over the time that the server asks for", async () => {
     server.hello = { spreadMs: 10_000 };
     vi.spyOn(Math, "random").mockReturnValue(0.5);
     connect();
@@ -666,11 +666,11 @@ describe("reconnecting", () => {
     expect(server.sockets).toHaveLength(2);
   });
 
-  it("check 16: 10,000 clients that were dropped at once come back evenly over the window", async () => {
+  it("10,000 clients that were dropped at once reconnect evenly over the window", async () => {
     const windowMs = 10_000;
     const bins = Array<number>(20).fill(0);
     const drop: Array<() => void> = [];
-    // No more of a server than it takes: one that greets, opens and vanishes.
+    // A minimal server: it says hello, answers opens and disappears.
     const transport: Transport = (_, { frame, end }) => {
       const say = (...messages: ServerMessage[]) => frame(JSON.stringify(messages));
       queueMicrotask(() =>
@@ -699,7 +699,7 @@ describe("reconnecting", () => {
     expect(chiSquare).toBeLessThan(43.8); // 19 degrees of freedom, p = 0.001
   });
 
-  it("waits after bye as long as the server says", async () => {
+  it("waits after bye as long as the server asks", async () => {
     const connection = connect();
     const seen: unknown[] = [];
     connection.on("disconnected", (d) => seen.push(d));
@@ -713,7 +713,7 @@ describe("reconnecting", () => {
     expect(connection.status).toBe("connected");
   });
 
-  it("check 14: a black-holed link is replaced within 25 s, without waiting for its close", async () => {
+  it("replaces a black-holed link within 25 s, without waiting for its close", async () => {
     const connection = connect();
     const seen: unknown[] = lifecycle(connection);
     connection.on("a", (d) => seen.push(d));
@@ -726,14 +726,14 @@ describe("reconnecting", () => {
     expect(connection.status).toBe("connected");
     await settle(1_100);
     expect(seen).toEqual(["connected", "disconnected true", 1, "reconnected true"]);
-    // Whatever the old socket still says is not heard.
+    // Frames of the old socket are ignored.
     onmessage!({ data: JSON.stringify({ t: "event", c: 2, s: 9, e: "a", d: "late" }) });
     onclose!({ code: 1006, reason: "" });
     await settle(1000);
     expect(seen).toHaveLength(4);
   });
 
-  it("answers beats, and sends its own to a server that is never silent", async () => {
+  it("answers heartbeats, and sends its own to a server that is never silent", async () => {
     connect();
     await settle(8_000);
     const beats = () => server.got("beat").length;
@@ -748,26 +748,26 @@ describe("reconnecting", () => {
     expect(beats()).toBeLessThanOrEqual(5);
   });
 
-  it("judges a link only after what waits behind the timer was read", async () => {
+  it("declares a link dead only after frames that have already arrived were read", async () => {
     server.hello = { beatMs: 60_000 };
     const connection = connect();
     await settle();
     const socket = server.open[0]!;
     socket.flush([{ t: "beat" }]);
     await settle(24_995);
-    // Due in the same moment as the judgement, but behind it.
+    // Due at the same time as the watchdog, but after it.
     setTimeout(() => socket.flush([{ t: "beat" }]), 5);
     await settle(2_000);
     expect(connection.status).toBe("connected");
     expect(server.sockets).toHaveLength(1);
   });
 
-  it("asks again for the same connection when the answer to its first open was lost", async () => {
+  it("opens the same connection again when the response to its first open was lost", async () => {
     const connection = connect();
     const seen: unknown[] = lifecycle(connection);
     server.onConnect = (turn) => turn.send(turn.conn, "welcome", 1);
     connection.on("welcome", (d) => seen.push(d));
-    await settle(3); // the open has arrived, its answer is on its way
+    await settle(3); // the open has arrived, its response has not
     expect(room().connections.size).toBe(1);
     server.cut();
     await settle(2000);
@@ -775,7 +775,7 @@ describe("reconnecting", () => {
     expect(seen).toEqual(["error link", "connected", 1]);
   });
 
-  it("counts what was replayed since the last loss", async () => {
+  it("counts the events replayed since the last loss", async () => {
     const connection = connect();
     const replayed: number[] = [];
     connection.on("reconnected", (d) => replayed.push(d.replayed));
@@ -789,7 +789,7 @@ describe("reconnecting", () => {
     expect(replayed).toEqual([2, 1, 0]);
   });
 
-  it("does not take for acknowledged what it read while it could not say so", async () => {
+  it("acknowledges after a resume what it received before", async () => {
     let say: (...messages: ServerMessage[]) => void = () => {};
     const sent: string[] = [];
     const transport: Transport = (_, { frame }) => {
@@ -802,14 +802,14 @@ describe("reconnecting", () => {
     await settle();
     say({ t: "opened", c: 1, s: 0, actorId: "a", log: "l", connId: "c" }, { t: "event", c: 1, s: 1, e: "a", d: 1 });
     await settle(31_000);
-    expect(sent).toHaveLength(1); // the open: its at has not come yet
+    expect(sent).toHaveLength(1); // the open; at has not arrived yet
     say({ t: "at", c: 1, s: 1 });
     await settle(31_000);
     expect(sent.slice(1).map((text) => JSON.parse(text))).toEqual([{ t: "ack", c: 1, s: 1 }]);
     own.dispose();
   });
 
-  it("acknowledges what it reads of another log, also where its numbers are lower", async () => {
+  it("acknowledges events of another log, even if its positions are lower", async () => {
     const connection = connect();
     connection.on("a", () => {});
     await settle();
@@ -824,7 +824,7 @@ describe("reconnecting", () => {
     expect(server.got("ack").map((m) => m.s)).toEqual([50, 10]);
   });
 
-  it("backs off from a channel that is closed again and again, and counts anew after a good time", async () => {
+  it("backs off from a channel that is closed repeatedly, and resets the back-off after a stable channel", async () => {
     vi.spyOn(Math, "random").mockReturnValue(1);
     const connection = connect();
     const delays: Array<number | undefined> = [];
@@ -837,14 +837,14 @@ describe("reconnecting", () => {
     expect(delays).toEqual([250, 500, 1000, 2000, 4000, 250]);
     expect(connection.status).toBe("connected");
     await settle(5000);
-    server.cut(); // a good time is one also when it ended otherwise
+    server.cut(); // a stable channel counts, however it ended
     await settle(1000);
     server.closeChannels("slow", true);
     await settle();
     expect(delays.slice(6)).toEqual([0, 250]);
   });
 
-  it("backs off also from what fails long after a good time", async () => {
+  it("backs off when attempts fail long after a stable channel", async () => {
     vi.spyOn(Math, "random").mockReturnValue(1);
     let broken = false;
     const params = vi.fn(() => {
@@ -858,7 +858,7 @@ describe("reconnecting", () => {
     expect(params).toHaveBeenCalledTimes(1 + 8);
   });
 
-  it("is over when the server says so", async () => {
+  it("ends when the server closes the channel without reconnect", async () => {
     const connection = connect();
     const seen = lifecycle(connection);
     await settle();
@@ -869,7 +869,7 @@ describe("reconnecting", () => {
     expect(server.open).toHaveLength(0);
   });
 
-  it("opens a channel again that the server closed for a while", async () => {
+  it("opens a channel again that the server closed temporarily", async () => {
     const connection = connect();
     const seen: unknown[] = lifecycle(connection);
     connection.on("a", (d) => seen.push(d));
@@ -881,14 +881,14 @@ describe("reconnecting", () => {
     expect(server.sockets).toHaveLength(1);
   });
 
-  it("sends nothing on a channel that the server closed, and is back before a backlog could be", async () => {
+  it("sends nothing on a channel that the server closed, and reopens it without waiting for a backlog", async () => {
     server.actions["add"] = (_: Turn, n: number) => n;
     const connections = Array.from({ length: 10 }, (_, i) => client["chatRoom"]!.getOrCreate(`${i}`).connect());
     await settle();
     const sums = connections.flatMap((c) => Array.from({ length: 64 }, (_, n) => c["add"]!(n)));
     await settle(5);
     const before = server.got("call").length;
-    expect(before).toBeLessThan(640); // the rest waits for its turn
+    expect(before).toBeLessThan(640); // the rest waits for tokens
     server.closeChannels("slow", true);
     await settle(300);
     expect(connections.map((c) => c.status)).toEqual(Array(10).fill("connected"));
@@ -897,7 +897,7 @@ describe("reconnecting", () => {
     expect(server.got("call").filter((m) => m.c <= 10)).toHaveLength(before);
   });
 
-  it("a frame that is not understood ends the link, not the connection", async () => {
+  it("an invalid frame ends the link, not the connection", async () => {
     const connection = connect();
     const seen = lifecycle(connection);
     await settle();
@@ -924,7 +924,7 @@ describe("calls", () => {
     };
   });
 
-  it("wait for the connection and run in order, several in one frame", async () => {
+  it("wait for the connection, and run in order, several in one frame", async () => {
     const connection = connect();
     const results = Promise.all([1, 2, 3].map((n) => connection["add"]!(n, n)));
     await settle();
@@ -933,7 +933,7 @@ describe("calls", () => {
     expect(server.got("call").map((m) => m.id)).toEqual([1, 2, 3]);
   });
 
-  it("return nothing as undefined, and reject with what the action failed with", async () => {
+  it("resolve with undefined if there is no result, and reject with the error of the action", async () => {
     const connection = connect();
     const nothing = connection["nothing"]!();
     const failed = failure(connection["fail"]!());
@@ -943,7 +943,7 @@ describe("calls", () => {
     expect(await failed).toMatchObject({ code: "empty_message", message: "a message needs a text", metadata: { field: "text" } });
   });
 
-  it("take their arguments when called", async () => {
+  it("serialize their arguments when they are called", async () => {
     const connection = connect();
     const list = [1];
     server.actions["list"] = (_: Turn, l: number[]) => l;
@@ -953,7 +953,7 @@ describe("calls", () => {
     expect(await result).toEqual([1]);
   });
 
-  it("check 10: resolve after the events they caused and before any later event", async () => {
+  it("resolve after the events they caused and before any later event", async () => {
     const connection = connect();
     let seen: string[] = [];
     connection.on("said", (text) => seen.push(`said ${text}`));
@@ -974,7 +974,7 @@ describe("calls", () => {
         void result.then(() => seen.push(`resolved ${text}`));
         expected.push(`said ${text}`, `resolved ${text}`, `later ${text}`);
       }
-      await settle(batch % 3); // cut before the calls arrive, before the replies do, or not
+      await settle(batch % 3); // lost before the calls arrive, before the replies arrive, or later
       if (batch % 3 < 2) server.cut();
       await settle(6000);
       if (seen.join() !== expected.join()) wrong++;
@@ -982,7 +982,7 @@ describe("calls", () => {
     expect(wrong).toBe(0);
   });
 
-  it("check 10: a snapshot in a reply is handled before a newer event of the same frame", async () => {
+  it("a reply is handled before a newer event of the same frame", async () => {
     const connection = connect();
     let list: number[] = [];
     connection.on("added", (n: number) => list.push(n));
@@ -1002,7 +1002,7 @@ describe("calls", () => {
     expect(list).toEqual([1, 2, 3]);
   });
 
-  it("unanswered ones are sent again after the replay, and each runs once", async () => {
+  it("are sent again after the replay if they are unanswered, and run once", async () => {
     const connection = connect();
     const runs: string[] = [];
     server.actions["run"] = (_: Turn, name: string) => {
@@ -1011,7 +1011,7 @@ describe("calls", () => {
     };
     await settle();
     const results = Promise.all(["a", "b"].map((name) => connection["run"]!(name)));
-    await settle(1); // run, but the replies are on their way
+    await settle(1); // they ran, but the replies have not arrived
     server.cut();
     const more = connection["run"]!("c");
     await settle(1000);
@@ -1022,7 +1022,7 @@ describe("calls", () => {
     expect(server.got("call").map((m) => m.id)).toEqual([1, 2, 3]);
   });
 
-  it("are sent again to a new connection, which remembers the caller", async () => {
+  it("are sent again on a new connection, where the server recognizes the caller", async () => {
     const connection = connect();
     const runs: string[] = [];
     server.actions["run"] = (_: Turn, name: string) => {
@@ -1042,7 +1042,7 @@ describe("calls", () => {
     expect(new Set(server.got("open").map((m) => m.caller)).size).toBe(1);
   });
 
-  it("check 9: with the network cut for ever, all settle within their time-out + 250 ms", async () => {
+  it("settle within their time-out + 250 ms when the network is gone", async () => {
     const connection = connect();
     connection.on("error", () => {});
     await settle();
@@ -1072,7 +1072,7 @@ describe("calls", () => {
     expect(settled).toHaveLength(104);
   });
 
-  it("check 9: dispose settles what was sent as maybe_ran and what was not as not_sent", async () => {
+  it("reject with maybe_ran if they were sent and with not_sent if not, when the connection is disposed", async () => {
     const connection = connect();
     await settle();
     server.stuck = true;
@@ -1084,7 +1084,7 @@ describe("calls", () => {
     expect((await sent).metadata).toEqual({ reason: "closed" });
   });
 
-  it("an option that is undefined stays as it was", async () => {
+  it("keep an option if the new one is undefined", async () => {
     const connection = connect();
     await settle();
     server.stuck = true;
@@ -1093,7 +1093,7 @@ describe("calls", () => {
     expect(await slow).toMatchObject({ code: "maybe_ran", metadata: { reason: "timeout" } });
   });
 
-  it("lets go of timers and signals once settled", async () => {
+  it("release their timers and signals once they have settled", async () => {
     const connection = connect();
     await settle();
     const idle = vi.getTimerCount();
@@ -1109,7 +1109,7 @@ describe("calls", () => {
     expect(remove.mock.calls).toEqual(add.mock.calls);
   });
 
-  it("can be aborted; one given up is not sent again and is acknowledged", async () => {
+  it("can be aborted; then they are not sent again, and count as acknowledged", async () => {
     const connection = connect();
     await settle();
     server.stuck = true;
@@ -1132,7 +1132,7 @@ describe("calls", () => {
     expect(server.got("call")[1]).toMatchObject({ id: 3 });
   });
 
-  it("tell the highest id up to which all are answered", async () => {
+  it("acknowledge the highest id up to which all are answered", async () => {
     const connection = connect();
     server.actions["slow"] = () => 0;
     await settle();
@@ -1140,7 +1140,7 @@ describe("calls", () => {
     await settle();
     await answered;
     server.stuck = true;
-    void failure(connection["slow"]!()); // 2 stays unanswered
+    void failure(connection["slow"]!()); // call 2 stays unanswered
     await settle();
     server.stuck = false;
     const third = connection["add"]!(1, 1);
@@ -1156,7 +1156,7 @@ describe("calls", () => {
     ]);
   });
 
-  it("check 26: one that is too large rejects with size, limit and option; the connection stays up", async () => {
+  it("reject with size, limit and option if they are too large; the connection stays up", async () => {
     const connection = connect();
     await settle();
     const error = await failure(connection["say"]!("é".repeat(40_000)));
@@ -1169,7 +1169,7 @@ describe("calls", () => {
     expect(server.sockets).toHaveLength(1);
   });
 
-  it("one that is too large for what hello says rejects when its turn comes", async () => {
+  it("reject when they are sent if they are over the limit in hello", async () => {
     server.hello = { limits: { ...DEFAULT_LIMITS, message: 1000, frame: 2000 } };
     const connection = connect();
     const error = failure(connection["say"]!("x".repeat(3000)));
@@ -1180,7 +1180,7 @@ describe("calls", () => {
     expect(server.sockets).toHaveLength(1);
   });
 
-  it("keep to the window, and no more than 500 wait", async () => {
+  it("respect the limit of calls in flight, and at most 500 wait", async () => {
     const connection = connect();
     await settle();
     server.stuck = true;
@@ -1194,7 +1194,7 @@ describe("calls", () => {
     expect(codes).toHaveLength(600);
   });
 
-  it("given up, they leave the queue", async () => {
+  it("leave the queue when they are given up", async () => {
     const connection = connect();
     const quick = connection.withOptions({ timeoutMs: 1 });
     server.down = true;
@@ -1209,7 +1209,7 @@ describe("calls", () => {
     expect(server.got("call")).toHaveLength(1);
   });
 
-  it("given up and lost with their link, they leave the window free", async () => {
+  it("do not count as in flight when they were given up and their link is lost", async () => {
     const connection = connect();
     await settle();
     server.stuck = true;
@@ -1225,7 +1225,7 @@ describe("calls", () => {
     expect(await next).toBe(3);
   });
 
-  it("given up while in flight, they leave the window free when their answers come", async () => {
+  it("count as in flight until their answers arrive when they were given up in flight", async () => {
     const connection = connect();
     await settle();
     server.stuck = true;
@@ -1241,14 +1241,14 @@ describe("calls", () => {
     expect(await next).toBe(3);
   });
 
-  it("given up while they waited for their turn, they leave the window free", async () => {
+  it("do not count as in flight when they were given up while waiting for tokens", async () => {
     server.hello = { limits: { ...DEFAULT_LIMITS, rate: 1, burst: 2, inFlight: 2 } };
     const connection = connect();
     await settle();
     const first = connection["add"]!(1, 1);
     await settle();
     const quick = connection.withOptions({ timeoutMs: 100 });
-    const given = [2, 3].map((n) => failure(quick["add"]!(1, n))); // all of the window
+    const given = [2, 3].map((n) => failure(quick["add"]!(1, n))); // all that may be in flight
     const next = [4, 5].map((n) => connection["add"]!(1, n));
     await settle(10_000);
     expect((await Promise.all(given)).map((e) => e.code)).toEqual(["not_sent", "not_sent"]);
@@ -1256,7 +1256,7 @@ describe("calls", () => {
     expect(server.got("call").map((m) => m.id)).toEqual([1, 4, 5]);
   });
 
-  it("keep under the rate that hello says", async () => {
+  it("stay under the rate in hello", async () => {
     server.hello = { limits: { ...DEFAULT_LIMITS, rate: 10, burst: 4 } };
     const connection = connect();
     await settle();
@@ -1267,7 +1267,7 @@ describe("calls", () => {
     expect(await Promise.all(sums)).toHaveLength(11);
   });
 
-  it("that wait for their turn keep no timer when the socket is closed", async () => {
+  it("that wait for tokens keep no timer when the socket is closed", async () => {
     server.hello = { limits: { ...DEFAULT_LIMITS, rate: 1, burst: 2 } };
     const connection = connect();
     await settle();
@@ -1280,7 +1280,7 @@ describe("calls", () => {
     expect((await waits).code).toBe("not_sent");
   });
 
-  it("keep under the message rate", async () => {
+  it("stay under the message rate", async () => {
     const connections = Array.from({ length: 10 }, (_, i) =>
       client["chatRoom"]!.getOrCreate(`${i}`).connect(),
     );
@@ -1291,14 +1291,14 @@ describe("calls", () => {
     await settle(20_000);
     await all;
     expect(arrivals).toHaveLength(500);
-    // No window of a second holds more than the burst that the server allows, plus its rate.
+    // No second has more messages than the server's burst plus its rate.
     for (const [i, at] of arrivals.entries()) {
       expect(arrivals.filter((t) => t >= at && t < at + 1000).length, `from call ${i}`).toBeLessThanOrEqual(200);
     }
     expect(arrivals.at(-1)! - arrivals[0]!).toBeLessThan(6_000);
   });
 
-  it("are split over frames of at most the frame limit", async () => {
+  it("are split into frames within the frame limit", async () => {
     const connection = connect();
     await settle();
     const all = Promise.all(Array.from({ length: 10 }, (_, i) => connection["say"]!(`${i}`.repeat(60_000))));
@@ -1311,7 +1311,7 @@ describe("calls", () => {
 });
 
 describe("proxies", () => {
-  it("are not taken for promises, JSON or React elements", async () => {
+  it("are not mistaken for promises, JSON or React elements", async () => {
     const handle = client["chatRoom"]!.getOrCreate("general");
     const connection = handle.connect();
     for (const proxy of [client, handle, connection] as object[]) {
@@ -1324,7 +1324,7 @@ describe("proxies", () => {
     }
   });
 
-  it("methods keep their identity and may be destructured; call reaches any action", async () => {
+  it("have methods that keep their identity and may be destructured; call reaches any action", async () => {
     const connection = connect();
     server.actions["on"] = () => "the action";
     server.actions["hello"] = (_: Turn, name: string) => `hello ${name}`;
@@ -1353,7 +1353,7 @@ describe("ending", () => {
     await settle(60_000);
     expect(seen).toEqual(["closed"]);
     expect(server.open).toHaveLength(0);
-    // Without a link the server is not told: it keeps the connection for the resume window.
+    // Without a link, nothing is sent: the server keeps the connection for the resume window.
     expect(room().connections.size).toBe(when === "disconnected" ? 1 : 0);
     expect(vi.getTimerCount()).toBe(0);
   });
@@ -1383,7 +1383,7 @@ describe("ending", () => {
       of.on("error", end);
       server.open[0]!.send({ t: "error", code: "malformed", message: "what?" });
     }],
-  ])("a listener to %s may dispose another connection, which hears no more", async (_, strike) => {
+  ])("a listener to %s may dispose another connection, which then gets no more events", async (_, strike) => {
     const log = vi.spyOn(console, "error").mockImplementation(() => {});
     const [one, other] = [connect(), connect()];
     await settle();
@@ -1393,10 +1393,10 @@ describe("ending", () => {
     await settle(2000);
     expect(seen).toEqual(["closed"]);
     expect(other.status).toBe("closed");
-    expect(log).not.toHaveBeenCalled(); // an error that nobody took would be here
+    expect(log).not.toHaveBeenCalled(); // errors without a listener would be logged here
   });
 
-  it("a params function may dispose another connection, which is not opened any more", async () => {
+  it("a params function may dispose another connection, which is then not opened", async () => {
     const others: Connection[] = [];
     connect(() => {
       for (const other of others) other.dispose();
@@ -1408,7 +1408,7 @@ describe("ending", () => {
     expect(room().connections.size).toBe(1);
   });
 
-  it("a listener to closed may connect again, also while the client is disposed", async () => {
+  it("a listener to closed may connect again, even while the client is disposed", async () => {
     const connection = connect();
     await settle();
     const next: Connection[] = [];
@@ -1423,7 +1423,7 @@ describe("ending", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("client.dispose tells the server also when calls wait for their turn, and drops these", async () => {
+  it("client.dispose sends the close even if calls wait for tokens, and drops those", async () => {
     server.actions["add"] = () => 1;
     const connections = [1, 2, 3, 4].map((n) => client["chatRoom"]!.getOrCreate(`${n}`).connect());
     await settle();
@@ -1437,7 +1437,7 @@ describe("ending", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("dispose tells the server before what other connections still have to send", async () => {
+  it("dispose sends the close before queued messages of other connections", async () => {
     server.actions["add"] = () => 1;
     const [gone, ...busy] = [1, 2, 3, 4].map((n) => client["chatRoom"]!.getOrCreate(`${n}`).connect());
     await settle();
@@ -1451,7 +1451,7 @@ describe("ending", () => {
     expect(await Promise.all(sums)).toHaveLength(192);
   });
 
-  it("a client lets go of connections that are over", async () => {
+  it("a client releases connections that have ended", async () => {
     setFlagsFromString("--expose-gc");
     const collect = runInNewContext("gc") as () => void;
     const stays = connect();
@@ -1461,7 +1461,7 @@ describe("ending", () => {
       connection.dispose();
       return new WeakRef(connection);
     })();
-    // A frame of a caller may still hold it for a while.
+    // A stack frame may still refer to it for a while.
     for (let i = 0; i < 100 && over.deref(); i++) {
       await settle(1000);
       collect();

@@ -1,26 +1,24 @@
-// A server for tests: it speaks the wire (backend/wire/doc.go) over fake
-// WebSockets, in the virtual time of vitest's fake timers, and keeps the promises
-// of the real one: one log per actor, connections that are cursors on it, callers
-// that are run at most once.
+// A server for tests. It speaks the wire protocol (backend/wire/doc.go) over fake
+// WebSockets in virtual time (vitest's fake timers), and behaves like the real one: each
+// actor has a log, connections are cursors in it, and each call runs at most once.
 //
 //   const server = new FakeServer();
 //   const client = server.createClient();
 //   server.actions.hello = (turn, name) => { turn.broadcast("greeted", name); return `hello ${name}`; };
 //   …
-//   await settle();            // everything on its way arrives
+//   await settle();            // everything in transit arrives
 //
-// To extend it: an action is a function in `actions`; what goes wrong is a method
-// of FakeServer (cut, blackHole, trim, expire, refuse, …); a new message of the
-// wire is a case in FakeSocket.take. `received` has every message that came, for
-// assertions about what a client sends; `sockets` has every socket that was opened.
+// To extend it: an action is a function in `actions`; a fault is a method of FakeServer
+// (cut, blackHole, trim, expire, refuse, …); a new message of the protocol is a case in
+// FakeSocket.handle. `received` has every message of the client, `sockets` every socket.
 import { vi } from "vitest";
 import { createClient, type Client, type ClientOptions, type Connection, type WebSocketClass, type WebSocketLike } from "../src/index.js";
 import type { Limits } from "../src/limits.js";
 import type { ClientMessage, Hello, Open, ServerMessage } from "../src/wire.js";
 
-const pass = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-/** What a server enforces unless it is told otherwise. */
+/** The limits of a server by default. */
 export const DEFAULT_LIMITS: Limits = {
   message: 65536,
   frame: 262144,
@@ -31,26 +29,26 @@ export const DEFAULT_LIMITS: Limits = {
   burst: 200,
 };
 
-/** How long a frame takes, each way. */
+/** How long a frame travels, in each direction. */
 export const LATENCY_MS = 1;
 
 /** An entry of an actor's log. */
 interface Entry {
   s: number;
-  /** The connection that it is for; undefined: all that have subscribed. */
+  /** The connection it is for; undefined: all subscribers. */
   to?: string;
   message: { t: "event"; e: string; d: unknown } | { t: "reply"; id: number; d?: unknown };
   caller?: string;
 }
 
-/** What an action may do. */
+/** The context of an action. */
 export interface Turn {
   readonly actor: FakeActor;
   /** The calling connection's id. */
   readonly conn: string;
   broadcast(event: string, data: unknown): void;
   send(conn: string, event: string, data: unknown): void;
-  /** Runs fn right after the turn, before its outputs leave: what fn emits travels in the same frame. */
+  /** Runs fn right after the turn, before its outputs are sent: what fn emits is in the same frame. */
   after(fn: () => void): void;
 }
 
@@ -66,7 +64,7 @@ export class Failure extends Error {
 }
 
 let logs = 0;
-/** An identity for a log. */
+/** Returns a new log identity. */
 const newLog = () => `log-${++logs}`;
 
 /** One actor: its log, its connections and callers. */
@@ -74,9 +72,9 @@ export class FakeActor {
   log = newLog();
   head = 0;
   entries: Entry[] = [];
-  /** Entries up to this number are no longer kept. */
+  /** Entries up to this position have been trimmed. */
   trimmed = 0;
-  /** Where a connection starts, by its id. */
+  /** The starting position of each connection, by its id. */
   connections = new Map<string, { start: number }>();
   callers = new Map<string, { highest: number; failures: Map<number, Failure> }>();
   attachments = new Set<Attachment>();
@@ -90,7 +88,7 @@ export class FakeActor {
     for (const a of this.attachments) a.deliver(added);
   }
 
-  /** Sends an event to all who have subscribed. */
+  /** Sends an event to all subscribers. */
   broadcast(e: string, d: unknown): void {
     this.commit({ message: { t: "event", e, d } });
   }
@@ -101,9 +99,9 @@ export class FakeActor {
   }
 }
 
-/** A connection on a socket. */
+/** A connection attached to a socket. */
 class Attachment {
-  /** Numbers from which on an event is wanted. */
+  /** Positions by event name: later events are delivered. */
   subs = new Map<string, number>();
   cursor = 0;
 
@@ -126,43 +124,43 @@ class Attachment {
 
 /** The server. */
 export class FakeServer {
-  /** What hello says, beside the defaults. */
+  /** Fields of hello that differ from the defaults. */
   hello: Partial<Hello> = {};
   /** Actions of all actors, by name. One that does not exist fails with unknown_action. */
   actions: Record<string, (turn: Turn, ...args: never[]) => unknown> = {};
-  /** Called after a connection was made; its events are those of the joining. */
+  /** Called when a connection was created, like the hook OnConnect of an actor. */
   onConnect: ((turn: Turn, params: unknown) => void) | undefined;
-  /** Why params are refused, if they are. */
+  /** Returns the code with which params are refused, or undefined. */
   judge: ((params: unknown) => string | undefined) | undefined;
   /** Every message of a client, in the order of arrival. */
   received: ClientMessage[] = [];
-  /** Every frame of a client, as it came. */
+  /** Every frame of a client. */
   frames: string[] = [];
   /** Every socket that was opened, in order. */
   sockets: FakeSocket[] = [];
   actors = new Map<string, FakeActor>();
-  /** While true, nobody gets through. */
+  /** While true, the server is unreachable. */
   down = false;
-  /** Answers to the next opens. */
+  /** Refusals for the next opens. */
   refusals: Array<{ code: string; reconnect: boolean; metadata?: unknown }> = [];
-  /** While set, sockets get this error instead of a hello, and are closed. */
+  /** While set, sockets get this error instead of hello and are closed. */
   full: { code: string; message: string; metadata?: unknown } | undefined;
-  /** While true, calls are taken but neither run nor answered. */
+  /** While true, calls are neither run nor answered. */
   stuck = false;
 
   /**
-   * What WebSockets do: nobody can be refused, be closed right after the upgrade, be closed right
-   * after the hello, or vanish on the way.
+   * How WebSockets behave: they work, are refused, are closed right after the upgrade or right after hello, or
+   * get no response at all.
    */
   webSockets: "work" | "refuse" | "close" | "greet" | "vanish" = "work";
-  /** While true, a proxy holds streams back. */
+  /** While true, a proxy buffers streams. */
   buffering = false;
-  /** So many POSTs of frames are taken without an answer. */
+  /** The number of further POSTs that are accepted, but whose response is lost. */
   loseAnswers = 0;
   /** Every request over HTTP, in order: "GET /api/stream", … */
   requests: string[] = [];
 
-  /** For a client's option fetch: sockets over HTTP. */
+  /** The option fetch of a client: sockets over HTTP. */
   fetch = (async (input: string, init: RequestInit = {}) => {
     const { method = "GET", signal } = init;
     const url = new URL(input);
@@ -180,7 +178,7 @@ export class FakeServer {
 
   private async answer(what: string, body: string, signal: AbortSignal | null | undefined, gone: Promise<never>): Promise<Response> {
     const problem = (status: number, code: string) => Response.json({ code, message: code }, { status });
-    await pass(LATENCY_MS);
+    await sleep(LATENCY_MS);
     if (this.down) throw new TypeError("fetch failed");
     if (this.full) return Response.json(this.full, { status: 429 });
     if (what === "GET /api/stream") return new FakeSocket(this, what).stream(signal!);
@@ -201,7 +199,7 @@ export class FakeServer {
     return this.sockets.filter((s) => s.alive);
   }
 
-  /** Messages of one type that came. */
+  /** The received messages of one type. */
   got<T extends ClientMessage["t"]>(t: T): Array<ClientMessage & { t: T }> {
     return this.received.filter((m): m is ClientMessage & { t: T } => m.t === t);
   }
@@ -213,22 +211,22 @@ export class FakeServer {
     return actor;
   }
 
-  /** A client of this server. */
+  /** Creates a client of this server. */
   createClient<R extends object>(options: ClientOptions = {}): Client<R> {
     return createClient<R>("http://troupe.test", { WebSocket: socketClass(this), fetch: this.fetch, ...options });
   }
 
-  /** Breaks all links; what is on its way is lost. */
+  /** Breaks all links; frames in transit are lost. */
   cut(code = 1006): void {
     for (const s of this.open) s.end(code);
   }
 
-  /** Lets everything vanish on its way, both ways, on the sockets open now. */
+  /** Drops all frames in both directions, on the sockets that are open now. */
   blackHole(): void {
     for (const s of this.open) s.blackHoled = true;
   }
 
-  /** Says goodbye, then closes. */
+  /** Sends bye, then closes. */
   bye(delayMs: number): void {
     for (const s of this.open) {
       s.send({ t: "bye", delayMs });
@@ -236,12 +234,12 @@ export class FakeServer {
     }
   }
 
-  /** Forgets the connections (as after the resume window), not their callers. */
+  /** Forgets the connections, as after the resume window, but not their callers. */
   expire(): void {
     for (const actor of this.actors.values()) actor.connections.clear();
   }
 
-  /** Cuts the logs down to nothing. */
+  /** Removes all entries from the logs. */
   trim(): void {
     for (const actor of this.actors.values()) {
       actor.trimmed = actor.head;
@@ -249,12 +247,12 @@ export class FakeServer {
     }
   }
 
-  /** Comes back with other logs, as after a restored backup. */
+  /** Gives the actors other logs, as after a restored backup. */
   renew(): void {
     for (const actor of this.actors.values()) actor.log = newLog();
   }
 
-  /** Ends all open channels. */
+  /** Closes all open channels. */
   closeChannels(code: string, reconnect: boolean): void {
     for (const s of this.open) {
       for (const a of [...s.attachments.values()]) {
@@ -265,7 +263,7 @@ export class FakeServer {
   }
 }
 
-/** One socket; its class is what a client gets as WebSocket. */
+/** One socket. A client gets its class as the option WebSocket. */
 export class FakeSocket implements WebSocketLike {
   onmessage: WebSocketLike["onmessage"] = null;
   onclose: WebSocketLike["onclose"] = null;
@@ -275,13 +273,13 @@ export class FakeSocket implements WebSocketLike {
   /** Frames to the client, in the order sent. */
   sent: ServerMessage[][] = [];
   attachments = new Map<number, Attachment>();
-  /** Over HTTP: batches that came, and what waits for a poll. */
+  /** Over HTTP: the number of batches received, and the frames that wait for a poll. */
   batches = 0;
-  private kept: string[] = [];
+  private pollQueue: string[] = [];
   private wake = () => {};
-  private dying: ReturnType<typeof setTimeout> | undefined;
+  private idleTimer: ReturnType<typeof setTimeout> | undefined;
   private used = new Set<number>();
-  private beating: ReturnType<typeof setInterval> | undefined;
+  private beatTimer: ReturnType<typeof setInterval> | undefined;
   private out: ServerMessage[] = [];
 
   constructor(
@@ -307,7 +305,7 @@ export class FakeSocket implements WebSocketLike {
         ...server.hello,
       } as Hello);
       if (way === "greet") setTimeout(() => this.end(1006), LATENCY_MS * 1.5);
-      this.beating = setInterval(() => this.send({ t: "beat" }), server.hello.beatMs ?? 15_000);
+      this.beatTimer = setInterval(() => this.send({ t: "beat" }), server.hello.beatMs ?? 15_000);
     }, LATENCY_MS);
   }
 
@@ -326,17 +324,17 @@ export class FakeSocket implements WebSocketLike {
     setTimeout(() => this.end(1000), LATENCY_MS);
   }
 
-  /** The link is gone. */
+  /** Ends the link. */
   end(code: number): void {
     if (!this.alive) return;
     this.alive = false;
-    clearInterval(this.beating);
-    clearTimeout(this.dying);
+    clearInterval(this.beatTimer);
+    clearTimeout(this.idleTimer);
     for (const c of this.attachments.keys()) this.detach(c);
     this.onclose?.({ code, reason: "" });
   }
 
-  /** Hands a frame to the client now. */
+  /** Delivers a frame to the client now. */
   flush(messages = this.out.splice(0)): void {
     if (!this.alive || this.blackHoled || !messages.length) return;
     this.sent.push(messages);
@@ -349,7 +347,7 @@ export class FakeSocket implements WebSocketLike {
     a?.actor.attachments.delete(a);
   }
 
-  /** The answer to GET /api/stream. */
+  /** The response to GET /api/stream. */
   stream(signal: AbortSignal): Response {
     return new Response(
       new ReadableStream({
@@ -361,7 +359,7 @@ export class FakeSocket implements WebSocketLike {
           this.onclose = () => controller.error(new TypeError("terminated"));
           signal.addEventListener("abort", () => {
             this.end(1000);
-            // Before it was open.
+            // If it was not open yet.
             this.alive = false;
             this.onclose = null;
           });
@@ -370,22 +368,22 @@ export class FakeSocket implements WebSocketLike {
     );
   }
 
-  /** The answer to a poll. */
+  /** The response to a poll. */
   async poll(waitMs: number, gone: Promise<never>): Promise<Response> {
     this.onmessage = ({ data }) => {
-      this.kept.push(String(data));
+      this.pollQueue.push(String(data));
       this.wake();
     };
     this.onclose = () => this.wake();
     this.wake();
-    clearTimeout(this.dying);
+    clearTimeout(this.idleTimer);
     const came = new Promise<void>((resolve) => (this.wake = resolve));
-    const waited = Promise.race([came, pass(this.alive ? waitMs : LATENCY_MS * 3), gone]);
-    if (!this.kept.length) await waited.catch(() => {});
+    const waited = Promise.race([came, sleep(this.alive ? waitMs : LATENCY_MS * 3), gone]);
+    if (!this.pollQueue.length) await waited.catch(() => {});
     if (!this.alive) throw new TypeError("terminated");
-    this.dying = setTimeout(() => this.end(1006), 25_000);
+    this.idleTimer = setTimeout(() => this.end(1006), 25_000);
     if (this.blackHoled) return new Promise(() => {});
-    const messages = this.kept.splice(0).flatMap((text) => JSON.parse(text) as unknown);
+    const messages = this.pollQueue.splice(0).flatMap((text) => JSON.parse(text) as unknown);
     return Response.json(messages);
   }
 
@@ -394,18 +392,18 @@ export class FakeSocket implements WebSocketLike {
     if (new TextEncoder().encode(frame).length > (this.server.hello.limits ?? DEFAULT_LIMITS).frame) return this.end(1009);
     for (const message of [JSON.parse(frame)].flat() as ClientMessage[]) {
       this.server.received.push(message);
-      this.take(message);
+      this.handle(message);
     }
   }
 
-  private take(m: ClientMessage): void {
+  private handle(m: ClientMessage): void {
     if (m.t === "beat") return m.probe && this.send({ t: "beat" });
-    if (m.t === "open") return this.takeOpen(m);
+    if (m.t === "open") return this.handleOpen(m);
     const a = this.attachments.get(m.c);
     if (!a) return this.send({ t: "error", c: m.c, code: "unknown_channel", message: `channel ${m.c} is not open` });
     switch (m.t) {
       case "call":
-        return this.takeCall(a, m);
+        return this.handleCall(a, m);
       case "sub":
         for (const e of m.e) if (!a.subs.has(e)) a.subs.set(e, a.actor.head);
         return;
@@ -424,7 +422,7 @@ export class FakeSocket implements WebSocketLike {
     }
   }
 
-  private takeOpen(m: Open): void {
+  private handleOpen(m: Open): void {
     if (this.used.has(m.c)) throw new Error(`channel ${m.c} was used before`);
     this.used.add(m.c);
     const code = this.server.judge?.(m.params);
@@ -454,7 +452,7 @@ export class FakeSocket implements WebSocketLike {
     const missed = actor.entries.filter((e) => e.s > start);
     if (isLost) {
       const reason = m.log !== actor.log ? "restart" : known ? "overflow" : "expired";
-      const restart = reason === "restart"; // what the other log had is not known
+      const restart = reason === "restart"; // the content of the other log is not known
       opened.lost = { reason, missed: restart ? 0 : missed.length, exact: !restart && start >= actor.trimmed };
     }
     this.send(opened);
@@ -464,7 +462,7 @@ export class FakeSocket implements WebSocketLike {
     this.send({ t: "at", c: m.c, s: actor.head });
   }
 
-  private takeCall(a: Attachment, m: Extract<ClientMessage, { t: "call" }>): void {
+  private handleCall(a: Attachment, m: Extract<ClientMessage, { t: "call" }>): void {
     if (this.server.stuck) return;
     const { actor, caller: name } = a;
     let caller = actor.callers.get(name);
@@ -500,7 +498,7 @@ export class FakeSocket implements WebSocketLike {
   }
 }
 
-/** A WebSocket constructor whose sockets lead to server. */
+/** Returns a WebSocket class whose sockets connect to server. */
 export function socketClass(server: FakeServer): WebSocketClass {
   return class extends FakeSocket {
     constructor(url: string) {
@@ -519,12 +517,12 @@ function turn(a: Attachment): Turn {
   };
 }
 
-/** Lets what is on its way arrive. */
+/** Advances time, so that everything in transit arrives. */
 export async function settle(ms = 10): Promise<void> {
   await vi.advanceTimersByTimeAsync(ms);
 }
 
-/** Collects what a connection tells about itself: `"connected"`, `"reconnected true"`, `"error link"`, … */
+/** Collects the lifecycle events of a connection: `"connected"`, `"reconnected true"`, `"error link"`, … */
 export function lifecycle({ on }: Pick<Connection, "on">): string[] {
   const seen: string[] = [];
   on("connected", () => seen.push("connected"));

@@ -1,5 +1,5 @@
-// The golden frames that the Go tests read too: what a server sends is decoded,
-// what a client sends is what this client makes.
+// The golden frames, which the Go tests read, too: frames of a server are decoded,
+// and frames of a client are compared with those that this client sends.
 import { readdirSync, readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Client } from "../src/index.js";
@@ -57,7 +57,7 @@ const call = (id: number, a: string, args: unknown[], more: { s?: number; ack?: 
   encodeCall({ t: "call", c: 1, id, a, ...more }, JSON.stringify(args));
 const one = (message: ClientMessage) => [encode(message)];
 
-/** What this client makes for each of the frames. */
+/** The messages of this client for each of the frames. */
 const MADE: Record<string, string[]> = {
   ack: one({ t: "ack", c: 1, s: 22, ack: 7 }),
   "array-from-client": [
@@ -89,7 +89,7 @@ const MADE: Record<string, string[]> = {
 };
 
 for (const g of fromClient) {
-  it(`makes ${g.name}`, () => {
+  it(`encodes ${g.name}`, () => {
     expect(MADE, "a case for every frame of a client").toHaveProperty([g.name]);
     expect(JSON.parse(encodeFrame(MADE[g.name]!))).toEqual(JSON.parse(g.frame));
   });
@@ -115,7 +115,7 @@ describe("a connection sends", () => {
     vi.useRealTimers();
   });
 
-  /** The frame that came last is a golden one, on channel c. */
+  /** Checks that the last frame is a golden one, on channel c. */
   const expectLast = (name: string, c = 1) => {
     const { frame: text } = golden.find((g) => g.name === name)!;
     expect(JSON.parse(server.frames.at(-1)!)).toEqual({ ...JSON.parse(text), c });
@@ -175,7 +175,7 @@ describe("a connection sends", () => {
   });
 });
 
-it("refuses what is not a frame", () => {
+it("rejects invalid frames", () => {
   for (const text of ["", "<html>", "null", "1", '["a"]', '{"c":1}', '[{"t":"at"},null]']) {
     expect(() => decodeFrame(text), text).toThrow();
   }

@@ -7,7 +7,7 @@ type Answer = { status?: number; body?: unknown; text?: string } | Error;
 let requests: Array<{ method: string; url: string; body: unknown }>;
 let answers: Answer[];
 
-/** A fetch that takes its answers from a list; the last one is for all that follow. */
+/** A fetch that takes its responses from a list; the last one is used for all further requests. */
 const fakeFetch = (async (url: string, init: RequestInit) => {
   requests.push({ method: init.method ?? "GET", url, body: init.body && JSON.parse(init.body as string) });
   const answer = answers.length > 1 ? answers.shift()! : answers[0]!;
@@ -68,12 +68,12 @@ describe("a handle", () => {
     });
   });
 
-  it("an action that timed out on the server had no effect, and says so", async () => {
+  it("rejects with the server's timeout when the action timed out there", async () => {
     answers = [{ status: 504, body: { code: "timeout", message: "the action took too long" } }];
     expect(await failure(rooms.get("x")["say"]!())).toMatchObject({ code: "timeout", message: "the action took too long" });
   });
 
-  it("does not know whether a call without an answer ran, and does not repeat it", async () => {
+  it("rejects with maybe_ran if there is no response, and does not repeat the call", async () => {
     answers = [new TypeError("fetch failed")];
     expect(await failure(rooms.get("x")["say"]!())).toMatchObject({ code: "maybe_ran", metadata: { reason: "link" } });
     answers = [{ status: 502, text: "<html>bad gateway</html>" }];
@@ -81,7 +81,7 @@ describe("a handle", () => {
     expect(requests).toHaveLength(2);
   });
 
-  it("check 9: a call without an answer rejects when its time is over", async () => {
+  it("rejects a call without a response after its time-out", async () => {
     answers = [{ status: 0 }];
     void rooms.get("x").withOptions({ timeoutMs: Infinity })["say"]!().then(expect.fail, expect.fail);
     const slow = failure(rooms.get("x")["say"]!());
@@ -114,7 +114,7 @@ describe("a handle", () => {
     ]);
   });
 
-  it("creates once, before the first call", async () => {
+  it("creates the actor once, before the first call", async () => {
     answers = [{ body: { id: "abc" } }, { body: { result: 1 } }];
     const handle = rooms.create("new", { size: 3 });
     expect(await Promise.all([handle["hello"]!(), handle["hello"]!()])).toEqual([1, 1]);
@@ -125,14 +125,14 @@ describe("a handle", () => {
     ]);
   });
 
-  it("fails with exists when the key is taken, unless it may get the actor", async () => {
+  it("rejects with exists if the key is taken, unless getOrCreate made the handle", async () => {
     answers = [{ status: 409, body: { code: "exists", message: "there is one" } }, { body: { result: 1 } }];
     expect((await failure(rooms.create("old")["hello"]!())).code).toBe("exists");
     answers = [{ status: 409, body: { code: "exists", message: "there is one" } }, { body: { result: 1 } }];
     expect(await rooms.getOrCreate("old", { input: 1 })["hello"]!()).toBe(1);
   });
 
-  it("takes what exists for its own after a creation without an answer, but not what existed before", async () => {
+  it("accepts an existing actor after a creation without a response, but not one that existed before", async () => {
     const taken = { status: 409, body: { code: "exists", message: "there is one" } };
     answers = [new TypeError("fetch failed"), taken, { body: { result: 1 } }];
     const handle = rooms.create("new");
@@ -148,7 +148,7 @@ describe("a handle", () => {
     expect((await failure(other["hello"]!())).code).toBe("exists");
   });
 
-  it("check 9: a call that waits for the creation keeps to its own time-out and signal", async () => {
+  it("a call that waits for the creation has its own time-out and signal", async () => {
     answers = [{ status: 0 }];
     const handle = rooms.create("new", 7);
     const abort = new AbortController();
@@ -167,14 +167,14 @@ describe("a handle", () => {
       ["not_sent", "timeout", start + 1000],
       ["not_sent", "timeout", start + 2000],
     ]);
-    expect(requests).toHaveLength(1); // the creation, which they share, goes on
+    expect(requests).toHaveLength(1); // they share the creation, which is not aborted
     track(handle["hello"]!());
     await vi.advanceTimersByTimeAsync(60_000);
     expect(settled).toHaveLength(4);
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("an option that is undefined stays as it was", async () => {
+  it("keeps an option if the new one is undefined", async () => {
     answers = [{ status: 0 }];
     const abort = new AbortController();
     const view = rooms.get("x").withOptions({ signal: abort.signal }).withOptions({ timeoutMs: undefined, signal: undefined });
@@ -185,7 +185,7 @@ describe("a handle", () => {
     expect((await failure(view["say"]!())).code).toBe("not_sent");
   });
 
-  it("lets go of timers and signals once it has an answer", async () => {
+  it("releases timers and signals once it has a response", async () => {
     const { signal } = new AbortController();
     const add = vi.spyOn(signal, "addEventListener");
     const remove = vi.spyOn(signal, "removeEventListener");
@@ -195,12 +195,12 @@ describe("a handle", () => {
     expect(remove.mock.calls).toEqual(add.mock.calls);
   });
 
-  it("puts any name of a definition into the path", async () => {
+  it("encodes the name of any definition in the path", async () => {
     await client["a/b c"]!.get("x")["say"]!();
     expect(requests[0]!.url).toBe("http://troupe.test/base/api/actors/a%2Fb%20c/actions/say?key=x&create=false");
   });
 
-  it("refuses a bad key where it enters", () => {
+  it("throws bad_key for an invalid key", () => {
     for (const key of [[], [1], undefined, { a: 1 }]) {
       expect(() => rooms.get(key as never)).toThrow(expect.objectContaining({ code: "bad_key" }));
     }
@@ -220,7 +220,7 @@ describe("a created actor's connection", () => {
     own.dispose();
   });
 
-  it("opens an actor that was created by a request whose answer was lost", async () => {
+  it("opens an actor that was created by a request whose response was lost", async () => {
     const server = new FakeServer();
     answers = [new TypeError("fetch failed"), { status: 409, body: { code: "exists", message: "there is one" } }];
     const own = server.createClient({ fetch: fakeFetch });
@@ -230,12 +230,12 @@ describe("a created actor's connection", () => {
     own.dispose();
   });
 
-  it("asks for params when the actor is there, if anybody still wants them", async () => {
+  it("calls the params function once the actor exists, if the attempt is not obsolete", async () => {
     const server = new FakeServer();
     const own = server.createClient({ fetch: fakeFetch }) as typeof client;
     answers = [{ body: { id: "abc" } }];
     const params = vi.fn(() => {
-      // Of an action that is asked for a token, say: that is no refusal of the creation.
+      // An error of the params function, for example of an action that returns tokens, does not count as one of the creation.
       if (params.mock.calls.length === 1) throw new ActorError("no_token", "come again");
     });
     const connection = own["chatRoom"]!.create("new").connect(params);
@@ -267,7 +267,7 @@ describe("a created actor's connection", () => {
 });
 
 describe("createClient", () => {
-  it("says what is missing", async () => {
+  it("reports a missing URL", async () => {
     const nowhere = createClient();
     expect(() => nowhere["chatRoom"]!.get("x").connect()).toThrow(/needs a URL/);
     expect((await failure(nowhere["chatRoom"]!.get("x")["hello"]!())).message).toMatch(/needs a URL/);

@@ -1,11 +1,10 @@
-// Check 18: under random faults, what a connection tells about itself follows the
-// state machine that connection.ts publishes, no event is lost or comes twice
-// unless it says so, and every call settles (check 9), whatever the transport. FAULT_SCRIPTS says how many scripts,
-// FAULT_SCRIPT names a single one, to run it again.
+// Under random faults, with every transport: lifecycle events follow the state machine
+// in connection.ts, no event is lost or duplicated unless a gap is reported, and every
+// call settles. FAULT_SCRIPTS is the number of scripts; FAULT_SCRIPT runs a single one.
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { ActorError, Client, Connection, LifecycleEvents, Status } from "../src/index.js";
 import { FakeServer, settle, type Turn } from "./fakeServer.js";
-import { createRandom } from "./chance.js";
+import { createRandom } from "./createRandom.js";
 import { seedRandom } from "./random.js";
 import { MACHINE } from "./stateMachine.js";
 
@@ -58,7 +57,7 @@ const FAULTS: Record<string, (server: FakeServer, pick: (n: number) => number) =
     for (const s of server.open) s.onmessage?.({ data: "{" });
   },
 };
-/** These end the connection. */
+/** Codes that end the connection. */
 const ENDS: Record<string, (server: FakeServer, connection: Connection) => void> = {
   refuseForGood: (server) => {
     server.refusals.push({ code: "forbidden", reconnect: false });
@@ -86,8 +85,8 @@ async function run(seed: number): Promise<void> {
   const where = () => `script ${seed}: ${script.join(" ")}`;
 
   let status: Status = "connecting";
-  let last = 0; // the last event's number
-  let gap = false; // the connection said that events are missing
+  let last = 0; // the number of the last event
+  let gap = false; // the connection reported that events were missed
   for (const event of ["connected", "disconnected", "reconnected", "error", "closed"] as const) {
     connection.on(event, (data: unknown) => {
       script.push(`[${event}]`);
@@ -138,7 +137,7 @@ async function run(seed: number): Promise<void> {
 
   if (transport === "websocket") server.webSockets = "work";
   await settle(90_000);
-  // Without an end by now, everything is in order again.
+  // If the connection has not ended by now, it has recovered.
   if (connection.status !== "closed") {
     expect(connection.status, where()).toBe("connected");
     room.broadcast("tick", ++ticks);
@@ -154,7 +153,7 @@ async function run(seed: number): Promise<void> {
   expect(vi.getTimerCount(), where()).toBe(0);
 }
 
-it(`check 18: ${SCRIPTS} random fault scripts keep to the published state machine`, { timeout: 3_600_000 }, async () => {
+it(`${SCRIPTS} random fault scripts follow the documented state machine`, { timeout: 3_600_000 }, async () => {
   vi.spyOn(console, "error").mockImplementation(() => {});
   const one = Number(process.env["FAULT_SCRIPT"]);
   for (let seed = one || 1; seed <= (one || SCRIPTS); seed++) await run(seed);

@@ -1,4 +1,4 @@
-// The actors of seed snippets and type tests, as a generator or a person writes them.
+// The actors of the seed snippets and the type tests.
 
 export interface Message {
   id: string;

@@ -1,5 +1,5 @@
-// The client snippets of the specification, as they stand but for the import
-// path: each in a function, with the app's functions that they call as mocks.
+// The client snippets of the specification, unchanged but for the import path. Each
+// is in a function, and the app's functions that it calls are mocks.
 import { afterEach, beforeEach, describe, expect, it, vi, type MockInstance } from "vitest";
 import type { Connection, Handle } from "../src/index.js";
 import { createClient as createTroupeClient } from "../src/index.js";
@@ -8,7 +8,7 @@ import type { Article, Message, registry } from "./registry.js";
 
 let server: FakeServer;
 let client: ReturnType<typeof createTroupeClient<typeof registry>>;
-/** What "createClient" of the snippets is here: the same, on the fake server. */
+/** The createClient of the snippets, with the fake server. */
 const createClient = <R extends object>(_url: string) => server.createClient<R>();
 
 const displayMessage = vi.fn();
@@ -300,7 +300,7 @@ describe("the specification's snippets", () => {
     expect(displayMessage.mock.calls).toEqual([[message]]);
     expect(consoleError).toHaveBeenCalledTimes(1);
 
-    // An address that is none is seen at once.
+    // An invalid URL is reported at once.
     snippet(createTroupeClient<typeof registry>("localhost:8080").chatRoom.getOrCreate(["general"]));
     expect(showConnectionError).toHaveBeenCalledTimes(1);
   });

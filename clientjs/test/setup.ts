@@ -1,4 +1,4 @@
-// Before every test of all packages.
+// Runs before every test of all packages.
 import { beforeEach } from "vitest";
 import { seedRandom } from "./random.js";
 

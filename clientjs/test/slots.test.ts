@@ -1,5 +1,5 @@
 // @vitest-environment jsdom
-// Check 20: the tabs of a browser share its connections to a server.
+// The tabs of a browser share its connections to a server.
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { Client, Connection } from "../src/index.js";
 import { FakeServer, lifecycle, settle } from "./fakeServer.js";
@@ -7,7 +7,7 @@ import { FakeServer, lifecycle, settle } from "./fakeServer.js";
 let server: FakeServer;
 let clients: Client[];
 let held: Set<string>;
-/** How long a lock takes to be granted. */
+/** How long it takes until a lock is granted. */
 let slow: number;
 
 beforeEach(() => {
@@ -16,7 +16,7 @@ beforeEach(() => {
   clients = [];
   held = new Set();
   slow = 0;
-  /** Web Locks, as far as they are used; all tabs are in one place here. */
+  /** The part of Web Locks that the client uses; all tabs share one instance. */
   const request = async (name: string, _: LockOptions, run: (lock: unknown) => unknown) => {
     if (slow) await new Promise((resolve) => setTimeout(resolve, slow));
     if (held.has(name)) return run(null);
@@ -45,7 +45,7 @@ const tab = () => {
 };
 const requests = (what: string) => server.requests.filter((r) => r === what).length;
 
-it("check 20: 12 tabs have 4 streams; the others poll once a second, and all hear everything", async () => {
+it("of 12 tabs 4 have a stream, the others poll once a second, and all receive every event", async () => {
   const tabs = Array.from({ length: 12 }, tab);
   const heard: number[] = [];
   for (const connection of tabs) connection.on("tick", (n: number) => heard.push(n));
@@ -63,7 +63,7 @@ it("check 20: 12 tabs have 4 streams; the others poll once a second, and all hea
   expect(polls).toBeLessThanOrEqual(8 * 13);
 });
 
-it("check 20: a tab takes the slot of one that ended, within 3 s and without a disconnection", async () => {
+it("a tab takes over the slot of a closed tab within 3 s, without disconnecting", async () => {
   const tabs = Array.from({ length: 5 }, tab);
   const seen = lifecycle(tabs[4]!);
   await settle(2_000);
@@ -73,11 +73,11 @@ it("check 20: a tab takes the slot of one that ended, within 3 s and without a d
   expect(held.size).toBe(4);
   const before = polls();
   await settle(19_000);
-  expect(polls() - before).toBeLessThanOrEqual(3); // they wait at the server now
+  expect(polls() - before).toBeLessThanOrEqual(3); // long polls
   expect(seen).toEqual(["connected"]);
 });
 
-it("an answer is not waited for until the next second", async () => {
+it("a reply does not wait for the next regular poll", async () => {
   server.actions["hello"] = () => "hello";
   const tabs = Array.from({ length: 5 }, tab);
   await settle(2_300);
@@ -96,7 +96,7 @@ it("a hidden tab without a slot polls less often", async () => {
   expect(requests("POST /api/poll") - before).toBeLessThanOrEqual(6);
 });
 
-it("a slot that is granted after the link was closed is given back", async () => {
+it("a slot that is granted after the link was closed is released", async () => {
   slow = 100;
   tab();
   await settle(50);

@@ -1,4 +1,4 @@
-// A page that was built for another contract than the server's is told so.
+// The client reports a contract that differs from the server's.
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { Client } from "../src/index.js";
 import { FakeServer, settle } from "./fakeServer.js";
@@ -19,7 +19,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** A new connection, with all that it tells about itself and its events. */
+/** A new connection, with a list of its lifecycle events and events. */
 const listen = () => {
   const connection = client["room"]!.getOrCreate("a").connect();
   const heard: unknown[] = [];
@@ -29,7 +29,7 @@ const listen = () => {
   return heard;
 };
 
-it("tells nothing to a client that is not", async () => {
+it("reports nothing if the contracts are the same or unknown", async () => {
   for (const contract of ["old", undefined]) {
     server.hello = contract ? { contract } : {};
     const heard = listen();
@@ -46,14 +46,14 @@ it("tells nothing to a client that is not", async () => {
   expect(heard).toEqual(["connected"]);
 });
 
-it("tells every connection before its events, each time that it comes up", async () => {
+it("emits stale on every connection each time that it comes up, before its events", async () => {
   server.hello = { contract: "new" };
   server.onConnect = (turn) => turn.broadcast("welcome", undefined);
   const heard = listen();
   await settle();
   expect(heard).toEqual(["connected", { differs: [] }, "welcome"]);
   expect(client.stale).toBe(true);
-  expect(console.warn).not.toHaveBeenCalled(); // the console of a visitor is no place for this
+  expect(console.warn).not.toHaveBeenCalled(); // nothing on the console of a visitor
 
   const later = listen();
   await settle();
@@ -65,7 +65,7 @@ it("tells every connection before its events, each time that it comes up", async
   expect(heard).toEqual(["disconnected", { differs: [] }, "reconnected"]);
 });
 
-it("says in development what differs, also on the console", async () => {
+it("lists the differences in development, on the console, too", async () => {
   server.hello = { contract: "new", parts: ["room.connect():1111", "room.on(said):2222", "room.speak():1111"] };
   const heard = listen();
   await settle();
@@ -73,7 +73,7 @@ it("says in development what differs, also on the console", async () => {
   expect(vi.mocked(console.warn).mock.calls.join()).toContain("room.on(said), room.say(), room.speak()");
 });
 
-it("forgets it when the server is the page's again", async () => {
+it("is not stale any more when a server with the same contract comes back", async () => {
   server.hello = { contract: "new" };
   const heard = listen();
   await settle();

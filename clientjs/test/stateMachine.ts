@@ -1,6 +1,6 @@
 import type { LifecycleEvents, Status } from "../src/index.js";
 
-/** The published machine of a connection: from a status, an event, to a status. */
+/** The documented state machine of a connection: the status after an event, by status and event. */
 export const MACHINE: Record<Status, Partial<Record<keyof LifecycleEvents, Status>>> = {
   connecting: { connected: "connected", error: "connecting", closed: "closed" },
   connected: { disconnected: "disconnected", error: "connected", closed: "closed" },

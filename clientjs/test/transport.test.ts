@@ -1,4 +1,4 @@
-// Check 19: one connection over whatever gets through.
+// A connection uses whichever transport works.
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Client, ClientOptions, Connection } from "../src/index.js";
 import { DEFAULT_LIMITS, FakeServer, FakeSocket, lifecycle, settle, type Turn } from "./fakeServer.js";
@@ -15,7 +15,7 @@ const start = (options?: ClientOptions) => {
   connection.on("tick", (n) => seen.push(n));
 };
 const room = () => server.actor("chatRoom", "general");
-/** What the links were, in order. */
+/** The kinds of links that were opened, in order. */
 const links = () => server.sockets.map(({ url }) => (url.startsWith("ws") ? "websocket" : url));
 const stream = "GET /api/stream";
 const poll = "POST /api/poll";
@@ -37,7 +37,7 @@ afterEach(async () => {
 });
 
 describe("auto", () => {
-  it("uses a WebSocket and no HTTP where that works", async () => {
+  it("uses only a WebSocket where that works", async () => {
     start();
     await settle(60_000);
     expect(seen).toEqual(["connected"]);
@@ -50,7 +50,7 @@ describe("auto", () => {
     ["close", 10, ["connected"]],
     ["greet", 300, ["error link", "connected"]],
     ["vanish", 2_010, ["connected"]],
-  ] as const)("check 19: WebSockets that %s: it is there over HTTP within %d ms", async (way, ms, expected) => {
+  ] as const)("where WebSockets %s, connects over HTTP within %d ms", async (way, ms, expected) => {
     server.webSockets = way;
     start();
     const added = connection["add"]!(1);
@@ -60,7 +60,7 @@ describe("auto", () => {
     expect(links()).toEqual(["websocket", stream]);
   });
 
-  it("check 19: where streams are held back too, it polls, within 5 s", async () => {
+  it("polls, within 5 s, where streams are buffered, too", async () => {
     server.webSockets = "vanish";
     server.buffering = true;
     start();
@@ -70,7 +70,7 @@ describe("auto", () => {
     expect(seen).toEqual(["connected", 1]);
     expect(links()).toEqual(["websocket", stream, poll]);
     expect(server.open).toHaveLength(1);
-    // What was found out is remembered for some minutes.
+    // The result is remembered for some minutes.
     server.cut();
     room().broadcast("tick", 2);
     await settle(300);
@@ -78,7 +78,7 @@ describe("auto", () => {
     expect(links().slice(3)).toEqual([poll]);
   });
 
-  it("check 19: from WebSocket to HTTP and back it is the same connection, at the same place", async () => {
+  it("keeps the connection and its position from WebSocket to HTTP and back", async () => {
     start();
     await settle(6_000);
     room().broadcast("tick", 1);
@@ -108,11 +108,11 @@ describe("auto", () => {
     expect(server.got("open").map((m) => m.s)).toEqual([undefined, 1, 2, 3, 4]);
   });
 
-  it("a server that is down makes nothing blocked, and is not hammered", async () => {
+  it("does not take WebSockets for blocked when the server is down, and backs off", async () => {
     server.down = true;
     start();
     await settle(60_000);
-    expect(links().every((link) => link === "websocket")).toBe(true); // HTTP found nobody either
+    expect(links().every((link) => link === "websocket")).toBe(true); // HTTP did not work either
     expect(links().length).toBeLessThanOrEqual(20);
     expect(server.requests).toEqual(links().map(() => stream));
     server.down = false;
@@ -121,7 +121,7 @@ describe("auto", () => {
     expect(links().at(-1)).toBe("websocket");
   });
 
-  it("goes back to the WebSocket at once when HTTP fails where it worked", async () => {
+  it("tries the WebSocket again at once when HTTP fails", async () => {
     server.webSockets = "refuse";
     start();
     await settle();
@@ -134,7 +134,7 @@ describe("auto", () => {
     expect(links()).toEqual(["websocket", stream, "websocket"]);
   });
 
-  it("a WebSocket that answers late is not used beside what came first", async () => {
+  it("does not use a WebSocket that answers after HTTP did", async () => {
     const late: FakeSocket[] = [];
     class Late extends FakeSocket {
       constructor(url: string) {
@@ -154,7 +154,7 @@ describe("auto", () => {
     expect(server.got("open")).toHaveLength(1);
   });
 
-  it("without a WebSocket there is HTTP; with transport: websocket there is an error", async () => {
+  it("uses HTTP if there is no WebSocket class, and throws with transport: websocket", async () => {
     vi.stubGlobal("WebSocket", undefined);
     start({ WebSocket: undefined });
     await settle();
@@ -175,10 +175,10 @@ describe.each([
     await settle(3_000);
     expect(connection.status).toBe("connected");
   });
-  /** A socket over HTTP has no end that a client sees before it asks. */
+  /** A client notices the end of a socket over HTTP only with its next request. */
   const link = () => server.open.at(-1)!;
 
-  it("calls settle, in order, with their events", async () => {
+  it("settles calls in order, after their events", async () => {
     const sums: unknown[] = [];
     for (let n = 1; n <= 300; n++) void connection["add"]!(n).then((sum) => sums.push(sum));
     await settle(60_000);
@@ -188,7 +188,7 @@ describe.each([
     expect(server.sockets.length).toBeLessThanOrEqual(2);
   });
 
-  it("what waits goes in one batch, of at most the frame limit", async () => {
+  it("sends queued frames in one batch, within the frame limit", async () => {
     server.actions["say"] = (_turn: Turn, text: string) => text.length;
     const said = Promise.all(Array.from({ length: 20 }, () => connection["say"]!("x".repeat(30_000))));
     const posts = () => server.requests.filter((r) => r === "POST /api/stream").length;
@@ -199,7 +199,7 @@ describe.each([
     for (const frame of server.frames) expect(frame.length).toBeLessThanOrEqual(262_144);
   });
 
-  it("a batch whose answer is lost is sent again, and taken once", async () => {
+  it("sends a batch again if its response was lost; the server accepts it once", async () => {
     server.loseAnswers = 2;
     const added = connection["add"]!(7);
     await settle(2_000);
@@ -208,7 +208,7 @@ describe.each([
     expect(seen).toEqual(["connected", 7]);
   });
 
-  it("a batch that is lost again and again ends the link; the call runs once", async () => {
+  it("ends the link when a batch is lost repeatedly; the call runs once", async () => {
     server.loseAnswers = 4;
     const added = connection["add"]!(7);
     await settle(8_000);
@@ -216,9 +216,9 @@ describe.each([
     expect(seen).toEqual(["connected", 7, "disconnected true", "reconnected true"]);
   });
 
-  it("a socket that the server does not know any more is replaced", async () => {
+  it("replaces a socket that the server does not know any more", async () => {
     const socket = link();
-    socket.onclose = null; // and nobody says so
+    socket.onclose = null; // without a sign to the client
     socket.end(1006);
     const added = connection["add"]!(7);
     await settle(4_000);
@@ -226,13 +226,13 @@ describe.each([
     expect(seen).toEqual(["connected", "disconnected true", expect.anything(), expect.anything()]);
   });
 
-  it("check 14: a black hole is noticed within 25 s", async () => {
+  it("notices a black hole within 25 s", async () => {
     link().blackHoled = true;
     await settle(28_500);
     expect(seen).toEqual(["connected", "disconnected true", "reconnected true"]);
   });
 
-  it("dispose tells the server, also behind a POST that is under way", async () => {
+  it("sends the close on dispose, even while a POST is running", async () => {
     const adding = connection["add"]!(1).catch(() => {});
     await settle(0);
     client.dispose();
@@ -242,7 +242,7 @@ describe.each([
     expect(room().connections.size).toBe(0);
   });
 
-  it("stays through silence", async () => {
+  it("survives silence", async () => {
     await settle(300_000);
     expect(seen).toEqual(["connected"]);
     expect(server.open).toHaveLength(1);
@@ -250,7 +250,7 @@ describe.each([
 });
 
 describe("requests", () => {
-  it("have the headers and the credentials of the client, made anew for each", async () => {
+  it("have the client's headers and credentials; a headers function is called for each", async () => {
     const sent: RequestInit[] = [];
     let n = 0;
     const spy = ((url: string, init: RequestInit) => {
@@ -267,7 +267,7 @@ describe("requests", () => {
     expect((sent[1]!.headers as Record<string, string>)["content-type"]).toBe("application/json");
   });
 
-  it("that are refused for a while are not repeated sooner", async () => {
+  it("that are refused temporarily are not repeated earlier than the server asks", async () => {
     server.full = { code: "rate_limited", message: "too many", metadata: { retryAfterMs: 10_000 } };
     start({ transport: "sse" });
     await settle(9_900);
@@ -277,7 +277,7 @@ describe("requests", () => {
     expect(seen).toEqual(["error rate_limited", "connected"]);
   });
 
-  it("that are refused say why", async () => {
+  it("that are refused report the server's error", async () => {
     const refuse = (async () =>
       Response.json({ code: "bad_origin", message: "not from here", metadata: { origin: "x" } }, { status: 403 })) as unknown as typeof fetch;
     start({ transport: "sse", fetch: refuse });

@@ -1,5 +1,5 @@
-// Types: correct uses compile, wrong ones do not. What counts is `npm run
-// typecheck`; nothing here runs but the last line.
+// Tests of types for `npm run typecheck`: correct uses compile, and wrong ones do not.
+// Only the last line runs.
 import { expect, it } from "vitest";
 import WebSocketOfNode from "ws";
 import { ActorError, createClient, type Connection, type Reconnected } from "../src/index.js";
@@ -55,7 +55,7 @@ export async function typed(): Promise<void> {
   void connection.call("nope");
   // @ts-expect-error: an argument is of the wrong type
   void connection.call("sendMessage", "ada", 1);
-  // @ts-expect-error: a key is made of strings
+  // @ts-expect-error: a key consists of strings
   client.chatRoom.get([1]);
   // @ts-expect-error: status cannot be set
   connection.status = "closed";
@@ -81,7 +81,7 @@ export async function typed(): Promise<void> {
   client.gameRoom.getOrCreate(["room"], { input: {} });
   client.newsRoom.create("news");
 
-  // What takes a connection of any actor takes this one, and what is declared is what comes.
+  // A function that takes any connection takes this one, and payloads have the declared types.
   const kept: Connection<(typeof registry)["chatRoom"]> = connection;
   void kept;
 }

@@ -1,7 +1,7 @@
 // @vitest-environment jsdom
-// useActorState counts every event once, and useOptimisticAction shows each action
-// once. What a room holds are the numbers 1, 2, 3 …: whatever is shown must be such a
-// row, from 1 and without a hole or a repetition.
+// useActorState applies every event once, and useOptimisticAction shows each action once.
+// A room holds the numbers 1, 2, 3 …: every state that is shown must be such a sequence,
+// from 1 on, without gaps or repetitions.
 import { act, fireEvent } from "@testing-library/react";
 import { useState, type ReactNode } from "react";
 import { beforeEach, expect, it, vi } from "vitest";
@@ -18,7 +18,7 @@ plainAndStrict((world) => {
   const add = (actor: FakeActor) => actor.broadcast("added", list(actor).push(list(actor).length + 1) && list(actor).length);
   const room = (key = "general") => world.server.actor("room", key);
 
-  /** Every state that was shown, and what useActorState returned last. */
+  /** Every state that was shown, and the last result of useActorState. */
   let shown: Array<readonly number[] | undefined>;
   let last: UseActorState<readonly number[]>;
 
@@ -26,7 +26,7 @@ plainAndStrict((world) => {
     shown = [];
     world.server.actions = {
       list: ({ actor }) => [...list(actor)],
-      // A turn right behind it adds one, in the same frame.
+      // The next turn adds one in the same frame.
       listThenAdd: ({ actor, after }: Turn) => {
         after(() => add(actor));
         return [...list(actor)];
@@ -56,7 +56,7 @@ plainAndStrict((world) => {
     return <p>{`${last.status} ${last.state?.join() ?? "-"}`}</p>;
   }
 
-  it("loads, and follows what happens then", async () => {
+  it("loads a state and applies later events", async () => {
     add(room());
     const { container, unmount } = world.show(<Numbers />);
     expect(container.textContent).toBe("loading -");
@@ -72,7 +72,7 @@ plainAndStrict((world) => {
     expect(world.server.open).toHaveLength(0);
   });
 
-  it("an event right behind the reply counts, also when the connection was there before the listener", async () => {
+  it("applies an event right after the reply, even if the connection is older than the listener", async () => {
     function Late({ children }: { children: ReactNode }) {
       world.useActor({ name: "room", key: "general" });
       const [late, setLate] = useState(false);
@@ -89,8 +89,8 @@ plainAndStrict((world) => {
     expect(container.textContent).toBe(`ready ${row(list(room()).length).join()}`);
   });
 
-  it("what load does after the reply may take as long as it likes", async () => {
-    world.server.onConnect = ({ actor }) => add(actor); // before the reply: it is in it
+  it("load may take any time after the reply", async () => {
+    world.server.onConnect = ({ actor }) => add(actor); // before the reply, so the reply contains it
     const { container } = world.show(
       <Numbers
         load={async (connection) => {
@@ -108,7 +108,7 @@ plainAndStrict((world) => {
     expect(container.textContent).toBe("ready 1,2,3,4");
   });
 
-  it("after a reconnection it goes on, or loads anew if events were missed for good", async () => {
+  it("continues after a reconnection, or loads again if events were lost", async () => {
     const { container } = world.show(<Numbers />);
     await settle();
     act(() => world.server.cut());
@@ -127,8 +127,8 @@ plainAndStrict((world) => {
     expect(world.server.got("call")).toHaveLength(2);
   });
 
-  it("counts every event once, whatever happens when", async () => {
-    vi.spyOn(console, "error").mockImplementation(() => {}); // links that are lost
+  it("applies every event once, whatever happens when", async () => {
+    vi.spyOn(console, "error").mockImplementation(() => {}); // errors of lost links
     let seed = 7;
     const random = (n: number) => (seed = (seed * 48_271) % 2_147_483_647) % n;
     const slowly = async (connection: Connection) => {
@@ -159,7 +159,7 @@ plainAndStrict((world) => {
     for (const state of shown) if (state) expect(state).toEqual(row(state.length));
   });
 
-  it("says why it could not load, and tries again when asked or reconnected", async () => {
+  it("reports why it could not load, and tries again on reload() and after a reconnection", async () => {
     let action = "refuse";
     const { container } = world.show(<Numbers load={(connection) => connection.call(action) as Promise<number[]>} />);
     await settle();
@@ -179,7 +179,7 @@ plainAndStrict((world) => {
     expect(last.error).toBeUndefined();
   });
 
-  it("shows what it knew while it loads anew, and may keep some of it", async () => {
+  it("shows the old state while it loads again, and may merge it", async () => {
     const { container } = world.show(<Numbers merge={(known, loaded) => [...known, -1, ...loaded]} />);
     add(room());
     await settle();
@@ -202,7 +202,7 @@ plainAndStrict((world) => {
     expect(container.textContent).toBe("ready ");
   });
 
-  it("a load that is no longer wanted is given up", async () => {
+  it("gives up a load that is not needed any more", async () => {
     world.server.stuck = true;
     const rejected: unknown[] = [];
     const { unmount } = world.show(
@@ -221,7 +221,7 @@ plainAndStrict((world) => {
     expect(rejected).toEqual([{ reason: "aborted" }]);
   });
 
-  it("shows what an action will do until it is done, and never twice", async () => {
+  it("shows an optimistic update until the action is done, and never its effect twice", async () => {
     const seen: string[] = [];
     let run: () => Promise<number>;
     function Room() {
@@ -248,11 +248,11 @@ plainAndStrict((world) => {
     await settle();
     expect(container.textContent).toBe("1,2");
     expect(await Promise.all(results)).toEqual([1, 2]);
-    // Event and answer come in one frame, so nothing else is ever on the screen.
+    // Event and reply arrive in one frame, so nothing else is ever shown.
     expect(seen).toEqual(["", "0,0 pending", "1,2"]);
   });
 
-  it("takes back what failed, and only that", async () => {
+  it("undoes only the update of the action that failed", async () => {
     let run: (action: string) => Promise<unknown>;
     function Room() {
       const actor = world.useActor({ name: "room", key: "general" });
@@ -267,7 +267,7 @@ plainAndStrict((world) => {
     const { container } = world.show(<Room />);
     await settle();
     world.server.stuck = true;
-    act(() => void run("add").catch(() => {})); // its answer never comes
+    act(() => void run("add").catch(() => {})); // its reply never arrives
     await settle();
     world.server.stuck = false;
     let failed: Promise<unknown> = Promise.resolve();

@@ -12,7 +12,7 @@ const general = { name: "chatRoom", key: ["general"] };
 plainAndStrict((world) => {
   const room = () => world.server.actor("chatRoom", "general");
 
-  it("connects, and tells how it stands", async () => {
+  it("connects, and returns the status", async () => {
     const seen: string[] = [];
     let connection: Connection | undefined;
     function Room() {
@@ -44,7 +44,7 @@ plainAndStrict((world) => {
     ]);
   });
 
-  it("check 21: 100 components with the same actor share one socket and one subscription", async () => {
+  it("100 components with the same actor share one socket and one subscription", async () => {
     const seen: unknown[] = [];
     function One() {
       const actor = world.useActor({ name: "chatRoom", key: ["general"], params: { userId: "u" } });
@@ -66,7 +66,7 @@ plainAndStrict((world) => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("check 22: 1,000 re-renders with inline handlers send nothing, and the latest handler is called", async () => {
+  it("1,000 re-renders with inline handlers send nothing, and the latest handler is called", async () => {
     const seen: string[] = [];
     let rerender: (n: number) => void = () => {};
     function Room() {
@@ -89,7 +89,7 @@ plainAndStrict((world) => {
     expect(seen).toEqual(Array.from({ length: 1000 }, (_, i) => `${i + 1} ${i + 1}`));
   });
 
-  it("listens once per connection and event, however often it renders", async () => {
+  it("adds one listener per connection and event, however often it renders", async () => {
     let render: (props: { name: string; event: string; n: number }) => void = () => {};
     let connection: Connection | undefined;
     function Room() {
@@ -116,7 +116,7 @@ plainAndStrict((world) => {
     expect(world.server.got("open").at(-1)).toMatchObject({ key: ["two"], subs: ["b"] });
   });
 
-  it("check 23: 500 events in one tick call the handler 500 times, in at most 2 commits", async () => {
+  it("500 events in one tick call the handler 500 times, in at most 2 commits", async () => {
     let commits = 0;
     let handled = 0;
     let idle = 0;
@@ -152,7 +152,7 @@ plainAndStrict((world) => {
     expect(idle).toBe(0);
   });
 
-  it("check 7: events of the joining reach parents and children, also lifecycle events", async () => {
+  it("delivers the first events, also lifecycle events, to parents and children", async () => {
     world.server.onConnect = (turn) => {
       turn.broadcast("joined", 1);
       turn.send(turn.conn, "history", [1, 2]);
@@ -229,7 +229,7 @@ plainAndStrict((world) => {
     ]);
   });
 
-  it("asks a component that is there for params, not the one that came last and is gone", async () => {
+  it("takes params from a mounted component, not from the latest one that was unmounted", async () => {
     function Room({ tag, token }: { tag: string; token: string }) {
       world.useActor({ ...general, params: () => ({ tag, token }) }).useEvent("a", () => {});
       return null;
@@ -280,7 +280,7 @@ plainAndStrict((world) => {
     expect(world.server.got("close")).toHaveLength(0);
   });
 
-  it("a component that comes back a moment later hears what is sent on connecting", async () => {
+  it("a component that mounts again a moment later gets the events sent on connecting", async () => {
     world.server.onConnect = (turn) => turn.send(turn.conn, "history", [1, 2]);
     function Room({ name }: { name: string }) {
       const actor = world.useActor({ name: "chatRoom", key: [name] });
@@ -297,7 +297,7 @@ plainAndStrict((world) => {
     expect(container.textContent).toBe("1,2");
   });
 
-  it("connection.off() of a component does not silence the status", async () => {
+  it("connection.off() in a component does not stop updates of the status", async () => {
     function Room() {
       const actor = world.useActor(general);
       const connection = actor.connection as Connection | undefined;
@@ -310,7 +310,7 @@ plainAndStrict((world) => {
     expect(getByRole("button").textContent).toBe("disconnected");
   });
 
-  it("a refused connection says why, and the next one who wants it tries anew", async () => {
+  it("a refused connection has an error, and the next component tries again", async () => {
     world.server.refusals.push({ code: "player_id_required", reconnect: false });
     function Room() {
       const actor = world.useActor(general);
@@ -326,7 +326,7 @@ plainAndStrict((world) => {
     expect(container.textContent).toBe("connected -");
   });
 
-  it("what it returns keeps its identity until something changed", async () => {
+  it("returns the same object until something changes", async () => {
     const seen = new Set<UseActor<never>>();
     let rerender: (n: number) => void = () => {};
     function Room() {
@@ -346,7 +346,7 @@ plainAndStrict((world) => {
     function Room(): ReactNode {
       const actor = world.useActor(general);
       actor.useEvent("a", () => {});
-      throw never; // what use(never) does, in every React that there is
+      throw never; // what use(never) does, in every version of React
     }
     const { unmount } = world.show(
       <Suspense fallback="…">
@@ -358,7 +358,7 @@ plainAndStrict((world) => {
     unmount();
   });
 
-  it("a component that throws lets go of its connection", async () => {
+  it("a component that throws releases its connection", async () => {
     vi.spyOn(console, "error").mockImplementation(() => {});
     class Boundary extends Component<{ children: ReactNode }> {
       override state = { failed: false };
@@ -385,7 +385,7 @@ plainAndStrict((world) => {
     expect(world.server.open).toHaveLength(0);
   });
 
-  it("hooks made twice for one client share its connections", async () => {
+  it("hooks created twice for one client share its connections", async () => {
     const again = createHooks(world.client);
     function Room() {
       world.useActor(general);

@@ -1,20 +1,20 @@
 // @vitest-environment jsdom
-// The React component of the README: backend/readme checks that the README shows
-// the files in readme/, and here they run.
+// Runs the README's React component. backend/readme checks that the README shows the
+// files in readme/.
 import { fireEvent } from "@testing-library/react";
 import { expect, it, vi } from "vitest";
 import { socketClass, type FakeServer, type Turn } from "../../clientjs/test/fakeServer.js";
 import { Counter } from "./readme/Counter.js";
 import { plainAndStrict, settle } from "./support.js";
 
-// The component's client is one for all tests, as it is one for a page.
+// The component has one client for all tests, as a page has.
 let server: FakeServer;
 vi.stubGlobal("WebSocket", function open(url: string) {
   return new (socketClass(server))(url);
 });
 
 plainAndStrict((world) => {
-  it("the README's Counter", async () => {
+  it("runs the README's Counter", async () => {
     let value = 0;
     world.server.actions["add"] = (turn: Turn, by: string, n: number) => {
       turn.broadcast("changed", { value: (value += n), by });
@@ -27,6 +27,6 @@ plainAndStrict((world) => {
     await settle();
     expect(getByRole("button").textContent).toBe("apples: 1 (ada)");
     unmount();
-    await settle(2000); // the component's client lets go of its socket
+    await settle(2000); // the component's client closes its socket
   });
 });

@@ -1,6 +1,6 @@
 // @vitest-environment jsdom
-// The React component of the specification as it stands, the import path aside,
-// with the MessageInput that it leaves open.
+// The React component of the specification, unchanged but for the import path, with a
+// MessageInput, which the specification leaves open.
 import { act, fireEvent } from "@testing-library/react";
 import { useState } from "react";
 import { expect, it } from "vitest";
@@ -50,7 +50,7 @@ function ChatRoom() {
 }
 
 plainAndStrict((world) => {
-  it("the specification's ChatRoom", async () => {
+  it("runs the specification's ChatRoom", async () => {
     world.server.actions["sendMessage"] = (turn: Turn, userId: string, text: string) => {
       const message = { id: "m1", userId, text, timestamp: 1 };
       turn.broadcast("messageReceived", message);

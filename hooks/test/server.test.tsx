@@ -1,5 +1,5 @@
 // @vitest-environment jsdom
-// Check 24: rendering on a server, and taking over in the browser.
+// Rendering on a server, and hydrating in the browser.
 import { act } from "@testing-library/react";
 import { StrictMode, useState } from "react";
 import { hydrateRoot } from "react-dom/client";
@@ -25,13 +25,13 @@ function Room() {
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-it("renders to a string without an address, a WebSocket or a connection", () => {
+it("renders to a string without a URL, a WebSocket or a connection", () => {
   hooks = createHooks(createClient());
   expect(renderToString(<Room />)).toBe("<p>connecting </p>");
   expect(vi.getTimerCount()).toBe(0);
 });
 
-it("a page that hydrates starts as the server rendered it, also when the connection is there already", async () => {
+it("hydrates with the content that the server rendered, even if the connection already exists", async () => {
   const log = vi.spyOn(console, "error").mockImplementation(() => {});
   const client = new FakeServer().createClient<UntypedRegistry>();
   hooks = createHooks(client);
@@ -57,7 +57,7 @@ it("a page that hydrates starts as the server rendered it, also when the connect
   client.dispose();
 });
 
-it("check 24: hydrates without a warning, and an event of the joining is delivered once", async () => {
+it("hydrates without a warning, and delivers the first event once", async () => {
   const log = vi.spyOn(console, "error").mockImplementation(() => {});
   const server = new FakeServer();
   server.onConnect = (turn) => turn.broadcast("a", 1);

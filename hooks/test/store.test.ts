@@ -1,4 +1,4 @@
-// The store works without React: nothing that it imports leads there.
+// The store works without React: it does not import it, directly or indirectly.
 import { expect, it, vi } from "vitest";
 import { FakeServer, settle } from "../../clientjs/test/fakeServer.js";
 import { actorId, actorStore } from "../src/actorStore.js";
@@ -7,7 +7,7 @@ vi.mock("react", () => {
   throw new Error("the store must not import React");
 });
 
-it("shares a connection, counts its users and ends with the last one", async () => {
+it("shares a connection, counts its users, and disposes it after the last one", async () => {
   vi.useFakeTimers();
   const server = new FakeServer();
   const client = server.createClient();
@@ -25,7 +25,7 @@ it("shares a connection, counts its users and ends with the last one", async () 
   await settle(1000);
   expect(store.snapshot(id).status).toBe("connected");
   releaseTwo();
-  const releaseThree = store.acquire(id, () => undefined); // within one tick: taken over
+  const releaseThree = store.acquire(id, () => undefined); // within one tick: reuses the connection
   await settle();
   expect(server.got("close")).toHaveLength(0);
   releaseThree();

@@ -1,5 +1,5 @@
-// What the tests of the hooks share: a client on the fake server, and rendering
-// plain or under StrictMode.
+// Helpers for the tests of the hooks: a client of the fake server, and rendering with
+// and without StrictMode.
 import { act, cleanup, render } from "@testing-library/react";
 import { StrictMode, type ReactNode } from "react";
 import { afterEach, beforeEach, describe, vi } from "vitest";
@@ -12,17 +12,17 @@ export interface World {
   client: Client;
   useActor: Hooks<UntypedRegistry>["useActor"];
   useEvent: Hooks<UntypedRegistry>["useEvent"];
-  /** Renders, under StrictMode if it is its turn. */
+  /** Renders, in StrictMode if the test runs with it. */
   show(children: ReactNode): ReturnType<typeof render>;
   strict: boolean;
 }
 
-/** Lets what is on its way arrive, and React render what comes of it. */
+/** Advances time, so that everything in transit arrives, and lets React render it. */
 export async function settle(ms = 10): Promise<void> {
   await act(() => pass(ms));
 }
 
-/** Runs the tests twice: plain and under StrictMode. */
+/** Runs the tests twice: with and without StrictMode. */
 export function plainAndStrict(tests: (world: World) => void): void {
   describe.each([
     ["plain", false],

@@ -4,19 +4,19 @@ import { storeOutgoing, storedOutgoing, type OutgoingAction, outgoingReducer } f
 const sending = (id: string, isQueued = false): OutgoingAction => ({ type: "sending", id, text: id, timestamp: 1, isQueued });
 const after = (...actions: OutgoingAction[]) => actions.reduce(outgoingReducer, []);
 
-describe("our messages", () => {
-  it("stay with a reason when they fail, and lose it with the next attempt", () => {
+describe("outgoing messages", () => {
+  it("have an error when they fail, until the next attempt", () => {
     const failed = after(sending("a"), { type: "failed", id: "a", error: "no" });
     expect(failed).toMatchObject([{ id: "a", text: "a", error: "no" }]);
     expect(outgoingReducer(failed, sending("a"))[0]?.error).toBeUndefined();
   });
 
-  it("go when they have arrived or were discarded", () => {
+  it("are removed when they have arrived or were discarded", () => {
     expect(after(sending("a"), sending("b"), { type: "done", id: "a" })).toMatchObject([{ id: "b" }]);
   });
 });
 
-describe("what is kept when a room is left", () => {
+describe("stored outgoing messages", () => {
   beforeEach(() => {
     const items = new Map<string, string>();
     vi.stubGlobal("sessionStorage", {
@@ -30,26 +30,26 @@ describe("what is kept when a room is left", () => {
     return storedOutgoing("general");
   };
 
-  it("is what has not arrived, of that room", () => {
+  it("are those of a room that have not arrived", () => {
     const kept = keep(sending("a"), sending("b"), { type: "done", id: "a" });
     expect(kept).toMatchObject([{ id: "b", text: "b" }]);
     expect(storedOutgoing("random")).toEqual([]);
   });
 
-  it("waits for us to decide: nothing in it is on its way", () => {
+  it("wait for the user: none is being sent", () => {
     const kept = keep(sending("not sent", true), sending("in doubt"), sending("failed"), { type: "failed", id: "failed", error: "no" });
     expect(kept.map(({ error }) => error)).toEqual([expect.stringContaining("Not sent"), expect.stringContaining("may have been sent"), "no"]);
   });
 
-  it("is not in doubt because of a connection that came later", () => {
+  it("were not sent if the connection came up after the user left", () => {
     expect(keep(sending("a", true), { type: "left" }, { type: "connected" })[0]?.error).toContain("Not sent");
   });
 
-  it("may have been sent as soon as there was a connection", () => {
+  it("may have been sent if there was a connection", () => {
     expect(keep(sending("a", true), { type: "connected" })[0]?.error).toContain("may have been sent");
   });
 
-  it("is told apart also after the room was left", () => {
+  it("keep their error if they fail after the user left", () => {
     expect(keep(sending("a"), { type: "failed", id: "a", error: "no answer" })[0]?.error).toBe("no answer");
   });
 });

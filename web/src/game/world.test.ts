@@ -7,8 +7,8 @@ function world() {
   return w;
 }
 
-describe("our own player", () => {
-  it("goes where it is steered, and stops", () => {
+describe("this tab's player", () => {
+  it("moves in the direction it is steered, and stops", () => {
     const w = world();
     w.steer(1, 0);
     const { moving, moved } = w.step(0.1);
@@ -25,14 +25,14 @@ describe("our own player", () => {
     expect(Math.hypot(x - 500, y - 300)).toBeCloseTo(34);
   });
 
-  it("goes to a place and stops there", () => {
+  it("moves to a position and stops there", () => {
     const w = world();
     w.aim({ x: 520, y: 300 });
     expect(w.step(0.1).moved).toEqual({ x: 520, y: 300 });
     expect(w.step(0.1).moving).toBe(false);
   });
 
-  it("is still on the way when no time has passed between two frames", () => {
+  it("is still moving when no time has passed between two frames", () => {
     const w = world();
     w.aim({ x: 900, y: 300 });
     expect(w.step(0).moving).toBe(true);
@@ -52,8 +52,8 @@ describe("our own player", () => {
   });
 });
 
-describe("others", () => {
-  it("glide to where they are, and arrive", () => {
+describe("other players", () => {
+  it("glide to their position, and arrive", () => {
     const w = world();
     w.place("ada", { x: 0, y: 0 });
     w.move("ada", { x: 100, y: 0 });
@@ -67,7 +67,7 @@ describe("others", () => {
     expect(w.step(0.05).moving).toBe(false);
   });
 
-  it("are there at once when motion is not wanted", () => {
+  it("are at their position at once with reduced motion", () => {
     const w = world();
     w.place("ada", { x: 0, y: 0 });
     w.move("ada", { x: 100, y: 0 });
@@ -75,7 +75,7 @@ describe("others", () => {
     expect(w.bodies.get("ada")!.shown).toEqual({ x: 100, y: 0 });
   });
 
-  it("cause a new drawing when they come, move and go", () => {
+  it("cause a redraw when they join, move and leave", () => {
     const w = world();
     const drawing = vi.fn();
     w.subscribe(drawing);

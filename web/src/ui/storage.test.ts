@@ -12,6 +12,6 @@ it.each([
   { what: "an array with another type in it", text: '["b", null]', fallback: ["a"], want: ["a"] },
   { what: "an object that lacks a field", text: '{"a": "x"}', fallback: { a: "", b: "" }, want: { a: "", b: "" } },
   { what: "the same form", text: '{"a": "x", "b": ["y"]}', fallback: { a: "", b: [] }, want: { a: "x", b: ["y"] } },
-])("reads $what", ({ text, fallback, want }) => {
+])("reads $what, or falls back", ({ text, fallback, want }) => {
   expect(read<unknown>("key", fallback, stored(text))).toEqual(want);
 });

@@ -1,4 +1,4 @@
-/** A small generator of numbers in [0, 1) with a seed (mulberry32). */
+/** Creates a random number generator with a seed (mulberry32); it returns numbers in [0, 1). */
 export function createRandom(seed: number): () => number {
   let state = seed | 0;
   return () => {
