@@ -1,12 +1,12 @@
-// The server below a path (its flag -base-path), as it is behind a proxy that serves
-// other things, too (check 30).
+// The server with a base path (its flag -base-path), as behind a proxy that also serves
+// other things.
 
 import { Chat } from "./chat";
 import { everywhere, expect, test } from "./fixtures";
 import { Server } from "./server";
 
 for (const base of ["/app", "/any/base/path"]) {
-  test(`everything works below ${base}`, everywhere, async ({ visit }) => {
+  test(`everything works with the base path ${base}`, everywhere, async ({ visit }) => {
     const server = new Server("memory", ["-base-path", base]);
     await server.start();
     try {
@@ -20,7 +20,7 @@ for (const base of ["/app", "/any/base/path"]) {
       await ada.said("hello from below");
       await expect(bob.texts).toHaveText(["hello from below"]);
 
-      // Links lead below the path, and so does a page that is loaded anew.
+      // Links contain the base path, and the page works after a reload.
       await page.getByRole("link", { name: "News", exact: true }).click();
       await expect(page).toHaveTitle(/News/);
       expect(new URL(page.url()).pathname).toBe(`${base}/news`);
@@ -37,7 +37,7 @@ for (const base of ["/app", "/any/base/path"]) {
   });
 }
 
-test("files below a path are as they are at the root", async ({ request }) => {
+test("files with a base path are the same as at the root", async ({ request }) => {
   const server = new Server("memory", ["-base-path", "/app"]);
   await server.start();
   try {

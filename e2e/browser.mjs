@@ -1,6 +1,6 @@
-// Finds the browsers that the tests use: Playwright's own if they are installed,
-// else those of the system (or of the environment: CHROMIUM, FIREFOX). As a program
-// it prints the path of the one that is named (chromium, firefox, webkit), or fails.
+// Finds the browsers for the tests: those in the environment (CHROMIUM, FIREFOX), else
+// Playwright's own, else those of the system. As a program it prints the path of the
+// browser given as its argument (chromium, firefox, webkit), or fails.
 
 import { chromium, firefox, webkit } from "@playwright/test";
 import { accessSync, constants } from "node:fs";
@@ -10,7 +10,7 @@ import { pathToFileURL } from "node:url";
 const browsers = {
   chromium: [process.env.CHROMIUM, chromium.executablePath(), ...onPath("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")],
   firefox: [process.env.FIREFOX, firefox.executablePath(), ...onPath("firefox-esr", "firefox")],
-  // No WebKit but Playwright's own can be driven.
+  // Playwright can drive no WebKit but its own.
   webkit: [webkit.executablePath()],
 };
 

@@ -1,6 +1,6 @@
 // Random faults between the real server and clients in Node and in browsers, over
-// every transport. make chaos SECONDS=600 SEED=… runs it for longer; what is printed
-// names the seed, but processes and networks have chances of their own.
+// every transport. make chaos SECONDS=600 SEED=… runs it for longer. The output has the
+// seed, but processes and networks add randomness of their own.
 
 import { WebSocket } from "ws";
 import { createRandom } from "../clientjs/test/createRandom";
@@ -25,7 +25,7 @@ test.beforeEach(() => {
   if (process.env.SECONDS_OF_CHAOS) process.stdout.write(`chaos: SEED=${seed}, ${seconds} s\n`);
 });
 
-/** Lets faults happen while people talk, and checks what they have lived through. */
+/** Runs faults while people talk, and checks what each of them observed. */
 async function survive(
   { people, links, server }: { people: Record<string, PersonAnywhere>; links: Proxy[]; server: Parameters<typeof wreak>[2] },
 ): Promise<void> {
@@ -36,7 +36,7 @@ async function survive(
     for (const [name, person] of Object.entries(all)) diaries[name] = await person.diary();
     return Object.values(diaries);
   };
-  // Whoever comes late has not heard what was said before.
+  // Wait until everybody has joined, because messages before that are not delivered to them.
   await expect.poll(async () => (await lookAt()).every(({ life }) => life.some(([event]) => event === "connected"))).toBe(true);
   for (const person of Object.values(people)) await person.talk();
   const script = await wreak(createRandom(seed), seconds, server, links, true);
@@ -45,7 +45,7 @@ async function survive(
   await expect
     .poll(async () => (await lookAt()).every(({ heard }) => heard.includes("the end")), { timeout: 60_000 })
     .toBe(true)
-    .catch(() => {}); // what is missing is named below
+    .catch(() => {}); // the check below reports what is missing
   await lookAt();
 
   const truth = diaries["witness"]!.heard.filter((entry) => typeof entry === "string");
@@ -61,7 +61,7 @@ async function survive(
   expect(count(lived, "reconnected"), sum).toBeGreaterThan(0);
 }
 
-/** A Person, or one in a page, who answers later. */
+/** A Person, or one in a page, whose methods are asynchronous. */
 type PersonAnywhere = { [K in keyof Person]: (...args: Parameters<Person[K]>) => ReturnType<Person[K]> | Promise<Awaited<ReturnType<Person[K]>>> };
 
 async function openLinks(server: { port: number }, n: number): Promise<Proxy[]> {
@@ -70,7 +70,7 @@ async function openLinks(server: { port: number }, n: number): Promise<Proxy[]> 
   return links;
 }
 
-test("G3, G5: clients in Node lose nothing and do nothing twice, whatever breaks", async ({ server }) => {
+test("G3, G5: clients in Node lose and repeat nothing under random faults", async ({ server }) => {
   const links = await openLinks(server, 4);
   const people: Record<string, Person> = {};
   for (const [i, link] of links.entries()) {
@@ -80,7 +80,7 @@ test("G3, G5: clients in Node lose nothing and do nothing twice, whatever breaks
   for (const link of links) await link.close();
 });
 
-test("G3, G5: pages lose nothing and do nothing twice, whatever breaks", everywhere, async ({ server, visit }) => {
+test("G3, G5: pages lose and repeat nothing under random faults", everywhere, async ({ server, visit }) => {
   const links = await openLinks(server, 3);
   const people: Record<string, PersonAnywhere> = {};
   for (const [i, link] of links.entries()) {
@@ -99,7 +99,7 @@ test("G3, G5: pages lose nothing and do nothing twice, whatever breaks", everywh
   for (const link of links) await link.close();
 });
 
-test("what these tests look for, they find", () => {
+test("the checks of these tests find every kind of violation", () => {
   const truth = ["a 0", "b 0", "a 1", "b 1"];
   const up: Diary["life"] = [["connected", "connected"]];
   const diary = (change: Partial<Diary>): Diary => ({ heard: truth, life: up, said: {}, ...change });

@@ -1,7 +1,7 @@
-// What goes wrong between clients and a server, at random but from a seed, and
-// what must hold all the same: nobody loses an event, gets one twice or out of order
-// (or is told of the gap before it goes on), every call settles and takes effect at
-// most once, and once if it resolved; statuses follow the published machine.
+// Random faults between clients and a server, from a seed, and the invariants that must
+// hold: no event is lost, duplicated or out of order, unless a gap is reported before the
+// next one; every call settles and takes effect at most once, and exactly once if it
+// resolved; statuses follow the documented state machine.
 
 import { setTimeout as pause } from "node:timers/promises";
 import { MACHINE } from "../clientjs/test/stateMachine";
@@ -9,30 +9,27 @@ import type { Client, ClientOptions, Status } from "../clientjs/src/index";
 import type { Proxy } from "./proxy";
 import type { Server } from "./server";
 
-/** What a person has heard and lived through, in order. */
+/** What a person observed, in order. */
 export interface Diary {
-  /** Texts of messages, and what was told between them. */
+  /** Texts of messages, and the gaps reported between them. */
   heard: (string | { missed: number; exact: boolean })[];
   /** Lifecycle events, and the status after each. */
   life: [event: string, status: Status][];
-  /** What has become of what it said: resolved, or a code. */
+  /** The result of each call: resolved, or a code. */
   said: Record<string, string>;
 }
 
-/** Somebody in a room: in Node, or in a page. */
+/** A client in a room: in Node, or in a page. */
 export interface Person {
-  /** Says things until stop. */
+  /** Sends messages until stop. */
   talk(): void;
-  /** Stops talking, and returns once every call has settled. */
+  /** Stops sending, and returns once every call has settled. */
   stop(): Promise<void>;
   diary(): Diary;
   leave(): void;
 }
 
-/**
- * Joins the room and listens. It has all that it needs in itself, because it also
- * runs in pages.
- */
+/** Joins the room and listens. The function is self-contained, because it also runs in pages. */
 export function join(createClient: (url: string, options: ClientOptions) => unknown, url: string, name: string, options: ClientOptions): Person {
   const client = createClient(url, { timeoutMs: 15_000, ...options }) as Client;
   const connection = client["chatRoom"]!.getOrCreate("chaos").connect({ userId: name });
@@ -70,13 +67,13 @@ export function join(createClient: (url: string, options: ClientOptions) => unkn
   };
 }
 
-/** One fault, and for how long it lasts. */
+/** One fault, and how long it lasts. */
 interface Fault {
   name: string;
   run: () => Promise<void>;
 }
 
-/** Makes faults for so long, one after the other, some at the same time; returns what it did. */
+/** Causes faults for some time, some of them concurrently; returns a list of them. */
 export async function wreak(random: () => number, seconds: number, server: Server, links: readonly Proxy[], kill: boolean): Promise<string[]> {
   const up = (max: number) => Math.floor(random() * max);
   const script: string[] = [];
@@ -114,7 +111,7 @@ export async function wreak(random: () => number, seconds: number, server: Serve
     },
   });
 
-  /** One link's troubles, or those of the server, never two of the same at once. */
+  /** The faults of one link, or of the server, one after the other. */
   async function trouble(name: string, next: () => Fault, everyMs: number): Promise<void> {
     await last(up(everyMs));
     while (Date.now() < end) {
@@ -135,14 +132,14 @@ export async function wreak(random: () => number, seconds: number, server: Serve
   return script;
 }
 
-/** What is wrong with what people have lived through, given all that was said in its order. */
+/** Returns the violations in what people observed, given all messages in their order. */
 export function faultsOf(diaries: Readonly<Record<string, Diary>>, truth: readonly string[]): string[] {
   const wrong: string[] = [];
   const times = new Map<string, number>();
   for (const text of truth) times.set(text, (times.get(text) ?? 0) + 1);
 
   for (const [name, { heard, life, said }] of Object.entries(diaries)) {
-    // In the order of the log from some place on, with gaps where they are told.
+    // In the order of the log from some position on, with gaps only where they were reported.
     const first = heard.find((entry) => typeof entry === "string");
     let at = first === undefined ? truth.length : truth.indexOf(first);
     for (const entry of heard) {

@@ -1,7 +1,7 @@
 import { Chat, onItsWay } from "./chat";
 import { everywhere, expect, online, test } from "./fixtures";
 
-test("two people talk, and take back what they said", everywhere, async ({ server, visit }) => {
+test("two people send and delete messages", everywhere, async ({ server, visit }) => {
   const ada = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
   await ada.said("Is anybody here?");
   const bob = await new Chat(await visit(`${server.url}/chat/general`)).join("Bob");
@@ -34,7 +34,7 @@ test("three people see who is here", async ({ server, visit }) => {
   await expect(cleo.people).toHaveText([/Ada/, /Cleo \(you\)/]);
 });
 
-test("the others see who is typing", async ({ server, visit }) => {
+test("others see who is typing", async ({ server, visit }) => {
   const ada = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
   const bob = await new Chat(await visit(`${server.url}/chat/general`)).join("Bob");
   await bob.input.pressSequentially("Well");
@@ -45,7 +45,7 @@ test("the others see who is typing", async ({ server, visit }) => {
   await expect(ada.page.getByText("is typing…")).toHaveCount(0);
 });
 
-test("rooms are apart, and tell what is new in them", async ({ server, visit }) => {
+test("rooms are separate, and show how many messages are unread", async ({ server, visit }) => {
   const ada = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
   const bob = await new Chat(await visit(`${server.url}/chat/general`)).join("Bob");
   await ada.said("in general");
@@ -70,7 +70,7 @@ test("rooms are apart, and tell what is new in them", async ({ server, visit }) 
   await expect(ada.texts).toHaveCount(0);
 });
 
-test("what is unread is what others said and did not take back", async ({ server, visit }) => {
+test("messages count as unread if others sent them and did not delete them", async ({ server, visit }) => {
   const ada = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
   const bob = await new Chat(await visit(`${server.url}/chat/random`)).join("Bob");
   const hers = new Chat(await ada.page.context().newPage());
@@ -84,7 +84,7 @@ test("what is unread is what others said and did not take back", async ({ server
   await expect(random.getByLabel("unread")).toHaveCount(0);
 });
 
-test("a deleted message is gone at once, and back if the server refuses", async ({ server, visit }) => {
+test("a deleted message disappears at once, and comes back if the server refuses", async ({ server, visit }) => {
   const page = await visit(`${server.url}/nowhere`);
   let answer = () => {};
   const held = new Promise<void>((resolve) => (answer = resolve));
@@ -106,7 +106,7 @@ test("a deleted message is gone at once, and back if the server refuses", async 
   await expect(page.getByRole("alert")).toContainText("Not deleted");
 });
 
-test("a message that is too long is not cut", async ({ server, visit }) => {
+test("a message that is too long is not cut off", async ({ server, visit }) => {
   const { page, input } = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
   await input.fill("🎭".repeat(1950));
   await expect(page.getByText("50 characters left")).toBeVisible();
@@ -134,7 +134,7 @@ test("a name can be changed, or kept", async ({ server, visit }) => {
   await expect(ada.people).toHaveText([/Lady A \(you\)/]);
 });
 
-test("a room that is opened while the link is cut says so", async ({ link, visit }) => {
+test("a room that is opened while the link is down says so", async ({ link, visit }) => {
   const ada = await new Chat(await visit(`${link.url}/chat/general`)).join("Ada");
   link.refuse();
   await expect(ada.notice).toContainText("The connection is lost");
@@ -159,7 +159,7 @@ test("a reload keeps name and messages", async ({ server, visit }) => {
   await expect(ada.texts).toHaveText(["before", "after"]);
 });
 
-test("what was said while the link was cut arrives once and in order", everywhere, async ({ server, link, visit }) => {
+test("messages sent while the link was down arrive once and in order", everywhere, async ({ server, link, visit }) => {
   const ada = await new Chat(await visit(`${link.url}/chat/general`)).join("Ada");
   const bob = await new Chat(await visit(`${server.url}/chat/general`)).join("Bob");
   const cleo = await new Chat(await visit(`${server.url}/chat/general`)).join("Cleo");
@@ -185,7 +185,7 @@ test("what was said while the link was cut arrives once and in order", everywher
   await expect(ada.people).toHaveText([/Ada/, /Bob/, /Cleo/]);
 });
 
-test("what could not be sent survives a change of rooms and a reload", async ({ link, visit }) => {
+test("unsent messages survive a change of rooms and a reload", async ({ link, visit }) => {
   const ada = await new Chat(await visit(`${link.url}/chat/general`)).join("Ada");
   await ada.said("before");
   link.refuse();
@@ -210,7 +210,7 @@ test("what could not be sent survives a change of rooms and a reload", async ({ 
   await expect(ada.page.getByRole("button", { name: "Retry" })).toHaveCount(0);
 });
 
-test("one can read on while a message of one's own is on its way", async ({ link, visit }) => {
+test("the user can read on while a message is being sent", async ({ link, visit }) => {
   const ada = await new Chat(await visit(`${link.url}/chat/general`)).join("Ada");
   for (let n = 1; n <= 3; n++) await ada.said(`${n} ${"some words ".repeat(150)}`);
   link.refuse();
@@ -221,15 +221,15 @@ test("one can read on while a message of one's own is on its way", async ({ link
   await ada.page.mouse.wheel(0, -500);
   await expect.poll(fromEnd).toBeGreaterThan(300);
   await ada.say("on its way");
-  await expect.poll(fromEnd, "whoever writes looks at the end").toBeLessThan(60);
+  await expect.poll(fromEnd, "the list scrolls to a new message of the user").toBeLessThan(60);
   await log.hover();
   await ada.page.mouse.wheel(0, -500);
   await expect.poll(fromEnd).toBeGreaterThan(300);
-  await ada.input.fill("…"); // renders, and does not scroll
+  await ada.input.fill("…"); // renders without scrolling
   expect(await fromEnd()).toBeGreaterThan(300);
 });
 
-/** The texts, whatever their order. */
+/** The texts, in any order. */
 const sorted = async (chat: Chat) => (await chat.texts.allTextContents()).sort();
 
 test("the server is killed and restarted while two people talk", async ({ server, link, visit }) => {
@@ -246,7 +246,7 @@ test("the server is killed and restarted while two people talk", async ({ server
   await bob.say("from Bob to nobody");
   for (const person of [ada, bob]) await expect(person.messages.last()).toContainText(onItsWay);
 
-  // Bob is back first: what he says now, Ada misses.
+  // Bob reconnects first: Ada misses his messages.
   await server.start();
   await online(bob.page);
   await expect(bob.notice).toContainText("Back online");
@@ -266,7 +266,7 @@ test("the server is killed and restarted while two people talk", async ({ server
   await expect(bob.texts).toHaveText(order);
 });
 
-test("a deploy is hardly noticed", async ({ server, visit }) => {
+test("a deploy shows at most a short notice", async ({ server, visit }) => {
   const ada = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
   const bob = await new Chat(await visit(`${server.url}/chat/general`)).join("Bob");
   await ada.said("before");
@@ -282,7 +282,7 @@ test("a deploy is hardly noticed", async ({ server, visit }) => {
 test.describe("on the memory store", () => {
   test.use({ store: "memory" });
 
-  test("everybody is told that a restarted server has forgotten", async ({ server, visit }) => {
+  test("everybody sees that a restarted server has lost the messages", async ({ server, visit }) => {
     const ada = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
     const bob = await new Chat(await visit(`${server.url}/chat/general`)).join("Bob");
     await ada.said("before");
@@ -301,7 +301,7 @@ test.describe("on the memory store", () => {
   });
 });
 
-test("without a mouse", everywhere, async ({ server, visit }) => {
+test("everything works without a mouse", everywhere, async ({ server, visit }) => {
   const { page, texts, messages } = new Chat(await visit(`${server.url}/chat/general`));
   const { keyboard } = page;
   await expect(page.getByRole("textbox", { name: "Your name" })).toBeFocused();

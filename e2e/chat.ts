@@ -1,8 +1,8 @@
-// The chat as a person meets it: by roles and names.
+// The chat page, by roles and accessible names.
 
 import { expect, type Locator, type Page } from "@playwright/test";
 
-/** What a message says that the server does not have yet. */
+/** The texts on messages that the server does not have yet. */
 export const onItsWay = /(sending|waiting for the connection)…/;
 
 export class Chat {
@@ -38,7 +38,7 @@ export class Chat {
     await this.page.getByRole("button", { name: "Send" }).click();
   }
 
-  /** Says something and waits until the server has it. */
+  /** Sends a message and waits until the server has it. */
   async said(text: string): Promise<void> {
     await this.say(text);
     await expect(this.messages.filter({ hasText: text })).not.toContainText(onItsWay);

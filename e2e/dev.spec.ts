@@ -1,5 +1,5 @@
-// The dev loop: make dev on a copy of the project, files that are saved, and a
-// page that has them a moment later.
+// The development loop: make dev on a copy of the project. Saved files are on the page
+// a moment later.
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -13,7 +13,7 @@ import { expect, test } from "./fixtures";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** What a busy machine may need to compile: half a minute is what all of it takes on one that is not. */
+/** Time for one compilation on a busy machine. An idle one compiles everything in half a minute. */
 const PATIENCE_MS = 120_000;
 
 /** A copy of the project with make dev running in it. */
@@ -29,7 +29,7 @@ class Dev {
       cpSync(join(root, file), join(this.directory, file));
     }
     symlinkSync(join(root, "node_modules"), join(this.directory, "node_modules"));
-    // -o: the packages are the original's, and not to be installed anew.
+    // -o: use the original's npm packages instead of installing them again.
     const make = spawn("make", ["dev", "ADDR=127.0.0.1:0", "-o", "node_modules/.package-lock.json"], { cwd: this.directory, stdio: ["ignore", "pipe", "pipe"] });
     this.#make = make;
     make.stderr.on("data", (data) => (this.log += data));
@@ -51,7 +51,7 @@ class Dev {
     const make = this.#make;
     if (make && make.exitCode === null && make.signalCode === null) {
       make.kill("SIGTERM");
-      await once(make, "close"); // when nobody holds its output any more: no process is left
+      await once(make, "close"); // when its output is closed, no process is left
     }
     rmSync(this.directory, { recursive: true });
   }
@@ -60,7 +60,7 @@ class Dev {
     return readFileSync(join(this.directory, file), "utf8");
   }
 
-  /** Saves a file with one thing replaced, as many editors do: written elsewhere and renamed. */
+  /** Replaces a text in a file and saves it as many editors do: to another file, which is then renamed. */
   save(file: string, from: string, to: string): void {
     const before = this.read(file);
     expect(before).toContain(from);
@@ -73,8 +73,8 @@ class Dev {
 const dev = new Dev();
 test.afterAll(() => dev.stop());
 
-test("what is saved is in the page, and what is broken is said", async ({ visit }) => {
-  test.setTimeout(10 * PATIENCE_MS); // most of it is the first compilation, if nothing is in Go's cache
+test("saved changes appear on the page, and errors are shown", async ({ visit }) => {
+  test.setTimeout(10 * PATIENCE_MS); // most of it for the first compilation, if Go's cache is empty
   await dev.start();
   const ada = await new Chat(await visit(`${dev.url}/chat/general`)).join("Ada");
   const { page } = ada;
@@ -89,7 +89,7 @@ test("what is saved is in the page, and what is broken is said", async ({ visit 
     process.stdout.write(`    ${what}: ${ms} ms\n`);
     expect(ms, what).toBeLessThan(limitMs);
   };
-  /** What stays as long as the page is not loaded anew. */
+  /** A mark that a reload of the page removes. */
   const mark = () => page.evaluate(() => (document.documentElement.dataset.kept = "yes"));
   const kept = () => page.evaluate(() => document.documentElement.dataset.kept);
 
@@ -114,7 +114,7 @@ test("what is saved is in the page, and what is broken is said", async ({ visit 
   );
   await ada.connected();
 
-  // The page stays while the server is replaced, and its connection loses nothing.
+  // The page stays while the server is replaced, and its connection loses no event.
   await mark();
   const answer = "a message needs a text";
   let said = 0;

@@ -1,39 +1,39 @@
-// What the specs start from: a server of the test's own, a proxy before it, and
-// people, each with a browser context.
+// The fixtures of the specs: a server for each test, a proxy in front of it, and people,
+// each with a browser context.
 
 import { test as base, type Browser, expect, type Page } from "@playwright/test";
 import { Proxy } from "./proxy";
 import { Server } from "./server";
 
 interface Fixtures {
-  /** Where the server keeps its actors: the default, if a file does not use another. */
+  /** The server's store: the default, unless a file uses another. */
   store: "sqlite" | "memory";
-  /** The real binary, for this test alone. */
+  /** The real binary, started for this test. */
   server: Server;
-  /** A proxy before the server, whose links can be broken. */
+  /** A proxy in front of the server, whose links can be broken. */
   link: Proxy;
-  /** Opens a page in a browser context of its own: another person. */
+  /** Opens a page in a new browser context, as another person. */
   visit: (url: string, options?: VisitOptions) => Promise<Page>;
 }
 
 type VisitOptions = Parameters<Browser["newContext"]>[0] & {
-  /** What the page finds in its sessionStorage. */
+  /** Initial entries of the page's sessionStorage. */
   session?: Record<string, unknown>;
 };
 
-/** Of a test that runs in all browsers that are found; make test-browsers runs all of them so. */
+/** Marks a test that runs in all browsers that are found; make test-browsers runs all tests in all of them. */
 export const everywhere = { tag: "@everywhere" };
 
-/** What Firefox reports like an error of the page when a WebSocket breaks. */
+/** Firefox reports a broken WebSocket as an error of the page. */
 const brokenLink = /Firefox can’t establish a connection to the server at wss?:|The connection to wss?:\S+ was interrupted/;
 
 const frames = new WeakMap<Page, string[]>();
 const logs = new WeakMap<Page, string[]>();
 
-/** Every frame that a page opened with visit has received on WebSockets. */
+/** Every frame that a page opened by visit has received on WebSockets. */
 export const received = (page: Page): readonly string[] => frames.get(page) ?? [];
 
-/** Everything that a page opened with visit has written on the console. */
+/** Everything that a page opened by visit has written to the console. */
 export const logged = (page: Page): readonly string[] => logs.get(page) ?? [];
 
 export const test = base.extend<Fixtures>({
@@ -59,14 +59,14 @@ export const test = base.extend<Fixtures>({
     const contexts: { close(): Promise<void> }[] = [];
     const faults: string[] = [];
     await provide(async (url, { session = {}, isMobile, ...options } = {}) => {
-      // Firefox has small and touched windows, but no mobile ones.
+      // Firefox has small windows and touch, but no mobile emulation.
       const context = await browser.newContext(browserName === "firefox" ? options : { isMobile, ...options });
       contexts.push(context);
       const got: string[] = [];
       await context.exposeFunction("frameReceived", (data: string) => got.push(data));
       await context.addInitScript(tellFrames);
       await context.addInitScript((items) => {
-        if (origin === "null") return; // about:blank has none, and Firefox runs this there, too
+        if (origin === "null") return; // about:blank has no origin, and Firefox runs this there, too
         for (const [key, value] of Object.entries(items)) sessionStorage.setItem(key, JSON.stringify(value));
       }, session);
       const said: string[] = [];
@@ -74,7 +74,7 @@ export const test = base.extend<Fixtures>({
       frames.set(page, got);
       logs.set(page, said);
       page.on("console", (message) => {
-        if (String(message.type()) !== "timeStamp") said.push(message.text()); // React leaves some, and Firefox tells
+        if (String(message.type()) !== "timeStamp") said.push(message.text()); // React writes some, and Firefox reports them
       });
       page.on("pageerror", (error) => {
         if (!brokenLink.test(String(error))) faults.push(String(error));
@@ -87,7 +87,7 @@ export const test = base.extend<Fixtures>({
   },
 });
 
-/** Runs in pages: Playwright itself sees no frames over WebDriver BiDi. */
+/** Runs in pages, because Playwright sees no frames over WebDriver BiDi. */
 function tellFrames(): void {
   const { frameReceived } = window as unknown as { frameReceived?: (data: unknown) => void };
   window.WebSocket = class extends WebSocket {
@@ -98,12 +98,12 @@ function tellFrames(): void {
   };
 }
 
-/** The browser notices that there is a network again, and need not wait for its next attempt. */
+/** Tells the page that it is online, so that it does not wait for its next attempt. */
 export async function online(page: Page): Promise<void> {
   await page.evaluate(() => window.dispatchEvent(new Event("online")));
 }
 
-/** Shows a page of the test's own on the server's origin: HTML without a build. */
+/** Shows HTML without a build on the server's origin. */
 export async function plainPage(page: Page, url: string, html: string): Promise<void> {
   await page.goto(`${url}/healthz`); // any page of that origin
   await page.setContent(html);

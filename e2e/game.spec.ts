@@ -14,10 +14,10 @@ const players = (page: Page) => page.getByRole("region", { name: "Players" }).ge
 const whispers = (page: Page) => page.getByRole("log", { name: "Whispers" }).getByRole("listitem");
 const stage = (page: Page) => page.getByRole("application", { name: /^Stage/ });
 
-/** What the stage looks like. */
+/** The picture of the stage. */
 const picture = (page: Page) => stage(page).evaluate((canvas) => (canvas as HTMLCanvasElement).toDataURL());
 
-test("players come, move and go", everywhere, async ({ server, visit }) => {
+test("players join, move and leave", everywhere, async ({ server, visit }) => {
   const ada = await play(visit, server.url, "Ada");
   const bob = await play(visit, server.url, "Bob");
   await expect(players(ada)).toContainText(["Ada (you)", "Bob"]);
@@ -62,18 +62,18 @@ test("a whisper reaches one player only", async ({ server, visit }) => {
   await expect(whispers(bob)).toContainText(["Ada to you"]);
   await expect(whispers(ada)).toContainText(["You to Bob"]);
 
-  // Events come in order: what Cleo sees of this comes after what she must not see.
+  // Events arrive in order: when Cleo sees this one, she would already have seen the whisper.
   await ada.getByRole("button", { name: "Start game" }).click();
   await expect(cleo.getByRole("status", { name: "Game", exact: true })).toContainText("started");
   await expect(whispers(cleo)).toHaveCount(0);
   expect(received(cleo).join()).not.toContain("curtain");
 });
 
-test("a whisper for somebody who has left goes to nobody else", async ({ server, visit }) => {
+test("a whisper for a player who has left goes to nobody else", async ({ server, visit }) => {
   const ada = await play(visit, server.url, "Ada");
   const bob = await play(visit, server.url, "Bob");
   const cleo = await play(visit, server.url, "Cleo");
-  await ada.bringToFront(); // one window has the focus
+  await ada.bringToFront(); // only one window has the focus
   await ada.getByRole("button", { name: "Whisper to Bob" }).click();
   const input = ada.getByRole("textbox", { name: "Whisper" });
   await expect(input).toBeFocused();
@@ -91,7 +91,7 @@ test("a whisper for somebody who has left goes to nobody else", async ({ server,
   await expect(whispers(cleo)).toHaveText([/for Cleo/]);
 });
 
-test("every start of the game is seen", async ({ server, visit }) => {
+test("every start of the game is shown", async ({ server, visit }) => {
   const ada = await play(visit, server.url, "Ada");
   const bob = await play(visit, server.url, "Bob");
   const log = bob.getByRole("log", { name: "Game log" });
@@ -101,7 +101,7 @@ test("every start of the game is seen", async ({ server, visit }) => {
   await expect(log).toContainText("The game has started again!");
 });
 
-test("a tab that another one has opened is a player of its own", async ({ server, visit }) => {
+test("a tab opened from another tab is another player", async ({ server, visit }) => {
   const page = await visit(`${server.url}/game/arena`);
   const me = (tab: Page) => players(tab).filter({ hasText: "(you)" });
   const name = await me(page).textContent();
@@ -112,7 +112,7 @@ test("a tab that another one has opened is a player of its own", async ({ server
   await expect(me(page)).toHaveText(name!);
 });
 
-test("a whisper waits for a player whose link is cut", async ({ server, link, visit }) => {
+test("a whisper waits while the player's link is down", async ({ server, link, visit }) => {
   const ada = await play(visit, server.url, "Ada");
   const bob = await play(visit, link.url, "Bob");
   await expect(players(ada)).toContainText(["Ada", "Bob"]);

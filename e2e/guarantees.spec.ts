@@ -1,5 +1,5 @@
-// The guarantees of the README, in a browser, over links that really break. The
-// page is plain: one import of the client, no build, no UI.
+// The README's guarantees, in a browser, over links that really break. The page has one
+// import of the client, no build and no UI.
 
 import type { Page } from "@playwright/test";
 import type { Server } from "./server";
@@ -34,7 +34,7 @@ async function listen(page: Page, url: string): Promise<void> {
 const received = (page: Page) => page.evaluate(() => window.received);
 const life = (page: Page) => page.evaluate(() => window.life);
 
-/** Says something straight to the server, past the proxy. */
+/** Sends a message directly to the server, not through the proxy. */
 async function say(server: Server, text: string): Promise<void> {
   const response = await fetch(`${server.url}/api/actors/chatRoom/actions/sendMessage?key=general`, {
     method: "POST",
@@ -61,7 +61,7 @@ test("G3: every event arrives once and in order, however often the link breaks",
   expect(lived).toContain("reconnected whole");
 });
 
-test("G5: what is said while the link breaks takes effect once", everywhere, async ({ link, page }) => {
+test("G5: calls made while the link breaks take effect once", everywhere, async ({ link, page }) => {
   await listen(page, link.url);
   const texts = Array.from({ length: 60 }, (_, i) => `said ${i}`);
   const said = page.evaluate(async (all) => {
@@ -76,8 +76,8 @@ test("G5: what is said while the link breaks takes effect once", everywhere, asy
   await expect.poll(() => received(page)).toEqual(texts);
 });
 
-test("a link that swallows everything is found out and replaced", async ({ server, link, page }) => {
-  test.slow(); // the heartbeat takes its 25 seconds
+test("a black-holed link is detected and replaced", async ({ server, link, page }) => {
+  test.slow(); // the heartbeat takes 25 seconds
   await listen(page, link.url);
   link.blackHole();
   await say(server, "into the hole");
@@ -87,7 +87,7 @@ test("a link that swallows everything is found out and replaced", async ({ serve
   expect(await life(page)).toEqual(["connected", "disconnected", "reconnected whole"]);
 });
 
-test("G3, G6: nothing is lost when the server is killed, again and again", everywhere, async ({ server, page }) => {
+test("G3, G6: nothing is lost when the server is killed repeatedly", everywhere, async ({ server, page }) => {
   await listen(page, server.url);
   const texts = Array.from({ length: 5 }, (_, i) => `message ${i}`);
   for (const text of texts) {
@@ -102,7 +102,7 @@ test("G3, G6: nothing is lost when the server is killed, again and again", every
 test.describe("on the memory store", () => {
   test.use({ store: "memory" });
 
-  test("G4: a server that forgot says so before anything else", everywhere, async ({ server, page }) => {
+  test("G4: a server that lost its log reports that before anything else", everywhere, async ({ server, page }) => {
     await listen(page, server.url);
     await say(server, "before");
     await expect.poll(() => received(page)).toEqual(["before"]);

@@ -1,5 +1,5 @@
-// What people may write into names, messages, keys and arguments, and what must not
-// come of it: no script runs, no prototype changes, nobody else notices.
+// Hostile names, messages, keys and arguments: no script runs, no prototype changes, and
+// nobody else is affected.
 
 import { WebSocket } from "ws";
 import { createClient } from "../clientjs/src/index";
@@ -16,7 +16,7 @@ const scripts = [
   "\u202eevil\u2066 \u0007\u001b[31m",
 ];
 
-test("names and messages are text, whatever is in them", everywhere, async ({ server, visit }) => {
+test("names and messages are shown as text, whatever they contain", everywhere, async ({ server, visit }) => {
   const client = createClient(server.url, { WebSocket });
   const room = client.chatRoom!.getOrCreate("general");
   for (const [i, script] of scripts.entries()) {
@@ -35,7 +35,7 @@ test("names and messages are text, whatever is in them", everywhere, async ({ se
   client.dispose();
 });
 
-test("what is named like a part of every object is only a name", async ({ server }) => {
+test("names of Object.prototype's members are ordinary names", async ({ server }) => {
   const client = createClient(server.url, { WebSocket });
   const names = ["__proto__", "constructor", "prototype", "toString", "hasOwnProperty"];
   const evil = JSON.parse(`{"__proto__": {"owned": 1}, "constructor": {"prototype": {"owned": 1}}, "userId": "ada"}`);

@@ -1,15 +1,15 @@
-// What the server answers to plain requests, and to a page without a build.
+// Responses to plain requests, and a page without a build.
 
 import { everywhere, expect, plainPage, test } from "./fixtures";
 
-test("health", async ({ server, request }) => {
+test("the health check responds", async ({ server, request }) => {
   const response = await request.get(`${server.url}/healthz`);
   expect(response.status()).toBe(200);
   expect(await response.json()).toMatchObject({ status: "ok" });
 });
 
 for (const path of ["/", "/chat", "/chat/general", "/game", "/news", "/chat/a%20room"]) {
-  test(`deep link ${path}`, async ({ server, request }) => {
+  test(`the deep link ${path} returns the page`, async ({ server, request }) => {
     const response = await request.get(server.url + path, { headers: { accept: "text/html" } });
     expect(response.status()).toBe(200);
     expect(response.headers()["content-type"]).toContain("text/html");
@@ -18,14 +18,14 @@ for (const path of ["/", "/chat", "/chat/general", "/game", "/news", "/chat/a%20
 }
 
 for (const path of ["/assets/missing.js", "/lib/missing.js", "/missing.png", "/api/missing"]) {
-  test(`what is missing is 404: ${path}`, async ({ server, request }) => {
+  test(`${path} is not found`, async ({ server, request }) => {
     const response = await request.get(server.url + path);
     expect(response.status()).toBe(404);
     expect(await response.text()).not.toContain("<html");
   });
 }
 
-test("hashed assets are kept for ever", async ({ server, request }) => {
+test("hashed assets are cached forever", async ({ server, request }) => {
   const html = await (await request.get(server.url)).text();
   const assets = [...html.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map((match) => match[1]!);
   expect(assets.length).toBeGreaterThan(0);
@@ -70,6 +70,6 @@ test("a page of another origin cannot connect", everywhere, async ({ server, lin
       }),
     `${server.url.replace("http", "ws")}/api/socket?v=1`,
   );
-  // It opens, so that the page can be told why, and is closed at once.
+  // It opens, so that the page gets a reason, and is closed at once.
   expect(outcome).toMatch(/^1008 bad_origin: /);
 });

@@ -38,7 +38,7 @@ test("premium articles reach premium readers only", everywhere, async ({ server,
   for (const page of [desk, home]) {
     await expect(articles(page, "You")).toHaveText(all);
     await expect(articles(page, "A guest")).toHaveText(forAll);
-    // Both readers share a socket; the article crossed it once.
+    // Both readers share a socket; the article was sent on it once.
     expect(received(page).join().split("Who will be fired.")).toHaveLength(2);
   }
 
@@ -47,7 +47,7 @@ test("premium articles reach premium readers only", everywhere, async ({ server,
   await expect(articles(home, "A guest")).toHaveText(forAll);
 });
 
-test("readers who were cut off get what they may read", async ({ server, link, visit }) => {
+test("readers whose link was down get the articles that they may read", async ({ server, link, visit }) => {
   const desk = await visit(`${server.url}/news`);
   const home = await visit(`${link.url}/news`);
   for (const page of [desk, home]) await ready(page);
@@ -63,7 +63,7 @@ test("readers who were cut off get what they may read", async ({ server, link, v
   await expect(reader(home, "A guest").getByRole("status", { name: "Notice" })).toContainText("1 article came while you were away");
 });
 
-test("who subscribes reads on at once, and after a reload; who no longer does, does not", async ({ server, visit }) => {
+test("a subscription takes effect at once and survives a reload, and so does its end", async ({ server, visit }) => {
   const page = await visit(`${server.url}/news`);
   const guest = await visit(`${server.url}/news`);
   for (const p of [page, guest]) await ready(p);
@@ -77,7 +77,7 @@ test("who subscribes reads on at once, and after a reload; who no longer does, d
   const all = ["The first row.", "The first night."];
   await expect(articles(page, "You")).toHaveText(all);
   await expect(articles(page, "A guest")).toHaveText(["The first night."]);
-  expect(opened(), "check 15: the same connections").toBe(before);
+  expect(opened(), "the same connections").toBe(before);
   await page.reload();
   await expect(articles(page, "You")).toHaveText(all);
   expect(await page.evaluate("document.cookie"), "no script can read the session").toBe("");
@@ -91,7 +91,7 @@ test("who subscribes reads on at once, and after a reload; who no longer does, d
   expect(received(guest).join()).not.toContain("row");
 });
 
-test("an article that fails comes back, and what was written meanwhile stays", async ({ server, visit }) => {
+test("an article that could not be published comes back, before what was written meanwhile", async ({ server, visit }) => {
   const page = await visit(`${server.url}/news`);
   await ready(page);
   const article = page.getByRole("textbox", { name: "Article" });

@@ -1,4 +1,4 @@
-// nginx before the server, as Debian configures it, with a site of the test's own.
+// nginx in front of the server, as Debian configures it, with the test's site.
 
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -16,16 +16,16 @@ const binary = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/bin/nginx"].fin
   }
 });
 
-/** Why there is no nginx to test with; undefined if there is one. */
+/** Why nginx is not available; undefined if it is. */
 export const noNginx = binary ? undefined : "nginx is not installed";
 
-/** What the README has nginx do beside `proxy_pass`. */
+/** The README's directives beside `proxy_pass`. */
 export const UPGRADE = /```nginx\nlocation \/ {\n\s*proxy_pass [^;]*;([^}]*)}/.exec(readFileSync(new URL("../README.md", import.meta.url), "utf8"))![1]!;
 
 interface Site {
-  /** The locations of the site; `PORT` stands for that of the server behind it. */
+  /** The locations of the site; `PORT` is replaced by the server's port. */
   locations: string;
-  /** HTTP/2 over TLS, with a certificate that nobody knows. */
+  /** HTTP/2 over TLS, with a self-signed certificate. */
   tls?: boolean;
 }
 
@@ -45,7 +45,7 @@ export class Nginx {
 
   /** Starts it and returns once it listens. */
   async start(): Promise<void> {
-    chmodSync(this.#directory, 0o755); // its workers are another user if it is started by root
+    chmodSync(this.#directory, 0o755); // its workers run as another user if root starts it
     this.port = await freePort();
     const file = join(this.#directory, "nginx.conf");
     writeFileSync(file, this.#configuration());
@@ -68,7 +68,7 @@ export class Nginx {
     rmSync(this.#directory, { recursive: true });
   }
 
-  /** The configuration of Debian, with our site in place of its own, and all files in our directory. */
+  /** Debian's configuration with the test's site, and with all files in the test's directory. */
   #configuration(): string {
     const inside = (name: string) => join(this.#directory, name);
     const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${inside(name)};`);

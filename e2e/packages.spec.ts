@@ -1,6 +1,6 @@
-// The npm packages as others use them: installed from what npm publishes
-// (bin/*.tgz), in an app and in a script that are not part of this project, whose
-// code is the example of the packages' READMEs.
+// The npm packages as users install them, from the files that npm publishes (bin/*.tgz),
+// in an app and a script outside of this project. Their code is the example of the
+// packages' READMEs.
 
 import { execFile } from "node:child_process";
 import { once } from "node:events";
@@ -18,11 +18,11 @@ import { Server } from "./server";
 const local = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const packed = [local("../bin/troupe-client.tgz"), local("../bin/troupe-react.tgz")] as const;
 
-/** A directory outside of the project, where packages are installed and commands run. */
+/** A directory outside of the project for installing packages and running commands. */
 class Project {
   readonly directory = mkdtempSync(join(tmpdir(), "troupe-app-"));
 
-  /** Runs a command and returns what it prints; fails with that if the command does. */
+  /** Runs a command and returns its output; throws with the output if the command fails. */
   async run(command: string, env: Record<string, string> = {}): Promise<string> {
     const [name, ...args] = command.split(" ");
     try {
@@ -53,7 +53,7 @@ class Project {
     rmSync(this.directory, { recursive: true });
   }
 
-  /** The example in the README of an installed package. */
+  /** Returns the example in the README of an installed package. */
   example(name: string, language: string): string {
     return new RegExp(`^\`\`\`${language}\n([^]*?)^\`\`\``, "m").exec(this.read(`node_modules/${name}/README.md`))![1]!;
   }
@@ -61,7 +61,7 @@ class Project {
 
 const types: Record<string, string> = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
 
-/** Serves a directory, on an origin of its own. */
+/** Serves a directory on another origin. */
 async function serve(directory: string): Promise<{ url: string; server: HttpServer }> {
   const server = createServer((request, response) => {
     const path = request.url === "/" ? "/index.html" : request.url!;
@@ -78,7 +78,7 @@ async function serve(directory: string): Promise<{ url: string; server: HttpServ
 }
 
 const test = base.extend<{ project: Project; allowed: string; refused: string }>({
-  // oxlint-disable-next-line no-empty-pattern -- Playwright wants a pattern, and there is nothing to take
+  // oxlint-disable-next-line no-empty-pattern -- Playwright requires a pattern
   project: async ({}, provide) => {
     const project = new Project();
     await provide(project);
@@ -108,10 +108,10 @@ const test = base.extend<{ project: Project; allowed: string; refused: string }>
   },
 });
 
-/** How many messages of a type a page has received. */
+/** Returns how many messages of a type a page has received. */
 const count = (page: Page, type: string) => received(page).join().split(`"t":"${type}"`).length - 1;
 
-/** Uses the README's example: loads what was said, and speaks over the connection and over HTTP. */
+/** Uses the README's example: loads the messages, and sends one over the connection and one over HTTP. */
 async function converse(page: Page, before: string[]): Promise<string[]> {
   const messages = page.getByRole("listitem");
   await expect(page.getByRole("status")).toHaveText("connected, ready");
@@ -128,7 +128,7 @@ async function converse(page: Page, before: string[]): Promise<string[]> {
 const react18: Record<string, string> = { react: "18.3.1", "react-dom": "18.3.1", "@types/react": "18.3.31", "@types/react-dom": "18.3.7" };
 
 for (const [title, versions] of [["React 19", {}], ["React 18", react18]] as const) {
-  test(`a Vite app with ${title}`, async ({ project, allowed, refused, server, visit }) => {
+  test(`a Vite app works with ${title}`, async ({ project, allowed, refused, server, visit }) => {
     cpSync(local("packages/vite"), project.directory, { recursive: true });
     for (const [name, version] of Object.entries(versions)) {
       project.edit("package.json", new RegExp(`(?<="${name}": ")[^"]+`), version);
@@ -145,7 +145,7 @@ for (const [title, versions] of [["React 19", {}], ["React 18", react18]] as con
       expect(logged(page)).toEqual([]);
     });
 
-    await test.step("an origin that is not allowed learns why", async () => {
+    await test.step("a page on an origin that is not allowed shows the reason", async () => {
       const page = await visit(refused);
       await expect(page.getByRole("alert")).toContainText("pages of this origin may not use the server");
       const failed = await page.evaluate(async (address) => {
@@ -165,7 +165,7 @@ for (const [title, versions] of [["React 19", {}], ["React 18", react18]] as con
       expect(logged(page).filter((text) => !text.includes("React DevTools"))).toEqual([]);
     });
 
-    await test.step("a page that the server has rendered connects once, without a warning", async () => {
+    await test.step("a page rendered on the server connects once, without a warning", async () => {
       await project.run("npm run build:server", development);
       project.write("render.mjs", 'import { render } from "./dist-server/server.js";\nconsole.log(render());\n');
       const html = (await project.run("node render.mjs", development)).trim();
@@ -178,10 +178,10 @@ for (const [title, versions] of [["React 19", {}], ["React 18", react18]] as con
   });
 }
 
-test("a script in Node", async ({ project, server }) => {
+test("a script works in Node", async ({ project, server }) => {
   project.write("package.json", '{ "private": true, "type": "module" }');
   await project.install(packed[0], "ws@8.23.0");
   project.write("script.js", project.example("@troupe/client", "js").replace("http://localhost:8080", server.url));
-  // It ends by itself: nothing of the client keeps Node running after dispose().
+  // The script ends by itself, because nothing keeps Node running after dispose().
   expect(await project.run("node script.js")).toBe("ada: hello\n1 messages\n");
 });

@@ -1,12 +1,12 @@
-// What holds for every page: no serious accessibility fault in light and dark,
-// and no sideways scrolling on a phone.
+// Checks of every page: no serious accessibility violation in light and dark, and no
+// horizontal scrolling on a phone.
 
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Locator, Page } from "@playwright/test";
 import { Chat, onItsWay } from "./chat";
 import { expect, online, test } from "./fixtures";
 
-/** Each page, in a state in which there is something on it. */
+/** Each page, with some content. */
 const pages: Record<string, { path: string; fill?: (page: Page) => Promise<unknown> }> = {
   "the name prompt": { path: "/" },
   "the chat": {
@@ -35,9 +35,9 @@ const pages: Record<string, { path: string; fill?: (page: Page) => Promise<unkno
   "a page that does not exist": { path: "/nowhere" },
 };
 
-/** Fails with what axe calls serious or critical. */
+/** Fails if axe finds a serious or critical violation. */
 async function expectAccessible(page: Page): Promise<void> {
-  // People have colours that come from their ids: look at all of them, not at one by chance.
+  // The colours of people depend on their ids: check all colours, not a random one.
   await page.evaluate(() => {
     for (const coloured of document.querySelectorAll<HTMLElement>('[style*="--hue"]')) {
       for (let hue = 0; hue < 360; hue += 15) {
@@ -56,7 +56,7 @@ async function expectAccessible(page: Page): Promise<void> {
 
 for (const [name, { path, fill }] of Object.entries(pages)) {
   for (const colorScheme of ["light", "dark"] as const) {
-    test(`${name}, ${colorScheme}: axe finds no serious fault`, async ({ server, visit }) => {
+    test(`${name}, ${colorScheme}: axe finds no serious violation`, async ({ server, visit }) => {
       const page = await visit(server.url + path, { colorScheme, reducedMotion: "reduce" });
       await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
       await fill?.(page);
@@ -64,7 +64,7 @@ for (const [name, { path, fill }] of Object.entries(pages)) {
     });
   }
 
-  test(`${name}: nothing scrolls sideways on a small phone`, async ({ server, visit }) => {
+  test(`${name}: nothing scrolls horizontally on a small phone`, async ({ server, visit }) => {
     const page = await visit(server.url + path, { viewport: { width: 320, height: 640 }, isMobile: true, hasTouch: true });
     await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
     await fill?.(page);
@@ -74,7 +74,7 @@ for (const [name, { path, fill }] of Object.entries(pages)) {
 }
 
 for (const colorScheme of ["light", "dark"] as const) {
-  test(`while the link is cut and after it, ${colorScheme}: axe finds no serious fault`, async ({ link, visit }) => {
+  test(`while the link is down and after it, ${colorScheme}: axe finds no serious violation`, async ({ link, visit }) => {
     const page = await visit(`${link.url}/chat/general`, { colorScheme, reducedMotion: "reduce" });
     const chat = await new Chat(page).join("Ada");
     link.refuse();
@@ -89,7 +89,7 @@ for (const colorScheme of ["light", "dark"] as const) {
   });
 }
 
-test("on a phone the rooms and the people are one touch away", async ({ server, visit, browserName }) => {
+test("on a phone, one tap opens the rooms and the people", async ({ server, visit, browserName }) => {
   // Over WebDriver BiDi, a touch does not become a click.
   const touch = (target: Locator) => (browserName === "firefox" ? target.click() : target.tap());
   const page = await visit(`${server.url}/chat/general`, { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
@@ -101,7 +101,7 @@ test("on a phone the rooms and the people are one touch away", async ({ server, 
   await expect(page.getByRole("region", { name: "Who is here" })).toBeVisible();
 });
 
-test("on a phone a keyboard opens and closes the drawers", async ({ server, visit }) => {
+test("on a phone, a keyboard opens and closes the drawers", async ({ server, visit }) => {
   const page = await visit(`${server.url}/chat/general`, { viewport: { width: 360, height: 740 } });
   await new Chat(page).join("Ada");
   const { keyboard } = page;
@@ -119,7 +119,7 @@ test("on a phone a keyboard opens and closes the drawers", async ({ server, visi
   await expect(page.getByRole("textbox", { name: "Message" })).toBeFocused();
 });
 
-test("a link into a page leads there, and back leads back", async ({ server, visit }) => {
+test("deep links and the back button work", async ({ server, visit }) => {
   const page = await visit(`${server.url}/news`);
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("The Daily Troupe");
   await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Game" }).click();
@@ -129,7 +129,7 @@ test("a link into a page leads there, and back leads back", async ({ server, vis
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("The Daily Troupe");
 });
 
-test("a chosen theme is kept, and the browser's frame follows it", async ({ server, visit }) => {
+test("a chosen theme is kept, and applied to the browser's own UI", async ({ server, visit }) => {
   const page = await visit(`${server.url}/news`, { colorScheme: "light" });
   await page.getByRole("button", { name: "Theme: system" }).click();
   await page.getByRole("button", { name: "Theme: light" }).click();
@@ -138,7 +138,7 @@ test("a chosen theme is kept, and the browser's frame follows it", async ({ serv
   for (const meta of await page.locator('meta[name="theme-color"]').all()) await expect(meta).toHaveAttribute("content", "#17131a");
 });
 
-test("a page that is older than the server offers to load the new one", async ({ server, visit }) => {
+test("a page that is older than the server offers a reload", async ({ server, visit }) => {
   const page = await visit(`${server.url}/nowhere`);
   let old = true;
   await page.routeWebSocket(/api\/socket/, (socket) => {

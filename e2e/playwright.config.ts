@@ -13,7 +13,7 @@ const options: Record<BrowserName, (executablePath: string) => Project["use"]> =
   chromium: (executablePath) => ({
     launchOptions: {
       executablePath,
-      // No look-ups of the browser's own, which only fail where there is no network.
+      // Disable look-ups by the browser itself, which fail without a network.
       args: [
         "--disable-background-networking",
         "--disable-component-update",
@@ -23,12 +23,12 @@ const options: Record<BrowserName, (executablePath: string) => Project["use"]> =
       ],
     },
   }),
-  // A Firefox that is not Playwright's own is driven by WebDriver BiDi.
+  // A Firefox that is not Playwright's is driven over WebDriver BiDi.
   firefox: (executablePath) => ({
     ...(executablePath !== firefox.executablePath() && { channel: "moz-firefox" }),
     launchOptions: {
       executablePath,
-      // Without a screen it finds no mouse, which is a fine pointer (2) that hovers (4).
+      // Without a screen it finds no mouse: a fine pointer (2) that can hover (4).
       firefoxUserPrefs: { "ui.primaryPointerCapabilities": 6, "ui.allPointerCapabilities": 6 },
     },
   }),
@@ -45,8 +45,8 @@ export default defineConfig({
   timeout: 90_000,
   expect: { timeout: 20_000 },
   use: { trace: "retain-on-failure" },
-  // The first one runs all tests, the others only what differs between browsers:
-  // all of it in all of them takes minutes more (BROWSERS=all, as of make test-browsers).
+  // The first browser runs all tests, the others only those in which browsers differ. With
+  // BROWSERS=all (make test-browsers) all browsers run all tests, which takes minutes longer.
   projects: found.map(({ name, executablePath }, i) => ({
     name,
     ...(i > 0 && process.env.BROWSERS !== "all" && { grep: /@everywhere/ }),

@@ -1,5 +1,5 @@
-// Behind nginx as Debian configures it. Without a word about WebSockets it blocks
-// them, and clients go on over HTTP (checks 19, 20).
+// Behind nginx as Debian configures it. Without directives for WebSockets it blocks them,
+// and clients use HTTP.
 
 import { Chat } from "./chat";
 import { expect, plainPage, received, test as base } from "./fixtures";
@@ -9,7 +9,7 @@ import { Server } from "./server";
 type Before = (site: ConstructorParameters<typeof Nginx>[1], flags?: string[]) => Promise<Nginx>;
 
 const test = base.extend<{ before: Before }>({
-  // Starts nginx before a server of the test's own.
+  // Starts nginx in front of the test's server.
   before: async ({ store }, provide) => {
     const started: (() => Promise<unknown>)[] = [];
     await provide(async (site, flags) => {
@@ -33,7 +33,7 @@ test.skip(!!noNginx, noNginx ?? "");
 const plain = "location / { proxy_pass http://127.0.0.1:PORT; }";
 const upgrade = `location / { proxy_pass http://127.0.0.1:PORT; ${UPGRADE} }`;
 const stripping = `location /app/ { proxy_pass http://127.0.0.1:PORT/; ${UPGRADE} }`;
-/** A proxy that holds streams back until they end, whatever the server says. */
+/** A proxy that buffers streams until they end, whatever the server asks. */
 const buffering = "location / { proxy_pass http://127.0.0.1:PORT; proxy_ignore_headers X-Accel-Buffering; }";
 
 for (const { name, sockets = false, base = "", ...site } of [
@@ -45,7 +45,7 @@ for (const { name, sockets = false, base = "", ...site } of [
   { name: "with upgrade, below a path that it takes away", locations: stripping, base: "/app", sockets: true },
   { name: "which holds streams back", locations: buffering },
 ]) {
-  test(`check 19: two people talk through nginx ${name}`, async ({ before, visit }) => {
+  test(`two people talk through nginx ${name}`, async ({ before, visit }) => {
     const nginx = await before(site, base ? ["-base-path", base] : []);
     const options = { ignoreHTTPSErrors: true };
     const ada = await new Chat(await visit(`${nginx.url}${base}/chat/general`, options)).join("Ada");
@@ -60,7 +60,7 @@ for (const { name, sockets = false, base = "", ...site } of [
   });
 }
 
-/** A page without a build: how long it took to connect, and what it has got, is in its title and its list. */
+/** A page without a build. Its title is the time it took to connect, its list the received events. */
 const page = `<!doctype html><title>…</title><ul></ul><script type="module">
   import { createClient } from "/lib/client.js";
   const begin = performance.now();
@@ -75,7 +75,7 @@ for (const { name, locations } of [
   { name: "blocks WebSockets", locations: plain },
   { name: "blocks WebSockets and holds streams back", locations: buffering },
 ]) {
-  test(`check 19: connected within 5 s where nginx ${name}`, async ({ before, page: tab }) => {
+  test(`connects within 5 s where nginx ${name}`, async ({ before, page: tab }) => {
     const nginx = await before({ locations });
     await plainPage(tab, nginx.url, page);
     await expect(tab).toHaveTitle(/^[0-9]+$/);
@@ -83,7 +83,7 @@ for (const { name, locations } of [
   });
 }
 
-test("check 20: 12 tabs over HTTP/1.1 without WebSockets are all live", async ({ before, browser, request }) => {
+test("12 tabs over HTTP/1.1 without WebSockets all receive events", async ({ before, browser, request }) => {
   const nginx = await before({ locations: plain });
   const context = await browser.newContext();
   const tabs = await Promise.all(Array.from({ length: 12 }, () => context.newPage()));
@@ -99,7 +99,7 @@ test("check 20: 12 tabs over HTTP/1.1 without WebSockets are all live", async ({
   await context.close();
 });
 
-test("check 20: a stream begins within 100 ms, and is never silent for 16 s", async ({ before }) => {
+test("a stream begins within 100 ms, and is never silent for 16 s", async ({ before }) => {
   test.slow();
   const nginx = await before({ locations: plain.replace("}", "proxy_read_timeout 16s; }") });
   let firstMs = Infinity;

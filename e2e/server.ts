@@ -1,5 +1,5 @@
-// The real binary as a process: started, stopped and started again on its port
-// and its data.
+// The real binary as a process. It can be stopped and started again with the same port
+// and data.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -14,9 +14,9 @@ const binary = process.env.TROUPE_BINARY ?? fileURLToPath(new URL("../bin/troupe
 export class Server {
   #process: ChildProcess | undefined;
   #log = "";
-  /** Where it keeps its data. */
+  /** Its data directory. */
   readonly directory = mkdtempSync(join(tmpdir(), "troupe-e2e-"));
-  /** 0 until the first start; a restart takes the same port. */
+  /** 0 until the first start; a restart uses the same port. */
   port = 0;
 
   constructor(
@@ -29,7 +29,7 @@ export class Server {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** What the server has logged. */
+  /** The server's log. */
   get log(): string {
     return this.#log;
   }

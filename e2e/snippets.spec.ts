@@ -1,5 +1,5 @@
-// What the documentation shows of the client, run as it stands against the three
-// rooms. The functions that an app would have note what they were called with.
+// Runs the client snippets of the documentation, unchanged, against the three rooms.
+// Mocks stand for the functions of an app, and record their arguments.
 
 import { expect, plainPage, test } from "./fixtures";
 
@@ -104,7 +104,7 @@ const client = createClient(location.origin);
 window.done = true;
 </script>`;
 
-test("the snippets of the documentation run as they stand", async ({ server, page }) => {
+test("the snippets of the documentation run unchanged", async ({ server, page }) => {
   await plainPage(page, server.url, snippets);
   await page.waitForFunction("window.done");
   const seen = (await page.evaluate("window.seen")) as unknown[][];

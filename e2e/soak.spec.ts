@@ -1,6 +1,6 @@
-// People who come, talk, lose their link, come back, leave or vanish, over all
-// transports: nothing of the server may grow with how many have been there. In
-// make test it runs for some seconds and compares nothing; make soak MINUTES=30.
+// People join, talk, lose their link, reconnect, leave or vanish, over all transports.
+// The server's resources must not grow with the number of people. In make test it runs
+// for some seconds and compares nothing; make soak MINUTES=30 does.
 
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -17,7 +17,7 @@ const ROOMS = 20;
 const PAUSE_MS = 50;
 const transports = ["websocket", "sse", "auto"] as const;
 
-/** What may not grow: its unit, what it may grow by in spite of that (as noise), and where it is told. */
+/** Metrics that must not grow: the unit, how much they may grow as noise, and where they are read. */
 const gauges = {
   "RSS, MB": { unit: 1e6, noise: 8, metric: "process_resident_memory_bytes" },
   "heap, MB": { unit: 1e6, noise: 8, metric: "go_memstats_heap_inuse_bytes" },
@@ -33,7 +33,7 @@ const size = (directory: string) => readdirSync(directory).reduce((sum, name) =>
 
 const median = (values: number[]) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
-test("nothing grows with how many people have come and gone", async () => {
+test("nothing grows with the number of people who have come and gone", async () => {
   test.setTimeout(minutes * 60_000 + 120_000);
   const server = new Server("sqlite", ["-metrics"]);
   await server.start();
@@ -43,7 +43,7 @@ test("nothing grows with how many people have come and gone", async () => {
   let lives = 0;
   let calls = 0;
 
-  /** One person after the other. */
+  /** Runs one person after the other. */
   async function worker(w: number): Promise<void> {
     const link = new Proxy(() => server.port);
     await link.start();
@@ -65,7 +65,7 @@ test("nothing grows with how many people have come and gone", async () => {
       }
       expect(heard, `${me} hears what it said`).toEqual(said);
       await handle["getMessages"]!();
-      if (n % 4 === 1) link.refuse(); // and it is gone without a word
+      if (n % 4 === 1) link.refuse(); // it vanishes without a close
       client.dispose();
       link.pass();
       lives++;
@@ -97,7 +97,7 @@ test("nothing grows with how many people have come and gone", async () => {
     const rows = samples.filter((_, i) => i % Math.ceil(samples.length / 20) === 0 || i === samples.length - 1);
     const table = [Object.keys(rows[0]!), ...rows.map((row) => Object.values(row))].map((row) => row.join("\t"));
     process.stdout.write(`${table.join("\n")}\n${lives} lives, ${calls} calls\n`);
-    // The first half is for what has to fill first: the log, the connections that may still come back.
+    // In the first half the log and the resumable connections fill up.
     const later = samples.slice(samples.length / 2);
     for (const gauge of Object.keys(gauges) as Gauge[]) {
       const of = (part: Sample[]) => median(part.map((sample) => sample[gauge]));

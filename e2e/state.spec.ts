@@ -1,5 +1,5 @@
-// useActorState's core against the real server: whatever is loaded while others
-// write and links break, every message is in it exactly once and in order.
+// The core of useActorState with the real server: while others write and links break,
+// the state has every message exactly once and in order.
 
 import { WebSocket } from "ws";
 import { createClient, type Connection } from "../clientjs/src/index";
@@ -10,7 +10,7 @@ import { expect, test } from "./fixtures";
 const WRITERS = 3;
 const EACH = 60;
 
-test("a state that is followed has every message once, under load and across lost links", async ({ server, link }) => {
+test("useActorState has every message once, under load and across lost links", async ({ server, link }) => {
   const steady = createClient(server.url, { WebSocket });
   const shaky = createClient(link.url, { WebSocket });
   const all: string[] = [];
@@ -29,7 +29,7 @@ test("a state that is followed has every message once, under load and across los
         load: async (connection) => {
           loads++;
           const messages: Message[] = await connection["getMessages"]!();
-          if (loads % 2) await new Promise(setImmediate); // what comes meanwhile is behind it
+          if (loads % 2) await new Promise(setImmediate); // events arrive meanwhile
           return messages.map(({ id }) => id);
         },
         on: { messageReceived: (ids, { id }: Message) => [...ids, id] },

@@ -1,11 +1,11 @@
-// Where WebSockets are blocked, in three ways, a page goes on over HTTP: the same
-// connection, at the same place. And a link that died unnoticed is replaced.
+// Where WebSockets are blocked, in three ways, a page uses HTTP with the same connection
+// and position. And a link that died unnoticed is replaced.
 
 import type { Page } from "@playwright/test";
 import { everywhere, expect, plainPage, received, test } from "./fixtures";
 import type { Server } from "./server";
 
-/** A page that says when it was connected, what it heard, and what became of its connection. */
+/** A page that shows when it connected, its events and its lifecycle events. */
 const listener = `<!doctype html><title>listener</title><script type="module">
   import { createClient } from "/lib/client.js";
   window.heard = [];
@@ -33,14 +33,14 @@ declare global {
 const heard = (page: Page) => page.evaluate(() => window.heard);
 const life = (page: Page) => page.evaluate(() => window.life);
 
-/** Loads the listener and returns how long it took to connect. */
+/** Loads the page and returns how long it took to connect. */
 async function listen(page: Page, url: string): Promise<number> {
   await plainPage(page, url, listener);
   await expect.poll(() => page.evaluate(() => window.connectedMs), { timeout: 20_000 }).toBeGreaterThan(0);
   return page.evaluate(() => window.connectedMs);
 }
 
-/** Says something straight to the server, past the proxy. */
+/** Sends a message directly to the server, not through the proxy. */
 async function say(server: Server, text: string): Promise<void> {
   const response = await fetch(`${server.url}/api/actors/chatRoom/actions/sendMessage?key=general`, {
     method: "POST",
@@ -51,14 +51,14 @@ async function say(server: Server, text: string): Promise<void> {
 }
 
 for (const way of ["refuse", "close", "swallow"] as const) {
-  test(`check 19: connected within 5 s where upgrades meet: ${way}`, everywhere, async ({ server, link, visit }) => {
+  test(`connects within 5 s where WebSocket upgrades get: ${way}`, everywhere, async ({ server, link, visit }) => {
     link.upgrades = way;
     const page = await visit(`${link.url}/healthz`);
     expect(await listen(page, link.url)).toBeLessThan(5_000);
     await page.evaluate(() => window.say("a call over HTTP"));
     await say(server, "an event");
     await expect.poll(() => heard(page)).toEqual(["a call over HTTP", "an event"]);
-    // Over HTTP, too, a link that breaks loses nothing.
+    // Over HTTP, too, a broken link loses no event.
     link.cut();
     await say(server, "said meanwhile");
     await expect.poll(() => heard(page)).toEqual(["a call over HTTP", "an event", "said meanwhile"]);
@@ -67,7 +67,7 @@ for (const way of ["refuse", "close", "swallow"] as const) {
   });
 }
 
-test("G3, check 19: a connection goes on over HTTP when WebSockets are blocked under way", everywhere, async ({ server, link, visit }) => {
+test("G3: a connection switches to HTTP when WebSockets become blocked", everywhere, async ({ server, link, visit }) => {
   const page = await visit(`${link.url}/healthz`);
   await listen(page, link.url);
   await say(server, "over a WebSocket");
@@ -83,7 +83,7 @@ test("G3, check 19: a connection goes on over HTTP when WebSockets are blocked u
   expect(received(page)).toHaveLength(frames);
 });
 
-test("check 20: of 12 tabs over HTTP/1.1 four have a stream, and others take over from tabs that end", async ({ server, link, browser }) => {
+test("of 12 tabs over HTTP/1.1 four have a stream, and others take over from closed tabs", async ({ server, link, browser }) => {
   test.slow(); // 12 pages on a busy machine
   link.upgrades = "refuse";
   const context = await browser.newContext();
@@ -98,7 +98,7 @@ test("check 20: of 12 tabs over HTTP/1.1 four have a stream, and others take ove
   expect(await slots(tabs[11]!)).toBe(4);
   await say(server, "to all");
   for (const tab of tabs) await expect.poll(() => heard(tab)).toEqual(["to all"]);
-  // Those that came first have the streams.
+  // The first tabs have the streams.
   for (const tab of tabs.splice(0, 4)) await tab.close();
   const begin = Date.now();
   await say(server, "to the rest");
@@ -111,10 +111,10 @@ test("check 20: of 12 tabs over HTTP/1.1 four have a stream, and others take ove
   await context.close();
 });
 
-test("check 13: a link that died unnoticed is replaced within 3 s of coming online; one that works stays", everywhere, async ({ server, link, visit }) => {
+test("a dead link is replaced within 3 s after online, and a working one stays", everywhere, async ({ server, link, visit }) => {
   const page = await visit(`${link.url}/healthz`);
   await listen(page, link.url);
-  /** How long it takes, after online, until something has happened to the connection. */
+  /** Returns how long it takes, after online, until the connection changes. */
   const wake = (patienceMs: number) =>
     page.evaluate(async (patience) => {
       const begin = performance.now();

@@ -1,4 +1,4 @@
-// What the types of the installed packages refuse.
+// Uses that the types of the installed packages must reject.
 import { createClient } from "@troupe/client";
 import { createHooks, useActorState, useOptimisticAction } from "@troupe/react";
 import type { registry } from "./registry";
