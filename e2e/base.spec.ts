@@ -29,7 +29,10 @@ for (const base of ["/app", "/any/base/path"]) {
       expect(new URL(page.url()).pathname).toBe(`${base}/chat/general`);
       await page.reload();
       await expect(bob.texts).toHaveText(["hello from below"]);
-      await expect(page.getByRole("link", { name: "Chat", exact: true })).toHaveAttribute("href", `${base}/chat/general`);
+      await expect(page.getByRole("link", { name: "Chat", exact: true })).toHaveAttribute(
+        "href",
+        `${base}/chat/general`,
+      );
     } finally {
       await server.stop();
       server.remove();
@@ -55,7 +58,14 @@ test("files with a base path are the same as at the root", async ({ request }) =
       expect(response.status(), asset).toBe(200);
       expect(response.headers()["cache-control"], asset).toContain("immutable");
     }
-    for (const [path, status] of Object.entries({ "/lib/client.js": 200, "/licenses.txt": 200, "/healthz": 200, "/assets/missing.js": 404, "/missing.png": 404, "/api/missing": 404 })) {
+    for (const [path, status] of Object.entries({
+      "/lib/client.js": 200,
+      "/licenses.txt": 200,
+      "/healthz": 200,
+      "/assets/missing.js": 404,
+      "/missing.png": 404,
+      "/api/missing": 404,
+    })) {
       expect((await request.get(root + path)).status(), path).toBe(status);
     }
   } finally {

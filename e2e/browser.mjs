@@ -8,7 +8,11 @@ import { delimiter, join } from "node:path";
 import { pathToFileURL } from "node:url";
 
 const browsers = {
-  chromium: [process.env.CHROMIUM, chromium.executablePath(), ...onPath("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")],
+  chromium: [
+    process.env.CHROMIUM,
+    chromium.executablePath(),
+    ...onPath("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
+  ],
   firefox: [process.env.FIREFOX, firefox.executablePath(), ...onPath("firefox-esr", "firefox")],
   // Playwright can drive no WebKit but its own.
   webkit: [webkit.executablePath()],

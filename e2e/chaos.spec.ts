@@ -26,9 +26,15 @@ test.beforeEach(() => {
 });
 
 /** Runs faults while people talk, and checks what each of them observed. */
-async function survive(
-  { people, links, server }: { people: Record<string, PersonAnywhere>; links: Proxy[]; server: Parameters<typeof wreak>[2] },
-): Promise<void> {
+async function survive({
+  people,
+  links,
+  server,
+}: {
+  people: Record<string, PersonAnywhere>;
+  links: Proxy[];
+  server: Parameters<typeof wreak>[2];
+}): Promise<void> {
   const witness = join(createClient, server.url, "witness", { WebSocket, transport: "websocket" });
   const all: Record<string, PersonAnywhere> = { ...people, witness };
   const diaries: Record<string, Diary> = {};
@@ -37,7 +43,9 @@ async function survive(
     return Object.values(diaries);
   };
   // Wait until everybody has joined, because messages before that are not delivered to them.
-  await expect.poll(async () => (await lookAt()).every(({ life }) => life.some(([event]) => event === "connected"))).toBe(true);
+  await expect
+    .poll(async () => (await lookAt()).every(({ life }) => life.some(([event]) => event === "connected")))
+    .toBe(true);
   for (const person of Object.values(people)) await person.talk();
   const script = await wreak(createRandom(seed), seconds, server, links, true);
   for (const person of Object.values(people)) await person.stop();
@@ -62,7 +70,11 @@ async function survive(
 }
 
 /** A Person, or one in a page, whose methods are asynchronous. */
-type PersonAnywhere = { [K in keyof Person]: (...args: Parameters<Person[K]>) => ReturnType<Person[K]> | Promise<Awaited<ReturnType<Person[K]>>> };
+type PersonAnywhere = {
+  [K in keyof Person]: (
+    ...args: Parameters<Person[K]>
+  ) => ReturnType<Person[K]> | Promise<Awaited<ReturnType<Person[K]>>>;
+};
 
 async function openLinks(server: { port: number }, n: number): Promise<Proxy[]> {
   const links = Array.from({ length: n }, () => new Proxy(() => server.port));
@@ -74,7 +86,10 @@ test("G3, G5: clients in Node lose and repeat nothing under random faults", asyn
   const links = await openLinks(server, 4);
   const people: Record<string, Person> = {};
   for (const [i, link] of links.entries()) {
-    people[`p${i}`] = join(createClient, link.url, `p${i}`, { WebSocket, transport: transports[i % transports.length]! });
+    people[`p${i}`] = join(createClient, link.url, `p${i}`, {
+      WebSocket,
+      transport: transports[i % transports.length]!,
+    });
   }
   await survive({ people, links, server });
   for (const link of links) await link.close();
@@ -85,9 +100,15 @@ test("G3, G5: pages lose and repeat nothing under random faults", everywhere, as
   const people: Record<string, PersonAnywhere> = {};
   for (const [i, link] of links.entries()) {
     const page = await visit(`${link.url}/healthz`);
-    await plainPage(page, link.url, `<script type="module">import { createClient } from "/lib/client.js"; window.createClient = createClient;</script>`);
+    await plainPage(
+      page,
+      link.url,
+      `<script type="module">import { createClient } from "/lib/client.js"; window.createClient = createClient;</script>`,
+    );
     await page.waitForFunction(() => window.createClient);
-    await page.evaluate(`window.person = (${join})(window.createClient, ${JSON.stringify(link.url)}, "page ${i}", { transport: "${transports[i]}" }); undefined`);
+    await page.evaluate(
+      `window.person = (${join})(window.createClient, ${JSON.stringify(link.url)}, "page ${i}", { transport: "${transports[i]}" }); undefined`,
+    );
     people[`page ${i}`] = {
       talk: () => page.evaluate(() => window.person.talk()),
       stop: () => page.evaluate(() => window.person.stop()),
@@ -103,11 +124,14 @@ test("the checks of these tests find every kind of violation", () => {
   const truth = ["a 0", "b 0", "a 1", "b 1"];
   const up: Diary["life"] = [["connected", "connected"]];
   const diary = (change: Partial<Diary>): Diary => ({ heard: truth, life: up, said: {}, ...change });
-  const found = (change: Partial<Diary>) => faultsOf({ ada: diary(change) }, [...truth, ...(change.said?.["twice"] ? ["twice", "twice"] : [])]);
+  const found = (change: Partial<Diary>) =>
+    faultsOf({ ada: diary(change) }, [...truth, ...(change.said?.["twice"] ? ["twice", "twice"] : [])]);
   expect(found({})).toEqual([]);
   expect(found({ heard: truth.slice(1) }), "who came later").toEqual([]);
   expect(found({ heard: ["a 0", { missed: 2, exact: true }, "b 1"] }), "an honest gap").toEqual([]);
-  expect(found({ heard: ["a 0", { missed: 1, exact: true }, "b 1"] })).toEqual(["ada was told that it missed 1, and missed 2"]);
+  expect(found({ heard: ["a 0", { missed: 1, exact: true }, "b 1"] })).toEqual([
+    "ada was told that it missed 1, and missed 2",
+  ]);
   expect(found({ heard: ["a 0", "a 1", "b 1"] })[0]).toBe('ada heard "a 1" where "b 0" was next');
   expect(found({ heard: ["a 0", "a 0", "b 0"] })[0]).toBe('ada heard "a 0" where "b 0" was next');
   expect(found({ heard: truth.slice(0, 3) })).toEqual(['ada did not hear the last 1, from "b 1" on']);
@@ -116,6 +140,8 @@ test("the checks of these tests find every kind of violation", () => {
   expect(found({ said: { gone: "resolved" } })).toEqual(['"gone" resolved without an effect']);
   expect(found({ said: { "a 0": "not_sent" } })).toEqual(['"a 0" failed with not_sent and took effect']);
   expect(found({ said: { twice: "maybe_ran" } })).toContain('"twice" took effect 2 times');
-  expect(found({ life: [...up, ["reconnected", "connected"]] })).toEqual(["ada was told reconnected while connected, and was connected then"]);
+  expect(found({ life: [...up, ["reconnected", "connected"]] })).toEqual([
+    "ada was told reconnected while connected, and was connected then",
+  ]);
   expect(found({ life: [...up, ["disconnected", "disconnected"]] })).toEqual(["ada is disconnected in the end"]);
 });

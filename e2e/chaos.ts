@@ -30,7 +30,12 @@ export interface Person {
 }
 
 /** Joins the room and listens. The function is self-contained, because it also runs in pages. */
-export function join(createClient: (url: string, options: ClientOptions) => unknown, url: string, name: string, options: ClientOptions): Person {
+export function join(
+  createClient: (url: string, options: ClientOptions) => unknown,
+  url: string,
+  name: string,
+  options: ClientOptions,
+): Person {
   const client = createClient(url, { timeoutMs: 15_000, ...options }) as Client;
   const connection = client["chatRoom"]!.getOrCreate("chaos").connect({ userId: name });
   const diary: Diary = { heard: [], life: [], said: {} };
@@ -74,7 +79,13 @@ interface Fault {
 }
 
 /** Causes faults for some time, some of them concurrently; returns a list of them. */
-export async function wreak(random: () => number, seconds: number, server: Server, links: readonly Proxy[], kill: boolean): Promise<string[]> {
+export async function wreak(
+  random: () => number,
+  seconds: number,
+  server: Server,
+  links: readonly Proxy[],
+  kill: boolean,
+): Promise<string[]> {
   const up = (max: number) => Math.floor(random() * max);
   const script: string[] = [];
   const end = Date.now() + seconds * 1000;
@@ -100,7 +111,10 @@ export async function wreak(random: () => number, seconds: number, server: Serve
         ...(up(2) && { bytesPerSecond: 2_000 + up(50_000) }),
       };
       const ms = up(3000);
-      return { name: `${JSON.stringify(shape)} ${ms} ms`, run: async () => ((link.shape = shape), await last(ms), void (link.shape = {})) };
+      return {
+        name: `${JSON.stringify(shape)} ${ms} ms`,
+        run: async () => ((link.shape = shape), await last(ms), void (link.shape = {})),
+      };
     },
   ];
   const restart = (signal: "SIGKILL" | "SIGTERM"): Fault => ({
@@ -163,7 +177,8 @@ export function faultsOf(diaries: Readonly<Record<string, Diary>>, truth: readon
       if (outcome === "pending") wrong.push(`"${text}" is pending`);
       else if (n > 1) wrong.push(`"${text}" took effect ${n} times`);
       else if (outcome === "resolved" && n !== 1) wrong.push(`"${text}" resolved without an effect`);
-      else if (outcome !== "resolved" && outcome !== "maybe_ran" && n !== 0) wrong.push(`"${text}" failed with ${outcome} and took effect`);
+      else if (outcome !== "resolved" && outcome !== "maybe_ran" && n !== 0)
+        wrong.push(`"${text}" failed with ${outcome} and took effect`);
     }
 
     let status: Status = "connecting";

@@ -13,7 +13,10 @@ test("two people send and delete messages", everywhere, async ({ server, visit }
   await expect(bob.texts).toHaveText(all);
   await expect(bob.messages.first()).toContainText("Ada");
 
-  await expect(bob.messages.first().getByRole("button", { name: "Delete message" }), "on what another one said").toHaveCount(0);
+  await expect(
+    bob.messages.first().getByRole("button", { name: "Delete message" }),
+    "on what another one said",
+  ).toHaveCount(0);
   await ada.messages.first().hover();
   await ada.messages.first().getByRole("button", { name: "Delete message" }).click();
   await expect(ada.texts).toHaveText(all.slice(1));
@@ -138,7 +141,10 @@ test("a room that is opened while the link is down says so", async ({ link, visi
   const ada = await new Chat(await visit(`${link.url}/chat/general`)).join("Ada");
   link.refuse();
   await expect(ada.notice).toContainText("The connection is lost");
-  await ada.page.getByRole("navigation", { name: "Rooms" }).getByRole("link", { name: /random/ }).click();
+  await ada.page
+    .getByRole("navigation", { name: "Rooms" })
+    .getByRole("link", { name: /random/ })
+    .click();
   await expect(ada.page.getByRole("heading", { level: 1 })).toHaveText("# random");
   await expect(ada.notice).toContainText("There is no connection yet");
   await expect(ada.page.getByText("No messages yet")).toHaveCount(0);
@@ -256,7 +262,9 @@ test("the server is killed and restarted while two people talk", async ({ server
   await expect(ada.notice).toContainText("Back online. 2 messages you missed are here.");
   for (const person of [ada, bob]) {
     await expect(person.messages.filter({ hasText: onItsWay })).toHaveCount(0);
-    await expect.poll(() => sorted(person)).toEqual(["from Ada to nobody", "from Bob to nobody", "one", "three", "two"]);
+    await expect
+      .poll(() => sorted(person))
+      .toEqual(["from Ada to nobody", "from Bob to nobody", "one", "three", "two"]);
     await expect(person.people).toHaveText([/(Ada|Bob)/, /(Ada|Bob)/]);
     await expect(person.texts.nth(0)).toHaveText("one");
   }
@@ -321,7 +329,11 @@ test("everything works without a mouse", everywhere, async ({ server, visit }) =
   await expect(messages.last()).not.toContainText(onItsWay);
 
   const remove = messages.last().getByRole("button", { name: "Delete message" });
-  for (let presses = 0; presses < 10 && !(await remove.evaluate((button) => button === document.activeElement)); presses++) {
+  for (
+    let presses = 0;
+    presses < 10 && !(await remove.evaluate((button) => button === document.activeElement));
+    presses++
+  ) {
     await keyboard.press("Shift+Tab");
   }
   await expect(remove).toBeFocused();

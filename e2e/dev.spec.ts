@@ -30,7 +30,10 @@ class Dev {
     }
     symlinkSync(join(root, "node_modules"), join(this.directory, "node_modules"));
     // -o: use the original's npm packages instead of installing them again.
-    const make = spawn("make", ["dev", "ADDR=127.0.0.1:0", "-o", "node_modules/.package-lock.json"], { cwd: this.directory, stdio: ["ignore", "pipe", "pipe"] });
+    const make = spawn("make", ["dev", "ADDR=127.0.0.1:0", "-o", "node_modules/.package-lock.json"], {
+      cwd: this.directory,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     this.#make = make;
     make.stderr.on("data", (data) => (this.log += data));
     const lines = createInterface({ input: make.stdout });
@@ -99,7 +102,11 @@ test("saved changes appear on the page, and errors are shown", async ({ visit })
     PATIENCE_MS,
     () => dev.save("web/src/app/app.css", ".header {", ".header { outline: 7px solid rgb(1, 2, 3);"),
     async () => {
-      await page.waitForFunction(() => getComputedStyle(document.querySelector(".header")!).outlineWidth === "7px", undefined, { polling: 10 });
+      await page.waitForFunction(
+        () => getComputedStyle(document.querySelector(".header")!).outlineWidth === "7px",
+        undefined,
+        { polling: 10 },
+      );
     },
   );
   expect(await kept(), "the page after its style has changed").toBe("yes");
@@ -109,7 +116,9 @@ test("saved changes appear on the page, and errors are shown", async ({ visit })
     PATIENCE_MS,
     () => dev.save("web/src/app/Header.tsx", 'label: "Chat"', 'label: "Talk"'),
     async () => {
-      await page.waitForFunction(() => document.querySelector("nav")?.textContent?.includes("Talk"), undefined, { polling: 10 });
+      await page.waitForFunction(() => document.querySelector("nav")?.textContent?.includes("Talk"), undefined, {
+        polling: 10,
+      });
     },
   );
   await ada.connected();

@@ -25,7 +25,8 @@ type VisitOptions = Parameters<Browser["newContext"]>[0] & {
 export const everywhere = { tag: "@everywhere" };
 
 /** Firefox reports a broken WebSocket as an error of the page. */
-const brokenLink = /Firefox can’t establish a connection to the server at wss?:|The connection to wss?:\S+ was interrupted/;
+const brokenLink =
+  /Firefox can’t establish a connection to the server at wss?:|The connection to wss?:\S+ was interrupted/;
 
 const frames = new WeakMap<Page, string[]>();
 const logs = new WeakMap<Page, string[]>();

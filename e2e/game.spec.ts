@@ -41,8 +41,12 @@ test("a player moves to where the stage is touched", async ({ server, visit, req
   const box = (await stage(ada).boundingBox())!;
   await ada.mouse.click(box.x + box.width * 0.9, box.y + box.height * 0.9);
   const position = async () => {
-    const response = await request.post(`${server.url}/api/actors/gameRoom/actions/getGame?key=arena`, { data: { args: [] } });
-    const { result } = (await response.json()) as { result: { players: Record<string, { position: { x: number; y: number } }> } };
+    const response = await request.post(`${server.url}/api/actors/gameRoom/actions/getGame?key=arena`, {
+      data: { args: [] },
+    });
+    const { result } = (await response.json()) as {
+      result: { players: Record<string, { position: { x: number; y: number } }> };
+    };
     const at = result.players.Ada!.position;
     return Math.round(at.x / 100) * 100 + Math.round(at.y / 100);
   };

@@ -44,22 +44,26 @@ async function say(server: Server, text: string): Promise<void> {
   if (!response.ok) throw new Error(`sendMessage: ${response.status} ${await response.text()}`);
 }
 
-test("G3: every event arrives once and in order, however often the link breaks", everywhere, async ({ server, link, page }) => {
-  await listen(page, link.url);
-  const texts = Array.from({ length: 300 }, (_, i) => `message ${i}`);
-  for (const [i, text] of texts.entries()) {
-    await say(server, text);
-    if (i % 13 === 7) link.cut();
-    if (i % 100 === 50) link.refuse();
-    if (i % 100 === 80) link.pass();
-  }
-  link.pass();
-  await expect.poll(() => received(page)).toEqual(texts);
-  const lived = await life(page);
-  expect(lived.filter((event) => event === "connected")).toHaveLength(1);
-  expect(lived.filter((event) => event.startsWith("reconnected") && event !== "reconnected whole")).toEqual([]);
-  expect(lived).toContain("reconnected whole");
-});
+test(
+  "G3: every event arrives once and in order, however often the link breaks",
+  everywhere,
+  async ({ server, link, page }) => {
+    await listen(page, link.url);
+    const texts = Array.from({ length: 300 }, (_, i) => `message ${i}`);
+    for (const [i, text] of texts.entries()) {
+      await say(server, text);
+      if (i % 13 === 7) link.cut();
+      if (i % 100 === 50) link.refuse();
+      if (i % 100 === 80) link.pass();
+    }
+    link.pass();
+    await expect.poll(() => received(page)).toEqual(texts);
+    const lived = await life(page);
+    expect(lived.filter((event) => event === "connected")).toHaveLength(1);
+    expect(lived.filter((event) => event.startsWith("reconnected") && event !== "reconnected whole")).toEqual([]);
+    expect(lived).toContain("reconnected whole");
+  },
+);
 
 test("G5: calls made while the link breaks take effect once", everywhere, async ({ link, page }) => {
   await listen(page, link.url);
@@ -96,7 +100,9 @@ test("G3, G6: nothing is lost when the server is killed repeatedly", everywhere,
     await server.start();
   }
   await expect.poll(() => received(page)).toEqual(texts);
-  expect((await life(page)).filter((event) => event.startsWith("reconnected") && event !== "reconnected whole")).toEqual([]);
+  expect(
+    (await life(page)).filter((event) => event.startsWith("reconnected") && event !== "reconnected whole"),
+  ).toEqual([]);
 });
 
 test.describe("on the memory store", () => {

@@ -50,7 +50,9 @@ test("names of Object.prototype's members are ordinary names", async ({ server }
     await expect(connection["sendMessage"]!(evil, evil)).rejects.toMatchObject({ code: "invalid_args" });
     await expect(connection.call(name, evil)).rejects.toMatchObject({ code: "unknown_action" });
     await expect(client.chatRoom!.getOrCreate(name).call(name)).rejects.toMatchObject({ code: "unknown_action" });
-    await expect(client[name as "chatRoom"]?.getOrCreate?.("x").call("x") ?? Promise.reject({ code: "unknown_actor" })).rejects.toMatchObject({ code: "unknown_actor" });
+    await expect(
+      client[name as "chatRoom"]?.getOrCreate?.("x").call("x") ?? Promise.reject({ code: "unknown_actor" }),
+    ).rejects.toMatchObject({ code: "unknown_actor" });
   }
   expect(({} as { owned?: number }).owned).toBeUndefined();
   client.dispose();

@@ -2,7 +2,8 @@ import type { Page } from "@playwright/test";
 import { everywhere, expect, online, received, test } from "./fixtures";
 
 const reader = (page: Page, title: "You" | "A guest") => page.getByRole("region", { name: title, exact: true });
-const articles = (page: Page, title: "You" | "A guest") => reader(page, title).getByRole("article").getByRole("paragraph");
+const articles = (page: Page, title: "You" | "A guest") =>
+  reader(page, title).getByRole("article").getByRole("paragraph");
 
 async function ready(page: Page): Promise<void> {
   for (const title of ["You", "A guest"]) {
@@ -60,7 +61,9 @@ test("readers whose link was down get the articles that they may read", async ({
   await online(home);
   await expect(articles(home, "You")).toHaveText(["The curtain is mended.", "The curtain is torn."]);
   await expect(articles(home, "A guest")).toHaveText(["The curtain is mended."]);
-  await expect(reader(home, "A guest").getByRole("status", { name: "Notice" })).toContainText("1 article came while you were away");
+  await expect(reader(home, "A guest").getByRole("status", { name: "Notice" })).toContainText(
+    "1 article came while you were away",
+  );
 });
 
 test("a subscription takes effect at once and survives a reload, and so does its end", async ({ server, visit }) => {
@@ -91,7 +94,10 @@ test("a subscription takes effect at once and survives a reload, and so does its
   expect(received(guest).join()).not.toContain("row");
 });
 
-test("an article that could not be published comes back, before what was written meanwhile", async ({ server, visit }) => {
+test("an article that could not be published comes back, before what was written meanwhile", async ({
+  server,
+  visit,
+}) => {
   const page = await visit(`${server.url}/news`);
   await ready(page);
   const article = page.getByRole("textbox", { name: "Article" });

@@ -20,7 +20,9 @@ const binary = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/bin/nginx"].fin
 export const noNginx = binary ? undefined : "nginx is not installed";
 
 /** The README's directives beside `proxy_pass`. */
-export const UPGRADE = /```nginx\nlocation \/ {\n\s*proxy_pass [^;]*;([^}]*)}/.exec(readFileSync(new URL("../README.md", import.meta.url), "utf8"))![1]!;
+export const UPGRADE = /```nginx\nlocation \/ {\n\s*proxy_pass [^;]*;([^}]*)}/.exec(
+  readFileSync(new URL("../README.md", import.meta.url), "utf8"),
+)![1]!;
 
 interface Site {
   /** The locations of the site; `PORT` is replaced by the server's port. */
@@ -71,7 +73,9 @@ export class Nginx {
   /** Debian's configuration with the test's site, and with all files in the test's directory. */
   #configuration(): string {
     const inside = (name: string) => join(this.#directory, name);
-    const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${inside(name)};`);
+    const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
+      (name) => `${name}_temp_path ${inside(name)};`,
+    );
     const site = `
       ${temporary.join(" ")}
       server {
@@ -92,7 +96,21 @@ export class Nginx {
     const [key, certificate] = [join(this.#directory, "key.pem"), join(this.#directory, "certificate.pem")];
     execFileSync(
       "openssl",
-      ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-keyout", key, "-out", certificate],
+      [
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=127.0.0.1",
+        "-keyout",
+        key,
+        "-out",
+        certificate,
+      ],
       { stdio: "ignore" },
     );
     return `ssl_certificate ${certificate}; ssl_certificate_key ${key};`;

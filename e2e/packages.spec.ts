@@ -125,9 +125,17 @@ async function converse(page: Page, before: string[]): Promise<string[]> {
   return after;
 }
 
-const react18: Record<string, string> = { react: "18.3.1", "react-dom": "18.3.1", "@types/react": "18.3.31", "@types/react-dom": "18.3.7" };
+const react18: Record<string, string> = {
+  react: "18.3.1",
+  "react-dom": "18.3.1",
+  "@types/react": "18.3.31",
+  "@types/react-dom": "18.3.7",
+};
 
-for (const [title, versions] of [["React 19", {}], ["React 18", react18]] as const) {
+for (const [title, versions] of [
+  ["React 19", {}],
+  ["React 18", react18],
+] as const) {
   test(`a Vite app works with ${title}`, async ({ project, allowed, refused, server, visit }) => {
     cpSync(local("packages/vite"), project.directory, { recursive: true });
     for (const [name, version] of Object.entries(versions)) {
@@ -149,7 +157,11 @@ for (const [title, versions] of [["React 19", {}], ["React 18", react18]] as con
       const page = await visit(refused);
       await expect(page.getByRole("alert")).toContainText("pages of this origin may not use the server");
       const failed = await page.evaluate(async (address) => {
-        const request = { method: "POST", headers: { "content-type": "application/json" }, body: '{"args":["eve","hello"]}' };
+        const request = {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: '{"args":["eve","hello"]}',
+        };
         return (await fetch(`${address}/api/actors/chatRoom/actions/sendMessage?key=refused`, request)).json();
       }, server.url);
       expect(failed).toMatchObject({ code: "bad_origin" });

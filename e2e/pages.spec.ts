@@ -51,7 +51,9 @@ async function expectAccessible(page: Page): Promise<void> {
   const { violations } = await new AxeBuilder({ page }).analyze();
   await page.evaluate(() => document.querySelectorAll("[data-copy]").forEach((copy) => copy.remove()));
   const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
-  expect(serious.map(({ id, nodes }) => [id, ...nodes.map(({ html, failureSummary }) => `${html}\n${failureSummary}`)])).toEqual([]);
+  expect(
+    serious.map(({ id, nodes }) => [id, ...nodes.map(({ html, failureSummary }) => `${html}\n${failureSummary}`)]),
+  ).toEqual([]);
 }
 
 for (const [name, { path, fill }] of Object.entries(pages)) {
@@ -65,16 +67,25 @@ for (const [name, { path, fill }] of Object.entries(pages)) {
   }
 
   test(`${name}: nothing scrolls horizontally on a small phone`, async ({ server, visit }) => {
-    const page = await visit(server.url + path, { viewport: { width: 320, height: 640 }, isMobile: true, hasTouch: true });
+    const page = await visit(server.url + path, {
+      viewport: { width: 320, height: 640 },
+      isMobile: true,
+      hasTouch: true,
+    });
     await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
     await fill?.(page);
-    const widths = await page.evaluate(() => [document.documentElement, document.querySelector("main")!].map((e) => e.scrollWidth));
+    const widths = await page.evaluate(() =>
+      [document.documentElement, document.querySelector("main")!].map((e) => e.scrollWidth),
+    );
     expect(Math.max(...widths)).toBeLessThanOrEqual(320);
   });
 }
 
 for (const colorScheme of ["light", "dark"] as const) {
-  test(`while the link is down and after it, ${colorScheme}: axe finds no serious violation`, async ({ link, visit }) => {
+  test(`while the link is down and after it, ${colorScheme}: axe finds no serious violation`, async ({
+    link,
+    visit,
+  }) => {
     const page = await visit(`${link.url}/chat/general`, { colorScheme, reducedMotion: "reduce" });
     const chat = await new Chat(page).join("Ada");
     link.refuse();
@@ -92,7 +103,11 @@ for (const colorScheme of ["light", "dark"] as const) {
 test("on a phone, one tap opens the rooms and the people", async ({ server, visit, browserName }) => {
   // Over WebDriver BiDi, a touch does not become a click.
   const touch = (target: Locator) => (browserName === "firefox" ? target.click() : target.tap());
-  const page = await visit(`${server.url}/chat/general`, { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
+  const page = await visit(`${server.url}/chat/general`, {
+    viewport: { width: 360, height: 740 },
+    isMobile: true,
+    hasTouch: true,
+  });
   await new Chat(page).join("Ada");
   await touch(page.getByRole("button", { name: "Rooms" }));
   await touch(page.getByRole("navigation", { name: "Rooms" }).getByRole("link", { name: /random/ }));
@@ -135,7 +150,8 @@ test("a chosen theme is kept, and applied to the browser's own UI", async ({ ser
   await page.getByRole("button", { name: "Theme: light" }).click();
   await page.reload();
   await expect(page.getByRole("button", { name: "Theme: dark" })).toBeVisible();
-  for (const meta of await page.locator('meta[name="theme-color"]').all()) await expect(meta).toHaveAttribute("content", "#17131a");
+  for (const meta of await page.locator('meta[name="theme-color"]').all())
+    await expect(meta).toHaveAttribute("content", "#17131a");
 });
 
 test("a page that is older than the server offers a reload", async ({ server, visit }) => {
@@ -143,7 +159,9 @@ test("a page that is older than the server offers a reload", async ({ server, vi
   let old = true;
   await page.routeWebSocket(/api\/socket/, (socket) => {
     const behind = socket.connectToServer();
-    behind.onMessage((frame) => socket.send(String(frame).replace(/"contract":"[^"]+"/, old ? '"contract":"newer"' : "$&")));
+    behind.onMessage((frame) =>
+      socket.send(String(frame).replace(/"contract":"[^"]+"/, old ? '"contract":"newer"' : "$&")),
+    );
   });
   await page.goto(`${server.url}/game/arena`);
   const notice = page.getByRole("status", { name: "Notice" });

@@ -24,7 +24,7 @@ const test = base.extend<{ before: Before }>({
       started.push(() => nginx.stop());
       return nginx;
     });
-    for (let stop; (stop = started.pop()); ) await stop();
+    for (let stop; (stop = started.pop());) await stop();
   },
 });
 
@@ -92,7 +92,9 @@ test("12 tabs over HTTP/1.1 without WebSockets all receive events", async ({ bef
     await expect(tab).toHaveTitle(/^[0-9]+$/);
   }
   for (const text of ["one", "two"]) {
-    const response = await request.post(`${nginx.url}/api/actors/chatRoom/actions/sendMessage?key=general`, { data: { args: ["ada", text] } });
+    const response = await request.post(`${nginx.url}/api/actors/chatRoom/actions/sendMessage?key=general`, {
+      data: { args: ["ada", text] },
+    });
     expect(response.status()).toBe(200);
   }
   for (const tab of tabs) await expect(tab.getByRole("listitem")).toHaveText(["one", "two"]);
@@ -118,7 +120,7 @@ test("a stream begins within 100 ms, and is never silent for 16 s", async ({ bef
   const response = await fetch(`${nginx.url}/api/stream?v=1`);
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
   let socket: string | undefined;
-  for (let beats = 0, n = 0; beats < 2; ) {
+  for (let beats = 0, n = 0; beats < 2;) {
     const { value, done } = await reader.read();
     expect(done, "nginx has ended the stream").toBe(false);
     socket ??= /"socket":"([^"]+)"/.exec(value!)?.[1];

@@ -41,7 +41,11 @@ const hostile = [
 /** Checks that no text became an element or a link, or is wider than the page. */
 async function expectText(page: Page): Promise<void> {
   const found = await page.evaluate(() => ({
-    elements: [...document.querySelectorAll("img, iframe, object, embed, script:not([src]), svg[onload], a[href^='javascript:']")].map((e) => e.outerHTML),
+    elements: [
+      ...document.querySelectorAll(
+        "img, iframe, object, embed, script:not([src]), svg[onload], a[href^='javascript:']",
+      ),
+    ].map((e) => e.outerHTML),
     sideways: document.documentElement.scrollWidth - document.documentElement.clientWidth,
     ran: window.ran,
   }));
@@ -59,7 +63,8 @@ test("no page violates its own policy, or puts secrets into URLs", everywhere, a
   for (const path of ["/chat/general", "/game/arena", "/news", "/nowhere", "/"]) {
     await page.goto(server.url + path);
     await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
-    if (path !== "/nowhere") await expect(page.getByRole("status", { name: /^Connection/ }).first()).toHaveText("Connected");
+    if (path !== "/nowhere")
+      await expect(page.getByRole("status", { name: /^Connection/ }).first()).toHaveText("Connected");
     expect(await violations(page), path).toEqual([]);
   }
   expect(addresses.length).toBeGreaterThan(10);
@@ -129,7 +134,9 @@ test("injected code does not run", everywhere, async ({ server, browser }) => {
   const offended = (await violations(page)).map((text) => text.split(" ")[0]);
   expect(offended).toEqual(expect.arrayContaining(["style-src-elem", "connect-src"]));
   // In browsers with trusted types, those refuse a script before script-src is checked.
-  expect(offended.filter((name) => /^(require-trusted-types-for|script-src)/.test(name!)).length).toBeGreaterThanOrEqual(5);
+  expect(
+    offended.filter((name) => /^(require-trusted-types-for|script-src)/.test(name!)).length,
+  ).toBeGreaterThanOrEqual(5);
   await context.close();
 });
 
@@ -164,7 +171,13 @@ test("the news and the game show text as text", async ({ server, visit }) => {
   for (const text of hostile) {
     await page.getByRole("textbox", { name: "Article" }).fill(text);
     await page.getByRole("button", { name: "Publish" }).click();
-    await expect(page.getByRole("region", { name: "You", exact: true }).getByRole("article").filter({ hasText: text.slice(0, 20) }).first()).toBeVisible();
+    await expect(
+      page
+        .getByRole("region", { name: "You", exact: true })
+        .getByRole("article")
+        .filter({ hasText: text.slice(0, 20) })
+        .first(),
+    ).toBeVisible();
   }
   await expectText(page);
   expect(await violations(page)).toEqual([]);
@@ -185,7 +198,9 @@ test("a room's name in the URL is shown as text", async ({ server, visit }) => {
     expect(await violations(page), name).toEqual([]);
     await page.close();
   }
-  const page = await visit(`${server.url}/nowhere/${encodeURIComponent(hostile[0]!)}?next=${encodeURIComponent(hostile[3]!)}#${encodeURIComponent(hostile[2]!)}`);
+  const page = await visit(
+    `${server.url}/nowhere/${encodeURIComponent(hostile[0]!)}?next=${encodeURIComponent(hostile[3]!)}#${encodeURIComponent(hostile[2]!)}`,
+  );
   await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
   await expectText(page);
 });

@@ -36,9 +36,13 @@ export class Server {
 
   /** Starts the server and returns once it listens. */
   async start(): Promise<void> {
-    const child = spawn(binary, ["-addr", `127.0.0.1:${this.port}`, "-data", this.directory, "-store", this.store, "-log", "warn", ...this.flags], {
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    const child = spawn(
+      binary,
+      ["-addr", `127.0.0.1:${this.port}`, "-data", this.directory, "-store", this.store, "-log", "warn", ...this.flags],
+      {
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
     this.#process = child;
     child.stderr.on("data", (data) => (this.#log += data));
     for await (const line of createInterface({ input: child.stdout })) {

@@ -29,7 +29,8 @@ const gauges = {
 type Gauge = keyof typeof gauges;
 type Sample = { seconds: number; lives: number } & Record<Gauge, number>;
 
-const size = (directory: string) => readdirSync(directory).reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
+const size = (directory: string) =>
+  readdirSync(directory).reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
 
 const median = (values: number[]) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
@@ -79,7 +80,9 @@ test("nothing grows with the number of people who have come and gone", async () 
       const metrics = await (await fetch(`${server.url}/metrics`)).text();
       const read = (gauge: Gauge) => {
         const { metric, unit } = gauges[gauge];
-        const value = metric ? Number(new RegExp(`^${metric} (\\S+)$`, "m").exec(metrics)?.[1]) : size(server.directory);
+        const value = metric
+          ? Number(new RegExp(`^${metric} (\\S+)$`, "m").exec(metrics)?.[1])
+          : size(server.directory);
         return Math.round((value / unit) * 10) / 10;
       };
       const names = Object.keys(gauges) as Gauge[];
@@ -102,7 +105,9 @@ test("nothing grows with the number of people who have come and gone", async () 
     for (const gauge of Object.keys(gauges) as Gauge[]) {
       const of = (part: Sample[]) => median(part.map((sample) => sample[gauge]));
       const before = of(later.slice(0, later.length / 2));
-      expect.soft(of(later.slice(later.length / 2)), `${gauge}, after ${before}`).toBeLessThan(before * 1.05 + gauges[gauge].noise);
+      expect
+        .soft(of(later.slice(later.length / 2)), `${gauge}, after ${before}`)
+        .toBeLessThan(before * 1.05 + gauges[gauge].noise);
     }
   }
   expect(await server.stop(), `exit status of the server, which logged:\n${server.log}`).toBe(0);

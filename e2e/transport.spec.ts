@@ -67,23 +67,31 @@ for (const way of ["refuse", "close", "swallow"] as const) {
   });
 }
 
-test("G3: a connection switches to HTTP when WebSockets become blocked", everywhere, async ({ server, link, visit }) => {
-  const page = await visit(`${link.url}/healthz`);
-  await listen(page, link.url);
-  await say(server, "over a WebSocket");
-  await expect.poll(() => heard(page)).toHaveLength(1);
-  const frames = received(page).length;
-  expect(frames).toBeGreaterThan(0);
-  link.upgrades = "refuse";
-  link.cut();
-  await say(server, "over HTTP");
-  await page.evaluate(() => window.say("and back"));
-  await expect.poll(() => heard(page)).toEqual(["over a WebSocket", "over HTTP", "and back"]);
-  expect(new Set(await life(page))).toEqual(new Set(["disconnected", "reconnected true"]));
-  expect(received(page)).toHaveLength(frames);
-});
+test(
+  "G3: a connection switches to HTTP when WebSockets become blocked",
+  everywhere,
+  async ({ server, link, visit }) => {
+    const page = await visit(`${link.url}/healthz`);
+    await listen(page, link.url);
+    await say(server, "over a WebSocket");
+    await expect.poll(() => heard(page)).toHaveLength(1);
+    const frames = received(page).length;
+    expect(frames).toBeGreaterThan(0);
+    link.upgrades = "refuse";
+    link.cut();
+    await say(server, "over HTTP");
+    await page.evaluate(() => window.say("and back"));
+    await expect.poll(() => heard(page)).toEqual(["over a WebSocket", "over HTTP", "and back"]);
+    expect(new Set(await life(page))).toEqual(new Set(["disconnected", "reconnected true"]));
+    expect(received(page)).toHaveLength(frames);
+  },
+);
 
-test("of 12 tabs over HTTP/1.1 four have a stream, and others take over from closed tabs", async ({ server, link, browser }) => {
+test("of 12 tabs over HTTP/1.1 four have a stream, and others take over from closed tabs", async ({
+  server,
+  link,
+  browser,
+}) => {
   test.slow(); // 12 pages on a busy machine
   link.upgrades = "refuse";
   const context = await browser.newContext();
@@ -94,7 +102,9 @@ test("of 12 tabs over HTTP/1.1 four have a stream, and others take over from clo
     await listen(tab, link.url);
   }
   const slots = (tab: Page) =>
-    tab.evaluate(async () => (await navigator.locks.query()).held!.filter(({ name }) => name!.startsWith("troupe ")).length);
+    tab.evaluate(
+      async () => (await navigator.locks.query()).held!.filter(({ name }) => name!.startsWith("troupe ")).length,
+    );
   expect(await slots(tabs[11]!)).toBe(4);
   await say(server, "to all");
   for (const tab of tabs) await expect.poll(() => heard(tab)).toEqual(["to all"]);
@@ -111,26 +121,30 @@ test("of 12 tabs over HTTP/1.1 four have a stream, and others take over from clo
   await context.close();
 });
 
-test("a dead link is replaced within 3 s after online, and a working one stays", everywhere, async ({ server, link, visit }) => {
-  const page = await visit(`${link.url}/healthz`);
-  await listen(page, link.url);
-  /** Returns how long it takes, after online, until the connection changes. */
-  const wake = (patienceMs: number) =>
-    page.evaluate(async (patience) => {
-      const begin = performance.now();
-      const before = window.life.length;
-      window.dispatchEvent(new Event("offline"));
-      window.dispatchEvent(new Event("online"));
-      while (window.life.length < before + 2 && performance.now() - begin < patience) {
-        await new Promise((resolve) => requestAnimationFrame(resolve));
-      }
-      return performance.now() - begin;
-    }, patienceMs);
-  await wake(3_000);
-  expect(await life(page)).toEqual([]);
-  link.halfOpen();
-  await say(server, "into the hole");
-  expect(await wake(10_000)).toBeLessThan(3_500);
-  expect(await life(page)).toEqual(["disconnected", "reconnected true"]);
-  await expect.poll(() => heard(page)).toEqual(["into the hole"]);
-});
+test(
+  "a dead link is replaced within 3 s after online, and a working one stays",
+  everywhere,
+  async ({ server, link, visit }) => {
+    const page = await visit(`${link.url}/healthz`);
+    await listen(page, link.url);
+    /** Returns how long it takes, after online, until the connection changes. */
+    const wake = (patienceMs: number) =>
+      page.evaluate(async (patience) => {
+        const begin = performance.now();
+        const before = window.life.length;
+        window.dispatchEvent(new Event("offline"));
+        window.dispatchEvent(new Event("online"));
+        while (window.life.length < before + 2 && performance.now() - begin < patience) {
+          await new Promise((resolve) => requestAnimationFrame(resolve));
+        }
+        return performance.now() - begin;
+      }, patienceMs);
+    await wake(3_000);
+    expect(await life(page)).toEqual([]);
+    link.halfOpen();
+    await say(server, "into the hole");
+    expect(await wake(10_000)).toBeLessThan(3_500);
+    expect(await life(page)).toEqual(["disconnected", "reconnected true"]);
+    await expect.poll(() => heard(page)).toEqual(["into the hole"]);
+  },
+);

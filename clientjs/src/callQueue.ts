@@ -43,7 +43,10 @@ export interface CallQueue {
  * Creates the queue of a connection. send hands a call to the link; the function it gets is called when
  * the message is about to be sent, and returns undefined if the call was given up meanwhile.
  */
-export function createCallQueue(link: { readonly limits: Limits | undefined }, send: (next: () => Call | undefined) => void): CallQueue {
+export function createCallQueue(
+  link: { readonly limits: Limits | undefined },
+  send: (next: () => Call | undefined) => void,
+): CallQueue {
   /** By id, in ascending order. */
   const calls = new Map<number, Call>();
   let waiting: Call[] = [];
@@ -98,7 +101,9 @@ export function createCallQueue(link: { readonly limits: Limits | undefined }, s
         const size = byteLength(action + args) + ENVELOPE_BYTES;
         checkSize(link.limits, "message", size);
 
-        const stopWatching = watchOptions(options, (reason, cause) => call.settle(abandonedError(call.sent, reason, cause)));
+        const stopWatching = watchOptions(options, (reason, cause) =>
+          call.settle(abandonedError(call.sent, reason, cause)),
+        );
         const call: Call = {
           id: ++lastId,
           action,

@@ -37,7 +37,16 @@ import type {
   Status,
   UntypedActor,
 } from "./types.js";
-import { encode, encodeCall, randomSecret, type ChannelMessage, type ClientMessage, type Gap, type Open, type Opened } from "./wire.js";
+import {
+  encode,
+  encodeCall,
+  randomSecret,
+  type ChannelMessage,
+  type ClientMessage,
+  type Gap,
+  type Open,
+  type Opened,
+} from "./wire.js";
 
 /** The names in LifecycleEvents. They are never subscribed to at the server. */
 const isLifecycleEvent = (name: string) => /^((dis|re)?connected|stale|error|closed)$/.test(name);

@@ -1,6 +1,7 @@
 import type { WireError } from "./wire.js";
 
 /** The codes of Troupe itself, which `backend/wire/codes.go` explains. Actors add their own. */
+// oxfmt-ignore
 export type Code =
   | "malformed" | "unknown_type" | "unknown_channel" | "channel_in_use" | "bad_key" | "bad_secret"
   | "unknown_actor" | "unknown_action" | "unknown_event" | "invalid_args" | "invalid_params"

@@ -50,7 +50,11 @@ export function createHandle(spec: HandleSpec): Handle {
     try {
       abort.signal.throwIfAborted();
       // Other requests may be waiting for the same creation: giving up this one does not end it.
-      if (prerequisite) await Promise.race([prerequisite(), new Promise((_, reject) => abort.signal.addEventListener("abort", reject))]);
+      if (prerequisite)
+        await Promise.race([
+          prerequisite(),
+          new Promise((_, reject) => abort.signal.addEventListener("abort", reject)),
+        ]);
       const url = spec.base() + path;
       const text = body && JSON.stringify(body);
       sent = true;
@@ -90,10 +94,12 @@ export function createHandle(spec: HandleSpec): Handle {
     };
     return callable(
       {
-        connect: (params?: unknown, more?: ConnectOptions) => spec.connect(isNew ? ensureCreated : undefined, params, more),
+        connect: (params?: unknown, more?: ConnectOptions) =>
+          spec.connect(isNew ? ensureCreated : undefined, params, more),
         call,
         withOptions: (more: CallOptions) => withOptions(mergeOptions(options, more)),
-        resolve: async () => target.actorId ?? (await request(`${address}?${query}`, undefined, options, ensureCreated)).id,
+        resolve: async () =>
+          target.actorId ?? (await request(`${address}?${query}`, undefined, options, ensureCreated)).id,
       },
       (action) =>
         (...args: unknown[]) =>

@@ -51,7 +51,9 @@ export function createHeartbeat(send: (frame: string) => void, onTimeout: (why: 
         else {
           // A late timer may run before frames that have already arrived: let those be read first.
           watchdog = setTimeout(() =>
-            seen === lastReceived ? onTimeout(`nothing received for ${Math.round(performance.now() - seen)} ms`) : watch(),
+            seen === lastReceived
+              ? onTimeout(`nothing received for ${Math.round(performance.now() - seen)} ms`)
+              : watch(),
           );
         }
       },

@@ -95,7 +95,8 @@ export const encodeCall = (head: Omit<Extract<ClientMessage, { t: "call" }>, "ar
   `${JSON.stringify(head).slice(0, -1)},"args":${args}}`;
 
 /** Encodes a frame of one or more encoded messages. */
-export const encodeFrame = (messages: string[]): string => (messages.length > 1 ? `[${messages.join()}]` : messages[0]!);
+export const encodeFrame = (messages: string[]): string =>
+  messages.length > 1 ? `[${messages.join()}]` : messages[0]!;
 
 /** Decodes a frame of the server. Keeps messages of unknown types; throws a SyntaxError if the frame is invalid. */
 export function decodeFrame(text: string): ServerMessage[] {

@@ -90,18 +90,21 @@ const PROBE_EVENTS: Array<[string, () => void]> = [
   ["a sleep that nothing tells of", () => vi.setSystemTime(Date.now() + 3_600_000)],
 ];
 
-it.each(PROBE_EVENTS)("after %s, a dead link is replaced and the connection resumes within 3 s", async (name, trigger) => {
-  const seen = lifecycle(connection);
-  const ticks: unknown[] = [];
-  connection.on("tick", (n) => ticks.push(n));
-  await settle(6_000);
-  server.blackHole();
-  server.actor("chatRoom", "general").broadcast("tick", 1);
-  trigger();
-  await settle(name.startsWith("a sleep") ? 5_100 : 2_600);
-  expect(seen).toEqual(["disconnected true", "reconnected true"]);
-  expect(ticks).toEqual([1]);
-});
+it.each(PROBE_EVENTS)(
+  "after %s, a dead link is replaced and the connection resumes within 3 s",
+  async (name, trigger) => {
+    const seen = lifecycle(connection);
+    const ticks: unknown[] = [];
+    connection.on("tick", (n) => ticks.push(n));
+    await settle(6_000);
+    server.blackHole();
+    server.actor("chatRoom", "general").broadcast("tick", 1);
+    trigger();
+    await settle(name.startsWith("a sleep") ? 5_100 : 2_600);
+    expect(seen).toEqual(["disconnected true", "reconnected true"]);
+    expect(ticks).toEqual([1]);
+  },
+);
 
 it.each(PROBE_EVENTS)("after %s, a working link stays, and is probed at most once in 15 s", async (name, trigger) => {
   for (let i = 0; i < 100; i++) client["chatRoom"]!.getOrCreate(`${i}`).connect();
@@ -140,13 +143,19 @@ it("a page that becomes hidden sends no probe", async () => {
 });
 
 it("no event of the page starts an attempt earlier than the server allows", async () => {
-  server.full = { code: "too_many_sockets", message: "full", metadata: { retryAfterMs: 20_000, limit: 1, option: "x" } };
+  server.full = {
+    code: "too_many_sockets",
+    message: "full",
+    metadata: { retryAfterMs: 20_000, limit: 1, option: "x" },
+  };
   const errors: unknown[] = [];
   connection.on("error", ({ code, metadata }) => errors.push([code, metadata]));
   const before = server.sockets.length;
   server.cut();
   await settle(1_000);
-  expect(errors).toEqual([["too_many_sockets", { retryAfterMs: 20_000, limit: 1, option: "x", retryInMs: expect.any(Number) }]]);
+  expect(errors).toEqual([
+    ["too_many_sockets", { retryAfterMs: 20_000, limit: 1, option: "x", retryInMs: expect.any(Number) }],
+  ]);
   for (let i = 0; i < 18; i++) {
     for (const [, wake] of WAKES) wake();
     await settle(1_000);

@@ -1,7 +1,14 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { ActorError, type Client, type Connection, type ConnectOptions, type Reconnected, type Transport } from "../src/index.js";
+import {
+  ActorError,
+  type Client,
+  type Connection,
+  type ConnectOptions,
+  type Reconnected,
+  type Transport,
+} from "../src/index.js";
 import type { ServerMessage } from "../src/wire.js";
 import { DEFAULT_LIMITS, Failure, FakeServer, lifecycle, settle, type Turn } from "./fakeServer.js";
 
@@ -210,11 +217,13 @@ describe("connecting", () => {
   it("reports an onChange that throws, and goes on", async () => {
     const log = vi.spyOn(console, "error").mockImplementation(() => {});
     const thrown = new Error("mine");
-    const seen = lifecycle(connect(undefined, {
-      onChange() {
-        throw thrown;
-      },
-    }));
+    const seen = lifecycle(
+      connect(undefined, {
+        onChange() {
+          throw thrown;
+        },
+      }),
+    );
     await settle();
     expect(seen).toEqual(["connected"]);
     expect(log.mock.calls).toEqual([[thrown]]);
@@ -228,7 +237,10 @@ describe("connecting", () => {
     await settle();
     expect(seen).toEqual(["error player_id_required", "closed player_id_required"]);
     expect(connection.status).toBe("closed");
-    expect(await called).toMatchObject({ code: "not_sent", cause: { code: "player_id_required", metadata: ["playerId"] } });
+    expect(await called).toMatchObject({
+      code: "not_sent",
+      cause: { code: "player_id_required", metadata: ["playerId"] },
+    });
   });
 
   describe("tokens", () => {
@@ -598,8 +610,12 @@ describe("reconnecting", () => {
     room().broadcast("a", 3);
     await settle();
     expect(seen).toEqual([
-      "connected", 0, "disconnected true",
-      "reconnected false", { recovered: false, reason, replayed: 0, ...count }, 3,
+      "connected",
+      0,
+      "disconnected true",
+      "reconnected false",
+      { recovered: false, reason, replayed: 0, ...count },
+      3,
     ]);
   });
 
@@ -622,13 +638,19 @@ describe("reconnecting", () => {
   });
 
   it.each<[string, Transport]>([
-    ["ends before it has returned", (_, { end }) => {
-      end("no route");
-      return { send() {}, close() {} };
-    }],
-    ["throws", () => {
-      throw new Error("no route");
-    }],
+    [
+      "ends before it has returned",
+      (_, { end }) => {
+        end("no route");
+        return { send() {}, close() {} };
+      },
+    ],
+    [
+      "throws",
+      () => {
+        throw new Error("no route");
+      },
+    ],
   ])("keeps trying when a transport %s", async (_, transport) => {
     vi.spyOn(Math, "random").mockReturnValue(1);
     const dials = vi.fn(transport);
@@ -684,9 +706,11 @@ describe("reconnecting", () => {
     };
     const crowd = Array.from({ length: 10_000 }, () => server.createClient({ transport }) as Client);
     for (const one of crowd) {
-      one["chatRoom"]!.getOrCreate("general").connect().on("disconnected", ({ retryInMs }) => {
-        bins[Math.floor((retryInMs! / (windowMs + 1)) * bins.length)]!++;
-      });
+      one["chatRoom"]!.getOrCreate("general")
+        .connect()
+        .on("disconnected", ({ retryInMs }) => {
+          bins[Math.floor((retryInMs! / (windowMs + 1)) * bins.length)]!++;
+        });
     }
     await settle(0);
     for (const end of drop.splice(0)) end();
@@ -940,7 +964,11 @@ describe("calls", () => {
     await settle();
     expect(await nothing).toBeUndefined();
     expect(await failed).toBeInstanceOf(ActorError);
-    expect(await failed).toMatchObject({ code: "empty_message", message: "a message needs a text", metadata: { field: "text" } });
+    expect(await failed).toMatchObject({
+      code: "empty_message",
+      message: "a message needs a text",
+      metadata: { field: "text" },
+    });
   });
 
   it("serialize their arguments when they are called", async () => {
@@ -1059,7 +1087,10 @@ describe("calls", () => {
     track(quick["say"]!("waits"));
     track(connection["say"]!("waits"));
     await settle(5250);
-    expect(settled).toEqual([["maybe_ran", 5000], ["not_sent", 5010]]);
+    expect(settled).toEqual([
+      ["maybe_ran", 5000],
+      ["not_sent", 5010],
+    ]);
     await settle(55_000);
     expect(settled[2]).toEqual(["not_sent", 60_010]);
 
@@ -1281,9 +1312,7 @@ describe("calls", () => {
   });
 
   it("stay under the message rate", async () => {
-    const connections = Array.from({ length: 10 }, (_, i) =>
-      client["chatRoom"]!.getOrCreate(`${i}`).connect(),
-    );
+    const connections = Array.from({ length: 10 }, (_, i) => client["chatRoom"]!.getOrCreate(`${i}`).connect());
     await settle();
     const arrivals: number[] = [];
     server.actions["add"] = () => arrivals.push(performance.now());
@@ -1315,7 +1344,18 @@ describe("proxies", () => {
     const handle = client["chatRoom"]!.getOrCreate("general");
     const connection = handle.connect();
     for (const proxy of [client, handle, connection] as object[]) {
-      for (const name of ["then", "catch", "finally", "toJSON", "constructor", "$$typeof", "nodeType", "asymmetricMatch", Symbol.iterator, Symbol.toPrimitive]) {
+      for (const name of [
+        "then",
+        "catch",
+        "finally",
+        "toJSON",
+        "constructor",
+        "$$typeof",
+        "nodeType",
+        "asymmetricMatch",
+        Symbol.iterator,
+        Symbol.toPrimitive,
+      ]) {
         expect(Reflect.get(proxy, name), String(name)).toBeUndefined();
       }
       expect(await proxy).toBe(proxy);
@@ -1341,22 +1381,25 @@ describe("proxies", () => {
 });
 
 describe("ending", () => {
-  it.each(["before the socket", "while opening", "connected", "disconnected"])("dispose %s emits closed, once", async (when) => {
-    const connection = connect();
-    const seen = lifecycle(connection);
-    if (when === "while opening") await settle(2);
-    if (when === "connected" || when === "disconnected") await settle();
-    if (when === "disconnected") server.cut();
-    seen.length = 0;
-    connection.dispose();
-    connection.dispose();
-    await settle(60_000);
-    expect(seen).toEqual(["closed"]);
-    expect(server.open).toHaveLength(0);
-    // Without a link, nothing is sent: the server keeps the connection for the resume window.
-    expect(room().connections.size).toBe(when === "disconnected" ? 1 : 0);
-    expect(vi.getTimerCount()).toBe(0);
-  });
+  it.each(["before the socket", "while opening", "connected", "disconnected"])(
+    "dispose %s emits closed, once",
+    async (when) => {
+      const connection = connect();
+      const seen = lifecycle(connection);
+      if (when === "while opening") await settle(2);
+      if (when === "connected" || when === "disconnected") await settle();
+      if (when === "disconnected") server.cut();
+      seen.length = 0;
+      connection.dispose();
+      connection.dispose();
+      await settle(60_000);
+      expect(seen).toEqual(["closed"]);
+      expect(server.open).toHaveLength(0);
+      // Without a link, nothing is sent: the server keeps the connection for the resume window.
+      expect(room().connections.size).toBe(when === "disconnected" ? 1 : 0);
+      expect(vi.getTimerCount()).toBe(0);
+    },
+  );
 
   it("a listener may dispose", async () => {
     for (const event of ["connected", "disconnected", "reconnected", "error"]) {
@@ -1375,14 +1418,20 @@ describe("ending", () => {
   });
 
   it.each<[string, (of: Connection, end: () => void) => void]>([
-    ["a loss of the link", (of, end) => {
-      of.on("disconnected", end);
-      server.cut();
-    }],
-    ["an error of the server", (of, end) => {
-      of.on("error", end);
-      server.open[0]!.send({ t: "error", code: "malformed", message: "what?" });
-    }],
+    [
+      "a loss of the link",
+      (of, end) => {
+        of.on("disconnected", end);
+        server.cut();
+      },
+    ],
+    [
+      "an error of the server",
+      (of, end) => {
+        of.on("error", end);
+        server.open[0]!.send({ t: "error", code: "malformed", message: "what?" });
+      },
+    ],
   ])("a listener to %s may dispose another connection, which then gets no more events", async (_, strike) => {
     const log = vi.spyOn(console, "error").mockImplementation(() => {});
     const [one, other] = [connect(), connect()];

@@ -12,7 +12,14 @@
 // (cut, blackHole, trim, expire, refuse, …); a new message of the protocol is a case in
 // FakeSocket.handle. `received` has every message of the client, `sockets` every socket.
 import { vi } from "vitest";
-import { createClient, type Client, type ClientOptions, type Connection, type WebSocketClass, type WebSocketLike } from "../src/index.js";
+import {
+  createClient,
+  type Client,
+  type ClientOptions,
+  type Connection,
+  type WebSocketClass,
+  type WebSocketLike,
+} from "../src/index.js";
 import type { Limits } from "../src/limits.js";
 import type { ClientMessage, Hello, Open, ServerMessage } from "../src/wire.js";
 
@@ -176,7 +183,12 @@ export class FakeServer {
     return Promise.race([answer, gone]).finally(() => signal?.removeEventListener("abort", onAbort!));
   }) as unknown as typeof fetch;
 
-  private async answer(what: string, body: string, signal: AbortSignal | null | undefined, gone: Promise<never>): Promise<Response> {
+  private async answer(
+    what: string,
+    body: string,
+    signal: AbortSignal | null | undefined,
+    gone: Promise<never>,
+  ): Promise<Response> {
     const problem = (status: number, code: string) => Response.json({ code, message: code }, { status });
     await sleep(LATENCY_MS);
     if (this.down) throw new TypeError("fetch failed");
@@ -300,7 +312,12 @@ export class FakeSocket implements WebSocketLike {
         return;
       }
       this.send({
-        t: "hello", v: 1, limits: DEFAULT_LIMITS, beatMs: 15_000, deadMs: 25_000, spreadMs: 0,
+        t: "hello",
+        v: 1,
+        limits: DEFAULT_LIMITS,
+        beatMs: 15_000,
+        deadMs: 25_000,
+        spreadMs: 0,
         ...(http && { socket: `s${id}` }),
         ...server.hello,
       } as Hello);
@@ -389,7 +406,8 @@ export class FakeSocket implements WebSocketLike {
 
   receive(frame: string): void {
     this.server.frames.push(frame);
-    if (new TextEncoder().encode(frame).length > (this.server.hello.limits ?? DEFAULT_LIMITS).frame) return this.end(1009);
+    if (new TextEncoder().encode(frame).length > (this.server.hello.limits ?? DEFAULT_LIMITS).frame)
+      return this.end(1009);
     for (const message of [JSON.parse(frame)].flat() as ClientMessage[]) {
       this.server.received.push(message);
       this.handle(message);
@@ -445,7 +463,12 @@ export class FakeSocket implements WebSocketLike {
     this.attachments.set(m.c, a);
     const isLost = asked && (!known || from === undefined || from < actor.trimmed);
     const opened: Extract<ServerMessage, { t: "opened" }> = {
-      t: "opened", c: m.c, s: isLost ? actor.head : start, actorId: "actor", log: actor.log, connId: conn,
+      t: "opened",
+      c: m.c,
+      s: isLost ? actor.head : start,
+      actorId: "actor",
+      log: actor.log,
+      connId: conn,
     };
     if (known) opened.resumed = true;
     else actor.connections.set(conn, { start });

@@ -75,13 +75,29 @@ const MADE: Record<string, string[]> = {
   open: one({ t: "open", c: 1, actor: "chatRoom", key: ["general"], subs: ["messageReceived", "typing"], k, caller }),
   "open-by-id": one({ t: "open", c: 1, actorId: "q83vASNFZ4mrze8BI0VniQ", k, caller }),
   "open-create": one({
-    t: "open", c: 2, actor: "gameRoom", key: ["a", "b"], create: true, input: { size: 3 },
-    params: { playerId: "p1" }, subs: [], k, caller,
+    t: "open",
+    c: 2,
+    actor: "gameRoom",
+    key: ["a", "b"],
+    create: true,
+    input: { size: 3 },
+    params: { playerId: "p1" },
+    subs: [],
+    k,
+    caller,
   }),
   "open-get": one({ t: "open", c: 1, actor: "chatRoom", key: ["general"], create: false, subs: undefined, k, caller }),
   "open-resume": one({
-    t: "open", c: 1, actor: "chatRoom", key: ["general"], subs: ["messageReceived"], k, caller,
-    log: "Zm9vYmFyYmF6cXV4MTIzNA", s: 19, ack: 6,
+    t: "open",
+    c: 1,
+    actor: "chatRoom",
+    key: ["general"],
+    subs: ["messageReceived"],
+    k,
+    caller,
+    log: "Zm9vYmFyYmF6cXV4MTIzNA",
+    s: 19,
+    ack: 6,
   }),
   params: one({ t: "params", c: 1, params: { token: "t2" } }),
   sub: one({ t: "sub", c: 1, e: ["messageReceived", "messageDeleted"] }),
@@ -122,11 +138,14 @@ describe("a connection sends", () => {
   };
 
   it.each<[string, (client: Client) => void]>([
-    ["open", ({ chatRoom }) => {
-      const connection = chatRoom!.getOrCreate("general").connect();
-      connection.on("messageReceived", () => {});
-      connection.on("typing", () => {});
-    }],
+    [
+      "open",
+      ({ chatRoom }) => {
+        const connection = chatRoom!.getOrCreate("general").connect();
+        connection.on("messageReceived", () => {});
+        connection.on("typing", () => {});
+      },
+    ],
     ["open-by-id", ({ chatRoom }) => void chatRoom!.getForId("q83vASNFZ4mrze8BI0VniQ").connect()],
     ["open-get", ({ chatRoom }) => void chatRoom!.get(["general"]).connect()],
   ])("%s", async (name, connect) => {

@@ -27,7 +27,8 @@ afterEach(() => vi.useRealTimers());
 
 const client = createClient("http://troupe.test/base/", { fetch: fakeFetch });
 const rooms = client["chatRoom"]!;
-const failure = (promise: Promise<unknown>) => promise.then(
+const failure = (promise: Promise<unknown>) =>
+  promise.then(
     () => expect.fail("resolved"),
     (error: ActorError) => error,
   );
@@ -55,7 +56,11 @@ describe("a handle", () => {
         url: "http://troupe.test/base/api/actors/chatRoom/actions/weird%2Fname?key=x&create=false",
         body: { args: [] },
       },
-      { method: "POST", url: "http://troupe.test/base/api/actors/chatRoom/actions/hello?id=id%3D1", body: { args: [] } },
+      {
+        method: "POST",
+        url: "http://troupe.test/base/api/actors/chatRoom/actions/hello?id=id%3D1",
+        body: { args: [] },
+      },
     ]);
   });
 
@@ -70,7 +75,10 @@ describe("a handle", () => {
 
   it("rejects with the server's timeout when the action timed out there", async () => {
     answers = [{ status: 504, body: { code: "timeout", message: "the action took too long" } }];
-    expect(await failure(rooms.get("x")["say"]!())).toMatchObject({ code: "timeout", message: "the action took too long" });
+    expect(await failure(rooms.get("x")["say"]!())).toMatchObject({
+      code: "timeout",
+      message: "the action took too long",
+    });
   });
 
   it("rejects with maybe_ran if there is no response, and does not repeat the call", async () => {
@@ -142,7 +150,11 @@ describe("a handle", () => {
       cause: { code: "maybe_ran" },
     });
     expect(await handle["hello"]!()).toBe(1);
-    answers = [{ status: 503, body: { code: "unavailable", message: "it had no effect" } }, taken, { body: { result: 1 } }];
+    answers = [
+      { status: 503, body: { code: "unavailable", message: "it had no effect" } },
+      taken,
+      { body: { result: 1 } },
+    ];
     const other = rooms.create("old");
     expect((await failure(other["hello"]!())).code).toBe("unavailable");
     expect((await failure(other["hello"]!())).code).toBe("exists");
@@ -154,7 +166,9 @@ describe("a handle", () => {
     const abort = new AbortController();
     const settled: unknown[] = [];
     const track = (promise: Promise<unknown>) =>
-      void promise.catch((e: ActorError) => settled.push([e.code, (e.metadata as { reason: string }).reason, performance.now()]));
+      void promise.catch((e: ActorError) =>
+        settled.push([e.code, (e.metadata as { reason: string }).reason, performance.now()]),
+      );
     const start = performance.now();
     track(handle.withOptions({ timeoutMs: 1000 })["hello"]!());
     track(handle.withOptions({ timeoutMs: 2000 }).resolve());
@@ -177,7 +191,10 @@ describe("a handle", () => {
   it("keeps an option if the new one is undefined", async () => {
     answers = [{ status: 0 }];
     const abort = new AbortController();
-    const view = rooms.get("x").withOptions({ signal: abort.signal }).withOptions({ timeoutMs: undefined, signal: undefined });
+    const view = rooms
+      .get("x")
+      .withOptions({ signal: abort.signal })
+      .withOptions({ timeoutMs: undefined, signal: undefined });
     const slow = failure(view["say"]!());
     await vi.advanceTimersByTimeAsync(60_000);
     expect(await slow).toMatchObject({ code: "maybe_ran", metadata: { reason: "timeout" } });

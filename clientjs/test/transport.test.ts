@@ -103,7 +103,11 @@ describe("auto", () => {
     room().broadcast("tick", 5);
     await settle(300);
     expect(links().slice(6)).toEqual(["websocket"]);
-    expect(seen).toEqual(["connected", 1, ...[2, 3, 4, 5].flatMap((n) => ["disconnected true", n, "reconnected true"])]);
+    expect(seen).toEqual([
+      "connected",
+      1,
+      ...[2, 3, 4, 5].flatMap((n) => ["disconnected true", n, "reconnected true"]),
+    ]);
     expect(new Set(server.got("open").map((m) => m.k)).size).toBe(1);
     expect(server.got("open").map((m) => m.s)).toEqual([undefined, 1, 2, 3, 4]);
   });
@@ -147,7 +151,9 @@ describe("auto", () => {
     await settle(2_100);
     expect(seen).toEqual(["connected"]);
     expect(late[0]!.onmessage).toBeTypeOf("function");
-    late[0]!.onmessage!({ data: JSON.stringify({ t: "hello", v: 1, limits: DEFAULT_LIMITS, beatMs: 1, deadMs: 2, spreadMs: 0 }) });
+    late[0]!.onmessage!({
+      data: JSON.stringify({ t: "hello", v: 1, limits: DEFAULT_LIMITS, beatMs: 1, deadMs: 2, spreadMs: 0 }),
+    });
     late[0]!.onclose!({ code: 1006, reason: "" });
     await settle(60_000);
     expect(seen).toEqual(["connected"]);
@@ -260,7 +266,9 @@ describe("requests", () => {
     start({ transport: "sse", fetch: spy, credentials: "include", headers: async () => ({ authorization: `${++n}` }) });
     await settle();
     expect(seen).toEqual(["connected"]);
-    expect(sent.map(({ credentials, headers }) => [credentials, (headers as Record<string, string>)["authorization"]])).toEqual([
+    expect(
+      sent.map(({ credentials, headers }) => [credentials, (headers as Record<string, string>)["authorization"]]),
+    ).toEqual([
       ["include", "1"],
       ["include", "2"],
     ]);
@@ -279,7 +287,10 @@ describe("requests", () => {
 
   it("that are refused report the server's error", async () => {
     const refuse = (async () =>
-      Response.json({ code: "bad_origin", message: "not from here", metadata: { origin: "x" } }, { status: 403 })) as unknown as typeof fetch;
+      Response.json(
+        { code: "bad_origin", message: "not from here", metadata: { origin: "x" } },
+        { status: 403 },
+      )) as unknown as typeof fetch;
     start({ transport: "sse", fetch: refuse });
     await settle(50);
     expect(seen[0]).toBe("error bad_origin");

@@ -27,7 +27,12 @@ export interface ActorSnapshot {
 export type ParamsGetter = () => unknown;
 
 /** The snapshot before there is a connection. */
-export const CONNECTING: ActorSnapshot = { connection: undefined, status: "connecting", isConnected: false, error: undefined };
+export const CONNECTING: ActorSnapshot = {
+  connection: undefined,
+  status: "connecting",
+  isConnected: false,
+  error: undefined,
+};
 /** The snapshot while not enabled. */
 export const IDLE: ActorSnapshot = { ...CONNECTING, status: "idle" };
 
@@ -94,10 +99,16 @@ function createActorStore(client: Record<string, Accessor>): ActorStore {
     const [, , staticParams] = JSON.parse(id) as [string, string[], unknown[]];
     try {
       const connection = handle(id).connect(
-        staticParams.length ? (staticParams[0] ?? undefined) : (attempt: Attempt) => (entry.params() as (a: Attempt) => unknown)(attempt),
+        staticParams.length
+          ? (staticParams[0] ?? undefined)
+          : (attempt: Attempt) => (entry.params() as (a: Attempt) => unknown)(attempt),
         {
           onChange: (status, error) =>
-            change({ status, isConnected: status === "connected", error: status === "connected" ? error : (error ?? entry.snapshot.error) }),
+            change({
+              status,
+              isConnected: status === "connected",
+              error: status === "connected" ? error : (error ?? entry.snapshot.error),
+            }),
         },
       );
       change({ connection, status: connection.status });

@@ -32,7 +32,10 @@ export function useActorState<D, S>(actor: EventActor<D>, options: StateOptions<
   });
 
   // The state belongs to a binding: that of another actor is not shown.
-  const [stored, setStored] = useState<{ of: Binding | undefined; state: ActorState<S> }>({ of: undefined, state: LOADING });
+  const [stored, setStored] = useState<{ of: Binding | undefined; state: ActorState<S> }>({
+    of: undefined,
+    state: LOADING,
+  });
   const follower = useRef<Follower>(undefined);
   useEffect(() => {
     if (!binding) return;

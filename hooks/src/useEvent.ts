@@ -45,7 +45,9 @@ export function useBoundEvent(binding: Binding | undefined, event: string, handl
   useEffect(() => {
     if (!binding) return;
     const release = binding.store.acquire(binding.id, binding.params);
-    const unsubscribe = binding.store.snapshot(binding.id).connection?.on(event, (data) => latest.current(data as never));
+    const unsubscribe = binding.store
+      .snapshot(binding.id)
+      .connection?.on(event, (data) => latest.current(data as never));
     return () => {
       unsubscribe?.();
       release();

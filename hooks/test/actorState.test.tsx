@@ -15,7 +15,8 @@ const row = (length: number) => Array.from({ length }, (_, i) => i + 1);
 plainAndStrict((world) => {
   const lists = new WeakMap<FakeActor, number[]>();
   const list = (actor: FakeActor) => lists.get(actor) ?? lists.set(actor, []).get(actor)!;
-  const add = (actor: FakeActor) => actor.broadcast("added", list(actor).push(list(actor).length + 1) && list(actor).length);
+  const add = (actor: FakeActor) =>
+    actor.broadcast("added", list(actor).push(list(actor).length + 1) && list(actor).length);
   const room = (key = "general") => world.server.actor("room", key);
 
   /** Every state that was shown, and the last result of useActorState. */
@@ -51,7 +52,11 @@ plainAndStrict((world) => {
     merge?: (known: readonly number[], loaded: readonly number[]) => readonly number[];
   }) {
     const actor = world.useActor({ name: "room", key: name });
-    last = useActorState(actor, { load, merge, on: { added: (numbers: readonly number[], n: number) => [...numbers, n] } });
+    last = useActorState(actor, {
+      load,
+      merge,
+      on: { added: (numbers: readonly number[], n: number) => [...numbers, n] },
+    });
     shown.push(last.state);
     return <p>{`${last.status} ${last.state?.join() ?? "-"}`}</p>;
   }

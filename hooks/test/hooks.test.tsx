@@ -40,7 +40,11 @@ plainAndStrict((world) => {
     expect(connection?.status).toBe("closed");
     expect(world.server.open).toHaveLength(0);
     expect(seen).toEqual([
-      "connecting false -", "connected true -", "disconnected false -", "disconnected false link", "connected true -",
+      "connecting false -",
+      "connected true -",
+      "disconnected false -",
+      "disconnected false link",
+      "connected true -",
     ]);
   });
 
@@ -204,7 +208,10 @@ plainAndStrict((world) => {
     world.server.cut();
     await settle(1000);
     expect(world.server.got("open").map((m) => m.params)).toEqual([
-      { plain: "general" }, { plain: "other" }, { token: "one" }, { token: "two" },
+      { plain: "general" },
+      { plain: "other" },
+      { token: "one" },
+      { token: "two" },
     ]);
   });
 

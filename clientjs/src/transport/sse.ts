@@ -163,7 +163,7 @@ export function sseTransport(http: Http): Transport {
       posting = true;
       while (queue.length) {
         const batch: string[] = [];
-        for (let size = 2; queue[0]; ) {
+        for (let size = 2; queue[0];) {
           size += byteLength(queue[0]);
           if (batch[0] && size > limit) break;
           const text = queue.shift()!;

@@ -35,7 +35,8 @@ export type WebSocketClass = new (url: string) => WebSocketLike;
 
 /** Creates a transport over WebSocket. Throws `link` if there is no WebSocket constructor. */
 export function webSocketTransport(injected?: WebSocketClass): Transport {
-  const WebSocketImpl = injected ?? (typeof WebSocket === "function" ? (WebSocket as unknown as WebSocketClass) : undefined);
+  const WebSocketImpl =
+    injected ?? (typeof WebSocket === "function" ? (WebSocket as unknown as WebSocketClass) : undefined);
   if (!WebSocketImpl) throw new ActorError("link", "no WebSocket here: pass one to createClient(url, { WebSocket })");
   return (base, events) => {
     const ws = new WebSocketImpl(`${base.replace(/^http/, "ws")}/api/socket?v=1`);

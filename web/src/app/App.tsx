@@ -72,8 +72,8 @@ function NotFound() {
     <div className="card not-found">
       <h1 tabIndex={-1}>Page not found</h1>
       <p>
-        Were you looking for <Link href="/chat/general">the chat</Link>, <Link href="/game/arena">the game</Link>{" "}
-        or <Link href="/news">the news</Link>?
+        Were you looking for <Link href="/chat/general">the chat</Link>, <Link href="/game/arena">the game</Link> or{" "}
+        <Link href="/news">the news</Link>?
       </p>
     </div>
   );

@@ -37,7 +37,13 @@ function ThemeButton() {
     storeTheme(next);
   };
   return (
-    <button type="button" className="icon-button" onClick={change} aria-label={`Theme: ${theme}`} title={`Theme: ${theme}`}>
+    <button
+      type="button"
+      className="icon-button"
+      onClick={change}
+      aria-label={`Theme: ${theme}`}
+      title={`Theme: ${theme}`}
+    >
       <Icon name={theme} />
     </button>
   );

@@ -22,10 +22,12 @@ export function MessageList({ chat, loaded, outgoing, me, connected, onDelete, o
   const rows = toRows(chat.messages, chat.missed);
   const { scroller, onScroll, unseen, toEnd } = useStickToEnd(chat.messages, outgoing.length);
   /** Moves the focus to the list, because the button that has it disappears. */
-  const keepFocus = <T,>(act: (subject: T) => void) => (subject: T) => {
-    act(subject);
-    scroller.current?.focus({ preventScroll: true });
-  };
+  const keepFocus =
+    <T,>(act: (subject: T) => void) =>
+    (subject: T) => {
+      act(subject);
+      scroller.current?.focus({ preventScroll: true });
+    };
   const empty = rows.length + outgoing.length === 0;
   return (
     <div className="messages-frame">
@@ -39,7 +41,12 @@ export function MessageList({ chat, loaded, outgoing, me, connected, onDelete, o
         )}
         <ol>
           {rows.map((row) => (
-            <MessageItem key={row.message.id} row={row} mine={row.message.userId === me.userId} onDelete={keepFocus(onDelete)} />
+            <MessageItem
+              key={row.message.id}
+              row={row}
+              mine={row.message.userId === me.userId}
+              onDelete={keepFocus(onDelete)}
+            />
           ))}
           {outgoing.map((message) => (
             <OutgoingItem
@@ -78,7 +85,12 @@ function MessageItem({ row, mine, onDelete }: { row: Row; mine: boolean; onDelet
       <div className="bubble">
         <p>{message.text}</p>
         {mine && (
-          <button type="button" className="icon-button delete" aria-label="Delete message" onClick={() => onDelete(message.id)}>
+          <button
+            type="button"
+            className="icon-button delete"
+            aria-label="Delete message"
+            onClick={() => onDelete(message.id)}
+          >
             <Icon name="trash" />
           </button>
         )}

@@ -2,7 +2,18 @@ import { type FormEvent, useState } from "react";
 import { Logo } from "../ui/icons";
 
 const FIRST = ["Merry", "Velvet", "Silver", "Quiet", "Grand", "Nimble", "Golden", "Midnight", "Paper", "Lucky"];
-const LAST = ["Understudy", "Harlequin", "Prompter", "Soprano", "Juggler", "Stagehand", "Columbine", "Drummer", "Pierrot", "Usher"];
+const LAST = [
+  "Understudy",
+  "Harlequin",
+  "Prompter",
+  "Soprano",
+  "Juggler",
+  "Stagehand",
+  "Columbine",
+  "Drummer",
+  "Pierrot",
+  "Usher",
+];
 
 const pick = (words: readonly string[]) => words[Math.floor(Math.random() * words.length)]!;
 

@@ -8,7 +8,10 @@ export function People({ members, me, upToDate }: { members: readonly Member[]; 
     // Scrollable elements must be reachable by keyboard.
     <section className="people" id="people" aria-label="Who is here" tabIndex={0} data-stale={!upToDate}>
       <h2>
-        Who is here <span className="count">{upToDate ? count(members.length, "person", "people") : members.length > 0 && "when last seen"}</span>
+        Who is here{" "}
+        <span className="count">
+          {upToDate ? count(members.length, "person", "people") : members.length > 0 && "when last seen"}
+        </span>
       </h2>
       <ul>
         {members.map(({ userId, name }) => (

@@ -17,7 +17,13 @@ interface Props {
 const path = (room: string) => `/chat/${encodeURIComponent(room)}`;
 
 /** Returns a room name that is easy to type into a URL. */
-const slug = (name: string) => name.trim().toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 40);
+const slug = (name: string) =>
+  name
+    .trim()
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]+/gu, "-")
+    .replace(/^-|-$/g, "")
+    .slice(0, 40);
 
 export function RoomList({ rooms, current, me, onAdd, onRename, onChosen }: Props) {
   const [name, setName] = useState("");
@@ -41,7 +47,13 @@ export function RoomList({ rooms, current, me, onAdd, onRename, onChosen }: Prop
         ))}
       </ul>
       <form onSubmit={add} className="add-room">
-        <input aria-label="New room" placeholder="New room" value={name} maxLength={40} onChange={(event) => setName(event.target.value)} />
+        <input
+          aria-label="New room"
+          placeholder="New room"
+          value={name}
+          maxLength={40}
+          onChange={(event) => setName(event.target.value)}
+        />
         <button className="icon-button" aria-label="Add room">
           <Icon name="plus" />
         </button>

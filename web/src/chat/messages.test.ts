@@ -6,8 +6,14 @@ const minute = 60_000;
 const message = (id: string, timestamp = 0, userId = "ada"): Message => ({ id, userId, text: id, timestamp });
 type Step = (chat: Chat) => Chat;
 const after = (...steps: Step[]): Chat => steps.reduce((chat, step) => step(chat), emptyChat);
-const hears = (id: string, userId = "ada"): Step => (chat) => received(chat, message(id, 0, userId));
-const forgets = (id: string): Step => (chat) => deleted(chat, id);
+const hears =
+  (id: string, userId = "ada"): Step =>
+  (chat) =>
+    received(chat, message(id, 0, userId));
+const forgets =
+  (id: string): Step =>
+  (chat) =>
+    deleted(chat, id);
 const returns: Step = (chat) => connectionRestored(chat, "ada");
 const ids = (messages: readonly Message[]) => messages.map(({ id }) => id);
 
@@ -18,7 +24,12 @@ describe("messages of the server", () => {
 
   it("replace known ones in the time that a list covers", () => {
     const known = [message("old", 1), message("deleted", 6), message("kept", 7)];
-    expect(ids(merge(known, [message("first", 5), message("kept", 7), message("new", 9)]))).toEqual(["old", "first", "kept", "new"]);
+    expect(ids(merge(known, [message("first", 5), message("kept", 7), message("new", 9)]))).toEqual([
+      "old",
+      "first",
+      "kept",
+      "new",
+    ]);
     expect(merge(known, [])).toEqual([]);
   });
 });
@@ -47,7 +58,9 @@ describe("missed messages", () => {
   });
 
   it("count from the first loss if the connection is lost again before it recovers", () => {
-    expect(after(hears("a"), connectionLost, hears("b", "bob"), connectionLost, hears("c", "bob"), returns).missed).toEqual(["b", "c"]);
+    expect(
+      after(hears("a"), connectionLost, hears("b", "bob"), connectionLost, hears("c", "bob"), returns).missed,
+    ).toEqual(["b", "c"]);
   });
 
   it("keep their divider when the first of them is deleted later", () => {
@@ -73,13 +86,18 @@ describe("rows", () => {
   });
 
   it("start a group when the same author has another name", () => {
-    const rows = toRows([{ ...message("a"), name: "Ada" }, { ...message("b"), name: "Lady A" }, { ...message("c"), name: "Lady A" }]);
+    const rows = toRows([
+      { ...message("a"), name: "Ada" },
+      { ...message("b"), name: "Lady A" },
+      { ...message("c"), name: "Lady A" },
+    ]);
     expect(rows.map((row) => row.startsGroup)).toEqual([true, true, false]);
   });
 
   it("start a day, but today only after an earlier one", () => {
     const day = 24 * 60 * minute;
-    const startsDay = (now: number) => toRows([message("a", 0), message("b", day)], [], now).map((row) => row.startsDay);
+    const startsDay = (now: number) =>
+      toRows([message("a", 0), message("b", day)], [], now).map((row) => row.startsDay);
     expect(startsDay(day)).toEqual([true, true]);
     expect(startsDay(0)).toEqual([false, true]);
   });

@@ -13,7 +13,10 @@ export interface Chat {
 
 export const emptyChat: Chat = { messages: [], missed: [] };
 
-export const listed = (chat: Chat, messages: readonly Message[]): Chat => ({ ...chat, messages: merge(chat.messages, messages) });
+export const listed = (chat: Chat, messages: readonly Message[]): Chat => ({
+  ...chat,
+  messages: merge(chat.messages, messages),
+});
 
 export const received = (chat: Chat, message: Message): Chat => ({ ...chat, messages: [...chat.messages, message] });
 
@@ -23,7 +26,10 @@ export const deleted = (chat: Chat, messageId: string): Chat => ({
 });
 
 /** The connection is lost. If it was lost before and has not recovered since, the first loss counts. */
-export const connectionLost = (chat: Chat): Chat => ({ ...chat, before: chat.before ?? new Set(chat.messages.map(({ id }) => id)) });
+export const connectionLost = (chat: Chat): Chat => ({
+  ...chat,
+  before: chat.before ?? new Set(chat.messages.map(({ id }) => id)),
+});
 
 /** The connection is up again, and all messages sent meanwhile have arrived. */
 export function connectionRestored({ before, ...chat }: Chat, me: string): Chat {
@@ -66,7 +72,11 @@ export function toRows(messages: readonly Message[], missed: readonly string[] =
     const startsDay = !isSameDay(before?.timestamp ?? now, message.timestamp);
     const startsMissed = message === firstMissed;
     const startsGroup =
-      !before || startsDay || startsMissed || !sameAuthor(before, message) || message.timestamp - before.timestamp > GROUP_MS;
+      !before ||
+      startsDay ||
+      startsMissed ||
+      !sameAuthor(before, message) ||
+      message.timestamp - before.timestamp > GROUP_MS;
     return { message, startsGroup, startsDay, startsMissed };
   });
 }

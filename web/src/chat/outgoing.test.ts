@@ -1,7 +1,13 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { storeOutgoing, storedOutgoing, type OutgoingAction, outgoingReducer } from "./outgoing";
 
-const sending = (id: string, isQueued = false): OutgoingAction => ({ type: "sending", id, text: id, timestamp: 1, isQueued });
+const sending = (id: string, isQueued = false): OutgoingAction => ({
+  type: "sending",
+  id,
+  text: id,
+  timestamp: 1,
+  isQueued,
+});
 const after = (...actions: OutgoingAction[]) => actions.reduce(outgoingReducer, []);
 
 describe("outgoing messages", () => {
@@ -37,8 +43,16 @@ describe("stored outgoing messages", () => {
   });
 
   it("wait for the user: none is being sent", () => {
-    const kept = keep(sending("not sent", true), sending("in doubt"), sending("failed"), { type: "failed", id: "failed", error: "no" });
-    expect(kept.map(({ error }) => error)).toEqual([expect.stringContaining("Not sent"), expect.stringContaining("may have been sent"), "no"]);
+    const kept = keep(sending("not sent", true), sending("in doubt"), sending("failed"), {
+      type: "failed",
+      id: "failed",
+      error: "no",
+    });
+    expect(kept.map(({ error }) => error)).toEqual([
+      expect.stringContaining("Not sent"),
+      expect.stringContaining("may have been sent"),
+      "no",
+    ]);
   });
 
   it("were not sent if the connection came up after the user left", () => {

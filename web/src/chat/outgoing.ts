@@ -38,7 +38,10 @@ export function outgoingReducer(outgoing: readonly Outgoing[], action: OutgoingA
     // The user left the room or the page. After that, nothing is sent again automatically, because the
     // server may already have the message.
     case "left":
-      return outgoing.map((message) => ({ ...message, error: message.error ?? (message.isQueued ? NOT_SENT : IN_DOUBT) }));
+      return outgoing.map((message) => ({
+        ...message,
+        error: message.error ?? (message.isQueued ? NOT_SENT : IN_DOUBT),
+      }));
   }
 }
 

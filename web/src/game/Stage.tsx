@@ -3,6 +3,7 @@ import type { Position } from "../registry.gen";
 import { animate } from "./animate";
 import { HEIGHT, WIDTH, type World } from "./world";
 
+// oxfmt-ignore
 const KEYS: Record<string, readonly [x: number, y: number]> = {
   ArrowLeft: [-1, 0], KeyA: [-1, 0],
   ArrowRight: [1, 0], KeyD: [1, 0],
@@ -23,7 +24,10 @@ export function Stage({ world, onMove }: Props) {
   const report = useEffectEvent(onMove);
 
   useEffect(() => canvas.current?.focus({ preventScroll: true }), []);
-  useEffect(() => (canvas.current ? animate(canvas.current, world, (position) => report(position)) : undefined), [world]);
+  useEffect(
+    () => (canvas.current ? animate(canvas.current, world, (position) => report(position)) : undefined),
+    [world],
+  );
 
   const steer = () => {
     let [x, y] = [0, 0];

@@ -47,7 +47,13 @@ export function Whispers({ connected, whispers, me, others, target, onTarget, on
         {whispers.length === 0 && <p className="muted">A whisper goes to one player only.</p>}
         <ul>
           {whispers.map((whisper) => (
-            <WhisperItem key={whisper.id} whisper={whisper} mine={whisper.from === me} connected={connected} onRetry={onWhisper} />
+            <WhisperItem
+              key={whisper.id}
+              whisper={whisper}
+              mine={whisper.from === me}
+              connected={connected}
+              onRetry={onWhisper}
+            />
           ))}
         </ul>
       </div>

@@ -36,7 +36,14 @@ function drawLight(context: CanvasRenderingContext2D, x: number, y: number): voi
   context.fillRect(x - 190, y - 190, 380, 380);
 }
 
-function drawPlayer(context: CanvasRenderingContext2D, id: string, x: number, y: number, mine: boolean, zoom: number): void {
+function drawPlayer(
+  context: CanvasRenderingContext2D,
+  id: string,
+  x: number,
+  y: number,
+  mine: boolean,
+  zoom: number,
+): void {
   const radius = RADIUS * zoom;
   context.fillStyle = "#00000050";
   context.beginPath();

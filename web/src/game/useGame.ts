@@ -24,7 +24,9 @@ const append = <T>(all: readonly T[], item: T): readonly T[] => [...all.slice(-4
 
 /** Adds a whisper, or replaces the one with its id when its result is known. */
 const whisperReducer = (all: readonly Whisper[], whisper: Whisper) =>
-  all.some(({ id }) => id === whisper.id) ? all.map((known) => (known.id === whisper.id ? whisper : known)) : append(all, whisper);
+  all.some(({ id }) => id === whisper.id)
+    ? all.map((known) => (known.id === whisper.id ? whisper : known))
+    : append(all, whisper);
 
 /** Connects to a game room. Returns its world, players, log and whispers, and functions that act in it. */
 export function useGame(key: string, playerId: string) {

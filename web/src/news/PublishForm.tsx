@@ -42,7 +42,11 @@ export function PublishForm() {
     <form className="card publish" onSubmit={publish}>
       <label className="category">
         Category
-        <input value={draft.category} maxLength={MAX_CATEGORY} onChange={(event) => change({ category: event.target.value })} />
+        <input
+          value={draft.category}
+          maxLength={MAX_CATEGORY}
+          onChange={(event) => change({ category: event.target.value })}
+        />
       </label>
       <label className="content">
         Article

@@ -24,7 +24,9 @@ export function Reader({ news, title, children }: Props) {
       <ConnectionBanner
         actor={news}
         caughtUp={({ replayed }) =>
-          replayed ? `Back online. ${count(replayed, "article")} came while you were away.` : "Back online. You missed nothing."
+          replayed
+            ? `Back online. ${count(replayed, "article")} came while you were away.`
+            : "Back online. You missed nothing."
         }
       />
       <div role="log" aria-label="Articles" tabIndex={0}>

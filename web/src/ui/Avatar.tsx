@@ -12,7 +12,11 @@ export const hueStyle = (id: string) => ({ "--hue": hueOf(id) }) as CSSPropertie
 
 /** Up to two initials in a coloured disc. Hidden from screen readers, because the name is beside it. */
 export function Avatar({ id, name }: { id: string; name: string }) {
-  const initials = name.split(/\s+/).filter(Boolean).slice(0, 2).map((word) => [...word][0]!.toUpperCase());
+  const initials = name
+    .split(/\s+/)
+    .filter(Boolean)
+    .slice(0, 2)
+    .map((word) => [...word][0]!.toUpperCase());
   return (
     <span className="avatar" style={hueStyle(id)} aria-hidden="true">
       {initials.join("")}

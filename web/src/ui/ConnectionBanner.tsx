@@ -125,7 +125,9 @@ function outageText(status: ActorStatus, online: boolean): string {
 }
 
 function defaultCaughtUp({ replayed }: Reconnected): string {
-  return replayed ? `Back online. ${count(replayed, "update")} you missed ${replayed === 1 ? "is" : "are"} here.` : "Back online.";
+  return replayed
+    ? `Back online. ${count(replayed, "update")} you missed ${replayed === 1 ? "is" : "are"} here.`
+    : "Back online.";
 }
 
 /** Says how many updates were missed, if that is known, and why. */

@@ -15,4 +15,5 @@ const dateAndTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", ti
 export const isSameDay = (a: number, b: number): boolean => new Date(a).toDateString() === new Date(b).toDateString();
 
 /** Formats the time; with the date if it is not today. */
-export const formatWhen = (timestamp: number): string => (isSameDay(timestamp, Date.now()) ? time : dateAndTime).format(timestamp);
+export const formatWhen = (timestamp: number): string =>
+  (isSameDay(timestamp, Date.now()) ? time : dateAndTime).format(timestamp);
