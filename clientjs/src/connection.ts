@@ -171,7 +171,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     const { signal } = (opening = new AbortController());
     attempt++;
     try {
-      // Wait a microtask: listeners added right after connect() are in the first open, and hear its errors.
+      // Wait a microtask: listeners added right after connect() are in the first open, and get its errors.
       await null;
       signal.throwIfAborted();
       await spec.ensureCreated?.();

@@ -1,6 +1,6 @@
 // How far a connection has read its actor's log, and how far the server knows that.
 
-/** How often a connection that calls nothing acknowledges what it has received. */
+/** How often a connection without calls acknowledges the events that it received, in milliseconds. */
 const ACK_MS = 30_000;
 
 /** Acknowledges events up to position s, and answers up to call id ack. */
@@ -19,7 +19,7 @@ export interface Cursor {
   advance(seq: number): void;
   /** Fields of an open message: where to resume. */
   resume(): { log?: string | undefined; s?: number | undefined; ack?: number | undefined };
-  /** Fields of a call or ack message: what the server does not know yet. They count as sent. */
+  /** Fields of a call or ack message: the acknowledgements that the server does not have yet. They count as sent. */
   acks(): Acks;
   /** The channel is gone: no acknowledgement is due. */
   stop(): void;

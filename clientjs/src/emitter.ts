@@ -25,7 +25,7 @@ export interface Emitter {
  * Creates an emitter. onChange is called when a name may have got its first listener or lost its last.
  *
  * If a listener throws, the error is reported and the others still run. A listener that is added while an
- * event is dispatched first hears the next one; a listener that is removed is not called any more. A `once`
+ * event is dispatched is first called for the next one; a listener that is removed is not called any more. A `once`
  * listener is removed before it is called.
  */
 export function createEmitter(onChange: () => void): Emitter {

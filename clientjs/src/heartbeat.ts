@@ -1,8 +1,8 @@
 // Keeps a link alive, and finds out when it is dead.
 //
-// While a link works, the server hears from this client within deadMs, and this
-// client from the server. After a sleep or a change of network the link may have
-// died unnoticed, so it is probed: the server answers a probe at once.
+// On a working link, both sides receive a frame at least every deadMs. After a sleep or
+// a change of network the link may have died unnoticed, so the client probes it: the
+// server answers a probe at once.
 import { encode, type Hello } from "./wire.js";
 
 /** How long the server has to say hello on a new link. */

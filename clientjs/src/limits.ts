@@ -45,7 +45,7 @@ export interface Bucket {
 
 /**
  * Creates a token bucket that stays under the server's: 90 % of its rate and half of its burst, because the
- * network may deliver in one moment what was sent over a second.
+ * network may deliver the messages of a second all at once.
  */
 export function createBucket({ rate, burst }: Limits): Bucket {
   const perMs = (rate * 0.9) / 1000;

@@ -1,8 +1,8 @@
-/** Names that other code looks up on any object. A value would make it take the proxy for a promise, an element, … */
+/** Names that other code looks up on any object. With a value, the proxy would be mistaken for a promise, an element, … */
 const HIDDEN = /^(then|catch|finally|toJSON|constructor|\$\$typeof|nodeType|asymmetricMatch)$/;
 
 /**
- * Returns a proxy of target that has a value for every other name, too. make creates it, once per name, so
+ * Returns a proxy of target that has a value for every other name, too. make creates that value, once per name, so
  * that methods keep their identity. They may be destructured.
  */
 export function callable<T extends object, V>(target: T, make: (name: string) => V): T & Record<string, V> {
