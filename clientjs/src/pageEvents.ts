@@ -12,7 +12,7 @@ export function listenToPage(onWake: () => void, onOffline: () => void, onUnload
     globalThis.addEventListener?.(name, handler, { capture: true, signal: stop.signal });
   for (const name of ["online", "pageshow", "visibilitychange", "resume"]) {
     listen(name, () => {
-      if (!document.hidden) onWake();
+      if (!globalThis.document?.hidden) onWake();
     });
   }
   listen("offline", onOffline);
