@@ -131,7 +131,7 @@ test("a name can be changed, or kept", async ({ server, visit }) => {
   await change.click();
   await name.fill("   ");
   await ada.page.getByRole("button", { name: "Save" }).click();
-  expect(await name.evaluate((input: HTMLInputElement) => input.validationMessage)).toContain("more than spaces");
+  expect(await name.evaluate((input: HTMLInputElement) => input.validationMessage)).toContain("Enter a name");
   await name.fill("Lady A");
   await ada.page.getByRole("button", { name: "Save" }).click();
   await expect(ada.people).toHaveText([/Lady A \(you\)/]);
