@@ -94,8 +94,9 @@ pgo: ## measure calls and fan-out on both stores, and write default.pgo, which g
 plot: ## draw what they have measured, and write the figures into the README
 	cd e2e/bench && go run . -plot
 
-fmt: ## format the Go code
+fmt: node_modules/.package-lock.json ## format the Go and TypeScript code
 	gofmt -w *.go backend e2e tool web
+	npm run --silent format
 
 lint: ## the linters alone
 	@.ci/check lint
