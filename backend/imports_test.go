@@ -31,6 +31,7 @@ func TestImportsGoDown(t *testing.T) {
 		{"backend/rooms", []string{"backend/internal/jsonfield", "backend/actor", "backend/store", "backend/internal/rope", "backend/internal/delta", "backend/internal/metric"}, []string{"net/http"}},
 		{"backend/forwarded", nil, nil},
 		{"backend/gateway", []string{"backend/forwarded", "backend/internal/jsonfield", "backend/actor", "backend/store", "backend/wire", "backend/internal/rope", "backend/internal/delta", "backend/internal/metric"}, []string{"database/sql"}},
+		{"backend/server", []string{"backend/gateway", "backend/forwarded", "backend/internal/jsonfield", "backend/actor", "backend/store", "backend/store/sqlite", "backend/store/internal/record", "backend/store/internal/text", "backend/wire", "backend/internal/rope", "backend/internal/delta", "backend/internal/metric"}, nil},
 		{"backend/typegen", []string{"backend/actor", "backend/store", "backend/internal/rope", "backend/internal/delta", "backend/internal/metric", "backend/internal/jsonfield"}, nil},
 		{"web", nil, nil},
 	}
@@ -49,12 +50,22 @@ func TestImportsGoDown(t *testing.T) {
 	}
 }
 
-// TestUsersImportOnlyActor checks what DESIGN promises to an app's author: a
-// package of actors needs nothing else of ours.
-func TestUsersImportOnlyActor(t *testing.T) {
-	for _, dep := range goList(t, "-f", `{{join .Imports "\n"}}`, module+"backend/rooms") {
-		if strings.HasPrefix(dep, module) && dep != module+"backend/actor" {
-			t.Errorf("backend/rooms imports %s", dep)
+// TestDirectImports checks the two packages that an app's author replaces: actors
+// need nothing of ours but backend/actor, and what serves them needs no more than the
+// server as a library.
+func TestDirectImports(t *testing.T) {
+	tests := []struct {
+		pkg  string
+		ours []string
+	}{
+		{"backend/rooms", []string{"backend/actor"}},
+		{"backend/app", []string{"backend/forwarded", "backend/rooms", "backend/server", "backend/store/memory", "backend/store/sqlite", "web"}},
+	}
+	for _, test := range tests {
+		for _, dep := range goList(t, "-f", `{{join .Imports "\n"}}`, module+test.pkg) {
+			if own, isOurs := strings.CutPrefix(dep, module); isOurs && !slices.Contains(test.ours, own) {
+				t.Errorf("%s imports %s", test.pkg, own)
+			}
 		}
 	}
 }

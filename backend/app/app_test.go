@@ -4,15 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"database/sql"
-	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,7 +19,6 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/coder/websocket"
 
@@ -160,37 +154,6 @@ func TestRun_belowAPath(t *testing.T) {
 	}
 }
 
-// TestSSEFirstByte: the first event of a stream is there within 100 ms: nothing
-// between the gateway and the network holds it back (check 20). The machine may be
-// busy, so one of several has to be.
-func TestSSEFirstByte(t *testing.T) {
-	s := start(t)
-	took := time.Hour
-	for range 10 {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		begin := time.Now()
-		request, err := http.NewRequestWithContext(ctx, "GET", s.url+"/api/stream?v=1", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Accept-Encoding", "gzip, br")
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		line, err := bufio.NewReader(response.Body).ReadString('\n')
-		took = min(took, time.Since(begin))
-		if err != nil || !strings.HasPrefix(line, `data:{"t":"hello",`) || response.Header.Get("Content-Encoding") != "" {
-			t.Errorf("got %q, %v, %v", line, err, response.Header)
-		}
-		cancel()
-		_ = response.Body.Close()
-	}
-	if took > 100*time.Millisecond {
-		t.Errorf("the first event came after %v", took)
-	}
-}
-
 func TestRun_withoutABuiltUI(t *testing.T) {
 	s := start(t)
 	status, body := get(t, s.url+"/")
@@ -199,131 +162,6 @@ func TestRun_withoutABuiltUI(t *testing.T) {
 	}
 	if log := s.stderr.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "level=WARN") {
 		t.Errorf("log: got %q, want one line that warns", log)
-	}
-}
-
-// A shutdown says bye, then closes sockets, and leaves nothing behind.
-func TestRun_shutsDown(t *testing.T) {
-	s := start(t)
-	conn, _, err := websocket.Dial(t.Context(), strings.Replace(s.url, "http", "ws", 1)+"/api/socket?v=1", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.CloseNow()
-	if _, hello, err := conn.Read(t.Context()); err != nil || !strings.Contains(string(hello), "hello") {
-		t.Fatalf("got %s, %v; want hello", hello, err)
-	}
-	begin := time.Now()
-	ended := make(chan error, 1)
-	go func() { ended <- s.stop() }()
-	_, bye, err := conn.Read(t.Context())
-	if err != nil || !strings.Contains(string(bye), `"bye"`) {
-		t.Errorf("got %s, %v; want bye", bye, err)
-	}
-	if _, _, err := conn.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusServiceRestart {
-		t.Errorf("got %v, want the socket closed with status 1012", err)
-	}
-	if err := <-ended; err != nil || time.Since(begin) > 10*time.Second {
-		t.Errorf("Run: %v after %v, want none within 10 s", err, time.Since(begin))
-	}
-	if _, err := net.DialTimeout("tcp", strings.TrimPrefix(s.url, "http://"), time.Second); err == nil {
-		t.Error("the port is still open")
-	}
-}
-
-// ends expects a server to end without an error within 10 s.
-func (r *running) ends(t *testing.T) {
-	t.Helper()
-	begin := time.Now()
-	if err := r.stop(); err != nil || time.Since(begin) > 10*time.Second {
-		t.Errorf("Run: %v after %v, want none within 10 s", err, time.Since(begin))
-	}
-}
-
-// A request whose body does not come does not hold up a shutdown, nor fail it.
-func TestRun_shutsDownDuringAnUpload(t *testing.T) {
-	t.Parallel()
-	s := start(t, "-store", "memory")
-	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_, err = io.WriteString(conn, "POST /api/actors/chatRoom/actions/sendMessage?key=a HTTP/1.1\r\nHost: x\r\n"+
-		"Expect: 100-continue\r\nContent-Length: 100\r\n\r\n")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
-		t.Fatalf("got %q, %v; want that the server reads the body", line, err)
-	}
-	s.ends(t)
-	if log := s.stderr.String(); !strings.Contains(log, "HTTP requests that did not end were cut off") {
-		t.Errorf("log: got %s, want that a request was cut off", log)
-	}
-}
-
-// A client that says nothing any more, as a laptop that sleeps, is waited for
-// briefly.
-func TestRun_shutsDownWithASilentSocket(t *testing.T) {
-	t.Parallel()
-	s := start(t, "-store", "memory")
-	conn, _, err := websocket.Dial(t.Context(), strings.Replace(s.url, "http", "ws", 1)+"/api/socket?v=1", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.CloseNow()
-	if _, _, err := conn.Read(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	s.ends(t) // nobody reads: the close frame is not answered
-	if log := s.stderr.String(); strings.Contains(log, "level=WARN msg=\"clients") {
-		t.Errorf("log: got %s, want no warning: the client could read all", log)
-	}
-}
-
-// A client that does not read what there is for it is cut off in the end.
-func TestRun_shutsDownWithABlockedReader(t *testing.T) {
-	t.Parallel()
-	s := start(t, "-store", "memory")
-	conn, _, err := websocket.Dial(t.Context(), strings.Replace(s.url, "http", "ws", 1)+"/api/socket?v=1", &websocket.DialOptions{
-		HTTPClient: &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
-			if err == nil {
-				err = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
-			}
-			return conn, err
-		}}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.CloseNow()
-	conn.SetReadLimit(-1)
-	// Each text comes a hundred times.
-	const channels = 100
-	for i := range channels {
-		secret := base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint64(make([]byte, 8), uint64(i)))
-		open := fmt.Sprintf(`{"t":"open","c":%d,"actor":"chatRoom","key":["general"],"k":%q,"caller":%q,"subs":["messageReceived"],"params":{"userId":"u%d"}}`, i+1, secret, secret, i)
-		if err := conn.Write(t.Context(), websocket.MessageText, []byte(open)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for last := fmt.Sprintf(`{"c":%d,"t":"opened"`, channels); ; {
-		_, b, err := conn.Read(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if bytes.Contains(b, []byte(last)) {
-			break
-		}
-	}
-	for range 10 {
-		send(t, s, strings.Repeat("🐌", 2000))
-	}
-	s.ends(t)
-	if log := s.stderr.String(); !strings.Contains(log, "cut 1 sockets off") {
-		t.Errorf("log: got %s, want that a socket was cut off", log)
 	}
 }
 
@@ -434,50 +272,6 @@ func send(t *testing.T, s *running, text string) string {
 		}
 	}
 	return ""
-}
-
-func TestRun_remembersAfterARestart(t *testing.T) {
-	dir := t.TempDir()
-	s := start(t, "-data", dir)
-	send(t, s, "before")
-	if err := s.stop(); err != nil {
-		t.Fatal(err)
-	}
-	if got := send(t, start(t, "-data", dir), "after"); !strings.Contains(got, "before") || !strings.Contains(got, "after") {
-		t.Errorf("got %s, want both messages", got)
-	}
-}
-
-// While the store cannot be written the server says so, and answers what it can.
-func TestRun_aStoreThatCannotBeWritten(t *testing.T) {
-	dir := t.TempDir()
-	s := start(t, "-data", dir)
-	send(t, s, "before")
-	db, err := sql.Open("sqlite", filepath.Join(dir, "troupe.db"))
-	if err == nil {
-		_, err = db.Exec("UPDATE meta SET epoch = epoch + 1") // as another process would that takes over
-		err = errors.Join(err, db.Close())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := http.Post(s.url+"/api/actors/chatRoom/actions/sendMessage?key=general", "application/json", strings.NewReader(`{"args":["ada","after"]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, err := io.ReadAll(response.Body)
-	if err := errors.Join(err, response.Body.Close()); err != nil || response.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), `"unavailable"`) {
-		t.Errorf("an action: got %s %s, %v; want 503 unavailable", response.Status, body, err)
-	}
-	if status, body := get(t, s.url+"/healthz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "another process has taken over") {
-		t.Errorf("GET /healthz: got %d %s, want 503 and why", status, body)
-	}
-	if status, body := get(t, s.url+"/readyz"); status != http.StatusServiceUnavailable || strings.Contains(body, dir) {
-		t.Errorf("GET /readyz: got %d %s, want 503, and nothing about files", status, body)
-	}
-	if log := s.stderr.String(); !strings.Contains(log, "the store cannot be written") {
-		t.Errorf("log: got %s, want that the store cannot be written", log)
-	}
 }
 
 func TestRun_backup(t *testing.T) {

@@ -9,13 +9,13 @@ import (
 	"math"
 	"net"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/forwarded"
+	"github.com/troupe-dev/troupe/backend/server"
 	"github.com/troupe-dev/troupe/web"
 )
 
@@ -315,17 +315,9 @@ func setAddr(c *Config, v string) error {
 	return nil
 }
 
-// basePaths are what a base path looks like; so it is the same in an address, in
-// HTML and in the configuration of a proxy.
-var basePaths = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$`)
-
-func setBasePath(c *Config, v string) error {
-	c.BasePath = strings.TrimSuffix(v, "/")
-	if c.BasePath == "" {
-		return nil
-	}
-	if !basePaths.MatchString(c.BasePath) {
-		return fmt.Errorf("want a path of letters, digits and -._~, such as /app, got %q", v)
+func setBasePath(c *Config, v string) (err error) {
+	if c.BasePath, err = server.CleanBasePath(v); err != nil || c.BasePath == "" {
+		return err
 	}
 	first, _, _ := strings.Cut(c.BasePath[1:], "/")
 	if slices.Contains(web.Reserved, first) {

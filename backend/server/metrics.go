@@ -1,4 +1,4 @@
-package app
+package server
 
 import (
 	"net/http"
@@ -12,11 +12,12 @@ import (
 	"github.com/troupe-dev/troupe/backend/internal/metric"
 )
 
-// serveMetrics answers Prometheus with what the server, its runtime and its
-// process have counted.
-func (s *server) serveMetrics() http.Handler {
+// Metrics answers Prometheus with what the server, its runtime and its process have
+// counted; the server's own metrics begin with "troupe_". They show how the server is
+// used, so they are not for the public.
+func (s *Server) Metrics() http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(s, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(collector{s}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }
 
@@ -107,11 +108,14 @@ var figures = []figure{
 
 var (
 	turnSeconds   = prometheus.NewDesc("troupe_turn_seconds", "How long turns took.", nil, nil)
-	commitSeconds = prometheus.NewDesc("troupe_commit_seconds", "How long the store took to make a group of commits durable. Empty with -store memory.", nil, nil)
+	commitSeconds = prometheus.NewDesc("troupe_commit_seconds", "How long the store took to make a group of commits durable. Empty with the memory store.", nil, nil)
 )
 
+// collector is a server as a prometheus.Collector.
+type collector struct{ s *Server }
+
 // Describe implements prometheus.Collector.
-func (s *server) Describe(to chan<- *prometheus.Desc) {
+func (collector) Describe(to chan<- *prometheus.Desc) {
 	for _, f := range figures {
 		to <- f.desc
 	}
@@ -120,18 +124,19 @@ func (s *server) Describe(to chan<- *prometheus.Desc) {
 }
 
 // Collect implements prometheus.Collector.
-func (s *server) Collect(to chan<- prometheus.Metric) {
-	c := &counts{actors: s.node.Stats(), gateway: s.gateway.Stats(), ready: s.unready() == ""}
+func (c collector) Collect(to chan<- prometheus.Metric) {
+	s := c.s
+	n := &counts{actors: s.node.Stats(), gateway: s.gateway.Stats(), ready: s.unready() == ""}
 	if st, ok := s.store.(interface{ JournalBytes() int64 }); ok {
-		c.journal = float64(st.JournalBytes())
+		n.journal = float64(st.JournalBytes())
 	}
 	for _, f := range figures {
-		f.read(c, func(value float64, label ...string) {
+		f.read(n, func(value float64, label ...string) {
 			to <- prometheus.MustNewConstMetric(f.desc, f.kind, value, label...)
 		})
 	}
-	to <- histogram(turnSeconds, c.actors.Turns)
-	to <- histogram(commitSeconds, c.actors.SaveTime)
+	to <- histogram(turnSeconds, n.actors.Turns)
+	to <- histogram(commitSeconds, n.actors.SaveTime)
 }
 
 func histogram(desc *prometheus.Desc, d metric.Durations) prometheus.Metric {

@@ -1,4 +1,4 @@
-package app
+package server
 
 import (
 	"log/slog"
@@ -31,19 +31,11 @@ type connections struct {
 	warned time.Time // when the log was last told
 }
 
-func newConnections(config Config, sockets func() int, logger *slog.Logger) *connections {
+func newConnections(o Options, sockets func() int, logger *slog.Logger) *connections {
 	return &connections{
-		max: openFiles() - filesOfOurs, perAddress: 2 * config.Address.Sockets, proxies: config.Proxies,
+		max: openFiles() - filesOfOurs, perAddress: 2 * o.MaxSocketsPerIP, proxies: o.TrustedProxies,
 		sockets: sockets, logger: logger, of: map[netip.Prefix]int{},
 	}
-}
-
-// maxSockets is how many sockets there may be. 0 means any number.
-func (c *Config) maxSockets() int {
-	if c.MaxSockets > 0 {
-		return c.MaxSockets
-	}
-	return openFiles() / 4 * 3
 }
 
 // changed is http.Server.ConnState.

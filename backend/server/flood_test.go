@@ -1,4 +1,4 @@
-package app
+package server
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 func TestFloodgateTellsWhatItLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		log := newLogger(Config{}, &out)
+		log := slog.New(LogHandler(slog.NewTextHandler(&out, nil)))
 		for range sameLines + 7 {
 			log.With("actor", "a").Error("again")
 		}

@@ -1,4 +1,4 @@
-package app_test
+package server_test
 
 import (
 	"database/sql"
@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
+
+	"github.com/troupe-dev/troupe/backend/server"
 )
 
 // What is secret of a client is in no line of the log, whatever goes wrong with it
@@ -18,7 +20,7 @@ import (
 func TestLogHasNoSecrets(t *testing.T) {
 	const canary = "canaryCANARYcanary"
 	dir := t.TempDir()
-	s := start(t, "-data", dir, "-log", "debug")
+	s := start(t, server.Options{Data: dir})
 	k, caller := "k"+canary[:16]+"AAAAA"[:5], "c"+canary[:16]+"AAAAA"[:5]
 	call := func(method, path, body string) {
 		t.Helper()
@@ -65,7 +67,7 @@ func TestLogHasNoSecrets(t *testing.T) {
 		}
 		_, _ = io.Copy(io.Discard, conn) // until the server has answered and closed
 	}
-	open := `{"t":"open","c":1,"actor":"chatRoom","key":["log"],"k":"` + k + `","caller":"` + caller + `","params":{"name":"` + canary + `"}`
+	open := `{"t":"open","c":1,"actor":"room","key":["log"],"k":"` + k + `","caller":"` + caller + `","params":{"name":"` + canary + `"}`
 	everything := func() {
 		socket(open+`}`,
 			`{"t":"call","c":1,"id":1,"a":"sendMessage","args":["x","`+canary+`"]}`,
@@ -76,11 +78,11 @@ func TestLogHasNoSecrets(t *testing.T) {
 		socket(strings.Replace(open, `"params"`, `"log":"`+canary+`","s":7,"params"`, 1)+`}`, open+`}`)
 		socket(strings.Replace(open, `{"name":"`+canary+`"}`, `["`+canary+`"]`, 1) + `}`)
 		socket(strings.Replace(open, k, canary, 1) + `}`)
-		call("POST", "/api/actors/chatRoom/actions/sendMessage?key=log", `{"args":["x","`+canary+`"]}`)
-		call("POST", "/api/actors/chatRoom/actions/"+canary+"?key=log&token="+canary, `{"args":[]}`)
-		call("POST", "/api/actors/chatRoom/actions/sendMessage?key=log", canary)
-		call("POST", "/api/actors/chatRoom/actions/sendMessage?key=log", strings.Repeat(canary, 10_000))
-		call("POST", "/api/actors/chatRoom", `{"key":["log"],"input":"`+canary+`"}`)
+		call("POST", "/api/actors/room/actions/sendMessage?key=log", `{"args":["x","`+canary+`"]}`)
+		call("POST", "/api/actors/room/actions/"+canary+"?key=log&token="+canary, `{"args":[]}`)
+		call("POST", "/api/actors/room/actions/sendMessage?key=log", canary)
+		call("POST", "/api/actors/room/actions/sendMessage?key=log", strings.Repeat(canary, 10_000))
+		call("POST", "/api/actors/room", `{"key":["log"],"input":"`+canary+`"}`)
 		call("GET", "/"+canary+"?token="+canary, "")
 		raw("GET /" + canary + " HTTP/9.9\r\nCookie: " + canary + "\r\n\r\n")
 		raw("GET / HTTP/1.1\r\nHost: x\r\nBad header " + canary + "\r\n\r\n")
@@ -99,7 +101,7 @@ func TestLogHasNoSecrets(t *testing.T) {
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}
-	log := s.stderr.String()
+	log := s.log.String()
 	for line := range strings.Lines(log) {
 		for _, secret := range []string{canary, k, caller} {
 			if strings.Contains(strings.ToLower(line), strings.ToLower(secret)) {
@@ -107,7 +109,7 @@ func TestLogHasNoSecrets(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"a socket is open", "a socket is closed", "sends what is refused", "address=127.0.0.1", "the store cannot be written", "is reset to its last durable state", "actor=chatRoom"} {
+	for _, want := range []string{"a socket is open", "a socket is closed", "sends what is refused", "address=127.0.0.1", "the store cannot be written", "is reset to its last durable state", "actor=room"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log lacks %q, so that this test does not see what it should:\n%s", want, log)
 		}

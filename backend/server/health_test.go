@@ -1,4 +1,4 @@
-package app_test
+package server_test
 
 import (
 	"net/http"
@@ -9,14 +9,22 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"github.com/troupe-dev/troupe/backend/server"
 )
 
-// debugURL is where a server that was started with -debug-addr has it.
+// debugged is o with a debug address.
+func debugged(o server.Options) server.Options {
+	o.DebugAddr = "127.0.0.1:0"
+	return o
+}
+
+// debugURL is where a server with a debug address has it.
 func (r *running) debugURL(t *testing.T) string {
 	t.Helper()
-	found := regexp.MustCompile(`debug/pprof" address=(http://\S+)`).FindStringSubmatch(r.stderr.String())
+	found := regexp.MustCompile(`debug/pprof" address=(http://\S+)`).FindStringSubmatch(r.log.String())
 	if found == nil {
-		t.Fatalf("the log does not tell the address for debugging: %s", r.stderr)
+		t.Fatalf("the log does not tell the address for debugging: %s", r.log)
 	}
 	return found[1]
 }
@@ -63,9 +71,9 @@ const (
 
 // What happened is in the figures for Prometheus.
 func TestMetrics(t *testing.T) {
-	s := start(t, "-debug-addr", "127.0.0.1:0")
+	s := start(t, debugged(server.Options{}))
 	conn := s.dial(t)
-	write(t, conn, `{"t":"open","c":1,"actor":"chatRoom","key":["metrics"],"k":"`+secret+`","caller":"`+caller+`","params":{"name":"Ada"},"subs":["messageReceived"]}`)
+	write(t, conn, `{"t":"open","c":1,"actor":"room","key":["metrics"],"k":"`+secret+`","caller":"`+caller+`","params":{"name":"Ada"},"subs":["messageReceived"]}`)
 	until(t, conn, `"at"`)
 	write(t, conn, `{"t":"call","c":1,"id":1,"a":"sendMessage","args":["Ada","hello"]}`)
 	until(t, conn, `"reply"`)
@@ -116,8 +124,8 @@ func TestMetrics(t *testing.T) {
 
 // A connection that comes back is counted, also if it has missed something.
 func TestMetrics_resumes(t *testing.T) {
-	s := start(t, "-debug-addr", "127.0.0.1:0", "-store", "memory")
-	open := `{"t":"open","c":1,"actor":"chatRoom","key":["resumes"],"k":"` + secret + `","caller":"` + caller + `","params":{"name":"Ada"}`
+	s := start(t, debugged(inMemory()))
+	open := `{"t":"open","c":1,"actor":"room","key":["resumes"],"k":"` + secret + `","caller":"` + caller + `","params":{"name":"Ada"}`
 	first := s.dial(t)
 	write(t, first, open+`}`)
 	_, opened, err := first.Read(t.Context())
@@ -137,7 +145,7 @@ func TestMetrics_resumes(t *testing.T) {
 
 // Figures and profiles are not for everybody.
 func TestDebugAddr(t *testing.T) {
-	s := start(t, "-store", "memory", "-debug-addr", "127.0.0.1:0")
+	s := start(t, debugged(inMemory()))
 	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/heap", "/debug/vars"} {
 		if status, _ := get(t, s.url+path); status != http.StatusNotFound {
 			t.Errorf("%s at the main address: got %d, want 404", path, status)
@@ -146,15 +154,19 @@ func TestDebugAddr(t *testing.T) {
 			t.Errorf("%s at the address for debugging: got %d, want 200", path, status)
 		}
 	}
-	if status, body := get(t, start(t, "-store", "memory", "-metrics").url+"/metrics"); status != http.StatusOK || !strings.Contains(body, "troupe_ready 1") {
-		t.Errorf("with -metrics: got %d, want 200 and figures", status)
+	public := inMemory()
+	public.Metrics = true
+	if status, body := get(t, start(t, public).url+"/metrics"); status != http.StatusOK || !strings.Contains(body, "troupe_ready 1") {
+		t.Errorf("with Metrics: got %d, want 200 and figures", status)
 	}
 }
 
 // From the order to end on the server is not ready, and still does everything.
 func TestReady(t *testing.T) {
 	t.Parallel()
-	s := start(t, "-store", "memory", "-debug-addr", "127.0.0.1:0", "-drain", "3s")
+	draining := debugged(inMemory())
+	draining.Drain = 3 * time.Second
+	s := start(t, draining)
 	if status, body := get(t, s.url+"/readyz"); status != http.StatusOK || !strings.Contains(body, `"status":"ok"`) {
 		t.Fatalf("GET /readyz: got %d %s, want 200", status, body)
 	}
@@ -180,6 +192,6 @@ func TestReady(t *testing.T) {
 	send(t, s, "still there")
 	until(t, conn, `"bye"`)
 	if err := <-ended; err != nil {
-		t.Errorf("Run: %v", err)
+		t.Errorf("Serve: %v", err)
 	}
 }

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package app
+package server
 
 // openFiles returns how many files the process may open; 0 if any number.
 func openFiles() int { return 0 }

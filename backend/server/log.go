@@ -1,31 +1,31 @@
-package app
+package server
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"sync"
 	"time"
 )
 
-// Of lines with the same message, the log takes so many in so much time.
+// How many lines with the same message the log takes, and in what time.
 const (
 	sameLines = 50
 	sameTime  = 10 * time.Second
 )
 
-func newLogger(config Config, w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: config.LogLevel}
-	var handler slog.Handler = slog.NewTextHandler(w, options)
-	if config.LogJSON {
-		handler = slog.NewJSONHandler(w, options)
+// LogHandler returns a handler that passes lines on to h, but leaves out those whose
+// message was logged more than 50 times within 10 seconds: clients that make the
+// server log something cannot fill its disk. It says later how many it has left out.
+// A Server puts it around its logger; use it for a logger of your own routes. A
+// handler that LogHandler made is returned as it is.
+func LogHandler(h slog.Handler) slog.Handler {
+	if _, ok := h.(*floodgate); ok {
+		return h
 	}
-	return slog.New(&floodgate{Handler: handler, flood: &flood{}})
+	return &floodgate{Handler: h, flood: &flood{}}
 }
 
-// floodgate is a slog.Handler that leaves out lines whose message was logged very
-// often just now: who can make the server log something must not be able to fill
-// its disk. How many it has left out it says later, before the next line.
+// floodgate is the slog.Handler of LogHandler.
 type floodgate struct {
 	slog.Handler
 	flood *flood
