@@ -32,8 +32,8 @@
 // # What is where
 //
 // options.go has the options and their defaults, server.go starts, serves and shuts
-// down, health.go and metrics.go answer operators, connections.go and promptly.go
-// limit what comes before a request, log.go limits the log.
+// down, health.go and metrics.go answer operators, connections.go and body.go
+// limit what clients do before and during a request, log.go limits the log.
 //
 // Actors are written with package actor. Command typegen
 // (backend/typegen/cmd/typegen) writes the types of their clients. The sample's

@@ -69,7 +69,7 @@ const (
 	caller = "Y2FsbGVyY2FsbGVyY2FsbA"
 )
 
-// What happened is in the figures for Prometheus.
+// What happened is in the metrics for Prometheus.
 func TestMetrics(t *testing.T) {
 	s := start(t, debugged(server.Options{}))
 	conn := s.dial(t)
@@ -96,7 +96,7 @@ func TestMetrics(t *testing.T) {
 		`troupe_turn_seconds_bucket{le="+Inf"}`, "go_goroutines", "process_open_fds",
 	} {
 		if !strings.Contains(got, "\n"+want) {
-			t.Errorf("the figures lack %q", want)
+			t.Errorf("the metrics lack %q", want)
 		}
 	}
 	for _, positive := range []string{
@@ -138,7 +138,7 @@ func TestMetrics_resumes(t *testing.T) {
 		write(t, again, open+`,`+position+`}`)
 		until(t, again, `"opened"`)
 		if _, got := get(t, s.debugURL(t)+"/metrics"); !strings.Contains(got, "\n"+want+"\n") {
-			t.Errorf("after a resume with %s the figures lack %q: %s", position, want, regexp.MustCompile(`(?m)^troupe_(resumes|gaps).*$`).FindAllString(got, -1))
+			t.Errorf("after a resume with %s the metrics lack %q: %s", position, want, regexp.MustCompile(`(?m)^troupe_(resumes|gaps).*$`).FindAllString(got, -1))
 		}
 	}
 }
@@ -157,7 +157,7 @@ func TestDebugAddr(t *testing.T) {
 	public := inMemory()
 	public.Metrics = true
 	if status, body := get(t, start(t, public).url+"/metrics"); status != http.StatusOK || !strings.Contains(body, "troupe_ready 1") {
-		t.Errorf("with Metrics: got %d, want 200 and figures", status)
+		t.Errorf("with Metrics: got %d, want 200 and metrics", status)
 	}
 }
 
@@ -186,8 +186,8 @@ func TestReady(t *testing.T) {
 	if status, _ := get(t, s.url+"/healthz"); status != http.StatusOK {
 		t.Errorf("GET /healthz: got %d, want 200: there is nothing to be mended", status)
 	}
-	if _, figures := get(t, debug+"/metrics"); !strings.Contains(figures, "\ntroupe_ready 0\n") {
-		t.Error("the figures do not say that the server is not ready")
+	if _, metrics := get(t, debug+"/metrics"); !strings.Contains(metrics, "\ntroupe_ready 0\n") {
+		t.Error("the metrics do not say that the server is not ready")
 	}
 	send(t, s, "still there")
 	until(t, conn, `"bye"`)

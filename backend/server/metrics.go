@@ -21,7 +21,7 @@ func (s *Server) Metrics() http.Handler {
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }
 
-// counts is what all figures are made of: one look at everything.
+// counts is what all metrics are made of: one look at everything.
 type counts struct {
 	actors  actor.Stats
 	gateway gateway.Stats
@@ -29,43 +29,43 @@ type counts struct {
 	ready   bool
 }
 
-// figure is one metric of ours: how it is described, and how it is read.
-type figure struct {
+// metricDef is one metric of ours: how it is described, and how it is read.
+type metricDef struct {
 	desc *prometheus.Desc
 	kind prometheus.ValueType
 	read func(c *counts, set func(value float64, label ...string))
 }
 
-func newFigure(kind prometheus.ValueType, name, help string, read func(*counts, func(float64, ...string)), labels ...string) figure {
-	return figure{prometheus.NewDesc("troupe_"+name, help, labels, nil), kind, read}
+func newMetric(kind prometheus.ValueType, name, help string, read func(*counts, func(float64, ...string)), labels ...string) metricDef {
+	return metricDef{prometheus.NewDesc("troupe_"+name, help, labels, nil), kind, read}
 }
 
-func gauge(name, help string, read func(*counts) float64) figure {
-	return newFigure(prometheus.GaugeValue, name, help, func(c *counts, set func(float64, ...string)) { set(read(c)) })
+func gauge(name, help string, read func(*counts) float64) metricDef {
+	return newMetric(prometheus.GaugeValue, name, help, func(c *counts, set func(float64, ...string)) { set(read(c)) })
 }
 
-func counter(name, help string, read func(*counts) uint64) figure {
-	return newFigure(prometheus.CounterValue, name, help, func(c *counts, set func(float64, ...string)) { set(float64(read(c))) })
+func counter(name, help string, read func(*counts) uint64) metricDef {
+	return newMetric(prometheus.CounterValue, name, help, func(c *counts, set func(float64, ...string)) { set(float64(read(c))) })
 }
 
 // counters is a counter by one label.
-func counters(name, help, label string, read func(*counts) map[string]uint64) figure {
-	return newFigure(prometheus.CounterValue, name, help, func(c *counts, set func(float64, ...string)) {
+func counters(name, help, label string, read func(*counts) map[string]uint64) metricDef {
+	return newMetric(prometheus.CounterValue, name, help, func(c *counts, set func(float64, ...string)) {
 		for value, n := range read(c) {
 			set(float64(n), value)
 		}
 	}, label)
 }
 
-// figures are all metrics of ours but the histograms.
-var figures = []figure{
+// metrics are all of ours but the histograms.
+var metrics = []metricDef{
 	gauge("ready", "1 while the server is ready, as /readyz says.", func(c *counts) float64 {
 		if c.ready {
 			return 1
 		}
 		return 0
 	}),
-	newFigure(prometheus.GaugeValue, "sockets", "Open sockets, by transport.", func(c *counts, set func(float64, ...string)) {
+	newMetric(prometheus.GaugeValue, "sockets", "Open sockets, by transport.", func(c *counts, set func(float64, ...string)) {
 		for transport, n := range c.gateway.Sockets {
 			set(float64(n), transport)
 		}
@@ -116,7 +116,7 @@ type collector struct{ s *Server }
 
 // Describe implements prometheus.Collector.
 func (collector) Describe(to chan<- *prometheus.Desc) {
-	for _, f := range figures {
+	for _, f := range metrics {
 		to <- f.desc
 	}
 	to <- turnSeconds
@@ -130,7 +130,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	if st, ok := s.store.(interface{ JournalBytes() int64 }); ok {
 		n.journal = float64(st.JournalBytes())
 	}
-	for _, f := range figures {
+	for _, f := range metrics {
 		f.read(n, func(value float64, label ...string) {
 			to <- prometheus.MustNewConstMetric(f.desc, f.kind, value, label...)
 		})

@@ -140,7 +140,7 @@ type servedKey struct{}
 
 // enter does what comes before all routes: the base path, proxies, slow bodies.
 func (s *Server) enter(h http.Handler) http.Handler {
-	return promptly(forwarded.Proxies(s.opts.TrustedProxies).Handler(below(s.opts.BasePath, h)))
+	return limitBodyTime(forwarded.Proxies(s.opts.TrustedProxies).Handler(withBasePath(s.opts.BasePath, h)))
 }
 
 // routes is what Run serves.
@@ -314,10 +314,9 @@ func (s *Server) errorLog() *log.Logger {
 	return slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug)
 }
 
-// below serves h below a path, and what does not begin with that as it is: it may
-// come from a proxy that has taken the path away, or from who looks after the
-// server.
-func below(base string, h http.Handler) http.Handler {
+// withBasePath serves h below a path. It serves other paths as they are, too: a proxy
+// may have stripped the path, and operators reach the server without it.
+func withBasePath(base string, h http.Handler) http.Handler {
 	if base == "" {
 		return h
 	}

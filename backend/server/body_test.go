@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// TestPromptly: a body that is promised and does not come holds a connection for
+// TestLimitBodyTime: a body that is promised and does not come holds a connection for
 // half a minute, also if nobody wants to read it.
-func TestPromptly(t *testing.T) {
+func TestLimitBodyTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, end := net.Pipe()
 		listener := &oneConn{conn: end, over: make(chan struct{})}
-		server := &http.Server{Handler: promptly(http.NotFoundHandler())}
+		server := &http.Server{Handler: limitBodyTime(http.NotFoundHandler())}
 		served := make(chan error)
 		go func() { served <- server.Serve(listener) }()
 
