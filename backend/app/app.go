@@ -49,6 +49,9 @@ func Run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Wr
 		return backup(ctx, config, stdout)
 	}
 	logger := newLogger(config, stderr)
+	for _, line := range config.Renamed {
+		logger.Warn(line)
+	}
 	page, err := web.New(ui, config.BasePath)
 	if err != nil {
 		return err
@@ -110,7 +113,7 @@ func options(c Config, logger *slog.Logger) server.Options {
 		Data: c.Data, JournalBytes: c.JournalBytes,
 		AllowOrigins: c.AllowOrigins, TrustedProxies: c.Proxies, BasePath: c.BasePath,
 		MaxSockets: c.MaxSockets, MaxActors: orNone(c.MaxActors), MaxBuffers: int64(orNone(c.MaxBuffers)),
-		MaxSocketsPerIP: orNone(c.Address.Sockets), ConnectRatePerIP: orNone(c.Address.Connects), CallRatePerIP: orNone(c.Address.Calls),
+		MaxSocketsPerIP: orNone(c.MaxSocketsPerIP), ConnectRatePerIP: orNone(c.ConnectRatePerIP), CallRatePerIP: orNone(c.CallRatePerIP),
 		Logger: logger, Check: c.Check, Drain: c.Drain, DebugAddr: c.DebugAddr, Version: version,
 	}
 	if c.Store == storeMemory {

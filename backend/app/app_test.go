@@ -165,6 +165,14 @@ func TestRun_withoutABuiltUI(t *testing.T) {
 	}
 }
 
+// A setting that is given by its old name works, and the log says so once.
+func TestRun_oldNames(t *testing.T) {
+	s := start(t, "-store", "memory", "-address-calls", "10")
+	if log := s.stderr.String(); strings.Count(log, "-address-calls") != 1 || !strings.Contains(log, "-call-rate-per-ip") {
+		t.Errorf("log: got %q, want one line with both names", log)
+	}
+}
+
 // Whoever is told to end while it waits for another process to let go of the data
 // ends, without an error.
 func TestRun_endsWhileItWaitsForTheData(t *testing.T) {

@@ -31,25 +31,26 @@ type Config struct {
 	MaxSockets   int               // in all; 0: as many as there may be open files, less some
 	MaxActors    int               // in memory; 0: any number
 	MaxBuffers   int               // bytes of what waits; 0: any number
-	Address      AddressLimits
-	SessionKey   string // that signs sessions; empty: one that is kept in Data
-	LogLevel     slog.Level
-	LogJSON      bool
-	DebugAddr    string        // for those who run the server to listen on; empty: nowhere
-	Metrics      bool          // figures for Prometheus also on Addr
-	Drain        time.Duration // from the order to end until it is followed
-	Check        bool          // look for mistakes in actors that cost time to look for
+
+	// What clients of one IP address may have and do; 0 means no limit. Rates are per
+	// second. See server.Options.
+	MaxSocketsPerIP  int
+	ConnectRatePerIP float64
+	CallRatePerIP    float64
+
+	SessionKey string // that signs sessions; empty: one that is kept in Data
+	LogLevel   slog.Level
+	LogJSON    bool
+	DebugAddr  string        // for those who run the server to listen on; empty: nowhere
+	Metrics    bool          // figures for Prometheus also on Addr
+	Drain      time.Duration // from the order to end until it is followed
+	Check      bool          // look for mistakes in actors that cost time to look for
 
 	Version  bool   // print the version and end
 	Licenses bool   // print the licences of what is in the binary and end
 	Backup   string // copy the data to this file and end
-}
 
-// AddressLimits are what one address of clients may have and do, see
-// gateway.Options. 0 means no limit.
-type AddressLimits struct {
-	Sockets         int
-	Connects, Calls float64 // per second
+	Renamed []string // a line for each setting that was given by its old name
 }
 
 // The values of -store.
@@ -66,6 +67,10 @@ type setting struct {
 	argument  string // how the help names the value; empty: a flag that may stand without one
 	help      string
 	set       func(c *Config, value string) error
+
+	// The names that it had in the version before, which work in this one, too. The
+	// help does not have them.
+	oldFlag, oldEnv string
 }
 
 var settings = []setting{
@@ -142,19 +147,25 @@ var settings = []setting{
 		set:  func(c *Config, v string) error { return setCount(&c.MaxBuffers, v) },
 	},
 	{
-		flag: "address-sockets", env: "TROUPE_ADDRESS_SOCKETS", standard: "2000", argument: "n",
-		help: "how many sockets clients of one address may have, and twice as many connections; 0 for any number. People behind one router have one address. Clients on this machine are not limited",
-		set:  func(c *Config, v string) error { return setCount(&c.Address.Sockets, v) },
+		flag: "max-sockets-per-ip", env: "TROUPE_MAX_SOCKETS_PER_IP", standard: "2000", argument: "n",
+		help: "how many sockets one IP address may have, and twice as many connections; 0 for any number. People behind one router share an address. Clients on this machine are not limited",
+		set:  func(c *Config, v string) error { return setCount(&c.MaxSocketsPerIP, v) },
+
+		oldFlag: "address-sockets", oldEnv: "TROUPE_ADDRESS_SOCKETS",
 	},
 	{
-		flag: "address-connects", env: "TROUPE_ADDRESS_CONNECTS", standard: "50", argument: "n",
-		help: "how many sockets clients of one address may open per second, in the long run; 0 for any number",
-		set:  func(c *Config, v string) error { return setRate(&c.Address.Connects, v) },
+		flag: "connect-rate-per-ip", env: "TROUPE_CONNECT_RATE_PER_IP", standard: "50", argument: "n",
+		help: "how many sockets per second one IP address may open in the long run; 0 for any number",
+		set:  func(c *Config, v string) error { return setRate(&c.ConnectRatePerIP, v) },
+
+		oldFlag: "address-connects", oldEnv: "TROUPE_ADDRESS_CONNECTS",
 	},
 	{
-		flag: "address-calls", env: "TROUPE_ADDRESS_CALLS", standard: "500", argument: "n",
-		help: "how many calls per second clients of one address may make over HTTP, without a socket; 0 for any number",
-		set:  func(c *Config, v string) error { return setRate(&c.Address.Calls, v) },
+		flag: "call-rate-per-ip", env: "TROUPE_CALL_RATE_PER_IP", standard: "500", argument: "n",
+		help: "how many calls per second one IP address may make over HTTP, without a socket; 0 for any number",
+		set:  func(c *Config, v string) error { return setRate(&c.CallRatePerIP, v) },
+
+		oldFlag: "address-calls", oldEnv: "TROUPE_ADDRESS_CALLS",
 	},
 	{
 		flag: "session-key", env: "TROUPE_SESSION_KEY", standard: "", argument: "secret",
@@ -232,10 +243,15 @@ func ParseConfig(args, env []string, stdout io.Writer) (Config, error) {
 		if s.argument == "" {
 			define = flags.BoolFunc
 		}
-		define(s.flag, s.help, func(v string) error {
-			given[s.flag] = v
-			return nil
-		})
+		for _, name := range []string{s.flag, s.oldFlag} {
+			if name == "" {
+				continue
+			}
+			define(name, s.help, func(v string) error {
+				given[name] = v
+				return nil
+			})
+		}
 	}
 	flags.BoolVar(&c.Version, "version", false, "print the version and end")
 	flags.BoolVar(&c.Licenses, "licenses", false, "print the licences of what is in the binary and end")
@@ -247,18 +263,44 @@ func ParseConfig(args, env []string, stdout io.Writer) (Config, error) {
 	}
 	for _, s := range settings {
 		value, source := s.standard, ""
-		if v, ok := given[s.flag]; ok {
-			value, source = v, "-"+s.flag
-		} else if v := lookup(env, s.env); v != "" {
-			value, source = v, s.env
-		} else if v := lookup(env, "PORT"); v != "" && s.flag == "addr" {
-			value, source = ":"+v, "PORT"
+		if v, name, ok := s.find(given, env); ok {
+			value, source = v, name
 		}
 		if err := s.set(&c, value); err != nil {
 			return c, fmt.Errorf("%s: %w", source, err)
 		}
+		if now, ok := s.renamed()[source]; ok {
+			c.Renamed = append(c.Renamed, fmt.Sprintf("%s is now %s; the next version does not know the old name", source, now))
+		}
 	}
 	return c, nil
+}
+
+// find returns the value of a setting that was given, and the flag or the variable
+// that it is from.
+func (s *setting) find(given map[string]string, env []string) (value, source string, ok bool) {
+	for _, name := range []string{s.flag, s.oldFlag} {
+		if v, ok := given[name]; ok {
+			return v, "-" + name, true
+		}
+	}
+	for _, name := range []string{s.env, s.oldEnv} {
+		if v := lookup(env, name); v != "" {
+			return v, name, true
+		}
+	}
+	if v := lookup(env, "PORT"); v != "" && s.flag == "addr" {
+		return ":" + v, "PORT", true
+	}
+	return "", "", false
+}
+
+// renamed returns the new names of a setting by the old ones.
+func (s *setting) renamed() map[string]string {
+	if s.oldFlag == "" {
+		return nil
+	}
+	return map[string]string{"-" + s.oldFlag: "-" + s.flag, s.oldEnv: s.env}
 }
 
 // parse reads flags, and what comes after them: nothing, or backup and a file. The
@@ -281,8 +323,11 @@ func parse(c *Config, flags *flag.FlagSet, args []string) error {
 }
 
 // lookup returns the value of an environment variable, the last one if there
-// are several, or "".
+// are several, or "". No variable has the name "".
 func lookup(env []string, name string) string {
+	if name == "" {
+		return ""
+	}
 	for _, entry := range slices.Backward(env) {
 		if v, ok := strings.CutPrefix(entry, name+"="); ok {
 			return v

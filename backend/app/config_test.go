@@ -15,10 +15,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/forwarded"
 )
 
-var standardAddress = app.AddressLimits{Sockets: 2000, Connects: 50, Calls: 500}
-
 func TestParseConfig(t *testing.T) {
-	standard := app.Config{Addr: ":8080", Data: "./data", Store: "sqlite", JournalBytes: 64 << 20, MaxActors: 250_000, MaxBuffers: 256 << 20, Address: standardAddress}
+	standard := app.Config{Addr: ":8080", Data: "./data", Store: "sqlite", JournalBytes: 64 << 20, MaxActors: 250_000, MaxBuffers: 256 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500}
 	with := func(change func(*app.Config)) app.Config {
 		c := standard
 		change(&c)
@@ -38,13 +36,13 @@ func TestParseConfig(t *testing.T) {
 			app.Config{
 				Addr: "127.0.0.1:0", Data: "/srv/troupe", Store: "memory", JournalBytes: 1 << 20,
 				AllowOrigins: []string{"https://a.example", "http://b.example:81"}, LogLevel: slog.LevelDebug, LogJSON: true,
-				MaxActors: 250_000, MaxBuffers: 256 << 20, Address: standardAddress,
+				MaxActors: 250_000, MaxBuffers: 256 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500,
 			},
 		},
 		{
 			"environment variables", nil,
 			[]string{"TROUPE_ADDR=:1", "TROUPE_DATA=d", "TROUPE_STORE=memory", "TROUPE_JOURNAL_BYTES=4096", "TROUPE_ALLOW_ORIGIN=https://a.example", "TROUPE_LOG=warn"},
-			app.Config{Addr: ":1", Data: "d", Store: "memory", JournalBytes: 4096, AllowOrigins: []string{"https://a.example"}, LogLevel: slog.LevelWarn, MaxActors: 250_000, MaxBuffers: 256 << 20, Address: standardAddress},
+			app.Config{Addr: ":1", Data: "d", Store: "memory", JournalBytes: 4096, AllowOrigins: []string{"https://a.example"}, LogLevel: slog.LevelWarn, MaxActors: 250_000, MaxBuffers: 256 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500},
 		},
 		{
 			"a flag goes before its variable",
@@ -68,10 +66,42 @@ func TestParseConfig(t *testing.T) {
 			c.Proxies = forwarded.Proxies{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")}
 		})},
 		{
-			"limits", []string{"-max-sockets", "5", "-max-actors", "6", "-max-buffers", "7", "-address-sockets", "3", "-address-connects", "0.5", "-address-calls", "0"}, nil,
+			"limits", []string{"-max-sockets", "5", "-max-actors", "6", "-max-buffers", "7", "-max-sockets-per-ip", "3", "-connect-rate-per-ip", "0.5", "-call-rate-per-ip", "0"}, nil,
 			with(func(c *app.Config) {
-				c.MaxSockets, c.MaxActors, c.MaxBuffers, c.Address = 5, 6, 7, app.AddressLimits{Sockets: 3, Connects: 0.5}
+				c.MaxSockets, c.MaxActors, c.MaxBuffers = 5, 6, 7
+				c.MaxSocketsPerIP, c.ConnectRatePerIP, c.CallRatePerIP = 3, 0.5, 0
 			}),
+		},
+		{
+			"limits per address, by variables", nil,
+			[]string{"TROUPE_MAX_SOCKETS_PER_IP=3", "TROUPE_CONNECT_RATE_PER_IP=0.5", "TROUPE_CALL_RATE_PER_IP=0"},
+			with(func(c *app.Config) { c.MaxSocketsPerIP, c.ConnectRatePerIP, c.CallRatePerIP = 3, 0.5, 0 }),
+		},
+		{
+			"their old names", []string{"-address-sockets", "3", "-address-connects=0.5", "-address-calls", "0"}, nil,
+			with(func(c *app.Config) {
+				c.MaxSocketsPerIP, c.ConnectRatePerIP, c.CallRatePerIP = 3, 0.5, 0
+				c.Renamed = []string{
+					"-address-sockets is now -max-sockets-per-ip; the next version does not know the old name",
+					"-address-connects is now -connect-rate-per-ip; the next version does not know the old name",
+					"-address-calls is now -call-rate-per-ip; the next version does not know the old name",
+				}
+			}),
+		},
+		{
+			"their old variables", nil, []string{"TROUPE_ADDRESS_SOCKETS=3", "TROUPE_ADDRESS_CONNECTS=0.5", "TROUPE_ADDRESS_CALLS=0"},
+			with(func(c *app.Config) {
+				c.MaxSocketsPerIP, c.ConnectRatePerIP, c.CallRatePerIP = 3, 0.5, 0
+				c.Renamed = []string{
+					"TROUPE_ADDRESS_SOCKETS is now TROUPE_MAX_SOCKETS_PER_IP; the next version does not know the old name",
+					"TROUPE_ADDRESS_CONNECTS is now TROUPE_CONNECT_RATE_PER_IP; the next version does not know the old name",
+					"TROUPE_ADDRESS_CALLS is now TROUPE_CALL_RATE_PER_IP; the next version does not know the old name",
+				}
+			}),
+		},
+		{
+			"a new name goes before the old one", []string{"-address-sockets", "3", "-max-sockets-per-ip", "4"}, []string{"TROUPE_ADDRESS_CALLS=1", "TROUPE_CALL_RATE_PER_IP=2"},
+			with(func(c *app.Config) { c.MaxSocketsPerIP, c.CallRatePerIP = 4, 2 }),
 		},
 		{"the checks", []string{"-check"}, nil, with(func(c *app.Config) { c.Check = true })},
 		{"the checks, by a variable", nil, []string{"TROUPE_CHECK=1"}, with(func(c *app.Config) { c.Check = true })},
@@ -118,8 +148,9 @@ func TestParseConfig_errors(t *testing.T) {
 		{[]string{"-drain", "5"}, nil, `-drain: want a duration such as 5s, got "5"`},
 		{[]string{"-trusted-proxies", "localhost"}, nil, `-trusted-proxies: want addresses such as 127.0.0.1 or 10.0.0.0/8`},
 		{[]string{"-max-sockets", "-1"}, nil, `-max-sockets: want a number, or 0, got "-1"`},
-		{[]string{"-address-calls", "many"}, nil, `-address-calls: want a number per second, or 0, got "many"`},
-		{[]string{"-address-connects", "NaN"}, nil, `-address-connects: want a number per second, or 0, got "NaN"`},
+		{[]string{"-call-rate-per-ip", "many"}, nil, `-call-rate-per-ip: want a number per second, or 0, got "many"`},
+		{[]string{"-connect-rate-per-ip", "NaN"}, nil, `-connect-rate-per-ip: want a number per second, or 0, got "NaN"`},
+		{nil, []string{"TROUPE_ADDRESS_CALLS=many"}, `TROUPE_ADDRESS_CALLS: want a number per second`},
 		{[]string{"-journal-bytes", "64MB"}, nil, `-journal-bytes: want a number of bytes, got "64MB"`},
 		{[]string{"-journal-bytes", "0"}, nil, `-journal-bytes: want a number of bytes, got "0"`},
 		{nil, []string{"TROUPE_CHECK=maybe"}, `TROUPE_CHECK: want true or false, got "maybe"`},
@@ -144,11 +175,16 @@ func TestParseConfig_help(t *testing.T) {
 		"-addr", "TROUPE_ADDR", ":8080", "PORT", "-data", "TROUPE_DATA", "./data", "-store", "TROUPE_STORE", "memory",
 		"-journal-bytes", "TROUPE_JOURNAL_BYTES", "67108864",
 		"-base-path", "TROUPE_BASE_PATH", "-allow-origin", "TROUPE_ALLOW_ORIGIN", "-trusted-proxies", "TROUPE_TRUSTED_PROXIES",
-		"-max-sockets", "TROUPE_MAX_SOCKETS", "-max-actors", "-max-buffers", "-address-sockets", "-address-connects", "-address-calls", "-log", "TROUPE_LOG", "info,text", "-check\n", "TROUPE_CHECK",
+		"-max-sockets", "TROUPE_MAX_SOCKETS", "-max-actors", "-max-buffers", "-max-sockets-per-ip", "TROUPE_MAX_SOCKETS_PER_IP", "-connect-rate-per-ip", "TROUPE_CONNECT_RATE_PER_IP", "-call-rate-per-ip", "TROUPE_CALL_RATE_PER_IP", "-log", "TROUPE_LOG", "info,text", "-check\n", "TROUPE_CHECK",
 		"-debug-addr", "TROUPE_DEBUG_ADDR", "-metrics\n", "TROUPE_METRICS", "-drain duration", "TROUPE_DRAIN", "-version",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the help does not mention %s:\n%s", want, &out)
+		}
+	}
+	for _, old := range []string{"-address-", "TROUPE_ADDRESS"} {
+		if strings.Contains(out.String(), old) {
+			t.Errorf("the help mentions the old %s", old)
 		}
 	}
 }

@@ -71,16 +71,16 @@ func (a *admission) trySocket(addr netip.Addr) (ticket, *actor.Error) {
 		return ticket{}, refusal(wire.CodeOverloaded, "the server has as many sockets as it may", o.MaxSockets, "max-sockets", fullRetry)
 	}
 	from, limited := forwarded.Network(addr)
-	if !limited || o.AddressSockets == 0 && o.AddressConnects == 0 {
+	if !limited || o.MaxSocketsPerIP == 0 && o.ConnectRatePerIP == 0 {
 		a.sockets++
 		return ticket{ok: true}, nil
 	}
 	v := a.visitorLocked(from)
 	if wait := take(v.connects); wait > 0 {
-		return ticket{}, refusal(wire.CodeRateLimited, "too many sockets per second from this address", o.AddressConnects, "address-connects", wait)
+		return ticket{}, refusal(wire.CodeRateLimited, "too many sockets per second from this address", o.ConnectRatePerIP, "connect-rate-per-ip", wait)
 	}
-	if o.AddressSockets > 0 && v.sockets >= o.AddressSockets {
-		return ticket{}, refusal(wire.CodeTooManySockets, "too many sockets from this address", o.AddressSockets, "address-sockets", fullRetry)
+	if o.MaxSocketsPerIP > 0 && v.sockets >= o.MaxSocketsPerIP {
+		return ticket{}, refusal(wire.CodeTooManySockets, "too many sockets from this address", o.MaxSocketsPerIP, "max-sockets-per-ip", fullRetry)
 	}
 	if v.sockets++; v.sockets == 1 {
 		a.idle--
@@ -123,7 +123,7 @@ func (a *admission) leave(t ticket) {
 // call admits a call over HTTP.
 func (a *admission) call(addr netip.Addr) *actor.Error {
 	from, limited := forwarded.Network(addr)
-	if !limited || a.opts.AddressCalls == 0 {
+	if !limited || a.opts.CallRatePerIP == 0 {
 		return nil
 	}
 	a.mu.Lock()
@@ -132,7 +132,7 @@ func (a *admission) call(addr netip.Addr) *actor.Error {
 	if wait == 0 {
 		return nil
 	}
-	e := refusal(wire.CodeRateLimited, "too many calls per second from this address", a.opts.AddressCalls, "address-calls", wait)
+	e := refusal(wire.CodeRateLimited, "too many calls per second from this address", a.opts.CallRatePerIP, "call-rate-per-ip", wait)
 	a.refused(addr, e)
 	return e
 }
@@ -146,8 +146,8 @@ func (a *admission) visitorLocked(from netip.Prefix) *visitor {
 		}
 		o := a.opts
 		v = &visitor{
-			connects: limiter(o.AddressConnects, max(o.AddressConnects, float64(o.AddressSockets))),
-			calls:    limiter(o.AddressCalls, callsBurst*o.AddressCalls),
+			connects: limiter(o.ConnectRatePerIP, max(o.ConnectRatePerIP, float64(o.MaxSocketsPerIP))),
+			calls:    limiter(o.CallRatePerIP, callsBurst*o.CallRatePerIP),
 		}
 		a.visitors[from] = v
 		a.idle++

@@ -45,7 +45,7 @@ func TestG9_Check27_ConnectsOfAnAddress(t *testing.T) {
 			e.clients = append(e.clients, c)
 		}
 		c, got := e.knock("192.0.2.1:8")
-		if want := `error rate_limited{"limit":20,"option":"address-connects","retryAfterMs":50}, 1013`; got != want {
+		if want := `error rate_limited{"limit":20,"option":"connect-rate-per-ip","retryAfterMs":50}, 1013`; got != want {
 			t.Errorf("the 21st in no time got %q, want %q", got, want)
 		}
 		if why := c.closeErr.Error(); !strings.Contains(why, "rate_limited") {
@@ -63,13 +63,13 @@ func TestG9_Check27_ConnectsOfAnAddress(t *testing.T) {
 		if n := strings.Count(e.logs.String(), "level=WARN"); n != 1 {
 			t.Errorf("the log tells of refusals %d times in a second", n)
 		}
-	}, gatewayOptions(gateway.Options{AddressConnects: 20}))
+	}, gatewayOptions(gateway.Options{ConnectRatePerIP: 20}))
 }
 
 // TestSocketsOfAnAddress: an address has so many sockets, of IPv6 a network has.
 func TestSocketsOfAnAddress(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
-		const full = `error too_many_sockets{"limit":2,"option":"address-sockets","retryAfterMs":5000}, 1013`
+		const full = `error too_many_sockets{"limit":2,"option":"max-sockets-per-ip","retryAfterMs":5000}, 1013`
 		first, _ := e.knock("[2001:db8::1]:7")
 		for _, tc := range []struct{ addr, want string }{
 			{"[2001:db8::2]:7", "hello"}, {"[2001:db8::3]:7", full}, {"[2001:db8:0:1::3]:7", "hello"},
@@ -85,7 +85,7 @@ func TestSocketsOfAnAddress(t *testing.T) {
 		if _, got := e.knock("[2001:db8::3]:7"); got != "hello" {
 			t.Errorf("after one was gone, got %q", got)
 		}
-	}, gatewayOptions(gateway.Options{AddressSockets: 2}))
+	}, gatewayOptions(gateway.Options{MaxSocketsPerIP: 2}))
 }
 
 // TestMaxSockets: there are so many sockets in all, whoever has them.
@@ -160,7 +160,7 @@ func TestG9_CallsOfAnAddress(t *testing.T) {
 		}
 		for path, method := range map[string]string{echo: "POST", "/api/actors/room": "POST", "/api/actors/room?key=a": "GET"} {
 			w := call("192.0.2.1:1", method, path)
-			want := `{"code":"rate_limited","message":"too many calls per second from this address","metadata":{"limit":2,"option":"address-calls","retryAfterMs":500}}`
+			want := `{"code":"rate_limited","message":"too many calls per second from this address","metadata":{"limit":2,"option":"call-rate-per-ip","retryAfterMs":500}}`
 			if w.Code != 429 || w.Header().Get("Retry-After") != "1" || w.Body.String() != want {
 				t.Errorf("%s %s: got %d, Retry-After %q, %s", method, path, w.Code, w.Header().Get("Retry-After"), w.Body)
 			}
@@ -174,7 +174,7 @@ func TestG9_CallsOfAnAddress(t *testing.T) {
 		if w := call("192.0.2.1:1", "POST", echo); w.Code != 200 {
 			t.Errorf("after the time to wait: got %d %s", w.Code, w.Body)
 		}
-	}, gatewayOptions(gateway.Options{AddressCalls: 2}))
+	}, gatewayOptions(gateway.Options{CallRatePerIP: 2}))
 }
 
 // TestG9_AddressesAreForgotten: a flood from ever new addresses does not grow what is
@@ -194,5 +194,5 @@ func TestG9_AddressesAreForgotten(t *testing.T) {
 		if n := e.g.Visitors(); n != 1 {
 			t.Errorf("after a minute %d addresses are remembered, want that of the socket", n)
 		}
-	}, gatewayOptions(gateway.Options{AddressCalls: 10, AddressSockets: 10}), func(e *env) { e.dir = "" })
+	}, gatewayOptions(gateway.Options{CallRatePerIP: 10, MaxSocketsPerIP: 10}), func(e *env) { e.dir = "" })
 }

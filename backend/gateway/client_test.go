@@ -388,7 +388,7 @@ func brief(m wire.ServerMessage) string {
 }
 
 func short(b []byte) string {
-	if len(b) > 60 {
+	if len(b) > 80 {
 		return fmt.Sprintf("%d bytes", len(b))
 	}
 	return string(b)

@@ -39,10 +39,10 @@ type Options struct {
 	// many calls over HTTP it may make per second (two seconds' worth at once). Of
 	// IPv6, the addresses of a network /64 count as one. Beyond, clients are told
 	// when to come back. Addresses of this machine are not limited. 0 means no limit.
-	MaxSockets      int
-	AddressSockets  int
-	AddressConnects float64
-	AddressCalls    float64
+	MaxSockets       int
+	MaxSocketsPerIP  int
+	ConnectRatePerIP float64
+	CallRatePerIP    float64
 
 	// MaxBuffers is how many bytes may be held for clients that do not take them, or
 	// of messages that have not arrived in whole. 0 means any number.

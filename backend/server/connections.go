@@ -67,7 +67,7 @@ func (c *connections) add(conn net.Conn) bool {
 	case c.max > 0 && c.all+sockets > c.max:
 		limit, option = c.max, "the files that the process may open"
 	case limited && c.perAddress > 0 && c.of[from] > c.perAddress:
-		limit, option = c.perAddress, "twice -address-sockets"
+		limit, option = c.perAddress, "twice -max-sockets-per-ip"
 	}
 	warn := option != "" && time.Since(c.warned) >= time.Minute
 	if warn {

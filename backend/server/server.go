@@ -99,8 +99,8 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 	}
 	s.gateway = gateway.New(s.node, gateway.Options{
 		AllowOrigins: o.AllowOrigins, Contract: contract.Fingerprint, Parts: contract.Parts, Logger: o.Logger,
-		MaxBuffers: o.MaxBuffers, MaxSockets: o.MaxSockets, AddressSockets: o.MaxSocketsPerIP,
-		AddressConnects: o.ConnectRatePerIP, AddressCalls: o.CallRatePerIP,
+		MaxBuffers: o.MaxBuffers, MaxSockets: o.MaxSockets, MaxSocketsPerIP: o.MaxSocketsPerIP,
+		ConnectRatePerIP: o.ConnectRatePerIP, CallRatePerIP: o.CallRatePerIP,
 	})
 	s.handler = s.enter(s.gateway.Handler())
 	if debug != nil {

@@ -125,7 +125,7 @@
 //
 // Whoever meets a limit learns which: the metadata of too_large, rate_limited,
 // too_many_channels, too_many_sockets and overloaded has limit, and its option: a
-// field of hello's limits, a flag of the server (address-sockets), or an option in
+// field of hello's limits, a flag of the server (max-sockets-per-ip), or an option in
 // its code (actor.Options.MaxMessage). What can be tried again says when, in
 // retryAfterMs.
 //
