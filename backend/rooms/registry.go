@@ -4,7 +4,7 @@ package rooms
 
 import "github.com/troupe-dev/troupe/backend/actor"
 
-//go:generate go run ../typegen/cmd -o ../../web/src/registry.gen.ts
+//go:generate go run ../typegen/cmd/typegen -o ../../web/src/registry.gen.ts
 
 // Registry is what the server serves: each actor with the events that it emits.
 var Registry = actor.NewRegistry(

@@ -2,7 +2,7 @@
 // source, and the contract that their server checks (actor.Contract). Users run it
 // by go generate, from the file that has the registry:
 //
-//	//go:generate go run github.com/troupe-dev/troupe/backend/typegen/cmd -o ../../web/src/registry.gen.ts
+//	//go:generate go run github.com/troupe-dev/troupe/backend/typegen/cmd/typegen -o ../../web/src/registry.gen.ts
 //
 // # What it finds
 //

@@ -1,7 +1,7 @@
 // Command typegen writes the TypeScript types of the actors of the Go package in
 // the current directory, and for their server what it has in common with its clients:
 //
-//	//go:generate go run github.com/troupe-dev/troupe/backend/typegen/cmd -o ../../web/src/registry.gen.ts
+//	//go:generate go run github.com/troupe-dev/troupe/backend/typegen/cmd/typegen -o ../../web/src/registry.gen.ts
 //
 // A file that is up to date is not touched.
 package main
