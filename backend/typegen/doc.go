@@ -1,8 +1,12 @@
 // Package typegen writes the TypeScript types of a package of actors from its Go
-// source, and the contract that their server checks (actor.Contract). Users run it
-// by go generate, from the file that has the registry:
+// source, and the contract that their server checks (actor.Contract). Run it by its
+// command, for a package of any module that requires this one:
 //
-//	//go:generate go run github.com/troupe-dev/troupe/backend/typegen/cmd/typegen -o ../../web/src/registry.gen.ts
+//	go run github.com/troupe-dev/troupe/backend/typegen/cmd/typegen -o web/registry.gen.ts ./rooms
+//
+// or by go generate, from the file that has the registry:
+//
+//	//go:generate go run github.com/troupe-dev/troupe/backend/typegen/cmd/typegen -o ../web/registry.gen.ts
 //
 // # What it finds
 //

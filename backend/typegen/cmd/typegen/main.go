@@ -1,26 +1,83 @@
-// Command typegen writes the TypeScript types of the actors of the Go package in
-// the current directory, and for their server what it has in common with its clients:
+// Command typegen writes the TypeScript types of the actors of a Go package, and for
+// their server what it has in common with its clients:
 //
-//	//go:generate go run github.com/troupe-dev/troupe/backend/typegen/cmd/typegen -o ../../web/src/registry.gen.ts
+//	typegen [-o FILE] [-go FILE] [PACKAGE]
 //
-// A file that is up to date is not touched.
+// PACKAGE is the one that has the registry, as the go command takes it: ./rooms,
+// example.com/app/rooms. Without it, it is that of the current directory. The package
+// may be of any module that requires github.com/troupe-dev/troupe. From there, either
+// let the go command find the version that go.mod says:
+//
+//	go run github.com/troupe-dev/troupe/backend/typegen/cmd/typegen -o web/registry.gen.ts ./rooms
+//
+// or make it a tool of the module, once, and a directive for go generate:
+//
+//	go get -tool github.com/troupe-dev/troupe/backend/typegen/cmd/typegen
+//	//go:generate go tool typegen -o ../web/registry.gen.ts
+//
+// It exits with 1 if it has written nothing because something is wrong, which it says
+// a line for each place. A file that is up to date is not touched.
 package main
 
 import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
+
+	"golang.org/x/tools/go/packages"
 
 	"github.com/troupe-dev/troupe/backend/typegen"
 )
 
 func main() {
-	o := typegen.Options{Dir: "."}
-	flag.StringVar(&o.TS, "o", "registry.gen.ts", "the `file` for clients")
-	flag.StringVar(&o.Go, "go", "contract_gen.go", "the `file` for the server, in this directory")
+	flags := flag.CommandLine
+	ts := flags.String("o", "registry.gen.ts", "the `file` for clients")
+	contract := flags.String("go", "contract_gen.go", "the `file` for the server, in the package's directory")
+	flags.Usage = func() {
+		fmt.Fprintln(flags.Output(), "Usage: typegen [-o FILE] [-go FILE] [PACKAGE]")
+		flags.PrintDefaults()
+	}
 	flag.Parse()
-	if err := typegen.Generate(o); err != nil {
+	if err := run(flag.Args(), *ts, *contract); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+func run(args []string, ts, contract string) error {
+	if len(args) > 1 {
+		return fmt.Errorf("want one package, got %q", args)
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	o := typegen.Options{Dir: dir, TS: ts, Go: contract}
+	if len(args) == 1 {
+		if o.Dir, err = find(args[0]); err != nil {
+			return err
+		}
+	}
+	if !filepath.IsAbs(ts) {
+		ts = filepath.Join(dir, ts)
+	}
+	if o.TS, err = filepath.Rel(o.Dir, ts); err != nil { // Options has it as seen from the package
+		return err
+	}
+	return typegen.Generate(o)
+}
+
+// find returns the directory of a package.
+func find(pattern string) (string, error) {
+	pkgs, err := packages.Load(&packages.Config{Mode: packages.NeedName | packages.NeedFiles}, pattern)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("find the package %s: %w", pattern, err)
+	case len(pkgs) != 1:
+		return "", fmt.Errorf("want one package, %s is %d", pattern, len(pkgs))
+	case pkgs[0].Dir == "" && len(pkgs[0].Errors) > 0:
+		return "", fmt.Errorf("find the package %s: %s", pattern, pkgs[0].Errors[0].Msg)
+	}
+	return pkgs[0].Dir, nil
 }
