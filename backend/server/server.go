@@ -157,8 +157,9 @@ func (s *Server) routes() http.Handler {
 }
 
 // Run listens on a TCP address (":8080") and serves Handler at /api, Health at
-// /healthz, Ready at /readyz and, with Options.Metrics, Metrics at /metrics. It
-// returns as Serve does. Use Serve for routes of your own.
+// /healthz, Ready at /readyz and, with Options.Metrics, Metrics at /metrics. It ends
+// as Serve does, and returns what Serve does or why it cannot listen; in any case the
+// server is closed. Use Serve for routes of your own, or a listener with TLS.
 func (s *Server) Run(ctx context.Context, addr string) error {
 	l, err := listen(ctx, addr)
 	if err != nil {

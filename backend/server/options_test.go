@@ -1,0 +1,52 @@
+package server
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/troupe-dev/troupe/backend/store/memory"
+)
+
+// What is left out has its default, and a negative limit is none.
+func TestOptions_defaults(t *testing.T) {
+	o, err := Options{BasePath: "/app/"}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Data != "data" || o.BasePath != "/app" || o.Logger == nil {
+		t.Errorf("got %+v", o)
+	}
+	if o.MaxSockets != openFiles()/4*3 || o.MaxActors != 250_000 || o.MaxBuffers != 256<<20 || o.MaxSocketsPerIP != 2000 || o.ConnectRatePerIP != 50 || o.CallRatePerIP != 500 {
+		t.Errorf("got the limits %+v", o)
+	}
+	o, err = Options{MaxSockets: -1, MaxActors: -1, MaxBuffers: -1, MaxSocketsPerIP: -1, ConnectRatePerIP: -1, CallRatePerIP: -0.5}.withDefaults()
+	if err != nil || o.MaxSockets != 0 || o.MaxActors != 0 || o.MaxBuffers != 0 || o.MaxSocketsPerIP != 0 || o.ConnectRatePerIP != 0 || o.CallRatePerIP != 0 {
+		t.Errorf("got the limits %+v, %v; want none", o, err)
+	}
+	o, err = Options{MaxSockets: 1, MaxActors: 2, MaxBuffers: 3, MaxSocketsPerIP: 4, ConnectRatePerIP: 0.5, CallRatePerIP: 6}.withDefaults()
+	if err != nil || o.MaxSockets != 1 || o.MaxActors != 2 || o.MaxBuffers != 3 || o.MaxSocketsPerIP != 4 || o.ConnectRatePerIP != 0.5 || o.CallRatePerIP != 6 {
+		t.Errorf("got the limits %+v, %v; want those that were set", o, err)
+	}
+}
+
+func TestOptions_errors(t *testing.T) {
+	for want, o := range map[string]Options{
+		"both Data (d) and a Store":            {Data: "d", Store: memory.New(memory.Options{})},
+		`BasePath: want a path of letters`:     {BasePath: "app"},
+		`BasePath: the server has /api itself`: {BasePath: "/api/v1"},
+	} {
+		if _, err := o.withDefaults(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want an error with %q", err, want)
+		}
+	}
+}
+
+// A logger is limited once, whoever limits it.
+func TestLogHandler_once(t *testing.T) {
+	h := LogHandler(slog.NewTextHandler(&bytes.Buffer{}, nil))
+	if LogHandler(h) != h {
+		t.Error("a handler that LogHandler made got another one around it")
+	}
+}
