@@ -2,13 +2,14 @@
 // in an app and a script outside of this project. Their code is the example of the
 // packages' READMEs.
 
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { Page } from "@playwright/test";
@@ -196,4 +197,52 @@ test("a script works in Node", async ({ project, server }) => {
   project.write("script.js", project.example("@troupe/client", "js").replace("http://localhost:8080", server.url));
   // The script ends by itself, because nothing keeps Node running after dispose().
   expect(await project.run("node script.js")).toBe("ada: hello\n1 messages\n");
+});
+
+// The Go module that backend/server's TestLibrary uses, here with the client: types
+// that typegen writes in a module of its own, for a script that is checked with them.
+test("a script in Node, with a server and actors of another module", async ({ project }) => {
+  const module = /^module (\S+)$/m.exec(readFileSync(local("../go.mod"), "utf8"))![1]!;
+  cpSync(local("../backend/server/testdata/library"), project.directory, { recursive: true });
+  cpSync(local("../go.sum"), join(project.directory, "go.sum"));
+  cpSync(local("../go.mod"), join(project.directory, "go.mod"));
+  project.edit("go.mod", /^module .*$/m, "module example.com/app");
+  project.edit("go.mod", /^tool .*$/m, `require ${module} v0.0.0\n\nreplace ${module} => ${local("..")}`);
+  const go = { GOFLAGS: "-mod=mod", GOWORK: "off", GOPROXY: "off" };
+  await project.run(`go run ${module}/backend/typegen/cmd/typegen -o registry.gen.ts ./counter`, go);
+  await project.run("go build -buildvcs=false -o server ./nethttp", go);
+
+  project.write("package.json", '{ "private": true, "type": "module" }');
+  await project.install(packed[0]);
+  const server = spawn(join(project.directory, "server"), { cwd: project.directory, stdio: ["ignore", "pipe", "ignore"] });
+  const exited = once(server, "exit");
+  try {
+    const [url] = (await once(createInterface({ input: server.stdout }), "line")) as [string];
+    project.write(
+      "script.ts",
+      `import { createClient } from "@troupe/client";
+import { registry } from "./registry.gen.js";
+
+const client = createClient<typeof registry>("${url}", { registry });
+const handle = client.counter.getOrCreate(["apples"]);
+const counter = handle.connect();
+const changed = new Promise<void>((resolve) => {
+  counter.once("changed", ({ value, by }) => resolve(console.log(\`\${by}: \${value}\`)));
+});
+counter.on("stale", () => console.log("stale"));
+console.log(\`added: \${await counter.add("ada", 2)}\`);
+await changed;
+console.log(\`over HTTP: \${await handle.add("bob", 3)}\`);
+// @ts-expect-error -- the counter wants a number
+await handle.add("eve", "3").catch((error) => console.log(error.code));
+client.dispose();
+`,
+    );
+    const tsc = fileURLToPath(import.meta.resolve("typescript/package.json")).replace(/package\.json$/, "bin/tsc");
+    await project.run(`node ${tsc} --strict --target es2022 --lib es2022,dom --module nodenext script.ts`);
+    expect(await project.run("node script.js")).toBe("ada: 2\nadded: 2\nover HTTP: 5\ninvalid_args\n");
+  } finally {
+    server.kill("SIGTERM");
+  }
+  expect(await exited).toEqual([0, null]);
 });
