@@ -214,7 +214,10 @@ test("a script in Node, with a server and actors of another module", async ({ pr
 
   project.write("package.json", '{ "private": true, "type": "module" }');
   await project.install(packed[0]);
-  const server = spawn(join(project.directory, "server"), { cwd: project.directory, stdio: ["ignore", "pipe", "ignore"] });
+  const server = spawn(join(project.directory, "server"), {
+    cwd: project.directory,
+    stdio: ["ignore", "pipe", "ignore"],
+  });
   const exited = once(server, "exit");
   try {
     const [url] = (await once(createInterface({ input: server.stdout }), "line")) as [string];
