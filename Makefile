@@ -2,7 +2,7 @@
 # has the steps of the tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help dev new rename run build ui packages test test-go test-ts test-e2e test-browsers test-crash fuzz chaos soak bench bench-peers bench-growth pgo plot fmt lint vuln generate licenses clean
+.PHONY: help dev new rename run build ui packages test test-go test-ts test-e2e test-browsers test-crash fuzz chaos soak bench bench-peers bench-growth pgo plot pictures fmt lint vuln generate licenses clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/troupe-dev/troupe/backend/app.version=$(VERSION)
@@ -91,8 +91,11 @@ bench-growth: ## measure how costs grow with connections, actors, state … (min
 pgo: ## measure calls and fan-out on both stores, and write default.pgo, which go build optimizes by
 	e2e/bench/run.sh pgo
 
-plot: ## draw what they have measured, and write the figures into the README
+plot: ## draw what they have measured, and write the figures into docs/benchmarks.md
 	cd e2e/bench && go run . -plot
+
+pictures: build ## take the pictures of the page for the documentation
+	node e2e/pictures.mjs
 
 fmt: node_modules/.package-lock.json ## format the Go and TypeScript code
 	gofmt -w *.go backend e2e tool web
