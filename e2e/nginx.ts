@@ -19,10 +19,8 @@ const binary = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/bin/nginx"].fin
 /** Why nginx is not available; undefined if it is. */
 export const noNginx = binary ? undefined : "nginx is not installed";
 
-/** The README's directives beside `proxy_pass`. */
-export const UPGRADE = /```nginx\nlocation \/ {\n\s*proxy_pass [^;]*;([^}]*)}/.exec(
-  readFileSync(new URL("../README.md", import.meta.url), "utf8"),
-)![1]!;
+/** What etc/nginx.conf, which the documentation shows, has nginx do beside `proxy_pass`. */
+export const UPGRADE = /location \/ {\s*proxy_pass [^;]*;([^}]*)}/.exec(readFileSync(new URL("../etc/nginx.conf", import.meta.url), "utf8"))![1]!;
 
 interface Site {
   /** The locations of the site; `PORT` is replaced by the server's port. */

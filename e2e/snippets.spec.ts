@@ -1,6 +1,7 @@
 // Runs the client snippets of the documentation, unchanged, against the three rooms.
 // Mocks stand for the functions of an app, and record their arguments.
 
+import { readFileSync } from "node:fs";
 import { expect, plainPage, test } from "./fixtures";
 
 const snippets = `<!doctype html><title>snippets</title><script type="module">
@@ -122,4 +123,10 @@ test("the snippets of the documentation run unchanged", async ({ server, page })
     ["displayArticle", "for all"],
     ["showUpgradePrompt"],
   ]);
+});
+
+test("the plain page of docs/library.md works", async ({ server, page }) => {
+  const document = readFileSync(new URL("../docs/library.md", import.meta.url), "utf8");
+  await plainPage(page, server.url, /```html\n([^]*?)```/.exec(document)![1]!);
+  await expect(page.getByRole("listitem")).toHaveText("ada: hello");
 });

@@ -17,12 +17,12 @@ type Diary struct {
 	Pages []string `json:"pages"`
 }
 
-// User is what the actor is told of who asks.
+// User is who makes a request.
 type User struct {
 	Name string `json:"name"`
 }
 
-// OnAuth says who somebody is, before a connection and before a single call.
+// OnAuth identifies the user of a request, before a connection or a single call.
 func (Diary) OnAuth(ctx context.Context, r *actor.AuthRequest) (User, error) {
 	name, ok := lookUp(ctx, r.Header.Cookie("session"))
 	if !ok {
@@ -31,7 +31,7 @@ func (Diary) OnAuth(ctx context.Context, r *actor.AuthRequest) (User, error) {
 	return User{name}, nil
 }
 
-// OnBeforeConnect says who may connect.
+// OnBeforeConnect decides who may connect.
 func (d *Diary) OnBeforeConnect(c *actor.ConnectContext) error {
 	if actor.Auth[User](c).Name != c.Key()[0] {
 		return actor.Errorf("forbidden", "this is somebody else's diary")
@@ -39,7 +39,7 @@ func (d *Diary) OnBeforeConnect(c *actor.ConnectContext) error {
 	return nil
 }
 
-// Write may also be called without a connection, so it asks, too.
+// Write may also be called without a connection, so it checks, too.
 func (d *Diary) Write(c *actor.Context[actor.NoState], page string) error {
 	if actor.Auth[User](c).Name != c.Key()[0] {
 		return actor.Errorf("forbidden", "this is somebody else's diary")

@@ -24,10 +24,11 @@ var themes = []theme{
 	{"dark", "#e6edf3", "#9198a1", "#30363d", "#484f58", "#2dd4bf"},
 }
 
-const readme = "../../README.md"
+// figuresIn is the document that has the table of figures.
+const figuresIn = "../../docs/benchmarks.md"
 
-// plots draws what is in results: contents by file name. That of the README has its
-// table of figures written anew.
+// plots draws what is in results: contents by file name. figuresIn has its table
+// of figures replaced.
 func plots() (map[string][]byte, error) {
 	peers, err := load("results/peers.jsonl")
 	if err != nil {
@@ -37,17 +38,17 @@ func plots() (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(readme)
+	text, err := os.ReadFile(figuresIn)
 	if err != nil {
 		return nil, err
 	}
 	const mark = "<!-- make plot -->\n"
 	part := strings.Split(string(text), mark)
 	if len(part) != 3 {
-		return nil, fmt.Errorf("%s: want two lines %q", readme, mark)
+		return nil, fmt.Errorf("%s: want two lines %q", figuresIn, mark)
 	}
 	files := map[string][]byte{
-		readme:              []byte(part[0] + mark + figures(peers) + ratios(peers, growth) + mark + part[2]),
+		figuresIn:              []byte(part[0] + mark + figures(peers) + ratios(peers, growth) + mark + part[2]),
 		"results/peers.md":  []byte("Written by `make plot`. Medians of the rounds; lowest..highest in brackets.\n" + markdown(peers)),
 		"results/growth.md": []byte("Written by `make plot`.\n" + markdown(growth)),
 	}
@@ -71,7 +72,7 @@ func writePlots() error {
 	return nil
 }
 
-// figures is the README's table: each peer's figure, and in brackets how it compares
+// figures is the table of figures: each peer's figure, and in brackets how it compares
 // with the bare hub. Rows that have a mix take both from it once it has run, but for
 // peers that it leaves out.
 func figures(rs []Result) string {
@@ -126,7 +127,7 @@ func figures(rs []Result) string {
 	return b.String()
 }
 
-// ratios are sentences of the README: further ways to deliver, beside a broadcast, and
+// ratios are sentences below it: further ways to deliver, beside a broadcast, and
 // calls beside those of a peer that keeps a history, too.
 func ratios(peers, growth []Result) string {
 	us := func(scenario, figure string) float64 {

@@ -16,16 +16,17 @@ vi.stubGlobal("WebSocket", function open(url: string) {
 plainAndStrict((world) => {
   it("runs the README's Counter", async () => {
     let value = 0;
-    world.server.actions["add"] = (turn: Turn, by: string, n: number) => {
-      turn.broadcast("changed", { value: (value += n), by });
+    world.server.actions["add"] = (turn: Turn, n: number) => {
+      turn.broadcast("changed", { value: (value += n) });
       return value;
     };
+    world.server.actions["get"] = () => value;
     server = world.server;
-    const { getByRole, unmount } = world.show(<Counter of="apples" me="ada" />);
+    const { getByRole, unmount } = world.show(<Counter of="apples" />);
     await settle();
     fireEvent.click(getByRole("button"));
     await settle();
-    expect(getByRole("button").textContent).toBe("apples: 1 (ada)");
+    expect(getByRole("button").textContent).toBe("apples: 1");
     unmount();
     await settle(2000); // the component's client closes its socket
   });

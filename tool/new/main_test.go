@@ -32,7 +32,7 @@ func TestWhatIsAddedCompiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	followReadme(t, root)
+	followTutorial(t, root)
 	read := func(name string) string {
 		content, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
@@ -81,18 +81,18 @@ func TestWhatIsAddedCompiles(t *testing.T) {
 	}
 }
 
-// followReadme makes the edits with which the README adds an event to a poll, to a
-// zebra: you may have made a poll. What the README shows is so compiled.
-func followReadme(t *testing.T, root string) {
+// followTutorial makes the edits with which the tutorial adds an event to a poll, to a
+// zebra: you may have made a poll. So what the tutorial shows is compiled.
+func followTutorial(t *testing.T, root string) {
 	t.Helper()
-	readme, err := os.ReadFile("../../README.md")
+	tutorial, err := os.ReadFile("../../docs/tutorial.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := regexp.MustCompile("(?s)<!-- make new: (\\S+) -->\n```\\w+\n(.*?)```").FindAllStringSubmatch(strings.NewReplacer("poll", "zebra", "Poll", "Zebra").Replace(string(readme)), -1)
+	blocks := regexp.MustCompile("(?s)<!-- make new: (\\S+) -->\n```\\w+\n(.*?)```").FindAllStringSubmatch(strings.NewReplacer("poll", "zebra", "Poll", "Zebra").Replace(string(tutorial)), -1)
 	below := []string{"\treturn r.Entries.Values()\n}\n", "\t\tactor.Emits[ZebraAdded](),\n", "(entries, entry) => [...entries, entry],\n", "</button>\n"}
 	if len(blocks) != len(below) {
-		t.Fatalf("the README has %d edits, want %d", len(blocks), len(below))
+		t.Fatalf("the tutorial has %d edits, want %d", len(blocks), len(below))
 	}
 	for i, block := range blocks {
 		path := filepath.Join(root, block[1])

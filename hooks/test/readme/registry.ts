@@ -1,8 +1,8 @@
 /** The actors of backend/readme, as types. */
 export const registry = {} as {
   counter: {
-    actions: { add(by: string, n: number): number };
-    events: { changed: { value: number; by: string } };
+    actions: { add(n: number): number; get(): number };
+    events: { changed: { value: number } };
     params: undefined;
     input: undefined;
   };
