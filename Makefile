@@ -2,7 +2,7 @@
 # has the steps of the tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help dev new rename run build ui packages test test-go test-ts test-e2e test-browsers test-crash fuzz chaos soak bench bench-peers bench-growth pgo plot pictures fmt lint vuln generate licenses clean
+.PHONY: help dev new rename run build ui docs packages test test-go test-ts test-e2e test-browsers test-crash fuzz chaos soak bench bench-peers bench-growth pgo plot pictures fmt lint vuln generate licenses clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/troupe-dev/troupe/backend/app.version=$(VERSION)
@@ -18,7 +18,7 @@ help: ## list what can be made
 # Where make dev listens.
 ADDR := localhost:8080
 
-dev: node_modules/.package-lock.json ## serve on :8080 while you write: what is saved is there at once
+dev: node_modules/.package-lock.json docs ## serve on :8080 while you write: what is saved is there at once
 	@go build -buildvcs=false -o bin/dev ./tool/dev && exec bin/dev -addr $(ADDR)
 
 new: ## add an actor, its test, a page and a menu entry: make new NAME=poll
@@ -37,6 +37,9 @@ ui: node_modules/.package-lock.json
 	go generate ./backend/rooms
 	npm run --silent typecheck
 	go run ./web/cmd/build
+
+docs: ## render the documentation, which the server has at /docs; make ui does it, too
+	go run ./web/cmd/build docs
 
 packages: node_modules/.package-lock.json ## make the npm packages: bin/troupe-client.tgz, bin/troupe-react.tgz
 	npm run --silent packages

@@ -32,6 +32,7 @@ const pages: Record<string, { path: string; fill?: (page: Page) => Promise<unkno
       await expect(page.getByRole("article")).toHaveCount(1);
     },
   },
+  "the documentation": { path: "/docs/deploy" },
   "a page that does not exist": { path: "/nowhere" },
 };
 
@@ -142,6 +143,15 @@ test("deep links and the back button work", async ({ server, visit }) => {
   await expect(page).toHaveTitle(/Game/);
   await page.goBack();
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("The Daily Troupe");
+});
+
+test("the documentation is searched in the page", async ({ server, visit }) => {
+  const page = await visit(server.url);
+  await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Docs" }).click();
+  await page.getByRole("searchbox").fill("blocks websockets nginx");
+  await page.getByRole("list", { name: "Found" }).getByRole("link", { name: /Deploy: nginx/ }).click();
+  await expect(page).toHaveURL(/\/docs\/deploy#nginx$/);
+  await expect(page.getByRole("heading", { name: "nginx" })).toBeInViewport();
 });
 
 test("a chosen theme is kept, and applied to the browser's own UI", async ({ server, visit }) => {

@@ -6,6 +6,7 @@
 //	manifest.json       which files the page needs
 //	assets/NAME-HASH.*  the app; the name changes with the content
 //	lib/*.js            the libraries, under names that stay
+//	docs/*              the documentation, rendered (see DocsName)
 //	*.gz                the same, compressed
 //	placeholder.html    shown when the rest was not built
 package web
@@ -36,6 +37,7 @@ import (
 var Licenses string
 
 //go:generate go tool templ generate -f page.templ
+//go:generate go tool templ generate -f docs.templ
 
 // policy lets the page load scripts, styles and images of this server and connect
 // to it, and nothing else: nothing inline, nothing from elsewhere, in no frame. No
@@ -55,15 +57,16 @@ const (
 )
 
 // Reserved are the first parts of paths that are not the app's.
-var Reserved = []string{"api", "assets", "lib", "healthz", "readyz", "metrics", "debug"}
+var Reserved = []string{"api", "assets", "docs", "lib", "healthz", "readyz", "metrics", "debug"}
 
 // contentTypes are those of everything that the build makes. They do not come
 // from the machine, whose tables differ.
 var contentTypes = map[string]string{
-	".js":  "text/javascript; charset=utf-8",
-	".css": "text/css; charset=utf-8",
-	".map": "application/json",
-	".svg": "image/svg+xml",
+	".js":   "text/javascript; charset=utf-8",
+	".css":  "text/css; charset=utf-8",
+	".map":  "application/json",
+	".json": "application/json",
+	".svg":  "image/svg+xml",
 }
 
 // UI answers requests for the page and its files. It is safe for concurrent use.
@@ -72,7 +75,8 @@ type UI struct {
 
 	dist  fs.FS
 	page  document
-	etags map[string]string // of the libraries, by file name
+	docs  map[string]document // by name
+	etags map[string]string   // of what has no hash in its name, by file name
 	built bool
 }
 
@@ -88,7 +92,7 @@ type document struct {
 // it, such as /app, or empty: addresses in the page begin with it. Requests come
 // without.
 func New(dist fs.FS, base string) (*UI, error) {
-	ui := &UI{dist: dist, etags: map[string]string{}}
+	ui := &UI{dist: dist, docs: map[string]document{}, etags: map[string]string{}}
 	manifest, err := readManifest(dist)
 	if err != nil {
 		return nil, err
@@ -113,6 +117,8 @@ func New(dist fs.FS, base string) (*UI, error) {
 		serve("/assets/*", ui.serveAsset)
 		serve("/lib/*", ui.serveLibrary)
 		serve("/licenses.txt", serveLicenses)
+		serve("/docs", http.RedirectHandler(base+"/docs/", http.StatusPermanentRedirect).ServeHTTP)
+		serve("/docs/*", ui.serveDocs)
 	}
 	ui.Handler = r
 	return ui, nil
@@ -128,18 +134,20 @@ func (ui *UI) prepare(m Manifest, base string) error {
 		return err
 	}
 	ui.page = document{body: body.Bytes(), status: http.StatusOK}
-	libraries, err := fs.Glob(ui.dist, "lib/*")
-	if err != nil {
-		return err
-	}
-	for _, name := range libraries {
-		content, err := fs.ReadFile(ui.dist, name)
+	for _, pattern := range []string{"lib/*", "docs/*.json", "docs/images/*"} {
+		names, err := fs.Glob(ui.dist, pattern)
 		if err != nil {
 			return err
 		}
-		ui.etags[name] = etag(content)
+		for _, name := range names {
+			content, err := fs.ReadFile(ui.dist, name)
+			if err != nil {
+				return err
+			}
+			ui.etags[name] = etag(content)
+		}
 	}
-	return nil
+	return ui.prepareDocs(m, base)
 }
 
 // secure sets the headers that every answer has.

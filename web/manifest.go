@@ -16,17 +16,24 @@ type Manifest struct {
 	Theme  string   `json:"theme"`  // a script that runs before the first paint
 	Styles []string `json:"styles"`
 	Icon   string   `json:"icon"`
+
+	DocsScript string   `json:"docsScript"` // of the documentation's pages
+	DocsStyles []string `json:"docsStyles"`
 }
 
 // below returns the manifest with addresses below a path.
 func (m Manifest) below(base string) Manifest {
-	m.Script, m.Theme, m.Icon = base+m.Script, base+m.Theme, base+m.Icon
-	styles := make([]string, len(m.Styles))
-	for i, style := range m.Styles {
-		styles[i] = base + style
-	}
-	m.Styles = styles
+	m.Script, m.Theme, m.Icon, m.DocsScript = base+m.Script, base+m.Theme, base+m.Icon, base+m.DocsScript
+	m.Styles, m.DocsStyles = allBelow(base, m.Styles), allBelow(base, m.DocsStyles)
 	return m
+}
+
+func allBelow(base string, addresses []string) []string {
+	below := make([]string, len(addresses))
+	for i, address := range addresses {
+		below[i] = base + address
+	}
+	return below
 }
 
 // readManifest returns nil, and no error, if the UI was not built.

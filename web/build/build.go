@@ -54,6 +54,7 @@ func app(root string) api.BuildOptions {
 	o.EntryPointsAdvanced = []api.EntryPoint{
 		{InputPath: "web/src/main.tsx", OutputPath: "main"},
 		{InputPath: "web/src/theme.ts", OutputPath: "theme"},
+		{InputPath: "web/src/docs/main.ts", OutputPath: "docs"},
 		{InputPath: "web/src/icon.svg", OutputPath: "icon"},
 	}
 	o.EntryNames = "assets/[name]-[hash]"
@@ -107,6 +108,9 @@ func Run(root string) ([]File, error) {
 			return nil, err
 		}
 	}
+	if err := WriteDocs(root); err != nil {
+		return nil, err
+	}
 	return write(filepath.Join(root, "web", "dist"), outputs, manifest)
 }
 
@@ -144,18 +148,23 @@ func addEntries(m *web.Manifest, metafile string) error {
 	if err := json.Unmarshal([]byte(metafile), &meta); err != nil {
 		return fmt.Errorf("read esbuild's metafile: %w", err)
 	}
-	address := func(output string) string { return strings.TrimPrefix(output, "web/dist") }
+	built := func(output string) string { return strings.TrimPrefix(output, "web/dist") }
 	for output, about := range meta.Outputs {
 		switch about.EntryPoint {
 		case "web/src/main.tsx":
-			m.Script = address(output)
+			m.Script = built(output)
 			if about.CSSBundle != "" {
-				m.Styles = []string{address(about.CSSBundle)}
+				m.Styles = []string{built(about.CSSBundle)}
 			}
 		case "web/src/theme.ts":
-			m.Theme = address(output)
+			m.Theme = built(output)
+		case "web/src/docs/main.ts":
+			m.DocsScript = built(output)
+			if about.CSSBundle != "" {
+				m.DocsStyles = []string{built(about.CSSBundle)}
+			}
 		case "web/src/icon.svg":
-			m.Icon = address(output)
+			m.Icon = built(output)
 		}
 	}
 	return nil

@@ -27,6 +27,7 @@ func project(t *testing.T, more map[string]string) string {
 		"web/src/main.css":                    "body { color: red }",
 		"web/src/theme.ts":                    "document.title = 'theme'",
 		"web/src/icon.svg":                    "<svg/>",
+		"web/src/docs/main.ts":                "document.title = 'docs'",
 		"web/dist/placeholder.html":           "<html>",
 		"web/dist/assets/main-OLD.js":         "old",
 	}
@@ -52,15 +53,15 @@ func TestBuild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files) != 6 {
-		t.Errorf("got %d files, want 6: %v", len(files), files)
+	if len(files) != 7 {
+		t.Errorf("got %d files, want 7: %v", len(files), files)
 	}
 	dist := os.DirFS(filepath.Join(root, "web", "dist"))
 	assets, err := fs.Glob(dist, "assets/*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	hashed := regexp.MustCompile(`^assets/(main|theme|icon)-[A-Z0-9]{8}\.(js|css|svg)(\.map)?(\.gz)?$`)
+	hashed := regexp.MustCompile(`^assets/(main|theme|docs|icon)-[A-Z0-9]{8}\.(js|css|svg)(\.map)?(\.gz)?$`)
 	for _, name := range assets {
 		if !hashed.MatchString(name) {
 			t.Errorf("%s has no hash in its name, or is old", name)

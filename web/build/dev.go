@@ -17,6 +17,9 @@ var DevManifest = web.Manifest{
 	Theme:  "/assets/theme.js",
 	Styles: []string{"/assets/main.css"},
 	Icon:   "/assets/icon.svg",
+
+	DocsScript: "/assets/docs.js",
+	DocsStyles: []string{"/assets/docs.css"},
 }
 
 // Dev builds the app and the libraries again and again, into memory; what has not

@@ -1,5 +1,6 @@
-// Build makes the web UI and the libraries: everything in web/dist. Run it in
-// the project's directory, with "go run ./web/cmd/build".
+// Build makes the web UI, the libraries and the documentation: everything in
+// web/dist. Run it in the project's directory, with "go run ./web/cmd/build". With
+// the argument docs it makes the documentation alone, which needs no npm package.
 package main
 
 import (
@@ -10,6 +11,13 @@ import (
 )
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == "docs" {
+		if err := build.WriteDocs("."); err != nil {
+			fmt.Fprintln(os.Stderr, "build the documentation:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	files, err := build.Run(".")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "build the web UI:", err)

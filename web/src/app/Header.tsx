@@ -1,6 +1,6 @@
 import { useState } from "react";
 import { Icon, Logo } from "../ui/icons";
-import { Link } from "./router";
+import { base, Link } from "./router";
 import { storedTheme, storeTheme, THEMES } from "./theme";
 
 const PAGES = [
@@ -23,6 +23,7 @@ export function Header({ path }: { path: string }) {
             {page.label}
           </Link>
         ))}
+        <a href={`${base}/docs/`}>Docs</a>
       </nav>
       <ThemeButton />
     </header>
