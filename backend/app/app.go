@@ -45,6 +45,9 @@ func Run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Wr
 		_, err := io.WriteString(stdout, web.Licenses)
 		return err
 	}
+	if config.Health {
+		return probe(ctx, config, stdout)
+	}
 	if config.Backup != "" {
 		return backup(ctx, config, stdout)
 	}

@@ -49,6 +49,7 @@ type Config struct {
 	Version  bool   // print the version and end
 	Licenses bool   // print the licences of what is in the binary and end
 	Backup   string // copy the data to this file and end
+	Health   bool   // ask the server how it is and end
 
 	Renamed []string // a line for each setting that was given by its old name
 }
@@ -303,17 +304,25 @@ func (s *setting) renamed() map[string]string {
 	return map[string]string{"-" + s.oldFlag: "-" + s.flag, s.oldEnv: s.env}
 }
 
-// parse reads flags, and what comes after them: nothing, or backup and a file. The
-// flags may also come after the word backup.
+// parse reads flags, and what comes after them: nothing, backup and a file, or health.
+// The flags may also come after the word.
 func parse(c *Config, flags *flag.FlagSet, args []string) error {
 	if err := flags.Parse(args); err != nil || flags.NArg() == 0 {
 		return err
 	}
-	if word := flags.Arg(0); word != "backup" {
+	word := flags.Arg(0)
+	if word != "backup" && word != "health" {
 		return fmt.Errorf("unexpected argument %q", word)
 	}
 	if err := flags.Parse(flags.Args()[1:]); err != nil {
 		return err
+	}
+	if word == "health" {
+		if flags.NArg() != 0 {
+			return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+		}
+		c.Health = true
+		return nil
 	}
 	if flags.NArg() != 1 || flags.Arg(0) == "" {
 		return errors.New("want the name of one file: troupe backup FILE")
@@ -339,7 +348,8 @@ func lookup(env []string, name string) string {
 func printHelp(w io.Writer) {
 	fmt.Fprint(w, "troupe serves the actors, the JavaScript client and the web UI.\n\n"+
 		"Usage: troupe [flags]               serve\n"+
-		"       troupe [flags] backup FILE   copy the data to a file, also while a server runs\n\n")
+		"       troupe [flags] backup FILE   copy the data to a file, also while a server runs\n"+
+		"       troupe [flags] health        ask the server at -addr how it is; the exit status is 0 or 1\n\n")
 	for _, s := range settings {
 		standard := s.standard
 		if standard == "" {
