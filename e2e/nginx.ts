@@ -20,7 +20,9 @@ const binary = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/bin/nginx"].fin
 export const noNginx = binary ? undefined : "nginx is not installed";
 
 /** What etc/nginx.conf, which the documentation shows, has nginx do beside `proxy_pass`. */
-export const UPGRADE = /location \/ {\s*proxy_pass [^;]*;([^}]*)}/.exec(readFileSync(new URL("../etc/nginx.conf", import.meta.url), "utf8"))![1]!;
+export const UPGRADE = /location \/ {\s*proxy_pass [^;]*;([^}]*)}/.exec(
+  readFileSync(new URL("../etc/nginx.conf", import.meta.url), "utf8"),
+)![1]!;
 
 interface Site {
   /** The locations of the site; `PORT` is replaced by the server's port. */

@@ -149,7 +149,10 @@ test("the documentation is searched in the page", async ({ server, visit }) => {
   const page = await visit(server.url);
   await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Docs" }).click();
   await page.getByRole("searchbox").fill("blocks websockets nginx");
-  await page.getByRole("list", { name: "Found" }).getByRole("link", { name: /Deploy: nginx/ }).click();
+  await page
+    .getByRole("list", { name: "Found" })
+    .getByRole("link", { name: /Deploy: nginx/ })
+    .click();
   await expect(page).toHaveURL(/\/docs\/deploy#nginx$/);
   await expect(page.getByRole("heading", { name: "nginx" })).toBeInViewport();
 });

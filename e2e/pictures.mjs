@@ -18,7 +18,9 @@ const talk = [
   ["Grace", "Same order for everyone."],
 ];
 
-const server = spawn(local("../bin/troupe"), ["-addr", "127.0.0.1:0", "-store", "memory", "-log", "warn"], { stdio: ["ignore", "pipe", "inherit"] });
+const server = spawn(local("../bin/troupe"), ["-addr", "127.0.0.1:0", "-store", "memory", "-log", "warn"], {
+  stdio: ["ignore", "pipe", "inherit"],
+});
 const browser = await chromium.launch({ executablePath: findBrowser("chromium") });
 try {
   let url;
@@ -30,7 +32,11 @@ try {
 
   /** Opens the chat for someone, as a browser of their own. */
   const join = async (name) => {
-    const context = await browser.newContext({ locale: "en-GB", reducedMotion: "reduce", viewport: { width: 1280, height: 720 } });
+    const context = await browser.newContext({
+      locale: "en-GB",
+      reducedMotion: "reduce",
+      viewport: { width: 1280, height: 720 },
+    });
     const page = await context.newPage();
     await page.goto(`${url}/chat/general`);
     await page.getByRole("textbox", { name: "Your name" }).fill(name);
@@ -48,7 +54,11 @@ try {
   }
   for (const colorScheme of ["light", "dark"]) {
     await pages.Ada.emulateMedia({ colorScheme });
-    await pages.Ada.screenshot({ path: local(`../docs/images/chat-${colorScheme}.png`), animations: "disabled", caret: "hide" });
+    await pages.Ada.screenshot({
+      path: local(`../docs/images/chat-${colorScheme}.png`),
+      animations: "disabled",
+      caret: "hide",
+    });
   }
 } finally {
   await browser.close();

@@ -46,7 +46,8 @@ async function search(): Promise<void> {
       return item;
     }),
   );
-  if (query.trim() && !found.length) list.append(Object.assign(document.createElement("li"), { textContent: "Nothing found" }));
+  if (query.trim() && !found.length)
+    list.append(Object.assign(document.createElement("li"), { textContent: "Nothing found" }));
   list.hidden = !list.childElementCount;
 }
 

@@ -1,8 +1,18 @@
 import { expect, it } from "vitest";
 import { find, type Section } from "./search";
 
-const section = (heading: string, text: string): Section => ({ page: "deploy", title: "Deploy", anchor: heading, heading, text });
-const sections = [section("Deploy", "Copy the binary."), section("Docker", "An image with a health check."), section("nginx", `${"word ".repeat(60)}It blocks WebSockets. ${"word ".repeat(60)}`)];
+const section = (heading: string, text: string): Section => ({
+  page: "deploy",
+  title: "Deploy",
+  anchor: heading,
+  heading,
+  text,
+});
+const sections = [
+  section("Deploy", "Copy the binary."),
+  section("Docker", "An image with a health check."),
+  section("nginx", `${"word ".repeat(60)}It blocks WebSockets. ${"word ".repeat(60)}`),
+];
 const headings = (query: string) => find(sections, query).map(({ section }) => section.heading);
 
 it("finds sections with all words, in text or heading, whatever their case", () => {

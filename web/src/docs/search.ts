@@ -26,7 +26,9 @@ export function find(sections: readonly Section[], query: string): Found[] {
       const heading = `${section.title} ${section.heading}`.toLowerCase();
       const text = section.text.toLowerCase();
       const found = words.every((word) => heading.includes(word) || text.includes(word));
-      const rank = words.filter((word) => section.heading.toLowerCase().includes(word)).length * 2 + words.filter((word) => heading.includes(word)).length;
+      const rank =
+        words.filter((word) => section.heading.toLowerCase().includes(word)).length * 2 +
+        words.filter((word) => heading.includes(word)).length;
       return { section, found, rank, at: Math.max(0, text.indexOf(words.find((word) => text.includes(word)) ?? "")) };
     })
     .filter(({ found }) => found)
