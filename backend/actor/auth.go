@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 )
 
 // AuthRequest is what OnAuth decides by: the HTTP request of somebody who asks for
@@ -191,7 +193,7 @@ func (n *Node) runAuth(ctx context.Context, d *Definition, q *AuthRequest) (json
 				return nil, err
 			}
 			var err error
-			if a.raw, err = Encode(out[0].Interface()); err == nil && len(a.raw) > maxAuthBytes {
+			if a.raw, err = jsonshape.Encode(out[0].Interface()); err == nil && len(a.raw) > maxAuthBytes {
 				err = fmt.Errorf("its result has %d bytes of JSON, and is kept with each connection: want at most %d", len(a.raw), maxAuthBytes)
 			}
 			return nil, err

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 	"github.com/troupe-dev/troupe/backend/internal/rope"
 	"github.com/troupe-dev/troupe/backend/store"
 )
@@ -143,7 +144,7 @@ func (c *items[E]) edit(at, cut int, text []byte) store.Edit {
 }
 
 func (c *items[E]) keep(field string, check bool) {
-	c.field, c.check = field, check && !(plain(c.kind.item) && !marshals(c.kind.item))
+	c.field, c.check = field, check && !(plain(c.kind.item) && !jsonshape.Marshals(c.kind.item))
 	c.done()
 }
 
@@ -251,8 +252,8 @@ func (c *items[E]) inPlace() bool { return len(c.changes) == 0 && c.checksum() !
 // encoding/json would not call a MarshalJSON that has a pointer receiver.
 func encodeItem(dst []byte, v any) ([]byte, error) {
 	item := reflect.ValueOf(v).Elem()
-	if flat := flatEncoderOf(item.Type()); flat != nil {
-		return flat.append(dst, item)
+	if flat := jsonshape.FlatOf(item.Type()); flat != nil {
+		return flat.Append(dst, item)
 	}
 	b, err := json.Marshal(v)
 	if err != nil {

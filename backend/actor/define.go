@@ -2,12 +2,15 @@ package actor
 
 import (
 	"cmp"
+	"encoding"
 	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 )
 
 // Definition is a Go type registered as an actor. Make one with Define.
@@ -29,7 +32,7 @@ type Definition struct {
 	auth       *method            // OnAuth, which is no part of a turn; nil if there is none
 	events     map[reflect.Type]eventType
 	eventNames map[string]reflect.Type
-	sent       map[reflect.Type]slot // of events and results
+	sent       map[reflect.Type]jsonshape.Shape // of events and results
 }
 
 // eventType is a type of events.
@@ -106,7 +109,7 @@ func Define[T any](name string, options ...DefineOption) *Definition {
 		d.connType = reflect.TypeFor[NoState]()
 	}
 	d.connPlain = plain(d.connType)
-	d.setShapes(newShapes(nil))
+	d.setShapes(jsonshape.NewShapes(nil))
 	return d
 }
 
@@ -143,7 +146,7 @@ func (d *Definition) checkState() {
 	if d.typ.Kind() != reflect.Struct {
 		d.panicf("want a struct, %s is a %s", d.typ, d.typ.Kind())
 	}
-	if marshals(d.typ) {
+	if jsonshape.Marshals(d.typ) {
 		d.panicf("the state cannot have a MarshalJSON of its own: its fields are stored and undone one by one")
 	}
 	for i := range d.typ.NumField() {
@@ -187,7 +190,7 @@ func (d *Definition) addCollection(i int, f reflect.StructField) {
 		d.panicf("field %s: a %s is more than the List or Map in it, and the rest would not be stored: keep that in %s itself", f.Name, f.Type, d.typ)
 	}
 	key, item := reflect.New(f.Type).Interface().(collectionField).collection().types()
-	if key != nil && (marshals(key) || reflect.PointerTo(key).Implements(unmarshalerType)) {
+	if key != nil && (jsonshape.Marshals(key) || reflect.PointerTo(key).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())) {
 		d.panicf("field %s: its keys encode themselves, a Map writes the strings and integers that they are: give it a type without MarshalText and UnmarshalText", f.Name)
 	}
 	d.checkNested(item, f.Name, map[reflect.Type]bool{})
@@ -254,7 +257,7 @@ func (d *Definition) checkNested(t reflect.Type, path string, seen map[reflect.T
 	if isCollection(t) {
 		d.panicf("field %s: a %s has to be a field of %s itself", path, t, d.typ)
 	}
-	if seen[t] || marshals(t) {
+	if seen[t] || jsonshape.Marshals(t) {
 		return
 	}
 	seen[t] = true
@@ -278,18 +281,6 @@ func (d *Definition) checkNested(t reflect.Type, path string, seen map[reflect.T
 	}
 }
 
-var (
-	marshalerType   = reflect.TypeFor[json.Marshaler]()
-	textType        = reflect.TypeFor[interface{ MarshalText() ([]byte, error) }]()
-	unmarshalerType = reflect.TypeFor[interface{ UnmarshalText([]byte) error }]()
-)
-
-// marshals reports whether values of t encode themselves.
-func marshals(t reflect.Type) bool {
-	p := reflect.PointerTo(t)
-	return p.Implements(marshalerType) || p.Implements(textType)
-}
-
 // plain reports whether a copy of a value of t shares no memory with it.
 func plain(t reflect.Type) bool {
 	switch t.Kind() {
@@ -311,7 +302,7 @@ func plain(t reflect.Type) bool {
 // Those that it leaves out: what points to something that may change, 0 and -0,
 // and what encodes itself.
 func steady(t reflect.Type) bool {
-	if marshals(t) {
+	if jsonshape.Marshals(t) {
 		return false
 	}
 	switch t.Kind() {

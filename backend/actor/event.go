@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
@@ -70,7 +71,7 @@ func (t *turn) emit(event any, to *conn, options []EmitOption) {
 		t.fail(newError(codeReadOnly, "%s is read-only (it has a value receiver) and cannot emit %s", t.what, typ.name))
 		return
 	}
-	data, err := Encode(event)
+	data, err := jsonshape.Encode(event)
 	if err != nil {
 		t.fail(fmt.Errorf("encode event %s: %w", typ.name, err))
 		return

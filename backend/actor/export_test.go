@@ -2,11 +2,7 @@ package actor
 
 import (
 	"context"
-	"reflect"
 )
-
-// PlainString is the fast way of reading a string argument.
-var PlainString = plainString
 
 // Timers returns how many timers the instance of an actor holds.
 func (n *Node) Timers(r Ref) (timers int) {
@@ -38,9 +34,3 @@ func (n *Node) Actors() int {
 	defer n.mu.Unlock()
 	return len(n.actors)
 }
-
-// ShapeChecker returns what checks the shape of JSON for a type.
-func ShapeChecker(t reflect.Type) func([]byte) error { return newShapes(nil).of(t).check }
-
-// CheckShape checks JSON for a type once.
-func CheckShape(t reflect.Type, raw []byte) error { return ShapeChecker(t)(raw) }

@@ -2,11 +2,8 @@ package actor_test
 
 import (
 	"encoding/json"
-	"math/rand"
-	"reflect"
 	"strings"
 	"testing"
-	"testing/quick"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
@@ -165,61 +162,4 @@ func TestCheckFindsWhatIsNoneOfAUnion(t *testing.T) {
 			t.Errorf("got %v, want calm only", got)
 		}
 	})
-}
-
-// What the server encodes, the server takes.
-func TestWhatIsEncodedHasItsShape(t *testing.T) {
-	r := rand.New(rand.NewSource(1))
-	type all struct {
-		Plain load2
-		Many  []load2
-		By    map[string]*load2
-		Left  *load2  `json:",omitempty"`
-		Zero  []load2 `json:",omitzero"`
-	}
-	for range 500 {
-		v, ok := quick.Value(reflect.TypeFor[all](), r)
-		if !ok {
-			t.Fatal("no value")
-		}
-		raw, err := actor.Encode(v.Interface())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := actor.CheckShape(reflect.TypeFor[all](), raw); err != nil {
-			t.Fatalf("%v: %s", err, raw)
-		}
-	}
-}
-
-type load2 struct {
-	Text string
-	N    *int
-	F    []float64
-	B    []byte
-	M    map[int][]string
-	Odd  bool `json:"\u00e9 x"`
-}
-
-// FuzzShape: JSON that encoding/json reads is looked through without a panic.
-func FuzzShape(f *testing.F) {
-	for _, s := range []string{`{"mood":"calm","spot":{"x":1}}`, ` {"spots" : [ {"x":1e3} , null ] }`, `{"\u006dood":"\\\"","any":[[],{}]}`, `null`} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		if json.Unmarshal(raw, new(visit)) == nil {
-			_ = actor.CheckShape(reflect.TypeFor[visit](), raw)
-		}
-	})
-}
-
-func BenchmarkCheckShape(b *testing.B) {
-	raw := []byte(`{"mood":"calm","spot":{"x":1,"y":2},"spots":[{"x":1},{"x":2}],"maybe":"some text of some length"}`)
-	check := actor.ShapeChecker(reflect.TypeFor[visit]())
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := check(raw); err != nil {
-			b.Fatal(err)
-		}
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/troupe-dev/troupe/backend/internal/delta"
+	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
@@ -21,8 +22,8 @@ func (in *instance) encode() (b []byte, err error) {
 		return nil, err
 	}
 	fields := in.plainFields()
-	if flat := flatEncoderOf(in.def.plainType); flat != nil {
-		b, err = flat.append(nil, fields.Elem())
+	if flat := jsonshape.FlatOf(in.def.plainType); flat != nil {
+		b, err = flat.Append(nil, fields.Elem())
 	} else {
 		_, err = protect(func() (any, error) {
 			b, err = json.Marshal(fields.Interface())

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 )
 
 // turn is one run of an action or a hook: a transaction on its instance. What it
@@ -316,7 +318,7 @@ func (in *instance) encodeResult(what string, result any) (json.RawMessage, erro
 	}
 	var b []byte
 	_, err := protect(func() (_ any, err error) {
-		b, err = Encode(result)
+		b, err = jsonshape.Encode(result)
 		return nil, err
 	})
 	if err != nil {

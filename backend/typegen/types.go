@@ -12,7 +12,7 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/troupe-dev/troupe/backend/internal/jsonfield"
+	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 )
 
 // decl is a named type in the generated file.
@@ -209,7 +209,7 @@ func (g *generator) declare(n *types.Named, fill func(*decl)) string {
 // structFields returns the fields of a struct as encoding/json sees them.
 func (g *generator) structFields(s *types.Struct, at site) []field {
 	var fields []field
-	for _, f := range jsonfield.Of(node{typ: s}, declared) {
+	for _, f := range jsonshape.Fields(node{typ: s}, declared) {
 		v := f.Type.field
 		here := at.of("." + f.Name)
 		if v.Pkg() == g.pkg.Types {
@@ -261,15 +261,15 @@ func (g *generator) sameAs(n *types.Named) types.Type {
 	return other
 }
 
-// node is a type for jsonfield, with the field that has it.
+// node is a type for jsonshape, with the field that has it.
 type node struct {
 	typ   types.Type
 	field *types.Var
 }
 
-func declared(n node) []jsonfield.Raw[node] {
+func declared(n node) []jsonshape.Declared[node] {
 	s := n.typ.Underlying().(*types.Struct)
-	raws := make([]jsonfield.Raw[node], s.NumFields())
+	raws := make([]jsonshape.Declared[node], s.NumFields())
 	for i := range raws {
 		f := s.Field(i)
 		embedded := types.Unalias(f.Type())
@@ -278,7 +278,7 @@ func declared(n node) []jsonfield.Raw[node] {
 			embedded = types.Unalias(p.Elem())
 		}
 		_, isStruct := embedded.Underlying().(*types.Struct)
-		raws[i] = jsonfield.Raw[node]{
+		raws[i] = jsonshape.Declared[node]{
 			Name: f.Name(), Tag: reflect.StructTag(s.Tag(i)), Type: node{f.Type(), f}, Exported: f.Exported(), Embedded: f.Embedded(),
 			Struct: node{typ: embedded}, IsStruct: isStruct, Pointer: pointer,
 		}
@@ -389,7 +389,7 @@ func (g *generator) absent(t types.Type) bool {
 		if n, ok := types.Unalias(t).(*types.Named); ok && g.customJSON(n, site{}, false) != noJSON {
 			return false
 		}
-		for _, f := range jsonfield.Of(node{typ: u}, declared) {
+		for _, f := range jsonshape.Fields(node{typ: u}, declared) {
 			if !f.Optional {
 				return false
 			}

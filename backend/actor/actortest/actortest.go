@@ -31,6 +31,8 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/store/memory"
+
+	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 )
 
 // Node is a node under test.
@@ -232,7 +234,7 @@ func encode(t testing.TB, v any) json.RawMessage {
 	if v == nil {
 		return nil
 	}
-	b, err := actor.Encode(v)
+	b, err := jsonshape.Encode(v)
 	if err != nil {
 		t.Fatalf("encode %v: %v", v, err)
 	}

@@ -1,4 +1,4 @@
-package actor
+package jsonshape
 
 import (
 	"bytes"
@@ -10,16 +10,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/troupe-dev/troupe/backend/internal/jsonfield"
 )
 
-// shape is what JSON has to be like to be a value of a Go type, beyond what
+// typeShape is what JSON has to be like to be a value of a Go type, beyond what
 // encoding/json checks when it reads it: null only where the type has a nil, no
 // field that is required missing, of a union no other value. It is what the
 // generated types promise, and is made from the same rules (package typegen). It
 // does not change once it is made.
-type shape struct {
+type typeShape struct {
 	kind shapeKind
 	want string // for messages
 	null bool   // it has a null of its own
@@ -27,7 +25,7 @@ type shape struct {
 	deep bool   // there is something to check besides a null for the whole
 
 	fields []shapeField // of an object
-	elem   slot         // of an array or a record
+	elem   Shape        // of an array or a record
 	union  []string     // the values of a string, or of a record's keys; nil for any
 }
 
@@ -41,56 +39,41 @@ const (
 	recordShape
 )
 
-// slot is where a value is: an argument, a field, an element.
-type slot struct {
-	*shape
+// Shape is what JSON has to be like at one place (an argument, a field, an element) to
+// be a value of its Go type. Make one with Shapes.Of. It does not change, and may be
+// used by several goroutines.
+type Shape struct {
+	*typeShape
 	nullable bool // by its own shape, or because it is a pointer
 }
 
 type shapeField struct {
-	slot
+	Shape
 	name     string
 	required bool
 }
 
-// Union is a string type whose constants are all of its values.
-type Union struct {
-	typ    reflect.Type
-	values []string
-}
-
-// OneOf makes a Union. Generated code calls it.
-func OneOf[T ~string](values ...T) Union {
-	u := Union{typ: reflect.TypeFor[T]()}
-	for _, v := range values {
-		u.values = append(u.values, string(v))
-	}
-	return u
-}
-
-// shapes makes the shapes of types, each once.
-type shapes struct {
+// Shapes makes the shapes of types, each once. It is for one goroutine at a time.
+type Shapes struct {
 	unions map[reflect.Type][]string
-	made   map[reflect.Type]*shape
+	made   map[reflect.Type]*typeShape
 }
 
-func newShapes(unions []Union) *shapes {
-	s := &shapes{map[reflect.Type][]string{}, map[reflect.Type]*shape{}}
-	for _, u := range unions {
-		s.unions[u.typ] = u.values
-	}
-	return s
+// NewShapes returns a maker of shapes. unions has the string types of which a value
+// is one of those listed.
+func NewShapes(unions map[reflect.Type][]string) *Shapes {
+	return &Shapes{unions: unions, made: map[reflect.Type]*typeShape{}}
 }
 
 var (
 	timeType       = reflect.TypeFor[time.Time]()
 	numberType     = reflect.TypeFor[json.Number]()
 	jsonReaderType = reflect.TypeFor[json.Unmarshaler]()
-	anything       = slot{&shape{null: true}, true}
+	anything       = Shape{&typeShape{null: true}, true}
 )
 
-// of returns the slot for values of a type.
-func (s *shapes) of(t reflect.Type) slot {
+// Of returns the shape of a type.
+func (s *Shapes) Of(t reflect.Type) Shape {
 	pointer := false
 	for t.Kind() == reflect.Pointer {
 		if pointer && t.Name() != "" {
@@ -100,14 +83,14 @@ func (s *shapes) of(t reflect.Type) slot {
 	}
 	sh := s.made[t]
 	if sh == nil {
-		sh = &shape{want: jsonKind(t)}
+		sh = &typeShape{want: jsonKind(t)}
 		s.made[t] = sh // before it is filled: a type may contain itself
 		s.fill(sh, t)
 	}
-	return slot{sh, pointer || sh.null}
+	return Shape{sh, pointer || sh.null}
 }
 
-func (s *shapes) fill(sh *shape, t reflect.Type) {
+func (s *Shapes) fill(sh *typeShape, t reflect.Type) {
 	p := reflect.PointerTo(t)
 	switch {
 	case t == timeType || t == numberType:
@@ -128,23 +111,23 @@ func (s *shapes) fill(sh *shape, t reflect.Type) {
 	case reflect.Slice, reflect.Array:
 		sh.nil = t.Kind() == reflect.Slice
 		if !isBase64(t) {
-			sh.kind, sh.elem = arrayShape, s.of(t.Elem())
+			sh.kind, sh.elem = arrayShape, s.Of(t.Elem())
 			sh.deep = !sh.elem.nullable || sh.elem.deep
 		}
 	case reflect.Map:
 		sh.nil = true
-		sh.kind, sh.elem, sh.union = recordShape, s.of(t.Elem()), s.unions[t.Key()]
+		sh.kind, sh.elem, sh.union = recordShape, s.Of(t.Elem()), s.unions[t.Key()]
 		sh.deep = !sh.elem.nullable || sh.elem.deep || sh.union != nil
 	case reflect.Struct:
-		fields := jsonfield.OfType(t)
+		fields := FieldsOf(t)
 		sh.kind, sh.deep = objectShape, len(fields) > 0
 		for _, f := range fields {
 			in := anything
 			if _, hinted := f.Tag.Lookup("ts"); !hinted {
-				in = s.of(f.Type)
+				in = s.Of(f.Type)
 			}
 			if f.Quoted && in.kind == stringShape {
-				in.shape = &shape{want: in.want}
+				in.typeShape = &typeShape{want: in.want}
 			}
 			sh.fields = append(sh.fields, shapeField{in, f.Name, !f.Optional})
 		}
@@ -153,14 +136,14 @@ func (s *shapes) fill(sh *shape, t reflect.Type) {
 
 // isBase64 reports whether encoding/json writes an array or slice as a string.
 func isBase64(t reflect.Type) bool {
-	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8 && !marshals(t.Elem())
+	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8 && !Marshals(t.Elem())
 }
 
-// absent reports what is wrong if there is no value at all: nothing if the zero
-// value will do.
-func (in slot) absent() error {
+// Absent returns what is wrong if there is no value at all: nil if the zero value
+// will do.
+func (in Shape) Absent() error {
 	switch {
-	case in.nullable || in.shape.nil:
+	case in.nullable || in.typeShape.nil:
 		return nil
 	case in.kind == objectShape:
 		_, err := in.object([]byte("{}"), 0)
@@ -169,8 +152,10 @@ func (in slot) absent() error {
 	return fmt.Errorf("want %s, got nothing", in.want)
 }
 
-// check reports what is wrong with raw, which encoding/json has read.
-func (in slot) check(raw []byte) error {
+// Check returns what is wrong with raw, nil if nothing is. encoding/json must have
+// read raw into a value of the type without an error before: what that checks is not
+// checked again.
+func (in Shape) Check(raw []byte) error {
 	if !in.deep && in.nullable {
 		return nil
 	}
@@ -198,7 +183,7 @@ func (e *shapeError) in(path string) *shapeError {
 
 // value checks the value at raw[i:] and returns where it ends. The text is JSON of
 // the right kinds: nothing of that is checked again.
-func (in slot) value(raw []byte, i int) (end int, err *shapeError) {
+func (in Shape) value(raw []byte, i int) (end int, err *shapeError) {
 	if raw[i] == 'n' {
 		if !in.nullable {
 			return i, &shapeError{text: fmt.Sprintf("want %s, got null", in.want)}
@@ -221,7 +206,7 @@ func (in slot) value(raw []byte, i int) (end int, err *shapeError) {
 	return skipValue(raw, i), nil
 }
 
-func (sh *shape) array(raw []byte, i int) (int, *shapeError) {
+func (sh *typeShape) array(raw []byte, i int) (int, *shapeError) {
 	i = skipSpace(raw, i+1)
 	for n := 0; raw[i] != ']'; n++ {
 		end, err := sh.elem.value(raw, i)
@@ -233,7 +218,7 @@ func (sh *shape) array(raw []byte, i int) (int, *shapeError) {
 	return i + 1, nil
 }
 
-func (sh *shape) record(raw []byte, i int) (int, *shapeError) {
+func (sh *typeShape) record(raw []byte, i int) (int, *shapeError) {
 	i = skipSpace(raw, i+1)
 	for raw[i] != '}' {
 		end := skipString(raw, i)
@@ -250,7 +235,7 @@ func (sh *shape) record(raw []byte, i int) (int, *shapeError) {
 	return i + 1, nil
 }
 
-func (sh *shape) object(raw []byte, i int) (int, *shapeError) {
+func (sh *typeShape) object(raw []byte, i int) (int, *shapeError) {
 	var few [32]bool // most structs are smaller: no memory of its own
 	there := few[:]
 	if len(sh.fields) > len(few) {
@@ -282,7 +267,7 @@ func (sh *shape) object(raw []byte, i int) (int, *shapeError) {
 
 // field returns the number of the field that encoding/json takes a key for, -1 for
 // none: that of the name, or one that differs in case.
-func (sh *shape) field(key []byte) int {
+func (sh *typeShape) field(key []byte) int {
 	name := key[1 : len(key)-1]
 	if bytes.IndexByte(name, '\\') >= 0 {
 		name = []byte(unquote(key))
@@ -301,7 +286,7 @@ func (sh *shape) field(key []byte) int {
 }
 
 // oneOf checks a JSON string.
-func (sh *shape) oneOf(text []byte) *shapeError {
+func (sh *typeShape) oneOf(text []byte) *shapeError {
 	if sh.union == nil {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package actor
+package jsonshape
 
 import (
 	"encoding/json"
@@ -17,39 +17,41 @@ import (
 // other types, and strings that need an escape, are left to encoding/json.
 //
 // Delete this file when encoding/json is as fast (encoding/json/v2 may be):
-// go test -bench EncodeFlat ./backend/actor compares them.
+// go test -bench EncodeFlat ./backend/internal/jsonshape compares them.
 
-// flatEncoder encodes the values of one type. It may be used by several goroutines.
-type flatEncoder struct {
+// Flat encodes the values of one type. It may be used by several goroutines at a time.
+type Flat struct {
 	kind   reflect.Kind
 	fields []flatField  // of a struct
 	size   atomic.Int32 // of the JSON of a recent value, in bytes
 }
 
 type flatField struct {
-	*flatEncoder
+	*Flat
 	index     int
 	label     string // "name":
 	omitEmpty bool
 }
 
-var flatEncoders sync.Map // *flatEncoder by reflect.Type; nil for types that are left to encoding/json
+var flatEncoders sync.Map // *Flat by reflect.Type; nil for types that are left to encoding/json
 
-// flatEncoderOf returns the encoder of a type, nil if the type is not flat.
-func flatEncoderOf(t reflect.Type) *flatEncoder {
+// FlatOf returns the encoder of a type, nil if the type is not flat: if it is no string,
+// number or boolean, or struct of such and flat structs, that encoding/json writes as
+// it is.
+func FlatOf(t reflect.Type) *Flat {
 	if known, ok := flatEncoders.Load(t); ok {
-		return known.(*flatEncoder)
+		return known.(*Flat)
 	}
-	e := newFlatEncoder(t)
+	e := newFlat(t)
 	flatEncoders.Store(t, e)
 	return e
 }
 
-func newFlatEncoder(t reflect.Type) *flatEncoder {
-	if marshals(t) || t == numberType {
+func newFlat(t reflect.Type) *Flat {
+	if Marshals(t) || t == numberType {
 		return nil
 	}
-	e := &flatEncoder{kind: t.Kind()}
+	e := &Flat{kind: t.Kind()}
 	switch e.kind {
 	case reflect.String, reflect.Bool, reflect.Float64,
 		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
@@ -73,7 +75,7 @@ func newFlatEncoder(t reflect.Type) *flatEncoder {
 		if name == "" {
 			name = f.Name
 		}
-		inner := newFlatEncoder(f.Type)
+		inner := newFlat(f.Type)
 		if inner == nil || names[name] || !isPlainName(name) || options != "" && options != "omitempty" {
 			return nil
 		}
@@ -95,8 +97,9 @@ func isPlainName(name string) bool {
 	return name != ""
 }
 
-// append appends the JSON of a value. It fails for a number that JSON does not have.
-func (e *flatEncoder) append(dst []byte, v reflect.Value) ([]byte, error) {
+// Append appends the JSON of a value of the type to dst, the bytes that encoding/json
+// writes. It fails for a number that JSON does not have (NaN, an infinity).
+func (e *Flat) Append(dst []byte, v reflect.Value) ([]byte, error) {
 	const slack = 16 // a number may have some more digits than that of a recent value
 	start := len(dst)
 	dst, err := e.appendValue(slices.Grow(dst, int(e.size.Load())+slack), v)
@@ -110,7 +113,7 @@ func (e *flatEncoder) append(dst []byte, v reflect.Value) ([]byte, error) {
 	return dst, nil
 }
 
-func (e *flatEncoder) appendValue(dst []byte, v reflect.Value) (_ []byte, err error) {
+func (e *Flat) appendValue(dst []byte, v reflect.Value) (_ []byte, err error) {
 	switch e.kind {
 	case reflect.Struct:
 		dst = append(dst, '{')
@@ -162,7 +165,7 @@ func appendJSONString(dst []byte, s string) []byte {
 	if needsEscape(s) {
 		b, err := json.Marshal(s)
 		if err != nil {
-			panic("actor: encode a string: " + err.Error()) // strings always encode
+			panic("jsonshape: encode a string: " + err.Error()) // strings always encode
 		}
 		return append(dst, b...)
 	}

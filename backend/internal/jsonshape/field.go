@@ -1,8 +1,4 @@
-// Package jsonfield says which fields of a struct encoding/json reads and writes,
-// under which names. The runtime asks it about types of package reflect, the
-// generator of types about those of go/types: what one checks is what the other
-// promises.
-package jsonfield
+package jsonshape
 
 import (
 	"cmp"
@@ -32,8 +28,8 @@ type Field[T any] struct {
 	tagged bool
 }
 
-// Raw is a field as the struct declares it.
-type Raw[T any] struct {
+// Declared is a field as the struct declares it.
+type Declared[T any] struct {
 	Name               string
 	Tag                reflect.StructTag
 	Type               T
@@ -45,10 +41,10 @@ type Raw[T any] struct {
 	IsStruct, Pointer bool
 }
 
-// Of returns the fields of the struct type t in the order in which encoding/json
+// Fields returns the fields of the struct type t in the order in which encoding/json
 // writes them. declared returns the fields that a struct type declares; T is
 // comparable as types are identical.
-func Of[T comparable](t T, declared func(T) []Raw[T]) []Field[T] {
+func Fields[T comparable](t T, declared func(T) []Declared[T]) []Field[T] {
 	type level struct {
 		typ     T
 		index   []int
@@ -141,17 +137,17 @@ func valid(name string) bool {
 	})
 }
 
-// OfType returns the fields of a struct type of package reflect.
-func OfType(t reflect.Type) []Field[reflect.Type] {
-	return Of(t, func(t reflect.Type) []Raw[reflect.Type] {
-		raws := make([]Raw[reflect.Type], t.NumField())
+// FieldsOf returns the fields of a struct type of package reflect.
+func FieldsOf(t reflect.Type) []Field[reflect.Type] {
+	return Fields(t, func(t reflect.Type) []Declared[reflect.Type] {
+		raws := make([]Declared[reflect.Type], t.NumField())
 		for i := range raws {
 			f := t.Field(i)
 			s, pointer := f.Type, false
 			if s.Name() == "" && s.Kind() == reflect.Pointer {
 				s, pointer = s.Elem(), true
 			}
-			raws[i] = Raw[reflect.Type]{
+			raws[i] = Declared[reflect.Type]{
 				Name: f.Name, Tag: f.Tag, Type: f.Type, Exported: f.IsExported(), Embedded: f.Anonymous,
 				Struct: s, IsStruct: s.Kind() == reflect.Struct, Pointer: pointer,
 			}

@@ -1,17 +1,15 @@
-package actor_test
+package jsonshape
 
 import (
 	"encoding/json"
 	"math/rand/v2"
 	"testing"
-
-	"github.com/troupe-dev/troupe/backend/actor"
 )
 
 func TestPlainStringsAreReadAsEncodingJSONDoes(t *testing.T) {
 	check := func(raw []byte) (plain bool) {
 		t.Helper()
-		got, plain := actor.PlainString(raw)
+		got, plain := plainString(raw)
 		var want string
 		if err := json.Unmarshal(raw, &want); plain && (err != nil || got != want) {
 			t.Errorf("%q: got %q, want %q, %v", raw, got, want, err)

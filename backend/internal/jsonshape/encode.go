@@ -1,22 +1,24 @@
-package actor
+package jsonshape
 
 import (
+	"encoding"
 	"encoding/json"
 	"reflect"
 	"strings"
 	"sync"
 )
 
-// Encode returns the JSON of an event or a result, and of an argument in a test. It is that of
-// encoding/json, but for nil slices and maps: they are sent as empty ones, so that
-// clients need not tell the two apart. The value itself is not changed.
+// Encode returns the JSON of an event, a result or an argument. It is that of
+// encoding/json, except that nil slices and maps become empty ones, so that clients
+// need not tell the two apart. The value itself is not changed. The errors are those
+// of encoding/json.
 func Encode(v any) ([]byte, error) {
 	rv := reflect.ValueOf(v)
 	if !rv.IsValid() {
 		return json.Marshal(v)
 	}
-	if flat := flatEncoderOf(rv.Type()); flat != nil {
-		return flat.append(nil, rv)
+	if flat := FlatOf(rv.Type()); flat != nil {
+		return flat.Append(nil, rv)
 	}
 	if mayHaveNil(rv.Type()) && hasNil(rv, 0) {
 		filled := reflect.New(rv.Type()).Elem()
@@ -44,7 +46,7 @@ func mayHaveNil(t reflect.Type) bool {
 }
 
 func findNil(t reflect.Type, seen map[reflect.Type]bool) bool {
-	if seen[t] || marshals(t) {
+	if seen[t] || Marshals(t) {
 		return false
 	}
 	seen[t] = true
@@ -177,4 +179,17 @@ func filled(v reflect.Value, depth int) reflect.Value {
 	c.Set(v)
 	fill(c, depth+1)
 	return c
+}
+
+var (
+	marshalerType   = reflect.TypeFor[json.Marshaler]()
+	textType        = reflect.TypeFor[encoding.TextMarshaler]()
+	unmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
+)
+
+// Marshals reports whether values of t encode themselves, by MarshalJSON or
+// MarshalText.
+func Marshals(t reflect.Type) bool {
+	p := reflect.PointerTo(t)
+	return p.Implements(marshalerType) || p.Implements(textType)
 }

@@ -1,4 +1,4 @@
-package jsonfield_test
+package jsonshape_test
 
 import (
 	"encoding/json"
@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/troupe-dev/troupe/backend/internal/jsonfield"
+	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 )
 
 type (
@@ -69,7 +69,7 @@ func TestOf(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []string
-		for _, f := range jsonfield.OfType(reflect.TypeOf(v)) {
+		for _, f := range jsonshape.FieldsOf(reflect.TypeOf(v)) {
 			got = append(got, f.Name)
 		}
 		if want := keys(string(raw)); !slices.Equal(got, want) {
@@ -88,7 +88,7 @@ func TestOptional(t *testing.T) {
 		Plain  string
 	}
 	want := map[string]bool{"Perhaps": true, "ID2": true, "Empty": true, "Zero": true, "Quoted": false, "Plain": false}
-	for _, f := range jsonfield.OfType(reflect.TypeFor[all]()) {
+	for _, f := range jsonshape.FieldsOf(reflect.TypeFor[all]()) {
 		if f.Optional != want[f.Name] || f.OmitZero != (f.Name == "Zero") || f.Quoted != (f.Name == "Quoted") {
 			t.Errorf("got %+v", f)
 		}

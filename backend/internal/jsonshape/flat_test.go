@@ -1,4 +1,4 @@
-package actor
+package jsonshape
 
 import (
 	"encoding/json"
@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-var flatSeed = flag.Uint64("actor.flatseed", 0, "seed of TestFlat_RandomTypes (0: of the clock)")
+var flatSeed = flag.Uint64("jsonshape.flatseed", 0, "seed of TestFlat_RandomTypes (0: of the clock)")
 
 // TestFlat_RandomTypes: whatever a type looks like, a flat encoder writes the bytes of
 // encoding/json, or there is none.
@@ -21,12 +21,12 @@ func TestFlat_RandomTypes(t *testing.T) {
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
-	t.Logf("-actor.flatseed=%d", seed)
+	t.Logf("-jsonshape.flatseed=%d", seed)
 	r := random{rand.New(rand.NewPCG(seed, 0))}
 	flat, values := 0, 0
 	for range 3000 {
 		typ := r.structType(0)
-		e := flatEncoderOf(typ)
+		e := FlatOf(typ)
 		if e == nil {
 			continue
 		}
@@ -44,9 +44,9 @@ func TestFlat_RandomTypes(t *testing.T) {
 	}
 }
 
-func checkFlat(t *testing.T, e *flatEncoder, v reflect.Value) {
+func checkFlat(t *testing.T, e *Flat, v reflect.Value) {
 	t.Helper()
-	got, err := e.append([]byte("before"), v)
+	got, err := e.Append([]byte("before"), v)
 	want, wantErr := json.Marshal(v.Interface())
 	if (err == nil) != (wantErr == nil) || err == nil && string(got) != "before"+string(want) {
 		t.Fatalf("%#v:\n got %s, %v\nwant %s, %v", v.Interface(), strings.TrimPrefix(string(got), "before"), err, want, wantErr)
@@ -173,7 +173,7 @@ func TestFlat_Types(t *testing.T) {
 		}{1}, false},
 	} {
 		v := reflect.ValueOf(tc.value)
-		e := flatEncoderOf(v.Type())
+		e := FlatOf(v.Type())
 		if (e != nil) != tc.flat {
 			t.Errorf("%T: flat %v, want %v", tc.value, e != nil, tc.flat)
 		}
@@ -185,7 +185,7 @@ func TestFlat_Types(t *testing.T) {
 
 // TestFlat_Strings: strings that need an escape, and those that do not.
 func TestFlat_Strings(t *testing.T) {
-	e := flatEncoderOf(reflect.TypeFor[string]())
+	e := FlatOf(reflect.TypeFor[string]())
 	for r := rune(0); r < 0x3000; r++ {
 		checkFlat(t, e, reflect.ValueOf("a"+string(r)+"b"))
 	}
