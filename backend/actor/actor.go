@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // actor is the presence of one actor on a node: its address, mailbox, log and
@@ -76,7 +77,7 @@ func (a *actor) run() {
 		// A panic of the runtime itself, or runtime.Goexit in user code. The actor
 		// goes on from its last commit; the process goes on in any case.
 		a.logger().Error("an actor's goroutine ended unexpectedly", "panic", why, "stack", string(debug.Stack()))
-		a.node.wait.Go(func() { a.takeOver(a.in.running(), newError(codeInternal, "the action ended its goroutine")) })
+		a.node.wait.Go(func() { a.takeOver(a.in.running(), newError(wire.CodeInternal, "the action ended its goroutine")) })
 	}()
 	for {
 		m := a.box.next()
@@ -124,7 +125,7 @@ func (a *actor) deliver(m mail) (ok bool) {
 	if a.in == nil {
 		m.refuse(a, a.loadErr)
 		a.rest()
-		a.leaveSoon(a.loadErr.Code == codeNotFound)
+		a.leaveSoon(a.loadErr.Code == wire.CodeNotFound)
 		return true
 	}
 	if !m.deliver(a.in) {
@@ -202,7 +203,7 @@ func (a *actor) tryLoad() (*instance, *Error) {
 	snap, err := a.node.store.Load(context.Background(), a.id)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		a.logger().Error("an actor cannot be loaded", "error", err)
-		return nil, newError(codeUnavailable, "the actor cannot be loaded")
+		return nil, newError(wire.CodeUnavailable, "the actor cannot be loaded")
 	}
 	ref := a.ref()
 	if snap != nil {
@@ -211,9 +212,9 @@ func (a *actor) tryLoad() (*instance, *Error) {
 	def := a.node.registry.defs[ref.Name]
 	if def == nil {
 		if ref.Name == "" {
-			return nil, newError(codeNotFound, "there is no actor with this id")
+			return nil, newError(wire.CodeNotFound, "there is no actor with this id")
 		}
-		return nil, newError(codeUnknownActor, "there is no actor named %q", ref.Name)
+		return nil, newError(wire.CodeUnknownActor, "there is no actor named %q", ref.Name)
 	}
 	if a.name == "" { // known by its id until now
 		a.addressMu.Lock()
@@ -224,7 +225,7 @@ func (a *actor) tryLoad() (*instance, *Error) {
 	if err != nil {
 		var e *Error
 		if !errors.As(err, &e) {
-			e = newError(codeInternal, "the actor cannot be started")
+			e = newError(wire.CodeInternal, "the actor cannot be started")
 		}
 		a.logger().Error("an actor cannot be started", "error", err)
 		return nil, e
@@ -271,7 +272,7 @@ func (a *actor) reset(cause error) {
 	}
 	a.node.stats.resets.Add(1)
 	a.logger().Error("an actor is reset to its last durable state", "cause", cause)
-	lost := newError(codeUnavailable, "the actor could not save its state; this had no effect")
+	lost := newError(wire.CodeUnavailable, "the actor could not save its state; this had no effect")
 	durable, known := a.durable(cause)
 	if !known {
 		lost = errShutdown
@@ -326,7 +327,7 @@ func (o *Output) lost(in *instance, err *Error) *Output {
 		o.done(nil, err)
 	case o.Kind == OutputOpened || o.Kind == OutputSubscribed:
 		return &Output{Kind: OutputClosed, To: o.To, Err: err}
-	case o.Kind == OutputClosed && o.Err.Code == codeReplaced:
+	case o.Kind == OutputClosed && o.Err.Code == wire.CodeReplaced:
 		return &Output{Kind: OutputClosed, To: o.To, Err: o.Err} // it still is
 	case o.Kind == OutputClosed:
 		return &Output{Kind: OutputClosed, To: o.To, Err: err}

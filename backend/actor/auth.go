@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
+	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // AuthRequest is what OnAuth decides by: the HTTP request of somebody who asks for
@@ -168,7 +169,7 @@ func (n *Node) Authenticate(ctx context.Context, r Ref, q AuthRequest) (json.Raw
 		attrs = append(attrs, "stack", string(p.stack))
 	}
 	n.log.Error("OnAuth failed", attrs...)
-	return nil, newError(codeInternal, "the request could not be authenticated; the server's log has the cause")
+	return nil, newError(wire.CodeInternal, "the request could not be authenticated; the server's log has the cause")
 }
 
 // runAuth runs an OnAuth, on a zero value. It returns when that does, or ctx ends.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // Conn is a connection of the actor, as one turn sees it: like the turn's
@@ -87,7 +88,7 @@ func (c *Conn[S]) Disconnect(reason string) {
 		c.turn.fail(tooLarge("the reason to disconnect", len(reason), limit))
 		return
 	}
-	c.turn.disconnect(c.conn, newError(codeDisconnected, "%s", reason))
+	c.turn.disconnect(c.conn, newError(wire.CodeDisconnected, "%s", reason))
 }
 
 // Online reports whether the connection has a socket. Without one it is still a
@@ -158,7 +159,7 @@ func (d *Definition) decodeConnState(raw []byte) (any, error) {
 // setState records a changed connection state in the turn.
 func (t *turn) setState(c *conn, value any, raw []byte) {
 	if t.readOnly {
-		t.fail(newError(codeReadOnly, "%s is read-only (it has a value receiver) and cannot set a connection's state", t.what))
+		t.fail(newError(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot set a connection's state", t.what))
 		return
 	}
 	if t.states == nil {
@@ -170,7 +171,7 @@ func (t *turn) setState(c *conn, value any, raw []byte) {
 // disconnect records the end of a connection in the turn.
 func (t *turn) disconnect(c *conn, why *Error) {
 	if t.readOnly {
-		t.fail(newError(codeReadOnly, "%s is read-only (it has a value receiver) and cannot disconnect", t.what))
+		t.fail(newError(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot disconnect", t.what))
 		return
 	}
 	if slices.Contains(t.ended, c) {

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"slices"
 	"time"
+
+	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // NoState is the connection state of actors whose connections need none.
@@ -36,7 +38,7 @@ func (c *Context[S]) connState() reflect.Type { return reflect.TypeFor[S]() }
 func (c *Context[S]) Conn() *Conn[S] {
 	c.use()
 	if c.turn.conn == nil {
-		panic(turnError{newError(codeConnectionRequired, "%s needs a connection", c.turn.what)})
+		panic(turnError{newError(wire.CodeConnectionRequired, "%s needs a connection", c.turn.what)})
 	}
 	return &Conn[S]{c.turn, c.turn.conn}
 }

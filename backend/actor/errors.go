@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // Error is a failure that reaches the client as it is: Code is for programs
@@ -37,30 +39,6 @@ func (e *Error) MetadataJSON() json.RawMessage {
 	return b
 }
 
-// Codes that the runtime gives. Package wire lists them with all others.
-const (
-	codeInternal           = "internal_error"
-	codeTimeout            = "timeout"
-	codeUnavailable        = "unavailable"
-	codeOverloaded         = "overloaded"
-	codeReadOnly           = "read_only"
-	codeConnectionRequired = "connection_required"
-	codeStateIncompatible  = "state_incompatible"
-	codeRan                = "ran"
-	codeReplaced           = "replaced"
-	codeDisconnected       = "disconnected"
-	codeShutdown           = "shutdown"
-	codeNotFound           = "not_found"
-	codeExists             = "exists"
-	codeUnknownActor       = "unknown_actor"
-	codeUnknownAction      = "unknown_action"
-	codeBadKey             = "bad_key"
-	codeInvalidArgs        = "invalid_args"
-	codeInvalidParams      = "invalid_params"
-	codeInvalidInput       = "invalid_input"
-	codeTooLarge           = "too_large"
-)
-
 func newError(code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
@@ -75,12 +53,12 @@ type limitMetadata struct {
 
 // overLimit is an overloaded.
 func overLimit(message string, limit any, option string) *Error {
-	return &Error{Code: codeOverloaded, Message: message, Metadata: limitMetadata{Limit: limit, Option: option}}
+	return &Error{Code: wire.CodeOverloaded, Message: message, Metadata: limitMetadata{Limit: limit, Option: option}}
 }
 
 // overTime is a timeout.
 func overTime(what string, limit time.Duration, option string) *Error {
-	e := newError(codeTimeout, "%s took longer than %s", what, limit)
+	e := newError(wire.CodeTimeout, "%s took longer than %s", what, limit)
 	e.Metadata = limitMetadata{Limit: limit.Milliseconds(), Option: option}
 	return e
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // EmitOption is an option of Broadcast and Send: Where, Except, Volatile or
@@ -68,7 +69,7 @@ func (t *turn) emit(event any, to *conn, options []EmitOption) {
 		return
 	}
 	if t.readOnly {
-		t.fail(newError(codeReadOnly, "%s is read-only (it has a value receiver) and cannot emit %s", t.what, typ.name))
+		t.fail(newError(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot emit %s", t.what, typ.name))
 		return
 	}
 	data, err := jsonshape.Encode(event)
@@ -176,7 +177,7 @@ func (o *Output) alsoTo(num uint32) bool {
 
 func tooLarge(what string, size, limit int) *Error {
 	return &Error{
-		Code:     codeTooLarge,
+		Code:     wire.CodeTooLarge,
 		Message:  fmt.Sprintf("%s has %d bytes, the limit is %d", what, size, limit),
 		Metadata: limitMetadata{size, limit, "actor.Options.MaxMessage"},
 	}

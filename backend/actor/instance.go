@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // instance is one loaded state of an actor: what turns run on. It belongs to
@@ -72,7 +73,7 @@ func newInstance(a *actor, def *Definition, snap *store.Snapshot) (*instance, er
 	plain, exact, err := in.load(snap.State)
 	if err != nil {
 		a.logger().Error("the stored state of an actor cannot be read", "error", err)
-		return nil, &Error{Code: codeStateIncompatible, Message: fmt.Sprintf("the stored state of this %s does not fit this version of it", def.name)}
+		return nil, &Error{Code: wire.CodeStateIncompatible, Message: fmt.Sprintf("the stored state of this %s does not fit this version of it", def.name)}
 	}
 	in.created, in.stored = true, true
 	if exact {
@@ -82,7 +83,7 @@ func newInstance(a *actor, def *Definition, snap *store.Snapshot) (*instance, er
 	for _, r := range snap.Conns {
 		value, err := def.decodeConnState(r.State)
 		if err != nil {
-			return nil, &Error{Code: codeStateIncompatible, Message: fmt.Sprintf("a stored connection state of this %s does not fit this version of it", def.name)}
+			return nil, &Error{Code: wire.CodeStateIncompatible, Message: fmt.Sprintf("a stored connection state of this %s does not fit this version of it", def.name)}
 		}
 		c := &conn{num: r.Num, alone: [1]uint32{r.Num}, id: r.ID, start: r.Start, value: value, raw: r.State, attached: attached{dropped: a.node.started}}
 		in.conns = append(in.conns, c)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // Limits on names and keys, in bytes.
@@ -41,11 +43,11 @@ func parseKey(raw json.RawMessage) (Key, *Error) {
 	var k Key
 	var parts []*string
 	if err := json.Unmarshal(raw, &parts); err != nil {
-		return nil, newError(codeBadKey, "a key is a string or an array of strings")
+		return nil, newError(wire.CodeBadKey, "a key is a string or an array of strings")
 	}
 	for _, p := range parts {
 		if p == nil {
-			return nil, newError(codeBadKey, "a key's components are strings, one is null")
+			return nil, newError(wire.CodeBadKey, "a key's components are strings, one is null")
 		}
 		k = append(k, *p)
 	}
@@ -64,18 +66,18 @@ func (k Key) String() string {
 // check returns what is wrong with a key, or nil.
 func (k Key) check() *Error {
 	if len(k) == 0 {
-		return newError(codeBadKey, "a key needs at least one component")
+		return newError(wire.CodeBadKey, "a key needs at least one component")
 	}
 	total := 0
 	for _, c := range k {
 		if c == "" {
-			return newError(codeBadKey, "a key's components are not empty, one is")
+			return newError(wire.CodeBadKey, "a key's components are not empty, one is")
 		}
 		if len(c) > MaxKeyComponentBytes {
 			return longKey("a key's component", len(c), MaxKeyComponentBytes, "actor.MaxKeyComponentBytes")
 		}
 		if !utf8.ValidString(c) || strings.ContainsRune(c, 0) {
-			return newError(codeBadKey, "a key is valid UTF-8 without NUL")
+			return newError(wire.CodeBadKey, "a key is valid UTF-8 without NUL")
 		}
 		total += len(c)
 	}
@@ -87,7 +89,7 @@ func (k Key) check() *Error {
 
 func longKey(what string, size, limit int, option string) *Error {
 	return &Error{
-		Code:     codeBadKey,
+		Code:     wire.CodeBadKey,
 		Message:  fmt.Sprintf("%s is at most %d bytes, one has %d", what, limit, size),
 		Metadata: limitMetadata{Size: size, Limit: limit, Option: option},
 	}

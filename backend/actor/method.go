@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
+	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // method is an action or a hook of an actor type.
@@ -220,13 +221,13 @@ func (m *method) call(receiver, context reflect.Value, args []reflect.Value) (re
 // decodeArgs reads the arguments of an action from JSON.
 func (m *method) decodeArgs(action string, raw []json.RawMessage) ([]reflect.Value, *Error) {
 	if len(raw) != len(m.args) {
-		return nil, newError(codeInvalidArgs, "%s takes %s, got %d", action, count(len(m.args), "argument"), len(raw))
+		return nil, newError(wire.CodeInvalidArgs, "%s takes %s, got %d", action, count(len(m.args), "argument"), len(raw))
 	}
 	args := make([]reflect.Value, callFront, callFront+len(raw))
 	for i, r := range raw {
 		v, err := m.shapes[i].Decode(m.args[i], r)
 		if err != nil {
-			return nil, newError(codeInvalidArgs, "%s: argument %d: %s", action, i+1, err)
+			return nil, newError(wire.CodeInvalidArgs, "%s: argument %d: %s", action, i+1, err)
 		}
 		args = append(args, v)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // Node runs the actors of a registry in this process, on one store. All its
@@ -60,7 +61,7 @@ type NodeOptions struct {
 	MaxMailBytes int64
 }
 
-var errShutdown = newError(codeShutdown, "the server is going away")
+var errShutdown = newError(wire.CodeShutdown, "the server is going away")
 
 // NewNode makes a node. It ends the connections that are stored and do not come
 // back within their resume window, counted from now.
@@ -125,7 +126,7 @@ func (n *Node) wakeConnected() (ok bool) {
 			return false
 		}
 		err := n.post(Ref{ID: id}, &expiryMail{func(err *Error) {
-			if err != nil && err.Code == codeUnavailable {
+			if err != nil && err.Code == wire.CodeUnavailable {
 				failed.Store(true)
 			}
 			<-slots
@@ -191,12 +192,12 @@ func (n *Node) isClosed() bool {
 func (n *Node) address(r Ref) (Ref, *Error) {
 	if r.ID != "" {
 		if len(r.ID) > MaxNameBytes {
-			return r, newError(codeNotFound, "there is no actor with this id")
+			return r, newError(wire.CodeNotFound, "there is no actor with this id")
 		}
 		return r, nil
 	}
 	if n.registry.defs[r.Name] == nil {
-		return r, newError(codeUnknownActor, "there is no actor named %q", r.Name)
+		return r, newError(wire.CodeUnknownActor, "there is no actor named %q", r.Name)
 	}
 	if err := r.Key.check(); err != nil {
 		return r, err

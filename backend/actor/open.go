@@ -3,6 +3,8 @@ package actor
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // openMail connects, or attaches a connection again.
@@ -54,9 +56,9 @@ func (m *openMail) join(in *instance) bool {
 	opened := m.opened(in, c, in.head)
 	switch {
 	case m.follows(in):
-		opened.Opened.Reason, opened.Opened.AskedAfter = "expired", m.Seq
+		opened.Opened.Reason, opened.Opened.AskedAfter = wire.ReasonExpired, m.Seq
 	case m.Resume:
-		opened.Opened.Reason = "restart"
+		opened.Opened.Reason = wire.ReasonRestart
 	}
 
 	t := in.begin("OnConnect", in.def.options.ConnectTimeout, nil)
@@ -100,7 +102,7 @@ func (t *turn) beforeConnect() error {
 	if h == nil {
 		return nil
 	}
-	args, bad := h.decodeOptional(t.opening.Params, codeInvalidParams, "params")
+	args, bad := h.decodeOptional(t.opening.Params, wire.CodeInvalidParams, "params")
 	if bad != nil {
 		return bad
 	}
@@ -118,7 +120,7 @@ func (m *openMail) connState(t *turn) (value any, raw []byte, err error) {
 		value, err = t.in.def.decodeConnState(nil)
 		return value, []byte("{}"), err
 	}
-	args, bad := h.decodeOptional(m.Params, codeInvalidParams, "params")
+	args, bad := h.decodeOptional(m.Params, wire.CodeInvalidParams, "params")
 	if bad != nil {
 		return nil, nil, bad
 	}
@@ -132,7 +134,7 @@ func (m *openMail) connState(t *turn) (value any, raw []byte, err error) {
 // resume attaches a connection that exists.
 func (m *openMail) resume(in *instance, c *conn) bool {
 	if m.Attachment <= c.attachment {
-		m.refuse(in.actor, newError(codeReplaced, "the connection was opened again elsewhere"))
+		m.refuse(in.actor, newError(wire.CodeReplaced, "the connection was opened again elsewhere"))
 		return true // a newer open has overtaken it
 	}
 	head, follows := in.head, m.follows(in)
@@ -147,7 +149,7 @@ func (m *openMail) resume(in *instance, c *conn) bool {
 		}
 	}
 	if c.online {
-		in.actor.gate.put(in.closes(t.now, c.attachment, newError(codeReplaced, "the connection was opened again elsewhere")), nil)
+		in.actor.gate.put(in.closes(t.now, c.attachment, newError(wire.CodeReplaced, "the connection was opened again elsewhere")), nil)
 	}
 	returns := !c.online
 	delete(in.attached, c.attachment)
@@ -169,11 +171,11 @@ func (m *openMail) resume(in *instance, c *conn) bool {
 	case follows && m.Seq >= c.start:
 		opened.Opened.Start = m.Seq
 	case follows: // the answer to the open that joined was lost
-		opened.Opened.Reason, opened.Opened.AskedAfter = "expired", m.Seq
+		opened.Opened.Reason, opened.Opened.AskedAfter = wire.ReasonExpired, m.Seq
 	case m.Resume && m.Log == c.askedLog && m.Seq == c.askedSeq: // the same, with another log
-		opened.Opened.Reason = "restart"
+		opened.Opened.Reason = wire.ReasonRestart
 	case m.Resume:
-		opened.Opened.Start, opened.Opened.Reason = head, "restart"
+		opened.Opened.Start, opened.Opened.Reason = head, wire.ReasonRestart
 	}
 	t = in.begin("OnResume", in.def.options.ConnectTimeout, c)
 	t.readOnly = !returns || in.def.hooks["OnResume"] == nil

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // The mail of an actor: what a gateway, a timer or other code of the process
@@ -32,10 +33,10 @@ func (in *instance) create(create bool, input, auth json.RawMessage) (err *Error
 		return nil, true
 	}
 	if !create {
-		return newError(codeNotFound, "this %s does not exist", in.def.name), true
+		return newError(wire.CodeNotFound, "this %s does not exist", in.def.name), true
 	}
 	if h := in.def.hooks["OnCreate"]; h != nil {
-		args, err := h.decodeOptional(input, codeInvalidInput, "input")
+		args, err := h.decodeOptional(input, wire.CodeInvalidInput, "input")
 		if err != nil {
 			return err, true
 		}
@@ -100,7 +101,7 @@ func (m *callMail) deliver(in *instance) bool {
 func (m *callMail) repeat(in *instance, cl *caller) {
 	a, ok := cl.answer(m.ID)
 	if !ok {
-		a = store.Answer{Call: m.ID, Code: codeRan, Message: "the call ran earlier; its result is no longer kept"}
+		a = store.Answer{Call: m.ID, Code: wire.CodeRan, Message: "the call ran earlier; its result is no longer kept"}
 	}
 	out := []*Output{answerOutput(a, m.Attachment)}
 	in.number(out, time.Now())
@@ -116,7 +117,7 @@ func (in *instance) runAction(name string, raw []json.RawMessage, auth json.RawM
 	t.readOnly = action == nil || action.readOnly
 	o, ok := t.execute(func() (any, error) {
 		if action == nil {
-			return nil, newError(codeUnknownAction, "%s has no action %q", in.def.name, name)
+			return nil, newError(wire.CodeUnknownAction, "%s has no action %q", in.def.name, name)
 		}
 		args, bad := action.decodeArgs(name, raw)
 		if bad != nil {
@@ -154,7 +155,7 @@ func (m *singleMail) deliver(in *instance) bool {
 		if r.caller.record.Highest >= r.call {
 			a, ok := r.caller.answer(r.call)
 			if !ok {
-				a = store.Answer{Code: codeRan, Message: "the call ran earlier; its result is no longer kept"}
+				a = store.Answer{Code: wire.CodeRan, Message: "the call ran earlier; its result is no longer kept"}
 			}
 			out := answerOutput(a, 0)
 			out.done = m.done
@@ -180,7 +181,7 @@ func (m *createMail) refuse(_ *actor, err *Error) { m.done(nil, err) }
 func (m *createMail) deliver(in *instance) bool {
 	in.actor.used()
 	if m.create && in.stored {
-		out := []*Output{{Kind: OutputFail, Err: newError(codeExists, "this %s exists", in.def.name), done: m.done}}
+		out := []*Output{{Kind: OutputFail, Err: newError(wire.CodeExists, "this %s exists", in.def.name), done: m.done}}
 		in.number(out, time.Now())
 		in.actor.gate.put(out, nil)
 		return true

@@ -10,6 +10,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/internal/delta"
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // A state has plain fields, which are encoded and compared as a whole after each
@@ -210,7 +211,7 @@ func (in *instance) decode(plain []byte) {
 // cannotRestore makes the actor discard the instance: the store has its state.
 func (in *instance) cannotRestore(err error) {
 	in.actor.logger().Error("the last state of an actor cannot be restored", "error", err)
-	in.broken = newError(codeStateIncompatible, "the state of this %s cannot be restored", in.def.name)
+	in.broken = newError(wire.CodeStateIncompatible, "the state of this %s cannot be restored", in.def.name)
 }
 
 // restored runs the hook OnRestore, after loading and after an undo. What it changed

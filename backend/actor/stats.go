@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/internal/metric"
+	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // Stats is what a Node has done since it was made, and how many actors it has in
@@ -47,9 +48,9 @@ func (s *stats) turn(t *turn, err *Error) {
 	s.turns.Observe(time.Since(t.now))
 	switch {
 	case err == nil:
-	case err.Code == codeInternal:
+	case err.Code == wire.CodeInternal:
 		s.failed.Add(1)
-	case err.Code == codeTimeout:
+	case err.Code == wire.CodeTimeout:
 		s.timedOut.Add(1)
 	default:
 		s.refused.Add(1)

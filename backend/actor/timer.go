@@ -3,6 +3,8 @@ package actor
 import (
 	"sync"
 	"time"
+
+	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // timer is an After or an Every of an instance.
@@ -21,7 +23,7 @@ type timer struct {
 func (t *turn) schedule(d time.Duration, every bool, run func(*turn) error) (stop func()) {
 	t.use()
 	if t.readOnly {
-		t.fail(newError(codeReadOnly, "%s is read-only (it has a value receiver) and cannot start a timer", t.what))
+		t.fail(newError(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot start a timer", t.what))
 		return func() {}
 	}
 	tm := &timer{interval: d, every: every, run: run}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
+	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // turn is one run of an action or a hook: a transaction on its instance. What it
@@ -220,7 +221,7 @@ func (t *turn) public(err error) *Error {
 		attrs = append(attrs, "stack", string(p.stack))
 	}
 	t.logger().Error("turn failed", attrs...)
-	return newError(codeInternal, "the action failed unexpectedly; the server's log has the cause")
+	return newError(wire.CodeInternal, "the action failed unexpectedly; the server's log has the cause")
 }
 
 // hook runs an optional hook inside the turn. Its failure is the turn's.
