@@ -27,12 +27,13 @@ func TestImportsGoDown(t *testing.T) {
 		{"backend/internal/jsonshape", nil, []string{"net/http"}},
 		{"backend/store/memory", []string{"backend/store", "backend/store/internal/record", "backend/store/internal/text", "backend/internal/rope"}, []string{"net/http", "database/sql"}},
 		{"backend/store/sqlite", []string{"backend/store", "backend/store/internal/record", "backend/internal/delta", "backend/store/internal/text", "backend/internal/rope"}, []string{"net/http"}},
-		{"backend/actor", []string{"backend/wire", "backend/internal/jsonshape", "backend/store", "backend/internal/rope", "backend/internal/delta", "backend/internal/metric"}, []string{"net/http", "database/sql"}},
+		{"backend/host", []string{"backend/store", "backend/wire"}, []string{"net/http", "database/sql"}},
+		{"backend/actor", []string{"backend/host", "backend/wire", "backend/internal/jsonshape", "backend/store", "backend/internal/rope", "backend/internal/delta", "backend/internal/metric"}, []string{"net/http", "database/sql"}},
 		{"backend/wire", nil, []string{"net/http"}},
-		{"backend/rooms", []string{"backend/wire", "backend/internal/jsonshape", "backend/actor", "backend/store", "backend/internal/rope", "backend/internal/delta", "backend/internal/metric"}, []string{"net/http"}},
+		{"backend/rooms", []string{"backend/host", "backend/wire", "backend/internal/jsonshape", "backend/actor", "backend/store", "backend/internal/rope", "backend/internal/delta", "backend/internal/metric"}, []string{"net/http"}},
 		{"backend/forwarded", nil, nil},
-		{"backend/gateway", []string{"backend/forwarded", "backend/internal/jsonshape", "backend/actor", "backend/store", "backend/wire", "backend/internal/rope", "backend/internal/delta", "backend/internal/metric"}, []string{"database/sql"}},
-		{"backend/typegen", []string{"backend/wire", "backend/actor", "backend/store", "backend/internal/rope", "backend/internal/delta", "backend/internal/metric", "backend/internal/jsonshape"}, nil},
+		{"backend/gateway", []string{"backend/host", "backend/forwarded", "backend/internal/jsonshape", "backend/actor", "backend/store", "backend/wire", "backend/internal/rope", "backend/internal/delta", "backend/internal/metric"}, []string{"database/sql"}},
+		{"backend/typegen", []string{"backend/host", "backend/wire", "backend/actor", "backend/store", "backend/internal/rope", "backend/internal/delta", "backend/internal/metric", "backend/internal/jsonshape"}, nil},
 		{"web", nil, nil},
 	}
 	for _, test := range tests {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -19,13 +20,13 @@ import (
 type actor struct {
 	node *Node
 	id   string
-	log  *Log
+	log  *host.Log
 	gate *gate
 	box  *mailbox
 
 	addressMu sync.Mutex // guards the address of an actor that is known by its id only
 	name      string
-	key       Key
+	key       host.Key
 
 	// reign counts the goroutines that have run the actor: one that is lost (its
 	// turn does not return, or ended it) is deposed, once, and touches nothing here
@@ -36,15 +37,15 @@ type actor struct {
 	in       *instance // nil if there is none: none was needed yet, it was reset, or it cannot be loaded
 	lastUsed time.Time
 	idle     *time.Timer
-	previous *instance // what a new instance takes attachments from
-	loadErr  *Error    // the last attempt to load failed, at loadTime
+	previous *instance   // what a new instance takes attachments from
+	loadErr  *host.Fault // the last attempt to load failed, at loadTime
 	loadTime time.Time
 	current  mail // not answered yet
 }
 
-func newActor(n *Node, r Ref) *actor {
+func newActor(n *Node, r host.Ref) *actor {
 	a := &actor{node: n, id: r.ID, name: r.Name, key: r.Key}
-	a.log = NewLog(a.id, defaultOptions.LogBytes, func(ctx context.Context, after uint64, limit, maxBytes int) ([]store.Entry, error) {
+	a.log = host.NewLog(a.id, defaultOptions.LogBytes, func(ctx context.Context, after uint64, limit, maxBytes int) ([]store.Entry, error) {
 		return n.store.Entries(ctx, a.id, after, limit, maxBytes)
 	})
 	a.box = newMailbox(func() { n.wait.Go(a.run) }, &n.mail)
@@ -53,10 +54,10 @@ func newActor(n *Node, r Ref) *actor {
 }
 
 // ref returns how to find the actor again.
-func (a *actor) ref() Ref {
+func (a *actor) ref() host.Ref {
 	a.addressMu.Lock()
 	defer a.addressMu.Unlock()
-	return Ref{ID: a.id, Name: a.name, Key: a.key}
+	return host.Ref{ID: a.id, Name: a.name, Key: a.key}
 }
 
 // logger is for what concerns the actor.
@@ -77,7 +78,7 @@ func (a *actor) run() {
 		// A panic of the runtime itself, or runtime.Goexit in user code. The actor
 		// goes on from its last commit; the process goes on in any case.
 		a.logger().Error("an actor's goroutine ended unexpectedly", "panic", why, "stack", string(debug.Stack()))
-		a.node.wait.Go(func() { a.takeOver(a.in.running(), newError(wire.CodeInternal, "the action ended its goroutine")) })
+		a.node.wait.Go(func() { a.takeOver(a.in.running(), host.Faultf(wire.CodeInternal, "the action ended its goroutine")) })
 	}()
 	for {
 		m := a.box.next()
@@ -186,7 +187,7 @@ func (a *actor) load() (ok bool) {
 		in.adopt(a.previous)
 	}
 	a.in = in
-	a.log.configure(in.def.options.LogBytes, (in.def.options.ResumeWindow + retentionExtra).Milliseconds())
+	a.log.Configure(in.def.options.LogBytes, (in.def.options.ResumeWindow + retentionExtra).Milliseconds())
 	a.gate.maxCommits, a.gate.maxBytes = in.def.options.MaxRunAhead, in.def.options.MaxRunAheadBytes
 	a.log.Start(in.log, in.head)
 	a.used()
@@ -199,11 +200,11 @@ func (a *actor) load() (ok bool) {
 	return true
 }
 
-func (a *actor) tryLoad() (*instance, *Error) {
+func (a *actor) tryLoad() (*instance, *host.Fault) {
 	snap, err := a.node.store.Load(context.Background(), a.id)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		a.logger().Error("an actor cannot be loaded", "error", err)
-		return nil, newError(wire.CodeUnavailable, "the actor cannot be loaded")
+		return nil, host.Faultf(wire.CodeUnavailable, "the actor cannot be loaded")
 	}
 	ref := a.ref()
 	if snap != nil {
@@ -212,9 +213,9 @@ func (a *actor) tryLoad() (*instance, *Error) {
 	def := a.node.registry.defs[ref.Name]
 	if def == nil {
 		if ref.Name == "" {
-			return nil, newError(wire.CodeNotFound, "there is no actor with this id")
+			return nil, host.Faultf(wire.CodeNotFound, "there is no actor with this id")
 		}
-		return nil, newError(wire.CodeUnknownActor, "there is no actor named %q", ref.Name)
+		return nil, host.Faultf(wire.CodeUnknownActor, "there is no actor named %q", ref.Name)
 	}
 	if a.name == "" { // known by its id until now
 		a.addressMu.Lock()
@@ -223,9 +224,9 @@ func (a *actor) tryLoad() (*instance, *Error) {
 	}
 	in, err := newInstance(a, def, snap)
 	if err != nil {
-		var e *Error
+		var e *host.Fault
 		if !errors.As(err, &e) {
-			e = newError(wire.CodeInternal, "the actor cannot be started")
+			e = host.Faultf(wire.CodeInternal, "the actor cannot be started")
 		}
 		a.logger().Error("an actor cannot be started", "error", err)
 		return nil, e
@@ -272,7 +273,7 @@ func (a *actor) reset(cause error) {
 	}
 	a.node.stats.resets.Add(1)
 	a.logger().Error("an actor is reset to its last durable state", "cause", cause)
-	lost := newError(wire.CodeUnavailable, "the actor could not save its state; this had no effect")
+	lost := host.Faultf(wire.CodeUnavailable, "the actor could not save its state; this had no effect")
 	durable, known := a.durable(cause)
 	if !known {
 		lost = errShutdown
@@ -282,12 +283,12 @@ func (a *actor) reset(cause error) {
 		a.in.discard()
 		a.previous, a.in = a.in, nil
 	}
-	var answers []*Output
+	var answers []*host.Output
 	for _, o := range dropped {
-		if o.Kind == OutputOpened || o.Kind == OutputSubscribed {
+		if o.Kind == host.OutputOpened || o.Kind == host.OutputSubscribed {
 			a.gone(o.To, time.Now()) // its client is told that it is closed
 		}
-		if answer := o.lost(a.previous, lost); answer != nil {
+		if answer := lostOutput(o, a.previous, lost); answer != nil {
 			answers = append(answers, answer)
 		}
 	}
@@ -319,28 +320,28 @@ func (a *actor) durable(cause error) (rev uint64, known bool) {
 	}
 }
 
-// lost returns what is to be said in place of an output that was dropped, nil
+// lostOutput returns what is to be said in place of an output that was dropped, nil
 // if nothing.
-func (o *Output) lost(in *instance, err *Error) *Output {
+func lostOutput(o *host.Output, in *instance, err *host.Fault) *host.Output {
 	switch {
-	case o.done != nil:
-		o.done(nil, err)
-	case o.Kind == OutputOpened || o.Kind == OutputSubscribed:
-		return &Output{Kind: OutputClosed, To: o.To, Err: err}
-	case o.Kind == OutputClosed && o.Err.Code == wire.CodeReplaced:
-		return &Output{Kind: OutputClosed, To: o.To, Err: o.Err} // it still is
-	case o.Kind == OutputClosed:
-		return &Output{Kind: OutputClosed, To: o.To, Err: err}
-	case (o.Kind == OutputReply || o.Kind == OutputFail) && err == errShutdown:
+	case o.Done != nil:
+		o.Done(nil, err)
+	case o.Kind == host.OutputOpened || o.Kind == host.OutputSubscribed:
+		return &host.Output{Kind: host.OutputClosed, To: o.To, Err: err}
+	case o.Kind == host.OutputClosed && o.Err.Code == wire.CodeReplaced:
+		return &host.Output{Kind: host.OutputClosed, To: o.To, Err: o.Err} // it still is
+	case o.Kind == host.OutputClosed:
+		return &host.Output{Kind: host.OutputClosed, To: o.To, Err: err}
+	case (o.Kind == host.OutputReply || o.Kind == host.OutputFail) && err == errShutdown:
 		return nil // its client sends the call again, to whoever comes next
-	case o.Kind == OutputReply || o.Kind == OutputFail:
+	case o.Kind == host.OutputReply || o.Kind == host.OutputFail:
 		to := o.To
 		if o.Numbered && in != nil {
 			if c := in.connByNum(o.Target.Conns[0]); c != nil {
 				to = c.attachment
 			}
 		}
-		return &Output{Kind: OutputFail, To: to, Call: o.Call, Err: err}
+		return &host.Output{Kind: host.OutputFail, To: to, Call: o.Call, Err: err}
 	}
 	return nil
 }
@@ -373,7 +374,7 @@ func (a *actor) gone(attachment uint64, dropped time.Time) {
 }
 
 // put lets outputs out that belong to no turn.
-func (a *actor) put(outputs ...*Output) {
+func (a *actor) put(outputs ...*host.Output) {
 	if len(outputs) == 0 {
 		return
 	}
@@ -399,7 +400,7 @@ func (a *actor) abandon(t *turn) {
 
 // takeOver runs the actor in place of a goroutine that was lost in a turn, or
 // between turns (t is nil).
-func (a *actor) takeOver(t *turn, cause *Error) {
+func (a *actor) takeOver(t *turn, cause *host.Fault) {
 	if t != nil && t.ending != nil {
 		t.ending.over = true // its hook has had its chance
 	}
@@ -450,7 +451,7 @@ func (a *actor) leave() (ended, ok bool) {
 	}
 	if in := a.in; in != nil {
 		idle := !in.created || time.Since(a.lastUsed) >= in.def.options.IdleAfter
-		if len(in.conns) > 0 || a.log.followed() || !idle {
+		if len(in.conns) > 0 || a.log.Followed() || !idle {
 			a.rest()
 			return false, true
 		}

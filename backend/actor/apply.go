@@ -5,17 +5,18 @@ import (
 	"slices"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
 // reply says where the answer of a turn goes. The zero reply goes nowhere.
 type reply struct {
-	conn   *conn                 // a call of a connection: answered by an output to it
-	caller *caller               // who numbered the call; nil if nobody did
-	call   uint64                // its number
-	done   func(*Output, *Error) // a single call: answered here when the gate opens
-	opened *Output               // a turn that connects: goes first
-	store  bool                  // commit also if nothing changed
+	conn   *conn                           // a call of a connection: answered by an output to it
+	caller *caller                         // who numbered the call; nil if nobody did
+	call   uint64                          // its number
+	done   func(*host.Output, *host.Fault) // a single call: answered here when the gate opens
+	opened *host.Output                    // a turn that connects: goes first
+	store  bool                            // commit also if nothing changed
 }
 
 // apply makes the outcome of a turn the instance's state: it gives numbers to
@@ -23,7 +24,7 @@ type reply struct {
 // behind the gate.
 func (in *instance) apply(t *turn, o outcome, r reply) {
 	changed := o.err == nil && (o.changed || r.store || t.joining != nil || len(t.states) > 0 || len(t.ended) > 0 ||
-		slices.ContainsFunc(t.outputs, func(o *Output) bool { return o.Numbered }))
+		slices.ContainsFunc(t.outputs, func(o *host.Output) bool { return o.Numbered }))
 
 	outputs := t.outputs
 	if r.opened != nil {
@@ -59,7 +60,7 @@ func (in *instance) apply(t *turn, o outcome, r reply) {
 	commit.Entries = slices.Grow(buffer.entries[:0], len(outputs))
 	for _, o := range outputs {
 		if o.Numbered {
-			e := o.entry()
+			e := o.Entry()
 			e.Time = t.now
 			commit.Entries = append(commit.Entries, e)
 		}
@@ -99,7 +100,7 @@ func (in *instance) commitBuffer() *commitBuffer {
 }
 
 // number gives each output its number, or that of the entry before it.
-func (in *instance) number(outputs []*Output, now time.Time) {
+func (in *instance) number(outputs []*host.Output, now time.Time) {
 	ms := now.UnixMilli()
 	for _, o := range outputs {
 		if o.Numbered {
@@ -111,10 +112,10 @@ func (in *instance) number(outputs []*Output, now time.Time) {
 
 // answer makes the output that answers a call, and remembers what a repetition
 // of the call must get.
-func (in *instance) answer(t *turn, o outcome, r reply, changed bool) *Output {
-	out := &Output{Kind: OutputReply, Call: r.call, Data: o.result, done: r.done}
+func (in *instance) answer(t *turn, o outcome, r reply, changed bool) *host.Output {
+	out := &host.Output{Kind: host.OutputReply, Call: r.call, Data: o.result, Done: r.done}
 	if o.err != nil {
-		out.Kind, out.Err = OutputFail, o.err
+		out.Kind, out.Err = host.OutputFail, o.err
 	}
 	if r.conn != nil {
 		out.To = r.conn.attachment

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -130,7 +131,7 @@ func (n *Node) Authenticates(name string) bool {
 // says as JSON; nil if the actor has none. It takes at most the ConnectTimeout of
 // the definition, also if OnAuth does not return. An actor that is named by its id
 // alone is loaded. The error is of type *Error, or that of ctx.
-func (n *Node) Authenticate(ctx context.Context, r Ref, q AuthRequest) (json.RawMessage, error) {
+func (n *Node) Authenticate(ctx context.Context, r host.Ref, q AuthRequest) (json.RawMessage, error) {
 	if r.Name == "" {
 		if _, err := n.Resolve(ctx, r); err != nil {
 			return nil, err
@@ -145,7 +146,7 @@ func (n *Node) Authenticate(ctx context.Context, r Ref, q AuthRequest) (json.Raw
 	if d == nil || d.auth == nil {
 		return nil, nil // that there is no such actor is said by whoever needs it
 	}
-	q.Actor, q.Key = r.Name, r.Key
+	q.Actor, q.Key = r.Name, Key(r.Key)
 	hooked, cancel := context.WithTimeout(ctx, d.options.ConnectTimeout)
 	defer cancel()
 	raw, err := n.runAuth(hooked, d, &q)
@@ -155,13 +156,12 @@ func (n *Node) Authenticate(ctx context.Context, r Ref, q AuthRequest) (json.Raw
 	if errors.Is(err, context.DeadlineExceeded) && hooked.Err() != nil {
 		return nil, overTime("OnAuth", d.options.ConnectTimeout, "actor.Options.ConnectTimeout")
 	}
-	var e *Error
-	if errors.As(err, &e) && e != nil {
-		known := &Error{Code: e.Code, Message: e.Message}
-		if raw := e.MetadataJSON(); raw != nil {
-			known.Metadata = raw
+	if code, message, metadata, ok := known(err); ok {
+		f := &host.Fault{Code: code, Message: message}
+		if metadata != nil {
+			f.Metadata, _ = json.Marshal(metadata) // what cannot be encoded is left out
 		}
-		return nil, known
+		return nil, f
 	}
 	attrs := []any{"actor", r.Name, "key", r.Key.String(), "error", err}
 	var p *panicError
@@ -169,7 +169,7 @@ func (n *Node) Authenticate(ctx context.Context, r Ref, q AuthRequest) (json.Raw
 		attrs = append(attrs, "stack", string(p.stack))
 	}
 	n.log.Error("OnAuth failed", attrs...)
-	return nil, newError(wire.CodeInternal, "the request could not be authenticated; the server's log has the cause")
+	return nil, host.Faultf(wire.CodeInternal, "the request could not be authenticated; the server's log has the cause")
 }
 
 // runAuth runs an OnAuth, on a zero value. It returns when that does, or ctx ends.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
@@ -150,7 +151,7 @@ func TestG9_NoBadArgumentReachesAnAction(t *testing.T) {
 		}
 	}()
 	r := rand.New(rand.NewPCG(1, 2))
-	ref := actor.Ref{Name: "postOffice", Key: actor.Key{"a"}}
+	ref := host.Ref{Name: "postOffice", Key: host.Key{"a"}}
 	good := 0
 	for range 100_000 {
 		text := spoil(r, fmt.Sprintf(`{"to":"ada","kind":"letter","was":"bundle","size":{"w":1,"h":2.5},"note":null,
@@ -159,9 +160,9 @@ func TestG9_NoBadArgumentReachesAnAction(t *testing.T) {
 		if r.IntN(100) == 0 {
 			args = args[:0]
 		}
-		_, err := node.CallOnce(t.Context(), ref, actor.SingleCall{Create: true, Action: "send", Args: args})
+		_, err := node.CallOnce(t.Context(), ref, host.SingleCall{Create: true, Action: "send", Args: args})
 		want := len(args) == 1 && isParcel(decoded(text))
-		var e *actor.Error
+		var e *host.Fault
 		switch {
 		case want && err != nil:
 			t.Fatalf("%s\nis refused: %v", text, err)

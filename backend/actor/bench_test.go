@@ -10,21 +10,22 @@ import (
 	"testing"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
 // benchConn reads its outputs as they are published, as a gateway does, and
 // tells of replies.
 type benchConn struct {
-	log     *actor.Log
+	log     *host.Log
 	num     uint32
 	attach  uint64
 	opened  chan uint32
 	replies chan struct{}
 
 	mu     sync.Mutex
-	cursor actor.Pos
-	buf    []*actor.Output
+	cursor host.Pos
+	buf    []*host.Output
 	events int
 }
 
@@ -34,18 +35,18 @@ func (c *benchConn) Published() {
 	c.buf, c.cursor, _ = c.log.Read(c.cursor, c.buf[:0], 64)
 	for _, o := range c.buf {
 		switch {
-		case o.Kind == actor.OutputOpened && o.To == c.attach:
+		case o.Kind == host.OutputOpened && o.To == c.attach:
 			c.num = o.Opened.Num
 			c.opened <- c.num
-		case o.Kind == actor.OutputEvent && o.Target.Includes(c.num):
+		case o.Kind == host.OutputEvent && o.Target.Includes(c.num):
 			c.events++
-		case o.Kind == actor.OutputReply && (o.To == c.attach || o.Numbered && o.Target.Includes(c.num)):
+		case o.Kind == host.OutputReply && (o.To == c.attach || o.Numbered && o.Target.Includes(c.num)):
 			c.replies <- struct{}{}
 		}
 	}
 }
 
-func benchConns(b *testing.B, n int) (*actor.Node, actor.Ref, []*benchConn) {
+func benchConns(b *testing.B, n int) (*actor.Node, host.Ref, []*benchConn) {
 	node := actor.NewNode(ledgers, memory.New(memory.Options{}), actor.NodeOptions{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	b.Cleanup(func() {
 		if err := node.Shutdown(context.Background()); err != nil {
@@ -54,7 +55,7 @@ func benchConns(b *testing.B, n int) (*actor.Node, actor.Ref, []*benchConn) {
 	})
 	var conns []*benchConn
 	for i := range n {
-		c := &benchConn{attach: actor.NextAttachment(), opened: make(chan uint32, 1), replies: make(chan struct{}, 1)}
+		c := &benchConn{attach: host.NextAttachment(), opened: make(chan uint32, 1), replies: make(chan struct{}, 1)}
 		c.mu.Lock()
 		var err error
 		if c.log, err = node.Follow(ledgerRef, c); err != nil {
@@ -62,7 +63,7 @@ func benchConns(b *testing.B, n int) (*actor.Node, actor.Ref, []*benchConn) {
 		}
 		c.cursor = c.log.Visible()
 		c.mu.Unlock()
-		if err := node.Open(ledgerRef, actor.OpenRequest{Attachment: c.attach, Create: true, Conn: fmt.Sprint("conn", i), Caller: fmt.Sprint("caller", i)}); err != nil {
+		if err := node.Open(ledgerRef, host.OpenRequest{Attachment: c.attach, Create: true, Conn: fmt.Sprint("conn", i), Caller: fmt.Sprint("caller", i)}); err != nil {
 			b.Fatal(err)
 		}
 		<-c.opened
@@ -79,7 +80,7 @@ func BenchmarkBroadcast(b *testing.B) {
 			node, ref, conns := benchConns(b, n)
 			args := []json.RawMessage{[]byte("0")}
 			call := func(action string, i int) {
-				if err := node.Call(ref, actor.CallRequest{Attachment: conns[0].attach, Conn: "conn0", ID: uint64(i + 1), Action: action, Args: args}); err != nil {
+				if err := node.Call(ref, host.CallRequest{Attachment: conns[0].attach, Conn: "conn0", ID: uint64(i + 1), Action: action, Args: args}); err != nil {
 					b.Fatal(err)
 				}
 				<-conns[0].replies
@@ -112,7 +113,7 @@ func BenchmarkAction(b *testing.B) {
 			id := uint64(0)
 			call := func(action string, args []json.RawMessage) {
 				id++
-				if err := node.Call(ref, actor.CallRequest{Attachment: conns[0].attach, Conn: "conn0", ID: id, Action: action, Args: args}); err != nil {
+				if err := node.Call(ref, host.CallRequest{Attachment: conns[0].attach, Conn: "conn0", ID: id, Action: action, Args: args}); err != nil {
 					b.Fatal(err)
 				}
 				<-conns[0].replies

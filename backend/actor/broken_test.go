@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 	"github.com/troupe-dev/troupe/backend/store/storetest"
@@ -41,11 +42,11 @@ func TestAnActorThatCannotBeUndoneAnswersWhileItsStoreFails(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		held := storetest.Held(memory.New(memory.Options{}))
 		b := newBench(t, held, reg)
-		ref := actor.Ref{Name: "brittle", Key: actor.Key{"a"}}
+		ref := host.Ref{Name: "brittle", Key: host.Key{"a"}}
 		answers := make(chan error, 3)
 		call := func(action string) {
 			go func() {
-				_, err := b.node.CallOnce(t.Context(), ref, actor.SingleCall{Create: true, Action: action})
+				_, err := b.node.CallOnce(t.Context(), ref, host.SingleCall{Create: true, Action: action})
 				answers <- err
 			}()
 			synctest.Wait()

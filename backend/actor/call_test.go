@@ -12,6 +12,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/actor/actortest"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
@@ -27,7 +28,7 @@ func TestG1_CallsOfAConnectionRunInOrderAndNeverOverlap(t *testing.T) {
 		}
 		var last uint64
 		for _, o := range ada.read() {
-			if o.Kind != actor.OutputReply {
+			if o.Kind != host.OutputReply {
 				continue
 			}
 			if o.Call != last+1 {
@@ -102,7 +103,7 @@ func TestG5_ARepeatedCallDoesNotRunAgainAfterARestart(t *testing.T) {
 		req := asAda
 		req.Resume, req.Log, req.Seq = true, opened.Log, 0
 		again := b.open(ledgerRef, req)
-		if o := again.last(); o == nil || o.Kind != actor.OutputOpened || !o.Opened.Resumed || o.Opened.Reason != "" || o.Opened.Start != 0 {
+		if o := again.last(); o == nil || o.Kind != host.OutputOpened || !o.Opened.Resumed || o.Opened.Reason != "" || o.Opened.Start != 0 {
 			t.Fatalf("got %q, want the same connection to be resumed from 0", kinds(again.got))
 		}
 		again.got = nil
@@ -135,7 +136,7 @@ func TestG5_AcknowledgedFailuresAreForgotten(t *testing.T) {
 func TestG5_AnIdempotencyKeyRunsOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, memory.New(memory.Options{}), ledgers)
-		call := actor.SingleCall{Create: true, Caller: "key-1", Action: "add", Args: []json.RawMessage{[]byte("7")}}
+		call := host.SingleCall{Create: true, Caller: "key-1", Action: "add", Args: []json.RawMessage{[]byte("7")}}
 		for i := range 4 {
 			raw, err := b.node.CallOnce(context.Background(), ledgerRef, call)
 			if err != nil || string(raw) != "7" {
@@ -170,23 +171,23 @@ func TestG9_ArgumentsAreCheckedBeforeTheTurn(t *testing.T) {
 			if err := json.Unmarshal([]byte(test.args), &args); err != nil {
 				t.Fatal(err)
 			}
-			_, err := b.node.CallOnce(context.Background(), ledgerRef, actor.SingleCall{Create: true, Action: test.action, Args: args})
-			var e *actor.Error
+			_, err := b.node.CallOnce(context.Background(), ledgerRef, host.SingleCall{Create: true, Action: test.action, Args: args})
+			var e *host.Fault
 			if !errors.As(err, &e) || e.Code != test.code || e.Message != test.message {
 				t.Errorf("%s%s: got %v, want %s: %s", test.action, test.args, err, test.code, test.message)
 			}
 		}
 		for _, test := range []struct {
-			ref  actor.Ref
+			ref  host.Ref
 			code string
 		}{
-			{actor.Ref{Name: "nobody", Key: actor.Key{"a"}}, "unknown_actor"},
-			{actor.Ref{Name: "ledger"}, "bad_key"},
-			{actor.Ref{Name: "ledger", Key: actor.Key{""}}, "bad_key"},
-			{actor.Ref{ID: "nonsense"}, "not_found"},
+			{host.Ref{Name: "nobody", Key: host.Key{"a"}}, "unknown_actor"},
+			{host.Ref{Name: "ledger"}, "bad_key"},
+			{host.Ref{Name: "ledger", Key: host.Key{""}}, "bad_key"},
+			{host.Ref{ID: "nonsense"}, "not_found"},
 		} {
-			_, err := b.node.CallOnce(context.Background(), test.ref, actor.SingleCall{Action: "get"})
-			var e *actor.Error
+			_, err := b.node.CallOnce(context.Background(), test.ref, host.SingleCall{Action: "get"})
+			var e *host.Fault
 			if !errors.As(err, &e) || e.Code != test.code {
 				t.Errorf("%+v: got %v, want code %s", test.ref, err, test.code)
 			}
@@ -210,11 +211,11 @@ func TestReadingAnActorDoesNotStoreIt(t *testing.T) {
 		if _, err := b.node.Create(context.Background(), ledgerRef, nil, nil); err == nil {
 			t.Error("an actor was created twice")
 		}
-		if got, err := b.node.Resolve(context.Background(), actor.Ref{ID: id}); err != nil || got != id {
+		if got, err := b.node.Resolve(context.Background(), host.Ref{ID: id}); err != nil || got != id {
 			t.Errorf("resolve by id: got %s, %v, want %s", got, err, id)
 		}
 		b.restart()
-		if raw, err := b.node.CallOnce(context.Background(), actor.Ref{ID: id}, actor.SingleCall{Action: "get"}); err != nil || string(raw) != "0" {
+		if raw, err := b.node.CallOnce(context.Background(), host.Ref{ID: id}, host.SingleCall{Action: "get"}); err != nil || string(raw) != "0" {
 			t.Errorf("call by id: got %s, %v, want 0", raw, err)
 		}
 	})
@@ -227,18 +228,18 @@ func TestAFullMailboxRefusesCalls(t *testing.T) {
 		block = make(chan struct{})
 		blockOn.Store(&block)
 		b := newBench(t, nil, reg)
-		ref := actor.Ref{Name: "blocker", Key: actor.Key{"a"}}
+		ref := host.Ref{Name: "blocker", Key: host.Key{"a"}}
 		var wait sync.WaitGroup
 		for range 4 { // one runs, three wait
 			wait.Go(func() {
-				if _, err := b.node.CallOnce(t.Context(), ref, actor.SingleCall{Create: true, Action: "block"}); err != nil {
+				if _, err := b.node.CallOnce(t.Context(), ref, host.SingleCall{Create: true, Action: "block"}); err != nil {
 					t.Error(err)
 				}
 			})
 			synctest.Wait()
 		}
-		_, err := b.node.CallOnce(t.Context(), ref, actor.SingleCall{Create: true, Action: "block"})
-		var e *actor.Error
+		_, err := b.node.CallOnce(t.Context(), ref, host.SingleCall{Create: true, Action: "block"})
+		var e *host.Fault
 		if !errors.As(err, &e) || e.Code != "overloaded" {
 			t.Errorf("got %v, want overloaded", err)
 		}

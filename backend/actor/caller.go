@@ -6,6 +6,7 @@ import (
 	"sort"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
@@ -76,20 +77,20 @@ func (c *caller) executed(call uint64, now time.Time) {
 }
 
 // answerOutput is an answer as it goes to an attachment.
-func answerOutput(a store.Answer, to uint64) *Output {
+func answerOutput(a store.Answer, to uint64) *host.Output {
 	if a.Code != "" {
-		e := &Error{Code: a.Code, Message: a.Message}
+		e := &host.Fault{Code: a.Code, Message: a.Message}
 		if len(a.Metadata) > 0 {
 			e.Metadata = a.Metadata
 		}
-		return &Output{Kind: OutputFail, To: to, Call: a.Call, Err: e}
+		return &host.Output{Kind: host.OutputFail, To: to, Call: a.Call, Err: e}
 	}
-	return &Output{Kind: OutputReply, To: to, Call: a.Call, Data: a.Result}
+	return &host.Output{Kind: host.OutputReply, To: to, Call: a.Call, Data: a.Result}
 }
 
-func answerOf(call uint64, result json.RawMessage, err *Error) store.Answer {
+func answerOf(call uint64, result json.RawMessage, err *host.Fault) store.Answer {
 	if err != nil {
-		return store.Answer{Call: call, Code: err.Code, Message: err.Message, Metadata: err.MetadataJSON()}
+		return store.Answer{Call: call, Code: err.Code, Message: err.Message, Metadata: err.Metadata}
 	}
 	return store.Answer{Call: call, Result: result}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
@@ -18,7 +19,7 @@ func (*parrot) Say(_ *actor.Context[actor.NoState], text string) string { return
 
 var (
 	parrots   = actor.NewRegistry(actor.Define[parrot]("parrot"))
-	parrotRef = actor.Ref{Name: "parrot", Key: actor.Key{"a"}}
+	parrotRef = host.Ref{Name: "parrot", Key: host.Key{"a"}}
 )
 
 func numbers(from, to int) (n []int) {
@@ -53,10 +54,10 @@ func TestG5_TheNewestAnswersOfACallerAreKept(t *testing.T) {
 				var kept []int
 				for _, o := range ada.read() {
 					switch {
-					case o.Kind == actor.OutputReply && len(o.Data) == test.sizes[o.Call-1]+len(`""`):
+					case o.Kind == host.OutputReply && len(o.Data) == test.sizes[o.Call-1]+len(`""`):
 						kept = append(kept, int(o.Call))
-					case o.Kind != actor.OutputFail || o.Err.Code != "ran":
-						t.Errorf("call %d got %s, want its answer, or that it ran", o.Call, kinds([]*actor.Output{o}))
+					case o.Kind != host.OutputFail || o.Err.Code != "ran":
+						t.Errorf("call %d got %s, want its answer, or that it ran", o.Call, kinds([]*host.Output{o}))
 					}
 				}
 				if !slices.Equal(kept, test.kept) {
@@ -69,7 +70,7 @@ func TestG5_TheNewestAnswersOfACallerAreKept(t *testing.T) {
 
 // once calls an action with an idempotency key, which is a caller of one call.
 func (b *bench) once(key, action string, args ...any) error {
-	_, err := b.node.CallOnce(b.t.Context(), ledgerRef, actor.SingleCall{
+	_, err := b.node.CallOnce(b.t.Context(), ledgerRef, host.SingleCall{
 		Create: true, Caller: key, Action: action, Args: encodeArgs(b.t, args),
 	})
 	return err

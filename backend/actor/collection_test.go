@@ -16,6 +16,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/actor/actortest"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
@@ -383,7 +384,7 @@ func TestACommitHasWhatChangedInACollection(t *testing.T) {
 		do := func(steps ...step) {
 			t.Helper()
 			args := []json.RawMessage{[]byte(marshal(t, steps)), []byte(`""`)}
-			if _, err := b.node.CallOnce(t.Context(), actor.Ref{Name: "shelf", Key: actor.Key{"a"}}, actor.SingleCall{Create: true, Action: "do", Args: args}); err != nil {
+			if _, err := b.node.CallOnce(t.Context(), host.Ref{Name: "shelf", Key: host.Key{"a"}}, host.SingleCall{Create: true, Action: "do", Args: args}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -446,10 +447,10 @@ func TestAFieldBecomesACollection(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		old := actor.NewRegistry(actor.Define[shelfV0]("shelf"))
 		b := newBench(t, memory.New(memory.Options{}), old)
-		ref := actor.Ref{Name: "shelf", Key: actor.Key{"a"}}
+		ref := host.Ref{Name: "shelf", Key: host.Key{"a"}}
 		call := func(action string, args ...json.RawMessage) string {
 			t.Helper()
-			got, err := b.node.CallOnce(t.Context(), ref, actor.SingleCall{Create: true, Action: action, Args: args})
+			got, err := b.node.CallOnce(t.Context(), ref, host.SingleCall{Create: true, Action: action, Args: args})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -499,7 +500,7 @@ func TestACollectionIsReadInAnotherCase(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, nil, actor.NewRegistry(actor.Define[notesV0]("notes")))
 		call := func(action string, args ...json.RawMessage) string {
-			got, err := b.node.CallOnce(t.Context(), actor.Ref{Name: "notes", Key: actor.Key{"a"}}, actor.SingleCall{Create: true, Action: action, Args: args})
+			got, err := b.node.CallOnce(t.Context(), host.Ref{Name: "notes", Key: host.Key{"a"}}, host.SingleCall{Create: true, Action: action, Args: args})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -665,7 +666,7 @@ func BenchmarkCollection(b *testing.B) {
 				node := actor.NewNode(shelves, memory.New(memory.Options{}), actor.NodeOptions{Logger: slog.New(slog.DiscardHandler)})
 				b.Cleanup(func() { _ = node.Shutdown(context.Background()) })
 				do := func(steps ...json.RawMessage) {
-					_, err := node.CallOnce(context.Background(), actor.Ref{Name: "shelf", Key: actor.Key{"a"}}, actor.SingleCall{Create: true, Action: "do", Args: steps})
+					_, err := node.CallOnce(context.Background(), host.Ref{Name: "shelf", Key: host.Key{"a"}}, host.SingleCall{Create: true, Action: "do", Args: steps})
 					if err != nil {
 						b.Fatal(err)
 					}
@@ -714,7 +715,7 @@ func TestAStateThatIsWrittenInAnotherWay(t *testing.T) {
 		t.Run(text, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				s := &commitStore{Store: memory.New(memory.Options{})}
-				ref := actor.Ref{Name: "vault", Key: actor.Key{"a"}}
+				ref := host.Ref{Name: "vault", Key: host.Key{"a"}}
 				b := newBench(t, s, actor.NewRegistry(actor.Define[vault]("vault")))
 				if _, err := b.node.Create(t.Context(), ref, nil, nil); err != nil {
 					t.Fatal(err)
@@ -727,7 +728,7 @@ func TestAStateThatIsWrittenInAnotherWay(t *testing.T) {
 				}
 				b.start()
 				for i := range 3 {
-					if _, err := b.node.CallOnce(t.Context(), ref, actor.SingleCall{Action: "rotate"}); err != nil {
+					if _, err := b.node.CallOnce(t.Context(), ref, host.SingleCall{Action: "rotate"}); err != nil {
 						t.Fatal(err)
 					}
 					if got := s.last.State != nil; got != (whole && i == 0) {
@@ -735,7 +736,7 @@ func TestAStateThatIsWrittenInAnotherWay(t *testing.T) {
 					}
 				}
 				b.restart()
-				got, err := b.node.CallOnce(t.Context(), ref, actor.SingleCall{Action: "get"})
+				got, err := b.node.CallOnce(t.Context(), ref, host.SingleCall{Action: "get"})
 				if visits := strings.Count(text, "visits"); err != nil || string(got) != fmt.Sprintf(`"[b a] %d"`, visits+3) {
 					t.Errorf("got %s, %v", got, err)
 				}
@@ -772,9 +773,9 @@ func (d derived) Get(*actor.Context[actor.NoState]) string { return fmt.Sprint(d
 func TestOnRestoreCannotChangeACollection(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, nil, actor.NewRegistry(actor.Define[derived]("derived")))
-		ref := actor.Ref{Name: "derived", Key: actor.Key{"a"}}
+		ref := host.Ref{Name: "derived", Key: host.Key{"a"}}
 		call := func(action string, args ...json.RawMessage) string {
-			got, _ := b.node.CallOnce(t.Context(), ref, actor.SingleCall{Create: true, Action: action, Args: args})
+			got, _ := b.node.CallOnce(t.Context(), ref, host.SingleCall{Create: true, Action: action, Args: args})
 			return string(got)
 		}
 		call("add", []byte("1"))

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -88,7 +89,7 @@ func (c *Conn[S]) Disconnect(reason string) {
 		c.turn.fail(tooLarge("the reason to disconnect", len(reason), limit))
 		return
 	}
-	c.turn.disconnect(c.conn, newError(wire.CodeDisconnected, "%s", reason))
+	c.turn.disconnect(c.conn, host.Faultf(wire.CodeDisconnected, "%s", reason))
 }
 
 // Online reports whether the connection has a socket. Without one it is still a
@@ -159,7 +160,7 @@ func (d *Definition) decodeConnState(raw []byte) (any, error) {
 // setState records a changed connection state in the turn.
 func (t *turn) setState(c *conn, value any, raw []byte) {
 	if t.readOnly {
-		t.fail(newError(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot set a connection's state", t.what))
+		t.fail(host.Faultf(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot set a connection's state", t.what))
 		return
 	}
 	if t.states == nil {
@@ -169,9 +170,9 @@ func (t *turn) setState(c *conn, value any, raw []byte) {
 }
 
 // disconnect records the end of a connection in the turn.
-func (t *turn) disconnect(c *conn, why *Error) {
+func (t *turn) disconnect(c *conn, why *host.Fault) {
 	if t.readOnly {
-		t.fail(newError(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot disconnect", t.what))
+		t.fail(host.Faultf(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot disconnect", t.what))
 		return
 	}
 	if slices.Contains(t.ended, c) {
@@ -179,6 +180,6 @@ func (t *turn) disconnect(c *conn, why *Error) {
 	}
 	t.ended = append(t.ended, c)
 	if c.attachment != 0 {
-		t.closes = append(t.closes, &Output{Kind: OutputClosed, To: c.attachment, Err: why})
+		t.closes = append(t.closes, &host.Output{Kind: host.OutputClosed, To: c.attachment, Err: why})
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/actor/actortest"
+	"github.com/troupe-dev/troupe/backend/host"
 )
 
 // club writes down the life of its connections.
@@ -343,13 +344,13 @@ func TestANewerAttachmentReplacesTheOlder(t *testing.T) {
 // An open whose answer was lost is sent again as it was: it must find its own
 // join.
 func TestAnOpenMayBeRepeatedWithoutGhosts(t *testing.T) {
-	actorRef := actor.Ref{Name: "club", Key: actor.Key{"a"}}
+	actorRef := host.Ref{Name: "club", Key: host.Key{"a"}}
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, nil, clubs)
-		b.open(actorRef, actor.OpenRequest{Conn: "c", Caller: "x", Params: json.RawMessage(`{"name":"ada"}`)}).read()
-		again := b.open(actorRef, actor.OpenRequest{Conn: "c", Caller: "x", Params: json.RawMessage(`{"name":"ada"}`)})
+		b.open(actorRef, host.OpenRequest{Conn: "c", Caller: "x", Params: json.RawMessage(`{"name":"ada"}`)}).read()
+		again := b.open(actorRef, host.OpenRequest{Conn: "c", Caller: "x", Params: json.RawMessage(`{"name":"ada"}`)})
 		o := again.read()[0]
-		if o.Kind != actor.OutputOpened || !o.Opened.Resumed || o.Opened.Start != 0 || o.Opened.Until != 1 {
+		if o.Kind != host.OutputOpened || !o.Opened.Resumed || o.Opened.Start != 0 || o.Opened.Until != 1 {
 			t.Errorf("got %+v, want the connection from before its join", o.Opened)
 		}
 	})
@@ -392,14 +393,14 @@ func TestAnOlderAttachmentThatComesLateIsRefused(t *testing.T) {
 func TestG4_AnOpenThatIsRepeatedIsToldTheSameLoss(t *testing.T) {
 	for _, test := range []struct {
 		reason string
-		asks   func(log string) actor.OpenRequest
+		asks   func(log string) host.OpenRequest
 	}{
-		{"expired", func(log string) actor.OpenRequest {
+		{"expired", func(log string) host.OpenRequest {
 			r := as("ada")
 			r.Resume, r.Log, r.Seq = true, log, 1
 			return r
 		}},
-		{"restart", func(string) actor.OpenRequest {
+		{"restart", func(string) host.OpenRequest {
 			r := as("ada")
 			r.Resume, r.Log, r.Seq = true, "another", 7
 			return r

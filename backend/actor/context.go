@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -38,7 +39,7 @@ func (c *Context[S]) connState() reflect.Type { return reflect.TypeFor[S]() }
 func (c *Context[S]) Conn() *Conn[S] {
 	c.use()
 	if c.turn.conn == nil {
-		panic(turnError{newError(wire.CodeConnectionRequired, "%s needs a connection", c.turn.what)})
+		panic(turnError{host.Faultf(wire.CodeConnectionRequired, "%s needs a connection", c.turn.what)})
 	}
 	return &Conn[S]{c.turn, c.turn.conn}
 }
@@ -101,7 +102,7 @@ func (s *Self[S]) Do(ctx context.Context, f func(*Context[S]) error) error {
 	if in, _ := ctx.Value(turnKey{}).(*turn); in != nil && in.in.actor.id == s.actor.id && in.Err() == nil {
 		return errors.New("actor: Self().Do inside a turn of the same actor would wait for itself")
 	}
-	return s.actor.node.do(ctx, s.actor.ref(), func(t *turn) error { return f(&Context[S]{t}) })
+	return authorError(s.actor.node.do(ctx, s.actor.ref(), func(t *turn) error { return f(&Context[S]{t}) }))
 }
 
 // ConnectContext is what OnBeforeConnect and CreateConnState are given: there
@@ -125,7 +126,7 @@ func (c *ConnectContext) Resuming() bool {
 // Key returns the actor's key. The caller must not change it.
 func (t *turn) Key() Key {
 	t.use()
-	return t.in.actor.key
+	return Key(t.in.actor.key)
 }
 
 // ActorID returns the actor's id, which follows from its name and key.

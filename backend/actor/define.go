@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 )
 
@@ -94,8 +95,8 @@ func Define[T any](name string, options ...DefineOption) *Definition {
 		actions: map[string]*method{}, hooks: map[string]*method{},
 		events: map[reflect.Type]eventType{}, eventNames: map[string]reflect.Type{},
 	}
-	if name == "" || len(name) > MaxNameBytes || strings.ContainsFunc(name, notNameRune) {
-		d.panicf("the name %q: want letters, digits, - or _, at most %d bytes", name, MaxNameBytes)
+	if name == "" || len(name) > host.MaxNameBytes || strings.ContainsFunc(name, notNameRune) {
+		d.panicf("the name %q: want letters, digits, - or _, at most %d bytes", name, host.MaxNameBytes)
 	}
 	if slices.Contains(reservedNames, name) {
 		d.panicf("the name %q is reserved", name)

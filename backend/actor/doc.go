@@ -111,8 +111,8 @@
 //
 // # Inside
 //
-// Everything that an actor lets out goes into its one [Log], behind the output
-// gate: events, replies, failures, also the answers to opening connections. A
-// reader has a cursor there. What crosses between a gateway and an actor is in
-// port.go.
+// Everything that an actor lets out goes into its one log, behind the output gate:
+// events, replies, failures, also the answers to opening connections. A reader has a
+// cursor there. Package host has the log, and all else that crosses between a gateway
+// and an actor.
 package actor

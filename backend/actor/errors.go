@@ -2,9 +2,11 @@ package actor
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -15,7 +17,7 @@ import (
 type Error struct {
 	Code     string `json:"code"`
 	Message  string `json:"message"`
-	Metadata any    `json:"metadata,omitempty"`
+	Metadata any    `json:"metadata,omitempty"` // encoded as JSON when the turn ends
 }
 
 // Errorf returns an *Error for the client; format and args make its message.
@@ -39,26 +41,50 @@ func (e *Error) MetadataJSON() json.RawMessage {
 	return b
 }
 
-func newError(code, format string, args ...any) *Error {
-	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+// authorError is an error of the runtime as an actor's code may see it: a fault
+// becomes an *Error.
+func authorError(err error) error {
+	var f *host.Fault
+	if !errors.As(err, &f) {
+		return err
+	}
+	e := &Error{Code: f.Code, Message: f.Message}
+	if f.Metadata != nil {
+		e.Metadata = f.Metadata
+	}
+	return e
 }
 
-// limitMetadata says which limit was met, by what if it is a size, and by which
-// option it is set.
-type limitMetadata struct {
-	Size   int    `json:"size,omitempty"` // bytes
-	Limit  any    `json:"limit"`
-	Option string `json:"option"`
+// known returns what an error says to clients: that of an *Error, or of a fault of
+// the runtime. ok is false for all other errors. metadata is not encoded yet, unless
+// it is a json.RawMessage; it is nil if there is none.
+func known(err error) (code, message string, metadata any, ok bool) {
+	var e *Error
+	if errors.As(err, &e) && e != nil {
+		return e.Code, e.Message, e.Metadata, true
+	}
+	var f *host.Fault
+	if !errors.As(err, &f) || f == nil {
+		return "", "", nil, false
+	}
+	if f.Metadata != nil {
+		metadata = f.Metadata
+	}
+	return f.Code, f.Message, metadata, true
 }
 
 // overLimit is an overloaded.
-func overLimit(message string, limit any, option string) *Error {
-	return &Error{Code: wire.CodeOverloaded, Message: message, Metadata: limitMetadata{Limit: limit, Option: option}}
+func overLimit(message string, limit any, option string) *host.Fault {
+	return host.Limit{Limit: limit, Option: option}.Fault(wire.CodeOverloaded, message)
 }
 
 // overTime is a timeout.
-func overTime(what string, limit time.Duration, option string) *Error {
-	e := newError(wire.CodeTimeout, "%s took longer than %s", what, limit)
-	e.Metadata = limitMetadata{Limit: limit.Milliseconds(), Option: option}
-	return e
+func overTime(what string, limit time.Duration, option string) *host.Fault {
+	return host.Limit{Limit: limit.Milliseconds(), Option: option}.Fault(wire.CodeTimeout, fmt.Sprintf("%s took longer than %s", what, limit))
+}
+
+// tooLarge is a too_large: what has size bytes.
+func tooLarge(what string, size, limit int) *host.Fault {
+	return host.Limit{Size: size, Limit: limit, Option: "actor.Options.MaxMessage"}.
+		Fault(wire.CodeTooLarge, fmt.Sprintf("%s has %d bytes, the limit is %d", what, size, limit))
 }

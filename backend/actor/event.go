@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/wire"
@@ -69,7 +70,7 @@ func (t *turn) emit(event any, to *conn, options []EmitOption) {
 		return
 	}
 	if t.readOnly {
-		t.fail(newError(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot emit %s", t.what, typ.name))
+		t.fail(host.Faultf(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot emit %s", t.what, typ.name))
 		return
 	}
 	data, err := jsonshape.Encode(event)
@@ -89,8 +90,8 @@ func (t *turn) emit(event any, to *conn, options []EmitOption) {
 	if to != nil && t.mergeSend(typ.name, data, &e, to.num) {
 		return
 	}
-	o := &Output{
-		Kind: OutputEvent, Event: typ.name, Data: data, Direct: to != nil,
+	o := &host.Output{
+		Kind: host.OutputEvent, Event: typ.name, Data: data, Direct: to != nil,
 		Numbered: !e.volatile, Volatile: e.volatile, Latest: e.latest,
 		Target: t.target(to, &e),
 	}
@@ -150,35 +151,27 @@ func (t *turn) mergeSend(event string, data []byte, e *Emission, num uint32) boo
 		return false
 	}
 	last := t.outputs[len(t.outputs)-1]
-	if last.Kind != OutputEvent || !last.Direct || last.Event != event || last.Volatile != e.volatile ||
+	if last.Kind != host.OutputEvent || !last.Direct || last.Event != event || last.Volatile != e.volatile ||
 		last.Latest != e.latest || !bytes.Equal(last.Data, data) {
 		return false
 	}
-	return last.alsoTo(num)
+	return alsoTo(last, num)
 }
 
 // sendAgain is mergeSend for a value that equals the last one sent: in a loop
 // over connections only the first one costs its encoding.
 func (t *turn) sendAgain(event any, num uint32) bool {
 	n := len(t.outputs)
-	return n > t.sealed && t.outputs[n-1] == t.sentOutput && t.sent == event && t.sentOutput.alsoTo(num)
+	return n > t.sealed && t.outputs[n-1] == t.sentOutput && t.sent == event && alsoTo(t.sentOutput, num)
 }
 
 // alsoTo adds a target to an event that was sent to some. The same event twice
 // to one connection is two events: it reports false then.
-func (o *Output) alsoTo(num uint32) bool {
+func alsoTo(o *host.Output, num uint32) bool {
 	i, found := slices.BinarySearch(o.Target.Conns, num)
 	if found {
 		return false
 	}
 	o.Target.Conns = slices.Insert(o.Target.Conns, i, num)
 	return true
-}
-
-func tooLarge(what string, size, limit int) *Error {
-	return &Error{
-		Code:     wire.CodeTooLarge,
-		Message:  fmt.Sprintf("%s has %d bytes, the limit is %d", what, size, limit),
-		Metadata: limitMetadata{size, limit, "actor.Options.MaxMessage"},
-	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/actor/actortest"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
@@ -88,7 +89,7 @@ func (tower) EveryReadOnly(c *actor.Context[member]) {
 
 var towers = actor.NewRegistry(actor.Define[tower]("tower", actor.Emits[note]()))
 
-var towerRef = actor.Ref{Name: "tower", Key: actor.Key{"a"}}
+var towerRef = host.Ref{Name: "tower", Key: host.Key{"a"}}
 
 func TestWhoReceivesAnEvent(t *testing.T) {
 	actortest.Run(t, towers, func(n *actortest.Node) {
@@ -131,7 +132,7 @@ func TestSendsOfTheSameEventBecomeOneEntry(t *testing.T) {
 		b := newBench(t, nil, towers)
 		var conns []*reader
 		for i := range 5 {
-			conns = append(conns, b.open(towerRef, actor.OpenRequest{Conn: fmt.Sprint(i), Caller: fmt.Sprint(i)}))
+			conns = append(conns, b.open(towerRef, host.OpenRequest{Conn: fmt.Sprint(i), Caller: fmt.Sprint(i)}))
 			conns[i].read()
 		}
 		conns[0].call(1, "loop")
@@ -179,7 +180,7 @@ func (*forger) Send(c *actor.Context[actor.NoState], kind string) {
 func TestSendsOfEqualValuesAreTheSameEventOnlyIfTheirJSONIs(t *testing.T) {
 	reg := actor.NewRegistry(actor.Define[forger]("forger",
 		actor.Emits[basket](), actor.Emits[point](), actor.Emits[ticket](), actor.Emits[linked](), actor.Emits[note]()))
-	ref := actor.Ref{Name: "forger", Key: actor.Key{"a"}}
+	ref := host.Ref{Name: "forger", Key: host.Key{"a"}}
 	for kind, want := range map[string]string{
 		"basket":  `1:{"Items":["apples"]} 1:{"Items":["appless"]} 1:{"Items":["applesss"]} 1:{"Items":["applessss"]}`,
 		"point":   `1:{"X":0} 1:{"X":-0} 1:{"X":0} 1:{"X":-0}`,
@@ -204,7 +205,7 @@ func TestSendsOfEqualValuesAreTheSameEventOnlyIfTheirJSONIs(t *testing.T) {
 				}
 				var got []string
 				for _, o := range stored {
-					if o.Kind == actor.OutputEvent {
+					if o.Kind == host.OutputEvent {
 						got = append(got, fmt.Sprintf("%d:%s", len(o.Target.Conns), o.Data))
 					}
 				}
@@ -263,7 +264,7 @@ func TestExceptTakesConnectionsInAnyOrder(t *testing.T) {
 		conns[0].call(1, "exceptAll")
 		for i, r := range conns {
 			for _, o := range r.read() {
-				if o.Kind == actor.OutputEvent {
+				if o.Kind == host.OutputEvent {
 					t.Errorf("connection %d got the event of a broadcast that leaves all out", i)
 				}
 			}
@@ -287,7 +288,7 @@ func TestSendsThatDifferInAnOptionAreNotMerged(t *testing.T) {
 			conns[i].got = nil
 		}
 		conns[0].call(1, "sendMixed")
-		var sent []*actor.Output
+		var sent []*host.Output
 		for i, numbered := range []bool{true, false, false, false, true} {
 			o := conns[i].read()[0]
 			if o.Event != "note" || len(o.Target.Conns) != 1 || o.Numbered != numbered || o.Volatile == numbered {

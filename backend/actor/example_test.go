@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
@@ -43,9 +44,9 @@ func Example() {
 	node := actor.NewNode(registry, memory.New(memory.Options{}), actor.NodeOptions{})
 	defer node.Shutdown(context.Background())
 
-	lunch := actor.Ref{Name: "tally", Key: actor.Key{"lunch"}}
+	lunch := host.Ref{Name: "tally", Key: host.Key{"lunch"}}
 	call := func(action string, args ...string) {
-		c := actor.SingleCall{Create: true, Action: action}
+		c := host.SingleCall{Create: true, Action: action}
 		for _, a := range args {
 			raw, _ := json.Marshal(a)
 			c.Args = append(c.Args, raw)
@@ -78,7 +79,7 @@ func ExampleErrorf() {
 // Keys have a canonical form; a string is a key of one component.
 func ExampleParseKey() {
 	for _, raw := range []string{`"general"`, `["acme", "general"]`, `[]`} {
-		key, err := actor.ParseKey(json.RawMessage(raw))
+		key, err := host.ParseKey(json.RawMessage(raw))
 		fmt.Println(key, err)
 	}
 	// Output:

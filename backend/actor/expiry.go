@@ -2,6 +2,8 @@ package actor
 
 import (
 	"time"
+
+	"github.com/troupe-dev/troupe/backend/host"
 )
 
 // expire ends the connections whose resume window is over. It reports false if
@@ -54,13 +56,13 @@ func (in *instance) dropped(c *conn, now time.Time) {
 
 // endConn ends a connection in a turn of its own. why is what its client is
 // told; nil if there is nobody to tell.
-func (in *instance) endConn(c *conn, why *Error) bool {
+func (in *instance) endConn(c *conn, why *host.Fault) bool {
 	t := in.watch(&turn{
 		in: in, what: "OnDisconnect", conn: c, ending: c, ended: []*conn{c},
 		readOnly: in.def.hooks["OnDisconnect"] == nil,
 	}, in.def.options.ActionTimeout)
 	if why != nil && c.attachment != 0 {
-		t.closes = append(t.closes, &Output{Kind: OutputClosed, To: c.attachment, Err: why})
+		t.closes = append(t.closes, &host.Output{Kind: host.OutputClosed, To: c.attachment, Err: why})
 	}
 	o, ok := t.execute(func() (any, error) { return nil, nil })
 	if ok {

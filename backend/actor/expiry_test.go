@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 	"github.com/troupe-dev/troupe/backend/store/storetest"
@@ -65,7 +66,7 @@ func TestAfterARestartConnectionsEndByTheirOwnActorsWindow(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, nil, reg)
 		b.open(clubRef, as("ada")).read()
-		b.open(actor.Ref{Name: "attic", Key: actor.Key{"a"}}, as("bob")).read()
+		b.open(host.Ref{Name: "attic", Key: host.Key{"a"}}, as("bob")).read()
 		b.restart()
 		at := time.Now()
 		for _, test := range []struct {
@@ -127,7 +128,7 @@ func TestAfterARestartFewActorsAreWokenAtATime(t *testing.T) {
 		s := &crowdedStore{Store: memory.New(memory.Options{})}
 		b := newBench(t, s, clubs)
 		for i := range 100 {
-			b.open(actor.Ref{Name: "club", Key: actor.Key{fmt.Sprint(i)}}, as("ada")).read()
+			b.open(host.Ref{Name: "club", Key: host.Key{fmt.Sprint(i)}}, as("ada")).read()
 		}
 		time.Sleep(time.Second)
 		b.restart()
@@ -223,7 +224,7 @@ func (a average) Get(c *nothing) int {
 
 func TestAConnectionEndsThoughItsHookLeavesAStateThatCannotBeEncoded(t *testing.T) {
 	reg := actor.NewRegistry(actor.Define[average]("average"))
-	ref := actor.Ref{Name: "average", Key: actor.Key{"a"}}
+	ref := host.Ref{Name: "average", Key: host.Key{"a"}}
 	for how, end := range map[string]func(*bench, uint64){
 		"it is closed": func(b *bench, attachment uint64) { b.node.Close(ref, attachment) },
 		"it expires":   func(b *bench, attachment uint64) { b.node.Detach(ref, attachment) },

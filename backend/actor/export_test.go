@@ -2,10 +2,12 @@ package actor
 
 import (
 	"context"
+
+	"github.com/troupe-dev/troupe/backend/host"
 )
 
 // Timers returns how many timers the instance of an actor holds.
-func (n *Node) Timers(r Ref) (timers int) {
+func (n *Node) Timers(r host.Ref) (timers int) {
 	err := n.do(context.Background(), r, func(t *turn) error {
 		timers = len(t.in.timers)
 		return nil
@@ -17,7 +19,7 @@ func (n *Node) Timers(r Ref) (timers int) {
 }
 
 // Callers returns how many callers the instance of an actor remembers.
-func (n *Node) Callers(r Ref) (callers int) {
+func (n *Node) Callers(r host.Ref) (callers int) {
 	err := n.do(context.Background(), r, func(t *turn) error {
 		callers = len(t.in.callers)
 		return nil

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
@@ -14,7 +15,7 @@ import (
 // and become visible only when every commit before them is durable. Turns do not
 // wait for it, within bounds. Its owner puts; the committer calls committed.
 type gate struct {
-	log        *Log
+	log        *host.Log
 	committer  *committer
 	maxCommits int
 	maxBytes   int
@@ -31,12 +32,12 @@ type gate struct {
 
 type pendingCommit struct {
 	rev   uint64
-	start Pos // where its outputs begin
-	bytes int // of its outputs, and of those without a commit that wait behind it
-	state int // bytes of the state in it
+	start host.Pos // where its outputs begin
+	bytes int      // of its outputs, and of those without a commit that wait behind it
+	state int      // bytes of the state in it
 }
 
-func newGate(log *Log, c *committer, onFail func()) *gate {
+func newGate(log *host.Log, c *committer, onFail func()) *gate {
 	g := &gate{
 		log: log, committer: c, onFail: onFail,
 		maxCommits: defaultOptions.MaxRunAhead, maxBytes: defaultOptions.MaxRunAheadBytes,
@@ -47,13 +48,13 @@ func newGate(log *Log, c *committer, onFail func()) *gate {
 
 // put appends the outputs of a turn to the log, and its commit, if it has one,
 // to the committer's queue.
-func (g *gate) put(outputs []*Output, commit *store.Commit) {
+func (g *gate) put(outputs []*host.Output, commit *store.Commit) {
 	size := 0
 	for _, o := range outputs {
-		size += o.size()
+		size += o.Size()
 	}
 	g.mu.Lock()
-	end := g.log.append(outputs...)
+	end := g.log.Put(outputs...)
 	n := len(g.pending)
 	switch {
 	case commit != nil:
@@ -61,10 +62,10 @@ func (g *gate) put(outputs []*Output, commit *store.Commit) {
 		for i := range commit.Edits {
 			state += len(commit.Edits[i].Put)
 		}
-		g.pending = append(g.pending, pendingCommit{rev: commit.Rev, start: end - Pos(len(outputs)), state: state})
+		g.pending = append(g.pending, pendingCommit{rev: commit.Rev, start: end - host.Pos(len(outputs)), state: state})
 	case n == 0 && g.failed == nil:
 		g.mu.Unlock()
-		g.log.release(end)
+		g.log.Release(end)
 		return
 	case n == 0:
 		g.mu.Unlock()
@@ -105,7 +106,7 @@ func (g *gate) committed(err error) {
 	if failed {
 		g.lost = append(g.lost, p)
 	}
-	to := g.log.end()
+	to := g.log.End()
 	if len(g.pending) > 0 {
 		to = g.pending[0].start
 	}
@@ -115,7 +116,7 @@ func (g *gate) committed(err error) {
 		g.onFail()
 	}
 	if !failed {
-		g.log.release(to)
+		g.log.Release(to)
 	}
 }
 
@@ -152,9 +153,9 @@ func (g *gate) broken() bool {
 // reset opens a gate again for a new instance: it lets out what turned out to
 // be durable after all, up to the revision durable, and drops the rest. The gate
 // must be drained.
-func (g *gate) reset(durable uint64) (dropped []*Output) {
+func (g *gate) reset(durable uint64) (dropped []*host.Output) {
 	g.mu.Lock()
-	keep := g.log.end()
+	keep := g.log.End()
 	for _, p := range g.lost {
 		if p.rev > durable {
 			keep = p.start
@@ -163,8 +164,8 @@ func (g *gate) reset(durable uint64) (dropped []*Output) {
 	}
 	g.failed, g.lost = nil, nil
 	g.mu.Unlock()
-	g.log.release(keep)
-	return g.log.truncate()
+	g.log.Release(keep)
+	return g.log.Truncate()
 }
 
 // committer makes commits durable in groups: while one group is being written,

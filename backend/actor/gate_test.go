@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 	"github.com/troupe-dev/troupe/backend/store/storetest"
@@ -23,9 +24,9 @@ func TestG6_NothingLeavesBeforeItsCommitIsDurable(t *testing.T) {
 		held.Wait(1)           // what follows is in another group
 		bob.call(1, "get")     // an answer that tells of uncommitted state is a leak too
 		ada.call(2, "add", 13) // so is a failure
-		carol := b.open(ledgerRef, actor.OpenRequest{Conn: "conn-carol", Caller: "caller-carol"})
+		carol := b.open(ledgerRef, host.OpenRequest{Conn: "conn-carol", Caller: "caller-carol"})
 		go func() {
-			raw, err := b.node.CallOnce(context.Background(), ledgerRef, actor.SingleCall{Action: "get"})
+			raw, err := b.node.CallOnce(context.Background(), ledgerRef, host.SingleCall{Action: "get"})
 			single <- fmt.Sprint(string(raw), err)
 		}()
 		if got := kinds(ada.read()) + kinds(bob.read()) + kinds(carol.read()); got != "" {
@@ -97,7 +98,7 @@ func TestG10_AFailedCommitResetsTheActor(t *testing.T) {
 				held.Wait(1)
 				ada.call(2, "add", 4)
 				bob.call(1, "get")
-				carol := b.open(ledgerRef, actor.OpenRequest{Conn: "conn-carol", Caller: "caller-carol"})
+				carol := b.open(ledgerRef, host.OpenRequest{Conn: "conn-carol", Caller: "caller-carol"})
 				synctest.Wait()
 				test.fail(held)
 				held.ReleaseAll()
@@ -226,7 +227,7 @@ func TestG8_WhatWaitsForTheStoreIsBoundedForAllActorsTogether(t *testing.T) {
 		actor.WithOptions(actor.Options{MaxRunAheadBytes: 1 << 30, MaxMessage: 2 * half}))
 	inBubble(t, func(t *testing.T) {
 		b, held, ada, bob := heldBench(t, reg, wideRef)
-		other := b.open(actor.Ref{Name: "wide", Key: actor.Key{"b"}}, as("carol"))
+		other := b.open(host.Ref{Name: "wide", Key: host.Key{"b"}}, as("carol"))
 		held.Release(1)
 		other.read()
 		for _, r := range []*reader{ada, other} {
@@ -250,7 +251,7 @@ func TestG8_WhatWaitsForTheStoreIsBoundedForAllActorsTogether(t *testing.T) {
 	})
 }
 
-var wideRef = actor.Ref{Name: "wide", Key: actor.Key{"a"}}
+var wideRef = host.Ref{Name: "wide", Key: host.Key{"a"}}
 
 // With the state before, a store can keep the difference.
 func TestACommitSaysWhatTheStateWas(t *testing.T) {

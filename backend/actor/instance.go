@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -36,7 +37,7 @@ type instance struct {
 	conns    []*conn // by number, ascending
 	byID     map[string]*conn
 	attached map[uint64]*conn // by attachment
-	broken   *Error           // not nil: the state cannot be used; every request gets this
+	broken   *host.Fault      // not nil: the state cannot be used; every request gets this
 	callers  map[string]*caller
 
 	callersChecked time.Time // when forgetCallers last looked at all of them
@@ -73,7 +74,7 @@ func newInstance(a *actor, def *Definition, snap *store.Snapshot) (*instance, er
 	plain, exact, err := in.load(snap.State)
 	if err != nil {
 		a.logger().Error("the stored state of an actor cannot be read", "error", err)
-		return nil, &Error{Code: wire.CodeStateIncompatible, Message: fmt.Sprintf("the stored state of this %s does not fit this version of it", def.name)}
+		return nil, &host.Fault{Code: wire.CodeStateIncompatible, Message: fmt.Sprintf("the stored state of this %s does not fit this version of it", def.name)}
 	}
 	in.created, in.stored = true, true
 	if exact {
@@ -83,7 +84,7 @@ func newInstance(a *actor, def *Definition, snap *store.Snapshot) (*instance, er
 	for _, r := range snap.Conns {
 		value, err := def.decodeConnState(r.State)
 		if err != nil {
-			return nil, &Error{Code: wire.CodeStateIncompatible, Message: fmt.Sprintf("a stored connection state of this %s does not fit this version of it", def.name)}
+			return nil, &host.Fault{Code: wire.CodeStateIncompatible, Message: fmt.Sprintf("a stored connection state of this %s does not fit this version of it", def.name)}
 		}
 		c := &conn{num: r.Num, alone: [1]uint32{r.Num}, id: r.ID, start: r.Start, value: value, raw: r.State, attached: attached{dropped: a.node.started}}
 		in.conns = append(in.conns, c)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 )
 
 type ratio struct {
@@ -27,7 +28,7 @@ func (r *ratio) Spoil(c *actor.Context[actor.NoState]) {
 func TestG7_AStateThatCannotBeEncodedFailsTheActionThatDisconnects(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, nil, actor.NewRegistry(actor.Define[ratio]("ratio")))
-		ada := b.open(actor.Ref{Name: "ratio", Key: actor.Key{"a"}}, as("ada"))
+		ada := b.open(host.Ref{Name: "ratio", Key: host.Key{"a"}}, as("ada"))
 		ada.call(1, "spoil")
 		if got, want := kinds(ada.read()), "opened fail:internal_error "; got != want {
 			t.Errorf("got %q, want %q", got, want)
@@ -57,11 +58,11 @@ func (*sticky) OnResume(*actor.Context[actor.NoState]) error { return behave("On
 func (*sticky) OnStop(*actor.Context[actor.NoState]) error   { return behave("OnStop") }
 func (s *sticky) Inc(*actor.Context[actor.NoState]) int      { s.N++; return s.N }
 
-func stickyBench(t *testing.T) (*bench, actor.Ref) {
+func stickyBench(t *testing.T) (*bench, host.Ref) {
 	stickyIn.Store("")
 	stickyFails.Store("")
 	reg := actor.NewRegistry(actor.Define[sticky]("sticky", actor.WithOptions(actor.Options{ActionTimeout: time.Second, ConnectTimeout: time.Second})))
-	return newBench(t, nil, reg), actor.Ref{Name: "sticky", Key: actor.Key{"a"}}
+	return newBench(t, nil, reg), host.Ref{Name: "sticky", Key: host.Key{"a"}}
 }
 
 func TestAConnectionWhoseOnResumeDoesNotReturnIsOnlineNoMore(t *testing.T) {

@@ -1,110 +1,11 @@
 package actor_test
 
 import (
-	"context"
-	"fmt"
 	"testing"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
-	"github.com/troupe-dev/troupe/backend/store"
 )
-
-func event(seq uint64, size int) *actor.Output {
-	return &actor.Output{Kind: actor.OutputEvent, Numbered: true, Seq: seq, Event: "e", Data: make([]byte, size), TimeMs: int64(seq)}
-}
-
-func seqs(outputs []*actor.Output) string {
-	s := ""
-	for _, o := range outputs {
-		s += fmt.Sprint(o.Seq, " ")
-	}
-	return s
-}
-
-func TestALogIsReadFromACursor(t *testing.T) {
-	l := actor.NewLog("a", 1<<20, nil)
-	l.Start("identity", 10)
-	from := l.Visible()
-	l.Append(event(11, 1), event(12, 1))
-	l.Append(event(13, 1))
-	got, next, ok := l.Read(from, nil, 2)
-	if seqs(got) != "11 12 " || !ok {
-		t.Errorf("got %s %v, want 11 12", seqs(got), ok)
-	}
-	got, next, _ = l.Read(next, nil, 10)
-	if seqs(got) != "13 " {
-		t.Errorf("got %s, want 13", seqs(got))
-	}
-	if got, _, ok = l.Read(next, nil, 10); len(got) != 0 || !ok {
-		t.Errorf("got %s %v at the end, want nothing", seqs(got), ok)
-	}
-	for _, test := range []struct {
-		seq  uint64
-		want string
-		ok   bool
-	}{{9, "", false}, {10, "11 12 13 ", true}, {12, "13 ", true}, {13, "", true}} {
-		pos, ok := l.After(test.seq)
-		if got, _, _ := l.Read(pos, nil, 10); ok != test.ok || ok && seqs(got) != test.want {
-			t.Errorf("after %d: got %s %v, want %s %v", test.seq, seqs(got), ok, test.want, test.ok)
-		}
-	}
-	if l.Head() != 13 || l.Identity() != "identity" {
-		t.Errorf("got head %d of %s", l.Head(), l.Identity())
-	}
-}
-
-func TestALogKeepsABoundedPartInMemoryAndTheRestInTheStore(t *testing.T) {
-	const entries = 100
-	stored := func(_ context.Context, after uint64, limit, _ int) (es []store.Entry, err error) {
-		for seq := after + 1; seq <= entries+5 && len(es) < limit; seq++ { // some are durable, but not visible yet
-			es = append(es, store.Entry{Seq: seq, Event: "e"})
-		}
-		return es, nil
-	}
-	l := actor.NewLog("a", 20_000, stored)
-	l.Start("identity", 0)
-	for seq := range uint64(entries) {
-		l.Append(event(seq+1, 500))
-	}
-	if _, _, ok := l.Read(0, nil, 10); ok {
-		t.Error("the log keeps everything in memory")
-	}
-	if _, ok := l.After(5); ok {
-		t.Error("entry 6 is said to be in memory")
-	}
-	pos, ok := l.After(95)
-	if got, _, _ := l.Read(pos, nil, 10); !ok || seqs(got) != "96 97 98 99 100 " {
-		t.Errorf("got %s %v, want the newest", seqs(got), ok)
-	}
-	got, err := l.Stored(context.Background(), 97, 10, 1<<20)
-	if err != nil || seqs(got) != "98 99 100 " {
-		t.Errorf("got %s %v from the store, want what is visible", seqs(got), err)
-	}
-}
-
-type counting struct{ n int }
-
-func (c *counting) Published() { c.n++ }
-
-func TestFollowersAreToldUntilTheyUnfollow(t *testing.T) {
-	l := actor.NewLog("a", 1<<20, nil)
-	l.Start("identity", 0)
-	a, b := &counting{}, &counting{}
-	l.Follow(a)
-	l.Follow(b)
-	l.Append(event(1, 1))
-	if none := l.Unfollow(a); none {
-		t.Error("none is left, says the log; one is")
-	}
-	l.Append(event(2, 1))
-	if none := l.Unfollow(b); !none {
-		t.Error("one is left, says the log; none is")
-	}
-	if a.n != 1 || b.n != 2 {
-		t.Errorf("told %d and %d times, want 1 and 2", a.n, b.n)
-	}
-}
 
 // Who may still come back is told from memory; for longer the log is not kept.
 func TestALogForgetsWhatIsOlderThanTheResumeWindow(t *testing.T) {

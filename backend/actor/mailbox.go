@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/troupe-dev/troupe/backend/host"
 )
 
 // mail is a request to an actor. It is delivered on the actor's goroutine, or
@@ -15,7 +17,7 @@ type mail interface {
 	deliver(in *instance) bool
 
 	// refuse answers the mail with an error. It must not touch an instance.
-	refuse(a *actor, err *Error)
+	refuse(a *actor, err *host.Fault)
 
 	// size is about what the mail takes in memory while it waits, in bytes; 0 if
 	// no client can make much of it.
@@ -63,7 +65,7 @@ func (b *mailbox) post(m mail) bool {
 }
 
 // offer is post for a mail that is refused if there is no room for it.
-func (b *mailbox) offer(m mail, r room) (posted bool, full *Error) {
+func (b *mailbox) offer(m mail, r room) (posted bool, full *host.Fault) {
 	size := m.size()
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
@@ -31,21 +32,21 @@ func limited(t *testing.T, o actor.Options, no actor.NodeOptions, test func(t *t
 			}
 		})
 		go func() {
-			_, _ = n.CallOnce(context.Background(), blockerRef("a"), actor.SingleCall{Create: true, Action: "block"})
+			_, _ = n.CallOnce(context.Background(), blockerRef("a"), host.SingleCall{Create: true, Action: "block"})
 		}()
 		synctest.Wait()
 		test(t, n, sync.OnceFunc(func() { close(block) }))
 	})
 }
 
-func blockerRef(key string) actor.Ref { return actor.Ref{Name: "blocker", Key: actor.Key{key}} }
+func blockerRef(key string) host.Ref { return host.Ref{Name: "blocker", Key: host.Key{key}} }
 
 // overloaded checks that an error is overloaded by a limit.
 func overloaded(t *testing.T, err error, limit any, option string) {
 	t.Helper()
-	var e *actor.Error
-	if !errors.As(err, &e) || e.Code != "overloaded" || string(e.MetadataJSON()) != fmt.Sprintf(`{"limit":%v,"option":"%s"}`, limit, option) {
-		t.Errorf("got %v %s, want overloaded by %v of %s", err, e.MetadataJSON(), limit, option)
+	var e *host.Fault
+	if !errors.As(err, &e) || e.Code != "overloaded" || string(e.Metadata) != fmt.Sprintf(`{"limit":%v,"option":"%s"}`, limit, option) {
+		t.Errorf("got %v %s, want overloaded by %v of %s", err, e.Metadata, limit, option)
 	}
 }
 
@@ -56,10 +57,10 @@ func TestG9_AMailboxIsBoundedInBytes(t *testing.T) {
 		defer free()
 		large := json.RawMessage(`"` + strings.Repeat("x", 60_000) + `"`)
 		call := func() error {
-			return n.Call(blockerRef("a"), actor.CallRequest{Attachment: 1, Conn: "none", ID: 1, Action: "block", Args: []json.RawMessage{large}})
+			return n.Call(blockerRef("a"), host.CallRequest{Attachment: 1, Conn: "none", ID: 1, Action: "block", Args: []json.RawMessage{large}})
 		}
 		open := func() error {
-			return n.Open(blockerRef("a"), actor.OpenRequest{Attachment: 2, Conn: "none", Params: large})
+			return n.Open(blockerRef("a"), host.OpenRequest{Attachment: 2, Conn: "none", Params: large})
 		}
 		if err := call(); err != nil {
 			t.Fatal(err)
@@ -68,10 +69,10 @@ func TestG9_AMailboxIsBoundedInBytes(t *testing.T) {
 		overloaded(t, open(), 100_000, "actor.Options.MaxMailboxBytes")
 		_, err := n.Create(t.Context(), blockerRef("a"), large, nil)
 		overloaded(t, err, 100_000, "actor.Options.MaxMailboxBytes")
-		if err := n.Call(blockerRef("a"), actor.CallRequest{Attachment: 1, Conn: "none", ID: 2, Action: "block"}); err != nil {
+		if err := n.Call(blockerRef("a"), host.CallRequest{Attachment: 1, Conn: "none", ID: 2, Action: "block"}); err != nil {
 			t.Errorf("a small call: %v", err)
 		}
-		if err := n.Open(blockerRef("b"), actor.OpenRequest{Attachment: 3, Conn: "none", Params: large}); err != nil {
+		if err := n.Open(blockerRef("b"), host.OpenRequest{Attachment: 3, Conn: "none", Params: large}); err != nil {
 			t.Errorf("another actor: %v", err)
 		}
 		free()
@@ -91,18 +92,18 @@ func TestG9_MailboxesAreBoundedTogether(t *testing.T) {
 	limited(t, actor.Options{}, actor.NodeOptions{MaxMailBytes: 100_000}, func(t *testing.T, n *actor.Node, free func()) {
 		defer free()
 		large := json.RawMessage(`"` + strings.Repeat("x", 90_000) + `"`)
-		if err := n.Call(blockerRef("a"), actor.CallRequest{Attachment: 1, Conn: "none", ID: 1, Args: []json.RawMessage{large}}); err != nil {
+		if err := n.Call(blockerRef("a"), host.CallRequest{Attachment: 1, Conn: "none", ID: 1, Args: []json.RawMessage{large}}); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 100 {
-			overloaded(t, n.Open(blockerRef(fmt.Sprint("b", i)), actor.OpenRequest{Conn: "none", Params: large}), 100_000, "max-buffers")
+			overloaded(t, n.Open(blockerRef(fmt.Sprint("b", i)), host.OpenRequest{Conn: "none", Params: large}), 100_000, "max-buffers")
 		}
 		if got := n.Actors(); got != 1 {
 			t.Errorf("%d actors are in memory, want 1", got)
 		}
 		free()
 		synctest.Wait()
-		if err := n.Open(blockerRef("b"), actor.OpenRequest{Conn: "none", Params: large}); err != nil {
+		if err := n.Open(blockerRef("b"), host.OpenRequest{Conn: "none", Params: large}); err != nil {
 			t.Errorf("when there is room again: %v", err)
 		}
 	})
@@ -115,10 +116,10 @@ func TestG9_AcksDoNotFillAMailbox(t *testing.T) {
 		for i := range 1000 {
 			n.Ack(blockerRef("a"), 1, uint64(i))
 		}
-		overloaded(t, n.Call(blockerRef("a"), actor.CallRequest{Attachment: 1, Conn: "none", ID: 1}), 10, "actor.Options.MaxMailbox")
+		overloaded(t, n.Call(blockerRef("a"), host.CallRequest{Attachment: 1, Conn: "none", ID: 1}), 10, "actor.Options.MaxMailbox")
 		free()
 		synctest.Wait()
-		if err := n.Call(blockerRef("a"), actor.CallRequest{Attachment: 1, Conn: "none", ID: 1}); err != nil {
+		if err := n.Call(blockerRef("a"), host.CallRequest{Attachment: 1, Conn: "none", ID: 1}); err != nil {
 			t.Error(err)
 		}
 	})
@@ -136,9 +137,9 @@ func TestG9_MaxActors(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		ref := func(i int) actor.Ref { return actor.Ref{Name: "notes", Key: actor.Key{fmt.Sprint(i)}} }
+		ref := func(i int) host.Ref { return host.Ref{Name: "notes", Key: host.Key{fmt.Sprint(i)}} }
 		read := func(i int) error {
-			_, err := n.CallOnce(t.Context(), ref(i), actor.SingleCall{Create: true, Action: "get"})
+			_, err := n.CallOnce(t.Context(), ref(i), host.SingleCall{Create: true, Action: "get"})
 			return err
 		}
 		refused := 0

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -219,15 +220,15 @@ func (m *method) call(receiver, context reflect.Value, args []reflect.Value) (re
 }
 
 // decodeArgs reads the arguments of an action from JSON.
-func (m *method) decodeArgs(action string, raw []json.RawMessage) ([]reflect.Value, *Error) {
+func (m *method) decodeArgs(action string, raw []json.RawMessage) ([]reflect.Value, *host.Fault) {
 	if len(raw) != len(m.args) {
-		return nil, newError(wire.CodeInvalidArgs, "%s takes %s, got %d", action, count(len(m.args), "argument"), len(raw))
+		return nil, host.Faultf(wire.CodeInvalidArgs, "%s takes %s, got %d", action, count(len(m.args), "argument"), len(raw))
 	}
 	args := make([]reflect.Value, callFront, callFront+len(raw))
 	for i, r := range raw {
 		v, err := m.shapes[i].Decode(m.args[i], r)
 		if err != nil {
-			return nil, newError(wire.CodeInvalidArgs, "%s: argument %d: %s", action, i+1, err)
+			return nil, host.Faultf(wire.CodeInvalidArgs, "%s: argument %d: %s", action, i+1, err)
 		}
 		args = append(args, v)
 	}
@@ -235,19 +236,19 @@ func (m *method) decodeArgs(action string, raw []json.RawMessage) ([]reflect.Val
 }
 
 // decodeOptional reads params or input for a hook that may take them.
-func (m *method) decodeOptional(raw json.RawMessage, code, what string) ([]reflect.Value, *Error) {
+func (m *method) decodeOptional(raw json.RawMessage, code, what string) ([]reflect.Value, *host.Fault) {
 	if len(m.args) == 0 {
 		return nil, nil
 	}
 	if len(raw) == 0 || isNull(raw) {
 		if err := m.shapes[0].Absent(); err != nil {
-			return nil, newError(code, "%s: %s", what, err)
+			return nil, host.Faultf(code, "%s: %s", what, err)
 		}
 		return []reflect.Value{callFront: reflect.Zero(m.args[0])}, nil
 	}
 	v, err := m.shapes[0].Decode(m.args[0], raw)
 	if err != nil {
-		return nil, newError(code, "%s: %s", what, err)
+		return nil, host.Faultf(code, "%s: %s", what, err)
 	}
 	return []reflect.Value{callFront: v}, nil
 }

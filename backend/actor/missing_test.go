@@ -5,7 +5,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 )
 
 // TestG9_ActorsThatDoNotExistTakeNoMemory: who asks for many of them does not
@@ -14,13 +14,13 @@ func TestG9_ActorsThatDoNotExistTakeNoMemory(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, nil, ledgers)
 		for i := range 100 {
-			byKey := actor.Ref{Name: "ledger", Key: actor.Key{fmt.Sprint(i)}}
-			for _, ref := range []actor.Ref{{ID: fmt.Sprint(i)}, byKey} {
+			byKey := host.Ref{Name: "ledger", Key: host.Key{fmt.Sprint(i)}}
+			for _, ref := range []host.Ref{{ID: fmt.Sprint(i)}, byKey} {
 				if _, err := b.node.Resolve(t.Context(), ref); err == nil {
 					t.Fatalf("%v exists", ref)
 				}
 			}
-			if _, err := b.node.CallOnce(t.Context(), byKey, actor.SingleCall{Action: "get"}); err == nil {
+			if _, err := b.node.CallOnce(t.Context(), byKey, host.SingleCall{Action: "get"}); err == nil {
 				t.Fatalf("%v exists", byKey)
 			}
 		}

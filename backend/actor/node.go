@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -61,7 +62,7 @@ type NodeOptions struct {
 	MaxMailBytes int64
 }
 
-var errShutdown = newError(wire.CodeShutdown, "the server is going away")
+var errShutdown = host.Faultf(wire.CodeShutdown, "the server is going away")
 
 // NewNode makes a node. It ends the connections that are stored and do not come
 // back within their resume window, counted from now.
@@ -125,7 +126,7 @@ func (n *Node) wakeConnected() (ok bool) {
 		case <-n.closing:
 			return false
 		}
-		err := n.post(Ref{ID: id}, &expiryMail{func(err *Error) {
+		err := n.post(host.Ref{ID: id}, &expiryMail{func(err *host.Fault) {
 			if err != nil && err.Code == wire.CodeUnavailable {
 				failed.Store(true)
 			}
@@ -148,11 +149,11 @@ func (n *Node) wakeConnected() (ok bool) {
 
 // expiryMail wakes an actor, so that it looks after its connections, and tells
 // when that is done.
-type expiryMail struct{ done func(*Error) }
+type expiryMail struct{ done func(*host.Fault) }
 
-func (m *expiryMail) deliver(*instance) bool      { m.done(nil); return true }
-func (m *expiryMail) size() int                   { return 0 }
-func (m *expiryMail) refuse(_ *actor, err *Error) { m.done(err) }
+func (m *expiryMail) deliver(*instance) bool           { m.done(nil); return true }
+func (m *expiryMail) size() int                        { return 0 }
+func (m *expiryMail) refuse(_ *actor, err *host.Fault) { m.done(err) }
 
 // Shutdown ends all actors: mail that is in their mailboxes is handled, OnStop runs,
 // and what they changed becomes durable. Connections are not ended; they may come
@@ -189,32 +190,32 @@ func (n *Node) isClosed() bool {
 }
 
 // address checks a ref and fills in the actor's id.
-func (n *Node) address(r Ref) (Ref, *Error) {
+func (n *Node) address(r host.Ref) (host.Ref, *host.Fault) {
 	if r.ID != "" {
-		if len(r.ID) > MaxNameBytes {
-			return r, newError(wire.CodeNotFound, "there is no actor with this id")
+		if len(r.ID) > host.MaxNameBytes {
+			return r, host.Faultf(wire.CodeNotFound, "there is no actor with this id")
 		}
 		return r, nil
 	}
 	if n.registry.defs[r.Name] == nil {
-		return r, newError(wire.CodeUnknownActor, "there is no actor named %q", r.Name)
+		return r, host.Faultf(wire.CodeUnknownActor, "there is no actor named %q", r.Name)
 	}
-	if err := r.Key.check(); err != nil {
+	if err := r.Key.Check(); err != nil {
 		return r, err
 	}
-	r.ID = actorID(r.Name, r.Key)
+	r.ID = host.ActorID(r.Name, r.Key)
 	return r, nil
 }
 
 // get returns an actor's presence, and makes one if there is none. It does not
 // load it. For a client it makes no more than there may be.
-func (n *Node) get(r Ref, forClient bool) (*actor, *Error) {
+func (n *Node) get(r host.Ref, forClient bool) (*actor, *host.Fault) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.getLocked(r, forClient)
 }
 
-func (n *Node) getLocked(r Ref, forClient bool) (*actor, *Error) {
+func (n *Node) getLocked(r host.Ref, forClient bool) (*actor, *host.Fault) {
 	if n.closed {
 		return nil, errShutdown
 	}
@@ -239,10 +240,10 @@ const (
 )
 
 // post puts a mail of the node's own into an actor's mailbox.
-func (n *Node) post(r Ref, m mail) error { return n.deliver(r, m, ofNode) }
+func (n *Node) post(r host.Ref, m mail) error { return n.deliver(r, m, ofNode) }
 
 // deliver puts a mail into an actor's mailbox, if there is room for it.
-func (n *Node) deliver(r Ref, m mail, from sender) error {
+func (n *Node) deliver(r host.Ref, m mail, from sender) error {
 	r, err := n.address(r)
 	if err != nil {
 		return err
@@ -282,7 +283,7 @@ func (n *Node) room(a *actor, from sender) room {
 func (n *Node) forget(a *actor) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.actors[a.id] == a && !a.log.followed() && a.box.unused() {
+	if n.actors[a.id] == a && !a.log.Followed() && a.box.unused() {
 		delete(n.actors, a.id)
 	}
 }
@@ -292,7 +293,7 @@ func (n *Node) forget(a *actor) {
 func (n *Node) remove(a *actor) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if a.log.followed() || !a.box.stop() {
+	if a.log.Followed() || !a.box.stop() {
 		return false
 	}
 	delete(n.actors, a.id)
@@ -302,7 +303,7 @@ func (n *Node) remove(a *actor) bool {
 // Follow registers a follower of an actor's log until Unfollow, and returns the
 // log. It does not load the actor. Errors are of type *Error (unknown_actor,
 // bad_key, shutdown).
-func (n *Node) Follow(r Ref, f Follower) (*Log, error) {
+func (n *Node) Follow(r host.Ref, f host.Follower) (*host.Log, error) {
 	r, err := n.address(r)
 	if err != nil {
 		return nil, err
@@ -318,7 +319,7 @@ func (n *Node) Follow(r Ref, f Follower) (*Log, error) {
 }
 
 // Unfollow ends a Follow with the same arguments.
-func (n *Node) Unfollow(r Ref, f Follower) {
+func (n *Node) Unfollow(r host.Ref, f host.Follower) {
 	r, err := n.address(r)
 	if err != nil {
 		return
@@ -334,19 +335,19 @@ func (n *Node) Unfollow(r Ref, f Follower) {
 // Open asks for a connection. The answer is an output of the actor's log, which
 // the caller follows already. The error, of type *Error, is for what keeps the
 // request from reaching the actor, as overloaded does.
-func (n *Node) Open(r Ref, request OpenRequest) error {
+func (n *Node) Open(r host.Ref, request host.OpenRequest) error {
 	return n.deliver(r, &openMail{request}, ofOpen)
 }
 
 // Refresh gives a connection new params. It is answered only if they are refused,
 // by an output of the actor's log. The error is as in Open.
-func (n *Node) Refresh(r Ref, request RefreshRequest) error {
+func (n *Node) Refresh(r host.Ref, request host.RefreshRequest) error {
 	return n.deliver(r, &refreshMail{request}, ofOpen)
 }
 
 // Subscribe asks whether a connection may subscribe to events. The answer is an
 // output of the actor's log. The error is as in Open, or overloaded.
-func (n *Node) Subscribe(r Ref, request SubscribeRequest) error {
+func (n *Node) Subscribe(r host.Ref, request host.SubscribeRequest) error {
 	return n.deliver(r, &subscribeMail{request}, ofCall)
 }
 
@@ -358,31 +359,31 @@ func (n *Node) Guards(name string) bool {
 
 // Call runs an action for a connection. The answer is an output of the actor's
 // log; the error is like that of Open.
-func (n *Node) Call(r Ref, request CallRequest) error {
+func (n *Node) Call(r host.Ref, request host.CallRequest) error {
 	return n.deliver(r, &callMail{request}, ofCall)
 }
 
 // Ack tells that every call of an attachment's caller up to an id has been
 // answered. It does not get to an actor that has too much to do: who is not told
 // keeps answers for longer.
-func (n *Node) Ack(r Ref, attachment, ack uint64) {
+func (n *Node) Ack(r host.Ref, attachment, ack uint64) {
 	_ = n.deliver(r, &ackMail{attachment, ack}, ofCall)
 }
 
 // Detach tells that an attachment's socket is gone. Its connection may come back.
-func (n *Node) Detach(r Ref, attachment uint64) { n.tell(r, &detachMail{attachment}) }
+func (n *Node) Detach(r host.Ref, attachment uint64) { n.tell(r, &detachMail{attachment}) }
 
 // Close ends the connection of an attachment.
-func (n *Node) Close(r Ref, attachment uint64) { n.tell(r, &closeMail{attachment}) }
+func (n *Node) Close(r host.Ref, attachment uint64) { n.tell(r, &closeMail{attachment}) }
 
 // tell is post for what needs no answer: a node that is closed has no use for it.
-func (n *Node) tell(r Ref, m mail) { _ = n.post(r, m) }
+func (n *Node) tell(r host.Ref, m mail) { _ = n.post(r, m) }
 
 // CallOnce runs an action without a connection and returns its result, nil if it
 // returns none. The error is of type *Error, or that of ctx, which ends the
 // waiting but not the call.
-func (n *Node) CallOnce(ctx context.Context, r Ref, c SingleCall) (json.RawMessage, error) {
-	return n.ask(ctx, func(done func(*Output, *Error)) error {
+func (n *Node) CallOnce(ctx context.Context, r host.Ref, c host.SingleCall) (json.RawMessage, error) {
+	return n.ask(ctx, func(done func(*host.Output, *host.Fault)) error {
 		return n.deliver(r, &singleMail{c, done}, ofCall)
 	})
 }
@@ -390,22 +391,22 @@ func (n *Node) CallOnce(ctx context.Context, r Ref, c SingleCall) (json.RawMessa
 // Create makes an actor that does not exist yet, with input for OnCreate, and
 // returns its id. The error is of type *Error (exists), or that of ctx.
 // auth is what OnAuth said of who asks.
-func (n *Node) Create(ctx context.Context, r Ref, input, auth json.RawMessage) (id string, err error) {
+func (n *Node) Create(ctx context.Context, r host.Ref, input, auth json.RawMessage) (id string, err error) {
 	return n.resolve(ctx, r, &createMail{create: true, input: input, auth: auth})
 }
 
 // Resolve returns the id of an actor that exists. The error is of type *Error
 // (not_found), or that of ctx.
-func (n *Node) Resolve(ctx context.Context, r Ref) (id string, err error) {
+func (n *Node) Resolve(ctx context.Context, r host.Ref) (id string, err error) {
 	return n.resolve(ctx, r, &createMail{})
 }
 
-func (n *Node) resolve(ctx context.Context, r Ref, m *createMail) (string, error) {
+func (n *Node) resolve(ctx context.Context, r host.Ref, m *createMail) (string, error) {
 	r, bad := n.address(r)
 	if bad != nil {
 		return "", bad
 	}
-	_, err := n.ask(ctx, func(done func(*Output, *Error)) error {
+	_, err := n.ask(ctx, func(done func(*host.Output, *host.Fault)) error {
 		m.done = done
 		return n.deliver(r, m, ofCall)
 	})
@@ -416,21 +417,21 @@ func (n *Node) resolve(ctx context.Context, r Ref, m *createMail) (string, error
 func (n *Node) Emits(name, event string) bool { return n.registry.emits(name, event) }
 
 // do runs f as a turn of an actor and waits until it is durable.
-func (n *Node) do(ctx context.Context, r Ref, f func(*turn) error) error {
-	_, err := n.ask(ctx, func(done func(*Output, *Error)) error {
+func (n *Node) do(ctx context.Context, r host.Ref, f func(*turn) error) error {
+	_, err := n.ask(ctx, func(done func(*host.Output, *host.Fault)) error {
 		return n.post(r, &doMail{f, done})
 	})
 	return err
 }
 
 // ask posts a mail that is answered by calling done once, and waits for that.
-func (n *Node) ask(ctx context.Context, post func(done func(*Output, *Error)) error) (json.RawMessage, error) {
+func (n *Node) ask(ctx context.Context, post func(done func(*host.Output, *host.Fault)) error) (json.RawMessage, error) {
 	type answer struct {
 		data json.RawMessage
-		err  *Error
+		err  *host.Fault
 	}
 	answered := make(chan answer, 1)
-	err := post(func(o *Output, err *Error) {
+	err := post(func(o *host.Output, err *host.Fault) {
 		if o == nil {
 			answered <- answer{err: err}
 			return

@@ -4,17 +4,18 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // openMail connects, or attaches a connection again.
-type openMail struct{ OpenRequest }
+type openMail struct{ host.OpenRequest }
 
 func (m *openMail) size() int { return mailBytes + len(m.Params) + len(m.Input) + len(m.Auth) }
 
-func (m *openMail) refuse(a *actor, err *Error) {
+func (m *openMail) refuse(a *actor, err *host.Fault) {
 	a.gone(m.Attachment, time.Now()) // if its OnResume did not return
-	a.put(&Output{Kind: OutputClosed, To: m.Attachment, Err: err})
+	a.put(&host.Output{Kind: host.OutputClosed, To: m.Attachment, Err: err})
 }
 
 func (m *openMail) deliver(in *instance) bool {
@@ -35,8 +36,8 @@ func (m *openMail) deliver(in *instance) bool {
 }
 
 // opened is the output that answers the open.
-func (m *openMail) opened(in *instance, c *conn, start uint64) *Output {
-	return &Output{Kind: OutputOpened, To: m.Attachment, Opened: &OpenedInfo{
+func (m *openMail) opened(in *instance, c *conn, start uint64) *host.Output {
+	return &host.Output{Kind: host.OutputOpened, To: m.Attachment, Opened: &host.OpenedInfo{
 		Actor: in.actor.id, Name: in.def.name, Log: in.log, Conn: c.id, Num: c.num,
 		Start: start, KnownCaller: in.callers[m.Caller] != nil,
 	}}
@@ -90,8 +91,8 @@ func (m *openMail) join(in *instance) bool {
 }
 
 // closes makes the output that ends an attachment.
-func (in *instance) closes(now time.Time, attachment uint64, why *Error) []*Output {
-	out := []*Output{{Kind: OutputClosed, To: attachment, Err: why}}
+func (in *instance) closes(now time.Time, attachment uint64, why *host.Fault) []*host.Output {
+	out := []*host.Output{{Kind: host.OutputClosed, To: attachment, Err: why}}
 	in.number(out, now)
 	return out
 }
@@ -134,7 +135,7 @@ func (m *openMail) connState(t *turn) (value any, raw []byte, err error) {
 // resume attaches a connection that exists.
 func (m *openMail) resume(in *instance, c *conn) bool {
 	if m.Attachment <= c.attachment {
-		m.refuse(in.actor, newError(wire.CodeReplaced, "the connection was opened again elsewhere"))
+		m.refuse(in.actor, host.Faultf(wire.CodeReplaced, "the connection was opened again elsewhere"))
 		return true // a newer open has overtaken it
 	}
 	head, follows := in.head, m.follows(in)
@@ -149,7 +150,7 @@ func (m *openMail) resume(in *instance, c *conn) bool {
 		}
 	}
 	if c.online {
-		in.actor.gate.put(in.closes(t.now, c.attachment, newError(wire.CodeReplaced, "the connection was opened again elsewhere")), nil)
+		in.actor.gate.put(in.closes(t.now, c.attachment, host.Faultf(wire.CodeReplaced, "the connection was opened again elsewhere")), nil)
 	}
 	returns := !c.online
 	delete(in.attached, c.attachment)
@@ -192,13 +193,13 @@ func (m *openMail) resume(in *instance, c *conn) bool {
 }
 
 // refreshMail gives a connection new params.
-type refreshMail struct{ RefreshRequest }
+type refreshMail struct{ host.RefreshRequest }
 
 func (m *refreshMail) size() int { return mailBytes + len(m.Params) + len(m.Auth) }
 
-func (m *refreshMail) refuse(a *actor, err *Error) {
+func (m *refreshMail) refuse(a *actor, err *host.Fault) {
 	a.gone(m.Attachment, time.Now()) // its client comes back with the same
-	a.put(&Output{Kind: OutputClosed, To: m.Attachment, Err: err})
+	a.put(&host.Output{Kind: host.OutputClosed, To: m.Attachment, Err: err})
 }
 
 func (m *refreshMail) deliver(in *instance) bool {
@@ -208,7 +209,7 @@ func (m *refreshMail) deliver(in *instance) bool {
 		return true // of a connection that is over, or of a socket that was replaced
 	}
 	t := in.begin("OnRefresh", in.def.options.ConnectTimeout, c)
-	o, refused, ok := t.refresh(&OpenRequest{Conn: c.id, Params: m.Params, Auth: m.Auth, Subs: m.Subs})
+	o, refused, ok := t.refresh(&host.OpenRequest{Conn: c.id, Params: m.Params, Auth: m.Auth, Subs: m.Subs})
 	if !ok {
 		return false
 	}
@@ -226,7 +227,7 @@ func (m *refreshMail) deliver(in *instance) bool {
 // refresh is the turn in which a connection that exists gets new params. They count
 // from its end on, if it succeeds. refused are those of its subscriptions that it may
 // not have with them.
-func (t *turn) refresh(r *OpenRequest) (o outcome, refused []Refusal, ok bool) {
+func (t *turn) refresh(r *host.OpenRequest) (o outcome, refused []host.Refusal, ok bool) {
 	t.opening, t.resuming = r, true
 	t.readOnly = t.in.def.hooks["OnBeforeConnect"] == nil && t.in.def.hooks["OnRefresh"] == nil
 	o, ok = t.execute(func() (any, error) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 	"github.com/troupe-dev/troupe/backend/store/storetest"
@@ -81,7 +82,7 @@ func (b *bench) restart() {
 
 // heldBench is a node whose commits wait for the test, with ada and bob
 // connected to an actor and everything durable so far.
-func heldBench(t *testing.T, reg *actor.Registry, ref actor.Ref) (b *bench, held *storetest.HeldStore, ada, bob *reader) {
+func heldBench(t *testing.T, reg *actor.Registry, ref host.Ref) (b *bench, held *storetest.HeldStore, ada, bob *reader) {
 	held = storetest.Held(memory.New(memory.Options{}))
 	held.ReleaseAll()
 	b = newBench(t, &troubledStore{Store: held}, reg)
@@ -105,18 +106,18 @@ func advance() { time.Sleep(50 * time.Millisecond) }
 // for it, as a gateway would see them.
 type reader struct {
 	b      *bench
-	ref    actor.Ref
-	req    actor.OpenRequest
-	log    *actor.Log
-	cursor actor.Pos
+	ref    host.Ref
+	req    host.OpenRequest
+	log    *host.Log
+	cursor host.Pos
 	num    uint32
-	got    []*actor.Output
+	got    []*host.Output
 }
 
 func (*reader) Published() {}
 
 // open sends an open; read tells what came of it.
-func (b *bench) open(ref actor.Ref, req actor.OpenRequest) *reader {
+func (b *bench) open(ref host.Ref, req host.OpenRequest) *reader {
 	b.t.Helper()
 	r := b.follow(ref, req)
 	r.open()
@@ -124,10 +125,10 @@ func (b *bench) open(ref actor.Ref, req actor.OpenRequest) *reader {
 }
 
 // follow is open without the sending: that is left to the reader's own open.
-func (b *bench) follow(ref actor.Ref, req actor.OpenRequest) *reader {
+func (b *bench) follow(ref host.Ref, req host.OpenRequest) *reader {
 	b.t.Helper()
 	r := &reader{b: b, ref: ref, req: req}
-	r.req.Attachment = actor.NextAttachment()
+	r.req.Attachment = host.NextAttachment()
 	r.req.Create = true
 	var err error
 	if r.log, err = b.node.Follow(ref, r); err != nil {
@@ -146,16 +147,16 @@ func (r *reader) open() {
 }
 
 // read waits until nothing moves and returns all outputs so far.
-func (r *reader) read() []*actor.Output {
+func (r *reader) read() []*host.Output {
 	synctest.Wait()
 	outputs, next, _ := r.log.Read(r.cursor, nil, 1<<20)
 	r.cursor = next
 	for _, o := range outputs {
 		switch {
-		case o.Kind == actor.OutputOpened && o.To == r.req.Attachment:
+		case o.Kind == host.OutputOpened && o.To == r.req.Attachment:
 			r.num = o.Opened.Num
 			r.got = append(r.got, o)
-		case o.To != 0 || !o.Numbered && o.Kind != actor.OutputEvent:
+		case o.To != 0 || !o.Numbered && o.Kind != host.OutputEvent:
 			if o.To == r.req.Attachment {
 				r.got = append(r.got, o)
 			}
@@ -167,7 +168,7 @@ func (r *reader) read() []*actor.Output {
 }
 
 // last returns the newest output, nil if there is none.
-func (r *reader) last() *actor.Output {
+func (r *reader) last() *host.Output {
 	if got := r.read(); len(got) > 0 {
 		return got[len(got)-1]
 	}
@@ -176,7 +177,7 @@ func (r *reader) last() *actor.Output {
 
 func (r *reader) call(id uint64, action string, args ...any) {
 	r.b.t.Helper()
-	req := actor.CallRequest{
+	req := host.CallRequest{
 		Attachment: r.req.Attachment, Conn: r.req.Conn, ID: id, Action: action, Args: encodeArgs(r.b.t, args),
 	}
 	if err := r.b.node.Call(r.ref, req); err != nil {
@@ -185,7 +186,7 @@ func (r *reader) call(id uint64, action string, args ...any) {
 }
 
 // total asks the actor without a connection.
-func (b *bench) total(ref actor.Ref) int {
+func (b *bench) total(ref host.Ref) int {
 	b.t.Helper()
 	n, err := result[int](b, ref, "get")
 	if err != nil {
@@ -196,11 +197,11 @@ func (b *bench) total(ref actor.Ref) int {
 
 // result calls an action without a connection; the actor need not exist. The
 // test does not wait longer than an hour for an answer.
-func result[T any](b *bench, ref actor.Ref, action string, args ...any) (result T, err error) {
+func result[T any](b *bench, ref host.Ref, action string, args ...any) (result T, err error) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	defer cancel()
-	raw, err := b.node.CallOnce(ctx, ref, actor.SingleCall{Create: true, Action: action, Args: encodeArgs(b.t, args)})
+	raw, err := b.node.CallOnce(ctx, ref, host.SingleCall{Create: true, Action: action, Args: encodeArgs(b.t, args)})
 	if err == nil && len(raw) > 0 {
 		err = json.Unmarshal(raw, &result)
 	}
@@ -209,10 +210,13 @@ func result[T any](b *bench, ref actor.Ref, action string, args ...any) (result 
 
 // code is that of an error for a client, or says what else it is.
 func code(err error) string {
-	var e *actor.Error
+	var f *host.Fault
+	var e *actor.Error // of package actortest
 	switch {
 	case err == nil:
 		return "none"
+	case errors.As(err, &f):
+		return f.Code
 	case errors.As(err, &e):
 		return e.Code
 	}
@@ -231,19 +235,19 @@ func encodeArgs(t *testing.T, args []any) []json.RawMessage {
 	return raw
 }
 
-func kinds(outputs []*actor.Output) string {
+func kinds(outputs []*host.Output) string {
 	s := ""
 	for _, o := range outputs {
 		switch o.Kind {
-		case actor.OutputOpened:
+		case host.OutputOpened:
 			s += "opened "
-		case actor.OutputClosed:
+		case host.OutputClosed:
 			s += "closed:" + o.Err.Code + " "
-		case actor.OutputEvent:
+		case host.OutputEvent:
 			s += o.Event + " "
-		case actor.OutputReply:
+		case host.OutputReply:
 			s += "reply:" + string(o.Data) + " "
-		case actor.OutputFail:
+		case host.OutputFail:
 			s += "fail:" + o.Err.Code + " "
 		}
 	}
@@ -251,8 +255,8 @@ func kinds(outputs []*actor.Output) string {
 }
 
 // as is the open of a connection that is called name, and whose caller is, too.
-func as(name string) actor.OpenRequest {
-	return actor.OpenRequest{Conn: name, Caller: name, Params: json.RawMessage(`{"name":"` + name + `"}`)}
+func as(name string) host.OpenRequest {
+	return host.OpenRequest{Conn: name, Caller: name, Params: json.RawMessage(`{"name":"` + name + `"}`)}
 }
 
 // troubledStore fails to load while it is broken, and counts how often it was
@@ -282,7 +286,7 @@ func (s *troubledStore) Connected(ctx context.Context, f func(string) bool) erro
 }
 
 var (
-	ledgerRef = actor.Ref{Name: "ledger", Key: actor.Key{"a"}}
-	asAda     = actor.OpenRequest{Conn: "conn-ada", Caller: "caller-ada", Params: json.RawMessage(`{"name":"ada"}`)}
-	asBob     = actor.OpenRequest{Conn: "conn-bob", Caller: "caller-bob", Params: json.RawMessage(`{"name":"bob"}`)}
+	ledgerRef = host.Ref{Name: "ledger", Key: host.Key{"a"}}
+	asAda     = host.OpenRequest{Conn: "conn-ada", Caller: "caller-ada", Params: json.RawMessage(`{"name":"ada"}`)}
+	asBob     = host.OpenRequest{Conn: "conn-bob", Caller: "caller-bob", Params: json.RawMessage(`{"name":"bob"}`)}
 )

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -15,9 +16,9 @@ import (
 // mail: connections that have expired, a commit that failed.
 type wakeMail struct{}
 
-func (wakeMail) deliver(*instance) bool { return true }
-func (wakeMail) refuse(*actor, *Error)  {}
-func (wakeMail) size() int              { return 0 }
+func (wakeMail) deliver(*instance) bool     { return true }
+func (wakeMail) refuse(*actor, *host.Fault) {}
+func (wakeMail) size() int                  { return 0 }
 
 // idleMail asks the actor to leave memory if nobody needs it.
 type idleMail struct{ wakeMail }
@@ -28,12 +29,12 @@ type stopMail struct{ wakeMail }
 // create makes sure that the actor exists, with OnCreate and OnStart if it is
 // new. ok is false if the instance was abandoned.
 // auth is what OnAuth said of who asks.
-func (in *instance) create(create bool, input, auth json.RawMessage) (err *Error, ok bool) {
+func (in *instance) create(create bool, input, auth json.RawMessage) (err *host.Fault, ok bool) {
 	if in.stored || create && in.created {
 		return nil, true
 	}
 	if !create {
-		return newError(wire.CodeNotFound, "this %s does not exist", in.def.name), true
+		return host.Faultf(wire.CodeNotFound, "this %s does not exist", in.def.name), true
 	}
 	if h := in.def.hooks["OnCreate"]; h != nil {
 		args, err := h.decodeOptional(input, wire.CodeInvalidInput, "input")
@@ -56,7 +57,7 @@ func (in *instance) create(create bool, input, auth json.RawMessage) (err *Error
 }
 
 // callMail runs an action for a connection.
-type callMail struct{ CallRequest }
+type callMail struct{ host.CallRequest }
 
 func (m *callMail) size() int { return sizeOfCall(m.Action, m.Args) }
 
@@ -69,11 +70,11 @@ func sizeOfCall(action string, args []json.RawMessage) int {
 	return size
 }
 
-func (m *callMail) refuse(a *actor, err *Error) {
+func (m *callMail) refuse(a *actor, err *host.Fault) {
 	if err == errShutdown {
 		return // without an answer its client sends it again, to whoever comes next
 	}
-	a.put(&Output{Kind: OutputFail, To: m.Attachment, Call: m.ID, Err: err})
+	a.put(&host.Output{Kind: host.OutputFail, To: m.Attachment, Call: m.ID, Err: err})
 }
 
 func (m *callMail) deliver(in *instance) bool {
@@ -103,7 +104,7 @@ func (m *callMail) repeat(in *instance, cl *caller) {
 	if !ok {
 		a = store.Answer{Call: m.ID, Code: wire.CodeRan, Message: "the call ran earlier; its result is no longer kept"}
 	}
-	out := []*Output{answerOutput(a, m.Attachment)}
+	out := []*host.Output{answerOutput(a, m.Attachment)}
 	in.number(out, time.Now())
 	in.actor.gate.put(out, nil)
 }
@@ -117,7 +118,7 @@ func (in *instance) runAction(name string, raw []json.RawMessage, auth json.RawM
 	t.readOnly = action == nil || action.readOnly
 	o, ok := t.execute(func() (any, error) {
 		if action == nil {
-			return nil, newError(wire.CodeUnknownAction, "%s has no action %q", in.def.name, name)
+			return nil, host.Faultf(wire.CodeUnknownAction, "%s has no action %q", in.def.name, name)
 		}
 		args, bad := action.decodeArgs(name, raw)
 		if bad != nil {
@@ -133,13 +134,13 @@ func (in *instance) runAction(name string, raw []json.RawMessage, auth json.RawM
 
 // singleMail runs an action without a connection.
 type singleMail struct {
-	SingleCall
-	done func(*Output, *Error)
+	host.SingleCall
+	done func(*host.Output, *host.Fault)
 }
 
 func (m *singleMail) size() int { return sizeOfCall(m.Action, m.Args) + len(m.Auth) }
 
-func (m *singleMail) refuse(_ *actor, err *Error) { m.done(nil, err) }
+func (m *singleMail) refuse(_ *actor, err *host.Fault) { m.done(nil, err) }
 
 func (m *singleMail) deliver(in *instance) bool {
 	in.actor.used()
@@ -158,8 +159,8 @@ func (m *singleMail) deliver(in *instance) bool {
 				a = store.Answer{Code: wire.CodeRan, Message: "the call ran earlier; its result is no longer kept"}
 			}
 			out := answerOutput(a, 0)
-			out.done = m.done
-			in.actor.gate.put([]*Output{out}, nil)
+			out.Done = m.done
+			in.actor.gate.put([]*host.Output{out}, nil)
 			return true
 		}
 	}
@@ -171,17 +172,17 @@ type createMail struct {
 	create bool
 	input  json.RawMessage
 	auth   json.RawMessage
-	done   func(*Output, *Error)
+	done   func(*host.Output, *host.Fault)
 }
 
 func (m *createMail) size() int { return mailBytes + len(m.input) + len(m.auth) }
 
-func (m *createMail) refuse(_ *actor, err *Error) { m.done(nil, err) }
+func (m *createMail) refuse(_ *actor, err *host.Fault) { m.done(nil, err) }
 
 func (m *createMail) deliver(in *instance) bool {
 	in.actor.used()
 	if m.create && in.stored {
-		out := []*Output{{Kind: OutputFail, Err: newError(wire.CodeExists, "this %s exists", in.def.name), done: m.done}}
+		out := []*host.Output{{Kind: host.OutputFail, Err: host.Faultf(wire.CodeExists, "this %s exists", in.def.name), Done: m.done}}
 		in.number(out, time.Now())
 		in.actor.gate.put(out, nil)
 		return true
@@ -204,12 +205,12 @@ func (m *createMail) deliver(in *instance) bool {
 // doMail runs code of the process as a turn.
 type doMail struct {
 	run  func(*turn) error
-	done func(*Output, *Error)
+	done func(*host.Output, *host.Fault)
 }
 
 func (m *doMail) size() int { return 0 }
 
-func (m *doMail) refuse(_ *actor, err *Error) { m.done(nil, err) }
+func (m *doMail) refuse(_ *actor, err *host.Fault) { m.done(nil, err) }
 
 func (m *doMail) deliver(in *instance) bool {
 	in.actor.used()
@@ -235,7 +236,7 @@ type tickMail struct {
 
 func (m *tickMail) size() int { return 0 }
 
-func (m *tickMail) refuse(*actor, *Error) {}
+func (m *tickMail) refuse(*actor, *host.Fault) {}
 
 func (m *tickMail) deliver(in *instance) bool {
 	if m.in != in || !m.timer.begin() {
@@ -257,7 +258,7 @@ type ackMail struct{ attachment, ack uint64 }
 
 func (m *ackMail) size() int { return 0 }
 
-func (m *ackMail) refuse(*actor, *Error) {}
+func (m *ackMail) refuse(*actor, *host.Fault) {}
 
 func (m *ackMail) deliver(in *instance) bool {
 	if c := in.attached[m.attachment]; c != nil {
@@ -274,7 +275,7 @@ type detachMail struct{ attachment uint64 }
 
 func (m *detachMail) size() int { return 0 }
 
-func (m *detachMail) refuse(a *actor, _ *Error) { a.gone(m.attachment, time.Now()) }
+func (m *detachMail) refuse(a *actor, _ *host.Fault) { a.gone(m.attachment, time.Now()) }
 
 func (m *detachMail) deliver(in *instance) bool {
 	in.actor.used()
@@ -301,7 +302,7 @@ type closeMail struct{ attachment uint64 }
 
 func (m *closeMail) size() int { return 0 }
 
-func (m *closeMail) refuse(a *actor, _ *Error) { a.gone(m.attachment, time.Time{}) } // over at once
+func (m *closeMail) refuse(a *actor, _ *host.Fault) { a.gone(m.attachment, time.Time{}) } // over at once
 
 func (m *closeMail) deliver(in *instance) bool {
 	in.actor.used()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
@@ -123,7 +124,7 @@ func (k keeper) Get(*nothing) int  { return 100*k.Starts + k.Saved }
 
 var (
 	keepers   = actor.NewRegistry(actor.Define[keeper]("keeper"))
-	keeperRef = actor.Ref{Name: "keeper", Key: actor.Key{"a"}}
+	keeperRef = host.Ref{Name: "keeper", Key: host.Key{"a"}}
 )
 
 func TestOnStopRunsWhenAnActorLeavesMemory(t *testing.T) {

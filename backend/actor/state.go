@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/delta"
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 	"github.com/troupe-dev/troupe/backend/store"
@@ -211,7 +212,7 @@ func (in *instance) decode(plain []byte) {
 // cannotRestore makes the actor discard the instance: the store has its state.
 func (in *instance) cannotRestore(err error) {
 	in.actor.logger().Error("the last state of an actor cannot be restored", "error", err)
-	in.broken = newError(wire.CodeStateIncompatible, "the state of this %s cannot be restored", in.def.name)
+	in.broken = host.Faultf(wire.CodeStateIncompatible, "the state of this %s cannot be restored", in.def.name)
 }
 
 // restored runs the hook OnRestore, after loading and after an undo. What it changed

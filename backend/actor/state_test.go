@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/actor/actortest"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
@@ -89,7 +90,7 @@ func (a attic) Sneaky(*actor.Context[actor.NoState]) { a.List[0].Label = "sneaky
 
 var (
 	attics   = actor.NewRegistry(actor.Define[attic]("attic"))
-	atticRef = actor.Ref{Name: "attic", Key: actor.Key{"a"}}
+	atticRef = host.Ref{Name: "attic", Key: host.Key{"a"}}
 )
 
 func TestG7_EveryKindOfFieldIsUndone(t *testing.T) {
@@ -100,7 +101,7 @@ func TestG7_EveryKindOfFieldIsUndone(t *testing.T) {
 			t.Fatal(err)
 		}
 		dump := func() string {
-			raw, err := b.node.CallOnce(context.Background(), ref, actor.SingleCall{Action: "dump"})
+			raw, err := b.node.CallOnce(context.Background(), ref, host.SingleCall{Action: "dump"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,7 +112,7 @@ func TestG7_EveryKindOfFieldIsUndone(t *testing.T) {
 			return s
 		}
 		mess := func(fail string) error {
-			_, err := b.node.CallOnce(context.Background(), ref, actor.SingleCall{Action: "mess", Args: []json.RawMessage{[]byte(fail)}})
+			_, err := b.node.CallOnce(context.Background(), ref, host.SingleCall{Action: "mess", Args: []json.RawMessage{[]byte(fail)}})
 			return err
 		}
 		before := dump()
@@ -136,10 +137,10 @@ func TestG7_EveryKindOfFieldIsUndone(t *testing.T) {
 		if got, want := dump(), strings.TrimSuffix(after, "2")+"0"; got != want { // with the index
 			t.Errorf("after a restart got\n%s, want\n%s", got, want)
 		}
-		if _, err := b.node.Create(context.Background(), actor.Ref{Name: "attic", Key: actor.Key{"b"}}, json.RawMessage(`["x",""]`), nil); err == nil || err.(*actor.Error).Code != "empty_label" {
+		if _, err := b.node.Create(context.Background(), host.Ref{Name: "attic", Key: host.Key{"b"}}, json.RawMessage(`["x",""]`), nil); err == nil || err.(*host.Fault).Code != "empty_label" {
 			t.Errorf("create with a bad label: got %v, want empty_label", err)
 		}
-		if _, err := b.node.Create(context.Background(), actor.Ref{Name: "attic", Key: actor.Key{"b"}}, json.RawMessage(`7`), nil); err == nil || err.(*actor.Error).Code != "invalid_input" {
+		if _, err := b.node.Create(context.Background(), host.Ref{Name: "attic", Key: host.Key{"b"}}, json.RawMessage(`7`), nil); err == nil || err.(*host.Fault).Code != "invalid_input" {
 			t.Errorf("create with bad input: got %v, want invalid_input", err)
 		}
 	})
@@ -169,8 +170,8 @@ func TestAStateThatDoesNotFitIsNotOverwritten(t *testing.T) {
 		b.stop()
 		b.reg = actor.NewRegistry(actor.Define[otherLedger]("ledger"))
 		b.start()
-		_, err := b.node.CallOnce(context.Background(), ledgerRef, actor.SingleCall{Create: true, Action: "get"})
-		if e, ok := err.(*actor.Error); !ok || e.Code != "state_incompatible" {
+		_, err := b.node.CallOnce(context.Background(), ledgerRef, host.SingleCall{Create: true, Action: "get"})
+		if e, ok := err.(*host.Fault); !ok || e.Code != "state_incompatible" {
 			t.Errorf("got %v, want state_incompatible", err)
 		}
 		b.stop()
@@ -238,7 +239,7 @@ func TestAFieldThatWasAddedIsNoChangeOfTheState(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, nil, actor.NewRegistry(actor.Define[versioned]("versioned")))
 		b.check = true
-		ref := actor.Ref{Name: "versioned", Key: actor.Key{"a"}}
+		ref := host.Ref{Name: "versioned", Key: host.Key{"a"}}
 		if _, err := result[int](b, ref, "inc"); err != nil {
 			t.Fatal(err)
 		}
@@ -268,7 +269,7 @@ func TestChecksReportAndUndoChangesOutsideATurn(t *testing.T) {
 		b := newBench(t, nil, actor.NewRegistry(actor.Define[leaky]("leaky")))
 		b.check = true
 		b.restart()
-		ref := actor.Ref{Name: "leaky", Key: actor.Key{"a"}}
+		ref := host.Ref{Name: "leaky", Key: host.Key{"a"}}
 		if _, err := result[any](b, ref, "leak"); err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/metric"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -44,7 +45,7 @@ type stats struct {
 }
 
 // turn counts a turn that has ended.
-func (s *stats) turn(t *turn, err *Error) {
+func (s *stats) turn(t *turn, err *host.Fault) {
 	s.turns.Observe(time.Since(t.now))
 	switch {
 	case err == nil:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
@@ -32,7 +33,7 @@ func TestStats(t *testing.T) {
 		registry := actor.NewRegistry(actor.Define[counted]("counted", actor.WithOptions(actor.Options{ActionTimeout: time.Second})))
 		node := actor.NewNode(registry, memory.New(memory.Options{}), actor.NodeOptions{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 		for _, action := range []string{"count", "count", "refuse", "panic", "dawdle", "hang", "missing"} {
-			_, _ = node.CallOnce(context.Background(), actor.Ref{Name: "counted", Key: actor.Key{"a"}}, actor.SingleCall{Create: true, Action: action})
+			_, _ = node.CallOnce(context.Background(), host.Ref{Name: "counted", Key: host.Key{"a"}}, host.SingleCall{Create: true, Action: action})
 		}
 		s := node.Stats()
 		if s.Turns.Count != 6 || s.Refused != 2 || s.Failed != 1 || s.TimedOut != 1 || s.Abandoned != 1 || s.Resets != 1 {

@@ -3,17 +3,18 @@ package actor
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"reflect"
 	"time"
+
+	"github.com/troupe-dev/troupe/backend/host"
 )
 
 // subscribeMail asks whether a connection may subscribe to events.
-type subscribeMail struct{ SubscribeRequest }
+type subscribeMail struct{ host.SubscribeRequest }
 
-func (m *subscribeMail) refuse(a *actor, err *Error) {
+func (m *subscribeMail) refuse(a *actor, err *host.Fault) {
 	a.gone(m.Attachment, time.Now()) // its client comes back, and asks with its open
-	a.put(&Output{Kind: OutputClosed, To: m.Attachment, Err: err})
+	a.put(&host.Output{Kind: host.OutputClosed, To: m.Attachment, Err: err})
 }
 
 func (m *subscribeMail) size() int {
@@ -32,7 +33,7 @@ func (m *subscribeMail) deliver(in *instance) bool {
 	}
 	t := in.begin("CanSubscribe", in.def.options.ConnectTimeout, c)
 	t.readOnly = true
-	var refused []Refusal
+	var refused []host.Refusal
 	o, ok := t.execute(func() (any, error) {
 		refused = t.refusals(m.Events)
 		return nil, nil
@@ -43,7 +44,7 @@ func (m *subscribeMail) deliver(in *instance) bool {
 	if o.err != nil {
 		refused = nil
 		for _, e := range m.Events {
-			refused = append(refused, Refusal{e, o.err.about(e)})
+			refused = append(refused, host.Refusal{Event: e, Err: faultAbout(e, o.err)})
 		}
 	}
 	t.outputs = append(t.outputs, subscribed(m.Attachment, m.ID, refused))
@@ -51,14 +52,14 @@ func (m *subscribeMail) deliver(in *instance) bool {
 	return true
 }
 
-func subscribed(attachment, id uint64, refused []Refusal) *Output {
-	return &Output{Kind: OutputSubscribed, To: attachment, Call: id, Opened: &OpenedInfo{Refused: refused}}
+func subscribed(attachment, id uint64, refused []host.Refusal) *host.Output {
+	return &host.Output{Kind: host.OutputSubscribed, To: attachment, Call: id, Opened: &host.OpenedInfo{Refused: refused}}
 }
 
 // refusals asks CanSubscribe, in the turn, whether its connection may subscribe to
 // events, and returns those to which it may not. Events that the actor does not have
 // are for the gateway to refuse.
-func (t *turn) refusals(events []string) (refused []Refusal) {
+func (t *turn) refusals(events []string) (refused []host.Refusal) {
 	h := t.in.def.hooks["CanSubscribe"]
 	if h == nil || len(events) == 0 {
 		return nil
@@ -76,7 +77,7 @@ func (t *turn) refusals(events []string) (refused []Refusal) {
 			return h.call(t.in.state, t.context(h), []reflect.Value{callFront: reflect.ValueOf(e)})
 		})
 		if err = errors.Join(err, t.failure); err != nil {
-			refused = append(refused, Refusal{e, t.public(err).about(e)})
+			refused = append(refused, host.Refusal{Event: e, Err: faultAbout(e, t.public(err))})
 		}
 	}
 	t.in.allow(!readOnly)
@@ -85,8 +86,8 @@ func (t *turn) refusals(events []string) (refused []Refusal) {
 	return refused
 }
 
-// about returns the error as it is for an event, which it names.
-func (e *Error) about(event string) *Error {
+// faultAbout returns a fault as it is for an event, which it names.
+func faultAbout(event string, f *host.Fault) *host.Fault {
 	m, _ := json.Marshal(map[string]string{"event": event}) // of strings: it does not fail
-	return &Error{Code: e.Code, Message: fmt.Sprintf("%s: %s", event, e.Message), Metadata: json.RawMessage(m)}
+	return &host.Fault{Code: f.Code, Message: event + ": " + f.Message, Metadata: m}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/actor/actortest"
+	"github.com/troupe-dev/troupe/backend/host"
 )
 
 // A turn that does not return is abandoned: another goroutine takes the actor
@@ -217,7 +218,7 @@ func (m *moody) Inc(*nothing) int { m.N++; return m.N }
 func TestAnActorWhoseOnStartFailedStartsWhenItCan(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, nil, actor.NewRegistry(actor.Define[moody]("moody")))
-		ref := actor.Ref{Name: "moody", Key: actor.Key{"a"}}
+		ref := host.Ref{Name: "moody", Key: host.Key{"a"}}
 		if _, err := result[int](b, ref, "inc"); err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -23,7 +24,7 @@ type timer struct {
 func (t *turn) schedule(d time.Duration, every bool, run func(*turn) error) (stop func()) {
 	t.use()
 	if t.readOnly {
-		t.fail(newError(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot start a timer", t.what))
+		t.fail(host.Faultf(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot start a timer", t.what))
 		return func() {}
 	}
 	tm := &timer{interval: d, every: every, run: run}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/actor/actortest"
+	"github.com/troupe-dev/troupe/backend/host"
 )
 
 // clock runs timers.
@@ -95,7 +96,7 @@ func (k *clock) Background(c *actor.Context[actor.NoState]) {
 
 var clocks = actor.NewRegistry(actor.Define[clock]("clock", actor.Emits[note]()))
 
-var clockRef = actor.Ref{Name: "clock", Key: actor.Key{"a"}}
+var clockRef = host.Ref{Name: "clock", Key: host.Key{"a"}}
 
 func TestTimersAndTurnsFromOutside(t *testing.T) {
 	actortest.Run(t, clocks, func(n *actortest.Node) {
@@ -202,9 +203,9 @@ func TestATimerThatAFailedTurnStoppedStaysStopped(t *testing.T) {
 func TestStoppedTimersAreForgotten(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, nil, hostiles)
-		ref := actor.Ref{Name: "hostile", Key: actor.Key{"a"}}
+		ref := host.Ref{Name: "hostile", Key: host.Key{"a"}}
 		for range 1000 {
-			if _, err := b.node.CallOnce(t.Context(), ref, actor.SingleCall{Create: true, Action: "startAndStop"}); err != nil {
+			if _, err := b.node.CallOnce(t.Context(), ref, host.SingleCall{Create: true, Action: "startAndStop"}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -28,24 +29,24 @@ type turn struct {
 	now      time.Time
 	deadline time.Time
 
-	opening  *OpenRequest // in a turn that connects, gives a connection new params, or is for somebody without one
+	opening  *host.OpenRequest // in a turn that connects, gives a connection new params, or is for somebody without one
 	resuming bool
 	joining  *conn // the connection that this turn adds
 	ending   *conn // the connection that this turn is there to end
 
-	outputs []*Output
+	outputs []*host.Output
 	sealed  int // a send is not merged into the first sealed outputs: they stay if a hook is undone
 	states  map[*conn]connState
-	ended   []*conn   // connections that this turn ends
-	closes  []*Output // and what tells their clients: after everything else
+	ended   []*conn        // connections that this turn ends
+	closes  []*host.Output // and what tells their clients: after everything else
 	timers  []*timer
 	failure error // the first thing that went wrong without a panic
 
-	sent       any     // the event that sentOutput is, if the next send may be the same
-	sentOutput *Output // see sendAgain
+	sent       any          // the event that sentOutput is, if the next send may be the same
+	sentOutput *host.Output // see sendAgain
 
-	few  [4]*Output  // room for outputs
-	dead atomic.Bool // the turn is over
+	few  [4]*host.Output // room for outputs
+	dead atomic.Bool     // the turn is over
 
 	mu   sync.Mutex // guards what, err and done for others than the turn's goroutine
 	err  error
@@ -67,13 +68,13 @@ func (t *turn) passed(c *conn) (params, auth json.RawMessage) {
 // isFor notes whom a turn without a connection is for.
 func (t *turn) isFor(auth json.RawMessage) {
 	if auth != nil {
-		t.opening = &OpenRequest{Auth: auth}
+		t.opening = &host.OpenRequest{Auth: auth}
 	}
 }
 
 // turnError is panicked with to end a turn with an error from inside a method
 // of its context.
-type turnError struct{ err *Error }
+type turnError struct{ err *host.Fault }
 
 // fail makes the turn fail when it returns. The first failure counts.
 func (t *turn) fail(err error) {
@@ -145,7 +146,7 @@ func (t *turn) run(f func() (any, error)) (result any, err error) {
 }
 
 // tookTooLong is what a client is told of a turn that has had its time.
-func (t *turn) tookTooLong(what string) *Error {
+func (t *turn) tookTooLong(what string) *host.Fault {
 	limit, option := t.deadline.Sub(t.now), "actor.Options.ActionTimeout"
 	if o := &t.in.def.options; limit == o.ConnectTimeout && limit != o.ActionTimeout {
 		option = "actor.Options.ConnectTimeout"
@@ -190,30 +191,27 @@ func (t *turn) logger() *slog.Logger {
 
 // public is what a client may know of an error. What it may not know is logged.
 // It is encoded at once: metadata may be part of a state that changes.
-func (t *turn) public(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) && e != nil {
-		known := &Error{Code: e.Code, Message: e.Message}
+func (t *turn) public(err error) *host.Fault {
+	if code, message, metadata, ok := known(err); ok {
 		limit := t.in.def.options.MaxMessage
-		if size := len(e.Code) + len(e.Message); size > limit {
+		if size := len(code) + len(message); size > limit {
 			return tooLarge("the error of "+t.what, size, limit)
 		}
-		if e.Metadata == nil {
-			return known
+		if metadata == nil {
+			return &host.Fault{Code: code, Message: message}
 		}
 		var raw json.RawMessage
 		_, err = protect(func() (_ any, err error) {
-			raw, err = json.Marshal(e.Metadata)
+			raw, err = json.Marshal(metadata)
 			return nil, err
 		})
 		if err == nil && len(raw) > limit {
-			return tooLarge("the metadata of "+e.Code, len(raw), limit)
+			return tooLarge("the metadata of "+code, len(raw), limit)
 		}
 		if err == nil {
-			known.Metadata = raw
-			return known
+			return &host.Fault{Code: code, Message: message, Metadata: raw}
 		}
-		err = fmt.Errorf("encode the metadata of %s: %w", e.Code, err)
+		err = fmt.Errorf("encode the metadata of %s: %w", code, err)
 	}
 	attrs := []any{"error", err}
 	var p *panicError
@@ -221,7 +219,7 @@ func (t *turn) public(err error) *Error {
 		attrs = append(attrs, "stack", string(p.stack))
 	}
 	t.logger().Error("turn failed", attrs...)
-	return newError(wire.CodeInternal, "the action failed unexpectedly; the server's log has the cause")
+	return host.Faultf(wire.CodeInternal, "the action failed unexpectedly; the server's log has the cause")
 }
 
 // hook runs an optional hook inside the turn. Its failure is the turn's.
@@ -264,9 +262,9 @@ func (t *turn) hookApart(name string, c *conn, before []byte) (after []byte) {
 // outcome is what a turn came to, before it is applied.
 type outcome struct {
 	result  json.RawMessage
-	err     *Error // nil if the turn succeeded
-	plain   []byte // the JSON of the state's plain fields after it
-	changed bool   // the state differs from the last one
+	err     *host.Fault // nil if the turn succeeded
+	plain   []byte      // the JSON of the state's plain fields after it
+	changed bool        // the state differs from the last one
 }
 
 // execute runs the body of the turn and what belongs to it, undoes it if it

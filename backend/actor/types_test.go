@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 )
 
 // Actors that tests of several files use.
@@ -177,6 +178,6 @@ var stubborns = actor.NewRegistry(
 	actor.Define[stubborn]("stubborn", actor.Emits[note](), actor.WithOptions(actor.Options{ActionTimeout: time.Second})),
 )
 
-var stubbornRef = actor.Ref{Name: "stubborn", Key: actor.Key{"a"}}
+var stubbornRef = host.Ref{Name: "stubborn", Key: host.Key{"a"}}
 
-var clubRef = actor.Ref{Name: "club", Key: actor.Key{"a"}}
+var clubRef = host.Ref{Name: "club", Key: host.Key{"a"}}

@@ -8,8 +8,8 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/forwarded"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -82,8 +82,8 @@ func (g *Gateway) refuseSocket(w http.ResponseWriter, r *http.Request, tell []by
 
 // turnAway refuses a socket for which there is no room: its client shall come back
 // later.
-func (g *Gateway) turnAway(w http.ResponseWriter, r *http.Request, e *actor.Error) {
-	tell := wire.AppendError(nil, 0, e.Code, e.Message, e.MetadataJSON())
+func (g *Gateway) turnAway(w http.ResponseWriter, r *http.Request, e *host.Fault) {
+	tell := wire.AppendError(nil, 0, e.Code, e.Message, e.Metadata)
 	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") && g.refuseSocket(w, r, tell, statusTryAgain, e.Code) {
 		g.stats.errors.Add(e.Code)
 		return
@@ -93,7 +93,7 @@ func (g *Gateway) turnAway(w http.ResponseWriter, r *http.Request, e *actor.Erro
 
 // newSocket makes a socket of a request, with nothing below it yet.
 func (g *Gateway) newSocket(r *http.Request, place ticket) *socket {
-	s := &socket{g: g, place: place, attachments: actor.NextAttachment(), asker: g.newAsker(r), buckets: newBuckets(&g.opts)}
+	s := &socket{g: g, place: place, attachments: host.NextAttachment(), asker: g.newAsker(r), buckets: newBuckets(&g.opts)}
 	s.address = forwarded.Client(r)
 	s.traffic = g.stats.traffic.Stripe(s.attachments >> 32)
 	s.room.L = &s.mu

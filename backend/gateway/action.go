@@ -17,7 +17,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -78,7 +78,7 @@ func (g *Gateway) recoverer(next http.Handler) http.Handler {
 			default:
 				g.panicked(v, nil)
 				if r.Header.Get("Upgrade") == "" { // else the connection is no longer HTTP's
-					g.fail(w, &actor.Error{Code: wire.CodeInternal, Message: "the server failed; its log has the cause"})
+					g.fail(w, &host.Fault{Code: wire.CodeInternal, Message: "the server failed; its log has the cause"})
 				}
 			}
 		}()
@@ -123,7 +123,7 @@ func (g *Gateway) serveAction(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, err)
 		return
 	}
-	result, err := g.port.CallOnce(r.Context(), ref, actor.SingleCall{
+	result, err := g.port.CallOnce(r.Context(), ref, host.SingleCall{
 		Create: ref.ID == "" && r.URL.Query().Get("create") != "false",
 		Caller: caller,
 		Action: action,
@@ -152,12 +152,12 @@ func (g *Gateway) serveCreate(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, err)
 		return
 	}
-	key, err := actor.ParseKey(body.Key)
+	key, err := host.ParseKey(body.Key)
 	if err != nil {
 		g.fail(w, err)
 		return
 	}
-	ref := actor.Ref{Name: pathValue(r, "name"), Key: key}
+	ref := host.Ref{Name: pathValue(r, "name"), Key: key}
 	auth, err := g.authenticate(r, ref, "")
 	if err != nil {
 		g.fail(w, err)
@@ -195,20 +195,20 @@ type idBody struct {
 }
 
 // refOf reads which actor a request is for: ?key=a&key=b, or ?id=….
-func refOf(r *http.Request) (actor.Ref, error) {
+func refOf(r *http.Request) (host.Ref, error) {
 	query := r.URL.Query()
 	if id := query.Get("id"); id != "" {
-		return actor.Ref{ID: id}, nil
+		return host.Ref{ID: id}, nil
 	}
 	raw, err := json.Marshal(query["key"])
 	if err != nil {
-		return actor.Ref{}, err
+		return host.Ref{}, err
 	}
-	key, err := actor.ParseKey(raw)
+	key, err := host.ParseKey(raw)
 	if err != nil {
-		return actor.Ref{}, err
+		return host.Ref{}, err
 	}
-	return actor.Ref{Name: pathValue(r, "name"), Key: key}, nil
+	return host.Ref{Name: pathValue(r, "name"), Key: key}, nil
 }
 
 func pathValue(r *http.Request, name string) string {
@@ -226,10 +226,8 @@ func idempotencyCaller(r *http.Request) (string, error) {
 		return "", nil
 	}
 	if len(key) > maxIdempotencyKey {
-		return "", &actor.Error{
-			Code: wire.CodeMalformed, Message: fmt.Sprintf("an Idempotency-Key is at most %d bytes, this one has %d", maxIdempotencyKey, len(key)),
-			Metadata: sizeMetadata(len(key), maxIdempotencyKey, "Idempotency-Key"),
-		}
+		return "", host.Limit{Size: len(key), Limit: maxIdempotencyKey, Option: "Idempotency-Key"}.
+			Fault(wire.CodeMalformed, fmt.Sprintf("an Idempotency-Key is at most %d bytes, this one has %d", maxIdempotencyKey, len(key)))
 	}
 	// With a prefix, so that no key is the caller of a connection.
 	sum := sha256.Sum256([]byte("idempotency-key\x00" + key))
@@ -251,22 +249,20 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, option string
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		size := max(int(r.ContentLength), limit+1) // at least
-		return &actor.Error{
-			Code: wire.CodeTooLarge, Message: fmt.Sprintf("a %s is at most %d bytes", option, limit),
-			Metadata: sizeMetadata(size, limit, option),
-		}
+		return host.Limit{Size: size, Limit: limit, Option: option}.
+			Fault(wire.CodeTooLarge, fmt.Sprintf("a %s is at most %d bytes", option, limit))
 	}
 	if errors.Is(err, errBuffersFull) {
 		return g.buffers.overloaded()
 	}
 	if err != nil {
-		return actor.Errorf(wire.CodeMalformed, "the body could not be read")
+		return host.Faultf(wire.CodeMalformed, "the body could not be read")
 	}
 	if len(bytes.TrimSpace(b)) == 0 {
 		return nil
 	}
 	if err := json.Unmarshal(b, v); err != nil {
-		return actor.Errorf(wire.CodeMalformed, "the body is not the JSON object that it should be: %s", wrongJSON(err))
+		return host.Faultf(wire.CodeMalformed, "the body is not the JSON object that it should be: %s", wrongJSON(err))
 	}
 	return nil
 }
@@ -319,7 +315,7 @@ func (g *Gateway) fail(w http.ResponseWriter, err error) {
 	if errors.Is(err, context.Canceled) {
 		// The client has hung up. If it is there after all, it knows that its call may
 		// have run.
-		err = &actor.Error{Code: wire.CodeInternal, Message: "the request was given up"}
+		err = &host.Fault{Code: wire.CodeInternal, Message: "the request was given up"}
 	}
 	e := asError(func() *slog.Logger { return g.log }, err)
 	g.stats.errors.Add(e.Code)
@@ -328,13 +324,12 @@ func (g *Gateway) fail(w http.ResponseWriter, err error) {
 		status = http.StatusUnprocessableEntity
 	}
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
-		seconds := int64(1)
-		if m, ok := e.Metadata.(limitMetadata); ok {
-			seconds = max(1, (m.RetryAfterMs+999)/1000)
-		}
+		var limit host.Limit
+		_ = json.Unmarshal(e.Metadata, &limit) // metadata that is not of a limit has no RetryAfterMs
+		seconds := max(1, (limit.RetryAfterMs+999)/1000)
 		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
 	}
-	writeError(w, status, e.Code, e.Message, e.MetadataJSON())
+	writeError(w, status, e.Code, e.Message, e.Metadata)
 }
 
 func writeError(w http.ResponseWriter, status int, code wire.Code, message string, metadata json.RawMessage) {

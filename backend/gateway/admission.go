@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/json"
 	"math"
 	"net/http"
 	"net/netip"
@@ -9,8 +10,8 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/forwarded"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -55,7 +56,7 @@ func newAdmission(o *Options) *admission {
 }
 
 // socket admits a socket of an address, until leave.
-func (a *admission) socket(addr netip.Addr) (ticket, *actor.Error) {
+func (a *admission) socket(addr netip.Addr) (ticket, *host.Fault) {
 	t, e := a.trySocket(addr)
 	if e != nil {
 		a.refused(addr, e)
@@ -63,7 +64,7 @@ func (a *admission) socket(addr netip.Addr) (ticket, *actor.Error) {
 	return t, e
 }
 
-func (a *admission) trySocket(addr netip.Addr) (ticket, *actor.Error) {
+func (a *admission) trySocket(addr netip.Addr) (ticket, *host.Fault) {
 	o := a.opts
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -121,7 +122,7 @@ func (a *admission) leave(t ticket) {
 }
 
 // call admits a call over HTTP.
-func (a *admission) call(addr netip.Addr) *actor.Error {
+func (a *admission) call(addr netip.Addr) *host.Fault {
 	from, limited := forwarded.Network(addr)
 	if !limited || a.opts.CallRatePerIP == 0 {
 		return nil
@@ -181,7 +182,7 @@ func (a *admission) tend(now time.Time) {
 }
 
 // refused has the log tell of a refusal, not more often than it helps.
-func (a *admission) refused(addr netip.Addr, e *actor.Error) {
+func (a *admission) refused(addr netip.Addr, e *host.Fault) {
 	now := time.Now()
 	a.mu.Lock()
 	due := now.Sub(a.warned) >= warnEvery
@@ -189,7 +190,9 @@ func (a *admission) refused(addr netip.Addr, e *actor.Error) {
 		a.warned = now
 	}
 	a.mu.Unlock()
-	if m, ok := e.Metadata.(limitMetadata); ok && due {
+	if due {
+		var m host.Limit
+		_ = json.Unmarshal(e.Metadata, &m) // refusal made it
 		a.opts.Logger.Warn("gateway: a client is refused; if its address is that of a proxy, name that in -trusted-proxies",
 			"address", addr, "code", e.Code, "limit", m.Limit, "option", m.Option)
 	}
@@ -218,15 +221,8 @@ func full(l *rate.Limiter, now time.Time) bool {
 	return l == nil || l.TokensAt(now) >= float64(l.Burst())
 }
 
-// limitMetadata is the metadata of an error that says which limit was met.
-type limitMetadata struct {
-	Limit        any    `json:"limit"`
-	Option       string `json:"option"`
-	RetryAfterMs int64  `json:"retryAfterMs,omitempty"`
-}
-
-func refusal(code wire.Code, message string, limit any, option string, wait time.Duration) *actor.Error {
-	return &actor.Error{Code: code, Message: message, Metadata: limitMetadata{limit, option, retryMs(wait)}}
+func refusal(code wire.Code, message string, limit any, option string, wait time.Duration) *host.Fault {
+	return host.Limit{Limit: limit, Option: option, RetryAfterMs: retryMs(wait)}.Fault(code, message)
 }
 
 // retryMs is a wait in whole milliseconds, after which it is over.
@@ -235,7 +231,7 @@ func retryMs(wait time.Duration) int64 {
 }
 
 // admit gives a place to the socket that a request asks for.
-func (g *Gateway) admit(r *http.Request) (ticket, *actor.Error) {
+func (g *Gateway) admit(r *http.Request) (ticket, *host.Fault) {
 	if g.buffers.full() {
 		return ticket{}, g.buffers.overloaded()
 	}

@@ -1,18 +1,17 @@
 package gateway
 
 import (
-	"encoding/json"
 	"slices"
 
-	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // An answer is for one attachment and in no store. The cursor meets it in memory,
 // unless memory has gone on; so it is kept until the cursor is there.
 type answer struct {
-	output *actor.Output
-	pos    actor.Pos
+	output *host.Output
+	pos    host.Pos
 }
 
 // What is kept of answers for a socket whose cursors have not reached them.
@@ -28,15 +27,15 @@ const (
 	shortMetadata = 4 << 10 // bytes of a failure's metadata that stay
 )
 
+var errTooManyAnswers = host.Limit{Limit: answersShort, Option: "answers"}.
+	Fault(wire.CodeOverloaded, "too many large answers wait for the client; the call had no effect")
+
 // size is about what the answer costs in memory, in bytes.
 func (a answer) size() int {
 	const fixed = 256
 	n := fixed + len(a.output.Data)
 	if e := a.output.Err; e != nil {
-		n += len(e.Message)
-		if raw, ok := e.Metadata.(json.RawMessage); ok {
-			n += len(raw)
-		}
+		n += len(e.Message) + len(e.Metadata)
 	}
 	return n
 }
@@ -47,17 +46,14 @@ func (a answer) size() int {
 // had no effect, or its reply would be an entry.
 func (a answer) short() answer {
 	o := a.output
-	e := &actor.Error{
-		Code: wire.CodeOverloaded, Message: "too many large answers wait for the client; the call had no effect",
-		Metadata: limitMetadata{Limit: answersShort, Option: "answers"},
-	}
+	e := errTooManyAnswers
 	if o.Err != nil {
 		e = o.Err
-		if raw, ok := e.Metadata.(json.RawMessage); ok && len(raw) > shortMetadata {
-			e = &actor.Error{Code: e.Code, Message: e.Message}
+		if len(e.Metadata) > shortMetadata {
+			e = &host.Fault{Code: e.Code, Message: e.Message}
 		}
 	}
-	return answer{&actor.Output{Kind: actor.OutputFail, Seq: o.Seq, TimeMs: o.TimeMs, Call: o.Call, To: o.To, Err: e}, a.pos}
+	return answer{&host.Output{Kind: host.OutputFail, Seq: o.Seq, TimeMs: o.TimeMs, Call: o.Call, To: o.To, Err: e}, a.pos}
 }
 
 // keepLocked counts bytes of answers that are kept, or (negative) no more.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/forwarded"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -74,7 +75,7 @@ func (k *asker) request(params json.RawMessage) (actor.AuthRequest, error) {
 }
 
 // authenticate asks OnAuth about a request that makes no socket.
-func (g *Gateway) authenticate(r *http.Request, ref actor.Ref, action string) (json.RawMessage, error) {
+func (g *Gateway) authenticate(r *http.Request, ref host.Ref, action string) (json.RawMessage, error) {
 	if !g.port.Authenticates(ref.Name) {
 		return nil, nil
 	}
@@ -153,7 +154,7 @@ func (s *socket) held(m *wire.ClientMessage, at wire.Envelope) bool {
 	s.mu.Unlock()
 	if full {
 		s.refuse(at, wire.CodeOverloaded, "too much waits for the connection to be authenticated",
-			metadata(limitMetadata{Limit: maxHeld, Option: "heldForAuth"}))
+			host.Limit{Limit: maxHeld, Option: "heldForAuth"}.JSON())
 	}
 	return true
 }
@@ -197,14 +198,14 @@ type inquiry struct {
 	started bool
 }
 
-func (s *socket) inquireOpen(c *channel, r actor.OpenRequest) {
+func (s *socket) inquireOpen(c *channel, r host.OpenRequest) {
 	s.inquire(&inquiry{s: s, c: c, params: r.Params, size: len(r.Params) + len(r.Input), then: func(auth json.RawMessage) error {
 		r.Auth = auth
 		return s.g.port.Open(c.feed.ref, r)
 	}})
 }
 
-func (s *socket) inquireRefresh(c *channel, r actor.RefreshRequest) {
+func (s *socket) inquireRefresh(c *channel, r host.RefreshRequest) {
 	s.inquire(&inquiry{s: s, c: c, opened: true, params: r.Params, size: len(r.Params), then: func(auth json.RawMessage) error {
 		r.Auth = auth
 		return s.g.port.Refresh(c.followed(), r)
@@ -249,11 +250,8 @@ func (s *socket) inquire(a *inquiry) {
 }
 
 // errInquiries is for an inquiry that would be too much.
-func errInquiries(limit int, option string) *actor.Error {
-	return &actor.Error{
-		Code: wire.CodeOverloaded, Message: "too many connections wait to be authenticated",
-		Metadata: limitMetadata{Limit: limit, Option: option},
-	}
+func errInquiries(limit int, option string) *host.Fault {
+	return host.Limit{Limit: limit, Option: option}.Fault(wire.CodeOverloaded, "too many connections wait to be authenticated")
 }
 
 // run implements job.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/gateway"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -295,7 +296,7 @@ type lastWordPort struct {
 	before *func()
 }
 
-func (p lastWordPort) Open(r actor.Ref, o actor.OpenRequest) error {
+func (p lastWordPort) Open(r host.Ref, o host.OpenRequest) error {
 	if f := *p.before; f != nil {
 		*p.before = nil
 		f()

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -25,7 +25,7 @@ func (b *buffers) add(bytes int) { b.held.Add(int64(bytes)) }
 func (b *buffers) full() bool { return b.max > 0 && b.held.Load() >= b.max }
 
 // overloaded is why there is no new work.
-func (b *buffers) overloaded() *actor.Error {
+func (b *buffers) overloaded() *host.Fault {
 	return refusal(wire.CodeOverloaded, "the server holds as much for its clients as it may", b.max, "max-buffers", fullRetry)
 }
 

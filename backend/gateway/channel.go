@@ -5,7 +5,7 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -24,7 +24,7 @@ type channel struct {
 	ack        uint64 // the highest call up to which its client has all answers
 
 	feed   *feed
-	log    *actor.Log
+	log    *host.Log
 	index  int    // in feed.channels; guarded by feed.mu
 	member uint32 // the connection's number in the actor; written under feed.mu before mail.opened
 
@@ -46,23 +46,23 @@ type channel struct {
 	// The rest belongs to the drain.
 	phase    phase
 	opening  opening
-	pos      actor.Pos       // the cursor while live
-	seq      uint64          // everything up to it has been dealt with
-	chunk    []*actor.Output // what is left of the last chunk while cold
-	reading  bool            // the next chunk is being read
-	until    uint64          // an at is owed once seq has reached it
+	pos      host.Pos       // the cursor while live
+	seq      uint64         // everything up to it has been dealt with
+	chunk    []*host.Output // what is left of the last chunk while cold
+	reading  bool           // the next chunk is being read
+	until    uint64         // an at is owed once seq has reached it
 	owesAt   bool
-	unblocks uint32    // how often the socket had been blocked when the channel last looked
-	fresh    actor.Pos // volatile events before it are stale
-	lastTo   actor.Pos // of the last failure, or reply without a number, that it has passed
+	unblocks uint32   // how often the socket had been blocked when the channel last looked
+	fresh    host.Pos // volatile events before it are stale
+	lastTo   host.Pos // of the last failure, or reply without a number, that it has passed
 }
 
 // mail is what others have left for the drain.
 type mail struct {
-	opened    *actor.Output
-	openedPos actor.Pos
-	closed    *actor.Output
-	closedPos actor.Pos
+	opened    *host.Output
+	openedPos host.Pos
+	closed    *host.Output
+	closedPos host.Pos
 	answers   []answer // failures, and replies without a number
 	chunk     *chunk
 	walk      *walk
@@ -97,8 +97,8 @@ func (c *channel) mark() bool {
 
 // followed is the actor whose log the channel reads, with the id that would have
 // to be worked out for every request otherwise.
-func (c *channel) followed() actor.Ref {
-	return actor.Ref{Name: c.feed.ref.Name, Key: c.feed.ref.Key, ID: c.log.Actor()}
+func (c *channel) followed() host.Ref {
+	return host.Ref{Name: c.feed.ref.Name, Key: c.feed.ref.Key, ID: c.log.Actor()}
 }
 
 // arrived implements reader.
@@ -115,19 +115,19 @@ func (c *channel) post(leave func()) {
 }
 
 // addressed takes an output that is for this attachment alone.
-func (c *channel) addressed(o *actor.Output, pos actor.Pos) {
-	if o.Kind == actor.OutputSubscribed || o.Opened != nil && len(o.Opened.Refused) > 0 {
+func (c *channel) addressed(o *host.Output, pos host.Pos) {
+	if o.Kind == host.OutputSubscribed || o.Opened != nil && len(o.Opened.Refused) > 0 {
 		c.permitted(o, pos)
 	}
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	switch o.Kind {
-	case actor.OutputOpened:
+	case host.OutputOpened:
 		c.mail.opened, c.mail.openedPos, c.answered = o, pos, true
 		c.name = o.Opened.Name
-	case actor.OutputClosed:
+	case host.OutputClosed:
 		c.mail.closed, c.mail.closedPos = o, pos
-	case actor.OutputSubscribed:
+	case host.OutputSubscribed:
 	default:
 		a := answer{o, pos}
 		if c.s.kept+a.size() > answersShort {
@@ -181,9 +181,9 @@ func (c *channel) unsubscribeLocked(events []string) {
 
 // wants reports whether an output is meant for the channel. pos is its place,
 // or 0 for an entry from the store.
-func (c *channel) wants(o *actor.Output, pos actor.Pos) bool {
+func (c *channel) wants(o *host.Output, pos host.Pos) bool {
 	switch o.Kind {
-	case actor.OutputEvent:
+	case host.OutputEvent:
 		if !o.Target.Includes(c.member) {
 			return false
 		}
@@ -199,12 +199,12 @@ func (c *channel) wants(o *actor.Output, pos actor.Pos) bool {
 			return ok && o.Seq > subs[i].seq
 		}
 		return ok && pos >= subs[i].pos
-	case actor.OutputReply:
+	case host.OutputReply:
 		if o.Numbered {
 			return o.Caller == c.caller && o.Target.Includes(c.member)
 		}
 		return o.To == c.attachment && pos > c.lastTo
-	case actor.OutputFail:
+	case host.OutputFail:
 		return o.To == c.attachment && pos > c.lastTo
 	}
 	return false
@@ -266,8 +266,8 @@ func (c *channel) fillLive(f *frame, quota int) (more bool) {
 		return false
 	}
 	for i, o := range outs {
-		pos := c.pos + actor.Pos(i)
-		if o.Kind == actor.OutputClosed && o.To == c.attachment {
+		pos := c.pos + host.Pos(i)
+		if o.Kind == host.OutputClosed && o.To == c.attachment {
 			c.end(f, o)
 			return false
 		}
@@ -292,9 +292,9 @@ func (c *channel) fillLive(f *frame, quota int) (more bool) {
 }
 
 // replaced reports whether a newer event makes o superfluous (actor.Latest).
-func (c *channel) replaced(o *actor.Output, later []*actor.Output, pos actor.Pos) bool {
+func (c *channel) replaced(o *host.Output, later []*host.Output, pos host.Pos) bool {
 	for i, l := range later {
-		if l.Latest == o.Latest && l.Event == o.Event && c.wants(l, pos+actor.Pos(i)) {
+		if l.Latest == o.Latest && l.Event == o.Event && c.wants(l, pos+host.Pos(i)) {
 			return true
 		}
 	}
@@ -326,7 +326,7 @@ func (c *channel) take(k *chunk) {
 // fillCold hands out the current chunk, then goes on in memory if it can, else
 // with the next chunk. closed is the end of the channel, if it has come to one: it
 // is not in the store, and nothing after it is for the client.
-func (c *channel) fillCold(f *frame, quota int, closed *actor.Output) (more bool) {
+func (c *channel) fillCold(f *frame, quota int, closed *host.Output) (more bool) {
 	for len(c.chunk) > 0 && (closed == nil || c.seq < closed.Seq) {
 		o := c.chunk[0]
 		if quota == 0 || !c.fillAnswers(f) {
@@ -376,11 +376,11 @@ func (c *channel) at(f *frame) {
 }
 
 // message appends an output, unless the frame is full.
-func (c *channel) message(f *frame, o *actor.Output) bool {
+func (c *channel) message(f *frame, o *host.Output) bool {
 	start, n := len(f.b), f.n
 	f.next()
 	f.b = wire.AppendHead(f.b, c.num)
-	if o.Kind == actor.OutputEvent && c.feed.count.Load() > inlineChannels {
+	if o.Kind == host.OutputEvent && c.feed.count.Load() > inlineChannels {
 		f.b = append(f.b, o.Encoded(encode)...)
 	} else {
 		f.b = appendRest(f.b, o) // keeping a copy for so few readers costs more
@@ -390,10 +390,10 @@ func (c *channel) message(f *frame, o *actor.Output) bool {
 		return false
 	}
 	c.tell(f, o.Seq)
-	if o.Kind == actor.OutputFail {
+	if o.Kind == host.OutputFail {
 		c.s.g.stats.errors.Add(o.Err.Code)
 	}
-	if o.Kind != actor.OutputEvent {
+	if o.Kind != host.OutputEvent {
 		c.s.mu.Lock()
 		c.answerLocked(o.Call)
 		c.s.mu.Unlock()
@@ -408,32 +408,32 @@ func (c *channel) tell(f *frame, seq uint64) {
 }
 
 // end tells the client that the channel is over, and forgets it.
-func (c *channel) end(f *frame, o *actor.Output) {
+func (c *channel) end(f *frame, o *host.Output) {
 	f.next()
 	e := o.Err
 	if e == nil {
-		e = &actor.Error{Code: wire.CodeDisconnected, Message: "the connection was ended"}
+		e = &host.Fault{Code: wire.CodeDisconnected, Message: "the connection was ended"}
 	}
 	c.s.g.stats.errors.Add(e.Code)
-	f.b = wire.AppendClosed(wire.AppendHead(f.b, c.num), e.Code, e.Message, e.MetadataJSON())
+	f.b = wire.AppendClosed(wire.AppendHead(f.b, c.num), e.Code, e.Message, e.Metadata)
 	c.phase = phaseOver
 	c.s.forget(c)
 }
 
 // encode makes the part of an output's message that is the same for all.
-func encode(o *actor.Output) []byte {
+func encode(o *host.Output) []byte {
 	const fixed = 96
 	return slices.Clip(appendRest(make([]byte, 0, fixed+len(o.Event)+len(o.Data)), o))
 }
 
-func appendRest(b []byte, o *actor.Output) []byte {
+func appendRest(b []byte, o *host.Output) []byte {
 	switch o.Kind {
-	case actor.OutputEvent:
+	case host.OutputEvent:
 		return wire.AppendEvent(b, o.Seq, o.Event, orNull(o.Data))
-	case actor.OutputReply:
+	case host.OutputReply:
 		return wire.AppendReply(b, o.Seq, o.Call, o.Data)
-	case actor.OutputFail:
-		return wire.AppendFail(b, o.Seq, o.Call, o.Err.Code, o.Err.Message, o.Err.MetadataJSON())
+	case host.OutputFail:
+		return wire.AppendFail(b, o.Seq, o.Call, o.Err.Code, o.Err.Message, o.Err.Metadata)
 	}
 	return b
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 )
 
 // How much is read from a store at once.
@@ -41,7 +41,7 @@ type reader interface{ arrived(*chunk) }
 
 // place is where in which log.
 type place struct {
-	log      *actor.Log
+	log      *host.Log
 	identity string
 	after    uint64
 }
@@ -50,7 +50,7 @@ type place struct {
 // are, but not none unless there is none. Channels share it.
 type chunk struct {
 	after uint64
-	outs  []*actor.Output
+	outs  []*host.Output
 	err   error
 }
 
@@ -59,7 +59,7 @@ func newColdReader(ctx context.Context) *coldReader {
 }
 
 // read gets the chunk of a log after a number, for who.
-func (r *coldReader) read(log *actor.Log, after uint64, who reader) {
+func (r *coldReader) read(log *host.Log, after uint64, who reader) {
 	p := place{log, log.Identity(), after}
 	r.mu.Lock()
 	k := r.recent[p]

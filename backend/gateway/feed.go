@@ -4,7 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
@@ -29,15 +29,15 @@ const (
 type feed struct {
 	g   *Gateway
 	key string
-	ref actor.Ref
-	log *actor.Log
+	ref host.Ref
+	log *host.Log
 
 	count atomic.Int32 // of channels
 	lag   atomic.Bool  // there are channels that were not woken for the newest outputs
 
 	turn    turnstile // of run; what follows belongs to it
-	pos     actor.Pos
-	outs    []*actor.Output
+	pos     host.Pos
+	outs    []*host.Output
 	touched []*channel
 	skipped int // outputs since all channels were woken
 	bytes   int // and their size
@@ -65,8 +65,8 @@ type feeds struct {
 }
 
 // join makes c a reader of the actor's log, from the visible end on. The error
-// is an *actor.Error.
-func (fs *feeds) join(ref actor.Ref, c *channel) error {
+// is an *host.Fault.
+func (fs *feeds) join(ref host.Ref, c *channel) error {
 	key := "id\x00" + ref.ID
 	if ref.ID == "" {
 		key = "key\x00" + ref.Name + "\x00" + ref.Key.String()
@@ -161,7 +161,7 @@ func (fs *feeds) close() {
 	}
 }
 
-// Published implements actor.Follower.
+// Published implements host.Follower.
 func (f *feed) Published() {
 	if !f.turn.begin() {
 		return
@@ -201,7 +201,7 @@ func (f *feed) run() {
 }
 
 // look finds the channels that outputs at f.pos concern.
-func (f *feed) look(outs []*actor.Output) {
+func (f *feed) look(outs []*host.Output) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	all := false
@@ -211,14 +211,14 @@ func (f *feed) look(outs []*actor.Output) {
 		switch {
 		case o.To != 0:
 			if c := f.attached[o.To]; c != nil {
-				if o.Kind == actor.OutputOpened {
+				if o.Kind == host.OutputOpened {
 					c.member = o.Opened.Num
 					f.numbers[c.member] = c
 				}
-				c.addressed(o, f.pos+actor.Pos(i))
+				c.addressed(o, f.pos+host.Pos(i))
 				f.touch(c)
 			}
-		case !o.Numbered && o.Kind != actor.OutputEvent: // the answer of a single call
+		case !o.Numbered && o.Kind != host.OutputEvent: // the answer of a single call
 		case o.Target.Mode == store.ToOnly && len(o.Target.Conns) <= max(4, len(f.channels)/4):
 			for _, n := range o.Target.Conns {
 				if c := f.numbers[n]; c != nil {

@@ -6,12 +6,13 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/gateway"
+	"github.com/troupe-dev/troupe/backend/host"
 )
 
 // busyPort is one whose logs get new outputs while they are being followed.
 type busyPort struct{ gateway.Port }
 
-func (p busyPort) Follow(r actor.Ref, f actor.Follower) (*actor.Log, error) {
+func (p busyPort) Follow(r host.Ref, f host.Follower) (*host.Log, error) {
 	l, err := p.Port.Follow(r, f)
 	if err == nil {
 		f.Published() // as a log does whose actor's turn ends just now

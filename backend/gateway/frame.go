@@ -7,7 +7,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 )
 
 // What this package writes or recognises in the first byte of a WebSocket frame.
@@ -27,7 +27,7 @@ type frame struct {
 	full bool   // something did not fit
 	ms   int64  // when it was begun, Unix milliseconds
 
-	outs [drainMessages]*actor.Output // scratch space of who fills it
+	outs [drainMessages]*host.Output // scratch space of who fills it
 }
 
 const (

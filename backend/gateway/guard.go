@@ -3,7 +3,7 @@ package gateway
 import (
 	"slices"
 
-	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -36,7 +36,7 @@ func (s *socket) askFor(c *channel, events []string) {
 	}
 	w := c.wishes
 	w.last++
-	request := actor.SubscribeRequest{Attachment: c.attachment, ID: w.last}
+	request := host.SubscribeRequest{Attachment: c.attachment, ID: w.last}
 	for _, e := range events {
 		_, has := c.subs.Load().find(e)
 		if has || len(w.events) >= maxSubs || slices.ContainsFunc(w.events, func(other wish) bool { return other.name == e }) {
@@ -72,14 +72,14 @@ func (c *channel) wanted() []string {
 
 // permitted takes what CanSubscribe has answered: to an open, to what was asked for,
 // or, after a refresh, about everything.
-func (c *channel) permitted(o *actor.Output, pos actor.Pos) {
+func (c *channel) permitted(o *host.Output, pos host.Pos) {
 	var granted, refused []string
 	for _, r := range o.Opened.Refused {
 		refused = append(refused, r.Event)
 	}
 	c.s.mu.Lock()
 	c.unsubscribeLocked(refused)
-	if w := c.wishes; w != nil && o.Kind == actor.OutputSubscribed {
+	if w := c.wishes; w != nil && o.Kind == host.OutputSubscribed {
 		w.events = slices.DeleteFunc(w.events, func(e wish) bool {
 			if e.request == o.Call && !slices.Contains(refused, e.name) {
 				granted = append(granted, e.name)
@@ -92,7 +92,7 @@ func (c *channel) permitted(o *actor.Output, pos actor.Pos) {
 	name := c.name
 	c.s.mu.Unlock()
 	for _, r := range o.Opened.Refused {
-		c.s.refuse(wire.Envelope{Channel: c.num}, r.Err.Code, r.Err.Message, r.Err.MetadataJSON())
+		c.s.refuse(wire.Envelope{Channel: c.num}, r.Err.Code, r.Err.Message, r.Err.Metadata)
 	}
 	if c.feed.ref.ID == "" {
 		return // what it does not have was not asked for

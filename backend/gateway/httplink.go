@@ -15,7 +15,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -63,8 +63,8 @@ type httpLink struct {
 const pollGrace = 2 * time.Second
 
 var (
-	errUnknownSocket = &actor.Error{Code: wire.CodeUnknownSocket, Message: "there is no such socket, or no longer: open a new one, and resume on it"}
-	errOutOfOrder    = &actor.Error{Code: wire.CodeOutOfOrder, Message: "posts and polls have numbers from 1, each one more than the one before it"}
+	errUnknownSocket = &host.Fault{Code: wire.CodeUnknownSocket, Message: "there is no such socket, or no longer: open a new one, and resume on it"}
+	errOutOfOrder    = &host.Fault{Code: wire.CodeOutOfOrder, Message: "posts and polls have numbers from 1, each one more than the one before it"}
 )
 
 // newHTTPLink makes the link of a socket.

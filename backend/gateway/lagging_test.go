@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/gateway"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
@@ -29,10 +29,10 @@ type laggingPort struct {
 
 type logCopy struct {
 	port     *laggingPort
-	ref      actor.Ref
-	original *actor.Log
-	copied   *actor.Log
-	pos      actor.Pos
+	ref      host.Ref
+	original *host.Log
+	copied   *host.Log
+	pos      host.Pos
 	behind   atomic.Bool // there is something to copy
 	wake     chan struct{}
 	done     chan struct{}
@@ -43,7 +43,7 @@ func newLaggingPort(t testing.TB, p gateway.Port, s store.Store, maxLag time.Dur
 	return &laggingPort{Port: p, t: t, store: s, maxLag: maxLag, bytes: bytes, copies: map[string]*logCopy{}}
 }
 
-func (p *laggingPort) Follow(r actor.Ref, f actor.Follower) (*actor.Log, error) {
+func (p *laggingPort) Follow(r host.Ref, f host.Follower) (*host.Log, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.copies[refKey(r)]
@@ -54,7 +54,7 @@ func (p *laggingPort) Follow(r actor.Ref, f actor.Follower) (*actor.Log, error) 
 			return nil, err
 		}
 		c.original = original
-		c.copied = actor.NewLog(original.Actor(), p.bytes, storedIn(p.store, original.Actor()))
+		c.copied = host.NewLog(original.Actor(), p.bytes, storedIn(p.store, original.Actor()))
 		for {
 			c.pos = original.Visible()
 			c.copied.Start(original.Identity(), original.Head())
@@ -69,7 +69,7 @@ func (p *laggingPort) Follow(r actor.Ref, f actor.Follower) (*actor.Log, error) 
 	return c.copied, nil
 }
 
-func (p *laggingPort) Unfollow(r actor.Ref, f actor.Follower) {
+func (p *laggingPort) Unfollow(r host.Ref, f host.Follower) {
 	p.mu.Lock()
 	c := p.copies[refKey(r)]
 	none := c.copied.Unfollow(f)
@@ -84,7 +84,7 @@ func (p *laggingPort) Unfollow(r actor.Ref, f actor.Follower) {
 	}
 }
 
-// Published implements actor.Follower, on the original.
+// Published implements host.Follower, on the original.
 func (c *logCopy) Published() {
 	c.behind.Store(true)
 	select {
@@ -146,17 +146,17 @@ func (c *logCopy) run() {
 }
 
 // cloneOutput is what of an output would come over a network.
-func cloneOutput(o *actor.Output) *actor.Output {
-	return &actor.Output{
+func cloneOutput(o *host.Output) *host.Output {
+	return &host.Output{
 		Kind: o.Kind, Numbered: o.Numbered, Seq: o.Seq, TimeMs: o.TimeMs,
 		Event: o.Event, Target: o.Target, Direct: o.Direct, Volatile: o.Volatile, Latest: o.Latest,
 		Caller: o.Caller, Call: o.Call, Data: o.Data, To: o.To, Err: o.Err, Opened: o.Opened,
 	}
 }
 
-func refKey(r actor.Ref) string { return r.Name + "\x00" + r.Key.String() + "\x00" + r.ID }
+func refKey(r host.Ref) string { return r.Name + "\x00" + r.Key.String() + "\x00" + r.ID }
 
-// storedIn reads the entries of an actor, for actor.NewLog.
+// storedIn reads the entries of an actor, for host.NewLog.
 func storedIn(s store.Store, id string) func(context.Context, uint64, int, int) ([]store.Entry, error) {
 	return func(ctx context.Context, after uint64, limit, maxBytes int) ([]store.Entry, error) {
 		return s.Entries(ctx, id, after, limit, maxBytes)

@@ -12,8 +12,8 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/gateway"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -198,7 +198,7 @@ type detachPort struct {
 	dropped *atomic.Int32
 }
 
-func (p detachPort) Detach(r actor.Ref, attachment uint64) {
+func (p detachPort) Detach(r host.Ref, attachment uint64) {
 	p.dropped.Add(1)
 	p.Port.Detach(r, attachment)
 }
@@ -295,7 +295,7 @@ func TestClose_StuckClients(t *testing.T) {
 // panickyPort panics on some calls.
 type panickyPort struct{ gateway.Port }
 
-func (p panickyPort) Call(r actor.Ref, c actor.CallRequest) error {
+func (p panickyPort) Call(r host.Ref, c host.CallRequest) error {
 	if c.Action == "boom" {
 		panic("boom")
 	}
@@ -309,7 +309,7 @@ func (p panickyPort) Emits(name, event string) bool {
 	return p.Port.Emits(name, event)
 }
 
-func (p panickyPort) Resolve(context.Context, actor.Ref) (string, error) { panic("boom") }
+func (p panickyPort) Resolve(context.Context, host.Ref) (string, error) { panic("boom") }
 
 // TestPanic: a panic on one socket's way ends that socket, and nothing else.
 func TestPanic(t *testing.T) {

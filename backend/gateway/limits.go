@@ -33,25 +33,12 @@ func (b *buckets) allow(typ string) (wait time.Duration) {
 	return take(l)
 }
 
-// sizeMetadata is the metadata of a too_large.
-func sizeMetadata(size, limit int, option string) json.RawMessage {
-	return metadata(struct {
-		Size   int    `json:"size"`
-		Limit  int    `json:"limit"`
-		Option string `json:"option"`
-	}{size, limit, option})
-}
-
 func eventMetadata(event string) json.RawMessage {
-	return metadata(struct {
+	b, err := json.Marshal(struct {
 		Event string `json:"event"`
 	}{event})
-}
-
-func metadata(v any) json.RawMessage {
-	b, err := json.Marshal(v)
 	if err != nil {
-		panic("gateway: encode metadata: " + err.Error()) // numbers and strings always encode
+		panic("gateway: encode metadata: " + err.Error()) // strings always encode
 	}
 	return b
 }

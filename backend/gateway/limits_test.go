@@ -38,8 +38,8 @@ func TestG9_EveryLimitNamesItself(t *testing.T) {
 			`2 closed rate_limited true{"limit":0.5,"option":"openRate","retryAfterMs":1600}`,
 		},
 		{"subs", nil, []string{`{"t":"sub","c":1,"e":["a"` + strings.Repeat(`,"a"`, 256) + `]}`}, `1 error malformed{"limit":256,"option":"subs"}`},
-		{"key", nil, []string{openFrame(2, "b", `"key":["x"`+strings.Repeat(`,"`+x(128)+`"`, 8)+`]`)}, `2 closed bad_key false{"size":1025,"limit":1024,"option":"actor.MaxKeyBytes"}`},
-		{"component of a key", nil, []string{openFrame(2, "b", `"key":["`+x(129)+`"]`)}, `2 closed bad_key false{"size":129,"limit":128,"option":"actor.MaxKeyComponentBytes"}`},
+		{"key", nil, []string{openFrame(2, "b", `"key":["x"`+strings.Repeat(`,"`+x(128)+`"`, 8)+`]`)}, `2 closed bad_key false{"size":1025,"limit":1024,"option":"host.MaxKeyBytes"}`},
+		{"component of a key", nil, []string{openFrame(2, "b", `"key":["`+x(129)+`"]`)}, `2 closed bad_key false{"size":129,"limit":128,"option":"host.MaxKeyComponentBytes"}`},
 		{"result", nil, []string{callFrame(1, 1, "big", 1<<20)}, `1 fail too_large{"size":1048578,"limit":1048576,"option":"actor.Options.MaxMessage"}`},
 		{"event", nil, []string{callFrame(1, 1, "burst", 1, 1<<20)}, `1 fail too_large{"size":1048578,"limit":1048576,"option":"actor.Options.MaxMessage"}`},
 		{
@@ -140,8 +140,8 @@ func TestHTTP_EveryLimitNamesItself(t *testing.T) {
 		}{
 			{"message", "room/actions/echo?key=a", `{"args":["` + strings.Repeat("x", 64<<10) + `"]}`, "", `{"size":65549,"limit":65536,"option":"message"}`},
 			{"Idempotency-Key", "room/actions/echo?key=a", `{"args":["x"]}`, long, `{"size":300,"limit":255,"option":"Idempotency-Key"}`},
-			{"component of a key", "room/actions/echo?key=" + long, `{"args":["x"]}`, "", `{"size":300,"limit":128,"option":"actor.MaxKeyComponentBytes"}`},
-			{"key to create", "room", `{"key":["` + long + `"]}`, "", `{"size":300,"limit":128,"option":"actor.MaxKeyComponentBytes"}`},
+			{"component of a key", "room/actions/echo?key=" + long, `{"args":["x"]}`, "", `{"size":300,"limit":128,"option":"host.MaxKeyComponentBytes"}`},
+			{"key to create", "room", `{"key":["` + long + `"]}`, "", `{"size":300,"limit":128,"option":"host.MaxKeyComponentBytes"}`},
 			{"result", "room/actions/big?key=a", `{"args":[1048576]}`, "", `{"size":1048578,"limit":1048576,"option":"actor.Options.MaxMessage"}`},
 			{"ActionTimeout", "room/actions/nap?key=a", `{"args":[60500]}`, "", `{"limit":60000,"option":"actor.Options.ActionTimeout"}`},
 		} {

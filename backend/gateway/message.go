@@ -11,7 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -23,7 +23,7 @@ const (
 	maxSubs     = 256 // event names in one message
 )
 
-var subsMetadata = metadata(limitMetadata{Limit: maxSubs, Option: "subs"})
+var subsMetadata = host.Limit{Limit: maxSubs, Option: "subs"}.JSON()
 
 // receive handles the messages of a frame. The error is wire.ErrNotJSON or
 // wire.ErrNotUTF8; the socket cannot go on after it.
@@ -55,7 +55,7 @@ func (s *socket) message(raw json.RawMessage) {
 	if limit := s.g.opts.Limits.Message; len(raw) > limit {
 		s.refuse(wire.DecodeEnvelope(raw), wire.CodeTooLarge,
 			fmt.Sprintf("a message is at most %d bytes, this one has %d", limit, len(raw)),
-			sizeMetadata(len(raw), limit, "message"))
+			host.Limit{Size: len(raw), Limit: limit, Option: "message"}.JSON())
 		return
 	}
 	m, err := wire.DecodeClient(raw)
@@ -80,11 +80,11 @@ func (s *socket) handle(m *wire.ClientMessage, at wire.Envelope, problem string)
 			}
 			s.buckets.reported = time.Now()
 		}
-		m := limitMetadata{s.g.opts.Limits.Rate, "rate", retryMs(wait)}
+		m := host.Limit{Limit: s.g.opts.Limits.Rate, Option: "rate", RetryAfterMs: retryMs(wait)}
 		if at.Type == wire.TypeOpen {
-			m = limitMetadata{s.g.opts.OpenRate, "openRate", retryMs(wait)}
+			m.Limit, m.Option = s.g.opts.OpenRate, "openRate"
 		}
-		s.refuse(at, wire.CodeRateLimited, "too many messages per second", metadata(m))
+		s.refuse(at, wire.CodeRateLimited, "too many messages per second", m.JSON())
 		return
 	}
 	if problem != "" {
@@ -93,7 +93,7 @@ func (s *socket) handle(m *wire.ClientMessage, at wire.Envelope, problem string)
 	}
 	if (m.Type == wire.TypeCall || m.Type == wire.TypeOpen) && s.g.buffers.full() {
 		e := s.g.buffers.overloaded()
-		s.refuse(at, e.Code, e.Message, e.MetadataJSON())
+		s.refuse(at, e.Code, e.Message, e.Metadata)
 		return
 	}
 	if !s.held(m, at) {
@@ -198,7 +198,7 @@ func (s *socket) open(m *wire.ClientMessage) {
 	s.mu.Lock()
 	s.channels.add(c)
 	s.mu.Unlock()
-	request := actor.OpenRequest{
+	request := host.OpenRequest{
 		Attachment: c.attachment, Create: c.feed.ref.ID == "" && (m.Create == nil || *m.Create), Input: m.Input,
 		Conn: c.conn, Caller: c.caller, Params: m.Params,
 		Resume: m.Log != "", Log: m.Log, Seq: m.Seq, Ack: m.Ack,
@@ -225,10 +225,10 @@ func (s *socket) refresh(m *wire.ClientMessage) {
 		return
 	}
 	if e := s.checkParams(m.Params); e != nil {
-		s.refuse(at, e.Code, e.Message, e.MetadataJSON())
+		s.refuse(at, e.Code, e.Message, e.Metadata)
 		return
 	}
-	request := actor.RefreshRequest{Attachment: c.attachment, Params: m.Params}
+	request := host.RefreshRequest{Attachment: c.attachment, Params: m.Params}
 	if s.guards(c) {
 		request.Subs = c.wanted()
 	}
@@ -242,22 +242,20 @@ func (s *socket) refresh(m *wire.ClientMessage) {
 }
 
 // checkParams refuses params that are too large.
-func (s *socket) checkParams(params json.RawMessage) *actor.Error {
+func (s *socket) checkParams(params json.RawMessage) *host.Fault {
 	limit := s.g.opts.Limits.Params
 	if len(params) <= limit {
 		return nil
 	}
-	return &actor.Error{
-		Code: wire.CodeTooLarge, Message: fmt.Sprintf("params are at most %d bytes, these have %d", limit, len(params)),
-		Metadata: sizeMetadata(len(params), limit, "params"),
-	}
+	return host.Limit{Size: len(params), Limit: limit, Option: "params"}.
+		Fault(wire.CodeTooLarge, fmt.Sprintf("params are at most %d bytes, these have %d", limit, len(params)))
 }
 
 // refuseOpen refuses an open, or ends a channel.
 func (s *socket) refuseOpen(c uint32, err error) {
 	e := asError(s.logger, err)
 	s.g.stats.errors.Add(e.Code)
-	s.control(wire.AppendClosed(wire.AppendHead(nil, c), e.Code, e.Message, e.MetadataJSON()))
+	s.control(wire.AppendClosed(wire.AppendHead(nil, c), e.Code, e.Message, e.Metadata))
 }
 
 // newChannel checks an open, and joins the log of the actor that it names.
@@ -267,28 +265,26 @@ func (s *socket) newChannel(m *wire.ClientMessage) (*channel, error) {
 	n := len(s.channels)
 	s.mu.Unlock()
 	if n >= limits.Channels {
-		return nil, &actor.Error{
-			Code: wire.CodeTooManyChannels, Message: fmt.Sprintf("a socket carries at most %d channels", limits.Channels),
-			Metadata: limitMetadata{Limit: limits.Channels, Option: "channels"},
-		}
+		return nil, host.Limit{Limit: limits.Channels, Option: "channels"}.
+			Fault(wire.CodeTooManyChannels, fmt.Sprintf("a socket carries at most %d channels", limits.Channels))
 	}
 	if e := s.checkParams(m.Params); e != nil {
 		return nil, e
 	}
 	if !isSecret(m.Secret) || !isSecret(m.Caller) {
-		return nil, actor.Errorf(wire.CodeBadSecret, "k and caller are 128 random bits each, in base64url without padding")
+		return nil, host.Faultf(wire.CodeBadSecret, "k and caller are 128 random bits each, in base64url without padding")
 	}
 	c := &channel{
 		s: s, num: m.Channel,
 		attachment: s.attachments + uint64(m.Channel), conn: connectionID(m.Secret), caller: m.Caller, ack: m.Ack,
 	}
-	ref := actor.Ref{ID: m.ActorID}
+	ref := host.Ref{ID: m.ActorID}
 	if m.ActorID == "" {
-		key, err := actor.ParseKey(m.Key)
+		key, err := host.ParseKey(m.Key)
 		if err != nil {
 			return nil, err
 		}
-		ref = actor.Ref{Name: m.Actor, Key: key}
+		ref = host.Ref{Name: m.Actor, Key: key}
 	}
 	if err := s.g.feeds.join(ref, c); err != nil {
 		return nil, err
@@ -371,10 +367,10 @@ func (s *socket) call(m *wire.ClientMessage) {
 		s.refuse(at, wire.CodeUnknownChannel, fmt.Sprintf("channel %d is not open", m.Channel), nil)
 	case full:
 		s.refuse(at, wire.CodeOverloaded, fmt.Sprintf("%d calls wait for an answer", s.g.opts.Limits.InFlight),
-			metadata(limitMetadata{Limit: s.g.opts.Limits.InFlight, Option: "inFlight"}))
+			host.Limit{Limit: s.g.opts.Limits.InFlight, Option: "inFlight"}.JSON())
 	default:
 		s.g.stats.calls.Add(1)
-		err := s.g.port.Call(c.followed(), actor.CallRequest{
+		err := s.g.port.Call(c.followed(), host.CallRequest{
 			Attachment: c.attachment, Conn: c.conn, ID: m.ID, Action: m.Action, Args: m.Args, Ack: m.Ack,
 		})
 		if err != nil {
@@ -385,19 +381,19 @@ func (s *socket) call(m *wire.ClientMessage) {
 			if e.Code == wire.CodeShutdown {
 				return // without an answer its client sends it again, to whoever comes next
 			}
-			s.refuse(at, e.Code, e.Message, e.MetadataJSON())
+			s.refuse(at, e.Code, e.Message, e.Metadata)
 		}
 	}
 }
 
 // asError is err as a client may see it. What it may not see goes to the log.
-func asError(log func() *slog.Logger, err error) *actor.Error {
-	var e *actor.Error
+func asError(log func() *slog.Logger, err error) *host.Fault {
+	var e *host.Fault
 	if errors.As(err, &e) {
 		return e
 	}
 	log().Error("gateway: internal error", "error", err)
-	return &actor.Error{Code: wire.CodeInternal, Message: "the server failed; its log has the cause"}
+	return &host.Fault{Code: wire.CodeInternal, Message: "the server failed; its log has the cause"}
 }
 
 // isSecret reports whether s is 128 bits in base64url without padding.

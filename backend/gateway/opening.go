@@ -4,7 +4,7 @@ import (
 	"context"
 	"slices"
 
-	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -17,9 +17,9 @@ const (
 
 // opening is what is known about the answer to an open until it is sent.
 type opening struct {
-	info *actor.OpenedInfo
-	pos  actor.Pos // of the OutputOpened
-	seq  uint64    // the last entry before it
+	info *host.OpenedInfo
+	pos  host.Pos // of the OutputOpened
+	seq  uint64   // the last entry before it
 }
 
 // open deals with the owner's answer: it finds out whether the log still has
@@ -28,7 +28,7 @@ type opening struct {
 // The connection starts after info.Start if everything from there on is still
 // retained, else at the place of the OutputOpened itself: never with a part of
 // what was missed (G4).
-func (c *channel) open(f *frame, o *actor.Output, pos actor.Pos) {
+func (c *channel) open(f *frame, o *host.Output, pos host.Pos) {
 	info := o.Opened
 	c.opening = opening{info, pos, o.Seq}
 	c.fresh, c.lastTo = pos, pos
@@ -76,7 +76,7 @@ func (c *channel) asked(f *frame, m mail) {
 
 // start answers the open: the connection has everything up to seq, or has been
 // told what it has lost.
-func (c *channel) start(f *frame, seq uint64, lost *wire.Lost, replies []*actor.Output) {
+func (c *channel) start(f *frame, seq uint64, lost *wire.Lost, replies []*host.Output) {
 	info := c.opening.info
 	f.next()
 	f.b = wire.AppendOpened(wire.AppendHead(f.b, c.num), wire.Opened{
@@ -156,7 +156,7 @@ type walk struct {
 	lost  *wire.Lost
 
 	chunk   *chunk // the one to look at
-	replies []*actor.Output
+	replies []*host.Output
 	size    int
 	err     error
 }
@@ -227,9 +227,9 @@ func (w *walk) inexact(is bool) {
 	}
 }
 
-func (w *walk) see(o *actor.Output) {
+func (w *walk) see(o *host.Output) {
 	c := w.c
-	if o.Kind == actor.OutputReply {
+	if o.Kind == host.OutputReply {
 		if c.opening.info.KnownCaller && o.Caller == c.caller && o.Call > c.ack {
 			w.replies = append(w.replies, o)
 			w.size += len(o.Data)

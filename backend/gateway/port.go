@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 )
 
 var _ Port = (*actor.Node)(nil)
@@ -16,14 +17,14 @@ var _ Port = (*actor.Node)(nil)
 type Port interface {
 	// Follow returns the log of an actor (here or a copy) and tells f of its new
 	// outputs until Unfollow. It does not load the actor. The error is an
-	// *actor.Error: unknown_actor or bad_key.
-	Follow(ref actor.Ref, f actor.Follower) (*actor.Log, error)
-	Unfollow(ref actor.Ref, f actor.Follower)
+	// *host.Fault: unknown_actor or bad_key.
+	Follow(ref host.Ref, f host.Follower) (*host.Log, error)
+	Unfollow(ref host.Ref, f host.Follower)
 
 	// Open asks for a connection; an OutputOpened or OutputClosed to its
-	// attachment answers. The error, an *actor.Error, is for a request that does
+	// attachment answers. The error, an *host.Fault, is for a request that does
 	// not reach the actor.
-	Open(ref actor.Ref, r actor.OpenRequest) error
+	Open(ref host.Ref, r host.OpenRequest) error
 
 	// Authenticates reports whether the actor definition of that name has an OnAuth;
 	// without a name, whether any has.
@@ -32,7 +33,7 @@ type Port interface {
 	// Authenticate asks the actor's OnAuth who makes a request, and returns what
 	// Open, Refresh, CallOnce and Create need of that: nil if it has none. It waits,
 	// but not for long.
-	Authenticate(ctx context.Context, ref actor.Ref, r actor.AuthRequest) (json.RawMessage, error)
+	Authenticate(ctx context.Context, ref host.Ref, r actor.AuthRequest) (json.RawMessage, error)
 
 	// Guards reports whether the actor definition of that name has a CanSubscribe;
 	// without a name, whether any has. For those that have not, Subscribe need not be
@@ -42,34 +43,34 @@ type Port interface {
 	// Subscribe asks whether a connection may subscribe to events; an
 	// OutputSubscribed or OutputClosed to its attachment answers. The error is like
 	// that of Open.
-	Subscribe(ref actor.Ref, r actor.SubscribeRequest) error
+	Subscribe(ref host.Ref, r host.SubscribeRequest) error
 
 	// Refresh gives a connection new params; an OutputClosed to its attachment
 	// answers if they are refused. The error is like that of Open.
-	Refresh(ref actor.Ref, r actor.RefreshRequest) error
+	Refresh(ref host.Ref, r host.RefreshRequest) error
 
 	// Call runs an action for a connection; outputs of the log answer. The error
 	// is like that of Open.
-	Call(ref actor.Ref, r actor.CallRequest) error
+	Call(ref host.Ref, r host.CallRequest) error
 
 	// Ack says that every call up to ack has been answered.
-	Ack(ref actor.Ref, attachment, ack uint64)
+	Ack(ref host.Ref, attachment, ack uint64)
 
 	// Detach says that the socket is gone; the connection may come back.
-	Detach(ref actor.Ref, attachment uint64)
+	Detach(ref host.Ref, attachment uint64)
 
 	// Close says that the connection is over.
-	Close(ref actor.Ref, attachment uint64)
+	Close(ref host.Ref, attachment uint64)
 
 	// CallOnce runs an action without a connection. A nil result means that the
 	// action returns nothing.
-	CallOnce(ctx context.Context, ref actor.Ref, c actor.SingleCall) (json.RawMessage, error)
+	CallOnce(ctx context.Context, ref host.Ref, c host.SingleCall) (json.RawMessage, error)
 
 	// Create makes an actor; code exists if there is one.
-	Create(ctx context.Context, ref actor.Ref, input, auth json.RawMessage) (id string, err error)
+	Create(ctx context.Context, ref host.Ref, input, auth json.RawMessage) (id string, err error)
 
 	// Resolve returns the id of an actor that exists; code not_found otherwise.
-	Resolve(ctx context.Context, ref actor.Ref) (id string, err error)
+	Resolve(ctx context.Context, ref host.Ref) (id string, err error)
 
 	// Emits reports whether the actor definition of that name has the event.
 	Emits(name, event string) bool

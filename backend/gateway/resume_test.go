@@ -10,6 +10,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/gateway"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -25,11 +26,11 @@ func (e *env) say(texts ...string) {
 // once runs an action of the lobby without a connection.
 func (e *env) once(action string, args ...string) {
 	e.t.Helper()
-	c := actor.SingleCall{Create: true, Action: action}
+	c := host.SingleCall{Create: true, Action: action}
 	for _, a := range args {
 		c.Args = append(c.Args, []byte(a))
 	}
-	if _, err := e.node.CallOnce(e.t.Context(), actor.Ref{Name: "room", Key: actor.Key{"lobby"}}, c); err != nil {
+	if _, err := e.node.CallOnce(e.t.Context(), host.Ref{Name: "room", Key: host.Key{"lobby"}}, c); err != nil {
 		e.t.Fatal(err)
 	}
 }
@@ -338,7 +339,7 @@ func TestG4_Overflow(t *testing.T) {
 // lobby is the id of the actor room ["lobby"].
 func (e *env) lobby() string {
 	e.t.Helper()
-	id, err := e.node.Resolve(e.t.Context(), actor.Ref{Name: "room", Key: actor.Key{"lobby"}})
+	id, err := e.node.Resolve(e.t.Context(), host.Ref{Name: "room", Key: host.Key{"lobby"}})
 	if err != nil {
 		e.t.Fatal(err)
 	}

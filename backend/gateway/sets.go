@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 )
 
 // Most sockets have one channel, and most channels one subscription or a few: maps
@@ -45,8 +45,8 @@ type subscriptions []subscription
 // A subscription says from where on an event is wanted.
 type subscription struct {
 	event string
-	seq   uint64    // entries above it
-	pos   actor.Pos // events without a number, from there on
+	seq   uint64   // entries above it
+	pos   host.Pos // events without a number, from there on
 }
 
 func (s subscriptions) find(event string) (i int, ok bool) {

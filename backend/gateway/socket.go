@@ -42,7 +42,7 @@ type socket struct {
 	place   ticket     // its place among the sockets
 	address netip.Addr // of the client, for the log
 
-	attachments uint64 // that of channel c is c more; see actor.NextAttachment
+	attachments uint64 // that of channel c is c more; see host.NextAttachment
 	traffic     *metric.Stripe
 
 	asker *asker // who OnAuth is asked about; nil if no actor has one

@@ -8,14 +8,14 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // postRoom is what a post has besides its frame, at most, in bytes.
 const postRoom = 1 << 10
 
-var errShutdown = &actor.Error{Code: wire.CodeShutdown, Message: "the server is going away"}
+var errShutdown = &host.Fault{Code: wire.CodeShutdown, Message: "the server is going away"}
 
 // newHTTPSocket makes a socket over HTTP, which greets its client. It returns nil
 // when there is no room, or the server is going away, and the client has its answer.
@@ -149,16 +149,16 @@ func (s *socket) receivePost(l *httpLink, frame []byte) (err error) {
 		if v := recover(); v != nil {
 			s.g.panicked(v, s)
 			s.failed()
-			err = actor.Errorf(wire.CodeInternal, "the server failed; its log has the cause")
+			err = host.Faultf(wire.CodeInternal, "the server failed; its log has the cause")
 		}
 	}()
 	switch err := s.receive(frame); {
 	case errors.Is(err, wire.ErrNotJSON):
 		s.close(websocket.StatusPolicyViolation, "a frame is JSON text")
-		return actor.Errorf(wire.CodeMalformed, "a frame is a JSON object or an array of them")
+		return host.Faultf(wire.CodeMalformed, "a frame is a JSON object or an array of them")
 	case errors.Is(err, wire.ErrNotUTF8):
 		s.close(websocket.StatusInvalidFramePayloadData, "a frame is UTF-8")
-		return actor.Errorf(wire.CodeMalformed, "a frame is UTF-8")
+		return host.Faultf(wire.CodeMalformed, "a frame is UTF-8")
 	}
 	return nil
 }

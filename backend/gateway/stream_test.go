@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/gateway"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -522,7 +522,7 @@ type slowOpenPort struct {
 	hold chan struct{}
 }
 
-func (p *slowOpenPort) Open(r actor.Ref, o actor.OpenRequest) error {
+func (p *slowOpenPort) Open(r host.Ref, o host.OpenRequest) error {
 	<-p.hold
 	return p.Port.Open(r, o)
 }

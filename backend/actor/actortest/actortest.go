@@ -30,6 +30,7 @@ import (
 	"testing/synctest"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
@@ -82,13 +83,13 @@ func (n *Node) Restart() {
 // Actor returns an actor, which need not exist. Each string is a component of
 // its key.
 func (n *Node) Actor(name string, key ...string) *Actor {
-	return &Actor{node: n, ref: actor.Ref{Name: name, Key: key}}
+	return &Actor{node: n, ref: host.Ref{Name: name, Key: key}}
 }
 
 // Actor is an actor under test.
 type Actor struct {
 	node *Node
-	ref  actor.Ref
+	ref  host.Ref
 	asker
 }
 
@@ -119,7 +120,7 @@ func (a *Actor) WithHeader(name, value string) *Actor {
 }
 
 // authenticate asks OnAuth, if there is one, who the asker is.
-func (n *Node) authenticate(r actor.Ref, a asker, action string, params json.RawMessage) (json.RawMessage, error) {
+func (n *Node) authenticate(r host.Ref, a asker, action string, params json.RawMessage) (json.RawMessage, error) {
 	if a.auth != nil {
 		return a.auth, nil
 	}
@@ -144,11 +145,11 @@ func (a *Actor) TryConnect(params any) (*Conn, error) {
 	raw := encode(a.node.T, params)
 	c := &Conn{
 		actor: a, asker: a.asker, id: fmt.Sprintf("conn-%d", len(a.node.conns)+1), params: raw,
-		caller: fmt.Sprintf("caller-%d", len(a.node.conns)+1), answers: map[uint64]*actor.Output{}, woken: make(chan struct{}, 1),
+		caller: fmt.Sprintf("caller-%d", len(a.node.conns)+1), answers: map[uint64]*host.Output{}, woken: make(chan struct{}, 1),
 	}
 	a.node.conns = append(a.node.conns, c)
 	if err := c.attach(); err != nil {
-		return nil, err
+		return nil, authorError(err)
 	}
 	return c, nil
 }
@@ -165,7 +166,7 @@ func (a *Actor) call(action string, args []any) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.node.node.CallOnce(context.Background(), a.ref, actor.SingleCall{Create: true, Action: action, Args: encodeAll(a.node.T, args), Auth: auth})
+	return a.node.node.CallOnce(context.Background(), a.ref, host.SingleCall{Create: true, Action: action, Args: encodeAll(a.node.T, args), Auth: auth})
 }
 
 func (a *Actor) tb() testing.TB { return a.node.T }
@@ -222,9 +223,23 @@ func mustFail(t testing.TB, action string, f func() error) *actor.Error {
 	if err == nil {
 		t.Fatalf("%s succeeded, want it to fail", action)
 	}
-	var e *actor.Error
-	if !errors.As(err, &e) {
+	e, ok := authorError(err).(*actor.Error)
+	if !ok {
 		t.Fatalf("%s: %v", action, err)
+	}
+	return e
+}
+
+// authorError is an error of the node as an author knows it: an *actor.Error, if it is
+// a fault.
+func authorError(err error) error {
+	var f *host.Fault
+	if !errors.As(err, &f) {
+		return err
+	}
+	e := &actor.Error{Code: f.Code, Message: f.Message}
+	if f.Metadata != nil {
+		e.Metadata = f.Metadata
 	}
 	return e
 }

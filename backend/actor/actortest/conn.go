@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 )
 
 // Conn is a connection that collects what it receives. It subscribes to all
@@ -25,23 +26,23 @@ type Conn struct {
 	mu         sync.Mutex // guards the fields below: whoever publishes reads, too
 	attachment uint64
 	online     bool
-	log        *actor.Log
+	log        *host.Log
 	identity   string
-	cursor     actor.Pos
+	cursor     host.Pos
 	seq        uint64 // number of the last entry seen
 	num        uint32
 	calls      uint64
 
-	opened  *actor.OpenedInfo
+	opened  *host.OpenedInfo
 	lost    string // why something was lost before opened; empty if nothing was
-	closed  *actor.Error
-	events  []*actor.Output
-	answers map[uint64]*actor.Output
+	closed  *host.Fault
+	events  []*host.Output
+	answers map[uint64]*host.Output
 
-	answered []*actor.Output // to Subscribe
+	answered []*host.Output // to Subscribe
 }
 
-// Published implements actor.Follower.
+// Published implements host.Follower.
 func (c *Conn) Published() {
 	c.read()
 	select {
@@ -86,9 +87,9 @@ func (c *Conn) ask() error {
 		return err
 	}
 	resume := c.identity != ""
-	c.log, c.cursor, c.attachment = log, log.Visible(), actor.NextAttachment()
+	c.log, c.cursor, c.attachment = log, log.Visible(), host.NextAttachment()
 	c.opened, c.closed, c.online = nil, nil, true
-	if err := node.Open(c.actor.ref, actor.OpenRequest{
+	if err := node.Open(c.actor.ref, host.OpenRequest{
 		Attachment: c.attachment, Create: true, Conn: c.id, Caller: c.caller, Params: c.params, Auth: auth,
 		Resume: resume, Log: c.identity, Seq: c.seq,
 	}); err != nil {
@@ -133,7 +134,7 @@ func (c *Conn) read() {
 	}
 }
 
-func (c *Conn) take(o *actor.Output) {
+func (c *Conn) take(o *host.Output) {
 	if c.opened != nil && o.Numbered {
 		if o.Seq <= c.seq {
 			return // it was among what was missed
@@ -141,20 +142,20 @@ func (c *Conn) take(o *actor.Output) {
 		c.seq = o.Seq
 	}
 	switch o.Kind {
-	case actor.OutputOpened:
+	case host.OutputOpened:
 		if o.To == c.attachment {
 			c.start(o)
 		}
-	case actor.OutputClosed:
+	case host.OutputClosed:
 		if o.To == c.attachment {
 			c.closed = o.Err
 			c.detachedLocked()
 		}
-	case actor.OutputSubscribed:
+	case host.OutputSubscribed:
 		if o.To == c.attachment {
 			c.answered = append(c.answered, o)
 		}
-	case actor.OutputEvent:
+	case host.OutputEvent:
 		if c.opened != nil && o.Target.Includes(c.num) {
 			c.events = append(c.events, o)
 		}
@@ -166,7 +167,7 @@ func (c *Conn) take(o *actor.Output) {
 }
 
 // start takes the answer of an open, and what was missed.
-func (c *Conn) start(o *actor.Output) {
+func (c *Conn) start(o *host.Output) {
 	info := o.Opened
 	c.opened, c.identity, c.num, c.seq, c.lost = info, info.Log, info.Num, info.Start, info.Reason
 	missed, err := c.log.Stored(context.Background(), info.Start, 1<<20, 1<<30)
@@ -192,7 +193,7 @@ func (c *Conn) call(action string, args []any) (json.RawMessage, error) {
 	if !online {
 		return nil, errors.New("the connection has no socket")
 	}
-	if err := c.actor.node.node.Call(c.actor.ref, actor.CallRequest{
+	if err := c.actor.node.node.Call(c.actor.ref, host.CallRequest{
 		Attachment: attachment, Conn: c.id, ID: id, Action: action, Args: encodeAll(c.tb(), args),
 	}); err != nil {
 		return nil, err
@@ -250,7 +251,7 @@ func (c *Conn) Resume() (same bool) {
 func (c *Conn) TryResume() error {
 	c.tb().Helper()
 	c.detached()
-	return c.attach()
+	return authorError(c.attach())
 }
 
 // As makes the connection that of somebody of whom OnAuth has said auth, when it is
@@ -269,7 +270,7 @@ func (c *Conn) Refresh(params any) {
 	c.params = encode(c.tb(), params)
 	node := c.actor.node
 	auth, err := node.authenticate(c.actor.ref, c.asker, "", c.params)
-	var refused *actor.Error
+	var refused *host.Fault
 	switch {
 	case errors.As(err, &refused):
 		c.mu.Lock()
@@ -278,7 +279,7 @@ func (c *Conn) Refresh(params any) {
 		c.detached()
 		node.node.Detach(c.actor.ref, c.attachment)
 	case err == nil:
-		err = node.node.Refresh(c.actor.ref, actor.RefreshRequest{Attachment: c.attachment, Params: c.params, Auth: auth})
+		err = node.node.Refresh(c.actor.ref, host.RefreshRequest{Attachment: c.attachment, Params: c.params, Auth: auth})
 	}
 	if err != nil && refused == nil {
 		c.tb().Fatalf("refresh: %v", err)
@@ -299,7 +300,7 @@ func (c *Conn) Subscribe(event string) error {
 	c.mu.Lock()
 	c.answered = nil
 	c.mu.Unlock()
-	if err := node.Subscribe(c.actor.ref, actor.SubscribeRequest{Attachment: c.attachment, ID: 1, Events: []string{event}}); err != nil {
+	if err := node.Subscribe(c.actor.ref, host.SubscribeRequest{Attachment: c.attachment, ID: 1, Events: []string{event}}); err != nil {
 		return err
 	}
 	c.settle()
@@ -309,7 +310,7 @@ func (c *Conn) Subscribe(event string) error {
 		c.tb().Fatalf("the connection is over")
 	}
 	for _, r := range c.answered[0].Opened.Refused {
-		return r.Err
+		return authorError(r.Err)
 	}
 	return nil
 }

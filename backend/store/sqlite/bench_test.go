@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/sqlite"
 )
@@ -168,9 +169,9 @@ func durably(b *testing.B, actors, callers, stateBytes int) {
 	dir := b.TempDir()
 	s := open(b, dir, quiet)
 	node := actor.NewNode(docs, s, actor.NodeOptions{})
-	ref := func(i int) actor.Ref { return actor.Ref{Name: "doc", Key: actor.Key{fmt.Sprint(i)}} }
+	ref := func(i int) host.Ref { return host.Ref{Name: "doc", Key: host.Key{fmt.Sprint(i)}} }
 	call := func(i int, action string, args ...json.RawMessage) {
-		if _, err := node.CallOnce(b.Context(), ref(i), actor.SingleCall{Action: action, Args: args, Create: true}); err != nil {
+		if _, err := node.CallOnce(b.Context(), ref(i), host.SingleCall{Action: action, Args: args, Create: true}); err != nil {
 			b.Error(err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 )
 
 // Hall remembers who was there.
@@ -36,14 +37,14 @@ func TestG3_ConnectionsThatNeverComeBackEnd(t *testing.T) {
 		var ids []string
 		follower := &noFollower{}
 		for i := range halls {
-			ref := actor.Ref{Name: "hall", Key: actor.Key{fmt.Sprint(i)}}
+			ref := host.Ref{Name: "hall", Key: host.Key{fmt.Sprint(i)}}
 			log, err := node.Follow(ref, follower)
 			if err != nil {
 				t.Fatal(err)
 			}
 			ids = append(ids, log.Actor())
 			for _, conn := range []string{"ada", "bob"} {
-				if err := node.Open(ref, actor.OpenRequest{Attachment: actor.NextAttachment(), Conn: conn, Create: true}); err != nil {
+				if err := node.Open(ref, host.OpenRequest{Attachment: host.NextAttachment(), Conn: conn, Create: true}); err != nil {
 					t.Fatal(err)
 				}
 			}

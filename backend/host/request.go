@@ -1,14 +1,9 @@
-package actor
+package host
 
 import (
 	"encoding/json"
 	"sync/atomic"
 )
-
-// What crosses the seam between a gateway, which owns sockets, cursors and
-// subscriptions, and the owner of an actor, which owns state, connections and
-// calls. Requests are plain data; the answers are outputs of the actor's log,
-// so that they keep their place among its events and wait for the output gate.
 
 // Ref names an actor: by Name and Key, or by ID alone (which then must exist).
 // With all three the ID counts; the others are there to make the actor by.
@@ -66,7 +61,7 @@ type SubscribeRequest struct {
 // Refusal is why an event may not be subscribed to.
 type Refusal struct {
 	Event string
-	Err   *Error
+	Err   *Fault
 }
 
 // CallRequest runs an action for a connection. The answer is an OutputReply or

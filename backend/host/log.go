@@ -1,4 +1,4 @@
-package actor
+package host
 
 import (
 	"context"
@@ -134,7 +134,7 @@ func (l *Log) Stored(ctx context.Context, after uint64, limit, maxBytes int) ([]
 // Append adds outputs that are durable elsewhere to a copy of a log, and makes
 // them visible.
 func (l *Log) Append(outputs ...*Output) {
-	l.release(l.append(outputs...))
+	l.Release(l.Put(outputs...))
 }
 
 // Start sets the identity and the head of a log from which nothing is visible
@@ -161,8 +161,8 @@ func (l *Log) Unfollow(f Follower) (none bool) {
 	return len(l.followers) == 0
 }
 
-// append adds outputs behind the gate and returns the position behind them.
-func (l *Log) append(outputs ...*Output) Pos {
+// Put adds outputs behind the gate and returns the position behind them.
+func (l *Log) Put(outputs ...*Output) Pos {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := l.head
@@ -174,15 +174,15 @@ func (l *Log) append(outputs ...*Output) Pos {
 			o.Seq = last // its maker saw the visible head only; After needs the order
 		}
 		last = o.Seq
-		l.bytes += o.size()
+		l.bytes += o.Size()
 	}
 	l.outputs = append(l.outputs, outputs...)
 	return l.base + Pos(len(l.outputs))
 }
 
-// release makes outputs before pos visible. Call it only after the commits that
+// Release makes outputs before pos visible. Call it only after the commits that
 // hold them are durable (G6).
-func (l *Log) release(pos Pos) {
+func (l *Log) Release(pos Pos) {
 	l.mu.Lock()
 	if pos <= l.visible {
 		l.mu.Unlock()
@@ -190,7 +190,7 @@ func (l *Log) release(pos Pos) {
 	}
 	if pos > l.base+Pos(len(l.outputs)) {
 		l.mu.Unlock()
-		panic("actor: release beyond the end of the log")
+		panic("host: release beyond the end of the log")
 	}
 	var waiting []*Output
 	seen := int(l.visible - l.base)
@@ -198,7 +198,7 @@ func (l *Log) release(pos Pos) {
 		if o.Numbered {
 			l.head = o.Seq
 		}
-		if o.done != nil {
+		if o.Done != nil {
 			waiting = append(waiting, o)
 		}
 	}
@@ -208,15 +208,15 @@ func (l *Log) release(pos Pos) {
 	l.mu.Unlock()
 
 	for _, o := range waiting {
-		o.done(o, nil)
+		o.Done(o, nil)
 	}
 	for _, f := range followers {
 		f.Published()
 	}
 }
 
-// truncate drops what the gate has not let out and returns it.
-func (l *Log) truncate() []*Output {
+// Truncate drops what the gate has not let out and returns it.
+func (l *Log) Truncate() []*Output {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := int(l.visible - l.base)
@@ -224,7 +224,7 @@ func (l *Log) truncate() []*Output {
 	clear(l.outputs[n:])
 	l.outputs = l.outputs[:n]
 	for _, o := range dropped {
-		l.bytes -= o.size()
+		l.bytes -= o.Size()
 	}
 	return dropped
 }
@@ -243,7 +243,7 @@ func (l *Log) trimLocked(end int) {
 		if o.Numbered {
 			l.floor = o.Seq
 		}
-		l.bytes -= o.size()
+		l.bytes -= o.Size()
 		l.outputs[n] = nil
 		n++
 	}
@@ -251,21 +251,21 @@ func (l *Log) trimLocked(end int) {
 	l.base += Pos(n)
 }
 
-// end returns the position behind the newest output, visible or not.
-func (l *Log) end() Pos {
+// End returns the position behind the newest output, visible or not.
+func (l *Log) End() Pos {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return l.base + Pos(len(l.outputs))
 }
 
-func (l *Log) followed() bool {
+func (l *Log) Followed() bool {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return len(l.followers) > 0
 }
 
-// configure sets the limits of what is kept in memory.
-func (l *Log) configure(maxBytes int, maxAgeMs int64) {
+// Configure sets the limits of what is kept in memory.
+func (l *Log) Configure(maxBytes int, maxAgeMs int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.maxBytes, l.maxAgeMs = maxBytes, maxAgeMs

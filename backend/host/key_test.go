@@ -1,11 +1,11 @@
-package actor_test
+package host_test
 
 import (
 	"encoding/json"
 	"strings"
 	"testing"
 
-	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 )
 
 func TestKeys(t *testing.T) {
@@ -25,7 +25,7 @@ func TestKeys(t *testing.T) {
 		{`["` + strings.Repeat(`xxxxxxxxxx","`, 103) + `x"]`, ""},
 		{`["a\u0000b"]`, ""},
 	} {
-		k, err := actor.ParseKey(json.RawMessage(test.raw))
+		k, err := host.ParseKey(json.RawMessage(test.raw))
 		if test.want == "" {
 			if err == nil {
 				t.Errorf("%.40s: got %s, want an error", test.raw, k)
@@ -45,11 +45,11 @@ func FuzzParseKey(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		k, err := actor.ParseKey(json.RawMessage(raw))
+		k, err := host.ParseKey(json.RawMessage(raw))
 		if err != nil {
 			return
 		}
-		again, err := actor.ParseKey(json.RawMessage(k.String()))
+		again, err := host.ParseKey(json.RawMessage(k.String()))
 		if err != nil || again.String() != k.String() {
 			t.Errorf("%q is read as %s, and that as %s, %v", raw, k, again, err)
 		}

@@ -1,4 +1,4 @@
-package actor
+package host
 
 import (
 	"encoding/json"
@@ -47,10 +47,13 @@ type Output struct {
 	// to the connection in Target.
 	To uint64
 
-	Err    *Error      // of a failure or close
+	Err    *Fault      // of a failure or close
 	Opened *OpenedInfo // of an opened; of a subscribed, its Refused alone
 
-	done    func(*Output, *Error) // a waiting single call; called once, when the gate opens or the turn is lost
+	// Done, if not nil, is called once: with the output when it becomes visible, or with
+	// nil and the reason when it is lost. It is the writer's, in its own process.
+	Done func(*Output, *Fault)
+
 	encoded atomic.Pointer[[]byte]
 }
 
@@ -85,14 +88,14 @@ func (o *Output) Encoded(encode func(*Output) []byte) []byte {
 	return b
 }
 
-// size is about what the output costs in memory, in bytes.
-func (o *Output) size() int {
+// Size is about what the output costs in memory, in bytes.
+func (o *Output) Size() int {
 	const fixed = 256 // the struct, and the encoded copy's overhead
 	return fixed + 2*len(o.Data) + len(o.Event) + 4*len(o.Target.Conns)
 }
 
-// entry is the output as it is stored.
-func (o *Output) entry() store.Entry {
+// Entry is the output as it is stored.
+func (o *Output) Entry() store.Entry {
 	return store.Entry{
 		Seq: o.Seq, Event: o.Event, Direct: o.Direct, Target: o.Target,
 		Caller: o.Caller, Call: o.Call, Data: o.Data,

@@ -1,0 +1,100 @@
+package host
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// Limits on names and keys, in bytes.
+const (
+	MaxNameBytes         = 64
+	MaxKeyComponentBytes = 128
+	MaxKeyBytes          = 1024
+)
+
+// Key is the second half of an actor's address: chatRoom ["general"]. It has
+// at least one component.
+type Key []string
+
+// ParseKey reads a key as clients write it: a JSON array of strings, or one
+// string, which means a key of one component. The error is an *Fault, bad_key.
+func ParseKey(raw json.RawMessage) (Key, error) {
+	k, err := parseKey(raw)
+	if err == nil {
+		err = k.Check()
+	}
+	if err != nil {
+		return k, err
+	}
+	return k, nil // not an error that holds a nil
+}
+
+func parseKey(raw json.RawMessage) (Key, *Fault) {
+	var one string
+	if json.Unmarshal(raw, &one) == nil && len(raw) > 0 && raw[0] == '"' {
+		return Key{one}, nil
+	}
+	var k Key
+	var parts []*string
+	if err := json.Unmarshal(raw, &parts); err != nil {
+		return nil, Faultf(wire.CodeBadKey, "a key is a string or an array of strings")
+	}
+	for _, p := range parts {
+		if p == nil {
+			return nil, Faultf(wire.CodeBadKey, "a key's components are strings, one is null")
+		}
+		k = append(k, *p)
+	}
+	return k, nil
+}
+
+// String returns the canonical form of the key, a JSON array.
+func (k Key) String() string {
+	b, err := json.Marshal(append([]string{}, k...)) // a nil key is [], not null
+	if err != nil {
+		return fmt.Sprint([]string(k)) // strings always encode
+	}
+	return string(b)
+}
+
+// Check returns what is wrong with a key, or nil.
+func (k Key) Check() *Fault {
+	if len(k) == 0 {
+		return Faultf(wire.CodeBadKey, "a key needs at least one component")
+	}
+	total := 0
+	for _, c := range k {
+		if c == "" {
+			return Faultf(wire.CodeBadKey, "a key's components are not empty, one is")
+		}
+		if len(c) > MaxKeyComponentBytes {
+			return longKey("a key's component", len(c), MaxKeyComponentBytes, "host.MaxKeyComponentBytes")
+		}
+		if !utf8.ValidString(c) || strings.ContainsRune(c, 0) {
+			return Faultf(wire.CodeBadKey, "a key is valid UTF-8 without NUL")
+		}
+		total += len(c)
+	}
+	if total > MaxKeyBytes {
+		return longKey("a key", total, MaxKeyBytes, "host.MaxKeyBytes")
+	}
+	return nil
+}
+
+func longKey(what string, size, limit int, option string) *Fault {
+	return Limit{Size: size, Limit: limit, Option: option}.
+		Fault(wire.CodeBadKey, fmt.Sprintf("%s is at most %d bytes, one has %d", what, limit, size))
+}
+
+// ActorID derives an actor's id from its address: the same everywhere, and no
+// way back to the key.
+func ActorID(name string, key Key) string {
+	sum := sha256.Sum256([]byte(name + "\x00" + key.String()))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
