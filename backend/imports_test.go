@@ -32,7 +32,7 @@ func TestImportsGoDown(t *testing.T) {
 		{"backend/wire", nil, []string{"net/http"}},
 		{"backend/rooms", []string{"backend/host", "backend/wire", "backend/internal/jsonshape", "backend/actor", "backend/store", "backend/internal/rope", "backend/internal/delta", "backend/internal/metric"}, []string{"net/http"}},
 		{"backend/forwarded", nil, nil},
-		{"backend/gateway", []string{"backend/host", "backend/forwarded", "backend/internal/jsonshape", "backend/actor", "backend/store", "backend/wire", "backend/internal/rope", "backend/internal/delta", "backend/internal/metric"}, []string{"database/sql"}},
+		{"backend/gateway", []string{"backend/host", "backend/forwarded", "backend/store", "backend/wire", "backend/internal/metric"}, []string{"database/sql"}},
 		{"backend/typegen", []string{"backend/host", "backend/wire", "backend/actor", "backend/store", "backend/internal/rope", "backend/internal/delta", "backend/internal/metric", "backend/internal/jsonshape"}, nil},
 		{"web", nil, nil},
 	}

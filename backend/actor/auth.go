@@ -127,29 +127,22 @@ func (n *Node) Authenticates(name string) bool {
 	return n.registry.some(name, func(d *Definition) bool { return d.auth != nil })
 }
 
-// Authenticate asks the OnAuth of an actor who makes a request, and returns what it
-// says as JSON; nil if the actor has none. It takes at most the ConnectTimeout of
-// the definition, also if OnAuth does not return. An actor that is named by its id
-// alone is loaded. The error is of type *Error, or that of ctx.
-func (n *Node) Authenticate(ctx context.Context, r host.Ref, q AuthRequest) (json.RawMessage, error) {
-	if r.Name == "" {
-		if _, err := n.Resolve(ctx, r); err != nil {
-			return nil, err
-		}
-		a, err := n.get(r, true)
-		if err != nil {
-			return nil, err
-		}
-		r = a.ref()
-	}
+// Authenticate asks the OnAuth of an actor, which is named by its name and key, who
+// makes a request, and returns what it says as JSON; nil if the actor has none. It takes
+// at most the ConnectTimeout of the definition, also if OnAuth does not return. The error
+// is a *host.Fault, or that of ctx.
+func (n *Node) Authenticate(ctx context.Context, r host.Ref, q host.AuthRequest) (json.RawMessage, error) {
 	d := n.registry.defs[r.Name]
 	if d == nil || d.auth == nil {
 		return nil, nil // that there is no such actor is said by whoever needs it
 	}
-	q.Actor, q.Key = r.Name, Key(r.Key)
+	request := &AuthRequest{
+		Actor: r.Name, Key: Key(r.Key), Action: q.Action,
+		Header: q.Header, RemoteAddr: q.RemoteAddr, RawParams: q.Params,
+	}
 	hooked, cancel := context.WithTimeout(ctx, d.options.ConnectTimeout)
 	defer cancel()
-	raw, err := n.runAuth(hooked, d, &q)
+	raw, err := n.runAuth(hooked, d, request)
 	if err == nil || ctx.Err() != nil {
 		return raw, err
 	}

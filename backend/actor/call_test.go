@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -201,8 +202,8 @@ func TestReadingAnActorDoesNotStoreIt(t *testing.T) {
 		if got := b.total(ledgerRef); got != 0 {
 			t.Errorf("got %d, want 0", got)
 		}
-		if id, err := b.node.Resolve(context.Background(), ledgerRef); err == nil {
-			t.Errorf("an actor that was only read exists as %s", id)
+		if ref, err := b.node.Resolve(context.Background(), ledgerRef); err == nil {
+			t.Errorf("an actor that was only read exists as %s", ref.ID)
 		}
 		id, err := b.node.Create(context.Background(), ledgerRef, nil, nil)
 		if err != nil {
@@ -211,8 +212,9 @@ func TestReadingAnActorDoesNotStoreIt(t *testing.T) {
 		if _, err := b.node.Create(context.Background(), ledgerRef, nil, nil); err == nil {
 			t.Error("an actor was created twice")
 		}
-		if got, err := b.node.Resolve(context.Background(), host.Ref{ID: id}); err != nil || got != id {
-			t.Errorf("resolve by id: got %s, %v, want %s", got, err, id)
+		want := host.Ref{Name: ledgerRef.Name, Key: ledgerRef.Key, ID: id}
+		if got, err := b.node.Resolve(context.Background(), host.Ref{ID: id}); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("resolve by id: got %v, %v, want %v", got, err, want)
 		}
 		b.restart()
 		if raw, err := b.node.CallOnce(context.Background(), host.Ref{ID: id}, host.SingleCall{Action: "get"}); err != nil || string(raw) != "0" {

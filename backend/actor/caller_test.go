@@ -79,11 +79,11 @@ func (b *bench) once(key, action string, args ...any) error {
 // storedCallers returns the callers that the store has of the ledger.
 func (b *bench) storedCallers() map[string]bool {
 	b.t.Helper()
-	id, err := b.node.Resolve(b.t.Context(), ledgerRef)
+	ref, err := b.node.Resolve(b.t.Context(), ledgerRef)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	snap, err := b.store.Load(b.t.Context(), id)
+	snap, err := b.store.Load(b.t.Context(), ref.ID)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -786,11 +786,11 @@ func TestOnRestoreCannotChangeACollection(t *testing.T) {
 		}
 		b.node.Close(ref, ada.req.Attachment)
 		call("add", []byte("2"))
-		id, err := b.node.Resolve(t.Context(), ref)
+		found, err := b.node.Resolve(t.Context(), ref)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if snap, err := b.store.Load(t.Context(), id); err != nil || string(snap.State) != `{"List":[1,2]}` {
+		if snap, err := b.store.Load(t.Context(), found.ID); err != nil || string(snap.State) != `{"List":[1,2]}` {
 			t.Errorf("stored: got %s, %v", snap.State, err)
 		}
 	})

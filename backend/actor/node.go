@@ -18,8 +18,8 @@ import (
 )
 
 // Node runs the actors of a registry in this process, on one store. All its
-// methods may be called at the same time. Its method set is what a gateway needs
-// (gateway.Port).
+// methods may be called at the same time. It is the host.Host of its actors and their
+// host.Definitions.
 type Node struct {
 	registry  *Registry
 	store     store.Store
@@ -41,6 +41,11 @@ type Node struct {
 	actors map[string]*actor
 	closed bool
 }
+
+var (
+	_ host.Host        = (*Node)(nil)
+	_ host.Definitions = (*Node)(nil)
+)
 
 // NodeOptions are the options of a Node.
 type NodeOptions struct {
@@ -301,8 +306,8 @@ func (n *Node) remove(a *actor) bool {
 }
 
 // Follow registers a follower of an actor's log until Unfollow, and returns the
-// log. It does not load the actor. Errors are of type *Error (unknown_actor,
-// bad_key, shutdown).
+// log. It does not load the actor. Errors are of type *host.Fault
+// (unknown_actor, bad_key, overloaded, shutdown).
 func (n *Node) Follow(r host.Ref, f host.Follower) (*host.Log, error) {
 	r, err := n.address(r)
 	if err != nil {
@@ -333,7 +338,7 @@ func (n *Node) Unfollow(r host.Ref, f host.Follower) {
 }
 
 // Open asks for a connection. The answer is an output of the actor's log, which
-// the caller follows already. The error, of type *Error, is for what keeps the
+// the caller follows already. The error, a *host.Fault, is for what keeps the
 // request from reaching the actor, as overloaded does.
 func (n *Node) Open(r host.Ref, request host.OpenRequest) error {
 	return n.deliver(r, &openMail{request}, ofOpen)
@@ -380,7 +385,7 @@ func (n *Node) Close(r host.Ref, attachment uint64) { n.tell(r, &closeMail{attac
 func (n *Node) tell(r host.Ref, m mail) { _ = n.post(r, m) }
 
 // CallOnce runs an action without a connection and returns its result, nil if it
-// returns none. The error is of type *Error, or that of ctx, which ends the
+// returns none. The error is a *host.Fault, or that of ctx, which ends the
 // waiting but not the call.
 func (n *Node) CallOnce(ctx context.Context, r host.Ref, c host.SingleCall) (json.RawMessage, error) {
 	return n.ask(ctx, func(done func(*host.Output, *host.Fault)) error {
@@ -389,16 +394,24 @@ func (n *Node) CallOnce(ctx context.Context, r host.Ref, c host.SingleCall) (jso
 }
 
 // Create makes an actor that does not exist yet, with input for OnCreate, and
-// returns its id. The error is of type *Error (exists), or that of ctx.
+// returns its id. The error is a *host.Fault (exists), or that of ctx.
 // auth is what OnAuth said of who asks.
 func (n *Node) Create(ctx context.Context, r host.Ref, input, auth json.RawMessage) (id string, err error) {
 	return n.resolve(ctx, r, &createMail{create: true, input: input, auth: auth})
 }
 
-// Resolve returns the id of an actor that exists. The error is of type *Error
+// Resolve returns the whole address of an actor that exists. The error is a *host.Fault
 // (not_found), or that of ctx.
-func (n *Node) Resolve(ctx context.Context, r host.Ref) (id string, err error) {
-	return n.resolve(ctx, r, &createMail{})
+func (n *Node) Resolve(ctx context.Context, r host.Ref) (host.Ref, error) {
+	id, err := n.resolve(ctx, r, &createMail{})
+	if err != nil || r.Name != "" {
+		return host.Ref{Name: r.Name, Key: r.Key, ID: id}, err
+	}
+	a, fault := n.get(host.Ref{ID: id}, true)
+	if fault != nil {
+		return host.Ref{}, fault
+	}
+	return a.ref(), nil
 }
 
 func (n *Node) resolve(ctx context.Context, r host.Ref, m *createMail) (string, error) {

@@ -123,7 +123,7 @@ func (g *Gateway) serveAction(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, err)
 		return
 	}
-	result, err := g.port.CallOnce(r.Context(), ref, host.SingleCall{
+	result, err := g.host.CallOnce(r.Context(), ref, host.SingleCall{
 		Create: ref.ID == "" && r.URL.Query().Get("create") != "false",
 		Caller: caller,
 		Action: action,
@@ -163,7 +163,7 @@ func (g *Gateway) serveCreate(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, err)
 		return
 	}
-	id, err := g.port.Create(r.Context(), ref, body.Input, auth)
+	id, err := g.host.Create(r.Context(), ref, body.Input, auth)
 	if err != nil {
 		g.fail(w, err)
 		return
@@ -182,12 +182,12 @@ func (g *Gateway) serveResolve(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, err)
 		return
 	}
-	id, err := g.port.Resolve(r.Context(), ref)
+	ref, err = g.host.Resolve(r.Context(), ref)
 	if err != nil {
 		g.fail(w, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, idBody{id})
+	writeJSON(w, http.StatusOK, idBody{ref.ID})
 }
 
 type idBody struct {

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/forwarded"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
@@ -53,7 +52,7 @@ var notKept = map[string]bool{
 
 // newAsker makes what a socket keeps of its request.
 func (g *Gateway) newAsker(r *http.Request) *asker {
-	if !g.port.Authenticates("") {
+	if !g.definitions.Authenticates("") {
 		return nil
 	}
 	var b strings.Builder
@@ -69,24 +68,34 @@ func clientAddr(r *http.Request) string {
 }
 
 // request is what OnAuth is asked about a connection.
-func (k *asker) request(params json.RawMessage) (actor.AuthRequest, error) {
+func (k *asker) request(params json.RawMessage) (host.AuthRequest, error) {
 	header, err := textproto.NewReader(bufio.NewReader(strings.NewReader(k.header + "\r\n"))).ReadMIMEHeader()
-	return actor.AuthRequest{Header: actor.Header(header), RemoteAddr: k.addr, RawParams: params}, err
+	return host.AuthRequest{Header: header, RemoteAddr: k.addr, Params: params}, err
 }
 
 // authenticate asks OnAuth about a request that makes no socket.
 func (g *Gateway) authenticate(r *http.Request, ref host.Ref, action string) (json.RawMessage, error) {
-	if !g.port.Authenticates(ref.Name) {
+	if !g.definitions.Authenticates(ref.Name) {
 		return nil, nil
 	}
-	return g.port.Authenticate(r.Context(), ref, actor.AuthRequest{
-		Action: action, Header: actor.Header(r.Header), RemoteAddr: clientAddr(r),
-	})
+	return g.identify(r.Context(), ref, host.AuthRequest{Action: action, Header: r.Header, RemoteAddr: clientAddr(r)})
+}
+
+// identify asks OnAuth about a request. An actor that is known by its id alone has to be
+// found first: its name says which OnAuth, its key is what that decides by.
+func (g *Gateway) identify(ctx context.Context, ref host.Ref, q host.AuthRequest) (json.RawMessage, error) {
+	if ref.Name == "" {
+		var err error
+		if ref, err = g.host.Resolve(ctx, ref); err != nil {
+			return nil, err
+		}
+	}
+	return g.definitions.Authenticate(ctx, ref, q)
 }
 
 // authenticates reports whether who asks for a channel has to be found out first.
 func (s *socket) authenticates(c *channel) bool {
-	return s.asker != nil && s.g.port.Authenticates(c.feed.ref.Name)
+	return s.asker != nil && s.g.definitions.Authenticates(c.feed.ref.Name)
 }
 
 // hold is what a channel keeps while it waits for OnAuth; guarded by the socket's
@@ -201,14 +210,14 @@ type inquiry struct {
 func (s *socket) inquireOpen(c *channel, r host.OpenRequest) {
 	s.inquire(&inquiry{s: s, c: c, params: r.Params, size: len(r.Params) + len(r.Input), then: func(auth json.RawMessage) error {
 		r.Auth = auth
-		return s.g.port.Open(c.feed.ref, r)
+		return s.g.host.Open(c.feed.ref, r)
 	}})
 }
 
 func (s *socket) inquireRefresh(c *channel, r host.RefreshRequest) {
 	s.inquire(&inquiry{s: s, c: c, opened: true, params: r.Params, size: len(r.Params), then: func(auth json.RawMessage) error {
 		r.Auth = auth
-		return s.g.port.Refresh(c.followed(), r)
+		return s.g.host.Refresh(c.followed(), r)
 	}})
 }
 
@@ -262,7 +271,7 @@ func (a *inquiry) run() {
 		err = a.ctx.Err()
 	}
 	if err == nil {
-		auth, err = a.s.g.port.Authenticate(a.ctx, a.c.followed(), q)
+		auth, err = a.s.g.identify(a.ctx, a.c.followed(), q)
 	}
 	a.done(auth, err)
 }
@@ -304,7 +313,7 @@ func (a *inquiry) done(auth json.RawMessage, err error) {
 	}
 	if s.channel(c.num) != c { // the socket has ended while the owner was told of the channel
 		if !s.g.isQuiesced() {
-			s.g.port.Detach(c.followed(), c.attachment)
+			s.g.host.Detach(c.followed(), c.attachment)
 		}
 		return
 	}
@@ -316,7 +325,7 @@ func (a *inquiry) done(auth json.RawMessage, err error) {
 func (s *socket) deny(c *channel, opened bool, err error) {
 	s.forget(c)
 	if opened {
-		s.g.port.Detach(c.followed(), c.attachment)
+		s.g.host.Detach(c.followed(), c.attachment)
 	}
 	s.refuseOpen(c.num, err)
 }

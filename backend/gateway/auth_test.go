@@ -290,18 +290,18 @@ func TestAuth_theSocketEndsMeanwhile(t *testing.T) {
 	}
 }
 
-// lastWordPort has something happen between OnAuth's answer and the open.
-type lastWordPort struct {
-	gateway.Port
+// lastWordHost has something happen between OnAuth's answer and the open.
+type lastWordHost struct {
+	host.Host
 	before *func()
 }
 
-func (p lastWordPort) Open(r host.Ref, o host.OpenRequest) error {
+func (p lastWordHost) Open(r host.Ref, o host.OpenRequest) error {
 	if f := *p.before; f != nil {
 		*p.before = nil
 		f()
 	}
-	return p.Port.Open(r, o)
+	return p.Host.Open(r, o)
 }
 
 // The same at the worst of moments: the socket ends when OnAuth has answered and the
@@ -321,7 +321,7 @@ func TestAuth_theSocketEndsInBetween(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		e.settle()
 		watcher.expect(`1 event 1 left "dropped ada"`)
-	}, withVault, wrapPort(func(p gateway.Port) gateway.Port { return lastWordPort{p, &before} }))
+	}, withVault, wrapHost(func(p host.Host) host.Host { return lastWordHost{p, &before} }))
 }
 
 // TestG8_SlowAuth: how many OnAuth run at a time is bounded, for a socket and in

@@ -1,10 +1,10 @@
 // Package gateway is where clients come in: sockets, the channels on them, and
 // single calls over HTTP. It owns sockets, cursors and subscriptions; what it
-// needs of the actors is a Port, which yields a log per actor.
+// needs of the actors is a host.Host, which yields a log per actor.
 //
 // # What runs
 //
-// A socket has one goroutine, its reader. Messages of a client go to the Port,
+// A socket has one goroutine, its reader. Messages of a client go to the host,
 // in order, and nothing there waits for an actor. A feed (one per actor that
 // somebody here listens to) is told when its log has new visible outputs and
 // marks the channels that they may concern. A marked socket is put on a queue

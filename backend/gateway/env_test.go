@@ -13,6 +13,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/gateway"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 	"github.com/troupe-dev/troupe/backend/store/sqlite"
@@ -24,19 +25,20 @@ const maxLag = 40 * time.Millisecond
 
 // env is a gateway with rooms behind it.
 type env struct {
-	t       testing.TB
-	lagging bool
-	over    string // how clients come: over a WebSocket (""), a stream or polls
-	options actor.Options
-	gateOpt gateway.Options
-	others  []*actor.Definition // besides the room
-	store   store.Store
-	dir     string // of a store on disk
-	wrap    func(gateway.Port) gateway.Port
+	t               testing.TB
+	lagging         bool
+	over            string // how clients come: over a WebSocket (""), a stream or polls
+	options         actor.Options
+	gateOpt         gateway.Options
+	others          []*actor.Definition // besides the room
+	store           store.Store
+	dir             string // of a store on disk
+	wrap            func(host.Host) host.Host
+	wrapDefinitions func(host.Definitions) host.Definitions
 
 	node   *actor.Node
-	copies *laggingPort // nil if the gateway is on the node itself
-	port   gateway.Port
+	copies *laggingHost // nil if the gateway is on the node itself
+	host   host.Host
 	g      *gateway.Gateway
 	h      http.Handler
 	logs   *logBuffer
@@ -47,25 +49,25 @@ type env struct {
 // setup changes an env before it starts.
 type setup func(*env)
 
-func roomOptions(o actor.Options) setup                { return func(e *env) { e.options = o } }
-func gatewayOptions(o gateway.Options) setup           { return func(e *env) { e.gateOpt = o } }
-func otherActor(d *actor.Definition) setup             { return func(e *env) { e.others = append(e.others, d) } }
-func wrapPort(f func(gateway.Port) gateway.Port) setup { return func(e *env) { e.wrap = f } }
+func roomOptions(o actor.Options) setup          { return func(e *env) { e.options = o } }
+func gatewayOptions(o gateway.Options) setup     { return func(e *env) { e.gateOpt = o } }
+func otherActor(d *actor.Definition) setup       { return func(e *env) { e.others = append(e.others, d) } }
+func wrapHost(f func(host.Host) host.Host) setup { return func(e *env) { e.wrap = f } }
 
-// run runs a test in a synctest bubble, on the real port, on one with a lagging
+// run runs a test in a synctest bubble, on the real host, on one with a lagging
 // copy of the logs, and on one whose store is on disk, if the test does not bring
 // its own. Whatever the test starts must end with it: the bubble sees to that.
 func run(t *testing.T, test func(t *testing.T, e *env), with ...setup) {
 	kinds := map[string]setup{
-		"port":         func(*env) {},
-		"lagging port": func(e *env) { e.lagging = true },
+		"host":         func(*env) {},
+		"lagging host": func(e *env) { e.lagging = true },
 	}
 	var own env
 	for _, w := range with {
 		w(&own)
 	}
 	if own.store == nil {
-		kinds["port, store on disk"] = func(e *env) { e.dir = e.t.TempDir() }
+		kinds["host, store on disk"] = func(e *env) { e.dir = e.t.TempDir() }
 	}
 	for name, kind := range kinds {
 		t.Run(name, func(t *testing.T) {
@@ -78,13 +80,13 @@ func run(t *testing.T, test func(t *testing.T, e *env), with ...setup) {
 	}
 }
 
-// runOver is run over WebSockets, and on the real port over streams and polls.
+// runOver is run over WebSockets, and on the real host over streams and polls.
 func runOver(t *testing.T, test func(t *testing.T, e *env), with ...setup) {
 	run(t, test, with...)
 	runHTTP(t, test, with...)
 }
 
-// runHTTP is run over streams and polls, on the real port.
+// runHTTP is run over streams and polls, on the real host.
 func runHTTP(t *testing.T, test func(t *testing.T, e *env), with ...setup) {
 	for _, over := range []string{overStream, overPolls} {
 		t.Run(over, func(t *testing.T) {
@@ -133,16 +135,20 @@ func (e *env) start() {
 		actors = append(actors, d)
 	}
 	e.node = actor.NewNode(actor.NewRegistry(actors...), e.store, actor.NodeOptions{Logger: logger, Check: !isBenchmark(e.t)})
-	e.port = e.node
+	e.host = e.node
 	if e.lagging {
-		e.copies = newLaggingPort(e.t, e.node, e.store, maxLag, cmp.Or(e.options.LogBytes, 1<<20))
-		e.port = e.copies
+		e.copies = newLaggingHost(e.t, e.node, e.store, maxLag, cmp.Or(e.options.LogBytes, 1<<20))
+		e.host = e.copies
 	}
 	if e.wrap != nil {
-		e.port = e.wrap(e.port)
+		e.host = e.wrap(e.host)
 	}
 	e.gateOpt.Logger = logger
-	e.g = gateway.New(e.port, e.gateOpt)
+	var definitions host.Definitions = e.node
+	if e.wrapDefinitions != nil {
+		definitions = e.wrapDefinitions(definitions)
+	}
+	e.g = gateway.New(e.host, definitions, e.gateOpt)
 	e.h = e.g.Handler()
 }
 

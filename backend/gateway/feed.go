@@ -78,7 +78,7 @@ func (fs *feeds) join(ref host.Ref, c *channel) error {
 		f = &feed{g: fs.g, key: key, ref: ref, attached: map[uint64]*channel{}, numbers: map[uint32]*channel{}}
 		f.everybody.f = f
 		f.turn.begin() // nothing may run before the log is known
-		log, err := fs.g.port.Follow(ref, f)
+		log, err := fs.g.host.Follow(ref, f)
 		if err != nil {
 			return err
 		}
@@ -131,7 +131,7 @@ func (fs *feeds) release(f *feed) {
 	defer fs.mu.Unlock()
 	if f.count.Load() == 0 && fs.open[f.key] == f {
 		delete(fs.open, f.key)
-		fs.g.port.Unfollow(f.ref, f)
+		fs.g.host.Unfollow(f.ref, f)
 	}
 }
 
@@ -157,7 +157,7 @@ func (fs *feeds) close() {
 	defer fs.mu.Unlock()
 	for key, f := range fs.open {
 		delete(fs.open, key)
-		fs.g.port.Unfollow(f.ref, f)
+		fs.g.host.Unfollow(f.ref, f)
 	}
 }
 

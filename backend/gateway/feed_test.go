@@ -5,15 +5,14 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
-	"github.com/troupe-dev/troupe/backend/gateway"
 	"github.com/troupe-dev/troupe/backend/host"
 )
 
-// busyPort is one whose logs get new outputs while they are being followed.
-type busyPort struct{ gateway.Port }
+// busyHost is one whose logs get new outputs while they are being followed.
+type busyHost struct{ host.Host }
 
-func (p busyPort) Follow(r host.Ref, f host.Follower) (*host.Log, error) {
-	l, err := p.Port.Follow(r, f)
+func (p busyHost) Follow(r host.Ref, f host.Follower) (*host.Log, error) {
+	l, err := p.Host.Follow(r, f)
 	if err == nil {
 		f.Published() // as a log does whose actor's turn ends just now
 	}
@@ -31,7 +30,7 @@ func TestFollowWhilePublished(t *testing.T) {
 		e.say("hello")
 		e.settle()
 		c.expect(`1 event 1 said "hello"`)
-	}, wrapPort(func(p gateway.Port) gateway.Port { return busyPort{p} }))
+	}, wrapHost(func(p host.Host) host.Host { return busyHost{p} }))
 }
 
 // TestStragglers: a channel that the outputs of its actor do not concern is not

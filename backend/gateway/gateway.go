@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -107,13 +108,14 @@ const (
 	crowd       = 500             // sockets after whose arrival garbage is collected
 )
 
-// A Gateway serves sockets and HTTP calls for the actors behind a Port.
+// A Gateway serves sockets and HTTP calls for the actors of a host.Host.
 type Gateway struct {
-	port    Port
-	opts    Options
-	log     *slog.Logger
-	handler http.Handler
-	stats   stats
+	host        host.Host
+	definitions host.Definitions
+	opts        Options
+	log         *slog.Logger
+	handler     http.Handler
+	stats       stats
 
 	admission *admission
 	buffers   buffers
@@ -143,10 +145,11 @@ type Gateway struct {
 	workers sync.WaitGroup // all others
 }
 
-// New makes a gateway for the actors behind port. It runs until Close.
-func New(port Port, opts Options) *Gateway {
+// New makes a gateway for the actors of h, whose definitions are d; a *actor.Node is
+// both. It runs until Close.
+func New(h host.Host, d host.Definitions, opts Options) *Gateway {
 	g := &Gateway{
-		port: port, opts: opts.withDefaults(),
+		host: h, definitions: d, opts: opts.withDefaults(),
 		drains: newQueue(), sockets: make(map[*socket]struct{}), overHTTP: make(map[string]*socket), cuts: make(map[string]time.Time),
 	}
 	g.admission, g.buffers.max = newAdmission(&g.opts), g.opts.MaxBuffers
@@ -154,7 +157,7 @@ func New(port Port, opts Options) *Gateway {
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	g.cold = newColdReader(g.ctx)
 	g.feeds = feeds{g: g, open: make(map[string]*feed)}
-	g.guards = port.Guards("")
+	g.guards = d.Guards("")
 	g.handler = g.routes()
 	for range g.opts.Workers {
 		g.workers.Go(func() { g.work(g.drains) })

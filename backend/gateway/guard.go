@@ -26,7 +26,9 @@ type wish struct {
 
 // guards reports whether a channel's subscriptions are for its actor to allow. For an
 // actor that is known by its id only, that knows better.
-func (s *socket) guards(c *channel) bool { return s.g.guards && s.g.port.Guards(c.feed.ref.Name) }
+func (s *socket) guards(c *channel) bool {
+	return s.g.guards && s.g.definitions.Guards(c.feed.ref.Name)
+}
 
 // askFor asks whether the client of a channel may have more events.
 func (s *socket) askFor(c *channel, events []string) {
@@ -49,7 +51,7 @@ func (s *socket) askFor(c *channel, events []string) {
 	if len(request.Events) == 0 {
 		return
 	}
-	if err := s.g.port.Subscribe(c.followed(), request); err != nil {
+	if err := s.g.host.Subscribe(c.followed(), request); err != nil {
 		s.deny(c, true, err)
 	}
 }
@@ -98,7 +100,7 @@ func (c *channel) permitted(o *host.Output, pos host.Pos) {
 		return // what it does not have was not asked for
 	}
 	for _, e := range granted {
-		if !c.s.g.port.Emits(name, e) {
+		if !c.s.g.definitions.Emits(name, e) {
 			c.unsubscribe([]string{e})
 			c.s.unknownEvent(c.num, name, e)
 		}

@@ -8,16 +8,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/troupe-dev/troupe/backend/gateway"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
-// laggingPort is a port as it would be on another machine: it passes requests
+// laggingHost is a host as it would be on another machine: it passes requests
 // on, but the logs that it gives out are copies, which are filled some time after
 // the originals, in pieces.
-type laggingPort struct {
-	gateway.Port
+type laggingHost struct {
+	host.Host
 	t      testing.TB
 	store  store.Store
 	maxLag time.Duration
@@ -28,7 +27,7 @@ type laggingPort struct {
 }
 
 type logCopy struct {
-	port     *laggingPort
+	port     *laggingHost
 	ref      host.Ref
 	original *host.Log
 	copied   *host.Log
@@ -39,17 +38,17 @@ type logCopy struct {
 	wait     sync.WaitGroup
 }
 
-func newLaggingPort(t testing.TB, p gateway.Port, s store.Store, maxLag time.Duration, bytes int) *laggingPort {
-	return &laggingPort{Port: p, t: t, store: s, maxLag: maxLag, bytes: bytes, copies: map[string]*logCopy{}}
+func newLaggingHost(t testing.TB, p host.Host, s store.Store, maxLag time.Duration, bytes int) *laggingHost {
+	return &laggingHost{Host: p, t: t, store: s, maxLag: maxLag, bytes: bytes, copies: map[string]*logCopy{}}
 }
 
-func (p *laggingPort) Follow(r host.Ref, f host.Follower) (*host.Log, error) {
+func (p *laggingHost) Follow(r host.Ref, f host.Follower) (*host.Log, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.copies[refKey(r)]
 	if c == nil {
 		c = &logCopy{port: p, ref: r, wake: make(chan struct{}, 1), done: make(chan struct{})}
-		original, err := p.Port.Follow(r, c)
+		original, err := p.Host.Follow(r, c)
 		if err != nil {
 			return nil, err
 		}
@@ -69,7 +68,7 @@ func (p *laggingPort) Follow(r host.Ref, f host.Follower) (*host.Log, error) {
 	return c.copied, nil
 }
 
-func (p *laggingPort) Unfollow(r host.Ref, f host.Follower) {
+func (p *laggingHost) Unfollow(r host.Ref, f host.Follower) {
 	p.mu.Lock()
 	c := p.copies[refKey(r)]
 	none := c.copied.Unfollow(f)
@@ -78,7 +77,7 @@ func (p *laggingPort) Unfollow(r host.Ref, f host.Follower) {
 	}
 	p.mu.Unlock()
 	if none {
-		p.Port.Unfollow(r, c)
+		p.Host.Unfollow(r, c)
 		close(c.done)
 		c.wait.Wait()
 	}
@@ -94,7 +93,7 @@ func (c *logCopy) Published() {
 }
 
 // behind reports whether some copy has not got everything.
-func (p *laggingPort) behind() bool {
+func (p *laggingHost) behind() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.copies {

@@ -192,15 +192,15 @@ func TestBye(t *testing.T) {
 	})
 }
 
-// detachPort counts connections that are dropped.
-type detachPort struct {
-	gateway.Port
+// detachHost counts connections that are dropped.
+type detachHost struct {
+	host.Host
 	dropped *atomic.Int32
 }
 
-func (p detachPort) Detach(r host.Ref, attachment uint64) {
+func (p detachHost) Detach(r host.Ref, attachment uint64) {
 	p.dropped.Add(1)
-	p.Port.Detach(r, attachment)
+	p.Host.Detach(r, attachment)
 }
 
 // TestBye_NoDrop: a shutdown is not a drop, also for clients that go when they are
@@ -224,7 +224,7 @@ func TestBye_NoDrop(t *testing.T) {
 		if n := dropped.Load(); n != 1 {
 			t.Errorf("%d connections were dropped by the shutdown", n-1)
 		}
-	}, wrapPort(func(p gateway.Port) gateway.Port { return detachPort{p, &dropped} }))
+	}, wrapHost(func(p host.Host) host.Host { return detachHost{p, &dropped} }))
 }
 
 // TestBye_TooLate: a call that its actor can no longer take is not answered, so
@@ -292,24 +292,33 @@ func TestClose_StuckClients(t *testing.T) {
 	})
 }
 
-// panickyPort panics on some calls.
-type panickyPort struct{ gateway.Port }
+// panickyHost panics on some calls.
+type panickyHost struct{ host.Host }
 
-func (p panickyPort) Call(r host.Ref, c host.CallRequest) error {
+func (p panickyHost) Call(r host.Ref, c host.CallRequest) error {
 	if c.Action == "boom" {
 		panic("boom")
 	}
-	return p.Port.Call(r, c)
+	return p.Host.Call(r, c)
 }
 
-func (p panickyPort) Emits(name, event string) bool {
+// panicky makes both panic.
+func panicky(e *env) {
+	e.wrap = func(h host.Host) host.Host { return panickyHost{h} }
+	e.wrapDefinitions = func(d host.Definitions) host.Definitions { return panickyDefinitions{d} }
+}
+
+// panickyDefinitions panic about one event.
+type panickyDefinitions struct{ host.Definitions }
+
+func (d panickyDefinitions) Emits(name, event string) bool {
 	if event == "boom" {
 		panic("boom")
 	}
-	return p.Port.Emits(name, event)
+	return d.Definitions.Emits(name, event)
 }
 
-func (p panickyPort) Resolve(context.Context, host.Ref) (string, error) { panic("boom") }
+func (p panickyHost) Resolve(context.Context, host.Ref) (host.Ref, error) { panic("boom") }
 
 // TestPanic: a panic on one socket's way ends that socket, and nothing else.
 func TestPanic(t *testing.T) {
@@ -340,7 +349,7 @@ func TestPanic(t *testing.T) {
 		if got := do(t, e.h, "GET", "/api/actors/room?key=x", ""); got.status != 500 || got.Code != wire.CodeInternal {
 			t.Errorf("got %+v, want 500", got)
 		}
-	}, wrapPort(func(p gateway.Port) gateway.Port { return panickyPort{p} }))
+	}, panicky)
 }
 
 // TestCloseWithoutAnAnswer: who does not answer the close frame holds nobody up,

@@ -120,12 +120,12 @@ func (s *socket) do(m *wire.ClientMessage, at wire.Envelope) {
 		s.refresh(m)
 	case wire.TypeAck:
 		if c := s.channel(m.Channel); c != nil {
-			s.g.port.Ack(c.followed(), c.attachment, m.Ack)
+			s.g.host.Ack(c.followed(), c.attachment, m.Ack)
 		}
 	case wire.TypeClose:
 		if c := s.channel(m.Channel); c != nil {
 			s.forget(c)
-			s.g.port.Close(c.followed(), c.attachment)
+			s.g.host.Close(c.followed(), c.attachment)
 		}
 	default:
 		s.refuse(at, wire.CodeUnknownType, fmt.Sprintf("there is no message type %.40q", m.Type), nil)
@@ -210,7 +210,7 @@ func (s *socket) open(m *wire.ClientMessage) {
 		s.inquireOpen(c, request)
 		return
 	}
-	if err := s.g.port.Open(c.feed.ref, request); err != nil {
+	if err := s.g.host.Open(c.feed.ref, request); err != nil {
 		s.forget(c)
 		s.refuseOpen(c.num, err)
 	}
@@ -236,7 +236,7 @@ func (s *socket) refresh(m *wire.ClientMessage) {
 		s.inquireRefresh(c, request)
 		return
 	}
-	if err := s.g.port.Refresh(c.followed(), request); err != nil {
+	if err := s.g.host.Refresh(c.followed(), request); err != nil {
 		s.deny(c, true, err)
 	}
 }
@@ -315,7 +315,7 @@ func (s *socket) knownEvents(c *channel, events []string) []string {
 	}
 	known := make([]string, 0, len(events))
 	for _, e := range events {
-		if s.g.port.Emits(name, e) {
+		if s.g.definitions.Emits(name, e) {
 			known = append(known, e)
 		} else {
 			s.unknownEvent(c.num, name, e)
@@ -370,7 +370,7 @@ func (s *socket) call(m *wire.ClientMessage) {
 			host.Limit{Limit: s.g.opts.Limits.InFlight, Option: "inFlight"}.JSON())
 	default:
 		s.g.stats.calls.Add(1)
-		err := s.g.port.Call(c.followed(), host.CallRequest{
+		err := s.g.host.Call(c.followed(), host.CallRequest{
 			Attachment: c.attachment, Conn: c.conn, ID: m.ID, Action: m.Action, Args: m.Args, Ack: m.Ack,
 		})
 		if err != nil {

@@ -131,7 +131,7 @@ func (c *channel) checkSubs(name string) {
 	}
 	var unknown []string
 	for _, sub := range *c.subs.Load() {
-		if !c.s.g.port.Emits(name, sub.event) {
+		if !c.s.g.definitions.Emits(name, sub.event) {
 			unknown = append(unknown, sub.event)
 		}
 	}

@@ -339,11 +339,11 @@ func TestG4_Overflow(t *testing.T) {
 // lobby is the id of the actor room ["lobby"].
 func (e *env) lobby() string {
 	e.t.Helper()
-	id, err := e.node.Resolve(e.t.Context(), host.Ref{Name: "room", Key: host.Key{"lobby"}})
+	ref, err := e.node.Resolve(e.t.Context(), host.Ref{Name: "room", Key: host.Key{"lobby"}})
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	return id
+	return ref.ID
 }
 
 // TestG4_Expired: away for longer than the resume window.

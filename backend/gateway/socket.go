@@ -115,7 +115,7 @@ func (s *socket) leave() {
 	for _, c := range left {
 		c.feed.leave(c)
 		if drop {
-			s.g.port.Detach(c.followed(), c.attachment)
+			s.g.host.Detach(c.followed(), c.attachment)
 		}
 	}
 }

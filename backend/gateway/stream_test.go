@@ -127,7 +127,7 @@ func TestPosts(t *testing.T) {
 // TestPosts_InFlight: the next post waits for the one before, and so does a
 // repetition of it.
 func TestPosts_InFlight(t *testing.T) {
-	port := &slowOpenPort{hold: make(chan struct{})}
+	port := &slowOpenHost{hold: make(chan struct{})}
 	run(t, func(t *testing.T, e *env) {
 		port.hold = make(chan struct{})
 		r := newRaw(t, e)
@@ -160,7 +160,7 @@ func TestPosts_InFlight(t *testing.T) {
 		if got := do(t, e.h, "POST", "/api/actors/room/actions/count?key=lobby", ""); got.body != `{"result":1}` {
 			t.Errorf("got %s, want one effect", got.body)
 		}
-	}, wrapPort(func(p gateway.Port) gateway.Port { port.Port = p; return port }))
+	}, wrapHost(func(p host.Host) host.Host { port.Host = p; return port }))
 }
 
 // TestPolls: a poll gets one frame, once it has arrived another one, and the same
@@ -460,7 +460,7 @@ func TestStream_Panic(t *testing.T) {
 		other.open(1, "bob")
 		e.settle()
 		other.isOpen()
-	}, wrapPort(func(p gateway.Port) gateway.Port { return panickyPort{p} }))
+	}, panicky)
 }
 
 // TestStream_Requests: what is no request for a socket, and what pages of other
@@ -516,13 +516,13 @@ func TestStream_Requests(t *testing.T) {
 	}, gatewayOptions(gateway.Options{AllowOrigins: []string{"https://app.example.org"}}))
 }
 
-// slowOpenPort holds opens up.
-type slowOpenPort struct {
-	gateway.Port
+// slowOpenHost holds opens up.
+type slowOpenHost struct {
+	host.Host
 	hold chan struct{}
 }
 
-func (p *slowOpenPort) Open(r host.Ref, o host.OpenRequest) error {
+func (p *slowOpenHost) Open(r host.Ref, o host.OpenRequest) error {
 	<-p.hold
-	return p.Port.Open(r, o)
+	return p.Host.Open(r, o)
 }

@@ -84,3 +84,12 @@ type SingleCall struct {
 	Args   []json.RawMessage
 	Auth   json.RawMessage // as in OpenRequest
 }
+
+// AuthRequest is what OnAuth decides by: an HTTP request for a connection, or for an
+// action without one. Do not change what it holds.
+type AuthRequest struct {
+	Action     string              // that is to be called; empty for a connection, or to make or find the actor
+	Header     map[string][]string // the fields of the request, by canonical name
+	RemoteAddr string              // the client's address, without a port
+	Params     json.RawMessage     // what the client passed to connect(); nil if that was nothing
+}

@@ -97,7 +97,7 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 	if !o.Check {
 		contract.Parts = nil
 	}
-	s.gateway = gateway.New(s.node, gateway.Options{
+	s.gateway = gateway.New(s.node, s.node, gateway.Options{
 		AllowOrigins: o.AllowOrigins, Contract: contract.Fingerprint, Parts: contract.Parts, Logger: o.Logger,
 		MaxBuffers: o.MaxBuffers, MaxSockets: o.MaxSockets, MaxSocketsPerIP: o.MaxSocketsPerIP,
 		ConnectRatePerIP: o.ConnectRatePerIP, CallRatePerIP: o.CallRatePerIP,

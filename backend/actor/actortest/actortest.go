@@ -124,7 +124,7 @@ func (n *Node) authenticate(r host.Ref, a asker, action string, params json.RawM
 	if a.auth != nil {
 		return a.auth, nil
 	}
-	return n.node.Authenticate(context.Background(), r, actor.AuthRequest{Action: action, Header: a.header, RemoteAddr: "192.0.2.1", RawParams: params})
+	return n.node.Authenticate(context.Background(), r, host.AuthRequest{Action: action, Header: a.header, RemoteAddr: "192.0.2.1", Params: params})
 }
 
 // Connect makes a connection. params are what a client passes to connect(); nil

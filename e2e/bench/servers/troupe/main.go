@@ -50,7 +50,7 @@ func run(addr, data string) error {
 	node := actor.NewNode(registry, st, actor.NodeOptions{Logger: logger})
 	limits := wire.DefaultLimits
 	limits.Rate, limits.Burst = 1_000_000, 1_000_000
-	gw := gateway.New(node, gateway.Options{Logger: logger, Limits: limits, OpenRate: 1_000_000})
+	gw := gateway.New(node, node, gateway.Options{Logger: logger, Limits: limits, OpenRate: 1_000_000})
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /memory", memoryInUse)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
