@@ -364,7 +364,7 @@ func (in *instance) adopt(from *instance) {
 
 // gone notes for the next instance that an attachment has ended while there was
 // none to tell.
-func (a *actor) gone(attachment uint64, dropped time.Time) {
+func (a *actor) gone(attachment host.Attachment, dropped time.Time) {
 	if a.previous == nil {
 		return
 	}

@@ -128,7 +128,7 @@ func (in *instance) answer(t *turn, o outcome, r reply, changed bool) *host.Outp
 		r.caller.keep(answerOf(r.call, o.result, o.err))
 		return out
 	}
-	out.Numbered, out.To = true, 0
+	out.Numbered, out.To = true, host.Attachment{}
 	out.Caller = r.caller.record.ID
 	out.Target = store.Target{Mode: store.ToOnly, Conns: r.conn.alone[:]}
 	return out

@@ -19,7 +19,7 @@ import (
 type benchConn struct {
 	log     *host.Log
 	num     uint32
-	attach  uint64
+	attach  host.Attachment
 	opened  chan uint32
 	replies chan struct{}
 

@@ -77,7 +77,7 @@ func (c *caller) executed(call uint64, now time.Time) {
 }
 
 // answerOutput is an answer as it goes to an attachment.
-func answerOutput(a store.Answer, to uint64) *host.Output {
+func answerOutput(a store.Answer, to host.Attachment) *host.Output {
 	if a.Code != "" {
 		e := &host.Fault{Code: a.Code, Message: a.Message}
 		if len(a.Metadata) > 0 {

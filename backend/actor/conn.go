@@ -122,7 +122,7 @@ type conn struct {
 
 // attached is what is known of a connection's client, and not stored.
 type attached struct {
-	attachment uint64 // the newest one; 0 if not attached since the actor was loaded
+	attachment host.Attachment // the newest one; zero if not attached since the actor was loaded
 	online     bool
 	dropped    time.Time // when it was last not online
 	params     json.RawMessage
@@ -179,7 +179,7 @@ func (t *turn) disconnect(c *conn, why *host.Fault) {
 		return
 	}
 	t.ended = append(t.ended, c)
-	if c.attachment != 0 {
+	if !c.attachment.IsZero() {
 		t.closes = append(t.closes, &host.Output{Kind: host.OutputClosed, To: c.attachment, Err: why})
 	}
 }

@@ -61,7 +61,7 @@ func (in *instance) endConn(c *conn, why *host.Fault) bool {
 		in: in, what: "OnDisconnect", conn: c, ending: c, ended: []*conn{c},
 		readOnly: in.def.hooks["OnDisconnect"] == nil,
 	}, in.def.options.ActionTimeout)
-	if why != nil && c.attachment != 0 {
+	if why != nil && !c.attachment.IsZero() {
 		t.closes = append(t.closes, &host.Output{Kind: host.OutputClosed, To: c.attachment, Err: why})
 	}
 	o, ok := t.execute(func() (any, error) { return nil, nil })

@@ -225,9 +225,9 @@ func (a average) Get(c *nothing) int {
 func TestAConnectionEndsThoughItsHookLeavesAStateThatCannotBeEncoded(t *testing.T) {
 	reg := actor.NewRegistry(actor.Define[average]("average"))
 	ref := host.Ref{Name: "average", Key: host.Key{"a"}}
-	for how, end := range map[string]func(*bench, uint64){
-		"it is closed": func(b *bench, attachment uint64) { b.node.Close(ref, attachment) },
-		"it expires":   func(b *bench, attachment uint64) { b.node.Detach(ref, attachment) },
+	for how, end := range map[string]func(*bench, host.Attachment){
+		"it is closed": func(b *bench, attachment host.Attachment) { b.node.Close(ref, attachment) },
+		"it expires":   func(b *bench, attachment host.Attachment) { b.node.Detach(ref, attachment) },
 	} {
 		t.Run(how, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {

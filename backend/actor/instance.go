@@ -36,8 +36,8 @@ type instance struct {
 	nextConn uint32
 	conns    []*conn // by number, ascending
 	byID     map[string]*conn
-	attached map[uint64]*conn // by attachment
-	broken   *host.Fault      // not nil: the state cannot be used; every request gets this
+	attached map[host.Attachment]*conn // by attachment
+	broken   *host.Fault               // not nil: the state cannot be used; every request gets this
 	callers  map[string]*caller
 
 	callersChecked time.Time // when forgetCallers last looked at all of them
@@ -61,7 +61,7 @@ type instance struct {
 func newInstance(a *actor, def *Definition, snap *store.Snapshot) (*instance, error) {
 	in := &instance{
 		actor: a, def: def, reign: a.reign.Load(), state: reflect.New(def.typ), nextConn: 1,
-		byID: map[string]*conn{}, attached: map[uint64]*conn{}, callers: map[string]*caller{}, timers: map[*timer]struct{}{},
+		byID: map[string]*conn{}, attached: map[host.Attachment]*conn{}, callers: map[string]*caller{}, timers: map[*timer]struct{}{},
 	}
 	in.findCollections()
 	if snap == nil {

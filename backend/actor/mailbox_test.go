@@ -57,10 +57,10 @@ func TestG9_AMailboxIsBoundedInBytes(t *testing.T) {
 		defer free()
 		large := json.RawMessage(`"` + strings.Repeat("x", 60_000) + `"`)
 		call := func() error {
-			return n.Call(blockerRef("a"), host.CallRequest{Attachment: 1, Conn: "none", ID: 1, Action: "block", Args: []json.RawMessage{large}})
+			return n.Call(blockerRef("a"), host.CallRequest{Attachment: host.Attachment{N: 1}, Conn: "none", ID: 1, Action: "block", Args: []json.RawMessage{large}})
 		}
 		open := func() error {
-			return n.Open(blockerRef("a"), host.OpenRequest{Attachment: 2, Conn: "none", Params: large})
+			return n.Open(blockerRef("a"), host.OpenRequest{Attachment: host.Attachment{N: 2}, Conn: "none", Params: large})
 		}
 		if err := call(); err != nil {
 			t.Fatal(err)
@@ -69,10 +69,10 @@ func TestG9_AMailboxIsBoundedInBytes(t *testing.T) {
 		overloaded(t, open(), 100_000, "actor.Options.MaxMailboxBytes")
 		_, err := n.Create(t.Context(), blockerRef("a"), large, nil)
 		overloaded(t, err, 100_000, "actor.Options.MaxMailboxBytes")
-		if err := n.Call(blockerRef("a"), host.CallRequest{Attachment: 1, Conn: "none", ID: 2, Action: "block"}); err != nil {
+		if err := n.Call(blockerRef("a"), host.CallRequest{Attachment: host.Attachment{N: 1}, Conn: "none", ID: 2, Action: "block"}); err != nil {
 			t.Errorf("a small call: %v", err)
 		}
-		if err := n.Open(blockerRef("b"), host.OpenRequest{Attachment: 3, Conn: "none", Params: large}); err != nil {
+		if err := n.Open(blockerRef("b"), host.OpenRequest{Attachment: host.Attachment{N: 3}, Conn: "none", Params: large}); err != nil {
 			t.Errorf("another actor: %v", err)
 		}
 		free()
@@ -92,7 +92,7 @@ func TestG9_MailboxesAreBoundedTogether(t *testing.T) {
 	limited(t, actor.Options{}, actor.NodeOptions{MaxMailBytes: 100_000}, func(t *testing.T, n *actor.Node, free func()) {
 		defer free()
 		large := json.RawMessage(`"` + strings.Repeat("x", 90_000) + `"`)
-		if err := n.Call(blockerRef("a"), host.CallRequest{Attachment: 1, Conn: "none", ID: 1, Args: []json.RawMessage{large}}); err != nil {
+		if err := n.Call(blockerRef("a"), host.CallRequest{Attachment: host.Attachment{N: 1}, Conn: "none", ID: 1, Args: []json.RawMessage{large}}); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 100 {
@@ -114,12 +114,12 @@ func TestG9_AcksDoNotFillAMailbox(t *testing.T) {
 	limited(t, actor.Options{MaxMailbox: 10}, actor.NodeOptions{}, func(t *testing.T, n *actor.Node, free func()) {
 		defer free()
 		for i := range 1000 {
-			n.Ack(blockerRef("a"), 1, uint64(i))
+			n.Ack(blockerRef("a"), host.Attachment{N: 1}, uint64(i))
 		}
-		overloaded(t, n.Call(blockerRef("a"), host.CallRequest{Attachment: 1, Conn: "none", ID: 1}), 10, "actor.Options.MaxMailbox")
+		overloaded(t, n.Call(blockerRef("a"), host.CallRequest{Attachment: host.Attachment{N: 1}, Conn: "none", ID: 1}), 10, "actor.Options.MaxMailbox")
 		free()
 		synctest.Wait()
-		if err := n.Call(blockerRef("a"), host.CallRequest{Attachment: 1, Conn: "none", ID: 1}); err != nil {
+		if err := n.Call(blockerRef("a"), host.CallRequest{Attachment: host.Attachment{N: 1}, Conn: "none", ID: 1}); err != nil {
 			t.Error(err)
 		}
 	})

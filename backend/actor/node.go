@@ -371,15 +371,15 @@ func (n *Node) Call(r host.Ref, request host.CallRequest) error {
 // Ack tells that every call of an attachment's caller up to an id has been
 // answered. It does not get to an actor that has too much to do: who is not told
 // keeps answers for longer.
-func (n *Node) Ack(r host.Ref, attachment, ack uint64) {
+func (n *Node) Ack(r host.Ref, attachment host.Attachment, ack uint64) {
 	_ = n.deliver(r, &ackMail{attachment, ack}, ofCall)
 }
 
 // Detach tells that an attachment's socket is gone. Its connection may come back.
-func (n *Node) Detach(r host.Ref, attachment uint64) { n.tell(r, &detachMail{attachment}) }
+func (n *Node) Detach(r host.Ref, attachment host.Attachment) { n.tell(r, &detachMail{attachment}) }
 
 // Close ends the connection of an attachment.
-func (n *Node) Close(r host.Ref, attachment uint64) { n.tell(r, &closeMail{attachment}) }
+func (n *Node) Close(r host.Ref, attachment host.Attachment) { n.tell(r, &closeMail{attachment}) }
 
 // tell is post for what needs no answer: a node that is closed has no use for it.
 func (n *Node) tell(r host.Ref, m mail) { _ = n.post(r, m) }

@@ -91,7 +91,7 @@ func (m *openMail) join(in *instance) bool {
 }
 
 // closes makes the output that ends an attachment.
-func (in *instance) closes(now time.Time, attachment uint64, why *host.Fault) []*host.Output {
+func (in *instance) closes(now time.Time, attachment host.Attachment, why *host.Fault) []*host.Output {
 	out := []*host.Output{{Kind: host.OutputClosed, To: attachment, Err: why}}
 	in.number(out, now)
 	return out
@@ -134,7 +134,7 @@ func (m *openMail) connState(t *turn) (value any, raw []byte, err error) {
 
 // resume attaches a connection that exists.
 func (m *openMail) resume(in *instance, c *conn) bool {
-	if m.Attachment <= c.attachment {
+	if !m.Attachment.Replaces(c.attachment) {
 		m.refuse(in.actor, host.Faultf(wire.CodeReplaced, "the connection was opened again elsewhere"))
 		return true // a newer open has overtaken it
 	}

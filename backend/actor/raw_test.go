@@ -156,7 +156,7 @@ func (r *reader) read() []*host.Output {
 		case o.Kind == host.OutputOpened && o.To == r.req.Attachment:
 			r.num = o.Opened.Num
 			r.got = append(r.got, o)
-		case o.To != 0 || !o.Numbered && o.Kind != host.OutputEvent:
+		case !o.To.IsZero() || !o.Numbered && o.Kind != host.OutputEvent:
 			if o.To == r.req.Attachment {
 				r.got = append(r.got, o)
 			}

@@ -158,7 +158,7 @@ func (m *singleMail) deliver(in *instance) bool {
 			if !ok {
 				a = store.Answer{Code: wire.CodeRan, Message: "the call ran earlier; its result is no longer kept"}
 			}
-			out := answerOutput(a, 0)
+			out := answerOutput(a, host.Attachment{})
 			out.Done = m.done
 			in.actor.gate.put([]*host.Output{out}, nil)
 			return true
@@ -254,7 +254,10 @@ func (m *tickMail) deliver(in *instance) bool {
 }
 
 // ackMail frees the kept answers of calls that the client has seen answered.
-type ackMail struct{ attachment, ack uint64 }
+type ackMail struct {
+	attachment host.Attachment
+	ack        uint64
+}
 
 func (m *ackMail) size() int { return 0 }
 
@@ -271,7 +274,7 @@ func (m *ackMail) deliver(in *instance) bool {
 
 // detachMail says that an attachment's socket is gone. The connection may come
 // back.
-type detachMail struct{ attachment uint64 }
+type detachMail struct{ attachment host.Attachment }
 
 func (m *detachMail) size() int { return 0 }
 
@@ -298,7 +301,7 @@ func (m *detachMail) deliver(in *instance) bool {
 }
 
 // closeMail says that a client has ended its connection.
-type closeMail struct{ attachment uint64 }
+type closeMail struct{ attachment host.Attachment }
 
 func (m *closeMail) size() int { return 0 }
 

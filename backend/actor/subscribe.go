@@ -52,7 +52,7 @@ func (m *subscribeMail) deliver(in *instance) bool {
 	return true
 }
 
-func subscribed(attachment, id uint64, refused []host.Refusal) *host.Output {
+func subscribed(attachment host.Attachment, id uint64, refused []host.Refusal) *host.Output {
 	return &host.Output{Kind: host.OutputSubscribed, To: attachment, Call: id, Opened: &host.OpenedInfo{Refused: refused}}
 }
 

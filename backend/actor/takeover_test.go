@@ -105,10 +105,10 @@ func TestACallIsAnsweredOnceThoughOnStopDoesNotReturn(t *testing.T) {
 }
 
 func TestAConnectionEndsThoughOnDisconnectDoesNotReturn(t *testing.T) {
-	for how, end := range map[string]func(b *bench, name string, attachment uint64){
-		"it is closed": func(b *bench, _ string, attachment uint64) { b.node.Close(stubbornRef, attachment) },
-		"it expires":   func(b *bench, _ string, attachment uint64) { b.node.Detach(stubbornRef, attachment) },
-		"its resume is refused": func(b *bench, name string, _ uint64) {
+	for how, end := range map[string]func(b *bench, name string, attachment host.Attachment){
+		"it is closed": func(b *bench, _ string, attachment host.Attachment) { b.node.Close(stubbornRef, attachment) },
+		"it expires":   func(b *bench, _ string, attachment host.Attachment) { b.node.Detach(stubbornRef, attachment) },
+		"its resume is refused": func(b *bench, name string, _ host.Attachment) {
 			if got, want := kinds(b.open(stubbornRef, as(name)).read()), ""; got != want {
 				b.t.Errorf("got %q before the hook was abandoned, want %q", got, want)
 			}

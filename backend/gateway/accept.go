@@ -93,9 +93,9 @@ func (g *Gateway) turnAway(w http.ResponseWriter, r *http.Request, e *host.Fault
 
 // newSocket makes a socket of a request, with nothing below it yet.
 func (g *Gateway) newSocket(r *http.Request, place ticket) *socket {
-	s := &socket{g: g, place: place, attachments: host.NextAttachment(), asker: g.newAsker(r), buckets: newBuckets(&g.opts)}
+	s := &socket{g: g, place: place, attachment: host.NextAttachment(), asker: g.newAsker(r), buckets: newBuckets(&g.opts)}
 	s.address = forwarded.Client(r)
-	s.traffic = g.stats.traffic.Stripe(s.attachments >> 32)
+	s.traffic = g.stats.traffic.Stripe(s.attachment.N >> 32)
 	s.room.L = &s.mu
 	return s
 }

@@ -18,7 +18,7 @@ import (
 type channel struct {
 	s          *socket
 	num        uint32 // the client's number for it
-	attachment uint64
+	attachment host.Attachment
 	conn       string // the connection's id
 	caller     string
 	ack        uint64 // the highest call up to which its client has all answers
@@ -281,7 +281,7 @@ func (c *channel) fillLive(f *frame, quota int) (more bool) {
 				c.pos = pos
 				return true
 			}
-			if o.To != 0 {
+			if !o.To.IsZero() {
 				c.lastTo = pos
 			}
 		}

@@ -45,9 +45,9 @@ type feed struct {
 	everybody everybody
 
 	mu       sync.Mutex
-	channels []*channel          // channel.index is the place
-	attached map[uint64]*channel // by attachment
-	numbers  map[uint32]*channel // by connection number, those that are open
+	channels []*channel                   // channel.index is the place
+	attached map[host.Attachment]*channel // by attachment
+	numbers  map[uint32]*channel          // by connection number, those that are open
 }
 
 // everybody is the job to wake all channels of a feed.
@@ -75,7 +75,7 @@ func (fs *feeds) join(ref host.Ref, c *channel) error {
 	defer fs.mu.Unlock()
 	f := fs.open[key]
 	if f == nil {
-		f = &feed{g: fs.g, key: key, ref: ref, attached: map[uint64]*channel{}, numbers: map[uint32]*channel{}}
+		f = &feed{g: fs.g, key: key, ref: ref, attached: map[host.Attachment]*channel{}, numbers: map[uint32]*channel{}}
 		f.everybody.f = f
 		f.turn.begin() // nothing may run before the log is known
 		log, err := fs.g.host.Follow(ref, f)
@@ -209,7 +209,7 @@ func (f *feed) look(outs []*host.Output) {
 		f.skipped++
 		f.bytes += len(o.Data)
 		switch {
-		case o.To != 0:
+		case !o.To.IsZero():
 			if c := f.attached[o.To]; c != nil {
 				if o.Kind == host.OutputOpened {
 					c.member = o.Opened.Num

@@ -198,7 +198,7 @@ type detachHost struct {
 	dropped *atomic.Int32
 }
 
-func (p detachHost) Detach(r host.Ref, attachment uint64) {
+func (p detachHost) Detach(r host.Ref, attachment host.Attachment) {
 	p.dropped.Add(1)
 	p.Host.Detach(r, attachment)
 }

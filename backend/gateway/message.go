@@ -276,7 +276,7 @@ func (s *socket) newChannel(m *wire.ClientMessage) (*channel, error) {
 	}
 	c := &channel{
 		s: s, num: m.Channel,
-		attachment: s.attachments + uint64(m.Channel), conn: connectionID(m.Secret), caller: m.Caller, ack: m.Ack,
+		attachment: s.attachment.Plus(m.Channel), conn: connectionID(m.Secret), caller: m.Caller, ack: m.Ack,
 	}
 	ref := host.Ref{ID: m.ActorID}
 	if m.ActorID == "" {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/metric"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -42,8 +43,8 @@ type socket struct {
 	place   ticket     // its place among the sockets
 	address netip.Addr // of the client, for the log
 
-	attachments uint64 // that of channel c is c more; see host.NextAttachment
-	traffic     *metric.Stripe
+	attachment host.Attachment // that of channel c is c after it; see host.NextAttachment
+	traffic    *metric.Stripe
 
 	asker *asker // who OnAuth is asked about; nil if no actor has one
 
@@ -133,7 +134,7 @@ func (s *socket) forget(c *channel) {
 
 // logger is for what concerns the socket.
 func (s *socket) logger() *slog.Logger {
-	log := s.g.log.With("socket", s.attachments>>32)
+	log := s.g.log.With("socket", s.attachment.N>>32)
 	if s.address.IsValid() {
 		log = log.With("address", s.address)
 	}

@@ -39,14 +39,14 @@ type Host interface {
 
 	// Ack says that the client has the answers of all calls of an attachment up to
 	// ack. It may be lost: then the answers are kept for longer.
-	Ack(ref Ref, attachment, ack uint64)
+	Ack(ref Ref, attachment Attachment, ack uint64)
 
 	// Detach says that the socket of an attachment is gone. The connection may come
 	// back within its resume window.
-	Detach(ref Ref, attachment uint64)
+	Detach(ref Ref, attachment Attachment)
 
 	// Close ends the connection of an attachment.
-	Close(ref Ref, attachment uint64)
+	Close(ref Ref, attachment Attachment)
 
 	// CallOnce runs an action without a connection and returns its result as JSON, nil
 	// if the action returns nothing. If ctx ends, the call may still run.

@@ -45,7 +45,7 @@ type Output struct {
 	// To is the attachment that an output is for: always that of opened, closed
 	// and failures, and that of replies without a number. A numbered reply goes
 	// to the connection in Target.
-	To uint64
+	To Attachment
 
 	Err    *Fault      // of a failure or close
 	Opened *OpenedInfo // of an opened; of a subscribed, its Refused alone

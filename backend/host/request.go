@@ -13,20 +13,38 @@ type Ref struct {
 	ID   string
 }
 
-// NextAttachment returns a number for an OpenRequest that this process has not
-// used. The highest attachment of a connection is the one that counts: messages
-// of an earlier one are dropped. The low 32 bits are 0, and the caller's to count
-// in: a gateway takes a number when it accepts a socket, for all of its channels,
-// because an open that is read late must not replace that of a newer socket.
-func NextAttachment() uint64 { return attachments.Add(1) << 32 }
+// Attachment names one attempt to attach a connection: to give it a socket. Of the
+// attachments of a connection the newest counts; messages of the others are dropped. The
+// zero Attachment is none.
+type Attachment struct {
+	Node uint32 // of the gateway: its node's number in the cluster, 0 if there is one node
+	N    uint64 // counted by that node; not 0
+}
+
+// NextAttachment returns an attachment that this process has not used. The low 32 bits
+// of N are 0, and the caller's to count in (see Plus): a gateway takes an attachment when
+// it accepts a socket, for all of its channels, because an open that is read late must
+// not replace that of a newer socket.
+func NextAttachment() Attachment { return Attachment{N: attachments.Add(1) << 32} }
 
 var attachments atomic.Uint64
+
+// Plus returns the attachment n after a, of the same node.
+func (a Attachment) Plus(n uint32) Attachment { return Attachment{a.Node, a.N + uint64(n)} }
+
+// IsZero reports whether a is no attachment.
+func (a Attachment) IsZero() bool { return a == Attachment{} }
+
+// Replaces reports whether a, which has just arrived, counts in place of b, which was
+// attached before to the same connection. Of one node that is the higher number. Numbers
+// of different nodes cannot be compared: the later to arrive counts.
+func (a Attachment) Replaces(b Attachment) bool { return a.Node != b.Node || a.N > b.N }
 
 // OpenRequest asks for a connection, or for one that is there to be attached
 // again. The answer is an OutputOpened or an OutputClosed to Attachment.
 type OpenRequest struct {
-	Attachment uint64 // see NextAttachment
-	Create     bool   // make the actor if it does not exist
+	Attachment Attachment // see NextAttachment
+	Create     bool       // make the actor if it does not exist
 	Input      json.RawMessage
 	Conn       string // the connection's id, which only its client can name
 	Caller     string // who numbers this connection's calls
@@ -44,7 +62,7 @@ type OpenRequest struct {
 // else the answer is an OutputClosed to Attachment, or an OutputSubscribed if
 // CanSubscribe refuses some of Subs from now on.
 type RefreshRequest struct {
-	Attachment uint64
+	Attachment Attachment
 	Params     json.RawMessage
 	Auth       json.RawMessage // as in OpenRequest
 	Subs       []string        // as in OpenRequest: what the client has subscribed to
@@ -53,7 +71,7 @@ type RefreshRequest struct {
 // SubscribeRequest asks CanSubscribe about events. The answer is an
 // OutputSubscribed, or an OutputClosed, to Attachment.
 type SubscribeRequest struct {
-	Attachment uint64
+	Attachment Attachment
 	ID         uint64 // of the request, from 1; the answer has it as Call
 	Events     []string
 }
@@ -68,7 +86,7 @@ type Refusal struct {
 // OutputFail to Attachment (or, if the connection is attached anew meanwhile, to
 // the connection). A call that was accepted before is not run again.
 type CallRequest struct {
-	Attachment uint64
+	Attachment Attachment
 	Conn       string
 	ID         uint64
 	Action     string

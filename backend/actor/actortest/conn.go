@@ -24,7 +24,7 @@ type Conn struct {
 	woken chan struct{} // something new was read
 
 	mu         sync.Mutex // guards the fields below: whoever publishes reads, too
-	attachment uint64
+	attachment host.Attachment
 	online     bool
 	log        *host.Log
 	identity   string
