@@ -20,7 +20,7 @@ import (
 type actor struct {
 	node *Node
 	id   string
-	log  *host.Log
+	log  *host.LogWriter
 	gate *gate
 	box  *mailbox
 
@@ -378,7 +378,7 @@ func (a *actor) put(outputs ...*host.Output) {
 	if len(outputs) == 0 {
 		return
 	}
-	head, ms := a.log.Head(), time.Now().UnixMilli()
+	head, ms := a.log.Log().Head(), time.Now().UnixMilli()
 	for _, o := range outputs {
 		o.Seq, o.TimeMs = head, ms
 	}

@@ -15,7 +15,7 @@ import (
 // and become visible only when every commit before them is durable. Turns do not
 // wait for it, within bounds. Its owner puts; the committer calls committed.
 type gate struct {
-	log        *host.Log
+	log        *host.LogWriter
 	committer  *committer
 	maxCommits int
 	maxBytes   int
@@ -37,7 +37,7 @@ type pendingCommit struct {
 	state int      // bytes of the state in it
 }
 
-func newGate(log *host.Log, c *committer, onFail func()) *gate {
+func newGate(log *host.LogWriter, c *committer, onFail func()) *gate {
 	g := &gate{
 		log: log, committer: c, onFail: onFail,
 		maxCommits: defaultOptions.MaxRunAhead, maxBytes: defaultOptions.MaxRunAheadBytes,

@@ -320,7 +320,7 @@ func (n *Node) Follow(r host.Ref, f host.Follower) (*host.Log, error) {
 		return nil, err
 	}
 	a.log.Follow(f)
-	return a.log, nil
+	return a.log.Log(), nil
 }
 
 // Unfollow ends a Follow with the same arguments.

@@ -30,7 +30,7 @@ type logCopy struct {
 	port     *laggingHost
 	ref      host.Ref
 	original *host.Log
-	copied   *host.Log
+	copied   *host.LogWriter
 	pos      host.Pos
 	behind   atomic.Bool // there is something to copy
 	wake     chan struct{}
@@ -65,7 +65,7 @@ func (p *laggingHost) Follow(r host.Ref, f host.Follower) (*host.Log, error) {
 		c.wait.Go(c.run)
 	}
 	c.copied.Follow(f)
-	return c.copied, nil
+	return c.copied.Log(), nil
 }
 
 func (p *laggingHost) Unfollow(r host.Ref, f host.Follower) {
@@ -132,7 +132,7 @@ func (c *logCopy) run() {
 			for i, o := range outs {
 				outs[i] = cloneOutput(o)
 			}
-			if id := c.original.Identity(); id != c.copied.Identity() { // loaded meanwhile
+			if id := c.original.Identity(); id != c.copied.Log().Identity() { // loaded meanwhile
 				head := outs[0].Seq
 				if outs[0].Numbered {
 					head--

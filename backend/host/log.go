@@ -13,15 +13,13 @@ import (
 // numbered and the others, and means nothing to another log or after a restart.
 type Pos uint64
 
-// Log is what an actor has let out, in order: the newest part in memory, what
-// is older of its entries in the store. Turns append to it; the output gate
-// makes what they appended visible once it is durable; readers keep a cursor
-// (a Pos) and read on from it at their own pace. A reader that was away is a
-// reader with an old cursor: live delivery and replay are the same code.
+// Log is the reader's side of what an actor has let out, in order: the newest part in
+// memory, older entries in the store. A reader keeps a cursor (a Pos) and reads on from it
+// at its own pace. A reader that was away is a reader with an old cursor: live delivery
+// and replay are the same code.
 //
-// A gateway on another machine reads a copy of the log that it fills with
-// Append; its cursors work in the same way. All methods may be called at the
-// same time.
+// A gateway on another machine reads a copy of the log, with its own writer; cursors work
+// there in the same way. All methods may be called at the same time.
 type Log struct {
 	actor    string
 	maxBytes int
@@ -40,17 +38,24 @@ type Log struct {
 	followers []Follower // replaced, never changed in place
 }
 
-// Follower is told that a log has new visible outputs. Published is called by
-// whoever opened the gate, often the actor's goroutine, and must return soon.
-// Calls may overlap and may come once for several outputs.
+// LogWriter is the writer's side of a Log, for the owner of the actor or for whoever fills
+// a copy. Turns put outputs; the output gate releases them once they are durable; only
+// then do readers see them. All methods may be called at the same time.
+type LogWriter struct{ log Log }
+
+// Follower learns that a log has new visible outputs. Published is called by whoever
+// released them, often the actor's goroutine, and must return soon. Calls may overlap, and
+// one may stand for several outputs.
 type Follower interface{ Published() }
 
-// NewLog makes an empty log of an actor: a copy to be filled with Append.
-// stored reads entries below what is in memory, see store.Store.Entries. It
-// keeps about maxBytes in memory.
-func NewLog(actorID string, maxBytes int, stored func(ctx context.Context, after uint64, limit, maxBytes int) ([]store.Entry, error)) *Log {
-	return &Log{actor: actorID, maxBytes: maxBytes, stored: stored}
+// NewLog makes an empty log of an actor. stored reads entries below what is in memory,
+// see store.Store.Entries; nil if there are none. The log keeps about maxBytes in memory.
+func NewLog(actorID string, maxBytes int, stored func(ctx context.Context, after uint64, limit, maxBytes int) ([]store.Entry, error)) *LogWriter {
+	return &LogWriter{Log{actor: actorID, maxBytes: maxBytes, stored: stored}}
 }
+
+// Log returns the reader's side.
+func (w *LogWriter) Log() *Log { return &w.log }
 
 // Actor returns the id of the log's actor.
 func (l *Log) Actor() string { return l.actor }
@@ -131,22 +136,23 @@ func (l *Log) Stored(ctx context.Context, after uint64, limit, maxBytes int) ([]
 	return outputs, nil
 }
 
-// Append adds outputs that are durable elsewhere to a copy of a log, and makes
-// them visible.
-func (l *Log) Append(outputs ...*Output) {
-	l.Release(l.Put(outputs...))
+// Append puts outputs that are durable already and releases them, as for a copy of a log.
+func (w *LogWriter) Append(outputs ...*Output) {
+	w.Release(w.Put(outputs...))
 }
 
 // Start sets the identity and the head of a log from which nothing is visible
 // since that head, as when its actor has been loaded.
-func (l *Log) Start(identity string, head uint64) {
+func (w *LogWriter) Start(identity string, head uint64) {
+	l := &w.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.identity, l.head, l.floor = identity, head, head
 }
 
 // Follow registers a follower until Unfollow.
-func (l *Log) Follow(f Follower) {
+func (w *LogWriter) Follow(f Follower) {
+	l := &w.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.followers = append(slices.Clip(l.followers), f)
@@ -154,15 +160,17 @@ func (l *Log) Follow(f Follower) {
 
 // Unfollow removes a follower and reports whether none is left. A call of
 // Published that is under way may still end after it.
-func (l *Log) Unfollow(f Follower) (none bool) {
+func (w *LogWriter) Unfollow(f Follower) (none bool) {
+	l := &w.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.followers = slices.DeleteFunc(slices.Clone(l.followers), func(x Follower) bool { return x == f })
 	return len(l.followers) == 0
 }
 
-// Put adds outputs behind the gate and returns the position behind them.
-func (l *Log) Put(outputs ...*Output) Pos {
+// Put adds outputs that are not visible yet, and returns the position behind them.
+func (w *LogWriter) Put(outputs ...*Output) Pos {
+	l := &w.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := l.head
@@ -182,7 +190,8 @@ func (l *Log) Put(outputs ...*Output) Pos {
 
 // Release makes outputs before pos visible. Call it only after the commits that
 // hold them are durable (G6).
-func (l *Log) Release(pos Pos) {
+func (w *LogWriter) Release(pos Pos) {
+	l := &w.log
 	l.mu.Lock()
 	if pos <= l.visible {
 		l.mu.Unlock()
@@ -215,8 +224,9 @@ func (l *Log) Release(pos Pos) {
 	}
 }
 
-// Truncate drops what the gate has not let out and returns it.
-func (l *Log) Truncate() []*Output {
+// Truncate drops the outputs that were not released and returns them.
+func (w *LogWriter) Truncate() []*Output {
+	l := &w.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := int(l.visible - l.base)
@@ -252,20 +262,25 @@ func (l *Log) trimLocked(end int) {
 }
 
 // End returns the position behind the newest output, visible or not.
-func (l *Log) End() Pos {
+func (w *LogWriter) End() Pos {
+	l := &w.log
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return l.base + Pos(len(l.outputs))
 }
 
-func (l *Log) Followed() bool {
+// Followed reports whether the log has a follower.
+func (w *LogWriter) Followed() bool {
+	l := &w.log
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return len(l.followers) > 0
 }
 
-// Configure sets the limits of what is kept in memory.
-func (l *Log) Configure(maxBytes int, maxAgeMs int64) {
+// Configure sets the limits of what is kept in memory: about maxBytes, and what is not
+// older than maxAgeMs (milliseconds; 0: of any age).
+func (w *LogWriter) Configure(maxBytes int, maxAgeMs int64) {
+	l := &w.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.maxBytes, l.maxAgeMs = maxBytes, maxAgeMs

@@ -22,11 +22,12 @@ func seqs(outputs []*host.Output) string {
 }
 
 func TestALogIsReadFromACursor(t *testing.T) {
-	l := host.NewLog("a", 1<<20, nil)
-	l.Start("identity", 10)
+	w := host.NewLog("a", 1<<20, nil)
+	l := w.Log()
+	w.Start("identity", 10)
 	from := l.Visible()
-	l.Append(event(11, 1), event(12, 1))
-	l.Append(event(13, 1))
+	w.Append(event(11, 1), event(12, 1))
+	w.Append(event(13, 1))
 	got, next, ok := l.Read(from, nil, 2)
 	if seqs(got) != "11 12 " || !ok {
 		t.Errorf("got %s %v, want 11 12", seqs(got), ok)
@@ -61,10 +62,11 @@ func TestALogKeepsABoundedPartInMemoryAndTheRestInTheStore(t *testing.T) {
 		}
 		return es, nil
 	}
-	l := host.NewLog("a", 20_000, stored)
-	l.Start("identity", 0)
+	w := host.NewLog("a", 20_000, stored)
+	l := w.Log()
+	w.Start("identity", 0)
 	for seq := range uint64(entries) {
-		l.Append(event(seq+1, 500))
+		w.Append(event(seq+1, 500))
 	}
 	if _, _, ok := l.Read(0, nil, 10); ok {
 		t.Error("the log keeps everything in memory")
@@ -87,17 +89,17 @@ type counting struct{ n int }
 func (c *counting) Published() { c.n++ }
 
 func TestFollowersAreToldUntilTheyUnfollow(t *testing.T) {
-	l := host.NewLog("a", 1<<20, nil)
-	l.Start("identity", 0)
+	w := host.NewLog("a", 1<<20, nil)
+	w.Start("identity", 0)
 	a, b := &counting{}, &counting{}
-	l.Follow(a)
-	l.Follow(b)
-	l.Append(event(1, 1))
-	if none := l.Unfollow(a); none {
+	w.Follow(a)
+	w.Follow(b)
+	w.Append(event(1, 1))
+	if none := w.Unfollow(a); none {
 		t.Error("none is left, says the log; one is")
 	}
-	l.Append(event(2, 1))
-	if none := l.Unfollow(b); !none {
+	w.Append(event(2, 1))
+	if none := w.Unfollow(b); !none {
 		t.Error("one is left, says the log; none is")
 	}
 	if a.n != 1 || b.n != 2 {
