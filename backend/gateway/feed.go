@@ -6,6 +6,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 const (
@@ -30,9 +31,12 @@ type feed struct {
 	g   *Gateway
 	key string
 	ref host.Ref
-	log *host.Log
 
-	count atomic.Int32 // of channels
+	followed chan struct{} // closed when Follow has returned; what follows is known then
+	log      *host.Log
+	err      error // of Follow; then there is no log
+
+	count atomic.Int32 // of channels, also those that join; it grows under feeds.mu only
 	lag   atomic.Bool  // there are channels that were not woken for the newest outputs
 
 	turn    turnstile // of run; what follows belongs to it
@@ -57,46 +61,92 @@ type everybody struct {
 	jobs []job     // its
 }
 
-// feeds are the feeds of a gateway.
+// feeds are the feeds of a gateway. No lock is held while the host is called: it may
+// have to speak to another machine.
 type feeds struct {
 	g    *Gateway
 	mu   sync.Mutex
 	open map[string]*feed
 }
 
-// join makes c a reader of the actor's log, from the visible end on. The error
-// is an *host.Fault.
+// join makes c a reader of the actor's log, from the visible end on. It waits for the
+// host's Follow, if the gateway does not follow the actor yet. The error is that of
+// Follow.
 func (fs *feeds) join(ref host.Ref, c *channel) error {
-	key := "id\x00" + ref.ID
-	if ref.ID == "" {
-		key = "key\x00" + ref.Name + "\x00" + ref.Key.String()
+	f, isNew := fs.enter(ref)
+	if isNew {
+		f.follow()
 	}
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	f := fs.open[key]
-	if f == nil {
-		f = &feed{g: fs.g, key: key, ref: ref, attached: map[host.Attachment]*channel{}, numbers: map[uint32]*channel{}}
-		f.everybody.f = f
-		f.turn.begin() // nothing may run before the log is known
-		log, err := fs.g.host.Follow(ref, f)
-		if err != nil {
-			return err
-		}
-		f.log, f.pos = log, log.Visible()
-		fs.open[key] = f
-		// What was published meanwhile asked in vain. Until that is done the feed is
-		// still this goroutine's: else nobody could begin again.
-		for f.turn.end() {
-			f.g.guard(f)
-		}
+	<-f.followed
+	if f.err != nil {
+		return f.err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c.feed, c.log, c.index = f, f.log, len(f.channels)
 	f.channels = append(f.channels, c)
 	f.attached[c.attachment] = c
-	f.count.Add(1)
 	return nil
+}
+
+// enter returns the feed of an actor and counts one more channel of it, so that it is not
+// released meanwhile. If it is new, the caller has to have it follow the actor.
+func (fs *feeds) enter(ref host.Ref) (f *feed, isNew bool) {
+	key := "id\x00" + ref.ID
+	if ref.ID == "" {
+		key = "key\x00" + ref.Name + "\x00" + ref.Key.String()
+	}
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f = fs.open[key]
+	if f == nil {
+		isNew = true
+		f = &feed{
+			g: fs.g, key: key, ref: ref, followed: make(chan struct{}),
+			attached: map[host.Attachment]*channel{}, numbers: map[uint32]*channel{},
+		}
+		f.everybody.f = f
+		f.turn.begin() // nothing may run before the log is known
+		fs.open[key] = f
+	}
+	f.count.Add(1)
+	return f, isNew
+}
+
+// follow has the feed follow its actor. If that fails, all who wait for it get the
+// error, and who comes next tries again.
+func (f *feed) follow() {
+	f.err = errFollow // if the host panics
+	defer func() {
+		if f.err != nil {
+			f.g.feeds.remove(f)
+		}
+		close(f.followed)
+	}()
+	log, err := f.g.host.Follow(f.ref, f)
+	if err != nil {
+		f.err = err
+		return
+	}
+	f.log, f.pos, f.err = log, log.Visible(), nil
+	// What was published meanwhile asked in vain. Until that is done the feed is
+	// still this goroutine's: else nobody could begin again.
+	for f.turn.end() {
+		f.g.guard(f)
+	}
+}
+
+var errFollow = host.Faultf(wire.CodeInternal, "the server failed; its log has the cause")
+
+// remove takes a feed out, and reports whether it was there.
+func (fs *feeds) remove(f *feed) bool {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.open[f.key] != f {
+		return false
+	}
+	delete(fs.open, f.key)
+	return true
 }
 
 // leave ends c's reading. It may be called more than once.
@@ -126,11 +176,15 @@ type release struct{ f *feed }
 
 func (r release) run() { r.f.g.feeds.release(r.f) }
 
+// release gives up a feed, unless somebody has joined it meanwhile.
 func (fs *feeds) release(f *feed) {
 	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	if f.count.Load() == 0 && fs.open[f.key] == f {
-		delete(fs.open, f.key)
+	unused := f.count.Load() == 0 && fs.open[f.key] == f
+	if unused {
+		delete(fs.open, f.key) // who joins from now on makes another one, with a Follow of its own
+	}
+	fs.mu.Unlock()
+	if unused {
 		fs.g.host.Unfollow(f.ref, f)
 	}
 }
@@ -151,13 +205,16 @@ func (fs *feeds) tend() {
 	}
 }
 
-// close gives up all feeds.
+// close gives up all feeds. Nobody may join any more.
 func (fs *feeds) close() {
 	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	for key, f := range fs.open {
-		delete(fs.open, key)
-		fs.g.host.Unfollow(f.ref, f)
+	open := fs.open
+	fs.open = map[string]*feed{}
+	fs.mu.Unlock()
+	for _, f := range open {
+		if <-f.followed; f.err == nil {
+			fs.g.host.Unfollow(f.ref, f)
+		}
 	}
 }
 
