@@ -27,7 +27,7 @@ type laggingHost struct {
 }
 
 type logCopy struct {
-	port     *laggingHost
+	host     *laggingHost
 	ref      host.Ref
 	original *host.Log
 	copied   *host.LogWriter
@@ -47,7 +47,7 @@ func (p *laggingHost) Follow(r host.Ref, f host.Follower) (*host.Log, error) {
 	defer p.mu.Unlock()
 	c := p.copies[refKey(r)]
 	if c == nil {
-		c = &logCopy{port: p, ref: r, wake: make(chan struct{}, 1), done: make(chan struct{})}
+		c = &logCopy{host: p, ref: r, wake: make(chan struct{}, 1), done: make(chan struct{})}
 		original, err := p.Host.Follow(r, c)
 		if err != nil {
 			return nil, err
@@ -116,12 +116,12 @@ func (c *logCopy) run() {
 			select {
 			case <-c.done:
 				return
-			case <-time.After(rand.N(c.port.maxLag)):
+			case <-time.After(rand.N(c.host.maxLag)):
 			}
 			c.behind.Store(false) // before it looks: what comes later sets it again
 			outs, next, ok := c.original.Read(c.pos, nil, 1+rand.IntN(8))
 			if !ok {
-				c.port.t.Error("the original log has forgotten what the copy has not got")
+				c.host.t.Error("the original log has forgotten what the copy has not got")
 				return
 			}
 			if len(outs) == 0 {

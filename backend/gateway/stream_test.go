@@ -127,9 +127,9 @@ func TestPosts(t *testing.T) {
 // TestPosts_InFlight: the next post waits for the one before, and so does a
 // repetition of it.
 func TestPosts_InFlight(t *testing.T) {
-	port := &slowOpenHost{hold: make(chan struct{})}
+	slow := &slowOpenHost{hold: make(chan struct{})}
 	run(t, func(t *testing.T, e *env) {
-		port.hold = make(chan struct{})
+		slow.hold = make(chan struct{})
 		r := newRaw(t, e)
 		defer r.cut()
 		answers := make(chan string, 3)
@@ -150,7 +150,7 @@ func TestPosts_InFlight(t *testing.T) {
 		if got := r.got("/api/stream", fmt.Sprintf(`{"socket":%q,"n":3,"frame":{}}`, r.socket)); !strings.HasPrefix(got, "409 ") {
 			t.Errorf("a third post: got %s", got)
 		}
-		close(port.hold)
+		close(slow.hold)
 		for range 3 {
 			if got := <-answers; !strings.HasSuffix(got, " 204 ") {
 				t.Errorf("got %s", got)
@@ -160,7 +160,7 @@ func TestPosts_InFlight(t *testing.T) {
 		if got := do(t, e.h, "POST", "/api/actors/room/actions/count?key=lobby", ""); got.body != `{"result":1}` {
 			t.Errorf("got %s, want one effect", got.body)
 		}
-	}, wrapHost(func(p host.Host) host.Host { port.Host = p; return port }))
+	}, wrapHost(func(p host.Host) host.Host { slow.Host = p; return slow }))
 }
 
 // TestPolls: a poll gets one frame, once it has arrived another one, and the same

@@ -11,11 +11,6 @@ import (
 
 type mood string
 
-const (
-	calm  mood = "calm"
-	angry mood = `"angry"`
-)
-
 type spot struct {
 	X float64 `json:"x"`
 	Y float64 `json:"y,omitempty"`
