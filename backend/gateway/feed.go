@@ -113,8 +113,8 @@ func (fs *feeds) enter(ref host.Ref) (f *feed, isNew bool) {
 	return f, isNew
 }
 
-// follow has the feed follow its actor. If that fails, all who wait for it get the
-// error, and who comes next tries again.
+// follow has the feed follow its actor. If that fails, all joins that wait for it get the
+// error, and the next join tries again.
 func (f *feed) follow() {
 	f.err = errFollow // if the host panics
 	defer func() {
@@ -176,12 +176,12 @@ type release struct{ f *feed }
 
 func (r release) run() { r.f.g.feeds.release(r.f) }
 
-// release gives up a feed, unless somebody has joined it meanwhile.
+// release gives up a feed, unless a channel has joined it meanwhile.
 func (fs *feeds) release(f *feed) {
 	fs.mu.Lock()
 	unused := f.count.Load() == 0 && fs.open[f.key] == f
 	if unused {
-		delete(fs.open, f.key) // who joins from now on makes another one, with a Follow of its own
+		delete(fs.open, f.key) // the next join makes another one, with a Follow of its own
 	}
 	fs.mu.Unlock()
 	if unused {
@@ -205,7 +205,7 @@ func (fs *feeds) tend() {
 	}
 }
 
-// close gives up all feeds. Nobody may join any more.
+// close gives up all feeds. No channel may join any more.
 func (fs *feeds) close() {
 	fs.mu.Lock()
 	open := fs.open

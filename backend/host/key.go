@@ -23,7 +23,7 @@ const (
 type Key []string
 
 // ParseKey reads a key as clients write it: a JSON array of strings, or one
-// string, which means a key of one component. The error is an *Fault, bad_key.
+// string, which means a key of one component. The error is a *Fault, bad_key.
 func ParseKey(raw json.RawMessage) (Key, error) {
 	k, err := parseKey(raw)
 	if err == nil {
