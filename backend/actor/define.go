@@ -63,7 +63,10 @@ type OptionsOption Options
 func (o OptionsOption) applyTo(d *Definition)   { d.options = Options(o) }
 func (o OptionsOption) addTo(c *registryConfig) { c.options = Options(o) }
 func (d *Definition) addTo(c *registryConfig)   { c.defs = append(c.defs, d) }
-func WithOptions(o Options) OptionsOption       { return OptionsOption(o) }
+
+// WithOptions sets the options of one definition, or of all those of a registry that do
+// not set their own.
+func WithOptions(o Options) OptionsOption { return OptionsOption(o) }
 
 // reservedActions cannot be actions: JavaScript or the client's own methods
 // use these names on a connection or a handle.

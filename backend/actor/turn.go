@@ -249,7 +249,7 @@ func (t *turn) hookApart(name string, c *conn, before []byte) (after []byte) {
 		after, err = t.in.encode()
 	}
 	if err != nil {
-		t.public(err)
+		_ = t.public(err) // it logs what nobody is told
 		t.back(m)
 		t.in.undoTo(before, changes)
 		after = before
