@@ -169,8 +169,13 @@ func (r *Rope[E]) fit(p int) {
 }
 
 // divide returns copies of what the pieces are together, in parts that may grow:
-// one at least.
+// one at least. The last of several has its room from the start, because a sequence
+// that grows mostly grows near its end.
 func (r *Rope[E]) divide(pieces ...[]E) []part[E] {
+	rest := 0
+	for _, piece := range pieces {
+		rest += len(piece)
+	}
 	parts := make([]part[E], 1)
 	last := &parts[0]
 	for _, piece := range pieces {
@@ -178,11 +183,14 @@ func (r *Rope[E]) divide(pieces ...[]E) []part[E] {
 			if len(last.items) >= r.most/2 {
 				parts = append(parts, part[E]{})
 				last = &parts[len(parts)-1]
+				if rest <= r.most/2 {
+					last.items = make([]E, 0, r.most)
+				}
 			}
 			n := min(len(piece), r.most/2-len(last.items))
 			last.items = append(last.items, piece[:n]...)
 			last.weight += r.sum(piece[:n])
-			piece = piece[n:]
+			piece, rest = piece[n:], rest-n
 		}
 	}
 	return parts

@@ -188,3 +188,22 @@ func BenchmarkReplace(b *testing.B) {
 		}
 	}
 }
+
+// Inserting near the end, as an edit of a text does before its closing brackets,
+// seldom copies.
+func TestInsertingNearTheEndAllocatesLittle(t *testing.T) {
+	const most, items = 1024, 100 * 1024
+	got := testing.AllocsPerRun(1, func() {
+		r := New(most, func(*byte) int { return 1 })
+		r.Replace(0, 0, ']', '}')
+		put := []byte{'x'}
+		for r.Len() < items {
+			r.Replace(r.Len()-2, 0, put...)
+		}
+	})
+	// For each new part the copies of both halves and the slices of them; a few more
+	// while the first one grows.
+	if want := float64(items/(most/2)*5 + 50); got > want {
+		t.Errorf("%.0f allocations, want %.0f at most", got, want)
+	}
+}
