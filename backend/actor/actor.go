@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/internal/definition"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -45,7 +46,7 @@ type actor struct {
 
 func newActor(n *Node, r host.Ref) *actor {
 	a := &actor{node: n, id: r.ID, name: r.Name, key: r.Key}
-	a.log = host.NewLog(a.id, defaultOptions.LogBytes, func(ctx context.Context, after uint64, limit, maxBytes int) ([]store.Entry, error) {
+	a.log = host.NewLog(a.id, definition.Defaults.LogBytes, func(ctx context.Context, after uint64, limit, maxBytes int) ([]store.Entry, error) {
 		return n.store.Entries(ctx, a.id, after, limit, maxBytes)
 	})
 	a.box = newMailbox(func() { n.wait.Go(a.run) }, &n.mail)
@@ -187,8 +188,8 @@ func (a *actor) load() (ok bool) {
 		in.adopt(a.previous)
 	}
 	a.in = in
-	a.log.Configure(in.def.options.LogBytes, (in.def.options.ResumeWindow + retentionExtra).Milliseconds())
-	a.gate.maxCommits, a.gate.maxBytes = in.def.options.MaxRunAhead, in.def.options.MaxRunAheadBytes
+	a.log.Configure(in.def.Options.LogBytes, in.def.Options.Retention().Milliseconds())
+	a.gate.maxCommits, a.gate.maxBytes = in.def.Options.MaxRunAhead, in.def.Options.MaxRunAheadBytes
 	a.log.Start(in.log, in.head)
 	a.used()
 	if in.created && !in.start() {
@@ -210,7 +211,7 @@ func (a *actor) tryLoad() (*instance, *host.Fault) {
 	if snap != nil {
 		ref.Name, ref.Key = snap.Name, snap.Key
 	}
-	def := a.node.registry.defs[ref.Name]
+	def := a.node.defs[ref.Name]
 	if def == nil {
 		if ref.Name == "" {
 			return nil, host.Faultf(wire.CodeNotFound, "there is no actor with this id")
@@ -236,10 +237,10 @@ func (a *actor) tryLoad() (*instance, *host.Fault) {
 
 // start runs OnStart. It reports false if the goroutine was deposed meanwhile.
 func (in *instance) start() bool {
-	if in.def.hooks["OnStart"] == nil {
+	if in.def.Hooks["OnStart"] == nil {
 		return true
 	}
-	t := in.begin("OnStart", in.def.options.ActionTimeout, nil)
+	t := in.begin("OnStart", in.def.Options.ActionTimeout, nil)
 	o, ok := t.execute(func() (any, error) { return nil, t.hook("OnStart") })
 	if !ok {
 		return false
@@ -431,9 +432,9 @@ func (a *actor) used() {
 
 // rest arms the timer after which the actor may leave memory.
 func (a *actor) rest() {
-	after := defaultOptions.IdleAfter
-	if def := a.node.registry.defs[a.name]; def != nil {
-		after = def.options.IdleAfter
+	after := definition.Defaults.IdleAfter
+	if def := a.node.defs[a.name]; def != nil {
+		after = def.Options.IdleAfter
 	}
 	if a.idle == nil {
 		a.idle = time.AfterFunc(after, func() { a.box.post(idleMail{}) })
@@ -450,7 +451,7 @@ func (a *actor) leave() (ended, ok bool) {
 		return false, false // it has connections to look after, but could not be loaded
 	}
 	if in := a.in; in != nil {
-		idle := !in.created || time.Since(a.lastUsed) >= in.def.options.IdleAfter
+		idle := !in.created || time.Since(a.lastUsed) >= in.def.Options.IdleAfter
 		if len(in.conns) > 0 || a.log.Followed() || !idle {
 			a.rest()
 			return false, true
@@ -501,10 +502,10 @@ func (a *actor) stop() {
 
 // stopHook runs OnStop. It reports false if the goroutine was deposed meanwhile.
 func (in *instance) stopHook() bool {
-	if in.def.hooks["OnStop"] == nil || !in.created {
+	if in.def.Hooks["OnStop"] == nil || !in.created {
 		return true
 	}
-	t := in.begin("OnStop", in.def.options.ActionTimeout, nil)
+	t := in.begin("OnStop", in.def.Options.ActionTimeout, nil)
 	o, ok := t.execute(func() (any, error) { return nil, t.hook("OnStop") })
 	if !ok {
 		return false

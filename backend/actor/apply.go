@@ -51,7 +51,7 @@ func (in *instance) apply(t *turn, o outcome, r reply) {
 	buffer := in.commitBuffer()
 	commit := &buffer.commit
 	*commit = store.Commit{
-		Actor: in.actor.id, Name: in.def.name, Key: in.actor.key, Log: in.log, Time: t.now,
+		Actor: in.actor.id, Name: in.def.Name, Key: in.actor.key, Log: in.log, Time: t.now,
 		Rev: in.rev,
 	}
 	if o.changed || in.saved == nil {

@@ -99,8 +99,8 @@ func answerOf(call uint64, result json.RawMessage, err *host.Fault) store.Answer
 // many for so many more; the next commit has the store forget them. It looks at
 // all of them only when there may be something to drop.
 func (in *instance) forgetCallers(now time.Time, more int) {
-	limit := in.def.options.MaxCallers - more
-	if len(in.callers) <= limit && now.Before(in.callersChecked.Add(in.def.options.CallerTTL/24)) {
+	limit := in.def.Options.MaxCallers - more
+	if len(in.callers) <= limit && now.Before(in.callersChecked.Add(in.def.Options.CallerTTL/24)) {
 		return
 	}
 	in.callersChecked = now
@@ -113,7 +113,7 @@ func (in *instance) forgetCallers(now time.Time, more int) {
 	if len(byAge) > limit {
 		excess = len(byAge) - limit + limit/16 // some more, so that this is rare
 	}
-	oldest := now.Add(-in.def.options.CallerTTL)
+	oldest := now.Add(-in.def.Options.CallerTTL)
 	for i, c := range byAge {
 		if i >= excess && c.record.Used.After(oldest) {
 			break

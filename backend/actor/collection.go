@@ -8,40 +8,14 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/troupe-dev/troupe/backend/internal/definition"
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 	"github.com/troupe-dev/troupe/backend/internal/rope"
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
-// collection is what the runtime needs of the List or Map in a field of a state.
-// Its text is its JSON without the brackets.
-type collection interface {
-	// keep makes the collection that of an actor's field: from now on its changes
-	// are collected, and allowed during a turn only. check looks for items that
-	// were changed in place.
-	keep(field string, check bool)
-	allow(changes bool) (before bool)
-
-	mark() int                                   // how many changes there are
-	back(mark int)                               // undoes those after it
-	edits(dst []store.Edit, at int) []store.Edit // appends all of them, for a text in which its own starts at an offset
-	done()                                       // forgets them: the last turn stands
-	size() int                                   // of its text
-	sizeBefore() int                             // and before the changes
-	encode(dst []byte) ([]byte, error)           // appends its JSON, and measures it
-	inPlace() bool                               // an item was changed in place
-	load(raw []byte) (exact bool, _ error)       // fills it; exact: raw is what it would write
-	types() (key, item reflect.Type)             // key is nil if it has none
-}
-
 // collectionField is a field that is a collection: *List or *Map.
-type collectionField interface{ collection() collection }
-
-var collectionType = reflect.TypeFor[collectionField]()
-
-func isCollection(t reflect.Type) bool {
-	return t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(collectionType)
-}
+type collectionField interface{ collection() definition.Collection }
 
 // partItems is how many items are moved by a change at most.
 const partItems = 256
@@ -93,7 +67,7 @@ func (c *items[E]) len() int {
 	return c.rope.Len()
 }
 
-func (c *items[E]) size() int { return c.rope.Weight() + max(c.rope.Len()-1, 0) }
+func (c *items[E]) Size() int { return c.rope.Weight() + max(c.rope.Len()-1, 0) }
 
 // replace puts items, with their JSON joined by commas, in the place of cut items
 // from at on.
@@ -138,24 +112,24 @@ func (c *items[E]) edit(at, cut int, text []byte) store.Edit {
 			e.Put = slices.Insert(text, 0, ',')
 		}
 	default: // all of them
-		e.Cut, e.Put = c.size(), text
+		e.Cut, e.Put = c.Size(), text
 	}
 	return e
 }
 
-func (c *items[E]) keep(field string, check bool) {
-	c.field, c.check = field, check && !(plain(c.kind.item) && !jsonshape.Marshals(c.kind.item))
-	c.done()
+func (c *items[E]) Keep(field string, check bool) {
+	c.field, c.check = field, check && !(definition.Plain(c.kind.item) && !jsonshape.Marshals(c.kind.item))
+	c.Done()
 }
 
-func (c *items[E]) allow(changes bool) (before bool) {
+func (c *items[E]) Allow(changes bool) (before bool) {
 	before, c.open = c.open, changes
 	return before
 }
 
-func (c *items[E]) mark() int { return len(c.changes) }
+func (c *items[E]) Mark() int { return len(c.changes) }
 
-func (c *items[E]) back(mark int) {
+func (c *items[E]) Back(mark int) {
 	for len(c.changes) > mark {
 		ch := c.changes[len(c.changes)-1]
 		c.rope.Replace(ch.at, ch.put, ch.cut...)
@@ -164,7 +138,7 @@ func (c *items[E]) back(mark int) {
 	}
 }
 
-func (c *items[E]) edits(dst []store.Edit, at int) []store.Edit {
+func (c *items[E]) Edits(dst []store.Edit, at int) []store.Edit {
 	dst = slices.Grow(dst, len(c.changes))
 	for i := range c.changes {
 		e := c.changes[i].edit
@@ -174,23 +148,23 @@ func (c *items[E]) edits(dst []store.Edit, at int) []store.Edit {
 	return dst
 }
 
-func (c *items[E]) sizeBefore() int {
-	size := c.size()
+func (c *items[E]) SizeBefore() int {
+	size := c.Size()
 	for i := range c.changes {
 		size -= len(c.changes[i].edit.Put) - c.changes[i].edit.Cut
 	}
 	return size
 }
 
-func (c *items[E]) done() {
+func (c *items[E]) Done() {
 	clear(c.changes)
 	c.changes = c.changes[:0]
 	c.sum = c.checksum()
 }
 
-func (c *items[E]) types() (key, item reflect.Type) { return c.kind.key, c.kind.item }
+func (c *items[E]) Types() (key, item reflect.Type) { return c.kind.key, c.kind.item }
 
-func (c *items[E]) encode(dst []byte) ([]byte, error) {
+func (c *items[E]) Encode(dst []byte) ([]byte, error) {
 	all := c.rope.Append(nil)
 	dst, err := c.appendJSON(dst, all)
 	if err != nil {
@@ -217,7 +191,7 @@ func (c *items[E]) appendJSON(dst []byte, all []E) (_ []byte, err error) {
 // marshal returns the JSON of the items.
 func (c *items[E]) marshal() ([]byte, error) { return c.appendJSON(nil, c.rope.Append(nil)) }
 
-func (c *items[E]) load(raw []byte) (exact bool, err error) {
+func (c *items[E]) Load(raw []byte) (exact bool, err error) {
 	var all []E
 	if string(raw) != "null" {
 		if all, exact, err = c.kind.read(raw); err != nil {
@@ -246,7 +220,7 @@ func (c *items[E]) checksum() uint64 {
 	return maphash.Bytes(checkSeed, b)
 }
 
-func (c *items[E]) inPlace() bool { return len(c.changes) == 0 && c.checksum() != c.sum }
+func (c *items[E]) InPlace() bool { return len(c.changes) == 0 && c.checksum() != c.sum }
 
 // encodeItem appends the JSON of the item that v points to. Of an item itself
 // encoding/json would not call a MarshalJSON that has a pointer receiver.

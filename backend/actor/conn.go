@@ -3,7 +3,6 @@ package actor
 import (
 	"encoding/json"
 	"fmt"
-	"reflect"
 	"slices"
 	"time"
 
@@ -51,7 +50,7 @@ func (c *Conn[S]) State() S {
 	if s, ok := c.turn.states[c.conn]; ok {
 		value, raw = s.value, s.raw
 	}
-	if c.turn.in.def.connPlain {
+	if c.turn.in.def.ConnPlain {
 		return value.(S)
 	}
 	var s S
@@ -85,7 +84,7 @@ func (c *Conn[S]) Send(event any, options ...EmitOption) {
 // reason and does not reconnect; events sent to it before still arrive.
 func (c *Conn[S]) Disconnect(reason string) {
 	c.turn.use()
-	if limit := c.turn.in.def.options.MaxMessage; len(reason) > limit {
+	if limit := c.turn.in.def.Options.MaxMessage; len(reason) > limit {
 		c.turn.fail(tooLarge("the reason to disconnect", len(reason), limit))
 		return
 	}
@@ -144,17 +143,6 @@ type connState struct {
 
 func (c *conn) record() store.Conn {
 	return store.Conn{Num: c.num, ID: c.id, Start: c.start, State: c.raw}
-}
-
-// decodeConnState makes a connection's state from its stored form.
-func (d *Definition) decodeConnState(raw []byte) (any, error) {
-	v := reflect.New(d.connType)
-	if len(raw) > 0 {
-		if err := json.Unmarshal(raw, v.Interface()); err != nil {
-			return nil, err
-		}
-	}
-	return v.Elem().Interface(), nil
 }
 
 // setState records a changed connection state in the turn.

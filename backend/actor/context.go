@@ -24,13 +24,6 @@ type NoState struct{}
 // the actor from a goroutine of your own, use Self().Do.
 type Context[S any] struct{ *turn }
 
-// binder is implemented by *Context[S] for every S, so that methods found by
-// reflection can be called.
-type binder interface {
-	bind(*turn)
-	connState() reflect.Type
-}
-
 func (c *Context[S]) bind(t *turn)            { c.turn = t }
 func (c *Context[S]) connState() reflect.Type { return reflect.TypeFor[S]() }
 
@@ -108,6 +101,8 @@ func (s *Self[S]) Do(ctx context.Context, f func(*Context[S]) error) error {
 // ConnectContext is what OnBeforeConnect and CreateConnState are given: there
 // is no connection yet.
 type ConnectContext struct{ *turn }
+
+func (c *ConnectContext) bind(t *turn) { c.turn = t }
 
 // ConnID returns the id that the connection has or will have.
 func (c *ConnectContext) ConnID() string {

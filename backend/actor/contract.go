@@ -1,10 +1,6 @@
 package actor
 
-import (
-	"reflect"
-
-	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
-)
+import "reflect"
 
 // Contract is what generated code (package typegen) says of a registry beyond what
 // its types do.
@@ -44,43 +40,8 @@ func (r *Registry) SetContract(c Contract) {
 	for _, u := range c.Unions {
 		unions[u.typ] = u.values
 	}
-	s := jsonshape.NewShapes(unions)
-	for _, d := range r.defs {
-		d.setShapes(s)
-	}
+	r.defs.SetUnions(unions)
 }
 
 // Contract returns what SetContract has set.
 func (r *Registry) Contract() Contract { return r.contract }
-
-// checkSent finds, in check mode, events and results that clients do not expect: a
-// string that is none of its union.
-func (in *instance) checkSent(v any, data []byte) error {
-	if !in.actor.node.check {
-		return nil
-	}
-	if s, ok := in.def.sent[reflect.TypeOf(v)]; ok {
-		return s.Check(data)
-	}
-	return nil
-}
-
-// setShapes finds what JSON has to be like to be an argument, params, input, an
-// event or a result.
-func (d *Definition) setShapes(s *jsonshape.Shapes) {
-	d.sent = map[reflect.Type]jsonshape.Shape{}
-	for _, methods := range []map[string]*method{d.actions, d.hooks} {
-		for _, m := range methods {
-			m.shapes = nil
-			for _, a := range m.args {
-				m.shapes = append(m.shapes, s.Of(a))
-			}
-			if m.result != nil {
-				d.sent[m.result] = s.Of(m.result)
-			}
-		}
-	}
-	for t := range d.events {
-		d.sent[t] = s.Of(t)
-	}
-}

@@ -194,7 +194,7 @@ func TestWireNames(t *testing.T) {
 }
 
 func TestRetentionIsTheLongestResumeWindowAndAMinute(t *testing.T) {
-	window := func(d time.Duration) actor.OptionsOption {
+	window := func(d time.Duration) actor.Option {
 		return actor.WithOptions(actor.Options{ResumeWindow: d})
 	}
 	for _, test := range []struct {

@@ -4,10 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
-	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // Error is a failure that reaches the client as it is: Code is for programs
@@ -53,38 +51,4 @@ func authorError(err error) error {
 		e.Metadata = f.Metadata
 	}
 	return e
-}
-
-// known returns what an error says to clients: that of an *Error, or of a fault of
-// the runtime. ok is false for all other errors. metadata is not encoded yet, unless
-// it is a json.RawMessage; it is nil if there is none.
-func known(err error) (code, message string, metadata any, ok bool) {
-	var e *Error
-	if errors.As(err, &e) && e != nil {
-		return e.Code, e.Message, e.Metadata, true
-	}
-	var f *host.Fault
-	if !errors.As(err, &f) || f == nil {
-		return "", "", nil, false
-	}
-	if f.Metadata != nil {
-		metadata = f.Metadata
-	}
-	return f.Code, f.Message, metadata, true
-}
-
-// overLimit is an overloaded.
-func overLimit(message string, limit any, option string) *host.Fault {
-	return host.Limit{Limit: limit, Option: option}.Fault(wire.CodeOverloaded, message)
-}
-
-// overTime is a timeout.
-func overTime(what string, limit time.Duration, option string) *host.Fault {
-	return host.Limit{Limit: limit.Milliseconds(), Option: option}.Fault(wire.CodeTimeout, fmt.Sprintf("%s took longer than %s", what, limit))
-}
-
-// tooLarge is a too_large: what has size bytes.
-func tooLarge(what string, size, limit int) *host.Fault {
-	return host.Limit{Size: size, Limit: limit, Option: "actor.Options.MaxMessage"}.
-		Fault(wire.CodeTooLarge, fmt.Sprintf("%s has %d bytes, the limit is %d", what, size, limit))
 }

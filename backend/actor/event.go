@@ -64,39 +64,39 @@ func (t *turn) emit(event any, to *conn, options []EmitOption) {
 	if to != nil && len(options) == 0 && t.sendAgain(event, to.num) {
 		return
 	}
-	typ, ok := t.in.def.events[reflect.TypeOf(event)]
+	typ, ok := t.in.def.Events[reflect.TypeOf(event)]
 	if !ok {
-		t.fail(fmt.Errorf("event type %T is not declared: add actor.Emits[%T]() to the definition of %q", event, event, t.in.def.name))
+		t.fail(fmt.Errorf("event type %T is not declared: add actor.Emits[%T]() to the definition of %q", event, event, t.in.def.Name))
 		return
 	}
 	if t.readOnly {
-		t.fail(host.Faultf(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot emit %s", t.what, typ.name))
+		t.fail(host.Faultf(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot emit %s", t.what, typ.Name))
 		return
 	}
 	data, err := jsonshape.Encode(event)
 	if err != nil {
-		t.fail(fmt.Errorf("encode event %s: %w", typ.name, err))
+		t.fail(fmt.Errorf("encode event %s: %w", typ.Name, err))
 		return
 	}
 	if err := t.in.checkSent(event, data); err != nil {
-		t.fail(fmt.Errorf("event %s: %w", typ.name, err))
+		t.fail(fmt.Errorf("event %s: %w", typ.Name, err))
 		return
 	}
-	if limit := t.in.def.options.MaxMessage; len(data) > limit {
-		t.fail(tooLarge("event "+typ.name, len(data), limit))
+	if limit := t.in.def.Options.MaxMessage; len(data) > limit {
+		t.fail(tooLarge("event "+typ.Name, len(data), limit))
 		return
 	}
 	e := emission(options)
-	if to != nil && t.mergeSend(typ.name, data, &e, to.num) {
+	if to != nil && t.mergeSend(typ.Name, data, &e, to.num) {
 		return
 	}
 	o := &host.Output{
-		Kind: host.OutputEvent, Event: typ.name, Data: data, Direct: to != nil,
+		Kind: host.OutputEvent, Event: typ.Name, Data: data, Direct: to != nil,
 		Numbered: !e.volatile, Volatile: e.volatile, Latest: e.latest,
 		Target: t.target(to, &e),
 	}
 	t.outputs = append(t.outputs, o)
-	if to != nil && typ.steady && len(options) == 0 {
+	if to != nil && typ.Steady && len(options) == 0 {
 		t.sent, t.sentOutput = event, o
 	}
 }

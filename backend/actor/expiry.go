@@ -26,7 +26,7 @@ func (in *instance) expire(now time.Time) bool {
 	return true
 }
 
-func (in *instance) expiresAt(c *conn) time.Time { return c.dropped.Add(in.def.options.ResumeWindow) }
+func (in *instance) expiresAt(c *conn) time.Time { return c.dropped.Add(in.def.Options.ResumeWindow) }
 
 // armExpiry sets the timer for the connection that expires next.
 func (in *instance) armExpiry() {
@@ -59,8 +59,8 @@ func (in *instance) dropped(c *conn, now time.Time) {
 func (in *instance) endConn(c *conn, why *host.Fault) bool {
 	t := in.watch(&turn{
 		in: in, what: "OnDisconnect", conn: c, ending: c, ended: []*conn{c},
-		readOnly: in.def.hooks["OnDisconnect"] == nil,
-	}, in.def.options.ActionTimeout)
+		readOnly: in.def.Hooks["OnDisconnect"] == nil,
+	}, in.def.Options.ActionTimeout)
 	if why != nil && !c.attachment.IsZero() {
 		t.closes = append(t.closes, &host.Output{Kind: host.OutputClosed, To: c.attachment, Err: why})
 	}
@@ -74,7 +74,7 @@ func (in *instance) endConn(c *conn, why *host.Fault) bool {
 // limitDetached ends the connections that are gone longest, if there are too
 // many without a socket.
 func (in *instance) limitDetached() bool {
-	if len(in.conns) <= in.def.options.MaxDetached {
+	if len(in.conns) <= in.def.Options.MaxDetached {
 		return true
 	}
 	var oldest *conn
@@ -88,7 +88,7 @@ func (in *instance) limitDetached() bool {
 			oldest = c
 		}
 	}
-	if detached <= in.def.options.MaxDetached {
+	if detached <= in.def.Options.MaxDetached {
 		return true
 	}
 	return in.endConn(oldest, nil)

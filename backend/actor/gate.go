@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/internal/definition"
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
@@ -40,7 +41,7 @@ type pendingCommit struct {
 func newGate(log *host.LogWriter, c *committer, onFail func()) *gate {
 	g := &gate{
 		log: log, committer: c, onFail: onFail,
-		maxCommits: defaultOptions.MaxRunAhead, maxBytes: defaultOptions.MaxRunAheadBytes,
+		maxCommits: definition.Defaults.MaxRunAhead, maxBytes: definition.Defaults.MaxRunAheadBytes,
 	}
 	g.changed.L = &g.mu
 	return g

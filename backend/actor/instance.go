@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/internal/definition"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -18,15 +19,15 @@ import (
 // not return, it is discarded and another one is loaded (reset).
 type instance struct {
 	actor *actor
-	def   *Definition
+	def   *definition.Definition
 	reign uint64 // of the goroutine that it belongs to
 
 	state reflect.Value // *T
 	base  []byte        // its plain fields as JSON, after the last turn that succeeded
 	saved []byte        // the same as the store has it; nil if the next commit has to have the whole state
 
-	collections []collection    // in its fields, as listed in the definition
-	fields      []reflect.Value // and what those fields have to hold
+	collections []definition.Collection // in its fields, as listed in the definition
+	fields      []reflect.Value         // and what those fields have to hold
 
 	stored   bool // the store knows the actor
 	created  bool // OnCreate has run, or the store knows the actor
@@ -58,9 +59,9 @@ type instance struct {
 
 // newInstance makes an instance from what the store has, or of an actor that
 // was never stored (snap is nil).
-func newInstance(a *actor, def *Definition, snap *store.Snapshot) (*instance, error) {
+func newInstance(a *actor, def *definition.Definition, snap *store.Snapshot) (*instance, error) {
 	in := &instance{
-		actor: a, def: def, reign: a.reign.Load(), state: reflect.New(def.typ), nextConn: 1,
+		actor: a, def: def, reign: a.reign.Load(), state: reflect.New(def.Type), nextConn: 1,
 		byID: map[string]*conn{}, attached: map[host.Attachment]*conn{}, callers: map[string]*caller{}, timers: map[*timer]struct{}{},
 	}
 	in.findCollections()
@@ -74,7 +75,7 @@ func newInstance(a *actor, def *Definition, snap *store.Snapshot) (*instance, er
 	plain, exact, err := in.load(snap.State)
 	if err != nil {
 		a.logger().Error("the stored state of an actor cannot be read", "error", err)
-		return nil, &host.Fault{Code: wire.CodeStateIncompatible, Message: fmt.Sprintf("the stored state of this %s does not fit this version of it", def.name)}
+		return nil, &host.Fault{Code: wire.CodeStateIncompatible, Message: fmt.Sprintf("the stored state of this %s does not fit this version of it", def.Name)}
 	}
 	in.created, in.stored = true, true
 	if exact {
@@ -82,9 +83,9 @@ func newInstance(a *actor, def *Definition, snap *store.Snapshot) (*instance, er
 	}
 	in.rev, in.head, in.log, in.nextConn = snap.Rev, snap.Head, snap.Log, snap.NextConn
 	for _, r := range snap.Conns {
-		value, err := def.decodeConnState(r.State)
+		value, err := def.DecodeConnState(r.State)
 		if err != nil {
-			return nil, &host.Fault{Code: wire.CodeStateIncompatible, Message: fmt.Sprintf("a stored connection state of this %s does not fit this version of it", def.name)}
+			return nil, &host.Fault{Code: wire.CodeStateIncompatible, Message: fmt.Sprintf("a stored connection state of this %s does not fit this version of it", def.Name)}
 		}
 		c := &conn{num: r.Num, alone: [1]uint32{r.Num}, id: r.ID, start: r.Start, value: value, raw: r.State, attached: attached{dropped: a.node.started}}
 		in.conns = append(in.conns, c)

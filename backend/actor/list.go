@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"iter"
 	"reflect"
+
+	"github.com/troupe-dev/troupe/backend/internal/definition"
 )
 
 // List is a list in an actor's state that may be long: a turn on it costs about the
@@ -62,7 +64,7 @@ func readList[T any](raw []byte) (all []item[T], exact bool, err error) {
 	return all, size == len(raw), nil
 }
 
-func (l *List[T]) collection() collection { return l.init() }
+func (l *List[T]) collection() definition.Collection { return l.init() }
 
 func (l *List[T]) init() *items[item[T]] {
 	if l.items == nil {
@@ -80,7 +82,7 @@ func (l List[T]) Size() int {
 	if l.items == nil {
 		return len("[]")
 	}
-	return l.items.size() + len("[]")
+	return l.items.Size() + len("[]")
 }
 
 // At returns the item i.
@@ -204,6 +206,6 @@ func (l List[T]) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON implements json.Unmarshaler: it replaces all items.
 func (l *List[T]) UnmarshalJSON(raw []byte) error {
-	_, err := l.init().load(raw)
+	_, err := l.init().Load(raw)
 	return err
 }

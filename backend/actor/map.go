@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/troupe-dev/troupe/backend/internal/definition"
 )
 
 // MapKey is what the keys of a Map may be: strings and integers, which are the
@@ -93,7 +95,7 @@ func readMap[K MapKey, V any](raw []byte) (all []pair[K, V], exact bool, err err
 	return all, bytes.Equal(append(text, '}'), raw), nil
 }
 
-func (m *Map[K, V]) collection() collection { return m.init() }
+func (m *Map[K, V]) collection() definition.Collection { return m.init() }
 
 func (m *Map[K, V]) init() *items[pair[K, V]] {
 	if m.items == nil {
@@ -119,7 +121,7 @@ func (m Map[K, V]) Size() int {
 	if m.items == nil {
 		return len("{}")
 	}
-	return m.items.size() + len("{}")
+	return m.items.Size() + len("{}")
 }
 
 // Get returns the value of a key, and whether there is one.
@@ -206,6 +208,6 @@ func (m Map[K, V]) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON implements json.Unmarshaler: it replaces all keys and values.
 func (m *Map[K, V]) UnmarshalJSON(raw []byte) error {
-	_, err := m.init().load(raw)
+	_, err := m.init().Load(raw)
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/internal/definition"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -21,7 +22,7 @@ import (
 // methods may be called at the same time. It is the host.Host of its actors and their
 // host.Definitions.
 type Node struct {
-	registry  *Registry
+	defs      definition.Set
 	store     store.Store
 	committer *committer
 	log       *slog.Logger
@@ -79,7 +80,7 @@ func NewNode(r *Registry, s store.Store, o NodeOptions) *Node {
 		o.MaxMailBytes = math.MaxInt64
 	}
 	n := &Node{
-		registry: r, store: s, log: o.Logger, check: o.Check,
+		defs: r.Definitions(), store: s, log: o.Logger, check: o.Check,
 		maxActors: o.MaxActors, maxMail: o.MaxMailBytes,
 		started: time.Now(), closing: make(chan struct{}), asking: make(chan struct{}, maxAuths), actors: map[string]*actor{},
 	}
@@ -92,7 +93,7 @@ func NewNode(r *Registry, s store.Store, o NodeOptions) *Node {
 // resume window is over, of actors that nobody has asked for since the start. When
 // a window is over it wakes the actors with longer ones, too: they wait in memory.
 func (n *Node) endConnected() {
-	for _, window := range n.registry.windows() {
+	for _, window := range n.defs.ResumeWindows() {
 		if !n.pause(time.Until(n.started.Add(window))) {
 			return
 		}
@@ -202,7 +203,7 @@ func (n *Node) address(r host.Ref) (host.Ref, *host.Fault) {
 		}
 		return r, nil
 	}
-	if n.registry.defs[r.Name] == nil {
+	if n.defs[r.Name] == nil {
 		return r, host.Faultf(wire.CodeUnknownActor, "there is no actor named %q", r.Name)
 	}
 	if err := r.Key.Check(); err != nil {
@@ -273,9 +274,9 @@ func (n *Node) room(a *actor, from sender) room {
 	if from == ofNode {
 		return endless
 	}
-	o := &defaultOptions
-	if d := n.registry.defs[a.ref().Name]; d != nil {
-		o = &d.options
+	o := &definition.Defaults
+	if d := n.defs[a.ref().Name]; d != nil {
+		o = &d.Options
 	}
 	r := room{o.MaxMailbox, o.MaxMailboxBytes, n.maxMail}
 	if from == ofOpen {
@@ -359,7 +360,7 @@ func (n *Node) Subscribe(r host.Ref, request host.SubscribeRequest) error {
 // Guards reports whether the actors of a definition have a CanSubscribe; without a
 // name, whether any have.
 func (n *Node) Guards(name string) bool {
-	return n.registry.some(name, func(d *Definition) bool { return d.hooks["CanSubscribe"] != nil })
+	return n.defs.Any(name, func(d *definition.Definition) bool { return d.Hooks["CanSubscribe"] != nil })
 }
 
 // Call runs an action for a connection. The answer is an output of the actor's
@@ -427,7 +428,7 @@ func (n *Node) resolve(ctx context.Context, r host.Ref, m *createMail) (string, 
 }
 
 // Emits reports whether the actor definition name declares the event.
-func (n *Node) Emits(name, event string) bool { return n.registry.emits(name, event) }
+func (n *Node) Emits(name, event string) bool { return n.defs.Emits(name, event) }
 
 // do runs f as a turn of an actor and waits until it is durable.
 func (n *Node) do(ctx context.Context, r host.Ref, f func(*turn) error) error {

@@ -38,7 +38,7 @@ func (m *openMail) deliver(in *instance) bool {
 // opened is the output that answers the open.
 func (m *openMail) opened(in *instance, c *conn, start uint64) *host.Output {
 	return &host.Output{Kind: host.OutputOpened, To: m.Attachment, Opened: &host.OpenedInfo{
-		Actor: in.actor.id, Name: in.def.name, Log: in.log, Conn: c.id, Num: c.num,
+		Actor: in.actor.id, Name: in.def.Name, Log: in.log, Conn: c.id, Num: c.num,
 		Start: start, KnownCaller: in.callers[m.Caller] != nil,
 	}}
 }
@@ -62,7 +62,7 @@ func (m *openMail) join(in *instance) bool {
 		opened.Opened.Reason = wire.ReasonRestart
 	}
 
-	t := in.begin("OnConnect", in.def.options.ConnectTimeout, nil)
+	t := in.begin("OnConnect", in.def.Options.ConnectTimeout, nil)
 	t.opening = &m.OpenRequest
 	o, ok := t.execute(func() (any, error) {
 		if err := t.beforeConnect(); err != nil {
@@ -99,15 +99,15 @@ func (in *instance) closes(now time.Time, attachment host.Attachment, why *host.
 
 // beforeConnect runs OnBeforeConnect with the params of t.opening.
 func (t *turn) beforeConnect() error {
-	h := t.in.def.hooks["OnBeforeConnect"]
+	h := t.in.def.Hooks["OnBeforeConnect"]
 	if h == nil {
 		return nil
 	}
-	args, bad := h.decodeOptional(t.opening.Params, wire.CodeInvalidParams, "params")
+	args, bad := h.DecodeOptional(t.opening.Params, wire.CodeInvalidParams, "params")
 	if bad != nil {
 		return bad
 	}
-	_, err := h.call(t.in.state, t.context(h), args)
+	_, err := h.Call(t.in.state, t, args)
 	if err == nil {
 		err = t.failure
 	}
@@ -116,16 +116,16 @@ func (t *turn) beforeConnect() error {
 
 // connState runs CreateConnState.
 func (m *openMail) connState(t *turn) (value any, raw []byte, err error) {
-	h := t.in.def.hooks["CreateConnState"]
+	h := t.in.def.Hooks["CreateConnState"]
 	if h == nil {
-		value, err = t.in.def.decodeConnState(nil)
+		value, err = t.in.def.DecodeConnState(nil)
 		return value, []byte("{}"), err
 	}
-	args, bad := h.decodeOptional(m.Params, wire.CodeInvalidParams, "params")
+	args, bad := h.DecodeOptional(m.Params, wire.CodeInvalidParams, "params")
 	if bad != nil {
 		return nil, nil, bad
 	}
-	if value, err = h.call(t.in.state, t.context(h), args); err != nil {
+	if value, err = h.Call(t.in.state, t, args); err != nil {
 		return nil, nil, err
 	}
 	raw, err = json.Marshal(value)
@@ -139,7 +139,7 @@ func (m *openMail) resume(in *instance, c *conn) bool {
 		return true // a newer open has overtaken it
 	}
 	head, follows := in.head, m.follows(in)
-	t := in.begin("OnResume", in.def.options.ConnectTimeout, c)
+	t := in.begin("OnResume", in.def.Options.ConnectTimeout, c)
 	o, refused, ok := t.refresh(&m.OpenRequest)
 	if !ok {
 		return false
@@ -178,8 +178,8 @@ func (m *openMail) resume(in *instance, c *conn) bool {
 	case m.Resume:
 		opened.Opened.Start, opened.Opened.Reason = head, wire.ReasonRestart
 	}
-	t = in.begin("OnResume", in.def.options.ConnectTimeout, c)
-	t.readOnly = !returns || in.def.hooks["OnResume"] == nil
+	t = in.begin("OnResume", in.def.Options.ConnectTimeout, c)
+	t.readOnly = !returns || in.def.Hooks["OnResume"] == nil
 	o, ok = t.execute(func() (any, error) {
 		if returns {
 			t.hookApart("OnResume", c, in.base)
@@ -208,7 +208,7 @@ func (m *refreshMail) deliver(in *instance) bool {
 	if c == nil {
 		return true // of a connection that is over, or of a socket that was replaced
 	}
-	t := in.begin("OnRefresh", in.def.options.ConnectTimeout, c)
+	t := in.begin("OnRefresh", in.def.Options.ConnectTimeout, c)
 	o, refused, ok := t.refresh(&host.OpenRequest{Conn: c.id, Params: m.Params, Auth: m.Auth, Subs: m.Subs})
 	if !ok {
 		return false
@@ -229,7 +229,7 @@ func (m *refreshMail) deliver(in *instance) bool {
 // not have with them.
 func (t *turn) refresh(r *host.OpenRequest) (o outcome, refused []host.Refusal, ok bool) {
 	t.opening, t.resuming = r, true
-	t.readOnly = t.in.def.hooks["OnBeforeConnect"] == nil && t.in.def.hooks["OnRefresh"] == nil
+	t.readOnly = t.in.def.Hooks["OnBeforeConnect"] == nil && t.in.def.Hooks["OnRefresh"] == nil
 	o, ok = t.execute(func() (any, error) {
 		if err := t.beforeConnect(); err != nil {
 			return nil, err

@@ -34,16 +34,16 @@ func (in *instance) create(create bool, input, auth json.RawMessage) (err *host.
 		return nil, true
 	}
 	if !create {
-		return host.Faultf(wire.CodeNotFound, "this %s does not exist", in.def.name), true
+		return host.Faultf(wire.CodeNotFound, "this %s does not exist", in.def.Name), true
 	}
-	if h := in.def.hooks["OnCreate"]; h != nil {
-		args, err := h.decodeOptional(input, wire.CodeInvalidInput, "input")
+	if h := in.def.Hooks["OnCreate"]; h != nil {
+		args, err := h.DecodeOptional(input, wire.CodeInvalidInput, "input")
 		if err != nil {
 			return err, true
 		}
-		t := in.begin("OnCreate", in.def.options.ActionTimeout, nil)
+		t := in.begin("OnCreate", in.def.Options.ActionTimeout, nil)
 		t.isFor(auth)
-		o, ok := t.execute(func() (any, error) { return h.call(in.state, t.context(h), args) })
+		o, ok := t.execute(func() (any, error) { return h.Call(in.state, t, args) })
 		if !ok || o.err != nil {
 			return o.err, ok
 		}
@@ -87,7 +87,7 @@ func (m *callMail) deliver(in *instance) bool {
 	if cl := in.callers[c.caller]; cl != nil {
 		cl.acknowledge(m.Ack)
 	}
-	if in.def.changes(m.Action) {
+	if in.def.Changes(m.Action) {
 		r.caller = in.callerOf(c.caller, in.actor.lastUsed)
 		if m.ID <= r.caller.record.Highest {
 			m.repeat(in, r.caller)
@@ -112,19 +112,19 @@ func (m *callMail) repeat(in *instance, cl *caller) {
 // runAction runs an action as a turn and answers it. auth is of who calls without a
 // connection. It returns false if the instance was abandoned.
 func (in *instance) runAction(name string, raw []json.RawMessage, auth json.RawMessage, r reply) bool {
-	t := in.begin(name, in.def.options.ActionTimeout, r.conn)
+	t := in.begin(name, in.def.Options.ActionTimeout, r.conn)
 	t.isFor(auth)
-	action := in.def.actions[name]
-	t.readOnly = action == nil || action.readOnly
+	action := in.def.Actions[name]
+	t.readOnly = action == nil || action.ReadOnly
 	o, ok := t.execute(func() (any, error) {
 		if action == nil {
-			return nil, host.Faultf(wire.CodeUnknownAction, "%s has no action %q", in.def.name, name)
+			return nil, host.Faultf(wire.CodeUnknownAction, "%s has no action %q", in.def.Name, name)
 		}
-		args, bad := action.decodeArgs(name, raw)
+		args, bad := action.DecodeArgs(name, raw)
 		if bad != nil {
 			return nil, bad
 		}
-		return action.call(in.state, t.context(action), args)
+		return action.Call(in.state, t, args)
 	})
 	if ok {
 		in.apply(t, o, r)
@@ -151,7 +151,7 @@ func (m *singleMail) deliver(in *instance) bool {
 		return ok
 	}
 	r := reply{done: m.done}
-	if m.Caller != "" && in.def.changes(m.Action) {
+	if m.Caller != "" && in.def.Changes(m.Action) {
 		r.caller, r.call = in.callerOf(m.Caller, time.Now()), 1
 		if r.caller.record.Highest >= r.call {
 			a, ok := r.caller.answer(r.call)
@@ -182,7 +182,7 @@ func (m *createMail) refuse(_ *actor, err *host.Fault) { m.done(nil, err) }
 func (m *createMail) deliver(in *instance) bool {
 	in.actor.used()
 	if m.create && in.stored {
-		out := []*host.Output{{Kind: host.OutputFail, Err: host.Faultf(wire.CodeExists, "this %s exists", in.def.name), Done: m.done}}
+		out := []*host.Output{{Kind: host.OutputFail, Err: host.Faultf(wire.CodeExists, "this %s exists", in.def.Name), Done: m.done}}
 		in.number(out, time.Now())
 		in.actor.gate.put(out, nil)
 		return true
@@ -193,7 +193,7 @@ func (m *createMail) deliver(in *instance) bool {
 		}
 		return ok
 	}
-	t := in.begin("create", in.def.options.ActionTimeout, nil)
+	t := in.begin("create", in.def.Options.ActionTimeout, nil)
 	t.readOnly = !m.create
 	o, ok := t.execute(func() (any, error) { return nil, nil })
 	if ok {
@@ -220,7 +220,7 @@ func (m *doMail) deliver(in *instance) bool {
 		}
 		return ok
 	}
-	t := in.begin("Do", in.def.options.ActionTimeout, nil)
+	t := in.begin("Do", in.def.Options.ActionTimeout, nil)
 	o, ok := t.execute(func() (any, error) { return nil, m.run(t) })
 	if ok {
 		in.apply(t, o, reply{done: m.done})
@@ -245,7 +245,7 @@ func (m *tickMail) deliver(in *instance) bool {
 	if !m.timer.every {
 		delete(in.timers, m.timer)
 	}
-	t := in.begin("timer", in.def.options.ActionTimeout, nil)
+	t := in.begin("timer", in.def.Options.ActionTimeout, nil)
 	o, ok := t.execute(func() (any, error) { return nil, m.timer.run(t) })
 	if ok {
 		in.apply(t, o, reply{})
@@ -286,8 +286,8 @@ func (m *detachMail) deliver(in *instance) bool {
 	if c == nil || !c.online {
 		return true
 	}
-	t := in.begin("OnDrop", in.def.options.ActionTimeout, c)
-	t.readOnly = in.def.hooks["OnDrop"] == nil
+	t := in.begin("OnDrop", in.def.Options.ActionTimeout, c)
+	t.readOnly = in.def.Hooks["OnDrop"] == nil
 	in.dropped(c, t.now)
 	o, ok := t.execute(func() (any, error) {
 		t.hookApart("OnDrop", c, in.base)

@@ -24,7 +24,7 @@ func (in *instance) encode() (b []byte, err error) {
 		return nil, err
 	}
 	fields := in.plainFields()
-	if flat := jsonshape.FlatOf(in.def.plainType); flat != nil {
+	if flat := jsonshape.FlatOf(in.def.PlainType); flat != nil {
 		b, err = flat.Append(nil, fields.Elem())
 	} else {
 		_, err = protect(func() (any, error) {
@@ -33,7 +33,7 @@ func (in *instance) encode() (b []byte, err error) {
 		})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("encode the state of %s: %w", in.def.name, err)
+		return nil, fmt.Errorf("encode the state of %s: %w", in.def.Name, err)
 	}
 	return b, nil
 }
@@ -41,10 +41,10 @@ func (in *instance) encode() (b []byte, err error) {
 // plainFields returns a pointer to the state seen as a type that has no
 // collections.
 func (in *instance) plainFields() reflect.Value {
-	if in.def.plainType == in.def.typ {
+	if in.def.PlainType == in.def.Type {
 		return in.state
 	}
-	return reflect.NewAt(in.def.plainType, in.state.UnsafePointer())
+	return reflect.NewAt(in.def.PlainType, in.state.UnsafePointer())
 }
 
 // load fills the state from its JSON. exact reports whether that is how this
@@ -64,7 +64,7 @@ func (in *instance) load(text []byte) (plain []byte, exact bool, err error) {
 	exact = true
 	rest, _ := bytes.CutSuffix(text, []byte{'}'})
 	for i := len(in.collections) - 1; i >= 0; i-- {
-		name := in.def.collections[i].name
+		name := in.def.Collections[i].Name
 		raw := fields[name]
 		for key := range fields {
 			if raw == nil && strings.EqualFold(key, name) { // encoding/json takes it for a plain field, too
@@ -75,13 +75,13 @@ func (in *instance) load(text []byte) (plain []byte, exact bool, err error) {
 			exact = false
 			continue
 		}
-		ok, err := in.collections[i].load(raw)
+		ok, err := in.collections[i].Load(raw)
 		if err != nil {
 			return nil, false, fmt.Errorf("field %s: %w", name, err)
 		}
 		var last bool
 		if rest, last = bytes.CutSuffix(rest, raw); last {
-			rest, last = bytes.CutSuffix(rest, in.def.collections[i].label)
+			rest, last = bytes.CutSuffix(rest, in.def.Collections[i].Label)
 		}
 		if last && len(rest) > 1 { // it is not the first field
 			rest, last = bytes.CutSuffix(rest, []byte{','})
@@ -93,9 +93,9 @@ func (in *instance) load(text []byte) (plain []byte, exact bool, err error) {
 
 // findCollections makes the collections in the state's fields the instance's.
 func (in *instance) findCollections() {
-	for _, f := range in.def.collections {
-		field := in.state.Elem().Field(f.index)
-		in.collections = append(in.collections, field.Addr().Interface().(collectionField).collection())
+	for _, f := range in.def.Collections {
+		field := in.state.Elem().Field(f.Index)
+		in.collections = append(in.collections, in.def.Collection(field.Addr()))
 		kept := reflect.New(field.Type()).Elem()
 		kept.Set(field)
 		in.fields = append(in.fields, kept)
@@ -105,7 +105,7 @@ func (in *instance) findCollections() {
 // keepCollections takes charge of the collections, once they are loaded.
 func (in *instance) keepCollections() {
 	for i, c := range in.collections {
-		c.keep(in.def.collections[i].field, in.actor.node.check)
+		c.Keep(in.def.Collections[i].Field, in.actor.node.check)
 	}
 }
 
@@ -113,7 +113,7 @@ func (in *instance) keepCollections() {
 // what ran before might.
 func (in *instance) allow(changes bool) (before bool) {
 	for _, c := range in.collections {
-		before = c.allow(changes)
+		before = c.Allow(changes)
 	}
 	return before
 }
@@ -125,7 +125,7 @@ func (in *instance) changes() []int {
 	}
 	marks := make([]int, len(in.collections))
 	for i, c := range in.collections {
-		marks[i] = c.mark()
+		marks[i] = c.Mark()
 	}
 	return marks
 }
@@ -134,7 +134,7 @@ func (in *instance) changes() []int {
 // is the JSON of its plain fields.
 func (in *instance) changed(plain []byte) bool {
 	for _, c := range in.collections {
-		if c.mark() > 0 {
+		if c.Mark() > 0 {
 			return true
 		}
 	}
@@ -144,12 +144,12 @@ func (in *instance) changed(plain []byte) bool {
 // misused returns an error if a collection was changed other than by its methods.
 func (in *instance) misused() error {
 	for i, c := range in.collections {
-		f := in.def.collections[i]
-		if in.state.Elem().Field(f.index).Addr().Interface().(collectionField).collection() != c {
-			return fmt.Errorf("field %s was assigned: change it by its methods", f.field)
+		f := in.def.Collections[i]
+		if in.def.Collection(in.state.Elem().Field(f.Index).Addr()) != c {
+			return fmt.Errorf("field %s was assigned: change it by its methods", f.Field)
 		}
-		if c.inPlace() {
-			return fmt.Errorf("an item of field %s was changed in place: change a copy, and put that in its place", f.field)
+		if c.InPlace() {
+			return fmt.Errorf("an item of field %s was changed in place: change a copy, and put that in its place", f.Field)
 		}
 	}
 	return nil
@@ -170,15 +170,15 @@ func (in *instance) undo() { in.undoTo(in.base, nil) }
 func (in *instance) undoTo(plain []byte, changes []int) {
 	undone := false
 	for i, c := range in.collections {
-		field := in.state.Elem().Field(in.def.collections[i].index)
+		field := in.state.Elem().Field(in.def.Collections[i].Index)
 		field.Set(in.fields[i]) // it may have been assigned
 		mark := 0
 		if changes != nil {
 			mark = changes[i]
 		}
-		undone = undone || c.mark() > mark
-		c.back(mark)
-		if c.inPlace() {
+		undone = undone || c.Mark() > mark
+		c.Back(mark)
+		if c.InPlace() {
 			in.cannotRestore(in.misused())
 		}
 	}
@@ -197,12 +197,12 @@ func (in *instance) undoTo(plain []byte, changes []int) {
 // decode decodes plain fields into a fresh value and takes them. Decoding over the
 // struct would keep new map keys, omitted fields and the elements of reused arrays.
 func (in *instance) decode(plain []byte) {
-	fresh := reflect.New(in.def.plainType)
+	fresh := reflect.New(in.def.PlainType)
 	if err := json.Unmarshal(plain, fresh.Interface()); err != nil {
 		in.cannotRestore(fmt.Errorf("its types' MarshalJSON and UnmarshalJSON do not fit: %w", err))
 		return
 	}
-	for _, i := range in.def.fields {
+	for _, i := range in.def.Fields {
 		to, from := in.state.Elem().Field(i), fresh.Elem().Field(i)
 		// An embedded struct of an unexported type cannot be set otherwise.
 		reflect.NewAt(to.Type(), to.Addr().UnsafePointer()).Elem().Set(reflect.NewAt(from.Type(), from.Addr().UnsafePointer()).Elem())
@@ -212,18 +212,18 @@ func (in *instance) decode(plain []byte) {
 // cannotRestore makes the actor discard the instance: the store has its state.
 func (in *instance) cannotRestore(err error) {
 	in.actor.logger().Error("the last state of an actor cannot be restored", "error", err)
-	in.broken = host.Faultf(wire.CodeStateIncompatible, "the state of this %s cannot be restored", in.def.name)
+	in.broken = host.Faultf(wire.CodeStateIncompatible, "the state of this %s cannot be restored", in.def.Name)
 }
 
 // restored runs the hook OnRestore, after loading and after an undo. What it changed
 // of a collection would belong to no turn.
 func (in *instance) restored() error {
-	h := in.def.hooks["OnRestore"]
+	h := in.def.Hooks["OnRestore"]
 	if h == nil {
 		return nil
 	}
 	defer in.allow(in.allow(false))
-	_, err := protect(func() (any, error) { return h.call(in.state, reflect.Value{}, nil) })
+	_, err := protect(func() (any, error) { return h.Call(in.state, nil, nil) })
 	return err
 }
 
@@ -249,8 +249,8 @@ func (in *instance) text(plain []byte) []byte {
 			text = append(text, ',')
 		}
 		var err error
-		if text, err = c.encode(append(text, in.def.collections[i].label...)); err != nil {
-			panic(fmt.Sprintf("an item of %s could be encoded and cannot any more: %v", in.def.collections[i].field, err))
+		if text, err = c.Encode(append(text, in.def.Collections[i].Label...)); err != nil {
+			panic(fmt.Sprintf("an item of %s could be encoded and cannot any more: %v", in.def.Collections[i].Field, err))
 		}
 	}
 	return append(text, '}')
@@ -262,14 +262,14 @@ func (in *instance) edits(plain []byte) []store.Edit {
 	const brackets, comma = 2, 1
 	end := headSize(in.saved) - comma
 	for i, c := range in.collections {
-		end += comma + len(in.def.collections[i].label) + brackets + c.sizeBefore()
+		end += comma + len(in.def.Collections[i].Label) + brackets + c.SizeBefore()
 	}
 	var edits []store.Edit
 	for i := len(in.collections) - 1; i >= 0; i-- {
 		c := in.collections[i]
-		start := end - 1 - c.sizeBefore()
-		edits = c.edits(edits, start)
-		end = start - 1 - len(in.def.collections[i].label) - comma
+		start := end - 1 - c.SizeBefore()
+		edits = c.Edits(edits, start)
+		end = start - 1 - len(in.def.Collections[i].Label) - comma
 	}
 	if !bytes.Equal(plain, in.saved) {
 		for _, e := range delta.Find(head(in.saved), head(plain)) {
@@ -300,6 +300,6 @@ func headSize(plain []byte) int {
 func (in *instance) stand(plain []byte) {
 	in.base = plain
 	for _, c := range in.collections {
-		c.done()
+		c.Done()
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/internal/definition"
 )
 
 // subscribeMail asks whether a connection may subscribe to events.
@@ -31,7 +32,7 @@ func (m *subscribeMail) deliver(in *instance) bool {
 	if c == nil {
 		return true // of a connection that is over, or of a socket that was replaced
 	}
-	t := in.begin("CanSubscribe", in.def.options.ConnectTimeout, c)
+	t := in.begin("CanSubscribe", in.def.Options.ConnectTimeout, c)
 	t.readOnly = true
 	var refused []host.Refusal
 	o, ok := t.execute(func() (any, error) {
@@ -60,7 +61,7 @@ func subscribed(attachment host.Attachment, id uint64, refused []host.Refusal) *
 // events, and returns those to which it may not. Events that the actor does not have
 // are for the gateway to refuse.
 func (t *turn) refusals(events []string) (refused []host.Refusal) {
-	h := t.in.def.hooks["CanSubscribe"]
+	h := t.in.def.Hooks["CanSubscribe"]
 	if h == nil || len(events) == 0 {
 		return nil
 	}
@@ -69,12 +70,12 @@ func (t *turn) refusals(events []string) (refused []host.Refusal) {
 	t.readOnly = true
 	t.in.allow(false)
 	for _, e := range events {
-		if _, ok := t.in.def.eventNames[e]; !ok {
+		if _, ok := t.in.def.EventNames[e]; !ok {
 			continue
 		}
 		t.failure = nil
 		_, err := protect(func() (any, error) {
-			return h.call(t.in.state, t.context(h), []reflect.Value{callFront: reflect.ValueOf(e)})
+			return h.Call(t.in.state, t, definition.Argument(reflect.ValueOf(e)))
 		})
 		if err = errors.Join(err, t.failure); err != nil {
 			refused = append(refused, host.Refusal{Event: e, Err: faultAbout(e, t.public(err))})

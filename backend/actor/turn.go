@@ -148,7 +148,7 @@ func (t *turn) run(f func() (any, error)) (result any, err error) {
 // tookTooLong is what a client is told of a turn that has had its time.
 func (t *turn) tookTooLong(what string) *host.Fault {
 	limit, option := t.deadline.Sub(t.now), "actor.Options.ActionTimeout"
-	if o := &t.in.def.options; limit == o.ConnectTimeout && limit != o.ActionTimeout {
+	if o := &t.in.def.Options; limit == o.ConnectTimeout && limit != o.ActionTimeout {
 		option = "actor.Options.ConnectTimeout"
 	}
 	return overTime(what, limit, option)
@@ -192,8 +192,8 @@ func (t *turn) logger() *slog.Logger {
 // public is what a client may know of an error. What it may not know is logged.
 // It is encoded at once: metadata may be part of a state that changes.
 func (t *turn) public(err error) *host.Fault {
-	if code, message, metadata, ok := known(err); ok {
-		limit := t.in.def.options.MaxMessage
+	if code, message, metadata, ok := known(t.in.def, err); ok {
+		limit := t.in.def.Options.MaxMessage
 		if size := len(code) + len(message); size > limit {
 			return tooLarge("the error of "+t.what, size, limit)
 		}
@@ -224,11 +224,11 @@ func (t *turn) public(err error) *host.Fault {
 
 // hook runs an optional hook inside the turn. Its failure is the turn's.
 func (t *turn) hook(name string) error {
-	h := t.in.def.hooks[name]
+	h := t.in.def.Hooks[name]
 	if h == nil {
 		return nil
 	}
-	_, err := t.run(func() (any, error) { return h.call(t.in.state, t.context(h), nil) })
+	_, err := t.run(func() (any, error) { return h.Call(t.in.state, t, nil) })
 	return err
 }
 
@@ -236,7 +236,7 @@ func (t *turn) hook(name string) error {
 // way that its failure undoes the hook alone: what the turn did before stands.
 // before is the state as JSON; after is the same for the next.
 func (t *turn) hookApart(name string, c *conn, before []byte) (after []byte) {
-	if t.in.def.hooks[name] == nil {
+	if t.in.def.Hooks[name] == nil {
 		return before
 	}
 	what, caller, readOnly := t.what, t.conn, t.readOnly
@@ -326,21 +326,20 @@ func (in *instance) encodeResult(what string, result any) (json.RawMessage, erro
 	if err := in.checkSent(result, b); err != nil {
 		return nil, fmt.Errorf("the result of %s: %w", what, err)
 	}
-	if limit := in.def.options.MaxMessage; len(b) > limit {
+	if limit := in.def.Options.MaxMessage; len(b) > limit {
 		return nil, tooLarge("the result of "+what, len(b), limit)
 	}
 	return b, nil
 }
 
-// context makes what the method's first parameter points to.
-func (t *turn) context(m *method) reflect.Value {
-	switch m.context {
-	case nil:
-		return reflect.Value{}
-	case connectContextType:
-		return reflect.ValueOf(&ConnectContext{t})
+// checkSent finds, in check mode, events and results that clients do not expect: a
+// string that is none of its union.
+func (in *instance) checkSent(v any, data []byte) error {
+	if !in.actor.node.check {
+		return nil
 	}
-	v := reflect.New(m.context)
-	v.Interface().(binder).bind(t)
-	return v
+	if s, ok := in.def.Sent[reflect.TypeOf(v)]; ok {
+		return s.Check(data)
+	}
+	return nil
 }

@@ -1,7 +1,8 @@
-package actor
+package definition
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -13,23 +14,24 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// method is an action or a hook of an actor type.
-type method struct {
-	name     string // in Go
-	fn       reflect.Value
-	readOnly bool         // it has a value receiver
-	context  reflect.Type // of its first parameter, without the pointer; nil if there is none
-	args     []reflect.Type
-	shapes   []jsonshape.Shape // of args
-	result   reflect.Type      // nil if it returns none
-	hasError bool
+// Method is an action or a hook of an actor type.
+type Method struct {
+	Name     string // in Go
+	ReadOnly bool   // it has a value receiver
+	Args     []reflect.Type
+	Result   reflect.Type // nil if it returns none
+
+	fn         reflect.Value
+	context    reflect.Type                 // of its first parameter, without the pointer; nil if there is none
+	newContext func(turn any) reflect.Value // makes that parameter
+	shapes     []jsonshape.Shape            // of Args
+	hasError   bool
 }
 
 var (
-	stringType         = reflect.TypeFor[string]()
-	errorType          = reflect.TypeFor[error]()
-	connectContextType = reflect.TypeFor[ConnectContext]()
-	binderType         = reflect.TypeFor[binder]()
+	stringType  = reflect.TypeFor[string]()
+	errorType   = reflect.TypeFor[error]()
+	contextType = reflect.TypeFor[context.Context]()
 )
 
 // hookSignatures lists the hooks, and for messages how they are written.
@@ -58,9 +60,9 @@ var hookSignatures = map[string]struct {
 // wants.
 var reservedMethods = []string{"Migrate"}
 
-// findMethods fills d.actions and d.hooks.
+// findMethods fills d.Actions and d.Hooks.
 func (d *Definition) findMethods() {
-	ptr := reflect.PointerTo(d.typ)
+	ptr := reflect.PointerTo(d.Type)
 	for i := range ptr.NumMethod() {
 		rm := ptr.Method(i)
 		if slices.Contains(reservedMethods, rm.Name) {
@@ -76,11 +78,11 @@ func (d *Definition) findMethods() {
 				d.panicf("method %s is a hook, but its signature is not that of one: want %s", rm.Name, sig.want)
 			}
 			d.useContext(m)
-			d.hooks[rm.Name] = m
+			d.Hooks[rm.Name] = m
 			continue
 		}
-		if m.context == nil || m.context == connectContextType {
-			if m.context == connectContextType {
+		if m.context == nil || m.context == d.bindings.ConnectContext {
+			if m.context == d.bindings.ConnectContext {
 				d.panicf("method %s: only OnBeforeConnect and CreateConnState take an *actor.ConnectContext", rm.Name)
 			}
 			continue // not an action: the type's own business
@@ -91,45 +93,46 @@ func (d *Definition) findMethods() {
 		d.checkAction(m)
 		d.useContext(m)
 		wire := WireName(rm.Name)
-		if other := d.actions[wire]; other != nil {
-			d.panicf("methods %s and %s have the same action name %q", other.name, rm.Name, wire)
+		if other := d.Actions[wire]; other != nil {
+			d.panicf("methods %s and %s have the same action name %q", other.Name, rm.Name, wire)
 		}
-		d.actions[wire] = m
+		d.Actions[wire] = m
 	}
-	if h := d.hooks["CreateConnState"]; h == nil && d.connType != nil && d.connType != reflect.TypeFor[NoState]() {
-		d.panicf("its connection state is %s, but it has no hook to make one: want CreateConnState(c *actor.ConnectContext, params P) (%s, error)", d.connType, d.connType)
+	if h := d.Hooks["CreateConnState"]; h == nil && d.ConnType != nil && d.ConnType != d.bindings.NoState {
+		d.panicf("its connection state is %s, but it has no hook to make one: want CreateConnState(c *actor.ConnectContext, params P) (%s, error)", d.ConnType, d.ConnType)
 	} else if h != nil {
-		if d.connType == nil {
-			d.connType = h.result
+		if d.ConnType == nil {
+			d.ConnType = h.Result
 		}
-		if h.result != d.connType {
-			d.panicf("CreateConnState returns %s, but other methods use *actor.Context[%s]", h.result, d.connType)
+		if h.Result != d.ConnType {
+			d.panicf("CreateConnState returns %s, but other methods use *actor.Context[%s]", h.Result, d.ConnType)
 		}
 	}
-	before, create := d.hooks["OnBeforeConnect"], d.hooks["CreateConnState"]
-	if before != nil && create != nil && len(before.args) > 0 && len(create.args) > 0 && before.args[0] != create.args[0] {
-		d.panicf("OnBeforeConnect takes params %s, CreateConnState takes %s: they are the same params", before.args[0], create.args[0])
+	before, create := d.Hooks["OnBeforeConnect"], d.Hooks["CreateConnState"]
+	if before != nil && create != nil && len(before.Args) > 0 && len(create.Args) > 0 && before.Args[0] != create.Args[0] {
+		d.panicf("OnBeforeConnect takes params %s, CreateConnState takes %s: they are the same params", before.Args[0], create.Args[0])
 	}
 }
 
-func (d *Definition) inspect(rm reflect.Method) *method {
-	m := &method{name: rm.Name, fn: rm.Func}
-	_, m.readOnly = d.typ.MethodByName(rm.Name)
+func (d *Definition) inspect(rm reflect.Method) *Method {
+	m := &Method{Name: rm.Name, fn: rm.Func}
+	_, m.ReadOnly = d.Type.MethodByName(rm.Name)
 	t := rm.Type
 	first := 1
 	if t.NumIn() > 1 && t.In(1).Kind() == reflect.Struct {
-		if p := reflect.PointerTo(t.In(1)); p.Implements(binderType) || t.In(1) == connectContextType {
+		if p := reflect.PointerTo(t.In(1)); d.bindings.ConnState(p) != nil || t.In(1) == d.bindings.ConnectContext {
 			d.panicf("method %s takes %s: want a pointer, %s", rm.Name, t.In(1), p)
 		}
 	}
 	if t.NumIn() > 1 && t.In(1).Kind() == reflect.Pointer {
-		if p := t.In(1); p.Implements(binderType) || p.Elem() == connectContextType {
+		if p := t.In(1); d.bindings.ConnState(p) != nil || p.Elem() == d.bindings.ConnectContext {
 			m.context = p.Elem()
+			m.newContext = d.bindings.NewContext(p)
 			first = 2
 		}
 	}
 	for i := first; i < t.NumIn(); i++ {
-		m.args = append(m.args, t.In(i))
+		m.Args = append(m.Args, t.In(i))
 	}
 	n := t.NumOut()
 	if n > 0 && t.Out(n-1) == errorType {
@@ -137,7 +140,7 @@ func (d *Definition) inspect(rm reflect.Method) *method {
 		n--
 	}
 	if n == 1 {
-		m.result = t.Out(0)
+		m.Result = t.Out(0)
 	} else if n > 1 && m.context != nil {
 		d.panicf("method %s returns %d values: want none, an error, a result, or a result and an error", rm.Name, t.NumOut())
 	}
@@ -147,47 +150,47 @@ func (d *Definition) inspect(rm reflect.Method) *method {
 	return m
 }
 
-func (d *Definition) checkHook(m *method, kind byte) bool {
-	isContext := m.context != nil && m.context != connectContextType
+func (d *Definition) checkHook(m *Method, kind byte) bool {
+	isContext := m.context != nil && m.context != d.bindings.ConnectContext
 	switch kind {
 	case 'n':
-		return m.context == nil && len(m.args) == 0 && m.result == nil && !m.hasError
+		return m.context == nil && len(m.Args) == 0 && m.Result == nil && !m.hasError
 	case 'c':
-		return isContext && len(m.args) == 0 && m.result == nil
+		return isContext && len(m.Args) == 0 && m.Result == nil
 	case 'i':
-		return isContext && len(m.args) <= 1 && m.result == nil
+		return isContext && len(m.Args) <= 1 && m.Result == nil
 	case 'e':
-		return isContext && m.readOnly && len(m.args) == 1 && m.args[0] == stringType && m.result == nil && m.hasError
+		return isContext && m.ReadOnly && len(m.Args) == 1 && m.Args[0] == stringType && m.Result == nil && m.hasError
 	case 'p':
-		return m.context == connectContextType && len(m.args) <= 1 && m.result == nil
+		return m.context == d.bindings.ConnectContext && len(m.Args) <= 1 && m.Result == nil
 	default:
-		return m.context == connectContextType && len(m.args) <= 1 && m.result != nil
+		return m.context == d.bindings.ConnectContext && len(m.Args) <= 1 && m.Result != nil
 	}
 }
 
-func (d *Definition) checkAction(m *method) {
-	if wire := WireName(m.name); slices.Contains(reservedActions, wire) {
-		d.panicf("method %s: the action name %q is reserved", m.name, wire)
+func (d *Definition) checkAction(m *Method) {
+	if wire := WireName(m.Name); slices.Contains(reservedActions, wire) {
+		d.panicf("method %s: the action name %q is reserved", m.Name, wire)
 	}
-	for i, a := range m.args {
+	for i, a := range m.Args {
 		if k := a.Kind(); k == reflect.Chan || k == reflect.Func || k == reflect.UnsafePointer {
-			d.panicf("method %s: parameter %d is a %s, which cannot be read from JSON", m.name, i+1, a)
+			d.panicf("method %s: parameter %d is a %s, which cannot be read from JSON", m.Name, i+1, a)
 		}
 	}
 }
 
 // useContext checks that all methods agree on the connection state's type.
-func (d *Definition) useContext(m *method) {
-	if m.context == nil || m.context == connectContextType {
+func (d *Definition) useContext(m *Method) {
+	if m.context == nil || m.context == d.bindings.ConnectContext {
 		return
 	}
-	state := reflect.New(m.context).Interface().(binder).connState()
+	state := d.bindings.ConnState(reflect.PointerTo(m.context))
 	if d.contextType == nil {
-		d.contextType, d.connType = m.context, state
+		d.contextType, d.ConnType = m.context, state
 		return
 	}
-	if d.connType != state {
-		d.panicf("method %s takes *actor.Context[%s], another one *actor.Context[%s]: all methods of an actor use one connection state type", m.name, state, d.connType)
+	if d.ConnType != state {
+		d.panicf("method %s takes *actor.Context[%s], another one *actor.Context[%s]: all methods of an actor use one connection state type", m.Name, state, d.ConnType)
 	}
 }
 
@@ -195,16 +198,16 @@ func (d *Definition) useContext(m *method) {
 // before them.
 const callFront = 2
 
-// call runs the method on a receiver (a pointer to the state). context is what
-// its first parameter points to, if it has one. args is nil, or from decodeArgs
-// or decodeOptional.
-func (m *method) call(receiver, context reflect.Value, args []reflect.Value) (result any, err error) {
+// Call runs the method on a receiver, a pointer to the state, in a turn: a
+// *runtime.Turn, which a method without a context does not need. args is nil, or
+// from DecodeArgs, DecodeOptional or Argument.
+func (m *Method) Call(receiver reflect.Value, turn any, args []reflect.Value) (result any, err error) {
 	in := args
 	if in == nil {
 		in = make([]reflect.Value, callFront)
 	}
 	if m.context != nil {
-		in[0], in[1] = receiver, context
+		in[0], in[1] = receiver, m.newContext(turn)
 	} else {
 		in = in[1:]
 		in[0] = receiver
@@ -213,20 +216,23 @@ func (m *method) call(receiver, context reflect.Value, args []reflect.Value) (re
 	if m.hasError {
 		err, _ = out[len(out)-1].Interface().(error)
 	}
-	if m.result != nil {
+	if m.Result != nil {
 		result = out[0].Interface()
 	}
 	return result, err
 }
 
-// decodeArgs reads the arguments of an action from JSON.
-func (m *method) decodeArgs(action string, raw []json.RawMessage) ([]reflect.Value, *host.Fault) {
-	if len(raw) != len(m.args) {
-		return nil, host.Faultf(wire.CodeInvalidArgs, "%s takes %s, got %d", action, count(len(m.args), "argument"), len(raw))
+// Argument returns v as the one argument of a Call.
+func Argument(v reflect.Value) []reflect.Value { return []reflect.Value{callFront: v} }
+
+// DecodeArgs reads the arguments of an action from JSON.
+func (m *Method) DecodeArgs(action string, raw []json.RawMessage) ([]reflect.Value, *host.Fault) {
+	if len(raw) != len(m.Args) {
+		return nil, host.Faultf(wire.CodeInvalidArgs, "%s takes %s, got %d", action, count(len(m.Args), "argument"), len(raw))
 	}
 	args := make([]reflect.Value, callFront, callFront+len(raw))
 	for i, r := range raw {
-		v, err := m.shapes[i].Decode(m.args[i], r)
+		v, err := m.shapes[i].Decode(m.Args[i], r)
 		if err != nil {
 			return nil, host.Faultf(wire.CodeInvalidArgs, "%s: argument %d: %s", action, i+1, err)
 		}
@@ -235,22 +241,22 @@ func (m *method) decodeArgs(action string, raw []json.RawMessage) ([]reflect.Val
 	return args, nil
 }
 
-// decodeOptional reads params or input for a hook that may take them.
-func (m *method) decodeOptional(raw json.RawMessage, code, what string) ([]reflect.Value, *host.Fault) {
-	if len(m.args) == 0 {
+// DecodeOptional reads params or input for a hook that may take them.
+func (m *Method) DecodeOptional(raw json.RawMessage, code, what string) ([]reflect.Value, *host.Fault) {
+	if len(m.Args) == 0 {
 		return nil, nil
 	}
 	if len(raw) == 0 || isNull(raw) {
 		if err := m.shapes[0].Absent(); err != nil {
 			return nil, host.Faultf(code, "%s: %s", what, err)
 		}
-		return []reflect.Value{callFront: reflect.Zero(m.args[0])}, nil
+		return Argument(reflect.Zero(m.Args[0])), nil
 	}
-	v, err := m.shapes[0].Decode(m.args[0], raw)
+	v, err := m.shapes[0].Decode(m.Args[0], raw)
 	if err != nil {
 		return nil, host.Faultf(code, "%s: %s", what, err)
 	}
-	return []reflect.Value{callFront: v}, nil
+	return Argument(v), nil
 }
 
 func isNull(raw json.RawMessage) bool { return bytes.Equal(bytes.TrimSpace(raw), []byte("null")) }

@@ -1,0 +1,335 @@
+package definition
+
+import (
+	"cmp"
+	"encoding"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
+)
+
+// Definition is a Go type registered as an actor.
+type Definition struct {
+	Name    string
+	Type    reflect.Type // the struct
+	Options Options
+
+	Fields      []int        // the stored top-level fields of Type that are no collections
+	PlainType   reflect.Type // Type without its collections, laid out in the same way
+	Collections []CollectionField
+
+	ConnType  reflect.Type // the type of connection states
+	ConnPlain bool         // its values share no memory with their copies
+
+	Actions    map[string]*Method // by wire name
+	Hooks      map[string]*Method // by method name
+	Auth       *Method            // OnAuth, which is no part of a turn; nil if there is none
+	Events     map[reflect.Type]Event
+	EventNames map[string]reflect.Type
+	Sent       map[reflect.Type]jsonshape.Shape // of events and results
+
+	bindings    *Bindings
+	contextType reflect.Type // Context[S], nil if no method has one
+}
+
+// Event is a type of events.
+type Event struct {
+	Name   string // on the wire
+	Steady bool   // equal values have the same JSON
+}
+
+// CollectionField is a field of the state that is a List or a Map.
+type CollectionField struct {
+	Index int
+	Field string
+	Name  string // as JSON has it
+	Label []byte // Name as JSON, with the colon
+}
+
+// Spec is what an author says of a definition.
+type Spec struct {
+	Name     string
+	Type     reflect.Type
+	Events   []reflect.Type
+	Options  Options
+	Bindings *Bindings
+}
+
+// reservedActions cannot be actions: JavaScript or the client's own methods
+// use these names on a connection or a handle.
+var reservedActions = []string{
+	"then", "catch", "finally", "toJSON", "constructor", "$$typeof", "nodeType", "asymmetricMatch",
+	"on", "once", "off", "call", "connect", "dispose", "state", "status", "id", "resolve", "withOptions", "refresh",
+}
+
+// reservedNames cannot be the names of definitions either: a client has methods of
+// these names.
+var reservedNames = append([]string{"reconnect", "stale"}, reservedActions...)
+
+// reservedEvents cannot be events: the client uses these names for the life of
+// a connection.
+var reservedEvents = []string{"connected", "disconnected", "reconnected", "error", "closed", "stale"}
+
+// New makes a definition. It panics if the type or one of its methods cannot be
+// used, with the type, the method and the signature wanted.
+func New(s Spec) *Definition {
+	d := &Definition{
+		Name: s.Name, Type: s.Type, Options: s.Options, bindings: s.Bindings,
+		Actions: map[string]*Method{}, Hooks: map[string]*Method{},
+		Events: map[reflect.Type]Event{}, EventNames: map[string]reflect.Type{},
+	}
+	if d.Name == "" || len(d.Name) > host.MaxNameBytes || strings.ContainsFunc(d.Name, notNameRune) {
+		d.panicf("the name %q: want letters, digits, - or _, at most %d bytes", d.Name, host.MaxNameBytes)
+	}
+	if slices.Contains(reservedNames, d.Name) {
+		d.panicf("the name %q is reserved", d.Name)
+	}
+	d.checkState()
+	for _, e := range s.Events {
+		d.addEvent(e)
+	}
+	d.findMethods()
+	if d.ConnType == nil {
+		d.ConnType = d.bindings.NoState
+	}
+	d.ConnPlain = Plain(d.ConnType)
+	d.setShapes(jsonshape.NewShapes(nil))
+	return d
+}
+
+// WithDefaults returns a copy of the definition in which o has set the options that
+// the definition leaves at zero.
+func (d *Definition) WithDefaults(o Options) *Definition {
+	own := *d
+	own.Options = d.Options.or(o)
+	return &own
+}
+
+func notNameRune(r rune) bool {
+	return r > unicode.MaxASCII || !(unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' || r == '_')
+}
+
+func (d *Definition) panicf(format string, args ...any) {
+	panic(fmt.Sprintf("actor: Define[%s]: %s", d.Type, fmt.Sprintf(format, args...)))
+}
+
+func (d *Definition) addEvent(t reflect.Type) {
+	if t.Name() == "" || t.Kind() == reflect.Interface {
+		d.panicf("Emits[%s]: an event is a named type that is not an interface", t)
+	}
+	base, _, generic := strings.Cut(t.Name(), "[")
+	if generic {
+		d.panicf("Emits[%s]: an event type cannot be generic; declare type X %s", t, base)
+	}
+	name := WireName(t.Name())
+	if slices.Contains(reservedEvents, name) {
+		d.panicf("Emits[%s]: the event name %q is reserved", t, name)
+	}
+	if other, ok := d.EventNames[name]; ok && other != t {
+		d.panicf("Emits[%s]: the event name %q is that of %s", t, name, other)
+	}
+	d.Events[t] = Event{name, steady(t)}
+	d.EventNames[name] = t
+}
+
+// checkState finds the stored fields of the state and refuses what cannot be
+// stored and undone.
+func (d *Definition) checkState() {
+	if d.Type.Kind() != reflect.Struct {
+		d.panicf("want a struct, %s is a %s", d.Type, d.Type.Kind())
+	}
+	if jsonshape.Marshals(d.Type) {
+		d.panicf("the state cannot have a MarshalJSON of its own: its fields are stored and undone one by one")
+	}
+	for i := range d.Type.NumField() {
+		f := d.Type.Field(i)
+		if ephemeral(f) {
+			continue
+		}
+		if f.Anonymous && !f.IsExported() && f.Type.Kind() == reflect.Pointer {
+			d.panicf("field %s: an embedded pointer to an unexported type cannot be read back from JSON; embed %s itself", f.Name, f.Type.Elem())
+		}
+		if d.isCollection(f.Type) {
+			d.addCollection(i, f)
+			continue
+		}
+		d.checkNested(f.Type, f.Name, map[reflect.Type]bool{})
+		d.Fields = append(d.Fields, i)
+	}
+	d.PlainType = d.Type
+	if len(d.Collections) > 0 {
+		d.PlainType = d.withoutCollections()
+		d.checkNames()
+	}
+}
+
+func (d *Definition) addCollection(i int, f reflect.StructField) {
+	name := jsonName(f)
+	for _, other := range d.Collections {
+		if strings.EqualFold(other.Name, name) {
+			d.panicf("fields %s and %s: both are named %q", other.Field, f.Name, name)
+		}
+	}
+	if f.Type.NumField() > 1 { // it embeds a List or Map
+		d.panicf("field %s: a %s is more than the List or Map in it, and the rest would not be stored: keep that in %s itself", f.Name, f.Type, d.Type)
+	}
+	key, item := d.Collection(reflect.New(f.Type)).Types()
+	if key != nil && (jsonshape.Marshals(key) || reflect.PointerTo(key).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())) {
+		d.panicf("field %s: its keys encode themselves, a Map writes the strings and integers that they are: give it a type without MarshalText and UnmarshalText", f.Name)
+	}
+	d.checkNested(item, f.Name, map[reflect.Type]bool{})
+	label, _ := json.Marshal(name) // of a string: it does not fail
+	d.Collections = append(d.Collections, CollectionField{Index: i, Field: f.Name, Name: name, Label: append(label, ':')})
+}
+
+func jsonName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return cmp.Or(name, f.Name)
+}
+
+// withoutCollections returns a type like the state's in which the collections, and
+// what is ephemeral, are left out of JSON.
+func (d *Definition) withoutCollections() (t reflect.Type) {
+	defer func() {
+		if why := recover(); why != nil {
+			d.panicf("a state with a List or Map cannot embed what is not exported or has methods: %v", why)
+		}
+	}()
+	fields := make([]reflect.StructField, d.Type.NumField())
+	for i := range fields {
+		fields[i] = d.Type.Field(i)
+		if !slices.Contains(d.Fields, i) {
+			fields[i] = reflect.StructField{Name: fmt.Sprint("Left_out_", i), Type: fields[i].Type, Tag: `json:"-"`}
+		}
+	}
+	t = reflect.StructOf(fields)
+	for i := range fields {
+		if t.Field(i).Offset != d.Type.Field(i).Offset {
+			panic("its memory has another layout")
+		}
+	}
+	return t
+}
+
+// checkNames refuses a plain field, also one in an embedded struct, that takes the
+// JSON of a collection for its own. Letters in another case are the same to
+// encoding/json, which is asked.
+func (d *Definition) checkNames() {
+	for _, c := range d.Collections {
+		text := json.NewDecoder(strings.NewReader("{" + string(c.Label) + "null}"))
+		text.DisallowUnknownFields()
+		if err := text.Decode(reflect.New(d.PlainType).Interface()); err == nil || !strings.Contains(err.Error(), "unknown field") {
+			d.panicf("field %s: another field is named %q, too", c.Field, c.Name)
+		}
+	}
+}
+
+// Changes reports whether an action is one that may change something: only such
+// calls must not be repeated.
+func (d *Definition) Changes(action string) bool {
+	a := d.Actions[action]
+	return a != nil && !a.ReadOnly
+}
+
+// ephemeral reports whether a top-level field is kept while the actor is awake
+// only.
+func ephemeral(f reflect.StructField) bool {
+	return f.Tag.Get("json") == "-" || (!f.IsExported() && !f.Anonymous)
+}
+
+func (d *Definition) isCollection(t reflect.Type) bool {
+	return t.Kind() != reflect.Pointer && d.Collection(reflect.New(t)) != nil
+}
+
+// Collection returns the collection that a field points to, nil if it is none.
+func (d *Definition) Collection(field reflect.Value) Collection {
+	return d.bindings.Collection(field.Interface())
+}
+
+func (d *Definition) checkNested(t reflect.Type, path string, seen map[reflect.Type]bool) {
+	if d.isCollection(t) {
+		d.panicf("field %s: a %s has to be a field of %s itself", path, t, d.Type)
+	}
+	if seen[t] || jsonshape.Marshals(t) {
+		return
+	}
+	seen[t] = true
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
+		d.checkNested(t.Elem(), path, seen)
+	case reflect.Interface:
+		if t.NumMethod() > 0 {
+			d.panicf("field %s: a %s cannot be read back from JSON; use a type that says what is in it, or any", path, t)
+		}
+	case reflect.Chan, reflect.Func, reflect.UnsafePointer, reflect.Complex64, reflect.Complex128:
+		d.panicf("field %s: a %s cannot be stored; tag it `json:\"-\"` if it is needed only while the actor is awake", path, t)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			f := t.Field(i)
+			if ephemeral(f) {
+				d.panicf("field %s.%s is not stored, and would be lost with every undo: keep such fields in %s itself", path, f.Name, d.Type)
+			}
+			d.checkNested(f.Type, path+"."+f.Name, seen)
+		}
+	}
+}
+
+// Plain reports whether a copy of a value of t shares no memory with it.
+func Plain(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface, reflect.Chan, reflect.Func, reflect.UnsafePointer:
+		return false
+	case reflect.Array:
+		return Plain(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if !Plain(t.Field(i).Type) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// steady reports whether equal values of t have the same JSON, now and later.
+// Those that it leaves out: what points to something that may change, 0 and -0,
+// and what encodes itself.
+func steady(t reflect.Type) bool {
+	if jsonshape.Marshals(t) {
+		return false
+	}
+	switch t.Kind() {
+	case reflect.Array:
+		return steady(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if !steady(t.Field(i).Type) {
+				return false
+			}
+		}
+		return true
+	case reflect.Float32, reflect.Float64, reflect.Complex64, reflect.Complex128:
+		return false
+	}
+	return Plain(t)
+}
+
+// WireName is actor.WireName.
+func WireName(name string) string {
+	runes := []rune(name)
+	wire := make([]rune, len(runes))
+	for i, r := range runes {
+		startsWord := i > 0 && (!unicode.IsUpper(runes[i-1]) || i+1 < len(runes) && unicode.IsLower(runes[i+1]))
+		if unicode.IsUpper(r) && !startsWord {
+			r = unicode.ToLower(r)
+		}
+		wire[i] = r
+	}
+	return string(wire)
+}
