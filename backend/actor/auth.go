@@ -75,28 +75,17 @@ func Auth[T any](of interface {
 }) T {
 	t, raw := of.asker()
 	var v T
-	switch m := t.in.def.Auth; {
+	def := t.Definition()
+	switch m := def.Auth; {
 	case m == nil:
-		panic(fmt.Errorf("actor.Auth[%s]: %s has no OnAuth", reflect.TypeFor[T](), t.in.def.Type))
+		panic(fmt.Errorf("actor.Auth[%s]: %s has no OnAuth", reflect.TypeFor[T](), def.Type))
 	case m.Result != reflect.TypeFor[T]():
-		panic(fmt.Errorf("actor.Auth[%s]: OnAuth of %s returns %s", reflect.TypeFor[T](), t.in.def.Type, m.Result))
+		panic(fmt.Errorf("actor.Auth[%s]: OnAuth of %s returns %s", reflect.TypeFor[T](), def.Type, m.Result))
 	case len(raw) == 0:
 		return v
 	}
 	if err := json.Unmarshal(raw, &v); err != nil {
-		panic(fmt.Errorf("decode what OnAuth of %s has returned: %w", t.in.def.Type, err))
+		panic(fmt.Errorf("decode what OnAuth of %s has returned: %w", def.Type, err))
 	}
 	return v
-}
-
-func (t *turn) asker() (*turn, json.RawMessage) {
-	t.use()
-	_, auth := t.passed(t.conn)
-	return t, auth
-}
-
-func (c *Conn[S]) asker() (*turn, json.RawMessage) {
-	c.turn.use()
-	_, auth := c.turn.passed(c.conn)
-	return c.turn, auth
 }

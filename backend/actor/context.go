@@ -2,14 +2,10 @@ package actor
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"iter"
 	"reflect"
-	"slices"
 	"time"
-
-	"github.com/troupe-dev/troupe/backend/host"
-	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // NoState is the connection state of actors whose connections need none.
@@ -22,34 +18,43 @@ type NoState struct{}
 // A Context belongs to its turn: it is for the goroutine that runs the turn, and
 // after the turn its methods panic, except those of context.Context. To change
 // the actor from a goroutine of your own, use Self().Do.
-type Context[S any] struct{ *turn }
+type Context[S any] struct{ turn *turn }
 
-func (c *Context[S]) bind(t *turn)            { c.turn = t }
-func (c *Context[S]) connState() reflect.Type { return reflect.TypeFor[S]() }
+func (c *Context[S]) bind(t *turn)                    { c.turn = t }
+func (c *Context[S]) connState() reflect.Type         { return reflect.TypeFor[S]() }
+func (c *Context[S]) asker() (*turn, json.RawMessage) { return c.turn, c.turn.Auth() }
+
+// Key returns the actor's key. The caller must not change it.
+func (c *Context[S]) Key() Key { return Key(c.turn.Key()) }
+
+// ActorID returns the actor's id, which follows from its name and key.
+func (c *Context[S]) ActorID() string { return c.turn.ActorID() }
+
+// Now returns the time at which the turn began.
+func (c *Context[S]) Now() time.Time { return c.turn.Now() }
+
+// Broadcast sends an event to all connections that subscribe to it, once the
+// turn has succeeded and is durable. The event is encoded at once. Emitting a
+// type that the definition does not declare fails the turn.
+func (c *Context[S]) Broadcast(event any, options ...EmitOption) {
+	c.turn.Use()
+	c.turn.Emit(event, nil, emission(options))
+}
 
 // Conn returns the connection that called. Without one (an action called over
 // HTTP) it ends the turn with connection_required.
-func (c *Context[S]) Conn() *Conn[S] {
-	c.use()
-	if c.turn.conn == nil {
-		panic(turnError{host.Faultf(wire.CodeConnectionRequired, "%s needs a connection", c.turn.what)})
-	}
-	return &Conn[S]{c.turn, c.turn.conn}
-}
+func (c *Context[S]) Conn() *Conn[S] { return &Conn[S]{c.turn, c.turn.Conn()} }
 
 // HasConn reports whether a connection called.
-func (c *Context[S]) HasConn() bool {
-	c.use()
-	return c.turn.conn != nil
-}
+func (c *Context[S]) HasConn() bool { return c.turn.HasConn() }
 
 // Conns returns the actor's connections in the order in which they joined,
 // also those whose socket is gone and who may come back (see Conn.Online).
 func (c *Context[S]) Conns() iter.Seq[*Conn[S]] {
-	c.use()
+	c.turn.Use()
 	return func(yield func(*Conn[S]) bool) {
 		var h handles[S]
-		for _, conn := range c.turn.conns() {
+		for _, conn := range c.turn.Conns() {
 			if !yield(h.of(c.turn, conn)) {
 				return
 			}
@@ -60,7 +65,7 @@ func (c *Context[S]) Conns() iter.Seq[*Conn[S]] {
 // After runs f as a turn once d has passed, if this turn succeeds and the actor
 // is still awake then. stop prevents it; it may be called from anywhere.
 func (c *Context[S]) After(d time.Duration, f func(*Context[S]) error) (stop func()) {
-	return c.turn.schedule(d, false, c.inTurn(f))
+	return c.turn.Schedule(d, false, inTurn(f))
 }
 
 // Every runs f as a turn each d, the first time after d, until stop is called
@@ -70,16 +75,26 @@ func (c *Context[S]) Every(d time.Duration, f func(*Context[S]) error) (stop fun
 	if d <= 0 {
 		panic("actor: Every needs a positive interval")
 	}
-	return c.turn.schedule(d, true, c.inTurn(f))
+	return c.turn.Schedule(d, true, inTurn(f))
 }
 
 // Self returns a way into the actor from outside a turn.
-func (c *Context[S]) Self() *Self[S] {
-	c.use()
-	return &Self[S]{c.turn.in.actor}
-}
+func (c *Context[S]) Self() *Self[S] { return &Self[S]{c.turn.Actor()} }
 
-func (*Context[S]) inTurn(f func(*Context[S]) error) func(*turn) error {
+// Deadline implements context.Context: when the turn has to end.
+func (c *Context[S]) Deadline() (time.Time, bool) { return c.turn.Deadline() }
+
+// Done implements context.Context: it is closed when the turn ends, or at its
+// deadline.
+func (c *Context[S]) Done() <-chan struct{} { return c.turn.Done() }
+
+// Err implements context.Context.
+func (c *Context[S]) Err() error { return c.turn.Err() }
+
+// Value implements context.Context. It has no values of yours.
+func (c *Context[S]) Value(key any) any { return c.turn.Value(key) }
+
+func inTurn[S any](f func(*Context[S]) error) func(*turn) error {
 	return func(t *turn) error { return f(&Context[S]{t}) }
 }
 
@@ -92,120 +107,47 @@ type Self[S any] struct{ actor *actor }
 // the turn. Do must not be called inside a turn of the same actor, which would
 // wait for itself: it returns an error then.
 func (s *Self[S]) Do(ctx context.Context, f func(*Context[S]) error) error {
-	if in, _ := ctx.Value(turnKey{}).(*turn); in != nil && in.in.actor.id == s.actor.id && in.Err() == nil {
-		return errors.New("actor: Self().Do inside a turn of the same actor would wait for itself")
-	}
-	return authorError(s.actor.node.do(ctx, s.actor.ref(), func(t *turn) error { return f(&Context[S]{t}) }))
+	return authorError(s.actor.Do(ctx, inTurn(f)))
 }
 
 // ConnectContext is what OnBeforeConnect and CreateConnState are given: there
-// is no connection yet.
-type ConnectContext struct{ *turn }
+// is no connection yet. It belongs to its turn as a Context does.
+type ConnectContext struct{ turn *turn }
 
-func (c *ConnectContext) bind(t *turn) { c.turn = t }
+func (c *ConnectContext) bind(t *turn)                    { c.turn = t }
+func (c *ConnectContext) asker() (*turn, json.RawMessage) { return c.turn, c.turn.Auth() }
 
 // ConnID returns the id that the connection has or will have.
-func (c *ConnectContext) ConnID() string {
-	c.use()
-	return c.turn.opening.Conn
-}
+func (c *ConnectContext) ConnID() string { return c.turn.ConnID() }
 
 // Resuming reports whether the connection exists and comes back.
-func (c *ConnectContext) Resuming() bool {
-	c.use()
-	return c.turn.resuming
-}
-
-// The methods of all contexts.
+func (c *ConnectContext) Resuming() bool { return c.turn.Resuming() }
 
 // Key returns the actor's key. The caller must not change it.
-func (t *turn) Key() Key {
-	t.use()
-	return Key(t.in.actor.key)
-}
+func (c *ConnectContext) Key() Key { return Key(c.turn.Key()) }
 
 // ActorID returns the actor's id, which follows from its name and key.
-func (t *turn) ActorID() string {
-	t.use()
-	return t.in.actor.id
-}
+func (c *ConnectContext) ActorID() string { return c.turn.ActorID() }
 
 // Now returns the time at which the turn began.
-func (t *turn) Now() time.Time {
-	t.use()
-	return t.now
+func (c *ConnectContext) Now() time.Time { return c.turn.Now() }
+
+// Broadcast sends an event to all connections that subscribe to it, as
+// Context.Broadcast does.
+func (c *ConnectContext) Broadcast(event any, options ...EmitOption) {
+	c.turn.Use()
+	c.turn.Emit(event, nil, emission(options))
 }
 
-// Broadcast sends an event to all connections that subscribe to it, once the
-// turn has succeeded and is durable. The event is encoded at once. Emitting a
-// type that the definition does not declare fails the turn.
-func (t *turn) Broadcast(event any, options ...EmitOption) {
-	t.use()
-	t.emit(event, nil, options)
-}
+// Deadline implements context.Context: when the turn has to end.
+func (c *ConnectContext) Deadline() (time.Time, bool) { return c.turn.Deadline() }
 
-// Deadline implements context.Context.
-func (t *turn) Deadline() (time.Time, bool) { return t.deadline, true }
-
-// Done implements context.Context.
-func (t *turn) Done() <-chan struct{} {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.done == nil {
-		t.done = make(chan struct{})
-		if t.err != nil {
-			close(t.done)
-		}
-	}
-	return t.done
-}
+// Done implements context.Context: it is closed when the turn ends, or at its
+// deadline.
+func (c *ConnectContext) Done() <-chan struct{} { return c.turn.Done() }
 
 // Err implements context.Context.
-func (t *turn) Err() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.err
-}
+func (c *ConnectContext) Err() error { return c.turn.Err() }
 
-type turnKey struct{}
-
-// Value implements context.Context.
-func (t *turn) Value(key any) any {
-	if key == (turnKey{}) {
-		return t
-	}
-	return nil
-}
-
-// finish ends the context with err. Only the first call counts.
-func (t *turn) finish(err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.err != nil {
-		return
-	}
-	t.err = err
-	if t.done != nil {
-		close(t.done)
-	}
-}
-
-// use panics if the turn is over: the caller kept a context or a connection.
-func (t *turn) use() {
-	if t.dead.Load() {
-		panic("actor: a Context or Conn was used after its turn; from outside a turn use c.Self().Do(ctx, func(c) error), or c.After and c.Every")
-	}
-}
-
-// conns returns the connections as this turn sees them.
-func (t *turn) conns() []*conn {
-	t.use()
-	conns := t.in.conns
-	if len(t.ended) > 0 {
-		conns = slices.DeleteFunc(slices.Clone(conns), func(c *conn) bool { return slices.Contains(t.ended, c) })
-	}
-	if t.joining != nil && !slices.Contains(t.ended, t.joining) {
-		conns = append(slices.Clip(conns), t.joining)
-	}
-	return conns
-}
+// Value implements context.Context. It has no values of yours.
+func (c *ConnectContext) Value(key any) any { return c.turn.Value(key) }

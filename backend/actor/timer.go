@@ -20,11 +20,11 @@ type timer struct {
 	t       *time.Timer
 }
 
-// schedule adds a timer to the turn; it starts when the turn has succeeded.
-func (t *turn) schedule(d time.Duration, every bool, run func(*turn) error) (stop func()) {
-	t.use()
+// Schedule adds a timer to the turn; it starts when the turn has succeeded.
+func (t *turn) Schedule(d time.Duration, every bool, run func(*turn) error) (stop func()) {
+	t.Use()
 	if t.readOnly {
-		t.fail(host.Faultf(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot start a timer", t.what))
+		t.Fail(host.Faultf(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot start a timer", t.what))
 		return func() {}
 	}
 	tm := &timer{interval: d, every: every, run: run}

@@ -76,13 +76,6 @@ func (t *turn) isFor(auth json.RawMessage) {
 // of its context.
 type turnError struct{ err *host.Fault }
 
-// fail makes the turn fail when it returns. The first failure counts.
-func (t *turn) fail(err error) {
-	if t.failure == nil {
-		t.failure = err
-	}
-}
-
 // begin starts a turn that may last for limit.
 func (in *instance) begin(what string, limit time.Duration, c *conn) *turn {
 	return in.watch(&turn{in: in, what: what, conn: c}, limit)
