@@ -82,7 +82,7 @@ soak: MINUTES := 30
 soak: build ## people come and go, and nothing may grow with that: make soak MINUTES=30
 	@MINUTES=$(MINUTES) npx --no-install playwright test -c e2e --project chromium --reporter list soak
 
-bench: ## benchmarks of the hot paths, as benchstat reads them: make bench COUNT=6 BENCH=Action PKG=./backend/actor
+bench: ## benchmarks of the hot paths, as benchstat reads them: make bench COUNT=6 BENCH=Action PKG=./backend/runtime
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG)
 
 bench-peers: ## measure Troupe beside other systems (minutes; see e2e/bench/README.md)

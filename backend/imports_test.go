@@ -29,12 +29,13 @@ func TestImportsGoDown(t *testing.T) {
 		{"backend/store/sqlite", []string{"backend/store", "backend/store/internal/record", "backend/internal/delta", "backend/store/internal/text", "backend/internal/rope"}, []string{"net/http"}},
 		{"backend/host", []string{"backend/store", "backend/wire"}, []string{"net/http", "database/sql"}},
 		{"backend/internal/definition", []string{"backend/host", "backend/wire", "backend/internal/jsonshape", "backend/store"}, []string{"net/http", "database/sql"}},
-		{"backend/actor", []string{"backend/host", "backend/internal/definition", "backend/wire", "backend/internal/jsonshape", "backend/store", "backend/internal/rope", "backend/internal/delta", "backend/internal/metric"}, []string{"net/http", "database/sql"}},
+		{"backend/runtime", []string{"backend/host", "backend/internal/definition", "backend/internal/delta", "backend/internal/jsonshape", "backend/internal/metric", "backend/store", "backend/wire"}, []string{"net/http", "database/sql"}},
+		{"backend/actor", []string{"backend/runtime", "backend/internal/rope", "backend/host", "backend/internal/definition", "backend/internal/delta", "backend/internal/jsonshape", "backend/internal/metric", "backend/store", "backend/wire"}, []string{"net/http", "database/sql"}},
 		{"backend/wire", nil, []string{"net/http"}},
-		{"backend/rooms", []string{"backend/internal/definition", "backend/host", "backend/wire", "backend/internal/jsonshape", "backend/actor", "backend/store", "backend/internal/rope", "backend/internal/delta", "backend/internal/metric"}, []string{"net/http"}},
+		{"backend/rooms", []string{"backend/actor", "backend/runtime", "backend/internal/rope", "backend/host", "backend/internal/definition", "backend/internal/delta", "backend/internal/jsonshape", "backend/internal/metric", "backend/store", "backend/wire"}, []string{"net/http"}},
 		{"backend/forwarded", nil, nil},
 		{"backend/gateway", []string{"backend/host", "backend/forwarded", "backend/store", "backend/wire", "backend/internal/metric"}, []string{"database/sql"}},
-		{"backend/typegen", []string{"backend/internal/definition", "backend/host", "backend/wire", "backend/actor", "backend/store", "backend/internal/rope", "backend/internal/delta", "backend/internal/metric", "backend/internal/jsonshape"}, nil},
+		{"backend/typegen", []string{"backend/actor", "backend/runtime", "backend/internal/rope", "backend/host", "backend/internal/definition", "backend/internal/delta", "backend/internal/jsonshape", "backend/internal/metric", "backend/store", "backend/wire"}, nil},
 		{"web", nil, nil},
 	}
 	for _, test := range tests {
@@ -60,7 +61,7 @@ func TestDirectImports(t *testing.T) {
 		pkg  string
 		ours []string
 	}{
-		{"backend/rooms", []string{"backend/internal/definition", "backend/actor"}},
+		{"backend/rooms", []string{"backend/actor"}},
 		{"backend/app", []string{"backend/forwarded", "backend/rooms", "backend/server", "backend/store/memory", "backend/store/sqlite", "web"}},
 	}
 	for _, test := range tests {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	"github.com/troupe-dev/troupe/backend/runtime"
 )
 
 // AuthRequest is what OnAuth decides by: the HTTP request of somebody who asks for
@@ -71,7 +73,7 @@ func (h Header) Cookie(name string) string {
 // nobody. What is needed of a connection also then belongs into its state. It is
 // decoded anew each time.
 func Auth[T any](of interface {
-	asker() (*turn, json.RawMessage)
+	asker() (*runtime.Turn, json.RawMessage)
 }) T {
 	t, raw := of.asker()
 	var v T

@@ -3,13 +3,15 @@ package actor
 import (
 	"encoding/json"
 	"fmt"
+
+	"github.com/troupe-dev/troupe/backend/runtime"
 )
 
 // Conn is a connection of the actor, as one turn sees it: like the turn's
 // Context, it is not to be kept.
 type Conn[S any] struct {
-	turn *turn
-	conn *conn
+	turn *runtime.Turn
+	conn *runtime.Conn
 }
 
 // handles makes a Conn for each of many connections, some at a time.
@@ -18,7 +20,7 @@ type handles[S any] struct {
 	size int
 }
 
-func (h *handles[S]) of(t *turn, c *conn) *Conn[S] {
+func (h *handles[S]) of(t *runtime.Turn, c *runtime.Conn) *Conn[S] {
 	if len(h.free) == 0 {
 		h.size = min(2*h.size+1, 63) // the first ones alone: many loops end there
 		h.free = make([]Conn[S], h.size)
@@ -93,4 +95,4 @@ func (c *Conn[S]) Params(into any) bool {
 	return len(params) > 0 && json.Unmarshal(params, into) == nil
 }
 
-func (c *Conn[S]) asker() (*turn, json.RawMessage) { return c.turn, c.turn.AuthOf(c.conn) }
+func (c *Conn[S]) asker() (*runtime.Turn, json.RawMessage) { return c.turn, c.turn.AuthOf(c.conn) }

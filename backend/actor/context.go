@@ -6,6 +6,8 @@ import (
 	"iter"
 	"reflect"
 	"time"
+
+	"github.com/troupe-dev/troupe/backend/runtime"
 )
 
 // NoState is the connection state of actors whose connections need none.
@@ -18,11 +20,11 @@ type NoState struct{}
 // A Context belongs to its turn: it is for the goroutine that runs the turn, and
 // after the turn its methods panic, except those of context.Context. To change
 // the actor from a goroutine of your own, use Self().Do.
-type Context[S any] struct{ turn *turn }
+type Context[S any] struct{ turn *runtime.Turn }
 
-func (c *Context[S]) bind(t *turn)                    { c.turn = t }
-func (c *Context[S]) connState() reflect.Type         { return reflect.TypeFor[S]() }
-func (c *Context[S]) asker() (*turn, json.RawMessage) { return c.turn, c.turn.Auth() }
+func (c *Context[S]) bind(t *runtime.Turn)                    { c.turn = t }
+func (c *Context[S]) connState() reflect.Type                 { return reflect.TypeFor[S]() }
+func (c *Context[S]) asker() (*runtime.Turn, json.RawMessage) { return c.turn, c.turn.Auth() }
 
 // Key returns the actor's key. The caller must not change it.
 func (c *Context[S]) Key() Key { return Key(c.turn.Key()) }
@@ -94,13 +96,13 @@ func (c *Context[S]) Err() error { return c.turn.Err() }
 // Value implements context.Context. It has no values of yours.
 func (c *Context[S]) Value(key any) any { return c.turn.Value(key) }
 
-func inTurn[S any](f func(*Context[S]) error) func(*turn) error {
-	return func(t *turn) error { return f(&Context[S]{t}) }
+func inTurn[S any](f func(*Context[S]) error) func(*runtime.Turn) error {
+	return func(t *runtime.Turn) error { return f(&Context[S]{t}) }
 }
 
 // Self is an actor seen from outside its turns. It may be used from any
 // goroutine for as long as the node runs.
-type Self[S any] struct{ actor *actor }
+type Self[S any] struct{ actor *runtime.Actor }
 
 // Do runs f as a turn of the actor and returns when what it changed is
 // durable. The error is f's, or that of the turn; ctx ends the waiting, but not
@@ -112,10 +114,10 @@ func (s *Self[S]) Do(ctx context.Context, f func(*Context[S]) error) error {
 
 // ConnectContext is what OnBeforeConnect and CreateConnState are given: there
 // is no connection yet. It belongs to its turn as a Context does.
-type ConnectContext struct{ turn *turn }
+type ConnectContext struct{ turn *runtime.Turn }
 
-func (c *ConnectContext) bind(t *turn)                    { c.turn = t }
-func (c *ConnectContext) asker() (*turn, json.RawMessage) { return c.turn, c.turn.Auth() }
+func (c *ConnectContext) bind(t *runtime.Turn)                    { c.turn = t }
+func (c *ConnectContext) asker() (*runtime.Turn, json.RawMessage) { return c.turn, c.turn.Auth() }
 
 // ConnID returns the id that the connection has or will have.
 func (c *ConnectContext) ConnID() string { return c.turn.ConnID() }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/definition"
+	"github.com/troupe-dev/troupe/backend/runtime"
 )
 
 // Definition is a Go type registered as an actor. Make one with Define.
@@ -72,7 +73,7 @@ var bindings = &definition.Bindings{
 	NewContext: func(t reflect.Type) func(turn any) reflect.Value {
 		return func(on any) reflect.Value {
 			c := reflect.New(t.Elem())
-			c.Interface().(turnContext).bind(on.(*turn))
+			c.Interface().(turnContext).bind(on.(*runtime.Turn))
 			return c
 		}
 	},
@@ -99,7 +100,7 @@ var bindings = &definition.Bindings{
 
 // turnContext is what a method is given for its turn: a *Context[S] or a
 // *ConnectContext.
-type turnContext interface{ bind(*turn) }
+type turnContext interface{ bind(*runtime.Turn) }
 
 // stateContext is a *Context[S], for every S.
 type stateContext interface {

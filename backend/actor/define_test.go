@@ -16,6 +16,8 @@ type (
 	badHook        struct{}
 	typoHook       struct{}
 	twoStates      struct{}
+	member         struct{}
+	memberParams   struct{}
 	noMaker        struct{}
 	wrongMaker     struct{}
 	variadic       struct{}
@@ -35,6 +37,7 @@ type (
 	unstorable struct{ Done chan int }
 	shape      interface{ Area() float64 }
 	drawing    struct{ Shape shape }
+	embedded   struct{ A int }
 	pointer    struct{ *embedded }
 	sameAction struct{}
 	byValue    struct{}
@@ -42,6 +45,7 @@ type (
 	migration  struct{}
 	guard      struct{}
 	ownJSON    struct{ A int }
+	box        struct{ Inner []int }
 	fine       struct {
 		When  time.Time
 		Deep  map[string][]*box
@@ -166,7 +170,7 @@ func TestMistakesInADefinitionPanicWithTheFix(t *testing.T) {
 		{func() { actor.Define[fine]("x", actor.Emits[Connected]()) }, []string{`event name "connected" is reserved`}},
 		{func() { actor.Define[fine]("reconnect") }, []string{`name "reconnect" is reserved`}},
 		{func() { actor.Define[fine]("x", actor.Emits[struct{}]()) }, []string{"named type"}},
-		{func() { actor.NewRegistry(actor.Define[fine]("x"), actor.Define[ledger]("x")) }, []string{"two definitions", `"x"`}},
+		{func() { actor.NewRegistry(actor.Define[fine]("x"), actor.Define[member]("x")) }, []string{"two definitions", `"x"`}},
 	} {
 		t.Run(strings.Join(test.want, " "), func(t *testing.T) {
 			defer func() {

@@ -1,5 +1,5 @@
-// Package actor is what an application's actors are written against, and the
-// runtime that runs them.
+// Package actor is what an application's actors are written against. Package
+// server serves them, package actortest runs them in a test.
 //
 // An actor is a Go struct. Its methods whose first parameter is an *[Context]
 // are its actions, which clients call; its events are Go types, which it
@@ -108,11 +108,4 @@
 // action for its calls, with a connection or without, CanSubscribe for events. That
 // is asked when a client subscribes, and again about all that it has subscribed to
 // when it passes new params. It may refuse with any code; forbidden is the usual one.
-//
-// # Inside
-//
-// Everything that an actor lets out goes into its one log, behind the output gate:
-// events, replies, failures, also the answers to opening connections. A reader has a
-// cursor there. Package host has the log, and all else that crosses between a gateway
-// and an actor.
 package actor

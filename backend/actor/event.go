@@ -1,19 +1,21 @@
 package actor
 
+import "github.com/troupe-dev/troupe/backend/runtime"
+
 // EmitOption is an option of Broadcast and Send: Where, Except, Volatile or
 // Latest.
 type EmitOption func(*emitOptions)
 
-type emitOptions struct{ Emission }
+type emitOptions struct{ runtime.Emission }
 
 // Where restricts a broadcast to the connections for which f returns true. f is
 // called at once, for every connection of the actor. S is the actor's connection
 // state type.
 func Where[S any](f func(*Conn[S]) bool) EmitOption {
 	return func(o *emitOptions) {
-		o.Where = append(o.Where, func(t *turn) func(*conn) bool {
+		o.Where = append(o.Where, func(t *runtime.Turn) func(*runtime.Conn) bool {
 			var h handles[S] // not of the option, which may be used by several turns at a time
-			return func(c *conn) bool { return f(h.of(t, c)) }
+			return func(c *runtime.Conn) bool { return f(h.of(t, c)) }
 		})
 	}
 }
@@ -43,9 +45,9 @@ func Latest(key string) EmitOption {
 
 // emission applies options. It is apart because they cost memory only if there
 // are any.
-func emission(options []EmitOption) Emission {
+func emission(options []EmitOption) runtime.Emission {
 	if len(options) == 0 {
-		return Emission{}
+		return runtime.Emission{}
 	}
 	var e emitOptions
 	for _, o := range options {

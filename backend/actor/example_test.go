@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/runtime"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
@@ -41,7 +42,7 @@ func (r Tally) Result(*actor.Context[actor.NoState]) map[string]int { return r.V
 // directly.
 func Example() {
 	registry := actor.NewRegistry(actor.Define[Tally]("tally", actor.Emits[Voted]()))
-	node := actor.NewNode(registry, memory.New(memory.Options{}), actor.NodeOptions{})
+	node := runtime.New(registry, memory.New(memory.Options{}), runtime.Options{})
 	defer node.Shutdown(context.Background())
 
 	lunch := host.Ref{Name: "tally", Key: host.Key{"lunch"}}

@@ -14,6 +14,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/gateway"
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/runtime"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 	"github.com/troupe-dev/troupe/backend/store/sqlite"
@@ -36,7 +37,7 @@ type env struct {
 	wrap            func(host.Host) host.Host
 	wrapDefinitions func(host.Definitions) host.Definitions
 
-	node   *actor.Node
+	node   *runtime.Node
 	copies *laggingHost // nil if the gateway is on the node itself
 	host   host.Host
 	g      *gateway.Gateway
@@ -134,7 +135,7 @@ func (e *env) start() {
 	for _, d := range e.others {
 		actors = append(actors, d)
 	}
-	e.node = actor.NewNode(actor.NewRegistry(actors...), e.store, actor.NodeOptions{Logger: logger, Check: !isBenchmark(e.t)})
+	e.node = runtime.New(actor.NewRegistry(actors...), e.store, runtime.Options{Logger: logger, Check: !isBenchmark(e.t)})
 	e.host = e.node
 	if e.lagging {
 		e.copies = newLaggingHost(e.t, e.node, e.store, maxLag, cmp.Or(e.options.LogBytes, 1<<20))

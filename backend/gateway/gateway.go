@@ -145,7 +145,7 @@ type Gateway struct {
 	workers sync.WaitGroup // all others
 }
 
-// New makes a gateway for the actors of h, whose definitions are d; a *actor.Node is
+// New makes a gateway for the actors of h, whose definitions are d; a *runtime.Node is
 // both. It runs until Close.
 func New(h host.Host, d host.Definitions, opts Options) *Gateway {
 	g := &Gateway{

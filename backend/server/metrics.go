@@ -7,9 +7,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/gateway"
 	"github.com/troupe-dev/troupe/backend/internal/metric"
+	"github.com/troupe-dev/troupe/backend/runtime"
 )
 
 // Metrics answers Prometheus with what the server, its runtime and its process have
@@ -23,7 +23,7 @@ func (s *Server) Metrics() http.Handler {
 
 // counts is what all metrics are made of: one look at everything.
 type counts struct {
-	actors  actor.Stats
+	actors  runtime.Stats
 	gateway gateway.Stats
 	journal float64
 	ready   bool

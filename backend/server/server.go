@@ -20,6 +20,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/forwarded"
 	"github.com/troupe-dev/troupe/backend/gateway"
+	"github.com/troupe-dev/troupe/backend/runtime"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/sqlite"
 )
@@ -39,7 +40,7 @@ type Server struct {
 	logger    *slog.Logger
 	store     store.Store
 	ownsStore bool
-	node      *actor.Node
+	node      *runtime.Node
 	gateway   *gateway.Gateway
 	handler   http.Handler // see Handler
 	started   time.Time
@@ -90,7 +91,7 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 			return nil, errors.Join(fmt.Errorf("debug address: %w", err), s.closeStore())
 		}
 	}
-	s.node = actor.NewNode(registry, s.store, actor.NodeOptions{
+	s.node = runtime.New(registry, s.store, runtime.Options{
 		Logger: o.Logger, Check: o.Check, MaxActors: o.MaxActors, MaxMailBytes: o.MaxBuffers,
 	})
 	contract := registry.Contract()

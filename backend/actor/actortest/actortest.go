@@ -31,6 +31,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/runtime"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
@@ -42,7 +43,7 @@ type Node struct {
 
 	registry *actor.Registry
 	store    *memory.Store
-	node     *actor.Node
+	node     *runtime.Node
 	conns    []*Conn
 }
 
@@ -60,7 +61,7 @@ func Run(t *testing.T, r *actor.Registry, f func(*Node)) {
 }
 
 func (n *Node) start() {
-	n.node = actor.NewNode(n.registry, n.store, actor.NodeOptions{Logger: slog.New(testHandler{n.T}), Check: true})
+	n.node = runtime.New(n.registry, n.store, runtime.Options{Logger: slog.New(testHandler{n.T}), Check: true})
 }
 
 func (n *Node) stop() {

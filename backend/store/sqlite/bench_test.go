@@ -17,6 +17,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/runtime"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/sqlite"
 )
@@ -168,7 +169,7 @@ var docs = actor.NewRegistry(actor.Define[Doc]("doc", actor.Emits[Counted]()))
 func durably(b *testing.B, actors, callers, stateBytes int) {
 	dir := b.TempDir()
 	s := open(b, dir, quiet)
-	node := actor.NewNode(docs, s, actor.NodeOptions{})
+	node := runtime.New(docs, s, runtime.Options{})
 	ref := func(i int) host.Ref { return host.Ref{Name: "doc", Key: host.Key{fmt.Sprint(i)}} }
 	call := func(i int, action string, args ...json.RawMessage) {
 		if _, err := node.CallOnce(b.Context(), ref(i), host.SingleCall{Action: action, Args: args, Create: true}); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/runtime"
 )
 
 // Hall remembers who was there.
@@ -33,7 +34,7 @@ func TestG3_ConnectionsThatNeverComeBackEnd(t *testing.T) {
 		registry := actor.NewRegistry(actor.Define[Hall]("hall"))
 		dir := t.TempDir()
 		s := open(t, dir, quiet)
-		node := actor.NewNode(registry, s, actor.NodeOptions{})
+		node := runtime.New(registry, s, runtime.Options{})
 		var ids []string
 		follower := &noFollower{}
 		for i := range halls {
@@ -58,7 +59,7 @@ func TestG3_ConnectionsThatNeverComeBackEnd(t *testing.T) {
 
 		time.Sleep(time.Hour) // the server is down when their window ends
 		s = open(t, after, quiet)
-		node = actor.NewNode(registry, s, actor.NodeOptions{})
+		node = runtime.New(registry, s, runtime.Options{})
 		conns := func() (n int) {
 			t.Helper()
 			for _, id := range ids {

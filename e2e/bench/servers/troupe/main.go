@@ -12,13 +12,13 @@ import (
 	"net/http/pprof"
 	"os"
 	"os/signal"
-	"runtime"
+	goruntime "runtime"
 	"syscall"
 
 	"github.com/google/uuid"
 
-	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/gateway"
+	"github.com/troupe-dev/troupe/backend/runtime"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 	"github.com/troupe-dev/troupe/backend/store/sqlite"
@@ -47,7 +47,7 @@ func run(addr, data string) error {
 			return err
 		}
 	}
-	node := actor.NewNode(registry, st, actor.NodeOptions{Logger: logger})
+	node := runtime.New(registry, st, runtime.Options{Logger: logger})
 	limits := wire.DefaultLimits
 	limits.Rate, limits.Burst = 1_000_000, 1_000_000
 	gw := gateway.New(node, node, gateway.Options{Logger: logger, Limits: limits, OpenRate: 1_000_000})
@@ -66,9 +66,9 @@ func run(addr, data string) error {
 // memoryInUse answers with the bytes that live objects and stacks take: what is
 // resident depends on when the collector ran.
 func memoryInUse(w http.ResponseWriter, _ *http.Request) {
-	runtime.GC()
-	runtime.GC() // what sync.Pools hold goes with the second
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
+	goruntime.GC()
+	goruntime.GC() // what sync.Pools hold goes with the second
+	var m goruntime.MemStats
+	goruntime.ReadMemStats(&m)
 	fmt.Fprint(w, m.HeapAlloc+m.StackInuse)
 }

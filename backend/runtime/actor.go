@@ -1,0 +1,515 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/internal/definition"
+	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// Actor is the presence of one actor on a node: its address, mailbox, log and
+// gate. Its state is in an instance, which comes and goes. While there is mail to
+// handle or a connection to keep, one goroutine runs it.
+type Actor struct {
+	node *Node
+	id   string
+	log  *host.LogWriter
+	gate *gate
+	box  *mailbox
+
+	addressMu sync.Mutex // guards the address of an actor that is known by its id only
+	name      string
+	key       host.Key
+
+	// reign counts the goroutines that have run the actor: one that is lost (its
+	// turn does not return, or ended it) is deposed, once, and touches nothing here
+	// any more.
+	reign atomic.Uint64
+
+	// Of the goroutine that reigns.
+	in       *instance // nil if there is none: none was needed yet, it was reset, or it cannot be loaded
+	lastUsed time.Time
+	idle     *time.Timer
+	previous *instance   // what a new instance takes attachments from
+	loadErr  *host.Fault // the last attempt to load failed, at loadTime
+	loadTime time.Time
+	current  mail // not answered yet
+}
+
+func newActor(n *Node, r host.Ref) *Actor {
+	a := &Actor{node: n, id: r.ID, name: r.Name, key: r.Key}
+	a.log = host.NewLog(a.id, definition.Defaults.LogBytes, func(ctx context.Context, after uint64, limit, maxBytes int) ([]store.Entry, error) {
+		return n.store.Entries(ctx, a.id, after, limit, maxBytes)
+	})
+	a.box = newMailbox(func() { n.wait.Go(a.run) }, &n.mail)
+	a.gate = newGate(a.log, n.committer, func() { a.box.post(wakeMail{}) })
+	return a
+}
+
+// ref returns how to find the actor again.
+func (a *Actor) ref() host.Ref {
+	a.addressMu.Lock()
+	defer a.addressMu.Unlock()
+	return host.Ref{ID: a.id, Name: a.name, Key: a.key}
+}
+
+// logger is for what concerns the actor.
+func (a *Actor) logger() *slog.Logger {
+	ref := a.ref()
+	return a.node.log.With("actor", ref.Name, "key", ref.Key.String(), "id", ref.ID)
+}
+
+// run is the actor's goroutine.
+func (a *Actor) run() {
+	reign := a.reign.Load()
+	orderly := false
+	defer func() {
+		why := recover()
+		if orderly || !a.depose(reign) {
+			return
+		}
+		// A panic of the runtime itself, or runtime.Goexit in user code. The actor
+		// goes on from its last commit; the process goes on in any case.
+		a.logger().Error("an actor's goroutine ended unexpectedly", "panic", why, "stack", string(debug.Stack()))
+		a.node.wait.Go(func() { a.takeOver(a.in.running(), host.Faultf(wire.CodeInternal, "the action ended its goroutine")) })
+	}()
+	for {
+		m := a.box.next()
+		a.current = m
+		if err := a.gate.room(); err != nil {
+			a.reset(err)
+		}
+		switch m := m.(type) {
+		case stopMail:
+			a.stop()
+			orderly = true
+			return
+		case idleMail:
+			if ended, ok := a.leave(); ended || !ok {
+				orderly = true
+				return
+			}
+		default:
+			if !a.deliver(m) {
+				return // deposed: another goroutine runs the actor
+			}
+		}
+	}
+}
+
+// depose ends the reign of a goroutine. It reports false if that was over.
+func (a *Actor) depose(reign uint64) bool { return a.reign.CompareAndSwap(reign, reign+1) }
+
+// deliver hands a mail to the instance, or refuses it if there is none. It
+// reports false if the goroutine was deposed meanwhile.
+func (a *Actor) deliver(m mail) (ok bool) {
+	if a.in != nil && a.in.created && !a.in.stored && startsAfresh(m) {
+		a.in.discard() // somebody has only read it
+		a.in = nil
+	}
+	if a.in == nil && !a.load() {
+		return false
+	}
+	if a.in != nil {
+		if !a.in.nextExpiry.IsZero() && !a.in.expire(time.Now()) {
+			return false
+		}
+		a.giveUp()
+	}
+	if a.in == nil {
+		m.refuse(a, a.loadErr)
+		a.rest()
+		a.leaveSoon(a.loadErr.Code == wire.CodeNotFound)
+		return true
+	}
+	if !m.deliver(a.in) {
+		return false
+	}
+	a.giveUp()
+	a.leaveSoon(a.in != nil && !a.in.created)
+	return true
+}
+
+// leaveSoon makes an actor leave memory at once that does not exist: who asks for
+// many such must not fill it.
+func (a *Actor) leaveSoon(missing bool) {
+	if missing {
+		a.box.post(idleMail{})
+	}
+}
+
+// startsAfresh reports whether a mail creates the actor with an input of its own.
+func startsAfresh(m mail) bool {
+	switch m := m.(type) {
+	case *createMail:
+		return m.create
+	case *openMail:
+		return m.Create && len(m.Input) > 0
+	}
+	return false
+}
+
+// giveUp discards an instance that cannot be used, as if it had not been loaded.
+func (a *Actor) giveUp() {
+	if a.in == nil || a.in.broken == nil {
+		return
+	}
+	why := a.in.broken
+	if err := a.gate.drain(); err != nil {
+		a.reset(err)
+	} else {
+		a.in.discard()
+		a.previous, a.in = a.in, nil
+	}
+	a.loadErr, a.loadTime = why, time.Now()
+}
+
+// load makes an instance from the store; if that fails, loadErr says why. A store
+// that fails is not asked more often than ten times a second. It reports false if
+// the goroutine was deposed meanwhile.
+func (a *Actor) load() (ok bool) {
+	if a.loadErr != nil && time.Since(a.loadTime) < 100*time.Millisecond {
+		return true
+	}
+	in, err := a.tryLoad()
+	a.loadErr, a.loadTime = err, time.Now()
+	if err != nil {
+		return true
+	}
+	if a.previous != nil {
+		in.adopt(a.previous)
+	}
+	a.in = in
+	a.log.Configure(in.def.Options.LogBytes, in.def.Options.Retention().Milliseconds())
+	a.gate.maxCommits, a.gate.maxBytes = in.def.Options.MaxRunAhead, in.def.Options.MaxRunAheadBytes
+	a.log.Start(in.log, in.head)
+	a.used()
+	if in.created && !in.start() {
+		return false
+	}
+	a.previous = nil
+	in.armExpiry()
+	a.giveUp()
+	return true
+}
+
+func (a *Actor) tryLoad() (*instance, *host.Fault) {
+	snap, err := a.node.store.Load(context.Background(), a.id)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		a.logger().Error("an actor cannot be loaded", "error", err)
+		return nil, host.Faultf(wire.CodeUnavailable, "the actor cannot be loaded")
+	}
+	ref := a.ref()
+	if snap != nil {
+		ref.Name, ref.Key = snap.Name, snap.Key
+	}
+	def := a.node.defs[ref.Name]
+	if def == nil {
+		if ref.Name == "" {
+			return nil, host.Faultf(wire.CodeNotFound, "there is no actor with this id")
+		}
+		return nil, host.Faultf(wire.CodeUnknownActor, "there is no actor named %q", ref.Name)
+	}
+	if a.name == "" { // known by its id until now
+		a.addressMu.Lock()
+		a.name, a.key = ref.Name, ref.Key
+		a.addressMu.Unlock()
+	}
+	in, err := newInstance(a, def, snap)
+	if err != nil {
+		var e *host.Fault
+		if !errors.As(err, &e) {
+			e = host.Faultf(wire.CodeInternal, "the actor cannot be started")
+		}
+		a.logger().Error("an actor cannot be started", "error", err)
+		return nil, e
+	}
+	return in, nil
+}
+
+// start runs OnStart. It reports false if the goroutine was deposed meanwhile.
+func (in *instance) start() bool {
+	if in.def.Hooks["OnStart"] == nil {
+		return true
+	}
+	t := in.begin("OnStart", in.def.Options.ActionTimeout, nil)
+	o, ok := t.execute(func() (any, error) { return nil, t.hook("OnStart") })
+	if !ok {
+		return false
+	}
+	if o.err != nil {
+		in.broken = o.err
+		return true
+	}
+	in.applyUnseen(t, o)
+	return true
+}
+
+// applyUnseen applies a turn of an actor that may not be stored yet. What such
+// an actor emits nobody can be meant to see, and its state goes into its first
+// commit.
+func (in *instance) applyUnseen(t *Turn, o outcome) {
+	if in.stored {
+		in.apply(t, o, reply{})
+		return
+	}
+	in.stand(o.plain)
+	in.startTimers(t)
+}
+
+// reset is the one answer to a commit that failed, a turn that does not return
+// and a goroutine that was ended: the instance is discarded with everything that
+// is not durable, and the actor goes on from what is.
+func (a *Actor) reset(cause error) {
+	if err := a.gate.drain(); err != nil {
+		cause = err
+	}
+	a.node.stats.resets.Add(1)
+	a.logger().Error("an actor is reset to its last durable state", "cause", cause)
+	lost := host.Faultf(wire.CodeUnavailable, "the actor could not save its state; this had no effect")
+	durable, known := a.durable(cause)
+	if !known {
+		lost = errShutdown
+	}
+	dropped := a.gate.reset(durable)
+	if a.in != nil {
+		a.in.discard()
+		a.previous, a.in = a.in, nil
+	}
+	var answers []*host.Output
+	for _, o := range dropped {
+		if o.Kind == host.OutputOpened || o.Kind == host.OutputSubscribed {
+			a.gone(o.To, time.Now()) // its client is told that it is closed
+		}
+		if answer := lostOutput(o, a.previous, lost); answer != nil {
+			answers = append(answers, answer)
+		}
+	}
+	a.put(answers...)
+	a.loadErr = nil
+}
+
+// durable returns the revision that the store has, if a commit ended in such a
+// way that nobody else knows. It asks until the store answers: saying that a call
+// had no effect when it had one would be worse than saying nothing yet. known is
+// false if it has not answered when the node closes.
+func (a *Actor) durable(cause error) (rev uint64, known bool) {
+	if !errors.Is(cause, store.ErrUnknown) {
+		return 0, true // then nothing that failed is durable
+	}
+	for {
+		snap, err := a.node.store.Load(context.Background(), a.id)
+		if err == nil {
+			return snap.Rev, true
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			return 0, true
+		}
+		select {
+		case <-a.node.closing:
+			return 0, false
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// lostOutput returns what is to be said in place of an output that was dropped, nil
+// if nothing.
+func lostOutput(o *host.Output, in *instance, err *host.Fault) *host.Output {
+	switch {
+	case o.Done != nil:
+		o.Done(nil, err)
+	case o.Kind == host.OutputOpened || o.Kind == host.OutputSubscribed:
+		return &host.Output{Kind: host.OutputClosed, To: o.To, Err: err}
+	case o.Kind == host.OutputClosed && o.Err.Code == wire.CodeReplaced:
+		return &host.Output{Kind: host.OutputClosed, To: o.To, Err: o.Err} // it still is
+	case o.Kind == host.OutputClosed:
+		return &host.Output{Kind: host.OutputClosed, To: o.To, Err: err}
+	case (o.Kind == host.OutputReply || o.Kind == host.OutputFail) && err == errShutdown:
+		return nil // its client sends the call again, to whoever comes next
+	case o.Kind == host.OutputReply || o.Kind == host.OutputFail:
+		to := o.To
+		if o.Numbered && in != nil {
+			if c := in.connByNum(o.Target.Conns[0]); c != nil {
+				to = c.attachment
+			}
+		}
+		return &host.Output{Kind: host.OutputFail, To: to, Call: o.Call, Err: err}
+	}
+	return nil
+}
+
+// adopt takes over what is not stored of the connections that are.
+func (in *instance) adopt(from *instance) {
+	for _, c := range in.conns {
+		old := from.byID[c.id]
+		if old == nil {
+			c.dropped = time.Now() // its end was not durable
+			continue
+		}
+		c.attached = old.attached
+		if c.over {
+			c.online, c.dropped = false, time.Time{}
+		}
+		in.attached[c.attachment] = c
+	}
+}
+
+// gone notes for the next instance that an attachment has ended while there was
+// none to tell.
+func (a *Actor) gone(attachment host.Attachment, dropped time.Time) {
+	if a.previous == nil {
+		return
+	}
+	if c := a.previous.attached[attachment]; c != nil && c.online {
+		c.online, c.dropped = false, dropped
+	}
+}
+
+// put lets outputs out that belong to no turn.
+func (a *Actor) put(outputs ...*host.Output) {
+	if len(outputs) == 0 {
+		return
+	}
+	head, ms := a.log.Log().Head(), time.Now().UnixMilli()
+	for _, o := range outputs {
+		o.Seq, o.TimeMs = head, ms
+	}
+	a.gate.put(outputs, nil)
+}
+
+// abandon takes the actor over from a goroutine whose turn does not return.
+func (a *Actor) abandon(t *Turn) {
+	if !a.depose(t.in.reign) {
+		return
+	}
+	t.dead.Store(true)
+	a.node.stats.abandoned.Add(1)
+	a.logger().Error("a turn does not return and is abandoned", "turn", t.doing())
+	a.node.wait.Go(func() {
+		a.takeOver(t, t.tookTooLong(t.doing()))
+	})
+}
+
+// takeOver runs the actor in place of a goroutine that was lost in a turn, or
+// between turns (t is nil).
+func (a *Actor) takeOver(t *Turn, cause *host.Fault) {
+	if t != nil && t.ending != nil {
+		t.ending.over = true // its hook has had its chance
+	}
+	stuck := a.current
+	a.current = nil
+	a.reset(cause)
+	if stuck != nil {
+		stuck.refuse(a, cause)
+	}
+	if a.node.isClosed() {
+		a.stop()
+		return
+	}
+	a.rest()                                // the goroutine may have been lost while it left memory
+	if t == nil || t.doing() != "OnStart" { // that would fail again: not before somebody asks
+		a.box.post(wakeMail{})
+	}
+	a.run()
+}
+
+// used notes that somebody needs the actor.
+func (a *Actor) used() {
+	a.lastUsed = time.Now()
+	if a.idle == nil {
+		a.rest()
+	}
+}
+
+// rest arms the timer after which the actor may leave memory.
+func (a *Actor) rest() {
+	after := definition.Defaults.IdleAfter
+	if def := a.node.defs[a.name]; def != nil {
+		after = def.Options.IdleAfter
+	}
+	if a.idle == nil {
+		a.idle = time.AfterFunc(after, func() { a.box.post(idleMail{}) })
+		return
+	}
+	a.idle.Reset(after)
+}
+
+// leave makes an idle actor leave memory, if nobody needs it. ok is false if the
+// goroutine was deposed meanwhile.
+func (a *Actor) leave() (ended, ok bool) {
+	awaited := a.previous != nil && len(a.previous.conns) > 0
+	if a.in == nil && awaited && !a.load() {
+		return false, false // it has connections to look after, but could not be loaded
+	}
+	if in := a.in; in != nil {
+		idle := !in.created || time.Since(a.lastUsed) >= in.def.Options.IdleAfter
+		if len(in.conns) > 0 || a.log.Followed() || !idle {
+			a.rest()
+			return false, true
+		}
+		in.stopTimers()
+		if !in.stopHook() {
+			return false, false
+		}
+	}
+	if a.gate.drain() != nil || a.in == nil && awaited {
+		a.rest() // the mail of the failure is on its way, or the store fails
+		return false, true
+	}
+	if a.in != nil {
+		a.in.discard()
+		a.in = nil
+	}
+	if !a.node.remove(a) {
+		a.rest()
+		return false, true
+	}
+	if a.idle != nil {
+		a.idle.Stop()
+	}
+	return true, true
+}
+
+// stop ends the actor because the node closes.
+func (a *Actor) stop() {
+	if a.in != nil && !a.in.stopHook() {
+		return // deposed: whoever takes over stops it
+	}
+	if err := a.gate.drain(); err != nil {
+		a.logger().Error("an actor's last changes could not be saved", "error", err)
+		a.reset(err) // answers those who wait
+	}
+	if a.in != nil {
+		a.in.discard()
+		a.in = nil
+	}
+	if a.idle != nil {
+		a.idle.Stop()
+	}
+	for _, m := range a.box.end() {
+		m.refuse(a, errShutdown)
+	}
+}
+
+// stopHook runs OnStop. It reports false if the goroutine was deposed meanwhile.
+func (in *instance) stopHook() bool {
+	if in.def.Hooks["OnStop"] == nil || !in.created {
+		return true
+	}
+	t := in.begin("OnStop", in.def.Options.ActionTimeout, nil)
+	o, ok := t.execute(func() (any, error) { return nil, t.hook("OnStop") })
+	if !ok {
+		return false
+	}
+	in.applyUnseen(t, o)
+	return true
+}

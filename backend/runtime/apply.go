@@ -1,0 +1,174 @@
+package runtime
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// reply says where the answer of a turn goes. The zero reply goes nowhere.
+type reply struct {
+	conn   *Conn                           // a call of a connection: answered by an output to it
+	caller *caller                         // who numbered the call; nil if nobody did
+	call   uint64                          // its number
+	done   func(*host.Output, *host.Fault) // a single call: answered here when the gate opens
+	opened *host.Output                    // a turn that connects: goes first
+	store  bool                            // commit also if nothing changed
+}
+
+// apply makes the outcome of a turn the instance's state: it gives numbers to
+// the outputs, makes the commit if the turn changed anything, and puts both
+// behind the gate.
+func (in *instance) apply(t *Turn, o outcome, r reply) {
+	changed := o.err == nil && (o.changed || r.store || t.joining != nil || len(t.states) > 0 || len(t.ended) > 0 ||
+		slices.ContainsFunc(t.outputs, func(o *host.Output) bool { return o.Numbered }))
+
+	outputs := t.outputs
+	if r.opened != nil {
+		outputs = slices.Insert(outputs, 0, r.opened)
+	}
+	if r.conn != nil || r.done != nil {
+		outputs = append(outputs, in.answer(t, o, r, changed))
+	}
+	outputs = append(outputs, t.closes...)
+	in.number(outputs, t.now)
+	if r.opened != nil {
+		r.opened.Opened.Until = in.head
+	}
+
+	if !changed {
+		if len(outputs) > 0 {
+			in.actor.gate.put(outputs, nil)
+		}
+		in.startTimers(t)
+		return
+	}
+
+	in.rev++
+	buffer := in.commitBuffer()
+	commit := &buffer.commit
+	*commit = store.Commit{
+		Actor: in.actor.id, Name: in.def.Name, Key: in.actor.key, Log: in.log, Time: t.now,
+		Rev: in.rev,
+	}
+	if o.changed || in.saved == nil {
+		in.save(commit, o.plain)
+	}
+	commit.Entries = slices.Grow(buffer.entries[:0], len(outputs))
+	for _, o := range outputs {
+		if o.Numbered {
+			e := o.Entry()
+			e.Time = t.now
+			commit.Entries = append(commit.Entries, e)
+		}
+	}
+	if r.caller != nil {
+		commit.Callers = append(buffer.callers[:0], r.caller.record)
+		r.caller.stored = true
+	}
+	in.forgetCallers(t.now, 0)
+	commit.GoneCallers, in.goneCallers = in.goneCallers, nil
+	in.applyConns(t, commit)
+	in.stand(o.plain)
+	in.created, in.stored = true, true
+	in.actor.node.stats.entries.Add(uint64(len(commit.Entries)))
+	in.actor.gate.put(outputs, commit)
+	in.startTimers(t)
+}
+
+// commitBuffer is a commit and the memory of what most commits have in them, in one
+// allocation.
+type commitBuffer struct {
+	commit  store.Commit
+	entries [2]store.Entry
+	callers [1]store.Caller
+}
+
+// commitBuffer returns the memory for the next commit. An immediate store is done
+// with a commit when the turn has been applied, so there one is enough.
+func (in *instance) commitBuffer() *commitBuffer {
+	if !in.actor.node.committer.store.Immediate() {
+		return &commitBuffer{}
+	}
+	if in.buffer == nil {
+		in.buffer = &commitBuffer{}
+	}
+	return in.buffer
+}
+
+// number gives each output its number, or that of the entry before it.
+func (in *instance) number(outputs []*host.Output, now time.Time) {
+	ms := now.UnixMilli()
+	for _, o := range outputs {
+		if o.Numbered {
+			in.head++
+		}
+		o.Seq, o.TimeMs = in.head, ms
+	}
+}
+
+// answer makes the output that answers a call, and remembers what a repetition
+// of the call must get.
+func (in *instance) answer(t *Turn, o outcome, r reply, changed bool) *host.Output {
+	out := &host.Output{Kind: host.OutputReply, Call: r.call, Data: o.result, Done: r.done}
+	if o.err != nil {
+		out.Kind, out.Err = host.OutputFail, o.err
+	}
+	if r.conn != nil {
+		out.To = r.conn.attachment
+	}
+	if r.caller == nil {
+		return out
+	}
+	r.caller.executed(r.call, t.now)
+	if r.conn == nil || !changed {
+		r.caller.keep(answerOf(r.call, o.result, o.err))
+		return out
+	}
+	out.Numbered, out.To = true, host.Attachment{}
+	out.Caller = r.caller.record.ID
+	out.Target = store.Target{Mode: store.ToOnly, Conns: r.conn.alone[:]}
+	return out
+}
+
+// applyConns moves the turn's changes of connections into the instance and into
+// the commit.
+func (in *instance) applyConns(t *Turn, commit *store.Commit) {
+	if c := t.joining; c != nil {
+		in.conns = append(in.conns, c)
+		in.byID[c.id] = c
+		in.attached[c.attachment] = c
+		in.nextConn++
+		if s, ok := t.states[c]; ok {
+			c.value, c.raw = s.value, s.raw
+			delete(t.states, c)
+		}
+		commit.Conns = append(commit.Conns, c.record())
+	}
+	for c, s := range t.states {
+		c.value, c.raw = s.value, s.raw
+		if !slices.Contains(t.ended, c) {
+			commit.Conns = append(commit.Conns, c.record())
+		}
+	}
+	for _, c := range t.ended {
+		in.removeConn(c)
+		commit.Gone = append(commit.Gone, c.num)
+	}
+	slices.SortFunc(commit.Conns, func(a, b store.Conn) int { return int(a.Num) - int(b.Num) })
+	commit.NextConn = in.nextConn
+}
+
+func (in *instance) startTimers(t *Turn) {
+	if len(in.timers)+len(t.timers) > 2*in.timersKept+64 { // some may have been stopped
+		maps.DeleteFunc(in.timers, func(tm *timer, _ struct{}) bool { return tm.isStopped() })
+		in.timersKept = len(in.timers)
+	}
+	for _, tm := range t.timers {
+		in.timers[tm] = struct{}{}
+		tm.start(func(tm *timer) { in.actor.box.post(&tickMail{in: in, timer: tm}) })
+	}
+}

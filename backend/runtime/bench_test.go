@@ -1,0 +1,130 @@
+package runtime_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"testing"
+
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/runtime"
+	"github.com/troupe-dev/troupe/backend/store/memory"
+)
+
+// benchConn reads its outputs as they are published, as a gateway does, and
+// tells of replies.
+type benchConn struct {
+	log     *host.Log
+	num     uint32
+	attach  host.Attachment
+	opened  chan uint32
+	replies chan struct{}
+
+	mu     sync.Mutex
+	cursor host.Pos
+	buf    []*host.Output
+	events int
+}
+
+func (c *benchConn) Published() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.buf, c.cursor, _ = c.log.Read(c.cursor, c.buf[:0], 64)
+	for _, o := range c.buf {
+		switch {
+		case o.Kind == host.OutputOpened && o.To == c.attach:
+			c.num = o.Opened.Num
+			c.opened <- c.num
+		case o.Kind == host.OutputEvent && o.Target.Includes(c.num):
+			c.events++
+		case o.Kind == host.OutputReply && (o.To == c.attach || o.Numbered && o.Target.Includes(c.num)):
+			c.replies <- struct{}{}
+		}
+	}
+}
+
+func benchConns(b *testing.B, n int) (*runtime.Node, host.Ref, []*benchConn) {
+	node := runtime.New(ledgers, memory.New(memory.Options{}), runtime.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	b.Cleanup(func() {
+		if err := node.Shutdown(context.Background()); err != nil {
+			b.Log(err)
+		}
+	})
+	var conns []*benchConn
+	for i := range n {
+		c := &benchConn{attach: host.NextAttachment(), opened: make(chan uint32, 1), replies: make(chan struct{}, 1)}
+		c.mu.Lock()
+		var err error
+		if c.log, err = node.Follow(ledgerRef, c); err != nil {
+			b.Fatal(err)
+		}
+		c.cursor = c.log.Visible()
+		c.mu.Unlock()
+		if err := node.Open(ledgerRef, host.OpenRequest{Attachment: c.attach, Create: true, Conn: fmt.Sprint("conn", i), Caller: fmt.Sprint("caller", i)}); err != nil {
+			b.Fatal(err)
+		}
+		<-c.opened
+		conns = append(conns, c)
+	}
+	return node, ledgerRef, conns
+}
+
+// BenchmarkBroadcast is one action that broadcasts one event, read by all
+// connections from the log: ns/delivery must not grow with their number.
+func BenchmarkBroadcast(b *testing.B) {
+	for _, n := range []int{1, 100, 1000} {
+		b.Run(fmt.Sprintf("conns=%d", n), func(b *testing.B) {
+			node, ref, conns := benchConns(b, n)
+			args := []json.RawMessage{[]byte("0")}
+			call := func(action string, i int) {
+				if err := node.Call(ref, host.CallRequest{Attachment: conns[0].attach, Conn: "conn0", ID: uint64(i + 1), Action: action, Args: args}); err != nil {
+					b.Fatal(err)
+				}
+				<-conns[0].replies
+			}
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				call("ping", i)
+				i++
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/delivery")
+		})
+	}
+}
+
+// BenchmarkAction is the round trip of one call to the actor and back, without
+// a socket, for a state of a few bytes and of about 15 KB.
+func BenchmarkAction(b *testing.B) {
+	for _, test := range []struct {
+		name, action string
+		args         []json.RawMessage
+		fill         int
+	}{
+		{"read-only", "get", nil, 0},
+		{"small state", "ping", []json.RawMessage{[]byte("0")}, 0},
+		{"15 KB state", "ping", []json.RawMessage{[]byte("0")}, 5000},
+	} {
+		b.Run(test.name, func(b *testing.B) {
+			node, ref, conns := benchConns(b, 1)
+			id := uint64(0)
+			call := func(action string, args []json.RawMessage) {
+				id++
+				if err := node.Call(ref, host.CallRequest{Attachment: conns[0].attach, Conn: "conn0", ID: id, Action: action, Args: args}); err != nil {
+					b.Fatal(err)
+				}
+				<-conns[0].replies
+			}
+			for range test.fill {
+				call("add", []json.RawMessage{[]byte("0")})
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				call(test.action, test.args)
+			}
+		})
+	}
+}

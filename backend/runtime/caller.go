@@ -1,0 +1,126 @@
+package runtime
+
+import (
+	"encoding/json"
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// caller is who numbers calls: what makes a repeated call harmless (G5). It
+// outlives connections. Its record goes into the commit of its call's turn, so
+// that the effect of a call and the memory of it are one.
+type caller struct {
+	record store.Caller
+	stored bool // a commit has it
+}
+
+// callerOf returns the record of a caller, a new one if it is unknown. Others
+// may be forgotten for it: most callers' calls change nothing, so that no commit
+// would do that.
+func (in *instance) callerOf(id string, now time.Time) *caller {
+	c := in.callers[id]
+	if c == nil {
+		in.forgetCallers(now, 1)
+		c = &caller{record: store.Caller{ID: id, Used: now}}
+		in.callers[id] = c
+		in.goneCallers = slices.DeleteFunc(in.goneCallers, func(gone string) bool { return gone == id })
+	}
+	return c
+}
+
+// answer returns the kept answer of a call.
+func (c *caller) answer(call uint64) (store.Answer, bool) {
+	for _, a := range c.record.Answers {
+		if a.Call == call {
+			return a, true
+		}
+	}
+	return store.Answer{}, false
+}
+
+// keep remembers an answer that is not an entry of the log. The oldest give
+// way to it beyond the limits; one that is too large alone is not kept.
+func (c *caller) keep(a store.Answer) {
+	if answerSize(a) > maxAnswerBytes {
+		return
+	}
+	answers := append(slices.Clone(c.record.Answers), a) // a commit may hold the old slice
+	bytes := 0
+	for i := len(answers) - 1; i >= 0; i-- {
+		bytes += answerSize(answers[i])
+		if bytes > maxAnswerBytes || len(answers)-i > maxAnswers {
+			answers = answers[i+1:]
+			break
+		}
+	}
+	c.record.Answers = answers
+}
+
+func answerSize(a store.Answer) int { return len(a.Result) + len(a.Message) + len(a.Metadata) }
+
+// acknowledge forgets the kept answers of calls up to an id.
+func (c *caller) acknowledge(upTo uint64) {
+	if len(c.record.Answers) == 0 || c.record.Answers[0].Call > upTo {
+		return
+	}
+	c.record.Answers = slices.DeleteFunc(slices.Clone(c.record.Answers), func(a store.Answer) bool { return a.Call <= upTo })
+}
+
+// executed notes that a call has run. Calls of a caller run in their order.
+func (c *caller) executed(call uint64, now time.Time) {
+	c.record.Highest = max(c.record.Highest, call)
+	c.record.Used = now
+}
+
+// answerOutput is an answer as it goes to an attachment.
+func answerOutput(a store.Answer, to host.Attachment) *host.Output {
+	if a.Code != "" {
+		e := &host.Fault{Code: a.Code, Message: a.Message}
+		if len(a.Metadata) > 0 {
+			e.Metadata = a.Metadata
+		}
+		return &host.Output{Kind: host.OutputFail, To: to, Call: a.Call, Err: e}
+	}
+	return &host.Output{Kind: host.OutputReply, To: to, Call: a.Call, Data: a.Result}
+}
+
+func answerOf(call uint64, result json.RawMessage, err *host.Fault) store.Answer {
+	if err != nil {
+		return store.Answer{Call: call, Code: err.Code, Message: err.Message, Metadata: err.Metadata}
+	}
+	return store.Answer{Call: call, Result: result}
+}
+
+// forgetCallers drops the callers that are too old, and the oldest if they are too
+// many for so many more; the next commit has the store forget them. It looks at
+// all of them only when there may be something to drop.
+func (in *instance) forgetCallers(now time.Time, more int) {
+	limit := in.def.Options.MaxCallers - more
+	if len(in.callers) <= limit && now.Before(in.callersChecked.Add(in.def.Options.CallerTTL/24)) {
+		return
+	}
+	in.callersChecked = now
+	byAge := make([]*caller, 0, len(in.callers))
+	for _, c := range in.callers {
+		byAge = append(byAge, c)
+	}
+	sort.Slice(byAge, func(i, j int) bool { return byAge[i].record.Used.Before(byAge[j].record.Used) })
+	excess := 0
+	if len(byAge) > limit {
+		excess = len(byAge) - limit + limit/16 // some more, so that this is rare
+	}
+	oldest := now.Add(-in.def.Options.CallerTTL)
+	for i, c := range byAge {
+		if i >= excess && c.record.Used.After(oldest) {
+			break
+		}
+		delete(in.callers, c.record.ID)
+		if c.stored {
+			in.goneCallers = append(in.goneCallers, c.record.ID)
+		}
+	}
+}

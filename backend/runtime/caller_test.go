@@ -1,0 +1,208 @@
+package runtime_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/store/memory"
+)
+
+// parrot changes nothing, but could: its answers are kept with the caller.
+type parrot struct{}
+
+func (*parrot) Say(_ *actor.Context[actor.NoState], text string) string { return text }
+
+var (
+	parrots   = actor.NewRegistry(actor.Define[parrot]("parrot"))
+	parrotRef = host.Ref{Name: "parrot", Key: host.Key{"a"}}
+)
+
+func numbers(from, to int) (n []int) {
+	for i := from; i <= to; i++ {
+		n = append(n, i)
+	}
+	return n
+}
+
+func TestG5_TheNewestAnswersOfACallerAreKept(t *testing.T) {
+	sizes := func(n, size int) []int { return slices.Repeat([]int{size}, n) }
+	for _, test := range []struct {
+		name  string
+		sizes []int // of the answers
+		kept  []int // and the numbers of those that are kept
+	}{
+		{"at most 64", sizes(66, 1), numbers(3, 66)},
+		{"at most 16 KiB", sizes(5, 5000), numbers(3, 5)},
+		{"one that is too large alone takes no other's place", []int{1, 17_000, 1}, []int{1, 3}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				b := newBench(t, nil, parrots)
+				ada := b.open(parrotRef, as("ada"))
+				for range 2 {
+					ada.read()
+					ada.got = nil
+					for i, size := range test.sizes {
+						ada.call(uint64(i+1), "say", strings.Repeat("x", size))
+					}
+				}
+				var kept []int
+				for _, o := range ada.read() {
+					switch {
+					case o.Kind == host.OutputReply && len(o.Data) == test.sizes[o.Call-1]+len(`""`):
+						kept = append(kept, int(o.Call))
+					case o.Kind != host.OutputFail || o.Err.Code != "ran":
+						t.Errorf("call %d got %s, want its answer, or that it ran", o.Call, kinds([]*host.Output{o}))
+					}
+				}
+				if !slices.Equal(kept, test.kept) {
+					t.Errorf("the answers of calls %v are kept, want those of %v", kept, test.kept)
+				}
+			})
+		})
+	}
+}
+
+// once calls an action with an idempotency key, which is a caller of one call.
+func (b *bench) once(key, action string, args ...any) error {
+	_, err := b.node.CallOnce(b.t.Context(), ledgerRef, host.SingleCall{
+		Create: true, Caller: key, Action: action, Args: encodeArgs(b.t, args),
+	})
+	return err
+}
+
+// storedCallers returns the callers that the store has of the ledger.
+func (b *bench) storedCallers() map[string]bool {
+	b.t.Helper()
+	ref, err := b.node.Resolve(b.t.Context(), ledgerRef)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	snap, err := b.store.Load(b.t.Context(), ref.ID)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	ids := map[string]bool{}
+	for _, c := range snap.Callers {
+		ids[c.ID] = true
+	}
+	return ids
+}
+
+func TestTheOldestCallersAreForgottenBeyondALimit(t *testing.T) {
+	reg := actor.NewRegistry(ledgerDef, actor.WithOptions(actor.Options{MaxCallers: 10}))
+	for _, test := range []struct {
+		name   string
+		arg    int
+		commit bool
+	}{
+		{"whose calls change something", 1, true},
+		{"whose calls fail", 13, false}, // no commit of theirs would forget them
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				b := newBench(t, memory.New(memory.Options{}), reg)
+				for i := range 100 {
+					if err := b.once(fmt.Sprint("key-", i), "add", test.arg); (err == nil) != test.commit {
+						t.Fatal(err)
+					}
+					time.Sleep(time.Millisecond)
+				}
+				if got := b.node.Callers(ledgerRef); got > 10 {
+					t.Errorf("%d callers are remembered, the limit is 10", got)
+				}
+				if err := b.once("key-last", "add", 1); err != nil {
+					t.Fatal(err)
+				}
+				stored := b.storedCallers()
+				if len(stored) > 10 || stored["key-0"] {
+					t.Errorf("the store has the callers %v, want at most 10 and not the first", stored)
+				}
+				if test.commit && !stored["key-99"] {
+					t.Errorf("the store has the callers %v, want the newest among them", stored)
+				}
+				total := b.total(ledgerRef)
+				if err := b.once("key-last", "add", 1); err != nil || b.total(ledgerRef) != total {
+					t.Errorf("a repeated call of the newest got %v and ran again", err)
+				}
+			})
+		})
+	}
+}
+
+// Reads may be repeated: nobody has to remember them.
+func TestReadOnlyCallsWithAKeyMakeNoCallers(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, ledgers)
+		for i := range 100 {
+			if err := b.once(fmt.Sprint("key-", i%50), "get"); err != nil {
+				t.Errorf("call %d: %v", i, err)
+			}
+		}
+		if got := b.node.Callers(ledgerRef); got != 0 {
+			t.Errorf("%d callers are remembered, want none", got)
+		}
+	})
+}
+
+func TestCallersAreForgottenADayAfterTheirLastCall(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, memory.New(memory.Options{}), ledgers)
+		at := func(hours int, key string, total int) {
+			t.Helper()
+			time.Sleep(time.Duration(hours)*time.Hour - time.Since(b.started))
+			if err := b.once(key, "add", 1); err != nil {
+				t.Fatal(err)
+			}
+			if got := b.total(ledgerRef); got != total {
+				t.Errorf("after %d h, with key %s: got total %d, want %d", hours, key, got, total)
+			}
+		}
+		at(0, "first", 1)
+		at(1, "second", 2)
+		at(23, "first", 2)
+		at(23, "third", 3)
+		if got := b.storedCallers(); !got["first"] || !got["second"] {
+			t.Errorf("after 23 h the store has %v, want the first two to be there", got)
+		}
+		at(27, "fourth", 4) // whoever commits has the old ones forgotten
+		if got := b.storedCallers(); got["first"] || got["second"] || !got["third"] {
+			t.Errorf("after 27 h the store has %v, want the third and the fourth", got)
+		}
+		at(27, "first", 5)
+		b.restart()
+		at(28, "first", 5)
+	})
+}
+
+func TestG5_ACallerThatWasForgottenAndComesBackIsStored(t *testing.T) {
+	reg := actor.NewRegistry(ledgerDef, actor.WithOptions(actor.Options{MaxCallers: 2}))
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, memory.New(memory.Options{}), reg)
+		if err := b.once("ada", "add", 1); err != nil {
+			t.Fatal(err)
+		}
+		// Failures forget ada without a commit that would tell the store.
+		for i := range 3 {
+			time.Sleep(time.Second)
+			if err := b.once(fmt.Sprint("other-", i), "add", 13); code(err) != "unlucky" {
+				t.Fatal(err)
+			}
+		}
+		if err := b.once("ada", "add", 1); err != nil {
+			t.Fatal(err)
+		}
+		b.restart()
+		if err := b.once("ada", "add", 1); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.total(ledgerRef); got != 2 {
+			t.Errorf("got total %d, want 2: ada's last call was forgotten by the commit that made it", got)
+		}
+	})
+}

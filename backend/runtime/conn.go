@@ -1,0 +1,101 @@
+package runtime
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// Conn is the runtime's record of a connection. It belongs to its instance's
+// goroutine, and changes only when a turn is applied.
+type Conn struct {
+	num   uint32
+	alone [1]uint32 // num: the target of what is for this connection alone, never changed
+	id    string
+	start uint64 // head of the log before it joined
+	value any    // its state, of the definition's connType
+	raw   []byte // the same as JSON
+	attached
+}
+
+// attached is what is known of a connection's client, and not stored.
+type attached struct {
+	attachment host.Attachment // the newest one; zero if not attached since the actor was loaded
+	online     bool
+	dropped    time.Time // when it was last not online
+	params     json.RawMessage
+	auth       json.RawMessage
+	caller     string
+
+	// Where its client wanted to go on when it joined, of another connection's
+	// time: it asks the same again if it missed the answer.
+	askedLog string
+	askedSeq uint64
+
+	over bool // its end was begun and the hook did not return: it ends without it
+}
+
+type connState struct {
+	value any
+	raw   []byte
+}
+
+func (c *Conn) record() store.Conn {
+	return store.Conn{Num: c.num, ID: c.id, Start: c.start, State: c.raw}
+}
+
+// The methods below are for the goroutine of a turn.
+
+// Num returns the connection's number, by which targets name it.
+func (c *Conn) Num() uint32 { return c.num }
+
+// ID returns the connection's id.
+func (c *Conn) ID() string { return c.id }
+
+// Online reports whether the connection has a socket.
+func (c *Conn) Online() bool { return c.online }
+
+// ConnState returns a connection's state as the turn sees it, and the same as JSON.
+func (t *Turn) ConnState(c *Conn) (value any, raw []byte) {
+	if s, ok := t.states[c]; ok {
+		return s.value, s.raw
+	}
+	return c.value, c.raw
+}
+
+// SetConnState records a changed connection state in the turn; raw is the same as
+// JSON.
+func (t *Turn) SetConnState(c *Conn, value any, raw []byte) {
+	if t.readOnly {
+		t.Fail(host.Faultf(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot set a connection's state", t.what))
+		return
+	}
+	if t.states == nil {
+		t.states = map[*Conn]connState{}
+	}
+	t.states[c] = connState{value, raw}
+}
+
+// Disconnect records the end of a connection in the turn. Its client is told the
+// reason.
+func (t *Turn) Disconnect(c *Conn, reason string) {
+	if limit := t.in.def.Options.MaxMessage; len(reason) > limit {
+		t.Fail(tooLarge("the reason to disconnect", len(reason), limit))
+		return
+	}
+	if t.readOnly {
+		t.Fail(host.Faultf(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot disconnect", t.what))
+		return
+	}
+	if slices.Contains(t.ended, c) {
+		return
+	}
+	t.ended = append(t.ended, c)
+	if !c.attachment.IsZero() {
+		t.closes = append(t.closes, &host.Output{Kind: host.OutputClosed, To: c.attachment, Err: host.Faultf(wire.CodeDisconnected, "%s", reason)})
+	}
+}

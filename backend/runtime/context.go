@@ -1,0 +1,173 @@
+package runtime
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/internal/definition"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// What package actor makes a Context of. All methods but those of context.Context
+// are for the turn's goroutine, and panic when the turn is over.
+
+// Definition returns the definition of the turn's actor.
+func (t *Turn) Definition() *definition.Definition { return t.in.def }
+
+// Key returns the actor's key. The caller must not change it.
+func (t *Turn) Key() host.Key {
+	t.Use()
+	return t.in.actor.key
+}
+
+// ActorID returns the actor's id, which follows from its name and key.
+func (t *Turn) ActorID() string {
+	t.Use()
+	return t.in.actor.id
+}
+
+// Actor returns the actor, a way to it from outside the turn.
+func (t *Turn) Actor() *Actor {
+	t.Use()
+	return t.in.actor
+}
+
+// Now returns the time at which the turn began.
+func (t *Turn) Now() time.Time {
+	t.Use()
+	return t.now
+}
+
+// Conn returns the connection that called. Without one it ends the turn with
+// connection_required.
+func (t *Turn) Conn() *Conn {
+	t.Use()
+	if t.conn == nil {
+		panic(turnError{host.Faultf(wire.CodeConnectionRequired, "%s needs a connection", t.what)})
+	}
+	return t.conn
+}
+
+// HasConn reports whether a connection called.
+func (t *Turn) HasConn() bool {
+	t.Use()
+	return t.conn != nil
+}
+
+// ConnID returns, in a turn that connects, the id that the connection has or will
+// have.
+func (t *Turn) ConnID() string {
+	t.Use()
+	return t.opening.Conn
+}
+
+// Resuming reports whether the connection of a turn that connects exists already.
+func (t *Turn) Resuming() bool {
+	t.Use()
+	return t.resuming
+}
+
+// Auth returns what OnAuth said of the client that the turn is for, nil if there is
+// none.
+func (t *Turn) Auth() json.RawMessage { return t.AuthOf(t.conn) }
+
+// AuthOf returns what OnAuth said of a connection's client.
+func (t *Turn) AuthOf(c *Conn) json.RawMessage {
+	t.Use()
+	_, auth := t.passed(c)
+	return auth
+}
+
+// ParamsOf returns what a connection's client has passed, nil if that is unknown.
+func (t *Turn) ParamsOf(c *Conn) json.RawMessage {
+	t.Use()
+	params, _ := t.passed(c)
+	return params
+}
+
+// Fail makes the turn fail when it returns. The first failure counts.
+func (t *Turn) Fail(err error) {
+	if t.failure == nil {
+		t.failure = err
+	}
+}
+
+// Do runs f as a turn of the actor and returns when what it changed is durable. The
+// error is f's, or that of the turn as a *host.Fault. ctx ends the waiting, but not
+// the turn. In a turn of the same actor it would wait for itself, and returns an error.
+func (a *Actor) Do(ctx context.Context, f func(*Turn) error) error {
+	if t, _ := ctx.Value(turnKey{}).(*Turn); t != nil && t.in.actor.id == a.id && t.Err() == nil {
+		return errors.New("actor: Self().Do inside a turn of the same actor would wait for itself")
+	}
+	return a.node.do(ctx, a.ref(), f)
+}
+
+// Deadline implements context.Context.
+func (t *Turn) Deadline() (time.Time, bool) { return t.deadline, true }
+
+// Done implements context.Context.
+func (t *Turn) Done() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.done == nil {
+		t.done = make(chan struct{})
+		if t.err != nil {
+			close(t.done)
+		}
+	}
+	return t.done
+}
+
+// Err implements context.Context.
+func (t *Turn) Err() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.err
+}
+
+type turnKey struct{}
+
+// Value implements context.Context.
+func (t *Turn) Value(key any) any {
+	if key == (turnKey{}) {
+		return t
+	}
+	return nil
+}
+
+// finish ends the context with err. Only the first call counts.
+func (t *Turn) finish(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.err != nil {
+		return
+	}
+	t.err = err
+	if t.done != nil {
+		close(t.done)
+	}
+}
+
+// Use panics if the turn is over: the caller kept a context or a connection.
+func (t *Turn) Use() {
+	if t.dead.Load() {
+		panic("actor: a Context or Conn was used after its turn; from outside a turn use c.Self().Do(ctx, func(c) error), or c.After and c.Every")
+	}
+}
+
+// Conns returns the connections as this turn sees them.
+func (t *Turn) Conns() []*Conn {
+	t.Use()
+	conns := t.in.conns
+	if len(t.ended) > 0 {
+		conns = slices.DeleteFunc(slices.Clone(conns), func(c *Conn) bool { return slices.Contains(t.ended, c) })
+	}
+	if t.joining != nil && !slices.Contains(t.ended, t.joining) {
+		conns = append(slices.Clip(conns), t.joining)
+	}
+	return conns
+}

@@ -1,0 +1,130 @@
+package runtime
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
+	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// Emission says how an event is emitted. The zero Emission goes to all connections
+// that subscribe to the event, and is stored.
+type Emission struct {
+	Volatile bool
+	Latest   string                         // empty, or '=' and the key
+	Where    []func(*Turn) func(*Conn) bool // all must agree
+	Except   []uint32                       // numbers of connections
+}
+
+func (e *Emission) isZero() bool {
+	return !e.Volatile && e.Latest == "" && len(e.Where) == 0 && len(e.Except) == 0
+}
+
+// Emit adds an event to the turn: to one connection, or a broadcast if to is nil.
+func (t *Turn) Emit(event any, to *Conn, e Emission) {
+	plain := e.isZero()
+	if to != nil && plain && t.sendAgain(event, to.num) {
+		return
+	}
+	typ, ok := t.in.def.Events[reflect.TypeOf(event)]
+	if !ok {
+		t.Fail(fmt.Errorf("event type %T is not declared: add actor.Emits[%T]() to the definition of %q", event, event, t.in.def.Name))
+		return
+	}
+	if t.readOnly {
+		t.Fail(host.Faultf(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot emit %s", t.what, typ.Name))
+		return
+	}
+	data, err := jsonshape.Encode(event)
+	if err != nil {
+		t.Fail(fmt.Errorf("encode event %s: %w", typ.Name, err))
+		return
+	}
+	if err := t.in.checkSent(event, data); err != nil {
+		t.Fail(fmt.Errorf("event %s: %w", typ.Name, err))
+		return
+	}
+	if limit := t.in.def.Options.MaxMessage; len(data) > limit {
+		t.Fail(tooLarge("event "+typ.Name, len(data), limit))
+		return
+	}
+	if to != nil && t.mergeSend(typ.Name, data, &e, to.num) {
+		return
+	}
+	o := &host.Output{
+		Kind: host.OutputEvent, Event: typ.Name, Data: data, Direct: to != nil,
+		Numbered: !e.Volatile, Volatile: e.Volatile, Latest: e.Latest,
+		Target: t.target(to, &e),
+	}
+	t.outputs = append(t.outputs, o)
+	if to != nil && typ.Steady && plain {
+		t.sent, t.sentOutput = event, o
+	}
+}
+
+func (t *Turn) target(to *Conn, e *Emission) store.Target {
+	switch {
+	case to != nil:
+		return store.Target{Mode: store.ToOnly, Conns: to.alone[:]}
+	case len(e.Where) > 0:
+		target := store.Target{Mode: store.ToOnly}
+		var wanted []func(*Conn) bool
+		for _, w := range e.Where {
+			wanted = append(wanted, w(t))
+		}
+	conns:
+		for _, c := range t.Conns() {
+			if slices.Contains(e.Except, c.num) {
+				continue
+			}
+			for _, f := range wanted {
+				if !f(c) {
+					continue conns
+				}
+			}
+			target.Conns = append(target.Conns, c.num)
+		}
+		return target
+	case len(e.Except) > 0:
+		slices.Sort(e.Except)
+		return store.Target{Mode: store.ToExcept, Conns: slices.Compact(e.Except)}
+	}
+	return store.Target{}
+}
+
+// mergeSend adds the target of a send to the output before it if that is the
+// same event: a loop over connections becomes one entry.
+func (t *Turn) mergeSend(event string, data []byte, e *Emission, num uint32) bool {
+	if len(t.outputs) <= t.sealed {
+		return false
+	}
+	last := t.outputs[len(t.outputs)-1]
+	if last.Kind != host.OutputEvent || !last.Direct || last.Event != event || last.Volatile != e.Volatile ||
+		last.Latest != e.Latest || !bytes.Equal(last.Data, data) {
+		return false
+	}
+	return alsoTo(last, num)
+}
+
+// sendAgain is mergeSend for a value that equals the last one sent: in a loop
+// over connections only the first one costs its encoding.
+func (t *Turn) sendAgain(event any, num uint32) bool {
+	n := len(t.outputs)
+	return n > t.sealed && t.outputs[n-1] == t.sentOutput && t.sent == event && alsoTo(t.sentOutput, num)
+}
+
+// alsoTo adds a target to an event that was sent to some. The same event twice
+// to one connection is two events: it reports false then.
+func alsoTo(o *host.Output, num uint32) bool {
+	i, found := slices.BinarySearch(o.Target.Conns, num)
+	if found {
+		return false
+	}
+	o.Target.Conns = slices.Insert(o.Target.Conns, i, num)
+	return true
+}

@@ -1,0 +1,214 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/internal/definition"
+	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// instance is one loaded state of an actor: what turns run on. It belongs to
+// one goroutine. When what it did cannot be made durable, or a turn of it does
+// not return, it is discarded and another one is loaded (reset).
+type instance struct {
+	actor *Actor
+	def   *definition.Definition
+	reign uint64 // of the goroutine that it belongs to
+
+	state reflect.Value // *T
+	base  []byte        // its plain fields as JSON, after the last turn that succeeded
+	saved []byte        // the same as the store has it; nil if the next commit has to have the whole state
+
+	collections []definition.Collection // in its fields, as listed in the definition
+	fields      []reflect.Value         // and what those fields have to hold
+
+	stored   bool // the store knows the actor
+	created  bool // OnCreate has run, or the store knows the actor
+	rev      uint64
+	head     uint64
+	log      string
+	nextConn uint32
+	conns    []*Conn // by number, ascending
+	byID     map[string]*Conn
+	attached map[host.Attachment]*Conn // by attachment
+	broken   *host.Fault               // not nil: the state cannot be used; every request gets this
+	callers  map[string]*caller
+
+	callersChecked time.Time // when forgetCallers last looked at all of them
+	goneCallers    []string  // stored ones that were forgotten since the last commit
+
+	buffer *commitBuffer // of every commit, if the store is immediate
+
+	timers     map[*timer]struct{}
+	timersKept int         // how many there were when those that were stopped were last forgotten
+	expiry     *time.Timer // for the connection that expires next
+	nextExpiry time.Time   // when that is; zero if no connection is without a socket
+
+	watchMu  sync.Mutex // guards the fields below, which the watchdog's timer reads
+	watched  *Turn
+	watchdog *time.Timer
+	barks    time.Time // when the watchdog's timer fires; zero if it is not set
+}
+
+// newInstance makes an instance from what the store has, or of an actor that
+// was never stored (snap is nil).
+func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*instance, error) {
+	in := &instance{
+		actor: a, def: def, reign: a.reign.Load(), state: reflect.New(def.Type), nextConn: 1,
+		byID: map[string]*Conn{}, attached: map[host.Attachment]*Conn{}, callers: map[string]*caller{}, timers: map[*timer]struct{}{},
+	}
+	in.findCollections()
+	if snap == nil {
+		in.log = randomID()
+		in.keepCollections()
+		var err error
+		in.base, err = in.encode()
+		return in, err
+	}
+	plain, exact, err := in.load(snap.State)
+	if err != nil {
+		a.logger().Error("the stored state of an actor cannot be read", "error", err)
+		return nil, &host.Fault{Code: wire.CodeStateIncompatible, Message: fmt.Sprintf("the stored state of this %s does not fit this version of it", def.Name)}
+	}
+	in.created, in.stored = true, true
+	if exact {
+		in.saved = plain
+	}
+	in.rev, in.head, in.log, in.nextConn = snap.Rev, snap.Head, snap.Log, snap.NextConn
+	for _, r := range snap.Conns {
+		value, err := def.DecodeConnState(r.State)
+		if err != nil {
+			return nil, &host.Fault{Code: wire.CodeStateIncompatible, Message: fmt.Sprintf("a stored connection state of this %s does not fit this version of it", def.Name)}
+		}
+		c := &Conn{num: r.Num, alone: [1]uint32{r.Num}, id: r.ID, start: r.Start, value: value, raw: r.State, attached: attached{dropped: a.node.started}}
+		in.conns = append(in.conns, c)
+		in.byID[c.id] = c
+	}
+	slices.SortFunc(in.conns, func(a, b *Conn) int { return int(a.num) - int(b.num) })
+	for _, r := range snap.Callers {
+		in.callers[r.ID] = &caller{record: r, stored: true}
+	}
+	in.keepCollections()
+	if err := in.restored(); err != nil {
+		return nil, err
+	}
+	// Not the stored bytes: a field may have come or gone since they were written.
+	in.base, err = in.encode()
+	return in, err
+}
+
+func (in *instance) connByNum(num uint32) *Conn {
+	i, ok := slices.BinarySearchFunc(in.conns, num, func(c *Conn, n uint32) int { return int(c.num) - int(n) })
+	if !ok {
+		return nil
+	}
+	return in.conns[i]
+}
+
+// removeConn forgets a connection. It makes a new slice: somebody may be
+// iterating over the old one.
+func (in *instance) removeConn(c *Conn) {
+	in.conns = slices.DeleteFunc(slices.Clone(in.conns), func(x *Conn) bool { return x == c })
+	delete(in.byID, c.id)
+	delete(in.attached, c.attachment)
+}
+
+// watch starts a turn's time and arms the watchdog for it: at its deadline its
+// context ends, and if it has not returned some time later the instance is
+// abandoned.
+func (in *instance) watch(t *Turn, limit time.Duration) *Turn {
+	t.outputs = t.few[:0]
+	t.now = time.Now()
+	t.deadline = t.now.Add(limit)
+	in.watchMu.Lock()
+	defer in.watchMu.Unlock()
+	in.watched = t
+	if in.barks.IsZero() || t.deadline.Before(in.barks) {
+		in.barkAtLocked(t.deadline)
+	}
+	return t
+}
+
+// unwatch ends the watch over a turn. It reports false if the watchdog has
+// abandoned the instance.
+func (in *instance) unwatch(t *Turn) bool {
+	in.watchMu.Lock()
+	defer in.watchMu.Unlock()
+	if in.watched != t {
+		return false
+	}
+	in.watched = nil // the timer goes on, for the turns to come: setting it for each costs more
+	return true
+}
+
+// barkAtLocked sets the watchdog's timer.
+func (in *instance) barkAtLocked(at time.Time) {
+	in.barks = at
+	if in.watchdog == nil {
+		in.watchdog = time.AfterFunc(time.Until(at), in.bark)
+	} else {
+		in.watchdog.Reset(time.Until(at))
+	}
+}
+
+// running returns the turn that is under way, nil if there is none.
+func (in *instance) running() *Turn {
+	if in == nil {
+		return nil
+	}
+	in.watchMu.Lock()
+	defer in.watchMu.Unlock()
+	return in.watched
+}
+
+// bark is called when the watchdog's timer fires.
+func (in *instance) bark() {
+	in.watchMu.Lock()
+	in.barks = time.Time{}
+	t := in.watched
+	if t == nil {
+		in.watchMu.Unlock()
+		return
+	}
+	left := time.Until(t.deadline)
+	switch {
+	case left > 0: // set for an earlier turn
+		in.barkAtLocked(t.deadline)
+		in.watchMu.Unlock()
+	case left > -abandonAfter:
+		in.barkAtLocked(time.Now().Add(abandonAfter))
+		in.watchMu.Unlock()
+		t.finish(context.DeadlineExceeded)
+	default:
+		in.watched = nil
+		in.watchMu.Unlock()
+		in.actor.abandon(t)
+	}
+}
+
+// discard frees what the instance holds outside of itself.
+func (in *instance) discard() {
+	in.stopTimers()
+	if in.expiry != nil {
+		in.expiry.Stop()
+	}
+	in.watchMu.Lock()
+	defer in.watchMu.Unlock()
+	in.watched = nil
+	if in.watchdog != nil {
+		in.watchdog.Stop()
+	}
+}
+
+func (in *instance) stopTimers() {
+	for t := range in.timers {
+		t.stop()
+	}
+}

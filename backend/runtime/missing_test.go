@@ -1,0 +1,32 @@
+package runtime_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+
+	"github.com/troupe-dev/troupe/backend/host"
+)
+
+// TestG9_ActorsThatDoNotExistTakeNoMemory: who asks for many of them does not
+// fill it.
+func TestG9_ActorsThatDoNotExistTakeNoMemory(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, ledgers)
+		for i := range 100 {
+			byKey := host.Ref{Name: "ledger", Key: host.Key{fmt.Sprint(i)}}
+			for _, ref := range []host.Ref{{ID: fmt.Sprint(i)}, byKey} {
+				if _, err := b.node.Resolve(t.Context(), ref); err == nil {
+					t.Fatalf("%v exists", ref)
+				}
+			}
+			if _, err := b.node.CallOnce(t.Context(), byKey, host.SingleCall{Action: "get"}); err == nil {
+				t.Fatalf("%v exists", byKey)
+			}
+		}
+		synctest.Wait()
+		if n := b.node.Actors(); n != 0 {
+			t.Errorf("%d actors that do not exist are in memory", n)
+		}
+	})
+}

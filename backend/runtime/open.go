@@ -1,0 +1,244 @@
+package runtime
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// openMail connects, or attaches a connection again.
+type openMail struct{ host.OpenRequest }
+
+func (m *openMail) size() int { return mailBytes + len(m.Params) + len(m.Input) + len(m.Auth) }
+
+func (m *openMail) refuse(a *Actor, err *host.Fault) {
+	a.gone(m.Attachment, time.Now()) // if its OnResume did not return
+	a.put(&host.Output{Kind: host.OutputClosed, To: m.Attachment, Err: err})
+}
+
+func (m *openMail) deliver(in *instance) bool {
+	in.actor.used()
+	if err, ok := in.create(m.Create, m.Input, m.Auth); !ok || err != nil {
+		if ok {
+			m.refuse(in.actor, err)
+		}
+		return ok
+	}
+	if c := in.callers[m.Caller]; c != nil {
+		c.acknowledge(m.Ack)
+	}
+	if c := in.byID[m.Conn]; c != nil {
+		return m.resume(in, c)
+	}
+	return m.join(in)
+}
+
+// opened is the output that answers the open.
+func (m *openMail) opened(in *instance, c *Conn, start uint64) *host.Output {
+	return &host.Output{Kind: host.OutputOpened, To: m.Attachment, Opened: &host.OpenedInfo{
+		Actor: in.actor.id, Name: in.def.Name, Log: in.log, Conn: c.id, Num: c.num,
+		Start: start, KnownCaller: in.callers[m.Caller] != nil,
+	}}
+}
+
+// follows reports whether the client's position is one of this log.
+func (m *openMail) follows(in *instance) bool {
+	return m.Resume && m.Log == in.log && m.Seq <= in.head
+}
+
+// join makes a new connection: one turn, one commit.
+func (m *openMail) join(in *instance) bool {
+	c := &Conn{num: in.nextConn, alone: [1]uint32{in.nextConn}, id: m.Conn, start: in.head, attached: attached{
+		attachment: m.Attachment, online: true, params: m.Params, auth: m.Auth, caller: m.Caller,
+		askedLog: m.Log, askedSeq: m.Seq,
+	}}
+	opened := m.opened(in, c, in.head)
+	switch {
+	case m.follows(in):
+		opened.Opened.Reason, opened.Opened.AskedAfter = wire.ReasonExpired, m.Seq
+	case m.Resume:
+		opened.Opened.Reason = wire.ReasonRestart
+	}
+
+	t := in.begin("OnConnect", in.def.Options.ConnectTimeout, nil)
+	t.opening = &m.OpenRequest
+	o, ok := t.execute(func() (any, error) {
+		if err := t.beforeConnect(); err != nil {
+			return nil, err
+		}
+		var err error
+		if c.value, c.raw, err = m.connState(t); err != nil {
+			return nil, err
+		}
+		t.joining, t.conn = c, c
+		if err := t.hook("OnConnect"); err != nil {
+			return nil, err
+		}
+		opened.Opened.Refused = t.refusals(m.Subs)
+		return nil, nil
+	})
+	if !ok {
+		return false
+	}
+	if o.err != nil {
+		in.actor.gate.put(in.closes(t.now, m.Attachment, o.err), nil)
+		return true
+	}
+	in.apply(t, o, reply{opened: opened})
+	return true
+}
+
+// closes makes the output that ends an attachment.
+func (in *instance) closes(now time.Time, attachment host.Attachment, why *host.Fault) []*host.Output {
+	out := []*host.Output{{Kind: host.OutputClosed, To: attachment, Err: why}}
+	in.number(out, now)
+	return out
+}
+
+// beforeConnect runs OnBeforeConnect with the params of t.opening.
+func (t *Turn) beforeConnect() error {
+	h := t.in.def.Hooks["OnBeforeConnect"]
+	if h == nil {
+		return nil
+	}
+	args, bad := h.DecodeOptional(t.opening.Params, wire.CodeInvalidParams, "params")
+	if bad != nil {
+		return bad
+	}
+	_, err := h.Call(t.in.state, t, args)
+	if err == nil {
+		err = t.failure
+	}
+	return err
+}
+
+// connState runs CreateConnState.
+func (m *openMail) connState(t *Turn) (value any, raw []byte, err error) {
+	h := t.in.def.Hooks["CreateConnState"]
+	if h == nil {
+		value, err = t.in.def.DecodeConnState(nil)
+		return value, []byte("{}"), err
+	}
+	args, bad := h.DecodeOptional(m.Params, wire.CodeInvalidParams, "params")
+	if bad != nil {
+		return nil, nil, bad
+	}
+	if value, err = h.Call(t.in.state, t, args); err != nil {
+		return nil, nil, err
+	}
+	raw, err = json.Marshal(value)
+	return value, raw, err
+}
+
+// resume attaches a connection that exists.
+func (m *openMail) resume(in *instance, c *Conn) bool {
+	if !m.Attachment.Replaces(c.attachment) {
+		m.refuse(in.actor, host.Faultf(wire.CodeReplaced, "the connection was opened again elsewhere"))
+		return true // a newer open has overtaken it
+	}
+	head, follows := in.head, m.follows(in)
+	t := in.begin("OnResume", in.def.Options.ConnectTimeout, c)
+	o, refused, ok := t.refresh(&m.OpenRequest)
+	if !ok {
+		return false
+	}
+	for _, end := range t.closes {
+		if end.To == c.attachment {
+			end.To = m.Attachment // OnRefresh has ended the connection
+		}
+	}
+	if c.online {
+		in.actor.gate.put(in.closes(t.now, c.attachment, host.Faultf(wire.CodeReplaced, "the connection was opened again elsewhere")), nil)
+	}
+	returns := !c.online
+	delete(in.attached, c.attachment)
+	c.attachment, c.online, c.caller = m.Attachment, true, m.Caller
+	in.attached[c.attachment] = c
+	if o.err != nil {
+		return in.endConn(c, o.err)
+	}
+	c.params, c.auth = m.Params, m.Auth
+	in.apply(t, o, reply{})
+	if in.byID[c.id] != c {
+		return true
+	}
+
+	start := c.start
+	opened := m.opened(in, c, start)
+	opened.Opened.Resumed, opened.Opened.Refused = true, refused
+	switch {
+	case follows && m.Seq >= c.start:
+		opened.Opened.Start = m.Seq
+	case follows: // the answer to the open that joined was lost
+		opened.Opened.Reason, opened.Opened.AskedAfter = wire.ReasonExpired, m.Seq
+	case m.Resume && m.Log == c.askedLog && m.Seq == c.askedSeq: // the same, with another log
+		opened.Opened.Reason = wire.ReasonRestart
+	case m.Resume:
+		opened.Opened.Start, opened.Opened.Reason = head, wire.ReasonRestart
+	}
+	t = in.begin("OnResume", in.def.Options.ConnectTimeout, c)
+	t.readOnly = !returns || in.def.Hooks["OnResume"] == nil
+	o, ok = t.execute(func() (any, error) {
+		if returns {
+			t.hookApart("OnResume", c, in.base)
+		}
+		return nil, nil
+	})
+	if ok {
+		in.apply(t, o, reply{opened: opened})
+	}
+	return ok
+}
+
+// refreshMail gives a connection new params.
+type refreshMail struct{ host.RefreshRequest }
+
+func (m *refreshMail) size() int { return mailBytes + len(m.Params) + len(m.Auth) }
+
+func (m *refreshMail) refuse(a *Actor, err *host.Fault) {
+	a.gone(m.Attachment, time.Now()) // its client comes back with the same
+	a.put(&host.Output{Kind: host.OutputClosed, To: m.Attachment, Err: err})
+}
+
+func (m *refreshMail) deliver(in *instance) bool {
+	in.actor.used()
+	c := in.attached[m.Attachment]
+	if c == nil {
+		return true // of a connection that is over, or of a socket that was replaced
+	}
+	t := in.begin("OnRefresh", in.def.Options.ConnectTimeout, c)
+	o, refused, ok := t.refresh(&host.OpenRequest{Conn: c.id, Params: m.Params, Auth: m.Auth, Subs: m.Subs})
+	if !ok {
+		return false
+	}
+	if o.err != nil {
+		return in.endConn(c, o.err)
+	}
+	c.params, c.auth = m.Params, m.Auth
+	if len(refused) > 0 {
+		t.outputs = append(t.outputs, subscribed(m.Attachment, 0, refused))
+	}
+	in.apply(t, o, reply{})
+	return true
+}
+
+// refresh is the turn in which a connection that exists gets new params. They count
+// from its end on, if it succeeds. refused are those of its subscriptions that it may
+// not have with them.
+func (t *Turn) refresh(r *host.OpenRequest) (o outcome, refused []host.Refusal, ok bool) {
+	t.opening, t.resuming = r, true
+	t.readOnly = t.in.def.Hooks["OnBeforeConnect"] == nil && t.in.def.Hooks["OnRefresh"] == nil
+	o, ok = t.execute(func() (any, error) {
+		if err := t.beforeConnect(); err != nil {
+			return nil, err
+		}
+		if err := t.hook("OnRefresh"); err != nil {
+			return nil, err
+		}
+		refused = t.refusals(r.Subs)
+		return nil, nil
+	})
+	return o, refused, ok
+}

@@ -1,0 +1,316 @@
+package runtime
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// The mail of an actor: what a gateway, a timer or other code of the process
+// asks of it. deliver runs on the actor's goroutine.
+
+// wakeMail makes the actor's goroutine look at what has changed besides its
+// mail: connections that have expired, a commit that failed.
+type wakeMail struct{}
+
+func (wakeMail) deliver(*instance) bool     { return true }
+func (wakeMail) refuse(*Actor, *host.Fault) {}
+func (wakeMail) size() int                  { return 0 }
+
+// idleMail asks the actor to leave memory if nobody needs it.
+type idleMail struct{ wakeMail }
+
+// stopMail asks the actor to end with what is in the mailbox before it.
+type stopMail struct{ wakeMail }
+
+// create makes sure that the actor exists, with OnCreate and OnStart if it is
+// new. ok is false if the instance was abandoned.
+// auth is what OnAuth said of who asks.
+func (in *instance) create(create bool, input, auth json.RawMessage) (err *host.Fault, ok bool) {
+	if in.stored || create && in.created {
+		return nil, true
+	}
+	if !create {
+		return host.Faultf(wire.CodeNotFound, "this %s does not exist", in.def.Name), true
+	}
+	if h := in.def.Hooks["OnCreate"]; h != nil {
+		args, err := h.DecodeOptional(input, wire.CodeInvalidInput, "input")
+		if err != nil {
+			return err, true
+		}
+		t := in.begin("OnCreate", in.def.Options.ActionTimeout, nil)
+		t.isFor(auth)
+		o, ok := t.execute(func() (any, error) { return h.Call(in.state, t, args) })
+		if !ok || o.err != nil {
+			return o.err, ok
+		}
+		in.applyUnseen(t, o)
+	}
+	in.created = true
+	if !in.start() {
+		return nil, false
+	}
+	return in.broken, true
+}
+
+// callMail runs an action for a connection.
+type callMail struct{ host.CallRequest }
+
+func (m *callMail) size() int { return sizeOfCall(m.Action, m.Args) }
+
+func sizeOfCall(action string, args []json.RawMessage) int {
+	const slice = 24 // bytes
+	size := mailBytes + len(action)
+	for _, a := range args {
+		size += slice + len(a)
+	}
+	return size
+}
+
+func (m *callMail) refuse(a *Actor, err *host.Fault) {
+	if err == errShutdown {
+		return // without an answer its client sends it again, to whoever comes next
+	}
+	a.put(&host.Output{Kind: host.OutputFail, To: m.Attachment, Call: m.ID, Err: err})
+}
+
+func (m *callMail) deliver(in *instance) bool {
+	in.actor.used()
+	c := in.byID[m.Conn]
+	if c == nil || c.attachment != m.Attachment {
+		return true // of a connection that is over, or of a socket that was replaced
+	}
+	r := reply{conn: c, call: m.ID}
+	if cl := in.callers[c.caller]; cl != nil {
+		cl.acknowledge(m.Ack)
+	}
+	if in.def.Changes(m.Action) {
+		r.caller = in.callerOf(c.caller, in.actor.lastUsed)
+		if m.ID <= r.caller.record.Highest {
+			m.repeat(in, r.caller)
+			return true
+		}
+	}
+	return in.runAction(m.Action, m.Args, nil, r)
+}
+
+// repeat answers a call that was accepted before. If its reply is an entry of
+// the log, the client has it from there.
+func (m *callMail) repeat(in *instance, cl *caller) {
+	a, ok := cl.answer(m.ID)
+	if !ok {
+		a = store.Answer{Call: m.ID, Code: wire.CodeRan, Message: "the call ran earlier; its result is no longer kept"}
+	}
+	out := []*host.Output{answerOutput(a, m.Attachment)}
+	in.number(out, time.Now())
+	in.actor.gate.put(out, nil)
+}
+
+// runAction runs an action as a turn and answers it. auth is of who calls without a
+// connection. It returns false if the instance was abandoned.
+func (in *instance) runAction(name string, raw []json.RawMessage, auth json.RawMessage, r reply) bool {
+	t := in.begin(name, in.def.Options.ActionTimeout, r.conn)
+	t.isFor(auth)
+	action := in.def.Actions[name]
+	t.readOnly = action == nil || action.ReadOnly
+	o, ok := t.execute(func() (any, error) {
+		if action == nil {
+			return nil, host.Faultf(wire.CodeUnknownAction, "%s has no action %q", in.def.Name, name)
+		}
+		args, bad := action.DecodeArgs(name, raw)
+		if bad != nil {
+			return nil, bad
+		}
+		return action.Call(in.state, t, args)
+	})
+	if ok {
+		in.apply(t, o, r)
+	}
+	return ok
+}
+
+// singleMail runs an action without a connection.
+type singleMail struct {
+	host.SingleCall
+	done func(*host.Output, *host.Fault)
+}
+
+func (m *singleMail) size() int { return sizeOfCall(m.Action, m.Args) + len(m.Auth) }
+
+func (m *singleMail) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
+
+func (m *singleMail) deliver(in *instance) bool {
+	in.actor.used()
+	if err, ok := in.create(m.Create, nil, m.Auth); !ok || err != nil {
+		if ok {
+			m.done(nil, err)
+		}
+		return ok
+	}
+	r := reply{done: m.done}
+	if m.Caller != "" && in.def.Changes(m.Action) {
+		r.caller, r.call = in.callerOf(m.Caller, time.Now()), 1
+		if r.caller.record.Highest >= r.call {
+			a, ok := r.caller.answer(r.call)
+			if !ok {
+				a = store.Answer{Code: wire.CodeRan, Message: "the call ran earlier; its result is no longer kept"}
+			}
+			out := answerOutput(a, host.Attachment{})
+			out.Done = m.done
+			in.actor.gate.put([]*host.Output{out}, nil)
+			return true
+		}
+	}
+	return in.runAction(m.Action, m.Args, m.Auth, r)
+}
+
+// createMail makes an actor that must not exist, or finds one that must.
+type createMail struct {
+	create bool
+	input  json.RawMessage
+	auth   json.RawMessage
+	done   func(*host.Output, *host.Fault)
+}
+
+func (m *createMail) size() int { return mailBytes + len(m.input) + len(m.auth) }
+
+func (m *createMail) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
+
+func (m *createMail) deliver(in *instance) bool {
+	in.actor.used()
+	if m.create && in.stored {
+		out := []*host.Output{{Kind: host.OutputFail, Err: host.Faultf(wire.CodeExists, "this %s exists", in.def.Name), Done: m.done}}
+		in.number(out, time.Now())
+		in.actor.gate.put(out, nil)
+		return true
+	}
+	if err, ok := in.create(m.create, m.input, m.auth); !ok || err != nil {
+		if ok {
+			m.done(nil, err)
+		}
+		return ok
+	}
+	t := in.begin("create", in.def.Options.ActionTimeout, nil)
+	t.readOnly = !m.create
+	o, ok := t.execute(func() (any, error) { return nil, nil })
+	if ok {
+		in.apply(t, o, reply{done: m.done, store: m.create})
+	}
+	return ok
+}
+
+// doMail runs code of the process as a turn.
+type doMail struct {
+	run  func(*Turn) error
+	done func(*host.Output, *host.Fault)
+}
+
+func (m *doMail) size() int { return 0 }
+
+func (m *doMail) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
+
+func (m *doMail) deliver(in *instance) bool {
+	in.actor.used()
+	if err, ok := in.create(true, nil, nil); !ok || err != nil {
+		if ok {
+			m.done(nil, err)
+		}
+		return ok
+	}
+	t := in.begin("Do", in.def.Options.ActionTimeout, nil)
+	o, ok := t.execute(func() (any, error) { return nil, m.run(t) })
+	if ok {
+		in.apply(t, o, reply{done: m.done})
+	}
+	return ok
+}
+
+// tickMail is an After or Every that is due.
+type tickMail struct {
+	in    *instance
+	timer *timer
+}
+
+func (m *tickMail) size() int { return 0 }
+
+func (m *tickMail) refuse(*Actor, *host.Fault) {}
+
+func (m *tickMail) deliver(in *instance) bool {
+	if m.in != in || !m.timer.begin() {
+		return true
+	}
+	if !m.timer.every {
+		delete(in.timers, m.timer)
+	}
+	t := in.begin("timer", in.def.Options.ActionTimeout, nil)
+	o, ok := t.execute(func() (any, error) { return nil, m.timer.run(t) })
+	if ok {
+		in.apply(t, o, reply{})
+	}
+	return ok
+}
+
+// ackMail frees the kept answers of calls that the client has seen answered.
+type ackMail struct {
+	attachment host.Attachment
+	ack        uint64
+}
+
+func (m *ackMail) size() int { return 0 }
+
+func (m *ackMail) refuse(*Actor, *host.Fault) {}
+
+func (m *ackMail) deliver(in *instance) bool {
+	if c := in.attached[m.attachment]; c != nil {
+		if cl := in.callers[c.caller]; cl != nil {
+			cl.acknowledge(m.ack)
+		}
+	}
+	return true
+}
+
+// detachMail says that an attachment's socket is gone. The connection may come
+// back.
+type detachMail struct{ attachment host.Attachment }
+
+func (m *detachMail) size() int { return 0 }
+
+func (m *detachMail) refuse(a *Actor, _ *host.Fault) { a.gone(m.attachment, time.Now()) }
+
+func (m *detachMail) deliver(in *instance) bool {
+	in.actor.used()
+	c := in.attached[m.attachment]
+	if c == nil || !c.online {
+		return true
+	}
+	t := in.begin("OnDrop", in.def.Options.ActionTimeout, c)
+	t.readOnly = in.def.Hooks["OnDrop"] == nil
+	in.dropped(c, t.now)
+	o, ok := t.execute(func() (any, error) {
+		t.hookApart("OnDrop", c, in.base)
+		return nil, nil
+	})
+	if !ok {
+		return false
+	}
+	in.apply(t, o, reply{})
+	return in.limitDetached()
+}
+
+// closeMail says that a client has ended its connection.
+type closeMail struct{ attachment host.Attachment }
+
+func (m *closeMail) size() int { return 0 }
+
+func (m *closeMail) refuse(a *Actor, _ *host.Fault) { a.gone(m.attachment, time.Time{}) } // over at once
+
+func (m *closeMail) deliver(in *instance) bool {
+	in.actor.used()
+	if c := in.attached[m.attachment]; c != nil {
+		return in.endConn(c, nil)
+	}
+	return true
+}

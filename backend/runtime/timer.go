@@ -1,0 +1,82 @@
+package runtime
+
+import (
+	"sync"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// timer is an After or an Every of an instance.
+type timer struct {
+	interval time.Duration
+	every    bool
+	run      func(*Turn) error
+
+	mu      sync.Mutex // guards the fields below
+	stopped bool
+	waiting bool // a tick is in the mailbox
+	t       *time.Timer
+}
+
+// Schedule adds a timer to the turn; it starts when the turn has succeeded.
+func (t *Turn) Schedule(d time.Duration, every bool, run func(*Turn) error) (stop func()) {
+	t.Use()
+	if t.readOnly {
+		t.Fail(host.Faultf(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot start a timer", t.what))
+		return func() {}
+	}
+	tm := &timer{interval: d, every: every, run: run}
+	t.timers = append(t.timers, tm)
+	return tm.stop
+}
+
+// start arms the timer for an instance. tick is called each time it fires.
+func (tm *timer) start(tick func(*timer)) {
+	tm.mu.Lock()
+	defer tm.mu.Unlock()
+	if tm.stopped {
+		return
+	}
+	tm.t = time.AfterFunc(tm.interval, func() {
+		tm.mu.Lock()
+		if tm.stopped {
+			tm.mu.Unlock()
+			return
+		}
+		late := tm.waiting
+		tm.waiting = true
+		if tm.every {
+			tm.t.Reset(tm.interval)
+		}
+		tm.mu.Unlock()
+		if !late {
+			tick(tm)
+		}
+	})
+}
+
+// begin reports whether a tick that waited in the mailbox is still wanted.
+func (tm *timer) begin() bool {
+	tm.mu.Lock()
+	defer tm.mu.Unlock()
+	tm.waiting = false
+	return !tm.stopped
+}
+
+// stop ends the timer, at once and for good: also if the turn that stops it fails.
+func (tm *timer) stop() {
+	tm.mu.Lock()
+	defer tm.mu.Unlock()
+	tm.stopped = true
+	if tm.t != nil {
+		tm.t.Stop()
+	}
+}
+
+func (tm *timer) isStopped() bool {
+	tm.mu.Lock()
+	defer tm.mu.Unlock()
+	return tm.stopped
+}

@@ -1,0 +1,338 @@
+package runtime
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"reflect"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// Turn is one run of an action or a hook: a transaction on its instance. What it
+// changes besides the state struct is kept here until it is applied, so that a
+// failed turn, or one that was abandoned, leaves no trace (G7).
+type Turn struct {
+	in       *instance
+	what     string // for messages: "action sendMessage", "OnConnect"; written under mu
+	readOnly bool
+	conn     *Conn // the connection that called, or nil
+	now      time.Time
+	deadline time.Time
+
+	opening  *host.OpenRequest // in a turn that connects, gives a connection new params, or is for somebody without one
+	resuming bool
+	joining  *Conn // the connection that this turn adds
+	ending   *Conn // the connection that this turn is there to end
+
+	outputs []*host.Output
+	sealed  int // a send is not merged into the first sealed outputs: they stay if a hook is undone
+	states  map[*Conn]connState
+	ended   []*Conn        // connections that this turn ends
+	closes  []*host.Output // and what tells their clients: after everything else
+	timers  []*timer
+	failure error // the first thing that went wrong without a panic
+
+	sent       any          // the event that sentOutput is, if the next send may be the same
+	sentOutput *host.Output // see sendAgain
+
+	few  [4]*host.Output // room for outputs
+	dead atomic.Bool     // the turn is over
+
+	mu   sync.Mutex // guards what, err and done for others than the turn's goroutine
+	err  error
+	done chan struct{}
+}
+
+// passed returns what the client of a connection has passed with it, and what
+// OnAuth made of that.
+func (t *Turn) passed(c *Conn) (params, auth json.RawMessage) {
+	if t.opening != nil && (c == nil || c.id == t.opening.Conn) {
+		return t.opening.Params, t.opening.Auth // which may not be accepted yet
+	}
+	if c == nil {
+		return nil, nil
+	}
+	return c.params, c.auth
+}
+
+// isFor notes whom a turn without a connection is for.
+func (t *Turn) isFor(auth json.RawMessage) {
+	if auth != nil {
+		t.opening = &host.OpenRequest{Auth: auth}
+	}
+}
+
+// turnError is panicked with to end a turn with an error from inside a method
+// of its context.
+type turnError struct{ err *host.Fault }
+
+// begin starts a turn that may last for limit.
+func (in *instance) begin(what string, limit time.Duration, c *Conn) *Turn {
+	return in.watch(&Turn{in: in, what: what, conn: c}, limit)
+}
+
+// doing tells others than the turn's goroutine what the turn does.
+func (t *Turn) doing() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.what
+}
+
+func (t *Turn) does(what string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.what = what
+}
+
+// end closes the turn's context and its watchdog. It reports false if the
+// watchdog was faster: the instance has been abandoned, and its goroutine must
+// leave everything as it is.
+func (t *Turn) end() bool {
+	mine := t.in.unwatch(t)
+	t.dead.Store(true)
+	t.finish(context.Canceled)
+	return mine
+}
+
+// mark is what a turn has collected so far, to undo a hook that runs inside it.
+type mark struct {
+	outputs, ended, closes, timers int
+	states                         map[*Conn]connState
+}
+
+func (t *Turn) mark() mark {
+	return mark{len(t.outputs), len(t.ended), len(t.closes), len(t.timers), maps.Clone(t.states)}
+}
+
+func (t *Turn) back(m mark) {
+	t.outputs, t.ended, t.closes, t.timers = t.outputs[:m.outputs], t.ended[:m.ended], t.closes[:m.closes], t.timers[:m.timers]
+	t.states, t.failure = m.states, nil
+}
+
+// run calls f as (a part of) the turn and returns its error: f's own, what
+// failed on the way, a panic, or the end of its time.
+func (t *Turn) run(f func() (any, error)) (result any, err error) {
+	result, err = protect(f)
+	switch {
+	case err != nil:
+	case t.failure != nil:
+		err = t.failure
+	case t.Err() != nil:
+		err = t.Err()
+	case t.readOnly && t.in.actor.node.check && !t.in.same():
+		err = fmt.Errorf("%s is read-only (it has a value receiver) but changed the state: give it a pointer receiver", t.what)
+	}
+	if errors.Is(err, context.DeadlineExceeded) && errors.Is(t.Err(), context.DeadlineExceeded) {
+		err = t.tookTooLong(t.what)
+	}
+	return result, err
+}
+
+// tookTooLong is what a client is told of a turn that has had its time.
+func (t *Turn) tookTooLong(what string) *host.Fault {
+	limit, option := t.deadline.Sub(t.now), "actor.Options.ActionTimeout"
+	if o := &t.in.def.Options; limit == o.ConnectTimeout && limit != o.ActionTimeout {
+		option = "actor.Options.ConnectTimeout"
+	}
+	return overTime(what, limit, option)
+}
+
+// protect calls f and turns a panic into an error with its stack.
+func protect(f func() (any, error)) (result any, err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case turnError:
+			err = r.err
+		default:
+			err = &panicError{value: r, stack: debug.Stack()}
+		}
+	}()
+	return f()
+}
+
+// panicError is a panic of user code.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+// logger is for what concerns the turn: it names the actor, the turn, and the
+// connection that it is about, if there is one. It is the turn's goroutine's.
+func (t *Turn) logger() *slog.Logger {
+	log := t.in.actor.logger().With("turn", t.doing())
+	switch {
+	case t.conn != nil:
+		return log.With("conn", t.conn.id)
+	case t.opening != nil:
+		return log.With("conn", t.opening.Conn)
+	}
+	return log
+}
+
+// public is what a client may know of an error. What it may not know is logged.
+// It is encoded at once: metadata may be part of a state that changes.
+func (t *Turn) public(err error) *host.Fault {
+	if code, message, metadata, ok := known(t.in.def, err); ok {
+		limit := t.in.def.Options.MaxMessage
+		if size := len(code) + len(message); size > limit {
+			return tooLarge("the error of "+t.what, size, limit)
+		}
+		if metadata == nil {
+			return &host.Fault{Code: code, Message: message}
+		}
+		var raw json.RawMessage
+		_, err = protect(func() (_ any, err error) {
+			raw, err = json.Marshal(metadata)
+			return nil, err
+		})
+		if err == nil && len(raw) > limit {
+			return tooLarge("the metadata of "+code, len(raw), limit)
+		}
+		if err == nil {
+			return &host.Fault{Code: code, Message: message, Metadata: raw}
+		}
+		err = fmt.Errorf("encode the metadata of %s: %w", code, err)
+	}
+	attrs := []any{"error", err}
+	var p *panicError
+	if errors.As(err, &p) {
+		attrs = append(attrs, "stack", string(p.stack))
+	}
+	t.logger().Error("turn failed", attrs...)
+	return host.Faultf(wire.CodeInternal, "the action failed unexpectedly; the server's log has the cause")
+}
+
+// hook runs an optional hook inside the turn. Its failure is the turn's.
+func (t *Turn) hook(name string) error {
+	h := t.in.def.Hooks[name]
+	if h == nil {
+		return nil
+	}
+	_, err := t.run(func() (any, error) { return h.Call(t.in.state, t, nil) })
+	return err
+}
+
+// hookApart runs an optional hook about a connection inside the turn in such a
+// way that its failure undoes the hook alone: what the turn did before stands.
+// before is the state as JSON; after is the same for the next.
+func (t *Turn) hookApart(name string, c *Conn, before []byte) (after []byte) {
+	if t.in.def.Hooks[name] == nil {
+		return before
+	}
+	what, caller, readOnly := t.what, t.conn, t.readOnly
+	t.does(name)
+	t.conn, t.readOnly = c, false
+	m, changes := t.mark(), t.in.changes()
+	t.sealed = len(t.outputs)
+	err := t.hook(name)
+	if err == nil {
+		after, err = t.in.encode()
+	}
+	if err != nil {
+		_ = t.public(err) // it logs what nobody is told
+		t.back(m)
+		t.in.undoTo(before, changes)
+		after = before
+	}
+	t.does(what)
+	t.conn, t.readOnly = caller, readOnly
+	return after
+}
+
+// outcome is what a turn came to, before it is applied.
+type outcome struct {
+	result  json.RawMessage
+	err     *host.Fault // nil if the turn succeeded
+	plain   []byte      // the JSON of the state's plain fields after it
+	changed bool        // the state differs from the last one
+}
+
+// execute runs the body of the turn and what belongs to it, undoes it if it
+// failed, and ends the turn. ok is false if the instance was abandoned meanwhile.
+func (t *Turn) execute(body func() (any, error)) (o outcome, ok bool) {
+	in := t.in
+	if in.actor.node.check && !in.same() {
+		in.actor.logger().Error("the state changed outside a turn; use c.Self().Do from other goroutines")
+		in.undo()
+	}
+	in.allow(!t.readOnly)
+	result, err := t.run(body)
+	plain := in.base
+	if err == nil && len(t.ended) > 0 && !t.readOnly && t.ending == nil {
+		plain, err = in.encode() // what cannot be encoded is the action's failure, not that of a hook
+	}
+	if err == nil {
+		for i := 0; i < len(t.ended); i++ { // a hook may end further ones
+			if c := t.ended[i]; !c.over {
+				plain = t.hookApart("OnDisconnect", c, plain)
+			}
+		}
+		o.result, err = in.encodeResult(t.what, result)
+	}
+	o.plain = in.base
+	if err == nil && !t.readOnly {
+		if o.plain, err = in.encode(); err == nil {
+			o.changed = in.changed(o.plain)
+		}
+	}
+	if err != nil {
+		o = outcome{err: t.public(err), plain: in.base}
+		t.back(mark{})
+		if !t.readOnly || in.actor.node.check {
+			in.undo()
+		}
+	}
+	in.allow(false)
+	if !t.end() {
+		return o, false
+	}
+	in.actor.node.stats.turn(t, o.err)
+	return o, true
+}
+
+// encodeResult returns the JSON of what an action returned, nil for nothing.
+func (in *instance) encodeResult(what string, result any) (json.RawMessage, error) {
+	if result == nil {
+		return nil, nil
+	}
+	var b []byte
+	_, err := protect(func() (_ any, err error) {
+		b, err = jsonshape.Encode(result)
+		return nil, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode the result of %s: %w", what, err)
+	}
+	if err := in.checkSent(result, b); err != nil {
+		return nil, fmt.Errorf("the result of %s: %w", what, err)
+	}
+	if limit := in.def.Options.MaxMessage; len(b) > limit {
+		return nil, tooLarge("the result of "+what, len(b), limit)
+	}
+	return b, nil
+}
+
+// checkSent finds, in check mode, events and results that clients do not expect: a
+// string that is none of its union.
+func (in *instance) checkSent(v any, data []byte) error {
+	if !in.actor.node.check {
+		return nil
+	}
+	if s, ok := in.def.Sent[reflect.TypeOf(v)]; ok {
+		return s.Check(data)
+	}
+	return nil
+}
