@@ -16,7 +16,7 @@ import (
 )
 
 // Actor is the presence of one actor on a node: its address, mailbox, log and
-// gate. Its state is in an instance, which comes and goes. While there is mail to
+// gate. Its state is in an instance, which comes and goes. While there are envelopes to
 // handle or a connection to keep, one goroutine runs it.
 type Actor struct {
 	node *Node
@@ -41,7 +41,7 @@ type Actor struct {
 	previous *instance   // what a new instance takes attachments from
 	loadErr  *host.Fault // the last attempt to load failed, at loadTime
 	loadTime time.Time
-	current  mail // not answered yet
+	current  envelope // not answered yet
 }
 
 func newActor(n *Node, r host.Ref) *Actor {
@@ -49,8 +49,8 @@ func newActor(n *Node, r host.Ref) *Actor {
 	a.log = host.NewLog(a.id, definition.Defaults.LogBytes, func(ctx context.Context, after uint64, limit, maxBytes int) ([]store.Entry, error) {
 		return n.store.Entries(ctx, a.id, after, limit, maxBytes)
 	})
-	a.box = newMailbox(func() { n.wait.Go(a.run) }, &n.mail)
-	a.gate = newGate(a.log, n.committer, func() { a.box.post(wakeMail{}) })
+	a.box = newMailbox(func() { n.wait.Go(a.run) }, &n.queued)
+	a.gate = newGate(a.log, n.committer, func() { a.box.post(wakeEnvelope{}) })
 	return a
 }
 
@@ -88,11 +88,11 @@ func (a *Actor) run() {
 			a.reset(err)
 		}
 		switch m := m.(type) {
-		case stopMail:
+		case stopEnvelope:
 			a.stop()
 			orderly = true
 			return
-		case idleMail:
+		case idleEnvelope:
 			if ended, ok := a.leave(); ended || !ok {
 				orderly = true
 				return
@@ -108,9 +108,9 @@ func (a *Actor) run() {
 // depose ends the reign of a goroutine. It reports false if that was over.
 func (a *Actor) depose(reign uint64) bool { return a.reign.CompareAndSwap(reign, reign+1) }
 
-// deliver hands a mail to the instance, or refuses it if there is none. It
+// deliver hands an envelope to the instance, or refuses it if there is none. It
 // reports false if the goroutine was deposed meanwhile.
-func (a *Actor) deliver(m mail) (ok bool) {
+func (a *Actor) deliver(m envelope) (ok bool) {
 	if a.in != nil && a.in.created && !a.in.stored && startsAfresh(m) {
 		a.in.discard() // somebody has only read it
 		a.in = nil
@@ -142,16 +142,16 @@ func (a *Actor) deliver(m mail) (ok bool) {
 // many such must not fill it.
 func (a *Actor) leaveSoon(missing bool) {
 	if missing {
-		a.box.post(idleMail{})
+		a.box.post(idleEnvelope{})
 	}
 }
 
-// startsAfresh reports whether a mail creates the actor with an input of its own.
-func startsAfresh(m mail) bool {
+// startsAfresh reports whether an envelope creates the actor with an input of its own.
+func startsAfresh(m envelope) bool {
 	switch m := m.(type) {
-	case *createMail:
+	case *createEnvelope:
 		return m.create
-	case *openMail:
+	case *openEnvelope:
 		return m.Create && len(m.Input) > 0
 	}
 	return false
@@ -417,7 +417,7 @@ func (a *Actor) takeOver(t *Turn, cause *host.Fault) {
 	}
 	a.rest()                                // the goroutine may have been lost while it left memory
 	if t == nil || t.doing() != "OnStart" { // that would fail again: not before somebody asks
-		a.box.post(wakeMail{})
+		a.box.post(wakeEnvelope{})
 	}
 	a.run()
 }
@@ -437,7 +437,7 @@ func (a *Actor) rest() {
 		after = def.Options.IdleAfter
 	}
 	if a.idle == nil {
-		a.idle = time.AfterFunc(after, func() { a.box.post(idleMail{}) })
+		a.idle = time.AfterFunc(after, func() { a.box.post(idleEnvelope{}) })
 		return
 	}
 	a.idle.Reset(after)
@@ -462,7 +462,7 @@ func (a *Actor) leave() (ended, ok bool) {
 		}
 	}
 	if a.gate.drain() != nil || a.in == nil && awaited {
-		a.rest() // the mail of the failure is on its way, or the store fails
+		a.rest() // the envelope of the failure is on its way, or the store fails
 		return false, true
 	}
 	if a.in != nil {

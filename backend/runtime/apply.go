@@ -169,6 +169,6 @@ func (in *instance) startTimers(t *Turn) {
 	}
 	for _, tm := range t.timers {
 		in.timers[tm] = struct{}{}
-		tm.start(func(tm *timer) { in.actor.box.post(&tickMail{in: in, timer: tm}) })
+		tm.start(func(tm *timer) { in.actor.box.post(&tickEnvelope{in: in, timer: tm}) })
 	}
 }

@@ -42,7 +42,7 @@ func (in *instance) armExpiry() {
 		in.expiry = nil
 	}
 	if !next.IsZero() {
-		in.expiry = time.AfterFunc(time.Until(next), func() { in.actor.box.post(wakeMail{}) })
+		in.expiry = time.AfterFunc(time.Until(next), func() { in.actor.box.post(wakeEnvelope{}) })
 	}
 }
 

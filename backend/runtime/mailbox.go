@@ -9,47 +9,47 @@ import (
 	"github.com/troupe-dev/troupe/backend/host"
 )
 
-// mail is a request to an actor. It is delivered on the actor's goroutine, or
+// envelope is a request to an actor. It is delivered on the actor's goroutine, or
 // refused there if the actor cannot be used.
-type mail interface {
-	// deliver handles the mail. It reports false if the instance was abandoned
+type envelope interface {
+	// deliver handles the envelope. It reports false if the instance was abandoned
 	// meanwhile: its goroutine must end.
 	deliver(in *instance) bool
 
-	// refuse answers the mail with an error. It must not touch an instance.
+	// refuse answers the envelope with an error. It must not touch an instance.
 	refuse(a *Actor, err *host.Fault)
 
-	// size is about what the mail takes in memory while it waits, in bytes; 0 if
+	// size is about what the envelope takes in memory while it waits, in bytes; 0 if
 	// no client can make much of it.
 	size() int
 }
 
-const mailBytes = 256 // what a mail takes besides what it carries
+const envelopeBytes = 256 // what an envelope takes besides what it carries
 
-const keepMail = 64 // places that an empty mailbox keeps at most
+const keptCapacity = 64 // what an empty mailbox keeps of its queue at most
 
-// mailbox is an actor's queue of mail. The actor's goroutine runs while there is
-// mail, and for some time after that; posting starts it.
+// mailbox is an actor's queue of envelopes. The actor's goroutine runs while there are
+// envelopes, and for some time after that; posting starts it.
 type mailbox struct {
 	start func()        // starts the actor's goroutine
-	all   *atomic.Int64 // bytes of the mail of all actors of a node
+	all   *atomic.Int64 // bytes of the envelopes of all actors of a node
 
 	mu      sync.Mutex // guards the fields below
 	arrived sync.Cond  // of mu
-	queue   []mail     // from taken on; what is before is empty
+	queue   []envelope // from taken on; what is before is empty
 	taken   int
 	bytes   int // of what waits
 	running bool
 	closed  bool // the actor has left memory; ask the node for it again
 }
 
-// room is how much mail may wait.
+// room is how much may wait.
 type room struct {
-	mails, bytes int   // of one actor
-	all          int64 // bytes, of all actors of a node
+	envelopes, bytes int   // of one actor
+	all              int64 // bytes, of all actors of a node
 }
 
-// endless is the room for mail that is not refused.
+// endless is the room for what is not refused.
 var endless = room{math.MaxInt, math.MaxInt, math.MaxInt64}
 
 func newMailbox(start func(), all *atomic.Int64) *mailbox {
@@ -58,22 +58,22 @@ func newMailbox(start func(), all *atomic.Int64) *mailbox {
 	return b
 }
 
-// post adds a mail. It reports false if the mailbox is closed.
-func (b *mailbox) post(m mail) bool {
+// post adds an envelope. It reports false if the mailbox is closed.
+func (b *mailbox) post(m envelope) bool {
 	posted, _ := b.offer(m, endless)
 	return posted
 }
 
-// offer is post for a mail that is refused if there is no room for it.
-func (b *mailbox) offer(m mail, r room) (posted bool, full *host.Fault) {
+// offer is post for an envelope that is refused if there is no room for it.
+func (b *mailbox) offer(m envelope, r room) (posted bool, full *host.Fault) {
 	size := m.size()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
 	case b.closed:
 		return false, nil
-	case b.waitingLocked() >= r.mails:
-		return false, overLimit("the actor has too many calls waiting", r.mails, "actor.Options.MaxMailbox")
+	case b.waitingLocked() >= r.envelopes:
+		return false, overLimit("the actor has too many calls waiting", r.envelopes, "actor.Options.MaxMailbox")
 	case b.bytes+size > r.bytes:
 		return false, overLimit("the actor has too much waiting", r.bytes, "actor.Options.MaxMailboxBytes")
 	case b.all.Load()+int64(size) > r.all:
@@ -96,8 +96,8 @@ func (b *mailbox) countLocked(bytes int) {
 	}
 }
 
-// next waits for a mail and takes it.
-func (b *mailbox) next() mail {
+// next waits for an envelope and takes it.
+func (b *mailbox) next() envelope {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for b.waitingLocked() == 0 {
@@ -109,10 +109,10 @@ func (b *mailbox) next() mail {
 	// The places at the start are used again, so that posting costs no memory.
 	if b.taken++; b.taken == len(b.queue) {
 		b.queue, b.taken = b.queue[:0], 0
-		if cap(b.queue) > keepMail {
+		if cap(b.queue) > keptCapacity {
 			b.queue = nil
 		}
-	} else if b.taken > len(b.queue)/2 && b.taken >= keepMail {
+	} else if b.taken > len(b.queue)/2 && b.taken >= keptCapacity {
 		b.queue, b.taken = slices.Delete(b.queue, 0, b.taken), 0
 	}
 	return m
@@ -120,8 +120,8 @@ func (b *mailbox) next() mail {
 
 func (b *mailbox) waitingLocked() int { return len(b.queue) - b.taken }
 
-// stop closes the mailbox if there is no mail, so that the actor's goroutine may
-// end. It reports false if there is mail.
+// stop closes the mailbox if it is empty, so that the actor's goroutine may
+// end. It reports false if it is not.
 func (b *mailbox) stop() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -132,9 +132,9 @@ func (b *mailbox) stop() bool {
 	return true
 }
 
-// postLast adds a mail after which nothing is delivered, and closes the mailbox
+// postLast adds an envelope after which nothing is delivered, and closes the mailbox
 // at once if the actor's goroutine does not run.
-func (b *mailbox) postLast(m mail) {
+func (b *mailbox) postLast(m envelope) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.running {
@@ -145,8 +145,8 @@ func (b *mailbox) postLast(m mail) {
 	b.arrived.Signal()
 }
 
-// end closes the mailbox and returns the mail that is left in it.
-func (b *mailbox) end() []mail {
+// end closes the mailbox and returns the envelopes that are left in it.
+func (b *mailbox) end() []envelope {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	rest := b.queue[b.taken:]

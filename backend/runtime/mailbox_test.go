@@ -90,7 +90,7 @@ func TestG9_AMailboxIsBoundedInBytes(t *testing.T) {
 // TestG9_MailboxesAreBoundedTogether: what waits for all actors takes so much memory,
 // and an actor that was asked for in vain is not kept.
 func TestG9_MailboxesAreBoundedTogether(t *testing.T) {
-	limited(t, actor.Options{}, runtime.Options{MaxMailBytes: 100_000}, func(t *testing.T, n *runtime.Node, free func()) {
+	limited(t, actor.Options{}, runtime.Options{MaxQueuedBytes: 100_000}, func(t *testing.T, n *runtime.Node, free func()) {
 		defer free()
 		large := json.RawMessage(`"` + strings.Repeat("x", 90_000) + `"`)
 		if err := n.Call(blockerRef("a"), host.CallRequest{Attachment: host.Attachment{N: 1}, Conn: "none", ID: 1, Args: []json.RawMessage{large}}); err != nil {

@@ -28,11 +28,11 @@ type Node struct {
 	log       *slog.Logger
 	check     bool
 	maxActors int // 0: any number
-	maxMail   int64
+	maxQueued int64
 	started   time.Time
 	stats     stats
 
-	mail atomic.Int64 // bytes that wait in mailboxes
+	queued atomic.Int64 // bytes that wait in mailboxes
 
 	wait    sync.WaitGroup // the actors' goroutines, and those of wakeConnected
 	closing chan struct{}  // closed by Shutdown
@@ -68,9 +68,9 @@ type Options struct {
 	// gets overloaded [0: any number].
 	MaxActors int
 
-	// MaxMailBytes is how much may wait for turns, calls and connects of all actors;
+	// MaxQueuedBytes is how much may wait for turns, calls and connects of all actors;
 	// beyond, they fail with overloaded [0: any number].
-	MaxMailBytes int64
+	MaxQueuedBytes int64
 }
 
 var errShutdown = host.Faultf(wire.CodeShutdown, "the server is going away")
@@ -81,12 +81,12 @@ func New(r Registry, s store.Store, o Options) *Node {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	if o.MaxMailBytes <= 0 {
-		o.MaxMailBytes = math.MaxInt64
+	if o.MaxQueuedBytes <= 0 {
+		o.MaxQueuedBytes = math.MaxInt64
 	}
 	n := &Node{
 		defs: r.Definitions(), store: s, log: o.Logger, check: o.Check,
-		maxActors: o.MaxActors, maxMail: o.MaxMailBytes,
+		maxActors: o.MaxActors, maxQueued: o.MaxQueuedBytes,
 		started: time.Now(), closing: make(chan struct{}), asking: make(chan struct{}, maxAuths), actors: map[string]*Actor{},
 	}
 	n.committer = &committer{store: s, stats: &n.stats}
@@ -137,7 +137,7 @@ func (n *Node) wakeConnected() (ok bool) {
 		case <-n.closing:
 			return false
 		}
-		err := n.post(host.Ref{ID: id}, &expiryMail{func(err *host.Fault) {
+		err := n.post(host.Ref{ID: id}, &expiryEnvelope{func(err *host.Fault) {
 			if err != nil && err.Code == wire.CodeUnavailable {
 				failed.Store(true)
 			}
@@ -158,15 +158,15 @@ func (n *Node) wakeConnected() (ok bool) {
 	return !failed.Load()
 }
 
-// expiryMail wakes an actor, so that it looks after its connections, and tells
+// expiryEnvelope wakes an actor, so that it looks after its connections, and tells
 // when that is done.
-type expiryMail struct{ done func(*host.Fault) }
+type expiryEnvelope struct{ done func(*host.Fault) }
 
-func (m *expiryMail) deliver(*instance) bool           { m.done(nil); return true }
-func (m *expiryMail) size() int                        { return 0 }
-func (m *expiryMail) refuse(_ *Actor, err *host.Fault) { m.done(err) }
+func (m *expiryEnvelope) deliver(*instance) bool           { m.done(nil); return true }
+func (m *expiryEnvelope) size() int                        { return 0 }
+func (m *expiryEnvelope) refuse(_ *Actor, err *host.Fault) { m.done(err) }
 
-// Shutdown ends all actors: mail that is in their mailboxes is handled, OnStop runs,
+// Shutdown ends all actors: what is in their mailboxes is handled, OnStop runs,
 // and what they changed becomes durable. Connections are not ended; they may come
 // back to another node on the same store. ctx limits the waiting. The store stays
 // open.
@@ -182,7 +182,7 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	}
 	n.mu.Unlock()
 	for _, a := range actors {
-		a.box.postLast(stopMail{})
+		a.box.postLast(stopEnvelope{})
 	}
 	done := make(chan struct{})
 	go func() { n.wait.Wait(); close(done) }()
@@ -241,7 +241,7 @@ func (n *Node) getLocked(r host.Ref, forClient bool) (*Actor, *host.Fault) {
 	return a, nil
 }
 
-// sender is for whom a mail is.
+// sender is for whom an envelope is.
 type sender uint8
 
 const (
@@ -250,11 +250,11 @@ const (
 	ofOpen
 )
 
-// post puts a mail of the node's own into an actor's mailbox.
-func (n *Node) post(r host.Ref, m mail) error { return n.deliver(r, m, ofNode) }
+// post puts an envelope of the node's own into an actor's mailbox.
+func (n *Node) post(r host.Ref, m envelope) error { return n.deliver(r, m, ofNode) }
 
-// deliver puts a mail into an actor's mailbox, if there is room for it.
-func (n *Node) deliver(r host.Ref, m mail, from sender) error {
+// deliver puts an envelope into an actor's mailbox, if there is room for it.
+func (n *Node) deliver(r host.Ref, m envelope, from sender) error {
 	r, err := n.address(r)
 	if err != nil {
 		return err
@@ -274,7 +274,7 @@ func (n *Node) deliver(r host.Ref, m mail, from sender) error {
 	}
 }
 
-// room is how much mail may wait for an actor.
+// room is how much may wait for an actor.
 func (n *Node) room(a *Actor, from sender) room {
 	if from == ofNode {
 		return endless
@@ -283,14 +283,14 @@ func (n *Node) room(a *Actor, from sender) room {
 	if d := n.defs[a.ref().Name]; d != nil {
 		o = &d.Options
 	}
-	r := room{o.MaxMailbox, o.MaxMailboxBytes, n.maxMail}
+	r := room{o.MaxMailbox, o.MaxMailboxBytes, n.maxQueued}
 	if from == ofOpen {
-		r.mails = math.MaxInt // all that have lost the same server come back at once
+		r.envelopes = math.MaxInt // all that have lost the same server come back at once
 	}
 	return r
 }
 
-// forget forgets an actor that was made for a mail and has not got it.
+// forget forgets an actor that was made for an envelope and has not got it.
 func (n *Node) forget(a *Actor) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -347,19 +347,19 @@ func (n *Node) Unfollow(r host.Ref, f host.Follower) {
 // the caller follows already. The error, a *host.Fault, is for what keeps the
 // request from reaching the actor, as overloaded does.
 func (n *Node) Open(r host.Ref, request host.OpenRequest) error {
-	return n.deliver(r, &openMail{request}, ofOpen)
+	return n.deliver(r, &openEnvelope{request}, ofOpen)
 }
 
 // Refresh gives a connection new params. It is answered only if they are refused,
 // by an output of the actor's log. The error is as in Open.
 func (n *Node) Refresh(r host.Ref, request host.RefreshRequest) error {
-	return n.deliver(r, &refreshMail{request}, ofOpen)
+	return n.deliver(r, &refreshEnvelope{request}, ofOpen)
 }
 
 // Subscribe asks whether a connection may subscribe to events. The answer is an
 // output of the actor's log. The error is as in Open, or overloaded.
 func (n *Node) Subscribe(r host.Ref, request host.SubscribeRequest) error {
-	return n.deliver(r, &subscribeMail{request}, ofCall)
+	return n.deliver(r, &subscribeEnvelope{request}, ofCall)
 }
 
 // Guards reports whether the actors of a definition have a CanSubscribe; without a
@@ -371,31 +371,31 @@ func (n *Node) Guards(name string) bool {
 // Call runs an action for a connection. The answer is an output of the actor's
 // log; the error is like that of Open.
 func (n *Node) Call(r host.Ref, request host.CallRequest) error {
-	return n.deliver(r, &callMail{request}, ofCall)
+	return n.deliver(r, &callEnvelope{request}, ofCall)
 }
 
 // Ack tells that every call of an attachment's caller up to an id has been
 // answered. It does not get to an actor that has too much to do: who is not told
 // keeps answers for longer.
 func (n *Node) Ack(r host.Ref, attachment host.Attachment, ack uint64) {
-	_ = n.deliver(r, &ackMail{attachment, ack}, ofCall)
+	_ = n.deliver(r, &ackEnvelope{attachment, ack}, ofCall)
 }
 
 // Detach tells that an attachment's socket is gone. Its connection may come back.
-func (n *Node) Detach(r host.Ref, attachment host.Attachment) { n.tell(r, &detachMail{attachment}) }
+func (n *Node) Detach(r host.Ref, attachment host.Attachment) { n.tell(r, &detachEnvelope{attachment}) }
 
 // Close ends the connection of an attachment.
-func (n *Node) Close(r host.Ref, attachment host.Attachment) { n.tell(r, &closeMail{attachment}) }
+func (n *Node) Close(r host.Ref, attachment host.Attachment) { n.tell(r, &closeEnvelope{attachment}) }
 
 // tell is post for what needs no answer: a node that is closed has no use for it.
-func (n *Node) tell(r host.Ref, m mail) { _ = n.post(r, m) }
+func (n *Node) tell(r host.Ref, m envelope) { _ = n.post(r, m) }
 
 // CallOnce runs an action without a connection and returns its result, nil if it
 // returns none. The error is a *host.Fault, or that of ctx, which ends the
 // waiting but not the call.
 func (n *Node) CallOnce(ctx context.Context, r host.Ref, c host.SingleCall) (json.RawMessage, error) {
 	return n.ask(ctx, func(done func(*host.Output, *host.Fault)) error {
-		return n.deliver(r, &singleMail{c, done}, ofCall)
+		return n.deliver(r, &singleEnvelope{c, done}, ofCall)
 	})
 }
 
@@ -403,13 +403,13 @@ func (n *Node) CallOnce(ctx context.Context, r host.Ref, c host.SingleCall) (jso
 // returns its id. The error is a *host.Fault (exists), or that of ctx.
 // auth is what OnAuth said of who asks.
 func (n *Node) Create(ctx context.Context, r host.Ref, input, auth json.RawMessage) (id string, err error) {
-	return n.resolve(ctx, r, &createMail{create: true, input: input, auth: auth})
+	return n.resolve(ctx, r, &createEnvelope{create: true, input: input, auth: auth})
 }
 
 // Resolve returns the whole address of an actor that exists. The error is a *host.Fault
 // (not_found), or that of ctx.
 func (n *Node) Resolve(ctx context.Context, r host.Ref) (host.Ref, error) {
-	id, err := n.resolve(ctx, r, &createMail{})
+	id, err := n.resolve(ctx, r, &createEnvelope{})
 	if err != nil || r.Name != "" {
 		return host.Ref{Name: r.Name, Key: r.Key, ID: id}, err
 	}
@@ -420,7 +420,7 @@ func (n *Node) Resolve(ctx context.Context, r host.Ref) (host.Ref, error) {
 	return a.ref(), nil
 }
 
-func (n *Node) resolve(ctx context.Context, r host.Ref, m *createMail) (string, error) {
+func (n *Node) resolve(ctx context.Context, r host.Ref, m *createEnvelope) (string, error) {
 	r, bad := n.address(r)
 	if bad != nil {
 		return "", bad
@@ -438,12 +438,12 @@ func (n *Node) Emits(name, event string) bool { return n.defs.Emits(name, event)
 // do runs f as a turn of an actor and waits until it is durable.
 func (n *Node) do(ctx context.Context, r host.Ref, f func(*Turn) error) error {
 	_, err := n.ask(ctx, func(done func(*host.Output, *host.Fault)) error {
-		return n.post(r, &doMail{f, done})
+		return n.post(r, &doEnvelope{f, done})
 	})
 	return err
 }
 
-// ask posts a mail that is answered by calling done once, and waits for that.
+// ask posts an envelope that is answered by calling done once, and waits for that.
 func (n *Node) ask(ctx context.Context, post func(done func(*host.Output, *host.Fault)) error) (json.RawMessage, error) {
 	type answer struct {
 		data json.RawMessage

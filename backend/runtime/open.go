@@ -8,17 +8,17 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// openMail connects, or attaches a connection again.
-type openMail struct{ host.OpenRequest }
+// openEnvelope connects, or attaches a connection again.
+type openEnvelope struct{ host.OpenRequest }
 
-func (m *openMail) size() int { return mailBytes + len(m.Params) + len(m.Input) + len(m.Auth) }
+func (m *openEnvelope) size() int { return envelopeBytes + len(m.Params) + len(m.Input) + len(m.Auth) }
 
-func (m *openMail) refuse(a *Actor, err *host.Fault) {
+func (m *openEnvelope) refuse(a *Actor, err *host.Fault) {
 	a.gone(m.Attachment, time.Now()) // if its OnResume did not return
 	a.put(&host.Output{Kind: host.OutputClosed, To: m.Attachment, Err: err})
 }
 
-func (m *openMail) deliver(in *instance) bool {
+func (m *openEnvelope) deliver(in *instance) bool {
 	in.actor.used()
 	if err, ok := in.create(m.Create, m.Input, m.Auth); !ok || err != nil {
 		if ok {
@@ -36,7 +36,7 @@ func (m *openMail) deliver(in *instance) bool {
 }
 
 // opened is the output that answers the open.
-func (m *openMail) opened(in *instance, c *Conn, start uint64) *host.Output {
+func (m *openEnvelope) opened(in *instance, c *Conn, start uint64) *host.Output {
 	return &host.Output{Kind: host.OutputOpened, To: m.Attachment, Opened: &host.OpenedInfo{
 		Actor: in.actor.id, Name: in.def.Name, Log: in.log, Conn: c.id, Num: c.num,
 		Start: start, KnownCaller: in.callers[m.Caller] != nil,
@@ -44,12 +44,12 @@ func (m *openMail) opened(in *instance, c *Conn, start uint64) *host.Output {
 }
 
 // follows reports whether the client's position is one of this log.
-func (m *openMail) follows(in *instance) bool {
+func (m *openEnvelope) follows(in *instance) bool {
 	return m.Resume && m.Log == in.log && m.Seq <= in.head
 }
 
 // join makes a new connection: one turn, one commit.
-func (m *openMail) join(in *instance) bool {
+func (m *openEnvelope) join(in *instance) bool {
 	c := &Conn{num: in.nextConn, alone: [1]uint32{in.nextConn}, id: m.Conn, start: in.head, attached: attached{
 		attachment: m.Attachment, online: true, params: m.Params, auth: m.Auth, caller: m.Caller,
 		askedLog: m.Log, askedSeq: m.Seq,
@@ -115,7 +115,7 @@ func (t *Turn) beforeConnect() error {
 }
 
 // connState runs CreateConnState.
-func (m *openMail) connState(t *Turn) (value any, raw []byte, err error) {
+func (m *openEnvelope) connState(t *Turn) (value any, raw []byte, err error) {
 	h := t.in.def.Hooks["CreateConnState"]
 	if h == nil {
 		value, err = t.in.def.DecodeConnState(nil)
@@ -133,7 +133,7 @@ func (m *openMail) connState(t *Turn) (value any, raw []byte, err error) {
 }
 
 // resume attaches a connection that exists.
-func (m *openMail) resume(in *instance, c *Conn) bool {
+func (m *openEnvelope) resume(in *instance, c *Conn) bool {
 	if !m.Attachment.Replaces(c.attachment) {
 		m.refuse(in.actor, host.Faultf(wire.CodeReplaced, "the connection was opened again elsewhere"))
 		return true // a newer open has overtaken it
@@ -192,17 +192,17 @@ func (m *openMail) resume(in *instance, c *Conn) bool {
 	return ok
 }
 
-// refreshMail gives a connection new params.
-type refreshMail struct{ host.RefreshRequest }
+// refreshEnvelope gives a connection new params.
+type refreshEnvelope struct{ host.RefreshRequest }
 
-func (m *refreshMail) size() int { return mailBytes + len(m.Params) + len(m.Auth) }
+func (m *refreshEnvelope) size() int { return envelopeBytes + len(m.Params) + len(m.Auth) }
 
-func (m *refreshMail) refuse(a *Actor, err *host.Fault) {
+func (m *refreshEnvelope) refuse(a *Actor, err *host.Fault) {
 	a.gone(m.Attachment, time.Now()) // its client comes back with the same
 	a.put(&host.Output{Kind: host.OutputClosed, To: m.Attachment, Err: err})
 }
 
-func (m *refreshMail) deliver(in *instance) bool {
+func (m *refreshEnvelope) deliver(in *instance) bool {
 	in.actor.used()
 	c := in.attached[m.Attachment]
 	if c == nil {

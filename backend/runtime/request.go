@@ -9,22 +9,22 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// The mail of an actor: what a gateway, a timer or other code of the process
+// The envelopes of an actor: what a gateway, a timer or other code of the process
 // asks of it. deliver runs on the actor's goroutine.
 
-// wakeMail makes the actor's goroutine look at what has changed besides its
-// mail: connections that have expired, a commit that failed.
-type wakeMail struct{}
+// wakeEnvelope makes the actor's goroutine look at what has changed besides its
+// envelopes: connections that have expired, a commit that failed.
+type wakeEnvelope struct{}
 
-func (wakeMail) deliver(*instance) bool     { return true }
-func (wakeMail) refuse(*Actor, *host.Fault) {}
-func (wakeMail) size() int                  { return 0 }
+func (wakeEnvelope) deliver(*instance) bool     { return true }
+func (wakeEnvelope) refuse(*Actor, *host.Fault) {}
+func (wakeEnvelope) size() int                  { return 0 }
 
-// idleMail asks the actor to leave memory if nobody needs it.
-type idleMail struct{ wakeMail }
+// idleEnvelope asks the actor to leave memory if nobody needs it.
+type idleEnvelope struct{ wakeEnvelope }
 
-// stopMail asks the actor to end with what is in the mailbox before it.
-type stopMail struct{ wakeMail }
+// stopEnvelope asks the actor to end with what is in the mailbox before it.
+type stopEnvelope struct{ wakeEnvelope }
 
 // create makes sure that the actor exists, with OnCreate and OnStart if it is
 // new. ok is false if the instance was abandoned.
@@ -56,28 +56,28 @@ func (in *instance) create(create bool, input, auth json.RawMessage) (err *host.
 	return in.broken, true
 }
 
-// callMail runs an action for a connection.
-type callMail struct{ host.CallRequest }
+// callEnvelope runs an action for a connection.
+type callEnvelope struct{ host.CallRequest }
 
-func (m *callMail) size() int { return sizeOfCall(m.Action, m.Args) }
+func (m *callEnvelope) size() int { return sizeOfCall(m.Action, m.Args) }
 
 func sizeOfCall(action string, args []json.RawMessage) int {
 	const slice = 24 // bytes
-	size := mailBytes + len(action)
+	size := envelopeBytes + len(action)
 	for _, a := range args {
 		size += slice + len(a)
 	}
 	return size
 }
 
-func (m *callMail) refuse(a *Actor, err *host.Fault) {
+func (m *callEnvelope) refuse(a *Actor, err *host.Fault) {
 	if err == errShutdown {
 		return // without an answer its client sends it again, to whoever comes next
 	}
 	a.put(&host.Output{Kind: host.OutputFail, To: m.Attachment, Call: m.ID, Err: err})
 }
 
-func (m *callMail) deliver(in *instance) bool {
+func (m *callEnvelope) deliver(in *instance) bool {
 	in.actor.used()
 	c := in.byID[m.Conn]
 	if c == nil || c.attachment != m.Attachment {
@@ -99,7 +99,7 @@ func (m *callMail) deliver(in *instance) bool {
 
 // repeat answers a call that was accepted before. If its reply is an entry of
 // the log, the client has it from there.
-func (m *callMail) repeat(in *instance, cl *caller) {
+func (m *callEnvelope) repeat(in *instance, cl *caller) {
 	a, ok := cl.answer(m.ID)
 	if !ok {
 		a = store.Answer{Call: m.ID, Code: wire.CodeRan, Message: "the call ran earlier; its result is no longer kept"}
@@ -132,17 +132,17 @@ func (in *instance) runAction(name string, raw []json.RawMessage, auth json.RawM
 	return ok
 }
 
-// singleMail runs an action without a connection.
-type singleMail struct {
+// singleEnvelope runs an action without a connection.
+type singleEnvelope struct {
 	host.SingleCall
 	done func(*host.Output, *host.Fault)
 }
 
-func (m *singleMail) size() int { return sizeOfCall(m.Action, m.Args) + len(m.Auth) }
+func (m *singleEnvelope) size() int { return sizeOfCall(m.Action, m.Args) + len(m.Auth) }
 
-func (m *singleMail) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
+func (m *singleEnvelope) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
 
-func (m *singleMail) deliver(in *instance) bool {
+func (m *singleEnvelope) deliver(in *instance) bool {
 	in.actor.used()
 	if err, ok := in.create(m.Create, nil, m.Auth); !ok || err != nil {
 		if ok {
@@ -167,19 +167,19 @@ func (m *singleMail) deliver(in *instance) bool {
 	return in.runAction(m.Action, m.Args, m.Auth, r)
 }
 
-// createMail makes an actor that must not exist, or finds one that must.
-type createMail struct {
+// createEnvelope makes an actor that must not exist, or finds one that must.
+type createEnvelope struct {
 	create bool
 	input  json.RawMessage
 	auth   json.RawMessage
 	done   func(*host.Output, *host.Fault)
 }
 
-func (m *createMail) size() int { return mailBytes + len(m.input) + len(m.auth) }
+func (m *createEnvelope) size() int { return envelopeBytes + len(m.input) + len(m.auth) }
 
-func (m *createMail) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
+func (m *createEnvelope) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
 
-func (m *createMail) deliver(in *instance) bool {
+func (m *createEnvelope) deliver(in *instance) bool {
 	in.actor.used()
 	if m.create && in.stored {
 		out := []*host.Output{{Kind: host.OutputFail, Err: host.Faultf(wire.CodeExists, "this %s exists", in.def.Name), Done: m.done}}
@@ -202,17 +202,17 @@ func (m *createMail) deliver(in *instance) bool {
 	return ok
 }
 
-// doMail runs code of the process as a turn.
-type doMail struct {
+// doEnvelope runs code of the process as a turn.
+type doEnvelope struct {
 	run  func(*Turn) error
 	done func(*host.Output, *host.Fault)
 }
 
-func (m *doMail) size() int { return 0 }
+func (m *doEnvelope) size() int { return 0 }
 
-func (m *doMail) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
+func (m *doEnvelope) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
 
-func (m *doMail) deliver(in *instance) bool {
+func (m *doEnvelope) deliver(in *instance) bool {
 	in.actor.used()
 	if err, ok := in.create(true, nil, nil); !ok || err != nil {
 		if ok {
@@ -228,17 +228,17 @@ func (m *doMail) deliver(in *instance) bool {
 	return ok
 }
 
-// tickMail is an After or Every that is due.
-type tickMail struct {
+// tickEnvelope is an After or Every that is due.
+type tickEnvelope struct {
 	in    *instance
 	timer *timer
 }
 
-func (m *tickMail) size() int { return 0 }
+func (m *tickEnvelope) size() int { return 0 }
 
-func (m *tickMail) refuse(*Actor, *host.Fault) {}
+func (m *tickEnvelope) refuse(*Actor, *host.Fault) {}
 
-func (m *tickMail) deliver(in *instance) bool {
+func (m *tickEnvelope) deliver(in *instance) bool {
 	if m.in != in || !m.timer.begin() {
 		return true
 	}
@@ -253,17 +253,17 @@ func (m *tickMail) deliver(in *instance) bool {
 	return ok
 }
 
-// ackMail frees the kept answers of calls that the client has seen answered.
-type ackMail struct {
+// ackEnvelope frees the kept answers of calls that the client has seen answered.
+type ackEnvelope struct {
 	attachment host.Attachment
 	ack        uint64
 }
 
-func (m *ackMail) size() int { return 0 }
+func (m *ackEnvelope) size() int { return 0 }
 
-func (m *ackMail) refuse(*Actor, *host.Fault) {}
+func (m *ackEnvelope) refuse(*Actor, *host.Fault) {}
 
-func (m *ackMail) deliver(in *instance) bool {
+func (m *ackEnvelope) deliver(in *instance) bool {
 	if c := in.attached[m.attachment]; c != nil {
 		if cl := in.callers[c.caller]; cl != nil {
 			cl.acknowledge(m.ack)
@@ -272,15 +272,15 @@ func (m *ackMail) deliver(in *instance) bool {
 	return true
 }
 
-// detachMail says that an attachment's socket is gone. The connection may come
+// detachEnvelope says that an attachment's socket is gone. The connection may come
 // back.
-type detachMail struct{ attachment host.Attachment }
+type detachEnvelope struct{ attachment host.Attachment }
 
-func (m *detachMail) size() int { return 0 }
+func (m *detachEnvelope) size() int { return 0 }
 
-func (m *detachMail) refuse(a *Actor, _ *host.Fault) { a.gone(m.attachment, time.Now()) }
+func (m *detachEnvelope) refuse(a *Actor, _ *host.Fault) { a.gone(m.attachment, time.Now()) }
 
-func (m *detachMail) deliver(in *instance) bool {
+func (m *detachEnvelope) deliver(in *instance) bool {
 	in.actor.used()
 	c := in.attached[m.attachment]
 	if c == nil || !c.online {
@@ -300,14 +300,14 @@ func (m *detachMail) deliver(in *instance) bool {
 	return in.limitDetached()
 }
 
-// closeMail says that a client has ended its connection.
-type closeMail struct{ attachment host.Attachment }
+// closeEnvelope says that a client has ended its connection.
+type closeEnvelope struct{ attachment host.Attachment }
 
-func (m *closeMail) size() int { return 0 }
+func (m *closeEnvelope) size() int { return 0 }
 
-func (m *closeMail) refuse(a *Actor, _ *host.Fault) { a.gone(m.attachment, time.Time{}) } // over at once
+func (m *closeEnvelope) refuse(a *Actor, _ *host.Fault) { a.gone(m.attachment, time.Time{}) } // over at once
 
-func (m *closeMail) deliver(in *instance) bool {
+func (m *closeEnvelope) deliver(in *instance) bool {
 	in.actor.used()
 	if c := in.attached[m.attachment]; c != nil {
 		return in.endConn(c, nil)

@@ -10,23 +10,23 @@ import (
 	"github.com/troupe-dev/troupe/backend/internal/definition"
 )
 
-// subscribeMail asks whether a connection may subscribe to events.
-type subscribeMail struct{ host.SubscribeRequest }
+// subscribeEnvelope asks whether a connection may subscribe to events.
+type subscribeEnvelope struct{ host.SubscribeRequest }
 
-func (m *subscribeMail) refuse(a *Actor, err *host.Fault) {
+func (m *subscribeEnvelope) refuse(a *Actor, err *host.Fault) {
 	a.gone(m.Attachment, time.Now()) // its client comes back, and asks with its open
 	a.put(&host.Output{Kind: host.OutputClosed, To: m.Attachment, Err: err})
 }
 
-func (m *subscribeMail) size() int {
-	n := mailBytes
+func (m *subscribeEnvelope) size() int {
+	n := envelopeBytes
 	for _, e := range m.Events {
 		n += len(e)
 	}
 	return n
 }
 
-func (m *subscribeMail) deliver(in *instance) bool {
+func (m *subscribeEnvelope) deliver(in *instance) bool {
 	in.actor.used()
 	c := in.attached[m.Attachment]
 	if c == nil {

@@ -82,7 +82,7 @@ func TestACallIsAnsweredThoughOnStartDoesNotReturn(t *testing.T) {
 	})
 }
 
-// The last mail was answered long ago when OnStop is abandoned.
+// The last envelope was answered long ago when OnStop is abandoned.
 func TestACallIsAnsweredOnceThoughOnStopDoesNotReturn(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, nil, stubborns)

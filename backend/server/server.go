@@ -92,7 +92,7 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 		}
 	}
 	s.node = runtime.New(registry, s.store, runtime.Options{
-		Logger: o.Logger, Check: o.Check, MaxActors: o.MaxActors, MaxMailBytes: o.MaxBuffers,
+		Logger: o.Logger, Check: o.Check, MaxActors: o.MaxActors, MaxQueuedBytes: o.MaxBuffers,
 	})
 	contract := registry.Contract()
 	if !o.Check {
