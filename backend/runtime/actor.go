@@ -29,12 +29,12 @@ type Actor struct {
 	name      string
 	key       host.Key
 
-	// reign counts the goroutines that have run the actor: one that is lost (its
-	// turn does not return, or ended it) is deposed, once, and touches nothing here
+	// generation counts the goroutines that have run the actor. One that is lost (its
+	// turn does not return, or ended it) is superseded, once, and touches nothing here
 	// any more.
-	reign atomic.Uint64
+	generation atomic.Uint64
 
-	// Of the goroutine that reigns.
+	// Of the goroutine of this generation.
 	in       *instance // nil if there is none: none was needed yet, it was reset, or it cannot be loaded
 	lastUsed time.Time
 	idle     *time.Timer
@@ -69,11 +69,11 @@ func (a *Actor) logger() *slog.Logger {
 
 // run is the actor's goroutine.
 func (a *Actor) run() {
-	reign := a.reign.Load()
+	generation := a.generation.Load()
 	orderly := false
 	defer func() {
 		why := recover()
-		if orderly || !a.depose(reign) {
+		if orderly || !a.supersede(generation) {
 			return
 		}
 		// A panic of the runtime itself, or runtime.Goexit in user code. The actor
@@ -99,17 +99,19 @@ func (a *Actor) run() {
 			}
 		default:
 			if !a.deliver(m) {
-				return // deposed: another goroutine runs the actor
+				return // superseded: another goroutine runs the actor
 			}
 		}
 	}
 }
 
-// depose ends the reign of a goroutine. It reports false if that was over.
-func (a *Actor) depose(reign uint64) bool { return a.reign.CompareAndSwap(reign, reign+1) }
+// supersede ends a generation. It reports false if that was done before.
+func (a *Actor) supersede(generation uint64) bool {
+	return a.generation.CompareAndSwap(generation, generation+1)
+}
 
 // deliver hands an envelope to the instance, or refuses it if there is none. It
-// reports false if the goroutine was deposed meanwhile.
+// reports false if the goroutine was superseded meanwhile.
 func (a *Actor) deliver(m envelope) (ok bool) {
 	if a.in != nil && a.in.created && !a.in.stored && startsAfresh(m) {
 		a.in.discard() // somebody has only read it
@@ -163,7 +165,7 @@ func (a *Actor) giveUp() {
 		return
 	}
 	why := a.in.broken
-	if err := a.gate.drain(); err != nil {
+	if err := a.gate.await(); err != nil {
 		a.reset(err)
 	} else {
 		a.in.discard()
@@ -174,7 +176,7 @@ func (a *Actor) giveUp() {
 
 // load makes an instance from the store; if that fails, loadErr says why. A store
 // that fails is not asked more often than ten times a second. It reports false if
-// the goroutine was deposed meanwhile.
+// the goroutine was superseded meanwhile.
 func (a *Actor) load() (ok bool) {
 	if a.loadErr != nil && time.Since(a.loadTime) < 100*time.Millisecond {
 		return true
@@ -235,7 +237,7 @@ func (a *Actor) tryLoad() (*instance, *host.Fault) {
 	return in, nil
 }
 
-// start runs OnStart. It reports false if the goroutine was deposed meanwhile.
+// start runs OnStart. It reports false if the goroutine was superseded meanwhile.
 func (in *instance) start() bool {
 	if in.def.Hooks["OnStart"] == nil {
 		return true
@@ -269,7 +271,7 @@ func (in *instance) applyUnseen(t *Turn, o outcome) {
 // and a goroutine that was ended: the instance is discarded with everything that
 // is not durable, and the actor goes on from what is.
 func (a *Actor) reset(cause error) {
-	if err := a.gate.drain(); err != nil {
+	if err := a.gate.await(); err != nil {
 		cause = err
 	}
 	a.node.stats.resets.Add(1)
@@ -388,7 +390,7 @@ func (a *Actor) put(outputs ...*host.Output) {
 
 // abandon takes the actor over from a goroutine whose turn does not return.
 func (a *Actor) abandon(t *Turn) {
-	if !a.depose(t.in.reign) {
+	if !a.supersede(t.in.generation) {
 		return
 	}
 	t.dead.Store(true)
@@ -444,7 +446,7 @@ func (a *Actor) rest() {
 }
 
 // leave makes an idle actor leave memory, if nobody needs it. ok is false if the
-// goroutine was deposed meanwhile.
+// goroutine was superseded meanwhile.
 func (a *Actor) leave() (ended, ok bool) {
 	awaited := a.previous != nil && len(a.previous.conns) > 0
 	if a.in == nil && awaited && !a.load() {
@@ -461,7 +463,7 @@ func (a *Actor) leave() (ended, ok bool) {
 			return false, false
 		}
 	}
-	if a.gate.drain() != nil || a.in == nil && awaited {
+	if a.gate.await() != nil || a.in == nil && awaited {
 		a.rest() // the envelope of the failure is on its way, or the store fails
 		return false, true
 	}
@@ -482,9 +484,9 @@ func (a *Actor) leave() (ended, ok bool) {
 // stop ends the actor because the node closes.
 func (a *Actor) stop() {
 	if a.in != nil && !a.in.stopHook() {
-		return // deposed: whoever takes over stops it
+		return // superseded: whoever takes over stops it
 	}
-	if err := a.gate.drain(); err != nil {
+	if err := a.gate.await(); err != nil {
 		a.logger().Error("an actor's last changes could not be saved", "error", err)
 		a.reset(err) // answers those who wait
 	}
@@ -500,7 +502,7 @@ func (a *Actor) stop() {
 	}
 }
 
-// stopHook runs OnStop. It reports false if the goroutine was deposed meanwhile.
+// stopHook runs OnStop. It reports false if the goroutine was superseded meanwhile.
 func (in *instance) stopHook() bool {
 	if in.def.Hooks["OnStop"] == nil || !in.created {
 		return true

@@ -504,7 +504,7 @@ func TestConnectingHasATimeLimitOfItsOwn(t *testing.T) {
 		t.Run(fmt.Sprintf("a resume is late, %s after a turn with a longer limit", pause), func(t *testing.T) {
 			actortest.Run(t, reg, func(n *actortest.Node) {
 				c := n.Actor("porter", "a").Connect(porterParams{Back: 3 * time.Second})
-				time.Sleep(5 * time.Second) // the watchdog of the turn that connected has nobody to bark at
+				time.Sleep(5 * time.Second) // the watchdog of the turn that connected has nothing to end
 				c.Drop()
 				time.Sleep(pause)
 				start := time.Now()

@@ -133,8 +133,8 @@ func (g *gate) room() error {
 	return g.failed
 }
 
-// drain waits until every commit has come back, and returns what failed.
-func (g *gate) drain() error {
+// await waits until every commit has come back, and returns what failed.
+func (g *gate) await() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for len(g.pending) > 0 {
@@ -153,7 +153,7 @@ func (g *gate) broken() bool {
 
 // reset opens a gate again for a new instance: it lets out what turned out to
 // be durable after all, up to the revision durable, and drops the rest. The gate
-// must be drained.
+// must have no pending commits (await).
 func (g *gate) reset(durable uint64) (dropped []*host.Output) {
 	g.mu.Lock()
 	keep := g.log.End()

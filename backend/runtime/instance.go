@@ -18,9 +18,9 @@ import (
 // one goroutine. When what it did cannot be made durable, or a turn of it does
 // not return, it is discarded and another one is loaded (reset).
 type instance struct {
-	actor *Actor
-	def   *definition.Definition
-	reign uint64 // of the goroutine that it belongs to
+	actor      *Actor
+	def        *definition.Definition
+	generation uint64 // of the goroutine that it belongs to
 
 	state reflect.Value // *T
 	base  []byte        // its plain fields as JSON, after the last turn that succeeded
@@ -54,14 +54,14 @@ type instance struct {
 	watchMu  sync.Mutex // guards the fields below, which the watchdog's timer reads
 	watched  *Turn
 	watchdog *time.Timer
-	barks    time.Time // when the watchdog's timer fires; zero if it is not set
+	firesAt  time.Time // when the watchdog's timer fires; zero if it is not set
 }
 
 // newInstance makes an instance from what the store has, or of an actor that
 // was never stored (snap is nil).
 func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*instance, error) {
 	in := &instance{
-		actor: a, def: def, reign: a.reign.Load(), state: reflect.New(def.Type), nextConn: 1,
+		actor: a, def: def, generation: a.generation.Load(), state: reflect.New(def.Type), nextConn: 1,
 		byID: map[string]*Conn{}, attached: map[host.Attachment]*Conn{}, callers: map[string]*caller{}, timers: map[*timer]struct{}{},
 	}
 	in.findCollections()
@@ -130,8 +130,8 @@ func (in *instance) watch(t *Turn, limit time.Duration) *Turn {
 	in.watchMu.Lock()
 	defer in.watchMu.Unlock()
 	in.watched = t
-	if in.barks.IsZero() || t.deadline.Before(in.barks) {
-		in.barkAtLocked(t.deadline)
+	if in.firesAt.IsZero() || t.deadline.Before(in.firesAt) {
+		in.setWatchdogLocked(t.deadline)
 	}
 	return t
 }
@@ -148,11 +148,11 @@ func (in *instance) unwatch(t *Turn) bool {
 	return true
 }
 
-// barkAtLocked sets the watchdog's timer.
-func (in *instance) barkAtLocked(at time.Time) {
-	in.barks = at
+// setWatchdogLocked sets the watchdog's timer.
+func (in *instance) setWatchdogLocked(at time.Time) {
+	in.firesAt = at
 	if in.watchdog == nil {
-		in.watchdog = time.AfterFunc(time.Until(at), in.bark)
+		in.watchdog = time.AfterFunc(time.Until(at), in.onDeadline)
 	} else {
 		in.watchdog.Reset(time.Until(at))
 	}
@@ -168,10 +168,10 @@ func (in *instance) running() *Turn {
 	return in.watched
 }
 
-// bark is called when the watchdog's timer fires.
-func (in *instance) bark() {
+// onDeadline is called when the watchdog's timer fires.
+func (in *instance) onDeadline() {
 	in.watchMu.Lock()
-	in.barks = time.Time{}
+	in.firesAt = time.Time{}
 	t := in.watched
 	if t == nil {
 		in.watchMu.Unlock()
@@ -180,10 +180,10 @@ func (in *instance) bark() {
 	left := time.Until(t.deadline)
 	switch {
 	case left > 0: // set for an earlier turn
-		in.barkAtLocked(t.deadline)
+		in.setWatchdogLocked(t.deadline)
 		in.watchMu.Unlock()
 	case left > -abandonAfter:
-		in.barkAtLocked(time.Now().Add(abandonAfter))
+		in.setWatchdogLocked(time.Now().Add(abandonAfter))
 		in.watchMu.Unlock()
 		t.finish(context.DeadlineExceeded)
 	default:
