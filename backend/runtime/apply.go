@@ -11,12 +11,12 @@ import (
 
 // reply says where the answer of a turn goes. The zero reply goes nowhere.
 type reply struct {
-	conn   *Conn                           // a call of a connection: answered by an output to it
-	caller *caller                         // who numbered the call; nil if nobody did
-	call   uint64                          // its number
-	done   func(*host.Output, *host.Fault) // a single call: answered here when the gate opens
-	opened *host.Output                    // a turn that connects: goes first
-	store  bool                            // commit also if nothing changed
+	conn     *Conn                           // a call of a connection: answered by an output to it
+	producer *producer                       // which numbered the call; nil if it has no number
+	call     uint64                          // its number
+	done     func(*host.Output, *host.Fault) // a single call: answered here when the gate opens
+	opened   *host.Output                    // a turn that connects: goes first
+	store    bool                            // commit also if nothing changed
 }
 
 // apply makes the outcome of a turn the instance's state: it gives numbers to
@@ -65,12 +65,12 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 			commit.Entries = append(commit.Entries, e)
 		}
 	}
-	if r.caller != nil {
-		commit.Callers = append(buffer.callers[:0], r.caller.record)
-		r.caller.stored = true
+	if r.producer != nil {
+		commit.Callers = append(buffer.callers[:0], r.producer.record)
+		r.producer.stored = true
 	}
-	in.forgetCallers(t.now, 0)
-	commit.GoneCallers, in.goneCallers = in.goneCallers, nil
+	in.forgetProducers(t.now, 0)
+	commit.GoneCallers, in.goneProducers = in.goneProducers, nil
 	in.applyConns(t, commit)
 	in.stand(o.plain)
 	in.created, in.stored = true, true
@@ -120,16 +120,16 @@ func (in *instance) answer(t *Turn, o outcome, r reply, changed bool) *host.Outp
 	if r.conn != nil {
 		out.To = r.conn.attachment
 	}
-	if r.caller == nil {
+	if r.producer == nil {
 		return out
 	}
-	r.caller.executed(r.call, t.now)
+	r.producer.executed(r.call, t.now)
 	if r.conn == nil || !changed {
-		r.caller.keep(answerOf(r.call, o.result, o.err))
+		r.producer.keep(answerOf(r.call, o.result, o.err))
 		return out
 	}
 	out.Numbered, out.To = true, host.Attachment{}
-	out.Caller = r.caller.record.ID
+	out.Caller = r.producer.record.ID
 	out.Target = store.Target{Mode: store.ToOnly, Conns: r.conn.alone[:]}
 	return out
 }

@@ -29,7 +29,7 @@ type attached struct {
 	dropped    time.Time // when it was last not online
 	params     json.RawMessage
 	auth       json.RawMessage
-	caller     string
+	producer   string
 
 	// Where its client wanted to go on when it joined, of another connection's
 	// time: it asks the same again if it missed the answer.

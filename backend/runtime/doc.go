@@ -8,6 +8,6 @@
 // state.go) and hands it one request after the other (request.go, open.go, subscribe.go).
 // Each is a turn (turn.go; context.go, emit.go, conn.go and timer.go are what the turn's
 // code may do). apply.go makes the outcome of a turn a commit and outputs, and gate.go
-// lets the outputs into the actor's log when the commit is durable. caller.go remembers
+// lets the outputs into the actor's log when the commit is durable. producer.go remembers
 // what repeated calls must get, expiry.go ends connections that do not come back.
 package runtime

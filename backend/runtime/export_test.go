@@ -18,16 +18,16 @@ func (n *Node) Timers(r host.Ref) (timers int) {
 	return timers
 }
 
-// Callers returns how many callers the instance of an actor remembers.
-func (n *Node) Callers(r host.Ref) (callers int) {
+// Producers returns how many producers the instance of an actor remembers.
+func (n *Node) Producers(r host.Ref) (producers int) {
 	err := n.do(context.Background(), r, func(t *Turn) error {
-		callers = len(t.in.callers)
+		producers = len(t.in.producers)
 		return nil
 	})
 	if err != nil {
 		panic(err)
 	}
-	return callers
+	return producers
 }
 
 // Actors returns how many actors are in memory.

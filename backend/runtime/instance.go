@@ -29,20 +29,20 @@ type instance struct {
 	collections []definition.Collection // in its fields, as listed in the definition
 	fields      []reflect.Value         // and what those fields have to hold
 
-	stored   bool // the store knows the actor
-	created  bool // OnCreate has run, or the store knows the actor
-	rev      uint64
-	head     uint64
-	log      string
-	nextConn uint32
-	conns    []*Conn // by number, ascending
-	byID     map[string]*Conn
-	attached map[host.Attachment]*Conn // by attachment
-	broken   *host.Fault               // not nil: the state cannot be used; every request gets this
-	callers  map[string]*caller
+	stored    bool // the store knows the actor
+	created   bool // OnCreate has run, or the store knows the actor
+	rev       uint64
+	head      uint64
+	log       string
+	nextConn  uint32
+	conns     []*Conn // by number, ascending
+	byID      map[string]*Conn
+	attached  map[host.Attachment]*Conn // by attachment
+	broken    *host.Fault               // not nil: the state cannot be used; every request gets this
+	producers map[string]*producer
 
-	callersChecked time.Time // when forgetCallers last looked at all of them
-	goneCallers    []string  // stored ones that were forgotten since the last commit
+	producersChecked time.Time // when forgetProducers last looked at all of them
+	goneProducers    []string  // stored ones that were forgotten since the last commit
 
 	buffer *commitBuffer // of every commit, if the store is immediate
 
@@ -62,7 +62,7 @@ type instance struct {
 func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*instance, error) {
 	in := &instance{
 		actor: a, def: def, generation: a.generation.Load(), state: reflect.New(def.Type), nextConn: 1,
-		byID: map[string]*Conn{}, attached: map[host.Attachment]*Conn{}, callers: map[string]*caller{}, timers: map[*timer]struct{}{},
+		byID: map[string]*Conn{}, attached: map[host.Attachment]*Conn{}, producers: map[string]*producer{}, timers: map[*timer]struct{}{},
 	}
 	in.findCollections()
 	if snap == nil {
@@ -93,7 +93,7 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 	}
 	slices.SortFunc(in.conns, func(a, b *Conn) int { return int(a.num) - int(b.num) })
 	for _, r := range snap.Callers {
-		in.callers[r.ID] = &caller{record: r, stored: true}
+		in.producers[r.ID] = &producer{record: r, stored: true}
 	}
 	in.keepCollections()
 	if err := in.restored(); err != nil {

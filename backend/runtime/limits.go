@@ -7,7 +7,7 @@ const (
 	abandonAfter     = time.Second      // after its deadline, a turn that has not returned is abandoned
 	maxRunAheadTotal = 64 << 20         // bytes of outputs that wait for the store, all actors of a node
 	groupSpacing     = time.Millisecond // between the starts of groups of several commits
-	maxAnswers       = 64               // kept answers per caller
+	maxAnswers       = 64               // kept answers per producer
 	maxAnswerBytes   = 16 << 10         // and their bytes
 	maxAuths         = 256              // how many OnAuth of a node run at a time
 	maxAuthBytes     = 4 << 10          // of an OnAuth's result as JSON, which is kept with each connection

@@ -374,7 +374,7 @@ func (n *Node) Call(r host.Ref, request host.CallRequest) error {
 	return n.deliver(r, &callEnvelope{request}, ofCall)
 }
 
-// Ack tells that every call of an attachment's caller up to an id has been
+// Ack tells that every call of an attachment's producer up to an id has been
 // answered. It does not get to an actor that has too much to do: who is not told
 // keeps answers for longer.
 func (n *Node) Ack(r host.Ref, attachment host.Attachment, ack uint64) {

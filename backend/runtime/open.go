@@ -26,7 +26,7 @@ func (m *openEnvelope) deliver(in *instance) bool {
 		}
 		return ok
 	}
-	if c := in.callers[m.Caller]; c != nil {
+	if c := in.producers[m.Caller]; c != nil {
 		c.acknowledge(m.Ack)
 	}
 	if c := in.byID[m.Conn]; c != nil {
@@ -39,7 +39,7 @@ func (m *openEnvelope) deliver(in *instance) bool {
 func (m *openEnvelope) opened(in *instance, c *Conn, start uint64) *host.Output {
 	return &host.Output{Kind: host.OutputOpened, To: m.Attachment, Opened: &host.OpenedInfo{
 		Actor: in.actor.id, Name: in.def.Name, Log: in.log, Conn: c.id, Num: c.num,
-		Start: start, KnownCaller: in.callers[m.Caller] != nil,
+		Start: start, KnownCaller: in.producers[m.Caller] != nil,
 	}}
 }
 
@@ -51,7 +51,7 @@ func (m *openEnvelope) follows(in *instance) bool {
 // join makes a new connection: one turn, one commit.
 func (m *openEnvelope) join(in *instance) bool {
 	c := &Conn{num: in.nextConn, alone: [1]uint32{in.nextConn}, id: m.Conn, start: in.head, attached: attached{
-		attachment: m.Attachment, online: true, params: m.Params, auth: m.Auth, caller: m.Caller,
+		attachment: m.Attachment, online: true, params: m.Params, auth: m.Auth, producer: m.Caller,
 		askedLog: m.Log, askedSeq: m.Seq,
 	}}
 	opened := m.opened(in, c, in.head)
@@ -154,7 +154,7 @@ func (m *openEnvelope) resume(in *instance, c *Conn) bool {
 	}
 	returns := !c.online
 	delete(in.attached, c.attachment)
-	c.attachment, c.online, c.caller = m.Attachment, true, m.Caller
+	c.attachment, c.online, c.producer = m.Attachment, true, m.Caller
 	in.attached[c.attachment] = c
 	if o.err != nil {
 		return in.endConn(c, o.err)

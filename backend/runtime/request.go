@@ -84,13 +84,13 @@ func (m *callEnvelope) deliver(in *instance) bool {
 		return true // of a connection that is over, or of a socket that was replaced
 	}
 	r := reply{conn: c, call: m.ID}
-	if cl := in.callers[c.caller]; cl != nil {
+	if cl := in.producers[c.producer]; cl != nil {
 		cl.acknowledge(m.Ack)
 	}
 	if in.def.Changes(m.Action) {
-		r.caller = in.callerOf(c.caller, in.actor.lastUsed)
-		if m.ID <= r.caller.record.Highest {
-			m.repeat(in, r.caller)
+		r.producer = in.producerOf(c.producer, in.actor.lastUsed)
+		if m.ID <= r.producer.record.Highest {
+			m.repeat(in, r.producer)
 			return true
 		}
 	}
@@ -99,7 +99,7 @@ func (m *callEnvelope) deliver(in *instance) bool {
 
 // repeat answers a call that was accepted before. If its reply is an entry of
 // the log, the client has it from there.
-func (m *callEnvelope) repeat(in *instance, cl *caller) {
+func (m *callEnvelope) repeat(in *instance, cl *producer) {
 	a, ok := cl.answer(m.ID)
 	if !ok {
 		a = store.Answer{Call: m.ID, Code: wire.CodeRan, Message: "the call ran earlier; its result is no longer kept"}
@@ -152,9 +152,9 @@ func (m *singleEnvelope) deliver(in *instance) bool {
 	}
 	r := reply{done: m.done}
 	if m.Caller != "" && in.def.Changes(m.Action) {
-		r.caller, r.call = in.callerOf(m.Caller, time.Now()), 1
-		if r.caller.record.Highest >= r.call {
-			a, ok := r.caller.answer(r.call)
+		r.producer, r.call = in.producerOf(m.Caller, time.Now()), 1
+		if r.producer.record.Highest >= r.call {
+			a, ok := r.producer.answer(r.call)
 			if !ok {
 				a = store.Answer{Code: wire.CodeRan, Message: "the call ran earlier; its result is no longer kept"}
 			}
@@ -265,7 +265,7 @@ func (m *ackEnvelope) refuse(*Actor, *host.Fault) {}
 
 func (m *ackEnvelope) deliver(in *instance) bool {
 	if c := in.attached[m.attachment]; c != nil {
-		if cl := in.callers[c.caller]; cl != nil {
+		if cl := in.producers[c.producer]; cl != nil {
 			cl.acknowledge(m.ack)
 		}
 	}

@@ -113,7 +113,7 @@ func TestTheOldestCallersAreForgottenBeyondALimit(t *testing.T) {
 					}
 					time.Sleep(time.Millisecond)
 				}
-				if got := b.node.Callers(ledgerRef); got > 10 {
+				if got := b.node.Producers(ledgerRef); got > 10 {
 					t.Errorf("%d callers are remembered, the limit is 10", got)
 				}
 				if err := b.once("key-last", "add", 1); err != nil {
@@ -144,7 +144,7 @@ func TestReadOnlyCallsWithAKeyMakeNoCallers(t *testing.T) {
 				t.Errorf("call %d: %v", i, err)
 			}
 		}
-		if got := b.node.Callers(ledgerRef); got != 0 {
+		if got := b.node.Producers(ledgerRef); got != 0 {
 			t.Errorf("%d callers are remembered, want none", got)
 		}
 	})

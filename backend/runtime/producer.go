@@ -10,30 +10,30 @@ import (
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
-// caller is who numbers calls: what makes a repeated call harmless (G5). It
-// outlives connections. Its record goes into the commit of its call's turn, so
+// producer is a client that numbers calls: what makes a repeated call harmless (G5).
+// It outlives connections. Its record goes into the commit of its call's turn, so
 // that the effect of a call and the memory of it are one.
-type caller struct {
+type producer struct {
 	record store.Caller
 	stored bool // a commit has it
 }
 
-// callerOf returns the record of a caller, a new one if it is unknown. Others
-// may be forgotten for it: most callers' calls change nothing, so that no commit
+// producerOf returns the record of a producer, a new one if it is unknown. Others
+// may be forgotten for it: most producers' calls change nothing, so that no commit
 // would do that.
-func (in *instance) callerOf(id string, now time.Time) *caller {
-	c := in.callers[id]
+func (in *instance) producerOf(id string, now time.Time) *producer {
+	c := in.producers[id]
 	if c == nil {
-		in.forgetCallers(now, 1)
-		c = &caller{record: store.Caller{ID: id, Used: now}}
-		in.callers[id] = c
-		in.goneCallers = slices.DeleteFunc(in.goneCallers, func(gone string) bool { return gone == id })
+		in.forgetProducers(now, 1)
+		c = &producer{record: store.Caller{ID: id, Used: now}}
+		in.producers[id] = c
+		in.goneProducers = slices.DeleteFunc(in.goneProducers, func(gone string) bool { return gone == id })
 	}
 	return c
 }
 
 // answer returns the kept answer of a call.
-func (c *caller) answer(call uint64) (store.Answer, bool) {
+func (c *producer) answer(call uint64) (store.Answer, bool) {
 	for _, a := range c.record.Answers {
 		if a.Call == call {
 			return a, true
@@ -44,7 +44,7 @@ func (c *caller) answer(call uint64) (store.Answer, bool) {
 
 // keep remembers an answer that is not an entry of the log. The oldest give
 // way to it beyond the limits; one that is too large alone is not kept.
-func (c *caller) keep(a store.Answer) {
+func (c *producer) keep(a store.Answer) {
 	if answerSize(a) > maxAnswerBytes {
 		return
 	}
@@ -63,15 +63,15 @@ func (c *caller) keep(a store.Answer) {
 func answerSize(a store.Answer) int { return len(a.Result) + len(a.Message) + len(a.Metadata) }
 
 // acknowledge forgets the kept answers of calls up to an id.
-func (c *caller) acknowledge(upTo uint64) {
+func (c *producer) acknowledge(upTo uint64) {
 	if len(c.record.Answers) == 0 || c.record.Answers[0].Call > upTo {
 		return
 	}
 	c.record.Answers = slices.DeleteFunc(slices.Clone(c.record.Answers), func(a store.Answer) bool { return a.Call <= upTo })
 }
 
-// executed notes that a call has run. Calls of a caller run in their order.
-func (c *caller) executed(call uint64, now time.Time) {
+// executed notes that a call has run. Calls of a producer run in their order.
+func (c *producer) executed(call uint64, now time.Time) {
 	c.record.Highest = max(c.record.Highest, call)
 	c.record.Used = now
 }
@@ -95,17 +95,17 @@ func answerOf(call uint64, result json.RawMessage, err *host.Fault) store.Answer
 	return store.Answer{Call: call, Result: result}
 }
 
-// forgetCallers drops the callers that are too old, and the oldest if they are too
+// forgetProducers drops the producers that are too old, and the oldest if they are too
 // many for so many more; the next commit has the store forget them. It looks at
 // all of them only when there may be something to drop.
-func (in *instance) forgetCallers(now time.Time, more int) {
+func (in *instance) forgetProducers(now time.Time, more int) {
 	limit := in.def.Options.MaxCallers - more
-	if len(in.callers) <= limit && now.Before(in.callersChecked.Add(in.def.Options.CallerTTL/24)) {
+	if len(in.producers) <= limit && now.Before(in.producersChecked.Add(in.def.Options.CallerTTL/24)) {
 		return
 	}
-	in.callersChecked = now
-	byAge := make([]*caller, 0, len(in.callers))
-	for _, c := range in.callers {
+	in.producersChecked = now
+	byAge := make([]*producer, 0, len(in.producers))
+	for _, c := range in.producers {
 		byAge = append(byAge, c)
 	}
 	sort.Slice(byAge, func(i, j int) bool { return byAge[i].record.Used.Before(byAge[j].record.Used) })
@@ -118,9 +118,9 @@ func (in *instance) forgetCallers(now time.Time, more int) {
 		if i >= excess && c.record.Used.After(oldest) {
 			break
 		}
-		delete(in.callers, c.record.ID)
+		delete(in.producers, c.record.ID)
 		if c.stored {
-			in.goneCallers = append(in.goneCallers, c.record.ID)
+			in.goneProducers = append(in.goneProducers, c.record.ID)
 		}
 	}
 }
