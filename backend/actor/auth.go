@@ -73,9 +73,9 @@ func (h Header) Cookie(name string) string {
 // nobody. What is needed of a connection also then belongs into its state. It is
 // decoded anew each time.
 func Auth[T any](of interface {
-	asker() (*runtime.Turn, json.RawMessage)
+	identity() (*runtime.Turn, json.RawMessage)
 }) T {
-	t, raw := of.asker()
+	t, raw := of.identity()
 	var v T
 	def := t.Definition()
 	switch m := def.Auth; {

@@ -118,7 +118,7 @@ func (c *items[E]) edit(at, cut int, text []byte) store.Edit {
 }
 
 func (c *items[E]) Keep(field string, check bool) {
-	c.field, c.check = field, check && !(definition.Plain(c.kind.item) && !jsonshape.Marshals(c.kind.item))
+	c.field, c.check = field, check && !(definition.CopySafe(c.kind.item) && !jsonshape.Marshals(c.kind.item))
 	c.Done()
 }
 
@@ -127,10 +127,10 @@ func (c *items[E]) Allow(changes bool) (before bool) {
 	return before
 }
 
-func (c *items[E]) Mark() int { return len(c.changes) }
+func (c *items[E]) Savepoint() int { return len(c.changes) }
 
-func (c *items[E]) Back(mark int) {
-	for len(c.changes) > mark {
+func (c *items[E]) Rollback(savepoint int) {
+	for len(c.changes) > savepoint {
 		ch := c.changes[len(c.changes)-1]
 		c.rope.Replace(ch.at, ch.put, ch.cut...)
 		c.changes = c.changes[:len(c.changes)-1]

@@ -43,7 +43,7 @@ func (c *Conn[S]) ID() string {
 func (c *Conn[S]) State() S {
 	c.turn.Use()
 	value, raw := c.turn.ConnState(c.conn)
-	if c.turn.Definition().ConnPlain {
+	if c.turn.Definition().ConnCopySafe {
 		return value.(S)
 	}
 	var s S
@@ -95,4 +95,4 @@ func (c *Conn[S]) Params(into any) bool {
 	return len(params) > 0 && json.Unmarshal(params, into) == nil
 }
 
-func (c *Conn[S]) asker() (*runtime.Turn, json.RawMessage) { return c.turn, c.turn.AuthOf(c.conn) }
+func (c *Conn[S]) identity() (*runtime.Turn, json.RawMessage) { return c.turn, c.turn.AuthOf(c.conn) }

@@ -22,9 +22,9 @@ type NoState struct{}
 // the actor from a goroutine of your own, use Self().Do.
 type Context[S any] struct{ turn *runtime.Turn }
 
-func (c *Context[S]) bind(t *runtime.Turn)                    { c.turn = t }
-func (c *Context[S]) connState() reflect.Type                 { return reflect.TypeFor[S]() }
-func (c *Context[S]) asker() (*runtime.Turn, json.RawMessage) { return c.turn, c.turn.Auth() }
+func (c *Context[S]) bind(t *runtime.Turn)                       { c.turn = t }
+func (c *Context[S]) connState() reflect.Type                    { return reflect.TypeFor[S]() }
+func (c *Context[S]) identity() (*runtime.Turn, json.RawMessage) { return c.turn, c.turn.Auth() }
 
 // Key returns the actor's key. The caller must not change it.
 func (c *Context[S]) Key() Key { return Key(c.turn.Key()) }
@@ -116,8 +116,8 @@ func (s *Self[S]) Do(ctx context.Context, f func(*Context[S]) error) error {
 // is no connection yet. It belongs to its turn as a Context does.
 type ConnectContext struct{ turn *runtime.Turn }
 
-func (c *ConnectContext) bind(t *runtime.Turn)                    { c.turn = t }
-func (c *ConnectContext) asker() (*runtime.Turn, json.RawMessage) { return c.turn, c.turn.Auth() }
+func (c *ConnectContext) bind(t *runtime.Turn)                       { c.turn = t }
+func (c *ConnectContext) identity() (*runtime.Turn, json.RawMessage) { return c.turn, c.turn.Auth() }
 
 // ConnID returns the id that the connection has or will have.
 func (c *ConnectContext) ConnID() string { return c.turn.ConnID() }

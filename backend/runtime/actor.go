@@ -263,7 +263,7 @@ func (in *instance) applyUnseen(t *Turn, o outcome) {
 		in.apply(t, o, reply{})
 		return
 	}
-	in.stand(o.plain)
+	in.accept(o.plain)
 	in.startTimers(t)
 }
 
@@ -395,9 +395,9 @@ func (a *Actor) abandon(t *Turn) {
 	}
 	t.dead.Store(true)
 	a.node.stats.abandoned.Add(1)
-	a.logger().Error("a turn does not return and is abandoned", "turn", t.doing())
+	a.logger().Error("a turn does not return and is abandoned", "turn", t.label())
 	a.node.wait.Go(func() {
-		a.takeOver(t, t.tookTooLong(t.doing()))
+		a.takeOver(t, t.tookTooLong(t.label()))
 	})
 }
 
@@ -418,7 +418,7 @@ func (a *Actor) takeOver(t *Turn, cause *host.Fault) {
 		return
 	}
 	a.rest()                                // the goroutine may have been lost while it left memory
-	if t == nil || t.doing() != "OnStart" { // that would fail again: not before somebody asks
+	if t == nil || t.label() != "OnStart" { // that would fail again: not before somebody asks
 		a.box.post(wakeEnvelope{})
 	}
 	a.run()

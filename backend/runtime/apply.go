@@ -72,7 +72,7 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 	in.forgetProducers(t.now, 0)
 	commit.GoneCallers, in.goneProducers = in.goneProducers, nil
 	in.applyConns(t, commit)
-	in.stand(o.plain)
+	in.accept(o.plain)
 	in.created, in.stored = true, true
 	in.actor.node.stats.entries.Add(uint64(len(commit.Entries)))
 	in.actor.gate.put(outputs, commit)

@@ -56,7 +56,7 @@ func (n *Node) Authenticate(ctx context.Context, r host.Ref, q host.AuthRequest)
 // One that does not return keeps its place among those that may run.
 func (n *Node) runAuth(ctx context.Context, d *definition.Definition, r host.Ref, q host.AuthRequest) (json.RawMessage, error) {
 	select {
-	case n.asking <- struct{}{}:
+	case n.authPermits <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -66,7 +66,7 @@ func (n *Node) runAuth(ctx context.Context, d *definition.Definition, r host.Ref
 	}
 	answered := make(chan answer, 1)
 	run := func() {
-		defer func() { <-n.asking }()
+		defer func() { <-n.authPermits }()
 		var a answer
 		_, a.err = protect(func() (any, error) {
 			result, err := d.Authenticate(ctx, r, q)
@@ -87,7 +87,7 @@ func (n *Node) runAuth(ctx context.Context, d *definition.Definition, r host.Ref
 	}
 	n.mu.Unlock()
 	if closed {
-		<-n.asking
+		<-n.authPermits
 		return nil, errShutdown
 	}
 	select {

@@ -78,14 +78,14 @@ func (t *Turn) Auth() json.RawMessage { return t.AuthOf(t.conn) }
 // AuthOf returns what OnAuth said of a connection's client.
 func (t *Turn) AuthOf(c *Conn) json.RawMessage {
 	t.Use()
-	_, auth := t.passed(c)
+	_, auth := t.paramsAndAuth(c)
 	return auth
 }
 
 // ParamsOf returns what a connection's client has passed, nil if that is unknown.
 func (t *Turn) ParamsOf(c *Conn) json.RawMessage {
 	t.Use()
-	params, _ := t.passed(c)
+	params, _ := t.paramsAndAuth(c)
 	return params
 }
 

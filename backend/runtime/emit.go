@@ -27,8 +27,8 @@ func (e *Emission) isZero() bool {
 
 // Emit adds an event to the turn: to one connection, or a broadcast if to is nil.
 func (t *Turn) Emit(event any, to *Conn, e Emission) {
-	plain := e.isZero()
-	if to != nil && plain && t.sendAgain(event, to.num) {
+	simple := e.isZero()
+	if to != nil && simple && t.sendAgain(event, to.num) {
 		return
 	}
 	typ, ok := t.in.def.Events[reflect.TypeOf(event)]
@@ -62,7 +62,7 @@ func (t *Turn) Emit(event any, to *Conn, e Emission) {
 		Target: t.target(to, &e),
 	}
 	t.outputs = append(t.outputs, o)
-	if to != nil && typ.Steady && plain {
+	if to != nil && typ.Deterministic && simple {
 		t.sent, t.sentOutput = event, o
 	}
 }

@@ -34,9 +34,9 @@ type Node struct {
 
 	queued atomic.Int64 // bytes that wait in mailboxes
 
-	wait    sync.WaitGroup // the actors' goroutines, and those of wakeConnected
-	closing chan struct{}  // closed by Shutdown
-	asking  chan struct{}  // has an item for each OnAuth that runs
+	wait        sync.WaitGroup // the actors' goroutines, and those of wakeConnected
+	closing     chan struct{}  // closed by Shutdown
+	authPermits chan struct{}  // has an item for each OnAuth that runs
 
 	mu     sync.Mutex // guards the fields below
 	actors map[string]*Actor
@@ -87,7 +87,7 @@ func New(r Registry, s store.Store, o Options) *Node {
 	n := &Node{
 		defs: r.Definitions(), store: s, log: o.Logger, check: o.Check,
 		maxActors: o.MaxActors, maxQueued: o.MaxQueuedBytes,
-		started: time.Now(), closing: make(chan struct{}), asking: make(chan struct{}, maxAuths), actors: map[string]*Actor{},
+		started: time.Now(), closing: make(chan struct{}), authPermits: make(chan struct{}, maxAuths), actors: map[string]*Actor{},
 	}
 	n.committer = &committer{store: s, stats: &n.stats}
 	n.wait.Go(n.endConnected)
@@ -394,7 +394,7 @@ func (n *Node) tell(r host.Ref, m envelope) { _ = n.post(r, m) }
 // returns none. The error is a *host.Fault, or that of ctx, which ends the
 // waiting but not the call.
 func (n *Node) CallOnce(ctx context.Context, r host.Ref, c host.SingleCall) (json.RawMessage, error) {
-	return n.ask(ctx, func(done func(*host.Output, *host.Fault)) error {
+	return n.roundTrip(ctx, func(done func(*host.Output, *host.Fault)) error {
 		return n.deliver(r, &singleEnvelope{c, done}, ofCall)
 	})
 }
@@ -425,7 +425,7 @@ func (n *Node) resolve(ctx context.Context, r host.Ref, m *createEnvelope) (stri
 	if bad != nil {
 		return "", bad
 	}
-	_, err := n.ask(ctx, func(done func(*host.Output, *host.Fault)) error {
+	_, err := n.roundTrip(ctx, func(done func(*host.Output, *host.Fault)) error {
 		m.done = done
 		return n.deliver(r, m, ofCall)
 	})
@@ -437,14 +437,14 @@ func (n *Node) Emits(name, event string) bool { return n.defs.Emits(name, event)
 
 // do runs f as a turn of an actor and waits until it is durable.
 func (n *Node) do(ctx context.Context, r host.Ref, f func(*Turn) error) error {
-	_, err := n.ask(ctx, func(done func(*host.Output, *host.Fault)) error {
+	_, err := n.roundTrip(ctx, func(done func(*host.Output, *host.Fault)) error {
 		return n.post(r, &doEnvelope{f, done})
 	})
 	return err
 }
 
-// ask posts an envelope that is answered by calling done once, and waits for that.
-func (n *Node) ask(ctx context.Context, post func(done func(*host.Output, *host.Fault)) error) (json.RawMessage, error) {
+// roundTrip posts an envelope that is answered by calling done once, and waits for that.
+func (n *Node) roundTrip(ctx context.Context, post func(done func(*host.Output, *host.Fault)) error) (json.RawMessage, error) {
 	type answer struct {
 		data json.RawMessage
 		err  *host.Fault

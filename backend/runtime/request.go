@@ -42,7 +42,7 @@ func (in *instance) create(create bool, input, auth json.RawMessage) (err *host.
 			return err, true
 		}
 		t := in.begin("OnCreate", in.def.Options.ActionTimeout, nil)
-		t.isFor(auth)
+		t.setIdentity(auth)
 		o, ok := t.execute(func() (any, error) { return h.Call(in.state, t, args) })
 		if !ok || o.err != nil {
 			return o.err, ok
@@ -113,7 +113,7 @@ func (m *callEnvelope) repeat(in *instance, cl *producer) {
 // connection. It returns false if the instance was abandoned.
 func (in *instance) runAction(name string, raw []json.RawMessage, auth json.RawMessage, r reply) bool {
 	t := in.begin(name, in.def.Options.ActionTimeout, r.conn)
-	t.isFor(auth)
+	t.setIdentity(auth)
 	action := in.def.Actions[name]
 	t.readOnly = action == nil || action.ReadOnly
 	o, ok := t.execute(func() (any, error) {

@@ -123,18 +123,18 @@ func (in *instance) changes() []int {
 	if len(in.collections) == 0 {
 		return nil
 	}
-	marks := make([]int, len(in.collections))
+	savepoints := make([]int, len(in.collections))
 	for i, c := range in.collections {
-		marks[i] = c.Mark()
+		savepoints[i] = c.Savepoint()
 	}
-	return marks
+	return savepoints
 }
 
 // changed reports whether the state differs from that after the last turn; plain
 // is the JSON of its plain fields.
 func (in *instance) changed(plain []byte) bool {
 	for _, c := range in.collections {
-		if c.Mark() > 0 {
+		if c.Savepoint() > 0 {
 			return true
 		}
 	}
@@ -172,12 +172,12 @@ func (in *instance) undoTo(plain []byte, changes []int) {
 	for i, c := range in.collections {
 		field := in.state.Elem().Field(in.def.Collections[i].Index)
 		field.Set(in.fields[i]) // it may have been assigned
-		mark := 0
+		savepoint := 0
 		if changes != nil {
-			mark = changes[i]
+			savepoint = changes[i]
 		}
-		undone = undone || c.Mark() > mark
-		c.Back(mark)
+		undone = undone || c.Savepoint() > savepoint
+		c.Rollback(savepoint)
 		if c.InPlace() {
 			in.cannotRestore(in.misused())
 		}
@@ -296,8 +296,8 @@ func headSize(plain []byte) int {
 	return len(plain) // a comma comes in place of the brace
 }
 
-// stand makes the state that of the last turn that succeeded.
-func (in *instance) stand(plain []byte) {
+// accept makes the state that of the last turn that succeeded.
+func (in *instance) accept(plain []byte) {
 	in.base = plain
 	for _, c := range in.collections {
 		c.Done()

@@ -66,7 +66,7 @@ func (t *Turn) refusals(events []string) (refused []host.Refusal) {
 		return nil
 	}
 	what, readOnly, failure := t.what, t.readOnly, t.failure
-	t.does("CanSubscribe")
+	t.setLabel("CanSubscribe")
 	t.readOnly = true
 	t.in.allow(false)
 	for _, e := range events {
@@ -83,7 +83,7 @@ func (t *Turn) refusals(events []string) (refused []host.Refusal) {
 	}
 	t.in.allow(!readOnly)
 	t.readOnly, t.failure = readOnly, failure
-	t.does(what)
+	t.setLabel(what)
 	return refused
 }
 

@@ -53,9 +53,9 @@ type Turn struct {
 	done chan struct{}
 }
 
-// passed returns what the client of a connection has passed with it, and what
+// paramsAndAuth returns what the client of a connection has passed with it, and what
 // OnAuth made of that.
-func (t *Turn) passed(c *Conn) (params, auth json.RawMessage) {
+func (t *Turn) paramsAndAuth(c *Conn) (params, auth json.RawMessage) {
 	if t.opening != nil && (c == nil || c.id == t.opening.Conn) {
 		return t.opening.Params, t.opening.Auth // which may not be accepted yet
 	}
@@ -65,8 +65,8 @@ func (t *Turn) passed(c *Conn) (params, auth json.RawMessage) {
 	return c.params, c.auth
 }
 
-// isFor notes whom a turn without a connection is for.
-func (t *Turn) isFor(auth json.RawMessage) {
+// setIdentity notes what OnAuth said of the client of a turn without a connection.
+func (t *Turn) setIdentity(auth json.RawMessage) {
 	if auth != nil {
 		t.opening = &host.OpenRequest{Auth: auth}
 	}
@@ -81,14 +81,14 @@ func (in *instance) begin(what string, limit time.Duration, c *Conn) *Turn {
 	return in.watch(&Turn{in: in, what: what, conn: c}, limit)
 }
 
-// doing tells others than the turn's goroutine what the turn does.
-func (t *Turn) doing() string {
+// label tells others than the turn's goroutine what the turn does.
+func (t *Turn) label() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.what
 }
 
-func (t *Turn) does(what string) {
+func (t *Turn) setLabel(what string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.what = what
@@ -104,19 +104,19 @@ func (t *Turn) end() bool {
 	return mine
 }
 
-// mark is what a turn has collected so far, to undo a hook that runs inside it.
-type mark struct {
+// savepoint is what a turn has collected so far, to undo a hook that runs inside it.
+type savepoint struct {
 	outputs, ended, closes, timers int
 	states                         map[*Conn]connState
 }
 
-func (t *Turn) mark() mark {
-	return mark{len(t.outputs), len(t.ended), len(t.closes), len(t.timers), maps.Clone(t.states)}
+func (t *Turn) savepoint() savepoint {
+	return savepoint{len(t.outputs), len(t.ended), len(t.closes), len(t.timers), maps.Clone(t.states)}
 }
 
-func (t *Turn) back(m mark) {
-	t.outputs, t.ended, t.closes, t.timers = t.outputs[:m.outputs], t.ended[:m.ended], t.closes[:m.closes], t.timers[:m.timers]
-	t.states, t.failure = m.states, nil
+func (t *Turn) rollback(s savepoint) {
+	t.outputs, t.ended, t.closes, t.timers = t.outputs[:s.outputs], t.ended[:s.ended], t.closes[:s.closes], t.timers[:s.timers]
+	t.states, t.failure = s.states, nil
 }
 
 // run calls f as (a part of) the turn and returns its error: f's own, what
@@ -172,7 +172,7 @@ func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
 // logger is for what concerns the turn: it names the actor, the turn, and the
 // connection that it is about, if there is one. It is the turn's goroutine's.
 func (t *Turn) logger() *slog.Logger {
-	log := t.in.actor.logger().With("turn", t.doing())
+	log := t.in.actor.logger().With("turn", t.label())
 	switch {
 	case t.conn != nil:
 		return log.With("conn", t.conn.id)
@@ -233,9 +233,9 @@ func (t *Turn) hookApart(name string, c *Conn, before []byte) (after []byte) {
 		return before
 	}
 	what, caller, readOnly := t.what, t.conn, t.readOnly
-	t.does(name)
+	t.setLabel(name)
 	t.conn, t.readOnly = c, false
-	m, changes := t.mark(), t.in.changes()
+	s, changes := t.savepoint(), t.in.changes()
 	t.sealed = len(t.outputs)
 	err := t.hook(name)
 	if err == nil {
@@ -243,11 +243,11 @@ func (t *Turn) hookApart(name string, c *Conn, before []byte) (after []byte) {
 	}
 	if err != nil {
 		_ = t.public(err) // it logs what nobody is told
-		t.back(m)
+		t.rollback(s)
 		t.in.undoTo(before, changes)
 		after = before
 	}
-	t.does(what)
+	t.setLabel(what)
 	t.conn, t.readOnly = caller, readOnly
 	return after
 }
@@ -290,7 +290,7 @@ func (t *Turn) execute(body func() (any, error)) (o outcome, ok bool) {
 	}
 	if err != nil {
 		o = outcome{err: t.public(err), plain: in.base}
-		t.back(mark{})
+		t.rollback(savepoint{})
 		if !t.readOnly || in.actor.node.check {
 			in.undo()
 		}

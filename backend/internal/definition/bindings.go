@@ -42,8 +42,8 @@ type Collection interface {
 	Keep(field string, check bool)
 	Allow(changes bool) (before bool)
 
-	Mark() int                                   // how many changes there are
-	Back(mark int)                               // undoes those after it
+	Savepoint() int                              // how many changes there are
+	Rollback(savepoint int)                      // undoes those after it
 	Edits(dst []store.Edit, at int) []store.Edit // appends all of them, for a text in which its own starts at an offset
 	Done()                                       // forgets them: the last turn stands
 	Size() int                                   // of its text

@@ -24,8 +24,8 @@ type Definition struct {
 	PlainType   reflect.Type // Type without its collections, laid out in the same way
 	Collections []CollectionField
 
-	ConnType  reflect.Type // the type of connection states
-	ConnPlain bool         // its values share no memory with their copies
+	ConnType     reflect.Type // the type of connection states
+	ConnCopySafe bool         // its values share no memory with their copies
 
 	Actions    map[string]*Method // by wire name
 	Hooks      map[string]*Method // by method name
@@ -40,8 +40,8 @@ type Definition struct {
 
 // Event is a type of events.
 type Event struct {
-	Name   string // on the wire
-	Steady bool   // equal values have the same JSON
+	Name          string // on the wire
+	Deterministic bool   // equal values have the same JSON
 }
 
 // CollectionField is a field of the state that is a List or a Map.
@@ -98,7 +98,7 @@ func New(s Spec) *Definition {
 	if d.ConnType == nil {
 		d.ConnType = d.bindings.NoState
 	}
-	d.ConnPlain = Plain(d.ConnType)
+	d.ConnCopySafe = CopySafe(d.ConnType)
 	d.setShapes(jsonshape.NewShapes(nil))
 	return d
 }
@@ -134,7 +134,7 @@ func (d *Definition) addEvent(t reflect.Type) {
 	if other, ok := d.EventNames[name]; ok && other != t {
 		d.panicf("Emits[%s]: the event name %q is that of %s", t, name, other)
 	}
-	d.Events[t] = Event{name, steady(t)}
+	d.Events[t] = Event{name, deterministic(t)}
 	d.EventNames[name] = t
 }
 
@@ -280,16 +280,16 @@ func (d *Definition) checkNested(t reflect.Type, path string, seen map[reflect.T
 	}
 }
 
-// Plain reports whether a copy of a value of t shares no memory with it.
-func Plain(t reflect.Type) bool {
+// CopySafe reports whether a copy of a value of t shares no memory with it.
+func CopySafe(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface, reflect.Chan, reflect.Func, reflect.UnsafePointer:
 		return false
 	case reflect.Array:
-		return Plain(t.Elem())
+		return CopySafe(t.Elem())
 	case reflect.Struct:
 		for i := range t.NumField() {
-			if !Plain(t.Field(i).Type) {
+			if !CopySafe(t.Field(i).Type) {
 				return false
 			}
 		}
@@ -297,19 +297,19 @@ func Plain(t reflect.Type) bool {
 	return true
 }
 
-// steady reports whether equal values of t have the same JSON, now and later.
+// deterministic reports whether equal values of t have the same JSON, now and later.
 // Those that it leaves out: what points to something that may change, 0 and -0,
 // and what encodes itself.
-func steady(t reflect.Type) bool {
+func deterministic(t reflect.Type) bool {
 	if jsonshape.Marshals(t) {
 		return false
 	}
 	switch t.Kind() {
 	case reflect.Array:
-		return steady(t.Elem())
+		return deterministic(t.Elem())
 	case reflect.Struct:
 		for i := range t.NumField() {
-			if !steady(t.Field(i).Type) {
+			if !deterministic(t.Field(i).Type) {
 				return false
 			}
 		}
@@ -317,7 +317,7 @@ func steady(t reflect.Type) bool {
 	case reflect.Float32, reflect.Float64, reflect.Complex64, reflect.Complex128:
 		return false
 	}
-	return Plain(t)
+	return CopySafe(t)
 }
 
 // WireName is actor.WireName.
