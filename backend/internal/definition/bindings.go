@@ -46,8 +46,7 @@ type Collection interface {
 	Rollback(savepoint int)                      // undoes those after it
 	Edits(dst []store.Edit, at int) []store.Edit // appends all of them, for a text in which its own starts at an offset
 	Done()                                       // forgets them: the last turn stands
-	Size() int                                   // of its text
-	SizeBefore() int                             // and before the changes
+	SizeBefore() int                             // length of its text before the changes
 	Encode(dst []byte) ([]byte, error)           // appends its JSON, and measures it
 	InPlace() bool                               // an item was changed in place
 	Load(raw []byte) (exact bool, _ error)       // fills it; exact: raw is what it would write
