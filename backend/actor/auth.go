@@ -9,16 +9,15 @@ import (
 	"github.com/troupe-dev/troupe/backend/runtime"
 )
 
-// AuthRequest is what OnAuth decides by: the HTTP request of somebody who asks for
-// a connection, or calls an action without one. Nothing in it is to be changed.
+// AuthRequest is what OnAuth decides by: the HTTP request of a client that opens a
+// connection, or calls an action without one. OnAuth must not change it.
 type AuthRequest struct {
 	Actor  string // the name of the definition
 	Key    Key    // of the actor
-	Action string // that is to be called; empty if there is none: for a connection, or to make or find the actor
+	Action string // the action to call; empty for a connection, and to make or find the actor
 
-	// Header has the fields of the request, by canonical name. A WebSocket has
-	// those with which it was opened, for as long as it lives: a cookie that was set
-	// since is not among them.
+	// Header has the fields of the request, by canonical name. A WebSocket keeps
+	// those with which it was opened: a cookie that was set later is not among them.
 	Header Header
 
 	// RemoteAddr is the client's address, without a port; behind proxies that are
@@ -30,8 +29,8 @@ type AuthRequest struct {
 	RawParams json.RawMessage
 }
 
-// Params reads what the client passed to connect() into the value that into points
-// to. It reports false if there is nothing or it does not fit.
+// Params decodes what the client passed to connect() into the value that into points
+// to. It reports false if the client passed nothing, or if it does not fit.
 func (r *AuthRequest) Params(into any) bool {
 	return len(r.RawParams) > 0 && json.Unmarshal(r.RawParams, into) == nil
 }
@@ -63,15 +62,15 @@ func (h Header) Cookie(name string) string {
 	return ""
 }
 
-// Auth returns what OnAuth has said of somebody: of a connection (of is a *Conn),
-// or of whoever has asked for what is done in this turn (of is a *Context or a
-// *ConnectContext), with or without a connection. T is the type that OnAuth
-// returns; another one ends the turn.
+// Auth returns what OnAuth returned for a connection (of is a *Conn), or for the
+// client whose request this turn handles (of is a *Context or a *ConnectContext), with
+// or without a connection. T must be the type that OnAuth returns; another one ends the
+// turn with an error.
 //
-// It is T's zero value where nobody has asked (a timer, OnStart), and for a
-// connection that is not back since a restart of the server: so that should mean
-// nobody. What is needed of a connection also then belongs into its state. It is
-// decoded anew each time.
+// Auth returns T's zero value in a turn without a client (a timer, OnStart), and for a
+// connection that has not come back since the server restarted. So let the zero value
+// mean nobody, and keep what you need of a connection in its state. Each call decodes
+// the value again.
 func Auth[T any](of interface {
 	identity() (*runtime.Turn, json.RawMessage)
 }) T {

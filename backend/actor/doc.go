@@ -92,20 +92,20 @@
 // (before OnResume), and CreateConnState does not: what of the params belongs into
 // the connection's state OnRefresh puts there. An error of them ends the connection.
 //
-// # Who asks
+// # Authentication
 //
 //	OnAuth(ctx context.Context, r *AuthRequest) (A, error)
 //
-// says who somebody is, by the cookies and headers of their HTTP request and by their
-// params: before a connection is opened, resumed or refreshed, and before a call
+// identifies a client by the cookies and headers of its HTTP request and by its params.
+// It runs before a connection is opened, resumed or refreshed, and before a call
 // without a connection. It is called on a zero value, not in a turn, and may take as
-// long as a connect hook may. What it returns is read with [Auth] in the turns that
-// follow from the request. Its error is the end of it: an [Error] reaches the
-// client, over HTTP unauthorized as 401 and forbidden as 403. The actor does not
-// hear of that, so a connection that is not let in again ends with its resume window.
+// long as a connect hook. The turns that handle the request read its result with
+// [Auth]. If it returns an error, the request ends there: an [Error] reaches the client,
+// over HTTP unauthorized as 401 and forbidden as 403. The actor does not see the
+// request, so a connection that fails to authenticate again ends with its resume window.
 //
-// What somebody may do is for the actor to say: OnBeforeConnect for connections, an
-// action for its calls, with a connection or without, CanSubscribe for events. That
-// is asked when a client subscribes, and again about all that it has subscribed to
-// when it passes new params. It may refuse with any code; forbidden is the usual one.
+// Authorization is the actor's: OnBeforeConnect decides about connections, an action
+// about its calls, with a connection or without, and CanSubscribe about events. It runs
+// when a client subscribes, and for all its subscriptions when it passes new params. It
+// may refuse with any code; forbidden is the usual one.
 package actor

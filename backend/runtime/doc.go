@@ -10,4 +10,11 @@
 // code may do). apply.go makes the outcome of a turn a commit and outputs, and gate.go
 // lets the outputs into the actor's log when the commit is durable. producer.go remembers
 // what repeated calls must get, expiry.go ends connections that do not come back.
+//
+// # Locks
+//
+// Node.mu is locked before a mailbox's and a log's, a gate's before its log's. No
+// other lock of this package is held while another one is taken, and none while code
+// of an actor, a store or a follower runs. An instance, its turns and its connections
+// belong to the goroutine of the actor's generation and need none.
 package runtime
