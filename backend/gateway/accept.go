@@ -9,6 +9,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/troupe-dev/troupe/backend/forwarded"
+	"github.com/troupe-dev/troupe/backend/gateway/limit"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -18,12 +19,12 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request) {
 	if !g.welcomes(w, r) {
 		return
 	}
-	place, refused := g.admit(r)
+	permit, refused := g.admit(r)
 	if refused != nil {
-		g.turnAway(w, r, refused)
+		g.reject(w, r, refused)
 		return
 	}
-	s, spread := g.acceptSocket(w, r, place)
+	s, spread := g.acceptSocket(w, r, permit)
 	if s == nil {
 		return
 	}
@@ -58,11 +59,11 @@ func (g *Gateway) hello(spread time.Duration) wire.Hello {
 // told before that, if anything. It reports false, and does nothing, if that is
 // being done for many.
 func (g *Gateway) refuseSocket(w http.ResponseWriter, r *http.Request, tell []byte, status websocket.StatusCode, reason string) bool {
-	place, ok := g.admission.turnAway()
+	permit, ok := g.admission.Reject()
 	if !ok {
 		return false
 	}
-	s, _ := g.acceptSocket(w, r, place)
+	s, _ := g.acceptSocket(w, r, permit)
 	if s == nil {
 		return true
 	}
@@ -80,9 +81,16 @@ func (g *Gateway) refuseSocket(w http.ResponseWriter, r *http.Request, tell []by
 	return true
 }
 
-// turnAway refuses a socket for which there is no room: its client shall come back
-// later.
-func (g *Gateway) turnAway(w http.ResponseWriter, r *http.Request, e *host.Fault) {
+// admit checks whether there is room for the socket that a request asks for.
+func (g *Gateway) admit(r *http.Request) (limit.Permit, *host.Fault) {
+	if g.buffers.Full() {
+		return limit.Permit{}, g.buffers.Overloaded()
+	}
+	return g.admission.Socket(forwarded.Client(r))
+}
+
+// reject refuses a socket and tells its client when to come back.
+func (g *Gateway) reject(w http.ResponseWriter, r *http.Request, e *host.Fault) {
 	tell := wire.AppendError(nil, 0, e.Code, e.Message, e.Metadata)
 	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") && g.refuseSocket(w, r, tell, statusTryAgain, e.Code) {
 		g.stats.errors.Add(e.Code)
@@ -92,8 +100,8 @@ func (g *Gateway) turnAway(w http.ResponseWriter, r *http.Request, e *host.Fault
 }
 
 // newSocket makes a socket of a request, with nothing below it yet.
-func (g *Gateway) newSocket(r *http.Request, place ticket) *socket {
-	s := &socket{g: g, place: place, attachment: host.NextAttachment(), asker: g.newAsker(r), buckets: newBuckets(&g.opts)}
+func (g *Gateway) newSocket(r *http.Request, permit limit.Permit) *socket {
+	s := &socket{g: g, permit: permit, attachment: host.NextAttachment(), asker: g.newAsker(r), rate: g.opts.messageRate()}
 	s.address = forwarded.Client(r)
 	s.traffic = g.stats.traffic.Stripe(s.attachment.N >> 32)
 	s.room.L = &s.mu
@@ -102,9 +110,9 @@ func (g *Gateway) newSocket(r *http.Request, place ticket) *socket {
 
 // acceptSocket makes a request a socket, and tells over how long its client shall
 // spread reconnects. It returns nil when that failed and the client has its answer; then the
-// place is given back.
-func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request, place ticket) (*socket, time.Duration) {
-	s := g.newSocket(r, place)
+// permit is returned.
+func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request, permit limit.Permit) (*socket, time.Duration) {
+	s := g.newSocket(r, permit)
 	h := &hijacker{
 		ResponseWriter: w,
 		wrap:           s.wrap,
@@ -115,14 +123,14 @@ func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request, place tic
 	// Origins have been checked for all of the API (origin.go).
 	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
 	if err != nil {
-		g.admission.leave(place)
+		g.admission.Leave(permit)
 		return nil, 0
 	}
 	ws.SetReadLimit(int64(g.opts.Limits.Frame))
 	s.ws, s.link, s.out = ws, h.link, h.link
 	spread, ok := g.add(s)
 	if !ok {
-		g.admission.leave(place)
+		g.admission.Leave(permit)
 		_ = ws.CloseNow() // the server is going away: the client will find another one
 		return nil, 0
 	}
@@ -131,7 +139,7 @@ func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request, place tic
 
 // wrap makes the link below the WebSocket.
 func (s *socket) wrap(conn net.Conn, early []byte) *link {
-	l := newLink(conn, early, s.g.opts.Limits.Frame, s.g.opts.WriteTimeout, s.g.sub.Go, &s.g.buffers)
+	l := newLink(conn, early, s.g.opts.Limits.Frame, s.g.opts.WriteTimeout, s.g.sub.Go, s.g.buffers)
 	l.flushed, l.broken = s.wrote, s.broke
 	return l
 }

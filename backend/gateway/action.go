@@ -17,6 +17,8 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/troupe-dev/troupe/backend/forwarded"
+	"github.com/troupe-dev/troupe/backend/gateway/limit"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -97,6 +99,22 @@ func (g *Gateway) whileOpen(next http.Handler) http.Handler {
 	})
 }
 
+// limitCalls refuses calls from addresses that make too many, and all calls while there
+// is no room for their answers.
+func (g *Gateway) limitCalls(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if e := g.admission.Call(forwarded.Client(r)); e != nil {
+			g.fail(w, e)
+			return
+		}
+		if g.buffers.Full() {
+			g.fail(w, g.buffers.Overloaded())
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // serveAction is POST /api/actors/{name}/actions/{action}.
 func (g *Gateway) serveAction(w http.ResponseWriter, r *http.Request) {
 	g.stats.httpCalls.Add(1)
@@ -134,8 +152,8 @@ func (g *Gateway) serveAction(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, err)
 		return
 	}
-	g.buffers.add(len(result))
-	defer g.buffers.add(-len(result))
+	g.buffers.Reserve(len(result))
+	defer g.buffers.Release(len(result))
 	writeJSON(w, http.StatusOK, struct {
 		Result json.RawMessage `json:"result,omitempty"`
 	}{result})
@@ -235,25 +253,25 @@ func idempotencyCaller(r *http.Request) (string, error) {
 }
 
 // readBody decodes the body of a request, which may be empty, into v. It is at most
-// limit bytes, which is the limit of that name.
-func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, option string, limit int, v any) error {
+// maxBytes, which is the limit of that name.
+func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, option string, maxBytes int, v any) error {
 	// Not every ResponseWriter can; then its server has to see to it.
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
-	body := &counted{Reader: http.MaxBytesReader(w, r.Body, int64(limit)), buffers: &g.buffers}
-	defer body.done()
-	b, err := io.ReadAll(body)
+	body := limit.NewReader(http.MaxBytesReader(w, r.Body, int64(maxBytes)), g.buffers, nil)
+	defer body.Done()
+	b, err := io.ReadAll(&body)
 	if err == nil { // else the server waits for the rest, and must not do so for ever
 		_ = control.SetReadDeadline(time.Time{})
 	}
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		size := max(int(r.ContentLength), limit+1) // at least
-		return host.Limit{Size: size, Limit: limit, Option: option}.
-			Fault(wire.CodeTooLarge, fmt.Sprintf("a %s is at most %d bytes", option, limit))
+		size := max(int(r.ContentLength), maxBytes+1) // at least
+		return host.Limit{Size: size, Limit: maxBytes, Option: option}.
+			Fault(wire.CodeTooLarge, fmt.Sprintf("a %s is at most %d bytes", option, maxBytes))
 	}
-	if errors.Is(err, errBuffersFull) {
-		return g.buffers.overloaded()
+	if errors.Is(err, limit.ErrBuffersFull) {
+		return g.buffers.Overloaded()
 	}
 	if err != nil {
 		return host.Faultf(wire.CodeMalformed, "the body could not be read")
@@ -324,9 +342,9 @@ func (g *Gateway) fail(w http.ResponseWriter, err error) {
 		status = http.StatusUnprocessableEntity
 	}
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
-		var limit host.Limit
-		_ = json.Unmarshal(e.Metadata, &limit) // metadata that is not of a limit has no RetryAfterMs
-		seconds := max(1, (limit.RetryAfterMs+999)/1000)
+		var metadata host.Limit
+		_ = json.Unmarshal(e.Metadata, &metadata) // metadata that is not of a limit has no RetryAfterMs
+		seconds := max(1, (metadata.RetryAfterMs+999)/1000)
 		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
 	}
 	writeError(w, status, e.Code, e.Message, e.Metadata)

@@ -176,23 +176,3 @@ func TestG9_CallsOfAnAddress(t *testing.T) {
 		}
 	}, gatewayOptions(gateway.Options{CallRatePerIP: 2}))
 }
-
-// TestG9_AddressesAreForgotten: a flood from ever new addresses does not grow what is
-// remembered of them without bound, and nothing stays of them for long.
-func TestG9_AddressesAreForgotten(t *testing.T) {
-	run(t, func(t *testing.T, e *env) {
-		e.knock("192.0.2.1:1")
-		for i := range gateway.MaxIdle + 1000 {
-			r := httptest.NewRequest("GET", "/api/actors/nope", nil)
-			r.RemoteAddr = fmt.Sprintf("[2001:db8:%x:%x::1]:1", i>>16, i&0xffff)
-			e.h.ServeHTTP(httptest.NewRecorder(), r)
-		}
-		if n := e.g.Visitors(); n > gateway.MaxIdle+1 {
-			t.Errorf("%d addresses are remembered", n)
-		}
-		time.Sleep(time.Minute)
-		if n := e.g.Visitors(); n != 1 {
-			t.Errorf("after a minute %d addresses are remembered, want that of the socket", n)
-		}
-	}, gatewayOptions(gateway.Options{CallRatePerIP: 10, MaxSocketsPerIP: 10}), func(e *env) { e.dir = "" })
-}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/gateway/limit"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -92,6 +93,18 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+func (o *Options) admission() limit.AdmissionOptions {
+	return limit.AdmissionOptions{
+		MaxSockets: o.MaxSockets, MaxSocketsPerIP: o.MaxSocketsPerIP,
+		ConnectRatePerIP: o.ConnectRatePerIP, CallRatePerIP: o.CallRatePerIP, Logger: o.Logger,
+	}
+}
+
+// messageRate limits the messages of one socket.
+func (o *Options) messageRate() limit.Messages {
+	return limit.NewMessages(o.Limits.Rate, o.Limits.Burst, o.OpenRate, o.OpenBurst)
+}
+
 func orDefault[T comparable](v *T, d T) {
 	var zero T
 	if *v == zero {
@@ -117,8 +130,8 @@ type Gateway struct {
 	handler     http.Handler
 	stats       stats
 
-	admission *admission
-	buffers   buffers
+	admission *limit.Admission
+	buffers   *limit.Buffers
 
 	drains *queue // sockets to write to, feeds to read
 	cold   *coldReader
@@ -152,7 +165,7 @@ func New(h host.Host, d host.Definitions, opts Options) *Gateway {
 		host: h, definitions: d, opts: opts.withDefaults(),
 		drains: newQueue(), sockets: make(map[*socket]struct{}), overHTTP: make(map[string]*socket), cuts: make(map[string]time.Time),
 	}
-	g.admission, g.buffers.max = newAdmission(&g.opts), g.opts.MaxBuffers
+	g.admission, g.buffers = limit.NewAdmission(g.opts.admission()), limit.NewBuffers(g.opts.MaxBuffers)
 	g.log, g.collect = g.opts.Logger, debug.FreeOSMemory
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	g.cold = newColdReader(g.ctx)
@@ -258,7 +271,7 @@ func (g *Gateway) add(s *socket) (spread time.Duration, ok bool) {
 	}
 	g.sockets[s] = struct{}{}
 	if s.asker != nil {
-		g.buffers.add(len(s.asker.header))
+		g.buffers.Reserve(len(s.asker.header))
 	}
 	if l, ok := s.out.(*httpLink); ok {
 		g.overHTTP[l.id] = s
@@ -277,7 +290,7 @@ func (g *Gateway) remove(s *socket) {
 	defer g.mu.Unlock()
 	delete(g.sockets, s)
 	s.note("gateway: a socket is closed")
-	g.admission.leave(s.place)
+	g.admission.Leave(s.permit)
 	if l, ok := s.out.(*httpLink); ok {
 		delete(g.overHTTP, l.id)
 	}
@@ -386,7 +399,7 @@ func (g *Gateway) janitor() {
 			g.cold.tend()
 			if n%feedTicks == 0 {
 				g.feeds.tend()
-				g.admission.tend(now)
+				g.admission.Tend(now)
 			}
 			if g.settled() {
 				g.workers.Go(g.collect)

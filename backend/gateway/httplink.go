@@ -15,6 +15,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/troupe-dev/troupe/backend/gateway/limit"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -30,7 +31,7 @@ type httpLink struct {
 	times
 	id      string // a secret: who has it speaks for the client
 	timeout time.Duration
-	buffers *buffers        // counts what is kept
+	buffers *limit.Buffers  // counts what is kept
 	wrote   func(slow bool) // a frame has been brought
 	broke   func(slow bool) // nothing will be any more
 
@@ -70,7 +71,7 @@ var (
 // newHTTPLink makes the link of a socket.
 func (s *socket) newHTTPLink() *httpLink {
 	l := &httpLink{
-		id: randomID(), timeout: s.g.opts.WriteTimeout, buffers: &s.g.buffers, wrote: s.wrote, broke: s.broke,
+		id: randomID(), timeout: s.g.opts.WriteTimeout, buffers: s.g.buffers, wrote: s.wrote, broke: s.broke,
 		ready: make(chan struct{}, 1), done: make(chan struct{}), turn: make(chan struct{}, 1),
 	}
 	l.start()
@@ -104,7 +105,7 @@ func (l *httpLink) send(f *frame) (done bool) {
 
 // holdLocked counts bytes of the frame that is on its way; 0 if none is.
 func (l *httpLink) holdLocked(bytes int) {
-	l.buffers.add(bytes - l.held)
+	l.buffers.Reserve(bytes - l.held)
 	l.held = bytes
 }
 

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/troupe-dev/troupe/backend/gateway/limit"
 )
 
 const (
@@ -38,7 +40,7 @@ type link struct {
 	raw     syscall.RawConn // nil: every frame is written by the goroutine
 	timeout time.Duration   // of a blocked write, of each writeSlice bytes
 	spawn   func(func())    // starts a goroutine
-	buffers *buffers        // counts what is kept
+	buffers *limit.Buffers  // counts what is kept
 
 	flushed func(slow bool) // a frame that send had kept is written; slow: it was blocked for a while
 	broken  func(slow bool) // writing is over; slow: because a write was blocked for too long
@@ -117,7 +119,7 @@ func (h *hijacker) Write(b []byte) (int, error) {
 	return h.ResponseWriter.Write(b)
 }
 
-func newLink(conn net.Conn, early []byte, maxFrame int, timeout time.Duration, spawn func(func()), b *buffers) *link {
+func newLink(conn net.Conn, early []byte, maxFrame int, timeout time.Duration, spawn func(func()), b *limit.Buffers) *link {
 	l := &link{Conn: conn, early: early, maxFrame: maxFrame, timeout: timeout, spawn: spawn, buffers: b}
 	if tcp, ok := conn.(*net.TCPConn); ok && canTryWrite {
 		if raw, err := tcp.SyscallConn(); err == nil {
@@ -328,7 +330,7 @@ func (l *link) keepLocked(k kept) {
 func (l *link) holdLocked(bytes int) {
 	bytes = max(bytes, -l.held) // after the end nothing is held
 	l.held += bytes
-	l.buffers.add(bytes)
+	l.buffers.Reserve(bytes)
 }
 
 // end implements carrier, with a close frame. The WebSocket library is not asked

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/troupe-dev/troupe/backend/gateway/limit"
 )
 
 // countingConn counts calls of Write.
@@ -36,7 +38,7 @@ func TestLink_OneWrite(t *testing.T) {
 	client, server := net.Pipe()
 	conn := &countingConn{Conn: server}
 	var wg sync.WaitGroup
-	l := newLink(conn, nil, 1<<18, time.Second, wg.Go, &buffers{})
+	l := newLink(conn, nil, 1<<18, time.Second, wg.Go, limit.NewBuffers(0))
 	flushed := make(chan struct{}, 10)
 	l.flushed = func(bool) { flushed <- struct{}{} }
 	l.broken = func(bool) { t.Error("broken") }
@@ -112,7 +114,7 @@ func readFrame(t *testing.T, r io.Reader) (head byte, payload []byte) {
 func TestLink_Bounded(t *testing.T) {
 	client, server := net.Pipe()
 	var wg sync.WaitGroup
-	l := newLink(server, nil, 1<<18, time.Minute, wg.Go, &buffers{})
+	l := newLink(server, nil, 1<<18, time.Minute, wg.Go, limit.NewBuffers(0))
 	l.flushed = func(bool) {}
 	l.broken = func(bool) {}
 	f := newFrame()
@@ -160,7 +162,7 @@ func TestLink_EarlyData(t *testing.T) {
 			if len(early) == 0 {
 				t.Error("there are no early bytes: the test tests nothing")
 			}
-			l := newLink(conn, early, 1<<18, time.Second, wg.Go, &buffers{})
+			l := newLink(conn, early, 1<<18, time.Second, wg.Go, limit.NewBuffers(0))
 			l.flushed, l.broken = func(bool) {}, func(bool) {}
 			return l
 		}, refuse: func(status int) { t.Errorf("refused with %d", status) }}
@@ -234,7 +236,7 @@ func TestLink_NonBlocking(t *testing.T) {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
-	l := newLink(server, nil, 1<<18, time.Minute, wg.Go, &buffers{})
+	l := newLink(server, nil, 1<<18, time.Minute, wg.Go, limit.NewBuffers(0))
 	flushed := make(chan struct{}, 1)
 	l.flushed = func(bool) { flushed <- struct{}{} }
 	l.broken = func(bool) { t.Error("broken") }

@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"time"
 	"unicode/utf8"
 
+	"github.com/troupe-dev/troupe/backend/gateway/limit"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -72,15 +72,14 @@ func (s *socket) handle(m *wire.ClientMessage, at wire.Envelope, problem string)
 	if at.Type == wire.TypeBeat && problem == "" && !m.Probe {
 		return
 	}
-	if wait := s.buckets.allow(at.Type); wait > 0 {
+	if wait := s.rate.Allow(at.Type); wait > 0 {
 		if (at.Type != wire.TypeCall || at.ID == 0) && at.Type != wire.TypeOpen {
 			// Who sends no calls gets no answer to each: it would be a flood of ours.
-			if time.Since(s.buckets.reported) < time.Second {
+			if !s.rate.Report() {
 				return
 			}
-			s.buckets.reported = time.Now()
 		}
-		m := host.Limit{Limit: s.g.opts.Limits.Rate, Option: "rate", RetryAfterMs: retryMs(wait)}
+		m := host.Limit{Limit: s.g.opts.Limits.Rate, Option: "rate", RetryAfterMs: limit.RetryMs(wait)}
 		if at.Type == wire.TypeOpen {
 			m.Limit, m.Option = s.g.opts.OpenRate, "openRate"
 		}
@@ -91,8 +90,8 @@ func (s *socket) handle(m *wire.ClientMessage, at wire.Envelope, problem string)
 		s.refuse(at, wire.CodeMalformed, problem, nil)
 		return
 	}
-	if (m.Type == wire.TypeCall || m.Type == wire.TypeOpen) && s.g.buffers.full() {
-		e := s.g.buffers.overloaded()
+	if (m.Type == wire.TypeCall || m.Type == wire.TypeOpen) && s.g.buffers.Full() {
+		e := s.g.buffers.Overloaded()
 		s.refuse(at, e.Code, e.Message, e.Metadata)
 		return
 	}
@@ -328,6 +327,16 @@ func (s *socket) unknownEvent(c uint32, name, event string) {
 	s.g.stats.errors.Add(wire.CodeUnknownEvent)
 	s.control(wire.AppendError(nil, c, wire.CodeUnknownEvent,
 		fmt.Sprintf("%s has no event %.64q", name, event), eventMetadata(event)))
+}
+
+func eventMetadata(event string) json.RawMessage {
+	b, err := json.Marshal(struct {
+		Event string `json:"event"`
+	}{event})
+	if err != nil {
+		panic("gateway: encode metadata: " + err.Error()) // strings always encode
+	}
+	return b
 }
 
 func (s *socket) subscribe(m *wire.ClientMessage) {

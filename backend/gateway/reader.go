@@ -10,12 +10,13 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/troupe-dev/troupe/backend/gateway/limit"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 const (
-	keepReadBuffer = smallMessage // bytes; larger buffers are not kept in the pool
-	quietReader    = time.Second  // a silence, see readLoop
+	keepReadBuffer = limit.SmallMessage // bytes; larger buffers are not kept in the pool
+	quietReader    = time.Second        // a silence, see readLoop
 )
 
 var readBuffers = sync.Pool{New: func() any { return &incoming{} }}
@@ -23,7 +24,7 @@ var readBuffers = sync.Pool{New: func() any { return &incoming{} }}
 // incoming is a frame that is being read.
 type incoming struct {
 	bytes.Buffer
-	counted counted
+	counted limit.Reader
 }
 
 // readLoop reads until the socket is over, and tidies up after it. There is one
@@ -66,7 +67,7 @@ func (s *socket) readNext() (more bool) {
 	case errors.Is(err, websocket.ErrMessageTooBig):
 		status, reason = websocket.StatusMessageTooBig, wire.CodeTooLarge
 		s.complain(wire.CodeTooLarge)
-	case errors.Is(err, errBuffersFull): // its client comes back, and sends it again
+	case errors.Is(err, limit.ErrBuffersFull): // its client comes back, and sends it again
 		status, reason = statusTryAgain, wire.CodeOverloaded
 	case errors.Is(err, wire.ErrNotJSON):
 		status, reason = websocket.StatusPolicyViolation, "a frame is JSON text"
@@ -96,13 +97,13 @@ func (s *socket) readMessage() error {
 func (s *socket) read(typ websocket.MessageType, r io.Reader) error {
 	in := readBuffers.Get().(*incoming)
 	defer func() {
-		in.counted.done()
+		in.counted.Done()
 		if in.Cap() <= keepReadBuffer {
 			in.Reset()
 			readBuffers.Put(in)
 		}
 	}()
-	in.counted = counted{Reader: r, buffers: &s.g.buffers, since: &s.reading}
+	in.counted = limit.NewReader(r, s.g.buffers, &s.reading)
 	if _, err := in.ReadFrom(&in.counted); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/troupe-dev/troupe/backend/gateway/limit"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/metric"
 	"github.com/troupe-dev/troupe/backend/wire"
@@ -40,7 +41,7 @@ type socket struct {
 	out  carrier
 	turn turnstile // of run
 
-	place   ticket     // its place among the sockets
+	permit  limit.Permit
 	address netip.Addr // of the client, for the log
 
 	attachment host.Attachment // that of channel c is c after it; see host.NextAttachment
@@ -48,9 +49,9 @@ type socket struct {
 
 	asker *asker // who OnAuth is asked about; nil if no actor has one
 
-	buckets buckets // the reader's
-	used    numbers // the reader's
-	heard   bool    // the reader's: there was a frame
+	rate  limit.Messages // the reader's
+	used  numbers        // the reader's
+	heard bool           // the reader's: there was a frame
 
 	complained atomic.Bool // the log tells that the client sends what is refused
 
@@ -188,7 +189,7 @@ func (s *socket) control(b []byte) {
 // over it holds nothing.
 func (s *socket) holdLocked(bytes int) {
 	if !s.over {
-		s.g.buffers.add(bytes)
+		s.g.buffers.Reserve(bytes)
 	}
 }
 
@@ -412,7 +413,7 @@ func (s *socket) tend(now time.Time) {
 		s.cut() // a frame comes byte by byte
 		return
 	}
-	if said >= stuckWrite && s.out.pending() && s.g.buffers.full() {
+	if said >= stuckWrite && s.out.pending() && s.g.buffers.Full() {
 		s.logger().Info("gateway: a client does not read while the buffers are full, and is cut off", "conns", s.some())
 		s.g.stats.slow.Add(1)
 		s.g.markCut(s.connections())

@@ -23,17 +23,17 @@ func (g *Gateway) newHTTPSocket(w http.ResponseWriter, r *http.Request) (*socket
 	if !g.welcomes(w, r) {
 		return nil, nil
 	}
-	place, refused := g.admit(r)
+	permit, refused := g.admit(r)
 	if refused != nil {
 		g.fail(w, refused)
 		return nil, nil
 	}
-	s := g.newSocket(r, place)
+	s := g.newSocket(r, permit)
 	l := s.newHTTPLink()
 	s.out = l
 	spread, ok := g.add(s)
 	if !ok {
-		g.admission.leave(place)
+		g.admission.Leave(permit)
 		g.fail(w, errShutdown)
 		return nil, nil
 	}

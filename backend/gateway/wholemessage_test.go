@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/troupe-dev/troupe/backend/gateway/limit"
 )
 
 // clientFrame is a masked frame as a client sends it.
@@ -102,7 +104,7 @@ func readBytes(t testing.TB, raw string, chunk, maxFrame int, alone bool) (got r
 	conn := &scriptConn{raw: []byte(raw), chunk: chunk}
 	var wg sync.WaitGroup
 	h := &hijacker{ResponseWriter: hijackRecorder{httptest.NewRecorder(), conn}, wrap: func(conn net.Conn, early []byte) *link {
-		l := newLink(conn, early, maxFrame, time.Minute, wg.Go, &buffers{})
+		l := newLink(conn, early, maxFrame, time.Minute, wg.Go, limit.NewBuffers(0))
 		l.flushed, l.broken = func(bool) {}, func(bool) {}
 		return l
 	}}
