@@ -9,6 +9,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/troupe-dev/troupe/backend/forwarded"
+	"github.com/troupe-dev/troupe/backend/gateway/httpcall"
 	"github.com/troupe-dev/troupe/backend/gateway/limit"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
@@ -36,11 +37,11 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request) {
 // has been told.
 func (g *Gateway) welcomes(w http.ResponseWriter, r *http.Request) bool {
 	if v := r.URL.Query().Get("v"); v != "" && v != "1" {
-		writeError(w, http.StatusBadRequest, wire.CodeMalformed, "this server speaks version 1 of the protocol", nil)
+		httpcall.WriteError(w, http.StatusBadRequest, wire.CodeMalformed, "this server speaks version 1 of the protocol", nil)
 		return false
 	}
 	if g.isQuiesced() {
-		g.fail(w, errShutdown)
+		g.respond.Fail(w, errShutdown)
 		return false
 	}
 	return true
@@ -96,7 +97,7 @@ func (g *Gateway) reject(w http.ResponseWriter, r *http.Request, e *host.Fault) 
 		g.stats.errors.Add(e.Code)
 		return
 	}
-	g.fail(w, e)
+	g.respond.Fail(w, e)
 }
 
 // newSocket makes a socket of a request, with nothing below it yet.
@@ -117,7 +118,7 @@ func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request, permit li
 		ResponseWriter: w,
 		wrap:           s.wrap,
 		refuse: func(status int) {
-			writeError(w, status, wire.CodeMalformed, "this address speaks WebSocket: "+http.StatusText(status), nil)
+			httpcall.WriteError(w, status, wire.CodeMalformed, "this address speaks WebSocket: "+http.StatusText(status), nil)
 		},
 	}
 	// Origins have been checked for all of the API (origin.go).

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/gateway/httpcall"
 	"github.com/troupe-dev/troupe/backend/gateway/limit"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
@@ -132,6 +133,8 @@ type Gateway struct {
 
 	admission *limit.Admission
 	buffers   *limit.Buffers
+	respond   httpcall.Responder
+	calls     *httpcall.Handler
 
 	drains *queue // sockets to write to, feeds to read
 	cold   *coldReader
@@ -167,6 +170,13 @@ func New(h host.Host, d host.Definitions, opts Options) *Gateway {
 	}
 	g.admission, g.buffers = limit.NewAdmission(g.opts.admission()), limit.NewBuffers(g.opts.MaxBuffers)
 	g.log, g.collect = g.opts.Logger, debug.FreeOSMemory
+	g.respond = httpcall.Responder{Buffers: g.buffers, Errors: &g.stats.errors, Fault: func(err error) *host.Fault {
+		return asError(func() *slog.Logger { return g.log }, err)
+	}}
+	g.calls = httpcall.New(httpcall.Options{
+		Host: h, Admission: g.admission, Buffers: g.buffers, Respond: &g.respond,
+		Authenticate: g.authenticate, MaxMessage: g.opts.Limits.Message,
+	})
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	g.cold = newColdReader(g.ctx)
 	g.feeds = feeds{g: g, open: make(map[string]*feed)}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/troupe-dev/troupe/backend/gateway/httpcall"
 	"github.com/troupe-dev/troupe/backend/gateway/limit"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
@@ -372,7 +373,7 @@ func (l *httpLink) answer(w http.ResponseWriter, b []byte) error {
 
 // answerNothing answers a poll with a frame without messages.
 func answerNothing(w http.ResponseWriter) error {
-	writeJSON(w, http.StatusOK, []wire.ServerMessage{})
+	httpcall.WriteJSON(w, http.StatusOK, []wire.ServerMessage{})
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/go-chi/cors"
 
 	"github.com/troupe-dev/troupe/backend/forwarded"
+	"github.com/troupe-dev/troupe/backend/gateway/httpcall"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -32,13 +33,13 @@ func (g *Gateway) CheckOrigin(next http.Handler) http.Handler {
 		switch {
 		case strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
 			if !g.refuseSocket(w, r, nil, websocket.StatusPolicyViolation, string(wire.CodeBadOrigin)+": "+why) {
-				writeError(w, http.StatusForbidden, wire.CodeBadOrigin, why, nil)
+				httpcall.WriteError(w, http.StatusForbidden, wire.CodeBadOrigin, why, nil)
 			}
 		case r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "":
 			corsHandler(func(*http.Request, string) bool { return true })(next).ServeHTTP(w, r)
 		default:
 			w.Header().Set("Access-Control-Allow-Origin", "*")
-			writeError(w, http.StatusForbidden, wire.CodeBadOrigin, why, nil)
+			httpcall.WriteError(w, http.StatusForbidden, wire.CodeBadOrigin, why, nil)
 		}
 	})
 }

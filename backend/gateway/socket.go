@@ -25,8 +25,9 @@ const (
 	drainVisits  = 64       // looks at channels per frame
 	maxSpent     = 64       // empty places at the start of dirty
 
-	closeTimeout = time.Second // for the answer to a close frame
-	stuckWrite   = time.Second // after which a reader is cut off if the buffers are full
+	closeTimeout = time.Second      // for the answer to a close frame
+	frameTimeout = 30 * time.Second // for a large frame to arrive
+	stuckWrite   = time.Second      // after which a reader is cut off if the buffers are full
 )
 
 // A socket is one WebSocket, or what stands for one over HTTP (httplink.go). Three
@@ -409,7 +410,7 @@ func (s *socket) tend(now time.Time) {
 	s.mu.Lock()
 	holding := s.holding
 	s.mu.Unlock()
-	if since := s.reading.Load(); since > 0 && now.Sub(time.UnixMilli(since)) >= bodyTimeout {
+	if since := s.reading.Load(); since > 0 && now.Sub(time.UnixMilli(since)) >= frameTimeout {
 		s.cut() // a frame comes byte by byte
 		return
 	}

@@ -27,16 +27,15 @@ type Stats struct {
 
 // stats counts for Stats.
 type stats struct {
-	accepted  atomic.Uint64
-	traffic   metric.Traffic
-	calls     atomic.Uint64
-	httpCalls atomic.Uint64
-	resumed   atomic.Uint64
-	lost      metric.Names
-	missed    atomic.Uint64
-	volatile  atomic.Uint64
-	slow      atomic.Uint64
-	errors    metric.Names
+	accepted atomic.Uint64
+	traffic  metric.Traffic
+	calls    atomic.Uint64
+	resumed  atomic.Uint64
+	lost     metric.Names
+	missed   atomic.Uint64
+	volatile atomic.Uint64
+	slow     atomic.Uint64
+	errors   metric.Names
 }
 
 // Stats returns what the gateway has counted.
@@ -45,7 +44,7 @@ func (g *Gateway) Stats() Stats {
 	s := Stats{
 		Sockets:  map[string]int{"websocket": 0, "stream": 0, "poll": 0},
 		Accepted: c.accepted.Load(),
-		Flow:     c.traffic.Snapshot(), Calls: c.calls.Load(), HTTPCalls: c.httpCalls.Load(),
+		Flow:     c.traffic.Snapshot(), Calls: c.calls.Load(), HTTPCalls: g.calls.Calls(),
 		Resumed: c.resumed.Load(), Lost: c.lost.Snapshot(), Missed: c.missed.Load(),
 		Volatile: c.volatile.Load(), Slow: c.slow.Load(), Errors: c.errors.Snapshot(),
 	}

@@ -25,7 +25,7 @@ func (g *Gateway) newHTTPSocket(w http.ResponseWriter, r *http.Request) (*socket
 	}
 	permit, refused := g.admit(r)
 	if refused != nil {
-		g.fail(w, refused)
+		g.respond.Fail(w, refused)
 		return nil, nil
 	}
 	s := g.newSocket(r, permit)
@@ -34,7 +34,7 @@ func (g *Gateway) newHTTPSocket(w http.ResponseWriter, r *http.Request) (*socket
 	spread, ok := g.add(s)
 	if !ok {
 		g.admission.Leave(permit)
-		g.fail(w, errShutdown)
+		g.respond.Fail(w, errShutdown)
 		return nil, nil
 	}
 	hello := g.hello(spread)
@@ -77,8 +77,8 @@ func (g *Gateway) servePoll(w http.ResponseWriter, r *http.Request) {
 		N      uint64 `json:"n"`
 		WaitMs int64  `json:"waitMs"`
 	}
-	if err := g.readBody(w, r, "message", g.opts.Limits.Message, &body); err != nil {
-		g.fail(w, err)
+	if err := g.respond.ReadBody(w, r, "message", g.opts.Limits.Message, &body); err != nil {
+		g.respond.Fail(w, err)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
@@ -88,7 +88,7 @@ func (g *Gateway) servePoll(w http.ResponseWriter, r *http.Request) {
 	if body.Socket != "" {
 		var err error
 		if _, l, err = g.httpSocket(body.Socket); err != nil {
-			g.fail(w, err)
+			g.respond.Fail(w, err)
 			return
 		}
 	} else {
@@ -104,7 +104,7 @@ func (g *Gateway) servePoll(w http.ResponseWriter, r *http.Request) {
 		wait = longest // there is a hello
 	}
 	if err := l.poll(r.Context(), w, body.N, wait); err != nil {
-		g.fail(w, err)
+		g.respond.Fail(w, err)
 	}
 }
 
@@ -115,17 +115,17 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request) {
 		N      uint64          `json:"n"`
 		Frame  json.RawMessage `json:"frame"`
 	}
-	if err := g.readBody(w, r, "frame", g.opts.Limits.Frame+postRoom, &body); err != nil {
-		g.fail(w, err)
+	if err := g.respond.ReadBody(w, r, "frame", g.opts.Limits.Frame+postRoom, &body); err != nil {
+		g.respond.Fail(w, err)
 		return
 	}
 	s, l, err := g.httpSocket(body.Socket)
 	if err != nil {
-		g.fail(w, err)
+		g.respond.Fail(w, err)
 		return
 	}
 	if g.isQuiesced() {
-		g.fail(w, errShutdown)
+		g.respond.Fail(w, errShutdown)
 		return
 	}
 	l.heard()
@@ -134,7 +134,7 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request) {
 		err = s.receivePost(l, body.Frame)
 	}
 	if err != nil {
-		g.fail(w, err)
+		g.respond.Fail(w, err)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")

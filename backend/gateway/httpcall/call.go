@@ -1,0 +1,223 @@
+package httpcall
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/troupe-dev/troupe/backend/forwarded"
+	"github.com/troupe-dev/troupe/backend/gateway/limit"
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+const (
+	maxIdempotencyKey = 255 // bytes
+	callerBytes       = 16  // of the caller that stands for an Idempotency-Key
+)
+
+// Options of a Handler. All fields are required.
+type Options struct {
+	Host      host.Host
+	Admission *limit.Admission
+	Buffers   *limit.Buffers
+	Respond   *Responder
+
+	// Authenticate returns what the actor's OnAuth says about a request; action is
+	// empty if it makes no call.
+	Authenticate func(r *http.Request, ref host.Ref, action string) (json.RawMessage, error)
+
+	MaxMessage int // bytes of a request's body
+}
+
+// A Handler serves single calls. All its methods may be called at the same time.
+type Handler struct {
+	host         host.Host
+	admission    *limit.Admission
+	buffers      *limit.Buffers
+	respond      *Responder
+	authenticate func(r *http.Request, ref host.Ref, action string) (json.RawMessage, error)
+	maxMessage   int
+	calls        atomic.Uint64
+}
+
+// New makes a Handler.
+func New(o Options) *Handler {
+	return &Handler{
+		host: o.Host, admission: o.Admission, buffers: o.Buffers, respond: o.Respond,
+		authenticate: o.Authenticate, maxMessage: o.MaxMessage,
+	}
+}
+
+// Mount adds the routes of calls, creations and look-ups to a router.
+func (h *Handler) Mount(r chi.Router) {
+	r.Group(func(r chi.Router) {
+		r.Use(h.limit)
+		r.Post("/actors/{name}/actions/{action}", h.serveAction)
+		r.Post("/actors/{name}", h.serveCreate)
+		r.Get("/actors/{name}", h.serveResolve)
+	})
+}
+
+// Calls returns how many calls and creations were made.
+func (h *Handler) Calls() uint64 { return h.calls.Load() }
+
+// limit refuses calls from addresses that make too many, and all calls while there
+// is no room for their answers.
+func (h *Handler) limit(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if e := h.admission.Call(forwarded.Client(r)); e != nil {
+			h.respond.Fail(w, e)
+			return
+		}
+		if h.buffers.Full() {
+			h.respond.Fail(w, h.buffers.Overloaded())
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// serveAction is POST /api/actors/{name}/actions/{action}.
+func (h *Handler) serveAction(w http.ResponseWriter, r *http.Request) {
+	h.calls.Add(1)
+	var body struct {
+		Args []json.RawMessage `json:"args"`
+	}
+	if err := h.respond.ReadBody(w, r, "message", h.maxMessage, &body); err != nil {
+		h.respond.Fail(w, err)
+		return
+	}
+	ref, err := refOf(r)
+	if err != nil {
+		h.respond.Fail(w, err)
+		return
+	}
+	caller, err := idempotencyCaller(r)
+	if err != nil {
+		h.respond.Fail(w, err)
+		return
+	}
+	action := pathValue(r, "action")
+	auth, err := h.authenticate(r, ref, action)
+	if err != nil {
+		h.respond.Fail(w, err)
+		return
+	}
+	result, err := h.host.CallOnce(r.Context(), ref, host.SingleCall{
+		Create: ref.ID == "" && r.URL.Query().Get("create") != "false",
+		Caller: caller,
+		Action: action,
+		Args:   body.Args,
+		Auth:   auth,
+	})
+	if err != nil {
+		h.respond.Fail(w, err)
+		return
+	}
+	h.buffers.Reserve(len(result))
+	defer h.buffers.Release(len(result))
+	WriteJSON(w, http.StatusOK, struct {
+		Result json.RawMessage `json:"result,omitempty"`
+	}{result})
+}
+
+// serveCreate is POST /api/actors/{name}.
+func (h *Handler) serveCreate(w http.ResponseWriter, r *http.Request) {
+	h.calls.Add(1)
+	var body struct {
+		Key   json.RawMessage `json:"key"`
+		Input json.RawMessage `json:"input"`
+	}
+	if err := h.respond.ReadBody(w, r, "message", h.maxMessage, &body); err != nil {
+		h.respond.Fail(w, err)
+		return
+	}
+	key, err := host.ParseKey(body.Key)
+	if err != nil {
+		h.respond.Fail(w, err)
+		return
+	}
+	ref := host.Ref{Name: pathValue(r, "name"), Key: key}
+	auth, err := h.authenticate(r, ref, "")
+	if err != nil {
+		h.respond.Fail(w, err)
+		return
+	}
+	id, err := h.host.Create(r.Context(), ref, body.Input, auth)
+	if err != nil {
+		h.respond.Fail(w, err)
+		return
+	}
+	WriteJSON(w, http.StatusCreated, idBody{id})
+}
+
+// serveResolve is GET /api/actors/{name}.
+func (h *Handler) serveResolve(w http.ResponseWriter, r *http.Request) {
+	ref, err := refOf(r)
+	if err != nil {
+		h.respond.Fail(w, err)
+		return
+	}
+	if _, err := h.authenticate(r, ref, ""); err != nil {
+		h.respond.Fail(w, err)
+		return
+	}
+	ref, err = h.host.Resolve(r.Context(), ref)
+	if err != nil {
+		h.respond.Fail(w, err)
+		return
+	}
+	WriteJSON(w, http.StatusOK, idBody{ref.ID})
+}
+
+type idBody struct {
+	ID string `json:"id"`
+}
+
+// refOf reads which actor a request names: ?key=a&key=b, or ?id=….
+func refOf(r *http.Request) (host.Ref, error) {
+	query := r.URL.Query()
+	if id := query.Get("id"); id != "" {
+		return host.Ref{ID: id}, nil
+	}
+	raw, err := json.Marshal(query["key"])
+	if err != nil {
+		return host.Ref{}, err
+	}
+	key, err := host.ParseKey(raw)
+	if err != nil {
+		return host.Ref{}, err
+	}
+	return host.Ref{Name: pathValue(r, "name"), Key: key}, nil
+}
+
+func pathValue(r *http.Request, name string) string {
+	v := chi.URLParam(r, name)
+	if u, err := url.PathUnescape(v); err == nil {
+		return u
+	}
+	return v
+}
+
+// idempotencyCaller returns the caller that stands for the request's Idempotency-Key;
+// empty without one.
+func idempotencyCaller(r *http.Request) (string, error) {
+	key := r.Header.Get("Idempotency-Key")
+	if key == "" {
+		return "", nil
+	}
+	if len(key) > maxIdempotencyKey {
+		return "", host.Limit{Size: len(key), Limit: maxIdempotencyKey, Option: "Idempotency-Key"}.
+			Fault(wire.CodeMalformed, fmt.Sprintf("an Idempotency-Key is at most %d bytes, this one has %d", maxIdempotencyKey, len(key)))
+	}
+	// The prefix keeps a key from ever being the caller of a connection.
+	sum := sha256.Sum256([]byte("idempotency-key\x00" + key))
+	return base64.RawURLEncoding.EncodeToString(sum[:callerBytes]), nil
+}
