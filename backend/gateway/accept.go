@@ -70,8 +70,7 @@ func (g *Gateway) refuseSocket(w http.ResponseWriter, r *http.Request, tell []by
 	}
 	if tell != nil {
 		f := newFrame()
-		f.next()
-		f.b = append(f.b, tell...)
+		f.Put(append(f.Begin(), tell...))
 		s.turn.begin()
 		if s.out.send(f) {
 			s.rest()

@@ -211,8 +211,9 @@ func (c *channel) wants(o *host.Output, pos host.Pos) bool {
 }
 
 // fill appends what the channel has for its client to a frame: at most quota
-// messages, fewer if the frame gets full. It reports whether there is more.
-func (c *channel) fill(f *frame, quota int) (more bool) {
+// messages, fewer if the frame gets full. It reports whether there is more. outs is
+// scratch space and empty again afterwards.
+func (c *channel) fill(f *frame, outs []*host.Output, quota int) (more bool) {
 	c.s.mu.Lock()
 	m := c.mail
 	c.mail.opened, c.mail.chunk, c.mail.walk = nil, nil, nil
@@ -239,7 +240,7 @@ func (c *channel) fill(f *frame, quota int) (more bool) {
 	}
 	switch c.phase {
 	case phaseLive:
-		more = c.fillLive(f, quota)
+		more = c.fillLive(f, outs, quota)
 	case phaseCold:
 		more = c.fillCold(f, quota, m.closed)
 	}
@@ -258,8 +259,8 @@ func (c *channel) fill(f *frame, quota int) (more bool) {
 }
 
 // fillLive reads on in memory.
-func (c *channel) fillLive(f *frame, quota int) (more bool) {
-	outs, next, ok := c.log.Read(c.pos, f.outs[:0], min(quota, len(f.outs)))
+func (c *channel) fillLive(f *frame, outs []*host.Output, quota int) (more bool) {
+	outs, next, ok := c.log.Read(c.pos, outs[:0], min(quota, len(outs)))
 	defer clear(outs)
 	if !ok {
 		c.chill()
@@ -370,23 +371,19 @@ func (c *channel) passed(f *frame, seq uint64) {
 // at tells the client how far it is.
 func (c *channel) at(f *frame) {
 	c.owesAt = false
-	f.next()
-	f.b = wire.AppendAt(wire.AppendHead(f.b, c.num), c.seq)
+	f.Put(wire.AppendAt(wire.AppendHead(f.Begin(), c.num), c.seq))
 	c.tell(f, c.seq)
 }
 
 // message appends an output, unless the frame is full.
 func (c *channel) message(f *frame, o *host.Output) bool {
-	start, n := len(f.b), f.n
-	f.next()
-	f.b = wire.AppendHead(f.b, c.num)
+	b := wire.AppendHead(f.Begin(), c.num)
 	if o.Kind == host.OutputEvent && c.feed.count.Load() > inlineChannels {
-		f.b = append(f.b, o.Encoded(encode)...)
+		b = append(b, o.Encoded(encode)...)
 	} else {
-		f.b = appendRest(f.b, o) // keeping a copy for so few readers costs more
+		b = appendRest(b, o) // keeping a copy for so few readers costs more
 	}
-	if n > 0 && f.size() > frameBytes {
-		f.b, f.n, f.full = f.b[:start], n, true
+	if !f.TryPut(b) {
 		return false
 	}
 	c.tell(f, o.Seq)
@@ -404,18 +401,17 @@ func (c *channel) message(f *frame, o *host.Output) bool {
 // tell notes that the client learns from f that it has everything up to seq.
 func (c *channel) tell(f *frame, seq uint64) {
 	c.told.Store(max(seq, c.told.Load()))
-	c.toldAt.Store(f.ms)
+	c.toldAt.Store(f.Time())
 }
 
 // end tells the client that the channel is over, and forgets it.
 func (c *channel) end(f *frame, o *host.Output) {
-	f.next()
 	e := o.Err
 	if e == nil {
 		e = &host.Fault{Code: wire.CodeDisconnected, Message: "the connection was ended"}
 	}
 	c.s.g.stats.errors.Add(e.Code)
-	f.b = wire.AppendClosed(wire.AppendHead(f.b, c.num), e.Code, e.Message, e.Metadata)
+	f.Put(wire.AppendClosed(wire.AppendHead(f.Begin(), c.num), e.Code, e.Message, e.Metadata))
 	c.phase = phaseOver
 	c.s.forget(c)
 }

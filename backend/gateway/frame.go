@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-
-	"github.com/troupe-dev/troupe/backend/host"
 )
 
 // What this package writes or recognises in the first byte of a WebSocket frame.
@@ -17,21 +15,23 @@ const (
 	opClose = 0x8
 )
 
-// A frame is room for one frame: messages are appended, one goes out as it is,
-// several as an array. What its transport wants around it (a WebSocket header, the
-// name of a field) is written in front of them, so that the whole leaves with one
-// write.
+// A frame collects messages for a client: one leaves as it is, several leave as an
+// array. Append to what Begin returns, then Put the result:
+//
+//	f.Put(wire.AppendAt(f.Begin(), seq))
+//
+// A frame belongs to one goroutine at a time. Its buffer has room for what a transport
+// writes in front of the messages (a WebSocket header, the name of a field), so that
+// everything leaves with one write.
 type frame struct {
 	b    []byte // starts with frameRoom bytes for what comes before the messages
 	n    int    // messages
 	full bool   // something did not fit
 	ms   int64  // when it was begun, Unix milliseconds
-
-	outs [drainMessages]*host.Output // scratch space of who fills it
 }
 
 const (
-	drainMessages = 64       // messages in a frame, about
+	frameMessages = 64       // messages in a frame, about
 	frameBytes    = 64 << 10 // and their size, unless one alone is larger
 	frameRoom     = maxHeader + 1
 	maxHeader     = 10       // of a frame that is not masked
@@ -52,8 +52,8 @@ func closeFrame(status websocket.StatusCode, reason string) []byte {
 	return append(binary.BigEndian.AppendUint16(b, uint16(status)), reason...)
 }
 
-// free gives the frame back. Its bytes must not be used after that.
-func (f *frame) free() {
+// Free returns the frame to a pool. Do not use it, or its bytes, afterwards.
+func (f *frame) Free() {
 	if cap(f.b) > keepFrameSize {
 		return
 	}
@@ -61,16 +61,51 @@ func (f *frame) free() {
 	frames.Put(f)
 }
 
-// next starts a message: append it to f.b.
-func (f *frame) next() {
+// Begin returns the buffer to append the next message to. The message counts once it
+// is Put; until then Begin may be called again.
+func (f *frame) Begin() []byte {
 	if f.n > 0 {
-		f.b = append(f.b, ',')
+		return append(f.b, ',')
 	}
+	return f.b
+}
+
+// Put takes the buffer of Begin with one more message.
+func (f *frame) Put(b []byte) {
+	f.b = b
 	f.n++
 }
 
-// size is what the messages take, in bytes.
-func (f *frame) size() int { return len(f.b) - frameRoom }
+// TryPut is Put, unless the message does not fit: then the frame is full. The first
+// message always fits.
+func (f *frame) TryPut(b []byte) bool {
+	if f.n > 0 && len(b)-frameRoom > frameBytes {
+		f.b, f.full = b[:len(f.b)], true
+		return false
+	}
+	f.Put(b)
+	return true
+}
+
+// Fits reports whether a message of a size in bytes fits.
+func (f *frame) Fits(bytes int) bool { return f.n == 0 || f.Size()+bytes <= frameBytes }
+
+// Room is how many more messages the frame should take; 0 if it is full.
+func (f *frame) Room() int {
+	if f.full || f.Size() >= frameBytes {
+		return 0
+	}
+	return max(0, frameMessages-f.n)
+}
+
+// Len returns how many messages the frame has.
+func (f *frame) Len() int { return f.n }
+
+// Size returns the size of the messages in bytes.
+func (f *frame) Size() int { return len(f.b) - frameRoom }
+
+// Time returns when the frame was begun, in Unix milliseconds.
+func (f *frame) Time() int64 { return f.ms }
 
 // bytes closes the frame and returns it as one of a WebSocket, header and all.
 func (f *frame) bytes() []byte {

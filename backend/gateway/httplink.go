@@ -91,7 +91,7 @@ func (l *httpLink) send(f *frame) (done bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended {
-		f.free()
+		f.Free()
 		return true
 	}
 	l.lastWrite.Store(f.ms)
@@ -177,7 +177,7 @@ func (l *httpLink) stream(ctx context.Context, w http.ResponseWriter) {
 		case f != nil:
 			since := time.UnixMilli(f.ms)
 			err := l.bring(w, f.event(), since)
-			f.free()
+			f.Free()
 			if err != nil {
 				l.broke(l.blocked(err))
 				return
@@ -336,7 +336,7 @@ func (l *httpLink) count(n uint64) error {
 	l.mu.Unlock()
 	if arrived {
 		since := time.UnixMilli(f.ms)
-		f.free()
+		f.Free()
 		l.wrote(time.Since(since) >= slowWrite)
 	}
 	return nil

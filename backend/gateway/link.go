@@ -261,19 +261,19 @@ func (l *link) send(f *frame) (done bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended {
-		f.free()
+		f.Free()
 		return true
 	}
 	l.lastWrite.Store(f.ms)
 	rest, err := l.tryLocked(b)
 	if err != nil {
-		f.free()
+		f.Free()
 		l.endLocked()
 		l.spawn(func() { l.breakOff(false) })
 		return true
 	}
 	if len(rest) == 0 {
-		f.free()
+		f.Free()
 		return true
 	}
 	l.owed = true
@@ -373,7 +373,7 @@ func (l *link) flush() {
 		err := l.writeSlices(k.b, start)
 		if written = 0; k.f != nil {
 			written = cap(k.f.b)
-			k.f.free()
+			k.f.Free()
 		}
 		if err != nil {
 			l.mu.Lock()

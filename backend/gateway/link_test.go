@@ -44,8 +44,7 @@ func TestLink_OneWrite(t *testing.T) {
 	l.broken = func(bool) { t.Error("broken") }
 	for _, size := range []int{1, 125, 126, 127, 4096, 65535, 65536, 100_000} {
 		f := newFrame()
-		f.next()
-		f.b = append(f.b, strings.Repeat("x", size)...)
+		f.Put(append(f.Begin(), strings.Repeat("x", size)...))
 		before := conn.writes.Load()
 		if l.send(f) {
 			t.Fatal("sent on a pipe that nobody reads")
@@ -77,8 +76,7 @@ func TestLink_Array(t *testing.T) {
 	for n, want := range map[int]string{1: `{}`, 2: `[{},{}]`, 3: `[{},{},{}]`, 60: "[{}" + strings.Repeat(",{}", 59) + "]"} {
 		f := newFrame()
 		for range n {
-			f.next()
-			f.b = append(f.b, `{}`...)
+			f.Put(append(f.Begin(), `{}`...))
 		}
 		_, payload := readFrame(t, bytes.NewReader(f.bytes()))
 		if string(payload) != want {
@@ -118,8 +116,7 @@ func TestLink_Bounded(t *testing.T) {
 	l.flushed = func(bool) {}
 	l.broken = func(bool) {}
 	f := newFrame()
-	f.next()
-	f.b = append(f.b, bytes.Repeat([]byte("x"), 1000)...)
+	f.Put(append(f.Begin(), bytes.Repeat([]byte("x"), 1000)...))
 	l.send(f)
 	pong := append([]byte{0x8a, 125}, bytes.Repeat([]byte("p"), 125)...)
 	for range 10_000 {
@@ -249,9 +246,7 @@ func TestLink_NonBlocking(t *testing.T) {
 	sent := 0
 	for start := time.Now(); ; sent++ {
 		f := newFrame()
-		f.next()
-		f.b = fmt.Appendf(f.b, "%d ", sent)
-		f.b = append(f.b, text...)
+		f.Put(append(fmt.Appendf(f.Begin(), "%d ", sent), text...))
 		if !l.send(f) {
 			break
 		}
@@ -267,8 +262,7 @@ func TestLink_NonBlocking(t *testing.T) {
 	}
 	<-flushed
 	f := newFrame()
-	f.next()
-	f.b = append(f.b, "after"...)
+	f.Put(append(f.Begin(), "after"...))
 	if !l.send(f) {
 		t.Error("a frame after the flush was kept: the deadline was not cleared")
 	}

@@ -78,13 +78,11 @@ func (c *channel) asked(f *frame, m mail) {
 // told what it has lost.
 func (c *channel) start(f *frame, seq uint64, lost *wire.Lost, replies []*host.Output) {
 	info := c.opening.info
-	f.next()
-	f.b = wire.AppendOpened(wire.AppendHead(f.b, c.num), wire.Opened{
+	f.Put(wire.AppendOpened(wire.AppendHead(f.Begin(), c.num), wire.Opened{
 		Seq: seq, ActorID: info.Actor, Log: info.Log, ConnID: info.Conn, Resumed: info.Resumed, Lost: lost,
-	})
+	}))
 	for _, o := range replies {
-		f.next()
-		f.b = wire.AppendReply(wire.AppendHead(f.b, c.num), seq, o.Call, o.Data)
+		f.Put(wire.AppendReply(wire.AppendHead(f.Begin(), c.num), seq, o.Call, o.Data))
 	}
 	switch stats := &c.s.g.stats; {
 	case lost != nil:

@@ -231,14 +231,18 @@ func (s *socket) wake() {
 	}
 }
 
+// scratch is room for the outputs that a drain reads from logs.
+var scratch = sync.Pool{New: func() any { return new([frameMessages]*host.Output) }}
+
 // run drains the socket: one frame with what is ready.
 func (s *socket) run() {
 	f := newFrame()
+	outs := scratch.Get().(*[frameMessages]*host.Output)
+	defer scratch.Put(outs)
 	s.mu.Lock()
 	n := 0
-	for n < len(s.controls) && (f.n == 0 || f.size()+len(s.controls[n]) <= frameBytes) {
-		f.next()
-		f.b = append(f.b, s.controls[n]...)
+	for n < len(s.controls) && f.Fits(len(s.controls[n])) {
+		f.Put(append(f.Begin(), s.controls[n]...))
 		s.waiting -= len(s.controls[n])
 		s.holdLocked(-len(s.controls[n]))
 		n++
@@ -250,27 +254,27 @@ func (s *socket) run() {
 	s.mu.Unlock()
 
 	for range drainVisits {
-		if f.full || f.n >= drainMessages || f.size() >= frameBytes {
+		quota := f.Room()
+		if quota == 0 {
 			break
 		}
 		c, alone := s.nextDirty()
 		if c == nil {
 			break
 		}
-		quota := drainMessages - f.n
 		if !alone {
 			quota = min(quota, channelQuota)
 		}
-		if c.fill(f, quota) {
+		if c.fill(f, outs[:], quota) {
 			c.mark()
 		}
 	}
-	if f.n == 0 {
-		f.free()
+	if f.Len() == 0 {
+		f.Free()
 		s.rest()
 		return
 	}
-	s.traffic.Out(f.size())
+	s.traffic.Out(f.Size())
 	if s.out.send(f) {
 		s.rest()
 	}
