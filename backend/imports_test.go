@@ -36,6 +36,7 @@ func TestImportsGoDown(t *testing.T) {
 		{"backend/forwarded", nil, nil},
 		{"backend/gateway/limit", []string{"backend/host", "backend/forwarded", "backend/store", "backend/wire"}, []string{"database/sql"}},
 		{"backend/gateway/httpcall", []string{"backend/gateway/limit", "backend/host", "backend/forwarded", "backend/store", "backend/wire", "backend/internal/metric"}, []string{"database/sql"}},
+		{"backend/gateway/transport", nil, []string{"database/sql"}},
 		{"backend/gateway", []string{"backend/host", "backend/forwarded", "backend/store", "backend/wire", "backend/internal/metric"}, []string{"database/sql"}},
 		{"backend/typegen", []string{"backend/actor", "backend/runtime", "backend/internal/rope", "backend/host", "backend/internal/definition", "backend/internal/delta", "backend/internal/jsonshape", "backend/internal/metric", "backend/store", "backend/wire"}, nil},
 		{"web", nil, nil},

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/forwarded"
 	"github.com/troupe-dev/troupe/backend/gateway/httpcall"
 	"github.com/troupe-dev/troupe/backend/gateway/limit"
+	"github.com/troupe-dev/troupe/backend/gateway/transport"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -69,10 +69,10 @@ func (g *Gateway) refuseSocket(w http.ResponseWriter, r *http.Request, tell []by
 		return true
 	}
 	if tell != nil {
-		f := newFrame()
+		f := transport.NewFrame()
 		f.Put(append(f.Begin(), tell...))
 		s.turn.begin()
-		if s.out.send(f) {
+		if s.out.Send(f) {
 			s.rest()
 		}
 	}
@@ -113,21 +113,15 @@ func (g *Gateway) newSocket(r *http.Request, permit limit.Permit) *socket {
 // permit is returned.
 func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request, permit limit.Permit) (*socket, time.Duration) {
 	s := g.newSocket(r, permit)
-	h := &hijacker{
-		ResponseWriter: w,
-		wrap:           s.wrap,
-		refuse: func(status int) {
-			httpcall.WriteError(w, status, wire.CodeMalformed, "this address speaks WebSocket: "+http.StatusText(status), nil)
-		},
-	}
 	// Origins have been checked for all of the API (origin.go).
-	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+	ws, err := transport.Accept(w, r, s.transportConfig(), func(status int) {
+		httpcall.WriteError(w, status, wire.CodeMalformed, "this address speaks WebSocket: "+http.StatusText(status), nil)
+	})
 	if err != nil {
 		g.admission.Leave(permit)
 		return nil, 0
 	}
-	ws.SetReadLimit(int64(g.opts.Limits.Frame))
-	s.ws, s.link, s.out = ws, h.link, h.link
+	s.ws, s.out = ws, ws
 	spread, ok := g.add(s)
 	if !ok {
 		g.admission.Leave(permit)
@@ -137,9 +131,10 @@ func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request, permit li
 	return s, spread
 }
 
-// wrap makes the link below the WebSocket.
-func (s *socket) wrap(conn net.Conn, early []byte) *link {
-	l := newLink(conn, early, s.g.opts.Limits.Frame, s.g.opts.WriteTimeout, s.g.sub.Go, s.g.buffers)
-	l.flushed, l.broken = s.wrote, s.broke
-	return l
+// transportConfig is that of the transport of a socket.
+func (s *socket) transportConfig() transport.Config {
+	return transport.Config{
+		Timeout: s.g.opts.WriteTimeout, Buffers: s.g.buffers, Wrote: s.wrote, Broke: s.broke,
+		MaxFrame: s.g.opts.Limits.Frame, Spawn: s.g.sub.Go,
+	}
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"slices"
 
+	"github.com/troupe-dev/troupe/backend/gateway/transport"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -68,7 +69,7 @@ func (c *channel) keepLocked(bytes int) {
 
 // fillAnswers appends the answers that a cursor which reads the store has
 // reached. It reports false if the frame is full.
-func (c *channel) fillAnswers(f *frame) bool {
+func (c *channel) fillAnswers(f *transport.Frame) bool {
 	c.s.mu.Lock()
 	answers := c.mail.answers
 	c.s.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/troupe-dev/troupe/backend/gateway/transport"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -213,7 +214,7 @@ func (c *channel) wants(o *host.Output, pos host.Pos) bool {
 // fill appends what the channel has for its client to a frame: at most quota
 // messages, fewer if the frame gets full. It reports whether there is more. outs is
 // scratch space and empty again afterwards.
-func (c *channel) fill(f *frame, outs []*host.Output, quota int) (more bool) {
+func (c *channel) fill(f *transport.Frame, outs []*host.Output, quota int) (more bool) {
 	c.s.mu.Lock()
 	m := c.mail
 	c.mail.opened, c.mail.chunk, c.mail.walk = nil, nil, nil
@@ -259,7 +260,7 @@ func (c *channel) fill(f *frame, outs []*host.Output, quota int) (more bool) {
 }
 
 // fillLive reads on in memory.
-func (c *channel) fillLive(f *frame, outs []*host.Output, quota int) (more bool) {
+func (c *channel) fillLive(f *transport.Frame, outs []*host.Output, quota int) (more bool) {
 	outs, next, ok := c.log.Read(c.pos, outs[:0], min(quota, len(outs)))
 	defer clear(outs)
 	if !ok {
@@ -327,7 +328,7 @@ func (c *channel) take(k *chunk) {
 // fillCold hands out the current chunk, then goes on in memory if it can, else
 // with the next chunk. closed is the end of the channel, if it has come to one: it
 // is not in the store, and nothing after it is for the client.
-func (c *channel) fillCold(f *frame, quota int, closed *host.Output) (more bool) {
+func (c *channel) fillCold(f *transport.Frame, quota int, closed *host.Output) (more bool) {
 	for len(c.chunk) > 0 && (closed == nil || c.seq < closed.Seq) {
 		o := c.chunk[0]
 		if quota == 0 || !c.fillAnswers(f) {
@@ -361,7 +362,7 @@ func (c *channel) fillCold(f *frame, quota int, closed *host.Output) (more bool)
 }
 
 // passed moves the cursor's number on.
-func (c *channel) passed(f *frame, seq uint64) {
+func (c *channel) passed(f *transport.Frame, seq uint64) {
 	c.seq = max(c.seq, seq)
 	if c.owesAt && c.seq >= c.until {
 		c.at(f)
@@ -369,14 +370,14 @@ func (c *channel) passed(f *frame, seq uint64) {
 }
 
 // at tells the client how far it is.
-func (c *channel) at(f *frame) {
+func (c *channel) at(f *transport.Frame) {
 	c.owesAt = false
 	f.Put(wire.AppendAt(wire.AppendHead(f.Begin(), c.num), c.seq))
 	c.tell(f, c.seq)
 }
 
 // message appends an output, unless the frame is full.
-func (c *channel) message(f *frame, o *host.Output) bool {
+func (c *channel) message(f *transport.Frame, o *host.Output) bool {
 	b := wire.AppendHead(f.Begin(), c.num)
 	if o.Kind == host.OutputEvent && c.feed.count.Load() > inlineChannels {
 		b = append(b, o.Encoded(encode)...)
@@ -399,13 +400,13 @@ func (c *channel) message(f *frame, o *host.Output) bool {
 }
 
 // tell notes that the client learns from f that it has everything up to seq.
-func (c *channel) tell(f *frame, seq uint64) {
+func (c *channel) tell(f *transport.Frame, seq uint64) {
 	c.told.Store(max(seq, c.told.Load()))
 	c.toldAt.Store(f.Time())
 }
 
 // end tells the client that the channel is over, and forgets it.
-func (c *channel) end(f *frame, o *host.Output) {
+func (c *channel) end(f *transport.Frame, o *host.Output) {
 	e := o.Err
 	if e == nil {
 		e = &host.Fault{Code: wire.CodeDisconnected, Message: "the connection was ended"}

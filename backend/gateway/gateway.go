@@ -13,6 +13,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/gateway/httpcall"
 	"github.com/troupe-dev/troupe/backend/gateway/limit"
+	"github.com/troupe-dev/troupe/backend/gateway/transport"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -283,8 +284,8 @@ func (g *Gateway) add(s *socket) (spread time.Duration, ok bool) {
 	if s.asker != nil {
 		g.buffers.Reserve(len(s.asker.header))
 	}
-	if l, ok := s.out.(*httpLink); ok {
-		g.overHTTP[l.id] = s
+	if h, ok := s.out.(*transport.HTTP); ok {
+		g.overHTTP[h.ID()] = s
 	}
 	g.sub.Add(1)
 	g.opened, g.arriving = g.opened+1, true
@@ -301,8 +302,8 @@ func (g *Gateway) remove(s *socket) {
 	delete(g.sockets, s)
 	s.note("gateway: a socket is closed")
 	g.admission.Leave(s.permit)
-	if l, ok := s.out.(*httpLink); ok {
-		delete(g.overHTTP, l.id)
+	if h, ok := s.out.(*transport.HTTP); ok {
+		delete(g.overHTTP, h.ID())
 	}
 	if g.empty != nil && len(g.sockets) == 0 {
 		close(g.empty)

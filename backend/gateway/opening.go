@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/troupe-dev/troupe/backend/gateway/transport"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/wire"
@@ -28,7 +29,7 @@ type opening struct {
 // The connection starts after info.Start if everything from there on is still
 // retained, else at the place of the OutputOpened itself: never with a part of
 // what was missed (G4).
-func (c *channel) open(f *frame, o *host.Output, pos host.Pos) {
+func (c *channel) open(f *transport.Frame, o *host.Output, pos host.Pos) {
 	info := o.Opened
 	c.opening = opening{info, pos, o.Seq}
 	c.fresh, c.lastTo = pos, pos
@@ -52,7 +53,7 @@ func (c *channel) open(f *frame, o *host.Output, pos host.Pos) {
 }
 
 // asked goes on with an opening when a cold read is done.
-func (c *channel) asked(f *frame, m mail) {
+func (c *channel) asked(f *transport.Frame, m mail) {
 	info := c.opening.info
 	switch {
 	case m.walk != nil:
@@ -76,7 +77,7 @@ func (c *channel) asked(f *frame, m mail) {
 
 // start answers the open: the connection has everything up to seq, or has been
 // told what it has lost.
-func (c *channel) start(f *frame, seq uint64, lost *wire.Lost, replies []*host.Output) {
+func (c *channel) start(f *transport.Frame, seq uint64, lost *wire.Lost, replies []*host.Output) {
 	info := c.opening.info
 	f.Put(wire.AppendOpened(wire.AppendHead(f.Begin(), c.num), wire.Opened{
 		Seq: seq, ActorID: info.Actor, Log: info.Log, ConnID: info.Conn, Resumed: info.Resumed, Lost: lost,

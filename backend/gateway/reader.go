@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"sync"
@@ -35,7 +34,7 @@ type incoming struct {
 // with by a loop that ends with it, and a new one waits for what is next.
 func (s *socket) readLoop() {
 	for {
-		silence := s.link.await()
+		silence := s.ws.Await()
 		if !s.readNext() {
 			return
 		}
@@ -81,12 +80,10 @@ func (s *socket) readNext() (more bool) {
 
 // readMessage reads a message and handles it.
 func (s *socket) readMessage() error {
-	if message, ok := s.link.wholeMessage(); ok {
+	if message, ok := s.ws.Message(); ok {
 		return s.handleFrame(message)
 	}
-	// No context: one that ends would cost an allocation per message, and the
-	// link is closed when the socket is to end.
-	typ, r, err := s.ws.Reader(context.Background())
+	typ, r, err := s.ws.Reader()
 	if err != nil {
 		return err
 	}

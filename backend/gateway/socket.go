@@ -12,6 +12,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/troupe-dev/troupe/backend/gateway/limit"
+	"github.com/troupe-dev/troupe/backend/gateway/transport"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/metric"
 	"github.com/troupe-dev/troupe/backend/wire"
@@ -37,9 +38,8 @@ const (
 // kernel, nobody drains it, and its channels' cursors wait.
 type socket struct {
 	g    *Gateway
-	ws   *websocket.Conn // nil over HTTP
-	link *link           // below it; nil over HTTP
-	out  carrier
+	ws   *transport.WebSocket // out as a WebSocket; nil over HTTP
+	out  transport.Transport
 	turn turnstile // of run
 
 	permit  limit.Permit
@@ -207,7 +207,7 @@ func (s *socket) awaitRoom() {
 		s.room.Wait()
 	}
 	s.holding = false
-	s.out.clock().heard() // that nothing was read was not the client's doing
+	s.out.Clock().Heard() // that nothing was read was not the client's doing
 }
 
 func (s *socket) crowdedLocked() bool { return s.waiting > controlsWait || s.kept > answersWait }
@@ -232,12 +232,12 @@ func (s *socket) wake() {
 }
 
 // scratch is room for the outputs that a drain reads from logs.
-var scratch = sync.Pool{New: func() any { return new([frameMessages]*host.Output) }}
+var scratch = sync.Pool{New: func() any { return new([transport.MaxMessages]*host.Output) }}
 
 // run drains the socket: one frame with what is ready.
 func (s *socket) run() {
-	f := newFrame()
-	outs := scratch.Get().(*[frameMessages]*host.Output)
+	f := transport.NewFrame()
+	outs := scratch.Get().(*[transport.MaxMessages]*host.Output)
 	defer scratch.Put(outs)
 	s.mu.Lock()
 	n := 0
@@ -275,7 +275,7 @@ func (s *socket) run() {
 		return
 	}
 	s.traffic.Out(f.Size())
-	if s.out.send(f) {
+	if s.out.Send(f) {
 		s.rest()
 	}
 }
@@ -334,7 +334,7 @@ func (s *socket) close(status websocket.StatusCode, reason string) {
 		return
 	}
 	s.deafen()
-	s.out.end(status, reason)
+	s.out.End(status, reason)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.over {
@@ -342,21 +342,21 @@ func (s *socket) close(status websocket.StatusCode, reason string) {
 	}
 }
 
-// endClosing closes the link when the client has had its time to answer the close
+// endClosing closes the transport when the client has had its time to answer the close
 // frame.
 func (s *socket) endClosing() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.over:
-	case s.out.pending(): // the end, or what comes before it, has not left
+	case s.out.Pending(): // the end, or what comes before it, has not left
 		s.closing.Reset(closeTimeout)
 	default:
 		_ = s.out.Close()
 	}
 }
 
-// goodbye closes the WebSocket, and the link below. It gives the client a moment
+// goodbye closes the WebSocket. It gives the client a moment
 // to answer; one that is gone, or asleep, does not.
 func (s *socket) goodbye(status websocket.StatusCode, reason string) {
 	done := make(chan struct{})
@@ -369,14 +369,14 @@ func (s *socket) goodbye(status websocket.StatusCode, reason string) {
 			case <-done:
 				return
 			case <-t.C:
-				if !s.link.pending() { // else the close frame has not left; the library waits for 5 s
-					_ = s.link.Close()
+				if !s.ws.Pending() { // else the close frame has not left; the library waits for 5 s
+					_ = s.ws.Close()
 				}
 			}
 		}
 	})
-	_ = s.ws.Close(status, reason) // if it is broken there is nobody to tell
-	_ = s.link.Close()
+	_ = s.ws.Handshake(status, reason) // if it is broken there is nobody to tell
+	_ = s.ws.Close()
 }
 
 // deafen makes the reader drop what still comes, and stop waiting for room.
@@ -399,7 +399,7 @@ func (s *socket) tooSlow() {
 	s.close(statusTryAgain, wire.CodeSlow)
 }
 
-// cut ends the socket without a word: its link is dead, or time is up.
+// cut ends the socket without a word: its client is gone, or time is up.
 func (s *socket) cut() {
 	s.deafen()
 	_ = s.out.Close()
@@ -407,10 +407,10 @@ func (s *socket) cut() {
 
 // tend does what is due at a time: see Options.Beat, Dead and Quiet.
 func (s *socket) tend(now time.Time) {
-	times := s.out.clock()
-	heard := now.Sub(time.UnixMilli(times.lastRead.Load()))
-	said := now.Sub(time.UnixMilli(times.lastWrite.Load()))
-	taken := now.Sub(time.UnixMilli(times.lastTaken.Load()))
+	clock := s.out.Clock()
+	heard := now.Sub(time.UnixMilli(clock.LastRead.Load()))
+	said := now.Sub(time.UnixMilli(clock.LastWrite.Load()))
+	taken := now.Sub(time.UnixMilli(clock.LastTaken.Load()))
 	s.mu.Lock()
 	holding := s.holding
 	s.mu.Unlock()
@@ -418,7 +418,7 @@ func (s *socket) tend(now time.Time) {
 		s.cut() // a frame comes byte by byte
 		return
 	}
-	if said >= stuckWrite && s.out.pending() && s.g.buffers.Full() {
+	if said >= stuckWrite && s.out.Pending() && s.g.buffers.Full() {
 		s.logger().Info("gateway: a client does not read while the buffers are full, and is cut off", "conns", s.some())
 		s.g.stats.slow.Add(1)
 		s.g.markCut(s.connections())

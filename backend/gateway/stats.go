@@ -3,6 +3,7 @@ package gateway
 import (
 	"sync/atomic"
 
+	"github.com/troupe-dev/troupe/backend/gateway/transport"
 	"github.com/troupe-dev/troupe/backend/internal/metric"
 )
 
@@ -59,13 +60,11 @@ func (g *Gateway) Stats() Stats {
 
 // transport says how frames go to the client.
 func (s *socket) transport() string {
-	l, ok := s.out.(*httpLink)
-	if !ok {
+	h, ok := s.out.(*transport.HTTP)
+	switch {
+	case !ok:
 		return "websocket"
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.polling != nil {
+	case h.Polls():
 		return "poll"
 	}
 	return "stream"

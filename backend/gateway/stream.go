@@ -8,6 +8,8 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/troupe-dev/troupe/backend/gateway/httpcall"
+	"github.com/troupe-dev/troupe/backend/gateway/transport"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -15,11 +17,26 @@ import (
 // postRoom is what a post has besides its frame, at most, in bytes.
 const postRoom = 1 << 10
 
-var errShutdown = &host.Fault{Code: wire.CodeShutdown, Message: "the server is going away"}
+var (
+	errShutdown      = &host.Fault{Code: wire.CodeShutdown, Message: "the server is going away"}
+	errUnknownSocket = &host.Fault{Code: wire.CodeUnknownSocket, Message: "there is no such socket, or no longer: open a new one, and resume on it"}
+	errOutOfOrder    = &host.Fault{Code: wire.CodeOutOfOrder, Message: "posts and polls have numbers from 1, each one more than the one before it"}
+)
+
+// transportFault is the error of a transport as its client may see it.
+func transportFault(err error) error {
+	switch {
+	case errors.Is(err, transport.ErrClosed):
+		return errUnknownSocket
+	case errors.Is(err, transport.ErrOutOfOrder):
+		return errOutOfOrder
+	}
+	return err
+}
 
 // newHTTPSocket makes a socket over HTTP, which greets its client. It returns nil
 // when there is no room, or the server is going away, and the client has its answer.
-func (g *Gateway) newHTTPSocket(w http.ResponseWriter, r *http.Request) (*socket, *httpLink) {
+func (g *Gateway) newHTTPSocket(w http.ResponseWriter, r *http.Request) (*socket, *transport.HTTP) {
 	if !g.welcomes(w, r) {
 		return nil, nil
 	}
@@ -29,8 +46,8 @@ func (g *Gateway) newHTTPSocket(w http.ResponseWriter, r *http.Request) (*socket
 		return nil, nil
 	}
 	s := g.newSocket(r, permit)
-	l := s.newHTTPLink()
-	s.out = l
+	h := transport.NewHTTP(s.transportConfig())
+	s.out = h
 	spread, ok := g.add(s)
 	if !ok {
 		g.admission.Leave(permit)
@@ -38,36 +55,36 @@ func (g *Gateway) newHTTPSocket(w http.ResponseWriter, r *http.Request) (*socket
 		return nil, nil
 	}
 	hello := g.hello(spread)
-	hello.Socket = l.id
+	hello.Socket = h.ID()
 	s.control(wire.AppendHello(nil, hello))
-	return s, l
+	return s, h
 }
 
 // httpSocket finds a socket over HTTP.
-func (g *Gateway) httpSocket(id string) (*socket, *httpLink, error) {
+func (g *Gateway) httpSocket(id string) (*socket, *transport.HTTP, error) {
 	g.mu.Lock()
 	s := g.overHTTP[id]
 	g.mu.Unlock()
 	if s == nil || s.deaf.Load() && !g.isQuiesced() {
 		return nil, nil, errUnknownSocket
 	}
-	return s, s.out.(*httpLink), nil
+	return s, s.out.(*transport.HTTP), nil
 }
 
 // serveStream is GET /api/stream: a socket whose frames come as server-sent events,
 // for as long as the request lasts.
 func (g *Gateway) serveStream(w http.ResponseWriter, r *http.Request) {
-	s, l := g.newHTTPSocket(w, r)
+	s, h := g.newHTTPSocket(w, r)
 	if s == nil {
 		return
 	}
 	defer g.remove(s)
 	defer s.leave()
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-store, no-transform")
-	h.Set("X-Accel-Buffering", "no") // nginx
-	l.stream(r.Context(), w)
+	header := w.Header()
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("Cache-Control", "no-store, no-transform")
+	header.Set("X-Accel-Buffering", "no") // nginx
+	h.Stream(r.Context(), w)
 }
 
 // servePoll is POST /api/poll: the next frame of a socket, or a new socket.
@@ -84,27 +101,31 @@ func (g *Gateway) servePoll(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	longest := g.opts.Dead * 4 / 5 // a client that polls at once after that is not dead
 	wait := min(time.Duration(max(body.WaitMs, 0))*time.Millisecond, longest)
-	var l *httpLink
+	var h *transport.HTTP
 	if body.Socket != "" {
 		var err error
-		if _, l, err = g.httpSocket(body.Socket); err != nil {
+		if _, h, err = g.httpSocket(body.Socket); err != nil {
 			g.respond.Fail(w, err)
 			return
 		}
 	} else {
 		var s *socket
-		if s, l = g.newHTTPSocket(w, r); s == nil {
+		if s, h = g.newHTTPSocket(w, r); s == nil {
 			return
 		}
 		g.sub.Go(func() {
-			<-l.done
+			<-h.Done()
 			s.leave()
 			g.remove(s)
 		})
 		wait = longest // there is a hello
 	}
-	if err := l.poll(r.Context(), w, body.N, wait); err != nil {
-		g.respond.Fail(w, err)
+	answered, err := h.Poll(r.Context(), w, body.N, wait)
+	switch {
+	case err != nil:
+		g.respond.Fail(w, transportFault(err))
+	case !answered:
+		httpcall.WriteJSON(w, http.StatusOK, []wire.ServerMessage{})
 	}
 }
 
@@ -119,7 +140,7 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request) {
 		g.respond.Fail(w, err)
 		return
 	}
-	s, l, err := g.httpSocket(body.Socket)
+	s, h, err := g.httpSocket(body.Socket)
 	if err != nil {
 		g.respond.Fail(w, err)
 		return
@@ -128,13 +149,13 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request) {
 		g.respond.Fail(w, errShutdown)
 		return
 	}
-	l.heard()
-	next, err := l.post(r.Context(), body.N)
+	h.Clock().Heard()
+	next, err := h.Post(r.Context(), body.N)
 	if err == nil && next {
-		err = s.receivePost(l, body.Frame)
+		err = s.receivePost(h, body.Frame)
 	}
 	if err != nil {
-		g.respond.Fail(w, err)
+		g.respond.Fail(w, transportFault(err))
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
@@ -143,8 +164,8 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request) {
 
 // receivePost deals with the frame of a post, as a reader does. The error is for
 // the client; there is one if its protocol is broken, and the socket over.
-func (s *socket) receivePost(l *httpLink, frame []byte) (err error) {
-	defer l.posted()
+func (s *socket) receivePost(h *transport.HTTP, frame []byte) (err error) {
+	defer h.Posted()
 	defer func() {
 		if v := recover(); v != nil {
 			s.g.panicked(v, s)

@@ -1,4 +1,4 @@
-package gateway
+package transport
 
 import (
 	"encoding/binary"
@@ -15,7 +15,7 @@ const (
 	opClose = 0x8
 )
 
-// A frame collects messages for a client: one leaves as it is, several leave as an
+// A Frame collects messages for a client: one leaves as it is, several leave as an
 // array. Append to what Begin returns, then Put the result:
 //
 //	f.Put(wire.AppendAt(f.Begin(), seq))
@@ -23,25 +23,28 @@ const (
 // A frame belongs to one goroutine at a time. Its buffer has room for what a transport
 // writes in front of the messages (a WebSocket header, the name of a field), so that
 // everything leaves with one write.
-type frame struct {
+type Frame struct {
 	b    []byte // starts with frameRoom bytes for what comes before the messages
 	n    int    // messages
 	full bool   // something did not fit
 	ms   int64  // when it was begun, Unix milliseconds
 }
 
+// MaxMessages is how many messages a frame has, about: Room counts up to it.
+const MaxMessages = 64
+
 const (
-	frameMessages = 64       // messages in a frame, about
-	frameBytes    = 64 << 10 // and their size, unless one alone is larger
+	frameBytes    = 64 << 10 // of messages in a frame, unless one alone is larger
 	frameRoom     = maxHeader + 1
 	maxHeader     = 10       // of a frame that is not masked
 	keepFrameSize = 96 << 10 // larger buffers are not kept in the pool
 )
 
-var frames = sync.Pool{New: func() any { return &frame{b: make([]byte, frameRoom, 4<<10)} }}
+var frames = sync.Pool{New: func() any { return &Frame{b: make([]byte, frameRoom, 4<<10)} }}
 
-func newFrame() *frame {
-	f := frames.Get().(*frame)
+// NewFrame returns an empty frame.
+func NewFrame() *Frame {
+	f := frames.Get().(*Frame)
 	f.ms = time.Now().UnixMilli()
 	return f
 }
@@ -53,7 +56,7 @@ func closeFrame(status websocket.StatusCode, reason string) []byte {
 }
 
 // Free returns the frame to a pool. Do not use it, or its bytes, afterwards.
-func (f *frame) Free() {
+func (f *Frame) Free() {
 	if cap(f.b) > keepFrameSize {
 		return
 	}
@@ -63,7 +66,7 @@ func (f *frame) Free() {
 
 // Begin returns the buffer to append the next message to. The message counts once it
 // is Put; until then Begin may be called again.
-func (f *frame) Begin() []byte {
+func (f *Frame) Begin() []byte {
 	if f.n > 0 {
 		return append(f.b, ',')
 	}
@@ -71,14 +74,14 @@ func (f *frame) Begin() []byte {
 }
 
 // Put takes the buffer of Begin with one more message.
-func (f *frame) Put(b []byte) {
+func (f *Frame) Put(b []byte) {
 	f.b = b
 	f.n++
 }
 
 // TryPut is Put, unless the message does not fit: then the frame is full. The first
 // message always fits.
-func (f *frame) TryPut(b []byte) bool {
+func (f *Frame) TryPut(b []byte) bool {
 	if f.n > 0 && len(b)-frameRoom > frameBytes {
 		f.b, f.full = b[:len(f.b)], true
 		return false
@@ -88,27 +91,27 @@ func (f *frame) TryPut(b []byte) bool {
 }
 
 // Fits reports whether a message of a size in bytes fits.
-func (f *frame) Fits(bytes int) bool { return f.n == 0 || f.Size()+bytes <= frameBytes }
+func (f *Frame) Fits(bytes int) bool { return f.n == 0 || f.Size()+bytes <= frameBytes }
 
 // Room is how many more messages the frame should take; 0 if it is full.
-func (f *frame) Room() int {
+func (f *Frame) Room() int {
 	if f.full || f.Size() >= frameBytes {
 		return 0
 	}
-	return max(0, frameMessages-f.n)
+	return max(0, MaxMessages-f.n)
 }
 
 // Len returns how many messages the frame has.
-func (f *frame) Len() int { return f.n }
+func (f *Frame) Len() int { return f.n }
 
 // Size returns the size of the messages in bytes.
-func (f *frame) Size() int { return len(f.b) - frameRoom }
+func (f *Frame) Size() int { return len(f.b) - frameRoom }
 
 // Time returns when the frame was begun, in Unix milliseconds.
-func (f *frame) Time() int64 { return f.ms }
+func (f *Frame) Time() int64 { return f.ms }
 
 // bytes closes the frame and returns it as one of a WebSocket, header and all.
-func (f *frame) bytes() []byte {
+func (f *Frame) bytes() []byte {
 	start := f.close(f.n > 1)
 	size := len(f.b) - start
 	switch {
@@ -129,7 +132,7 @@ func (f *frame) bytes() []byte {
 }
 
 // event closes the frame and returns it as one of a stream of server-sent events.
-func (f *frame) event() []byte {
+func (f *Frame) event() []byte {
 	const field = "data:"
 	start := f.close(f.n > 1)
 	// An event is a line. Between the tokens of a JSON text any space is as good.
@@ -144,11 +147,11 @@ func (f *frame) event() []byte {
 }
 
 // array closes the frame and returns it as an array of messages.
-func (f *frame) array() []byte { return f.b[f.close(true):] }
+func (f *Frame) array() []byte { return f.b[f.close(true):] }
 
 // close ends the messages, as an array or as they are, and returns where they
 // start.
-func (f *frame) close(array bool) (start int) {
+func (f *Frame) close(array bool) (start int) {
 	if !array {
 		return frameRoom
 	}

@@ -1,4 +1,4 @@
-package gateway
+package transport
 
 import (
 	"bytes"
@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"github.com/troupe-dev/troupe/backend/gateway/limit"
 )
 
@@ -31,22 +29,30 @@ func (c *countingConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// TestLink_OneWrite: a frame leaves with one system call, header and all, whether
+// config is that of a WebSocket whose events are not of interest.
+func config(timeout time.Duration, wg *sync.WaitGroup) Config {
+	return Config{
+		Timeout: timeout, Buffers: &limit.Buffers{}, MaxFrame: noLimit, Spawn: wg.Go,
+		Wrote: func(bool) {}, Broke: func(bool) {},
+	}
+}
+
+// TestWebSocket_OneWrite: a frame leaves with one system call, header and all, whether
 // it is ours or a control frame that the library writes in pieces. What is large
 // and not taken at once leaves in slices.
-func TestLink_OneWrite(t *testing.T) {
+func TestWebSocket_OneWrite(t *testing.T) {
 	client, server := net.Pipe()
 	conn := &countingConn{Conn: server}
 	var wg sync.WaitGroup
-	l := newLink(conn, nil, 1<<18, time.Second, wg.Go, limit.NewBuffers(0))
+	l := newWebSocket(conn, nil, config(time.Second, &wg))
 	flushed := make(chan struct{}, 10)
-	l.flushed = func(bool) { flushed <- struct{}{} }
-	l.broken = func(bool) { t.Error("broken") }
+	l.config.Wrote = func(bool) { flushed <- struct{}{} }
+	l.config.Broke = func(bool) { t.Error("broken") }
 	for _, size := range []int{1, 125, 126, 127, 4096, 65535, 65536, 100_000} {
-		f := newFrame()
+		f := NewFrame()
 		f.Put(append(f.Begin(), strings.Repeat("x", size)...))
 		before := conn.writes.Load()
-		if l.send(f) {
+		if l.Send(f) {
 			t.Fatal("sent on a pipe that nobody reads")
 		}
 		head, payload := readFrame(t, client)
@@ -71,10 +77,10 @@ func TestLink_OneWrite(t *testing.T) {
 	_ = l.Close()
 }
 
-// TestLink_Array: one message goes as it is, several as an array.
-func TestLink_Array(t *testing.T) {
+// TestWebSocket_Array: one message goes as it is, several as an array.
+func TestWebSocket_Array(t *testing.T) {
 	for n, want := range map[int]string{1: `{}`, 2: `[{},{}]`, 3: `[{},{},{}]`, 60: "[{}" + strings.Repeat(",{}", 59) + "]"} {
-		f := newFrame()
+		f := NewFrame()
 		for range n {
 			f.Put(append(f.Begin(), `{}`...))
 		}
@@ -107,17 +113,15 @@ func readFrame(t *testing.T, r io.Reader) (head byte, payload []byte) {
 	return b[0], payload
 }
 
-// TestLink_Bounded: a reader who pings and never reads gets pongs up to a bound,
+// TestWebSocket_Bounded: a reader who pings and never reads gets pongs up to a bound,
 // and no more memory (G8). After the close frame nothing follows.
-func TestLink_Bounded(t *testing.T) {
+func TestWebSocket_Bounded(t *testing.T) {
 	client, server := net.Pipe()
 	var wg sync.WaitGroup
-	l := newLink(server, nil, 1<<18, time.Minute, wg.Go, limit.NewBuffers(0))
-	l.flushed = func(bool) {}
-	l.broken = func(bool) {}
-	f := newFrame()
+	l := newWebSocket(server, nil, config(time.Minute, &wg))
+	f := NewFrame()
 	f.Put(append(f.Begin(), bytes.Repeat([]byte("x"), 1000)...))
-	l.send(f)
+	l.Send(f)
 	pong := append([]byte{0x8a, 125}, bytes.Repeat([]byte("p"), 125)...)
 	for range 10_000 {
 		if _, err := l.Write(pong); err != nil {
@@ -130,7 +134,7 @@ func TestLink_Bounded(t *testing.T) {
 	if _, err := l.Write(pong); err == nil {
 		t.Error("got no error for a pong after the close frame")
 	}
-	if f := newFrame(); !l.send(f) {
+	if f := NewFrame(); !l.Send(f) {
 		t.Error("a frame after the close frame was kept")
 	}
 	var heads []byte
@@ -148,25 +152,21 @@ func TestLink_Bounded(t *testing.T) {
 	wg.Wait()
 }
 
-// TestLink_EarlyData: bytes that the HTTP server has read before the connection
+// TestWebSocket_EarlyData: bytes that the HTTP server has read before the connection
 // was taken from it come first.
-func TestLink_EarlyData(t *testing.T) {
+func TestWebSocket_EarlyData(t *testing.T) {
 	// A client that sends its upgrade and its first frames in one write.
 	var wg sync.WaitGroup
 	got := make(chan string, 10)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := &hijacker{ResponseWriter: w, wrap: func(conn net.Conn, early []byte) *link {
-			if len(early) == 0 {
-				t.Error("there are no early bytes: the test tests nothing")
-			}
-			l := newLink(conn, early, 1<<18, time.Second, wg.Go, limit.NewBuffers(0))
-			l.flushed, l.broken = func(bool) {}, func(bool) {}
-			return l
-		}, refuse: func(status int) { t.Errorf("refused with %d", status) }}
-		ws, err := websocket.Accept(h, r, nil)
+		l, err := Accept(w, r, config(time.Second, &wg), func(status int) { t.Errorf("refused with %d", status) })
 		if err != nil {
 			t.Error(err)
 			return
+		}
+		ws := l.ws
+		if len(l.early) == 0 {
+			t.Error("there are no early bytes: the test tests nothing")
 		}
 		for range 3 {
 			_, b, err := ws.Read(t.Context())
@@ -212,9 +212,9 @@ func masked(s string) string {
 	return string(append(b, 0, 0, 0, 0)) + s
 }
 
-// TestLink_NonBlocking: over TCP, sending to a reader who does not read never
+// TestWebSocket_NonBlocking: over TCP, sending to a reader who does not read never
 // waits, and what was kept arrives whole when it reads.
-func TestLink_NonBlocking(t *testing.T) {
+func TestWebSocket_NonBlocking(t *testing.T) {
 	if !canTryWrite {
 		t.Skip("this system has no non-blocking write")
 	}
@@ -233,10 +233,10 @@ func TestLink_NonBlocking(t *testing.T) {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
-	l := newLink(server, nil, 1<<18, time.Minute, wg.Go, limit.NewBuffers(0))
+	l := newWebSocket(server, nil, config(time.Minute, &wg))
 	flushed := make(chan struct{}, 1)
-	l.flushed = func(bool) { flushed <- struct{}{} }
-	l.broken = func(bool) { t.Error("broken") }
+	l.config.Wrote = func(bool) { flushed <- struct{}{} }
+	l.config.Broke = func(bool) { t.Error("broken") }
 
 	text := make([]byte, 64<<10)
 	_, _ = rand.Read(text)
@@ -245,9 +245,9 @@ func TestLink_NonBlocking(t *testing.T) {
 	}
 	sent := 0
 	for start := time.Now(); ; sent++ {
-		f := newFrame()
+		f := NewFrame()
 		f.Put(append(fmt.Appendf(f.Begin(), "%d ", sent), text...))
-		if !l.send(f) {
+		if !l.Send(f) {
 			break
 		}
 		if time.Since(start) > time.Minute {
@@ -261,9 +261,9 @@ func TestLink_NonBlocking(t *testing.T) {
 		}
 	}
 	<-flushed
-	f := newFrame()
+	f := NewFrame()
 	f.Put(append(f.Begin(), "after"...))
-	if !l.send(f) {
+	if !l.Send(f) {
 		t.Error("a frame after the flush was kept: the deadline was not cleared")
 	}
 	if _, payload := readFrame(t, client); string(payload) != "after" {
@@ -271,22 +271,4 @@ func TestLink_NonBlocking(t *testing.T) {
 	}
 	wg.Wait()
 	_ = l.Close()
-}
-
-func TestNumbers(t *testing.T) {
-	var n numbers
-	for _, c := range []uint32{1, 2, 5, 4, 3, 7} {
-		if n.has(c) || !n.add(c) || !n.has(c) {
-			t.Errorf("%d is not what it should be", c)
-		}
-	}
-	if n.upTo != 5 || len(n.above) != 1 || n.has(6) || !n.has(7) || n.has(8) {
-		t.Errorf("got %+v", n)
-	}
-	for c := uint32(1000); c < 1000+2*maxStray; c += 2 {
-		n.add(c)
-	}
-	if len(n.above) != maxStray || n.add(1) {
-		t.Errorf("%d numbers are kept, want %d", len(n.above), maxStray)
-	}
 }

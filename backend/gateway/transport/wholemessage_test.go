@@ -1,4 +1,4 @@
-package gateway
+package transport
 
 import (
 	"bufio"
@@ -17,8 +17,6 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-
-	"github.com/troupe-dev/troupe/backend/gateway/limit"
 )
 
 // clientFrame is a masked frame as a client sends it.
@@ -94,7 +92,7 @@ func (r hijackRecorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // reading is what came of the bytes of a client.
 type reading struct {
 	messages []string // "text …" and "binary …"
-	whole    int      // of them, those that wholeMessage returned
+	whole    int      // of them, those that Message returned
 	end      string
 	written  string // pongs, and the close frame
 }
@@ -103,24 +101,21 @@ type reading struct {
 func readBytes(t testing.TB, raw string, chunk, maxFrame int, alone bool) (got reading) {
 	conn := &scriptConn{raw: []byte(raw), chunk: chunk}
 	var wg sync.WaitGroup
-	h := &hijacker{ResponseWriter: hijackRecorder{httptest.NewRecorder(), conn}, wrap: func(conn net.Conn, early []byte) *link {
-		l := newLink(conn, early, maxFrame, time.Minute, wg.Go, limit.NewBuffers(0))
-		l.flushed, l.broken = func(bool) {}, func(bool) {}
-		return l
-	}}
 	r := httptest.NewRequest("GET", "/", nil)
 	for k, v := range map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="} {
 		r.Header.Set(k, v)
 	}
-	ws, err := websocket.Accept(h, r, nil)
+	c := config(time.Minute, &wg)
+	c.MaxFrame = maxFrame
+	l, err := Accept(hijackRecorder{httptest.NewRecorder(), conn}, r, c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ws.SetReadLimit(int64(maxFrame))
+	ws := l.ws
 	for {
-		h.link.await()
+		l.Await()
 		if !alone {
-			if b, ok := h.link.wholeMessage(); ok {
+			if b, ok := l.Message(); ok {
 				got.messages = append(got.messages, "text "+string(b))
 				got.whole++
 				continue
@@ -182,9 +177,9 @@ var frameCases = []struct {
 	{"the end in the middle of a frame", text("a") + text("bcd")[:7], 0, []string{"text a"}, 1, endEOF},
 }
 
-// TestWholeMessage: whatever comes is read as the WebSocket library alone reads it, in
+// TestMessage: whatever comes is read as the WebSocket library alone reads it, in
 // one read or split at every byte.
-func TestWholeMessage(t *testing.T) {
+func TestMessage(t *testing.T) {
 	for _, tc := range frameCases {
 		limit := tc.limit
 		if limit == 0 {
@@ -207,8 +202,8 @@ func TestWholeMessage(t *testing.T) {
 	}
 }
 
-// FuzzWholeMessage: a client's bytes are read as the WebSocket library alone reads them.
-func FuzzWholeMessage(f *testing.F) {
+// FuzzMessage: a client's bytes are read as the WebSocket library alone reads them.
+func FuzzMessage(f *testing.F) {
 	for _, tc := range frameCases {
 		if len(tc.raw) < 1000 {
 			f.Add([]byte(tc.raw), byte(200), uint16(tc.limit))
