@@ -30,7 +30,7 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.control(wire.AppendHello(nil, g.hello(spread)))
-	g.sub.Go(s.readLoop) // on: the handler returns, which frees the server's buffers
+	g.sub.Go(s.reader.loop) // on: the handler returns, which frees the server's buffers
 }
 
 // welcomes reports whether a new socket can be made of a request; else its client
@@ -77,7 +77,7 @@ func (g *Gateway) refuseSocket(w http.ResponseWriter, r *http.Request, tell []by
 		}
 	}
 	s.close(status, reason)
-	g.sub.Go(s.readLoop) // which is deaf by now
+	g.sub.Go(s.reader.loop) // which is deaf by now
 	return true
 }
 
@@ -101,10 +101,11 @@ func (g *Gateway) reject(w http.ResponseWriter, r *http.Request, e *host.Fault) 
 
 // newSocket makes a socket of a request, with nothing below it yet.
 func (g *Gateway) newSocket(r *http.Request, permit limit.Permit) *socket {
-	s := &socket{g: g, permit: permit, attachment: host.NextAttachment(), asker: g.newAsker(r), rate: g.opts.messageRate()}
+	s := &socket{g: g, permit: permit, attachment: host.NextAttachment(), asker: g.auth.identity(r), rate: g.opts.messageRate()}
 	s.address = forwarded.Client(r)
 	s.traffic = g.stats.traffic.Stripe(s.attachment.N >> 32)
 	s.room.L = &s.mu
+	s.reader.s = s
 	return s
 }
 
@@ -121,7 +122,7 @@ func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request, permit li
 		g.admission.Leave(permit)
 		return nil, 0
 	}
-	s.ws, s.out = ws, ws
+	s.reader.ws, s.out = ws, ws
 	spread, ok := g.add(s)
 	if !ok {
 		g.admission.Leave(permit)

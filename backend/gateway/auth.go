@@ -50,9 +50,17 @@ var notKept = map[string]bool{
 	"Cache-Control": true, "Pragma": true,
 }
 
-// newAsker makes what a socket keeps of its request.
-func (g *Gateway) newAsker(r *http.Request) *asker {
-	if !g.definitions.Authenticates("") {
+// An authenticator asks the OnAuth of actors who a client is. Its methods may be called
+// at the same time.
+type authenticator struct {
+	host        host.Host
+	definitions host.Definitions
+}
+
+// identity keeps what OnAuth needs of the request that opens a socket; nil if no actor
+// has an OnAuth.
+func (a authenticator) identity(r *http.Request) *asker {
+	if !a.definitions.Authenticates("") {
 		return nil
 	}
 	var b strings.Builder
@@ -73,24 +81,24 @@ func (k *asker) request(params json.RawMessage) (host.AuthRequest, error) {
 	return host.AuthRequest{Header: header, RemoteAddr: k.addr, Params: params}, err
 }
 
-// authenticate asks OnAuth about a request that makes no socket.
-func (g *Gateway) authenticate(r *http.Request, ref host.Ref, action string) (json.RawMessage, error) {
-	if !g.definitions.Authenticates(ref.Name) {
+// request authenticates a request that opens no socket.
+func (a authenticator) request(r *http.Request, ref host.Ref, action string) (json.RawMessage, error) {
+	if !a.definitions.Authenticates(ref.Name) {
 		return nil, nil
 	}
-	return g.identify(r.Context(), ref, host.AuthRequest{Action: action, Header: r.Header, RemoteAddr: clientAddr(r)})
+	return a.authenticate(r.Context(), ref, host.AuthRequest{Action: action, Header: r.Header, RemoteAddr: clientAddr(r)})
 }
 
-// identify asks OnAuth about a request. An actor that is known by its id alone has to be
-// found first: its name says which OnAuth, its key is what that decides by.
-func (g *Gateway) identify(ctx context.Context, ref host.Ref, q host.AuthRequest) (json.RawMessage, error) {
+// authenticate asks the OnAuth of an actor. An actor that is known by its id alone is
+// resolved first: its name says which OnAuth, which decides by its key.
+func (a authenticator) authenticate(ctx context.Context, ref host.Ref, q host.AuthRequest) (json.RawMessage, error) {
 	if ref.Name == "" {
 		var err error
-		if ref, err = g.host.Resolve(ctx, ref); err != nil {
+		if ref, err = a.host.Resolve(ctx, ref); err != nil {
 			return nil, err
 		}
 	}
-	return g.definitions.Authenticate(ctx, ref, q)
+	return a.definitions.Authenticate(ctx, ref, q)
 }
 
 // authenticates reports whether who asks for a channel has to be found out first.
@@ -271,7 +279,7 @@ func (a *inquiry) run() {
 		err = a.ctx.Err()
 	}
 	if err == nil {
-		auth, err = a.s.g.identify(a.ctx, a.c.followed(), q)
+		auth, err = a.s.g.auth.authenticate(a.ctx, a.c.followed(), q)
 	}
 	a.done(auth, err)
 }

@@ -115,12 +115,10 @@ func orDefault[T comparable](v *T, d T) {
 }
 
 const (
-	coldReaders = 4               // cold reads of logs at the same time
-	tick        = time.Second     // of the janitor
-	feedTicks   = 10              // ticks between looks at the feeds
-	cutMemory   = 5 * time.Minute // how long it is known that a connection was cut as slow
-	maxCuts     = 4096            // and of how many
-	crowd       = 500             // sockets after whose arrival garbage is collected
+	coldReaders = 4           // cold reads of logs at the same time
+	tick        = time.Second // of the janitor
+	feedTicks   = 10          // ticks between looks at the feeds
+	crowd       = 500         // sockets after whose arrival garbage is collected
 )
 
 // A Gateway serves sockets and HTTP calls for the actors of a host.Host.
@@ -140,6 +138,8 @@ type Gateway struct {
 	drains *queue // sockets to write to, feeds to read
 	cold   *coldReader
 	feeds  feeds
+	slow   slowConns
+	auth   authenticator
 	asks   inquiries // that wait for OnAuth
 	guards bool      // some actor has a CanSubscribe
 
@@ -148,13 +148,12 @@ type Gateway struct {
 
 	mu       sync.Mutex
 	sockets  map[*socket]struct{}
-	overHTTP map[string]*socket   // those over HTTP, by their id
-	opened   int                  // sockets since garbage was last collected for them
-	arriving bool                 // one of them since settled last looked
-	quiesced bool                 // no new sockets, nothing more from clients
-	closing  bool                 // Close was called
-	cuts     map[string]time.Time // connections that were cut off as slow, and when
-	empty    chan struct{}        // closed by the last socket after Quiesce; nil before
+	overHTTP map[string]*socket // those over HTTP, by their id
+	opened   int                // sockets since garbage was last collected for them
+	arriving bool               // one of them since settled last looked
+	quiesced bool               // no new sockets, nothing more from clients
+	closing  bool               // Close was called
+	empty    chan struct{}      // closed by the last socket after Quiesce; nil before
 
 	collect func() // frees memory
 
@@ -167,16 +166,17 @@ type Gateway struct {
 func New(h host.Host, d host.Definitions, opts Options) *Gateway {
 	g := &Gateway{
 		host: h, definitions: d, opts: opts.withDefaults(),
-		drains: newQueue(), sockets: make(map[*socket]struct{}), overHTTP: make(map[string]*socket), cuts: make(map[string]time.Time),
+		drains: newQueue(), sockets: make(map[*socket]struct{}), overHTTP: make(map[string]*socket),
 	}
 	g.admission, g.buffers = limit.NewAdmission(g.opts.admission()), limit.NewBuffers(g.opts.MaxBuffers)
 	g.log, g.collect = g.opts.Logger, debug.FreeOSMemory
+	g.auth = authenticator{h, d}
 	g.respond = httpcall.Responder{Buffers: g.buffers, Errors: &g.stats.errors, Fault: func(err error) *host.Fault {
 		return asError(func() *slog.Logger { return g.log }, err)
 	}}
 	g.calls = httpcall.New(httpcall.Options{
 		Host: h, Admission: g.admission, Buffers: g.buffers, Respond: &g.respond,
-		Authenticate: g.authenticate, MaxMessage: g.opts.Limits.Message,
+		Authenticate: g.auth.request, MaxMessage: g.opts.Limits.Message,
 	})
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	g.cold = newColdReader(g.ctx)
@@ -329,27 +329,6 @@ func (g *Gateway) each(f func(*socket)) {
 	}
 }
 
-// markCut remembers that connections were cut off as slow, so that they are told
-// so should the log have moved past them when they come back.
-func (g *Gateway) markCut(conns []string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, id := range conns {
-		if len(g.cuts) < maxCuts {
-			g.cuts[id] = time.Now()
-		}
-	}
-}
-
-// wasCut reports whether a connection was cut off as slow, and forgets it.
-func (g *Gateway) wasCut(conn string) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	_, ok := g.cuts[conn]
-	delete(g.cuts, conn)
-	return ok
-}
-
 // work is the loop of a worker.
 func (g *Gateway) work(q *queue) {
 	for {
@@ -415,13 +394,7 @@ func (g *Gateway) janitor() {
 			if g.settled() {
 				g.workers.Go(g.collect)
 			}
-			g.mu.Lock()
-			for id, at := range g.cuts {
-				if now.Sub(at) > cutMemory {
-					delete(g.cuts, id)
-				}
-			}
-			g.mu.Unlock()
+			g.slow.tend(now)
 		}
 	}
 }

@@ -24,14 +24,15 @@ type wish struct {
 	request uint64
 }
 
-// guards reports whether a channel's subscriptions are for its actor to allow. For an
-// actor that is known by its id only, that knows better.
-func (s *socket) guards(c *channel) bool {
-	return s.g.guards && s.g.definitions.Guards(c.feed.ref.Name)
+// guarded reports whether the actor approves the channel's subscriptions. It is true for
+// an actor that is known by its id only, if any actor has a CanSubscribe.
+func (c *channel) guarded() bool {
+	return c.s.g.guards && c.s.g.definitions.Guards(c.feed.ref.Name)
 }
 
-// askFor asks whether the client of a channel may have more events.
-func (s *socket) askFor(c *channel, events []string) {
+// askFor asks the actor whether the client may have more events.
+func (c *channel) askFor(events []string) {
+	s := c.s
 	s.mu.Lock()
 	if c.wishes == nil {
 		c.wishes = &wishes{}

@@ -202,7 +202,7 @@ func (s *socket) open(m *wire.ClientMessage) {
 		Conn: c.conn, Caller: c.caller, Params: m.Params,
 		Resume: m.Log != "", Log: m.Log, Seq: m.Seq, Ack: m.Ack,
 	}
-	if s.guards(c) {
+	if c.guarded() {
 		request.Subs = m.Subs
 	}
 	if s.authenticates(c) {
@@ -228,7 +228,7 @@ func (s *socket) refresh(m *wire.ClientMessage) {
 		return
 	}
 	request := host.RefreshRequest{Attachment: c.attachment, Params: m.Params}
-	if s.guards(c) {
+	if c.guarded() {
 		request.Subs = c.wanted()
 	}
 	if s.authenticates(c) {
@@ -346,8 +346,8 @@ func (s *socket) subscribe(m *wire.ClientMessage) {
 		return
 	}
 	events := s.knownEvents(c, m.Events)
-	if s.guards(c) {
-		s.askFor(c, events)
+	if c.guarded() {
+		c.askFor(events)
 		return
 	}
 	c.subscribe(events)

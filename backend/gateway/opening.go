@@ -68,7 +68,7 @@ func (c *channel) asked(f *transport.Frame, m mail) {
 		c.start(f, info.Start, nil, nil)
 	case m.chunk != nil:
 		reason := wire.ReasonOverflow
-		if c.s.g.wasCut(c.conn) {
+		if c.s.g.slow.take(c.conn) {
 			reason = wire.ReasonSlow
 		}
 		c.walk(reason, info.Start, c.opening.seq)

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
 
 	"github.com/troupe-dev/troupe/backend/gateway/limit"
+	"github.com/troupe-dev/troupe/backend/gateway/transport"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -26,28 +28,36 @@ type incoming struct {
 	counted limit.Reader
 }
 
-// readLoop reads until the socket is over, and tidies up after it. There is one
-// at a time.
+// A wsReader reads the WebSocket of a socket.
+type wsReader struct {
+	s     *socket
+	ws    *transport.WebSocket // nil over HTTP, where posts are read (stream.go)
+	heard bool                 // there was a frame
+	since atomic.Int64         // when a large frame began to arrive, Unix milliseconds; 0 if none is under way
+}
+
+// loop reads until the socket is over, and tidies up after it. There is one at a time.
 //
-// A goroutine keeps the largest stack that it has needed. Most sockets open a
-// channel or two, and then only listen: so what comes after a silence is dealt
-// with by a loop that ends with it, and a new one waits for what is next.
-func (s *socket) readLoop() {
+// A goroutine keeps the largest stack that it has needed. Most sockets open a channel
+// or two, and then only listen: so a frame that comes after a silence is handled by a
+// loop that then ends, and a new one waits for the next frame.
+func (r *wsReader) loop() {
 	for {
-		silence := s.ws.Await()
-		if !s.readNext() {
+		silence := r.ws.Await()
+		if !r.next() {
 			return
 		}
-		if !s.heard || silence >= quietReader {
-			s.heard = true
-			s.g.sub.Go(s.readLoop)
+		if !r.heard || silence >= quietReader {
+			r.heard = true
+			r.s.g.sub.Go(r.loop)
 			return
 		}
 	}
 }
 
-// readNext reads a frame. It reports false if the socket is over.
-func (s *socket) readNext() (more bool) {
+// next reads a frame. It reports false if the socket is over.
+func (r *wsReader) next() (more bool) {
+	s := r.s
 	status, reason := websocket.StatusNormalClosure, ""
 	defer func() {
 		if v := recover(); v != nil {
@@ -61,7 +71,7 @@ func (s *socket) readNext() (more bool) {
 		s.goodbye(status, reason)
 		s.g.remove(s)
 	}()
-	err := s.readMessage()
+	err := r.message()
 	switch {
 	case errors.Is(err, websocket.ErrMessageTooBig):
 		status, reason = websocket.StatusMessageTooBig, wire.CodeTooLarge
@@ -78,20 +88,20 @@ func (s *socket) readNext() (more bool) {
 	return err == nil
 }
 
-// readMessage reads a message and handles it.
-func (s *socket) readMessage() error {
-	if message, ok := s.ws.Message(); ok {
-		return s.handleFrame(message)
+// message reads a message and handles it.
+func (r *wsReader) message() error {
+	if message, ok := r.ws.Message(); ok {
+		return r.handle(message)
 	}
-	typ, r, err := s.ws.Reader()
+	typ, rest, err := r.ws.Reader()
 	if err != nil {
 		return err
 	}
-	return s.read(typ, r)
+	return r.read(typ, rest)
 }
 
 // read reads the rest of a message and handles it.
-func (s *socket) read(typ websocket.MessageType, r io.Reader) error {
+func (r *wsReader) read(typ websocket.MessageType, rest io.Reader) error {
 	in := readBuffers.Get().(*incoming)
 	defer func() {
 		in.counted.Done()
@@ -100,19 +110,20 @@ func (s *socket) read(typ websocket.MessageType, r io.Reader) error {
 			readBuffers.Put(in)
 		}
 	}()
-	in.counted = limit.NewReader(r, s.g.buffers, &s.reading)
+	in.counted = limit.NewReader(rest, r.s.g.buffers, &r.since)
 	if _, err := in.ReadFrom(&in.counted); err != nil {
 		return err
 	}
 	if typ != websocket.MessageText {
 		return wire.ErrNotJSON
 	}
-	return s.handleFrame(in.Bytes())
+	return r.handle(in.Bytes())
 }
 
-// handleFrame handles what was read, unless the socket or the gateway is about to
-// end: then the client sends it again elsewhere.
-func (s *socket) handleFrame(b []byte) error {
+// handle handles a frame, unless the socket or the gateway is about to end: then the
+// client sends it again elsewhere.
+func (r *wsReader) handle(b []byte) error {
+	s := r.s
 	if s.deaf.Load() || s.g.isQuiesced() {
 		return nil
 	}

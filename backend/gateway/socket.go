@@ -32,15 +32,15 @@ const (
 )
 
 // A socket is one WebSocket, or what stands for one over HTTP (httplink.go). Three
-// parties work on it: its reader (of a WebSocket one goroutine, readLoop; else
+// parties work on it: its reader (of a WebSocket one goroutine, wsReader.loop; else
 // whoever has a post), whoever drains it (one at a time, see run), and feeds, which
 // mark its channels. It sends one frame at a time; while that is not with the
 // kernel, nobody drains it, and its channels' cursors wait.
 type socket struct {
-	g    *Gateway
-	ws   *transport.WebSocket // out as a WebSocket; nil over HTTP
-	out  transport.Transport
-	turn turnstile // of run
+	g      *Gateway
+	out    transport.Transport
+	reader wsReader
+	turn   turnstile // of run
 
 	permit  limit.Permit
 	address netip.Addr // of the client, for the log
@@ -50,9 +50,8 @@ type socket struct {
 
 	asker *asker // who OnAuth is asked about; nil if no actor has one
 
-	rate  limit.Messages // the reader's
-	used  numbers        // the reader's
-	heard bool           // the reader's: there was a frame
+	rate limit.Messages // the reader's
+	used numbers        // the reader's
 
 	complained atomic.Bool // the log tells that the client sends what is refused
 
@@ -60,7 +59,6 @@ type socket struct {
 	deaf     atomic.Bool   // nothing that the client sends has an effect any more
 	finished atomic.Bool   // to be closed when everything is written
 	closed   atomic.Bool   // a close is under way
-	reading  atomic.Int64  // since when a large frame has been arriving, Unix milliseconds; 0 if none is
 	beaten   time.Time     // when the last beat was sent; the janitor's
 
 	mu       sync.Mutex
@@ -91,7 +89,7 @@ func (s *socket) broke(slow bool) {
 	if slow {
 		s.logger().Info("gateway: a client does not read and is cut off", "for", s.g.opts.WriteTimeout, "conns", s.some())
 		s.g.stats.slow.Add(1)
-		s.g.markCut(s.connections())
+		s.g.slow.add(s.connections())
 	}
 	s.deafen()
 }
@@ -369,14 +367,14 @@ func (s *socket) goodbye(status websocket.StatusCode, reason string) {
 			case <-done:
 				return
 			case <-t.C:
-				if !s.ws.Pending() { // else the close frame has not left; the library waits for 5 s
-					_ = s.ws.Close()
+				if !s.reader.ws.Pending() { // else the close frame has not left; the library waits for 5 s
+					_ = s.reader.ws.Close()
 				}
 			}
 		}
 	})
-	_ = s.ws.Handshake(status, reason) // if it is broken there is nobody to tell
-	_ = s.ws.Close()
+	_ = s.reader.ws.Handshake(status, reason) // if it is broken there is nobody to tell
+	_ = s.reader.ws.Close()
 }
 
 // deafen makes the reader drop what still comes, and stop waiting for room.
@@ -395,7 +393,7 @@ func (s *socket) tooSlow() {
 	}
 	s.logger().Info("gateway: a client does not keep up and is cut off", "conns", s.some())
 	s.g.stats.slow.Add(1)
-	s.g.markCut(s.connections())
+	s.g.slow.add(s.connections())
 	s.close(statusTryAgain, wire.CodeSlow)
 }
 
@@ -414,14 +412,14 @@ func (s *socket) tend(now time.Time) {
 	s.mu.Lock()
 	holding := s.holding
 	s.mu.Unlock()
-	if since := s.reading.Load(); since > 0 && now.Sub(time.UnixMilli(since)) >= frameTimeout {
+	if since := s.reader.since.Load(); since > 0 && now.Sub(time.UnixMilli(since)) >= frameTimeout {
 		s.cut() // a frame comes byte by byte
 		return
 	}
 	if said >= stuckWrite && s.out.Pending() && s.g.buffers.Full() {
 		s.logger().Info("gateway: a client does not read while the buffers are full, and is cut off", "conns", s.some())
 		s.g.stats.slow.Add(1)
-		s.g.markCut(s.connections())
+		s.g.slow.add(s.connections())
 		s.cut()
 		return
 	}
@@ -435,7 +433,7 @@ func (s *socket) tend(now time.Time) {
 	// A client answers a beat. So one is due also if it was only the client who
 	// said nothing: the silence of a client that is there must not last.
 	beat := s.g.opts.Beat
-	if s.ws == nil {
+	if s.reader.ws == nil {
 		beat -= tick // rather too early: proxies count, too
 	}
 	if (said >= beat || heard >= beat) && now.Sub(s.beaten) >= beat {

@@ -50,7 +50,7 @@ func (g *Gateway) Stats() Stats {
 		Volatile: c.volatile.Load(), Slow: c.slow.Load(), Errors: c.errors.Snapshot(),
 	}
 	g.each(func(socket *socket) {
-		s.Sockets[socket.transport()]++
+		s.Sockets[transportName(socket.out)]++
 		socket.mu.Lock()
 		defer socket.mu.Unlock()
 		s.Connections += len(socket.channels)
@@ -58,9 +58,9 @@ func (g *Gateway) Stats() Stats {
 	return s
 }
 
-// transport says how frames go to the client.
-func (s *socket) transport() string {
-	h, ok := s.out.(*transport.HTTP)
+// transportName says how frames go to the client.
+func transportName(t transport.Transport) string {
+	h, ok := t.(*transport.HTTP)
 	switch {
 	case !ok:
 		return "websocket"
