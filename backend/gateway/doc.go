@@ -16,7 +16,7 @@
 // Who asks is for an actor's OnAuth to say, which may be slow. An open, or new params,
 // waits for it away from the reader, and what comes on the channel after it is held
 // until then, so that a channel's messages keep their order (auth.go). Which events
-// it may have is for CanSubscribe to say, in a turn (guard.go).
+// it may have is for CanSubscribe to say, in a turn (subscribe.go).
 //
 // Nobody waits for a socket. A frame that the kernel does not take at once is
 // finished by a goroutine with a deadline; until then the socket is not drained
