@@ -50,7 +50,7 @@ func (g *Gateway) welcomes(w http.ResponseWriter, r *http.Request) bool {
 // hello is what every socket is told first.
 func (g *Gateway) hello(spread time.Duration) wire.Hello {
 	return wire.Hello{
-		Limits: g.opts.Limits, BeatMs: g.opts.Beat.Milliseconds(), DeadMs: g.opts.Dead.Milliseconds(), SpreadMs: spread.Milliseconds(),
+		Limits: g.opts.Limits, BeatMs: g.opts.HeartbeatInterval.Milliseconds(), DeadMs: g.opts.IdleTimeout.Milliseconds(), SpreadMs: spread.Milliseconds(),
 		Contract: g.opts.Contract, Parts: g.opts.Parts,
 	}
 }
@@ -71,7 +71,7 @@ func (g *Gateway) refuseSocket(w http.ResponseWriter, r *http.Request, tell []by
 	if tell != nil {
 		f := transport.NewFrame()
 		f.Put(append(f.Begin(), tell...))
-		s.turn.begin()
+		s.flushing.begin()
 		if s.out.Send(f) {
 			s.rest()
 		}
@@ -101,7 +101,7 @@ func (g *Gateway) reject(w http.ResponseWriter, r *http.Request, e *host.Fault) 
 
 // newSocket makes a socket of a request, with nothing below it yet.
 func (g *Gateway) newSocket(r *http.Request, permit limit.Permit) *socket {
-	s := &socket{g: g, permit: permit, attachment: host.NextAttachment(), asker: g.auth.identity(r), rate: g.opts.messageRate()}
+	s := &socket{g: g, permit: permit, attachment: host.NextAttachment(), identity: g.auth.identity(r), rate: g.opts.messageRate()}
 	s.address = forwarded.Client(r)
 	s.traffic = g.stats.traffic.Stripe(s.attachment.N >> 32)
 	s.room.L = &s.mu

@@ -57,11 +57,11 @@ func (a answer) short() answer {
 	return answer{&host.Output{Kind: host.OutputFail, Seq: o.Seq, TimeMs: o.TimeMs, Call: o.Call, To: o.To, Err: e}, a.pos}
 }
 
-// keepLocked counts bytes of answers that are kept, or (negative) no more.
-func (c *channel) keepLocked(bytes int) {
+// reserveAnswersLocked counts bytes of answers that are kept, or (negative) no more.
+func (c *channel) reserveAnswersLocked(bytes int) {
 	c.bytes += bytes
-	c.s.kept += bytes
-	c.s.holdLocked(bytes)
+	c.s.answerBytes += bytes
+	c.s.reserveLocked(bytes)
 	if bytes < 0 {
 		c.s.room.Broadcast()
 	}
@@ -71,7 +71,7 @@ func (c *channel) keepLocked(bytes int) {
 // reached. It reports false if the frame is full.
 func (c *channel) fillAnswers(f *transport.Frame) bool {
 	c.s.mu.Lock()
-	answers := c.mail.answers
+	answers := c.inbox.answers
 	c.s.mu.Unlock()
 	for _, a := range answers {
 		if a.pos <= c.lastTo {
@@ -93,11 +93,11 @@ func (c *channel) dropAnswers() {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	n := 0
-	for n < len(c.mail.answers) && c.mail.answers[n].pos <= c.lastTo {
-		c.keepLocked(-c.mail.answers[n].size())
+	for n < len(c.inbox.answers) && c.inbox.answers[n].pos <= c.lastTo {
+		c.reserveAnswersLocked(-c.inbox.answers[n].size())
 		n++
 	}
-	if c.mail.answers = slices.Delete(c.mail.answers, 0, n); len(c.mail.answers) == 0 {
-		c.mail.answers = nil
+	if c.inbox.answers = slices.Delete(c.inbox.answers, 0, n); len(c.inbox.answers) == 0 {
+		c.inbox.answers = nil
 	}
 }

@@ -15,32 +15,32 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// Who asks is for the actor's OnAuth to say, and that may be slow. So an open of an
-// actor that has one, and new params for it, are inquiries: they wait for it away
+// An actor's OnAuth says who a client is, and it may be slow. So an open of an actor
+// that has one, and new params for it, become authRequests: they wait for OnAuth away
 // from the socket's reader. What else the client sends on the channel meanwhile is
-// held, and done in order when the inquiry is over. An OnAuth that refuses closes
+// postponed, and done in order when the request is over. An OnAuth that refuses closes
 // the channel; the actor does not hear of it.
 
 const (
-	socketInquiries = 8         // of a socket that are under way; its others wait
-	allInquiries    = 256       // the same, of all sockets
-	maxInquiries    = 10_000    // that wait in all; beyond: overloaded
-	maxHeld         = 256 << 10 // bytes of what waits of one socket; beyond: overloaded
+	maxSocketAuths  = 8         // of a socket that are under way; its others wait
+	maxAuths        = 256       // the same, of all sockets
+	maxWaitingAuths = 10_000    // that wait in all; beyond: overloaded
+	maxPending      = 256 << 10 // bytes of what waits of one socket; beyond: overloaded
 )
 
-// asker is what a socket keeps for OnAuth. Of the HTTP request with which it was
+// identity is what a socket keeps for OnAuth. Of the HTTP request with which it was
 // opened that is the client's address and the header, written out, because a map
 // takes more for each idle client.
-type asker struct {
+type identity struct {
 	addr   string
 	header string
 
-	holds atomic.Int32 // channels that hold messages
+	pending atomic.Int32 // channels with a pendingAuth
 
 	// Guarded by the socket's mu.
 	running int
-	waiting []*inquiry
-	bytes   int // of inquiries and of messages that are held
+	waiting []*authRequest
+	bytes   int // of requests and of messages that are postponed
 }
 
 // notKept are the fields of a request that say nothing of who makes it.
@@ -59,13 +59,13 @@ type authenticator struct {
 
 // identity keeps what OnAuth needs of the request that opens a socket; nil if no actor
 // has an OnAuth.
-func (a authenticator) identity(r *http.Request) *asker {
+func (a authenticator) identity(r *http.Request) *identity {
 	if !a.definitions.Authenticates("") {
 		return nil
 	}
 	var b strings.Builder
 	_ = r.Header.WriteSubset(&b, notKept) // to memory: it does not fail
-	return &asker{addr: clientAddr(r), header: strings.Clone(b.String())}
+	return &identity{addr: clientAddr(r), header: strings.Clone(b.String())}
 }
 
 func clientAddr(r *http.Request) string {
@@ -76,7 +76,7 @@ func clientAddr(r *http.Request) string {
 }
 
 // request is what OnAuth is asked about a connection.
-func (k *asker) request(params json.RawMessage) (host.AuthRequest, error) {
+func (k *identity) request(params json.RawMessage) (host.AuthRequest, error) {
 	header, err := textproto.NewReader(bufio.NewReader(strings.NewReader(k.header + "\r\n"))).ReadMIMEHeader()
 	return host.AuthRequest{Header: header, RemoteAddr: k.addr, Params: params}, err
 }
@@ -101,48 +101,48 @@ func (a authenticator) authenticate(ctx context.Context, ref host.Ref, q host.Au
 	return a.definitions.Authenticate(ctx, ref, q)
 }
 
-// authenticates reports whether who asks for a channel has to be found out first.
+// authenticates reports whether a channel has to wait for OnAuth.
 func (s *socket) authenticates(c *channel) bool {
-	return s.asker != nil && s.g.definitions.Authenticates(c.feed.ref.Name)
+	return s.identity != nil && s.g.definitions.Authenticates(c.fanout.ref.Name)
 }
 
-// hold is what a channel keeps while it waits for OnAuth; guarded by the socket's
+// pendingAuth is what a channel keeps while it waits for OnAuth; guarded by the socket's
 // mu.
-type hold struct {
-	inquiries int // that the channel has had
-	cancel    context.CancelFunc
-	asking    bool          // OnAuth has not answered
-	messages  []heldMessage // in order
-	closed    bool          // the last one is a close
+type pendingAuth struct {
+	requests int // that the channel has had
+	cancel   context.CancelFunc
+	asking   bool             // OnAuth has not answered
+	messages []pendingMessage // in order
+	closed   bool             // the last one is a close
 }
 
-type heldMessage struct {
+type pendingMessage struct {
 	wire.ClientMessage
 	size int
 }
 
-// holdForAuthLocked counts bytes of what waits for OnAuth, or (negative) no more. It
+// reserveAuthLocked counts bytes of what waits for OnAuth, or (negative) no more. It
 // needs s.mu.
-func (s *socket) holdForAuthLocked(bytes int) {
-	s.asker.bytes += bytes
-	s.holdLocked(bytes)
+func (s *socket) reserveAuthLocked(bytes int) {
+	s.identity.bytes += bytes
+	s.reserveLocked(bytes)
 }
 
-// dropHoldLocked gives up what the channel waits for. It needs s.mu.
-func (c *channel) dropHoldLocked() {
-	if h := c.hold; h != nil {
-		c.hold = nil
+// dropPendingLocked cancels what the channel waits for. It needs s.mu.
+func (c *channel) dropPendingLocked() {
+	if h := c.pendingAuth; h != nil {
+		c.pendingAuth = nil
 		h.cancel()
 		for _, m := range h.messages {
-			c.s.holdForAuthLocked(-m.size)
+			c.s.reserveAuthLocked(-m.size)
 		}
-		c.s.asker.holds.Add(-1)
+		c.s.identity.pending.Add(-1)
 	}
 }
 
-// held keeps a message for later if its channel waits for OnAuth.
-func (s *socket) held(m *wire.ClientMessage, at wire.Envelope) bool {
-	if s.asker == nil || s.asker.holds.Load() == 0 || m.Type == wire.TypeOpen {
+// postpone keeps a message for later, and reports true, if its channel waits for OnAuth.
+func (s *socket) postpone(m *wire.ClientMessage, at wire.Envelope) bool {
+	if s.identity == nil || s.identity.pending.Load() == 0 || m.Type == wire.TypeOpen {
 		return false
 	}
 	const fixed = 256
@@ -155,55 +155,55 @@ func (s *socket) held(m *wire.ClientMessage, at wire.Envelope) bool {
 	}
 	s.mu.Lock()
 	c := s.channels.get(m.Channel)
-	if c == nil || c.hold == nil {
+	if c == nil || c.pendingAuth == nil {
 		s.mu.Unlock()
 		return false
 	}
-	h, full := c.hold, s.asker.bytes+size > maxHeld
+	h, full := c.pendingAuth, s.identity.bytes+size > maxPending
 	switch {
 	case h.closed: // nothing comes after it
 		full = false
 	case !full || m.Type == wire.TypeClose:
-		h.messages = append(h.messages, heldMessage{*m, size})
-		s.holdForAuthLocked(size)
+		h.messages = append(h.messages, pendingMessage{*m, size})
+		s.reserveAuthLocked(size)
 		h.closed, full = m.Type == wire.TypeClose, false
 	}
 	s.mu.Unlock()
 	if full {
 		s.refuse(at, wire.CodeOverloaded, "too much waits for the connection to be authenticated",
-			host.Limit{Limit: maxHeld, Option: "heldForAuth"}.JSON())
+			host.Limit{Limit: maxPending, Option: "heldForAuth"}.JSON())
 	}
 	return true
 }
 
-// release does what was held, until the next message that has to wait.
-func (s *socket) release(c *channel) {
+// runPending handles the postponed messages, up to the next one that has to wait.
+func (s *socket) runPending(c *channel) {
 	for first := 0; ; {
 		s.mu.Lock()
-		h := c.hold
+		h := c.pendingAuth
 		if h != nil && first == 0 {
-			first = h.inquiries
+			first = h.requests
 		}
-		if h == nil || h.inquiries != first { // the next one goes on from here
+		if h == nil || h.requests != first { // the next request continues from here
 			s.mu.Unlock()
 			return
 		}
 		if len(h.messages) == 0 {
-			c.dropHoldLocked()
+			c.dropPendingLocked()
 			s.mu.Unlock()
 			return
 		}
 		m := h.messages[0]
-		h.messages[0] = heldMessage{}
+		h.messages[0] = pendingMessage{}
 		h.messages = h.messages[1:]
-		s.holdForAuthLocked(-m.size)
+		s.reserveAuthLocked(-m.size)
 		s.mu.Unlock()
 		s.do(&m.ClientMessage, wire.Envelope{Type: m.Type, Channel: m.Channel, ID: m.ID})
 	}
 }
 
-// An inquiry is an open, or new params, that waits for OnAuth.
-type inquiry struct {
+// An authRequest is an open, or new params, that waits for OnAuth.
+type authRequest struct {
 	s      *socket
 	c      *channel
 	opened bool // the owner of the actor knows the channel
@@ -215,44 +215,44 @@ type inquiry struct {
 	started bool
 }
 
-func (s *socket) inquireOpen(c *channel, r host.OpenRequest) {
-	s.inquire(&inquiry{s: s, c: c, params: r.Params, size: len(r.Params) + len(r.Input), then: func(auth json.RawMessage) error {
+func (s *socket) authOpen(c *channel, r host.OpenRequest) {
+	s.queueAuth(&authRequest{s: s, c: c, params: r.Params, size: len(r.Params) + len(r.Input), then: func(auth json.RawMessage) error {
 		r.Auth = auth
-		return s.g.host.Open(c.feed.ref, r)
+		return s.g.host.Open(c.fanout.ref, r)
 	}})
 }
 
-func (s *socket) inquireRefresh(c *channel, r host.RefreshRequest) {
-	s.inquire(&inquiry{s: s, c: c, opened: true, params: r.Params, size: len(r.Params), then: func(auth json.RawMessage) error {
+func (s *socket) authRefresh(c *channel, r host.RefreshRequest) {
+	s.queueAuth(&authRequest{s: s, c: c, opened: true, params: r.Params, size: len(r.Params), then: func(auth json.RawMessage) error {
 		r.Auth = auth
 		return s.g.host.Refresh(c.followed(), r)
 	}})
 }
 
-// inquire starts an inquiry, or has it wait.
-func (s *socket) inquire(a *inquiry) {
+// queueAuth starts a request, or lets it wait.
+func (s *socket) queueAuth(a *authRequest) {
 	const fixed = 512
 	a.size += fixed
 	var cancel context.CancelFunc
 	a.ctx, cancel = context.WithCancel(context.Background())
-	k := s.asker
+	k := s.identity
 	s.mu.Lock()
 	if s.channels.get(a.c.num) != a.c { // it has ended meanwhile
 		s.mu.Unlock()
 		cancel()
 		return
 	}
-	if a.c.hold == nil {
-		a.c.hold = &hold{}
-		k.holds.Add(1)
+	if a.c.pendingAuth == nil {
+		a.c.pendingAuth = &pendingAuth{}
+		k.pending.Add(1)
 	}
-	a.c.hold.inquiries++
-	a.c.hold.cancel, a.c.hold.asking = cancel, true
-	full := k.bytes+a.size > maxHeld
-	s.holdForAuthLocked(a.size)
+	a.c.pendingAuth.requests++
+	a.c.pendingAuth.cancel, a.c.pendingAuth.asking = cancel, true
+	full := k.bytes+a.size > maxPending
+	s.reserveAuthLocked(a.size)
 	switch {
 	case full:
-	case k.running < socketInquiries:
+	case k.running < maxSocketAuths:
 		a.started = true
 		k.running++
 	default:
@@ -260,21 +260,21 @@ func (s *socket) inquire(a *inquiry) {
 	}
 	s.mu.Unlock()
 	if full {
-		a.done(nil, errInquiries(maxHeld, "heldForAuth"))
+		a.done(nil, errAuthQueue(maxPending, "heldForAuth"))
 	} else if a.started {
-		s.g.asks.start(a)
+		s.g.authQueue.start(a)
 	}
 }
 
-// errInquiries is for an inquiry that would be too much.
-func errInquiries(limit int, option string) *host.Fault {
+// errAuthQueue refuses a request that is over a limit.
+func errAuthQueue(limit int, option string) *host.Fault {
 	return host.Limit{Limit: limit, Option: option}.Fault(wire.CodeOverloaded, "too many connections wait to be authenticated")
 }
 
 // run implements job.
-func (a *inquiry) run() {
+func (a *authRequest) run() {
 	var auth json.RawMessage
-	q, err := a.s.asker.request(a.params)
+	q, err := a.s.identity.request(a.params)
 	if err == nil {
 		err = a.ctx.Err()
 	}
@@ -285,14 +285,14 @@ func (a *inquiry) run() {
 }
 
 // failed is called when run panicked.
-func (a *inquiry) failed() { a.s.failed() }
+func (a *authRequest) failed() { a.s.failed() }
 
-// done ends the inquiry, with what OnAuth says.
-func (a *inquiry) done(auth json.RawMessage, err error) {
-	s, c, k := a.s, a.c, a.s.asker
-	var next *inquiry
+// done ends the request with the answer of OnAuth.
+func (a *authRequest) done(auth json.RawMessage, err error) {
+	s, c, k := a.s, a.c, a.s.identity
+	var next *authRequest
 	s.mu.Lock()
-	s.holdForAuthLocked(-a.size)
+	s.reserveAuthLocked(-a.size)
 	if a.started {
 		k.running--
 		if len(k.waiting) > 0 {
@@ -303,11 +303,11 @@ func (a *inquiry) done(auth json.RawMessage, err error) {
 	}
 	there := s.channels.get(c.num) == c
 	if there {
-		c.hold.asking = false
+		c.pendingAuth.asking = false
 	}
 	s.mu.Unlock()
 	if next != nil {
-		s.g.asks.start(next)
+		s.g.authQueue.start(next)
 	}
 	if !there || s.g.isQuiesced() {
 		return // nobody waits for it, or it has no effect any more
@@ -325,7 +325,7 @@ func (a *inquiry) done(auth json.RawMessage, err error) {
 		}
 		return
 	}
-	s.release(c)
+	s.runPending(c)
 }
 
 // deny ends a channel whose client may not have it, or not for now. To the
@@ -338,17 +338,17 @@ func (s *socket) deny(c *channel, opened bool, err error) {
 	s.refuseOpen(c.num, err)
 }
 
-// inquiries are those of a gateway that are under way.
-type inquiries struct {
+// An authQueue runs the authRequests of a gateway, maxAuths at a time.
+type authQueue struct {
 	mu      sync.Mutex
 	running int
-	waiting []*inquiry
+	waiting []*authRequest
 }
 
-// start runs an inquiry, or has it wait until others have ended.
-func (q *inquiries) start(a *inquiry) {
+// start runs a request, or lets it wait until others have ended.
+func (q *authQueue) start(a *authRequest) {
 	q.mu.Lock()
-	run, full := q.running < allInquiries, len(q.waiting) >= maxInquiries
+	run, full := q.running < maxAuths, len(q.waiting) >= maxWaitingAuths
 	switch {
 	case run:
 		q.running++
@@ -359,14 +359,14 @@ func (q *inquiries) start(a *inquiry) {
 	if run {
 		a.s.g.sub.Go(func() { q.work(a) })
 	} else if full {
-		a.done(nil, errInquiries(maxInquiries, "auths"))
+		a.done(nil, errAuthQueue(maxWaitingAuths, "auths"))
 	}
 }
 
-// work runs an inquiry, and those that have waited for it to end.
-func (q *inquiries) work(a *inquiry) {
+// work runs a request, and those that have waited for it to end.
+func (q *authQueue) work(a *authRequest) {
 	for a != nil {
-		a.s.g.guard(a)
+		a.s.g.runJob(a)
 		q.mu.Lock()
 		if a = nil; len(q.waiting) > 0 {
 			a, q.waiting = q.waiting[0], q.waiting[1:]

@@ -13,9 +13,9 @@ import (
 // A channel is one connection on one socket: a cursor on the log of its actor,
 // subscriptions, and the calls that wait for an answer.
 //
-// The reader of the socket makes it and tells it what the client wants, the feed
-// what the owner of the actor has answered, the cold reader what it has found;
-// whoever drains the socket moves the cursor.
+// The reader of the socket makes it and tells it what the client wants, the fanout
+// what the owner of the actor has answered, the store reader what it has found;
+// whoever flushes the socket moves the cursor.
 type channel struct {
 	s          *socket
 	num        uint32 // the client's number for it
@@ -24,10 +24,10 @@ type channel struct {
 	caller     string
 	ack        uint64 // the highest call up to which its client has all answers
 
-	feed   *feed
+	fanout *fanout
 	log    *host.Log
-	index  int    // in feed.channels; guarded by feed.mu
-	member uint32 // the connection's number in the actor; written under feed.mu before mail.opened
+	index  int    // in fanout.channels; guarded by fanout.mu
+	member uint32 // the connection's number in the actor; written under fanout.mu before inbox.opened
 
 	marked atomic.Bool                   // it is in s.dirty
 	subs   atomic.Pointer[subscriptions] // replaced under s.mu
@@ -35,21 +35,21 @@ type channel struct {
 	toldAt atomic.Int64                  // when, Unix milliseconds; 0 before opened
 
 	// Guarded by s.mu.
-	name     string   // of the actor's definition; empty if opened by id and not open yet
-	inFlight []uint64 // ids of calls without an answer, as they came
-	mail     mail
-	bytes    int     // of mail.answers; counted in s.kept, too
-	answered bool    // the owner of the actor has opened it
-	wantAt   bool    // it was quiet for long
-	hold     *hold   // it waits for OnAuth; else nil
-	wishes   *wishes // for CanSubscribe; nil before the first one
+	name        string   // of the actor's definition; empty if opened by id and not open yet
+	inFlight    []uint64 // ids of calls without an answer, as they came
+	inbox       inbox
+	bytes       int          // of inbox.answers; counted in s.answerBytes, too
+	answered    bool         // the owner of the actor has opened it
+	wantAt      bool         // it was quiet for long
+	pendingAuth *pendingAuth // it waits for OnAuth; else nil
+	approvals   *approvals   // for CanSubscribe; nil before the first one
 
-	// The rest belongs to the drain.
+	// The rest belongs to the flush.
 	phase    phase
 	opening  opening
 	pos      host.Pos       // the cursor while live
 	seq      uint64         // everything up to it has been dealt with
-	chunk    []*host.Output // what is left of the last chunk while cold
+	chunk    []*host.Output // what is left of the last chunk in phaseReplay
 	reading  bool           // the next chunk is being read
 	until    uint64         // an at is owed once seq has reached it
 	owesAt   bool
@@ -58,15 +58,15 @@ type channel struct {
 	lastTo   host.Pos // of the last failure, or reply without a number, that it has passed
 }
 
-// mail is what others have left for the drain.
-type mail struct {
+// An inbox is what others have left for the flush.
+type inbox struct {
 	opened    *host.Output
 	openedPos host.Pos
 	closed    *host.Output
 	closedPos host.Pos
 	answers   []answer // failures, and replies without a number
 	chunk     *chunk
-	walk      *walk
+	gapScan   *gapScan
 }
 
 // pendingSub is the seq of a subscription that came between an open and its
@@ -78,9 +78,9 @@ type phase uint8
 
 const (
 	phaseOpening phase = iota // the owner of the actor has not answered
-	phaseAsking               // a cold read has to tell what the log still has
+	phaseAsking               // a store read has to tell what the log still has
 	phaseLive                 // reading memory from pos on
-	phaseCold                 // reading the store after seq
+	phaseReplay               // reading the store after seq
 	phaseOver
 )
 
@@ -99,13 +99,13 @@ func (c *channel) mark() bool {
 // followed is the actor whose log the channel reads, with the id that would have
 // to be worked out for every request otherwise.
 func (c *channel) followed() host.Ref {
-	return host.Ref{Name: c.feed.ref.Name, Key: c.feed.ref.Key, ID: c.log.Actor()}
+	return host.Ref{Name: c.fanout.ref.Name, Key: c.fanout.ref.Key, ID: c.log.Actor()}
 }
 
 // arrived implements reader.
-func (c *channel) arrived(k *chunk) { c.post(func() { c.mail.chunk = k }) }
+func (c *channel) arrived(k *chunk) { c.post(func() { c.inbox.chunk = k }) }
 
-// post leaves mail and wakes the socket.
+// post leaves something in the inbox and wakes the socket.
 func (c *channel) post(leave func()) {
 	c.s.mu.Lock()
 	leave()
@@ -118,24 +118,24 @@ func (c *channel) post(leave func()) {
 // addressed takes an output that is for this attachment alone.
 func (c *channel) addressed(o *host.Output, pos host.Pos) {
 	if o.Kind == host.OutputSubscribed || o.Opened != nil && len(o.Opened.Refused) > 0 {
-		c.permitted(o, pos)
+		c.approved(o, pos)
 	}
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	switch o.Kind {
 	case host.OutputOpened:
-		c.mail.opened, c.mail.openedPos, c.answered = o, pos, true
+		c.inbox.opened, c.inbox.openedPos, c.answered = o, pos, true
 		c.name = o.Opened.Name
 	case host.OutputClosed:
-		c.mail.closed, c.mail.closedPos = o, pos
+		c.inbox.closed, c.inbox.closedPos = o, pos
 	case host.OutputSubscribed:
 	default:
 		a := answer{o, pos}
-		if c.s.kept+a.size() > answersShort {
+		if c.s.answerBytes+a.size() > answersShort {
 			a = a.short()
 		}
-		c.mail.answers = append(c.mail.answers, a)
-		c.keepLocked(a.size())
+		c.inbox.answers = append(c.inbox.answers, a)
+		c.reserveAnswersLocked(a.size())
 	}
 }
 
@@ -143,8 +143,8 @@ func (c *channel) addressed(o *host.Output, pos host.Pos) {
 func (c *channel) waits() bool {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	asked := c.hold == nil || !c.hold.asking // else there is nothing to be answered yet
-	return !c.answered && asked || len(c.inFlight) > 0 || c.wishes != nil && len(c.wishes.events) > 0
+	asked := c.pendingAuth == nil || !c.pendingAuth.asking // else there is nothing to be answered yet
+	return !c.answered && asked || len(c.inFlight) > 0 || c.approvals != nil && len(c.approvals.events) > 0
 }
 
 // answerLocked notes that a call has its answer. It needs s.mu.
@@ -170,8 +170,8 @@ func (c *channel) unsubscribe(events []string) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	c.unsubscribeLocked(events)
-	if c.wishes != nil {
-		c.wishes.events = slices.DeleteFunc(c.wishes.events, func(e wish) bool { return slices.Contains(events, e.name) })
+	if c.approvals != nil {
+		c.approvals.events = slices.DeleteFunc(c.approvals.events, func(e approval) bool { return slices.Contains(events, e.name) })
 	}
 }
 
@@ -180,7 +180,7 @@ func (c *channel) unsubscribeLocked(events []string) {
 	c.subs.Store(&subs)
 }
 
-// wants reports whether an output is meant for the channel. pos is its place,
+// wants reports whether an output is meant for the channel. pos is its position,
 // or 0 for an entry from the store.
 func (c *channel) wants(o *host.Output, pos host.Pos) bool {
 	switch o.Kind {
@@ -216,8 +216,8 @@ func (c *channel) wants(o *host.Output, pos host.Pos) bool {
 // scratch space and empty again afterwards.
 func (c *channel) fill(f *transport.Frame, outs []*host.Output, quota int) (more bool) {
 	c.s.mu.Lock()
-	m := c.mail
-	c.mail.opened, c.mail.chunk, c.mail.walk = nil, nil, nil
+	m := c.inbox
+	c.inbox.opened, c.inbox.chunk, c.inbox.gapScan = nil, nil, nil
 	wantAt := c.wantAt
 	c.wantAt = false
 	c.s.mu.Unlock()
@@ -234,7 +234,7 @@ func (c *channel) fill(f *transport.Frame, outs []*host.Output, quota int) (more
 		}
 	case phaseAsking:
 		c.asked(f, m)
-	case phaseCold:
+	case phaseReplay:
 		if m.chunk != nil {
 			c.take(m.chunk)
 		}
@@ -242,8 +242,8 @@ func (c *channel) fill(f *transport.Frame, outs []*host.Output, quota int) (more
 	switch c.phase {
 	case phaseLive:
 		more = c.fillLive(f, outs, quota)
-	case phaseCold:
-		more = c.fillCold(f, quota, m.closed)
+	case phaseReplay:
+		more = c.fillReplay(f, quota, m.closed)
 	}
 	if len(m.answers) > 0 {
 		c.dropAnswers()
@@ -264,7 +264,7 @@ func (c *channel) fillLive(f *transport.Frame, outs []*host.Output, quota int) (
 	outs, next, ok := c.log.Read(c.pos, outs[:0], min(quota, len(outs)))
 	defer clear(outs)
 	if !ok {
-		c.chill()
+		c.startReplay()
 		return false
 	}
 	for i, o := range outs {
@@ -287,7 +287,7 @@ func (c *channel) fillLive(f *transport.Frame, outs []*host.Output, quota int) (
 				c.lastTo = pos
 			}
 		}
-		c.passed(f, o.Seq)
+		c.advance(f, o.Seq)
 	}
 	c.pos = next
 	return len(outs) > 0 && next < c.log.Visible()
@@ -303,10 +303,10 @@ func (c *channel) replaced(o *host.Output, later []*host.Output, pos host.Pos) b
 	return false
 }
 
-// chill starts reading from the store: what comes next is not in memory.
-func (c *channel) chill() {
-	c.phase, c.chunk, c.reading = phaseCold, nil, true
-	c.s.g.cold.read(c.log, c.seq, c)
+// startReplay starts reading from the store: what comes next is not in memory.
+func (c *channel) startReplay() {
+	c.phase, c.chunk, c.reading = phaseReplay, nil, true
+	c.s.g.storeReader.read(c.log, c.seq, c)
 }
 
 // take starts a chunk that was read for the channel.
@@ -328,7 +328,7 @@ func (c *channel) take(k *chunk) {
 // fillCold hands out the current chunk, then goes on in memory if it can, else
 // with the next chunk. closed is the end of the channel, if it has come to one: it
 // is not in the store, and nothing after it is for the client.
-func (c *channel) fillCold(f *transport.Frame, quota int, closed *host.Output) (more bool) {
+func (c *channel) fillReplay(f *transport.Frame, quota int, closed *host.Output) (more bool) {
 	for len(c.chunk) > 0 && (closed == nil || c.seq < closed.Seq) {
 		o := c.chunk[0]
 		if quota == 0 || !c.fillAnswers(f) {
@@ -341,7 +341,7 @@ func (c *channel) fillCold(f *transport.Frame, quota int, closed *host.Output) (
 			quota--
 		}
 		c.chunk = c.chunk[1:]
-		c.passed(f, o.Seq)
+		c.advance(f, o.Seq)
 	}
 	if !c.fillAnswers(f) {
 		return true
@@ -357,12 +357,12 @@ func (c *channel) fillCold(f *transport.Frame, quota int, closed *host.Output) (
 		c.phase, c.pos, c.chunk = phaseLive, pos, nil
 		return true
 	}
-	c.chill()
+	c.startReplay()
 	return false
 }
 
-// passed moves the cursor's number on.
-func (c *channel) passed(f *transport.Frame, seq uint64) {
+// advance moves the cursor past an entry.
+func (c *channel) advance(f *transport.Frame, seq uint64) {
 	c.seq = max(c.seq, seq)
 	if c.owesAt && c.seq >= c.until {
 		c.at(f)
@@ -379,7 +379,7 @@ func (c *channel) at(f *transport.Frame) {
 // message appends an output, unless the frame is full.
 func (c *channel) message(f *transport.Frame, o *host.Output) bool {
 	b := wire.AppendHead(f.Begin(), c.num)
-	if o.Kind == host.OutputEvent && c.feed.count.Load() > inlineChannels {
+	if o.Kind == host.OutputEvent && c.fanout.count.Load() > inlineChannels {
 		b = append(b, o.Encoded(encode)...)
 	} else {
 		b = appendRest(b, o) // keeping a copy for so few readers costs more

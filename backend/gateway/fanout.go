@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	feedBatch = 256 // outputs that a feed looks at under one lock
+	fanoutBatch = 256 // outputs that a fanout looks at under one lock
 
 	// The channels of a room this small are marked by the goroutine that published,
-	// which saves a switch to a worker. Workers drain them all the same: see queue.pop.
+	// which saves a switch to a worker. Workers flush them all the same: see queue.pop.
 	inlineChannels = 4
 
 	// Channels that an output is not for are not woken. So that their cursors do
@@ -22,12 +22,12 @@ const (
 	stragglerBytes   = 128 << 10
 )
 
-// A feed watches the log of one actor for all channels that this gateway has on
+// A fanout watches the log of one actor for all channels that this gateway has on
 // it: it tells the channels that an output may concern to look.
 //
-// Whoever publishes runs the feed, so that it does not fall behind the log. What
-// takes long in a large room, waking everybody, is left to a worker (everybody).
-type feed struct {
+// Whoever publishes runs the fanout, so that it does not fall behind the log. What
+// takes long in a large room, waking all channels, is left to a worker (wakeAll).
+type fanout struct {
 	g   *Gateway
 	key string
 	ref host.Ref
@@ -36,43 +36,43 @@ type feed struct {
 	log      *host.Log
 	err      error // of Follow; then there is no log
 
-	count atomic.Int32 // of channels, also those that join; it grows under feeds.mu only
+	count atomic.Int32 // of channels, also those that join; it grows under fanouts.mu only
 	lag   atomic.Bool  // there are channels that were not woken for the newest outputs
 
-	turn    turnstile // of run; what follows belongs to it
+	reading coalescer // of run; what follows belongs to it
 	pos     host.Pos
 	outs    []*host.Output
 	touched []*channel
 	skipped int // outputs since all channels were woken
 	bytes   int // and their size
 
-	everybody everybody
+	wakeAll wakeAll
 
 	mu       sync.Mutex
-	channels []*channel                   // channel.index is the place
+	channels []*channel                   // channel.index is the index
 	attached map[host.Attachment]*channel // by attachment
 	numbers  map[uint32]*channel          // by connection number, those that are open
 }
 
-// everybody is the job to wake all channels of a feed.
-type everybody struct {
-	f    *feed
-	turn turnstile // of run
-	jobs []job     // its
+// A wakeAll is the job to wake all channels of a fanout.
+type wakeAll struct {
+	f       *fanout
+	running coalescer // of run
+	jobs    []job     // its
 }
 
-// feeds are the feeds of a gateway. No lock is held while the host is called: it may
+// fanouts are the fanouts of a gateway. No lock is held while the host is called: it may
 // have to speak to another machine.
-type feeds struct {
+type fanouts struct {
 	g    *Gateway
 	mu   sync.Mutex
-	open map[string]*feed
+	open map[string]*fanout
 }
 
 // join makes c a reader of the actor's log, from the visible end on. It waits for the
 // host's Follow, if the gateway does not follow the actor yet. The error is that of
 // Follow.
-func (fs *feeds) join(ref host.Ref, c *channel) error {
+func (fs *fanouts) join(ref host.Ref, c *channel) error {
 	f, isNew := fs.enter(ref)
 	if isNew {
 		f.follow()
@@ -83,15 +83,15 @@ func (fs *feeds) join(ref host.Ref, c *channel) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	c.feed, c.log, c.index = f, f.log, len(f.channels)
+	c.fanout, c.log, c.index = f, f.log, len(f.channels)
 	f.channels = append(f.channels, c)
 	f.attached[c.attachment] = c
 	return nil
 }
 
-// enter returns the feed of an actor and counts one more channel of it, so that it is not
+// enter returns the fanout of an actor and counts one more channel of it, so that it is not
 // released meanwhile. If it is new, the caller has to have it follow the actor.
-func (fs *feeds) enter(ref host.Ref) (f *feed, isNew bool) {
+func (fs *fanouts) enter(ref host.Ref) (f *fanout, isNew bool) {
 	key := "id\x00" + ref.ID
 	if ref.ID == "" {
 		key = "key\x00" + ref.Name + "\x00" + ref.Key.String()
@@ -101,25 +101,25 @@ func (fs *feeds) enter(ref host.Ref) (f *feed, isNew bool) {
 	f = fs.open[key]
 	if f == nil {
 		isNew = true
-		f = &feed{
+		f = &fanout{
 			g: fs.g, key: key, ref: ref, followed: make(chan struct{}),
 			attached: map[host.Attachment]*channel{}, numbers: map[uint32]*channel{},
 		}
-		f.everybody.f = f
-		f.turn.begin() // nothing may run before the log is known
+		f.wakeAll.f = f
+		f.reading.begin() // nothing may run before the log is known
 		fs.open[key] = f
 	}
 	f.count.Add(1)
 	return f, isNew
 }
 
-// follow has the feed follow its actor. If that fails, all joins that wait for it get the
-// error, and the next join tries again.
-func (f *feed) follow() {
+// follow has the fanout follow its actor. If that fails, every channel that waits for it
+// gets the error, and the next one tries again.
+func (f *fanout) follow() {
 	f.err = errFollow // if the host panics
 	defer func() {
 		if f.err != nil {
-			f.g.feeds.remove(f)
+			f.g.fanouts.remove(f)
 		}
 		close(f.followed)
 	}()
@@ -129,17 +129,17 @@ func (f *feed) follow() {
 		return
 	}
 	f.log, f.pos, f.err = log, log.Visible(), nil
-	// What was published meanwhile asked in vain. Until that is done the feed is
+	// What was published meanwhile asked in vain. Until that is done the fanout is
 	// still this goroutine's: else nobody could begin again.
-	for f.turn.end() {
-		f.g.guard(f)
+	for f.reading.end() {
+		f.g.runJob(f)
 	}
 }
 
 var errFollow = host.Faultf(wire.CodeInternal, "the server failed; its log has the cause")
 
-// remove takes a feed out, and reports whether it was there.
-func (fs *feeds) remove(f *feed) bool {
+// remove takes a fanout out, and reports whether it was there.
+func (fs *fanouts) remove(f *fanout) bool {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if fs.open[f.key] != f {
@@ -150,7 +150,7 @@ func (fs *feeds) remove(f *feed) bool {
 }
 
 // leave ends c's reading. It may be called more than once.
-func (f *feed) leave(c *channel) {
+func (f *fanout) leave(c *channel) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.attached[c.attachment] != c {
@@ -167,17 +167,17 @@ func (f *feed) leave(c *channel) {
 	f.channels = f.channels[:last]
 	if f.count.Add(-1) == 0 {
 		// Not here: the caller may be the actor, with locks of its own.
-		f.g.drains.push(release{f})
+		f.g.queue.push(release{f})
 	}
 }
 
-// release is the job to give up a feed without channels.
-type release struct{ f *feed }
+// release is the job to give up a fanout without channels.
+type release struct{ f *fanout }
 
-func (r release) run() { r.f.g.feeds.release(r.f) }
+func (r release) run() { r.f.g.fanouts.release(r.f) }
 
-// release gives up a feed, unless a channel has joined it meanwhile.
-func (fs *feeds) release(f *feed) {
+// release gives up a fanout, unless somebody has joined it meanwhile.
+func (fs *fanouts) release(f *fanout) {
 	fs.mu.Lock()
 	unused := f.count.Load() == 0 && fs.open[f.key] == f
 	if unused {
@@ -191,9 +191,9 @@ func (fs *feeds) release(f *feed) {
 
 // tend wakes channels that have not been woken for the newest outputs: else they
 // would fall out of the log when it grows after a long silence.
-func (fs *feeds) tend() {
+func (fs *fanouts) tend() {
 	fs.mu.Lock()
-	var lagging []*feed
+	var lagging []*fanout
 	for _, f := range fs.open {
 		if f.lag.Load() {
 			lagging = append(lagging, f)
@@ -201,15 +201,15 @@ func (fs *feeds) tend() {
 	}
 	fs.mu.Unlock()
 	for _, f := range lagging {
-		f.everybody.wake()
+		f.wakeAll.wake()
 	}
 }
 
-// close gives up all feeds. No channel may join any more.
-func (fs *feeds) close() {
+// close gives up all fanouts. Nobody may join any more.
+func (fs *fanouts) close() {
 	fs.mu.Lock()
 	open := fs.open
-	fs.open = map[string]*feed{}
+	fs.open = map[string]*fanout{}
 	fs.mu.Unlock()
 	for _, f := range open {
 		if <-f.followed; f.err == nil {
@@ -219,28 +219,28 @@ func (fs *feeds) close() {
 }
 
 // Published implements host.Follower.
-func (f *feed) Published() {
-	if !f.turn.begin() {
+func (f *fanout) Published() {
+	if !f.reading.begin() {
 		return
 	}
 	for {
-		f.g.guard(f)
-		if !f.turn.end() {
+		f.g.runJob(f)
+		if !f.reading.end() {
 			return
 		}
 	}
 }
 
 // failed is called when run panicked.
-func (f *feed) failed() { f.missed() }
+func (f *fanout) failed() { f.gap() }
 
 // run looks at the outputs that have become visible.
-func (f *feed) run() {
+func (f *fanout) run() {
 	for {
-		outs, next, ok := f.log.Read(f.pos, f.outs[:0], feedBatch)
+		outs, next, ok := f.log.Read(f.pos, f.outs[:0], fanoutBatch)
 		f.outs = outs
 		if !ok {
-			f.missed()
+			f.gap()
 			continue
 		}
 		if len(outs) == 0 {
@@ -258,7 +258,7 @@ func (f *feed) run() {
 }
 
 // look finds the channels that outputs at f.pos concern.
-func (f *feed) look(outs []*host.Output) {
+func (f *fanout) look(outs []*host.Output) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	all := false
@@ -296,21 +296,21 @@ func (f *feed) look(outs []*host.Output) {
 		}
 	default:
 		f.skipped, f.bytes = 0, 0
-		f.everybody.wake()
+		f.wakeAll.wake()
 	}
 }
 
 // touch notes that c has something to look at.
-func (f *feed) touch(c *channel) {
+func (f *fanout) touch(c *channel) {
 	if c.mark() {
 		f.touched = append(f.touched, c)
 	}
 }
 
-// missed is called when outputs were gone before the feed saw them. Entries can
+// gap is called when outputs were gone before the fanout saw them. Entries can
 // be read from the store. But an opened, a failure or a reply without a number
 // may have been among them: who waits for one has to come back.
-func (f *feed) missed() {
+func (f *fanout) gap() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.pos = f.log.Visible()
@@ -323,27 +323,27 @@ func (f *feed) missed() {
 	}
 }
 
-// wake has all channels of the feed woken by a worker.
-func (e *everybody) wake() {
+// wake has all channels of the fanout woken by a worker.
+func (e *wakeAll) wake() {
 	e.f.lag.Store(false)
-	if e.turn.begin() {
-		e.f.g.drains.push(e)
+	if e.running.begin() {
+		e.f.g.queue.push(e)
 	}
 }
 
 // run marks all channels and puts their sockets on the queue.
-func (e *everybody) run() {
+func (e *wakeAll) run() {
 	e.f.mu.Lock()
 	for _, c := range e.f.channels {
-		if c.mark() && c.s.turn.begin() {
+		if c.mark() && c.s.flushing.begin() {
 			e.jobs = append(e.jobs, c.s)
 		}
 	}
 	e.f.mu.Unlock()
-	e.f.g.drains.push(e.jobs...)
+	e.f.g.queue.push(e.jobs...)
 	clear(e.jobs)
 	e.jobs = e.jobs[:0]
-	if e.turn.end() {
-		e.f.g.drains.push(e)
+	if e.running.end() {
+		e.f.g.queue.push(e)
 	}
 }

@@ -53,21 +53,21 @@ func (h *followHost) isFollowing(f host.Follower) bool {
 	return ok
 }
 
-// newFeeds makes the feeds of a gateway on h, with a worker that releases them.
-func newFeeds(t *testing.T, h *followHost) *feeds {
+// newFanouts makes the fanouts of a gateway on h, with a worker that releases them.
+func newFanouts(t *testing.T, h *followHost) *fanouts {
 	h.followers = map[host.Follower]string{}
-	g := &Gateway{host: h, drains: newQueue(), log: slog.New(slog.DiscardHandler)}
-	g.feeds = feeds{g: g, open: map[string]*feed{}}
-	g.workers.Go(func() { g.work(g.drains) })
+	g := &Gateway{host: h, queue: newQueue(), log: slog.New(slog.DiscardHandler)}
+	g.fanouts = fanouts{g: g, open: map[string]*fanout{}}
+	g.workers.Go(func() { g.work(g.queue) })
 	t.Cleanup(func() {
-		g.drains.close()
+		g.queue.close()
 		g.workers.Wait()
-		g.feeds.close()
+		g.fanouts.close()
 		if len(h.followers) > 0 {
 			t.Errorf("%d followers are left", len(h.followers))
 		}
 	})
-	return &g.feeds
+	return &g.fanouts
 }
 
 func newMember() *channel { return &channel{attachment: host.NextAttachment()} }
@@ -86,19 +86,19 @@ func within(t *testing.T, what string, f func()) {
 	}
 }
 
-// TestFeeds_aSlowFollowHoldsUpNobodyElse: while the host takes its time to follow one
+// TestFanouts_aSlowFollowHoldsUpNobodyElse: while the host takes its time to follow one
 // actor, channels of others join, leave and are looked after. Who joins the slow one
 // meanwhile waits for the same Follow.
-func TestFeeds_aSlowFollowHoldsUpNobodyElse(t *testing.T) {
-	entered, hold := make(chan struct{}), make(chan struct{})
+func TestFanouts_aSlowFollowHoldsUpNobodyElse(t *testing.T) {
+	entered, held := make(chan struct{}), make(chan struct{})
 	h := &followHost{before: func(ref host.Ref) error {
 		if ref.Key[0] == "slow" {
 			close(entered)
-			<-hold
+			<-held
 		}
 		return nil
 	}}
-	fs := newFeeds(t, h)
+	fs := newFanouts(t, h)
 	joined := make(chan error, 3)
 	slow := []*channel{newMember(), newMember(), newMember()}
 	go func() { joined <- fs.join(room("slow"), slow[0]) }()
@@ -111,10 +111,10 @@ func TestFeeds_aSlowFollowHoldsUpNobodyElse(t *testing.T) {
 		if err := fs.join(room("quick"), c); err != nil {
 			t.Error(err)
 		}
-		c.feed.leave(c)
+		c.fanout.leave(c)
 		fs.tend()
 	})
-	close(hold)
+	close(held)
 	within(t, "the joins of the slow actor do not end", func() {
 		for range slow {
 			if err := <-joined; err != nil {
@@ -125,19 +125,19 @@ func TestFeeds_aSlowFollowHoldsUpNobodyElse(t *testing.T) {
 	if h.follows != 2 {
 		t.Errorf("got %d calls of Follow, want one for each actor", h.follows)
 	}
-	if f := slow[0].feed; f != slow[1].feed || f != slow[2].feed || len(f.channels) != 3 {
+	if f := slow[0].fanout; f != slow[1].fanout || f != slow[2].fanout || len(f.channels) != 3 {
 		t.Error("the channels of one actor are not in one feed")
 	}
 	for _, c := range slow {
-		c.feed.leave(c)
+		c.fanout.leave(c)
 	}
 }
 
-// TestFeeds_aFailedFollowIsTriedAgain: all who waited get the error, the next one does
+// TestFanouts_aFailedFollowIsTriedAgain: all who waited get the error, the next one does
 // not.
-func TestFeeds_aFailedFollowIsTriedAgain(t *testing.T) {
+func TestFanouts_aFailedFollowIsTriedAgain(t *testing.T) {
 	down := errors.New("down")
-	entered, hold := make(chan struct{}), make(chan struct{})
+	entered, held := make(chan struct{}), make(chan struct{})
 	first := true
 	h := &followHost{before: func(host.Ref) error {
 		if !first {
@@ -145,10 +145,10 @@ func TestFeeds_aFailedFollowIsTriedAgain(t *testing.T) {
 		}
 		first = false
 		close(entered)
-		<-hold
+		<-held
 		return down
 	}}
-	fs := newFeeds(t, h)
+	fs := newFanouts(t, h)
 	joined := make(chan error, 2)
 	go func() { joined <- fs.join(room("a"), newMember()) }()
 	<-entered
@@ -156,7 +156,7 @@ func TestFeeds_aFailedFollowIsTriedAgain(t *testing.T) {
 	if isNew {
 		t.Fatal("the second one does not find the feed of the first")
 	}
-	close(hold)
+	close(held)
 	<-f.followed
 	if err := <-joined; !errors.Is(err, down) || !errors.Is(f.err, down) {
 		t.Errorf("got %v and %v, want the error of Follow", err, f.err)
@@ -165,14 +165,14 @@ func TestFeeds_aFailedFollowIsTriedAgain(t *testing.T) {
 	if err := fs.join(room("a"), c); err != nil {
 		t.Errorf("the next one: got %v", err)
 	}
-	c.feed.leave(c)
+	c.fanout.leave(c)
 }
 
-// TestFeeds_joinsRaceWithReleases: a feed that is given up because its last channel has
+// TestFanouts_joinsRaceWithReleases: a fanout that is given up because its last channel has
 // left is never that of a channel that joins at that moment.
-func TestFeeds_joinsRaceWithReleases(t *testing.T) {
+func TestFanouts_joinsRaceWithReleases(t *testing.T) {
 	h := &followHost{}
-	fs := newFeeds(t, h)
+	fs := newFanouts(t, h)
 	var wait sync.WaitGroup
 	for range 8 {
 		wait.Go(func() {
@@ -182,11 +182,11 @@ func TestFeeds_joinsRaceWithReleases(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if !h.isFollowing(c.feed) {
+				if !h.isFollowing(c.fanout) {
 					t.Error("a channel has joined a feed that follows nothing")
 					return
 				}
-				c.feed.leave(c)
+				c.fanout.leave(c)
 			}
 		})
 	}

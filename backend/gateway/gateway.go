@@ -52,10 +52,10 @@ type Options struct {
 	// of messages that have not arrived in whole. 0 means any number.
 	MaxBuffers int64
 
-	Beat         time.Duration // after this silence a beat is sent; 0 means 15 s
-	Dead         time.Duration // after this silence of the client the socket is dead; 0 means 25 s
-	Quiet        time.Duration // after this silence of a channel whose log moved on an at is sent; 0 means 30 s
-	WriteTimeout time.Duration // a write that is blocked for longer ends the socket; 0 means 20 s
+	HeartbeatInterval time.Duration // after this silence a beat is sent; 0 means 15 s
+	IdleTimeout       time.Duration // a socket whose client is silent for longer is closed; 0 means 25 s
+	PositionInterval  time.Duration // after this silence of a channel whose log moved on an at is sent; 0 means 30 s
+	WriteTimeout      time.Duration // a write that is blocked for longer ends the socket; 0 means 20 s
 
 	// SpreadRate is how many clients per second may come back after this server
 	// went away: clients are told to spread their first attempts over sockets /
@@ -85,9 +85,9 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.Limits.Burst, wire.DefaultLimits.Burst)
 	orDefault(&o.OpenRate, 50)
 	orDefault(&o.OpenBurst, o.Limits.Channels)
-	orDefault(&o.Beat, 15*time.Second)
-	orDefault(&o.Dead, 25*time.Second)
-	orDefault(&o.Quiet, 30*time.Second)
+	orDefault(&o.HeartbeatInterval, 15*time.Second)
+	orDefault(&o.IdleTimeout, 25*time.Second)
+	orDefault(&o.PositionInterval, 30*time.Second)
 	orDefault(&o.WriteTimeout, 20*time.Second)
 	orDefault(&o.SpreadRate, 2000)
 	orDefault(&o.Workers, max(2, runtime.GOMAXPROCS(0)))
@@ -115,10 +115,10 @@ func orDefault[T comparable](v *T, d T) {
 }
 
 const (
-	coldReaders = 4           // cold reads of logs at the same time
-	tick        = time.Second // of the janitor
-	feedTicks   = 10          // ticks between looks at the feeds
-	crowd       = 500         // sockets after whose arrival garbage is collected
+	storeReaders = 4           // store reads of logs at the same time
+	tick         = time.Second // of the janitor
+	fanoutTicks  = 10          // ticks between looks at the fanouts
+	crowd        = 500         // sockets after whose arrival garbage is collected
 )
 
 // A Gateway serves sockets and HTTP calls for the actors of a host.Host.
@@ -135,13 +135,13 @@ type Gateway struct {
 	respond   httpcall.Responder
 	calls     *httpcall.Handler
 
-	drains *queue // sockets to write to, feeds to read
-	cold   *coldReader
-	feeds  feeds
-	slow   slowConns
-	auth   authenticator
-	asks   inquiries // that wait for OnAuth
-	guards bool      // some actor has a CanSubscribe
+	queue       *queue // sockets to write to, fanouts to read
+	storeReader *storeReader
+	fanouts     fanouts
+	slow        slowConns
+	auth        authenticator
+	authQueue   authQueue
+	approves    bool // some actor has a CanSubscribe
 
 	ctx    context.Context // ends when all sockets have
 	cancel context.CancelFunc
@@ -166,7 +166,7 @@ type Gateway struct {
 func New(h host.Host, d host.Definitions, opts Options) *Gateway {
 	g := &Gateway{
 		host: h, definitions: d, opts: opts.withDefaults(),
-		drains: newQueue(), sockets: make(map[*socket]struct{}), overHTTP: make(map[string]*socket),
+		queue: newQueue(), sockets: make(map[*socket]struct{}), overHTTP: make(map[string]*socket),
 	}
 	g.admission, g.buffers = limit.NewAdmission(g.opts.admission()), limit.NewBuffers(g.opts.MaxBuffers)
 	g.log, g.collect = g.opts.Logger, debug.FreeOSMemory
@@ -179,15 +179,15 @@ func New(h host.Host, d host.Definitions, opts Options) *Gateway {
 		Authenticate: g.auth.request, MaxMessage: g.opts.Limits.Message,
 	})
 	g.ctx, g.cancel = context.WithCancel(context.Background())
-	g.cold = newColdReader(g.ctx)
-	g.feeds = feeds{g: g, open: make(map[string]*feed)}
-	g.guards = d.Guards("")
+	g.storeReader = newStoreReader(g.ctx)
+	g.fanouts = fanouts{g: g, open: make(map[string]*fanout)}
+	g.approves = d.Guards("")
 	g.handler = g.routes()
 	for range g.opts.Workers {
-		g.workers.Go(func() { g.work(g.drains) })
+		g.workers.Go(func() { g.work(g.queue) })
 	}
-	for range coldReaders {
-		g.workers.Go(func() { g.work(g.cold.queue) })
+	for range storeReaders {
+		g.workers.Go(func() { g.work(g.storeReader.queue) })
 	}
 	g.workers.Go(g.janitor)
 	return g
@@ -249,10 +249,10 @@ func (g *Gateway) Close(ctx context.Context) error {
 	}
 	g.sub.Wait()
 	g.cancel()
-	g.drains.close()
-	g.cold.queue.close()
+	g.queue.close()
+	g.storeReader.queue.close()
 	g.workers.Wait()
-	g.feeds.close()
+	g.fanouts.close()
 	return err
 }
 
@@ -281,15 +281,15 @@ func (g *Gateway) add(s *socket) (spread time.Duration, ok bool) {
 		return 0, false
 	}
 	g.sockets[s] = struct{}{}
-	if s.asker != nil {
-		g.buffers.Reserve(len(s.asker.header))
+	if s.identity != nil {
+		g.buffers.Reserve(len(s.identity.header))
 	}
 	if h, ok := s.out.(*transport.HTTP); ok {
 		g.overHTTP[h.ID()] = s
 	}
 	g.sub.Add(1)
 	g.opened, g.arriving = g.opened+1, true
-	s.note("gateway: a socket is open")
+	s.debug("gateway: a socket is open")
 	g.stats.accepted.Add(1)
 	return g.spreadLocked(), true
 }
@@ -300,7 +300,7 @@ func (g *Gateway) remove(s *socket) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.sockets, s)
-	s.note("gateway: a socket is closed")
+	s.debug("gateway: a socket is closed")
 	g.admission.Leave(s.permit)
 	if h, ok := s.out.(*transport.HTTP); ok {
 		delete(g.overHTTP, h.ID())
@@ -336,12 +336,12 @@ func (g *Gateway) work(q *queue) {
 		if !ok {
 			return
 		}
-		g.guard(j)
+		g.runJob(j)
 	}
 }
 
-// guard runs a job. One that panics harms only what it belongs to.
-func (g *Gateway) guard(j job) {
+// runJob runs a job. A panic harms only what the job belongs to.
+func (g *Gateway) runJob(j job) {
 	defer func() {
 		if v := recover(); v != nil {
 			g.panicked(v, j)
@@ -386,9 +386,9 @@ func (g *Gateway) janitor() {
 			return
 		case now := <-t.C:
 			g.each(func(s *socket) { s.tend(now) })
-			g.cold.tend()
-			if n%feedTicks == 0 {
-				g.feeds.tend()
+			g.storeReader.tend()
+			if n%fanoutTicks == 0 {
+				g.fanouts.tend()
 				g.admission.Tend(now)
 			}
 			if g.settled() {

@@ -95,7 +95,7 @@ func (s *socket) handle(m *wire.ClientMessage, at wire.Envelope, problem string)
 		s.refuse(at, e.Code, e.Message, e.Metadata)
 		return
 	}
-	if !s.held(m, at) {
+	if !s.postpone(m, at) {
 		s.do(m, at)
 	}
 }
@@ -198,18 +198,18 @@ func (s *socket) open(m *wire.ClientMessage) {
 	s.channels.add(c)
 	s.mu.Unlock()
 	request := host.OpenRequest{
-		Attachment: c.attachment, Create: c.feed.ref.ID == "" && (m.Create == nil || *m.Create), Input: m.Input,
+		Attachment: c.attachment, Create: c.fanout.ref.ID == "" && (m.Create == nil || *m.Create), Input: m.Input,
 		Conn: c.conn, Caller: c.caller, Params: m.Params,
 		Resume: m.Log != "", Log: m.Log, Seq: m.Seq, Ack: m.Ack,
 	}
-	if c.guarded() {
+	if c.needsApproval() {
 		request.Subs = m.Subs
 	}
 	if s.authenticates(c) {
-		s.inquireOpen(c, request)
+		s.authOpen(c, request)
 		return
 	}
-	if err := s.g.host.Open(c.feed.ref, request); err != nil {
+	if err := s.g.host.Open(c.fanout.ref, request); err != nil {
 		s.forget(c)
 		s.refuseOpen(c.num, err)
 	}
@@ -228,11 +228,11 @@ func (s *socket) refresh(m *wire.ClientMessage) {
 		return
 	}
 	request := host.RefreshRequest{Attachment: c.attachment, Params: m.Params}
-	if c.guarded() {
-		request.Subs = c.wanted()
+	if c.needsApproval() {
+		request.Subs = c.requestedEvents()
 	}
 	if s.authenticates(c) {
-		s.inquireRefresh(c, request)
+		s.authRefresh(c, request)
 		return
 	}
 	if err := s.g.host.Refresh(c.followed(), request); err != nil {
@@ -285,10 +285,10 @@ func (s *socket) newChannel(m *wire.ClientMessage) (*channel, error) {
 		}
 		ref = host.Ref{Name: m.Actor, Key: key}
 	}
-	if err := s.g.feeds.join(ref, c); err != nil {
+	if err := s.g.fanouts.join(ref, c); err != nil {
 		return nil, err
 	}
-	c.name = c.feed.ref.Name // empty if the actor is not known before it answers
+	c.name = c.fanout.ref.Name // empty if the actor is not known before it answers
 	// From where the connection starts, which is not m.Seq if that is of another log.
 	subs := subscriptions{}.with(s.knownEvents(c, m.Subs), subscription{})
 	c.subs.Store(&subs)
@@ -346,8 +346,8 @@ func (s *socket) subscribe(m *wire.ClientMessage) {
 		return
 	}
 	events := s.knownEvents(c, m.Events)
-	if c.guarded() {
-		c.askFor(events)
+	if c.needsApproval() {
+		c.requestApproval(events)
 		return
 	}
 	c.subscribe(events)

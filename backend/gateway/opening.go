@@ -27,7 +27,7 @@ type opening struct {
 // what the client asks for, and answers when that is known.
 //
 // The connection starts after info.Start if everything from there on is still
-// retained, else at the place of the OutputOpened itself: never with a part of
+// retained, else at the position of the OutputOpened itself: never with a part of
 // what was missed (G4).
 func (c *channel) open(f *transport.Frame, o *host.Output, pos host.Pos) {
 	info := o.Opened
@@ -37,31 +37,31 @@ func (c *channel) open(f *transport.Frame, o *host.Output, pos host.Pos) {
 	c.startSubs()
 	c.checkSubs(info.Name)
 	if info.Reason != "" {
-		c.walk(info.Reason, info.AskedAfter, info.Start)
+		c.gapScan(info.Reason, info.AskedAfter, info.Start)
 		return
 	}
 	if _, ok := c.log.After(info.Start); !ok {
 		c.phase = phaseAsking
-		c.s.g.cold.read(c.log, info.Start, c)
+		c.s.g.storeReader.read(c.log, info.Start, c)
 		return
 	}
 	if info.KnownCaller && !info.Resumed {
-		c.walk("", info.Start, info.Start)
+		c.gapScan("", info.Start, info.Start)
 		return
 	}
 	c.start(f, info.Start, nil, nil)
 }
 
-// asked goes on with an opening when a cold read is done.
-func (c *channel) asked(f *transport.Frame, m mail) {
+// asked continues an opening when a store read is done.
+func (c *channel) asked(f *transport.Frame, m inbox) {
 	info := c.opening.info
 	switch {
-	case m.walk != nil:
-		if m.walk.err != nil {
-			c.take(&chunk{err: m.walk.err})
+	case m.gapScan != nil:
+		if m.gapScan.err != nil {
+			c.take(&chunk{err: m.gapScan.err})
 			return
 		}
-		c.start(f, m.walk.start, m.walk.lost, m.walk.replies)
+		c.start(f, m.gapScan.start, m.gapScan.lost, m.gapScan.replies)
 	case m.chunk != nil && m.chunk.err != nil:
 		c.take(m.chunk)
 	case m.chunk != nil && len(m.chunk.outs) > 0 && m.chunk.outs[0].Seq == info.Start+1:
@@ -71,7 +71,7 @@ func (c *channel) asked(f *transport.Frame, m mail) {
 		if c.s.g.slow.take(c.conn) {
 			reason = wire.ReasonSlow
 		}
-		c.walk(reason, info.Start, c.opening.seq)
+		c.gapScan(reason, info.Start, c.opening.seq)
 	}
 }
 
@@ -95,10 +95,10 @@ func (c *channel) start(f *transport.Frame, seq uint64, lost *wire.Lost, replies
 	c.opening.info = nil
 	c.seq, c.owesAt = seq, true
 	c.tell(f, seq)
-	c.passed(f, seq)
+	c.advance(f, seq)
 	pos, ok := c.log.After(seq)
 	if !ok {
-		c.chill()
+		c.startReplay()
 		return
 	}
 	c.phase, c.pos = phaseLive, pos
@@ -125,7 +125,7 @@ func (c *channel) startSubs() {
 // checkSubs refuses events that the actor does not have, if its definition was
 // not known when they were asked for.
 func (c *channel) checkSubs(name string) {
-	if c.feed.ref.ID == "" {
+	if c.fanout.ref.ID == "" {
 		return
 	}
 	var unknown []string
@@ -143,11 +143,11 @@ func (c *channel) checkSubs(name string) {
 	}
 }
 
-// walk reads what is retained of a log, away from the workers: to count what a
+// A gapScan reads what is retained of a log, away from the workers: to count what a
 // connection has lost, and to find replies that its caller still waits for. Like a
 // channel it reads chunk by chunk, so that it holds up nobody else, and shares
-// what it reads with whoever is at the same place.
-type walk struct {
+// what it reads with others at the same location.
+type gapScan struct {
 	c     *channel
 	at    uint64 // has read up to here
 	after uint64 // entries above it are lost
@@ -160,14 +160,13 @@ type walk struct {
 	err     error
 }
 
-// walk has what is lost counted: the entries in (after, start] that the channel
-// wants. Without a reason nothing is; of another log nothing can be known.
+// gapScan counts what is lost: the entries in (after, start] that the channel wants. Without a reason nothing is; of another log nothing can be known.
 //
 // It starts at what the client has seen of this log: all replies up to there have
 // reached it. Of a client that has seen nothing, replies may be anywhere.
-func (c *channel) walk(reason string, after, start uint64) {
+func (c *channel) gapScan(reason string, after, start uint64) {
 	c.phase = phaseAsking
-	w := &walk{c: c, after: after, start: start}
+	w := &gapScan{c: c, after: after, start: start}
 	unknown := reason == "" || reason == wire.ReasonRestart && after == 0
 	if reason != "" {
 		w.lost = &wire.Lost{Reason: reason, Exact: !unknown}
@@ -181,23 +180,23 @@ func (c *channel) walk(reason string, after, start uint64) {
 	w.next()
 }
 
-// next reads on, or ends the walk.
-func (w *walk) next() {
+// next reads on, or ends the gap scan.
+func (w *gapScan) next() {
 	if w.at < w.start && w.err == nil {
-		w.c.s.g.cold.read(w.c.log, w.at, w)
+		w.c.s.g.storeReader.read(w.c.log, w.at, w)
 		return
 	}
-	w.c.post(func() { w.c.mail.walk = w })
+	w.c.post(func() { w.c.inbox.gapScan = w })
 }
 
 // arrived implements reader.
-func (w *walk) arrived(k *chunk) {
+func (w *gapScan) arrived(k *chunk) {
 	w.chunk = k
-	w.c.s.g.cold.queue.push(w)
+	w.c.s.g.storeReader.queue.push(w)
 }
 
 // run looks at a chunk.
-func (w *walk) run() {
+func (w *gapScan) run() {
 	outs := w.chunk.outs
 	w.err = w.chunk.err
 	if w.err == nil && len(outs) == 0 {
@@ -215,18 +214,18 @@ func (w *walk) run() {
 }
 
 // failed is called when run panicked.
-func (w *walk) failed() {
+func (w *gapScan) failed() {
 	w.err = context.Canceled
 	w.next()
 }
 
-func (w *walk) inexact(is bool) {
+func (w *gapScan) inexact(is bool) {
 	if is && w.lost != nil {
 		w.lost.Exact = false
 	}
 }
 
-func (w *walk) see(o *host.Output) {
+func (w *gapScan) see(o *host.Output) {
 	c := w.c
 	if o.Kind == host.OutputReply {
 		if c.opening.info.KnownCaller && o.Caller == c.caller && o.Call > c.ack {

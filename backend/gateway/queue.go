@@ -6,7 +6,7 @@ import (
 )
 
 // A queue hands jobs to workers, in order. It has no bound of its own: a socket
-// or a feed is in it at most once, and cold reads and walks are at most one per
+// or a fanout is in it at most once, and store reads and gap scans are at most one per
 // channel.
 type queue struct {
 	mu     sync.Mutex
@@ -60,7 +60,7 @@ func (q *queue) pop() (j job, ok bool) {
 	}
 	j = q.jobs[q.next]
 	q.jobs[q.next] = nil
-	// The places at the start are used again, so that pushing costs no memory.
+	// The slots at the start are used again, so that pushing costs no memory.
 	if q.next++; q.next == len(q.jobs) {
 		q.jobs, q.next = q.jobs[:0], 0
 	} else if q.next > len(q.jobs)/2 {
@@ -79,9 +79,9 @@ func (q *queue) close() {
 	q.ready.Broadcast()
 }
 
-// A turnstile lets one goroutine at a time do a piece of work that many ask
-// for, and makes sure that it is done once more if somebody asked meanwhile.
-type turnstile struct {
+// A coalescer lets one goroutine at a time do a piece of work that many request, and
+// makes sure that it is done once more if it was requested meanwhile.
+type coalescer struct {
 	mu    sync.Mutex
 	state uint8
 }
@@ -93,7 +93,7 @@ const (
 )
 
 // begin reports whether the caller is to do the work, or to have it done.
-func (t *turnstile) begin() bool {
+func (t *coalescer) begin() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.state == idle {
@@ -106,7 +106,7 @@ func (t *turnstile) begin() bool {
 
 // end reports whether the work has to be done once more; then the caller is
 // still the one to do it.
-func (t *turnstile) end() (more bool) {
+func (t *coalescer) end() (more bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	more = t.state == again

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestTurnstile: whoever asks while somebody works gets the work done again.
-func TestTurnstile(t *testing.T) {
-	var ts turnstile
+// TestCoalescer: whoever asks while somebody works gets the work done again.
+func TestCoalescer(t *testing.T) {
+	var ts coalescer
 	var steps []bool
 	steps = append(steps, ts.begin(), ts.begin(), ts.begin(), ts.end(), ts.end(), ts.begin(), ts.end())
 	if want := []bool{true, false, false, true, false, true, false}; !slices.Equal(steps, want) {

@@ -23,24 +23,24 @@ const (
 
 	controlsWait = 64 << 10 // bytes of messages of its own that a socket keeps before its reader waits
 	channelQuota = 16       // messages of one channel at a time if others wait
-	drainVisits  = 64       // looks at channels per frame
-	maxSpent     = 64       // empty places at the start of dirty
+	flushVisits  = 64       // looks at channels per frame
+	maxSpent     = 64       // empty slots at the start of dirty
 
 	closeTimeout = time.Second      // for the answer to a close frame
 	frameTimeout = 30 * time.Second // for a large frame to arrive
 	stuckWrite   = time.Second      // after which a reader is cut off if the buffers are full
 )
 
-// A socket is one WebSocket, or what stands for one over HTTP (httplink.go). Three
+// A socket is one WebSocket, or what stands for one over HTTP (stream.go). Three
 // parties work on it: its reader (of a WebSocket one goroutine, wsReader.loop; else
-// whoever has a post), whoever drains it (one at a time, see run), and feeds, which
+// whoever has a post), whoever flushes it (one at a time, see run), and fanouts, which
 // mark its channels. It sends one frame at a time; while that is not with the
-// kernel, nobody drains it, and its channels' cursors wait.
+// kernel, nobody flushes it, and its channels' cursors wait.
 type socket struct {
-	g      *Gateway
-	out    transport.Transport
-	reader wsReader
-	turn   turnstile // of run
+	g        *Gateway
+	out      transport.Transport
+	reader   wsReader
+	flushing coalescer // of run
 
 	permit  limit.Permit
 	address netip.Addr // of the client, for the log
@@ -48,7 +48,7 @@ type socket struct {
 	attachment host.Attachment // that of channel c is c after it; see host.NextAttachment
 	traffic    *metric.Stripe
 
-	asker *asker // who OnAuth is asked about; nil if no actor has one
+	identity *identity // who OnAuth is asked about; nil if no actor has one
 
 	rate limit.Messages // the reader's
 	used numbers        // the reader's
@@ -61,17 +61,17 @@ type socket struct {
 	closed   atomic.Bool   // a close is under way
 	beaten   time.Time     // when the last beat was sent; the janitor's
 
-	mu       sync.Mutex
-	room     sync.Cond // there is less in waiting or kept, or the socket is deaf
-	channels channels
-	dirty    []*channel // that have something to look at, in turn; from next on
-	next     int
-	controls [][]byte    // messages of the socket's own
-	waiting  int         // bytes of controls
-	kept     int         // bytes of answers that channels keep (channel.bytes)
-	holding  bool        // the reader waits for room
-	closing  *time.Timer // ends a close; nil before
-	over     bool        // the reader has ended
+	mu           sync.Mutex
+	room         sync.Cond // there are fewer bytes of controls or answers, or the socket is deaf
+	channels     channels
+	dirty        []*channel // that have something to look at, in turn; from next on
+	next         int
+	controls     [][]byte    // messages of the socket's own
+	controlBytes int         // of controls
+	answerBytes  int         // of answers that channels keep (channel.bytes)
+	waitsForRoom bool        // the reader waits for room
+	closing      *time.Timer // ends a close; nil before
+	over         bool        // the reader has ended
 }
 
 // wrote is called when a frame that could not be sent at once is with the kernel.
@@ -87,7 +87,7 @@ func (s *socket) wrote(slow bool) {
 // blocked for too long.
 func (s *socket) broke(slow bool) {
 	if slow {
-		s.logger().Info("gateway: a client does not read and is cut off", "for", s.g.opts.WriteTimeout, "conns", s.some())
+		s.logger().Info("gateway: a client does not read and is cut off", "for", s.g.opts.WriteTimeout, "conns", s.someConnections())
 		s.g.stats.slow.Add(1)
 		s.g.slow.add(s.connections())
 	}
@@ -98,9 +98,9 @@ func (s *socket) broke(slow bool) {
 func (s *socket) leave() {
 	s.deafen()
 	s.mu.Lock()
-	s.holdLocked(-s.waiting - s.kept)
-	if s.asker != nil {
-		s.holdLocked(-s.asker.bytes - len(s.asker.header))
+	s.reserveLocked(-s.controlBytes - s.answerBytes)
+	if s.identity != nil {
+		s.reserveLocked(-s.identity.bytes - len(s.identity.header))
 	}
 	s.over = true
 	if s.closing != nil {
@@ -109,12 +109,12 @@ func (s *socket) leave() {
 	left := s.channels
 	s.channels = nil
 	for _, c := range left {
-		c.dropHoldLocked()
+		c.dropPendingLocked()
 	}
 	s.mu.Unlock()
 	drop := !s.g.isQuiesced() // a shutdown is not a drop
 	for _, c := range left {
-		c.feed.leave(c)
+		c.fanout.leave(c)
 		if drop {
 			s.g.host.Detach(c.followed(), c.attachment)
 		}
@@ -123,13 +123,13 @@ func (s *socket) leave() {
 
 // forget removes a channel that the owner of its actor, or its client, has ended.
 func (s *socket) forget(c *channel) {
-	c.feed.leave(c) // first: after it no answers come
+	c.fanout.leave(c) // first: after it no answers come
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.channels.remove(c)
-	c.dropHoldLocked()
-	c.mail.answers = nil
-	c.keepLocked(-c.bytes)
+	c.dropPendingLocked()
+	c.inbox.answers = nil
+	c.reserveAnswersLocked(-c.bytes)
 }
 
 // logger is for what concerns the socket.
@@ -141,8 +141,8 @@ func (s *socket) logger() *slog.Logger {
 	return log
 }
 
-// note tells what happens to every socket, to those who want to know that much.
-func (s *socket) note(what string) {
+// debug tells what happens to every socket, to those who want to know that much.
+func (s *socket) debug(what string) {
 	if s.g.log.Enabled(context.Background(), slog.LevelDebug) {
 		s.logger().Debug(what)
 	}
@@ -156,8 +156,8 @@ func (s *socket) complain(code wire.Code) {
 	}
 }
 
-// some returns the ids of a few of the connections on the socket, for the log.
-func (s *socket) some() []string {
+// someConnections returns the ids of a few of the connections on the socket, for the log.
+func (s *socket) someConnections() []string {
 	const few = 8
 	ids := s.connections()
 	return ids[:min(few, len(ids))]
@@ -178,15 +178,15 @@ func (s *socket) connections() []string {
 func (s *socket) control(b []byte) {
 	s.mu.Lock()
 	s.controls = append(s.controls, b)
-	s.waiting += len(b)
-	s.holdLocked(len(b))
+	s.controlBytes += len(b)
+	s.reserveLocked(len(b))
 	s.mu.Unlock()
 	s.wake()
 }
 
-// holdLocked counts bytes that the socket holds, or (negative) no more. When it is
-// over it holds nothing.
-func (s *socket) holdLocked(bytes int) {
+// reserveLocked counts bytes that the socket holds; negative ones are released. A socket
+// that is over holds nothing.
+func (s *socket) reserveLocked(bytes int) {
 	if !s.over {
 		s.g.buffers.Reserve(bytes)
 	}
@@ -200,15 +200,17 @@ func (s *socket) awaitRoom() {
 	if !s.crowdedLocked() {
 		return
 	}
-	s.holding = true
+	s.waitsForRoom = true
 	for s.crowdedLocked() && !s.deaf.Load() {
 		s.room.Wait()
 	}
-	s.holding = false
+	s.waitsForRoom = false
 	s.out.Clock().Heard() // that nothing was read was not the client's doing
 }
 
-func (s *socket) crowdedLocked() bool { return s.waiting > controlsWait || s.kept > answersWait }
+func (s *socket) crowdedLocked() bool {
+	return s.controlBytes > controlsWait || s.answerBytes > answersWait
+}
 
 // unblock has all channels notice that the socket had been blocked, now: what is
 // volatile and visible is stale, what comes later is not.
@@ -222,17 +224,17 @@ func (s *socket) unblock() {
 	}
 }
 
-// wake has the socket drained, if nobody does it.
+// wake has the socket flushed, if nobody does it.
 func (s *socket) wake() {
-	if s.turn.begin() {
-		s.g.drains.push(s)
+	if s.flushing.begin() {
+		s.g.queue.push(s)
 	}
 }
 
-// scratch is room for the outputs that a drain reads from logs.
+// scratch is room for the outputs that a flush reads from logs.
 var scratch = sync.Pool{New: func() any { return new([transport.MaxMessages]*host.Output) }}
 
-// run drains the socket: one frame with what is ready.
+// run flushes the socket: one frame with what is ready.
 func (s *socket) run() {
 	f := transport.NewFrame()
 	outs := scratch.Get().(*[transport.MaxMessages]*host.Output)
@@ -241,8 +243,8 @@ func (s *socket) run() {
 	n := 0
 	for n < len(s.controls) && f.Fits(len(s.controls[n])) {
 		f.Put(append(f.Begin(), s.controls[n]...))
-		s.waiting -= len(s.controls[n])
-		s.holdLocked(-len(s.controls[n]))
+		s.controlBytes -= len(s.controls[n])
+		s.reserveLocked(-len(s.controls[n]))
 		n++
 	}
 	if s.controls = slices.Delete(s.controls, 0, n); len(s.controls) == 0 {
@@ -251,7 +253,7 @@ func (s *socket) run() {
 	s.room.Broadcast()
 	s.mu.Unlock()
 
-	for range drainVisits {
+	for range flushVisits {
 		quota := f.Room()
 		if quota == 0 {
 			break
@@ -298,22 +300,22 @@ func (s *socket) nextDirty() (c *channel, alone bool) {
 	return nil, false
 }
 
-// rest ends a drain, or has another one made.
+// rest ends a flush, or starts another one.
 func (s *socket) rest() {
 	s.mu.Lock()
 	more := s.next < len(s.dirty) || len(s.controls) > 0
 	over := s.over
 	s.mu.Unlock()
 	if over {
-		return // the turnstile stays shut
+		return // flushing never ends: nobody flushes it again
 	}
 	if !more && s.finished.Load() {
 		s.close(websocket.StatusServiceRestart, wire.CodeShutdown)
 	}
 	if more {
-		s.g.drains.push(s)
-	} else if s.turn.end() {
-		s.g.drains.push(s)
+		s.g.queue.push(s)
+	} else if s.flushing.end() {
+		s.g.queue.push(s)
 	}
 }
 
@@ -391,7 +393,7 @@ func (s *socket) tooSlow() {
 	if s.closed.Load() {
 		return
 	}
-	s.logger().Info("gateway: a client does not keep up and is cut off", "conns", s.some())
+	s.logger().Info("gateway: a client does not keep up and is cut off", "conns", s.someConnections())
 	s.g.stats.slow.Add(1)
 	s.g.slow.add(s.connections())
 	s.close(statusTryAgain, wire.CodeSlow)
@@ -403,21 +405,21 @@ func (s *socket) cut() {
 	_ = s.out.Close()
 }
 
-// tend does what is due at a time: see Options.Beat, Dead and Quiet.
+// tend does what is due at a time: see Options.HeartbeatInterval, IdleTimeout and PositionInterval.
 func (s *socket) tend(now time.Time) {
 	clock := s.out.Clock()
 	heard := now.Sub(time.UnixMilli(clock.LastRead.Load()))
 	said := now.Sub(time.UnixMilli(clock.LastWrite.Load()))
 	taken := now.Sub(time.UnixMilli(clock.LastTaken.Load()))
 	s.mu.Lock()
-	holding := s.holding
+	waitsForRoom := s.waitsForRoom
 	s.mu.Unlock()
 	if since := s.reader.since.Load(); since > 0 && now.Sub(time.UnixMilli(since)) >= frameTimeout {
 		s.cut() // a frame comes byte by byte
 		return
 	}
 	if said >= stuckWrite && s.out.Pending() && s.g.buffers.Full() {
-		s.logger().Info("gateway: a client does not read while the buffers are full, and is cut off", "conns", s.some())
+		s.logger().Info("gateway: a client does not read while the buffers are full, and is cut off", "conns", s.someConnections())
 		s.g.stats.slow.Add(1)
 		s.g.slow.add(s.connections())
 		s.cut()
@@ -426,13 +428,13 @@ func (s *socket) tend(now time.Time) {
 	// A client that takes, bit by bit, what a slow link brings is not dead: it has
 	// not come to the beat yet that it has to answer. Nor can it be heard while the
 	// reader waits; if it takes nothing, the write that is blocked ends the socket.
-	if heard >= s.g.opts.Dead && taken >= s.g.opts.Dead && !holding {
+	if heard >= s.g.opts.IdleTimeout && taken >= s.g.opts.IdleTimeout && !waitsForRoom {
 		s.cut()
 		return
 	}
 	// A client answers a beat. So one is due also if it was only the client who
 	// said nothing: the silence of a client that is there must not last.
-	beat := s.g.opts.Beat
+	beat := s.g.opts.HeartbeatInterval
 	if s.reader.ws == nil {
 		beat -= tick // rather too early: proxies count, too
 	}
@@ -444,7 +446,7 @@ func (s *socket) tend(now time.Time) {
 	var quiet []*channel
 	for _, c := range s.channels {
 		told := c.toldAt.Load()
-		if told > 0 && now.Sub(time.UnixMilli(told)) >= s.g.opts.Quiet && c.log.Head() > c.told.Load() {
+		if told > 0 && now.Sub(time.UnixMilli(told)) >= s.g.opts.PositionInterval && c.log.Head() > c.told.Load() {
 			c.wantAt = true
 			quiet = append(quiet, c)
 		}

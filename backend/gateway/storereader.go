@@ -13,34 +13,34 @@ const (
 	chunkBytes   = 64 << 10
 )
 
-// What is kept of chunks that were read: for those who come to the same place a
-// moment later, as clients do that lost the same server and spread their return.
+// Chunks are kept for readers that reach the same location a moment later, as clients
+// do that lost the same server and spread their return.
 const (
 	keepTicks = 2       // for how long after the last use, about
 	keepBytes = 2 << 20 // twice this in all
 )
 
-// A coldReader reads for channels whose cursors are below what is in memory,
+// A storeReader reads for channels whose cursors are below what is in memory,
 // with a few goroutines of its own: a store may be slow, and workers must not
-// wait for it. Those who are at the same place share one read, also if they come
+// wait for it. Readers at the same location share one read, also if they come
 // a little later, and each reads one chunk at a time, in turn with all others.
-type coldReader struct {
+type storeReader struct {
 	ctx   context.Context
 	queue *queue
 
 	mu      sync.Mutex
-	waiting map[place][]reader
-	recent  map[place]*chunk // used since the last turn
-	older   map[place]*chunk // used between that and the turn before
-	bytes   int              // of recent
-	ticks   int              // since the last turn
+	waiting map[location][]reader
+	recent  map[location]*chunk // used since the last rotation
+	older   map[location]*chunk // used between that and the rotation before
+	bytes   int                 // of recent
+	ticks   int                 // since the last rotation
 }
 
-// A reader waits for a chunk: a channel, or a walk. arrived must not take long.
+// A reader waits for a chunk: a channel, or a gap scan. arrived must not take long.
 type reader interface{ arrived(*chunk) }
 
-// place is where in which log.
-type place struct {
+// A location is a position in a log.
+type location struct {
 	log      *host.Log
 	identity string
 	after    uint64
@@ -54,13 +54,13 @@ type chunk struct {
 	err   error
 }
 
-func newColdReader(ctx context.Context) *coldReader {
-	return &coldReader{ctx: ctx, queue: newQueue(), waiting: map[place][]reader{}, recent: map[place]*chunk{}}
+func newStoreReader(ctx context.Context) *storeReader {
+	return &storeReader{ctx: ctx, queue: newQueue(), waiting: map[location][]reader{}, recent: map[location]*chunk{}}
 }
 
 // read gets the chunk of a log after a number, for who.
-func (r *coldReader) read(log *host.Log, after uint64, who reader) {
-	p := place{log, log.Identity(), after}
+func (r *storeReader) read(log *host.Log, after uint64, who reader) {
+	p := location{log, log.Identity(), after}
 	r.mu.Lock()
 	k := r.recent[p]
 	if k == nil && r.older[p] != nil {
@@ -81,7 +81,7 @@ func (r *coldReader) read(log *host.Log, after uint64, who reader) {
 
 // keepLocked keeps a chunk for a while. An end of a log is not kept: there may be
 // more soon.
-func (r *coldReader) keepLocked(p place, k *chunk) {
+func (r *storeReader) keepLocked(p location, k *chunk) {
 	const fixed = 512 // an output, twice
 	size := 0
 	for _, o := range k.outs {
@@ -91,30 +91,30 @@ func (r *coldReader) keepLocked(p place, k *chunk) {
 		return
 	}
 	if r.bytes+size > keepBytes {
-		r.turnLocked()
+		r.rotateLocked()
 	}
 	r.recent[p] = k
 	r.bytes += size
 }
 
-// turnLocked forgets the chunks that were not used since the turn before.
-func (r *coldReader) turnLocked() {
-	r.older, r.recent, r.bytes, r.ticks = r.recent, map[place]*chunk{}, 0, 0
+// rotateLocked forgets the chunks that were not used since the last rotation.
+func (r *storeReader) rotateLocked() {
+	r.older, r.recent, r.bytes, r.ticks = r.recent, map[location]*chunk{}, 0, 0
 }
 
 // tend forgets what has not been used for some time. It is called every tick.
-func (r *coldReader) tend() {
+func (r *storeReader) tend() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ticks++; r.ticks >= keepTicks && len(r.recent)+len(r.older) > 0 {
-		r.turnLocked()
+		r.rotateLocked()
 	}
 }
 
 // chunkRead is the job to read a chunk.
 type chunkRead struct {
-	r *coldReader
-	p place
+	r *storeReader
+	p location
 }
 
 func (j chunkRead) run() {

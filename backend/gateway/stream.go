@@ -99,7 +99,7 @@ func (g *Gateway) servePoll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	longest := g.opts.Dead * 4 / 5 // a client that polls at once after that is not dead
+	longest := g.opts.IdleTimeout * 4 / 5 // a client that polls at once after that is not dead
 	wait := min(time.Duration(max(body.WaitMs, 0))*time.Millisecond, longest)
 	var h *transport.HTTP
 	if body.Socket != "" {

@@ -7,45 +7,45 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// Which events a connection may subscribe to is for the actor's CanSubscribe to say,
-// if it has one. Of the events that come with an open the answer to that tells, in
-// time: before it nothing is delivered. What comes later is asked for, and starts at
-// the place of the answer in the log, so that nothing before it gets out.
+// An actor's CanSubscribe, if it has one, approves the events that a connection
+// subscribes to. For the events of an open, its answer comes in time: nothing is
+// delivered before it. A later subscription is requested, and starts at the position of
+// the answer in the log, so that nothing before it gets out.
 
-// wishes are the events about which CanSubscribe has not answered; guarded by the
+// approvals are the events about which CanSubscribe has not answered; guarded by the
 // socket's mu.
-type wishes struct {
+type approvals struct {
 	last   uint64 // request
-	events []wish
+	events []approval
 }
 
-type wish struct {
+type approval struct {
 	name    string
 	request uint64
 }
 
-// guarded reports whether the actor approves the channel's subscriptions. It is true for
+// needsApproval reports whether the actor approves the channel's subscriptions. It is true for
 // an actor that is known by its id only, if any actor has a CanSubscribe.
-func (c *channel) guarded() bool {
-	return c.s.g.guards && c.s.g.definitions.Guards(c.feed.ref.Name)
+func (c *channel) needsApproval() bool {
+	return c.s.g.approves && c.s.g.definitions.Guards(c.fanout.ref.Name)
 }
 
-// askFor asks the actor whether the client may have more events.
-func (c *channel) askFor(events []string) {
+// requestApproval asks the actor whether the client may have more events.
+func (c *channel) requestApproval(events []string) {
 	s := c.s
 	s.mu.Lock()
-	if c.wishes == nil {
-		c.wishes = &wishes{}
+	if c.approvals == nil {
+		c.approvals = &approvals{}
 	}
-	w := c.wishes
+	w := c.approvals
 	w.last++
 	request := host.SubscribeRequest{Attachment: c.attachment, ID: w.last}
 	for _, e := range events {
 		_, has := c.subs.Load().find(e)
-		if has || len(w.events) >= maxSubs || slices.ContainsFunc(w.events, func(other wish) bool { return other.name == e }) {
+		if has || len(w.events) >= maxSubs || slices.ContainsFunc(w.events, func(other approval) bool { return other.name == e }) {
 			continue
 		}
-		w.events = append(w.events, wish{e, w.last})
+		w.events = append(w.events, approval{e, w.last})
 		request.Events = append(request.Events, e)
 	}
 	s.mu.Unlock()
@@ -57,33 +57,33 @@ func (c *channel) askFor(events []string) {
 	}
 }
 
-// wanted returns the events that the client of a channel has, or has asked for.
-func (c *channel) wanted() []string {
+// requestedEvents returns the events that the client has, or has requested.
+func (c *channel) requestedEvents() []string {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	var events []string
 	for _, sub := range *c.subs.Load() {
 		events = append(events, sub.event)
 	}
-	if c.wishes != nil {
-		for _, e := range c.wishes.events {
+	if c.approvals != nil {
+		for _, e := range c.approvals.events {
 			events = append(events, e.name)
 		}
 	}
 	return events
 }
 
-// permitted takes what CanSubscribe has answered: to an open, to what was asked for,
+// approved takes what CanSubscribe has answered: to an open, to what was asked for,
 // or, after a refresh, about everything.
-func (c *channel) permitted(o *host.Output, pos host.Pos) {
+func (c *channel) approved(o *host.Output, pos host.Pos) {
 	var granted, refused []string
 	for _, r := range o.Opened.Refused {
 		refused = append(refused, r.Event)
 	}
 	c.s.mu.Lock()
 	c.unsubscribeLocked(refused)
-	if w := c.wishes; w != nil && o.Kind == host.OutputSubscribed {
-		w.events = slices.DeleteFunc(w.events, func(e wish) bool {
+	if w := c.approvals; w != nil && o.Kind == host.OutputSubscribed {
+		w.events = slices.DeleteFunc(w.events, func(e approval) bool {
 			if e.request == o.Call && !slices.Contains(refused, e.name) {
 				granted = append(granted, e.name)
 			}
@@ -97,7 +97,7 @@ func (c *channel) permitted(o *host.Output, pos host.Pos) {
 	for _, r := range o.Opened.Refused {
 		c.s.refuse(wire.Envelope{Channel: c.num}, r.Err.Code, r.Err.Message, r.Err.Metadata)
 	}
-	if c.feed.ref.ID == "" {
+	if c.fanout.ref.ID == "" {
 		return // what it does not have was not asked for
 	}
 	for _, e := range granted {
