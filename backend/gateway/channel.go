@@ -325,7 +325,7 @@ func (c *channel) take(k *chunk) {
 	}
 }
 
-// fillCold hands out the current chunk, then goes on in memory if it can, else
+// fillReplay hands out the current chunk, then continues in memory if it can, else
 // with the next chunk. closed is the end of the channel, if it has come to one: it
 // is not in the store, and nothing after it is for the client.
 func (c *channel) fillReplay(f *transport.Frame, quota int, closed *host.Output) (more bool) {

@@ -160,7 +160,8 @@ type gapScan struct {
 	err     error
 }
 
-// gapScan counts what is lost: the entries in (after, start] that the channel wants. Without a reason nothing is; of another log nothing can be known.
+// gapScan counts what is lost: the entries in (after, start] that the channel wants.
+// Without a reason nothing is; of another log nothing can be known.
 //
 // It starts at what the client has seen of this log: all replies up to there have
 // reached it. Of a client that has seen nothing, replies may be anywhere.
