@@ -101,7 +101,7 @@ pictures: build ## take the pictures of the page for the documentation
 	node e2e/pictures.mjs
 
 fmt: node_modules/.package-lock.json ## format the Go and TypeScript code
-	gofmt -w *.go backend e2e tool web
+	gofmt -w *.go backend e2e examples tool web
 	npm run --silent format
 
 lint: ## the linters alone

@@ -56,9 +56,9 @@ func TestImportsGoDown(t *testing.T) {
 	}
 }
 
-// TestDirectImports checks the two packages that an app's author replaces: actors
+// TestDirectImports checks the packages that an app's author replaces or copies: actors
 // need nothing of ours but backend/actor, and what serves them needs no more than the
-// server as a library.
+// server as a library. Examples need nothing else but a router.
 func TestDirectImports(t *testing.T) {
 	tests := []struct {
 		pkg  string
@@ -66,12 +66,19 @@ func TestDirectImports(t *testing.T) {
 	}{
 		{"backend/rooms", []string{"backend/actor"}},
 		{"backend/app", []string{"backend/forwarded", "backend/rooms", "backend/server", "backend/store/memory", "backend/store/sqlite", "web"}},
+		{"examples/...", []string{"backend/actor", "backend/server"}},
 	}
 	for _, test := range tests {
 		for _, dep := range goList(t, "-f", `{{join .Imports "\n"}}`, module+test.pkg) {
 			if own, isOurs := strings.CutPrefix(dep, module); isOurs && !slices.Contains(test.ours, own) {
 				t.Errorf("%s imports %s", test.pkg, own)
 			}
+		}
+	}
+	for _, dep := range goList(t, "-f", `{{join .Imports "\n"}}`, module+"examples/...") {
+		host, _, _ := strings.Cut(dep, "/")
+		if strings.Contains(host, ".") && !strings.HasPrefix(dep, module) && !strings.HasPrefix(dep, "github.com/go-chi/chi/v5") {
+			t.Errorf("an example imports %s", dep)
 		}
 	}
 }
@@ -91,7 +98,7 @@ func TestTheBinaryHasNoTools(t *testing.T) {
 // TestMain opens all sources: the go command keeps a test's result until a file
 // changes that the test itself has opened, and does not see what go list opens.
 func TestMain(m *testing.M) {
-	for _, root := range []string{".", "../web", "../tool"} {
+	for _, root := range []string{".", "../examples", "../web", "../tool"} {
 		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 			if err == nil && filepath.Ext(path) == ".go" {
 				_, err = os.ReadFile(path)
