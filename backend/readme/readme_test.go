@@ -138,7 +138,8 @@ func TestCommandsExist(t *testing.T) {
 
 // Links within the repository lead somewhere, to headings too.
 func TestLinks(t *testing.T) {
-	documents := append(documents(t), "clientjs/README.md", "hooks/README.md", "e2e/bench/README.md", ".github/pull_request_template.md")
+	documents := append(documents(t), "clientjs/README.md", "hooks/README.md", "e2e/bench/README.md", ".github/pull_request_template.md",
+		"examples/README.md", "examples/auth/README.md", "examples/chi/README.md", "examples/counter/README.md", "examples/nextjs/README.md", "examples/presence/README.md")
 	link := regexp.MustCompile(`\]\(([^)\s]+)\)|(?:src|srcset)="([^"]+)"`)
 	for _, document := range documents {
 		prose := regexp.MustCompile("(?ms)^```.*?^```$|`[^`\n]*`").ReplaceAllString(read(t, document), "")
