@@ -48,7 +48,7 @@ func plots() (map[string][]byte, error) {
 		return nil, fmt.Errorf("%s: want two lines %q", figuresIn, mark)
 	}
 	files := map[string][]byte{
-		figuresIn:              []byte(part[0] + mark + figures(peers) + ratios(peers, growth) + mark + part[2]),
+		figuresIn:           []byte(part[0] + mark + figures(peers) + ratios(peers, growth) + mark + part[2]),
 		"results/peers.md":  []byte("Written by `make plot`. Medians of the rounds; lowest..highest in brackets.\n" + markdown(peers)),
 		"results/growth.md": []byte("Written by `make plot`.\n" + markdown(growth)),
 	}
