@@ -32,6 +32,7 @@ func tiny(t *testing.T) string {
 		"web/src/main.tsx":                    "console.log('one')",
 		"web/src/main.css":                    "body { color: red }",
 		"web/src/theme.ts":                    "",
+		"web/src/docs/main.ts":                "",
 		"web/src/icon.svg":                    "<svg/>",
 	})
 	if err := os.Chmod(filepath.Join(root, "node_modules/.bin/tsc"), 0o755); err != nil {

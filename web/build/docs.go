@@ -21,12 +21,10 @@ import (
 	"github.com/yuin/goldmark/renderer/html"
 	"github.com/yuin/goldmark/text"
 	"github.com/yuin/goldmark/util"
+	"golang.org/x/mod/modfile"
 
 	"github.com/troupe-dev/troupe/web"
 )
-
-// repository is where links lead that leave the documentation.
-const repository = "https://github.com/troupe-dev/troupe/blob/main/"
 
 // Docs renders the documentation, docs/*.md below root, and returns the files that
 // package web serves it from, by their names below web/dist. Without a directory
@@ -38,7 +36,11 @@ func Docs(root string) (map[string][]byte, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	d := &docs{root: root, files: map[string][]byte{}}
+	module, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil {
+		return nil, err
+	}
+	d := &docs{root: root, repository: "https://" + modfile.ModulePath(module) + "/blob/main/", files: map[string][]byte{}}
 	d.markdown = goldmark.New(
 		goldmark.WithExtensions(extension.Linkify, extension.NewTable(
 			extension.WithTableCellAlignMethod(extension.TableCellAlignAttribute), // the page's policy forbids styles
@@ -91,11 +93,12 @@ func WriteDocs(root string) error {
 
 // docs is the documentation that is being rendered.
 type docs struct {
-	root     string
-	markdown goldmark.Markdown
-	files    map[string][]byte
-	pages    []web.DocsPage
-	sections []section
+	root       string
+	repository string // where links lead that leave the documentation
+	markdown   goldmark.Markdown
+	files      map[string][]byte
+	pages      []web.DocsPage
+	sections   []section
 }
 
 // section is what a search finds: the text between two headings.
@@ -136,7 +139,7 @@ func (d *docs) add(name string) error {
 		}
 		switch n := n.(type) {
 		case *ast.Link:
-			n.Destination = []byte(address(string(n.Destination)))
+			n.Destination = []byte(d.address(string(n.Destination)))
 		case *ast.Heading:
 			id, _ := n.AttributeString("id")
 			anchor, _ := id.([]byte)
@@ -178,7 +181,7 @@ func (d *docs) image(to string) (string, error) {
 
 // address is where a link of a document leads in the pages, whose addresses are
 // relative to one another.
-func address(to string) string {
+func (d *docs) address(to string) string {
 	if strings.Contains(to, "://") || strings.HasPrefix(to, "#") {
 		return to
 	}
@@ -194,7 +197,7 @@ func address(to string) string {
 	case isDoc && path.Dir(file) == "docs":
 		return name + anchor
 	}
-	return repository + file + anchor
+	return d.repository + file + anchor
 }
 
 // plain is the text of a node.
