@@ -59,9 +59,10 @@
 //	Gateway.mu, fanout.mu -> socket.mu -> the log's and the transport's own locks
 //	storeReader.mu -> queue.mu
 //
-// Gateway.mu and fanout.mu are never held together. The locks of authQueue,
-// slowConns, limit.Admission, queue and coalescer are leaves: no other lock is taken
-// under them, and none but a coalescer's under that of fanouts. No lock is held while the host is called, and none of a transport while it
-// calls Config.Wrote and Config.Broke. The host may hold locks of its own when it calls
-// fanout.Published, so a fanout never calls the host from there: it queues a job.
+// Gateway.mu and fanout.mu are never held together. The locks of authQueue, slowConns,
+// limit.Admission, queue and coalescer are leaves: no other lock is taken under them,
+// and none but a coalescer's under that of fanouts. No lock is held while the host is
+// called, and none of a transport while it calls Config.Wrote and Config.Broke. The host
+// may hold locks of its own when it calls fanout.Published, so a fanout never calls the
+// host from there: it queues a job.
 package gateway
