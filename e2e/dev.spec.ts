@@ -25,7 +25,9 @@ class Dev {
 
   async start(): Promise<void> {
     const files = execFileSync("git", ["ls-files", "-co", "--exclude-standard", "-z"], { cwd: root, encoding: "utf8" });
-    for (const file of files.split("\0").filter((name) => name && !name.startsWith("e2e/bench/"))) {
+    // Of the benchmark, which is a module of its own, only the pictures in the documentation.
+    const wanted = (name: string) => name && (!name.startsWith("e2e/bench/") || name.endsWith(".svg"));
+    for (const file of files.split("\0").filter(wanted)) {
       cpSync(join(root, file), join(this.directory, file));
     }
     symlinkSync(join(root, "node_modules"), join(this.directory, "node_modules"));
