@@ -58,7 +58,10 @@ type Buffers interface {
 }
 
 var (
-	ErrClosed     = errors.New("transport: closed")
+	// ErrClosed means that the transport has ended: nothing more is sent or received.
+	ErrClosed = errors.New("transport: closed")
+
+	// ErrOutOfOrder means that a post or a poll does not follow the one before it.
 	ErrOutOfOrder = errors.New("transport: a post or a poll has the wrong number")
 )
 
