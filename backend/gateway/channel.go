@@ -13,9 +13,9 @@ import (
 // A channel is one connection on one socket: a cursor on the log of its actor,
 // subscriptions, and the calls that wait for an answer.
 //
-// The reader of the socket makes it and tells it what the client wants, the fanout
-// what the owner of the actor has answered, the store reader what it has found;
-// whoever flushes the socket moves the cursor.
+// The socket's reader makes it and passes on what the client wants. The fanout passes
+// on what the actor's owner has answered, and the store reader what it has found. The
+// worker that flushes the socket moves the cursor.
 type channel struct {
 	s          *socket
 	num        uint32 // the client's number for it

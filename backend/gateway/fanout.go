@@ -25,7 +25,7 @@ const (
 // A fanout watches the log of one actor for all channels that this gateway has on
 // it: it tells the channels that an output may concern to look.
 //
-// Whoever publishes runs the fanout, so that it does not fall behind the log. What
+// The goroutine that publishes runs the fanout, so that it does not fall behind the log. What
 // takes long in a large room, waking all channels, is left to a worker (wakeAll).
 type fanout struct {
 	g   *Gateway

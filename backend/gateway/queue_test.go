@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestCoalescer: whoever asks while somebody works gets the work done again.
+// TestCoalescer: work that is requested while it runs is done once more.
 func TestCoalescer(t *testing.T) {
 	var ts coalescer
 	var steps []bool

@@ -33,8 +33,8 @@ const (
 
 // A socket is one WebSocket, or what stands for one over HTTP (stream.go). Three
 // parties work on it: its reader (of a WebSocket one goroutine, wsReader.loop; else
-// whoever has a post), whoever flushes it (one at a time, see run), and fanouts, which
-// mark its channels. It sends one frame at a time; while that is not with the
+// the handler of a post), the worker that flushes it (one at a time, see run), and
+// fanouts, which mark its channels. It sends one frame at a time; while that is not with the
 // kernel, nobody flushes it, and its channels' cursors wait.
 type socket struct {
 	g        *Gateway
@@ -148,8 +148,8 @@ func (s *socket) debug(what string) {
 	}
 }
 
-// complain has the log tell that the client sends what is refused: once, whoever
-// does so may do it often.
+// complain logs that the client sends invalid messages: once, because such a client
+// may send many.
 func (s *socket) complain(code wire.Code) {
 	if !s.complained.Swap(true) {
 		s.logger().Info("gateway: a client sends what is refused; of this socket that is said once", "code", code)

@@ -1,5 +1,5 @@
 // Package host is the seam between a gateway, which owns sockets, cursors and
-// subscriptions, and whoever owns an actor: its state, connections and calls.
+// subscriptions, and the owner of an actor: its state, connections and calls.
 //
 // Requests (request.go) are plain data. What they lead to comes back as outputs
 // (output.go) in the actor's log (log.go), so that an answer keeps its place among the

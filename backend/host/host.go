@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 )
 
-// Host is what a gateway needs of whoever owns actors: *runtime.Node, or something that
+// Host is what a gateway needs of the owner of actors: *runtime.Node, or something that
 // speaks to one on another machine.
 //
 // All methods may be called at the same time. Only CallOnce, Create and Resolve wait:

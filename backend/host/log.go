@@ -38,13 +38,13 @@ type Log struct {
 	followers []Follower // replaced, never changed in place
 }
 
-// LogWriter is the writer's side of a Log, for the owner of the actor or for whoever fills
+// LogWriter is the writer's side of a Log, for the owner of the actor, or for what fills
 // a copy. Turns put outputs; the output gate releases them once they are durable; only
 // then do readers see them. All methods may be called at the same time.
 type LogWriter struct{ log Log }
 
-// Follower learns that a log has new visible outputs. Published is called by whoever
-// released them, often the actor's goroutine, and must return soon. Calls may overlap, and
+// Follower learns that a log has new visible outputs. The goroutine that
+// released them, often the actor's, calls Published, which must return soon. Calls may overlap, and
 // one may stand for several outputs.
 type Follower interface{ Published() }
 
