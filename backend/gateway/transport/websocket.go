@@ -163,8 +163,8 @@ func (w *WebSocket) fill() (silence time.Duration, err error) {
 }
 
 // Message returns the next message if it is a text frame that has been read in whole,
-// as nearly all are: it unmasks the frame in place, which costs a tenth of what the
-// WebSocket library needs. It leaves everything else (fragments, control frames,
+// as nearly all are: it unmasks the frame in place, without the locks, readers and copy
+// of the WebSocket library. It leaves everything else (fragments, control frames,
 // protocol errors, messages that are split or too long) to Reader. Call it between two
 // messages only. The bytes are valid until the next read.
 func (w *WebSocket) Message() (message []byte, ok bool) {
