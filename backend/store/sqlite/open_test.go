@@ -2,18 +2,14 @@ package sqlite_test
 
 import (
 	"bytes"
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/sqlite"
@@ -65,118 +61,6 @@ func TestOpen_layout(t *testing.T) {
 	}
 }
 
-// One process at a time: the second one is told who has the directory.
-func TestG10_OneProcessADirectory(t *testing.T) {
-	dir := t.TempDir()
-	first := open(t, dir, quiet)
-	o := quiet
-	o.LockWait = -1
-	_, err := sqlite.Open(t.Context(), dir, o)
-	if err == nil || !strings.Contains(err.Error(), fmt.Sprint("process ", os.Getpid())) || !strings.Contains(err.Error(), dir) {
-		t.Errorf("a second one: got %v, want an error that names the directory and the process", err)
-	}
-
-	opened := make(chan error, 1)
-	go func() { // one that waits gets it
-		second, err := sqlite.Open(context.Background(), dir, quiet)
-		if err == nil {
-			err = second.Close()
-		}
-		opened <- err
-	}()
-	closeStore(t, first)
-	if err := <-opened; err != nil {
-		t.Errorf("one that waits: %v", err)
-	}
-}
-
-func TestOpen_inADirectoryThatCannotBeWritten(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "troupe.lock"), 0o700); err != nil { // for root, too
-		t.Fatal(err)
-	}
-	_, err := sqlite.Open(t.Context(), dir, quiet)
-	if want := "the data directory " + dir + " cannot be written: "; err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
-		t.Errorf("got %v, want one line that starts with %q", err, want)
-	}
-}
-
-// A process whose lock does not count any more cannot write: the epoch fences.
-func TestG10_AStaleProcessCannotWrite(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir, quiet)
-	commit(t, s, commitOf("ada", 1))
-	exec(t, raw(t, dir), "UPDATE meta SET epoch = epoch + 1")
-	for range 2 {
-		errs := s.Commit(t.Context(), []*store.Commit{commitOf("ada", 2), commitOf("bob", 1)})
-		if len(errs) != 2 || !errors.Is(errs[0], store.ErrConflict) || !errors.Is(errs[1], store.ErrConflict) {
-			t.Errorf("got %v, want ErrConflict twice", errs)
-		}
-	}
-	checkFenced(t, s)
-	closeStore(t, s)
-	checkClosed(t, s)
-	again := open(t, dir, quiet)
-	defer closeStore(t, again)
-	checkActor(t, again, "ada", 1)
-	if got, err := again.Load(t.Context(), "ada"); err != nil || got.Rev != 1 {
-		t.Errorf("got %+v, %v; want revision 1", got, err)
-	}
-	if _, err := again.Load(t.Context(), "bob"); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("got %v, want ErrNotFound", err)
-	}
-}
-
-// What is written without a commit is fenced, too: here the snapshot of an actor
-// that leaves memory.
-func TestG10_AStaleProcessDoesNoUpkeep(t *testing.T) {
-	dir, c := t.TempDir(), newClock()
-	s := open(t, dir, quiet.WithClock(c.now))
-	defer closeStore(t, s)
-	commit(t, s, commitOf("ada", 1))
-	db := raw(t, dir)
-	exec(t, db, "UPDATE meta SET epoch = epoch + 1")
-	c.pass(time.Hour)
-	s.Tick()
-	var snapshots, rows int
-	if err := db.QueryRow("SELECT (SELECT count(*) FROM snapshots), (SELECT count(*) FROM groups)").Scan(&snapshots, &rows); err != nil || snapshots != 0 || rows != 1 {
-		t.Errorf("got %d snapshots and %d rows, %v; want what there was: none and 1", snapshots, rows, err)
-	}
-	checkFenced(t, s)
-}
-
-// checkFenced checks that a store says nothing, since another process may have
-// gone on.
-func checkFenced(t *testing.T, s *sqlite.Store) {
-	t.Helper()
-	checkRefuses(t, s, "another process has taken over the store")
-	if _, err := s.Load(t.Context(), "ada"); !errors.Is(err, store.ErrConflict) {
-		t.Errorf("Load: got %v, want ErrConflict", err)
-	}
-}
-
-// checkClosed checks that a store that is closed says so.
-func checkClosed(t *testing.T, s *sqlite.Store) {
-	t.Helper()
-	checkRefuses(t, s, "the store is closed")
-}
-
-func checkRefuses(t *testing.T, s *sqlite.Store, want string) {
-	t.Helper()
-	_, loadErr := s.Load(t.Context(), "ada")
-	_, entriesErr := s.Entries(t.Context(), "ada", 0, 10, 1<<20)
-	errs := map[string]error{
-		"Load": loadErr, "Entries": entriesErr, "Health": s.Health(),
-		"Connected": s.Connected(t.Context(), func(string) bool { return true }),
-		"Commit":    errors.Join(s.Commit(t.Context(), []*store.Commit{commitOf("ada", 99)})...),
-	}
-	for method, err := range errs {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: got %v, want that %s", method, err, want)
-		}
-	}
-}
-
 // Who reads the file, a backup for one, keeps no server from starting.
 func TestOpen_withAReader(t *testing.T) {
 	t.Run("after a crash", func(t *testing.T) {
@@ -202,33 +86,6 @@ func TestOpen_withAReader(t *testing.T) {
 		checkActor(t, s, "ada", 1)
 		commit(t, s, commitOf("ada", 2))
 	})
-}
-
-func TestAnotherProgramThatLocksTheFile(t *testing.T) {
-	dir, c := t.TempDir(), newClock()
-	s := open(t, dir, quiet.WithBusy(time.Millisecond).WithClock(c.now))
-	defer closeStore(t, s)
-	commit(t, s, commitOf("ada", 1))
-	shell, err := raw(t, dir).Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := shell.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
-		t.Fatal(err)
-	}
-	errs := s.Commit(t.Context(), []*store.Commit{commitOf("ada", 2)})
-	if len(errs) != 1 || errs[0] == nil || errors.Is(errs[0], store.ErrUnknown) || !strings.Contains(s.Health().Error(), "locked") {
-		t.Errorf("got %v and health %v, want an error that the file is locked", errs, s.Health())
-	}
-	checkActor(t, s, "ada", 1)
-	if _, err := shell.ExecContext(t.Context(), "ROLLBACK"); err != nil {
-		t.Fatal(err)
-	}
-	c.pass(time.Second)
-	commit(t, s, commitOf("ada", 2))
-	if err := s.Health(); err != nil {
-		t.Errorf("Health: %v", err)
-	}
 }
 
 // A file of which a part is missing is refused, whether its log is there or not;
@@ -395,132 +252,6 @@ func TestOpen_refuses(t *testing.T) {
 	}
 }
 
-// What is damaged inside is an actor's trouble, not that of the others: the
-// journal is trimmed all the same, and what it has of that actor is set aside.
-func TestADamagedActor(t *testing.T) {
-	dir, c := t.TempDir(), newClock()
-	s := open(t, dir, quiet)
-	for _, actor := range []string{"ada", "bob", "cleo", "dan"} {
-		commit(t, s, commitOf(actor, 1))
-	}
-	closeStore(t, s)
-	s = open(t, dir, quiet)
-	commit(t, s, commitOf("dan", 2)) // the snapshot of his first revision is good
-	after := crashed(t, dir)
-	closeStore(t, s)
-	db := raw(t, after)
-	exec(t, db, "UPDATE snapshots SET state = '{}' WHERE actor = (SELECT num FROM actors WHERE id = 'ada')")
-	exec(t, db, "UPDATE groups SET commits = replace(commits, 'message', 'massage')")
-	exec(t, db, "DELETE FROM snapshots WHERE actor = (SELECT num FROM actors WHERE id = 'bob')")
-	var log bytes.Buffer
-	o := quiet.WithClock(c.now)
-	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
-	s = open(t, after, o)
-	check := func(rev uint64) {
-		t.Helper()
-		for _, actor := range []string{"ada", "bob", "dan"} {
-			if got, err := s.Load(t.Context(), actor); err == nil || errors.Is(err, store.ErrNotFound) {
-				t.Errorf("%s: got %+v, %v; want an error that it is damaged", actor, got, err)
-			}
-			if errs := s.Commit(t.Context(), []*store.Commit{commitOf(actor, 3)}); errs == nil || errors.Is(errs[0], store.ErrConflict) {
-				t.Errorf("%s: a commit: got %v, want an error that it is damaged", actor, errs)
-			}
-		}
-		if got, err := s.Load(t.Context(), "cleo"); err != nil || got.Rev != rev {
-			t.Errorf("cleo: got %+v, %v; want revision %d", got, err, rev)
-		}
-		if err := s.Health(); err != nil {
-			t.Errorf("Health: got %v, though the store can be written", err)
-		}
-	}
-	check(1)
-	for range 3 {
-		c.pass(time.Hour)
-		s.Tick()
-	}
-	check(1)
-	commit(t, s, commitOf("cleo", 2))
-	if got := strings.Count(log.String(), "set aside"); got != 3 {
-		t.Errorf("got %d lines about actors, want one for each of 3:\n%s", got, log.String())
-	}
-	var rows, aside int
-	if err := db.QueryRow("SELECT (SELECT count(*) FROM groups), (SELECT count(*) FROM aside)").Scan(&rows, &aside); err != nil || rows != 1 || aside != 4 {
-		t.Errorf("got %d rows in the journal and %d aside, %v; want 1, the newest, and 4", rows, aside, err)
-	}
-	closeStore(t, s)
-	s = open(t, after, o)
-	defer closeStore(t, s)
-	check(2)
-}
-
-// If not even what is to be set aside can be read, nothing is thrown away. The
-// store works on.
-func TestADamagedJournal(t *testing.T) {
-	dir, c := t.TempDir(), newClock()
-	s := open(t, dir, quiet)
-	large := commitOf("ada", 1)
-	large.Entries[0].Data = []byte(`"` + strings.Repeat("z", 60_000) + `"`)
-	commit(t, s, large)
-	commit(t, s, commitOf("bob", 1))
-	closeStore(t, s)
-	exec(t, raw(t, dir), "DELETE FROM snapshots; PRAGMA wal_checkpoint(TRUNCATE)")
-	path := filepath.Join(dir, "troupe.db")
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const page = 8192
-	for at := 0; at < len(content); at += page {
-		if bytes.Count(content[at:at+page], []byte("z")) > page-10 {
-			copy(content[at:], bytes.Repeat([]byte{0xee}, page))
-		}
-	}
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var log bytes.Buffer
-	o := quiet.WithClock(c.now)
-	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
-	s = open(t, dir, o)
-	defer closeStore(t, s)
-	for range 3 {
-		c.pass(time.Hour)
-		s.Tick()
-	}
-	commit(t, s, commitOf("bob", 2))
-	checkActor(t, s, "bob", 2)
-	if err := s.Health(); err != nil || strings.Count(log.String(), "no longer trimmed") != 1 {
-		t.Errorf("got health %v, want none, and the log\n%s\nwant one line that the journal is no longer trimmed", err, log.String())
-	}
-	var rows int
-	if err := raw(t, dir).QueryRow("SELECT count(*) FROM groups").Scan(&rows); err != nil || rows != 3 {
-		t.Errorf("got %d rows in the journal, %v; want all 3", rows, err)
-	}
-}
-
-// A state that was made from a difference is checked, not only the bytes of the
-// journal.
-func TestADifferenceThatDoesNotFit(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir, quiet)
-	for rev := uint64(1); rev <= 5; rev++ {
-		commit(t, s, commitOf("ada", rev))
-	}
-	after := crashed(t, dir)
-	closeStore(t, s)
-	db := raw(t, after)
-	var commits []byte
-	if err := db.QueryRow("SELECT CAST(replace(commits, 'message 3', 'massage 3') AS BLOB) FROM groups WHERE id = 4").Scan(&commits); err != nil || !bytes.Contains(commits, []byte("massage")) {
-		t.Fatalf("got %s, %v; want a commit with another text", commits, err)
-	}
-	exec(t, db, "UPDATE groups SET commits = CAST(? AS TEXT), sum = ? WHERE id = 4", commits, crc32.Checksum(commits, crc32.MakeTable(crc32.Castagnoli)))
-	s = open(t, after, quiet)
-	defer s.Close() // of which the next lines say that it cannot save
-	if got, err := s.Load(t.Context(), "ada"); err == nil || !strings.Contains(err.Error(), "the state does not have its checksum") {
-		t.Errorf("got %+v, %v; want an error about the state's checksum", got, err)
-	}
-}
-
 func TestMigrations(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, quiet)
@@ -569,74 +300,5 @@ func TestViews(t *testing.T) {
 	var delta sql.NullString
 	if err := db.QueryRow("SELECT delta FROM commits WHERE rev = 60").Scan(&delta); err != nil || !strings.Contains(delta.String, "message 59") || len(delta.String) > 200 {
 		t.Errorf("got %v, %v; want a short difference", delta, err)
-	}
-}
-
-func TestBackup(t *testing.T) {
-	dir, copied := t.TempDir(), filepath.Join(t.TempDir(), "copied")
-	if err := os.Mkdir(copied, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(copied, "troupe.db")
-	if err := sqlite.Backup(t.Context(), dir, file); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("of nothing: got %v, want that there is no store", err)
-	}
-	s := open(t, dir, quiet)
-	w := startWriters(t, s, 4)
-	for len(w.acknowledged()) < 4 {
-		_, _ = os.Stat(dir)
-	}
-	acked := w.acknowledged()
-	if err := sqlite.Backup(t.Context(), dir, file); err != nil {
-		t.Fatal(err)
-	}
-	close(w.stop)
-	w.wait.Wait()
-	if err := sqlite.Backup(t.Context(), dir, file); err == nil || !strings.Contains(err.Error(), "exists already") {
-		t.Errorf("to a file that exists: got %v, want an error", err)
-	}
-	before, err := s.Load(t.Context(), "actor0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closeStore(t, s)
-	if left, err := os.ReadDir(copied); err != nil || len(left) != 1 {
-		t.Errorf("got the files %v, %v; want the backup alone", left, err)
-	}
-
-	var logs []string
-	for range 2 {
-		restored := open(t, copied, quiet)
-		for actor, rev := range acked {
-			checkActor(t, restored, actor, rev)
-		}
-		got, err := restored.Load(t.Context(), "actor0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		logs = append(logs, got.Log)
-		closeStore(t, restored)
-	}
-	if logs[0] == before.Log || logs[0] == "" || logs[0] != logs[1] {
-		t.Errorf("the restored logs are %q; want a new identity, once: clients may have seen more of %q", logs, before.Log)
-	}
-	// One that is cancelled, or cannot be written, leaves nothing and names what it
-	// was to be.
-	cancelled, cancel := context.WithCancel(t.Context())
-	cancel()
-	other := t.TempDir()
-	if err := sqlite.Backup(cancelled, copied, filepath.Join(other, "b.db")); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: got %v", err)
-	}
-	if left, err := os.ReadDir(other); err != nil || len(left) != 0 {
-		t.Errorf("cancelled: got the files %v, %v; want none", left, err)
-	}
-	nowhere := filepath.Join(other, "nowhere", "b.db")
-	if err := sqlite.Backup(t.Context(), copied, nowhere); err == nil || !strings.Contains(err.Error(), "write the backup "+nowhere+": ") || strings.Contains(err.Error(), ".troupe-backup") {
-		t.Errorf("into a directory that does not exist: got %v, want an error that names the file", err)
-	}
-	// A store that nobody has open can be backed up, too.
-	if err := sqlite.Backup(t.Context(), copied, filepath.Join(dir, "again.db")); err != nil {
-		t.Error(err)
 	}
 }
