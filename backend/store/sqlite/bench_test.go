@@ -282,7 +282,7 @@ func BenchmarkOpen(b *testing.B) {
 				after = open(b, crash, o)
 				b.StopTimer()
 				b.ReportMetric(float64(n), "commits")
-				after.LetGo(b)
+				after.CloseUnsaved(b)
 				b.StartTimer()
 			}
 		})

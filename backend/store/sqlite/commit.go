@@ -126,8 +126,8 @@ func (s *Store) complete(ctx context.Context, actor string) (*resident, error) {
 	s.mu.Lock()
 	r := s.index.byNum[loaded.num]
 	s.mu.Unlock()
-	if r != nil { // nobody but the writer, who is here, changes its places
-		if err := replay(ctx, s.files.reader, loaded, r.places, r.first()); err != nil {
+	if r != nil { // nobody but the writer, who is here, changes its locations
+		if err := replay(ctx, s.files.reader, loaded, r.locations, r.first()); err != nil {
 			return nil, err
 		}
 	}
@@ -162,11 +162,11 @@ func (s *Store) write(ctx context.Context, g *group) error {
 	if err != nil {
 		return s.failed(err)
 	}
-	s.healed()
+	s.setAvailable()
 	now := s.options.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.maintained(&u)
+	s.applyUpkeep(&u)
 	for _, r := range g.created {
 		s.index.byNum[r.num], s.index.byID[r.id] = r, r
 	}
@@ -178,15 +178,15 @@ func (s *Store) write(ctx context.Context, g *group) error {
 	for _, w := range s.encoder.group() {
 		w.row.at = now
 		for i, r := range w.actors {
-			r.places = append(r.places, w.places[i])
-			r.unsaved += int64(w.places[i].len)
+			r.locations = append(r.locations, w.locations[i])
+			r.unsaved += int64(w.locations[i].len)
 		}
 		s.index.push(w.row)
 		s.written += w.bytes
 	}
 	s.encoder.lastRow += int64(len(s.encoder.group()))
 	for _, c := range g.good {
-		s.index.noteDirty(c.actor)
+		s.index.updateDirty(c.actor)
 		if c.actor.longReplay() && !c.actor.due {
 			c.actor.due = true
 			s.due = append(s.due, c.actor)

@@ -10,10 +10,10 @@ import (
 	"os"
 )
 
-// whole returns an error if a part of the file is surely missing, as after a copy
+// checkComplete returns an error if a part of the file is surely missing, as after a copy
 // that was not finished. SQLite would take what is missing for zeros and find out
 // late, or take the file for a new one, and throw its log away.
-func whole(path string) error {
+func checkComplete(path string) error {
 	size, logSize, err := sizes(path)
 	if err != nil {
 		return err

@@ -81,12 +81,12 @@ func (s *Store) SyncOff(ctx context.Context) {
 	}
 }
 
-// LetGo closes the store without saving anything, as far as a process can do
+// CloseUnsaved closes the store without saving anything, as far as a process can do
 // that to itself.
-func (s *Store) LetGo(t testing.TB) {
+func (s *Store) CloseUnsaved(t testing.TB) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	if err := errors.Join(s.letGo(), s.lock.Close()); err != nil {
+	if err := errors.Join(s.closeFiles(), s.lock.Close()); err != nil {
 		t.Error(err)
 	}
 }

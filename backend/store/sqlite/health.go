@@ -49,7 +49,7 @@ func (f *files) inTransaction(ctx context.Context, do func() error) error {
 func (s *Store) Health() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.trouble
+	return s.failure
 }
 
 // JournalBytes returns how large the journal is, without what SQLite adds. It may
@@ -64,17 +64,17 @@ func (s *Store) JournalBytes() int64 {
 // error has closed it.
 func (s *Store) writable(ctx context.Context) error {
 	s.mu.Lock()
-	trouble := s.trouble
+	failure := s.failure
 	s.mu.Unlock()
 	switch {
 	case s.closed:
 		return errClosed
 	case s.fenced:
 		return errFenced
-	case trouble == nil:
+	case failure == nil:
 		return nil
 	case s.options.now().Before(s.retryAt):
-		return trouble
+		return failure
 	}
 	if s.files != nil {
 		return nil
@@ -82,9 +82,9 @@ func (s *Store) writable(ctx context.Context) error {
 	if err := s.open(ctx); errors.Is(err, errFenced) {
 		return s.fence()
 	} else if err != nil {
-		return s.note(err)
+		return s.setUnavailable(err)
 	}
-	s.healed()
+	s.setAvailable()
 	return nil
 }
 
@@ -112,14 +112,14 @@ func (s *Store) failed(err error) error {
 	case errors.Is(err, errFenced):
 		return s.fence()
 	case code == sqlite3.SQLITE_FULL: // then the end of the transaction was not written
-		return s.note(fmt.Errorf("%w: %w", store.ErrFull, err))
+		return s.setUnavailable(fmt.Errorf("%w: %w", store.ErrFull, err))
 	case code == sqlite3.SQLITE_BUSY, code == sqlite3.SQLITE_LOCKED:
-		return s.note(fmt.Errorf("another program keeps %s locked: %w", s.path(), err))
+		return s.setUnavailable(fmt.Errorf("another program keeps %s locked: %w", s.path(), err))
 	}
 	// After an error of the disk nobody knows what of the transaction will be
 	// there after a crash. To open the file as after one decides it.
-	_ = s.note(err)
-	s.abandon()
+	_ = s.setUnavailable(err)
+	s.discardFiles()
 	if errors.As(err, new(commitError)) {
 		return fmt.Errorf("%w: %w", store.ErrUnknown, err)
 	}
@@ -130,26 +130,26 @@ func (s *Store) failed(err error) error {
 // stale, so that it answers nothing any more.
 func (s *Store) fence() error {
 	s.fenced = true
-	_ = s.note(errFenced)
+	_ = s.setUnavailable(errFenced)
 	if s.files != nil {
-		s.abandon()
+		s.discardFiles()
 	}
 	return errFenced
 }
 
-// abandon lets go of the file after an error, which is worse than one of that.
-func (s *Store) abandon() {
-	if err := s.letGo(); err != nil {
+// discardFiles lets go of the file after an error, which is worse than one of that.
+func (s *Store) discardFiles() {
+	if err := s.closeFiles(); err != nil {
 		s.options.Logger.Warn("the store's file cannot be closed", "error", err)
 	}
 }
 
-// note notes why the store cannot be written, and returns it.
-func (s *Store) note(err error) error {
+// setUnavailable notes why the store cannot be written, and returns it.
+func (s *Store) setUnavailable(err error) error {
 	s.retryAt = s.options.now().Add(retryAfter)
 	s.mu.Lock()
-	known := s.trouble != nil
-	s.trouble = err
+	known := s.failure != nil
+	s.failure = err
 	s.mu.Unlock()
 	if !known {
 		s.options.Logger.Error("the store cannot be written: actors fail what changes them until it can", "file", s.path(), "error", err)
@@ -157,11 +157,11 @@ func (s *Store) note(err error) error {
 	return err
 }
 
-// healed notes that the store works.
-func (s *Store) healed() {
+// setAvailable notes that the store works.
+func (s *Store) setAvailable() {
 	s.mu.Lock()
-	known := s.trouble != nil
-	s.trouble = nil
+	known := s.failure != nil
+	s.failure = nil
 	s.mu.Unlock()
 	if known {
 		s.options.Logger.Info("the store works again", "file", s.path())

@@ -296,7 +296,7 @@ func TestG6_StartingWithAReaderMakesDurable(t *testing.T) {
 		commit(t, s, commitOf("ada", rev))
 	}
 	startReading(t, dir)
-	s.LetGo(t)
+	s.CloseUnsaved(t)
 	s = open(t, dir, quiet.WithVFS(d.name))
 	checkActor(t, s, "ada", 20)
 	for i := range uint64(20) {

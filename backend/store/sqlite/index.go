@@ -38,10 +38,10 @@ type row struct {
 // resident is an actor in memory. Store.mu guards what is not the writer's.
 type resident struct {
 	// Only the writer changes these, with mu, and may read them without.
-	num    int64
-	rev    uint64 // newest durable revision
-	head   uint64 // and number of the newest entry
-	places []place
+	num       int64
+	rev       uint64 // newest durable revision
+	head      uint64 // and number of the newest entry
+	locations []location
 
 	// Whoever loads the actor completes these, see index.keep.
 	id      string         // empty if nobody has asked for it by its id
@@ -58,7 +58,7 @@ type resident struct {
 	due     bool       // in Store.due
 	plan    int64      // that the next two are of
 	planned bool       // to be saved
-	trimmed int        // how many of its places go
+	trimmed int        // how many of its locations go
 }
 
 // longReplay reports whether so much of the journal has to be read to load the
@@ -69,8 +69,8 @@ func (r *resident) longReplay() bool {
 	return r.unsaved >= max(256<<10, 2*size) || r.rev-r.saved >= 1000 && r.unsaved >= size
 }
 
-// place is where a commit is in the journal.
-type place struct {
+// location is where a commit is in the journal.
+type location struct {
 	row      int64
 	off, len uint32
 	head     uint64 // number of the newest entry after it
@@ -89,8 +89,8 @@ func (x *index) push(r row) {
 // forget lets go of what is in memory of an actor that is saved.
 func (x *index) forget(r *resident) {
 	r.record = nil
-	x.noteDirty(r)
-	if len(r.places) == 0 {
+	x.updateDirty(r)
+	if len(r.locations) == 0 {
 		delete(x.byNum, r.num)
 		delete(x.byID, r.id)
 		x.swept++
@@ -102,9 +102,9 @@ func (x *index) pop(n int) {
 	for _, row := range x.rows[:n] {
 		x.bytes -= row.bytes
 		for _, r := range row.actors {
-			r.places = r.places[1:]
-			if len(r.places) == 0 {
-				r.places = nil
+			r.locations = r.locations[1:]
+			if len(r.locations) == 0 {
+				r.locations = nil
 			}
 		}
 	}
@@ -113,17 +113,17 @@ func (x *index) pop(n int) {
 }
 
 // first is the revision of an actor's oldest commit in the journal.
-func (r *resident) first() uint64 { return r.rev + 1 - uint64(len(r.places)) }
+func (r *resident) first() uint64 { return r.rev + 1 - uint64(len(r.locations)) }
 
-// with returns the places of the commits that have entries above a number.
-func (r *resident) with(after uint64) []place {
-	i := sort.Search(len(r.places), func(i int) bool { return r.places[i].head > after })
-	return r.places[i:]
+// locationsAfter returns the locations of the commits that have entries above a number.
+func (r *resident) locationsAfter(after uint64) []location {
+	i := sort.Search(len(r.locations), func(i int) bool { return r.locations[i].head > after })
+	return r.locations[i:]
 }
 
-// appendPlace writes a place as it is stored. A place's offset follows from
+// appendLocation writes a location as it is stored. A location's offset follows from
 // those before it.
-func appendPlace(dst []byte, num int64, rev uint64, p place) []byte {
+func appendLocation(dst []byte, num int64, rev uint64, p location) []byte {
 	if len(dst) > 0 {
 		dst = append(dst, ' ')
 	}
@@ -148,11 +148,11 @@ func scan(ctx context.Context, db querier, now time.Time) (*index, error) {
 			return nil, err
 		}
 		for line := range bytes.SplitSeq(lines, []byte{'\n'}) {
-			id, places, ok := cutNumber(line)
+			id, locations, ok := cutNumber(line)
 			if !ok {
 				return nil, fmt.Errorf("a row of the journal: %w", errDamaged)
 			}
-			if err := x.scanRow(&row{id: int64(id), at: now}, places); err != nil {
+			if err := x.scanRow(&row{id: int64(id), at: now}, locations); err != nil {
 				return nil, err
 			}
 		}
@@ -160,21 +160,21 @@ func scan(ctx context.Context, db querier, now time.Time) (*index, error) {
 	return &x, rows.Err()
 }
 
-func (x *index) scanRow(row *row, places []byte) error {
+func (x *index) scanRow(row *row, locations []byte) error {
 	bad := func(what string) error {
 		return fmt.Errorf("row %d of the journal, %s: %w", row.id, what, errDamaged)
 	}
 	off := uint32(1) // behind the bracket
-	stored := len(places)
-	for len(places) > 0 {
+	stored := len(locations)
+	for len(locations) > 0 {
 		var n [4]uint64
 		for i := range n {
 			var ok bool
-			if n[i], places, ok = cutNumber(places); !ok {
-				return bad("places")
+			if n[i], locations, ok = cutNumber(locations); !ok {
+				return bad("its locations")
 			}
 		}
-		num, rev, p := int64(n[0]), n[1], place{row: row.id, off: off, len: uint32(n[3]), head: n[2]}
+		num, rev, p := int64(n[0]), n[1], location{row: row.id, off: off, len: uint32(n[3]), head: n[2]}
 		r := x.byNum[num]
 		if r == nil {
 			r = &resident{num: num, rev: rev - 1}
@@ -184,7 +184,7 @@ func (x *index) scanRow(row *row, places []byte) error {
 			return bad(fmt.Sprint("revision ", rev, " of actor ", num))
 		}
 		r.rev, r.head = rev, p.head
-		r.places = append(r.places, p)
+		r.locations = append(r.locations, p)
 		r.unsaved += int64(p.len)
 		row.actors = append(row.actors, r)
 		off += p.len + 1 // and a comma

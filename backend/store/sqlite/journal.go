@@ -84,15 +84,15 @@ type encoder struct {
 // encodedRow is a row that is being written.
 type encodedRow struct {
 	row
-	places  []place
-	index   []byte // the places as they are stored
-	commits []byte
+	locations []location
+	index     []byte // the locations as they are stored
+	commits   []byte
 }
 
 // rowSize is what a row of the journal takes, in the file and in the index.
-func rowSize(commits, places, n int) int64 {
-	const row, place = 120, 40
-	return int64(commits + places + row + n*place)
+func rowSize(commits, locations, n int) int64 {
+	const row, location = 120, 40
+	return int64(commits + locations + row + n*location)
 }
 
 // reset begins a group.
@@ -110,7 +110,7 @@ func (e *encoder) add(r *resident, c *store.Commit, end record.End) {
 		w := &e.rows[e.n]
 		e.n++
 		w.row = row{id: e.lastRow + int64(e.n)}
-		w.places, w.index, w.commits = w.places[:0], w.index[:0], w.commits[:0]
+		w.locations, w.index, w.commits = w.locations[:0], w.index[:0], w.commits[:0]
 	}
 	w := &e.rows[e.n-1]
 	if len(w.commits) == 0 {
@@ -120,10 +120,10 @@ func (e *encoder) add(r *resident, c *store.Commit, end record.End) {
 	}
 	off := len(w.commits)
 	w.commits = appendCommit(w.commits, r.num, c, end.Size)
-	p := place{row: w.id, off: uint32(off), len: uint32(len(w.commits) - off), head: end.Head}
+	p := location{row: w.id, off: uint32(off), len: uint32(len(w.commits) - off), head: end.Head}
 	w.commits = append(w.commits, ']')
-	w.places = append(w.places, p)
-	w.index = appendPlace(w.index, r.num, c.Rev, p)
+	w.locations = append(w.locations, p)
+	w.index = appendLocation(w.index, r.num, c.Rev, p)
 	w.actors = append(w.actors, r)
 	w.bytes = rowSize(len(w.commits), len(w.index), len(w.actors))
 }

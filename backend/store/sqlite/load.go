@@ -42,10 +42,10 @@ func (s *Store) load(ctx context.Context, actor string) (*store.Snapshot, error)
 			r.used = s.options.now()
 			return r.record.Snapshot(actor), nil
 		}
-		reader, swept, trouble := s.reader, s.index.swept, s.trouble
+		reader, swept, failure := s.reader, s.index.swept, s.failure
 		s.mu.Unlock()
 		if reader == nil {
-			return nil, trouble
+			return nil, failure
 		}
 
 		loaded, err := readSnapshot(ctx, reader, actor)
@@ -70,9 +70,9 @@ func (s *Store) load(ctx context.Context, actor string) (*store.Snapshot, error)
 		case r != nil && r.record == nil:
 			// The journal has more of it. Where, is known before the view of the
 			// file is taken: what is trimmed in between is in that view's snapshot.
-			places, first := slices.Clone(r.places), r.first()
+			locations, first := slices.Clone(r.locations), r.first()
 			s.mu.Unlock()
-			if loaded, err = readActor(ctx, reader, actor, places, first); err != nil {
+			if loaded, err = readActor(ctx, reader, actor, locations, first); err != nil {
 				return nil, err
 			}
 			s.options.afterRead()
@@ -110,13 +110,13 @@ func (x *index) keep(loaded *resident, now time.Time) *resident {
 	r.used = now
 	if r.record == nil && r.rev == loaded.rev {
 		r.record, r.saved = loaded.record, loaded.saved
-		x.noteDirty(r)
+		x.updateDirty(r)
 	}
 	return r
 }
 
-// noteDirty notes how many bytes of the actor's state no snapshot has.
-func (x *index) noteDirty(r *resident) {
+// updateDirty notes how many bytes of the actor's state no snapshot has.
+func (x *index) updateDirty(r *resident) {
 	bytes := int64(0)
 	if r.rev != r.saved && r.record != nil {
 		bytes = int64(r.record.State.Len())
@@ -126,9 +126,9 @@ func (x *index) noteDirty(r *resident) {
 }
 
 // readActor reads an actor in one view of the file: its snapshot, and of its
-// commits in the journal those above. places are where they are, of the revisions
+// commits in the journal those above. locations are where they are, of the revisions
 // from first on.
-func readActor(ctx context.Context, db *sql.DB, actor string, places []place, first uint64) (*resident, error) {
+func readActor(ctx context.Context, db *sql.DB, actor string, locations []location, first uint64) (*resident, error) {
 	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return nil, err
@@ -138,7 +138,7 @@ func readActor(ctx context.Context, db *sql.DB, actor string, places []place, fi
 	if err != nil {
 		return nil, err
 	}
-	return r, replay(ctx, tx, r, places, first)
+	return r, replay(ctx, tx, r, locations, first)
 }
 
 // readSnapshot reads an actor's snapshot. An actor that has none is returned at
@@ -179,11 +179,11 @@ func readSnapshot(ctx context.Context, db querier, actor string) (*resident, err
 }
 
 // replay applies those of an actor's commits that are above its snapshot.
-func replay(ctx context.Context, db querier, r *resident, places []place, first uint64) error {
+func replay(ctx context.Context, db querier, r *resident, locations []location, first uint64) error {
 	if r.rev >= first {
-		places = places[min(r.rev+1-first, uint64(len(places))):]
+		locations = locations[min(r.rev+1-first, uint64(len(locations))):]
 	}
-	return readCommits(ctx, db, places, func(j *commitJSON) (bool, error) {
+	return readCommits(ctx, db, locations, func(j *commitJSON) (bool, error) {
 		c, err := j.commit(&r.record.State)
 		if err != nil {
 			return false, err
@@ -204,19 +204,19 @@ func replay(ctx context.Context, db querier, r *resident, places []place, first 
 	})
 }
 
-// readCommits calls f with the commits at places, one after the other, until it
+// readCommits calls f with the commits at locations, one after the other, until it
 // returns false. Those in rows that were trimmed meanwhile are left out.
-func readCommits(ctx context.Context, db querier, places []place, f func(*commitJSON) (bool, error)) error {
-	for len(places) > 0 {
+func readCommits(ctx context.Context, db querier, locations []location, f func(*commitJSON) (bool, error)) error {
+	for len(locations) > 0 {
 		n := 1
-		for n < len(places) && places[n].row == places[0].row {
+		for n < len(locations) && locations[n].row == locations[0].row {
 			n++
 		}
-		row, err := readRow(ctx, db, places[0].row)
+		row, err := readRow(ctx, db, locations[0].row)
 		if err != nil {
 			return err
 		}
-		for _, p := range places[:n] {
+		for _, p := range locations[:n] {
 			if row == nil {
 				break
 			}
@@ -231,7 +231,7 @@ func readCommits(ctx context.Context, db querier, places []place, f func(*commit
 				return err
 			}
 		}
-		places = places[n:]
+		locations = locations[n:]
 	}
 	return nil
 }
@@ -263,13 +263,13 @@ func (s *Store) Entries(ctx context.Context, actor string, after uint64, limit, 
 }
 
 func (s *Store) entries(ctx context.Context, actor string, after uint64, limit, maxBytes int) ([]store.Entry, error) {
-	reader, places, err := s.places(ctx, actor, after)
+	reader, locations, err := s.findLocations(ctx, actor, after)
 	if err != nil || limit <= 0 {
 		return nil, err
 	}
 	var entries []store.Entry
 	size := 0
-	err = readCommits(ctx, reader, places, func(j *commitJSON) (bool, error) {
+	err = readCommits(ctx, reader, locations, func(j *commitJSON) (bool, error) {
 		for _, e := range j.Entries {
 			if e.Seq <= after {
 				continue
@@ -290,24 +290,24 @@ func (s *Store) entries(ctx context.Context, actor string, after uint64, limit, 
 	return entries, err
 }
 
-// places returns where the commits of an actor are that have entries above a
+// findLocations returns where the commits of an actor are that have entries above a
 // number, and the file that they are in. An unknown actor has none.
-func (s *Store) places(ctx context.Context, actor string, after uint64) (*sql.DB, []place, error) {
+func (s *Store) findLocations(ctx context.Context, actor string, after uint64) (*sql.DB, []location, error) {
 	for {
 		s.recover(ctx)
 		s.mu.Lock()
-		reader, trouble := s.reader, s.trouble
+		reader, failure := s.reader, s.failure
 		r := s.index.byID[actor]
-		var places []place
+		var locations []location
 		if r != nil {
-			places = slices.Clone(r.with(after))
+			locations = slices.Clone(r.locationsAfter(after))
 		}
 		s.mu.Unlock()
 		if reader == nil {
-			return nil, nil, trouble
+			return nil, nil, failure
 		}
 		if r != nil {
-			return reader, places, nil
+			return reader, locations, nil
 		}
 		// Perhaps nobody has asked for it by its id yet. Then load makes it known.
 		if _, err := s.load(ctx, actor); errors.Is(err, store.ErrNotFound) {
@@ -330,14 +330,14 @@ func (s *Store) Connected(ctx context.Context, f func(actor string) bool) error 
 func (s *Store) connected(ctx context.Context, f func(actor string) bool) error {
 	s.recover(ctx)
 	s.mu.Lock()
-	reader, trouble := s.reader, s.trouble
+	reader, failure := s.reader, s.failure
 	seen := map[int64]bool{} // that the index knows more of than the snapshots
 	for num, r := range s.index.byNum {
 		seen[num] = r.record != nil || r.saved != r.rev
 	}
 	s.mu.Unlock()
 	if reader == nil {
-		return trouble
+		return failure
 	}
 	for num, resident := range seen {
 		if !resident {

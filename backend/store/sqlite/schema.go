@@ -123,7 +123,7 @@ func dsn(path, mode, vfs string, pragmas ...string) string {
 // version, and makes the index of its journal. A file that it refuses is left as
 // it is. again says that this process had it open already, until an error.
 func openFiles(ctx context.Context, path string, o Options, again bool) (*files, *index, error) {
-	if err := whole(path); err != nil {
+	if err := checkComplete(path); err != nil {
 		return nil, nil, refused(path, err)
 	}
 	// It is for nobody else to read. SQLite gives its other files the same mode.

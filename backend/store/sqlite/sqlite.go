@@ -125,7 +125,7 @@ type Store struct {
 	mu      sync.Mutex
 	index   index
 	reader  *sql.DB // of files
-	trouble error   // why writes do not work
+	failure error   // why writes do not work
 }
 
 var _ store.Store = (*Store)(nil)
@@ -214,17 +214,17 @@ func (s *Store) end() error {
 		err = s.saveAll(context.Background())
 	}
 	s.mu.Lock()
-	s.trouble = errClosed
+	s.failure = errClosed
 	s.mu.Unlock()
 	if s.files != nil { // still: what failed has let go of them
-		err = errors.Join(err, s.letGo())
+		err = errors.Join(err, s.closeFiles())
 	}
 	return errors.Join(err, s.lock.Close())
 }
 
-// letGo closes the file, and forgets all that was known of it. The trouble that
+// closeFiles closes the file, and forgets all that was known of it. The trouble that
 // is the reason must be noted before: who finds no file is told it.
-func (s *Store) letGo() error {
+func (s *Store) closeFiles() error {
 	f := s.files
 	s.files, s.due, s.idling = nil, nil, nil
 	s.mu.Lock()

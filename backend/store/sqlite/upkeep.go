@@ -150,12 +150,12 @@ func (s *Store) isComplete(r *resident) bool {
 	return r.record != nil
 }
 
-// maintained takes upkeep that is durable into the index. It needs mu.
-func (s *Store) maintained(u *upkeep) {
+// applyUpkeep takes upkeep that is durable into the index. It needs mu.
+func (s *Store) applyUpkeep(u *upkeep) {
 	for _, saved := range u.save {
 		r := saved.actor
 		r.saved, r.unsaved = saved.rev, 0
-		s.index.noteDirty(r)
+		s.index.updateDirty(r)
 	}
 	s.index.pop(u.trim)
 }
@@ -174,12 +174,12 @@ func (s *Store) completeByNum(ctx context.Context, r *resident) error {
 // setAside keeps what the journal has of an actor that cannot be read, for people
 // who may rescue something, and lets nobody load it as if that had never been.
 func (f *files) setAside(ctx context.Context, r *resident) error {
-	for _, p := range r.places {
-		var places, commits []byte
+	for _, p := range r.locations {
+		var locations, commits []byte
 		var sum int64
-		err := f.reader.QueryRowContext(ctx, "SELECT CAST(places AS BLOB), sum, CAST(commits AS BLOB) FROM groups WHERE id = ?", p.row).Scan(&places, &sum, &commits)
+		err := f.reader.QueryRowContext(ctx, "SELECT CAST(places AS BLOB), sum, CAST(commits AS BLOB) FROM groups WHERE id = ?", p.row).Scan(&locations, &sum, &commits)
 		if err == nil {
-			_, err = f.conn.ExecContext(ctx, "INSERT OR IGNORE INTO aside (id, places, sum, commits) VALUES (?, CAST(? AS TEXT), ?, CAST(? AS TEXT))", p.row, places, sum, commits)
+			_, err = f.conn.ExecContext(ctx, "INSERT OR IGNORE INTO aside (id, places, sum, commits) VALUES (?, CAST(? AS TEXT), ?, CAST(? AS TEXT))", p.row, locations, sum, commits)
 		}
 		if err != nil {
 			return err
@@ -253,10 +253,10 @@ func (s *Store) doUpkeep(ctx context.Context, u *upkeep) bool {
 		_ = s.failed(err) // it is logged, and Health tells
 		return false
 	}
-	s.healed()
+	s.setAvailable()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.maintained(u)
+	s.applyUpkeep(u)
 	return true
 }
 
@@ -269,7 +269,7 @@ func (s *Store) idle(ctx context.Context) bool {
 	if len(s.idling) == 0 && now.Sub(s.idleAt) >= s.options.idleAfter/3 {
 		s.idleAt = now
 		for _, r := range s.index.byNum {
-			if r.used.Before(before) && (r.record != nil || len(r.places) == 0) {
+			if r.used.Before(before) && (r.record != nil || len(r.locations) == 0) {
 				s.idling = append(s.idling, r)
 			}
 		}
@@ -280,14 +280,14 @@ func (s *Store) idle(ctx context.Context) bool {
 		budget -= u.add(s.idling[n])
 	}
 	s.mu.Unlock()
-	some := s.idling[:n]
+	batch := s.idling[:n]
 	s.idling = s.idling[n:]
 	if !s.doUpkeep(ctx, &u) {
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, r := range some {
+	for _, r := range batch {
 		if r.rev == r.saved && r.used.Before(before) {
 			s.index.forget(r)
 		}
