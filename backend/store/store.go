@@ -1,10 +1,10 @@
-// Package store is what the actor runtime needs of a place to keep actors: their
-// states, logs, connections and callers. It has no implementation; see
-// store/memory, and store/storetest for the suite that each one passes.
+// Package store is the interface between the actor runtime and the storage of
+// actors: their states, logs, connections and callers. The implementations are
+// store/sqlite and store/memory; store/storetest is the suite that each one passes.
 //
 // The unit of everything is the Commit: what one successful turn changed. A
-// store makes a group of commits durable at once; the runtime shows nobody
-// anything of a commit before that (the output gate).
+// store makes a group of commits durable at once. The runtime publishes nothing
+// of a commit before it is durable (the output gate).
 package store
 
 import (
@@ -21,11 +21,11 @@ var (
 	ErrNotFound = errors.New("store: no such actor")
 
 	// ErrConflict means that a commit did not continue the actor's stored
-	// revision: somebody else wrote it (G10). Nothing of the commit was kept.
+	// revision: another process wrote it (G10). Nothing of the commit was kept.
 	ErrConflict = errors.New("store: revision conflict")
 
-	// ErrFull means that there is no room. Nothing of the commit was kept; it
-	// may work later.
+	// ErrFull means that there is no room. Nothing of the commit was kept. The
+	// same commit may succeed later.
 	ErrFull = errors.New("store: full")
 
 	// ErrUnknown means that the commit may or may not be durable. The runtime
@@ -33,15 +33,15 @@ var (
 	ErrUnknown = errors.New("store: outcome unknown")
 )
 
-// A Store keeps actors. All methods may be called at the same time; commits of
-// one actor are passed one after the other, in the order of their revisions.
+// A Store stores actors. All methods may be called at the same time. The commits
+// of one actor must be passed one after the other, in the order of their revisions.
 type Store interface {
 	// Commit makes a group durable and returns when it is. The result is nil if
 	// all of it is, else a slice as long as the group with the error of each
 	// commit. Commits of one actor that follow a failed one in the group fail
-	// with ErrConflict. The store may keep the commits' byte slices; neither it nor
-	// the caller changes them. Everything else in a commit is the caller's again
-	// when Commit has returned, and may be used for the next one.
+	// with ErrConflict. The store may keep the commits' byte slices; neither the
+	// store nor the caller may change them. The caller may reuse everything else in
+	// a commit once Commit has returned.
 	Commit(ctx context.Context, group []*Commit) []error
 
 	// Immediate reports whether Commit returns without waiting for anything, so
@@ -49,23 +49,23 @@ type Store interface {
 	Immediate() bool
 
 	// Load returns the newest durable state of an actor, or ErrNotFound. If
-	// another owner has taken over the store, what this one knows may be stale:
-	// this, Entries and Connected return an error that wraps ErrConflict (G10).
+	// another process has taken over the store, the data of this one may be stale:
+	// Load, Entries and Connected then return an error that wraps ErrConflict (G10).
 	Load(ctx context.Context, actor string) (*Snapshot, error)
 
 	// Entries returns retained entries with numbers above after, in order: at
 	// most limit of them, and no more than about maxBytes of data (but at least
-	// one). If the first is not after+1, those between are no longer retained.
+	// one). If the first is not after+1, the entries between are no longer retained.
 	// An unknown actor has no entries.
 	Entries(ctx context.Context, actor string, after uint64, limit, maxBytes int) ([]Entry, error)
 
 	// Connected calls f with the id of every actor that has connections stored,
-	// until f returns false. The runtime uses it once, at start, to end those
-	// connections that never come back.
+	// until f returns false. The runtime uses it once, at start, to end the
+	// connections whose clients never come back.
 	Connected(ctx context.Context, f func(actor string) bool) error
 
-	// Close makes everything durable and frees the store. No method may be
-	// called after it.
+	// Close makes everything durable and releases the store. Call no method
+	// after it.
 	Close() error
 }
 
@@ -81,13 +81,13 @@ type Commit struct {
 	// 0 is that of an actor that was never committed.
 	Rev uint64
 
-	// State is the actor's state as JSON, nil if Edits make it or it is unchanged.
-	// Base is what it was at Rev-1, so that a store can keep the difference; nil if
-	// that is not known.
+	// State is the actor's state as JSON; nil if Edits produce it or it is unchanged.
+	// Base is the state at Rev-1, from which a store can compute a difference; nil if
+	// it is not known.
 	Base, State []byte
 
-	// Edits, if State is nil, make the state out of that at Rev-1, one after the
-	// other. A commit with edits that do not fit it fails with ErrConflict.
+	// Edits, if State is nil, produce the state from that at Rev-1, applied in
+	// order. A commit whose edits do not fit that state fails with ErrConflict.
 	Edits []Edit
 
 	// Entries are numbered without gaps, from the stored head + 1.
@@ -100,7 +100,7 @@ type Commit struct {
 	GoneCallers []string
 }
 
-// Edit is a change of a text: Put comes in place of Cut bytes at the offset At.
+// Edit is a change of a text: Put replaces Cut bytes at the offset At.
 type Edit struct {
 	At, Cut int
 	Put     []byte
@@ -118,14 +118,14 @@ type Entry struct {
 	Time   time.Time       `json:"-"`
 }
 
-// Target says which connections of the actor an entry is meant for. The zero
-// Target means all.
+// Target selects the connections of the actor that receive an entry. The zero
+// Target selects all.
 type Target struct {
 	Mode  TargetMode `json:"m,omitempty"`
 	Conns []uint32   `json:"c,omitempty"` // connection numbers, ascending
 }
 
-// TargetMode says what the connections of a Target are.
+// TargetMode says how to read the connections of a Target.
 type TargetMode uint8
 
 // Modes of a Target.
@@ -143,8 +143,8 @@ type Conn struct {
 	State json.RawMessage `json:"state,omitempty"`
 }
 
-// Caller is the stored record of one caller: what makes a repeated call
-// harmless (G5).
+// Caller is the stored record of one caller. It keeps a repeated call from
+// running twice (G5).
 type Caller struct {
 	ID      string    `json:"id"`
 	Highest uint64    `json:"h"` // highest call id executed
@@ -152,9 +152,9 @@ type Caller struct {
 	Used    time.Time `json:"t"`
 }
 
-// Answer is the answer of a call that is not an entry of the log, kept until
-// the caller acknowledges it: a failure, or the result of a turn that changed
-// nothing.
+// Answer is the answer of a call that is not an entry of the log: a failure, or
+// the result of a turn that changed nothing. It is kept until the caller
+// acknowledges it.
 type Answer struct {
 	Call     uint64          `json:"c"`
 	Result   json.RawMessage `json:"r,omitempty"`
@@ -163,8 +163,8 @@ type Answer struct {
 	Metadata json.RawMessage `json:"x,omitempty"`
 }
 
-// Snapshot is everything that is needed to continue an actor after its newest
-// durable commit.
+// Snapshot is everything that the runtime needs to continue an actor after its
+// newest durable commit.
 type Snapshot struct {
 	Actor    string
 	Name     string
@@ -178,8 +178,8 @@ type Snapshot struct {
 	Callers  []Caller
 }
 
-// Includes reports whether the connection numbered conn is a target. It says
-// nothing about subscriptions.
+// Includes reports whether the connection numbered conn is a target. It ignores
+// subscriptions.
 func (t Target) Includes(conn uint32) bool {
 	if t.Mode == ToAll {
 		return true

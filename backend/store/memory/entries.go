@@ -8,9 +8,9 @@ import (
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
-// entries are the retained entries of one actor, in order. They are kept as
-// bytes: there are many of them, most are never read, and as structs they would
-// all be looked at by every garbage collection.
+// entries are the retained entries of one actor, in order. They are stored as
+// bytes: there are many, most are never read, and every garbage collection would
+// scan them as structs.
 type entries struct {
 	chunks []chunk // none is empty
 	n      int
@@ -28,7 +28,7 @@ const (
 	maxChunk   = 16 << 10
 )
 
-// push adds the next entry, made at a time, and returns what it takes, in bytes.
+// push adds the next entry, made at a time, and returns its size in bytes.
 func (es *entries) push(e *store.Entry, at time.Time) int {
 	size := fixedSize + 4*binary.MaxVarintLen64 + len(e.Event) + len(e.Caller) + 4*len(e.Target.Conns) + len(e.Data)
 	last := len(es.chunks) - 1
@@ -65,7 +65,7 @@ func (es *entries) pop() {
 }
 
 // after calls f with the entries numbered above seq, until f returns false. f may
-// keep what it is given, but must not change the entry's data.
+// keep an entry, but must not change its data.
 func (es *entries) after(seq uint64, f func(store.Entry) bool) {
 	i := sort.Search(len(es.chunks), func(i int) bool { return es.chunks[i].first+uint64(es.chunks[i].n) > seq+1 })
 	var e store.Entry
@@ -84,8 +84,8 @@ func (es *entries) after(seq uint64, f func(store.Entry) bool) {
 	}
 }
 
-// An entry is: flags, its time, its call, the lengths of what follows, and that:
-// its event, caller, target and data.
+// An entry is: flags, time, number of targets, call, the lengths of event, caller
+// and data, and then event, caller, target and data themselves.
 
 const (
 	flagDirect = 1 << iota
@@ -141,8 +141,8 @@ func readHeader(b []byte) (h header, rest []byte) {
 	return h, b
 }
 
-// entry makes the entry of which b is what follows the header. What of e is the
-// same already, as it often is from one entry to the next, costs no memory.
+// entry decodes the entry whose body is b into e. Strings that e already has, as
+// it often does from the entry before, are not allocated again.
 func (h *header) entry(b []byte, e *store.Entry) {
 	e.Time, e.Call, e.Direct = h.time, h.call, h.flags&flagDirect != 0
 	e.Target = store.Target{Mode: store.TargetMode(h.flags / flagMode)}

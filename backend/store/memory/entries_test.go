@@ -13,9 +13,9 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
-// TestEntriesComeBackAsTheyWere has entries of all shapes and sizes go through the
-// store's own form of them, while the oldest are dropped.
-func TestEntriesComeBackAsTheyWere(t *testing.T) {
+// TestEntriesRoundTrip encodes and decodes entries of all shapes and sizes, while
+// the oldest are dropped.
+func TestEntriesRoundTrip(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	s := memory.New(memory.Options{MaxBytes: 60_000})
 	at := time.Now()
@@ -35,7 +35,7 @@ func TestEntriesComeBackAsTheyWere(t *testing.T) {
 			t.Fatal(errs)
 		}
 		for _, e := range c.Entries {
-			clear(e.Target.Conns) // they are the committer's again
+			clear(e.Target.Conns) // the caller may reuse them
 		}
 		after := uint64(r.IntN(len(all) + 1))
 		got, err := s.Entries(t.Context(), "a", after, 1+r.IntN(40), 1<<20)

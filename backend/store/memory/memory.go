@@ -1,9 +1,9 @@
-// Package memory is a Store that keeps everything in memory: it is as fast as a
-// store can be and forgets all when the process ends. It is for those who want no
-// disk, and what tests of actors run on.
+// Package memory is a Store that keeps everything in memory. It is as fast as a
+// store can be and loses everything when the process ends. Use it for tests of
+// actors, and where nothing needs to survive a restart.
 //
-// States, connections and callers stay until an actor drops them. Entries are
-// retained for a time and up to a size that all actors share, see Options.
+// States, connections and callers stay until their actor drops them. Entries are
+// retained for a time and up to a size that all actors share; see Options.
 package memory
 
 import (
@@ -18,15 +18,15 @@ import (
 
 // Options of a Store. The zero value is right for most.
 type Options struct {
-	// Retention is for how long entries are kept at least, room permitting.
+	// Retention is the minimum time for which entries are kept, room permitting.
 	// Zero means 3 minutes: the resume window of 2 minutes and 60 seconds more.
-	// Shorter than the resume window, connections that come back in time are
-	// told that they lost events.
+	// If it is shorter than the resume window, connections that come back in time
+	// may have lost events.
 	Retention time.Duration
 
-	// MaxBytes is how much the entries of all actors may take together; the
-	// oldest go first, whoever's they are. Zero means 64 MiB. It does not limit
-	// states, connections and callers.
+	// MaxBytes limits the entries of all actors together; the oldest are dropped
+	// first, of any actor. Zero means 64 MiB. It does not limit states, connections
+	// and callers.
 	MaxBytes int64
 }
 
@@ -40,14 +40,13 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Store is a store.Store in memory. Make one with New. A Store outlives the
-// runtime that uses it: a second runtime on the same Store finds what the first
-// one left, as after a restart.
+// Store is a store.Store in memory. Make one with New. A second runtime on the same
+// Store finds the data of the first one, as after a restart.
 type Store struct {
 	options Options
 
-	// One mutex for all: a commit holds it for less than a microsecond, and the
-	// retained commits are one queue over all actors.
+	// One mutex for everything: a commit holds it for less than a microsecond, and
+	// the retained commits of all actors are one queue.
 	mu       sync.Mutex
 	actors   map[string]*member
 	retained queue
@@ -60,7 +59,7 @@ var _ store.Store = (*Store)(nil)
 // member is one actor. Store.mu guards it.
 type member struct {
 	record.Record
-	entries entries // those retained; the last one is numbered Head
+	entries entries // the retained ones; the last one has the number Head
 }
 
 // New makes an empty Store.
@@ -68,14 +67,14 @@ func New(options Options) *Store {
 	return &Store{options: options.withDefaults(), actors: make(map[string]*member)}
 }
 
-// Immediate implements store.Store: nothing here waits.
+// Immediate implements store.Store: Commit never waits.
 func (s *Store) Immediate() bool { return true }
 
-// Close implements store.Store. There is nothing to do, and a test may go on to
-// use the Store in order to simulate a restart.
+// Close implements store.Store. It does nothing: a test may use the Store after it
+// to simulate a restart.
 func (s *Store) Close() error { return nil }
 
-// JournalBytes returns what the retained entries of all actors take.
+// JournalBytes returns the size of the retained entries of all actors.
 func (s *Store) JournalBytes() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,7 +107,7 @@ func (s *Store) Commit(_ context.Context, group []*store.Commit) []error {
 	return errs
 }
 
-// commitLocked keeps one commit, or returns why it cannot be.
+// commitLocked stores one commit, or returns why it cannot.
 func (s *Store) commitLocked(c *store.Commit) error {
 	m, known := s.actors[c.Actor]
 	if !known {
@@ -140,7 +139,7 @@ func (s *Store) keepLocked(m *member, c *store.Commit) {
 	s.retained.push(retained{actor: m, time: c.Time, bytes: size, entries: len(c.Entries)})
 }
 
-// trimLocked lets go of the oldest commits' entries that are over a limit.
+// trimLocked drops the entries of the oldest commits that are over a limit.
 func (s *Store) trimLocked() {
 	for {
 		oldest := s.retained.first()

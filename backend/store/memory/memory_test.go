@@ -16,7 +16,7 @@ import (
 func TestStore(t *testing.T) {
 	storetest.Run(t,
 		func(*testing.T) store.Store { return memory.New(memory.Options{}) },
-		func(_ *testing.T, s store.Store) store.Store { return s }, // it outlives whoever uses it
+		func(_ *testing.T, s store.Store) store.Store { return s }, // Close keeps everything
 	)
 }
 
@@ -88,7 +88,7 @@ func TestRetention_byAgeDefault(t *testing.T) {
 }
 
 func TestRetention_bySizeOldestFirstOverAllActors(t *testing.T) {
-	s := memory.New(memory.Options{MaxBytes: 4200}) // ten entries of 300 bytes and what comes with them
+	s := memory.New(memory.Options{MaxBytes: 4200}) // ten entries of 300 bytes, with overhead
 	for rev := uint64(1); rev <= 5; rev++ {
 		commit(t, s, "quiet", rev, 0)
 	}

@@ -2,8 +2,8 @@ package memory
 
 import "time"
 
-// retained is one commit whose entries are kept: the first ones of its actor's
-// among the commits that come after it in the queue.
+// retained is one commit whose entries are retained. They come before the entries
+// of the same actor's later commits in the queue.
 type retained struct {
 	actor   *member
 	time    time.Time
@@ -11,15 +11,15 @@ type retained struct {
 	entries int
 }
 
-// queue is first in, first out. Its items stay where they are: growing one array
-// would copy each of them several times in its life.
+// queue is first in, first out. It never moves its items: growing one array would
+// copy each of them several times.
 type queue struct {
 	chunks [][]retained // none is empty
 	n      int
 }
 
 const (
-	commitSize = 56 // bytes that a retained takes
+	commitSize = 56 // bytes of a retained
 	queueChunk = 64 // items
 )
 

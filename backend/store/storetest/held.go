@@ -8,8 +8,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
-// HeldStore is a Store whose commits wait until a test decides about them, for
-// tests of what may be seen before a commit is durable: nothing. Make one with
+// HeldStore is a Store whose commits wait until the test releases or fails them,
+// for tests that nothing of a commit is visible before it is durable. Make one with
 // Held. Its methods may be called at the same time, also in a synctest bubble.
 type HeldStore struct {
 	store.Store
@@ -18,19 +18,19 @@ type HeldStore struct {
 	changed sync.Cond
 	waiting []*heldGroup // Commit calls that wait, oldest first
 	allowed int          // Commit calls that need not wait
-	open    bool         // none needs to
+	open    bool         // none needs to wait
 }
 
 // heldGroup is one waiting call of Commit. HeldStore.mu guards it.
 type heldGroup struct {
 	commits []*store.Commit
 	decided bool
-	fail    error // not nil: the answer for each commit of the group
-	lost    bool  // with fail: nothing is kept
+	fail    error // not nil: the error of each commit of the group
+	lost    bool  // with fail: nothing is stored
 }
 
-// Held returns a Store that keeps what it commits in s. Loading and reading do
-// not wait. Close closes s.
+// Held returns a Store that commits to s. Loading and reading do not wait. Close
+// closes s.
 func Held(s store.Store) *HeldStore {
 	h := &HeldStore{Store: s}
 	h.changed.L = &h.mu
@@ -41,7 +41,7 @@ func Held(s store.Store) *HeldStore {
 func (h *HeldStore) Immediate() bool { return false }
 
 // Commit implements store.Store. It waits for Release, ReleaseAll, Fail or
-// KeepUnknown. If ctx ends first, it keeps nothing and returns the cause.
+// KeepUnknown. If ctx ends first, it stores nothing and returns the cause.
 func (h *HeldStore) Commit(ctx context.Context, group []*store.Commit) []error {
 	g := h.wait(ctx, group)
 	var errs []error
@@ -54,7 +54,7 @@ func (h *HeldStore) Commit(ctx context.Context, group []*store.Commit) []error {
 	return slices.Repeat([]error{g.fail}, len(group))
 }
 
-// wait returns once the test has decided about a group.
+// wait returns once the test has released or failed a group.
 func (h *HeldStore) wait(ctx context.Context, group []*store.Commit) *heldGroup {
 	g := &heldGroup{commits: group}
 	stop := context.AfterFunc(ctx, func() {
@@ -114,8 +114,8 @@ func (h *HeldStore) waitingLocked() []*store.Commit {
 	return commits
 }
 
-// Release lets n calls of Commit through: the oldest ones that wait, and if
-// there are fewer, those that come next.
+// Release releases n calls of Commit: the oldest waiting ones and, if there are
+// fewer, the next ones.
 func (h *HeldStore) Release(n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -128,7 +128,7 @@ func (h *HeldStore) Release(n int) {
 	}
 }
 
-// ReleaseAll lets all calls of Commit through that wait, and all that come.
+// ReleaseAll releases all waiting calls of Commit, and all later ones.
 func (h *HeldStore) ReleaseAll() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -138,7 +138,8 @@ func (h *HeldStore) ReleaseAll() {
 	}
 }
 
-// HoldAgain takes back what Release and ReleaseAll allowed to come.
+// HoldAgain makes later calls of Commit wait again, whatever Release and ReleaseAll
+// allowed.
 func (h *HeldStore) HoldAgain() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -146,12 +147,12 @@ func (h *HeldStore) HoldAgain() {
 }
 
 // Fail fails every commit of the oldest waiting call of Commit with err, and
-// keeps nothing of it. It waits for a call if there is none.
+// stores nothing of it. It waits for a call if there is none.
 func (h *HeldStore) Fail(err error) { h.decideNext(err, true) }
 
-// KeepUnknown keeps the oldest waiting group, but fails every commit of it with
-// store.ErrUnknown: durable, though its writer cannot know. It waits for a call
-// of Commit if there is none. (Fail(store.ErrUnknown) is its opposite.)
+// KeepUnknown stores the oldest waiting group, but fails every commit of it with
+// store.ErrUnknown: the group is durable, but its writer cannot know. It waits for
+// a call of Commit if there is none. (Fail(store.ErrUnknown) is its opposite.)
 func (h *HeldStore) KeepUnknown() { h.decideNext(store.ErrUnknown, false) }
 
 func (h *HeldStore) decideNext(err error, lost bool) {

@@ -11,7 +11,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/storetest"
 )
 
-// commitLater passes revision rev of an actor and returns where its result comes.
+// commitLater commits revision rev of an actor and returns a channel for its result.
 func commitLater(ctx context.Context, h *storetest.HeldStore, rev uint64) <-chan error {
 	result := make(chan error, 1)
 	go func() {
@@ -73,7 +73,7 @@ func TestHeld(t *testing.T) {
 			t.Errorf("after cancel: error %v, revision %d; want Canceled, 2", err, revision(t, h))
 		}
 
-		h.Release(1) // for one that is still to come
+		h.Release(1) // for the next call
 		if err := <-commitLater(t.Context(), h, 3); err != nil {
 			t.Errorf("after an early Release: %v", err)
 		}

@@ -16,7 +16,7 @@ import (
 
 var seedFlag = flag.Uint64("storetest.seed", 0, "seed of the random operations; 0: another one each time")
 
-// model is what a store should hold, in plain maps.
+// model is the expected content of a store, in plain maps.
 type model map[string]*modelActor
 
 type modelActor struct {
@@ -27,11 +27,11 @@ type modelActor struct {
 	trimmed uint64 // entries up to this one are no longer retained
 }
 
-// random does many random operations on a store and on a model, and compares
-// what they answer.
+// random does many random operations on a store and on a model, and compares their
+// results.
 func random(t *testing.T, s *reopenable) { randomly(t, s, false) }
 
-// randomTrimmed does it with a store that retains little.
+// randomTrimmed does the same with a store that retains little.
 func randomTrimmed(t *testing.T, s *reopenable) { randomly(t, s, true) }
 
 func randomly(t *testing.T, s *reopenable, trims bool) {
@@ -110,7 +110,7 @@ func (m model) commit(t *testing.T, r *rand.Rand, s store.Store) {
 	}
 }
 
-// next makes a commit that follows what the model holds.
+// next makes a commit that follows the model's newest revision.
 func (m model) next(r *rand.Rand, actor string) *store.Commit {
 	c := turn(actor, 1)
 	head := uint64(0)
@@ -157,7 +157,7 @@ func (m model) next(r *rand.Rand, actor string) *store.Commit {
 	return c
 }
 
-// change returns another state: one like the last, or one that is not.
+// change returns another state, often similar to the last.
 func change(r *rand.Rand, state []byte) []byte {
 	var s map[string]any
 	if err := json.Unmarshal(state, &s); err != nil {
@@ -186,7 +186,7 @@ func change(r *rand.Rand, state []byte) []byte {
 	return b
 }
 
-// edits returns what turns a state into another, in one or more steps.
+// edits returns edits that turn a state into another, in one or more steps.
 func edits(r *rand.Rand, from, to []byte) []store.Edit {
 	from = slices.Clone(from)
 	var all []store.Edit
@@ -273,7 +273,7 @@ func (m model) read(t *testing.T, r *rand.Rand, s store.Store, actor string, tri
 	got := entries(t, s, actor, uint64(after), limit, 1<<20)
 	from := min(after, len(all))
 	if trims && a != nil && limit > 0 {
-		// It may start later than asked, or be nothing, and what is gone stays gone.
+		// It may start later than asked, or be empty. Trimmed entries stay trimmed.
 		from = len(all)
 		if len(got) > 0 {
 			from = max(after, int(a.trimmed), int(got[0].Seq)-1)

@@ -105,7 +105,7 @@ func largeGroup(t *testing.T, s *reopenable) {
 	}
 }
 
-// states are JSON, though strings in them may hold what is not UTF-8.
+// states are JSON, but their strings may contain bytes that are not UTF-8.
 func states(t *testing.T, s *reopenable) {
 	large := `{"text":"` + strings.Repeat("wörd ", 200_000) + `"}`
 	all := []string{

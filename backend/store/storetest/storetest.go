@@ -1,5 +1,5 @@
-// Package storetest is the suite that every store.Store passes, and stores that
-// misbehave on purpose for tests of those who use one.
+// Package storetest is the suite that every store.Store passes, and a store whose
+// commits a test delays or fails, for tests of code that uses a store.
 package storetest
 
 import (
@@ -15,10 +15,10 @@ import (
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
-// Run checks that the stores that open makes keep every rule of store.Store.
-// Each call of open returns an empty store that retains all that the suite
+// Run checks that the stores that open returns keep every rule of store.Store.
+// Each call of open returns an empty store that retains everything that the suite
 // writes (a few MiB within some seconds); Run closes it. reopen closes a store
-// and returns one with what it kept, as after a restart.
+// and returns one with its data, as after a restart.
 func Run(t *testing.T, open func(t *testing.T) store.Store, reopen func(t *testing.T, s store.Store) store.Store) {
 	type test struct {
 		name string
@@ -31,23 +31,23 @@ func Run(t *testing.T, open func(t *testing.T) store.Store, reopen func(t *testi
 		{"an actor that was never committed is not found", unknownActor},
 		{"a first commit makes the actor", firstCommit},
 		{"a commit without a state leaves it", stateUnchanged},
-		{"connections join, change and go", connections},
+		{"connections join, change and leave", connections},
 		{"callers are kept with their answers", callers},
 		{"a revision that does not follow is a conflict, and nothing of it is kept", conflict},
 		{"a failed commit fails those of its actor that follow in the group, no others", failedGroup},
 		{"a group may hold several commits of an actor", severalOfOneActor},
-		{"entries come in order, with what they hold and the time of their commit", entriesWhole},
+		{"entries come in order, with their content and the time of their commit", entriesWhole},
 		{"entries come up to a limit", entriesLimit},
 		{"entries come up to a size, but at least one", entriesSize},
 		{"entries that do not follow the head are refused", entriesGap},
 		{"actors do not see one another", twoActors},
-		{"what a caller does to what it got changes nothing stored", isolation},
+		{"changing a result changes nothing stored", isolation},
 		{"a reused Commit changes nothing stored", reusedCommit},
-		{"Connected names the actors with connections", connected},
-		{"Connected stops when told to, and may be called into", connectedStops},
+		{"Connected finds the actors with connections", connected},
+		{"Connected stops when f returns false, and f may use the store", connectedStops},
 		{"all methods may be called at the same time", concurrent},
-		{"all survives reopening", with(survives)},
-		{"nothing is found in an empty store that was reopened", with(reopenedEmpty)},
+		{"everything survives reopening", with(survives)},
+		{"an empty store is still empty when reopened", with(reopenedEmpty)},
 		{"many commits of one actor survive reopening", with(manyCommits)},
 		{"a large group survives reopening", with(largeGroup)},
 		{"states of every kind survive reopening", with(states)},
@@ -77,8 +77,8 @@ func (r *reopenable) again(t *testing.T) {
 	r.Store = r.reopen(t, r.Store)
 }
 
-// start is when the commits of the suite begin: stores round to no less than a
-// millisecond.
+// start is the time of the suite's first commit. Stores may round times to
+// milliseconds.
 var start = time.Now().Truncate(time.Millisecond)
 
 // turn makes the commit of revision rev of an actor, with the given entries.
@@ -111,8 +111,8 @@ func commit(t *testing.T, s store.Store, group ...*store.Commit) {
 	}
 }
 
-// commitAndReuse commits a group and then writes over what a caller may use again. The
-// group itself is not touched.
+// commitAndReuse commits a copy of a group and then overwrites everything that a
+// caller may reuse. The group itself stays unchanged.
 func commitAndReuse(t *testing.T, s store.Store, group []*store.Commit) []error {
 	t.Helper()
 	passed := make([]*store.Commit, len(group))

@@ -11,9 +11,9 @@ import (
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
-// RunTrimmed checks what Run cannot: how a store behaves while it trims. Each call
-// of open returns an empty store that retains at most about 64 KiB, and trims all
-// the time; RunTrimmed closes it. reopen is as for Run.
+// RunTrimmed checks how a store behaves while it trims, which Run cannot. Each call
+// of open returns an empty store that retains at most about 64 KiB and trims
+// constantly; RunTrimmed closes it. reopen is as for Run.
 func RunTrimmed(t *testing.T, open func(t *testing.T) store.Store, reopen func(t *testing.T, s store.Store) store.Store) {
 	for _, test := range []struct {
 		name string
@@ -53,7 +53,7 @@ func entriesWhileTrimming(t *testing.T, s *reopenable) {
 						return
 					}
 				}
-				// All of them may have been trimmed meanwhile, but not before.
+				// They may all have been trimmed since head was loaded, but not before.
 				if len(got) == 0 && acknowledged > 0 && head.Load() == acknowledged {
 					t.Errorf("got no entries, %d was acknowledged", acknowledged)
 					return

@@ -1,4 +1,4 @@
-// Package record is what the commits of one actor add up to. Stores share it.
+// Package record applies the commits of one actor. Stores share it.
 package record
 
 import (
@@ -26,7 +26,7 @@ type Record struct {
 	Callers  map[string]store.Caller
 }
 
-// Of returns the Record that a snapshot is of.
+// Of returns the Record of a snapshot.
 func Of(s *store.Snapshot) *Record {
 	r := &Record{
 		Name: s.Name, Key: slices.Clone(s.Key), Log: s.Log,
@@ -36,13 +36,13 @@ func Of(s *store.Snapshot) *Record {
 	return r
 }
 
-// End is where an actor is after a commit: what the next one has to follow.
+// End is the position of an actor after a commit. The next commit must follow it.
 type End struct {
 	Rev, Head uint64
 	Size      int // of the state, in bytes
 }
 
-// End returns where the actor is.
+// End returns the actor's position.
 func (r *Record) End() End { return End{r.Rev, r.Head, r.State.Len()} }
 
 // Then returns where an actor at e is after a commit, or an error that wraps
@@ -70,8 +70,8 @@ func (e End) Then(c *store.Commit) (End, error) {
 	return next, nil
 }
 
-// Apply makes a commit, which must follow. It shares the state's bytes with the
-// commit, and nothing else that may change.
+// Apply applies a commit, which must follow. It shares the state's bytes with the
+// commit and copies everything else.
 func (r *Record) Apply(c *store.Commit) {
 	if r.Rev == 0 {
 		r.Name, r.Key = c.Name, slices.Clone(c.Key)
@@ -109,8 +109,8 @@ func (r *Record) keep(conns []store.Conn, callers []store.Caller) {
 	}
 }
 
-// Snapshot returns the Record as a store returns it: what the caller changes of
-// it, the bytes of states apart, does not change the Record.
+// Snapshot returns the Record as a store returns it. The caller may change
+// everything but the bytes of states without changing the Record.
 func (r *Record) Snapshot(actor string) *store.Snapshot {
 	s := &store.Snapshot{
 		Actor: actor, Name: r.Name, Key: slices.Clone(r.Key), Log: r.Log,

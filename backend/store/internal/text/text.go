@@ -5,8 +5,8 @@ package text
 
 import "github.com/troupe-dev/troupe/backend/internal/rope"
 
-// partBytes is how long a part of an edited text is at most: an edit moves what
-// comes after it in its part.
+// partBytes is the maximum length of a part of an edited text: an edit moves the
+// rest of its part.
 const partBytes = 4 << 10
 
 // Text is a text. The zero Text is empty. It is not safe for use by several
@@ -16,7 +16,7 @@ type Text struct {
 	rope  *rope.Rope[byte] // the same once there was an edit, else nil
 }
 
-// Of returns a Text that shares b, which nobody may change any more.
+// Of returns a Text that shares b. Do not change b afterwards.
 func Of(b []byte) Text { return Text{whole: b} }
 
 // Len returns its length in bytes.
@@ -27,7 +27,7 @@ func (t *Text) Len() int {
 	return len(t.whole)
 }
 
-// Bytes returns all of it, which the caller may not change. After an edit that is
+// Bytes returns the whole text. The caller must not change it. After an edit it is
 // a copy.
 func (t *Text) Bytes() []byte {
 	if t.rope == nil {
@@ -36,8 +36,8 @@ func (t *Text) Bytes() []byte {
 	return t.rope.Append(nil)
 }
 
-// Edit replaces cut bytes at the offset at by put. It panics if the text does not
-// have them.
+// Edit replaces cut bytes at the offset at by put. It panics if they are outside
+// the text.
 func (t *Text) Edit(at, cut int, put []byte) {
 	if t.rope == nil {
 		t.rope = rope.New[byte](partBytes, nil)

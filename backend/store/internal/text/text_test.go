@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Edits at random places do what they do to a slice of bytes, and what was passed
-// to Of stays as it is.
+// Random edits have the same effect as on a slice of bytes, and do not change the
+// bytes passed to Of.
 func TestEdit(t *testing.T) {
 	for seed := range uint64(8) {
 		r := rand.New(rand.NewPCG(seed, 1))
