@@ -10,17 +10,17 @@ import (
 	"path/filepath"
 )
 
-// Backup writes a copy of the store in a directory to a file, whether a process
-// has the store open or not. The copy is of one moment, and whole before it has
-// its name. A file of that name is an error, not replaced.
+// Backup writes a copy of the store in a directory to a file, whether or not a
+// process has the store open. The copy is a consistent snapshot, and the file appears
+// under its name only when it is complete. If the file exists, Backup returns an error.
 //
-// While it reads, SQLite's log cannot begin anew: it grows by what is written
-// meanwhile. Cancel ctx to bound that; nothing is left of the copy then. Where the
-// file is to be is better a fast disk of the same machine than a slow network.
+// While Backup reads, SQLite cannot restart its log, which grows by everything
+// written meanwhile. Cancel ctx to bound that; Backup then removes the partial copy.
+// Prefer a fast local disk to a slow network for the file.
 //
-// To restore it, put it into an empty directory as troupe.db and open that: the
-// logs get new identities, so that clients which have seen more than the copy has
-// are told that they lost something.
+// To restore a backup, put it into an empty directory as troupe.db and open that. The
+// logs get new identities, so that clients that have seen more than the backup has
+// learn that they lost events.
 func Backup(ctx context.Context, dir, file string) error {
 	path := filepath.Join(dir, fileName)
 	if _, err := os.Stat(path); err != nil {
@@ -34,13 +34,13 @@ func Backup(ctx context.Context, dir, file string) error {
 	}
 	temp, err := os.MkdirTemp(filepath.Dir(file), ".troupe-backup-")
 	var failed *fs.PathError
-	if errors.As(err, &failed) { // the name is nobody's concern
+	if errors.As(err, &failed) { // its path is that of a temporary directory
 		err = failed.Err
 	}
 	if err != nil {
 		return fmt.Errorf("write the backup %s: %w", file, err)
 	}
-	defer os.RemoveAll(temp) // what is left of a failure
+	defer os.RemoveAll(temp) // also removes a partial copy
 	copied := filepath.Join(temp, fileName)
 	if err := copyInto(ctx, path, copied); err != nil {
 		return fmt.Errorf("back up %s: %w", path, err)

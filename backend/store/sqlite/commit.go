@@ -12,9 +12,9 @@ import (
 )
 
 // Commit implements store.Store: it writes the group as one transaction, which
-// is on the disk when it returns.
+// is on disk when it returns.
 func (s *Store) Commit(ctx context.Context, commits []*store.Commit) []error {
-	ctx = context.WithoutCancel(ctx) // half a transaction is of no use to anybody
+	ctx = context.WithoutCancel(ctx) // cancelling would fail the whole group
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if err := s.writable(ctx); err != nil {
@@ -40,10 +40,10 @@ type group struct {
 	errs    []error // nil if there are none
 	good    []staged
 	unknown map[string]*resident // actors that are not in the file, by id
-	created []*resident          // those of them that will be
+	created []*resident          // those of them that the group creates
 }
 
-// staged is a commit that can be made.
+// staged is a commit that passed the checks.
 type staged struct {
 	actor  *resident
 	commit *store.Commit
@@ -91,8 +91,8 @@ func (s *Store) stage(ctx context.Context, commits []*store.Commit) *group {
 	return g
 }
 
-// resident returns an actor with its record, from the index or from the file. One
-// that is in neither has no number.
+// resident returns an actor with its record, from the index or from the file. An
+// actor that is in neither has no number.
 func (s *Store) resident(ctx context.Context, g *group, c *store.Commit) (*resident, error) {
 	s.mu.Lock()
 	r := s.index.byID[c.Actor]
@@ -116,8 +116,7 @@ func (s *Store) resident(ctx context.Context, g *group, c *store.Commit) (*resid
 }
 
 // complete reads an actor from the file and makes it resident with its record. It
-// reads what is committed, with the reader: SQLite does not commit a transaction
-// any more that has come upon damage.
+// uses the reader: SQLite cannot commit a transaction that has read damaged pages.
 func (s *Store) complete(ctx context.Context, actor string) (*resident, error) {
 	loaded, err := readSnapshot(ctx, s.files.reader, actor)
 	if err != nil {
@@ -126,7 +125,7 @@ func (s *Store) complete(ctx context.Context, actor string) (*resident, error) {
 	s.mu.Lock()
 	r := s.index.byNum[loaded.num]
 	s.mu.Unlock()
-	if r != nil { // nobody but the writer, who is here, changes its locations
+	if r != nil { // only the writer changes its locations, and this is the writer
 		if err := replay(ctx, s.files.reader, loaded, r.locations, r.first()); err != nil {
 			return nil, err
 		}
@@ -139,7 +138,7 @@ func (s *Store) complete(ctx context.Context, actor string) (*resident, error) {
 	return s.index.keep(loaded, s.options.now()), nil
 }
 
-// write writes a group and what upkeep is due, and takes both into the index.
+// write writes a group and the upkeep that is due, and adds both to the index.
 func (s *Store) write(ctx context.Context, g *group) error {
 	u := s.plan(s.groups%trimEvery == 0)
 	err := s.files.inTransaction(ctx, func() error {

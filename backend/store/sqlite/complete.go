@@ -10,26 +10,26 @@ import (
 	"os"
 )
 
-// checkComplete returns an error if a part of the file is surely missing, as after a copy
-// that was not finished. SQLite would take what is missing for zeros and find out
-// late, or take the file for a new one, and throw its log away.
+// checkComplete returns an error if a part of the file is certainly missing, as after
+// an unfinished copy. SQLite would read zeros there and notice late, or take the file
+// for a new one and throw its log away.
 func checkComplete(path string) error {
 	size, logSize, err := sizes(path)
 	if err != nil {
 		return err
 	}
 	if size == 0 && logSize > 0 {
-		return fmt.Errorf("it is empty or missing, though there is its log %s-wal: %w", path, errDamaged)
+		return fmt.Errorf("it is empty or missing, but its log %s-wal exists: %w", path, errDamaged)
 	}
 	pages, pageSize, err := header(path)
 	if err != nil || size >= pages*pageSize {
 		return err
 	}
 	if _, err := os.Stat(path + "-journal"); err == nil {
-		return nil // it was being made; SQLite undoes that
+		return nil // it was being created; SQLite rolls that back
 	}
-	// While SQLite moves its log into the file, the first page, which counts the
-	// pages, comes before them. They are all in the log then.
+	// While SQLite moves its log into the file, it writes the first page, which has
+	// the number of pages, before the others. The log still has all of them then.
 	logged, inLog, err := loggedPages(path+"-wal", pageSize)
 	if err != nil {
 		return err
@@ -63,8 +63,8 @@ func sizes(path string) (size, logSize int64, err error) {
 	return size, logSize, nil
 }
 
-// header returns how many pages a file says that it has, and how large they are;
-// 0 if it says nothing that SQLite would believe.
+// header returns the number of pages and the page size from a file's header; 0 if
+// the header is not one that SQLite would trust.
 func header(path string) (pages, pageSize int64, err error) {
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -90,8 +90,8 @@ func header(path string) (pages, pageSize int64, err error) {
 	return int64(binary.BigEndian.Uint32(b[28:])), pageSize, nil
 }
 
-// loggedPages returns how many pages the file has after the last transaction in
-// SQLite's log, 0 if there is none, and which of them are in the log.
+// loggedPages returns the number of pages of the file after the last transaction in
+// SQLite's log, 0 if there is none, and the pages that the log has.
 func loggedPages(path string, pageSize int64) (pages int64, inLog map[uint32]bool, err error) {
 	log, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -113,7 +113,7 @@ func loggedPages(path string, pageSize int64) (pages int64, inLog map[uint32]boo
 		return 0, nil, nil
 	}
 	inLog = map[uint32]bool{}
-	var open []uint32 // pages of a transaction whose end has not come
+	var open []uint32 // pages of a transaction whose end is not read yet
 	for log = log[headerSize:]; int64(len(log)) >= frameHeader+pageSize; log = log[frameHeader+pageSize:] {
 		sum = logSum(order, logSum(order, sum, log[:8]), log[frameHeader:frameHeader+pageSize])
 		if !bytes.Equal(log[8:16], salts) || sum != sumAt(log[16:]) {
@@ -131,7 +131,7 @@ func loggedPages(path string, pageSize int64) (pages int64, inLog map[uint32]boo
 	return pages, inLog, nil
 }
 
-// logSum goes on with the checksum of SQLite's log.
+// logSum continues the checksum of SQLite's log.
 func logSum(order binary.ByteOrder, sum [2]uint32, b []byte) [2]uint32 {
 	for ; len(b) >= 8; b = b[8:] {
 		sum[0] += order.Uint32(b) + sum[1]

@@ -12,17 +12,17 @@ import (
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
-// retryAfter is how long a store that cannot be written is left alone.
+// retryAfter is the minimum time between attempts to write an unavailable store.
 const retryAfter = 250 * time.Millisecond
 
-// errFenced is why nothing is written once another process has taken over.
+// errFenced fails everything once another process has taken over.
 var errFenced = fmt.Errorf("another process has taken over the store: %w", store.ErrConflict)
 
-// errClosed is why nothing works after Close.
+// errClosed fails everything after Close.
 var errClosed = errors.New("the store is closed")
 
-// commitError is an error of the COMMIT itself: whatever it was, some of the
-// transaction is on its way to the disk.
+// commitError is an error of the COMMIT itself: a part of the transaction may
+// already be on disk.
 type commitError struct{ error }
 
 func (e commitError) Unwrap() error { return e.error }
@@ -39,29 +39,28 @@ func (f *files) inTransaction(ctx context.Context, do func() error) error {
 		}
 		err = commitError{err}
 	}
-	_, _ = f.rollback.ExecContext(ctx) // SQLite has done so itself after most errors, and says so
+	_, _ = f.rollback.ExecContext(ctx) // fails after most errors: SQLite has rolled back itself
 	return err
 }
 
-// Health returns nil while the store can be written, else what keeps it from that.
-// Damage that concerns single actors is in the log only. It may be called at the
-// same time as anything.
+// Health returns nil while the store can be written, else the reason why not. Damage
+// of single actors is in the log only. It may be called at any time.
 func (s *Store) Health() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.failure
 }
 
-// JournalBytes returns how large the journal is, without what SQLite adds. It may
-// be called at the same time as anything.
+// JournalBytes returns the size of the journal, without SQLite's overhead. It may
+// be called at any time.
 func (s *Store) JournalBytes() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.index.bytes
 }
 
-// writable returns nil if writing may be tried, and opens the file anew if an
-// error has closed it.
+// writable returns nil if the caller may try to write. It opens the file again if
+// an error has closed it.
 func (s *Store) writable(ctx context.Context) error {
 	s.mu.Lock()
 	failure := s.failure
@@ -88,7 +87,7 @@ func (s *Store) writable(ctx context.Context) error {
 	return nil
 }
 
-// recover opens the file anew if an error has closed it, and it is time to.
+// recover opens the file again if an error has closed it and retryAt has come.
 func (s *Store) recover(ctx context.Context) {
 	s.mu.Lock()
 	closed := s.reader == nil
@@ -96,12 +95,11 @@ func (s *Store) recover(ctx context.Context) {
 	if closed {
 		s.writing.Lock()
 		defer s.writing.Unlock()
-		_ = s.writable(ctx) // whoever asks finds no reader, and the trouble
+		_ = s.writable(ctx) // if it fails, callers find no reader and return s.failure
 	}
 }
 
-// failed notes that a transaction failed, and returns what that means for the
-// commits in it.
+// failed handles the error of a transaction, and returns the error of its commits.
 func (s *Store) failed(err error) error {
 	var e *sqlite.Error
 	code := 0
@@ -111,13 +109,13 @@ func (s *Store) failed(err error) error {
 	switch {
 	case errors.Is(err, errFenced):
 		return s.fence()
-	case code == sqlite3.SQLITE_FULL: // then the end of the transaction was not written
+	case code == sqlite3.SQLITE_FULL: // the end of the transaction was not written
 		return s.setUnavailable(fmt.Errorf("%w: %w", store.ErrFull, err))
 	case code == sqlite3.SQLITE_BUSY, code == sqlite3.SQLITE_LOCKED:
 		return s.setUnavailable(fmt.Errorf("another program keeps %s locked: %w", s.path(), err))
 	}
-	// After an error of the disk nobody knows what of the transaction will be
-	// there after a crash. To open the file as after one decides it.
+	// After a disk error it is not known which part of the transaction would survive
+	// a crash. Opening the file as after a crash decides that.
 	_ = s.setUnavailable(err)
 	s.discardFiles()
 	if errors.As(err, new(commitError)) {
@@ -126,8 +124,8 @@ func (s *Store) failed(err error) error {
 	return err
 }
 
-// fence notes that another process has taken over: what this one has read may be
-// stale, so that it answers nothing any more.
+// fence makes the store unavailable because another process has taken over. What
+// this one has read may be stale, so readers get an error, too.
 func (s *Store) fence() error {
 	s.fenced = true
 	_ = s.setUnavailable(errFenced)
@@ -137,14 +135,15 @@ func (s *Store) fence() error {
 	return errFenced
 }
 
-// discardFiles lets go of the file after an error, which is worse than one of that.
+// discardFiles closes the file after an error. An error of closing is only logged.
 func (s *Store) discardFiles() {
 	if err := s.closeFiles(); err != nil {
-		s.options.Logger.Warn("the store's file cannot be closed", "error", err)
+		s.options.Logger.Warn("close the store's file", "file", s.path(), "error", err)
 	}
 }
 
-// setUnavailable notes why the store cannot be written, and returns it.
+// setUnavailable sets why the store cannot be written, and returns it. It logs the
+// first of several errors.
 func (s *Store) setUnavailable(err error) error {
 	s.retryAt = s.options.now().Add(retryAfter)
 	s.mu.Lock()
@@ -152,12 +151,12 @@ func (s *Store) setUnavailable(err error) error {
 	s.failure = err
 	s.mu.Unlock()
 	if !known {
-		s.options.Logger.Error("the store cannot be written: actors fail what changes them until it can", "file", s.path(), "error", err)
+		s.options.Logger.Error("the store cannot be written: actions that change an actor fail until it can", "file", s.path(), "error", err)
 	}
 	return err
 }
 
-// setAvailable notes that the store works.
+// setAvailable records that the store works.
 func (s *Store) setAvailable() {
 	s.mu.Lock()
 	known := s.failure != nil
@@ -168,7 +167,7 @@ func (s *Store) setAvailable() {
 	}
 }
 
-// damaged reports whether an error means that the file's content is wrong.
+// damaged reports whether an error means that the file's content is damaged.
 func damaged(err error) bool {
 	var e *sqlite.Error
 	return errors.Is(err, errDamaged) ||

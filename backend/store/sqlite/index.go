@@ -13,18 +13,18 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/internal/record"
 )
 
-// errDamaged is what is wrong with a file that SQLite can read.
+// errDamaged is the error of a file that SQLite can read, but whose content is wrong.
 var errDamaged = errors.New("its content does not fit together")
 
-// index is what is in memory of the file: where the journal's commits are, and
-// the actors that have some there or were used lately. Store.mu guards it.
+// index is the part of the file that is in memory: the locations of the journal's
+// commits, and the actors that have some there or were used lately. Store.mu guards it.
 type index struct {
 	byNum map[int64]*resident
 	byID  map[string]*resident // those whose id is known
 	rows  []row                // of the journal, oldest first; only the writer changes them
 	bytes int64                // of rows
 	dirty int64                // bytes of the states that are in no snapshot
-	swept int                  // counts the residents that were forgotten
+	swept int                  // number of residents forgotten so far
 }
 
 // row is one row of the journal.
@@ -32,38 +32,37 @@ type row struct {
 	id     int64
 	bytes  int64
 	at     time.Time   // when it was written, or the file was opened
-	actors []*resident // whose commits it has, in their order
+	actors []*resident // one for each of its commits, in their order
 }
 
-// resident is an actor in memory. Store.mu guards what is not the writer's.
+// resident is an actor in memory. Store.mu guards everything but the writer's fields.
 type resident struct {
-	// Only the writer changes these, with mu, and may read them without.
+	// Only the writer changes these, holding mu. It may read them without mu.
 	num       int64
 	rev       uint64 // newest durable revision
 	head      uint64 // and number of the newest entry
 	locations []location
 
-	// Whoever loads the actor completes these, see index.keep.
-	id      string         // empty if nobody has asked for it by its id
+	// Loading the actor completes these; see index.keep.
+	id      string         // empty until the actor is used by its id
 	saved   uint64         // its snapshot's revision; 0 also if that is not known yet
-	record  *record.Record // what its commits add up to; nil: in the file only
+	record  *record.Record // all of its commits applied; nil: in the file only
 	dirty   int64          // its part of index.dirty
 	unsaved int64          // bytes of the journal since the snapshot, about
 	used    time.Time
 
 	// The writer's.
-	group   int64      // that the next two are about
-	next    record.End // where the actor is after the group's commits so far
+	group   int64      // that the next two belong to
+	next    record.End // the actor's position after the group's commits so far
 	failed  bool       // one of them does not follow
 	due     bool       // in Store.due
-	plan    int64      // that the next two are of
+	plan    int64      // that the next two belong to
 	planned bool       // to be saved
-	trimmed int        // how many of its locations go
+	trimmed int        // number of its locations to drop
 }
 
-// longReplay reports whether so much of the journal has to be read to load the
-// actor that it is time for a snapshot. A large state is not written for a few
-// short commits.
+// longReplay reports whether loading the actor reads so much of the journal that it
+// needs a snapshot. A large state is not written for a few short commits.
 func (r *resident) longReplay() bool {
 	size := int64(r.record.State.Len())
 	return r.unsaved >= max(256<<10, 2*size) || r.rev-r.saved >= 1000 && r.unsaved >= size
@@ -86,7 +85,7 @@ func (x *index) push(r row) {
 	x.bytes += r.bytes
 }
 
-// forget lets go of what is in memory of an actor that is saved.
+// forget drops from memory what the file has of an actor that is saved.
 func (x *index) forget(r *resident) {
 	r.record = nil
 	x.updateDirty(r)
@@ -121,8 +120,8 @@ func (r *resident) locationsAfter(after uint64) []location {
 	return r.locations[i:]
 }
 
-// appendLocation writes a location as it is stored. A location's offset follows from
-// those before it.
+// appendLocation encodes a location as it is stored. Its offset follows from the
+// locations before it.
 func appendLocation(dst []byte, num int64, rev uint64, p location) []byte {
 	if len(dst) > 0 {
 		dst = append(dst, ' ')
@@ -134,7 +133,7 @@ func appendLocation(dst []byte, num int64, rev uint64, p location) []byte {
 }
 
 // scan makes the index of a file from its journal. It reads the rows without
-// their commits, and many of them in one, which is several times faster.
+// their commits, and many rows at a time, which is several times faster.
 func scan(ctx context.Context, db querier, now time.Time) (*index, error) {
 	rows, err := db.QueryContext(ctx, "SELECT group_concat(id || ' ' || places, char(10) ORDER BY id) FROM groups GROUP BY id / 1000 ORDER BY id / 1000")
 	if err != nil {
@@ -164,7 +163,7 @@ func (x *index) scanRow(row *row, locations []byte) error {
 	bad := func(what string) error {
 		return fmt.Errorf("row %d of the journal, %s: %w", row.id, what, errDamaged)
 	}
-	off := uint32(1) // behind the bracket
+	off := uint32(1) // after the bracket
 	stored := len(locations)
 	for len(locations) > 0 {
 		var n [4]uint64
@@ -194,7 +193,7 @@ func (x *index) scanRow(row *row, locations []byte) error {
 	return nil
 }
 
-// cutNumber cuts a number and the space behind it off b.
+// cutNumber cuts a number and the space after it off b.
 func cutNumber(b []byte) (n uint64, rest []byte, ok bool) {
 	i := 0
 	for ; i < len(b) && b[i] != ' '; i++ {

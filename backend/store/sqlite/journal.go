@@ -14,8 +14,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/internal/text"
 )
 
-// rowBytes is where a row of the journal is cut: reading one commit reads all of
-// its row.
+// rowBytes is the size at which the encoder starts another row of the journal:
+// reading one commit reads all of its row.
 const rowBytes = 64 << 10
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -29,15 +29,15 @@ func checksum(parts ...[]byte) uint32 {
 	return sum
 }
 
-// commitJSON is a commit as it is in the journal. The encoder writes it by hand:
-// it is most of what a commit costs.
+// commitJSON is a commit as stored in the journal. appendCommit encodes it without
+// encoding/json, because encoding is most of the cost of a commit.
 type commitJSON struct {
 	Actor       int64           `json:"a"`
 	Rev         uint64          `json:"r"`
 	Time        int64           `json:"t"` // Unix milliseconds
 	State       json.RawMessage `json:"s"` // whole; or
 	Delta       json.RawMessage `json:"d"` // from the revision before, see package delta; or
-	Edits       []delta.Edit    `json:"u"` // of it, one after the other; or none of them: unchanged
+	Edits       []delta.Edit    `json:"u"` // of the state, in order. None of the three: unchanged
 	Sum         uint32          `json:"x"` // of the state, with a delta
 	Size        int             `json:"z"` // of the state, with edits
 	NextConn    uint32          `json:"n"`
@@ -48,8 +48,8 @@ type commitJSON struct {
 	GoneCallers []string        `json:"l"`
 }
 
-// commit is the commit as it was passed to the store, as far as it was stored;
-// state is the actor's state before it.
+// commit returns the stored parts of the commit that was passed to the store; state
+// is the actor's state before it.
 func (j *commitJSON) commit(state *text.Text) (*store.Commit, error) {
 	c := &store.Commit{
 		Rev: j.Rev, Time: time.UnixMilli(j.Time), State: j.State, Entries: j.Entries, NextConn: j.NextConn,
@@ -73,8 +73,8 @@ func (j *commitJSON) commit(state *text.Text) (*store.Commit, error) {
 	return c, nil
 }
 
-// encoder makes the rows of a group. Its buffers are used again for the next
-// group. It belongs to the writer.
+// encoder encodes the rows of a group. It reuses its buffers for the next group. It
+// belongs to the writer.
 type encoder struct {
 	rows    []encodedRow
 	n       int   // rows of this group
@@ -85,11 +85,11 @@ type encoder struct {
 type encodedRow struct {
 	row
 	locations []location
-	index     []byte // the locations as they are stored
+	index     []byte // the locations as stored
 	commits   []byte
 }
 
-// rowSize is what a row of the journal takes, in the file and in the index.
+// rowSize returns the size of a row of the journal, in the file and in the index.
 func rowSize(commits, locations, n int) int64 {
 	const row, location = 120, 40
 	return int64(commits + locations + row + n*location)
@@ -101,7 +101,7 @@ func (e *encoder) reset() { e.n = 0 }
 // group returns the rows of the group, until the next reset.
 func (e *encoder) group() []encodedRow { return e.rows[:e.n] }
 
-// add adds a commit of an actor that is then at end.
+// add adds a commit of an actor, after which the actor is at end.
 func (e *encoder) add(r *resident, c *store.Commit, end record.End) {
 	if e.n == 0 || len(e.rows[e.n-1].commits) >= rowBytes {
 		if e.n == len(e.rows) {
@@ -128,8 +128,8 @@ func (e *encoder) add(r *resident, c *store.Commit, end record.End) {
 	w.bytes = rowSize(len(w.commits), len(w.index), len(w.actors))
 }
 
-// appendCommit writes a commit as commitJSON reads it. What the commit has as
-// JSON goes in as it is. size is that of the state after it.
+// appendCommit encodes a commit as commitJSON decodes it. Fields that are JSON are
+// copied. size is the size of the state after the commit.
 func appendCommit(b []byte, num int64, c *store.Commit, size int) []byte {
 	b = strconv.AppendInt(append(b, `{"a":`...), num, 10)
 	b = strconv.AppendUint(append(b, `,"r":`...), c.Rev, 10)
@@ -167,7 +167,7 @@ func appendCommit(b []byte, num int64, c *store.Commit, size int) []byte {
 	return append(b, '}')
 }
 
-// separator is what comes before item i of a list that starts with start.
+// separator returns the text before item i of a list that starts with start.
 func separator(i int, start string) string {
 	if i == 0 {
 		return start
@@ -258,7 +258,7 @@ func appendAnswer(b []byte, a *store.Answer) []byte {
 func appendString(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
-			quoted, _ := json.Marshal(s) // of a string: it does not fail
+			quoted, _ := json.Marshal(s) // encoding a string does not fail
 			return append(b, quoted...)
 		}
 	}

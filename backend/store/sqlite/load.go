@@ -14,8 +14,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/internal/record"
 )
 
-// errNothing is what is wrong with an actor of which there is no more than its
-// name: each is stored with its first commit.
+// errNothing is the error of an actor that has only a row in the table actors. That
+// row is written together with the actor's first commit.
 var errNothing = fmt.Errorf("it has neither a snapshot nor a commit: %w", errDamaged)
 
 // querier is a connection, a transaction or a pool.
@@ -59,7 +59,7 @@ func (s *Store) load(ctx context.Context, actor string) (*store.Snapshot, error)
 		case s.reader != reader, r == nil && s.index.swept != swept:
 			s.mu.Unlock()
 			continue // what was read says nothing about the index as it is
-		case r == nil && loaded.rev == 0 && !waited: // its first commit is just being made
+		case r == nil && loaded.rev == 0 && !waited: // its first commit is being written
 			s.mu.Unlock()
 			s.awaitWriter()
 			waited = true
@@ -68,8 +68,9 @@ func (s *Store) load(ctx context.Context, actor string) (*store.Snapshot, error)
 			s.mu.Unlock()
 			return nil, errNothing
 		case r != nil && r.record == nil:
-			// The journal has more of it. Where, is known before the view of the
-			// file is taken: what is trimmed in between is in that view's snapshot.
+			// The journal has more of it. The locations are copied before the read
+			// transaction starts: a commit that is trimmed in between is in the
+			// snapshot that the transaction sees.
 			locations, first := slices.Clone(r.locations), r.first()
 			s.mu.Unlock()
 			if loaded, err = readActor(ctx, reader, actor, locations, first); err != nil {
@@ -89,14 +90,14 @@ func (s *Store) load(ctx context.Context, actor string) (*store.Snapshot, error)
 	}
 }
 
-// awaitWriter returns when what is being written is in the index.
+// awaitWriter returns when the group that is being written is in the index.
 func (s *Store) awaitWriter() {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 }
 
-// keep makes an actor that was read resident, or completes it if it is, unless
-// it has gone on meanwhile.
+// keep makes an actor that was read resident. If it is resident already, keep
+// completes it, unless it has changed since it was read.
 func (x *index) keep(loaded *resident, now time.Time) *resident {
 	r := x.byNum[loaded.num]
 	if r == nil {
@@ -115,7 +116,7 @@ func (x *index) keep(loaded *resident, now time.Time) *resident {
 	return r
 }
 
-// updateDirty notes how many bytes of the actor's state no snapshot has.
+// updateDirty updates the number of bytes of the actor's state that no snapshot has.
 func (x *index) updateDirty(r *resident) {
 	bytes := int64(0)
 	if r.rev != r.saved && r.record != nil {
@@ -125,9 +126,8 @@ func (x *index) updateDirty(r *resident) {
 	r.dirty = bytes
 }
 
-// readActor reads an actor in one view of the file: its snapshot, and of its
-// commits in the journal those above. locations are where they are, of the revisions
-// from first on.
+// readActor reads an actor in one read transaction: its snapshot, and its later
+// commits in the journal. locations are those of the revisions from first on.
 func readActor(ctx context.Context, db *sql.DB, actor string, locations []location, first uint64) (*resident, error) {
 	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
@@ -141,8 +141,8 @@ func readActor(ctx context.Context, db *sql.DB, actor string, locations []locati
 	return r, replay(ctx, tx, r, locations, first)
 }
 
-// readSnapshot reads an actor's snapshot. An actor that has none is returned at
-// revision 0; the journal has all of it.
+// readSnapshot reads an actor's snapshot. An actor without one is returned at
+// revision 0: all of its commits are in the journal.
 func readSnapshot(ctx context.Context, db querier, actor string) (*resident, error) {
 	r := &resident{id: actor, record: &record.Record{}}
 	var key []byte
@@ -178,7 +178,7 @@ func readSnapshot(ctx context.Context, db querier, actor string) (*resident, err
 	return r, nil
 }
 
-// replay applies those of an actor's commits that are above its snapshot.
+// replay applies the actor's commits that come after its snapshot.
 func replay(ctx context.Context, db querier, r *resident, locations []location, first uint64) error {
 	if r.rev >= first {
 		locations = locations[min(r.rev+1-first, uint64(len(locations))):]
@@ -204,8 +204,8 @@ func replay(ctx context.Context, db querier, r *resident, locations []location, 
 	})
 }
 
-// readCommits calls f with the commits at locations, one after the other, until it
-// returns false. Those in rows that were trimmed meanwhile are left out.
+// readCommits calls f with the commits at locations, in order, until f returns
+// false. It skips commits in rows that were trimmed meanwhile.
 func readCommits(ctx context.Context, db querier, locations []location, f func(*commitJSON) (bool, error)) error {
 	for len(locations) > 0 {
 		n := 1
@@ -275,7 +275,7 @@ func (s *Store) entries(ctx context.Context, actor string, after uint64, limit, 
 				continue
 			}
 			if n := len(entries); n > 0 && e.Seq != entries[n-1].Seq+1 {
-				return false, nil // those between were trimmed while this was reading
+				return false, nil // the entries between were trimmed meanwhile
 			}
 			size += len(e.Data)
 			if len(entries) == limit || len(entries) > 0 && size > maxBytes {
@@ -290,8 +290,8 @@ func (s *Store) entries(ctx context.Context, actor string, after uint64, limit, 
 	return entries, err
 }
 
-// findLocations returns where the commits of an actor are that have entries above a
-// number, and the file that they are in. An unknown actor has none.
+// findLocations returns the locations of the actor's commits that have entries above
+// a number, and the file that they are in. An unknown actor has none.
 func (s *Store) findLocations(ctx context.Context, actor string, after uint64) (*sql.DB, []location, error) {
 	for {
 		s.recover(ctx)
@@ -309,7 +309,7 @@ func (s *Store) findLocations(ctx context.Context, actor string, after uint64) (
 		if r != nil {
 			return reader, locations, nil
 		}
-		// Perhaps nobody has asked for it by its id yet. Then load makes it known.
+		// The index may have the actor without its id. load adds the id.
 		if _, err := s.load(ctx, actor); errors.Is(err, store.ErrNotFound) {
 			return reader, nil, nil
 		} else if err != nil {
@@ -331,7 +331,7 @@ func (s *Store) connected(ctx context.Context, f func(actor string) bool) error 
 	s.recover(ctx)
 	s.mu.Lock()
 	reader, failure := s.reader, s.failure
-	seen := map[int64]bool{} // that the index knows more of than the snapshots
+	seen := map[int64]bool{} // true: the index is newer than the snapshot
 	for num, r := range s.index.byNum {
 		seen[num] = r.record != nil || r.saved != r.rev
 	}
@@ -349,15 +349,15 @@ func (s *Store) connected(ctx context.Context, f func(actor string) bool) error 
 		}
 		snapshot, err := s.load(ctx, id)
 		if err != nil {
-			s.options.Logger.Error("connections of an actor that did not come back cannot be ended", "actor", id, "error", err)
-			continue // it concerns this one only
+			s.options.Logger.Error("the connections of an actor cannot be ended: it cannot be loaded", "actor", id, "error", err)
+			continue // the other actors are not affected
 		}
 		if len(snapshot.Conns) > 0 && !f(id) {
 			return nil
 		}
 	}
-	// In pages: a statement that lasts as long as f likes would keep SQLite from
-	// starting its log over.
+	// In pages: f may take long, and SQLite cannot restart its log while a statement
+	// is open.
 	type actor struct {
 		num int64
 		id  string

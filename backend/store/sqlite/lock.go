@@ -11,8 +11,8 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// takeLock takes the directory for this process. The system lets go of it when
-// the process ends, however it does.
+// takeLock locks the directory for this process. The system releases the lock when
+// the process ends for any reason.
 func (s *Store) takeLock(ctx context.Context) error {
 	s.lock = flock.New(filepath.Join(s.dir, lockName), flock.SetPermissions(0o600))
 	locked, err := s.lock.TryLock()
@@ -27,7 +27,7 @@ func (s *Store) takeLock(ctx context.Context) error {
 	}
 	var failed *fs.PathError
 	switch {
-	case errors.As(err, &failed): // the file is nobody's concern
+	case errors.As(err, &failed): // its path is that of the lock file, an internal detail
 		return fmt.Errorf("the data directory %s cannot be written: %w", s.dir, failed.Err)
 	case err != nil:
 		return fmt.Errorf("lock the data directory %s: %w", s.dir, err)

@@ -16,8 +16,8 @@ import (
 // applicationID marks the file as a Troupe store ("Trpe").
 const applicationID = 0x54727065
 
-// migrations are what makes a file of version i one of version i+1. A file's
-// version is its user_version; 0 is an empty file.
+// migrations[i] changes a file of version i to version i+1. A file's version is its
+// user_version; 0 is an empty file.
 var migrations = []string{`
 CREATE TABLE meta (
 	id     INTEGER PRIMARY KEY CHECK (id = 1),
@@ -119,14 +119,14 @@ func dsn(path, mode, vfs string, pragmas ...string) string {
 	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
 }
 
-// openFiles opens a file, makes it if it does not exist, brings it to the newest
-// version, and makes the index of its journal. A file that it refuses is left as
-// it is. again says that this process had it open already, until an error.
+// openFiles opens a file, makes it if it does not exist, migrates it to the newest
+// version, and makes the index of its journal. It does not change a file that it
+// refuses. again says that this process had the file open until an error.
 func openFiles(ctx context.Context, path string, o Options, again bool) (*files, *index, error) {
 	if err := checkComplete(path); err != nil {
 		return nil, nil, refused(path, err)
 	}
-	// It is for nobody else to read. SQLite gives its other files the same mode.
+	// Other users must not read it. SQLite gives its other files the same mode.
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, nil, err
@@ -139,14 +139,14 @@ func openFiles(ctx context.Context, path string, o Options, again bool) (*files,
 	if err != nil {
 		return nil, nil, refused(path, err)
 	}
-	// On Linux a commit takes about half the time with it. Where there is no such
-	// thing this is an error that changes nothing.
+	// On Linux this halves the time of a commit. Where fdatasync does not exist it
+	// returns an error and changes nothing.
 	_, _ = sqlite.Fdatasync(true)
 	f := &files{}
 	if err := f.open(ctx, path, o, again); err != nil {
 		return nil, nil, errors.Join(refused(path, err), f.close())
 	}
-	if x == nil { // it had another version
+	if x == nil { // the file was empty or had an older version
 		if x, err = scan(ctx, f.reader, o.now()); err != nil {
 			return nil, nil, errors.Join(refused(path, err), f.close())
 		}
@@ -156,7 +156,7 @@ func openFiles(ctx context.Context, path string, o Options, again bool) (*files,
 
 // open makes the connections.
 func (f *files) open(ctx context.Context, path string, o Options, again bool) (err error) {
-	synchronous := "synchronous=FULL" // a transaction is on the disk when COMMIT returns
+	synchronous := "synchronous=FULL" // a transaction is on disk when COMMIT returns
 	if o.unsynced {
 		synchronous = "synchronous=OFF"
 	}
@@ -170,7 +170,7 @@ func (f *files) open(ctx context.Context, path string, o Options, again bool) (e
 		return err
 	}
 	for _, pragma := range []string{ // in this order, which the driver would not keep
-		"page_size=8192",          // counts for a new file, as the next one
+		"page_size=8192",          // takes effect in a new file, as the next one
 		"auto_vacuum=INCREMENTAL", // free pages can be given back
 		"journal_mode=WAL",
 		synchronous,
@@ -199,15 +199,14 @@ func (f *files) open(ctx context.Context, path string, o Options, again bool) (e
 	return nil
 }
 
-// settle moves what SQLite has found in its log into the file, which is synced, and
-// the log begins anew. Nobody knows what of the log is on the disk: a process that
-// was killed may not have synced it, and after a sync that failed, what the system
-// shows is not what the disk has.
+// settle moves SQLite's log into the file, syncs the file, and restarts the log. It
+// is not known how much of the log is on disk: a process that was killed may not have
+// synced it, and after a failed sync the system's cache differs from the disk.
 //
-// Who reads the file at that time, a backup for one, keeps the log from beginning
-// anew. At a start that is no harm, since the transaction of takeOver syncs all of
-// the log. After an error of the disk it would be: the system believes that it has
-// written the log already.
+// While another program reads the file, for example a backup, SQLite cannot restart
+// the log. That does no harm at a start, because the transaction of takeOver syncs
+// the whole log. After a disk error it would: the system believes that it has written
+// the log already.
 func (f *files) settle(ctx context.Context, o Options, again bool) error {
 	wait := o.busy
 	if !again {
@@ -227,7 +226,7 @@ func (f *files) settle(ctx context.Context, o Options, again bool) error {
 	return err
 }
 
-// busyTimeout is the pragma with which a connection waits for a lock.
+// busyTimeout returns the pragma that sets how long a connection waits for a lock.
 func busyTimeout(d time.Duration) string {
 	return fmt.Sprint("PRAGMA busy_timeout=", d.Milliseconds())
 }
@@ -278,8 +277,8 @@ func (f *files) close() error {
 	return errors.Join(errs...)
 }
 
-// inspect refuses a file that must not be written, and makes its index if it has
-// the newest version. It changes nothing.
+// inspect returns an error for a file that must not be written. For a file of the
+// newest version it returns the index. It changes nothing.
 func inspect(ctx context.Context, path string, o Options) (*index, error) {
 	db, err := sql.Open("sqlite", dsn(path, "ro", o.vfs, "busy_timeout=5000"))
 	if err != nil {
@@ -305,7 +304,7 @@ func inspect(ctx context.Context, path string, o Options) (*index, error) {
 	return scan(ctx, db, o.now())
 }
 
-// refused says what is wrong with a file.
+// refused wraps the error of a file that cannot be opened.
 func refused(path string, err error) error {
 	if damaged(err) {
 		return fmt.Errorf("%s is damaged and was left as it is: restore a backup, or choose another data directory: %w", path, err)
@@ -313,7 +312,7 @@ func refused(path string, err error) error {
 	return fmt.Errorf("open %s: %w", path, err)
 }
 
-// migrate brings a file to the version len(steps).
+// migrate changes a file to the version len(steps).
 func migrate(ctx context.Context, conn *sql.Conn, steps []string) error {
 	var version int
 	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
@@ -323,16 +322,16 @@ func migrate(ctx context.Context, conn *sql.Conn, steps []string) error {
 		_, err := conn.ExecContext(ctx, fmt.Sprintf("BEGIN IMMEDIATE; %s; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", steps[version], applicationID, version+1))
 		if err != nil {
 			_, _ = conn.ExecContext(ctx, "ROLLBACK") // it may have been rolled back already
-			return fmt.Errorf("bring it from version %d to %d: %w", version, version+1, err)
+			return fmt.Errorf("migrate it from version %d to %d: %w", version, version+1, err)
 		}
 	}
 	return nil
 }
 
-// takeOver makes this process the owner of the file and returns the new epoch;
-// was is the one in which it owned the file already, 0 if it did not. The first
-// one that opens a backup gives all logs new identities: numbers that clients
-// have seen since it was made mean nothing in it.
+// takeOver makes this process the owner of the file and returns the new epoch; was is
+// the epoch in which it last owned the file, 0 if it did not. The first process that
+// opens a backup gives all logs new identities: positions that clients have seen since
+// the backup was made do not exist in it.
 func (f *files) takeOver(ctx context.Context, was int64) (epoch int64, err error) {
 	host, err := os.Hostname()
 	if err != nil {
@@ -348,7 +347,7 @@ func (f *files) takeOver(ctx context.Context, was int64) (epoch int64, err error
 			return errFenced
 		}
 		epoch++
-		if backup { // asked before: SQLite would look at all actors to change none
+		if backup { // a condition in the UPDATE would scan all actors at each start
 			if _, err := f.conn.ExecContext(ctx, "UPDATE actors SET log = lower(hex(randomblob(16)))"); err != nil {
 				return err
 			}
@@ -359,7 +358,7 @@ func (f *files) takeOver(ctx context.Context, was int64) (epoch int64, err error
 	return epoch, err
 }
 
-// owner says who has a file open, as far as it can be told.
+// owner describes the process that has a file open, if the file says so.
 func owner(path string) string {
 	const unknown = "another process"
 	db, err := sql.Open("sqlite", dsn(path, "ro", "", "busy_timeout=1000"))

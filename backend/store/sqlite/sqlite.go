@@ -27,45 +27,44 @@ const (
 
 // Options of a Store. The zero value is right for most.
 type Options struct {
-	// Retention is for how long entries are kept at least, room permitting.
+	// Retention is the minimum time for which entries are kept, room permitting.
 	// Zero means 3 minutes: the resume window of 2 minutes and 60 seconds more.
-	// Shorter than the resume window, connections that come back in time are
-	// told that they lost events.
+	// If it is shorter than the resume window, connections that come back in time
+	// may have lost events.
 	Retention time.Duration
 
-	// MaxBytes is how large the journal may grow; the oldest commits go first,
-	// whoever's they are. Zero means 64 MiB. It may be exceeded, up to CapBytes,
-	// by twice the size of the states that have changed: a smaller journal would
-	// write the same snapshots over and over.
+	// MaxBytes limits the journal; the oldest commits are trimmed first, of any
+	// actor. Zero means 64 MiB. The journal may exceed it, up to CapBytes, by twice
+	// the size of the states that have changed: a smaller journal would write the
+	// same snapshots over and over.
 	MaxBytes int64
 
-	// CapBytes bounds that: over it, a commit may have to wait until as many
-	// snapshots are written as it takes. Zero means 1 GiB. What a few groups of
-	// commits take comes on top.
+	// CapBytes is the hard limit of the journal: over it, a commit waits until
+	// enough snapshots are written to trim it. Zero means 1 GiB. The commits of a
+	// few groups come on top.
 	CapBytes int64
 
-	// AutoCheckpoint is after how many pages (of 8 KiB) a commit moves SQLite's
-	// log into the file. Zero means 500: small and often, which keeps the tail of
-	// latencies short and the log at about 4 MiB. Less than zero means never, for
-	// a program that does it itself, as Litestream does; without one the log
-	// grows until the disk is full.
+	// AutoCheckpoint is the number of pages (of 8 KiB) after which a commit moves
+	// SQLite's log into the file. Zero means 500: small and often, which keeps the
+	// tail of latencies short and the log at about 4 MiB. Less than zero means
+	// never, for use with a program that does it, such as Litestream; without one
+	// the log grows until the disk is full.
 	AutoCheckpoint int
 
-	// LockWait is how long Open waits for another process to let go of the
+	// LockWait is how long Open waits for another process to release the
 	// directory. Zero means 10 s; less than zero, not at all.
 	LockWait time.Duration
 
-	// Logger gets what goes wrong with the disk, and when it is well again.
-	// Nil means slog.Default().
+	// Logger gets disk errors and recoveries. Nil means slog.Default().
 	Logger *slog.Logger
 
-	idleAfter time.Duration    // without a use, an actor's state leaves memory
-	tick      time.Duration    // of what happens without commits; less than zero: never
+	idleAfter time.Duration    // after this long without use, an actor's state leaves memory
+	tick      time.Duration    // between upkeep without commits; less than zero: never
 	now       func() time.Time // for tests
 	vfs       string           // SQLite's name of a file system; empty: the system's
 	busy      time.Duration    // to wait for another program that has the file locked
 
-	// Of tests.
+	// For tests.
 	unsynced  bool   // commits do not wait for the disk
 	afterRead func() // called whenever Load or Entries has read something from the file
 }
@@ -103,25 +102,25 @@ type Store struct {
 	closing  sync.Once
 	closeErr error
 
-	// writing is held by whoever writes: Commit, the ticker, Close. It guards the
-	// fields below, and the index's parts that are said to be the writer's.
+	// writing is held by the writer: Commit, the ticker or Close. It guards the
+	// fields below, and the parts of the index that belong to the writer.
 	writing sync.Mutex
-	files   *files // nil after an error of the disk, until they are open again
+	files   *files // nil after a disk error, until they are open again
 	closed  bool
 	fenced  bool      // another process has taken over
-	retryAt time.Time // with trouble: writes are not tried before
+	retryAt time.Time // while unavailable: no write before this time
 
 	encoder   encoder
 	lastActor int64       // number of the newest actor
-	groups    int64       // counts them
-	plans     int64       // counts them
+	groups    int64       // number of groups so far
+	plans     int64       // number of upkeep plans so far
 	written   int64       // bytes of the journal since it was last trimmed
-	stuck     bool        // the journal cannot be trimmed any more
+	stuck     bool        // the journal can no longer be trimmed
 	due       []*resident // to be snapshotted soon
-	idling    []*resident // that nobody used for some time, as of idleAt
+	idling    []*resident // not used for some time, as of idleAt
 	idleAt    time.Time
 
-	// mu is held for moments only, by readers too, and after writing.
+	// mu is held briefly, by readers too. Lock writing before it.
 	mu      sync.Mutex
 	index   index
 	reader  *sql.DB // of files
@@ -130,13 +129,14 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// Open opens the store in a directory, and makes both if need be. It waits for a
-// process that has it open to end. A file that is damaged, that is not a store's
-// or that a newer version wrote is refused and left as it is.
+// Open opens the store in a directory, and makes both if they do not exist. If
+// another process has the store open, it waits for that process to end. It refuses a
+// file that is damaged, is not a store or was written by a newer version, and leaves
+// it unchanged.
 func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	s := &Store{options: o.withDefaults(), dir: dir, done: make(chan struct{})}
 	if err := makeDir(dir); err != nil {
-		return nil, fmt.Errorf("the data directory cannot be made: %w", err)
+		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
 	if err := s.takeLock(ctx); err != nil {
 		return nil, err
@@ -155,7 +155,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 // makeDir makes a directory, and those above it, so that they survive the loss of
 // power.
 func makeDir(dir string) error {
-	var missing []string // its name is to be made durable in the one above it
+	var missing []string // their names must be made durable in their parents
 	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
 		if _, err := os.Stat(at); !errors.Is(err, fs.ErrNotExist) || filepath.Dir(at) == at {
 			break
@@ -196,8 +196,8 @@ func (s *Store) path() string { return filepath.Join(s.dir, fileName) }
 // Immediate implements store.Store: commits wait for the disk.
 func (s *Store) Immediate() bool { return false }
 
-// Close snapshots what has changed, so that the file says all without its
-// journal, and lets go of the directory. Only the first call does something.
+// Close snapshots every actor that has changed, so that the next start need not read
+// the journal, and releases the directory. Only the first call does something.
 func (s *Store) Close() error {
 	s.closing.Do(func() { s.closeErr = s.end() })
 	return s.closeErr
@@ -216,14 +216,14 @@ func (s *Store) end() error {
 	s.mu.Lock()
 	s.failure = errClosed
 	s.mu.Unlock()
-	if s.files != nil { // still: what failed has let go of them
+	if s.files != nil { // a failure has closed them
 		err = errors.Join(err, s.closeFiles())
 	}
 	return errors.Join(err, s.lock.Close())
 }
 
-// closeFiles closes the file, and forgets all that was known of it. The trouble that
-// is the reason must be noted before: who finds no file is told it.
+// closeFiles closes the file and drops its index. Set s.failure before: readers
+// that find no file return it.
 func (s *Store) closeFiles() error {
 	f := s.files
 	s.files, s.due, s.idling = nil, nil, nil

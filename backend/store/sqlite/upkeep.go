@@ -11,16 +11,16 @@ import (
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
-// Bounds of the upkeep that goes along with one transaction.
+// Limits of the upkeep in one transaction.
 const (
-	saveBytes  = 4 << 20  // of states in snapshots, or more if more was written
+	saveBytes  = 4 << 20  // of snapshots, or twice the bytes written if that is more
 	trimRows   = 256      // unless the journal is over Options.CapBytes
 	trimEvery  = 8        // groups
 	spareBytes = 16 << 20 // of free pages that the file may keep
 )
 
-// upkeep is what a transaction does besides its group: it snapshots actors and
-// trims the journal.
+// upkeep is the work of a transaction besides its group: snapshots of actors, and
+// trimming of the journal.
 type upkeep struct {
 	save []saving
 	trim int // rows, the oldest ones
@@ -32,7 +32,7 @@ type saving struct {
 	rev   uint64
 }
 
-// plan chooses what is due: snapshots and, if asked for, trimming.
+// plan chooses the snapshots that are due and, if trim is set, the rows to trim.
 func (s *Store) plan(trim bool) upkeep {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -50,21 +50,21 @@ func (s *Store) plan(trim bool) upkeep {
 	return u
 }
 
-// add adds an actor to those that are saved, and returns how many bytes it takes.
-// It needs mu.
+// add adds an actor to those that are saved, and returns about how many bytes that
+// takes. Hold mu.
 func (u *upkeep) add(r *resident) int64 {
 	if r.rev == r.saved {
 		return 0
 	}
 	u.save = append(u.save, saving{r, r.rev})
-	if r.record == nil { // it takes reading it first
+	if r.record == nil { // it must be read first
 		return 16 << 10
 	}
 	return 1<<10 + r.dirty
 }
 
 // planTrim adds the oldest rows of the journal that are over a limit, and the
-// snapshots without which they cannot go. It needs mu.
+// snapshots that must be written before those rows are deleted. Hold mu.
 func (s *Store) planTrim(u *upkeep, budget int64) {
 	if s.stuck {
 		return
@@ -80,7 +80,7 @@ func (s *Store) planTrim(u *upkeep, budget int64) {
 		if bytes <= limit && now.Sub(row.at) <= s.options.Retention {
 			return
 		}
-		must := bytes > s.options.CapBytes // whatever it takes
+		must := bytes > s.options.CapBytes // regardless of the budget
 		if u.trim >= trimRows && !must {
 			return
 		}
@@ -109,14 +109,14 @@ func (s *Store) maintain(ctx context.Context, u *upkeep) error {
 		if !s.isComplete(r) {
 			err := s.completeByNum(ctx, r)
 			if damaged(err) {
-				s.options.Logger.Error("an actor cannot be read any more: its part of the journal is set aside", "file", s.path(), "error", err)
+				s.options.Logger.Error("an actor cannot be read: its part of the journal is set aside", "file", s.path(), "error", err)
 				if err = s.files.setAside(ctx, r); err == nil {
-					continue // it is not in the way any more
+					continue // its rows may be trimmed
 				}
 			}
 			if damaged(err) {
-				// What may still be rescued is not thrown away: its commits must stay,
-				// and all that come after them.
+				// Its commits may still be rescued: they must stay, and all later rows
+				// with them.
 				s.stuck = true
 				s.options.Logger.Error("the journal is no longer trimmed: the file is damaged; restore a backup", "file", s.path(), "error", err)
 				u.trim, u.save = 0, slices.Delete(u.save, i, len(u.save))
@@ -129,7 +129,7 @@ func (s *Store) maintain(ctx context.Context, u *upkeep) error {
 		id, record, saved := r.id, r.record, r.saved
 		s.mu.Unlock()
 		if r.rev == saved {
-			continue // it turned out
+			continue // loading it showed that its snapshot is up to date
 		}
 		if err := s.files.saveSnapshot(ctx, r.num, record.Snapshot(id)); err != nil {
 			return err
@@ -142,15 +142,15 @@ func (s *Store) maintain(ctx context.Context, u *upkeep) error {
 	return err
 }
 
-// isComplete reports whether an actor has its record in memory. It stays there
-// until the writer, who asks, lets go of it.
+// isComplete reports whether an actor's record is in memory. Only the writer, which
+// calls this, removes it.
 func (s *Store) isComplete(r *resident) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return r.record != nil
 }
 
-// applyUpkeep takes upkeep that is durable into the index. It needs mu.
+// applyUpkeep updates the index with upkeep that is durable. Hold mu.
 func (s *Store) applyUpkeep(u *upkeep) {
 	for _, saved := range u.save {
 		r := saved.actor
@@ -160,8 +160,7 @@ func (s *Store) applyUpkeep(u *upkeep) {
 	s.index.pop(u.trim)
 }
 
-// completeByNum is complete for an actor of whom the index has no more than a
-// number.
+// completeByNum is complete for an actor whose id is not in the index.
 func (s *Store) completeByNum(ctx context.Context, r *resident) error {
 	var id string
 	if err := s.files.reader.QueryRowContext(ctx, "SELECT id FROM actors WHERE num = ?", r.num).Scan(&id); err != nil {
@@ -171,8 +170,9 @@ func (s *Store) completeByNum(ctx context.Context, r *resident) error {
 	return err
 }
 
-// setAside keeps what the journal has of an actor that cannot be read, for people
-// who may rescue something, and lets nobody load it as if that had never been.
+// setAside copies the journal's rows of an actor that cannot be read, so that you can
+// rescue its data, and makes its snapshot invalid, so that it is not loaded without
+// those commits.
 func (f *files) setAside(ctx context.Context, r *resident) error {
 	for _, p := range r.locations {
 		var locations, commits []byte
@@ -185,11 +185,11 @@ func (f *files) setAside(ctx context.Context, r *resident) error {
 			return err
 		}
 	}
-	_, err := f.conn.ExecContext(ctx, "UPDATE snapshots SET sum = -1 WHERE actor = ?", r.num) // no checksum is
+	_, err := f.conn.ExecContext(ctx, "UPDATE snapshots SET sum = -1 WHERE actor = ?", r.num) // no checksum is negative
 	return err
 }
 
-// saveSnapshot writes all of an actor as it is durable.
+// saveSnapshot writes the snapshot of an actor.
 func (f *files) saveSnapshot(ctx context.Context, num int64, snapshot *store.Snapshot) error {
 	conns, callers := []byte{'['}, []byte{'['}
 	for i := range snapshot.Conns {
@@ -204,7 +204,7 @@ func (f *files) saveSnapshot(ctx context.Context, num int64, snapshot *store.Sna
 	return err
 }
 
-// tickLoop does what is due when there are no commits.
+// tickLoop does upkeep when there are no commits.
 func (s *Store) tickLoop() {
 	ticker := time.NewTicker(s.options.tick)
 	defer ticker.Stop()
@@ -218,7 +218,7 @@ func (s *Store) tickLoop() {
 	}
 }
 
-// tick finds out whether a disk that failed works again, and does upkeep.
+// tick checks whether a disk that failed works again, and does upkeep.
 func (s *Store) tick(ctx context.Context) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -231,8 +231,8 @@ func (s *Store) tick(ctx context.Context) {
 	}
 }
 
-// doUpkeep does upkeep in a transaction of its own. It reports whether all went
-// well.
+// doUpkeep does upkeep in a transaction of its own. It reports whether that
+// succeeded.
 func (s *Store) doUpkeep(ctx context.Context, u *upkeep) bool {
 	troubled := s.Health() != nil
 	if len(u.save) == 0 && u.trim == 0 && !troubled {
@@ -250,7 +250,7 @@ func (s *Store) doUpkeep(ctx context.Context, u *upkeep) bool {
 		return s.maintain(ctx, u)
 	})
 	if err != nil {
-		_ = s.failed(err) // it is logged, and Health tells
+		_ = s.failed(err) // which logs it and sets Health
 		return false
 	}
 	s.setAvailable()
@@ -260,8 +260,8 @@ func (s *Store) doUpkeep(ctx context.Context, u *upkeep) bool {
 	return true
 }
 
-// idle snapshots some of the actors that nobody has used for some time, and lets
-// go of their states.
+// idle snapshots a batch of the actors that were not used for some time, and drops
+// their states from memory.
 func (s *Store) idle(ctx context.Context) bool {
 	now := s.options.now()
 	before := now.Add(-s.options.idleAfter)
@@ -295,7 +295,7 @@ func (s *Store) idle(ctx context.Context) bool {
 	return true
 }
 
-// chunks divides the snapshots of actors into transactions.
+// chunks splits the snapshots of actors into transactions.
 func (s *Store) chunks(actors []*resident) iter.Seq[*upkeep] {
 	return func(yield func(*upkeep) bool) {
 		u, budget := &upkeep{}, int64(saveBytes)
@@ -328,8 +328,8 @@ func (s *Store) saveAll(ctx context.Context) error {
 	return nil
 }
 
-// shrink gives a part of the file's free pages back to the system, if there are
-// many: after a flood, a little at a time.
+// shrink returns some of the file's free pages to the system if there are many, as
+// after a flood.
 func (s *Store) shrink(ctx context.Context) {
 	var free, size int64
 	err := s.files.conn.QueryRowContext(ctx, "SELECT (SELECT * FROM pragma_freelist_count), (SELECT * FROM pragma_page_size)").Scan(&free, &size)
