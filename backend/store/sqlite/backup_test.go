@@ -60,8 +60,8 @@ func TestBackup(t *testing.T) {
 	if logs[0] == before.Log || logs[0] == "" || logs[0] != logs[1] {
 		t.Errorf("the restored logs are %q; want a new identity, once: clients may have seen more of %q", logs, before.Log)
 	}
-	// One that is cancelled, or cannot be written, leaves nothing and names what it
-	// was to be.
+	// A backup that is cancelled or cannot be written leaves nothing, and its error
+	// names the file.
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	other := t.TempDir()
@@ -75,7 +75,7 @@ func TestBackup(t *testing.T) {
 	if err := sqlite.Backup(t.Context(), copied, nowhere); err == nil || !strings.Contains(err.Error(), "write the backup "+nowhere+": ") || strings.Contains(err.Error(), ".troupe-backup") {
 		t.Errorf("into a directory that does not exist: got %v, want an error that names the file", err)
 	}
-	// A store that nobody has open can be backed up, too.
+	// A store that is not open can be backed up, too.
 	if err := sqlite.Backup(t.Context(), copied, filepath.Join(dir, "again.db")); err != nil {
 		t.Error(err)
 	}

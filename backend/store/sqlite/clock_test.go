@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// clock is a time that the test moves.
+// clock is a clock that the test advances.
 type clock struct {
 	mu sync.Mutex
 	at time.Time
@@ -25,7 +25,7 @@ func (c *clock) pass(d time.Duration) {
 	c.at = c.at.Add(d)
 }
 
-// runningClock is a time that passes with every look at it.
+// runningClock is a clock that advances each time it is read.
 type runningClock struct{ clock }
 
 func newClockThatRuns() *runningClock { return &runningClock{clock{at: startTime}} }

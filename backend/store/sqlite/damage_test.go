@@ -14,9 +14,9 @@ import (
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
-// What is damaged inside is an actor's trouble, not that of the others: the
-// journal is trimmed all the same, and what it has of that actor is set aside.
-func TestADamagedActor(t *testing.T) {
+// A damaged actor does not affect the others: the journal is still trimmed, and its
+// rows of the damaged actor are set aside.
+func TestDamagedActor(t *testing.T) {
 	dir, c := t.TempDir(), newClock()
 	s := open(t, dir, quiet)
 	for _, actor := range []string{"ada", "bob", "cleo", "dan"} {
@@ -72,9 +72,9 @@ func TestADamagedActor(t *testing.T) {
 	check(2)
 }
 
-// If not even what is to be set aside can be read, nothing is thrown away. The
-// store works on.
-func TestADamagedJournal(t *testing.T) {
+// If the rows that would be set aside cannot be read, nothing is deleted. The store
+// keeps working.
+func TestDamagedJournal(t *testing.T) {
 	dir, c := t.TempDir(), newClock()
 	s := open(t, dir, quiet)
 	large := commitOf("ada", 1)
@@ -117,9 +117,8 @@ func TestADamagedJournal(t *testing.T) {
 	}
 }
 
-// A state that was made from a difference is checked, not only the bytes of the
-// journal.
-func TestADifferenceThatDoesNotFit(t *testing.T) {
+// A state that is computed from a delta is checked, not only the bytes of the journal.
+func TestDamagedDelta(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, quiet)
 	for rev := uint64(1); rev <= 5; rev++ {
@@ -134,7 +133,7 @@ func TestADifferenceThatDoesNotFit(t *testing.T) {
 	}
 	exec(t, db, "UPDATE groups SET commits = CAST(? AS TEXT), sum = ? WHERE id = 4", commits, crc32.Checksum(commits, crc32.MakeTable(crc32.Castagnoli)))
 	s = open(t, after, quiet)
-	defer s.Close() // of which the next lines say that it cannot save
+	defer s.Close() // it cannot snapshot the actor
 	if got, err := s.Load(t.Context(), "ada"); err == nil || !strings.Contains(err.Error(), "the state does not have its checksum") {
 		t.Errorf("got %+v, %v; want an error about the state's checksum", got, err)
 	}

@@ -20,15 +20,14 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// disk is a file system of SQLite's that knows what has been synced, so that it
-// can tell what a disk may hold after the power went away. It also fails on
-// demand. It is SQLite's own file system with a few methods replaced.
+// disk is an SQLite file system (VFS) that records what has been synced, so that it
+// can compute what a disk may hold after a loss of power. It also fails on demand. It
+// is SQLite's own VFS with a few methods replaced.
 //
-// The model of power loss: of what was written to a file since it was last
-// synced, any part may be there, down to sectors, in any order. A file that was
-// made and never synced may be missing. After a sync that fails it is decided what
-// is there: the system shows what was written as before, but does not write the
-// rest any more, whatever is synced later (as Linux does it).
+// The model of power loss: any part of the writes since a file's last sync may be on
+// disk, down to sectors, in any order. A file that was made and never synced may be
+// missing. A failed sync decides which writes are on disk: the system still shows all
+// of them, but never writes the rest, whatever is synced later (as on Linux).
 type disk struct {
 	name    string
 	real    *sqlite3.Tsqlite3_vfs
@@ -41,14 +40,14 @@ type disk struct {
 	reads int // calls of read
 }
 
-// methods are SQLite's and ours of one kind of file.
+// methods are SQLite's methods and ours for one kind of file.
 type methods struct {
 	real *sqlite3.Tsqlite3_io_methods
 	ours uintptr // in C's memory
 }
 
-// allocate copies a value into memory of C's, which is never freed: SQLite may
-// look at it until the process ends.
+// allocate copies a value into C memory, which is never freed: SQLite may read it
+// until the process ends.
 func allocate[T any](tls *libc.TLS, v T) uintptr {
 	address := libc.Xmalloc(tls, libc.Tsize_t(unsafe.Sizeof(v)))
 	if address == 0 {
@@ -67,7 +66,7 @@ const (
 	opClose    diskOp = "close" // does not fail
 )
 
-// diskFile is a file as the disk has it for certain, and what was done since.
+// diskFile is the content of a file that is certainly on disk, and the later writes.
 type diskFile struct {
 	synced  []byte
 	certain bool // it exists for certain
@@ -91,10 +90,10 @@ type openFile struct {
 
 var disks atomic.Int32
 
-// call makes the address of a C function one to call.
+// call converts the address of a C function to a Go function.
 func call[F any](pointer uintptr) F { return *(*F)(unsafe.Pointer(&struct{ p uintptr }{pointer})) }
 
-// at is what is at an address outside of Go's memory.
+// at returns the value at an address outside of Go's memory.
 func at[T any](address uintptr) *T { return *(**T)(unsafe.Pointer(&address)) }
 
 // pointer is the opposite of call.
@@ -110,7 +109,7 @@ type (
 	syncFunc     = func(tls *libc.TLS, file uintptr, flags int32) int32
 )
 
-// registered keeps what SQLite has pointers to.
+// registered keeps the disks that SQLite has pointers to.
 var registered sync.Map // uintptr of a vfs: *disk
 
 func newDisk(t testing.TB) *disk {
@@ -199,7 +198,7 @@ func diskDelete(tls *libc.TLS, vfs, name uintptr, syncDir int32) int32 {
 	return code
 }
 
-// fails returns the code with which an operation is to fail, 0 if it is not.
+// fails returns the code with which an operation must fail, 0 if it must not.
 func (f *openFile) fails(op diskOp) int32 {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
@@ -228,7 +227,7 @@ func diskWriteAt(tls *libc.TLS, file, buf uintptr, n int32, off int64) int32 {
 	f := fileAt(file)
 	data := append([]byte{}, at[libc.RawMem](buf)[:n]...)
 	if code := f.fails(opWrite); code != 0 {
-		half := n / 2 // some of it is there all the same
+		half := n / 2 // a failed write may write a part
 		if call[writeFunc](f.real.FxWrite)(tls, file, buf, half, off) == sqlite3.SQLITE_OK {
 			f.note(diskWrite{off, data[:half]})
 		}
@@ -263,7 +262,7 @@ func diskSync(tls *libc.TLS, file uintptr, flags int32) int32 {
 		return code
 	}
 	f.disk.mu.Lock()
-	n := len(f.disk.files[f.path].since) // what comes while it syncs is not certain
+	n := len(f.disk.files[f.path].since) // writes during the sync are not certain
 	f.disk.mu.Unlock()
 	code := call[syncFunc](f.real.FxSync)(tls, file, flags)
 	if code == sqlite3.SQLITE_OK {
@@ -292,7 +291,7 @@ func (w diskWrite) apply(content []byte) []byte {
 	return content
 }
 
-// failing makes operations fail: f returns the code, or 0. nil heals the disk.
+// failing makes operations fail: f returns the code, or 0. With nil the disk works.
 func (d *disk) failing(f func(op diskOp, path string) int32) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -322,8 +321,8 @@ func (d *disk) readsOf(f func()) int {
 
 const sector = 512
 
-// lost returns what the disk has of a file of whose unsynced writes about a part
-// of keep, from 0 to 1, was written all the same.
+// lost returns the content of a file on disk if about keep (0 to 1) of its unsynced
+// writes were written.
 func (f *diskFile) lost(r *rand.Rand, keep float64) []byte {
 	content := slices.Clone(f.synced)
 	for _, w := range f.since {
@@ -343,8 +342,8 @@ func (f *diskFile) lost(r *rand.Rand, keep float64) []byte {
 	return content
 }
 
-// powerLoss writes into a new directory what the disk may hold if the power went
-// away at this moment.
+// powerLoss writes into a new directory what the disk may hold after a loss of power
+// at this moment.
 func (d *disk) powerLoss(t testing.TB, r *rand.Rand) string {
 	t.Helper()
 	dir := t.TempDir()

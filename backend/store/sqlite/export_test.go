@@ -20,35 +20,34 @@ func (o Options) WithBusy(d time.Duration) Options {
 	return o
 }
 
-// WithIdleAfter returns the options with another time after which an actor that
-// nobody uses leaves memory.
+// WithIdleAfter returns the options with another time after which an unused actor
+// leaves memory.
 func (o Options) WithIdleAfter(d time.Duration) Options {
 	o.idleAfter = d
 	return o
 }
 
-// WithClock returns the options with a clock, and without anything that happens
-// by itself: see Tick.
+// WithClock returns the options with a clock, and without upkeep by itself: see Tick.
 func (o Options) WithClock(now func() time.Time) Options {
 	o.now, o.tick = now, -1
 	return o
 }
 
-// WithoutSync returns the options of a store that does not wait for the disk. It
-// is for tests in which the power stays: they take a fraction of the time.
+// WithoutSync returns the options of a store that does not wait for the disk, for
+// tests without a loss of power: they take a fraction of the time.
 func (o Options) WithoutSync() Options {
 	o.unsynced = true
 	return o
 }
 
-// WithAfterRead returns the options with something to do whenever Load or Entries
-// has read something from the file.
+// WithAfterRead returns the options with a function that is called after each read of
+// Load and Entries.
 func (o Options) WithAfterRead(f func()) Options {
 	o.afterRead = f
 	return o
 }
 
-// Tick does what happens by itself every second.
+// Tick does the upkeep of each second.
 func (s *Store) Tick() { s.tick(context.Background()) }
 
 // Resident returns how many actors are in memory, and how many with their state.
@@ -64,15 +63,15 @@ func (s *Store) Resident() (actors, states int) {
 	return actors, states
 }
 
-// Migrate brings a file to the version len(steps).
+// Migrate changes a file to the version len(steps).
 func Migrate(ctx context.Context, conn *sql.Conn, steps []string) error {
 	return migrate(ctx, conn, steps)
 }
 
-// Versions is how many versions of the file's format there have been.
+// Versions returns the number of versions of the file's format.
 func Versions() int { return len(migrations) }
 
-// SyncOff makes the store acknowledge what is not on the disk.
+// SyncOff makes the store acknowledge commits that are not on disk.
 func (s *Store) SyncOff(ctx context.Context) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -81,8 +80,7 @@ func (s *Store) SyncOff(ctx context.Context) {
 	}
 }
 
-// CloseUnsaved closes the store without saving anything, as far as a process can do
-// that to itself.
+// CloseUnsaved closes the store without writing snapshots.
 func (s *Store) CloseUnsaved(t testing.TB) {
 	s.writing.Lock()
 	defer s.writing.Unlock()

@@ -15,7 +15,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
-func TestADiskThatIsFull(t *testing.T) {
+func TestDiskFull(t *testing.T) {
 	d, c := newDisk(t), newClock()
 	s := open(t, t.TempDir(), quiet.WithVFS(d.name).WithClock(c.now))
 	defer closeStore(t, s)
@@ -38,7 +38,7 @@ func TestADiskThatIsFull(t *testing.T) {
 
 	d.failing(nil)
 	c.pass(time.Second)
-	s.Tick() // finds out without a commit
+	s.Tick() // recovers without a commit
 	if err := s.Health(); err != nil {
 		t.Errorf("Health with room again: %v", err)
 	}
@@ -47,9 +47,9 @@ func TestADiskThatIsFull(t *testing.T) {
 	checkActor(t, s, "bob", 1)
 }
 
-// After a sync that failed nobody knows what is on the disk. Load says it, and
-// what it says stays true, whatever happens to the power.
-func TestADiskThatFails(t *testing.T) {
+// After a failed sync it is not known what is on disk. Load decides it, and its
+// answer stays true even after a loss of power.
+func TestDiskFails(t *testing.T) {
 	for _, op := range []diskOp{opSync, opWrite} {
 		t.Run(string(op), func(t *testing.T) {
 			d, c := newDisk(t), newClock()
@@ -101,9 +101,8 @@ func TestADiskThatFails(t *testing.T) {
 	}
 }
 
-// A disk that fails at random moments, all the time, loses nothing that was
-// acknowledged.
-func TestADiskThatFailsAllTheTime(t *testing.T) {
+// A disk that fails at random moments loses no acknowledged commit.
+func TestDiskFailsAtRandom(t *testing.T) {
 	d := newDisk(t)
 	o := quiet.WithVFS(d.name).WithClock(newClockThatRuns().now)
 	o.MaxBytes = 50 << 10
@@ -165,8 +164,8 @@ func TestADiskThatFailsAllTheTime(t *testing.T) {
 	}
 }
 
-// A store whose disk fails answers with an error, never with nothing, and so does
-// one that is closed; also at the moment at which it finds out.
+// A store whose disk fails, and one that is closed, returns an error and never an
+// empty result, also at the moment of the failure.
 func TestLoad_whileTheDiskFails(t *testing.T) {
 	d := newDisk(t)
 	s := open(t, t.TempDir(), quiet.WithVFS(d.name).WithClock(newClockThatRuns().now))
@@ -196,7 +195,7 @@ func TestLoad_whileTheDiskFails(t *testing.T) {
 			switch op {
 			case opSync:
 				return sqlite3.SQLITE_IOERR_FSYNC
-			case opClose: // who comes at this moment must be told why there is no file
+			case opClose: // a reader at this moment must get the reason
 				if s.Health() == nil {
 					t.Error("the file is closed before Health says why")
 				}
@@ -229,14 +228,14 @@ func TestClose_whileTheDiskFails(t *testing.T) {
 		t.Error("Close: got nil, want the disk's error")
 	}
 	checkClosed(t, s)
-	// What is acknowledged is there all the same.
+	// The acknowledged commit is on disk.
 	again := open(t, d.powerLoss(t, rand.New(rand.NewPCG(1, 0))), quiet)
 	defer closeStore(t, again)
 	checkActor(t, again, "ada", 1)
 }
 
-// No process writes to a file that another one took over while this one could not
-// reach it.
+// A process does not write to a file that another process took over while its disk
+// failed.
 func TestG10_TakenOverWhileTheDiskFailed(t *testing.T) {
 	dir, d, c := t.TempDir(), newDisk(t), newClock()
 	s := open(t, dir, quiet.WithVFS(d.name).WithClock(c.now))
@@ -255,11 +254,11 @@ func TestG10_TakenOverWhileTheDiskFailed(t *testing.T) {
 	}
 	exec(t, raw(t, dir), "UPDATE meta SET epoch = epoch - 1")
 	c.pass(time.Second)
-	checkFenced(t, s) // for good
+	checkFenced(t, s) // permanently
 }
 
-// While another program reads the file, a store whose disk failed does not go on:
-// what is in SQLite's log cannot be made durable.
+// While another program reads the file, a store whose disk failed stays unavailable:
+// SQLite's log cannot be made durable.
 func TestReopening_withAReader(t *testing.T) {
 	dir, d, c := t.TempDir(), newDisk(t), newClock()
 	s := open(t, dir, quiet.WithVFS(d.name).WithClock(c.now).WithBusy(time.Millisecond))
@@ -286,8 +285,8 @@ func TestReopening_withAReader(t *testing.T) {
 }
 
 // A process that is killed may have written commits and not synced them. The next
-// one, which tells others of them, makes them durable first, also if it cannot
-// move them into the file because another program reads it.
+// process makes them durable before it returns them, even if it cannot move them into
+// the file because another program reads it.
 func TestG6_StartingWithAReaderMakesDurable(t *testing.T) {
 	dir, d := t.TempDir(), newDisk(t)
 	s := open(t, dir, quiet.WithVFS(d.name).WithClock(newClock().now))

@@ -14,8 +14,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/sqlite"
 )
 
-// One process at a time: the second one is told who has the directory.
-func TestG10_OneProcessADirectory(t *testing.T) {
+// One process at a time: the error of the second one names the first.
+func TestG10_OneProcessPerDirectory(t *testing.T) {
 	dir := t.TempDir()
 	first := open(t, dir, quiet)
 	o := quiet
@@ -26,7 +26,7 @@ func TestG10_OneProcessADirectory(t *testing.T) {
 	}
 
 	opened := make(chan error, 1)
-	go func() { // one that waits gets it
+	go func() { // a process that waits gets the lock
 		second, err := sqlite.Open(context.Background(), dir, quiet)
 		if err == nil {
 			err = second.Close()
@@ -50,8 +50,8 @@ func TestOpen_inADirectoryThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// A process whose lock does not count any more cannot write: the epoch fences.
-func TestG10_AStaleProcessCannotWrite(t *testing.T) {
+// A process that has lost its lock cannot write: the epoch fences it.
+func TestG10_StaleProcessCannotWrite(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, quiet)
 	commit(t, s, commitOf("ada", 1))
@@ -76,9 +76,9 @@ func TestG10_AStaleProcessCannotWrite(t *testing.T) {
 	}
 }
 
-// What is written without a commit is fenced, too: here the snapshot of an actor
-// that leaves memory.
-func TestG10_AStaleProcessDoesNoUpkeep(t *testing.T) {
+// Writes without a commit are fenced, too: here the snapshot of an actor that leaves
+// memory.
+func TestG10_StaleProcessDoesNoUpkeep(t *testing.T) {
 	dir, c := t.TempDir(), newClock()
 	s := open(t, dir, quiet.WithClock(c.now))
 	defer closeStore(t, s)
@@ -94,8 +94,8 @@ func TestG10_AStaleProcessDoesNoUpkeep(t *testing.T) {
 	checkFenced(t, s)
 }
 
-// checkFenced checks that a store says nothing, since another process may have
-// gone on.
+// checkFenced checks that a store fails everything because another process has taken
+// over.
 func checkFenced(t *testing.T, s *sqlite.Store) {
 	t.Helper()
 	checkRefuses(t, s, "another process has taken over the store")
@@ -104,7 +104,7 @@ func checkFenced(t *testing.T, s *sqlite.Store) {
 	}
 }
 
-// checkClosed checks that a store that is closed says so.
+// checkClosed checks that every method returns that the store is closed.
 func checkClosed(t *testing.T, s *sqlite.Store) {
 	t.Helper()
 	checkRefuses(t, s, "the store is closed")
@@ -126,7 +126,7 @@ func checkRefuses(t *testing.T, s *sqlite.Store, want string) {
 	}
 }
 
-func TestAnotherProgramThatLocksTheFile(t *testing.T) {
+func TestLockedByAnotherProgram(t *testing.T) {
 	dir, c := t.TempDir(), newClock()
 	s := open(t, dir, quiet.WithBusy(time.Millisecond).WithClock(c.now))
 	defer closeStore(t, s)

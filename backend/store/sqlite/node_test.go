@@ -11,7 +11,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/runtime"
 )
 
-// Hall remembers who was there.
+// Hall records the connections that ended.
 type Hall struct {
 	Gone []string `json:"gone"`
 }
@@ -26,8 +26,8 @@ type noFollower struct{}
 
 func (*noFollower) Published() {}
 
-// G3: connections survive a crash, and those that never come back end when their
-// window does, without anybody asking for their actors.
+// G3: connections survive a crash. Connections whose clients never come back end with
+// their resume window, even if their actors are never used.
 func TestG3_ConnectionsThatNeverComeBackEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const halls = 20

@@ -33,9 +33,8 @@ func exec(t *testing.T, db *sql.DB, query string, args ...any) {
 	}
 }
 
-// startReading reads the file as another program does that takes its time: a
-// backup, or a shell with an open transaction. It ends with the test, or when what
-// it returns is closed.
+// startReading opens a read transaction like that of a slow backup or of a shell. It
+// ends with the test, or when the result is closed.
 func startReading(t *testing.T, dir string) *sql.DB {
 	t.Helper()
 	db := raw(t, dir)
@@ -48,7 +47,7 @@ func startReading(t *testing.T, dir string) *sql.DB {
 	return db
 }
 
-// How the file is laid out cannot be changed once there is one.
+// The layout of the file is fixed when it is created.
 func TestOpen_layout(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, quiet)
@@ -61,7 +60,8 @@ func TestOpen_layout(t *testing.T) {
 	}
 }
 
-// Who reads the file, a backup for one, keeps no server from starting.
+// A program that reads the file, such as a backup, does not stop a server from
+// starting.
 func TestOpen_withAReader(t *testing.T) {
 	t.Run("after a crash", func(t *testing.T) {
 		dir := t.TempDir()
@@ -88,8 +88,8 @@ func TestOpen_withAReader(t *testing.T) {
 	})
 }
 
-// A file of which a part is missing is refused, whether its log is there or not;
-// one whose log has what is missing is not.
+// A file with a missing part is refused, with or without its log, unless the log has
+// the missing part.
 func TestOpen_refusesAPart(t *testing.T) {
 	whole := t.TempDir()
 	s := open(t, whole, quiet)
@@ -160,7 +160,7 @@ func TestOpen_refusesAPart(t *testing.T) {
 		}
 	})
 	t.Run("the log has the rest", func(t *testing.T) {
-		// SQLite was moving its log into the file: all that is new is in both.
+		// SQLite was moving its log into the file: the new pages are in both.
 		dir := t.TempDir()
 		s := open(t, dir, quiet)
 		defer closeStore(t, s)
@@ -171,7 +171,7 @@ func TestOpen_refusesAPart(t *testing.T) {
 			commit(t, s, c)
 		}
 		db := raw(t, dir)
-		startReading(t, dir) // keeps the log from beginning anew
+		startReading(t, dir) // keeps SQLite from restarting the log
 		exec(t, db, "PRAGMA wal_checkpoint(PASSIVE)")
 		after := crashed(t, dir)
 		if size(after) < before+3*8192 {
@@ -186,7 +186,7 @@ func TestOpen_refusesAPart(t *testing.T) {
 	})
 }
 
-// Files that must not be written are left as they are, byte by byte.
+// Files that must not be written stay unchanged, byte by byte.
 func TestOpen_refuses(t *testing.T) {
 	stored := func(t *testing.T, dir string) {
 		s := open(t, dir, quiet)
@@ -261,7 +261,7 @@ func TestMigrations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	steps := make([]string, sqlite.Versions(), sqlite.Versions()+2) // those that the file has are not done again
+	steps := make([]string, sqlite.Versions(), sqlite.Versions()+2) // the first ones are done already
 	steps = append(steps, "CREATE TABLE further (x); INSERT INTO further VALUES (1)", "INSERT INTO further VALUES (2)")
 	for range 2 {
 		if err := sqlite.Migrate(t.Context(), conn, steps); err != nil {
@@ -281,7 +281,7 @@ func TestMigrations(t *testing.T) {
 	}
 }
 
-// People can read the file.
+// The views make the file readable with a shell.
 func TestViews(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, quiet)

@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	lossesFlag = flag.Int("sqlite.losses", 8, "how many times the power goes away")
+	lossesFlag = flag.Int("sqlite.losses", 8, "how many losses of power to simulate")
 	powerSeed  = flag.Uint64("sqlite.seed", 0, "seed of the random choices; 0: another one each time")
 )
 
@@ -67,7 +67,8 @@ func TestG6_PowerLoss(t *testing.T) {
 	}
 }
 
-// The disk of these tests forgets: a database that does not sync loses rows.
+// The disk of these tests loses unsynced writes: a database that does not sync loses
+// rows.
 func TestDiskForgets(t *testing.T) {
 	d := newDisk(t)
 	s := open(t, t.TempDir(), quiet.WithVFS(d.name))

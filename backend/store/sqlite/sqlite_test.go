@@ -14,10 +14,10 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/storetest"
 )
 
-// startTime is when the commits of the tests are made.
+// startTime is the time of the tests' commits.
 var startTime = time.UnixMilli(1_700_000_000_000).UTC()
 
-// quiet are options of a store that says nothing.
+// quiet are options of a store that logs nothing.
 var quiet = sqlite.Options{Logger: slog.New(slog.DiscardHandler)}
 
 func open(t testing.TB, dir string, o sqlite.Options) *sqlite.Store {
@@ -46,17 +46,16 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// After a crash the snapshots of a clean end are missing: the journal has it all.
+// After a crash the snapshots of a clean stop are missing: the journal has everything.
 func TestStore_crashing(t *testing.T) {
-	o := quiet.WithoutSync() // a process that crashes takes no power away
+	o := quiet.WithoutSync() // a crash of the process is no loss of power
 	dirs := map[store.Store]string{}
 	storetest.Run(t, opener(dirs, o), func(t *testing.T, s store.Store) store.Store {
 		return crash(t, dirs, s, o)
 	})
 }
 
-// A store with a small journal whose actors leave memory all the time, also
-// across crashes.
+// A store with a small journal whose actors keep leaving memory, also across crashes.
 func TestStore_trimmed(t *testing.T) {
 	c := newClockThatRuns()
 	o := quiet.WithoutSync().WithClock(c.now).WithIdleAfter(2 * time.Second)
@@ -92,7 +91,7 @@ func opener(dirs map[store.Store]string, o sqlite.Options) func(t *testing.T) st
 	}
 }
 
-// crash opens the files of a store as they are, and closes it.
+// crash opens a copy of the files of a store as after a crash, and closes the store.
 func crash(t *testing.T, dirs map[store.Store]string, s store.Store, o sqlite.Options) store.Store {
 	dir := crashed(t, dirs[s])
 	again := open(t, dir, o)
@@ -101,8 +100,8 @@ func crash(t *testing.T, dirs map[store.Store]string, s store.Store, o sqlite.Op
 	return again
 }
 
-// crashed returns a directory with the files of another one as a process that is
-// killed leaves them.
+// crashed returns a directory with a copy of a directory's files, as a killed process
+// leaves them.
 func crashed(t testing.TB, dir string) string {
 	t.Helper()
 	to := t.TempDir()

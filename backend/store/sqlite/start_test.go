@@ -8,7 +8,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/sqlite"
 )
 
-// However many actors sleep in the file, to open it reads as much as before.
+// Opening a file reads the same amount however many actors sleep in it.
 func TestOpen_readsNoMoreOfMoreActors(t *testing.T) {
 	d := newDisk(t)
 	reads := func(actors int) int {

@@ -43,7 +43,7 @@ func TestIdleActorsLeaveMemory(t *testing.T) {
 		t.Errorf("got %d actors and %d states in memory, want all", n, states)
 	}
 	c.pass(31 * time.Second)
-	for range 10 { // a part of them at a time
+	for range 10 { // a batch at a time
 		s.Tick()
 	}
 	if _, states := s.Resident(); states != 0 {
@@ -77,7 +77,7 @@ func TestRetention_byAge(t *testing.T) {
 	}
 	closeStore(t, s)
 
-	// Ages count the time that the server is up: those who come back in time
+	// Ages count only the time that the server is up: clients that come back in time
 	// after a pause get what they missed.
 	c.pass(time.Hour)
 	s = open(t, dir, o)
@@ -98,7 +98,7 @@ func TestRetention_byAge(t *testing.T) {
 	closeStore(t, s)
 }
 
-// Under constant traffic neither the journal nor the file grows for ever.
+// Under constant traffic the journal and the file stay bounded.
 func TestRetention_bySize(t *testing.T) {
 	dir := t.TempDir()
 	o := quiet.WithoutSync().WithClock(newClock().now) // nothing gets old
@@ -132,7 +132,7 @@ func TestRetention_bySize(t *testing.T) {
 	if got, want := retained(t, s, "quiet"), "none"; got != want {
 		t.Errorf("the oldest commit: got %s, want %s", got, want)
 	}
-	// What was trimmed is in snapshots.
+	// The trimmed commits are in snapshots.
 	after := open(t, crashed(t, dir), quiet)
 	defer closeStore(t, after)
 	for i := range 5 {
@@ -164,8 +164,8 @@ func TestLoad_afterManyCommits(t *testing.T) {
 	}
 }
 
-// Actors are loaded, which completes what is in memory of them, while the journal
-// that has them is trimmed. It is for the race detector.
+// Actors are loaded, which completes their residents, while their journal is trimmed.
+// This test is for the race detector.
 func TestLoad_whileTrimming(t *testing.T) {
 	const actors, loaders = 800, 2
 	dir := t.TempDir()
@@ -229,7 +229,7 @@ func TestRetention_cap(t *testing.T) {
 	}
 }
 
-// After a flood the file gives back what it does not need.
+// After a flood the file returns its free pages to the system.
 func TestShrink(t *testing.T) {
 	dir, c := t.TempDir(), newClock()
 	s := open(t, dir, quiet.WithoutSync().WithClock(c.now))
@@ -257,7 +257,7 @@ func TestShrink(t *testing.T) {
 	}
 }
 
-// SQLite's log is moved into the file as it grows, unless somebody else does it.
+// SQLite's log is moved into the file as it grows, unless another program does that.
 func TestAutoCheckpoint(t *testing.T) {
 	grown := func(pages int) int64 {
 		dir := t.TempDir()
@@ -281,9 +281,8 @@ func TestAutoCheckpoint(t *testing.T) {
 	}
 }
 
-// An actor that leaves memory while it is being loaded, and changes, is not kept
-// as it was read.
-func TestLoad_thatIsOvertaken(t *testing.T) {
+// An actor that changes and leaves memory while it is being loaded is read again.
+func TestLoad_overtaken(t *testing.T) {
 	for _, journal := range []bool{false, true} {
 		t.Run(fmt.Sprint("some of it is in the journal: ", journal), func(t *testing.T) {
 			dir, c := t.TempDir(), newClock()

@@ -10,8 +10,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/sqlite"
 )
 
-// writers commit to actors of their own, each at a time, and note what the store
-// has acknowledged.
+// writers commit, each to an actor of its own, and record the acknowledged revisions.
 type writers struct {
 	store *sqlite.Store
 	wait  sync.WaitGroup
@@ -64,7 +63,7 @@ func commitOf(actor string, rev uint64) *store.Commit {
 	return c
 }
 
-// stateOf is a state of some size, of which each revision changes a part.
+// stateOf is a state of about 1 KB of which each revision changes a part.
 func stateOf(actor string, rev uint64) []byte {
 	b := fmt.Appendf(nil, `{"actor":%q,"rev":%d,"list":[`, actor, rev)
 	for i := max(rev, 30) - 30; i < rev; i++ {
@@ -73,7 +72,7 @@ func stateOf(actor string, rev uint64) []byte {
 	return append(b, `0]}`...)
 }
 
-// checkActor checks that a store has an actor whole, at revision least or later.
+// checkActor checks that a store has an actor, complete and at revision least or later.
 func checkActor(t *testing.T, s store.Store, actor string, least uint64) {
 	t.Helper()
 	got, err := s.Load(t.Context(), actor)
