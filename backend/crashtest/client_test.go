@@ -15,8 +15,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// client is a page: one socket, which breaks and comes back, with a connection
-// to a chat room and one to a game room.
+// client is a page: one socket, which is cut and opened again, with a connection to a
+// chat room and one to a game room.
 type client struct {
 	name  string
 	group *group
@@ -31,8 +31,7 @@ type client struct {
 	faults     []string
 }
 
-// connection is a cursor on an actor's log, as the wire protocol wants it from
-// a client. client.mu guards it.
+// connection is a client's cursor on an actor's log. client.mu guards it.
 type connection struct {
 	client *client
 	actor  string
@@ -81,7 +80,7 @@ func newClient(g *group, name string, seed uint64) *client {
 	return c
 }
 
-// fault notes something that must not be. It needs mu.
+// fault records a violation. Hold mu.
 func (c *client) fault(format string, args ...any) {
 	c.faults = append(c.faults, c.name+": "+fmt.Sprintf(format, args...))
 }
@@ -141,7 +140,7 @@ func (c *client) session(ctx context.Context) {
 	}
 }
 
-// send writes a message; a broken link is for the reader to find. It needs mu.
+// send writes a message. It ignores errors: the reader finds a broken link. Hold mu.
 func (c *client) send(m wire.ClientMessage) {
 	b, err := json.Marshal(m)
 	if err != nil {
@@ -152,8 +151,7 @@ func (c *client) send(m wire.ClientMessage) {
 	_ = c.ws.Write(ctx, websocket.MessageText, b)
 }
 
-// receive takes a frame. It reports false if the socket is of no more use. It
-// needs mu.
+// receive handles a frame. It reports false if the socket has ended. Hold mu.
 func (c *client) receive(frame []byte) bool {
 	var messages []wire.ServerMessage
 	if frame[0] != '[' {
@@ -169,7 +167,7 @@ func (c *client) receive(frame []byte) bool {
 			c.send(wire.ClientMessage{Type: wire.TypeBeat})
 		case m.Type == wire.TypeClosed:
 			if !m.Reconnect {
-				c.fault("closed for good: %s %s", m.Code, m.Message)
+				c.fault("closed permanently: %s %s", m.Code, m.Message)
 			}
 			return false
 		case m.Type == wire.TypeError:
@@ -201,7 +199,7 @@ func (k *connection) answered() uint64 {
 	return k.lastCall
 }
 
-// call runs an action, again and again until it is answered.
+// call runs an action, and repeats it until it is answered.
 func (k *connection) call(text, action string, args ...string) {
 	k.client.mu.Lock()
 	defer k.client.mu.Unlock()
@@ -246,7 +244,7 @@ func (k *connection) receive(m wire.ServerMessage) {
 			fault("%s: event %d %s after %d", k.actor, m.Seq, m.Data, k.seq)
 		}
 		if m.Event != k.listen {
-			break // what an actor sends to one connection comes unasked
+			break // direct events need no subscription
 		}
 		k.events = append(k.events, m)
 		k.byText[event.Text+event.Message] = true

@@ -17,18 +17,18 @@ var (
 	seedFlag   = flag.Uint64("crash.seed", 0, "seed of the random choices; 0: another one each time")
 )
 
-// Of a round.
+// Parameters of a round.
 const (
 	clients  = 24
 	rooms    = 4
-	calls    = 28                     // of each client to its chat room: together they fit into what a room keeps
+	calls    = 28                     // of each client to its chat room: a room keeps all of them
 	pace     = 25 * time.Millisecond  // between them, on average
-	settling = 60 * time.Second       // after the last fault, until everybody has everything
+	settling = 60 * time.Second       // after the last fault, until every client has everything
 	faultGap = 300 * time.Millisecond // between crashes, at most
 
-	// smallJournal is what a server keeps in some rounds: more than one round
-	// writes, since nobody may lose anything, and less than two, so that it
-	// snapshots and trims at all times.
+	// smallJournal is the size of the journal in some rounds: more than one round
+	// writes, since no client may lose events, and less than two, so that the server
+	// keeps snapshotting and trimming.
 	smallJournal = 1 << 20
 )
 
@@ -40,14 +40,14 @@ type group struct {
 	events  chan struct{}
 }
 
-// room is where a client is: its name ends in a number.
+// room returns the room of a client, whose name ends in a number.
 func (g *group) room(client string) string {
 	n := 0
 	fmt.Sscanf(client[len(client)-2:], "%d", &n)
 	return fmt.Sprint(g.name, "-", n%rooms)
 }
 
-// sawEvent tells, if somebody waits for it, that a client has received an event.
+// sawEvent signals that a client has received an event, if crash waits for one.
 func (g *group) sawEvent() {
 	select {
 	case g.events <- struct{}{}:
@@ -55,14 +55,14 @@ func (g *group) sawEvent() {
 	}
 }
 
-// totals are what was done and checked.
+// totals count what was done and checked.
 type totals struct {
 	calls, events, kills, stops, sockets, resumes int
 }
 
 // G3, G5, G6: after any number of crashes and cuts, every acknowledged action is
-// in the state once, every client has seen what was meant for it once and in
-// order, and nobody has seen what is not in the state.
+// in the state once, every client has seen its events once and in order, and no client
+// has seen an event that is not in the state.
 func TestG6_Crashes(t *testing.T) {
 	seed := *seedFlag
 	if seed == 0 {
@@ -86,7 +86,7 @@ func TestG6_Crashes(t *testing.T) {
 	}
 	t.Logf("%d rounds: %+v, %d links cut", *roundsFlag, sum, p.cuts)
 	if sum.kills == 0 || sum.resumes == 0 {
-		t.Error("the server was never killed, or nobody came back")
+		t.Error("the server was never killed, or no client came back")
 	}
 }
 
@@ -103,9 +103,9 @@ func runRound(t *testing.T, s *server, p *proxy, r *rand.Rand, name string, sum 
 			c.end()
 		}
 	}()
-	// Whispers reach who is there: all join before the first one.
+	// Whispers reach connected clients only: all join before the first one.
 	if !g.await(func(c *client) bool { return c.chat.id != "" && c.game.id != "" }) {
-		t.Fatalf("not everybody could join: %v", g.faults())
+		t.Fatalf("some clients could not join: %v", g.faults())
 	}
 
 	var load sync.WaitGroup
@@ -128,11 +128,11 @@ func runRound(t *testing.T, s *server, p *proxy, r *rand.Rand, name string, sum 
 		return len(c.chat.pending) == 0 && len(c.game.pending) == 0 &&
 			len(c.chat.events) >= clients/rooms*calls && len(c.game.events) >= len(whispersTo(g.clients, c))
 	})
-	s.kill() // what is there now is what the disk has
+	s.kill() // the next process has only the disk's data
 	sum.kills++
 	s.start()
 	if !settled {
-		t.Errorf("not everybody got everything within %v", settling)
+		t.Errorf("some clients did not get everything within %v", settling)
 	}
 	g.check(t, s)
 	for _, c := range g.clients {
@@ -175,8 +175,8 @@ func cutLinks(p *proxy, r *rand.Rand, calm <-chan struct{}) {
 	}
 }
 
-// crash breaks the server at a random moment, or at the moment at which a client
-// has received something, and starts it again.
+// crash ends the server at a random moment, or when a client has received an event,
+// and starts it again.
 func crash(t *testing.T, s *server, g *group, r *rand.Rand, sum *totals) {
 	t.Helper()
 	time.Sleep(time.Duration(r.Int64N(int64(faultGap))))
@@ -226,7 +226,7 @@ func (g *group) faults() []string {
 	return faults
 }
 
-// check compares what was acknowledged, seen, and is in the state.
+// check compares the acknowledged calls, the events seen and the states.
 func (g *group) check(t *testing.T, s *server) {
 	t.Helper()
 	for _, fault := range g.faults() {
@@ -281,7 +281,7 @@ func (g *group) checkRoom(t *testing.T, room string, state []message) {
 		for _, call := range c.chat.replies {
 			var m message
 			if err := json.Unmarshal(call.result, &m); err != nil || m.ID == "" || inState[call.text].ID != m.ID {
-				t.Errorf("%s was told that %q was said (%s), the state has %+v", c.name, call.text, call.result, inState[call.text])
+				t.Errorf("%s got %q acknowledged (%s), the state has %+v", c.name, call.text, call.result, inState[call.text])
 			}
 		}
 		for i := range max(len(state), len(c.chat.events)) {
@@ -304,7 +304,7 @@ func (g *group) checkRoom(t *testing.T, room string, state []message) {
 	}
 }
 
-// whispersTo returns what was whispered to a client.
+// whispersTo returns the whispers to a client.
 func whispersTo(all []*client, to *client) []string {
 	var texts []string
 	for _, c := range all {

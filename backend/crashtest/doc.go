@@ -1,14 +1,13 @@
-// Package crashtest has no code: its tests break the real binary in every way
-// that a machine and a network do, under load, and compare afterwards what was
-// acknowledged, what every client saw, and what is in the actors' states.
+// Package crashtest has no code. Its tests run the real binary under load, crash it
+// and cut its links, and then compare the acknowledged calls, the events that every
+// client saw, and the actors' states.
 //
 // The server is killed (kill -9) and stopped (SIGTERM) at random moments, many of
-// them right after a client has received an event; links are cut at random
-// moments, in the middle of frames too; clients come back at once or stay away.
-// In about half of the rounds the server keeps a small journal, so that it is
-// killed while it snapshots and trims.
-// They speak the wire protocol as it is written down in package wire, as the
-// JavaScript client does.
+// them right after a client has received an event. Links are cut at random moments,
+// also in the middle of frames; clients come back at once or stay away for a while.
+// In about half of the rounds the server keeps a small journal, so that it is killed
+// while it snapshots and trims. The clients speak the protocol of package wire, like
+// the JavaScript client.
 //
 //	go test ./backend/crashtest                        a few rounds
 //	make test-crash                                    hundreds

@@ -64,7 +64,7 @@ func (p *proxy) pump(l *link, from, to net.Conn) {
 	l.cut()
 }
 
-// cut breaks the link with a reset: what is on its way is lost.
+// cut resets the link: data in flight is lost.
 func (l *link) cut() {
 	for _, c := range []net.Conn{l.client, l.server} {
 		_ = c.(*net.TCPConn).SetLinger(0)

@@ -36,9 +36,8 @@ type server struct {
 	binary string
 	data   string
 
-	// journal is how many bytes of journal the next process keeps at least; 0
-	// leaves it to the server. (A server that does not know the variable does not
-	// mind it.)
+	// journal is the size of the next process's journal in bytes; 0 means the
+	// server's default.
 	journal int
 
 	process *exec.Cmd
@@ -113,14 +112,14 @@ func (s *server) start() {
 	s.mu.Unlock()
 }
 
-// kill ends the server as a crash does.
+// kill ends the server like a crash.
 func (s *server) kill() {
 	_ = s.process.Process.Kill()
 	_ = s.process.Wait()
 	s.process = nil
 }
 
-// stop ends the server as a deploy does.
+// stop ends the server like a deploy.
 func (s *server) stop() {
 	s.t.Helper()
 	begin := time.Now()
@@ -134,7 +133,7 @@ func (s *server) stop() {
 	}
 }
 
-// message is what the chat room keeps and tells.
+// message is a message of the chat room.
 type message struct {
 	ID     string `json:"id"`
 	UserID string `json:"userId"`

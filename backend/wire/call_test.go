@@ -11,7 +11,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// decodeSlowly is what DecodeCall must agree with.
+// decodeSlowly decodes a call with encoding/json. DecodeCall must agree with it.
 func decodeSlowly(frame []byte) (wire.ClientMessage, error) {
 	messages, err := wire.Split(frame)
 	if err != nil {
@@ -113,7 +113,7 @@ func TestDecodeCallAgreesWithEncodingJSON(t *testing.T) {
 	}
 }
 
-// TestDecodeCallTakesWhatClientsSend has random calls as JSON libraries write
+// TestDecodeCallTakesWhatClientsSend decodes random calls as JSON libraries write
 // them.
 func TestDecodeCallTakesWhatClientsSend(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))

@@ -10,9 +10,9 @@ import (
 // protocol is broken, and the socket should be closed with status 1008.
 var ErrNotJSON = errors.New("wire: a frame must be a JSON object or an array of them")
 
-// ErrNotUTF8 means that a frame has bytes that are not UTF-8: the connection cannot
-// go on. What came through would reach other clients, whose browsers would close
-// their sockets for it (RFC 6455, section 8.1).
+// ErrNotUTF8 means that a frame has bytes that are not UTF-8: close the connection.
+// Such bytes could reach other clients, whose browsers would close their sockets
+// (RFC 6455, section 8.1).
 var ErrNotUTF8 = errors.New("wire: a frame must be UTF-8")
 
 // Split returns the messages of a frame, undecoded. The messages share memory
@@ -35,15 +35,15 @@ func Split(frame []byte) ([]json.RawMessage, error) {
 	return nil, ErrNotJSON
 }
 
-// Envelope is the part of a message that says where an error about it belongs.
+// Envelope is the part of a message that an error about it refers to.
 type Envelope struct {
 	Type    string
 	Channel uint32
 	ID      uint64 // of a call
 }
 
-// DecodeEnvelope reads what it can of a message that may not decode as a
-// whole: fields of the wrong type stay zero.
+// DecodeEnvelope decodes the envelope of a message that may be invalid: fields of the
+// wrong type stay zero.
 func DecodeEnvelope(message []byte) Envelope {
 	var raw struct {
 		T  json.RawMessage `json:"t"`
@@ -54,7 +54,7 @@ func DecodeEnvelope(message []byte) Envelope {
 	if json.Unmarshal(message, &raw) != nil {
 		return e
 	}
-	// A field of the wrong type is what this function is for: it stays zero.
+	// Ignore fields of the wrong type: they stay zero.
 	_ = json.Unmarshal(raw.T, &e.Type)
 	_ = json.Unmarshal(raw.C, &e.Channel)
 	_ = json.Unmarshal(raw.ID, &e.ID)

@@ -1,6 +1,6 @@
 package wire
 
-// Code is a stable, snake_case name of what went wrong. Actions add their own
+// Code is the stable, snake_case name of an error. Actions add their own
 // (actor.Errorf); those in the table below belong to Troupe.
 type Code = string
 
@@ -23,16 +23,16 @@ const (
 	CodeInvalidInput   Code = "invalid_input"   // input does not fit the actor's input type
 	CodeNotFound       Code = "not_found"       // the actor does not exist, and was not to be created
 	CodeUnknownSocket  Code = "unknown_socket"  // over HTTP: the socket does not exist, or no longer
-	CodeOutOfOrder     Code = "out_of_order"    // over HTTP: not the number that a post or a poll has to have
+	CodeOutOfOrder     Code = "out_of_order"    // over HTTP: a post or a poll with the wrong number
 	CodeExists         Code = "exists"          // the actor exists, and was to be created
-	CodeUnauthorized   Code = "unauthorized"    // nobody is known who may: sign in, or again
+	CodeUnauthorized   Code = "unauthorized"    // not authenticated: sign in, or sign in again
 	CodeForbidden      Code = "forbidden"       // not allowed
 	CodeBadOrigin      Code = "bad_origin"      // a page of another origin that is not allowed
 
 	// Limits.
 	CodeTooLarge        Code = "too_large"         // a message, params, or a result over its limit; metadata: size, limit, option
 	CodeRateLimited     Code = "rate_limited"      // too many messages, calls or sockets per second; metadata: limit, option, retryAfterMs
-	CodeOverloaded      Code = "overloaded"        // too much that waits: for an actor, for a client, or in all; metadata: limit, option
+	CodeOverloaded      Code = "overloaded"        // too much waits: for an actor, for a client, or in total; metadata: limit, option
 	CodeTooManySockets  Code = "too_many_sockets"  // too many sockets from one address; metadata: limit, option, retryAfterMs
 	CodeTooManyChannels Code = "too_many_channels" // over the number of channels on one socket
 
@@ -56,12 +56,12 @@ const (
 	CodeMaybeRan Code = "maybe_ran" // the call was given up without an answer: it may have run
 	CodeAborted  Code = "aborted"   // metadata only: why a call was given up
 	CodeLink     Code = "link"      // the socket could not be opened or was lost; lifecycle event error
-	CodeProtocol Code = "protocol"  // the server sent something that this client does not understand
+	CodeProtocol Code = "protocol"  // the server sent a message that this client does not understand
 )
 
-// Reconnects says, for the code of a closed message, whether opening again makes
-// sense. A code that is missing here (an actor's own, from OnBeforeConnect)
-// does not.
+// Reconnects has the codes of closed messages after which the client should open
+// again. It should not after any other code, such as an actor's own from
+// OnBeforeConnect.
 var Reconnects = map[Code]bool{
 	CodeUnavailable: true,
 	CodeOverloaded:  true,
@@ -72,7 +72,7 @@ var Reconnects = map[Code]bool{
 	CodeInternal:    true,
 }
 
-// Reasons why a connection did not get everything that it missed.
+// Reasons why a connection did not get all events that it missed.
 const (
 	ReasonRestart  = "restart"  // another log: the server lost or replaced its data
 	ReasonExpired  = "expired"  // away for longer than the resume window

@@ -12,8 +12,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// TestCodes: every code is snake_case, stands once in the table, and says what it
-// means; and what closes a channel is one of them.
+// TestCodes: every code is snake_case, is unique and has a comment; and the codes of
+// Reconnects are among them.
 func TestCodes(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "codes.go", nil, parser.ParseComments)
 	if err != nil {
@@ -37,7 +37,7 @@ func TestCodes(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if strings.TrimSpace(spec.Comment.Text()) == "" {
-			t.Errorf("%s has no comment that says what it means", name)
+			t.Errorf("%s has no comment", name)
 		}
 		switch {
 		case strings.HasPrefix(name, "Code"):
@@ -68,7 +68,7 @@ func TestCodes(t *testing.T) {
 	}
 }
 
-// TestAppendClosed_Reconnect: closed says what the table says.
+// TestAppendClosed_Reconnect: closed agrees with the table.
 func TestAppendClosed_Reconnect(t *testing.T) {
 	for _, code := range []string{wire.CodeReplaced, wire.CodeSlow, wire.CodeUnavailable, "an_actors_own", wire.CodeBadKey} {
 		got := string(wire.AppendClosed(nil, code, "m", nil))

@@ -7,7 +7,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// FuzzDecode feeds frames to everything that looks at what a client sends (G9).
+// FuzzDecode feeds frames to all decoders of client messages (G9).
 func FuzzDecode(f *testing.F) {
 	for _, c := range clientFrames {
 		f.Add([]byte(c.frame))

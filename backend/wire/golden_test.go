@@ -13,14 +13,14 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-var update = flag.Bool("update", false, "write testdata/golden anew")
+var update = flag.Bool("update", false, "rewrite testdata/golden")
 
 const goldenDir = "testdata/golden"
 
 // golden is one file of testdata/golden, which the TypeScript tests read too.
 type golden struct {
 	Name      string `json:"name"`
-	Direction string `json:"direction"` // client or server: who sends the frame
+	Direction string `json:"direction"` // the sender: client or server
 	Frame     string `json:"frame"`     // JSON text
 	Note      string `json:"note"`
 }
@@ -260,7 +260,7 @@ func checkGolden(t *testing.T, g golden) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(b.Bytes(), want) {
-		t.Errorf("%s differs (rewrite it with -update, and look at the difference)\n got  %s\n want %s", file, b.Bytes(), want)
+		t.Errorf("%s differs (rewrite it with -update and review the difference)\n got  %s\n want %s", file, b.Bytes(), want)
 	}
 }
 

@@ -1,6 +1,6 @@
 package wire
 
-// Limits are what a gateway enforces and tells in hello. Sizes are in bytes.
+// Limits are the limits that a gateway enforces and sends in hello. Sizes are in bytes.
 type Limits struct {
 	Message  int     `json:"message"`  // largest message from a client [64 KiB]
 	Frame    int     `json:"frame"`    // largest frame from a client [256 KiB]
@@ -11,7 +11,7 @@ type Limits struct {
 	Burst    int     `json:"burst"`    // messages at once [200]
 }
 
-// DefaultLimits are the limits of a gateway that is not told others.
+// DefaultLimits are the limits of a gateway without options.
 var DefaultLimits = Limits{
 	Message: 64 << 10, Frame: 256 << 10, Params: 4 << 10,
 	InFlight: 64, Channels: 500, Rate: 100, Burst: 200,

@@ -55,7 +55,7 @@ type ServerMessage struct {
 	DelayMs   int64           `json:"delayMs,omitempty"`
 }
 
-// Lost tells a connection that not everything it missed will follow.
+// Lost says that not all events that a connection missed will follow.
 type Lost struct {
 	Reason string `json:"reason"` // Reason… constants
 	Missed uint64 `json:"missed"` // entries meant for the connection that are skipped
@@ -148,8 +148,8 @@ func AppendAt(b []byte, seq uint64) []byte {
 	return append(b, '}')
 }
 
-// AppendClosed appends the rest of a closed. Whether reconnecting makes sense
-// follows from the code (Reconnects).
+// AppendClosed appends the rest of a closed. Its reconnect follows from the code
+// (Reconnects).
 func AppendClosed(b []byte, code Code, message string, metadata []byte) []byte {
 	b = append(b, `,"t":"closed"`...)
 	b = appendProblem(b, code, message, metadata)
@@ -177,7 +177,7 @@ type Hello struct {
 	SpreadMs int64    `json:"spreadMs"`
 	Contract string   `json:"contract,omitempty"` // the fingerprint; empty if it is not known
 	Parts    []string `json:"parts,omitempty"`    // the fingerprints of its parts; in development only
-	Socket   string   `json:"socket,omitempty"`   // over HTTP: the secret that posts and polls name the socket by
+	Socket   string   `json:"socket,omitempty"`   // over HTTP: the secret name of the socket, for posts and polls
 }
 
 // AppendHello appends a whole hello message.

@@ -1,16 +1,15 @@
-// Package delta is the difference between two texts that are much alike, such as
-// the JSON of an actor's state before and after a turn.
+// Package delta computes the difference between two similar texts, such as the JSON
+// of an actor's state before and after a turn.
 //
 // A delta is a JSON array that turns the one text, base, into the other. Its
 // items are, in order: a number n > 0, copy the next n bytes of base; n < 0, skip
 // the next -n bytes of it; a string, insert its bytes. After the last item the
 // rest of base is copied. [] changes nothing.
 //
-// A delta is found in about the time that it takes to compare the texts, because
-// it takes the first match that it finds, not the best: the common start and end
-// are cut off, and where the texts differ in between, some bytes of the one are
-// looked for in the other. The idea of anchors is that of rsync's and Fossil's
-// deltas.
+// Finding a delta takes about as long as comparing the texts, because it takes the
+// first match, not the best: it cuts off the common start and end, and where the texts
+// differ in between, it searches the one for a few bytes of the other. These anchors
+// are those of rsync's and Fossil's deltas.
 package delta
 
 import (
@@ -21,16 +20,16 @@ import (
 )
 
 const (
-	anchor = 24 // bytes that are taken for the same place if they are equal
+	anchor = 24 // equal bytes that count as a match
 
-	// The work that may go into finding anchors, in bytes looked at: some tens of
-	// microseconds, and a part of what it took to encode the text.
+	// The limit of the search for anchors, in bytes compared: some tens of
+	// microseconds, a fraction of the time that encoding the text took.
 	workBytes = 128 << 10
 )
 
-// Append appends to dst what turns base into next, and reports true. It leaves
-// dst as it was and reports false if that would be longer than half of next, and
-// 64 bytes, or took too long to find.
+// Append appends to dst the delta that turns base into next, and reports true. It
+// leaves dst unchanged and reports false if the delta is longer than half of next plus
+// 64 bytes, or takes too long to find.
 func Append(dst, base, next []byte) ([]byte, bool) {
 	limit := len(dst) + len(next)/2 + 64
 	w := writer{buf: append(dst, '[')}
@@ -50,9 +49,9 @@ func Append(dst, base, next []byte) ([]byte, bool) {
 	return w.buf, true
 }
 
-// Find returns the edits that make next out of base, one after the other. They
-// share its bytes. If they take too long to find, it is one from the first to the
-// last byte that differs.
+// Find returns the edits that turn base into next, in order. They share the bytes of
+// next. If they take too long to find, it returns one edit from the first to the last
+// byte that differs.
 func Find(base, next []byte) []Edit {
 	var edits []Edit
 	at := 0
@@ -70,9 +69,9 @@ func Find(base, next []byte) []Edit {
 	return edits
 }
 
-// changes calls f with each difference between two texts: how many bytes are the
-// same before it, how many of a are gone, and what b has in their place. It reports
-// false if f does, or if they took too long to find.
+// changes calls f with each difference between two texts: the number of equal bytes
+// before it, the number of bytes of a that it removes, and the bytes of b that replace
+// them. It reports false if f does, or if the search takes too long.
 func changes(a, b []byte, f func(same, cut int, put []byte) bool) bool {
 	work := workBytes + len(b)
 	same := alignedPrefix(a, b)
@@ -97,9 +96,8 @@ func changes(a, b []byte, f func(same, cut int, put []byte) bool) bool {
 	return true
 }
 
-// findAnchor returns how many bytes of a and of b come before a place from which
-// on they are equal. It looks near first. ok is false if it finds none, or may
-// not look further.
+// findAnchor returns the offsets in a and in b from which on they are equal. It
+// searches the nearest offsets first. ok is false if it finds none within the limit.
 func findAnchor(a, b []byte, work *int) (skip, insert int, ok bool) {
 	for window := 64; ; window *= 8 {
 		inA, inB := a[:min(window, len(a))], b[:min(window, len(b))]
@@ -110,7 +108,7 @@ func findAnchor(a, b []byte, work *int) (skip, insert int, ok bool) {
 					return widen(a, b, at, i)
 				}
 			}
-			if at+anchor <= len(b) { // a had something that is gone
+			if at+anchor <= len(b) { // b has removed something
 				*work -= len(inA)
 				if i := bytes.Index(inA, b[at:at+anchor]); i >= 0 {
 					return widen(a, b, i, at)
@@ -192,7 +190,7 @@ func suffix(a, b []byte) int {
 	return n
 }
 
-// writer writes a delta. A copy is held back until something comes after it.
+// writer writes a delta. It delays a copy until another item follows.
 type writer struct {
 	buf    []byte
 	copied int
@@ -236,8 +234,8 @@ func (w *writer) end() { w.buf = append(w.buf, ']') }
 
 const hex = "0123456789abcdef"
 
-// appendString writes a JSON string whose bytes, apart from those that JSON wants
-// escaped, are those of text, whatever they are.
+// appendString writes a JSON string with the bytes of text. It escapes only what JSON
+// requires, and keeps bytes that are not UTF-8.
 func appendString(dst, text []byte) []byte {
 	dst = append(dst, '"')
 	start := 0
@@ -256,7 +254,7 @@ func appendString(dst, text []byte) []byte {
 	return append(append(dst, text[start:]...), '"')
 }
 
-// Edit is a change of a text: Put comes in place of Cut bytes at the offset At.
+// Edit is a change of a text: Put replaces Cut bytes at the offset At.
 // Its JSON is a delta with one change, such as [100,-3,"new"].
 type Edit struct {
 	At, Cut int
@@ -273,10 +271,10 @@ func AppendEdit(dst []byte, e Edit) []byte {
 	return w.buf
 }
 
-// UnmarshalJSON reads what AppendEdit has written.
+// UnmarshalJSON decodes the output of AppendEdit.
 func (e *Edit) UnmarshalJSON(b []byte) error {
 	*e = Edit{}
-	stage := 0 // what comes next is a copy, a skip or an insertion at the earliest
+	stage := 0 // the earliest allowed item: 0 a copy, 1 a skip, 2 an insertion
 	return items(b, func(n int, put []byte) error {
 		switch {
 		case n > 0 && stage == 0:
@@ -294,8 +292,8 @@ func (e *Edit) UnmarshalJSON(b []byte) error {
 
 var errMalformed = errors.New("malformed delta")
 
-// Apply returns what delta, which Append has written, makes of base. It fails if
-// it is not a delta, or not one of such a base.
+// Apply applies delta, the output of Append, to base. It fails if delta is invalid or
+// does not fit base.
 func Apply(base, delta []byte) ([]byte, error) {
 	out := make([]byte, 0, len(base)+len(delta))
 	err := items(delta, func(n int, text []byte) error {
@@ -358,8 +356,8 @@ func items(delta []byte, f func(n int, text []byte) error) error {
 	}
 }
 
-// appendUnquoted appends the string of which d is what comes after the quote, and
-// returns what comes after it.
+// appendUnquoted appends the string that starts after the opening quote in d, and
+// returns the rest after its closing quote.
 func appendUnquoted(dst, d []byte) (out, rest []byte, ok bool) {
 	for {
 		i := bytes.IndexAny(d, `"\`)

@@ -71,7 +71,7 @@ func TestApply_malformed(t *testing.T) {
 	}
 }
 
-// Find finds what Append does, also where that gives up.
+// Find returns correct edits, also where Append gives up.
 func TestFind(t *testing.T) {
 	apply := func(text string, edits []delta.Edit) string {
 		for _, e := range edits {
@@ -141,7 +141,7 @@ func encode(t testing.TB, v any) []byte {
 	return b
 }
 
-// What turns usually do to a state makes a delta that does not grow with it.
+// The delta of a usual change does not grow with the state.
 func TestAppend_isShort(t *testing.T) {
 	changes := []struct {
 		name   string
@@ -184,7 +184,7 @@ func TestAppend_isShort(t *testing.T) {
 	}
 }
 
-// Texts that have nothing in common take no more than the time allowed.
+// The search in texts that have nothing in common ends at its limit.
 func TestAppend_givesUp(t *testing.T) {
 	base, next := make([]byte, 1<<20), make([]byte, 1<<20)
 	r := rand.New(rand.NewPCG(3, 3))

@@ -1,6 +1,5 @@
-// Package metric counts what happens where nothing may be slowed down: without a
-// lock and without memory of its own for each count. What is counted is read as a
-// snapshot; package app shows it to Prometheus.
+// Package metric has counters for hot paths: counting takes no lock and allocates
+// nothing. Snapshot reads them; package server exposes them to Prometheus.
 package metric
 
 import (
@@ -19,7 +18,7 @@ const (
 // duration of the one before. The zero value is ready. All methods may be called
 // at the same time.
 type Histogram struct {
-	counts [buckets + 1]atomic.Uint64 // the last one has what is longer than all bounds
+	counts [buckets + 1]atomic.Uint64 // the last one counts durations above all bounds
 	sum    atomic.Int64               // nanoseconds
 }
 
@@ -31,15 +30,15 @@ func (h *Histogram) Observe(d time.Duration) {
 	h.sum.Add(int64(d))
 }
 
-// Durations is what a Histogram had counted at some time.
+// Durations is a snapshot of a Histogram.
 type Durations struct {
 	Count uint64
 	Sum   time.Duration
-	UpTo  map[time.Duration]uint64 // by bound: how many were not longer
+	UpTo  map[time.Duration]uint64 // by bound: the number of durations up to it
 }
 
-// Snapshot returns what was counted. What is counted meanwhile may be missing in
-// the sum.
+// Snapshot returns the counts. Its sum may miss durations that are counted at the
+// same time.
 func (h *Histogram) Snapshot() Durations {
 	d := Durations{UpTo: make(map[time.Duration]uint64, buckets), Sum: time.Duration(h.sum.Load())}
 	for i := range buckets {
@@ -51,15 +50,15 @@ func (h *Histogram) Snapshot() Durations {
 	return d
 }
 
-// maxNames is how many names a Names tells apart, other is for those beyond.
+// maxNames is the number of names that a Names counts; other counts the rest.
 const (
 	maxNames = 64
 	other    = "other"
 )
 
-// Names counts by name, for what is rare. Of names that it has not seen before it
-// takes 64; all others count as "other": whoever makes names up fills no memory.
-// The zero value is ready. All methods may be called at the same time.
+// Names counts rare events by name. It counts the first 64 names; all others count as
+// "other", so that made-up names cannot fill memory. The zero value is ready. All
+// methods may be called at the same time.
 type Names struct {
 	mu     sync.Mutex
 	counts map[string]uint64
@@ -89,36 +88,36 @@ func (n *Names) Snapshot() map[string]uint64 {
 	return counts
 }
 
-// stripes is how many places a Traffic has: enough that sockets which are busy at
-// the same time seldom meet.
+// stripes is the number of stripes of a Traffic: enough that busy sockets seldom
+// share one.
 const stripes = 16
 
-// Traffic counts frames and their bytes, both ways. Who counts often takes a
-// Stripe for good.
+// Traffic counts frames and their bytes, both ways. A user that counts often keeps
+// one Stripe.
 type Traffic struct{ stripes [stripes]Stripe }
 
-// A Stripe is a place of a Traffic, on a cache line of its own.
+// A Stripe is a part of a Traffic, on a cache line of its own.
 type Stripe struct {
 	in, bytesIn, out, bytesOut atomic.Uint64
 	_                          [32]byte
 }
 
-// Stripe returns one of the places.
+// Stripe returns one of the stripes.
 func (t *Traffic) Stripe(n uint64) *Stripe { return &t.stripes[n%stripes] }
 
-// In counts a frame that came.
+// In counts a received frame.
 func (s *Stripe) In(bytes int) {
 	s.in.Add(1)
 	s.bytesIn.Add(uint64(bytes))
 }
 
-// Out counts a frame that went.
+// Out counts a sent frame.
 func (s *Stripe) Out(bytes int) {
 	s.out.Add(1)
 	s.bytesOut.Add(uint64(bytes))
 }
 
-// Flow is what a Traffic had counted at some time.
+// Flow is a snapshot of a Traffic.
 type Flow struct{ FramesIn, BytesIn, FramesOut, BytesOut uint64 }
 
 // Snapshot returns what was counted.

@@ -39,7 +39,7 @@ func TestHistogram(t *testing.T) {
 	}
 }
 
-// Whoever makes names up fills no memory.
+// Made-up names cannot fill memory.
 func TestNamesAreBounded(t *testing.T) {
 	var n metric.Names
 	n.Add("first")
@@ -73,7 +73,7 @@ func TestTraffic(t *testing.T) {
 	}
 }
 
-// Counting costs no memory: it is done in each turn and for each frame.
+// Counting does not allocate: it happens in each turn and for each frame.
 func TestCountingAllocatesNothing(t *testing.T) {
 	var h metric.Histogram
 	var traffic metric.Traffic

@@ -1,7 +1,6 @@
-// Package rope is a long sequence that is changed in the middle: a change costs
-// about the same however long it is. The idea is that of an editor's rope, with
-// one level of parts: finding one is counting over some hundreds, from the nearer
-// end.
+// Package rope is a long sequence that can be changed in the middle: the cost of a
+// change hardly depends on the length. It is an editor's rope with one level of parts:
+// finding a part counts over a few hundred of them, from the nearer end.
 package rope
 
 import (
@@ -24,8 +23,8 @@ type part[E any] struct {
 	weight int // of all of them
 }
 
-// New returns an empty Rope whose parts have at most so many items. weigh returns
-// the weight of an item; nil means that they have none.
+// New returns an empty Rope whose parts have at most most items. weigh returns the
+// weight of an item; nil means that items have none.
 func New[E any](most int, weigh func(*E) int) *Rope[E] {
 	return &Rope[E]{parts: make([]part[E], 1), most: most, weigh: weigh}
 }
@@ -36,7 +35,8 @@ func (r *Rope[E]) Len() int { return r.n }
 // Weight returns the weight of all items.
 func (r *Rope[E]) Weight() int { return r.weight }
 
-// At returns where the item i is, until the next change. It panics if there is none.
+// At returns a pointer to item i, valid until the next change. It panics if there is
+// no such item.
 func (r *Rope[E]) At(i int) *E {
 	if i < 0 || i >= r.n {
 		panic("rope: no such item")
@@ -79,8 +79,8 @@ func (r *Rope[E]) sum(items []E) int {
 	return sum
 }
 
-// Replace puts items in the place of cut items from the item at on. It keeps a
-// copy of put. It panics if there are no such items.
+// Replace replaces the cut items that start at item at by put, which it copies. It
+// panics if there are no such items.
 func (r *Rope[E]) Replace(at, cut int, put ...E) {
 	if at < 0 || cut < 0 || at > r.n-cut {
 		panic("rope: no such items")
@@ -115,9 +115,9 @@ func (r *Rope[E]) Replace(at, cut int, put ...E) {
 	r.n += len(put) - cut
 }
 
-// appendPart appends items in a part of their own, with room for more, if the last
-// part has no room for them: dividing that one would copy it, and the copy would
-// have to grow again. It reports false if the items belong into the last part.
+// appendPart appends items as a new part with spare room, if the last part has no
+// room for them: dividing the last part would copy it, and the copy would have to grow
+// again. It reports false if the items fit into the last part.
 func (r *Rope[E]) appendPart(put []E) bool {
 	n := len(r.parts[len(r.parts)-1].items)
 	if n+len(put) <= r.most || n <= r.most/2 || len(put) > r.most/2 {
@@ -130,7 +130,8 @@ func (r *Rope[E]) appendPart(put []E) bool {
 	return true
 }
 
-// find returns the part that the item i is in, or comes behind, and where in it.
+// find returns the part that has item i, or that item i would follow, and the offset
+// in it.
 func (r *Rope[E]) find(i int) (p, off int) {
 	if i <= r.n/2 {
 		for i > len(r.parts[p].items) {
@@ -168,9 +169,8 @@ func (r *Rope[E]) fit(p int) {
 	}
 }
 
-// divide returns copies of what the pieces are together, in parts that may grow:
-// one at least. The last of several has its room from the start, because a sequence
-// that grows mostly grows near its end.
+// divide returns copies of the joined pieces as one or more parts. The last of several
+// parts gets its full capacity, because sequences mostly grow near their end.
 func (r *Rope[E]) divide(pieces ...[]E) []part[E] {
 	rest := 0
 	for _, piece := range pieces {
@@ -205,8 +205,8 @@ func (r *Rope[E]) Append(dst []E) []E {
 	return dst
 }
 
-// From returns the items from the item i on, with their places. The rope must not
-// change meanwhile.
+// From returns the items from item i on, with their indexes. Do not change the rope
+// meanwhile.
 func (r *Rope[E]) From(i int) iter.Seq2[int, *E] {
 	return func(yield func(int, *E) bool) {
 		for p, off := r.find(i); p < len(r.parts); p, off = p+1, 0 {
@@ -221,8 +221,8 @@ func (r *Rope[E]) From(i int) iter.Seq2[int, *E] {
 	}
 }
 
-// Backward returns all items from the last on, with their places. The rope must
-// not change meanwhile.
+// Backward returns all items from the last to the first, with their indexes. Do not
+// change the rope meanwhile.
 func (r *Rope[E]) Backward() iter.Seq2[int, *E] {
 	return func(yield func(int, *E) bool) {
 		i := r.n
@@ -238,9 +238,9 @@ func (r *Rope[E]) Backward() iter.Seq2[int, *E] {
 	}
 }
 
-// Search returns the first item that is not before what is looked for, and whether
-// it is that. compare tells how an item compares with it; the items are in that
-// order.
+// Search returns the index of the first item that is not less than the target, and
+// whether it equals the target. compare compares an item with the target; the items
+// must be in that order.
 func (r *Rope[E]) Search(compare func(*E) int) (i int, found bool) {
 	p, _ := slices.BinarySearchFunc(r.parts, 0, func(part part[E], _ int) int {
 		if len(part.items) > 0 && compare(&part.items[len(part.items)-1]) < 0 {

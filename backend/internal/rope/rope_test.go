@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Changes at random places do what they do to a slice, and the parts stay of a
-// size at which that is cheap.
+// Random changes have the same effect as on a slice, and the sizes of the parts stay
+// in bounds.
 func TestReplace(t *testing.T) {
 	const most = 32
 	for seed := range uint64(30) {
@@ -41,7 +41,7 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// Appending item by item copies none of those that are there.
+// Appending item by item copies no earlier items.
 func TestAppendingDoesNotCopy(t *testing.T) {
 	const most = 32
 	r := New(most, func(*int) int { return 1 })
@@ -63,7 +63,7 @@ func TestAppendingDoesNotCopy(t *testing.T) {
 	}
 }
 
-// A part of which nothing is left goes, also one between long ones.
+// An empty part is removed, also between long ones.
 func TestReplaceWholeParts(t *testing.T) {
 	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 2))
@@ -167,7 +167,7 @@ func TestSearch(t *testing.T) {
 	}
 }
 
-// BenchmarkReplace appends to a rope and takes as much from its start, or from
+// BenchmarkReplace appends an item to a rope and removes one from its start, or from
 // its middle.
 func BenchmarkReplace(b *testing.B) {
 	for _, size := range []int{10, 1000, 100_000} {
@@ -189,8 +189,8 @@ func BenchmarkReplace(b *testing.B) {
 	}
 }
 
-// Inserting near the end, as an edit of a text does before its closing brackets,
-// seldom copies.
+// Inserting near the end, as an edit before the closing brackets of a text does,
+// rarely copies.
 func TestInsertingNearTheEndAllocatesLittle(t *testing.T) {
 	const most, items = 1024, 100 * 1024
 	got := testing.AllocsPerRun(1, func() {
