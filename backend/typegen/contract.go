@@ -8,21 +8,21 @@ import (
 	"strings"
 )
 
-// contract is what the two files say of the registry: a client and a server that
-// were generated of the same Go source have the same.
+// contract has the fingerprints of the registry, which are in both files: a client and
+// a server generated from the same Go source have the same.
 type contract struct {
 	fingerprint string
 	parts       []string // "chatRoom.sendMessage():Zm9v": each with a fingerprint of its own
 }
 
-// contract takes the fingerprints. Comments, names of parameters and the order of
-// the source do not matter; what the types say does.
+// contract computes the fingerprints. Types change them; comments, names of
+// parameters and the order of the source do not.
 func (g *generator) contract(out []rendered) contract {
 	texts := map[string]string{}
 	for _, r := range out {
 		for _, m := range slices.Concat(r.actions, r.events, []member{r.params, r.input}) {
 			if m.bare != "undefined" {
-				texts[m.part] = g.whole(m)
+				texts[m.part] = g.definition(m)
 			}
 		}
 	}
@@ -36,8 +36,8 @@ func (g *generator) contract(out []rendered) contract {
 	return c
 }
 
-// whole returns what a member is, with the declarations of all that it uses.
-func (g *generator) whole(m member) string {
+// definition returns a member with all declarations that it uses.
+func (g *generator) definition(m member) string {
 	used := map[string]bool{}
 	var use func(keys map[string]bool)
 	use = func(keys map[string]bool) {

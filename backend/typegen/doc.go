@@ -1,6 +1,6 @@
-// Package typegen writes the TypeScript types of a package of actors from its Go
-// source, and the contract that their server checks (actor.Contract). Run it by its
-// command, for a package of any module that requires this one:
+// Package typegen generates the TypeScript types of a package of actors from its Go
+// source, and the contract that their server checks (actor.Contract). Run its command
+// for a package of any module that requires this one:
 //
 //	go run github.com/troupe-dev/troupe/backend/typegen/cmd/typegen -o web/registry.gen.ts ./rooms
 //
@@ -8,24 +8,24 @@
 //
 //	//go:generate go run github.com/troupe-dev/troupe/backend/typegen/cmd/typegen -o ../web/registry.gen.ts
 //
-// # What it finds
+// # Input
 //
 // It looks for the one package-level variable that is made by actor.NewRegistry,
-// follows actor.Define and actor.Emits in it by type information, and takes from
-// each actor
+// follows actor.Define and actor.Emits in it by type information, and reads from each
+// actor
 //
-//   - its actions, with the names of their parameters in lowerCamel (userID is
-//     userId) and what they return;
+//   - its actions, with the names of their parameters in lowerCamel (userID becomes
+//     userId) and their results;
 //   - its events;
-//   - params, which OnBeforeConnect or CreateConnState takes, and input, which
-//     OnCreate takes: undefined if no hook takes any, and possibly undefined if
+//   - params, the parameter of OnBeforeConnect or CreateConnState, and input, the
+//     parameter of OnCreate: undefined if no hook has one, and possibly undefined if
 //     none of their fields is required.
 //
 // Doc comments become TSDoc.
 //
-// # How Go types are written
+// # Go types in TypeScript
 //
-// As encoding/json writes and reads their values:
+// They follow the JSON of encoding/json:
 //
 //	bool, numbers, string         boolean, number, string
 //	*T                            T | null
@@ -33,7 +33,7 @@
 //	map[K]T, actor.Map[K, T]      Record<string, T>; nil is sent as {}. If K is a union,
 //	                              Partial<Record<K, T>>
 //	[]byte                        string, in base64
-//	time.Time, and what has       string
+//	time.Time, and types with     string
 //	  MarshalText
 //	json.Number                   number
 //	json.RawMessage, any          unknown
@@ -44,28 +44,28 @@
 //	Page[Message]                 an interface PageMessage
 //
 // A field that is tagged omitempty or omitzero, or is in an embedded pointer, is
-// optional: it may be missing, and Go sees its zero value. All others are
-// required, in both directions. Tag the optional fields of params accordingly.
-// (A pointer that is optional is missing instead of null: its type has no null,
-// but the server takes null.)
+// optional: it may be missing, and Go gets its zero value. All others are required,
+// in both directions. Tag the optional fields of params accordingly. (An optional
+// pointer is missing instead of null: its type has no null, but the server accepts
+// null.)
 //
 // # The contract
 //
-// Both files carry a fingerprint of all that is said above, as a whole and of each
-// action, event, params and input: a client that was built with another one than
-// its server's finds out when it connects. Comments and names of parameters are not
-// part of it, names of types are.
+// Both files have a fingerprint of these types, as a whole and of each action, event,
+// params and input. A client whose fingerprint differs from the server's gets to know
+// that when it connects. The names of types are a part of the fingerprint; comments
+// and the names of parameters are not.
 //
-// The server's file has the values of the unions, too: what a client sends in
-// arguments, params and input has to be one of them. A field that is optional may be
-// missing, but "" is a value like others.
+// The server's file also has the values of the unions: the server refuses other values
+// in arguments, params and input. An optional field may be missing, but "" is a value
+// like any other.
 //
-// Two types of the same name are told apart by the name of the package of one.
+// If two types have the same name, one gets the name of its package as a prefix.
 //
 // # Hints
 //
-// A type with a MarshalJSON of its own says what it writes in a directive, and so
-// does a string type whose constants are not all of its values:
+// A type with a MarshalJSON of its own needs a directive with its TypeScript type, and
+// so does a string type whose constants are not all of its values:
 //
 //	//troupe:ts `#${string}`
 //	type Color struct{ … }
@@ -73,10 +73,10 @@
 //	//troupe:ts string
 //	type UserID string
 //
-// For the types of others there is a tag: Price *big.Int `ts:"number"`. What such
-// a field has is not checked further.
+// For the types of other packages use a tag: Price *big.Int `ts:"number"`. Its text is
+// not checked.
 //
-// What cannot be expressed (a channel, a complex number, an interface with methods)
-// or followed (a name that is no constant) is an error with its place, and nothing
-// is written.
+// A type that has no JSON (a channel, a complex number, an interface with methods) and
+// a definition that typegen cannot follow (a name that is not constant) is an error
+// with its position, and nothing is written.
 package typegen

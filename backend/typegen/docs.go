@@ -10,15 +10,15 @@ import (
 	"strings"
 )
 
-// docs finds doc comments by the place of what they are about, also in other
-// packages if their source is at hand. Their places have no column: a name on a
-// line is what it looks for.
+// docs finds the doc comments of objects by position, also in other packages if their
+// source is available. Positions there have no column, so it looks for a name on a
+// line.
 type docs struct {
 	fset  *token.FileSet
-	files map[string]map[place]comment
+	files map[string]map[position]comment
 }
 
-type place struct {
+type position struct {
 	line int
 	name string
 }
@@ -31,28 +31,28 @@ type comment struct {
 const directive = "//troupe:ts "
 
 func newDocs(fset *token.FileSet) *docs {
-	return &docs{fset, map[string]map[place]comment{}}
+	return &docs{fset, map[string]map[position]comment{}}
 }
 
-// of returns the comment about an object, and an empty one if there is none.
+// of returns the comment of an object; empty if it has none.
 func (d *docs) of(obj types.Object) comment {
 	p := d.fset.Position(obj.Pos())
 	if p.Filename == "" {
 		return comment{}
 	}
-	// Packages that were built with -trimpath, those of Go for example.
+	// Packages that were built with -trimpath, such as the standard library.
 	path := strings.Replace(p.Filename, "$GOROOT", build.Default.GOROOT, 1)
 	found, ok := d.files[path]
 	if !ok {
 		found = read(path)
 		d.files[path] = found
 	}
-	return found[place{p.Line, obj.Name()}]
+	return found[position{p.Line, obj.Name()}]
 }
 
 // read returns the comments of a file. A file that cannot be read has none.
-func read(path string) map[place]comment {
-	found := map[place]comment{}
+func read(path string) map[position]comment {
+	found := map[position]comment{}
 	if !filepath.IsAbs(path) {
 		return found
 	}
@@ -72,7 +72,7 @@ func read(path string) map[place]comment {
 					c.hint = strings.TrimSpace(hint)
 				}
 			}
-			found[place{fset.Position(name.Pos()).Line, name.Name}] = c
+			found[position{fset.Position(name.Pos()).Line, name.Name}] = c
 			return
 		}
 	}

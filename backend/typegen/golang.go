@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// golang writes the file for the server. It refers to the hand-written code, and
-// not the other way round: without it everything compiles.
+// golang writes the file for the server. The hand-written code does not refer to it,
+// so it compiles without it.
 func (g *generator) golang(c contract) (string, error) {
 	imports := map[string]string{"actor": actorPackage} // by the name in the file
 	var unions, parts strings.Builder

@@ -14,7 +14,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/actor"
 )
 
-// actorPackage is the path of package actor, whatever the module is called.
+// actorPackage is the path of package actor, also in a renamed module.
 var actorPackage = reflect.TypeFor[actor.Registry]().PkgPath()
 
 // registry finds the registry and fills g.actors.
@@ -43,7 +43,7 @@ func (g *generator) registry() {
 		g.problem(g.pkg.Syntax[0].Package, "there is no registry: declare var Registry = actor.NewRegistry(actor.Define[…](…), …) in this package")
 		return
 	case len(made) > 1:
-		g.problem(made[1].Pos(), "a second registry in one package: put all actors into one, or the second into a package of its own")
+		g.problem(made[1].Pos(), "a second registry in one package: put all actors into one registry, or move this one into another package")
 		return
 	}
 	for _, part := range g.arguments(made[0], "actor.NewRegistry") {
@@ -52,23 +52,22 @@ func (g *generator) registry() {
 			g.define(g.callOf(part, "Define"))
 		case g.callOf(part, "WithOptions") != nil:
 		default:
-			g.problem(part.Pos(), "cannot follow what is built elsewhere: write actor.Define[…](…) here, or in a variable of this package that is named here")
+			g.problem(part.Pos(), "cannot follow a definition that is made elsewhere: write actor.Define[…](…) here, or name a package-level variable of this package here")
 		}
 	}
 }
 
-// arguments returns the arguments of a call, which must be written one by one.
+// arguments returns the arguments of a call, which must not spread a slice.
 func (g *generator) arguments(call *ast.CallExpr, of string) []ast.Expr {
 	if call.Ellipsis.IsValid() {
-		g.problem(call.Ellipsis, "cannot follow a slice that is spread: write the arguments of %s one by one", of)
+		g.problem(call.Ellipsis, "cannot follow a slice: write the arguments of %s one by one", of)
 		return nil
 	}
 	return call.Args
 }
 
-// callOf returns the call of a function of package actor that expr is, or that the
-// package-level variable is initialised with that expr names; nil if it is another
-// expression.
+// callOf returns expr, or the initial value of the package-level variable that expr
+// names, if it is a call of the given function of package actor; nil otherwise.
 func (g *generator) callOf(expr ast.Expr, function string) *ast.CallExpr {
 	for {
 		switch e := ast.Unparen(expr).(type) {
@@ -126,12 +125,12 @@ func (g *generator) define(call *ast.CallExpr) {
 	}
 	name := g.pkg.TypesInfo.Types[args[0]].Value
 	if name == nil || name.Kind() != constant.String {
-		g.problem(args[0].Pos(), "the name of an actor has to be a constant: the types are generated before the program runs")
+		g.problem(args[0].Pos(), "the name of an actor must be a constant: the types are generated before the program runs")
 		return
 	}
 	typ, ok := g.typeArgument(call).(*types.Named)
 	if !ok {
-		g.problem(call.Pos(), "the type of an actor has to be a named struct")
+		g.problem(call.Pos(), "the type of an actor must be a named struct")
 		return
 	}
 	a := &actorDef{name: constant.StringVal(name), typ: typ}
@@ -141,13 +140,13 @@ func (g *generator) define(call *ast.CallExpr) {
 			emits := g.callOf(option, "Emits")
 			t, ok := g.typeArgument(emits).(*types.Named)
 			if !ok {
-				g.problem(emits.Pos(), "an event is a named type")
+				g.problem(emits.Pos(), "the type of an event must be a named type")
 				continue
 			}
 			a.events = append(a.events, &event{actor.WireName(t.Obj().Name()), t, emits.Pos()})
 		case g.callOf(option, "WithOptions") != nil:
 		default:
-			g.problem(option.Pos(), "cannot follow an option that is built elsewhere: write actor.Emits[…]() here, or in a variable of this package that is named here")
+			g.problem(option.Pos(), "cannot follow an option that is made elsewhere: write actor.Emits[…]() here, or name a package-level variable of this package here")
 		}
 	}
 	if slices.ContainsFunc(g.actors, func(other *actorDef) bool { return other.name == a.name }) {
@@ -181,7 +180,7 @@ func (g *generator) methods(a *actorDef) {
 			a.actions = append(a.actions, &action{actor.WireName(name), m})
 		}
 	}
-	// In the order of the source; those that are promoted from elsewhere come last.
+	// In the order of the source; methods promoted from other packages come last.
 	slices.SortStableFunc(a.actions, func(x, y *action) int {
 		if x.method.Pkg() != y.method.Pkg() {
 			if x.method.Pkg() == g.pkg.Types {
@@ -191,14 +190,13 @@ func (g *generator) methods(a *actorDef) {
 			}
 			return strings.Compare(x.name, y.name)
 		}
-		// Files are read at the same time: their order in g.pkg.Fset is any.
+		// Files are parsed concurrently: their order in g.pkg.Fset is arbitrary.
 		p, q := g.pkg.Fset.Position(x.method.Pos()), g.pkg.Fset.Position(y.method.Pos())
 		return cmp.Or(strings.Compare(p.Filename, q.Filename), p.Offset-q.Offset)
 	})
 }
 
-// isHook reports whether the runtime takes a method of this name for a hook, or
-// refuses it.
+// isHook reports whether a method name is reserved for hooks.
 func isHook(name string) bool {
 	rest, ok := strings.CutPrefix(name, "On")
 	return name == "CanSubscribe" || ok && rest != "" && rest[0] >= 'A' && rest[0] <= 'Z'

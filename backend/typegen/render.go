@@ -13,7 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/actor"
 )
 
-// rendered is what the files have about an actor.
+// rendered is an actor in TypeScript.
 type rendered struct {
 	name, doc     string
 	actions       []member
@@ -24,14 +24,14 @@ type rendered struct {
 // member is an action, an event, params or input.
 type member struct {
 	name, doc string
-	part      string // how the contract names it
+	part      string // its name in the contract
 	text      string // in TypeScript
-	bare      string // the same without names of parameters
+	bare      string // the same without parameter names
 	uses      map[string]bool
 }
 
-// render writes the actors in TypeScript, with the names that g.names has, and
-// collects their declarations anew.
+// render renders the actors in TypeScript with the names in g.names, and collects
+// their declarations in g.decls.
 func (g *generator) render() []rendered {
 	g.decls = map[string]*decl{}
 	var out []rendered
@@ -53,7 +53,7 @@ func (g *generator) render() []rendered {
 	return out
 }
 
-// use calls f and remembers in m which declarations it used.
+// use calls f and records in m the declarations that it uses.
 func (g *generator) use(m *member, f func() string) string {
 	m.uses = map[string]bool{}
 	g.uses = m.uses
@@ -123,7 +123,7 @@ func parameter(goName string, i int, taken map[string]bool) string {
 	return name
 }
 
-// reservedWords cannot name a parameter in TypeScript, and are no keywords of Go.
+// reservedWords are not allowed as parameter names in TypeScript, but are in Go.
 var reservedWords = map[string]bool{}
 
 func init() {
@@ -134,8 +134,7 @@ func init() {
 	}
 }
 
-// rename puts the name that clients use in the place of the Go name with which a
-// comment begins.
+// rename replaces the Go name at the start of a comment by the name that clients use.
 func rename(doc, from, to string) string {
 	if rest, ok := strings.CutPrefix(doc, from); ok && (rest == "" || rest[0] == ' ' || rest[0] == '\n') {
 		return to + rest
@@ -161,7 +160,7 @@ func (g *generator) typescript(out []rendered, c contract) string {
 		members(&b, "events", r.events, func(m member) string { return property(m.name) + ": " + m.text })
 		fmt.Fprintf(&b, "    params: %s;\n    input: %s;\n  };\n", r.params.text, r.input.text)
 	}
-	b.WriteString("}\n\n/** The registry for `createClient<typeof registry>(url, { registry })`. What is in it is compared with the server's. */\nexport const registry = {\n")
+	b.WriteString("}\n\n/** The registry for `createClient<typeof registry>(url, { registry })`. The client compares its fingerprints with the server's. */\nexport const registry = {\n")
 	fmt.Fprintf(&b, "  \"~contract\": %s,\n  \"~parts\": [\n", literal(c.fingerprint))
 	for _, part := range c.parts {
 		fmt.Fprintf(&b, "    %s,\n", literal(part))
@@ -183,7 +182,7 @@ func members(b *strings.Builder, what string, all []member, text func(member) st
 	b.WriteString("    };\n")
 }
 
-// write returns the declaration, with the comments about its fields or without.
+// write returns the declaration, with or without the comments of its fields.
 func (d *decl) write(commented bool) string {
 	if d.fields == nil {
 		return fmt.Sprintf("export type %s = %s;\n", d.name, cmp.Or(d.text, "Record<string, never>"))
@@ -207,7 +206,7 @@ func (f field) member() string {
 	return property(f.name) + ": " + f.text
 }
 
-// property returns the name of a property, quoted if that is needed.
+// property returns the name of a property, quoted if necessary.
 func property(name string) string {
 	for i, r := range name {
 		if r > unicode.MaxASCII || !(r == '_' || r == '$' || unicode.IsLetter(r) || i > 0 && unicode.IsDigit(r)) {
@@ -217,9 +216,9 @@ func property(name string) string {
 	return name
 }
 
-// literal returns a string as TypeScript writes it, which takes JSON.
+// literal returns a TypeScript string literal; JSON is valid TypeScript.
 func literal(s string) string {
-	b, _ := json.Marshal(s) // of a string: it does not fail
+	b, _ := json.Marshal(s) // encoding a string does not fail
 	return string(b)
 }
 

@@ -17,13 +17,13 @@ import (
 // Options of Generate.
 type Options struct {
 	Dir string // of the package that has the registry
-	TS  string // the file with the types for TypeScript, as seen from Dir; empty for none
+	TS  string // the file with the types for TypeScript, relative to Dir; empty for none
 	Go  string // the file with the contract for the server, in Dir; empty for none
 }
 
-// Generate writes the files that o names. Files that are right already are left
-// alone. Its error says what is wrong, a line for each place; it has written
-// nothing then.
+// Generate writes the files that o names, and does not touch files that are up to
+// date. Its error has one line for each problem, with its position; if there is one,
+// nothing is written.
 func Generate(o Options) error {
 	files, err := Render(o)
 	if err != nil {
@@ -47,7 +47,7 @@ func Render(o Options) (map[string]string, error) {
 		return nil, err
 	}
 	g.registry()
-	// First to see which types there are, then with the names that they get.
+	// The first rendering finds the types, the second one uses their chosen names.
 	found := g.problems
 	g.render()
 	g.chooseNames()
@@ -69,19 +69,19 @@ func Render(o Options) (map[string]string, error) {
 	return files, nil
 }
 
-// generator has what is known of the package.
+// generator generates the files of one package.
 type generator struct {
 	pkg      *packages.Package
 	docs     *docs
 	problems problems
 
-	declared map[types.Object]ast.Expr // the right sides of the package's declarations of types
+	declared map[types.Object]ast.Expr // the right-hand sides of the package's type declarations
 	variable string                    // that holds the registry
 	actors   []*actorDef
 
-	decls map[string]*decl  // the named types that the rendering has met, by key
-	names map[string]string // those that they get, once they are chosen
-	uses  map[string]bool   // keys of the declarations that what is rendered now uses
+	decls map[string]*decl  // the named types that the rendering has found, by key
+	names map[string]string // their chosen names, by key
+	uses  map[string]bool   // keys of the declarations that the current member uses
 }
 
 // actorDef is a definition in the registry.
@@ -104,13 +104,13 @@ type event struct {
 	pos  token.Pos
 }
 
-// payload is what a hook takes.
+// payload is the parameter of a hook: params or input.
 type payload struct {
 	typ types.Type
 	pos token.Pos
 }
 
-// load reads the package and what it needs of others.
+// load loads the package and the types of its imports.
 func load(o Options) (*generator, error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
@@ -123,7 +123,7 @@ func load(o Options) (*generator, error) {
 		Overlay: map[string][]byte{},
 	}
 	if o.Go != "" {
-		// What was generated may name types that are gone.
+		// The old generated file may use types that no longer exist.
 		path := filepath.Join(dir, o.Go)
 		if old, err := os.ReadFile(path); err == nil {
 			config.Overlay[path] = []byte(packageClause(string(old)))
@@ -136,7 +136,7 @@ func load(o Options) (*generator, error) {
 	pkg := pkgs[0]
 	g := &generator{pkg: pkg, docs: newDocs(pkg.Fset), names: map[string]string{}, declared: map[types.Object]ast.Expr{}}
 	for _, e := range pkg.Errors {
-		// What the compiler says of the package is no news to the type checker.
+		// The type checker reports the compiler's errors again.
 		if e.Kind != packages.ListError || len(pkg.Syntax) == 0 {
 			g.problems = append(g.problems, problem{pos: e.Pos, text: e.Msg})
 		}
@@ -164,7 +164,7 @@ func packageClause(src string) string {
 	return ""
 }
 
-// problem is something that cannot be generated.
+// problem is an error in the source, with its position.
 type problem struct{ pos, text string }
 
 type problems []problem

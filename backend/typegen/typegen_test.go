@@ -13,12 +13,12 @@ import (
 	"github.com/troupe-dev/troupe/backend/typegen"
 )
 
-var update = flag.Bool("update", false, "write what is generated from testdata/all")
+var update = flag.Bool("update", false, "rewrite the files generated from testdata/all")
 
 var options = typegen.Options{Dir: "testdata/all", TS: "../all.gen.ts", Go: "contract_gen.go"}
 
-// TestGenerate compares with files that review reads. That the types are right is
-// shown by TestValuesSatisfyTheirTypes and by clientjs/test/generated.test.ts.
+// TestGenerate compares the output with committed files, so that review sees changes.
+// TestValuesSatisfyTheirTypes and clientjs/test/generated.test.ts check the types.
 func TestGenerate(t *testing.T) {
 	if *update {
 		if err := typegen.Generate(options); err != nil {
@@ -35,13 +35,13 @@ func TestGenerate(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got != string(want) {
-			t.Errorf("%s differs from what is generated; go test -update writes it, and git diff shows it", path)
+			t.Errorf("%s is out of date: rewrite it with go test -update, and review git diff", path)
 		}
 	}
 }
 
-// TestErrors generates from packages that are wrong. Each has comments that say
-// which error is wanted on their line: // want "…".
+// TestErrors generates from packages with errors. A comment // want "…" has the
+// expected error of its line.
 func TestErrors(t *testing.T) {
 	dirs, err := filepath.Glob("testdata/wrong/*")
 	if err != nil || len(dirs) == 0 {

@@ -32,7 +32,7 @@ type field struct {
 	optional   bool
 }
 
-// site is where a type is used, for messages.
+// site is the place in the source where a type is used, for messages.
 type site struct {
 	pos  token.Pos
 	what string
@@ -52,8 +52,7 @@ func (g *generator) goName(t types.Type) string {
 	})
 }
 
-// expr returns how TypeScript writes the type t, and collects the declarations
-// that this needs.
+// expr returns the type t in TypeScript, and collects the declarations that it uses.
 func (g *generator) expr(t types.Type, at site) string {
 	t = types.Unalias(t)
 	if n, ok := t.(*types.Named); ok {
@@ -247,8 +246,8 @@ func (g *generator) isQuotable(t types.Type, at site) bool {
 	return ok
 }
 
-// sameAs returns the named struct type that n is declared to be like, as in
-// type MessageReceived Message; nil if there is none.
+// sameAs returns the named struct type on the right-hand side of n's declaration, as
+// in type MessageReceived Message; nil if there is none.
 func (g *generator) sameAs(n *types.Named) types.Type {
 	right, ok := g.declared[n.Obj()]
 	if !ok || n.TypeArgs().Len() > 0 {
@@ -286,18 +285,17 @@ func declared(n node) []jsonshape.Declared[node] {
 	return raws
 }
 
-// How a type says itself what its JSON is.
+// ownEncoding is the way in which a type encodes itself.
 type ownEncoding int
 
 const (
 	noJSON    ownEncoding = iota
 	ownJSON               // with MarshalJSON
 	textJSON              // with MarshalText
-	wrongJSON             // in a way that cannot be told, which has been reported
+	wrongJSON             // not clear; the problem is reported
 )
 
-// interfaceOf returns the interface with one method that takes and returns what
-// types says.
+// interfaceOf returns the interface with one method of the given signature.
 func interfaceOf(name string, in, out *types.Tuple) *types.Interface {
 	sig := types.NewSignatureType(nil, nil, nil, in, out, false)
 	return types.NewInterfaceType([]*types.Func{types.NewFunc(token.NoPos, nil, name, sig)}, nil).Complete()
@@ -321,7 +319,7 @@ var (
 )
 
 // customJSON returns how values of n encode themselves. Methods of *n count only
-// if the value is reached by a pointer: encoding/json passes over them otherwise.
+// if the value is reached through a pointer: otherwise encoding/json ignores them.
 func (g *generator) customJSON(n *types.Named, at site, byPointer bool) ownEncoding {
 	p := types.NewPointer(n)
 	for _, c := range []struct {
@@ -339,21 +337,21 @@ func (g *generator) customJSON(n *types.Named, at site, byPointer bool) ownEncod
 			g.problem(at.pos, "%s: Marshal%s of %s has a pointer receiver, and is not called for all values: give it a value receiver, or use *%[3]s", at.what, c.method, g.goName(n))
 			return wrongJSON
 		case types.Implements(p, c.unmarshaler):
-			g.problem(at.pos, "%s: %s has Unmarshal%s without Marshal%[3]s: it is not written as it is read", at.what, g.goName(n), c.method)
+			g.problem(at.pos, "%s: %s has Unmarshal%s without Marshal%[3]s, so its encoding and decoding differ: add Marshal%[3]s", at.what, g.goName(n), c.method)
 			return wrongJSON
 		}
 	}
 	return noJSON
 }
 
-// isUnion reports whether a type is written as a union of its constants.
+// isUnion reports whether a type becomes a union of its constants.
 func (g *generator) isUnion(n *types.Named) bool {
 	return g.constants(n) != nil && g.docs.of(n.Obj()).hint == "" && g.customJSON(n, site{}, false) == noJSON
 }
 
 // constants returns the values of a named string type that has constants, in the
-// order of the source; nil for other types. Of other packages the exported ones are known, and a type
-// that this package cannot name is just a string.
+// order of the source; nil for other types. Only exported constants of other packages
+// are known. A type that this package cannot name is a plain string.
 func (g *generator) constants(n *types.Named) []string {
 	obj := n.Obj()
 	b, ok := n.Underlying().(*types.Basic)
@@ -380,7 +378,7 @@ func (g *generator) constants(n *types.Named) []string {
 	return values
 }
 
-// absent reports whether a payload of type t may be missing: Go sees the zero value.
+// absent reports whether a payload of type t may be missing; Go then gets the zero value.
 func (g *generator) absent(t types.Type) bool {
 	switch u := types.Unalias(t).Underlying().(type) {
 	case *types.Pointer, *types.Interface, *types.Slice, *types.Map:
@@ -399,8 +397,8 @@ func (g *generator) absent(t types.Type) bool {
 	return false
 }
 
-// chooseNames gives the declarations of the last rendering their names. A type of
-// the package itself keeps its own.
+// chooseNames chooses the names of the declarations of the last rendering. Types of
+// the package itself keep their names if those are free.
 func (g *generator) chooseNames() {
 	taken := map[string]bool{"Record": true, "Registry": true}
 	keys := slices.SortedFunc(maps.Keys(g.decls), func(a, b string) int {
@@ -426,8 +424,8 @@ func (g *generator) chooseNames() {
 	}
 }
 
-// baseName is a name for a type: that of an instance of a generic type has those
-// of its arguments.
+// baseName returns a name for a type. The name of an instance of a generic type
+// includes those of its arguments.
 func baseName(t types.Type) string {
 	switch t := types.Unalias(t).(type) {
 	case *types.Named:
@@ -456,7 +454,7 @@ func capital(name string) string {
 	return string(r)
 }
 
-// isBytes reports whether encoding/json writes a slice in base64.
+// isBytes reports whether encoding/json encodes a slice in base64.
 func isBytes(t *types.Slice) bool {
 	b, ok := t.Elem().Underlying().(*types.Basic)
 	if !ok || b.Kind() != types.Byte {

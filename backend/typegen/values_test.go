@@ -19,8 +19,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/typegen/testdata/all/other"
 )
 
-// TestValuesSatisfyTheirTypes lets the runtime encode random values, and the
-// TypeScript compiler check them against the types that were generated.
+// TestValuesSatisfyTheirTypes encodes random values with the runtime, and checks them
+// against the generated types with the TypeScript compiler.
 func TestValuesSatisfyTheirTypes(t *testing.T) {
 	const values = 200
 	tsc, err := filepath.Abs("../../node_modules/.bin/tsc")
@@ -31,7 +31,7 @@ func TestValuesSatisfyTheirTypes(t *testing.T) {
 		t.Skip("there is no TypeScript compiler before npm ci; the ts part of make test runs this once more")
 	}
 	r := rand.New(rand.NewPCG(1, 2))
-	all.Values = []all.Every{{Addr: anAddr, Size: all.Small, Side: other.Left}} // all that can be nil is
+	all.Values = []all.Every{{Addr: anAddr, Size: all.Small, Side: other.Left}} // everything else is nil
 	for len(all.Values) < values {
 		var v all.Every
 		randomize(r, reflect.ValueOf(&v).Elem(), 0)
@@ -76,7 +76,7 @@ var (
 	texts  = []string{"", "plain", "\"quoted\" \\ */ <&> \u2028 \x00 é 🎭", "__proto__"}
 )
 
-// random makes values of types that have only some, or that encode themselves.
+// random makes values of types that restrict their values or encode themselves.
 var random = map[reflect.Type]func(r *rand.Rand) any{
 	reflect.TypeFor[all.Size]():   func(r *rand.Rand) any { return pick(r, all.Small, all.Large, all.Tall) },
 	reflect.TypeFor[other.Side](): func(r *rand.Rand) any { return pick(r, other.Left, other.Right) },
@@ -93,7 +93,7 @@ var random = map[reflect.Type]func(r *rand.Rand) any{
 
 func pick[T any](r *rand.Rand, values ...T) T { return values[r.IntN(len(values))] }
 
-// randomize sets v to a random value. What may be nil often is.
+// randomize sets v to a random value, often with nil in it.
 func randomize(r *rand.Rand, v reflect.Value, depth int) {
 	t := v.Type()
 	if f, ok := random[t]; ok {

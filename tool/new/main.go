@@ -1,6 +1,6 @@
 // New adds an actor to the project: the actor, its test, its registration, a page
-// with a route, and an entry in the menu. Run it in the project's directory, with
-// "make new NAME=poll". All of it is yours to change then.
+// with a route, and an entry in the menu. Run it in the project's directory with
+// "make new NAME=poll", then edit the result.
 package main
 
 import (
@@ -39,8 +39,8 @@ func main() {
 //go:embed template
 var templates embed.FS
 
-// forms are a name as it is written in different places: teaParty, TeaParty,
-// tea-party, "Tea party"; and the path of the module that it gets into.
+// forms are the spellings of a name: teaParty, TeaParty, tea-party, "Tea party"; and
+// the path of the module.
 type forms struct{ Name, Type, Path, Title, Module string }
 
 var nameForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*(-[a-z0-9]+)*$`)
@@ -52,7 +52,7 @@ var reserved = []string{"api", "assets", "lib", "healthz", "readyz", "metrics", 
 // parse derives the forms of a name in any of them.
 func parse(name string) (forms, error) {
 	if len(name) > 40 || !nameForm.MatchString(name) {
-		return forms{}, fmt.Errorf("%q is no name: want one such as poll, teaParty or tea-party", name)
+		return forms{}, fmt.Errorf("%q is not a valid name: use one such as poll, teaParty or tea-party", name)
 	}
 	var words []string
 	for part := range strings.SplitSeq(name, "-") {
@@ -82,8 +82,8 @@ func parse(name string) (forms, error) {
 	return f, nil
 }
 
-// edit is one insertion into a file that is there: before the first place that
-// matches, which is looked for after the first place that after matches.
+// edit is one insertion into an existing file: before the first match of before that
+// follows the first match of after.
 type edit struct{ file, after, before, insert string }
 
 var edits = []edit{
@@ -94,7 +94,7 @@ var edits = []edit{
 }
 
 // add adds an actor to the project in the directory root, and returns the paths of
-// what it has written. If something is in the way it writes nothing.
+// the files that it has written. If a name or a file exists already, it writes nothing.
 func add(root, name string) ([]string, error) {
 	f, err := parse(name)
 	if err != nil {
@@ -117,7 +117,7 @@ func add(root, name string) ([]string, error) {
 	var paths []string
 	for _, m := range made {
 		if _, err := os.Lstat(filepath.Join(root, m.path)); !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%s is there already", m.path)
+			return nil, fmt.Errorf("%s exists already: choose another name", m.path)
 		}
 		text, err := templates.ReadFile("template/" + m.template)
 		if err != nil {
@@ -159,7 +159,7 @@ func (e edit) apply(content []byte, f forms) ([]byte, error) {
 			return slices.Insert(content, start[0]+at[0], insert...), err
 		}
 	}
-	return nil, fmt.Errorf("%s does not have the place for this: want %s and, after it, %s; nothing was changed", e.file, e.after, e.before)
+	return nil, fmt.Errorf("cannot edit %s: it needs a line that matches %s and, after it, one that matches %s; nothing was changed", e.file, e.after, e.before)
 }
 
 func render(text string, f forms) ([]byte, error) {
@@ -172,17 +172,17 @@ func render(text string, f forms) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// free checks that nothing in the way has the name: no type of the actors, no page.
+// free checks that the name is not in use, by a type of the actors or a page.
 func free(root string, f forms) error {
 	if _, err := os.Lstat(filepath.Join(root, "web", "src", f.Name)); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("web/src/%s is there already: choose another name", f.Name)
+		return fmt.Errorf("web/src/%s exists already: choose another name", f.Name)
 	}
 	pages, err := os.ReadFile(filepath.Join(root, "web/src/app/Header.tsx"))
 	if err != nil {
 		return err
 	}
 	if bytes.Contains(pages, []byte(`section: "`+f.Path+`"`)) {
-		return fmt.Errorf("there is a page %s already: choose another name", f.Path)
+		return fmt.Errorf("a page %s exists already: choose another name", f.Path)
 	}
 	sources, err := filepath.Glob(filepath.Join(root, "backend/rooms/*.go"))
 	if err != nil {
@@ -202,7 +202,7 @@ func free(root string, f forms) error {
 	return nil
 }
 
-// declared returns what a file declares for its whole package.
+// declared returns the package-level names that a file declares.
 func declared(file *ast.File) []string {
 	var names []string
 	for _, decl := range file.Decls {
@@ -227,11 +227,11 @@ func declared(file *ast.File) []string {
 	return names
 }
 
-// modulePath returns the module's path, which a clone of this project changes.
+// modulePath returns the module's path, which a clone of this project may change.
 func modulePath(root string) (string, error) {
 	content, err := os.ReadFile(filepath.Join(root, "go.mod"))
 	if err != nil {
-		return "", errors.New("this is not the project's directory: it has no go.mod")
+		return "", errors.New("there is no go.mod here: run it in the project's directory")
 	}
 	m := regexp.MustCompile(`(?m)^module (\S+)$`).FindSubmatch(content)
 	if m == nil {

@@ -23,9 +23,9 @@ func TestNamesHaveForms(t *testing.T) {
 	}
 }
 
-// TestWhatIsAddedCompiles adds actors to a copy of the project, and runs there what
-// does not need npm; with npm packages, the type checker too.
-func TestWhatIsAddedCompiles(t *testing.T) {
+// TestAddedActorsCompile adds actors to a copy of the project, and builds and tests it;
+// with npm packages, it runs the type checker and the linter, too.
+func TestAddedActorsCompile(t *testing.T) {
 	root := copyOf(t, "../..")
 	for _, name := range []string{"zebra", "teaParty"} {
 		if _, err := add(root, name); err != nil {
@@ -42,7 +42,7 @@ func TestWhatIsAddedCompiles(t *testing.T) {
 	}
 	before := read("backend/rooms/registry.go")
 	for name, want := range map[string]string{
-		"zebra": "there already", "tea-party": "there already", "zebra-entry": "has a ZebraEntry", "no name": "no name",
+		"zebra": "exists already", "tea-party": "exists already", "zebra-entry": "has a ZebraEntry", "no name": "not a valid name",
 	} {
 		if _, err := add(root, name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("add %s: got %v, want %q", name, err, want)
@@ -68,7 +68,7 @@ func TestWhatIsAddedCompiles(t *testing.T) {
 		run(t, root, "node_modules/.bin/oxlint", "--deny-warnings", "web/src")
 	}
 
-	// Where there is no place for the edits nothing is changed.
+	// If one of the files cannot be edited, nothing is changed.
 	path := filepath.Join(root, "web/src/app/Header.tsx")
 	if err := os.WriteFile(path, []byte("const PAGES = somethingElse;"), 0o644); err != nil {
 		t.Fatal(err)
@@ -81,8 +81,8 @@ func TestWhatIsAddedCompiles(t *testing.T) {
 	}
 }
 
-// followTutorial makes the edits with which the tutorial adds an event to a poll, to a
-// zebra: you may have made a poll. So what the tutorial shows is compiled.
+// followTutorial makes the tutorial's edits, which add an event to a poll, to a zebra,
+// so that the tutorial's code is compiled.
 func followTutorial(t *testing.T, root string) {
 	t.Helper()
 	tutorial, err := os.ReadFile("../../docs/tutorial.md")
@@ -142,7 +142,7 @@ func copyOf(t *testing.T, project string) string {
 	return root
 }
 
-// run runs a program that succeeds and has nothing to complain about.
+// run runs a program that must succeed; gofmt must print nothing.
 func run(t *testing.T, dir, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(name, args...)

@@ -39,7 +39,7 @@ export interface Registry {
   };
 }
 
-/** The registry for `createClient<typeof registry>(url, { registry })`. What is in it is compared with the server's. */
+/** The registry for `createClient<typeof registry>(url, { registry })`. The client compares its fingerprints with the server's. */
 export const registry = {
   "~contract": "MTSumyASIRDeue-w",
   "~parts": [

@@ -1,12 +1,12 @@
-// Command typegen writes the TypeScript types of the actors of a Go package, and for
-// their server what it has in common with its clients:
+// Command typegen generates the TypeScript types of the actors of a Go package, and
+// the contract for their server:
 //
 //	typegen [-o FILE] [-go FILE] [PACKAGE]
 //
-// PACKAGE is the one that has the registry, as the go command takes it: ./rooms,
-// example.com/app/rooms. Without it, it is that of the current directory. The package
-// may be of any module that requires github.com/troupe-dev/troupe. From there, either
-// let the go command find the version that go.mod says:
+// PACKAGE is the package with the registry, in the notation of the go command:
+// ./rooms, example.com/app/rooms. The default is the package in the current directory.
+// It may belong to any module that requires github.com/troupe-dev/troupe. There,
+// either run the version of go.mod:
 //
 //	go run github.com/troupe-dev/troupe/backend/typegen/cmd/typegen -o web/registry.gen.ts ./rooms
 //
@@ -15,8 +15,8 @@
 //	go get -tool github.com/troupe-dev/troupe/backend/typegen/cmd/typegen
 //	//go:generate go tool typegen -o ../web/registry.gen.ts
 //
-// It exits with 1 if it has written nothing because something is wrong, which it says
-// a line for each place. A file that is up to date is not touched.
+// If the source has problems, typegen prints one line for each, writes nothing and
+// exits with 1. It does not touch files that are up to date.
 package main
 
 import (
@@ -62,7 +62,7 @@ func run(args []string, ts, contract string) error {
 	if !filepath.IsAbs(ts) {
 		ts = filepath.Join(dir, ts)
 	}
-	if o.TS, err = filepath.Rel(o.Dir, ts); err != nil { // Options has it as seen from the package
+	if o.TS, err = filepath.Rel(o.Dir, ts); err != nil { // Options.TS is relative to the package
 		return err
 	}
 	return typegen.Generate(o)

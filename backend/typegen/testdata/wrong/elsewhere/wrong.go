@@ -16,8 +16,8 @@ func definition() *actor.Definition { return actor.Define[Room]("other") }
 var many = []actor.DefineOption{actor.Emits[Said]()}
 
 var Registry = actor.NewRegistry(
-	actor.Define[Room](name),              // want "the name of an actor has to be a constant"
-	actor.Define[Room]("room", options()), // want "cannot follow an option that is built elsewhere"
+	actor.Define[Room](name),              // want "the name of an actor must be a constant"
+	actor.Define[Room]("room", options()), // want "cannot follow an option that is made elsewhere"
 	actor.Define[Room]("room", many...),   // want "write the arguments of actor.Define one by one"
-	definition(),                          // want "cannot follow what is built elsewhere"
+	definition(),                          // want "cannot follow a definition that is made elsewhere"
 )
