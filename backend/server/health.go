@@ -48,6 +48,8 @@ func (s *Server) storeTrouble() string {
 		return ""
 	case errors.Is(err, store.ErrFull):
 		return "store unavailable: there is no room"
+	case errors.Is(err, store.ErrGone):
+		return "store unavailable: the store's file is gone"
 	case errors.Is(err, store.ErrConflict):
 		return "store unavailable: another process has taken over"
 	default:

@@ -28,6 +28,10 @@ var (
 	// same commit may succeed later.
 	ErrFull = errors.New("store: full")
 
+	// ErrGone means that a file of the store was deleted or replaced while it is
+	// open. Nothing of the commit was kept.
+	ErrGone = errors.New("store: the file is gone")
+
 	// ErrUnknown means that the commit may or may not be durable. The runtime
 	// loads the actor again before anything else.
 	ErrUnknown = errors.New("store: outcome unknown")

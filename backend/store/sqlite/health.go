@@ -76,7 +76,7 @@ func (s *Store) writable(ctx context.Context) error {
 		return failure
 	}
 	if s.files != nil {
-		return nil
+		return s.checkFiles()
 	}
 	if err := s.open(ctx); errors.Is(err, errFenced) {
 		return s.fence()
@@ -84,6 +84,14 @@ func (s *Store) writable(ctx context.Context) error {
 		return s.setUnavailable(err)
 	}
 	s.setAvailable()
+	return nil
+}
+
+// checkFiles makes the store unavailable if one of its files is no longer at its path.
+func (s *Store) checkFiles() error {
+	if err := s.files.opened.check(); err != nil {
+		return s.setUnavailable(err)
+	}
 	return nil
 }
 
@@ -158,6 +166,9 @@ func (s *Store) setUnavailable(err error) error {
 
 // setAvailable records that the store works.
 func (s *Store) setAvailable() {
+	if s.closed { // Close writes what it can
+		return
+	}
 	s.mu.Lock()
 	known := s.failure != nil
 	s.failure = nil

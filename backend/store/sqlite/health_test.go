@@ -4,7 +4,10 @@ package sqlite_test
 
 import (
 	"errors"
+	"io/fs"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -304,4 +307,27 @@ func TestG6_StartingWithAReaderMakesDurable(t *testing.T) {
 		closeStore(t, after)
 	}
 	closeStore(t, s)
+}
+
+// A store whose file is deleted while its disk fails does not make a new one.
+func TestDiskFails_fileGone(t *testing.T) {
+	dir, d, c := t.TempDir(), newDisk(t), newClock()
+	s := open(t, dir, quiet.WithVFS(d.name).WithClock(c.now))
+	commit(t, s, commitOf("ada", 1))
+	d.failAll(opSync, sqlite3.SQLITE_IOERR_FSYNC)
+	if errs := s.Commit(t.Context(), []*store.Commit{commitOf("ada", 2)}); errs == nil {
+		t.Fatal("a commit while the disk fails: got no error")
+	}
+	d.failing(nil)
+	path := filepath.Join(dir, "troupe.db")
+	must(t, os.Remove(path))
+	c.pass(time.Second)
+	s.Tick()
+	if err := s.Health(); !errors.Is(err, store.ErrGone) {
+		t.Errorf("Health: got %v, want ErrGone", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want no new file", err)
+	}
+	_ = s.Close() // nothing is open
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -104,6 +105,7 @@ type files struct {
 	reader *sql.DB
 	writer *sql.DB
 	conn   *sql.Conn // of writer, the only one
+	opened identity
 
 	begin, commit, rollback                        *sql.Stmt
 	insertGroup, insertActor, insertSnapshot, trim *sql.Stmt
@@ -123,6 +125,9 @@ func dsn(path, mode, vfs string, pragmas ...string) string {
 // version, and makes the index of its journal. It does not change a file that it
 // refuses. again says that this process had the file open until an error.
 func openFiles(ctx context.Context, path string, o Options, again bool) (*files, *index, error) {
+	if _, err := os.Stat(path); again && errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, goneError(path) // a new one would be empty
+	}
 	if err := checkComplete(path); err != nil {
 		return nil, nil, refused(path, err)
 	}

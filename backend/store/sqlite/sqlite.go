@@ -179,6 +179,9 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	epoch, err := f.takeOver(ctx, s.epoch)
 	if err == nil {
+		f.opened, err = identify(s.path()) // after a transaction: SQLite has made its log
+	}
+	if err == nil {
 		err = f.conn.QueryRowContext(ctx, "SELECT coalesce(max(num), 0), (SELECT coalesce(max(id), 0) FROM groups) FROM actors").Scan(&s.lastActor, &s.encoder.lastRow)
 	}
 	if err != nil {
@@ -211,7 +214,7 @@ func (s *Store) end() error {
 	s.closed = true
 	var err error
 	if s.files != nil {
-		err = s.saveAll(context.Background())
+		err = errors.Join(s.files.opened.checkFile(s.path()), s.saveAll(context.Background()))
 	}
 	s.mu.Lock()
 	s.failure = errClosed

@@ -218,11 +218,12 @@ func (s *Store) tickLoop() {
 	}
 }
 
-// tick checks whether a disk that failed works again, and does upkeep.
+// tick checks whether the files are still there and whether a disk that failed works
+// again, and does upkeep.
 func (s *Store) tick(ctx context.Context) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	if s.writable(ctx) != nil {
+	if s.writable(ctx) != nil || s.checkFiles() != nil {
 		return
 	}
 	u := s.plan(true)
