@@ -14,8 +14,8 @@
 //	watch.go    which files were saved
 //	page.go     the app, by esbuild, and what the type checker says about it
 //	server.go   the server: generate, build, replace
-//	front.go    the address: files of the app, or a proxy to the server
-//	board.go    what the page is told; client.js, which listens
+//	proxy.go    the address: files of the app, or a proxy to the server
+//	overlay.go  what the page is told; client.js, which listens
 package main
 
 import (
