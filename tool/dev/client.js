@@ -1,5 +1,5 @@
-// In every page of the dev server: it loads the page, or its style, anew when
-// they were built, and shows what does not compile. It is the dev server's alone.
+// Runs in every page of the dev server: it reloads the page, or swaps its style sheet,
+// after a build, and shows errors. The released binary does not have it.
 (() => {
   const mine = document.currentScript.dataset;
   let { style } = mine;
@@ -13,13 +13,13 @@
       style = state.style;
       restyle();
     }
-    // Connections that wait for their next attempt make it now.
+    // Connections that wait for their next attempt try now.
     if (server !== undefined && state.server !== server) dispatchEvent(new Event("online"));
     server = state.server;
     show(state.problems);
   };
 
-  /** Loads the style anew; the old one goes when the new one is there. */
+  /** Loads the new style sheet, and removes the old one once it has loaded. */
   function restyle() {
     const before = document.querySelectorAll('link[rel="stylesheet"][href^="/assets/"]');
     const link = before[0]?.cloneNode();
@@ -29,14 +29,14 @@
     before[0].after(link);
   }
 
-  /** Shows problems over the page, until they are mended or put aside. */
+  /** Shows problems over the page until they are fixed or dismissed. */
   function show(problems) {
     document.querySelector("dev-problems")?.remove();
     const text = JSON.stringify(problems);
     if (!problems.length || text === dismissed) return;
     const overlay = document.createElement("dev-problems");
     overlay.setAttribute("role", "alert");
-    // By the object model: the page's policy forbids style attributes in HTML.
+    // Set from the script, as the page's policy forbids style attributes in HTML.
     overlay.style.cssText = `position: fixed; inset: auto 0 0; z-index: 2147483647; max-height: 70vh; overflow: auto;
       padding: 1rem 1.25rem; border-top: 4px solid #e5484d; background: #1b1416; color: #f6eeee;
       font: 13px/1.5 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere;`;

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// command runs a program in dir and returns what it prints, without spaces
-// around. The end of ctx interrupts it, and all that it has started.
+// command runs a program in dir and returns its output, trimmed. When ctx ends, the
+// program and everything that it started are interrupted.
 func command(ctx context.Context, dir, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as the release is built: what is compiled is shared
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as the release is built, so that both share the build cache
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	ownGroup(cmd)

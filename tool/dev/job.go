@@ -2,43 +2,43 @@ package main
 
 import "context"
 
-// job does something again whenever it is asked to. It does it once at a time:
-// who asks while it runs cancels what runs, and it starts anew.
+// job runs a function at each request, one run at a time. A request during a run
+// cancels that run and starts the next.
 type job struct {
-	do    func(ctx context.Context)
-	asked chan struct{}
+	do        func(ctx context.Context)
+	requested chan struct{}
 }
 
 func newJob(do func(ctx context.Context)) *job {
-	return &job{do: do, asked: make(chan struct{}, 1)}
+	return &job{do: do, requested: make(chan struct{}, 1)}
 }
 
-// ask never waits.
-func (j *job) ask() {
+// request requests a run. It never blocks.
+func (j *job) request() {
 	select {
-	case j.asked <- struct{}{}:
-	default: // it was asked to, and has not begun
+	case j.requested <- struct{}{}:
+	default: // a run is due already
 	}
 }
 
-// run does what is asked until ctx ends, and returns when nothing of it runs.
+// run serves requests until ctx ends. When it returns, nothing runs any more.
 func (j *job) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-j.asked:
+		case <-j.requested:
 		}
-		turn, cancel := context.WithCancel(ctx)
+		this, cancel := context.WithCancel(ctx)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			j.do(turn)
+			j.do(this)
 		}()
 		select {
 		case <-done:
-		case <-j.asked:
-			j.ask()
+		case <-j.requested:
+			j.request()
 		}
 		cancel()
 		<-done

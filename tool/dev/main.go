@@ -1,21 +1,20 @@
-// Dev is the server one develops with: it serves the app at one address, and
-// what is saved is there a moment later. Run it in the project's directory, with
-// "make dev". Nothing of it is in the released binary.
+// Dev is the development server: it serves the app at one address and rebuilds it
+// when you save a file. Run it in the project's directory with "make dev". It is not
+// part of the released binary.
 //
-//	.tsx .ts .css   built by esbuild, in memory; the page loads itself anew,
-//	                or only its style
-//	.go .templ      generated, compiled, and the server replaced. The page
-//	                stays, and its connections resume: the address is the dev
-//	                server's, and what is asked meanwhile waits
+//	.tsx .ts .css   esbuild builds them in memory; the page reloads; CSS is
+//	                swapped in place
+//	.go .templ      generated, compiled, and the server is replaced. The page
+//	                stays, and its connections resume: the address is dev's own,
+//	                and requests wait meanwhile
 //
-// What does not compile is said in the terminal and in the page, and what ran
-// before goes on.
+// Errors appear in the terminal and on the page; the last good build keeps running.
 //
 //	watch.go    which files were saved
-//	page.go     the app, by esbuild, and what the type checker says about it
+//	page.go     the app, built by esbuild, and its type checks
 //	server.go   the server: generate, build, replace
 //	proxy.go    the address: files of the app, or a proxy to the server
-//	overlay.go  what the page is told; client.js, which listens
+//	overlay.go  the state that pages get; client.js listens to it
 package main
 
 import (
@@ -35,14 +34,14 @@ import (
 
 func main() {
 	addr := flag.String("addr", "localhost:8080", "where to listen; port 0 takes a free one")
-	data := flag.String("data", "data/dev", "where the server keeps its data")
+	data := flag.String("data", "data/dev", "directory of the server's data")
 	flag.Usage = func() {
 		fmt.Fprint(flag.CommandLine.Output(), "Usage: dev [flags] [-- flags of the server]\n")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends this at once
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	args := append([]string{"-addr", "127.0.0.1:0", "-data", *data, "-check", "-log", "warn"}, flag.Args()...)
 	if err := run(ctx, ".", *addr, args, say); err != nil {
 		fmt.Fprintln(os.Stderr, "dev:", err)
@@ -50,13 +49,13 @@ func main() {
 	}
 }
 
-// say tells what happened, in the terminal.
+// say prints a line with the time.
 func say(format string, args ...any) {
 	fmt.Printf(time.Now().Format("15:04:05.000 ")+format+"\n", args...)
 }
 
-// run serves the project in the directory root at addr until ctx ends. args are
-// those of the server.
+// run serves the project in the directory root at addr until ctx ends. args are the
+// server's.
 func run(ctx context.Context, root, addr string, args []string, say func(string, ...any)) error {
 	root, err := filepath.Abs(root)
 	if err != nil {
@@ -68,8 +67,8 @@ func run(ctx context.Context, root, addr string, args []string, say func(string,
 	}
 	defer os.RemoveAll(work)
 
-	board := newBoard(say)
-	page, err := newPage(root, board)
+	overlay := newOverlay(say)
+	page, err := newPage(root, overlay)
 	if err != nil {
 		return err
 	}
@@ -79,7 +78,7 @@ func run(ctx context.Context, root, addr string, args []string, say func(string,
 		return err
 	}
 	defer files.close()
-	server, err := newServer(root, work, args, board, page.catchUp)
+	server, err := newServer(root, work, args, overlay, page.catchUp)
 	if err != nil {
 		return err
 	}
@@ -89,9 +88,9 @@ func run(ctx context.Context, root, addr string, args []string, say func(string,
 	} else if err != nil {
 		return err
 	}
-	// Streams of events and sockets have no end of their own: they end with ctx.
-	front := &http.Server{
-		Handler:           newFront(board, page, server),
+	// Event streams and sockets end with ctx: nothing else ends them.
+	proxy := &http.Server{
+		Handler:           newProxy(overlay, page, server),
 		ReadHeaderTimeout: 10 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
@@ -101,7 +100,7 @@ func run(ctx context.Context, root, addr string, args []string, say func(string,
 	running.Go(func() { server.run(ctx) })
 	running.Go(func() { page.run(ctx) })
 	running.Go(func() {
-		if err := front.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := proxy.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			say("serve: %v", err)
 			cancel()
 		}
@@ -115,7 +114,7 @@ func run(ctx context.Context, root, addr string, args []string, say func(string,
 		building := server.saved(changed)
 		page.saved(changed, building)
 	}
-	err = front.Close()
+	err = proxy.Close()
 	running.Wait()
 	say("ended")
 	return err

@@ -11,16 +11,16 @@ import (
 	"sync"
 )
 
-// state is what pages are told: all of it, each time. A page compares it with
-// what it has, so that it does not matter what it missed.
+// state is sent to pages, whole, at each change. A page compares it with its own, so
+// it does not matter which changes it missed.
 type state struct {
-	Script   string    `json:"script"`   // another one: load the page anew
-	Style    string    `json:"style"`    // another one: load the style anew
-	Server   int       `json:"server"`   // how many servers there were: connect to the new one
-	Problems []problem `json:"problems"` // what does not compile
+	Script   string    `json:"script"`   // if it differs: reload the page
+	Style    string    `json:"style"`    // if it differs: reload the style sheet
+	Server   int       `json:"server"`   // number of servers so far; if it differs: reconnect
+	Problems []problem `json:"problems"` // compiler errors
 }
 
-// problem is what a step has to complain about.
+// problem is an error of one step.
 type problem struct {
 	From string `json:"from"` // one of steps
 	Text string `json:"text"`
@@ -33,73 +33,74 @@ const (
 	fromTypes = "TypeScript"
 )
 
-// board has the state, and those who listen to it. It is safe for concurrent use.
-type board struct {
+// overlay holds the state and streams it to open pages, which show its problems over
+// their content. It is safe for concurrent use.
+type overlay struct {
 	say func(format string, args ...any)
 
 	mu       sync.Mutex
 	script   string // of the files of the app
-	document string // of the page around it
+	document string // of the page that the server renders
 	state    state
 	changed  chan struct{} // closed by the next change
 }
 
-func newBoard(say func(string, ...any)) *board {
-	return &board{say: say, changed: make(chan struct{}), state: state{Problems: []problem{}}}
+func newOverlay(say func(string, ...any)) *overlay {
+	return &overlay{say: say, changed: make(chan struct{}), state: state{Problems: []problem{}}}
 }
 
-// change changes the state, and tells everybody.
-func (b *board) change(change func(s *state)) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	change(&b.state)
-	b.state.Script = tag([]byte(b.script), []byte(b.document))
-	close(b.changed)
-	b.changed = make(chan struct{})
+// change changes the state and wakes all streams.
+func (o *overlay) change(change func(s *state)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	change(&o.state)
+	o.state.Script = tag([]byte(o.script), []byte(o.document))
+	close(o.changed)
+	o.changed = make(chan struct{})
 }
 
-// built notes what the app consists of now.
-func (b *board) built(script, style string) {
-	b.change(func(s *state) { b.script, s.Style = script, style })
+// built records a new build of the app.
+func (o *overlay) built(script, style string) {
+	o.change(func(s *state) { o.script, s.Style = script, style })
 }
 
-// started notes that there is another server, and what its page is.
-func (b *board) started(document string) {
-	b.change(func(s *state) {
-		b.document = document
+// started records that a new server runs, and the page that it renders.
+func (o *overlay) started(document string) {
+	o.change(func(s *state) {
+		o.document = document
 		s.Server++
 	})
 }
 
-// report says what a step has to complain about: nothing, if err is nil.
-func (b *board) report(from string, err error) {
+// report sets or, with a nil err, clears the problem of a step.
+func (o *overlay) report(from string, err error) {
 	if err != nil {
-		b.say("%s:\n%s", from, err)
+		o.say("%s:\n%s", from, err)
 	}
-	b.change(func(s *state) {
+	o.change(func(s *state) {
 		had := len(s.Problems)
 		s.Problems = slices.DeleteFunc(slices.Clone(s.Problems), func(p problem) bool { return p.From == from })
 		if err != nil {
 			s.Problems = append(s.Problems, problem{from, err.Error()})
 		} else if len(s.Problems) < had {
-			b.say("%s: mended", from)
+			o.say("%s: fixed", from)
 		}
 	})
 }
 
-// get returns the state, and what is closed when it is no longer that.
-func (b *board) get() (state, <-chan struct{}) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.state, b.changed
+// get returns the state, and a channel that is closed by the next change.
+func (o *overlay) get() (state, <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.state, o.changed
 }
 
-// ServeHTTP is the stream of states, as server-sent events.
-func (b *board) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP streams states as server-sent events.
+func (o *overlay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	for {
-		now, changed := b.get()
+		now, changed := o.get()
 		data, err := json.Marshal(now)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -119,10 +120,9 @@ func (b *board) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// inject puts the script that listens into a page, with the state that the page
-// is of.
-func (b *board) inject(html string) string {
-	now, _ := b.get()
+// inject adds the client script to a page, with the state that the page was built from.
+func (o *overlay) inject(html string) string {
+	now, _ := o.get()
 	script := fmt.Sprintf(`<script src=%q data-script=%q data-style=%q></script>`, clientPath, now.Script, now.Style)
 	head, rest, found := strings.Cut(html, "<head>")
 	if !found {
@@ -131,7 +131,7 @@ func (b *board) inject(html string) string {
 	return head + "<head>" + script + rest
 }
 
-// tag is short, and another one for other contents.
+// tag returns a short hash of the contents.
 func tag(contents ...[]byte) string {
 	h := sha256.New()
 	for _, content := range contents {

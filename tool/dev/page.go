@@ -17,29 +17,29 @@ import (
 	"github.com/troupe-dev/troupe/web/build"
 )
 
-// page has the app as it was built the last time that it could be.
+// page holds the last build of the app that succeeded.
 type page struct {
-	root  string
-	board *board
-	check *job // checks the types, beside everything else
+	root    string
+	overlay *overlay
+	check   *job // checks the types, in the background
 
 	building sync.Mutex
 	dev      *build.Dev
 
 	mu    sync.Mutex
 	files map[string][]byte // by address
-	types bool              // new ones were generated, and wait for the server that has them
+	types bool              // new types were generated, and wait for their server
 }
 
-func newPage(root string, board *board) (*page, error) {
+func newPage(root string, overlay *overlay) (*page, error) {
 	dev, err := build.NewDev(root)
 	if err != nil {
 		return nil, err
 	}
-	p := &page{root: root, board: board, dev: dev}
+	p := &page{root: root, overlay: overlay, dev: dev}
 	p.check = newJob(p.checkTypes)
 	p.build("everything")
-	p.check.ask()
+	p.check.request()
 	return p, nil
 }
 
@@ -48,9 +48,9 @@ func (p *page) close() { p.dev.Close() }
 // run checks types until ctx ends.
 func (p *page) run(ctx context.Context) { p.check.run(ctx) }
 
-// saved builds the app anew if one of the files may be of it. What was generated of
-// the server's source waits for the server that is being built of it: a page that is
-// newer than its server is as wrong as one that is older.
+// saved rebuilds the app if one of the files may be a part of it. Types generated from
+// the server's source wait until that server runs: a page newer than its server is as
+// wrong as an older one.
 func (p *page) saved(changed []string, building bool) {
 	names := slices.DeleteFunc(slices.Clone(changed), func(name string) bool { return !ofPage(name) })
 	if len(names) == 0 {
@@ -64,11 +64,11 @@ func (p *page) saved(changed []string, building bool) {
 		p.build(strings.Join(names, ", "))
 	}
 	if slices.ContainsFunc(names, func(name string) bool { return path.Ext(name) == ".ts" || path.Ext(name) == ".tsx" }) {
-		p.check.ask()
+		p.check.request()
 	}
 }
 
-// catchUp builds the app anew if it waits for the server.
+// catchUp rebuilds the app if it waits for the server.
 func (p *page) catchUp() {
 	p.mu.Lock()
 	due := p.types
@@ -79,13 +79,13 @@ func (p *page) catchUp() {
 	}
 }
 
-// build builds the app; why is what was saved.
+// build builds the app; why names the files that were saved.
 func (p *page) build(why string) {
 	begin := time.Now()
 	p.building.Lock()
 	files, err := p.dev.App()
 	p.building.Unlock()
-	p.board.report(fromPage, err)
+	p.overlay.report(fromPage, err)
 	if err != nil {
 		return
 	}
@@ -102,8 +102,8 @@ func (p *page) build(why string) {
 			scripts = append(scripts, files[address])
 		}
 	}
-	p.board.built(tag(scripts...), tag(styles...))
-	p.board.say("built the page in %d ms (%s)", time.Since(begin).Milliseconds(), why)
+	p.overlay.built(tag(scripts...), tag(styles...))
+	p.overlay.say("built the page in %d ms (%s)", time.Since(begin).Milliseconds(), why)
 }
 
 // checkTypes runs the type checker.
@@ -111,12 +111,12 @@ func (p *page) checkTypes(ctx context.Context) {
 	tsc := filepath.Join(p.root, "node_modules", ".bin", "tsc")
 	output, err := command(ctx, p.root, tsc, "--noEmit", "--pretty", "false")
 	if ctx.Err() != nil {
-		return // somebody has saved another file
+		return // another file was saved
 	}
 	if err != nil && output != "" {
 		err = errors.New(output)
 	}
-	p.board.report(fromTypes, err)
+	p.overlay.report(fromTypes, err)
 }
 
 // serveApp answers with a file of the app.
@@ -127,7 +127,7 @@ func (p *page) serveApp(w http.ResponseWriter, r *http.Request) {
 	serveFile(w, r, files)
 }
 
-// serveLibrary answers with a library, built when it is asked for.
+// serveLibrary answers with a library, built at each request.
 func (p *page) serveLibrary(w http.ResponseWriter, r *http.Request) {
 	p.building.Lock()
 	files, err := p.dev.Libraries()
@@ -140,7 +140,7 @@ func (p *page) serveLibrary(w http.ResponseWriter, r *http.Request) {
 	serveFile(w, r, files)
 }
 
-// serveFile answers with one of files, which no browser keeps.
+// serveFile answers with one of files. Browsers do not cache it.
 func serveFile(w http.ResponseWriter, r *http.Request, files map[string][]byte) {
 	content, found := files[r.URL.Path]
 	if !found {

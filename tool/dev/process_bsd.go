@@ -4,5 +4,5 @@ package main
 
 import "syscall"
 
-// endWithParent does nothing: here a program outlives us if we are killed.
+// endWithParent does nothing: on these systems a program outlives its killed parent.
 func endWithParent(*syscall.SysProcAttr) {}

@@ -7,15 +7,15 @@ import (
 	"syscall"
 )
 
-// ownGroup makes a program, with all that it starts, a process group of its own:
-// signals for it reach all of them, and Ctrl-C in the terminal reaches only us.
+// ownGroup gives a program and everything that it starts their own process group: one
+// signal reaches all of them, and Ctrl-C in the terminal reaches only dev.
 func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	endWithParent(cmd.SysProcAttr)
 }
 
-// interrupt asks a program and all that it has started to end.
+// interrupt sends SIGINT to a program and everything that it started.
 func interrupt(cmd *exec.Cmd) error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 
-// terminate asks a program alone to end.
+// terminate sends SIGTERM to a program alone.
 func terminate(cmd *exec.Cmd) error { return cmd.Process.Signal(syscall.SIGTERM) }

@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// client is the script in the page that listens to the board.
+// client is the script in the page that listens to the overlay's stream.
 //
 //go:embed client.js
 var client []byte
@@ -24,14 +24,14 @@ const (
 	eventsPath = "/__dev/events"
 )
 
-// noServer is the page as long as there is no server that could have one.
-const noServer = `<!doctype html><html lang="en"><head><title>No server</title></head><body>There is no server yet.</body></html>`
+// noServer is the page while no server runs.
+const noServer = `<!doctype html><html lang="en"><head><title>No server</title></head><body>The server is not running yet.</body></html>`
 
-// newFront returns what is at the address: the files of the app, and for
-// everything else the server.
-func newFront(board *board, page *page, server *server) http.Handler {
+// newProxy returns the handler of dev's address: it serves the files of the app and
+// forwards everything else to the server.
+func newProxy(overlay *overlay, page *page, server *server) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle(eventsPath, board)
+	mux.Handle(eventsPath, overlay)
 	mux.HandleFunc(clientPath, func(w http.ResponseWriter, r *http.Request) {
 		serveFile(w, r, map[string][]byte{clientPath: client})
 	})
@@ -41,13 +41,13 @@ func newFront(board *board, page *page, server *server) http.Handler {
 		Rewrite:   func(*httputil.ProxyRequest) {}, // the transport knows where the server is
 		Transport: newTransport(server),
 		ModifyResponse: func(answer *http.Response) error {
-			return inject(board, answer)
+			return inject(overlay, answer)
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			if errors.Is(err, errBroken) && strings.Contains(r.Header.Get("Accept"), "text/html") {
 				w.Header().Set("Content-Type", "text/html; charset=utf-8")
 				w.WriteHeader(http.StatusBadGateway)
-				_, _ = io.WriteString(w, board.inject(noServer)) // an error means that the browser is gone
+				_, _ = io.WriteString(w, overlay.inject(noServer)) // an error means that the browser is gone
 				return
 			}
 			http.Error(w, err.Error(), http.StatusBadGateway)
@@ -57,8 +57,8 @@ func newFront(board *board, page *page, server *server) http.Handler {
 	return mux
 }
 
-// inject puts our script into pages.
-func inject(board *board, answer *http.Response) error {
+// inject adds our script to pages.
+func inject(overlay *overlay, answer *http.Response) error {
 	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
 	if kind != "text/html" || answer.Request.Method == http.MethodHead {
 		return nil
@@ -67,7 +67,7 @@ func inject(board *board, answer *http.Response) error {
 	if err = errors.Join(err, answer.Body.Close()); err != nil {
 		return err
 	}
-	body := board.inject(string(html))
+	body := overlay.inject(string(html))
 	answer.Body = io.NopCloser(strings.NewReader(body))
 	answer.ContentLength = int64(len(body))
 	answer.Header.Set("Content-Length", strconv.Itoa(len(body)))
@@ -76,19 +76,19 @@ func inject(board *board, answer *http.Response) error {
 	return nil
 }
 
-// transport takes requests to the server, wherever it is. Those that come while
-// it is replaced wait.
+// transport sends requests to the current server. Requests that arrive while it is
+// being replaced wait.
 type transport struct {
 	server *server
 	http   *http.Transport
 }
 
 func newTransport(server *server) *transport {
-	// A connection per request: one that was kept could be the old server's.
+	// One connection per request: an idle one could lead to the old server.
 	return &transport{server, &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
 }
 
-// RoundTrip sends a request, again if the server was not there any more.
+// RoundTrip sends a request. It tries again if the server was replaced meanwhile.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	for {
 		at, changed, err := t.server.wait(r.Context())
@@ -102,7 +102,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		again := r.Clone(r.Context())
 		again.URL.Scheme, again.URL.Host = target.Scheme, target.Host
 		if r.Body != nil {
-			again.Body = io.NopCloser(r.Body) // a transport closes it, also if it was not read
+			again.Body = io.NopCloser(r.Body) // a transport closes the body even if it did not read it
 		}
 		answer, err := t.http.RoundTrip(again)
 		var dial *net.OpError

@@ -22,38 +22,37 @@ import (
 	"github.com/troupe-dev/troupe/web/build"
 )
 
-// server builds and runs the server of the project, and another one each time
-// that it was changed.
+// server builds and runs the project's server, and replaces it after each change.
 type server struct {
-	root    string
-	work    string // for what is built
-	args    []string
-	board   *board
-	builds  *job
-	built   func()          // called when there is nothing more to build
-	overlay string          // the file for go build -overlay
-	life    context.Context // that of run
+	root     string
+	work     string // directory for builds
+	args     []string
+	overlay  *overlay
+	builds   *job
+	built    func()          // called when nothing is left to build
+	replaced string          // the file for go build -overlay
+	life     context.Context // that of run
 
 	mu      sync.Mutex
-	templs  map[string]bool // which have been saved since the last generation
-	goFiles bool            // whether Go files have
-	saveAt  time.Time       // of the first of them
-	due     bool            // whether any have since the last build ended
-	url     string          // where the server is; empty: nowhere, for now
-	broken  bool            // and it will not be before something is saved
+	templs  map[string]bool // saved since the last generation
+	goFiles bool            // Go files were saved since then
+	saveAt  time.Time       // when the first of them was saved
+	due     bool            // some were saved since the last build ended
+	url     string          // of the server; empty: it does not run now
+	broken  bool            // it will not run before something is saved
 	changed chan struct{}   // closed when url or broken changes
 
 	running *process // belongs to the job
 	sum     [sha256.Size]byte
 }
 
-// newServer prepares a server. What it embeds as the UI are the names alone: the
-// files are the page's. built is called whenever it was built, or could not be.
-func newServer(root, work string, args []string, board *board, built func()) (*server, error) {
-	s := &server{root: root, work: work, args: args, board: board, built: built, due: true, changed: make(chan struct{})}
+// newServer prepares a server. Of the UI it embeds only the manifest: dev serves the
+// files itself. built is called after each build, successful or not.
+func newServer(root, work string, args []string, overlay *overlay, built func()) (*server, error) {
+	s := &server{root: root, work: work, args: args, overlay: overlay, built: built, due: true, changed: make(chan struct{})}
 	s.templs, s.goFiles, s.saveAt = map[string]bool{"": true}, true, time.Now()
 	s.builds = newJob(s.rebuild)
-	s.builds.ask()
+	s.builds.request()
 
 	manifest, err := json.Marshal(build.DevManifest)
 	if err != nil {
@@ -67,30 +66,30 @@ func newServer(root, work string, args []string, board *board, built func()) (*s
 			return nil, err
 		}
 		for _, file := range files {
-			replaced[file] = "" // as if it were not there
+			replaced[file] = "" // as if the file did not exist
 		}
 	}
-	overlay, err := json.Marshal(map[string]any{"Replace": replaced})
+	replacements, err := json.Marshal(map[string]any{"Replace": replaced})
 	if err != nil {
 		return nil, err
 	}
-	s.overlay = filepath.Join(work, "overlay.json")
+	s.replaced = filepath.Join(work, "overlay.json")
 	return s, errors.Join(
 		os.WriteFile(filepath.Join(work, web.ManifestName), manifest, 0o600),
-		os.WriteFile(s.overlay, overlay, 0o600),
+		os.WriteFile(s.replaced, replacements, 0o600),
 	)
 }
 
-// run builds and runs servers until ctx ends. When it returns none runs.
+// run builds and runs servers until ctx ends. When it returns, none runs.
 func (s *server) run(ctx context.Context) {
 	s.life = ctx
 	s.builds.run(ctx)
-	s.serveAt("", true) // what ends now has not crashed
+	s.serveAt("", true) // so that its end does not look like a crash
 	s.running.stop()
 }
 
-// saved builds the server anew if one of the files may be of it, and reports whether
-// it is being built.
+// saved rebuilds the server if one of the files may be a part of it, and reports
+// whether a build is due or running.
 func (s *server) saved(changed []string) (building bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,25 +109,24 @@ func (s *server) saved(changed []string) (building bool) {
 	}
 	if ours {
 		s.due = true
-		s.builds.ask()
+		s.builds.request()
 	}
 	return s.due
 }
 
-// rebuild makes the server that the sources say, and lets it replace the one that
-// runs, if it is another one.
+// rebuild builds the server and, if the binary has changed, replaces the running one.
 func (s *server) rebuild(ctx context.Context) {
 	s.mu.Lock()
 	saveAt := s.saveAt
 	s.mu.Unlock()
 	binary, err := s.compile(ctx)
 	if ctx.Err() != nil {
-		return // somebody has saved another file
+		return // another file was saved
 	}
 	if err == nil {
-		err = s.replace(s.life, binary, saveAt) // nothing saved meanwhile interrupts it
+		err = s.replace(s.life, binary, saveAt) // a file that is saved meanwhile does not interrupt it
 	}
-	s.board.report(fromGo, err)
+	s.overlay.report(fromGo, err)
 	if s.running.ended() {
 		s.serveAt("", true)
 	}
@@ -138,10 +136,9 @@ func (s *server) rebuild(ctx context.Context) {
 	s.built()
 }
 
-// compile generates what is generated, builds, and returns the binary's path. What
-// the generators of the backend write is mostly for the page: they run beside the
-// compiler, which runs once more if they did write Go files. If one fails because of
-// what the compiler finds too, that is left to it.
+// compile runs the generators, builds, and returns the binary's path. The backend's
+// generators write mostly for the page: they run beside the compiler, which runs once
+// more if they did write Go files. If both fail, the error is the compiler's.
 func (s *server) compile(ctx context.Context) (string, error) {
 	s.mu.Lock()
 	templs, goFiles := s.templs, s.goFiles
@@ -159,7 +156,7 @@ func (s *server) compile(ctx context.Context) (string, error) {
 	}()
 	binary := filepath.Join(s.work, "next")
 	build := func() error {
-		return s.goTool(ctx, "build", "-buildvcs=false", "-pgo=off", "-trimpath", "-overlay", s.overlay, "-o", binary, ".")
+		return s.goTool(ctx, "build", "-buildvcs=false", "-pgo=off", "-trimpath", "-overlay", s.replaced, "-o", binary, ".")
 	}
 	before := s.generatedGo()
 	failed := build()
@@ -168,7 +165,7 @@ func (s *server) compile(ctx context.Context) (string, error) {
 		failed = build()
 	}
 	if err != nil || failed != nil {
-		s.mu.Lock() // they are due until all of it worked
+		s.mu.Lock() // they stay due until everything has worked
 		defer s.mu.Unlock()
 		for name := range templs {
 			s.templs[name] = true
@@ -181,18 +178,18 @@ func (s *server) compile(ctx context.Context) (string, error) {
 	return binary, err
 }
 
-// generatedGo is another one when the generators of the backend have written Go.
+// generatedGo is a hash of the Go files that the backend's generators write.
 func (s *server) generatedGo() string {
 	var contents [][]byte
 	files, _ := filepath.Glob(filepath.Join(s.root, "backend", "*", "*_gen.go")) // the pattern is right
 	for _, file := range files {
-		content, _ := os.ReadFile(file) // what cannot be read is missed by the compiler
+		content, _ := os.ReadFile(file) // the compiler reports files that cannot be read
 		contents = append(contents, content)
 	}
 	return tag(contents...)
 }
 
-// templates generates Go of the templates that have been saved, or of all.
+// templates generates Go from the templates that were saved, or from all.
 func (s *server) templates(ctx context.Context, templs map[string]bool) error {
 	if templs[""] {
 		return s.goTool(ctx, "generate", "./web/...")
@@ -207,7 +204,7 @@ func (s *server) templates(ctx context.Context, templs map[string]bool) error {
 	return err
 }
 
-// goTool runs the go command. The error is what it has to complain about.
+// goTool runs the go command. The error is its output.
 func (s *server) goTool(ctx context.Context, args ...string) error {
 	output, err := command(ctx, s.root, "go", args...)
 	if err != nil {
@@ -223,8 +220,8 @@ func complaint(err error, output string) error {
 	return errors.New(output)
 }
 
-// replace runs the binary instead of the one that runs. One that cannot even say
-// its version, say because of a mistake in the registry, replaces nothing.
+// replace stops the running server and starts the binary. A binary that fails to print
+// its version, for example because of a mistake in the registry, replaces nothing.
 func (s *server) replace(ctx context.Context, binary string, saveAt time.Time) error {
 	content, err := os.ReadFile(binary)
 	if err != nil {
@@ -254,8 +251,8 @@ func (s *server) replace(ctx context.Context, binary string, saveAt time.Time) e
 		return err
 	}
 	s.serveAt(p.url, false)
-	s.board.started(document)
-	s.board.say("the server was built in %d ms and replaced in %d ms", built.Milliseconds(), (time.Since(saveAt) - built).Milliseconds())
+	s.overlay.started(document)
+	s.overlay.say("the server was built in %d ms and replaced in %d ms", built.Milliseconds(), (time.Since(saveAt) - built).Milliseconds())
 	go func() {
 		<-p.done
 		s.gone(p)
@@ -263,18 +260,18 @@ func (s *server) replace(ctx context.Context, binary string, saveAt time.Time) e
 	return nil
 }
 
-// gone notes that a server has ended: one that was not replaced has crashed.
+// gone records that a server has ended: if it was not replaced, it crashed.
 func (s *server) gone(p *process) {
 	s.mu.Lock()
 	crashed := s.url == p.url
 	s.mu.Unlock()
 	if crashed {
 		s.serveAt("", true)
-		s.board.report(fromGo, fmt.Errorf("the server has ended by itself; the next one starts when something is saved\n%s", p.tail()))
+		s.overlay.report(fromGo, fmt.Errorf("the server crashed; it starts again when you save a file\n%s", p.tail()))
 	}
 }
 
-// serveAt notes where the server is, or whether to wait for one.
+// serveAt records the server's address, or whether to wait for one.
 func (s *server) serveAt(url string, broken bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -283,11 +280,11 @@ func (s *server) serveAt(url string, broken bool) {
 	s.changed = make(chan struct{})
 }
 
-// errBroken means that there is no server, nor will be before something is saved.
-var errBroken = errors.New("there is no server: see what does not compile")
+// errBroken means that no server runs, and none will before something is saved.
+var errBroken = errors.New("the server does not run: see the errors in the terminal")
 
-// wait returns where the server is, and what is closed when it is elsewhere. It
-// waits for the one that is being started.
+// wait returns the server's address, and a channel that is closed when it changes. It
+// waits for a server that is being started.
 func (s *server) wait(ctx context.Context) (string, <-chan struct{}, error) {
 	for {
 		s.mu.Lock()
@@ -304,7 +301,7 @@ func (s *server) wait(ctx context.Context) (string, <-chan struct{}, error) {
 	}
 }
 
-// fetch returns the page of the server at url.
+// fetch returns a hash of the page that the server at url renders.
 func fetch(ctx context.Context, url string) (string, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/", nil)
 	if err != nil {
@@ -319,17 +316,17 @@ func fetch(ctx context.Context, url string) (string, error) {
 	return tag(body), err
 }
 
-// process is a server that runs. A nil one has ended.
+// process is a running server. A nil process has ended.
 type process struct {
 	cmd  *exec.Cmd
 	url  string
-	done chan struct{} // closed when it has ended
+	done chan struct{} // closed when the process has ended
 
 	mu   sync.Mutex
-	last bytes.Buffer // the end of what it has said
+	last bytes.Buffer // the end of its standard error
 }
 
-// listening is the line with which a server says where it listens.
+// listening matches the line in which a server prints its address.
 var listening = regexp.MustCompile(`^\S+ is at (http://\S+)$`)
 
 // start starts a server and returns once it listens.
@@ -355,21 +352,21 @@ func start(ctx context.Context, root, binary string, args []string) (*process, e
 				fmt.Println(lines.Text())
 			}
 		}
-		_ = p.cmd.Wait() // how it ended is in what it has said
+		_ = p.cmd.Wait() // tail has the reason
 		close(p.done)
 	}()
 	select {
 	case p.url = <-listens:
 		return p, nil
 	case <-p.done:
-		return nil, fmt.Errorf("the server does not start\n%s", p.tail())
+		return nil, fmt.Errorf("the server did not start\n%s", p.tail())
 	case <-ctx.Done():
 		p.stop()
 		return nil, ctx.Err()
 	}
 }
 
-// Write passes on what the server says, and keeps the end of it.
+// Write forwards the server's standard error and keeps its end.
 func (p *process) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -398,12 +395,12 @@ func (p *process) ended() bool {
 	}
 }
 
-// stop lets a server shut down, and waits for it.
+// stop shuts a server down and waits for it.
 func (p *process) stop() {
 	if p.ended() {
 		return
 	}
-	_ = terminate(p.cmd) // an error means that it has ended
+	_ = terminate(p.cmd) // an error means that the process has ended
 	select {
 	case <-p.done:
 	case <-time.After(12 * time.Second): // a shutdown takes 10 s at most

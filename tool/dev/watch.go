@@ -16,16 +16,16 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// calm is how long nothing must happen before what was saved is told: editors
+// calm is how long the files must be quiet before a change is reported: editors
 // truncate and write, or write elsewhere and rename, and some save many files.
 const calm = 15 * time.Millisecond
 
-// watcher says which files have a new content. It watches directories, not
-// files, so that it does not matter how an editor replaces them.
+// watcher finds files whose content has changed. It watches directories, not files, so
+// that it does not matter how an editor replaces them.
 type watcher struct {
 	root string
 	fs   *fsnotify.Watcher
-	seen map[string][sha256.Size]byte // what each file had, by path below root
+	seen map[string][sha256.Size]byte // hash of each file, by path below root
 }
 
 func newWatcher(root string) (*watcher, error) {
@@ -42,20 +42,19 @@ func newWatcher(root string) (*watcher, error) {
 
 func (w *watcher) close() { _ = w.fs.Close() }
 
-// ignored are directories of which nothing is built.
+// ignored reports whether nothing is built from a directory.
 func ignored(dir string) bool {
 	name := filepath.Base(dir)
 	return strings.HasPrefix(name, ".") ||
 		slices.Contains([]string{"node_modules", "bin", "data", "dist", "out", "report", "test-results"}, name)
 }
 
-// add watches a directory and those in it, and tells found which files in them
-// are new.
+// add watches a directory and its subdirectories, and calls found for each new file.
 func (w *watcher) add(dir string, found func(path string)) error {
 	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return nil // it was there a moment ago
+			return nil // it was removed meanwhile
 		case err != nil:
 			return err
 		case !entry.IsDir():
@@ -70,8 +69,8 @@ func (w *watcher) add(dir string, found func(path string)) error {
 	})
 }
 
-// look reports whether a file has another content than when it was looked at the
-// last time, or is gone; and its path below root.
+// look reports whether a file has changed or is gone since the last look, and returns
+// its path below root.
 func (w *watcher) look(path string) (name string, isNew bool) {
 	name, err := filepath.Rel(w.root, path)
 	if err != nil || !builds(name) {
@@ -88,11 +87,11 @@ func (w *watcher) look(path string) (name string, isNew bool) {
 	return name, !known || sum != before
 }
 
-// next waits until files were saved, and returns their paths below root. It
-// returns nothing when ctx ends.
+// next waits until files are saved and returns their paths below root. It returns nil
+// when ctx ends.
 func (w *watcher) next(ctx context.Context) []string {
 	var changed []string
-	note := func(name string) {
+	add := func(name string) {
 		if !slices.Contains(changed, name) {
 			changed = append(changed, name)
 		}
@@ -111,24 +110,24 @@ func (w *watcher) next(ctx context.Context) []string {
 			calmed = time.After(calm)
 			if info, err := os.Stat(event.Name); err == nil && info.IsDir() {
 				if !ignored(event.Name) {
-					_ = w.add(event.Name, note) // what cannot be watched is missed until it is saved again
+					_ = w.add(event.Name, add) // what cannot be watched is missed until it is saved again
 				}
 			} else if name, isNew := w.look(event.Name); isNew {
-				note(name)
+				add(name)
 			}
 		case <-w.fs.Errors:
-			// Events were lost: everything is looked at again.
+			// Events were lost: look at everything again.
 			calmed = time.After(calm)
-			_ = w.add(w.root, note)
+			_ = w.add(w.root, add)
 		}
 	}
 }
 
-// builds reports whether something is built of a file.
+// builds reports whether something is built from a file.
 func builds(name string) bool { return ofPage(name) || ofServer(name) }
 
-// ofPage reports whether the app may have been built of a file: not one in which an
-// editor keeps something for a moment.
+// ofPage reports whether a file may be a part of the app. Editors' temporary files are
+// not.
 func ofPage(name string) bool {
 	name = filepath.ToSlash(name)
 	if base := path.Base(name); path.Ext(base) == "" || base[0] == '.' || strings.HasSuffix(base, "~") {
@@ -137,7 +136,7 @@ func ofPage(name string) bool {
 	return strings.HasPrefix(name, "web/src/") || strings.HasPrefix(name, "clientjs/src/") || strings.HasPrefix(name, "hooks/src/")
 }
 
-// ofServer reports whether the server may have been built of a file.
+// ofServer reports whether a file may be a part of the server.
 func ofServer(name string) bool {
 	switch filepath.Ext(name) {
 	case ".go":

@@ -22,7 +22,7 @@ func write(t *testing.T, root string, files map[string]string) {
 	}
 }
 
-func TestWatcherTellsWhatWasSaved(t *testing.T) {
+func TestWatcher(t *testing.T) {
 	root := t.TempDir()
 	write(t, root, map[string]string{"main.go": "1", "web/src/main.tsx": "1", "node_modules/x/x.go": "1", "data/x.go": "1"})
 	w, err := newWatcher(root)
@@ -47,7 +47,7 @@ func TestWatcherTellsWhatWasSaved(t *testing.T) {
 		{"in a new directory", func() { write(t, root, map[string]string{"web/src/poll/Poll.tsx": "1"}) }, "web/src/poll/Poll.tsx"},
 		{"again in the new directory", func() { rename("web/src/poll/Poll.tsx", "2") }, "web/src/poll/Poll.tsx"},
 		{"removed", func() { os.Remove(filepath.Join(root, "web/src/poll/Poll.tsx")) }, "web/src/poll/Poll.tsx"},
-		// What comes before is not told: the last one is the first that is.
+		// Nothing before the last write is reported.
 		{"nothing new", func() {
 			rename("main.go", "4")
 			write(t, root, map[string]string{"node_modules/x/x.go": "2", "data/x.go": "2", "main_test.go": "1", "notes.txt": "1", "web/src/.main.tsx.swp": "1", "web/src/sedX1": "1", "web/src/main.tsx~": "1"})
