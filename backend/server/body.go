@@ -8,8 +8,8 @@ import (
 // bodyTimeout is how long the body of a request may take to arrive.
 const bodyTimeout = 30 * time.Second
 
-// limitBodyTime cuts off clients that announce a body and do not send it. net/http
-// waits for it even after the answer, if the handler has not read it: without a limit,
+// limitBodyTime cuts off clients that announce a body and do not send it. If the handler
+// has not read the body, net/http waits for it even after the response: without a limit,
 // forever. A handler that has read the body and keeps running removes the deadline.
 func limitBodyTime(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestLimitBodyTime: a body that is promised and does not come holds a connection for
-// half a minute, also if nobody wants to read it.
+// TestLimitBodyTime: a body that is announced and not sent holds a connection for half a
+// minute, even if no handler reads it.
 func TestLimitBodyTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, end := net.Pipe()
@@ -36,7 +36,7 @@ func TestLimitBodyTime(t *testing.T) {
 		})
 		answer, err := io.ReadAll(client)
 		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 404 ") {
-			t.Errorf("got %s, %v, want 404 and no more", answer, err)
+			t.Errorf("got %s, %v, want 404 and the end of the connection", answer, err)
 		}
 		if took := time.Since(begin); took > bodyTimeout+time.Second {
 			t.Errorf("it took %s, want %s", took, bodyTimeout)

@@ -11,13 +11,13 @@ import (
 	"github.com/troupe-dev/troupe/backend/forwarded"
 )
 
-// filesOfOurs is how many of the files that the process may open are not for
-// connections: the store needs some, and must not be left without.
-const filesOfOurs = 128
+// reservedFiles is how many file descriptors are kept back from connections: the store
+// must not run out of them.
+const reservedFiles = 128
 
-// connections counts the connections of an HTTP server, and cuts those that are too
-// many, so that clients which only connect cannot take all the files that the
-// process may open. Once a socket has taken a connection over, it is the gateway's.
+// connections counts the connections of an HTTP server and cuts those beyond its limits,
+// so that clients which only connect cannot take all file descriptors. A connection that
+// has become a socket counts as the gateway's.
 type connections struct {
 	max        int // with the gateway's sockets; not above 0: no limit
 	perAddress int // 0: no limit
@@ -28,12 +28,12 @@ type connections struct {
 	mu     sync.Mutex
 	all    int
 	of     map[netip.Prefix]int
-	warned time.Time // when the log was last told
+	warned time.Time // when the last warning was logged
 }
 
 func newConnections(o Options, sockets func() int, logger *slog.Logger) *connections {
 	return &connections{
-		max: openFiles() - filesOfOurs, perAddress: 2 * o.MaxSocketsPerIP, proxies: o.TrustedProxies,
+		max: openFiles() - reservedFiles, perAddress: 2 * o.MaxSocketsPerIP, proxies: o.TrustedProxies,
 		sockets: sockets, logger: logger, of: map[netip.Prefix]int{},
 	}
 }
@@ -44,16 +44,16 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	case http.StateNew:
 		if !c.add(conn) {
 			if tcp, ok := conn.(*net.TCPConn); ok {
-				_ = tcp.SetLinger(0) // nothing of it shall be left
+				_ = tcp.SetLinger(0) // so that it does not stay in TIME_WAIT
 			}
-			_ = conn.Close() // the server notices
+			_ = conn.Close() // the server notices it
 		}
 	case http.StateHijacked, http.StateClosed:
 		c.remove(conn)
 	}
 }
 
-// add reports whether the connection may stay. It is counted in any case.
+// add counts the connection, and reports whether it may stay.
 func (c *connections) add(conn net.Conn) bool {
 	sockets := c.sockets()
 	addr := addrOf(conn)
@@ -65,7 +65,7 @@ func (c *connections) add(conn net.Conn) bool {
 	limit, option := 0, ""
 	switch {
 	case c.max > 0 && c.all+sockets > c.max:
-		limit, option = c.max, "the files that the process may open"
+		limit, option = c.max, "open files (ulimit -n)"
 	case limited && c.perAddress > 0 && c.of[from] > c.perAddress:
 		limit, option = c.perAddress, "twice -max-sockets-per-ip"
 	}
@@ -75,7 +75,7 @@ func (c *connections) add(conn net.Conn) bool {
 	}
 	c.mu.Unlock()
 	if warn {
-		c.logger.Warn("too many connections, new ones are cut; if they come from a proxy, name it in -trusted-proxies",
+		c.logger.Warn("connection limit reached, new connections are cut; if they come from a proxy, set -trusted-proxies",
 			"address", addr, "limit", limit, "option", option)
 	}
 	return option == ""

@@ -14,7 +14,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/forwarded"
 )
 
-// elsewhere is a listener whose connections seem to come from elsewhere.
+// elsewhere is a listener whose connections report the addresses sent to from.
 type elsewhere struct {
 	net.Listener
 	from chan string
@@ -35,8 +35,8 @@ type addressed struct {
 
 func (c addressed) RemoteAddr() net.Addr { return c.addr }
 
-// TestG9_Connections: who only connects gets so many connections and no more, others
-// are served, and there is always room for the store's files.
+// TestG9_Connections: a client that only connects gets a limited number of connections,
+// other clients are served, and the store always has file descriptors left.
 func TestG9_Connections(t *testing.T) {
 	var log bytes.Buffer
 	c := &connections{
@@ -85,8 +85,8 @@ func TestG9_Connections(t *testing.T) {
 		want bool
 	}{
 		{"192.0.2.1:1", true}, {"192.0.2.1:2", true}, {"192.0.2.1:3", false}, // too many of one address
-		{"10.0.0.1:1", true}, {"10.0.0.1:2", true}, {"10.0.0.1:3", true}, // but of a proxy
-		{"192.0.2.2:1", false}, // too many in all: with the socket there are six
+		{"10.0.0.1:1", true}, {"10.0.0.1:2", true}, {"10.0.0.1:3", true}, // a proxy has no limit
+		{"192.0.2.2:1", false}, // too many in all: with the socket it would be seven
 	} {
 		conn, ok := dial(tc.from)
 		if ok != tc.want {
@@ -99,7 +99,7 @@ func TestG9_Connections(t *testing.T) {
 	_ = open[0].Close()
 	<-ended
 	if _, ok := dial("192.0.2.1:4"); !ok {
-		t.Error("there is no room after one has gone")
+		t.Error("no connection is accepted after one has closed")
 	}
 	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "address=192.0.2.1 limit=2") {
 		t.Errorf("the log says %q", got)

@@ -1,5 +1,5 @@
-// Package server is Troupe as a library: it serves the actors of a registry, alone or
-// as part of an HTTP server of yours.
+// Package server is Troupe as a library: it serves the actors of a registry, on its own or
+// within your HTTP server.
 //
 // # A server of its own
 //
@@ -11,11 +11,11 @@
 //	}
 //	return srv.Run(ctx, ":8080")
 //
-// Run ends when ctx does, after everything that clients have been told is stored.
+// Run returns when ctx ends, after everything that clients were told is stored.
 //
-// # In a server of yours
+// # In your server
 //
-// With routes of your own, but the server's limits, proxies and shutdown:
+// With your own routes, and the server's limits, proxies and shutdown:
 //
 //	mux := http.NewServeMux()
 //	mux.Handle("/api/", srv.Handler())
@@ -23,17 +23,17 @@
 //	mux.Handle("/", http.FileServer(http.Dir("public")))
 //	return srv.Serve(ctx, listener, mux)
 //
-// Or in an http.Server and a router that you have already:
+// Or in an http.Server and a router that you already have:
 //
 //	router.Handle("/api/*", srv.Handler()) // chi
 //	…
 //	err := srv.Close(ctx) // then httpServer.Shutdown(ctx)
 //
-// # What is where
+// # Files
 //
-// options.go has the options and their defaults, server.go starts, serves and shuts
-// down, health.go and metrics.go answer operators, connections.go and body.go
-// limit what clients do before and during a request, log.go limits the log.
+// options.go has the options and their defaults; server.go starts, serves and shuts
+// down; health.go and metrics.go have the handlers for operators; connections.go and
+// body.go limit connections and slow requests; log.go limits the log.
 //
 // Actors are written with package actor. Command typegen
 // (backend/typegen/cmd/typegen) writes the types of their clients. The sample's

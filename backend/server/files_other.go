@@ -2,5 +2,5 @@
 
 package server
 
-// openFiles returns how many files the process may open; 0 if any number.
+// openFiles returns the limit of open files; 0 means none.
 func openFiles() int { return 0 }

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// What was left out of the log is told before what comes later.
-func TestFloodgateTellsWhatItLeftOut(t *testing.T) {
+// The number of suppressed lines is logged before the next line.
+func TestFloodgate_suppressed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		log := slog.New(LogHandler(slog.NewTextHandler(&out, nil)))
@@ -26,7 +26,7 @@ func TestFloodgateTellsWhatItLeftOut(t *testing.T) {
 		log.WithGroup("g").Error("again")
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 		if len(lines) != 2 || !strings.Contains(lines[0], slog.LevelWarn.String()) || !strings.Contains(lines[0], "lines=7") || !strings.Contains(lines[1], "again") {
-			t.Errorf("got %q, want that 7 lines were left out, and then the next", lines)
+			t.Errorf("got %q, want that 7 lines were suppressed, and then the next", lines)
 		}
 	})
 }

@@ -34,8 +34,7 @@ func newServer(t *testing.T, o server.Options) *server.Server {
 	return s
 }
 
-// Handler works wherever it is mounted, also below routers that have taken a part of
-// the path away.
+// Handler works wherever it is mounted, even behind routers that strip a part of the path.
 func TestHandler_mounted(t *testing.T) {
 	for name, test := range map[string]struct {
 		base  string // of the server
@@ -89,7 +88,7 @@ func TestHandler_mounted(t *testing.T) {
 	}
 }
 
-// Serve lets routes of others see what proxies say, without the base path, and does
+// Serve applies proxies' headers and strips the base path for other routes, too, and does
 // neither twice.
 func TestServe_ownRoutes(t *testing.T) {
 	o := inMemory()
@@ -97,8 +96,8 @@ func TestServe_ownRoutes(t *testing.T) {
 	s := newServer(t, o)
 	mux := http.NewServeMux()
 	mux.Handle("/api/", s.Handler())
-	mux.Handle("/app/", s.Handler()) // what is below /app/app is nothing of the server's
-	mux.HandleFunc("GET /who", func(w http.ResponseWriter, r *http.Request) {
+	mux.Handle("/app/", s.Handler()) // the server has nothing below /app/app
+	mux.HandleFunc("GET /client", func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte(forwarded.Client(r).String()))
 	})
 	mux.Handle("GET /mine", s.CheckOrigin(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
@@ -110,7 +109,7 @@ func TestServe_ownRoutes(t *testing.T) {
 	go func() { ended <- s.Serve(t.Context(), l, mux) }()
 	url := "http://" + l.Addr().String() + "/app"
 
-	ask := func(path, header, value string) (int, string) {
+	get := func(path, header, value string) (int, string) {
 		t.Helper()
 		r := httptest.NewRequest("GET", url+path, nil)
 		r.RequestURI = ""
@@ -126,17 +125,17 @@ func TestServe_ownRoutes(t *testing.T) {
 		}
 		return response.StatusCode, body.String()
 	}
-	if _, got := ask("/who", "X-Forwarded-For", "192.0.2.7"); !strings.HasSuffix(got, "192.0.2.7") {
-		t.Errorf("got %s, want the address that the proxy has named", got)
+	if _, got := get("/client", "X-Forwarded-For", "192.0.2.7"); !strings.HasSuffix(got, "192.0.2.7") {
+		t.Errorf("got %s, want the address in the proxy's header", got)
 	}
 	call(t, url, "sendMessage", `["ada","hello"]`)
-	if status, got := ask("/app/api/actors/room?key=general", "Accept", "*/*"); status != http.StatusNotFound || !strings.Contains(got, "there is nothing at this address") {
+	if status, got := get("/app/api/actors/room?key=general", "Accept", "*/*"); status != http.StatusNotFound || !strings.Contains(got, "there is nothing at this address") {
 		t.Errorf("with the base path twice: got %s, want 404", got)
 	}
-	if status, _ := ask("/mine", "Origin", "https://evil.example"); status != http.StatusForbidden {
+	if status, _ := get("/mine", "Origin", "https://evil.example"); status != http.StatusForbidden {
 		t.Errorf("from another origin: got %d, want 403", status)
 	}
-	if status, _ := ask("/mine", "Origin", strings.TrimSuffix(url, "/app")); status != http.StatusOK {
+	if status, _ := get("/mine", "Origin", strings.TrimSuffix(url, "/app")); status != http.StatusOK {
 		t.Errorf("from its own origin: got %d, want 200", status)
 	}
 	if err := s.Serve(t.Context(), closedListener{l}, nil); err == nil || !strings.Contains(err.Error(), "already") {
@@ -158,7 +157,7 @@ type closedListener struct{ net.Listener }
 
 func (closedListener) Close() error { return nil }
 
-// Close may be called by many and often; afterwards nothing is served.
+// Close may be called concurrently and repeatedly; afterwards nothing is served.
 func TestClose(t *testing.T) {
 	s, err := server.New(registry, server.Options{Data: t.TempDir()})
 	if err != nil {
@@ -187,11 +186,11 @@ func TestClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := again.Close(context.Background()); err != nil {
-		t.Errorf("Close of a server that did nothing: %v", err)
+		t.Errorf("Close of an unused server: %v", err)
 	}
 }
 
-// A store that was passed stays open.
+// Close leaves a Store open that was passed in Options.
 func TestClose_leavesTheStore(t *testing.T) {
 	o := inMemory()
 	for _, want := range []string{"[]", `["ada: hello"]`} {
@@ -233,7 +232,7 @@ func TestClose_whileDraining(t *testing.T) {
 	}
 }
 
-// What cannot be opened is an error that says what, and leaves nothing open.
+// If something cannot be opened, the error says what, and nothing stays open.
 func TestNew_errors(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -12,23 +12,21 @@ import (
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
-// Health answers whether the server works, for a supervisor that would restart it:
-// 200, or 503 while the store cannot be written. The server still answers then, but
-// actions that change something fail. The body is JSON: "status" is "ok" or why it is
-// not, "version", "uptimeMs", and "sockets", how many are open. Run serves it at
-// /healthz.
+// Health reports whether the server works: 200, or 503 while the store cannot be
+// written. With 503 the server still answers, but actions that change something fail.
+// The body is JSON: "status" is "ok" or the reason, "version", "uptimeMs", and "sockets",
+// the number of open ones. Run serves it at /healthz.
 func (s *Server) Health() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { s.report(w, s.storeTrouble()) })
 }
 
-// Ready answers whether to send clients here, for a load balancer: as Health does,
-// and 503 also from the moment at which the server is told to end. Run serves it at
-// /readyz.
+// Ready reports whether a load balancer should send clients here: like Health, but also
+// 503 from the moment the server begins to shut down. Run serves it at /readyz.
 func (s *Server) Ready() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { s.report(w, s.unready()) })
 }
 
-// unready returns why no clients should be sent here, or "".
+// unready returns the reason why no clients should be sent here, or "".
 func (s *Server) unready() string {
 	if s.draining.Load() {
 		return "shutting down"
@@ -36,8 +34,8 @@ func (s *Server) unready() string {
 	return s.storeTrouble()
 }
 
-// storeTrouble says what keeps the store from being written, or "". The error
-// itself, which tells of files and addresses, is in the log.
+// storeTrouble returns the reason why the store cannot be written, or "". The error
+// itself has paths and addresses, so it goes to the log only.
 func (s *Server) storeTrouble() string {
 	st, ok := s.store.(interface{ Health() error })
 	if !ok {
@@ -47,13 +45,13 @@ func (s *Server) storeTrouble() string {
 	case err == nil:
 		return ""
 	case errors.Is(err, store.ErrFull):
-		return "store unavailable: there is no room"
+		return "store unavailable: the disk is full"
 	case errors.Is(err, store.ErrGone):
 		return "store unavailable: the store's file is gone"
 	case errors.Is(err, store.ErrConflict):
 		return "store unavailable: another process has taken over"
 	default:
-		return "store unavailable: the log says why"
+		return "store unavailable: see the server log"
 	}
 }
 
@@ -75,8 +73,8 @@ func (s *Server) report(w http.ResponseWriter, trouble string) {
 	})
 }
 
-// Debug answers operators: /metrics, /healthz, /readyz, and /debug/pprof with the
-// process's profiles. It is what Options.DebugAddr serves. It is not for the public.
+// Debug serves operators: /metrics, /healthz, /readyz, and /debug/pprof with the
+// process's profiles. Options.DebugAddr serves it. Do not expose it to the public.
 func (s *Server) Debug() http.Handler {
 	r := chi.NewRouter()
 	r.Method(http.MethodGet, "/healthz", s.Health())

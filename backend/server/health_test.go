@@ -19,12 +19,12 @@ func debugged(o server.Options) server.Options {
 	return o
 }
 
-// debugURL is where a server with a debug address has it.
+// debugURL returns the debug address of a server, from its log.
 func (r *running) debugURL(t *testing.T) string {
 	t.Helper()
 	found := regexp.MustCompile(`debug/pprof" address=(http://\S+)`).FindStringSubmatch(r.log.String())
 	if found == nil {
-		t.Fatalf("the log does not tell the address for debugging: %s", r.log)
+		t.Fatalf("the log lacks the debug address: %s", r.log)
 	}
 	return found[1]
 }
@@ -69,7 +69,7 @@ const (
 	caller = "Y2FsbGVyY2FsbGVyY2FsbA"
 )
 
-// What happened is in the metrics for Prometheus.
+// The metrics count sockets, calls, turns and commits.
 func TestMetrics(t *testing.T) {
 	s := start(t, debugged(server.Options{}))
 	conn := s.dial(t)
@@ -122,7 +122,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// A connection that comes back is counted, also if it has missed something.
+// A resumed connection is counted, with or without a gap.
 func TestMetrics_resumes(t *testing.T) {
 	s := start(t, debugged(inMemory()))
 	open := `{"t":"open","c":1,"actor":"room","key":["resumes"],"k":"` + secret + `","caller":"` + caller + `","params":{"name":"Ada"}`
@@ -143,7 +143,7 @@ func TestMetrics_resumes(t *testing.T) {
 	}
 }
 
-// Figures and profiles are not for everybody.
+// Metrics and profiles are not served at the main address.
 func TestDebugAddr(t *testing.T) {
 	s := start(t, debugged(inMemory()))
 	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/heap", "/debug/vars"} {
@@ -151,7 +151,7 @@ func TestDebugAddr(t *testing.T) {
 			t.Errorf("%s at the main address: got %d, want 404", path, status)
 		}
 		if status, body := get(t, s.debugURL(t)+path); status != http.StatusOK || body == "" {
-			t.Errorf("%s at the address for debugging: got %d, want 200", path, status)
+			t.Errorf("%s at the debug address: got %d, want 200", path, status)
 		}
 	}
 	public := inMemory()
@@ -161,7 +161,7 @@ func TestDebugAddr(t *testing.T) {
 	}
 }
 
-// From the order to end on the server is not ready, and still does everything.
+// During the drain the server is not ready, and still serves everything.
 func TestReady(t *testing.T) {
 	t.Parallel()
 	draining := debugged(inMemory())
@@ -184,7 +184,7 @@ func TestReady(t *testing.T) {
 		}
 	}
 	if status, _ := get(t, s.url+"/healthz"); status != http.StatusOK {
-		t.Errorf("GET /healthz: got %d, want 200: there is nothing to be mended", status)
+		t.Errorf("GET /healthz: got %d, want 200: nothing is broken", status)
 	}
 	if _, metrics := get(t, debug+"/metrics"); !strings.Contains(metrics, "\ntroupe_ready 0\n") {
 		t.Error("the metrics do not say that the server is not ready")

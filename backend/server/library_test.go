@@ -15,15 +15,15 @@ import (
 	"time"
 )
 
-// app is a module outside of the project that uses it as a library: testdata/library.
+// app is a module outside the project that uses it as a library: testdata/library.
 // e2e/packages.spec.ts connects the JavaScript client to the same one.
 type app struct {
 	t   *testing.T
 	dir string
 }
 
-// newApp copies the module to a directory of its own. It requires what this project
-// does, which is in the module cache already, and the project from where it is.
+// newApp copies the module to a temporary directory. It requires what this project
+// requires, which the module cache already has, and this project by a replacement.
 func newApp(t *testing.T) *app {
 	t.Helper()
 	if _, err := exec.LookPath("go"); err != nil {
@@ -84,8 +84,8 @@ func (a *app) golang(args ...string) {
 	}
 }
 
-// start starts a program of the module and returns what it says first, its address.
-// stop tells it to end, and returns how it has.
+// start starts a program of the module and returns its first line, its address. stop
+// interrupts it and returns its error.
 func (a *app) start(binary string) (url string, stop func() error) {
 	a.t.Helper()
 	cmd := a.command(binary)
@@ -101,7 +101,7 @@ func (a *app) start(binary string) (url string, stop func() error) {
 	a.t.Cleanup(func() { _ = cmd.Process.Kill() }) // if it has not ended
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
-		a.t.Fatalf("it said %q, %v, and logged %s", line, err, &log)
+		a.t.Fatalf("it printed %q, %v, and logged %s", line, err, &log)
 	}
 	return strings.TrimSpace(line), func() error {
 		err := cmd.Process.Signal(os.Interrupt)
@@ -110,8 +110,8 @@ func (a *app) start(binary string) (url string, stop func() error) {
 	}
 }
 
-// TestLibrary: a module of its own declares an actor, generates the types of its
-// clients, and serves it in 20 lines, in a net/http server and in a chi router.
+// TestLibrary: another module declares an actor, generates the types of its clients, and
+// serves it in 20 lines, in a net/http server and in a chi router.
 func TestLibrary(t *testing.T) {
 	a := newApp(t)
 	a.golang("run", "github.com/troupe-dev/troupe/backend/typegen/cmd/typegen", "-o", "registry.gen.ts", "./counter")
@@ -137,7 +137,7 @@ func TestLibrary(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := io.ReadAll(response.Body)
-		// The second program finds what the first has stored.
+		// The second program finds what the first one stored.
 		if want := []string{`{"result":2}`, `{"result":4}`}[i]; errors.Join(err, response.Body.Close()) != nil || strings.TrimSpace(string(got)) != want {
 			t.Errorf("%s: add: got %s %s, %v; want %s", program, response.Status, got, err, want)
 		}
@@ -147,6 +147,6 @@ func TestLibrary(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(a.dir, "data", "troupe.db")); errors.Is(err, fs.ErrNotExist) {
-		t.Error("the data are not in the directory that the options name")
+		t.Error("the options' directory does not have the data")
 	}
 }

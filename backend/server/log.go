@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// How many lines with the same message the log takes, and in what time.
+// The limit of log lines with the same message, and its period.
 const (
 	sameLines = 50
 	sameTime  = 10 * time.Second
 )
 
-// LogHandler returns a handler that passes lines on to h, but leaves out those whose
-// message was logged more than 50 times within 10 seconds: clients that make the
-// server log something cannot fill its disk. It says later how many it has left out.
-// A Server puts it around its logger; use it for a logger of your own routes. A
-// handler that LogHandler made is returned as it is.
+// LogHandler returns a handler that passes lines on to h, and suppresses a message that
+// was logged more than 50 times within 10 seconds, so that clients cannot fill the disk
+// by making the server log. A later line has the number of suppressed ones. A Server
+// wraps its own logger; use LogHandler for the logger of your own routes. A handler that
+// LogHandler made is returned unchanged.
 func LogHandler(h slog.Handler) slog.Handler {
 	if _, ok := h.(*floodgate); ok {
 		return h
@@ -31,37 +31,37 @@ type floodgate struct {
 	flood *flood
 }
 
-// flood counts lines by message, for a floodgate and all that were made of it.
+// flood counts lines by message, for a floodgate and all that derive from it.
 type flood struct {
-	mu      sync.Mutex
-	since   time.Time
-	lines   map[string]int
-	leftOut int
+	mu         sync.Mutex
+	since      time.Time
+	lines      map[string]int
+	suppressed int
 }
 
-// pass counts a line. It reports whether it may be logged, and how many were left
-// out before, if that is to be said now.
-func (f *flood) pass(message string, now time.Time) (ok bool, leftOut int) {
+// pass counts a line. It reports whether to log it, and how many were suppressed before,
+// if a line should say so now.
+func (f *flood) pass(message string, now time.Time) (ok bool, suppressed int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if now.Sub(f.since) >= sameTime || f.lines == nil {
-		leftOut = f.leftOut
-		f.since, f.lines, f.leftOut = now, map[string]int{}, 0
+		suppressed = f.suppressed
+		f.since, f.lines, f.suppressed = now, map[string]int{}, 0
 	}
 	f.lines[message]++
 	if f.lines[message] > sameLines {
-		f.leftOut++
-		return false, leftOut
+		f.suppressed++
+		return false, suppressed
 	}
-	return true, leftOut
+	return true, suppressed
 }
 
 // Handle implements slog.Handler.
 func (g *floodgate) Handle(ctx context.Context, r slog.Record) error {
-	ok, leftOut := g.flood.pass(r.Message, r.Time)
-	if leftOut > 0 {
-		more := slog.NewRecord(r.Time, slog.LevelWarn, "lines of the log were left out, because there were very many of them", 0)
-		more.AddAttrs(slog.Int("lines", leftOut))
+	ok, suppressed := g.flood.pass(r.Message, r.Time)
+	if suppressed > 0 {
+		more := slog.NewRecord(r.Time, slog.LevelWarn, "repeated log lines were suppressed", 0)
+		more.AddAttrs(slog.Int("lines", suppressed))
 		if err := g.Handler.Handle(ctx, more); err != nil {
 			return err
 		}

@@ -15,8 +15,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/server"
 )
 
-// What is secret of a client is in no line of the log, whatever goes wrong with it
-// and however much is logged.
+// No log line has a client's secrets, whatever goes wrong and whatever the level is.
 func TestLogHasNoSecrets(t *testing.T) {
 	const canary = "canaryCANARYcanary"
 	dir := t.TempDir()
@@ -50,7 +49,7 @@ func TestLogHasNoSecrets(t *testing.T) {
 		for _, frame := range frames {
 			write(t, conn, frame)
 		}
-		write(t, conn, "no JSON: "+canary) // ends the socket, after all that came before
+		write(t, conn, "no JSON: "+canary) // ends the socket, after all earlier frames
 		for err == nil {
 			_, _, err = conn.Read(t.Context())
 		}
@@ -65,7 +64,7 @@ func TestLogHasNoSecrets(t *testing.T) {
 		if _, err := io.WriteString(conn, text); err != nil {
 			t.Fatal(err)
 		}
-		_, _ = io.Copy(io.Discard, conn) // until the server has answered and closed
+		_, _ = io.Copy(io.Discard, conn) // until the server has responded and closed
 	}
 	open := `{"t":"open","c":1,"actor":"room","key":["log"],"k":"` + k + `","caller":"` + caller + `","params":{"name":"` + canary + `"}`
 	everything := func() {
@@ -111,7 +110,7 @@ func TestLogHasNoSecrets(t *testing.T) {
 	}
 	for _, want := range []string{"a socket is open", "a socket is closed", "sends what is refused", "address=127.0.0.1", "the store cannot be written", "is reset to its last durable state", "actor=room"} {
 		if !strings.Contains(log, want) {
-			t.Errorf("the log lacks %q, so that this test does not see what it should:\n%s", want, log)
+			t.Errorf("the log lacks %q, so this test does not cover it:\n%s", want, log)
 		}
 	}
 }

@@ -12,16 +12,16 @@ import (
 	"github.com/troupe-dev/troupe/backend/runtime"
 )
 
-// Metrics answers Prometheus with what the server, its runtime and its process have
-// counted; the server's own metrics begin with "troupe_". They show how the server is
-// used, so they are not for the public.
+// Metrics serves the metrics of the server, the Go runtime and the process in
+// Prometheus's format; the server's own begin with "troupe_". They show how the server
+// is used, so do not expose them to the public.
 func (s *Server) Metrics() http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collector{s}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }
 
-// counts is what all metrics are made of: one look at everything.
+// counts is one snapshot of everything that metrics are read from.
 type counts struct {
 	actors  runtime.Stats
 	gateway gateway.Stats
@@ -29,7 +29,7 @@ type counts struct {
 	ready   bool
 }
 
-// metricDef is one metric of ours: how it is described, and how it is read.
+// metricDef describes one of the server's metrics and reads it.
 type metricDef struct {
 	desc *prometheus.Desc
 	kind prometheus.ValueType
@@ -48,7 +48,7 @@ func counter(name, help string, read func(*counts) uint64) metricDef {
 	return newMetric(prometheus.CounterValue, name, help, func(c *counts, set func(float64, ...string)) { set(float64(read(c))) })
 }
 
-// counters is a counter by one label.
+// counters is a counter with one label.
 func counters(name, help, label string, read func(*counts) map[string]uint64) metricDef {
 	return newMetric(prometheus.CounterValue, name, help, func(c *counts, set func(float64, ...string)) {
 		for value, n := range read(c) {
@@ -57,9 +57,9 @@ func counters(name, help, label string, read func(*counts) map[string]uint64) me
 	}, label)
 }
 
-// metrics are all of ours but the histograms.
+// metrics are the server's metrics except the histograms.
 var metrics = []metricDef{
-	gauge("ready", "1 while the server is ready, as /readyz says.", func(c *counts) float64 {
+	gauge("ready", "1 while /readyz answers 200, else 0.", func(c *counts) float64 {
 		if c.ready {
 			return 1
 		}
@@ -70,28 +70,28 @@ var metrics = []metricDef{
 			set(float64(n), transport)
 		}
 	}, "transport"),
-	gauge("connections", "Connections of clients to actors that have a socket.", func(c *counts) float64 { return float64(c.gateway.Connections) }),
+	gauge("connections", "Connections to actors that have a socket.", func(c *counts) float64 { return float64(c.gateway.Connections) }),
 	gauge("actors_awake", "Actors in memory.", func(c *counts) float64 { return float64(c.actors.Awake) }),
-	gauge("journal_bytes", "What the store keeps of the actors' logs.", func(c *counts) float64 { return c.journal }),
+	gauge("journal_bytes", "Size of the store's journal, which holds the actors' logs.", func(c *counts) float64 { return c.journal }),
 
-	counter("sockets_total", "Sockets that were accepted.", func(c *counts) uint64 { return c.gateway.Accepted }),
-	counters("frames_total", "Frames of sockets, by direction.", "direction", func(c *counts) map[string]uint64 {
+	counter("sockets_total", "Accepted sockets.", func(c *counts) uint64 { return c.gateway.Accepted }),
+	counters("frames_total", "Frames on sockets, by direction.", "direction", func(c *counts) map[string]uint64 {
 		return map[string]uint64{"in": c.gateway.Flow.FramesIn, "out": c.gateway.Flow.FramesOut}
 	}),
-	counters("frame_bytes_total", "Bytes of these frames, by direction.", "direction", func(c *counts) map[string]uint64 {
+	counters("frame_bytes_total", "Bytes of frames on sockets, by direction.", "direction", func(c *counts) map[string]uint64 {
 		return map[string]uint64{"in": c.gateway.Flow.BytesIn, "out": c.gateway.Flow.BytesOut}
 	}),
-	counters("calls_total", "Calls of actions, by what they came over.", "over", func(c *counts) map[string]uint64 {
+	counters("calls_total", "Calls of actions, by socket or HTTP.", "over", func(c *counts) map[string]uint64 {
 		return map[string]uint64{"socket": c.gateway.Calls, "http": c.gateway.HTTPCalls}
 	}),
-	counter("resumes_total", "Connections that came back and got all that they had missed.", func(c *counts) uint64 { return c.gateway.Resumed }),
-	counters("gaps_total", "Connections that were told that they have missed events, by reason.", "reason", func(c *counts) map[string]uint64 { return c.gateway.Lost }),
-	counter("missed_total", "Events that these have missed, as far as that is known.", func(c *counts) uint64 { return c.gateway.Missed }),
-	counter("volatile_dropped_total", "Volatile events that were dropped for readers who were blocked.", func(c *counts) uint64 { return c.gateway.Volatile }),
-	counter("slow_sockets_total", "Sockets that were closed because their client did not keep up.", func(c *counts) uint64 { return c.gateway.Slow }),
-	counters("errors_total", "Errors that clients were told, by code.", "code", func(c *counts) map[string]uint64 { return c.gateway.Errors }),
+	counter("resumes_total", "Connections that resumed without a gap.", func(c *counts) uint64 { return c.gateway.Resumed }),
+	counters("gaps_total", "Connections that resumed with a gap, by reason.", "reason", func(c *counts) map[string]uint64 { return c.gateway.Lost }),
+	counter("missed_total", "Events missed in gaps, as far as known.", func(c *counts) uint64 { return c.gateway.Missed }),
+	counter("volatile_dropped_total", "Volatile events dropped for slow clients.", func(c *counts) uint64 { return c.gateway.Volatile }),
+	counter("slow_sockets_total", "Sockets closed because their client was too slow.", func(c *counts) uint64 { return c.gateway.Slow }),
+	counters("errors_total", "Errors sent to clients, by code.", "code", func(c *counts) map[string]uint64 { return c.gateway.Errors }),
 
-	counters("turns_total", "Turns of actors, by result: ok, refused (the action said no), failed (see the log), timeout, abandoned (did not return).", "result",
+	counters("turns_total", "Turns of actors, by result: ok, refused (the action returned an error), failed (see the log), timeout, abandoned (did not return).", "result",
 		func(c *counts) map[string]uint64 {
 			a := &c.actors
 			return map[string]uint64{
@@ -99,7 +99,7 @@ var metrics = []metricDef{
 				"refused": a.Refused, "failed": a.Failed, "timeout": a.TimedOut, "abandoned": a.Abandoned,
 			}
 		}),
-	counter("resets_total", "Actors that went back to their last durable state.", func(c *counts) uint64 { return c.actors.Resets }),
+	counter("resets_total", "Actors that were reset to their last durable state.", func(c *counts) uint64 { return c.actors.Resets }),
 	counters("commits_total", "Commits of actors, by result: ok, failed.", "result", func(c *counts) map[string]uint64 {
 		return map[string]uint64{"ok": c.actors.Commits, "failed": c.actors.Unsaved}
 	}),
@@ -107,8 +107,8 @@ var metrics = []metricDef{
 }
 
 var (
-	turnSeconds   = prometheus.NewDesc("troupe_turn_seconds", "How long turns took.", nil, nil)
-	commitSeconds = prometheus.NewDesc("troupe_commit_seconds", "How long the store took to make a group of commits durable. Empty with the memory store.", nil, nil)
+	turnSeconds   = prometheus.NewDesc("troupe_turn_seconds", "Duration of turns.", nil, nil)
+	commitSeconds = prometheus.NewDesc("troupe_commit_seconds", "Time that the store took to make a group of commits durable. Empty with the memory store.", nil, nil)
 )
 
 // collector is a server as a prometheus.Collector.

@@ -13,88 +13,86 @@ import (
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
-// Options set a server up. The zero value is a durable server with the limits
-// that suit most: fill in only what you want otherwise. New copies what it needs,
-// so that later changes of an Options have no effect.
+// Options configure a server. The zero value is a durable server with limits that suit
+// most: set only what you want to change. New copies what it needs: later changes of an
+// Options have no effect.
 //
-// For every limit, 0 means the default that is named and a negative number means no
-// limit. Without a limit, clients decide how much memory the server takes.
+// For each limit, 0 means the default and a negative number means no limit. Without a
+// limit, clients decide how much memory the server takes.
 type Options struct {
-	// Data is the directory in which the SQLite store keeps its files. It is made
-	// if it does not exist. One process at a time owns it: New waits for up to
-	// 10 seconds until another one lets go of it. Empty means "data" in the working
-	// directory, unless there is a Store.
+	// Data is the directory of the SQLite store. It is created if it does not exist.
+	// One process at a time owns it: New waits for up to 10 seconds until another
+	// process releases it. Empty means "data" in the working directory, unless Store
+	// is set.
 	Data string
 
-	// Store is where actors live instead of in Data, such as
+	// Store replaces the store in Data, for example by
 	//
 	//	memory.New(memory.Options{Retention: registry.Retention()})
 	//
-	// which forgets everything with the process. It stays yours: close it after Close
-	// or Run has returned. nil means that the server opens one in Data, and closes it.
-	// Setting both is an error.
+	// which forgets everything when the process ends. You close it, after Close or Run
+	// has returned. nil means that the server opens and closes a store in Data. Setting
+	// both is an error.
 	Store store.Store
 
-	// JournalBytes is how many bytes the journal of the store in Data may take on
-	// disk. Clients that come back for events which are no longer in it learn that
-	// they missed some. 0 means 64 MiB. A Store of your own has its own limit.
+	// JournalBytes limits the journal of the store in Data, in bytes. Clients that
+	// resume from an event which the journal no longer has get a gap. 0 means 64 MiB.
+	// Your own Store has its own limit.
 	JournalBytes int64
 
-	// AllowOrigins are the origins of other pages that may use the server, such as
+	// AllowOrigins are further origins whose pages may use the server, such as
 	// "https://example.com": see gateway.Options.AllowOrigins for patterns. Empty
-	// means only pages of the server's own origin, and programs that are no browser.
+	// means only pages of the server's own origin, and programs that are not browsers.
 	// Danger: "*" lets every page in the world act with its visitor's cookies.
 	AllowOrigins []string
 
 	// TrustedProxies are the addresses of the proxies in front of the server
 	// (forwarded.ParseProxies reads them). Only their X-Forwarded-For, -Host and
 	// -Proto headers are trusted. Empty means that clients connect directly. Behind
-	// a proxy that is not named here, all clients seem to have the proxy's address,
-	// and share its limits. Danger: a prefix that clients are in lets them choose
-	// their address.
+	// a proxy that is not listed, all clients seem to have the proxy's address and
+	// share its limits. Danger: a prefix that contains clients lets them choose their
+	// address.
 	TrustedProxies []netip.Prefix
 
-	// BasePath is the path below which browsers find the server, such as "/app". A
-	// proxy in front of the server may keep the path or strip it: both work. Empty
-	// means the root.
+	// BasePath is the path below which browsers reach the server, such as "/app". A
+	// proxy in front of the server may keep or strip it. Empty means the root.
 	BasePath string
 
-	// MaxSockets is how many sockets there may be in all. 0 means three quarters of
-	// the files that the process may open.
+	// MaxSockets limits open sockets. 0 means three quarters of the limit of open
+	// files (ulimit -n).
 	MaxSockets int
 
-	// MaxActors is how many actors may be in memory. Beyond it, clients of other
-	// actors get "overloaded". 0 means 250,000. An actor that is not used leaves
-	// memory after a while (actor.Options.IdleAfter).
+	// MaxActors limits actors in memory. Beyond it, clients of further actors get
+	// "overloaded". 0 means 250,000. An idle actor leaves memory after a while
+	// (actor.Options.IdleAfter).
 	MaxActors int
 
-	// MaxBuffers is how many bytes may wait for actors, and how many more for clients
-	// that do not read. Beyond it, new work gets "overloaded", and readers that are
-	// stuck are cut off. 0 means 256 MiB.
+	// MaxBuffers limits the bytes that wait for actors, and again those that wait for
+	// slow clients. Beyond it, new work gets "overloaded", and blocked clients are cut
+	// off. 0 means 256 MiB.
 	MaxBuffers int64
 
-	// MaxSocketsPerIP is how many sockets one IP address may have; it may have twice
-	// as many connections. Of IPv6, a network of /64 counts as one address. Addresses
-	// of this machine are not limited. People behind one router share an address.
-	// 0 means 2,000.
+	// MaxSocketsPerIP limits the sockets of one IP address, and its connections to
+	// twice as many. An IPv6 /64 counts as one address. Addresses of this machine are
+	// not limited. People behind one router share an address. 0 means 2,000.
 	MaxSocketsPerIP int
 
-	// ConnectRatePerIP is how many sockets per second one IP address may open in the
-	// long run; as many as MaxSocketsPerIP at once. 0 means 50.
+	// ConnectRatePerIP limits the sockets per second that one IP address may open in
+	// the long run, with bursts of MaxSocketsPerIP. 0 means 50.
 	ConnectRatePerIP float64
 
-	// CallRatePerIP is how many calls per second one IP address may make over HTTP,
-	// without a socket; two seconds' worth at once. 0 means 500.
+	// CallRatePerIP limits the calls per second of one IP address over HTTP, without a
+	// socket, with bursts of two seconds' worth. 0 means 500.
 	CallRatePerIP float64
 
-	// Logger gets what operators need to know: errors, panics of actors, refusals. It
-	// never gets a secret, an argument or a parameter. The server logs through
-	// LogHandler, so that clients cannot fill the disk. nil means slog.Default().
+	// Logger gets errors, panics of actors and refusals. It never gets a secret, an
+	// argument or a parameter. The server logs through LogHandler, so that clients
+	// cannot fill the disk. nil means slog.Default().
 	Logger *slog.Logger
 
-	// Check looks for mistakes in actors that cost time to find, such as a state that
-	// changes outside of a turn, and tells clients in detail how their types differ
-	// from the server's. For development and tests: false means off.
+	// Check looks for mistakes in actors at the cost of time, such as a state that
+	// changes outside a turn, and tells clients how their types differ from the
+	// server's. For development and tests: false means off.
 	Check bool
 
 	// Drain is how long Run keeps serving after its context ends, with readiness
@@ -102,24 +100,23 @@ type Options struct {
 	// shutdown begins at once.
 	Drain time.Duration
 
-	// Metrics makes Run answer /metrics, for everybody who can reach the server. A
-	// handler of your own mounts Server.Metrics instead. false means off; the safe way
-	// is DebugAddr.
+	// Metrics makes Run serve /metrics to everyone who can reach the server. Your own
+	// handler mounts Server.Metrics instead. false means off; DebugAddr is the safe way.
 	Metrics bool
 
 	// DebugAddr is a TCP address ("127.0.0.1:6060") at which New serves Server.Debug:
-	// metrics, health and profiles. Port 0 takes a free one, which the log tells.
-	// Empty means none. Danger: profiles are not for the public; choose an address
-	// that only operators reach.
+	// metrics, health and profiles. Port 0 takes a free one; the log has it. Empty
+	// means none. Danger: profiles are not for the public; choose an address that only
+	// operators reach.
 	DebugAddr string
 
-	// Version is what health reports. Empty means the version of the binary's main
-	// module, if Go knows it.
+	// Version is the version that Health reports. Empty means the version of the
+	// binary's main module, if Go knows it.
 	Version string
 }
 
-// withDefaults returns o with each zero value replaced by its default, and each
-// limit that is off by 0, which is what the layers below take for "no limit".
+// withDefaults returns o with each zero value replaced by its default, and each negative
+// limit by 0, which means "no limit" in the layers below.
 func (o Options) withDefaults() (Options, error) {
 	if o.Data != "" && o.Store != nil {
 		return o, fmt.Errorf("both Data (%s) and a Store are set: want one of them", o.Data)
@@ -149,7 +146,7 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// limit returns the limit that an option sets; 0 means none.
+// limit returns an option's limit; 0 means none.
 func limit[T int | int64 | float64](option, standard T) T {
 	switch {
 	case option == 0:
@@ -160,15 +157,15 @@ func limit[T int | int64 | float64](option, standard T) T {
 	return option
 }
 
-// basePaths is what a base path looks like, so that it is the same in an address, in
-// HTML and in the configuration of a proxy.
+// basePaths matches base paths that are written alike in a URL, in HTML and in a proxy's
+// configuration.
 var basePaths = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$`)
 
-// reserved are the first parts of paths that the server has itself.
+// reserved are the first segments of the server's own paths.
 var reserved = []string{"api", "healthz", "readyz", "metrics"}
 
-// CleanBasePath returns a base path as Options wants it, without a slash at its
-// end: "/app" for "/app/", "" for "/". Its error says what a base path looks like.
+// CleanBasePath returns a base path in the form of Options, without a trailing slash:
+// "/app" for "/app/", "" for "/". Its error says what to write.
 func CleanBasePath(path string) (string, error) {
 	clean := strings.TrimSuffix(path, "/")
 	if clean == "" {
@@ -179,7 +176,7 @@ func CleanBasePath(path string) (string, error) {
 	}
 	first, _, _ := strings.Cut(clean[1:], "/")
 	if slices.Contains(reserved, first) {
-		return "", fmt.Errorf("the server has /%s itself: want another path, such as /app", first)
+		return "", fmt.Errorf("the server itself uses /%s: want another path, such as /app", first)
 	}
 	return clean, nil
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
-// What is left out has its default, and a negative limit is none.
+// A zero option means its default, a negative limit means none.
 func TestOptions_defaults(t *testing.T) {
 	o, err := Options{BasePath: "/app/"}.withDefaults()
 	if err != nil {
@@ -27,15 +27,15 @@ func TestOptions_defaults(t *testing.T) {
 	}
 	o, err = Options{MaxSockets: 1, MaxActors: 2, MaxBuffers: 3, MaxSocketsPerIP: 4, ConnectRatePerIP: 0.5, CallRatePerIP: 6}.withDefaults()
 	if err != nil || o.MaxSockets != 1 || o.MaxActors != 2 || o.MaxBuffers != 3 || o.MaxSocketsPerIP != 4 || o.ConnectRatePerIP != 0.5 || o.CallRatePerIP != 6 {
-		t.Errorf("got the limits %+v, %v; want those that were set", o, err)
+		t.Errorf("got the limits %+v, %v; want those of the options", o, err)
 	}
 }
 
 func TestOptions_errors(t *testing.T) {
 	for want, o := range map[string]Options{
-		"both Data (d) and a Store":            {Data: "d", Store: memory.New(memory.Options{})},
-		`BasePath: want a path of letters`:     {BasePath: "app"},
-		`BasePath: the server has /api itself`: {BasePath: "/api/v1"},
+		"both Data (d) and a Store":             {Data: "d", Store: memory.New(memory.Options{})},
+		`BasePath: want a path of letters`:      {BasePath: "app"},
+		`BasePath: the server itself uses /api`: {BasePath: "/api/v1"},
 	} {
 		if _, err := o.withDefaults(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want an error with %q", err, want)
@@ -43,10 +43,10 @@ func TestOptions_errors(t *testing.T) {
 	}
 }
 
-// A logger is limited once, whoever limits it.
+// LogHandler does not wrap its own handlers again.
 func TestLogHandler_once(t *testing.T) {
 	h := LogHandler(slog.NewTextHandler(&bytes.Buffer{}, nil))
 	if LogHandler(h) != h {
-		t.Error("a handler that LogHandler made got another one around it")
+		t.Error("LogHandler wrapped its own handler")
 	}
 }

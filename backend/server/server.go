@@ -25,16 +25,15 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/sqlite"
 )
 
-// How long the steps of a shutdown may take: less than 10 s in all, with what the
-// store needs for its last snapshots.
+// Limits of the steps of a shutdown: less than 10 s in all, with the store's last
+// snapshots.
 const (
-	turnsTimeout   = 5 * time.Second // running turns, and their commits
-	clientsTimeout = 3 * time.Second // writing what is left, closing sockets, ending requests
+	turnsTimeout   = 5 * time.Second // running turns and their commits
+	clientsTimeout = 3 * time.Second // flushing and closing sockets, ending requests
 )
 
 // Server runs the actors of a registry and serves them to clients. Make one with
-// New, and end it with Close, Run or Serve. All methods may be called at the same
-// time.
+// New, and end it with Close, Run or Serve. All methods are safe for concurrent use.
 type Server struct {
 	opts      Options // with defaults
 	logger    *slog.Logger
@@ -46,12 +45,12 @@ type Server struct {
 	started   time.Time
 
 	debug      *http.Server
-	debugEnded chan error // receives what ended debug; nil without DebugAddr
+	debugEnded chan error // receives the error of debug; nil without DebugAddr
 
-	draining atomic.Bool   // told to end: not ready any more
+	draining atomic.Bool   // not ready any more
 	closing  chan struct{} // closed when Close begins
 	closed   chan struct{} // closed when Close is done
-	closeErr error         // of Close, once closed is
+	closeErr error         // of Close, valid once closed is closed
 
 	mu    sync.Mutex
 	begun bool         // closing is closed
@@ -59,16 +58,16 @@ type Server struct {
 }
 
 // New opens the store and starts the actors of registry. From then on the server
-// answers through Handler, and at Options.DebugAddr; Run and Serve make it listen.
-// Call Close also if you use neither.
+// answers through Handler and at Options.DebugAddr; Run and Serve make it listen. Call
+// Close even if you use neither.
 //
-// An error says what could not be opened. Nothing is left running then.
+// An error says what could not be opened; then nothing is left running.
 func New(registry *actor.Registry, o Options) (*Server, error) {
 	return NewContext(context.Background(), registry, o)
 }
 
-// NewContext is New, but stops waiting for the data directory when ctx ends. After
-// it has returned, ctx has no effect on the server.
+// NewContext is New, but stops waiting for the data directory when ctx ends. After it
+// has returned, ctx does not affect the server.
 func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Server, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -114,13 +113,13 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 }
 
 // Handler serves everything below /api: sockets, streams, polls and single calls.
-// Mount it at /api/ of any router, or at BasePath + "/api/"; it looks at the whole
-// path of a request, and ignores what routers in between remember of it. After
-// Close it refuses everything.
+// Mount it at /api/ of any router, or at BasePath + "/api/". It looks at the request's
+// URL only, and ignores what routers in between keep in its context. After Close it
+// refuses everything.
 //
-// With an http.Server of your own, call Close before its Shutdown, which does not
-// wait for sockets. Its limits on connections and on the time that headers take to
-// arrive are yours to set; a WriteTimeout ends streams and polls.
+// With your own http.Server, call Close before its Shutdown, which does not wait for
+// sockets. Set its limits on connections and on slow headers yourself; a WriteTimeout
+// ends streams and polls.
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Context().Value(servedKey{}) == s {
@@ -131,20 +130,21 @@ func (s *Server) Handler() http.Handler {
 	})
 }
 
-// CheckOrigin keeps pages of other origins than the server's own and
-// Options.AllowOrigins from a handler of yours, as Handler does for its own. Put it
-// around whatever acts for a visitor, such as signing in.
+// CheckOrigin refuses requests to your handler from pages of origins other than the
+// server's own and Options.AllowOrigins, as Handler does for its own routes. Wrap every
+// handler with it that acts for a visitor, such as signing in.
 func (s *Server) CheckOrigin(next http.Handler) http.Handler { return s.gateway.CheckOrigin(next) }
 
-// servedKey is the key of the context of requests to Serve: its value is the server.
+// servedKey is the context key of requests that come through Serve; its value is the
+// server.
 type servedKey struct{}
 
-// enter does what comes before all routes: the base path, proxies, slow bodies.
+// enter wraps routes in what precedes them all: slow bodies, proxies, the base path.
 func (s *Server) enter(h http.Handler) http.Handler {
 	return limitBodyTime(forwarded.Proxies(s.opts.TrustedProxies).Handler(withBasePath(s.opts.BasePath, h)))
 }
 
-// routes is what Run serves.
+// routes returns the handler that Run serves.
 func (s *Server) routes() http.Handler {
 	r := chi.NewRouter()
 	r.Method(http.MethodGet, "/healthz", s.Health())
@@ -158,9 +158,9 @@ func (s *Server) routes() http.Handler {
 }
 
 // Run listens on a TCP address (":8080") and serves Handler at /api, Health at
-// /healthz, Ready at /readyz and, with Options.Metrics, Metrics at /metrics. It ends
-// as Serve does, and returns what Serve does or why it cannot listen; in any case the
-// server is closed. Use Serve for routes of your own, or a listener with TLS.
+// /healthz, Ready at /readyz and, with Options.Metrics, Metrics at /metrics. It returns
+// when Serve would, with Serve's error or that of listening; in any case the server is
+// closed. Use Serve for your own routes, or a listener with TLS.
 func (s *Server) Run(ctx context.Context, addr string) error {
 	l, err := listen(ctx, addr)
 	if err != nil {
@@ -172,12 +172,12 @@ func (s *Server) Run(ctx context.Context, addr string) error {
 
 // Serve serves h on l until ctx ends or Close is called; then it drains
 // (Options.Drain), closes the server, and returns nil if everything that clients
-// had been told is stored. It closes l in any case. Call it once.
+// were told is stored. It closes l in any case. Call it once.
 //
-// h needs to mount what of the server clients should reach: Handler, Health, Ready.
-// All of it gets the server's limits on connections and on slow requests, sees what
-// trusted proxies say of clients (package forwarded), and does not see
-// Options.BasePath. nil means what Run serves.
+// h mounts the server's handlers that clients should reach: Handler, Health, Ready.
+// All its routes get the server's limits on connections and slow requests and the
+// client's address from trusted proxies (package forwarded), and Options.BasePath is
+// stripped from their paths. nil means the routes of Run.
 func (s *Server) Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	if h == nil {
 		h = s.routes()
@@ -185,8 +185,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, h http.Handler) erro
 	server := &http.Server{
 		Handler:     s.enter(h),
 		BaseContext: func(net.Listener) context.Context { return context.WithValue(context.Background(), servedKey{}, s) },
-		// A client that is slow to say what it wants holds a socket, nothing more.
-		// Answers have no time limit here: streams are long.
+		// A client that sends its headers slowly holds a file descriptor, nothing more.
+		// Responses have no time limit: streams are long.
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
@@ -221,33 +221,33 @@ func (s *Server) take(server *http.Server) error {
 	case s.begun:
 		return fmt.Errorf("serve HTTP: %w", http.ErrServerClosed)
 	case s.http != nil:
-		return errors.New("serve HTTP: the server does already")
+		return errors.New("serve HTTP: the server is already serving; call Serve or Run once")
 	}
 	s.http = server
 	return nil
 }
 
-// drain waits until load balancers have noticed that the server is not ready.
+// drain gives load balancers time to notice that the server is not ready.
 func (s *Server) drain() {
 	s.draining.Store(true)
 	if s.opts.Drain <= 0 {
 		return
 	}
-	s.logger.Info("not ready any more, and shutting down soon", "in", s.opts.Drain)
+	s.logger.Info("draining: not ready any more, shutting down soon", "in", s.opts.Drain)
 	select {
 	case <-time.After(s.opts.Drain):
 	case <-s.closing:
 	}
 }
 
-// Close ends the server: it refuses new work, tells clients to come back later, lets
-// running turns finish, stores what they did, closes all sockets and, if the server
-// opened it, the store. It takes less than 10 s in all; if ctx ends before that,
-// whatever is still running is cut off.
+// Close ends the server: it refuses new work, tells clients to reconnect later, lets
+// running turns finish, stores their effects, closes all sockets and, if the server
+// opened it, the store. It takes less than 10 s; if ctx ends before that, everything
+// that still runs is cut off.
 //
-// An error means that something may be lost. Clients that are slow or gone are none:
-// they come back for what they have not got. Only the first call does something;
-// others wait for it and return the same, or the error of their ctx.
+// An error means that something may be lost. Slow clients do not cause one: they resume
+// and get what they have not received. Only the first call closes; others wait for it
+// and return its error, or that of their ctx.
 func (s *Server) Close(ctx context.Context) error {
 	s.mu.Lock()
 	first := !s.begun
@@ -270,14 +270,14 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 }
 
-// shutDown goes in the order in which nothing is lost: no new work, then the turns
-// and their commits, then what they say to clients, then the store.
+// shutDown proceeds in the order in which nothing is lost: no new work, then turns and
+// their commits, then their outputs to clients, then the store.
 func (s *Server) shutDown(ctx context.Context) error {
 	serving, cutRequests := context.WithCancel(context.Background())
 	defer cutRequests()
 	requests := make(chan error, 1)
 	if s.http != nil {
-		go func() { requests <- s.http.Shutdown(serving) }() // takes no more, waits for those that run
+		go func() { requests <- s.http.Shutdown(serving) }() // accepts none, waits for running ones
 	} else {
 		requests <- nil
 	}
@@ -290,14 +290,14 @@ func (s *Server) shutDown(ctx context.Context) error {
 	clients, cancel := context.WithTimeout(ctx, clientsTimeout)
 	defer cancel()
 	if err := s.gateway.Close(clients); err != nil {
-		s.logger.Warn("clients did not take what was left for them", "error", err)
+		s.logger.Warn("clients were too slow to receive their last messages", "error", err)
 	}
 	context.AfterFunc(clients, cutRequests)
 	if err := <-requests; err != nil {
-		// Their turns are over, or they have not even said what they want.
+		// Their turns are over, or their bodies never arrived.
 		s.logger.Warn("HTTP requests that did not end were cut off", "error", errors.Join(err, s.http.Close()))
 	}
-	// Before the store, as its next owner takes this address, too.
+	// Before the store, because its next owner also takes this address.
 	if s.debug != nil {
 		err = errors.Join(err, wrap("close the debug address", s.debug.Close()), broken("serve the debug address", <-s.debugEnded))
 	}
@@ -311,13 +311,13 @@ func (s *Server) closeStore() error {
 	return wrap("close the store", s.store.Close())
 }
 
-// errorLog is where net/http tells of connections.
+// errorLog is net/http's log of failed connections.
 func (s *Server) errorLog() *log.Logger {
 	return slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug)
 }
 
-// withBasePath serves h below a path. It serves other paths as they are, too: a proxy
-// may have stripped the path, and operators reach the server without it.
+// withBasePath serves h below a path, and also without it: a proxy may have stripped the
+// path, and operators reach the server directly.
 func withBasePath(base string, h http.Handler) http.Handler {
 	if base == "" {
 		return h
@@ -339,14 +339,14 @@ func withBasePath(base string, h http.Handler) http.Handler {
 func listen(ctx context.Context, addr string) (net.Listener, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("the address %s is in use: stop the other server, or choose another one", addr)
+		return nil, fmt.Errorf("the address %s is in use: stop the other server, or choose another address", addr)
 	} else if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	}
 	return l, nil
 }
 
-// broken is what ended an http.Server, unless it was told to end.
+// broken returns the error of an http.Server, nil if it was shut down.
 func broken(doing string, err error) error {
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil

@@ -27,31 +27,31 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
-// Room is the actor that the tests serve.
+// Room is the tests' actor.
 type Room struct {
 	Messages []string `json:"messages"`
 }
 
-// Params are what clients of a room connect with.
+// Params are the params of a room's connections.
 type Params struct {
 	Name string `json:"name,omitempty"`
 }
 
-// MessageReceived is what a room tells its clients.
+// MessageReceived is a room's event.
 type MessageReceived struct {
 	Text string `json:"text"`
 }
 
-// OnBeforeConnect lets everybody in.
+// OnBeforeConnect accepts every connection.
 func (*Room) OnBeforeConnect(*actor.ConnectContext, Params) error { return nil }
 
-// SendMessage says something in the room.
+// SendMessage adds a message.
 func (r *Room) SendMessage(c *actor.Context[actor.NoState], sender, text string) {
 	r.Messages = append(r.Messages, sender+": "+text)
 	c.Broadcast(MessageReceived{Text: text})
 }
 
-// GetMessages returns what was said.
+// GetMessages returns all messages.
 func (r Room) GetMessages(*actor.Context[actor.NoState]) []string { return r.Messages }
 
 var registry = actor.NewRegistry(actor.Define[Room]("room", actor.Emits[MessageReceived]()))
@@ -60,7 +60,7 @@ func inMemory() server.Options {
 	return server.Options{Store: memory.New(memory.Options{Retention: registry.Retention()})}
 }
 
-// buffer is what a server writes, read at the same time.
+// buffer collects a server's output while it is read.
 type buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -78,7 +78,7 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// logTo makes o log to a buffer, everything.
+// logTo makes o log everything to a buffer.
 func logTo(o *server.Options) *buffer {
 	var log buffer
 	o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -90,10 +90,10 @@ type running struct {
 	*server.Server
 	url  string
 	log  *buffer
-	stop func() error // says that it should end, and waits for it
+	stop func() error // shuts it down, and waits for it
 }
 
-// start serves what Run does. Without a store, it is given a directory for one.
+// start starts a server with the routes of Run. Without a store it gets a directory.
 func start(t *testing.T, o server.Options) *running {
 	t.Helper()
 	if o.Store == nil && o.Data == "" {
@@ -138,7 +138,7 @@ func get(t *testing.T, url string) (int, string) {
 	return response.StatusCode, string(body)
 }
 
-// call calls an action of the room "general" and returns the answer.
+// call calls an action of the room "general" and returns the response's body.
 func call(t *testing.T, url, action, args string) string {
 	t.Helper()
 	response, err := http.Post(url+"/api/actors/room/actions/"+action+"?key=general", "application/json", strings.NewReader(`{"args":`+args+`}`))
@@ -152,16 +152,16 @@ func call(t *testing.T, url, action, args string) string {
 	return string(body)
 }
 
-// send says something in a room and returns what was said there.
+// send adds a message to a room and returns all of its messages.
 func send(t *testing.T, s *running, text string) string {
 	t.Helper()
 	call(t, s.url, "sendMessage", `["ada",`+strconv.Quote(text)+`]`)
 	return call(t, s.url, "getMessages", "[]")
 }
 
-// TestSSEFirstByte: the first event of a stream is there within 100 ms: nothing
-// between the gateway and the network holds it back (check 20). The machine may be
-// busy, so one of several has to be.
+// TestSSEFirstByte: the first event of a stream arrives within 100 ms: nothing between
+// the gateway and the network delays it. The machine may be busy, so the fastest of
+// several counts.
 func TestSSEFirstByte(t *testing.T) {
 	s := start(t, server.Options{})
 	took := time.Hour
@@ -190,7 +190,7 @@ func TestSSEFirstByte(t *testing.T) {
 	}
 }
 
-// A shutdown says bye, then closes sockets, and leaves nothing behind.
+// A shutdown sends bye, closes sockets, and releases the port.
 func TestServe_shutsDown(t *testing.T) {
 	s := start(t, server.Options{})
 	conn, _, err := websocket.Dial(t.Context(), strings.Replace(s.url, "http", "ws", 1)+"/api/socket?v=1", nil)
@@ -219,7 +219,7 @@ func TestServe_shutsDown(t *testing.T) {
 	}
 }
 
-// ends expects a server to end without an error within 10 s.
+// ends shuts a server down and expects no error within 10 s.
 func (r *running) ends(t *testing.T) {
 	t.Helper()
 	begin := time.Now()
@@ -228,7 +228,7 @@ func (r *running) ends(t *testing.T) {
 	}
 }
 
-// A request whose body does not come does not hold up a shutdown, nor fail it.
+// A request whose body does not arrive neither delays a shutdown nor fails it.
 func TestServe_shutsDownDuringAnUpload(t *testing.T) {
 	t.Parallel()
 	s := start(t, inMemory())
@@ -243,16 +243,15 @@ func TestServe_shutsDownDuringAnUpload(t *testing.T) {
 		t.Fatal(err)
 	}
 	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
-		t.Fatalf("got %q, %v; want that the server reads the body", line, err)
+		t.Fatalf("got %q, %v; want the server to read the body", line, err)
 	}
 	s.ends(t)
 	if log := s.log.String(); !strings.Contains(log, "HTTP requests that did not end were cut off") {
-		t.Errorf("log: got %s, want that a request was cut off", log)
+		t.Errorf("log: got %s, want a line about the request that was cut off", log)
 	}
 }
 
-// A client that says nothing any more, as a laptop that sleeps, is waited for
-// briefly.
+// A shutdown waits only briefly for a silent client, such as a sleeping laptop.
 func TestServe_shutsDownWithASilentSocket(t *testing.T) {
 	t.Parallel()
 	s := start(t, inMemory())
@@ -266,11 +265,11 @@ func TestServe_shutsDownWithASilentSocket(t *testing.T) {
 	}
 	s.ends(t) // nobody reads: the close frame is not answered
 	if log := s.log.String(); strings.Contains(log, "level=WARN msg=\"clients") {
-		t.Errorf("log: got %s, want no warning: the client could read all", log)
+		t.Errorf("log: got %s, want no warning: the client has everything", log)
 	}
 }
 
-// A client that does not read what there is for it is cut off in the end.
+// A shutdown cuts off a client that does not read.
 func TestServe_shutsDownWithABlockedReader(t *testing.T) {
 	t.Parallel()
 	s := start(t, inMemory())
@@ -288,7 +287,7 @@ func TestServe_shutsDownWithABlockedReader(t *testing.T) {
 	}
 	defer conn.CloseNow()
 	conn.SetReadLimit(-1)
-	// Each text comes a hundred times.
+	// Each text is sent a hundred times.
 	const channels = 100
 	for i := range channels {
 		secret := base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint64(make([]byte, 8), uint64(i)))
@@ -311,11 +310,11 @@ func TestServe_shutsDownWithABlockedReader(t *testing.T) {
 	}
 	s.ends(t)
 	if log := s.log.String(); !strings.Contains(log, "cut 1 sockets off") {
-		t.Errorf("log: got %s, want that a socket was cut off", log)
+		t.Errorf("log: got %s, want a line about the socket that was cut off", log)
 	}
 }
 
-func TestServe_remembersAfterARestart(t *testing.T) {
+func TestServe_restart(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, server.Options{Data: dir})
 	send(t, s, "before")
@@ -327,8 +326,8 @@ func TestServe_remembersAfterARestart(t *testing.T) {
 	}
 }
 
-// While the store cannot be written the server says so, and answers what it can.
-func TestServe_aStoreThatCannotBeWritten(t *testing.T) {
+// While the store cannot be written, the server reports it and keeps answering.
+func TestServe_unwritableStore(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, server.Options{Data: dir})
 	send(t, s, "before")
@@ -349,12 +348,12 @@ func TestServe_aStoreThatCannotBeWritten(t *testing.T) {
 		t.Errorf("an action: got %s %s, %v; want 503 unavailable", response.Status, body, err)
 	}
 	if status, body := get(t, s.url+"/healthz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "another process has taken over") {
-		t.Errorf("GET /healthz: got %d %s, want 503 and why", status, body)
+		t.Errorf("GET /healthz: got %d %s, want 503 and the reason", status, body)
 	}
 	if status, body := get(t, s.url+"/readyz"); status != http.StatusServiceUnavailable || strings.Contains(body, dir) {
-		t.Errorf("GET /readyz: got %d %s, want 503, and nothing about files", status, body)
+		t.Errorf("GET /readyz: got %d %s, want 503 without paths", status, body)
 	}
 	if log := s.log.String(); !strings.Contains(log, "the store cannot be written") {
-		t.Errorf("log: got %s, want that the store cannot be written", log)
+		t.Errorf("log: got %s, want a line about the store", log)
 	}
 }
