@@ -5,7 +5,7 @@ import (
 	"io/fs"
 )
 
-// dist is what web/build has written; on a fresh clone only the placeholder.
+// dist has the files that web/build wrote; on a fresh clone only the placeholder.
 //
 //go:embed all:web/dist
 var dist embed.FS
@@ -14,7 +14,7 @@ var dist embed.FS
 var ui = func() fs.FS {
 	sub, err := fs.Sub(dist, "web/dist")
 	if err != nil {
-		panic(err) // the pattern above names another directory
+		panic(err) // the path is not that of the pattern above
 	}
 	return sub
 }()

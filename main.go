@@ -14,7 +14,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// After the first signal, which shuts down, a second one ends the process at once.
+	// The first signal shuts down; a second one ends the process at once.
 	context.AfterFunc(ctx, stop)
 	if err := app.Run(ctx, os.Args[1:], os.Environ(), ui, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "troupe:", err)

@@ -29,7 +29,7 @@ var version = "dev"
 
 // Run runs the server until ctx ends, and returns after a clean shutdown. The
 // arguments are those of a process, without its name; ui has the built web UI
-// (see package web). An error is one line for whoever started the server.
+// (see package web). An error is one line for the person who started the server.
 func Run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Writer) error {
 	config, err := ParseConfig(args, env, stdout)
 	if errors.Is(err, flag.ErrHelp) {
@@ -60,11 +60,11 @@ func Run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Wr
 		return err
 	}
 	if !page.Built() {
-		logger.Warn("the web UI was not built: make run or make build builds and embeds it")
+		logger.Warn("the web UI is not built: run make run or make build")
 	}
 	srv, listener, err := start(ctx, config, logger)
 	if err != nil && ctx.Err() != nil {
-		logger.Info("asked to end while starting", "error", err)
+		logger.Info("stopped while starting", "error", err)
 		return nil
 	} else if err != nil {
 		return err
@@ -75,10 +75,9 @@ func Run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Wr
 	return srv.Serve(ctx, listener, routes(srv, page, config, logger))
 }
 
-// start makes the server and takes its address. A process that takes over from
-// another one waits for the data: until it has them, the address is the other one's.
-// But where there are no data yet, there is nothing to wait for, and an address in
-// use is noticed before a directory is made.
+// start makes the server and listens. A process that takes over from another one first
+// waits for the data: until then, the other one owns the address. If there is no data
+// yet, start listens first, so that an address in use leaves no directory behind.
 func start(ctx context.Context, config Config, logger *slog.Logger) (*server.Server, net.Listener, error) {
 	var listener net.Listener
 	if _, err := os.Stat(config.Data); errors.Is(err, fs.ErrNotExist) {
@@ -110,7 +109,7 @@ func start(ctx context.Context, config Config, logger *slog.Logger) (*server.Ser
 	return srv, listener, nil
 }
 
-// options maps what flags say to what the server takes.
+// options maps the configuration to the server's options.
 func options(c Config, logger *slog.Logger) server.Options {
 	o := server.Options{
 		Data: c.Data, JournalBytes: c.JournalBytes,
@@ -125,8 +124,8 @@ func options(c Config, logger *slog.Logger) server.Options {
 	return o
 }
 
-// orNone is a limit as server.Options has it: what 0 is to a flag, a negative number
-// is there.
+// orNone converts a limit from flags to server.Options: no limit is 0 as a flag, and a
+// negative number as an option.
 func orNone[T int | float64](limit T) T {
 	if limit == 0 {
 		return -1
@@ -134,7 +133,7 @@ func orNone[T int | float64](limit T) T {
 	return limit
 }
 
-// routes is what the server serves: its own paths, the sample's sessions and page.
+// routes returns the handler of the server's own paths, the sessions and the page.
 func routes(srv *server.Server, page http.Handler, config Config, logger *slog.Logger) http.Handler {
 	r := chi.NewRouter()
 	r.Method(http.MethodGet, "/healthz", srv.Health())
@@ -149,7 +148,7 @@ func routes(srv *server.Server, page http.Handler, config Config, logger *slog.L
 	return r
 }
 
-// newLogger makes the log that the configuration asks for.
+// newLogger makes the configured logger.
 func newLogger(config Config, w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: config.LogLevel}
 	var handler slog.Handler = slog.NewTextHandler(w, options)
@@ -162,7 +161,7 @@ func newLogger(config Config, w io.Writer) *slog.Logger {
 // backup copies the store to a file.
 func backup(ctx context.Context, config Config, stdout io.Writer) error {
 	if config.Store == storeMemory {
-		return errors.New("the memory store keeps nothing that could be backed up")
+		return errors.New("the memory store has no files to back up: use -store sqlite and -data")
 	}
 	if err := sqlite.Backup(ctx, config.Data, config.Backup); err != nil {
 		return err
@@ -174,16 +173,16 @@ func backup(ctx context.Context, config Config, stdout io.Writer) error {
 func listen(ctx context.Context, addr string) (net.Listener, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("the address %s is in use: stop the other server, or choose another one with -addr", addr)
+		return nil, fmt.Errorf("the address %s is in use: stop the other server, or choose another address with -addr", addr)
 	} else if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	}
 	return l, nil
 }
 
-// address is where a browser on this machine finds the server.
-func address(asked string, got net.Addr) string {
-	host, _, err := net.SplitHostPort(asked)
+// address returns the server's URL for a browser on this machine.
+func address(configured string, got net.Addr) string {
+	host, _, err := net.SplitHostPort(configured)
 	if err != nil || host == "" || net.ParseIP(host).IsUnspecified() {
 		host = "localhost"
 	}

@@ -27,10 +27,10 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// noUI is what a binary embeds whose UI was not built.
+// noUI is the UI of a binary that was built without it.
 var noUI fs.FS = fstest.MapFS{"placeholder.html": {Data: []byte("run make")}}
 
-// buffer is what a server writes, read at the same time.
+// buffer collects a server's output while it is read.
 type buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -52,7 +52,7 @@ func (b *buffer) String() string {
 type running struct {
 	url    string
 	stderr *buffer
-	stop   func() error // says that it should end, and waits for it
+	stop   func() error // shuts it down, and waits for it
 }
 
 func start(t *testing.T, args ...string) *running {
@@ -79,7 +79,7 @@ func start(t *testing.T, args ...string) *running {
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	r.url = regexp.MustCompile(`http://\S+`).FindString(line)
 	if err != nil || r.url == "" {
-		t.Fatalf("the server said %q, %v; want a line with its address", line, err)
+		t.Fatalf("the server printed %q, %v; want a line with its address", line, err)
 	}
 	go func() { _, _ = io.Copy(io.Discard, stdout) }()
 	return r
@@ -118,13 +118,13 @@ func TestRun_serves(t *testing.T) {
 	}
 }
 
-// TestRun_belowAPath: everything is below the path, for a proxy that leaves it, and
-// without it, for one that takes it away (check 30).
-func TestRun_belowAPath(t *testing.T) {
+// TestRun_basePath: everything is served below the path, for a proxy that keeps it, and
+// without it, for one that strips it.
+func TestRun_basePath(t *testing.T) {
 	s := start(t, "-base-path", "/any/app")
 	root, ok := strings.CutSuffix(s.url, "/any/app")
 	if !ok {
-		t.Fatalf("the server says that it is at %s", s.url)
+		t.Fatalf("the server printed the address %s", s.url)
 	}
 	for _, base := range []string{root, s.url} {
 		for path, want := range map[string]int{
@@ -141,7 +141,7 @@ func TestRun_belowAPath(t *testing.T) {
 		_ = ws.CloseNow()
 	}
 	if status, body := get(t, s.url+"lication/healthz"); status != 404 {
-		t.Errorf("a path that only begins like it: got %d %s", status, body)
+		t.Errorf("a path that only has it as a prefix: got %d %s", status, body)
 	}
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	response, err := client.Get(s.url + "?from=mail")
@@ -161,11 +161,11 @@ func TestRun_withoutABuiltUI(t *testing.T) {
 		t.Errorf("GET /: got %d %s; want 503 and the placeholder", status, body)
 	}
 	if log := s.stderr.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "level=WARN") {
-		t.Errorf("log: got %q, want one line that warns", log)
+		t.Errorf("log: got %q, want one warning", log)
 	}
 }
 
-// A setting that is given by its old name works, and the log says so once.
+// A setting given by its old name works, and the log warns once.
 func TestRun_oldNames(t *testing.T) {
 	s := start(t, "-store", "memory", "-address-calls", "10")
 	if log := s.stderr.String(); strings.Count(log, "-address-calls") != 1 || !strings.Contains(log, "-call-rate-per-ip") {
@@ -173,9 +173,9 @@ func TestRun_oldNames(t *testing.T) {
 	}
 }
 
-// Whoever is told to end while it waits for another process to let go of the data
-// ends, without an error.
-func TestRun_endsWhileItWaitsForTheData(t *testing.T) {
+// A server that is stopped while it waits for another process's data ends without an
+// error.
+func TestRun_stoppedWhileWaitingForData(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	start(t, "-data", dir)
@@ -194,22 +194,22 @@ func TestRun_endsWhileItWaitsForTheData(t *testing.T) {
 	}
 }
 
-func TestRun_aPortInUse(t *testing.T) {
+func TestRun_portInUse(t *testing.T) {
 	s := start(t)
 	addr := strings.TrimPrefix(s.url, "http://")
 	existing := t.TempDir()
 	for _, dir := range []string{existing, filepath.Join(existing, "new")} {
 		err := app.Run(t.Context(), []string{"-addr", addr, "-data", dir}, nil, noUI, io.Discard, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), addr+" is in use") || strings.Contains(err.Error(), "\n") {
-			t.Errorf("got error %v, want one line that the address is in use", err)
+			t.Errorf("got error %v, want one line about the address in use", err)
 		}
 	}
 	if _, err := os.Stat(filepath.Join(existing, "new")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got %v, want that no directory is left behind", err)
+		t.Errorf("got %v, want no directory left behind", err)
 	}
 }
 
-func TestRun_aDataDirectoryThatCannotBeWritten(t *testing.T) {
+func TestRun_unwritableDataDirectory(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -228,7 +228,7 @@ func TestRun_makesTheDataDirectory(t *testing.T) {
 	}
 }
 
-func TestRun_theMemoryStoreKeepsNoFiles(t *testing.T) {
+func TestRun_memoryStoreKeepsNoFiles(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	start(t, "-data", dir, "-store", "memory")
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
@@ -236,11 +236,11 @@ func TestRun_theMemoryStoreKeepsNoFiles(t *testing.T) {
 	}
 }
 
-// A page that was built for other actors finds out, in development also what differs.
-func TestRun_tellsTheContract(t *testing.T) {
+// A page that was built for another contract finds out; with -check also what differs.
+func TestRun_contract(t *testing.T) {
 	contract := rooms.Registry.Contract()
 	if contract.Fingerprint == "" || len(contract.Parts) == 0 {
-		t.Fatalf("got %+v, want what go generate has written", contract)
+		t.Fatalf("got %+v, want the generated contract", contract)
 	}
 	for _, args := range [][]string{nil, {"-check"}} {
 		s := start(t, args...)
@@ -263,7 +263,7 @@ func TestRun_tellsTheContract(t *testing.T) {
 	}
 }
 
-// send says something in a room and returns what was said there.
+// send adds a message to a room and returns all of its messages.
 func send(t *testing.T, s *running, text string) string {
 	t.Helper()
 	for _, call := range []struct{ action, args string }{{"sendMessage", `["ada",` + strconv.Quote(text) + `]`}, {"getMessages", `[]`}} {

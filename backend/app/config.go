@@ -19,39 +19,38 @@ import (
 	"github.com/troupe-dev/troupe/web"
 )
 
-// Config is how a server is set up. Make one with ParseConfig.
+// Config is the configuration of a server. Make one with ParseConfig.
 type Config struct {
 	Addr         string            // to listen on
-	BasePath     string            // below which browsers find everything, such as /app; empty: at the root
-	Data         string            // directory of stores that keep files
-	Store        string            // one of stores
-	JournalBytes int64             // how much of the log stores that keep files may keep
+	BasePath     string            // below which browsers reach the server, such as /app; empty: the root
+	Data         string            // directory of the SQLite store
+	Store        string            // storeSQLite or storeMemory
+	JournalBytes int64             // limit of the SQLite store's journal
 	AllowOrigins []string          // origins besides the server's own whose pages may connect
-	Proxies      forwarded.Proxies // whose word on a client's address counts
-	MaxSockets   int               // in all; 0: as many as there may be open files, less some
-	MaxActors    int               // in memory; 0: any number
-	MaxBuffers   int               // bytes of what waits; 0: any number
+	Proxies      forwarded.Proxies // whose X-Forwarded-* headers are trusted
+	MaxSockets   int               // in all; 0: three quarters of the open-files limit
+	MaxActors    int               // in memory; 0: no limit
+	MaxBuffers   int               // in bytes; 0: no limit
 
-	// What clients of one IP address may have and do; 0 means no limit. Rates are per
-	// second. See server.Options.
+	// Limits of one IP address; 0 means none. Rates are per second. See server.Options.
 	MaxSocketsPerIP  int
 	ConnectRatePerIP float64
 	CallRatePerIP    float64
 
-	SessionKey string // that signs sessions; empty: one that is kept in Data
+	SessionKey string // signs sessions; empty: the key file in Data
 	LogLevel   slog.Level
 	LogJSON    bool
-	DebugAddr  string        // for those who run the server to listen on; empty: nowhere
-	Metrics    bool          // figures for Prometheus also on Addr
-	Drain      time.Duration // from the order to end until it is followed
-	Check      bool          // look for mistakes in actors that cost time to look for
+	DebugAddr  string        // for operators; empty: none
+	Metrics    bool          // serve /metrics on Addr, too
+	Drain      time.Duration // grace period between SIGTERM and shutdown
+	Check      bool          // look for mistakes in actors, at the cost of time
 
-	Version  bool   // print the version and end
-	Licenses bool   // print the licences of what is in the binary and end
-	Backup   string // copy the data to this file and end
-	Health   bool   // ask the server how it is and end
+	Version  bool   // print the version and exit
+	Licenses bool   // print the licences of all dependencies and exit
+	Backup   string // copy the data to this file and exit
+	Health   bool   // probe the server and exit
 
-	Renamed []string // a line for each setting that was given by its old name
+	Renamed []string // a warning for each setting given by its old name
 }
 
 // The values of -store.
@@ -60,34 +59,33 @@ const (
 	storeMemory = "memory"
 )
 
-// setting is one row of the table of settings: a flag, and an environment
-// variable for when the flag is not given.
+// setting is one row of the table of settings: a flag, and the environment variable
+// that counts if the flag is not given.
 type setting struct {
 	flag, env string
 	standard  string // the default
-	argument  string // how the help names the value; empty: a flag that may stand without one
+	argument  string // the value's name in the help; empty: a boolean flag
 	help      string
 	set       func(c *Config, value string) error
 
-	// The names that it had in the version before, which work in this one, too. The
-	// help does not have them.
+	// The names in the previous version. They still work, but the help omits them.
 	oldFlag, oldEnv string
 }
 
 var settings = []setting{
 	{
 		flag: "addr", env: "TROUPE_ADDR", standard: ":8080", argument: "[host]:port",
-		help: "where to listen; port 0 takes a free one. The variable PORT sets the port alone",
+		help: "address to listen on; port 0 takes a free one. The variable PORT sets only the port",
 		set:  setAddr,
 	},
 	{
 		flag: "base-path", env: "TROUPE_BASE_PATH", standard: "", argument: "/path",
-		help: "below which path browsers find the server, such as /app; a proxy in front of it may take the path away or leave it",
+		help: "path below which browsers reach the server, such as /app; a proxy in front of it may strip or keep the path",
 		set:  setBasePath,
 	},
 	{
 		flag: "data", env: "TROUPE_DATA", standard: "./data", argument: "directory",
-		help: "where the store keeps its files; it is made if it does not exist",
+		help: "directory of the SQLite store; created if it does not exist",
 		set: func(c *Config, v string) error {
 			if v == "" {
 				return errors.New("want the name of a directory")
@@ -98,10 +96,10 @@ var settings = []setting{
 	},
 	{
 		flag: "store", env: "TROUPE_STORE", standard: storeSQLite, argument: "name",
-		help: "where actors live: sqlite (a file in the data directory) or memory (forgets all when the server ends)",
+		help: "store of the actors: sqlite (a file in the data directory) or memory (forgets everything when the server ends)",
 		set: func(c *Config, v string) error {
 			if v != storeSQLite && v != storeMemory {
-				return fmt.Errorf("there is no store %q; there is sqlite and memory", v)
+				return fmt.Errorf("want sqlite or memory, got %q", v)
 			}
 			c.Store = v
 			return nil
@@ -109,7 +107,7 @@ var settings = []setting{
 	},
 	{
 		flag: "journal-bytes", env: "TROUPE_JOURNAL_BYTES", standard: "67108864", argument: "n",
-		help: "how large the journal on disk may grow; clients that come back for what is no longer in it are told (overflow)",
+		help: "limit of the journal on disk, in bytes; clients that resume from an event which is no longer in it get a gap",
 		set: func(c *Config, v string) (err error) {
 			if c.JournalBytes, err = strconv.ParseInt(v, 10, 64); err != nil || c.JournalBytes < 1 {
 				return fmt.Errorf("want a number of bytes, got %q", v)
@@ -119,12 +117,12 @@ var settings = []setting{
 	},
 	{
 		flag: "allow-origin", env: "TROUPE_ALLOW_ORIGIN", standard: "", argument: "origin,…",
-		help: "origins besides the server's own whose pages may connect, such as https://example.com",
+		help: "further origins whose pages may connect, such as https://example.com",
 		set:  setOrigins,
 	},
 	{
 		flag: "trusted-proxies", env: "TROUPE_TRUSTED_PROXIES", standard: "", argument: "address,…",
-		help: "proxies in front of the server, as in 127.0.0.1,10.0.0.0/8: what they say in X-Forwarded-For, -Host and -Proto is believed, and from nobody else",
+		help: "addresses of proxies in front of the server, such as 127.0.0.1,10.0.0.0/8; only their X-Forwarded-For, -Host and -Proto headers are trusted",
 		set: func(c *Config, v string) (err error) {
 			if c.Proxies, err = forwarded.ParseProxies(v); err != nil {
 				return fmt.Errorf("want addresses such as 127.0.0.1 or 10.0.0.0/8: %w", err)
@@ -134,43 +132,43 @@ var settings = []setting{
 	},
 	{
 		flag: "max-sockets", env: "TROUPE_MAX_SOCKETS", standard: "0", argument: "n",
-		help: "how many sockets there may be; 0 for three quarters of how many files the process may open",
+		help: "limit of open sockets; 0 means three quarters of the open-files limit (ulimit -n)",
 		set:  func(c *Config, v string) error { return setCount(&c.MaxSockets, v) },
 	},
 	{
 		flag: "max-actors", env: "TROUPE_MAX_ACTORS", standard: "250000", argument: "n",
-		help: "how many actors may be in memory; 0 for any number. One that nobody needs leaves it after a while",
+		help: "limit of actors in memory; 0 means none. An idle actor leaves memory after a while",
 		set:  func(c *Config, v string) error { return setCount(&c.MaxActors, v) },
 	},
 	{
 		flag: "max-buffers", env: "TROUPE_MAX_BUFFERS", standard: "268435456", argument: "n",
-		help: "how many bytes may wait for actors, and as many for clients that do not take them; 0 for any number",
+		help: "limit of the bytes that wait for actors, and again of those that wait for slow clients; 0 means none",
 		set:  func(c *Config, v string) error { return setCount(&c.MaxBuffers, v) },
 	},
 	{
 		flag: "max-sockets-per-ip", env: "TROUPE_MAX_SOCKETS_PER_IP", standard: "2000", argument: "n",
-		help: "how many sockets one IP address may have, and twice as many connections; 0 for any number. People behind one router share an address. Clients on this machine are not limited",
+		help: "limit of the sockets of one IP address, and of its connections at twice as many; 0 means none. People behind one router share an address. Clients on this machine are not limited",
 		set:  func(c *Config, v string) error { return setCount(&c.MaxSocketsPerIP, v) },
 
 		oldFlag: "address-sockets", oldEnv: "TROUPE_ADDRESS_SOCKETS",
 	},
 	{
 		flag: "connect-rate-per-ip", env: "TROUPE_CONNECT_RATE_PER_IP", standard: "50", argument: "n",
-		help: "how many sockets per second one IP address may open in the long run; 0 for any number",
+		help: "limit of the sockets per second that one IP address may open in the long run; 0 means none",
 		set:  func(c *Config, v string) error { return setRate(&c.ConnectRatePerIP, v) },
 
 		oldFlag: "address-connects", oldEnv: "TROUPE_ADDRESS_CONNECTS",
 	},
 	{
 		flag: "call-rate-per-ip", env: "TROUPE_CALL_RATE_PER_IP", standard: "500", argument: "n",
-		help: "how many calls per second one IP address may make over HTTP, without a socket; 0 for any number",
+		help: "limit of the calls per second of one IP address over HTTP, without a socket; 0 means none",
 		set:  func(c *Config, v string) error { return setRate(&c.CallRatePerIP, v) },
 
 		oldFlag: "address-calls", oldEnv: "TROUPE_ADDRESS_CALLS",
 	},
 	{
 		flag: "session-key", env: "TROUPE_SESSION_KEY", standard: "", argument: "secret",
-		help: "what signs the visitors' sessions, 32 bytes or more; another one ends them. Without, one is made and kept in the data directory. Others on the machine see a flag, not a variable",
+		help: "secret that signs sessions, 32 bytes or more; a new one ends them all. By default, one is created in the data directory. Other users of the machine can read flags, but not variables",
 		set: func(c *Config, v string) error {
 			if v != "" && len(v) < minSessionKey {
 				return fmt.Errorf("want %d bytes or more, got %d", minSessionKey, len(v))
@@ -181,12 +179,12 @@ var settings = []setting{
 	},
 	{
 		flag: "log", env: "TROUPE_LOG", standard: "info,text", argument: "level,format",
-		help: "what to log: debug, info, warn or error; and how: text or json. Either may be left out",
+		help: "log level (debug, info, warn, error) and format (text, json); either may be omitted",
 		set:  setLog,
 	},
 	{
 		flag: "debug-addr", env: "TROUPE_DEBUG_ADDR", standard: "", argument: "host:port",
-		help: "where those who run the server find /metrics, /readyz, /healthz and /debug/pprof, such as 127.0.0.1:6060; not for everybody to reach",
+		help: "address of /metrics, /readyz, /healthz and /debug/pprof for operators, such as 127.0.0.1:6060; do not expose it to the public",
 		set: func(c *Config, v string) error {
 			if v == "" {
 				c.DebugAddr = ""
@@ -201,7 +199,7 @@ var settings = []setting{
 	},
 	{
 		flag: "metrics", env: "TROUPE_METRICS", standard: "false",
-		help: "answer /metrics at the main address, too, where everybody can read it",
+		help: "serve /metrics at the main address, too, where everyone can read it",
 		set: func(c *Config, v string) (err error) {
 			if c.Metrics, err = strconv.ParseBool(v); err != nil {
 				return fmt.Errorf("want true or false, got %q", v)
@@ -211,7 +209,7 @@ var settings = []setting{
 	},
 	{
 		flag: "drain", env: "TROUPE_DRAIN", standard: "0s", argument: "duration",
-		help: "how long the server goes on after SIGTERM with /readyz saying 503, so that a load balancer sends nobody any more",
+		help: "grace period between SIGTERM and shutdown, in which /readyz answers 503, so that a load balancer stops sending clients",
 		set: func(c *Config, v string) (err error) {
 			if c.Drain, err = time.ParseDuration(v); err != nil || c.Drain < 0 {
 				return fmt.Errorf("want a duration such as 5s, got %q", v)
@@ -221,7 +219,7 @@ var settings = []setting{
 	},
 	{
 		flag: "check", env: "TROUPE_CHECK", standard: "false",
-		help: "look for mistakes in actors, such as a state that changes outside a turn; for development, it costs time",
+		help: "look for mistakes in actors, such as a state that changes outside a turn; for development, as it costs time",
 		set: func(c *Config, v string) (err error) {
 			if c.Check, err = strconv.ParseBool(v); err != nil {
 				return fmt.Errorf("want true or false, got %q", v)
@@ -231,9 +229,9 @@ var settings = []setting{
 	},
 }
 
-// ParseConfig reads the configuration from the command line's arguments and,
-// for what they leave open, from environment variables ("NAME=value"). It
-// returns flag.ErrHelp after it has printed the help to stdout.
+// ParseConfig reads the configuration from command-line arguments and, for flags that
+// are not given, from environment variables ("NAME=value"). It returns flag.ErrHelp
+// after it has printed the help to stdout.
 func ParseConfig(args, env []string, stdout io.Writer) (Config, error) {
 	var c Config
 	given := map[string]string{} // by flag
@@ -254,8 +252,8 @@ func ParseConfig(args, env []string, stdout io.Writer) (Config, error) {
 			})
 		}
 	}
-	flags.BoolVar(&c.Version, "version", false, "print the version and end")
-	flags.BoolVar(&c.Licenses, "licenses", false, "print the licences of what is in the binary and end")
+	flags.BoolVar(&c.Version, "version", false, "print the version and exit")
+	flags.BoolVar(&c.Licenses, "licenses", false, "print the licences of all dependencies and exit")
 	if err := parse(&c, flags, args); errors.Is(err, flag.ErrHelp) {
 		printHelp(stdout)
 		return c, err
@@ -271,14 +269,13 @@ func ParseConfig(args, env []string, stdout io.Writer) (Config, error) {
 			return c, fmt.Errorf("%s: %w", source, err)
 		}
 		if now, ok := s.renamed()[source]; ok {
-			c.Renamed = append(c.Renamed, fmt.Sprintf("%s is now %s; the next version does not know the old name", source, now))
+			c.Renamed = append(c.Renamed, fmt.Sprintf("%s is now %s: use the new name, as the next version removes the old one", source, now))
 		}
 	}
 	return c, nil
 }
 
-// find returns the value of a setting that was given, and the flag or the variable
-// that it is from.
+// find returns the given value of a setting, and the flag or variable it came from.
 func (s *setting) find(given map[string]string, env []string) (value, source string, ok bool) {
 	for _, name := range []string{s.flag, s.oldFlag} {
 		if v, ok := given[name]; ok {
@@ -304,8 +301,8 @@ func (s *setting) renamed() map[string]string {
 	return map[string]string{"-" + s.oldFlag: "-" + s.flag, s.oldEnv: s.env}
 }
 
-// parse reads flags, and what comes after them: nothing, backup and a file, or health.
-// The flags may also come after the word.
+// parse reads flags and the command after them: none, backup FILE, or health. Flags may
+// also follow the command.
 func parse(c *Config, flags *flag.FlagSet, args []string) error {
 	if err := flags.Parse(args); err != nil || flags.NArg() == 0 {
 		return err
@@ -348,8 +345,8 @@ func lookup(env []string, name string) string {
 func printHelp(w io.Writer) {
 	fmt.Fprint(w, "troupe serves the actors, the JavaScript client and the web UI.\n\n"+
 		"Usage: troupe [flags]               serve\n"+
-		"       troupe [flags] backup FILE   copy the data to a file, also while a server runs\n"+
-		"       troupe [flags] health        ask the server at -addr how it is; the exit status is 0 or 1\n\n")
+		"       troupe [flags] backup FILE   copy the data to a file, even while a server runs\n"+
+		"       troupe [flags] health        probe the server at -addr; the exit status is 0 or 1\n\n")
 	for _, s := range settings {
 		standard := s.standard
 		if standard == "" {
@@ -357,8 +354,8 @@ func printHelp(w io.Writer) {
 		}
 		fmt.Fprintf(w, "  %s\n        %s.\n        Default: %s. Environment: %s\n", strings.TrimSpace("-"+s.flag+" "+s.argument), s.help, standard, s.env)
 	}
-	fmt.Fprint(w, "  -version\n        print the version and end.\n  -licenses\n        print the licences of what is in the binary and end.\n  -h\n        print this and end.\n\n"+
-		"A flag goes before its environment variable, that before the default.\n")
+	fmt.Fprint(w, "  -version\n        print the version and exit.\n  -licenses\n        print the licences of all dependencies and exit.\n  -h\n        print this help and exit.\n\n"+
+		"A flag overrides its environment variable.\n")
 }
 
 func setAddr(c *Config, v string) error {
@@ -376,7 +373,7 @@ func setBasePath(c *Config, v string) (err error) {
 	}
 	first, _, _ := strings.Cut(c.BasePath[1:], "/")
 	if slices.Contains(web.Reserved, first) {
-		return fmt.Errorf("the server has /%s itself: want another path, such as /app", first)
+		return fmt.Errorf("the server itself uses /%s: want another path, such as /app", first)
 	}
 	return nil
 }

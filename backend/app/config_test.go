@@ -45,17 +45,17 @@ func TestParseConfig(t *testing.T) {
 			app.Config{Addr: ":1", Data: "d", Store: "memory", JournalBytes: 4096, AllowOrigins: []string{"https://a.example"}, LogLevel: slog.LevelWarn, MaxActors: 250_000, MaxBuffers: 256 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500},
 		},
 		{
-			"a flag goes before its variable",
+			"a flag overrides its variable",
 			[]string{"-addr", ":2"},
 			[]string{"TROUPE_ADDR=:1", "PORT=3"},
 			with(func(c *app.Config) { c.Addr = ":2" }),
 		},
-		{"an empty variable is none", nil, []string{"TROUPE_STORE=", "TROUPE_ADDR="}, standard},
+		{"an empty variable counts as unset", nil, []string{"TROUPE_STORE=", "TROUPE_ADDR="}, standard},
 		{"a base path", []string{"-base-path", "/app/"}, nil, with(func(c *app.Config) { c.BasePath = "/app" })},
 		{"a longer base path", nil, []string{"TROUPE_BASE_PATH=/any/base-1.0/path"}, with(func(c *app.Config) { c.BasePath = "/any/base-1.0/path" })},
 		{"the root as base path", []string{"-base-path", "/"}, nil, standard},
 		{"PORT", nil, []string{"PORT=3"}, with(func(c *app.Config) { c.Addr = ":3" })},
-		{"TROUPE_ADDR goes before PORT", nil, []string{"PORT=3", "TROUPE_ADDR=:1"}, with(func(c *app.Config) { c.Addr = ":1" })},
+		{"TROUPE_ADDR overrides PORT", nil, []string{"PORT=3", "TROUPE_ADDR=:1"}, with(func(c *app.Config) { c.Addr = ":1" })},
 		{"a format alone", []string{"-log", "json"}, nil, with(func(c *app.Config) { c.LogJSON = true })},
 		{"an IPv6 address", []string{"-addr", "[::1]:80"}, nil, with(func(c *app.Config) { c.Addr = "[::1]:80" })},
 		{"a backup", []string{"backup", "x.db"}, nil, with(func(c *app.Config) { c.Backup = "x.db" })},
@@ -82,9 +82,9 @@ func TestParseConfig(t *testing.T) {
 			with(func(c *app.Config) {
 				c.MaxSocketsPerIP, c.ConnectRatePerIP, c.CallRatePerIP = 3, 0.5, 0
 				c.Renamed = []string{
-					"-address-sockets is now -max-sockets-per-ip; the next version does not know the old name",
-					"-address-connects is now -connect-rate-per-ip; the next version does not know the old name",
-					"-address-calls is now -call-rate-per-ip; the next version does not know the old name",
+					"-address-sockets is now -max-sockets-per-ip: use the new name, as the next version removes the old one",
+					"-address-connects is now -connect-rate-per-ip: use the new name, as the next version removes the old one",
+					"-address-calls is now -call-rate-per-ip: use the new name, as the next version removes the old one",
 				}
 			}),
 		},
@@ -93,19 +93,19 @@ func TestParseConfig(t *testing.T) {
 			with(func(c *app.Config) {
 				c.MaxSocketsPerIP, c.ConnectRatePerIP, c.CallRatePerIP = 3, 0.5, 0
 				c.Renamed = []string{
-					"TROUPE_ADDRESS_SOCKETS is now TROUPE_MAX_SOCKETS_PER_IP; the next version does not know the old name",
-					"TROUPE_ADDRESS_CONNECTS is now TROUPE_CONNECT_RATE_PER_IP; the next version does not know the old name",
-					"TROUPE_ADDRESS_CALLS is now TROUPE_CALL_RATE_PER_IP; the next version does not know the old name",
+					"TROUPE_ADDRESS_SOCKETS is now TROUPE_MAX_SOCKETS_PER_IP: use the new name, as the next version removes the old one",
+					"TROUPE_ADDRESS_CONNECTS is now TROUPE_CONNECT_RATE_PER_IP: use the new name, as the next version removes the old one",
+					"TROUPE_ADDRESS_CALLS is now TROUPE_CALL_RATE_PER_IP: use the new name, as the next version removes the old one",
 				}
 			}),
 		},
 		{
-			"a new name goes before the old one", []string{"-address-sockets", "3", "-max-sockets-per-ip", "4"}, []string{"TROUPE_ADDRESS_CALLS=1", "TROUPE_CALL_RATE_PER_IP=2"},
+			"a new name overrides the old one", []string{"-address-sockets", "3", "-max-sockets-per-ip", "4"}, []string{"TROUPE_ADDRESS_CALLS=1", "TROUPE_CALL_RATE_PER_IP=2"},
 			with(func(c *app.Config) { c.MaxSocketsPerIP, c.CallRatePerIP = 4, 2 }),
 		},
 		{"the checks", []string{"-check"}, nil, with(func(c *app.Config) { c.Check = true })},
 		{"the checks, by a variable", nil, []string{"TROUPE_CHECK=1"}, with(func(c *app.Config) { c.Check = true })},
-		{"no checks in spite of the variable", []string{"-check=false"}, []string{"TROUPE_CHECK=1"}, standard},
+		{"no checks despite the variable", []string{"-check=false"}, []string{"TROUPE_CHECK=1"}, standard},
 		{"for operators", []string{"-debug-addr", "127.0.0.1:6060", "-metrics", "-drain", "5s"}, nil, with(func(c *app.Config) {
 			c.DebugAddr, c.Metrics, c.Drain = "127.0.0.1:6060", true, 5*time.Second
 		})},
@@ -130,8 +130,8 @@ func TestParseConfig_errors(t *testing.T) {
 		env  []string
 		want string // all of it in the error
 	}{
-		{[]string{"-store", "sqlite3"}, nil, `-store: there is no store "sqlite3"; there is sqlite and memory`},
-		{nil, []string{"TROUPE_STORE=redis"}, `TROUPE_STORE: there is no store "redis"; there is sqlite and memory`},
+		{[]string{"-store", "sqlite3"}, nil, `-store: want sqlite or memory, got "sqlite3"`},
+		{nil, []string{"TROUPE_STORE=redis"}, `TROUPE_STORE: want sqlite or memory, got "redis"`},
 		{[]string{"-addr", "8080"}, nil, `-addr: want host:port or :port, got "8080"`},
 		{nil, []string{"PORT=a:b"}, `PORT: want host:port`},
 		{[]string{"-data", ""}, nil, `-data: want the name of a directory`},
@@ -139,7 +139,7 @@ func TestParseConfig_errors(t *testing.T) {
 		{[]string{"-base-path", "/a/../b"}, nil, `got "/a/../b"`},
 		{[]string{"-base-path", "//evil.example"}, nil, `got "//evil.example"`},
 		{[]string{"-base-path", "/a b"}, nil, `got "/a b"`},
-		{[]string{"-base-path", "/api/v1"}, nil, `-base-path: the server has /api itself`},
+		{[]string{"-base-path", "/api/v1"}, nil, `-base-path: the server itself uses /api`},
 		{[]string{"-allow-origin", "example.com"}, nil, `-allow-origin: want origins such as https://example.com, got "example.com"`},
 		{[]string{"-allow-origin", "https://a.example/page"}, nil, `got "https://a.example/page"`},
 		{[]string{"-log", "loud"}, nil, `-log: want a level`},

@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// probeTimeout is how long a server may take to say how it is.
+// probeTimeout is how long a server may take to answer.
 const probeTimeout = 3 * time.Second
 
-// probe asks the server that the configuration describes, on this machine, how it
-// is. It is for places that have no curl, such as a container. An error means that
-// it does not answer, or that its store cannot be written.
+// probe requests /healthz of the configured server on this machine. It is for places
+// without curl, such as a container. An error means that the server does not answer, or
+// that its store cannot be written.
 func probe(ctx context.Context, config Config, stdout io.Writer) error {
 	host, port, err := net.SplitHostPort(config.Addr)
 	if err != nil || port == "0" {
-		return fmt.Errorf("which server? Name its address with -addr, as in -addr :8080")
+		return fmt.Errorf("want the server's address, such as -addr :8080, got %q", config.Addr)
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"

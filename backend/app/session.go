@@ -18,12 +18,12 @@ import (
 	"github.com/troupe-dev/troupe/backend/rooms"
 )
 
-// minSessionKey is how long the key that signs sessions is at least, in bytes.
+// minSessionKey is the minimum length of the key that signs sessions, in bytes.
 const minSessionKey = 32
 
-// sessionKey returns the key that signs sessions: the one of the configuration, else
-// that in the data directory, which is made if it is not there. A server that keeps
-// no files makes one for itself.
+// sessionKey returns the key that signs sessions: the configured one, else the one in
+// the data directory, which is created if it does not exist. With the memory store, each
+// process makes its own.
 func sessionKey(config Config) ([]byte, error) {
 	if config.SessionKey != "" {
 		return []byte(config.SessionKey), nil
@@ -36,14 +36,14 @@ func sessionKey(config Config) ([]byte, error) {
 	key, err := os.ReadFile(path)
 	switch {
 	case err == nil && len(key) < minSessionKey:
-		return nil, fmt.Errorf("%s has less than %d bytes: delete it to have another one made, which ends all sessions", path, minSessionKey)
+		return nil, fmt.Errorf("%s has less than %d bytes: delete it to get a new one, which ends all sessions", path, minSessionKey)
 	case errors.Is(err, fs.ErrNotExist):
 		return made, writeKey(path, made)
 	}
 	return key, err
 }
 
-// writeKey writes a file that appears whole, or not at all, and is for nobody else.
+// writeKey writes a file atomically, readable by its owner only.
 func writeKey(path string, key []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "session.key-") // mode 0600
 	if err != nil {
@@ -60,15 +60,15 @@ func writeKey(path string, key []byte) error {
 	return err
 }
 
-// serveSession is POST /api/session {"subscription":"premium"}: it makes the visitor's
-// session one with that subscription, or with "free". The answer has a pass, with
-// which the page can tell its open connections of it (see rooms.Session). The cookie
-// is for what is below path. Pages of other origins do not get here.
+// serveSession is POST /api/session {"subscription":"premium"}: it gives the visitor a
+// session with that subscription, or with "free". The response has a pass for the page's
+// open connections (see rooms.Session). The cookie is valid below path. Pages of other
+// origins cannot call it.
 //
-// This is where an app would ask for a password, or for money.
+// A real app would check a password, or a payment, here.
 func serveSession(path string, logger *slog.Logger) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		// Not every ResponseWriter can; a server's can.
+		// The error means that the ResponseWriter has no deadlines; a server's has.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(10 * time.Second))
 		var s rooms.Session
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<10))
@@ -81,14 +81,14 @@ func serveSession(path string, logger *slog.Logger) http.HandlerFunc {
 		}
 		cookie, pass, err := s.Sign()
 		if err != nil {
-			logger.Error("a session cannot be signed", "error", err)
-			answer(w, http.StatusInternalServerError, map[string]string{"code": "internal_error", "message": "the server failed; its log has the cause"})
+			logger.Error("cannot sign a session", "error", err)
+			answer(w, http.StatusInternalServerError, map[string]string{"code": "internal_error", "message": "internal error; see the server log"})
 			return
 		}
 		http.SetCookie(w, &http.Cookie{
 			Name: rooms.SessionCookie, Value: cookie, Path: path, MaxAge: int(rooms.SessionAge / time.Second),
 			HttpOnly: true, SameSite: http.SameSiteLaxMode,
-			// The page's origin tells also where a proxy that is not known has ended TLS.
+			// The page's origin shows TLS even behind a proxy that is not trusted.
 			Secure: forwarded.Secure(r) || strings.HasPrefix(r.Header.Get("Origin"), "https://"),
 		})
 		answer(w, http.StatusOK, map[string]any{"subscription": s.Subscription, "pass": pass})

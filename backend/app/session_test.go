@@ -51,7 +51,7 @@ func TestSession(t *testing.T) {
 		t.Errorf("got %s, %v", body, err)
 	}
 
-	// read returns what somebody with a cookie may read of what is for those who pay.
+	// read returns the articles that a visitor with the cookie may read.
 	read := func(url, cookie string) string {
 		t.Helper()
 		_, got := request(t, "POST", url+"/api/actors/newsRoom/actions/getArticles?key=daily", ``, "Cookie", "session="+cookie)
@@ -63,7 +63,7 @@ func TestSession(t *testing.T) {
 	for cookie, may := range map[string]bool{
 		c.Value:                           true,
 		"":                                false,
-		answer.Pass:                       false, // a pass is no cookie
+		answer.Pass:                       false, // a pass is not a cookie
 		c.Value[:len(c.Value)-4] + "AAA=": false,
 		"x" + c.Value[1:]:                 false,
 		premium:                           false,
@@ -73,7 +73,7 @@ func TestSession(t *testing.T) {
 		}
 	}
 
-	// The key is kept, and for nobody else.
+	// The key is kept in a file that only its owner can read.
 	file := filepath.Join(data, "session.key")
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 || info.Size() < 32 {
 		t.Errorf("got %v, %v", info, err)
