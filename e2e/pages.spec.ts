@@ -150,7 +150,7 @@ test("the documentation is searched in the page", async ({ server, visit }) => {
   await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Docs" }).click();
   await page.getByRole("searchbox").fill("blocks websockets nginx");
   await page
-    .getByRole("list", { name: "Found" })
+    .getByRole("list", { name: "Search results" })
     .getByRole("link", { name: /Deploy: nginx/ })
     .click();
   await expect(page).toHaveURL(/\/docs\/deploy#nginx$/);

@@ -1,14 +1,14 @@
-// Package web serves the sample app: a page, the files that esbuild made of
-// src, and the libraries for pages that are not ours.
+// Package web serves the sample app: the page, the files that esbuild built from src, and
+// the libraries for other pages.
 //
-// The files are an fs.FS that web/build has written, and the binary embeds:
+// The files are an fs.FS that web/build writes and the binary embeds:
 //
 //	manifest.json       which files the page needs
 //	assets/NAME-HASH.*  the app; the name changes with the content
-//	lib/*.js            the libraries, under names that stay
+//	lib/*.js            the libraries, under stable names
 //	docs/*              the documentation, rendered (see DocsName)
 //	*.gz                the same, compressed
-//	placeholder.html    shown when the rest was not built
+//	placeholder.html    shown if the rest is not built
 package web
 
 import (
@@ -30,8 +30,8 @@ import (
 	"github.com/go-chi/chi/v5"
 )
 
-// Licenses are the texts that the licences ask for of what others have made and is
-// in the binary, and in the page. tool/licenses collects them.
+// Licenses are the licence texts of everything third-party in the binary and the page.
+// tool/licenses collects them.
 //
 //go:embed licenses.txt
 var Licenses string
@@ -39,15 +39,15 @@ var Licenses string
 //go:generate go tool templ generate -f page.templ
 //go:generate go tool templ generate -f docs.templ
 
-// policy lets the page load scripts, styles and images of this server and connect
-// to it, and nothing else: nothing inline, nothing from elsewhere, in no frame. No
-// text becomes HTML or code (trusted types). Sockets are 'self', too; a browser so
-// old that it does not know that goes on over HTTP.
+// policy lets the page load scripts, styles and images from this server and connect to
+// it, and nothing else: nothing inline, nothing from elsewhere, no frames. No text
+// becomes HTML or code (trusted types). 'self' includes sockets; browsers too old to know
+// that fall back to HTTP.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
 	"require-trusted-types-for 'script'; trusted-types 'none'"
 
-// features are what the page does without, and whatever might get into it.
+// features are switched off for the page and any code injected into it.
 const features = "camera=(), microphone=(), geolocation=(), display-capture=(), payment=(), usb=(), serial=(), hid=(), " +
 	"midi=(), accelerometer=(), gyroscope=(), magnetometer=(), browsing-topics=()"
 
@@ -56,11 +56,11 @@ const (
 	revalidate = "no-cache"
 )
 
-// Reserved are the first parts of paths that are not the app's.
+// Reserved are the first segments of paths that do not belong to the app.
 var Reserved = []string{"api", "assets", "docs", "lib", "healthz", "readyz", "metrics", "debug"}
 
-// contentTypes are those of everything that the build makes. They do not come
-// from the machine, whose tables differ.
+// contentTypes are the types of all built files. The tables of machines differ, so they
+// are not used.
 var contentTypes = map[string]string{
 	".js":   "text/javascript; charset=utf-8",
 	".css":  "text/css; charset=utf-8",
@@ -76,21 +76,20 @@ type UI struct {
 	dist  fs.FS
 	page  document
 	docs  map[string]document // by name
-	etags map[string]string   // of what has no hash in its name, by file name
+	etags map[string]string   // of files without a hash in their name, by name
 	built bool
 }
 
-// document is a page that is made once.
+// document is a page, rendered once.
 type document struct {
 	body   []byte
 	etag   string
 	status int
 }
 
-// New returns the UI that dist has. If it was not built, the answer to every
-// navigation is a page that says how to. base is the path below which browsers find
-// it, such as /app, or empty: addresses in the page begin with it. Requests come
-// without.
+// New returns the UI in dist. If it is not built, every navigation gets a page that says
+// how to build it. base is the path below which browsers reach the UI, such as /app, or
+// empty: URLs in the page begin with it. Requests come without it.
 func New(dist fs.FS, base string) (*UI, error) {
 	ui := &UI{dist: dist, docs: map[string]document{}, etags: map[string]string{}}
 	manifest, err := readManifest(dist)
@@ -124,10 +123,10 @@ func New(dist fs.FS, base string) (*UI, error) {
 	return ui, nil
 }
 
-// Built reports whether there is an app to serve, or only the placeholder.
+// Built reports whether dist has the app, or only the placeholder.
 func (ui *UI) Built() bool { return ui.built }
 
-// prepare makes the page, and the tags of what has no hash in its name.
+// prepare renders the page, and computes the tags of files without a hash in their name.
 func (ui *UI) prepare(m Manifest, base string) error {
 	var body bytes.Buffer
 	if err := page(m, base).Render(context.Background(), &body); err != nil {
@@ -150,7 +149,7 @@ func (ui *UI) prepare(m Manifest, base string) error {
 	return ui.prepareDocs(m, base)
 }
 
-// secure sets the headers that every answer has.
+// secure sets the headers of every response.
 func secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -164,8 +163,8 @@ func secure(next http.Handler) http.Handler {
 	})
 }
 
-// servePage answers with the page, which names files that change with every
-// build: it has to be asked for again.
+// servePage serves the page. It names files that change with every build, so browsers
+// must revalidate it.
 func (ui *UI) servePage(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
@@ -181,8 +180,8 @@ func (ui *UI) servePage(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(ui.page.body))
 }
 
-// navigate answers what is no file with the page, whose router knows more. A
-// script or an image that is missing stays missing.
+// navigate serves the page for paths that are not files: its router handles them. A
+// missing script or image gets 404.
 func (ui *UI) navigate(w http.ResponseWriter, r *http.Request) {
 	if !isNavigation(r) {
 		http.NotFound(w, r)
@@ -203,19 +202,19 @@ func isNavigation(r *http.Request) bool {
 	return path.Ext(first) == "" && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// serveAsset answers with a file whose name changes with its content.
+// serveAsset serves a file whose name changes with its content.
 func (ui *UI) serveAsset(w http.ResponseWriter, r *http.Request) {
 	ui.serveFile(w, r, forever)
 }
 
-// serveLicenses answers with the licences: the page has code of others, too.
+// serveLicenses serves the licence texts.
 func serveLicenses(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", revalidate)
 	http.ServeContent(w, r, "", time.Time{}, strings.NewReader(Licenses))
 }
 
-// serveLibrary answers with a library, to pages of any origin.
+// serveLibrary serves a library to pages of any origin.
 func (ui *UI) serveLibrary(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
@@ -263,8 +262,7 @@ func (ui *UI) has(name string) bool {
 	return err == nil
 }
 
-// acceptsGzip reports whether the client takes gzip: it is named, and not with
-// a quality of 0.
+// acceptsGzip reports whether the client accepts gzip, with a quality above 0.
 func acceptsGzip(r *http.Request) bool {
 	for coding := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
 		name, quality, _ := strings.Cut(coding, ";")
@@ -276,7 +274,7 @@ func acceptsGzip(r *http.Request) bool {
 	return false
 }
 
-// etag returns a tag that changes with the content.
+// etag returns the content's ETag.
 func etag(content []byte) string {
 	sum := sha256.Sum256(content)
 	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`

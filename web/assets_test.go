@@ -14,9 +14,9 @@ import (
 	"github.com/troupe-dev/troupe/web"
 )
 
-const html = "text/html,application/xhtml+xml,*/*;q=0.8" // what a browser navigates with
+const html = "text/html,application/xhtml+xml,*/*;q=0.8" // Accept of a browser's navigation
 
-// built is a UI as web/build leaves it.
+// built is a UI in the layout of web/build.
 func built() fstest.MapFS {
 	file := func(content string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(content)} }
 	return fstest.MapFS{
@@ -42,8 +42,8 @@ func newUI(t *testing.T, dist fs.FS) *web.UI {
 	return ui
 }
 
-// ask makes a request; headers are "Name: value".
-func ask(h http.Handler, method, target string, headers ...string) *httptest.ResponseRecorder {
+// request makes a request; headers are "Name: value".
+func request(h http.Handler, method, target string, headers ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, target, nil)
 	for _, header := range headers {
 		name, value, _ := strings.Cut(header, ": ")
@@ -54,7 +54,7 @@ func ask(h http.Handler, method, target string, headers ...string) *httptest.Res
 	return w
 }
 
-func TestWhatIsServed(t *testing.T) {
+func TestUI_routes(t *testing.T) {
 	ui := newUI(t, built())
 	tests := []struct {
 		method, target, accept string
@@ -66,7 +66,7 @@ func TestWhatIsServed(t *testing.T) {
 		{"GET", "/chat/general", html, 200, "text/html; charset=utf-8", "no-cache"},
 		{"HEAD", "/game/arena", html, 200, "text/html; charset=utf-8", "no-cache"},
 		{"GET", "/chat/a%20room", html, 200, "text/html; charset=utf-8", "no-cache"},
-		{"GET", "/chat/v1.2", html, 200, "text/html; charset=utf-8", "no-cache"}, // what people name may have a dot
+		{"GET", "/chat/v1.2", html, 200, "text/html; charset=utf-8", "no-cache"}, // names of users may have dots
 		{"GET", "/chat/v1.2", "image/*", 404, "", ""},
 		{"GET", "/news?from=mail", html, 200, "text/html; charset=utf-8", "no-cache"},
 		{"GET", "/assets/main-A1.js", "", 200, "text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},
@@ -111,7 +111,7 @@ func TestWhatIsServed(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.method+" "+test.target+" "+test.accept, func(t *testing.T) {
-			w := ask(ui, test.method, test.target, "Accept: "+test.accept)
+			w := request(ui, test.method, test.target, "Accept: "+test.accept)
 			if w.Code != test.status {
 				t.Fatalf("got status %d, want %d", w.Code, test.status)
 			}
@@ -134,7 +134,7 @@ func TestWhatIsServed(t *testing.T) {
 	}
 }
 
-func TestCompressedForThoseWhoTakeIt(t *testing.T) {
+func TestUI_compression(t *testing.T) {
 	ui := newUI(t, built())
 	for accept, want := range map[string]string{
 		"":                    "app",
@@ -144,7 +144,7 @@ func TestCompressedForThoseWhoTakeIt(t *testing.T) {
 		"gzip":                "app, compressed",
 		"deflate, gzip;q=0.8": "app, compressed",
 	} {
-		w := ask(ui, "GET", "/assets/main-A1.js", "Accept-Encoding: "+accept)
+		w := request(ui, "GET", "/assets/main-A1.js", "Accept-Encoding: "+accept)
 		if w.Body.String() != want {
 			t.Errorf("Accept-Encoding %q: got %q, want %q", accept, w.Body, want)
 		}
@@ -159,41 +159,41 @@ func TestCompressedForThoseWhoTakeIt(t *testing.T) {
 			t.Errorf("Accept-Encoding %q: got Vary %q", accept, got)
 		}
 	}
-	if w := ask(ui, "GET", "/assets/main-C3.css", "Accept-Encoding: gzip"); w.Body.String() != "body{}" {
+	if w := request(ui, "GET", "/assets/main-C3.css", "Accept-Encoding: gzip"); w.Body.String() != "body{}" {
 		t.Errorf("a file without a compressed copy: got %q", w.Body)
 	}
 }
 
-func TestUnchangedIsNotSentAgain(t *testing.T) {
+func TestUI_etag(t *testing.T) {
 	ui := newUI(t, built())
 	for _, target := range []string{"/", "/chat/general", "/lib/client.js"} {
-		first := ask(ui, "GET", target, "Accept: "+html)
+		first := request(ui, "GET", target, "Accept: "+html)
 		tag := first.Header().Get("ETag")
 		if tag == "" {
 			t.Errorf("%s: no ETag", target)
 		}
-		if again := ask(ui, "GET", target, "Accept: "+html, "If-None-Match: "+tag); again.Code != 304 || again.Body.Len() != 0 {
+		if again := request(ui, "GET", target, "Accept: "+html, "If-None-Match: "+tag); again.Code != 304 || again.Body.Len() != 0 {
 			t.Errorf("%s: got status %d and %d bytes, want 304 and none", target, again.Code, again.Body.Len())
 		}
-		if other := ask(ui, "GET", target, "Accept: "+html, `If-None-Match: "other"`); other.Code != 200 {
+		if other := request(ui, "GET", target, "Accept: "+html, `If-None-Match: "other"`); other.Code != 200 {
 			t.Errorf("%s: got status %d for another tag, want 200", target, other.Code)
 		}
 	}
-	plain := ask(ui, "GET", "/lib/client.js").Header().Get("ETag")
-	compressed := ask(ui, "GET", "/lib/client.js", "Accept-Encoding: gzip").Header().Get("ETag")
+	plain := request(ui, "GET", "/lib/client.js").Header().Get("ETag")
+	compressed := request(ui, "GET", "/lib/client.js", "Accept-Encoding: gzip").Header().Get("ETag")
 	if plain == compressed {
 		t.Errorf("one tag %s for two encodings", plain)
 	}
 }
 
-func TestLibrariesAreForAllOrigins(t *testing.T) {
+func TestUI_librariesForAllOrigins(t *testing.T) {
 	ui := newUI(t, built())
-	library := ask(ui, "GET", "/lib/client.js").Header()
+	library := request(ui, "GET", "/lib/client.js").Header()
 	if got, policy := library.Get("Access-Control-Allow-Origin"), library.Get("Cross-Origin-Resource-Policy"); got != "*" || policy != "cross-origin" {
 		t.Errorf("library: got %q and %q, want * and cross-origin", got, policy)
 	}
 	for _, target := range []string{"/", "/assets/main-A1.js"} {
-		if got := ask(ui, "GET", target).Header().Get("Access-Control-Allow-Origin"); got != "" {
+		if got := request(ui, "GET", target).Header().Get("Access-Control-Allow-Origin"); got != "" {
 			t.Errorf("%s: got %q, want none", target, got)
 		}
 	}
@@ -202,7 +202,7 @@ func TestLibrariesAreForAllOrigins(t *testing.T) {
 func TestPolicyForbidsInlineCode(t *testing.T) {
 	ui := newUI(t, built())
 	for _, target := range []string{"/", "/chat/general", "/assets/main-A1.js", "/missing.png"} {
-		h := ask(ui, "GET", target, "Accept: "+html).Header()
+		h := request(ui, "GET", target, "Accept: "+html).Header()
 		policy := h.Get("Content-Security-Policy")
 		for _, want := range []string{"default-src 'none';", "script-src 'self';", "connect-src 'self';", "base-uri 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'"} {
 			if !strings.Contains(policy, want) {
@@ -210,7 +210,7 @@ func TestPolicyForbidsInlineCode(t *testing.T) {
 			}
 		}
 		if strings.Contains(policy, "unsafe") {
-			t.Errorf("%s: policy %q allows what is unsafe", target, policy)
+			t.Errorf("%s: policy %q allows unsafe code", target, policy)
 		}
 		for name, want := range map[string]string{
 			"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin",
@@ -221,14 +221,14 @@ func TestPolicyForbidsInlineCode(t *testing.T) {
 			}
 		}
 		if got := h.Get("Permissions-Policy"); !strings.Contains(got, "geolocation=()") {
-			t.Errorf("%s: got Permissions-Policy %q, want that features are off", target, got)
+			t.Errorf("%s: got Permissions-Policy %q, want features switched off", target, got)
 		}
 	}
 }
 
-// The page has to work under the policy: all code comes from files.
+// The page works under the policy: all code comes from files.
 func TestPageHasNothingInline(t *testing.T) {
-	page := ask(newUI(t, built()), "GET", "/").Body.String()
+	page := request(newUI(t, built()), "GET", "/").Body.String()
 	for _, want := range []string{
 		`<script type="module" src="/assets/main-A1.js"></script>`,
 		`<script src="/assets/theme-B2.js"></script>`,
@@ -245,13 +245,13 @@ func TestPageHasNothingInline(t *testing.T) {
 	}
 }
 
-// TestBasePath: the page below a path finds its files there, and tells its app.
+// TestBasePath: a page below a path names its files there, and passes the path to the app.
 func TestBasePath(t *testing.T) {
 	ui, err := web.New(built(), "/any/app")
 	if err != nil {
 		t.Fatal(err)
 	}
-	page := ask(ui, "GET", "/", "Accept: "+html).Body.String()
+	page := request(ui, "GET", "/", "Accept: "+html).Body.String()
 	for _, want := range []string{
 		`data-troupe-base="/any/app"`, `src="/any/app/assets/main-A1.js"`, `src="/any/app/assets/theme-B2.js"`,
 		`href="/any/app/assets/main-C3.css"`, `href="/any/app/assets/icon-D4.svg"`,
@@ -260,7 +260,7 @@ func TestBasePath(t *testing.T) {
 			t.Errorf("got %s, want it to have %s", page, want)
 		}
 	}
-	if page := ask(newUI(t, built()), "GET", "/", "Accept: "+html).Body.String(); strings.Contains(page, "data-troupe-base") {
+	if page := request(newUI(t, built()), "GET", "/", "Accept: "+html).Body.String(); strings.Contains(page, "data-troupe-base") {
 		t.Errorf("at the root: got %s", page)
 	}
 }
@@ -268,7 +268,7 @@ func TestBasePath(t *testing.T) {
 func TestPageEscapes(t *testing.T) {
 	dist := built()
 	dist["manifest.json"].Data = []byte(`{"script":"/a\"><script>alert(1)</script>","styles":["javascript:alert(1)"]}`)
-	page := ask(newUI(t, dist), "GET", "/").Body.String()
+	page := request(newUI(t, dist), "GET", "/").Body.String()
 	for _, bad := range []string{"<script>alert", "javascript:"} {
 		if strings.Contains(page, bad) {
 			t.Errorf("the page has %q:\n%s", bad, page)
@@ -276,7 +276,7 @@ func TestPageEscapes(t *testing.T) {
 	}
 }
 
-// Nothing in a template is marked as safe, so that no text of a user can be.
+// No template marks anything as safe, so users' texts are always escaped.
 func TestTemplatesMarkNothingSafe(t *testing.T) {
 	templates, err := fs.Glob(os.DirFS("."), "*.templ")
 	if err != nil || len(templates) == 0 {
@@ -293,23 +293,23 @@ func TestTemplatesMarkNothingSafe(t *testing.T) {
 	}
 }
 
-func TestWithoutABuild(t *testing.T) {
+func TestUI_notBuilt(t *testing.T) {
 	ui := newUI(t, fstest.MapFS{"placeholder.html": {Data: []byte("<html>not built")}})
 	if ui.Built() {
-		t.Error("the UI says that it was built")
+		t.Error("Built: got true, want false")
 	}
 	for _, target := range []string{"/", "/chat/general"} {
-		w := ask(ui, "GET", target, "Accept: "+html)
+		w := request(ui, "GET", target, "Accept: "+html)
 		if w.Code != http.StatusServiceUnavailable || w.Body.String() != "<html>not built" {
 			t.Errorf("%s: got %d %q, want 503 and the placeholder", target, w.Code, w.Body)
 		}
 	}
-	if w := ask(ui, "GET", "/lib/client.js"); w.Code != http.StatusNotFound {
+	if w := request(ui, "GET", "/lib/client.js"); w.Code != http.StatusNotFound {
 		t.Errorf("library: got %d, want 404", w.Code)
 	}
 }
 
-// The placeholder that is committed says what to do.
+// The committed placeholder says what to do.
 func TestPlaceholder(t *testing.T) {
 	f, err := os.Open("dist/placeholder.html")
 	if err != nil {

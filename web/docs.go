@@ -15,13 +15,13 @@ import (
 )
 
 // DocsName is the file in the built UI that lists the pages of the documentation, an
-// array of DocsPage. Beside it are their bodies (docs/NAME.html), an index for the
-// search, and images.
+// array of DocsPage. Beside it are their bodies (docs/NAME.html), the search index and
+// images.
 const DocsName = "docs/pages.json"
 
 // DocsPage is a page of the documentation.
 type DocsPage struct {
-	Name     string        `json:"name"` // that of its file, docs/NAME.md
+	Name     string        `json:"name"` // of its file, docs/NAME.md
 	Title    string        `json:"title"`
 	Headings []DocsHeading `json:"headings"` // of the second level
 }
@@ -32,7 +32,7 @@ type DocsHeading struct {
 	Text string `json:"text"`
 }
 
-// address is that of the page, relative to the others.
+// address returns the page's URL, relative to the other pages.
 func (p DocsPage) address() string {
 	if p.Name == "index" {
 		return "./"
@@ -40,8 +40,8 @@ func (p DocsPage) address() string {
 	return p.Name
 }
 
-// fragment is HTML that the build has rendered of our own documents. No user's text
-// is in it.
+// fragment is HTML that the build rendered from this project's documents. It has no user
+// text.
 type fragment []byte
 
 // Render implements templ.Component.
@@ -50,7 +50,7 @@ func (f fragment) Render(_ context.Context, w io.Writer) error {
 	return err
 }
 
-// prepareDocs makes the pages of the documentation, if it was built.
+// prepareDocs renders the pages of the documentation, if it is built.
 func (ui *UI) prepareDocs(m Manifest, base string) error {
 	data, err := fs.ReadFile(ui.dist, DocsName)
 	if isNotExist(err) {
@@ -76,8 +76,7 @@ func (ui *UI) prepareDocs(m Manifest, base string) error {
 	return nil
 }
 
-// serveDocs answers with a page of the documentation, its index for the search, or
-// an image.
+// serveDocs serves a page of the documentation, the search index, or an image.
 func (ui *UI) serveDocs(w http.ResponseWriter, r *http.Request) {
 	name := chi.URLParam(r, "*")
 	if name == "search.json" || strings.HasPrefix(name, "images/") {

@@ -8,8 +8,8 @@ package web
 import "github.com/a-h/templ"
 import templruntime "github.com/a-h/templ/runtime"
 
-// docsPage is a page of the documentation: the sample's own shell around what the
-// build has rendered. It works without its script, but for the search and the theme.
+// docsPage is a page of the documentation: the app's shell around the rendered document.
+// Without scripts, only the search and the theme button are missing.
 func docsPage(m Manifest, base string, page DocsPage, all []DocsPage, body templ.Component) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -171,7 +171,7 @@ func docsPage(m Manifest, base string, page DocsPage, all []DocsPage, body templ
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 13, "\">News</a> <a href=\"./\" aria-current=\"page\">Docs</a></nav><button type=\"button\" class=\"icon-button\" id=\"theme\" hidden></button></header><div class=\"docs\"><aside><search><input type=\"search\" id=\"search\" placeholder=\"Search\" aria-label=\"Search the documentation\" autocomplete=\"off\" hidden><ol id=\"found\" aria-label=\"Found\" hidden></ol></search><nav aria-label=\"Documentation\"><ul>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 13, "\">News</a> <a href=\"./\" aria-current=\"page\">Docs</a></nav><button type=\"button\" class=\"icon-button\" id=\"theme\" hidden></button></header><div class=\"docs\"><aside><search><input type=\"search\" id=\"search\" placeholder=\"Search\" aria-label=\"Search the documentation\" autocomplete=\"off\" hidden><ol id=\"found\" aria-label=\"Search results\" hidden></ol></search><nav aria-label=\"Documentation\"><ul>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

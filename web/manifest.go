@@ -9,8 +9,7 @@ import (
 // ManifestName is the file in the built UI that names the others.
 const ManifestName = "manifest.json"
 
-// Manifest has the addresses of the built files that the page needs. The build
-// writes it.
+// Manifest has the URLs of the built files that the page needs. The build writes it.
 type Manifest struct {
 	Script string   `json:"script"` // the app, an ES module
 	Theme  string   `json:"theme"`  // a script that runs before the first paint
@@ -21,7 +20,7 @@ type Manifest struct {
 	DocsStyles []string `json:"docsStyles"`
 }
 
-// below returns the manifest with addresses below a path.
+// below returns the manifest with URLs below a path.
 func (m Manifest) below(base string) Manifest {
 	m.Script, m.Theme, m.Icon, m.DocsScript = base+m.Script, base+m.Theme, base+m.Icon, base+m.DocsScript
 	m.Styles, m.DocsStyles = allBelow(base, m.Styles), allBelow(base, m.DocsStyles)
@@ -36,7 +35,7 @@ func allBelow(base string, addresses []string) []string {
 	return below
 }
 
-// readManifest returns nil, and no error, if the UI was not built.
+// readManifest returns nil, without an error, if the UI is not built.
 func readManifest(dist fs.FS) (*Manifest, error) {
 	data, err := fs.ReadFile(dist, ManifestName)
 	if isNotExist(err) {

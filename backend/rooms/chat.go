@@ -9,8 +9,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/actor"
 )
 
-// Limits of a chat room. What is kept is sent as one reply, and who is here as one
-// event, so both have to stay well below the largest message (1 MiB of JSON).
+// Limits of a chat room. All messages are sent as one reply, and all members as one
+// event, so both must stay well below the largest message (1 MiB of JSON).
 const (
 	maxMembers       = 200
 	maxMessageRunes  = 2000
@@ -19,38 +19,38 @@ const (
 	keepMessageBytes = 256 << 10 // of JSON
 )
 
-// ChatRoom is a room in which people talk. Its exported fields are its state;
-// its methods whose first parameter is an *actor.Context are its actions.
+// ChatRoom is a room in which people talk. Its exported fields are its state, and its
+// methods whose first parameter is an *actor.Context are its actions.
 type ChatRoom struct {
 	Messages actor.List[Message] `json:"messages"` // the newest ones, oldest first
 }
 
-// Message is something that somebody said.
+// Message is a chat message.
 type Message struct {
 	ID        string `json:"id"`
 	UserID    string `json:"userId"`
-	Name      string `json:"name,omitempty"` // the author's, if it gave one when it connected
+	Name      string `json:"name,omitempty"` // the author's, if the connection has one
 	Text      string `json:"text"`
 	Timestamp int64  `json:"timestamp"` // Unix milliseconds
 }
 
-// Events of a chat room. The name of an event is that of its type in lowerCamel:
-// clients listen to "messageReceived".
+// Events of a chat room. An event's name is its type's name in lowerCamel: clients listen
+// to "messageReceived".
 type (
-	// MessageReceived tells everybody of a new message.
+	// MessageReceived is a new message, sent to everyone.
 	MessageReceived Message
 
-	// MessageDeleted tells everybody that a message is gone.
+	// MessageDeleted is sent to everyone when a message is deleted.
 	MessageDeleted struct {
 		MessageID string `json:"messageId"`
 	}
 
-	// MembersChanged tells who is here now.
+	// MembersChanged has the current members.
 	MembersChanged struct {
 		Members []Member `json:"members"`
 	}
 
-	// Typing tells the others that somebody began or stopped typing.
+	// Typing is sent to the others when someone starts or stops typing.
 	Typing struct {
 		UserID string `json:"userId"`
 		Name   string `json:"name"`
@@ -58,14 +58,14 @@ type (
 	}
 )
 
-// Member is the state of a connection to a chat room: who it is. A client that
-// connects without params is nobody in particular, and its UserID is empty.
+// Member is the state of a connection to a chat room: its user. A client that connects
+// without params is anonymous: its UserID is empty.
 type Member struct {
 	UserID string `json:"userId"`
 	Name   string `json:"name"`
 }
 
-// ChatParams is what a client passes to connect().
+// ChatParams are the params that a client passes to connect().
 type ChatParams struct {
 	UserID string `json:"userId,omitempty"`
 	Name   string `json:"name,omitempty"`
@@ -97,7 +97,7 @@ func (r *ChatRoom) OnDrop(c *actor.Context[Member]) { r.left(c) }
 // OnDisconnect runs when a connection is over.
 func (r *ChatRoom) OnDisconnect(c *actor.Context[Member]) { r.left(c) }
 
-// arrived tells who is here: everybody, if the list is another one now.
+// arrived sends the members: to everyone if they have changed, else to the newcomer.
 func (r *ChatRoom) arrived(c *actor.Context[Member]) {
 	changed := MembersChanged{Members: r.GetMembers(c)}
 	if c.Conn().State().UserID == "" {
@@ -113,7 +113,7 @@ func (r *ChatRoom) left(c *actor.Context[Member]) {
 	}
 }
 
-// SendMessage says something, and returns the message as everybody receives it.
+// SendMessage adds a message, sends it to everyone, and returns it.
 func (r *ChatRoom) SendMessage(c *actor.Context[Member], userID, text string) (Message, error) {
 	if strings.TrimSpace(text) == "" {
 		return Message{}, actor.Errorf("empty_message", "a message needs a text")
@@ -134,8 +134,7 @@ func (r *ChatRoom) SendMessage(c *actor.Context[Member], userID, text string) (M
 	return m, nil
 }
 
-// DeleteMessage takes a message back. A message that does not exist is deleted
-// already.
+// DeleteMessage deletes a message. It succeeds if the message does not exist.
 func (r *ChatRoom) DeleteMessage(c *actor.Context[Member], messageID string) error {
 	i := r.Messages.IndexFunc(func(m Message) bool { return m.ID == messageID })
 	if i < 0 {
@@ -152,16 +151,15 @@ func (r *ChatRoom) DeleteMessage(c *actor.Context[Member], messageID string) err
 // SetTyping tells the others whether the caller is typing.
 func (r *ChatRoom) SetTyping(c *actor.Context[Member], typing bool) {
 	me := c.Conn().State()
-	// Only the present matters: nobody needs this again after a reconnection,
-	// and a newer one replaces one that is still on its way.
+	// Only the latest value matters: it is not sent again after a reconnect, and a newer
+	// one replaces one that is still waiting to be sent.
 	c.Broadcast(Typing{UserID: me.UserID, Name: me.Name, Typing: typing}, actor.Except(c.Conn()), actor.Latest(me.UserID))
 }
 
-// GetMessages returns what was said. It has a value receiver, which makes it a
-// read-only action.
+// GetMessages returns all messages. Its value receiver makes it a read-only action.
 func (r ChatRoom) GetMessages(*actor.Context[Member]) []Message { return r.Messages.Values() }
 
-// GetMembers returns who is here: everybody with a name and a socket, once.
+// GetMembers returns the members: every user who is online, once.
 func (r ChatRoom) GetMembers(c *actor.Context[Member]) []Member {
 	members, seen := []Member{}, map[string]bool{}
 	for conn := range c.Conns() {
@@ -173,9 +171,9 @@ func (r ChatRoom) GetMembers(c *actor.Context[Member]) []Member {
 	return members
 }
 
-// isOrAnonymous reports whether the caller may act for a user: a connection that
-// said who it is acts for itself only. Nothing checks that it said the truth;
-// an app with accounts would check a token in OnBeforeConnect.
+// isOrAnonymous reports whether the caller may act for a user: a connection with a user
+// acts for that user only. Nothing verifies the user; an app with accounts would check a
+// token in OnBeforeConnect.
 func isOrAnonymous(c *actor.Context[Member], userID string) bool {
 	if !c.HasConn() {
 		return true

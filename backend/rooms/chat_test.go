@@ -63,7 +63,7 @@ func same(t *testing.T, what string, got, want any) {
 	}
 }
 
-func TestChat_everybodyReceivesAMessage(t *testing.T) {
+func TestChat_broadcastsMessages(t *testing.T) {
 	chat(t, func(room *actortest.Actor) {
 		ada := room.Connect(member{UserID: "ada", Name: "Ada"})
 		bob := room.Connect(nil)
@@ -78,7 +78,7 @@ func TestChat_everybodyReceivesAMessage(t *testing.T) {
 	})
 }
 
-func TestChat_aCallWithoutAConnectionSpeaksForAnybody(t *testing.T) {
+func TestChat_callWithoutConnection(t *testing.T) {
 	chat(t, func(room *actortest.Actor) {
 		bob := room.Connect(nil)
 		sent := actortest.Call[rooms.Message](room, "sendMessage", "user-123", "over HTTP")
@@ -123,7 +123,7 @@ func TestChat_authorsDeleteTheirMessages(t *testing.T) {
 	})
 }
 
-func TestChat_newcomersAskForWhatWasSaid(t *testing.T) {
+func TestChat_keepsTheNewestMessages(t *testing.T) {
 	chat(t, func(room *actortest.Actor) {
 		ada := room.Connect(nil)
 		for i := range 203 {
@@ -136,8 +136,8 @@ func TestChat_newcomersAskForWhatWasSaid(t *testing.T) {
 	})
 }
 
-// All that was said is one reply, and what people wrote must not make it too large.
-func TestChat_whatWasSaidFitsIntoOneReply(t *testing.T) {
+// All messages are one reply: users' texts must not make it too large.
+func TestChat_messagesFitIntoOneReply(t *testing.T) {
 	chat(t, func(room *actortest.Actor) {
 		ada := room.Connect(nil)
 		for range 40 {
@@ -171,7 +171,7 @@ func TestChat_presence(t *testing.T) {
 	})
 }
 
-func TestChat_aFullRoomRefusesNewcomers(t *testing.T) {
+func TestChat_fullRoom(t *testing.T) {
 	chat(t, func(room *actortest.Actor) {
 		var first *actortest.Conn
 		for i := range 200 {
@@ -182,10 +182,10 @@ func TestChat_aFullRoomRefusesNewcomers(t *testing.T) {
 		}
 		_, err := room.TryConnect(member{UserID: "one too many"})
 		same(t, "the code", code(err), "room_full")
-		room.Connect(member{UserID: "user 1"}) // a second tab of somebody who is here
+		room.Connect(member{UserID: "user 1"}) // a second tab of a member
 		first.Drop()
 		room.Connect(member{UserID: "in its place"})
-		first.Resume() // who was here comes back all the same
+		first.Resume() // a member may resume even in a full room
 	})
 }
 
@@ -219,7 +219,7 @@ func TestChat_typing(t *testing.T) {
 		actortest.Call[any](ada, "setTyping", true)
 		got := actortest.Events[rooms.Typing](bob)
 		if !slices.Equal(got, []rooms.Typing{{UserID: "ada", Name: "Ada", Typing: true}}) {
-			t.Errorf("bob: got %v, want that Ada is typing", got)
+			t.Errorf("bob: got %v, want Ada typing", got)
 		}
 		same(t, "ada", len(actortest.Events[rooms.Typing](ada)), 0)
 		if err := room.Fail("setTyping", true); err.Code != "connection_required" {
@@ -228,7 +228,7 @@ func TestChat_typing(t *testing.T) {
 	})
 }
 
-func TestChat_whatWasMissedComesOnResume(t *testing.T) {
+func TestChat_resume(t *testing.T) {
 	chat(t, func(room *actortest.Actor) {
 		ada, bob := room.Connect(nil), room.Connect(nil)
 		actortest.Call[rooms.Message](ada, "sendMessage", "ada", "1")

@@ -15,13 +15,13 @@ const (
 	maxWhisperRunes = 500
 )
 
-// GameRoom is a field on which players move, see one another and whisper.
+// GameRoom is a field on which players move, see each other and whisper.
 type GameRoom struct {
 	Players actor.Map[string, PlayerState] `json:"players"` // by player id
 	Started bool                           `json:"started"`
 }
 
-// PlayerState is what everybody knows of a player.
+// PlayerState is the public state of a player.
 type PlayerState struct {
 	Health   int      `json:"health"`
 	Position Position `json:"position"`
@@ -35,50 +35,50 @@ type Position struct {
 
 // Events of a game room.
 type (
-	// Game tells a newcomer the state of the game.
+	// Game is the state of the game, sent to a new connection.
 	Game struct {
 		Players map[string]PlayerState `json:"players"`
 		Started bool                   `json:"started"`
 	}
 
-	// PlayerJoined tells the others of a new player.
+	// PlayerJoined is sent to the others when a player joins.
 	PlayerJoined struct {
 		PlayerID string      `json:"playerId"`
 		Player   PlayerState `json:"player"`
 	}
 
-	// PlayerLeft tells that a player is gone.
+	// PlayerLeft is sent to everyone when a player leaves.
 	PlayerLeft struct {
 		PlayerID string `json:"playerId"`
 	}
 
-	// PlayerMoved tells the others where a player is now.
+	// PlayerMoved is sent to the others when a player moves.
 	PlayerMoved struct {
 		PlayerID string   `json:"playerId"`
 		Position Position `json:"position"`
 	}
 
-	// PrivateMessage is a whisper; only its target receives it.
+	// PrivateMessage is a whisper, sent to its target only.
 	PrivateMessage struct {
 		From      string `json:"from"`
 		Message   string `json:"message"`
 		Timestamp int64  `json:"timestamp"` // Unix milliseconds
 	}
 
-	// GameStarted tells everybody that the game begins.
+	// GameStarted is sent to everyone when the game starts.
 	GameStarted struct {
 		StartedAt int64 `json:"startedAt"` // Unix milliseconds
 	}
 )
 
-// Player is the state of a connection to a game room. A player may have several:
-// two tabs are one player.
+// Player is the state of a connection to a game room. A player may have several
+// connections: two tabs are one player.
 type Player struct {
 	PlayerID string `json:"playerId"`
 	Role     string `json:"role"`
 }
 
-// GameParams is what a client passes to connect().
+// GameParams are the params that a client passes to connect().
 type GameParams struct {
 	PlayerID   string  `json:"playerId"`
 	Role       string  `json:"role,omitempty"`
@@ -86,8 +86,8 @@ type GameParams struct {
 	AuthToken  string  `json:"authToken,omitempty"`
 }
 
-// OnBeforeConnect refuses a connection by returning an error. A game with
-// accounts would check p.AuthToken here.
+// OnBeforeConnect refuses a connection by returning an error. A game with accounts would
+// check p.AuthToken here.
 func (g *GameRoom) OnBeforeConnect(_ *actor.ConnectContext, p GameParams) error {
 	if p.PlayerID == "" {
 		return actor.Errorf("player_id_required", "connect with a playerId")
@@ -136,8 +136,8 @@ func (g *GameRoom) OnDisconnect(c *actor.Context[Player]) {
 	c.Broadcast(PlayerLeft{PlayerID: me})
 }
 
-// UpdatePlayerPosition moves the caller's player; a place beyond the field is
-// moved to its edge.
+// UpdatePlayerPosition moves the caller's player. A position beyond the field becomes the
+// nearest one on its edge.
 func (g *GameRoom) UpdatePlayerPosition(c *actor.Context[Player], position Position) {
 	me := c.Conn().State().PlayerID
 	player, ok := g.Players.Get(me)
@@ -172,7 +172,7 @@ func (g *GameRoom) SendPrivateMessage(c *actor.Context[Player], targetPlayerID, 
 	return nil
 }
 
-// StartGame starts the game, or starts it again.
+// StartGame starts or restarts the game.
 func (g *GameRoom) StartGame(c *actor.Context[Player]) {
 	g.Started = true
 	c.Broadcast(GameStarted{StartedAt: c.Now().UnixMilli()})
@@ -183,12 +183,12 @@ func (g GameRoom) GetGame(*actor.Context[Player]) Game {
 	return Game{Players: maps.Collect(g.Players.All()), Started: g.Started}
 }
 
-// isNot is for actor.Where: all but the connections of one player.
+// isNot is a filter for actor.Where: all connections except one player's.
 func isNot(playerID string) func(*actor.Conn[Player]) bool {
 	return func(conn *actor.Conn[Player]) bool { return conn.State().PlayerID != playerID }
 }
 
-// startPosition spreads players over the field, the n-th always at one place.
+// startPosition returns the start position of the n-th player.
 func startPosition(n int) Position {
 	return Position{X: float64(100 + n*317%800), Y: float64(100 + n*173%400)}
 }

@@ -17,7 +17,7 @@ func game(t *testing.T, test func(room *actortest.Actor)) {
 
 func player(id string) rooms.GameParams { return rooms.GameParams{PlayerID: id} }
 
-func TestGame_wantsAPlayerID(t *testing.T) {
+func TestGame_requiresPlayerID(t *testing.T) {
 	game(t, func(room *actortest.Actor) {
 		for want, params := range map[string]any{
 			"player_id_required": player(""),
@@ -57,7 +57,7 @@ func TestGame_playersJoinAndLeave(t *testing.T) {
 	})
 }
 
-func TestGame_aPlayerWhoDoesNotComeBackLeaves(t *testing.T) {
+func TestGame_droppedPlayerLeaves(t *testing.T) {
 	game(t, func(room *actortest.Actor) {
 		ada, bob := room.Connect(player("ada")), room.Connect(player("bob"))
 		bob.Drop()
@@ -66,7 +66,7 @@ func TestGame_aPlayerWhoDoesNotComeBackLeaves(t *testing.T) {
 	})
 }
 
-func TestGame_othersSeeAPlayerMove(t *testing.T) {
+func TestGame_playersMove(t *testing.T) {
 	game(t, func(room *actortest.Actor) {
 		ada, tab, bob := room.Connect(player("ada")), room.Connect(player("ada")), room.Connect(player("bob"))
 		actortest.Call[any](ada, "updatePlayerPosition", rooms.Position{X: 10, Y: 20.5})
@@ -84,10 +84,10 @@ func TestGame_othersSeeAPlayerMove(t *testing.T) {
 	})
 }
 
-func TestGame_aWhisperReachesOnePlayer(t *testing.T) {
+func TestGame_privateMessage(t *testing.T) {
 	game(t, func(room *actortest.Actor) {
 		ada, bob, tab, cleo := room.Connect(player("ada")), room.Connect(player("bob")), room.Connect(player("bob")), room.Connect(player("cleo"))
-		bob.Drop() // still connected, and gets it later
+		bob.Drop() // still connected: gets it later
 		actortest.Call[any](ada, "sendPrivateMessage", "bob", "psst")
 		bob.Resume()
 		want := []rooms.PrivateMessage{{From: "ada", Message: "psst", Timestamp: time.Now().UnixMilli()}}
@@ -106,7 +106,7 @@ func TestGame_aWhisperReachesOnePlayer(t *testing.T) {
 	})
 }
 
-func TestGame_aFullGameRefusesNewcomers(t *testing.T) {
+func TestGame_fullGame(t *testing.T) {
 	game(t, func(room *actortest.Actor) {
 		for i := range 100 {
 			room.Connect(player(fmt.Sprint("player ", i)))

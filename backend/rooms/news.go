@@ -9,8 +9,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/actor"
 )
 
-// Limits of a news room. What is kept is sent as one event to everybody who
-// joins, so it has to stay well below the largest event (1 MiB of JSON).
+// Limits of a news room. All articles are sent as one event to a new connection, so they
+// must stay well below the largest event (1 MiB of JSON).
 const (
 	maxCategoryRunes = 64
 	maxArticleRunes  = 10_000
@@ -18,14 +18,13 @@ const (
 	keepArticleBytes = 256 << 10 // of JSON
 )
 
-// NewsRoom is a place where articles appear. Some are for everybody, the others
-// for those who pay.
+// NewsRoom publishes articles: some for everyone, the others for subscribers.
 type NewsRoom struct {
 	Articles actor.List[Article] `json:"articles"` // the newest ones, oldest first
 }
 
-// Level says for whom an article is. Another value than its constants does not reach
-// an action.
+// Level is the audience of an article. Calls with a value other than its constants are
+// refused.
 type Level string
 
 // Levels of articles.
@@ -34,7 +33,7 @@ const (
 	LevelPremium Level = "premium"
 )
 
-// Subscription is what a reader pays for.
+// Subscription is the subscription of a reader.
 type Subscription string
 
 // Subscriptions of readers.
@@ -43,7 +42,7 @@ const (
 	SubscriptionPremium Subscription = "premium"
 )
 
-// Draft is an article as it is handed in.
+// Draft is an article before it is published.
 type Draft struct {
 	Category string `json:"category"`
 	Content  string `json:"content"`
@@ -61,14 +60,14 @@ type Article struct {
 
 // Events of a news room.
 type (
-	// NewArticle brings an article to those who may read it.
+	// NewArticle is a new article, sent to the readers who may read it.
 	NewArticle Article
 
-	// Articles brings a newcomer what it may read of what was published before; and
-	// anew, when what it may read is another thing than before.
+	// Articles has all articles that a reader may read. It is sent to a new connection,
+	// and again when the reader's subscription changes.
 	Articles struct {
 		Articles     []Article    `json:"articles"`
-		Subscription Subscription `json:"subscription"` // that counts for this reader
+		Subscription Subscription `json:"subscription"` // of this reader
 	}
 )
 
@@ -78,24 +77,23 @@ type Reader struct {
 	Subscription Subscription `json:"subscription"`
 }
 
-// NewsParams is what a client passes to connect().
+// NewsParams are the params that a client passes to connect().
 type NewsParams struct {
 	UserID       string       `json:"userId,omitempty"`
-	Subscription Subscription `json:"subscription,omitempty"` // free: to read as somebody who does not pay
-	Pass         string       `json:"pass,omitempty"`         // from POST /api/session, if it has just changed the session
+	Subscription Subscription `json:"subscription,omitempty"` // free: read without the subscription
+	Pass         string       `json:"pass,omitempty"`         // from POST /api/session, if the session has just changed
 }
 
-// OnAuth says what somebody pays for, by the session that the server has signed:
-// what a client says of itself counts for nothing. A visitor without one may read
-// what is free.
+// OnAuth returns the session that the server has signed; the params' subscription is not
+// trusted. A visitor without a session may read what is free.
 func (NewsRoom) OnAuth(_ context.Context, r *actor.AuthRequest) (Session, error) {
 	var p NewsParams
 	r.Params(&p)
 	return sessionOf(p.Pass, r.Header.Cookie(SessionCookie)), nil
 }
 
-// CreateConnState makes the state of a new connection. A reader gets what it pays
-// for, or less if it wants that.
+// CreateConnState makes the state of a new connection. Its subscription is that of the
+// session, or free if the client wants that.
 func (n *NewsRoom) CreateConnState(c *actor.ConnectContext, p NewsParams) Reader {
 	return newReader(actor.Auth[Session](c), p)
 }
@@ -108,20 +106,20 @@ func newReader(s Session, p NewsParams) Reader {
 	return r
 }
 
-// OnConnect tells a newcomer what it may read.
-func (n *NewsRoom) OnConnect(c *actor.Context[Reader]) { n.tell(c) }
+// OnConnect sends a new connection its articles.
+func (n *NewsRoom) OnConnect(c *actor.Context[Reader]) { n.sendArticles(c) }
 
-// OnRefresh gives a reader whose session has changed what it may read now.
+// OnRefresh sends a reader whose session has changed its new articles.
 func (n *NewsRoom) OnRefresh(c *actor.Context[Reader]) {
 	var p NewsParams
 	c.Conn().Params(&p)
 	if r := newReader(actor.Auth[Session](c), p); r != c.Conn().State() {
 		c.Conn().SetState(r)
-		n.tell(c)
+		n.sendArticles(c)
 	}
 }
 
-func (n *NewsRoom) tell(c *actor.Context[Reader]) {
+func (n *NewsRoom) sendArticles(c *actor.Context[Reader]) {
 	c.Conn().Send(Articles{Articles: n.GetArticles(c), Subscription: c.Conn().State().Subscription})
 }
 

@@ -29,7 +29,7 @@ func contents[A rooms.Article | rooms.NewArticle](articles []A) []string {
 func TestNews_premiumArticlesReachPremiumReadersOnly(t *testing.T) {
 	news(t, func(room *actortest.Actor) {
 		pays := room.As(rooms.Session{Subscription: rooms.SubscriptionPremium})
-		free := room.Connect(rooms.NewsParams{Subscription: rooms.SubscriptionPremium}) // it says so
+		free := room.Connect(rooms.NewsParams{Subscription: rooms.SubscriptionPremium}) // a claim that is not trusted
 		premium := pays.Connect(rooms.NewsParams{UserID: "ada"})
 		for _, d := range []rooms.Draft{draft("one", rooms.LevelPublic), draft("two", rooms.LevelPremium), draft("three", rooms.LevelPublic)} {
 			a := actortest.Call[rooms.Article](free, "publishArticle", d)
@@ -52,7 +52,7 @@ func TestNews_premiumArticlesReachPremiumReadersOnly(t *testing.T) {
 	})
 }
 
-func TestNews_whatIsMissedIsWhatOneMayRead(t *testing.T) {
+func TestNews_resumeKeepsSubscription(t *testing.T) {
 	news(t, func(room *actortest.Actor) {
 		free := room.Connect(nil)
 		free.Drop()
@@ -97,9 +97,8 @@ func TestNews_keepsTheNewest(t *testing.T) {
 	})
 }
 
-// A reader who subscribes, or no longer does, is told of it on the connection that is
-// there.
-func TestNews_aSessionChanges(t *testing.T) {
+// A reader who subscribes or unsubscribes gets the new articles on the open connection.
+func TestNews_sessionChanges(t *testing.T) {
 	news(t, func(room *actortest.Actor) {
 		room.Connect(nil)
 		actortest.Call[rooms.Article](room, "publishArticle", draft("one", rooms.LevelPremium))

@@ -1,12 +1,12 @@
-// Package rooms has the sample's actors: a chat, a game and a news room. Each
-// is one file that can be read, and copied, on its own.
+// Package rooms has the sample's actors: a chat, a game and a news room. Each is one file
+// that you can read and copy on its own.
 package rooms
 
 import "github.com/troupe-dev/troupe/backend/actor"
 
 //go:generate go run ../typegen/cmd/typegen -o ../../web/src/registry.gen.ts
 
-// Registry is what the server serves: each actor with the events that it emits.
+// Registry has the server's actors, each with its events.
 var Registry = actor.NewRegistry(
 	actor.Define[ChatRoom]("chatRoom",
 		actor.Emits[MessageReceived](),

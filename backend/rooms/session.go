@@ -7,9 +7,8 @@ import (
 	"github.com/gorilla/securecookie"
 )
 
-// Session is what the server knows of a visitor. It is in a cookie of theirs, signed,
-// so that they can neither make nor change one; an app with accounts would have the
-// account's id in it.
+// Session is a visitor's session. It lives in a signed cookie, so that visitors can
+// neither make nor change one. An app with accounts would store the account's id in it.
 type Session struct {
 	Subscription Subscription `json:"subscription"`
 }
@@ -20,19 +19,18 @@ const SessionCookie = "session"
 // SessionAge is how long a session lasts.
 const SessionAge = 30 * 24 * time.Hour
 
-// passAge is how long a pass may take from the page to the actor.
+// passAge is how long a pass is valid.
 const passAge = time.Minute
 
-// A session is signed in two forms, which cannot be taken for one another: as the
-// cookie, and as a pass, which a page sends with the params of its connections. A
-// WebSocket has the cookies with which it was opened, so one that a page got since
-// is unknown there; with a pass it is not.
+// signer signs sessions in two forms that cannot replace each other: as the cookie, and
+// as a pass, which a page sends with the params of its connections. A WebSocket has the
+// cookies of the moment it was opened, so a newer session reaches it only by a pass.
 type signer struct{ cookie, pass *securecookie.SecureCookie }
 
 var signing atomic.Pointer[signer]
 
-// SetSessionKey sets the secret that signs sessions, of 32 bytes or more. Before that
-// there are none.
+// SetSessionKey sets the secret that signs sessions, of 32 bytes or more. Until then,
+// nobody has a session.
 func SetSessionKey(key []byte) {
 	of := func(age time.Duration) *securecookie.SecureCookie {
 		return securecookie.New(key, nil).SetSerializer(securecookie.JSONEncoder{}).MaxAge(int(age / time.Second))
@@ -40,7 +38,7 @@ func SetSessionKey(key []byte) {
 	signing.Store(&signer{of(SessionAge), of(passAge)})
 }
 
-// Sign returns the session as the value of the cookie, and as a pass.
+// Sign returns the session as the cookie's value and as a pass.
 func (s Session) Sign() (cookie, pass string, err error) {
 	by := signing.Load()
 	if cookie, err = by.cookie.Encode(SessionCookie, s); err != nil {
@@ -50,8 +48,8 @@ func (s Session) Sign() (cookie, pass string, err error) {
 	return cookie, pass, err
 }
 
-// sessionOf returns the session that a pass or a cookie stands for. That of nobody,
-// if neither is good: signed by somebody else, changed, or too old.
+// sessionOf returns the session of a valid pass or cookie. If neither is valid (another
+// key, changed, too old), it is a free one.
 func sessionOf(pass, cookie string) Session {
 	var s Session
 	by := signing.Load()

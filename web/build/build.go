@@ -1,5 +1,5 @@
-// Package build makes the web UI and the libraries with esbuild. It is apart
-// from package web so that the server does not carry esbuild.
+// Package build builds the web UI and the libraries with esbuild. It is separate from
+// package web so that the server does not link esbuild.
 package build
 
 import (
@@ -18,14 +18,14 @@ import (
 	"github.com/troupe-dev/troupe/web"
 )
 
-// File is a file that the build has written.
+// File is a file that the build wrote.
 type File struct {
 	Name string // below web/dist
 	Size int    // in bytes
 	Gzip int    // in bytes when compressed
 }
 
-// options describes every build: the app and the libraries only add to it.
+// options are common to all builds: the app and the libraries only add to them.
 func options(root string) api.BuildOptions {
 	return api.BuildOptions{
 		AbsWorkingDir: root,
@@ -48,7 +48,7 @@ func options(root string) api.BuildOptions {
 	}
 }
 
-// app is what our own page loads.
+// app builds the app, which the page loads.
 func app(root string) api.BuildOptions {
 	o := options(root)
 	o.EntryPointsAdvanced = []api.EntryPoint{
@@ -58,7 +58,7 @@ func app(root string) api.BuildOptions {
 		{InputPath: "web/src/icon.svg", OutputPath: "icon"},
 	}
 	o.EntryNames = "assets/[name]-[hash]"
-	// In the project the libraries are their sources, for the type checker too.
+	// Within the project the libraries are imported from source, as the type checker does.
 	o.Alias = map[string]string{
 		"@troupe/client": "./clientjs/src/index.ts",
 		"@troupe/react":  "./hooks/src/index.ts",
@@ -66,7 +66,7 @@ func app(root string) api.BuildOptions {
 	return o
 }
 
-// clientLibrary is what a page of others imports.
+// clientLibrary builds the client for other pages.
 func clientLibrary(root string) api.BuildOptions {
 	o := options(root)
 	o.EntryPointsAdvanced = []api.EntryPoint{{InputPath: "clientjs/src/index.ts", OutputPath: "client"}}
@@ -74,9 +74,9 @@ func clientLibrary(root string) api.BuildOptions {
 	return o
 }
 
-// hooksLibrary is what such a page with React of its own imports too. It shares
-// the client with it. (It is a build of its own, because the client has a file
-// ./client.js too, which belongs into its bundle.)
+// hooksLibrary builds the hooks for other pages that have their own React. It imports
+// the client library. (It is a separate build, because the client's sources also have a
+// file ./client.js, which belongs in its bundle.)
 func hooksLibrary(root string) api.BuildOptions {
 	o := options(root)
 	o.EntryPointsAdvanced = []api.EntryPoint{{InputPath: "hooks/src/index.ts", OutputPath: "react"}}
@@ -86,8 +86,8 @@ func hooksLibrary(root string) api.BuildOptions {
 	return o
 }
 
-// Run builds everything into web/dist below root, the project's directory. What
-// an earlier build has left there is replaced, but only by a build that worked.
+// Run builds everything into web/dist below root, the project's directory. A successful
+// build replaces the files of the previous one.
 func Run(root string) ([]File, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
@@ -114,21 +114,20 @@ func Run(root string) ([]File, error) {
 	return write(filepath.Join(root, "web", "dist"), outputs, manifest)
 }
 
-// checkPackages says what to do before esbuild names every import that it cannot
-// find.
+// checkPackages says what to do if packages are missing: esbuild would report each import.
 func checkPackages(root string) error {
 	if _, err := os.Stat(filepath.Join(root, "package.json")); err != nil {
-		return errors.New("this is not the project's directory: it has no package.json")
+		return errors.New("no package.json here: run this in the project's directory")
 	}
 	for _, name := range []string{"react", "react-dom"} {
 		if _, err := os.Stat(filepath.Join(root, "node_modules", name, "package.json")); err != nil {
-			return fmt.Errorf("the npm package %s is not installed: run `npm ci` first, or `make run`, which does", name)
+			return fmt.Errorf("the npm package %s is not installed: run `npm ci`, or `make run`, which does it", name)
 		}
 	}
 	return nil
 }
 
-// failure makes a Go error of what esbuild reports, or returns nil.
+// failure returns esbuild's errors as one Go error, or nil.
 func failure(result api.BuildResult) error {
 	if len(result.Errors) == 0 {
 		return nil
@@ -137,7 +136,7 @@ func failure(result api.BuildResult) error {
 	return fmt.Errorf("esbuild: %d errors\n%s", len(result.Errors), strings.TrimSpace(strings.Join(lines, "")))
 }
 
-// addEntries finds, in esbuild's own account, which file came of which source.
+// addEntries finds the manifest's files in esbuild's metafile, by their sources.
 func addEntries(m *web.Manifest, metafile string) error {
 	var meta struct {
 		Outputs map[string]struct {
@@ -170,8 +169,8 @@ func addEntries(m *web.Manifest, metafile string) error {
 	return nil
 }
 
-// write replaces what is in dist. The manifest goes first and comes last: a
-// directory that has one is complete.
+// write replaces the files in dist. The manifest is removed first and written last: a
+// directory with a manifest is complete.
 func write(dist string, outputs []api.OutputFile, manifest web.Manifest) ([]File, error) {
 	for _, name := range []string{web.ManifestName, "assets", "lib"} {
 		if err := os.RemoveAll(filepath.Join(dist, name)); err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/troupe-dev/troupe/web/build"
 )
 
-// project makes a directory with as little as can be built.
+// project makes a directory with the smallest project that can be built.
 func project(t *testing.T, more map[string]string) string {
 	t.Helper()
 	files := map[string]string{
@@ -78,7 +78,7 @@ func TestBuild(t *testing.T) {
 	if got := read("placeholder.html"); got != "<html>" {
 		t.Errorf("the placeholder is %q now", got)
 	}
-	// The hooks have their own neither of React nor of the client.
+	// The hooks bundle neither React nor the client.
 	hooks := read("lib/react.js")
 	for want, there := range map[string]bool{
 		`from"react"`: true, `from"./client.js"`: true, "react is here": false, "client is here": false,
@@ -91,17 +91,17 @@ func TestBuild(t *testing.T) {
 		t.Errorf("lib/client.js is not the client alone:\n%s", client)
 	}
 
-	// What was built can be served.
+	// Package web can serve the build.
 	ui, err := web.New(dist, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !ui.Built() {
-		t.Error("the UI says that it was not built")
+		t.Error("Built: got false, want true")
 	}
 }
 
-func TestABuildThatFailsLeavesTheOldOne(t *testing.T) {
+func TestBuild_failureKeepsTheOldOne(t *testing.T) {
 	root := project(t, map[string]string{"web/src/main.tsx": "const = 1", "web/src/theme.ts": "import './missing'"})
 	_, err := build.Run(root)
 	if err == nil || !strings.Contains(err.Error(), "web/src/main.tsx:1") || !strings.Contains(err.Error(), "./missing") {
@@ -112,7 +112,7 @@ func TestABuildThatFailsLeavesTheOldOne(t *testing.T) {
 	}
 }
 
-func TestWhatIsMissing(t *testing.T) {
+func TestBuild_missingPackages(t *testing.T) {
 	if _, err := build.Run(t.TempDir()); err == nil || !strings.Contains(err.Error(), "package.json") {
 		t.Errorf("in another directory: got %v", err)
 	}
@@ -121,6 +121,6 @@ func TestWhatIsMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := build.Run(root); err == nil || !strings.Contains(err.Error(), "npm ci") {
-		t.Errorf("without node_modules: got %v, want what to run", err)
+		t.Errorf("without node_modules: got %v, want the command to run", err)
 	}
 }

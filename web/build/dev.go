@@ -10,8 +10,8 @@ import (
 	"github.com/troupe-dev/troupe/web"
 )
 
-// DevManifest names what Dev builds for the page: names that stay, so that a
-// page finds what was built after it.
+// DevManifest has the URLs of Dev's files. They are stable, so that a page finds files
+// that are built later.
 var DevManifest = web.Manifest{
 	Script: "/assets/main.js",
 	Theme:  "/assets/theme.js",
@@ -22,16 +22,15 @@ var DevManifest = web.Manifest{
 	DocsStyles: []string{"/assets/docs.css"},
 }
 
-// Dev builds the app and the libraries again and again, into memory; what has not
-// changed is kept from one build to the next. The app is that of Run, except that
-// it can be read, has React's warnings, and files without a hash in their names.
-// It is for one goroutine at a time.
+// Dev builds the app and the libraries repeatedly, in memory and incrementally. Unlike
+// Run's, its app is not minified, has React's warnings, and no hashes in file names. It
+// is not safe for concurrent use.
 type Dev struct {
 	root           string
 	app, libraries []api.BuildContext
 }
 
-// NewDev prepares builds of the project in the directory root. Close it.
+// NewDev prepares builds of the project in the directory root. Call Close after use.
 func NewDev(root string) (*Dev, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
@@ -60,10 +59,10 @@ func NewDev(root string) (*Dev, error) {
 	return d, nil
 }
 
-// App builds the app and returns its files by address, such as /assets/main.js.
+// App builds the app and returns its files by path, such as /assets/main.js.
 func (d *Dev) App() (map[string][]byte, error) { return d.rebuild(d.app) }
 
-// Libraries does the same for the libraries.
+// Libraries builds the libraries and returns their files by path.
 func (d *Dev) Libraries() (map[string][]byte, error) { return d.rebuild(d.libraries) }
 
 func (d *Dev) rebuild(contexts []api.BuildContext) (map[string][]byte, error) {
@@ -84,7 +83,7 @@ func (d *Dev) rebuild(contexts []api.BuildContext) (map[string][]byte, error) {
 	return files, errors.Join(errs...)
 }
 
-// Close lets go of what the builds have kept.
+// Close frees the builds' memory.
 func (d *Dev) Close() {
 	for _, ctx := range append(d.app, d.libraries...) {
 		ctx.Dispose()

@@ -9,7 +9,7 @@ import (
 	"github.com/troupe-dev/troupe/web/build"
 )
 
-func TestDevBuildsAgain(t *testing.T) {
+func TestDev(t *testing.T) {
 	root := project(t, nil)
 	d, err := build.NewDev(root)
 	if err != nil {
@@ -30,7 +30,7 @@ func TestDevBuildsAgain(t *testing.T) {
 	m := build.DevManifest
 	for _, address := range append(m.Styles, m.Script, m.Theme, m.Icon) {
 		if files[address] == nil {
-			t.Errorf("the manifest names %s, which was not built", address)
+			t.Errorf("the manifest names %s, which the build lacks", address)
 		}
 	}
 

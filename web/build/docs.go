@@ -26,9 +26,8 @@ import (
 	"github.com/troupe-dev/troupe/web"
 )
 
-// Docs renders the documentation, docs/*.md below root, and returns the files that
-// package web serves it from, by their names below web/dist. Without a directory
-// docs there are none.
+// Docs renders the documentation, docs/*.md below root, and returns the files for
+// package web by name below web/dist. Without docs/index.md it returns none.
 func Docs(root string) (map[string][]byte, error) {
 	index, err := os.ReadFile(filepath.Join(root, "docs", "index.md"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -43,15 +42,15 @@ func Docs(root string) (map[string][]byte, error) {
 	d := &docs{root: root, repository: "https://" + modfile.ModulePath(module) + "/blob/main/", files: map[string][]byte{}}
 	d.markdown = goldmark.New(
 		goldmark.WithExtensions(extension.Linkify, extension.NewTable(
-			extension.WithTableCellAlignMethod(extension.TableCellAlignAttribute), // the page's policy forbids styles
+			extension.WithTableCellAlignMethod(extension.TableCellAlignAttribute), // the page's policy forbids style attributes
 		)),
 		goldmark.WithParserOptions(parser.WithAutoHeadingID()),
 		goldmark.WithRendererOptions(
-			html.WithUnsafe(), // the documents are ours, and have <picture>
+			html.WithUnsafe(), // the documents are this project's, and use <picture>
 			renderer.WithNodeRenderers(util.Prioritized(blockRenderer{}, 0)),
 		),
 	)
-	names := []string{"index"} // in the order of the list of documents
+	names := []string{"index"} // in the index's order
 	for _, m := range regexp.MustCompile(`\]\(([a-z-]+)\.md\)`).FindAllSubmatch(index, -1) {
 		if name := string(m[1]); !slices.Contains(names, name) {
 			names = append(names, name)
@@ -69,7 +68,7 @@ func Docs(root string) (map[string][]byte, error) {
 	return d.files, err
 }
 
-// WriteDocs puts what Docs returns into web/dist, in place of what was there.
+// WriteDocs replaces the documentation in web/dist by the files of Docs.
 func WriteDocs(root string) error {
 	files, err := Docs(root)
 	if err != nil {
@@ -91,17 +90,17 @@ func WriteDocs(root string) error {
 	return nil
 }
 
-// docs is the documentation that is being rendered.
+// docs is the documentation while it is rendered.
 type docs struct {
 	root       string
-	repository string // where links lead that leave the documentation
+	repository string // base URL of links out of the documentation
 	markdown   goldmark.Markdown
 	files      map[string][]byte
 	pages      []web.DocsPage
 	sections   []section
 }
 
-// section is what a search finds: the text between two headings.
+// section is an entry of the search index: the text below a heading.
 type section struct {
 	Page    string `json:"page"`
 	Title   string `json:"title"`
@@ -143,7 +142,7 @@ func (d *docs) add(name string) error {
 		case *ast.Heading:
 			id, _ := n.AttributeString("id")
 			anchor, _ := id.([]byte)
-			heading := plain(n, source)
+			heading := textOf(n, source)
 			if n.Level == 1 {
 				page.Title = heading
 			} else if n.Level == 2 {
@@ -154,7 +153,7 @@ func (d *docs) add(name string) error {
 			return ast.WalkSkipChildren, nil
 		}
 		if at != nil && n.Type() == ast.TypeBlock && (n.FirstChild() == nil || n.FirstChild().Type() == ast.TypeInline) {
-			at.Text = strings.TrimSpace(at.Text + " " + plain(n, source))
+			at.Text = strings.TrimSpace(at.Text + " " + textOf(n, source))
 		}
 		return ast.WalkContinue, nil
 	})
@@ -170,8 +169,7 @@ func (d *docs) add(name string) error {
 	return nil
 }
 
-// image takes an image of the repository into the documentation, and returns its
-// address in a page.
+// image adds an image of the repository to the documentation, and returns its URL.
 func (d *docs) image(to string) (string, error) {
 	content, err := os.ReadFile(filepath.Join(d.root, filepath.FromSlash(path.Join("docs", to))))
 	address := "images/" + path.Base(to)
@@ -179,8 +177,8 @@ func (d *docs) image(to string) (string, error) {
 	return address, err
 }
 
-// address is where a link of a document leads in the pages, whose addresses are
-// relative to one another.
+// address converts the target of a link in a document to a URL. Pages link to each other
+// by relative URLs.
 func (d *docs) address(to string) string {
 	if strings.Contains(to, "://") || strings.HasPrefix(to, "#") {
 		return to
@@ -200,8 +198,8 @@ func (d *docs) address(to string) string {
 	return d.repository + file + anchor
 }
 
-// plain is the text of a node.
-func plain(n ast.Node, source []byte) string {
+// textOf returns the text of a node.
+func textOf(n ast.Node, source []byte) string {
 	var b strings.Builder
 	if n.Type() == ast.TypeBlock && n.FirstChild() == nil {
 		if _, isHTML := n.(*ast.HTMLBlock); isHTML {
@@ -209,7 +207,7 @@ func plain(n ast.Node, source []byte) string {
 		}
 		return string(n.Lines().Value(source))
 	}
-	_ = ast.Walk(n, func(n ast.Node, entering bool) (ast.WalkStatus, error) { // the function has no error
+	_ = ast.Walk(n, func(n ast.Node, entering bool) (ast.WalkStatus, error) { // the function returns no error
 		if s, ok := n.(*ast.Text); ok && entering {
 			b.Write(s.Segment.Value(source))
 			if s.SoftLineBreak() {
@@ -221,8 +219,8 @@ func plain(n ast.Node, source []byte) string {
 	return b.String()
 }
 
-// blockRenderer renders what the pages have in another way than goldmark: headings
-// are links to themselves, code has colours, and tables can be scrolled.
+// blockRenderer replaces some of goldmark's renderers: headings link to themselves, and
+// code is highlighted.
 type blockRenderer struct{}
 
 // RegisterFuncs implements renderer.NodeRenderer.

@@ -13,7 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/web/build"
 )
 
-// served is the project's documentation as the server has it below a path.
+// served is the project's documentation, served below a path.
 func served(t *testing.T, base string) (*web.UI, []web.DocsPage) {
 	t.Helper()
 	files, err := build.Docs("../..")
@@ -47,7 +47,7 @@ func get(ui *web.UI, target string) *httptest.ResponseRecorder {
 
 func addressOf(page string) string { return "/docs/" + strings.TrimSuffix(page, "index") }
 
-// Every page is there, works under the policy, and its links lead somewhere.
+// Every page is served, works under the policy, and its links have targets.
 func TestDocs(t *testing.T) {
 	ui, pages := served(t, "")
 	ids := map[string]map[string]bool{} // by address
@@ -68,7 +68,7 @@ func TestDocs(t *testing.T) {
 			t.Errorf("%s: its title is %q", p.Name, p.Title)
 		}
 		if strings.Contains(body, "<!--") || strings.Contains(body, "```") {
-			t.Errorf("%s has what is for GitHub only", p.Name)
+			t.Errorf("%s has a note for GitHub only", p.Name)
 		}
 		bodies[addressOf(p.Name)], ids[addressOf(p.Name)] = body, map[string]bool{"": true}
 		for _, m := range regexp.MustCompile(` id="([^"]+)"`).FindAllStringSubmatch(body, -1) {
@@ -95,13 +95,13 @@ func TestDocs(t *testing.T) {
 				}
 			}
 			if !ids[to][anchor] {
-				t.Errorf("%s: a link leads nowhere: %s", at, m[1])
+				t.Errorf("%s: a link has no target: %s", at, m[1])
 			}
 		}
 	}
 }
 
-func TestDocsBelowAPath(t *testing.T) {
+func TestDocs_basePath(t *testing.T) {
 	ui, _ := served(t, "/app")
 	body := get(ui, "/docs/deploy").Body.String()
 	for _, want := range []string{`src="/app/assets/docs.js"`, `href="/app/assets/docs.css"`, `href="/app/chat/general"`, `href="operate"`} {
@@ -120,7 +120,7 @@ func TestDocsBelowAPath(t *testing.T) {
 	}
 }
 
-// What the search looks through has every heading, and the text below it.
+// The search index has every heading and the text below it.
 func TestDocsSearchIndex(t *testing.T) {
 	ui, pages := served(t, "")
 	w := get(ui, "/docs/search.json")

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// languages say what is a comment, a string and a keyword: the groups of an
-// expression, in this order. It is as much as a reader needs, and no lexer.
+// languages match comments, strings and keywords, as groups in this order. They are not
+// complete lexers.
 var languages = map[string]*regexp.Regexp{
 	"go": language(`//[^\n]*`, "\"(?:\\\\.|[^\"\\\\\\n])*\"|`[^`]*`|'(?:\\\\.|[^'\\\\\\n])+'",
 		"break case chan const continue default defer else for func go if import interface map nil package range return select struct switch true false type var"),
@@ -27,8 +27,8 @@ func language(comment, text, keywords string) *regexp.Regexp {
 	return regexp.MustCompile(`(?m)(` + comment + `)|(` + text + `)|\b(` + strings.ReplaceAll(keywords, " ", "|") + `)\b`)
 }
 
-// highlight returns code as HTML in which comments, strings and keywords have
-// classes. A language that is not known has none.
+// highlight returns code as HTML in which comments, strings and keywords have classes.
+// Code of an unknown language has none.
 func highlight(name, code string) string {
 	expression := languages[name]
 	if expression == nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-// Packages returns the names of the npm packages of which something gets into
-// what Run builds below root, the project's directory, sorted.
+// Packages returns the sorted names of the npm packages that Run bundles. root is the
+// project's directory.
 func Packages(root string) ([]string, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {

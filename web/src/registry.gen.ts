@@ -11,35 +11,35 @@ export interface Article {
 }
 
 /**
- * Articles brings a newcomer what it may read of what was published before; and
- * anew, when what it may read is another thing than before.
+ * Articles has all articles that a reader may read. It is sent to a new connection,
+ * and again when the reader's subscription changes.
  */
 export interface Articles {
   articles: Article[];
-  /** that counts for this reader */
+  /** of this reader */
   subscription: Subscription;
 }
 
-/** ChatParams is what a client passes to connect(). */
+/** ChatParams are the params that a client passes to connect(). */
 export interface ChatParams {
   userId?: string;
   name?: string;
 }
 
-/** Draft is an article as it is handed in. */
+/** Draft is an article before it is published. */
 export interface Draft {
   category: string;
   content: string;
   level: Level;
 }
 
-/** Game tells a newcomer the state of the game. */
+/** Game is the state of the game, sent to a new connection. */
 export interface Game {
   players: Record<string, PlayerState>;
   started: boolean;
 }
 
-/** GameParams is what a client passes to connect(). */
+/** GameParams are the params that a client passes to connect(). */
 export interface GameParams {
   playerId: string;
   role?: string;
@@ -47,81 +47,81 @@ export interface GameParams {
   authToken?: string;
 }
 
-/** GameStarted tells everybody that the game begins. */
+/** GameStarted is sent to everyone when the game starts. */
 export interface GameStarted {
   /** Unix milliseconds */
   startedAt: number;
 }
 
 /**
- * Level says for whom an article is. Another value than its constants does not reach
- * an action.
+ * Level is the audience of an article. Calls with a value other than its constants are
+ * refused.
  */
 export type Level = "public" | "premium";
 
 /**
- * Member is the state of a connection to a chat room: who it is. A client that
- * connects without params is nobody in particular, and its UserID is empty.
+ * Member is the state of a connection to a chat room: its user. A client that connects
+ * without params is anonymous: its UserID is empty.
  */
 export interface Member {
   userId: string;
   name: string;
 }
 
-/** MembersChanged tells who is here now. */
+/** MembersChanged has the current members. */
 export interface MembersChanged {
   members: Member[];
 }
 
-/** Message is something that somebody said. */
+/** Message is a chat message. */
 export interface Message {
   id: string;
   userId: string;
-  /** the author's, if it gave one when it connected */
+  /** the author's, if the connection has one */
   name?: string;
   text: string;
   /** Unix milliseconds */
   timestamp: number;
 }
 
-/** MessageDeleted tells everybody that a message is gone. */
+/** MessageDeleted is sent to everyone when a message is deleted. */
 export interface MessageDeleted {
   messageId: string;
 }
 
-/** MessageReceived tells everybody of a new message. */
+/** MessageReceived is a new message, sent to everyone. */
 export type MessageReceived = Message;
 
-/** NewArticle brings an article to those who may read it. */
+/** NewArticle is a new article, sent to the readers who may read it. */
 export type NewArticle = Article;
 
-/** NewsParams is what a client passes to connect(). */
+/** NewsParams are the params that a client passes to connect(). */
 export interface NewsParams {
   userId?: string;
-  /** free: to read as somebody who does not pay */
+  /** free: read without the subscription */
   subscription?: Subscription;
-  /** from POST /api/session, if it has just changed the session */
+  /** from POST /api/session, if the session has just changed */
   pass?: string;
 }
 
-/** PlayerJoined tells the others of a new player. */
+/** PlayerJoined is sent to the others when a player joins. */
 export interface PlayerJoined {
   playerId: string;
   player: PlayerState;
 }
 
-/** PlayerLeft tells that a player is gone. */
+/** PlayerLeft is sent to everyone when a player leaves. */
 export interface PlayerLeft {
   playerId: string;
 }
 
-/** PlayerMoved tells the others where a player is now. */
+/** PlayerMoved is sent to the others when a player moves. */
 export interface PlayerMoved {
   playerId: string;
   position: Position;
 }
 
-/** PlayerState is what everybody knows of a player. */
+/** PlayerState is the public state of a player. */
 export interface PlayerState {
   health: number;
   position: Position;
@@ -133,7 +133,7 @@ export interface Position {
   y: number;
 }
 
-/** PrivateMessage is a whisper; only its target receives it. */
+/** PrivateMessage is a whisper, sent to its target only. */
 export interface PrivateMessage {
   from: string;
   message: string;
@@ -141,10 +141,10 @@ export interface PrivateMessage {
   timestamp: number;
 }
 
-/** Subscription is what a reader pays for. */
+/** Subscription is the subscription of a reader. */
 export type Subscription = "free" | "premium";
 
-/** Typing tells the others that somebody began or stopped typing. */
+/** Typing is sent to the others when someone starts or stops typing. */
 export interface Typing {
   userId: string;
   name: string;
@@ -154,77 +154,68 @@ export interface Typing {
 /** The actors of the server, by name: their actions, events, params and input. */
 export interface Registry {
   /**
-   * ChatRoom is a room in which people talk. Its exported fields are its state;
-   * its methods whose first parameter is an *actor.Context are its actions.
+   * ChatRoom is a room in which people talk. Its exported fields are its state, and its
+   * methods whose first parameter is an *actor.Context are its actions.
    */
   chatRoom: {
     actions: {
-      /** sendMessage says something, and returns the message as everybody receives it. */
+      /** sendMessage adds a message, sends it to everyone, and returns it. */
       sendMessage(userId: string, text: string): Message;
-      /**
-       * deleteMessage takes a message back. A message that does not exist is deleted
-       * already.
-       */
+      /** deleteMessage deletes a message. It succeeds if the message does not exist. */
       deleteMessage(messageId: string): void;
       /** setTyping tells the others whether the caller is typing. */
       setTyping(typing: boolean): void;
-      /**
-       * getMessages returns what was said. It has a value receiver, which makes it a
-       * read-only action.
-       */
+      /** getMessages returns all messages. Its value receiver makes it a read-only action. */
       getMessages(): Message[];
-      /** getMembers returns who is here: everybody with a name and a socket, once. */
+      /** getMembers returns the members: every user who is online, once. */
       getMembers(): Member[];
     };
     events: {
-      /** messageReceived tells everybody of a new message. */
+      /** messageReceived is a new message, sent to everyone. */
       messageReceived: MessageReceived;
-      /** messageDeleted tells everybody that a message is gone. */
+      /** messageDeleted is sent to everyone when a message is deleted. */
       messageDeleted: MessageDeleted;
-      /** membersChanged tells who is here now. */
+      /** membersChanged has the current members. */
       membersChanged: MembersChanged;
-      /** typing tells the others that somebody began or stopped typing. */
+      /** typing is sent to the others when someone starts or stops typing. */
       typing: Typing;
     };
     params: ChatParams | undefined;
     input: undefined;
   };
-  /** GameRoom is a field on which players move, see one another and whisper. */
+  /** GameRoom is a field on which players move, see each other and whisper. */
   gameRoom: {
     actions: {
       /**
-       * updatePlayerPosition moves the caller's player; a place beyond the field is
-       * moved to its edge.
+       * updatePlayerPosition moves the caller's player. A position beyond the field becomes the
+       * nearest one on its edge.
        */
       updatePlayerPosition(position: Position): void;
       /** sendPrivateMessage whispers to one player. */
       sendPrivateMessage(targetPlayerId: string, message: string): void;
-      /** startGame starts the game, or starts it again. */
+      /** startGame starts or restarts the game. */
       startGame(): void;
       /** getGame returns the state of the game. */
       getGame(): Game;
     };
     events: {
-      /** playerMoved tells the others where a player is now. */
+      /** playerMoved is sent to the others when a player moves. */
       playerMoved: PlayerMoved;
-      /** privateMessage is a whisper; only its target receives it. */
+      /** privateMessage is a whisper, sent to its target only. */
       privateMessage: PrivateMessage;
-      /** gameStarted tells everybody that the game begins. */
+      /** gameStarted is sent to everyone when the game starts. */
       gameStarted: GameStarted;
-      /** game tells a newcomer the state of the game. */
+      /** game is the state of the game, sent to a new connection. */
       game: Game;
-      /** playerJoined tells the others of a new player. */
+      /** playerJoined is sent to the others when a player joins. */
       playerJoined: PlayerJoined;
-      /** playerLeft tells that a player is gone. */
+      /** playerLeft is sent to everyone when a player leaves. */
       playerLeft: PlayerLeft;
     };
     params: GameParams;
     input: undefined;
   };
-  /**
-   * NewsRoom is a place where articles appear. Some are for everybody, the others
-   * for those who pay.
-   */
+  /** NewsRoom publishes articles: some for everyone, the others for subscribers. */
   newsRoom: {
     actions: {
       /** publishArticle publishes an article and returns it. */
@@ -233,11 +224,11 @@ export interface Registry {
       getArticles(): Article[];
     };
     events: {
-      /** newArticle brings an article to those who may read it. */
+      /** newArticle is a new article, sent to the readers who may read it. */
       newArticle: NewArticle;
       /**
-       * articles brings a newcomer what it may read of what was published before; and
-       * anew, when what it may read is another thing than before.
+       * articles has all articles that a reader may read. It is sent to a new connection,
+       * and again when the reader's subscription changes.
        */
       articles: Articles;
     };

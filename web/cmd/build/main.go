@@ -1,6 +1,6 @@
-// Build makes the web UI, the libraries and the documentation: everything in
-// web/dist. Run it in the project's directory, with "go run ./web/cmd/build". With
-// the argument docs it makes the documentation alone, which needs no npm package.
+// Build builds the web UI, the libraries and the documentation: everything in web/dist.
+// Run it in the project's directory, with "go run ./web/cmd/build". With the argument
+// docs it builds only the documentation, which needs no npm packages.
 package main
 
 import (
