@@ -1,10 +1,10 @@
-// Licenses collects what the licences of others ask for who passes the binary on:
-// their texts, of every Go module and npm package of which something is in it. Run
-// it in the project's directory, with "go run ./tool/licenses", when dependencies
-// have changed. It writes web/licenses.txt, which the binary embeds; with -check it
-// writes nothing and fails if the file is not as it should be.
+// Licenses collects the licence texts of every Go module and npm package in the binary,
+// which must accompany it. Run it in the project's directory, with
+// "go run ./tool/licenses", when dependencies have changed. It writes web/licenses.txt,
+// which the binary embeds; with -check it writes nothing and fails if the file is out of
+// date.
 //
-// It fails as well if a licence is none of those that we take.
+// It also fails if a licence is not one of the accepted ones.
 package main
 
 import (
@@ -27,7 +27,7 @@ import (
 const file = "web/licenses.txt"
 
 func main() {
-	check := flag.Bool("check", false, "compare instead of writing")
+	check := flag.Bool("check", false, "compare the file instead of writing it")
 	flag.Parse()
 	if err := run(".", *check); err != nil {
 		fmt.Fprintln(os.Stderr, "licenses:", err)
@@ -49,27 +49,27 @@ func run(root string, check bool) error {
 		return os.WriteFile(path, text, 0o644)
 	}
 	if old, err := os.ReadFile(path); err != nil || !bytes.Equal(old, text) {
-		return errors.Join(fmt.Errorf("%s is not up to date: go run ./tool/licenses", file), err)
+		return errors.Join(fmt.Errorf("%s is out of date: run make licenses", file), err)
 	}
 	return nil
 }
 
-// part is something of others that is in the binary.
+// part is a dependency in the binary.
 type part struct {
 	name string // of the module or package, with its version
-	dir  string // where its licence is
+	dir  string // directory of its licence
 }
 
-// parts finds everything of others that is in the binary.
+// parts finds all dependencies in the binary.
 func parts(root string) ([]part, error) {
 	found, err := modules(root)
 	if err != nil {
 		return nil, err
 	}
-	// Go's own licence is that of its authors' modules, and not every GOROOT has it.
+	// Go's licence is also that of golang.org/x, and not every GOROOT has the file.
 	i := slices.IndexFunc(found, func(p part) bool { return strings.HasPrefix(p.name, "golang.org/x/") })
 	if i < 0 {
-		return nil, errors.New("no module of golang.org/x to take Go's licence from")
+		return nil, errors.New("Go's licence: found no module of golang.org/x, which has it")
 	}
 	found = slices.Insert(found, 0, part{"Go, its runtime and standard library", found[i].dir})
 	packages, err := build.Packages(root)
@@ -87,8 +87,7 @@ func parts(root string) ([]part, error) {
 	return found, nil
 }
 
-// modules returns the Go modules that are linked into the binary, on any of the
-// systems that it is built for.
+// modules returns the Go modules linked into the binary, for all supported systems.
 func modules(root string) ([]part, error) {
 	found := map[part]bool{}
 	for _, system := range []string{"linux", "darwin", "windows"} {
@@ -127,28 +126,28 @@ func command(root string, env []string, name string, args ...string) (string, er
 	return string(out), nil
 }
 
-// taken are the licences that we take, by what is in their texts and in no others.
-var taken = map[string]string{
+// accepted are the accepted licences, by a phrase that only their texts have.
+var accepted = map[string]string{
 	"MIT":    "permission is hereby granted, free of charge, to any person obtaining a copy",
 	"BSD":    "redistribution and use in source and binary forms, with or without modification",
 	"Apache": "apache license version 2.0",
 	"ISC":    "permission to use, copy, modify, and distribute this software for any purpose with or without fee",
 }
 
-// kind returns which of the licences that we take a text is, or "".
+// kind returns the name of the accepted licence that a text is, or "".
 func kind(text string) string {
 	text = strings.ToLower(strings.Join(strings.Fields(text), " "))
 	text = strings.NewReplacer("license, version", "license version", "and/or", "and").Replace(text)
-	for _, name := range slices.Sorted(maps.Keys(taken)) {
-		if strings.Contains(text, taken[name]) {
+	for _, name := range slices.Sorted(maps.Keys(accepted)) {
+		if strings.Contains(text, accepted[name]) {
 			return name
 		}
 	}
 	return ""
 }
 
-// texts returns what a part says of its licence, and the licence's name: the files
-// LICENSE, COPYING and NOTICE, whatever comes after these words.
+// texts returns the licence texts of a part (all files whose names begin with LICENSE,
+// COPYING, NOTICE or PATENTS) and the licence's name.
 func texts(p part) (text, name string, err error) {
 	entries, err := os.ReadDir(p.dir)
 	if err != nil {
@@ -169,12 +168,12 @@ func texts(p part) (text, name string, err error) {
 		all = append(all, s)
 	}
 	if name == "" {
-		return "", "", fmt.Errorf("%s: no licence that we take (%s) in %s", p.name, strings.Join(slices.Sorted(maps.Keys(taken)), ", "), p.dir)
+		return "", "", fmt.Errorf("%s: no accepted licence (%s) in %s", p.name, strings.Join(slices.Sorted(maps.Keys(accepted)), ", "), p.dir)
 	}
 	return strings.Join(all, "\n\n"), name, nil
 }
 
-// render makes the file. Parts whose texts are the same share them.
+// render renders the file. Parts with the same text share it.
 func render(parts []part) ([]byte, error) {
 	names := map[string][]string{} // by text
 	var order []string
@@ -189,8 +188,8 @@ func render(parts []part) ([]byte, error) {
 		names[text] = append(names[text], fmt.Sprintf("%s (%s)", p.name, kind))
 	}
 	var b bytes.Buffer
-	b.WriteString("Besides its own code, this program has parts of the following, under the licences below.\n" +
-		"This file is made by go run ./tool/licenses.\n")
+	b.WriteString("This program contains the following third-party software, under the licences below.\n" +
+		"go run ./tool/licenses generates this file.\n")
 	for _, text := range order {
 		fmt.Fprintf(&b, "\n%s\n%s\n\n%s\n", strings.Repeat("=", 80), strings.Join(names[text], "\n"), text)
 	}

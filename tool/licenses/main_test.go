@@ -44,7 +44,7 @@ func write(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// All texts are there, once each, and a licence that we do not take is an error.
+// The file has each text once, and a licence that is not accepted is an error.
 func TestRender(t *testing.T) {
 	one := part{"one v1", write(t, map[string]string{"LICENSE": mit, "NOTICE.txt": "made by one", "README.md": "not this"})}
 	two := part{"two v2", write(t, map[string]string{"license.md": mit})}

@@ -1,13 +1,13 @@
-// Rename makes a clone of this project one's own. Run it in the project's
-// directory, with "make rename MODULE=example.com/me/app NAME=app".
+// Rename makes a clone of this project your own. Run it in the project's directory, with
+// "make rename MODULE=example.com/me/app NAME=app".
 //
-// The module gets another path, and the app another name: that of the binary, of
-// the root npm package, in titles and on the page. What is the framework's keeps
-// its name: the packages @troupe/client and @troupe/react, environment variables
-// such as TROUPE_ADDR, and what the server prints.
+// It changes the module's path and the app's name: of the binary, of the root npm
+// package, in titles and on the page. The framework keeps its name: the packages
+// @troupe/client and @troupe/react, environment variables such as TROUPE_ADDR, and the
+// server's output.
 //
-// It wants a clean working tree, so that git can show and undo what it did. Done
-// again, it changes nothing; with other names it renames again.
+// It requires a clean working tree, so that git can show and undo the changes. Run again,
+// it changes nothing; with other names it renames again.
 package main
 
 import (
@@ -35,14 +35,14 @@ func main() {
 		os.Exit(1)
 	}
 	if len(changed) == 0 {
-		fmt.Println("it has these names already")
+		fmt.Println("the project already has these names")
 		return
 	}
-	fmt.Printf("renamed in %d files: see git diff, run make test, commit\n", len(changed))
+	fmt.Printf("renamed in %d files: review git diff, run make test, commit\n", len(changed))
 }
 
-// spot is a place that shows the app's name: a file, and what is there, in which
-// NAME and TITLE stand for the name. A place that was changed is left as it is.
+// spot is a place with the app's name: a file, and a text in it with NAME or TITLE for
+// the name. A spot whose text you have changed is left alone.
 type spot struct{ file, text string }
 
 var spots = []spot{
@@ -69,10 +69,10 @@ var nameForm = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 // returns which files have changed.
 func rename(root, path, name string) ([]string, error) {
 	if err := module.CheckImportPath(path); err != nil {
-		return nil, fmt.Errorf("%q is no module path: want one such as example.com/me/app", path)
+		return nil, fmt.Errorf("want a module path such as example.com/me/app, got %q", path)
 	}
 	if !nameForm.MatchString(name) {
-		return nil, fmt.Errorf("%q is no name: want one such as app or my-app", name)
+		return nil, fmt.Errorf("want a name such as app or my-app, got %q", name)
 	}
 	oldPath, err := find(root, "go.mod", `(?m)^module (\S+)$`)
 	if err != nil {
@@ -90,7 +90,7 @@ func rename(root, path, name string) ([]string, error) {
 		return nil, err
 	}
 	if status != "" {
-		return nil, errors.New("there are changes that are not committed: commit them first, so that git can undo this")
+		return nil, errors.New("the working tree has uncommitted changes: commit them first, so that git can undo the renaming")
 	}
 	list, err := git(root, "ls-files", "-z")
 	if err != nil {
@@ -136,8 +136,7 @@ func rename(root, path, name string) ([]string, error) {
 	return changed, nil
 }
 
-// library reports whether a file is of the npm packages, whose home is not the
-// clone's.
+// library reports whether a file belongs to the npm packages, which keep their names.
 func library(file string) bool {
 	return strings.HasPrefix(file, "clientjs/") || strings.HasPrefix(file, "hooks/")
 }
@@ -155,10 +154,10 @@ func replacePath(content []byte, before, after string) []byte {
 	return at.ReplaceAll(content, []byte("${1}"+strings.ReplaceAll(after, "$", "$$")+"${2}"))
 }
 
-// replaceWhole replaces a text that does not go on as a longer name.
+// replaceWhole replaces a text unless it is the beginning of a longer name.
 func replaceWhole(content []byte, before, after string) []byte {
 	at := regexp.MustCompile(regexp.QuoteMeta(before) + `([^\w-]|$)`)
-	if last := before[len(before)-1]; last == ' ' || last == '>' { // it ends by itself
+	if last := before[len(before)-1]; last == ' ' || last == '>' { // the text ends with a delimiter
 		at = regexp.MustCompile(regexp.QuoteMeta(before) + `()`)
 	}
 	return at.ReplaceAll(content, []byte(strings.ReplaceAll(after, "$", "$$")+"${1}"))
@@ -167,7 +166,7 @@ func replaceWhole(content []byte, before, after string) []byte {
 func find(root, file, pattern string) (string, error) {
 	content, err := os.ReadFile(filepath.Join(root, file))
 	if err != nil {
-		return "", fmt.Errorf("this is not the project's directory: %w", err)
+		return "", fmt.Errorf("run this in the project's directory: %w", err)
 	}
 	m := regexp.MustCompile(pattern).FindSubmatch(content)
 	if m == nil {

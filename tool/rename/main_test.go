@@ -24,12 +24,11 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-// newPath is in two parts, so that it is not found, and renamed, in this file.
+// newPath is in two parts, so that this file does not contain it.
 const newPath = "example.com/me/" + "tea-shop"
 
-// TestACloneBecomesAnotherProject renames a copy of the project, which compiles
-// then, and shows its old names nowhere where it should not.
-func TestACloneBecomesAnotherProject(t *testing.T) {
+// TestRename renames a copy of the project: it compiles, and its old names are gone.
+func TestRename(t *testing.T) {
 	root := clone(t, "../..")
 	path, err := find(root, "go.mod", `(?m)^module (\S+)$`)
 	if err != nil {
@@ -39,7 +38,7 @@ func TestACloneBecomesAnotherProject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := map[spot]bool{} // where the name was
+	shown := map[spot]bool{} // spots that had the name
 	for _, s := range spots {
 		content, err := os.ReadFile(filepath.Join(root, s.file))
 		if err != nil {
@@ -49,7 +48,7 @@ func TestACloneBecomesAnotherProject(t *testing.T) {
 	}
 	for _, bad := range [][2]string{{"no path", "app"}, {"example.com/app", "No Name"}} {
 		if _, err := rename(root, bad[0], bad[1]); err == nil {
-			t.Errorf("%q are names", bad)
+			t.Errorf("%q: got no error", bad)
 		}
 	}
 	note := filepath.Join(root, "notes.txt")
@@ -57,7 +56,7 @@ func TestACloneBecomesAnotherProject(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := rename(root, newPath, "tea-shop"); err == nil || !strings.Contains(err.Error(), "commit") {
-		t.Errorf("with something not committed: got %v", err)
+		t.Errorf("with uncommitted changes: got %v", err)
 	}
 	if err := os.Remove(note); err != nil {
 		t.Fatal(err)
@@ -107,7 +106,7 @@ func TestACloneBecomesAnotherProject(t *testing.T) {
 	run(t, root, "git", "diff", "--exit-code", "--stat", "HEAD~1")
 }
 
-// clone copies the project as it is, and commits it.
+// clone copies the project and commits it.
 func clone(t *testing.T, project string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -119,7 +118,7 @@ func clone(t *testing.T, project string) string {
 		source := filepath.Join(project, file)
 		info, err := os.Stat(source)
 		if os.IsNotExist(err) {
-			continue // deleted, and not committed
+			continue // deleted, but not committed
 		} else if err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +139,7 @@ func clone(t *testing.T, project string) string {
 	return root
 }
 
-// run runs a program that succeeds.
+// run runs a program and expects success.
 func run(t *testing.T, dir, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
