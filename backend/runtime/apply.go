@@ -172,3 +172,10 @@ func (in *instance) startTimers(t *Turn) {
 		tm.start(func(tm *timer) { in.actor.box.post(&tickEnvelope{in: in, timer: tm}) })
 	}
 }
+
+// closes makes the output that ends an attachment.
+func (in *instance) closes(now time.Time, attachment host.Attachment, why *host.Fault) []*host.Output {
+	out := []*host.Output{{Kind: host.OutputClosed, To: attachment, Err: why}}
+	in.number(out, now)
+	return out
+}

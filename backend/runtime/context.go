@@ -171,3 +171,15 @@ func (t *Turn) Conns() []*Conn {
 	}
 	return conns
 }
+
+// Schedule adds a timer to the turn; it starts when the turn has succeeded.
+func (t *Turn) Schedule(d time.Duration, every bool, run func(*Turn) error) (stop func()) {
+	t.Use()
+	if t.readOnly {
+		t.Fail(host.Faultf(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot start a timer", t.what))
+		return func() {}
+	}
+	tm := &timer{interval: d, every: every, run: run}
+	t.timers = append(t.timers, tm)
+	return tm.stop
+}

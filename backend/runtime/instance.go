@@ -212,3 +212,63 @@ func (in *instance) stopTimers() {
 		t.stop()
 	}
 }
+
+// start runs OnStart. It reports false if the goroutine was superseded meanwhile.
+func (in *instance) start() bool {
+	if in.def.Hooks["OnStart"] == nil {
+		return true
+	}
+	t := in.begin("OnStart", in.def.Options.ActionTimeout, nil)
+	o, ok := t.execute(func() (any, error) { return nil, t.hook("OnStart") })
+	if !ok {
+		return false
+	}
+	if o.err != nil {
+		in.broken = o.err
+		return true
+	}
+	in.applyUnseen(t, o)
+	return true
+}
+
+// applyUnseen applies a turn of an actor that may not be stored yet. What such
+// an actor emits nobody can be meant to see, and its state goes into its first
+// commit.
+func (in *instance) applyUnseen(t *Turn, o outcome) {
+	if in.stored {
+		in.apply(t, o, reply{})
+		return
+	}
+	in.accept(o.plain)
+	in.startTimers(t)
+}
+
+// stopHook runs OnStop. It reports false if the goroutine was superseded meanwhile.
+func (in *instance) stopHook() bool {
+	if in.def.Hooks["OnStop"] == nil || !in.created {
+		return true
+	}
+	t := in.begin("OnStop", in.def.Options.ActionTimeout, nil)
+	o, ok := t.execute(func() (any, error) { return nil, t.hook("OnStop") })
+	if !ok {
+		return false
+	}
+	in.applyUnseen(t, o)
+	return true
+}
+
+// adopt takes over what is not stored of the connections that are.
+func (in *instance) adopt(from *instance) {
+	for _, c := range in.conns {
+		old := from.byID[c.id]
+		if old == nil {
+			c.dropped = time.Now() // its end was not durable
+			continue
+		}
+		c.attached = old.attached
+		if c.over {
+			c.online, c.dropped = false, time.Time{}
+		}
+		in.attached[c.attachment] = c
+	}
+}

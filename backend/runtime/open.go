@@ -2,9 +2,12 @@ package runtime
 
 import (
 	"encoding/json"
+	"errors"
+	"reflect"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/internal/definition"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -88,13 +91,6 @@ func (m *openEnvelope) join(in *instance) bool {
 	}
 	in.apply(t, o, reply{opened: opened})
 	return true
-}
-
-// closes makes the output that ends an attachment.
-func (in *instance) closes(now time.Time, attachment host.Attachment, why *host.Fault) []*host.Output {
-	out := []*host.Output{{Kind: host.OutputClosed, To: attachment, Err: why}}
-	in.number(out, now)
-	return out
 }
 
 // beforeConnect runs OnBeforeConnect with the params of t.opening.
@@ -241,4 +237,34 @@ func (t *Turn) refresh(r *host.OpenRequest) (o outcome, refused []host.Refusal, 
 		return nil, nil
 	})
 	return o, refused, ok
+}
+
+// refusals asks CanSubscribe, in the turn, whether its connection may subscribe to
+// events, and returns those to which it may not. Events that the actor does not have
+// are for the gateway to refuse.
+func (t *Turn) refusals(events []string) (refused []host.Refusal) {
+	h := t.in.def.Hooks["CanSubscribe"]
+	if h == nil || len(events) == 0 {
+		return nil
+	}
+	what, readOnly, failure := t.what, t.readOnly, t.failure
+	t.setLabel("CanSubscribe")
+	t.readOnly = true
+	t.in.allow(false)
+	for _, e := range events {
+		if _, ok := t.in.def.EventNames[e]; !ok {
+			continue
+		}
+		t.failure = nil
+		_, err := protect(func() (any, error) {
+			return h.Call(t.in.state, t, definition.Argument(reflect.ValueOf(e)))
+		})
+		if err = errors.Join(err, t.failure); err != nil {
+			refused = append(refused, host.Refusal{Event: e, Err: faultAbout(e, t.public(err))})
+		}
+	}
+	t.in.allow(!readOnly)
+	t.readOnly, t.failure = readOnly, failure
+	t.setLabel(what)
+	return refused
 }

@@ -2,12 +2,9 @@ package runtime
 
 import (
 	"encoding/json"
-	"errors"
-	"reflect"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
-	"github.com/troupe-dev/troupe/backend/internal/definition"
 )
 
 // subscribeEnvelope asks whether a connection may subscribe to events.
@@ -55,36 +52,6 @@ func (m *subscribeEnvelope) deliver(in *instance) bool {
 
 func subscribed(attachment host.Attachment, id uint64, refused []host.Refusal) *host.Output {
 	return &host.Output{Kind: host.OutputSubscribed, To: attachment, Call: id, Opened: &host.OpenedInfo{Refused: refused}}
-}
-
-// refusals asks CanSubscribe, in the turn, whether its connection may subscribe to
-// events, and returns those to which it may not. Events that the actor does not have
-// are for the gateway to refuse.
-func (t *Turn) refusals(events []string) (refused []host.Refusal) {
-	h := t.in.def.Hooks["CanSubscribe"]
-	if h == nil || len(events) == 0 {
-		return nil
-	}
-	what, readOnly, failure := t.what, t.readOnly, t.failure
-	t.setLabel("CanSubscribe")
-	t.readOnly = true
-	t.in.allow(false)
-	for _, e := range events {
-		if _, ok := t.in.def.EventNames[e]; !ok {
-			continue
-		}
-		t.failure = nil
-		_, err := protect(func() (any, error) {
-			return h.Call(t.in.state, t, definition.Argument(reflect.ValueOf(e)))
-		})
-		if err = errors.Join(err, t.failure); err != nil {
-			refused = append(refused, host.Refusal{Event: e, Err: faultAbout(e, t.public(err))})
-		}
-	}
-	t.in.allow(!readOnly)
-	t.readOnly, t.failure = readOnly, failure
-	t.setLabel(what)
-	return refused
 }
 
 // faultAbout returns a fault as it is for an event, which it names.

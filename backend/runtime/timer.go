@@ -3,9 +3,6 @@ package runtime
 import (
 	"sync"
 	"time"
-
-	"github.com/troupe-dev/troupe/backend/host"
-	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // timer is an After or an Every of an instance.
@@ -18,18 +15,6 @@ type timer struct {
 	stopped bool
 	waiting bool // a tick is in the mailbox
 	t       *time.Timer
-}
-
-// Schedule adds a timer to the turn; it starts when the turn has succeeded.
-func (t *Turn) Schedule(d time.Duration, every bool, run func(*Turn) error) (stop func()) {
-	t.Use()
-	if t.readOnly {
-		t.Fail(host.Faultf(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot start a timer", t.what))
-		return func() {}
-	}
-	tm := &timer{interval: d, every: every, run: run}
-	t.timers = append(t.timers, tm)
-	return tm.stop
 }
 
 // start arms the timer for an instance. tick is called each time it fires.
