@@ -79,7 +79,7 @@ func (a *Actor) run() {
 		// A panic of the runtime itself, or runtime.Goexit in user code. The actor
 		// goes on from its last commit; the process goes on in any case.
 		a.logger().Error("an actor's goroutine ended unexpectedly", "panic", why, "stack", string(debug.Stack()))
-		a.node.wait.Go(func() { a.takeOver(a.in.running(), host.Faultf(wire.CodeInternal, "the action ended its goroutine")) })
+		a.node.wait.Go(func() { a.takeOver(a.running(), host.Faultf(wire.CodeInternal, "the action ended its goroutine")) })
 	}()
 	for {
 		m := a.box.next()
@@ -103,6 +103,14 @@ func (a *Actor) run() {
 			}
 		}
 	}
+}
+
+// running returns the turn that is under way, nil if there is none.
+func (a *Actor) running() *Turn {
+	if a.in == nil {
+		return nil
+	}
+	return a.in.watchdog.running()
 }
 
 // supersede ends a generation. It reports false if that was done before.

@@ -57,7 +57,7 @@ func (in *instance) dropped(c *Conn, now time.Time) {
 // endConn ends a connection in a turn of its own. why is what its client is
 // told; nil if there is nobody to tell.
 func (in *instance) endConn(c *Conn, why *host.Fault) bool {
-	t := in.watch(&Turn{
+	t := in.watchdog.watch(&Turn{
 		in: in, what: "OnDisconnect", conn: c, ending: c, ended: []*Conn{c},
 		readOnly: in.def.Hooks["OnDisconnect"] == nil,
 	}, in.def.Options.ActionTimeout)

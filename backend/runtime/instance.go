@@ -1,11 +1,9 @@
 package runtime
 
 import (
-	"context"
 	"fmt"
 	"reflect"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
@@ -21,6 +19,7 @@ type instance struct {
 	actor      *Actor
 	def        *definition.Definition
 	generation uint64 // of the goroutine that it belongs to
+	watchdog   watchdog
 
 	state reflect.Value // *T
 	base  []byte        // its plain fields as JSON, after the last turn that succeeded
@@ -50,11 +49,6 @@ type instance struct {
 	timersKept int         // how many there were when those that were stopped were last forgotten
 	expiry     *time.Timer // for the connection that expires next
 	nextExpiry time.Time   // when that is; zero if no connection is without a socket
-
-	watchMu  sync.Mutex // guards the fields below, which the watchdog's timer reads
-	watched  *Turn
-	watchdog *time.Timer
-	firesAt  time.Time // when the watchdog's timer fires; zero if it is not set
 }
 
 // newInstance makes an instance from what the store has, or of an actor that
@@ -64,6 +58,7 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 		actor: a, def: def, generation: a.generation.Load(), state: reflect.New(def.Type), nextConn: 1,
 		byID: map[string]*Conn{}, attached: map[host.Attachment]*Conn{}, producers: map[string]*producer{}, timers: map[*timer]struct{}{},
 	}
+	in.watchdog.abandon = a.abandon
 	in.findCollections()
 	if snap == nil {
 		in.log = randomID()
@@ -120,91 +115,13 @@ func (in *instance) removeConn(c *Conn) {
 	delete(in.attached, c.attachment)
 }
 
-// watch starts a turn's time and arms the watchdog for it: at its deadline its
-// context ends, and if it has not returned some time later the instance is
-// abandoned.
-func (in *instance) watch(t *Turn, limit time.Duration) *Turn {
-	t.outputs = t.few[:0]
-	t.now = time.Now()
-	t.deadline = t.now.Add(limit)
-	in.watchMu.Lock()
-	defer in.watchMu.Unlock()
-	in.watched = t
-	if in.firesAt.IsZero() || t.deadline.Before(in.firesAt) {
-		in.setWatchdogLocked(t.deadline)
-	}
-	return t
-}
-
-// unwatch ends the watch over a turn. It reports false if the watchdog has
-// abandoned the instance.
-func (in *instance) unwatch(t *Turn) bool {
-	in.watchMu.Lock()
-	defer in.watchMu.Unlock()
-	if in.watched != t {
-		return false
-	}
-	in.watched = nil // the timer goes on, for the turns to come: setting it for each costs more
-	return true
-}
-
-// setWatchdogLocked sets the watchdog's timer.
-func (in *instance) setWatchdogLocked(at time.Time) {
-	in.firesAt = at
-	if in.watchdog == nil {
-		in.watchdog = time.AfterFunc(time.Until(at), in.onDeadline)
-	} else {
-		in.watchdog.Reset(time.Until(at))
-	}
-}
-
-// running returns the turn that is under way, nil if there is none.
-func (in *instance) running() *Turn {
-	if in == nil {
-		return nil
-	}
-	in.watchMu.Lock()
-	defer in.watchMu.Unlock()
-	return in.watched
-}
-
-// onDeadline is called when the watchdog's timer fires.
-func (in *instance) onDeadline() {
-	in.watchMu.Lock()
-	in.firesAt = time.Time{}
-	t := in.watched
-	if t == nil {
-		in.watchMu.Unlock()
-		return
-	}
-	left := time.Until(t.deadline)
-	switch {
-	case left > 0: // set for an earlier turn
-		in.setWatchdogLocked(t.deadline)
-		in.watchMu.Unlock()
-	case left > -abandonAfter:
-		in.setWatchdogLocked(time.Now().Add(abandonAfter))
-		in.watchMu.Unlock()
-		t.finish(context.DeadlineExceeded)
-	default:
-		in.watched = nil
-		in.watchMu.Unlock()
-		in.actor.abandon(t)
-	}
-}
-
 // discard frees what the instance holds outside of itself.
 func (in *instance) discard() {
 	in.stopTimers()
 	if in.expiry != nil {
 		in.expiry.Stop()
 	}
-	in.watchMu.Lock()
-	defer in.watchMu.Unlock()
-	in.watched = nil
-	if in.watchdog != nil {
-		in.watchdog.Stop()
-	}
+	in.watchdog.stop()
 }
 
 func (in *instance) stopTimers() {

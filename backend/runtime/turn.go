@@ -78,7 +78,7 @@ type turnError struct{ err *host.Fault }
 
 // begin starts a turn that may last for limit.
 func (in *instance) begin(what string, limit time.Duration, c *Conn) *Turn {
-	return in.watch(&Turn{in: in, what: what, conn: c}, limit)
+	return in.watchdog.watch(&Turn{in: in, what: what, conn: c}, limit)
 }
 
 // label tells others than the turn's goroutine what the turn does.
@@ -98,7 +98,7 @@ func (t *Turn) setLabel(what string) {
 // watchdog was faster: the instance has been abandoned, and its goroutine must
 // leave everything as it is.
 func (t *Turn) end() bool {
-	mine := t.in.unwatch(t)
+	mine := t.in.watchdog.unwatch(t)
 	t.dead.Store(true)
 	t.finish(context.Canceled)
 	return mine
