@@ -169,10 +169,10 @@ func startsAfresh(m envelope) bool {
 
 // giveUp discards an instance that cannot be used, as if it had not been loaded.
 func (a *Actor) giveUp() {
-	if a.in == nil || a.in.broken == nil {
+	if a.in == nil || a.in.state.broken == nil {
 		return
 	}
-	why := a.in.broken
+	why := a.in.state.broken
 	if err := a.gate.await(); err != nil {
 		a.reset(err)
 	} else {

@@ -54,8 +54,8 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 		Actor: in.actor.id, Name: in.def.Name, Key: in.actor.key, Log: in.log, Time: t.now,
 		Rev: in.rev,
 	}
-	if o.changed || in.saved == nil {
-		in.save(commit, o.plain)
+	if o.changed || in.state.saved == nil {
+		in.state.save(commit, o.plain)
 	}
 	commit.Entries = slices.Grow(buffer.entries[:0], len(outputs))
 	for _, o := range outputs {
@@ -72,7 +72,7 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 	in.forgetProducers(t.now, 0)
 	commit.GoneCallers, in.goneProducers = in.goneProducers, nil
 	in.applyConns(t, commit)
-	in.accept(o.plain)
+	in.state.accept(o.plain)
 	in.created, in.stored = true, true
 	in.actor.node.stats.entries.Add(uint64(len(commit.Entries)))
 	in.actor.gate.put(outputs, commit)

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"time"
 
@@ -21,12 +20,7 @@ type instance struct {
 	generation uint64 // of the goroutine that it belongs to
 	watchdog   watchdog
 
-	state reflect.Value // *T
-	base  []byte        // its plain fields as JSON, after the last turn that succeeded
-	saved []byte        // the same as the store has it; nil if the next commit has to have the whole state
-
-	collections []definition.Collection // in its fields, as listed in the definition
-	fields      []reflect.Value         // and what those fields have to hold
+	state state
 
 	stored    bool // the store knows the actor
 	created   bool // OnCreate has run, or the store knows the actor
@@ -37,7 +31,6 @@ type instance struct {
 	conns     []*Conn // by number, ascending
 	byID      map[string]*Conn
 	attached  map[host.Attachment]*Conn // by attachment
-	broken    *host.Fault               // not nil: the state cannot be used; every request gets this
 	producers map[string]*producer
 
 	producersChecked time.Time // when forgetProducers last looked at all of them
@@ -55,26 +48,25 @@ type instance struct {
 // was never stored (snap is nil).
 func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*instance, error) {
 	in := &instance{
-		actor: a, def: def, generation: a.generation.Load(), state: reflect.New(def.Type), nextConn: 1,
+		actor: a, def: def, generation: a.generation.Load(), state: newState(a, def), nextConn: 1,
 		byID: map[string]*Conn{}, attached: map[host.Attachment]*Conn{}, producers: map[string]*producer{}, timers: map[*timer]struct{}{},
 	}
 	in.watchdog.abandon = a.abandon
-	in.findCollections()
 	if snap == nil {
 		in.log = randomID()
-		in.keepCollections()
+		in.state.keep()
 		var err error
-		in.base, err = in.encode()
+		in.state.base, err = in.state.encode()
 		return in, err
 	}
-	plain, exact, err := in.load(snap.State)
+	plain, exact, err := in.state.load(snap.State)
 	if err != nil {
 		a.logger().Error("the stored state of an actor cannot be read", "error", err)
 		return nil, &host.Fault{Code: wire.CodeStateIncompatible, Message: fmt.Sprintf("the stored state of this %s does not fit this version of it", def.Name)}
 	}
 	in.created, in.stored = true, true
 	if exact {
-		in.saved = plain
+		in.state.saved = plain
 	}
 	in.rev, in.head, in.log, in.nextConn = snap.Rev, snap.Head, snap.Log, snap.NextConn
 	for _, r := range snap.Conns {
@@ -90,12 +82,12 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 	for _, r := range snap.Callers {
 		in.producers[r.ID] = &producer{record: r, stored: true}
 	}
-	in.keepCollections()
-	if err := in.restored(); err != nil {
+	in.state.keep()
+	if err := in.state.restored(); err != nil {
 		return nil, err
 	}
 	// Not the stored bytes: a field may have come or gone since they were written.
-	in.base, err = in.encode()
+	in.state.base, err = in.state.encode()
 	return in, err
 }
 
@@ -141,7 +133,7 @@ func (in *instance) start() bool {
 		return false
 	}
 	if o.err != nil {
-		in.broken = o.err
+		in.state.broken = o.err
 		return true
 	}
 	in.applyUnseen(t, o)
@@ -156,7 +148,7 @@ func (in *instance) applyUnseen(t *Turn, o outcome) {
 		in.apply(t, o, reply{})
 		return
 	}
-	in.accept(o.plain)
+	in.state.accept(o.plain)
 	in.startTimers(t)
 }
 

@@ -103,7 +103,7 @@ func (t *Turn) beforeConnect() error {
 	if bad != nil {
 		return bad
 	}
-	_, err := h.Call(t.in.state, t, args)
+	_, err := h.Call(t.in.state.value, t, args)
 	if err == nil {
 		err = t.failure
 	}
@@ -121,7 +121,7 @@ func (m *openEnvelope) connState(t *Turn) (value any, raw []byte, err error) {
 	if bad != nil {
 		return nil, nil, bad
 	}
-	if value, err = h.Call(t.in.state, t, args); err != nil {
+	if value, err = h.Call(t.in.state.value, t, args); err != nil {
 		return nil, nil, err
 	}
 	raw, err = json.Marshal(value)
@@ -178,7 +178,7 @@ func (m *openEnvelope) resume(in *instance, c *Conn) bool {
 	t.readOnly = !returns || in.def.Hooks["OnResume"] == nil
 	o, ok = t.execute(func() (any, error) {
 		if returns {
-			t.hookApart("OnResume", c, in.base)
+			t.hookApart("OnResume", c, in.state.base)
 		}
 		return nil, nil
 	})
@@ -250,20 +250,20 @@ func (t *Turn) refusals(events []string) (refused []host.Refusal) {
 	what, readOnly, failure := t.what, t.readOnly, t.failure
 	t.setLabel("CanSubscribe")
 	t.readOnly = true
-	t.in.allow(false)
+	t.in.state.allow(false)
 	for _, e := range events {
 		if _, ok := t.in.def.EventNames[e]; !ok {
 			continue
 		}
 		t.failure = nil
 		_, err := protect(func() (any, error) {
-			return h.Call(t.in.state, t, definition.Argument(reflect.ValueOf(e)))
+			return h.Call(t.in.state.value, t, definition.Argument(reflect.ValueOf(e)))
 		})
 		if err = errors.Join(err, t.failure); err != nil {
 			refused = append(refused, host.Refusal{Event: e, Err: faultAbout(e, t.public(err))})
 		}
 	}
-	t.in.allow(!readOnly)
+	t.in.state.allow(!readOnly)
 	t.readOnly, t.failure = readOnly, failure
 	t.setLabel(what)
 	return refused

@@ -43,7 +43,7 @@ func (in *instance) create(create bool, input, auth json.RawMessage) (err *host.
 		}
 		t := in.begin("OnCreate", in.def.Options.ActionTimeout, nil)
 		t.setIdentity(auth)
-		o, ok := t.execute(func() (any, error) { return h.Call(in.state, t, args) })
+		o, ok := t.execute(func() (any, error) { return h.Call(in.state.value, t, args) })
 		if !ok || o.err != nil {
 			return o.err, ok
 		}
@@ -53,7 +53,7 @@ func (in *instance) create(create bool, input, auth json.RawMessage) (err *host.
 	if !in.start() {
 		return nil, false
 	}
-	return in.broken, true
+	return in.state.broken, true
 }
 
 // callEnvelope runs an action for a connection.
@@ -124,7 +124,7 @@ func (in *instance) runAction(name string, raw []json.RawMessage, auth json.RawM
 		if bad != nil {
 			return nil, bad
 		}
-		return action.Call(in.state, t, args)
+		return action.Call(in.state.value, t, args)
 	})
 	if ok {
 		in.apply(t, o, r)
@@ -290,7 +290,7 @@ func (m *detachEnvelope) deliver(in *instance) bool {
 	t.readOnly = in.def.Hooks["OnDrop"] == nil
 	in.dropped(c, t.now)
 	o, ok := t.execute(func() (any, error) {
-		t.hookApart("OnDrop", c, in.base)
+		t.hookApart("OnDrop", c, in.state.base)
 		return nil, nil
 	})
 	if !ok {

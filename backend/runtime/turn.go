@@ -129,7 +129,7 @@ func (t *Turn) run(f func() (any, error)) (result any, err error) {
 		err = t.failure
 	case t.Err() != nil:
 		err = t.Err()
-	case t.readOnly && t.in.actor.node.check && !t.in.same():
+	case t.readOnly && t.in.actor.node.check && !t.in.state.same():
 		err = fmt.Errorf("%s is read-only (it has a value receiver) but changed the state: give it a pointer receiver", t.what)
 	}
 	if errors.Is(err, context.DeadlineExceeded) && errors.Is(t.Err(), context.DeadlineExceeded) {
@@ -221,7 +221,7 @@ func (t *Turn) hook(name string) error {
 	if h == nil {
 		return nil
 	}
-	_, err := t.run(func() (any, error) { return h.Call(t.in.state, t, nil) })
+	_, err := t.run(func() (any, error) { return h.Call(t.in.state.value, t, nil) })
 	return err
 }
 
@@ -235,16 +235,16 @@ func (t *Turn) hookApart(name string, c *Conn, before []byte) (after []byte) {
 	what, caller, readOnly := t.what, t.conn, t.readOnly
 	t.setLabel(name)
 	t.conn, t.readOnly = c, false
-	s, changes := t.savepoint(), t.in.changes()
+	s, changes := t.savepoint(), t.in.state.changes()
 	t.sealed = len(t.outputs)
 	err := t.hook(name)
 	if err == nil {
-		after, err = t.in.encode()
+		after, err = t.in.state.encode()
 	}
 	if err != nil {
 		_ = t.public(err) // it logs what nobody is told
 		t.rollback(s)
-		t.in.undoTo(before, changes)
+		t.in.state.undoTo(before, changes)
 		after = before
 	}
 	t.setLabel(what)
@@ -264,15 +264,15 @@ type outcome struct {
 // failed, and ends the turn. ok is false if the instance was abandoned meanwhile.
 func (t *Turn) execute(body func() (any, error)) (o outcome, ok bool) {
 	in := t.in
-	if in.actor.node.check && !in.same() {
+	if in.actor.node.check && !in.state.same() {
 		in.actor.logger().Error("the state changed outside a turn; use c.Self().Do from other goroutines")
-		in.undo()
+		in.state.undo()
 	}
-	in.allow(!t.readOnly)
+	in.state.allow(!t.readOnly)
 	result, err := t.run(body)
-	plain := in.base
+	plain := in.state.base
 	if err == nil && len(t.ended) > 0 && !t.readOnly && t.ending == nil {
-		plain, err = in.encode() // what cannot be encoded is the action's failure, not that of a hook
+		plain, err = in.state.encode() // what cannot be encoded is the action's failure, not that of a hook
 	}
 	if err == nil {
 		for i := 0; i < len(t.ended); i++ { // a hook may end further ones
@@ -282,20 +282,20 @@ func (t *Turn) execute(body func() (any, error)) (o outcome, ok bool) {
 		}
 		o.result, err = in.encodeResult(t.what, result)
 	}
-	o.plain = in.base
+	o.plain = in.state.base
 	if err == nil && !t.readOnly {
-		if o.plain, err = in.encode(); err == nil {
-			o.changed = in.changed(o.plain)
+		if o.plain, err = in.state.encode(); err == nil {
+			o.changed = in.state.changed(o.plain)
 		}
 	}
 	if err != nil {
-		o = outcome{err: t.public(err), plain: in.base}
+		o = outcome{err: t.public(err), plain: in.state.base}
 		t.rollback(savepoint{})
 		if !t.readOnly || in.actor.node.check {
-			in.undo()
+			in.state.undo()
 		}
 	}
-	in.allow(false)
+	in.state.allow(false)
 	if !t.end() {
 		return o, false
 	}
