@@ -129,7 +129,7 @@ func (a *Actor) deliver(m envelope) (ok bool) {
 		return false
 	}
 	if a.in != nil {
-		if !a.in.nextExpiry.IsZero() && !a.in.expire(time.Now()) {
+		if !a.in.conns.nextExpiry.IsZero() && !a.in.expire(time.Now()) {
 			return false
 		}
 		a.giveUp()
@@ -206,7 +206,7 @@ func (a *Actor) load() (ok bool) {
 		return false
 	}
 	a.previous = nil
-	in.armExpiry()
+	in.conns.armExpiry()
 	a.giveUp()
 	return true
 }
@@ -281,13 +281,13 @@ func (a *Actor) rest() {
 // leave makes an idle actor leave memory, if nobody needs it. ok is false if the
 // goroutine was superseded meanwhile.
 func (a *Actor) leave() (ended, ok bool) {
-	awaited := a.previous != nil && len(a.previous.conns) > 0
+	awaited := a.previous != nil && len(a.previous.conns.all) > 0
 	if a.in == nil && awaited && !a.load() {
 		return false, false // it has connections to look after, but could not be loaded
 	}
 	if in := a.in; in != nil {
 		idle := !in.created || time.Since(a.lastUsed) >= in.def.Options.IdleAfter
-		if len(in.conns) > 0 || a.log.Followed() || !idle {
+		if len(in.conns.all) > 0 || a.log.Followed() || !idle {
 			a.rest()
 			return false, true
 		}

@@ -69,8 +69,8 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 		commit.Callers = append(buffer.callers[:0], r.producer.record)
 		r.producer.stored = true
 	}
-	in.forgetProducers(t.now, 0)
-	commit.GoneCallers, in.goneProducers = in.goneProducers, nil
+	in.producers.forget(t.now, 0)
+	commit.GoneCallers = in.producers.takeGone()
 	in.applyConns(t, commit)
 	in.state.accept(o.plain)
 	in.created, in.stored = true, true
@@ -138,10 +138,7 @@ func (in *instance) answer(t *Turn, o outcome, r reply, changed bool) *host.Outp
 // the commit.
 func (in *instance) applyConns(t *Turn, commit *store.Commit) {
 	if c := t.joining; c != nil {
-		in.conns = append(in.conns, c)
-		in.byID[c.id] = c
-		in.attached[c.attachment] = c
-		in.nextConn++
+		in.conns.join(c)
 		if s, ok := t.states[c]; ok {
 			c.value, c.raw = s.value, s.raw
 			delete(t.states, c)
@@ -155,11 +152,11 @@ func (in *instance) applyConns(t *Turn, commit *store.Commit) {
 		}
 	}
 	for _, c := range t.ended {
-		in.removeConn(c)
+		in.conns.remove(c)
 		commit.Gone = append(commit.Gone, c.num)
 	}
 	slices.SortFunc(commit.Conns, func(a, b store.Conn) int { return int(a.Num) - int(b.Num) })
-	commit.NextConn = in.nextConn
+	commit.NextConn = in.conns.next
 }
 
 func (in *instance) startTimers(t *Turn) {

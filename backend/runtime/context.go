@@ -162,7 +162,7 @@ func (t *Turn) Use() {
 // Conns returns the connections as this turn sees them.
 func (t *Turn) Conns() []*Conn {
 	t.Use()
-	conns := t.in.conns
+	conns := t.in.conns.all
 	if len(t.ended) > 0 {
 		conns = slices.DeleteFunc(slices.Clone(conns), func(c *Conn) bool { return slices.Contains(t.ended, c) })
 	}

@@ -21,7 +21,7 @@ func (n *Node) Timers(r host.Ref) (timers int) {
 // Producers returns how many producers the instance of an actor remembers.
 func (n *Node) Producers(r host.Ref) (producers int) {
 	err := n.do(context.Background(), r, func(t *Turn) error {
-		producers = len(t.in.producers)
+		producers = len(t.in.producers.byID)
 		return nil
 	})
 	if err != nil {

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
@@ -27,33 +26,27 @@ type instance struct {
 	rev       uint64
 	head      uint64
 	log       string
-	nextConn  uint32
-	conns     []*Conn // by number, ascending
-	byID      map[string]*Conn
-	attached  map[host.Attachment]*Conn // by attachment
-	producers map[string]*producer
-
-	producersChecked time.Time // when forgetProducers last looked at all of them
-	goneProducers    []string  // stored ones that were forgotten since the last commit
+	conns     conns
+	producers producers
 
 	buffer *commitBuffer // of every commit, if the store is immediate
 
 	timers     map[*timer]struct{}
-	timersKept int         // how many there were when those that were stopped were last forgotten
-	expiry     *time.Timer // for the connection that expires next
-	nextExpiry time.Time   // when that is; zero if no connection is without a socket
+	timersKept int // how many there were when those that were stopped were last forgotten
 }
 
 // newInstance makes an instance from what the store has, or of an actor that
 // was never stored (snap is nil).
 func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*instance, error) {
 	in := &instance{
-		actor: a, def: def, generation: a.generation.Load(), state: newState(a, def), nextConn: 1,
-		byID: map[string]*Conn{}, attached: map[host.Attachment]*Conn{}, producers: map[string]*producer{}, timers: map[*timer]struct{}{},
+		actor: a, def: def, generation: a.generation.Load(), state: newState(a, def),
+		conns:  newConns(def.Options.ResumeWindow, func() { a.box.post(wakeEnvelope{}) }),
+		timers: map[*timer]struct{}{},
 	}
 	in.watchdog.abandon = a.abandon
 	if snap == nil {
 		in.log = randomID()
+		in.producers = newProducers(&def.Options, nil)
 		in.state.keep()
 		var err error
 		in.state.base, err = in.state.encode()
@@ -68,20 +61,17 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 	if exact {
 		in.state.saved = plain
 	}
-	in.rev, in.head, in.log, in.nextConn = snap.Rev, snap.Head, snap.Log, snap.NextConn
+	in.rev, in.head, in.log, in.conns.next = snap.Rev, snap.Head, snap.Log, snap.NextConn
 	for _, r := range snap.Conns {
 		value, err := def.DecodeConnState(r.State)
 		if err != nil {
 			return nil, &host.Fault{Code: wire.CodeStateIncompatible, Message: fmt.Sprintf("a stored connection state of this %s does not fit this version of it", def.Name)}
 		}
 		c := &Conn{num: r.Num, alone: [1]uint32{r.Num}, id: r.ID, start: r.Start, value: value, raw: r.State, attached: attached{dropped: a.node.started}}
-		in.conns = append(in.conns, c)
-		in.byID[c.id] = c
+		in.conns.restore(c)
 	}
-	slices.SortFunc(in.conns, func(a, b *Conn) int { return int(a.num) - int(b.num) })
-	for _, r := range snap.Callers {
-		in.producers[r.ID] = &producer{record: r, stored: true}
-	}
+	in.conns.sort()
+	in.producers = newProducers(&def.Options, snap.Callers)
 	in.state.keep()
 	if err := in.state.restored(); err != nil {
 		return nil, err
@@ -91,28 +81,10 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 	return in, err
 }
 
-func (in *instance) connByNum(num uint32) *Conn {
-	i, ok := slices.BinarySearchFunc(in.conns, num, func(c *Conn, n uint32) int { return int(c.num) - int(n) })
-	if !ok {
-		return nil
-	}
-	return in.conns[i]
-}
-
-// removeConn forgets a connection. It makes a new slice: somebody may be
-// iterating over the old one.
-func (in *instance) removeConn(c *Conn) {
-	in.conns = slices.DeleteFunc(slices.Clone(in.conns), func(x *Conn) bool { return x == c })
-	delete(in.byID, c.id)
-	delete(in.attached, c.attachment)
-}
-
 // discard frees what the instance holds outside of itself.
 func (in *instance) discard() {
 	in.stopTimers()
-	if in.expiry != nil {
-		in.expiry.Stop()
-	}
+	in.conns.stop()
 	in.watchdog.stop()
 }
 
@@ -168,8 +140,8 @@ func (in *instance) stopHook() bool {
 
 // adopt takes over what is not stored of the connections that are.
 func (in *instance) adopt(from *instance) {
-	for _, c := range in.conns {
-		old := from.byID[c.id]
+	for _, c := range in.conns.all {
+		old := from.conns.byID[c.id]
 		if old == nil {
 			c.dropped = time.Now() // its end was not durable
 			continue
@@ -178,6 +150,6 @@ func (in *instance) adopt(from *instance) {
 		if c.over {
 			c.online, c.dropped = false, time.Time{}
 		}
-		in.attached[c.attachment] = c
+		in.conns.attached[c.attachment] = c
 	}
 }

@@ -29,10 +29,10 @@ func (m *openEnvelope) deliver(in *instance) bool {
 		}
 		return ok
 	}
-	if c := in.producers[m.Caller]; c != nil {
+	if c := in.producers.byID[m.Caller]; c != nil {
 		c.acknowledge(m.Ack)
 	}
-	if c := in.byID[m.Conn]; c != nil {
+	if c := in.conns.byID[m.Conn]; c != nil {
 		return m.resume(in, c)
 	}
 	return m.join(in)
@@ -42,7 +42,7 @@ func (m *openEnvelope) deliver(in *instance) bool {
 func (m *openEnvelope) opened(in *instance, c *Conn, start uint64) *host.Output {
 	return &host.Output{Kind: host.OutputOpened, To: m.Attachment, Opened: &host.OpenedInfo{
 		Actor: in.actor.id, Name: in.def.Name, Log: in.log, Conn: c.id, Num: c.num,
-		Start: start, KnownCaller: in.producers[m.Caller] != nil,
+		Start: start, KnownCaller: in.producers.byID[m.Caller] != nil,
 	}}
 }
 
@@ -53,7 +53,7 @@ func (m *openEnvelope) follows(in *instance) bool {
 
 // join makes a new connection: one turn, one commit.
 func (m *openEnvelope) join(in *instance) bool {
-	c := &Conn{num: in.nextConn, alone: [1]uint32{in.nextConn}, id: m.Conn, start: in.head, attached: attached{
+	c := &Conn{num: in.conns.next, alone: [1]uint32{in.conns.next}, id: m.Conn, start: in.head, attached: attached{
 		attachment: m.Attachment, online: true, params: m.Params, auth: m.Auth, producer: m.Caller,
 		askedLog: m.Log, askedSeq: m.Seq,
 	}}
@@ -149,15 +149,14 @@ func (m *openEnvelope) resume(in *instance, c *Conn) bool {
 		in.actor.gate.put(in.closes(t.now, c.attachment, host.Faultf(wire.CodeReplaced, "the connection was opened again elsewhere")), nil)
 	}
 	returns := !c.online
-	delete(in.attached, c.attachment)
-	c.attachment, c.online, c.producer = m.Attachment, true, m.Caller
-	in.attached[c.attachment] = c
+	in.conns.attach(c, m.Attachment)
+	c.producer = m.Caller
 	if o.err != nil {
 		return in.endConn(c, o.err)
 	}
 	c.params, c.auth = m.Params, m.Auth
 	in.apply(t, o, reply{})
-	if in.byID[c.id] != c {
+	if in.conns.byID[c.id] != c {
 		return true
 	}
 
@@ -200,7 +199,7 @@ func (m *refreshEnvelope) refuse(a *Actor, err *host.Fault) {
 
 func (m *refreshEnvelope) deliver(in *instance) bool {
 	in.actor.used()
-	c := in.attached[m.Attachment]
+	c := in.conns.attached[m.Attachment]
 	if c == nil {
 		return true // of a connection that is over, or of a socket that was replaced
 	}

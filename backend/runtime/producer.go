@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/internal/definition"
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
@@ -18,18 +19,71 @@ type producer struct {
 	stored bool // a commit has it
 }
 
-// producerOf returns the record of a producer, a new one if it is unknown. Others
-// may be forgotten for it: most producers' calls change nothing, so that no commit
-// would do that.
-func (in *instance) producerOf(id string, now time.Time) *producer {
-	c := in.producers[id]
+// producers are the producers of an instance.
+type producers struct {
+	options *definition.Options
+	byID    map[string]*producer
+	checked time.Time // when forget last looked at all of them
+	gone    []string  // stored ones that were forgotten since the last commit
+}
+
+// newProducers returns those that are stored.
+func newProducers(o *definition.Options, stored []store.Caller) producers {
+	p := producers{options: o, byID: make(map[string]*producer, len(stored))}
+	for _, r := range stored {
+		p.byID[r.ID] = &producer{record: r, stored: true}
+	}
+	return p
+}
+
+// get returns a producer, a new one if it is unknown. Others may be forgotten for it:
+// most producers' calls change nothing, so no commit would do that.
+func (p *producers) get(id string, now time.Time) *producer {
+	c := p.byID[id]
 	if c == nil {
-		in.forgetProducers(now, 1)
+		p.forget(now, 1)
 		c = &producer{record: store.Caller{ID: id, Used: now}}
-		in.producers[id] = c
-		in.goneProducers = slices.DeleteFunc(in.goneProducers, func(gone string) bool { return gone == id })
+		p.byID[id] = c
+		p.gone = slices.DeleteFunc(p.gone, func(gone string) bool { return gone == id })
 	}
 	return c
+}
+
+// forget drops the producers that are too old, and the oldest ones if there would be
+// too many with more new ones; the next commit removes them from the store. It looks at
+// all of them only when there may be something to drop.
+func (p *producers) forget(now time.Time, more int) {
+	limit := p.options.MaxCallers - more
+	if len(p.byID) <= limit && now.Before(p.checked.Add(p.options.CallerTTL/24)) {
+		return
+	}
+	p.checked = now
+	byAge := make([]*producer, 0, len(p.byID))
+	for _, c := range p.byID {
+		byAge = append(byAge, c)
+	}
+	sort.Slice(byAge, func(i, j int) bool { return byAge[i].record.Used.Before(byAge[j].record.Used) })
+	excess := 0
+	if len(byAge) > limit {
+		excess = len(byAge) - limit + limit/16 // some more, so that this is rare
+	}
+	oldest := now.Add(-p.options.CallerTTL)
+	for i, c := range byAge {
+		if i >= excess && c.record.Used.After(oldest) {
+			break
+		}
+		delete(p.byID, c.record.ID)
+		if c.stored {
+			p.gone = append(p.gone, c.record.ID)
+		}
+	}
+}
+
+// takeGone returns those that the next commit has to remove from the store.
+func (p *producers) takeGone() []string {
+	gone := p.gone
+	p.gone = nil
+	return gone
 }
 
 // answer returns the kept answer of a call.
@@ -93,34 +147,4 @@ func answerOf(call uint64, result json.RawMessage, err *host.Fault) store.Answer
 		return store.Answer{Call: call, Code: err.Code, Message: err.Message, Metadata: err.Metadata}
 	}
 	return store.Answer{Call: call, Result: result}
-}
-
-// forgetProducers drops the producers that are too old, and the oldest if they are too
-// many for so many more; the next commit has the store forget them. It looks at
-// all of them only when there may be something to drop.
-func (in *instance) forgetProducers(now time.Time, more int) {
-	limit := in.def.Options.MaxCallers - more
-	if len(in.producers) <= limit && now.Before(in.producersChecked.Add(in.def.Options.CallerTTL/24)) {
-		return
-	}
-	in.producersChecked = now
-	byAge := make([]*producer, 0, len(in.producers))
-	for _, c := range in.producers {
-		byAge = append(byAge, c)
-	}
-	sort.Slice(byAge, func(i, j int) bool { return byAge[i].record.Used.Before(byAge[j].record.Used) })
-	excess := 0
-	if len(byAge) > limit {
-		excess = len(byAge) - limit + limit/16 // some more, so that this is rare
-	}
-	oldest := now.Add(-in.def.Options.CallerTTL)
-	for i, c := range byAge {
-		if i >= excess && c.record.Used.After(oldest) {
-			break
-		}
-		delete(in.producers, c.record.ID)
-		if c.stored {
-			in.goneProducers = append(in.goneProducers, c.record.ID)
-		}
-	}
 }

@@ -79,16 +79,16 @@ func (m *callEnvelope) refuse(a *Actor, err *host.Fault) {
 
 func (m *callEnvelope) deliver(in *instance) bool {
 	in.actor.used()
-	c := in.byID[m.Conn]
+	c := in.conns.byID[m.Conn]
 	if c == nil || c.attachment != m.Attachment {
 		return true // of a connection that is over, or of a socket that was replaced
 	}
 	r := reply{conn: c, call: m.ID}
-	if cl := in.producers[c.producer]; cl != nil {
+	if cl := in.producers.byID[c.producer]; cl != nil {
 		cl.acknowledge(m.Ack)
 	}
 	if in.def.Changes(m.Action) {
-		r.producer = in.producerOf(c.producer, in.actor.lastUsed)
+		r.producer = in.producers.get(c.producer, in.actor.lastUsed)
 		if m.ID <= r.producer.record.Highest {
 			m.repeat(in, r.producer)
 			return true
@@ -152,7 +152,7 @@ func (m *singleEnvelope) deliver(in *instance) bool {
 	}
 	r := reply{done: m.done}
 	if m.Caller != "" && in.def.Changes(m.Action) {
-		r.producer, r.call = in.producerOf(m.Caller, time.Now()), 1
+		r.producer, r.call = in.producers.get(m.Caller, time.Now()), 1
 		if r.producer.record.Highest >= r.call {
 			a, ok := r.producer.answer(r.call)
 			if !ok {
@@ -264,8 +264,8 @@ func (m *ackEnvelope) size() int { return 0 }
 func (m *ackEnvelope) refuse(*Actor, *host.Fault) {}
 
 func (m *ackEnvelope) deliver(in *instance) bool {
-	if c := in.attached[m.attachment]; c != nil {
-		if cl := in.producers[c.producer]; cl != nil {
+	if c := in.conns.attached[m.attachment]; c != nil {
+		if cl := in.producers.byID[c.producer]; cl != nil {
 			cl.acknowledge(m.ack)
 		}
 	}
@@ -282,13 +282,13 @@ func (m *detachEnvelope) refuse(a *Actor, _ *host.Fault) { a.gone(m.attachment, 
 
 func (m *detachEnvelope) deliver(in *instance) bool {
 	in.actor.used()
-	c := in.attached[m.attachment]
+	c := in.conns.attached[m.attachment]
 	if c == nil || !c.online {
 		return true
 	}
 	t := in.begin("OnDrop", in.def.Options.ActionTimeout, c)
 	t.readOnly = in.def.Hooks["OnDrop"] == nil
-	in.dropped(c, t.now)
+	in.conns.dropped(c, t.now)
 	o, ok := t.execute(func() (any, error) {
 		t.hookApart("OnDrop", c, in.state.base)
 		return nil, nil
@@ -309,7 +309,7 @@ func (m *closeEnvelope) refuse(a *Actor, _ *host.Fault) { a.gone(m.attachment, t
 
 func (m *closeEnvelope) deliver(in *instance) bool {
 	in.actor.used()
-	if c := in.attached[m.attachment]; c != nil {
+	if c := in.conns.attached[m.attachment]; c != nil {
 		return in.endConn(c, nil)
 	}
 	return true

@@ -83,7 +83,7 @@ func lostOutput(o *host.Output, in *instance, err *host.Fault) *host.Output {
 	case o.Kind == host.OutputReply || o.Kind == host.OutputFail:
 		to := o.To
 		if o.Numbered && in != nil {
-			if c := in.connByNum(o.Target.Conns[0]); c != nil {
+			if c := in.conns.byNum(o.Target.Conns[0]); c != nil {
 				to = c.attachment
 			}
 		}
@@ -98,7 +98,7 @@ func (a *Actor) gone(attachment host.Attachment, dropped time.Time) {
 	if a.previous == nil {
 		return
 	}
-	if c := a.previous.attached[attachment]; c != nil && c.online {
+	if c := a.previous.conns.attached[attachment]; c != nil && c.online {
 		c.online, c.dropped = false, dropped
 	}
 }

@@ -25,7 +25,7 @@ func (m *subscribeEnvelope) size() int {
 
 func (m *subscribeEnvelope) deliver(in *instance) bool {
 	in.actor.used()
-	c := in.attached[m.Attachment]
+	c := in.conns.attached[m.Attachment]
 	if c == nil {
 		return true // of a connection that is over, or of a socket that was replaced
 	}
