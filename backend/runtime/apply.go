@@ -24,9 +24,9 @@ type reply struct {
 // behind the gate.
 func (in *instance) apply(t *Turn, o outcome, r reply) {
 	changed := o.err == nil && (o.changed || r.store || t.joining != nil || len(t.states) > 0 || len(t.ended) > 0 ||
-		slices.ContainsFunc(t.outputs, func(o *host.Output) bool { return o.Numbered }))
+		slices.ContainsFunc(t.out.outputs, func(o *host.Output) bool { return o.Numbered }))
 
-	outputs := t.outputs
+	outputs := t.out.all()
 	if r.opened != nil {
 		outputs = slices.Insert(outputs, 0, r.opened)
 	}

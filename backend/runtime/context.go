@@ -106,29 +106,6 @@ func (a *Actor) Do(ctx context.Context, f func(*Turn) error) error {
 	return a.node.do(ctx, a.ref(), f)
 }
 
-// Deadline implements context.Context.
-func (t *Turn) Deadline() (time.Time, bool) { return t.deadline, true }
-
-// Done implements context.Context.
-func (t *Turn) Done() <-chan struct{} {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.done == nil {
-		t.done = make(chan struct{})
-		if t.err != nil {
-			close(t.done)
-		}
-	}
-	return t.done
-}
-
-// Err implements context.Context.
-func (t *Turn) Err() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.err
-}
-
 type turnKey struct{}
 
 // Value implements context.Context.
@@ -137,19 +114,6 @@ func (t *Turn) Value(key any) any {
 		return t
 	}
 	return nil
-}
-
-// finish ends the context with err. Only the first call counts.
-func (t *Turn) finish(err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.err != nil {
-		return
-	}
-	t.err = err
-	if t.done != nil {
-		close(t.done)
-	}
 }
 
 // Use panics if the turn is over: the caller kept a context or a connection.

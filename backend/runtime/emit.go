@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"bytes"
 	"fmt"
 	"reflect"
 	"slices"
@@ -28,7 +27,7 @@ func (e *Emission) isZero() bool {
 // Emit adds an event to the turn: to one connection, or a broadcast if to is nil.
 func (t *Turn) Emit(event any, to *Conn, e Emission) {
 	simple := e.isZero()
-	if to != nil && simple && t.sendAgain(event, to.num) {
+	if to != nil && simple && t.out.sendAgain(event, to.num) {
 		return
 	}
 	typ, ok := t.in.def.Events[reflect.TypeOf(event)]
@@ -53,7 +52,7 @@ func (t *Turn) Emit(event any, to *Conn, e Emission) {
 		t.Fail(tooLarge("event "+typ.Name, len(data), limit))
 		return
 	}
-	if to != nil && t.mergeSend(typ.Name, data, &e, to.num) {
+	if to != nil && t.out.mergeSend(typ.Name, data, &e, to.num) {
 		return
 	}
 	o := &host.Output{
@@ -61,9 +60,9 @@ func (t *Turn) Emit(event any, to *Conn, e Emission) {
 		Numbered: !e.Volatile, Volatile: e.Volatile, Latest: e.Latest,
 		Target: t.target(to, &e),
 	}
-	t.outputs = append(t.outputs, o)
+	t.out.add(o)
 	if to != nil && typ.Deterministic && simple {
-		t.sent, t.sentOutput = event, o
+		t.out.sent, t.out.sentOutput = event, o
 	}
 }
 
@@ -95,36 +94,4 @@ func (t *Turn) target(to *Conn, e *Emission) store.Target {
 		return store.Target{Mode: store.ToExcept, Conns: slices.Compact(e.Except)}
 	}
 	return store.Target{}
-}
-
-// mergeSend adds the target of a send to the output before it if that is the
-// same event: a loop over connections becomes one entry.
-func (t *Turn) mergeSend(event string, data []byte, e *Emission, num uint32) bool {
-	if len(t.outputs) <= t.sealed {
-		return false
-	}
-	last := t.outputs[len(t.outputs)-1]
-	if last.Kind != host.OutputEvent || !last.Direct || last.Event != event || last.Volatile != e.Volatile ||
-		last.Latest != e.Latest || !bytes.Equal(last.Data, data) {
-		return false
-	}
-	return alsoTo(last, num)
-}
-
-// sendAgain is mergeSend for a value that equals the last one sent: in a loop
-// over connections only the first one costs its encoding.
-func (t *Turn) sendAgain(event any, num uint32) bool {
-	n := len(t.outputs)
-	return n > t.sealed && t.outputs[n-1] == t.sentOutput && t.sent == event && alsoTo(t.sentOutput, num)
-}
-
-// alsoTo adds a target to an event that was sent to some. The same event twice
-// to one connection is two events: it reports false then.
-func alsoTo(o *host.Output, num uint32) bool {
-	i, found := slices.BinarySearch(o.Target.Conns, num)
-	if found {
-		return false
-	}
-	o.Target.Conns = slices.Insert(o.Target.Conns, i, num)
-	return true
 }

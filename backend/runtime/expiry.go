@@ -30,7 +30,7 @@ func (in *instance) expire(now time.Time) bool {
 // told; nil if there is nobody to tell.
 func (in *instance) endConn(c *Conn, why *host.Fault) bool {
 	t := in.watchdog.watch(&Turn{
-		in: in, what: "OnDisconnect", conn: c, ending: c, ended: []*Conn{c},
+		in: in, span: span{what: "OnDisconnect"}, conn: c, ending: c, ended: []*Conn{c},
 		readOnly: in.def.Hooks["OnDisconnect"] == nil,
 	}, in.def.Options.ActionTimeout)
 	if why != nil && !c.attachment.IsZero() {

@@ -213,7 +213,7 @@ func (m *refreshEnvelope) deliver(in *instance) bool {
 	}
 	c.params, c.auth = m.Params, m.Auth
 	if len(refused) > 0 {
-		t.outputs = append(t.outputs, subscribed(m.Attachment, 0, refused))
+		t.out.add(subscribed(m.Attachment, 0, refused))
 	}
 	in.apply(t, o, reply{})
 	return true

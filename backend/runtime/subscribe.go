@@ -45,7 +45,7 @@ func (m *subscribeEnvelope) deliver(in *instance) bool {
 			refused = append(refused, host.Refusal{Event: e, Err: faultAbout(e, o.err)})
 		}
 	}
-	t.outputs = append(t.outputs, subscribed(m.Attachment, m.ID, refused))
+	t.out.add(subscribed(m.Attachment, m.ID, refused))
 	in.apply(t, o, reply{})
 	return true
 }

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"reflect"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,35 +21,24 @@ import (
 // changes besides the state struct is kept here until it is applied, so that a
 // failed turn, or one that was abandoned, leaves no trace (G7).
 type Turn struct {
+	span
 	in       *instance
-	what     string // for messages: "action sendMessage", "OnConnect"; written under mu
 	readOnly bool
 	conn     *Conn // the connection that called, or nil
-	now      time.Time
-	deadline time.Time
 
 	opening  *host.OpenRequest // in a turn that connects, gives a connection new params, or is for somebody without one
 	resuming bool
 	joining  *Conn // the connection that this turn adds
 	ending   *Conn // the connection that this turn is there to end
 
-	outputs []*host.Output
-	sealed  int // a send is not merged into the first sealed outputs: they stay if a hook is undone
+	out     outbox
 	states  map[*Conn]connState
 	ended   []*Conn        // connections that this turn ends
 	closes  []*host.Output // and what tells their clients: after everything else
 	timers  []*timer
 	failure error // the first thing that went wrong without a panic
 
-	sent       any          // the event that sentOutput is, if the next send may be the same
-	sentOutput *host.Output // see sendAgain
-
-	few  [4]*host.Output // room for outputs
-	dead atomic.Bool     // the turn is over
-
-	mu   sync.Mutex // guards what, err and done for others than the turn's goroutine
-	err  error
-	done chan struct{}
+	dead atomic.Bool // the turn is over
 }
 
 // paramsAndAuth returns what the client of a connection has passed with it, and what
@@ -78,20 +66,7 @@ type turnError struct{ err *host.Fault }
 
 // begin starts a turn that may last for limit.
 func (in *instance) begin(what string, limit time.Duration, c *Conn) *Turn {
-	return in.watchdog.watch(&Turn{in: in, what: what, conn: c}, limit)
-}
-
-// label tells others than the turn's goroutine what the turn does.
-func (t *Turn) label() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.what
-}
-
-func (t *Turn) setLabel(what string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.what = what
+	return in.watchdog.watch(&Turn{in: in, span: span{what: what}, conn: c}, limit)
 }
 
 // end closes the turn's context and its watchdog. It reports false if the
@@ -111,11 +86,11 @@ type savepoint struct {
 }
 
 func (t *Turn) savepoint() savepoint {
-	return savepoint{len(t.outputs), len(t.ended), len(t.closes), len(t.timers), maps.Clone(t.states)}
+	return savepoint{len(t.out.outputs), len(t.ended), len(t.closes), len(t.timers), maps.Clone(t.states)}
 }
 
 func (t *Turn) rollback(s savepoint) {
-	t.outputs, t.ended, t.closes, t.timers = t.outputs[:s.outputs], t.ended[:s.ended], t.closes[:s.closes], t.timers[:s.timers]
+	t.out.outputs, t.ended, t.closes, t.timers = t.out.outputs[:s.outputs], t.ended[:s.ended], t.closes[:s.closes], t.timers[:s.timers]
 	t.states, t.failure = s.states, nil
 }
 
@@ -236,7 +211,7 @@ func (t *Turn) hookApart(name string, c *Conn, before []byte) (after []byte) {
 	t.setLabel(name)
 	t.conn, t.readOnly = c, false
 	s, changes := t.savepoint(), t.in.state.changes()
-	t.sealed = len(t.outputs)
+	t.out.seal()
 	err := t.hook(name)
 	if err == nil {
 		after, err = t.in.state.encode()

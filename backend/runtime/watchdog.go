@@ -20,7 +20,6 @@ type watchdog struct {
 
 // watch starts a turn's time.
 func (w *watchdog) watch(t *Turn, limit time.Duration) *Turn {
-	t.outputs = t.few[:0]
 	t.now = time.Now()
 	t.deadline = t.now.Add(limit)
 	w.mu.Lock()
