@@ -47,7 +47,7 @@ func Example() {
 
 	lunch := host.Ref{Name: "tally", Key: host.Key{"lunch"}}
 	call := func(action string, args ...string) {
-		c := host.SingleCall{Create: true, Action: action}
+		c := host.DirectCall{Create: true, Action: action}
 		for _, a := range args {
 			raw, _ := json.Marshal(a)
 			c.Args = append(c.Args, raw)

@@ -202,7 +202,7 @@ func (c *channel) wants(o *host.Output, pos host.Pos) bool {
 		return ok && pos >= subs[i].pos
 	case host.OutputReply:
 		if o.Numbered {
-			return o.Caller == c.caller && o.Target.Includes(c.member)
+			return o.Producer == c.caller && o.Target.Includes(c.member)
 		}
 		return o.To == c.attachment && pos > c.lastTo
 	case host.OutputFail:

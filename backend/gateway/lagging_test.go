@@ -149,7 +149,7 @@ func cloneOutput(o *host.Output) *host.Output {
 	return &host.Output{
 		Kind: o.Kind, Numbered: o.Numbered, Seq: o.Seq, TimeMs: o.TimeMs,
 		Event: o.Event, Target: o.Target, Direct: o.Direct, Volatile: o.Volatile, Latest: o.Latest,
-		Caller: o.Caller, Call: o.Call, Data: o.Data, To: o.To, Err: o.Err, Opened: o.Opened,
+		Producer: o.Producer, Call: o.Call, Data: o.Data, To: o.To, Err: o.Err, Opened: o.Opened,
 	}
 }
 

@@ -199,7 +199,7 @@ func (s *socket) open(m *wire.ClientMessage) {
 	s.mu.Unlock()
 	request := host.OpenRequest{
 		Attachment: c.attachment, Create: c.fanout.ref.ID == "" && (m.Create == nil || *m.Create), Input: m.Input,
-		Conn: c.conn, Caller: c.caller, Params: m.Params,
+		Conn: c.conn, Producer: c.caller, Params: m.Params,
 		Resume: m.Log != "", Log: m.Log, Seq: m.Seq, Ack: m.Ack,
 	}
 	if c.needsApproval() {

@@ -45,7 +45,7 @@ func (c *channel) open(f *transport.Frame, o *host.Output, pos host.Pos) {
 		c.s.g.storeReader.read(c.log, info.Start, c)
 		return
 	}
-	if info.KnownCaller && !info.Resumed {
+	if info.KnownProducer && !info.Resumed {
 		c.gapScan("", info.Start, info.Start)
 		return
 	}
@@ -175,7 +175,7 @@ func (c *channel) gapScan(reason string, after, start uint64) {
 			w.after = start
 		}
 	}
-	if w.at = w.after; unknown && c.opening.info.KnownCaller {
+	if w.at = w.after; unknown && c.opening.info.KnownProducer {
 		w.at = 0
 	}
 	w.next()
@@ -229,7 +229,7 @@ func (w *gapScan) inexact(is bool) {
 func (w *gapScan) see(o *host.Output) {
 	c := w.c
 	if o.Kind == host.OutputReply {
-		if c.opening.info.KnownCaller && o.Caller == c.caller && o.Call > c.ack {
+		if c.opening.info.KnownProducer && o.Producer == c.caller && o.Call > c.ack {
 			w.replies = append(w.replies, o)
 			w.size += len(o.Data)
 			for len(w.replies) > maxOldReplies || w.size > maxOldRepliesSize {

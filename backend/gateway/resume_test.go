@@ -26,7 +26,7 @@ func (e *env) say(texts ...string) {
 // once runs an action of the lobby without a connection.
 func (e *env) once(action string, args ...string) {
 	e.t.Helper()
-	c := host.SingleCall{Create: true, Action: action}
+	c := host.DirectCall{Create: true, Action: action}
 	for _, a := range args {
 		c.Args = append(c.Args, []byte(a))
 	}

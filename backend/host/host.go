@@ -50,7 +50,7 @@ type Host interface {
 
 	// CallOnce runs an action without a connection and returns its result as JSON, nil
 	// if the action returns nothing. If ctx ends, the call may still run.
-	CallOnce(ctx context.Context, ref Ref, c SingleCall) (json.RawMessage, error)
+	CallOnce(ctx context.Context, ref Ref, c DirectCall) (json.RawMessage, error)
 
 	// Create makes an actor, with input for OnCreate, and returns its id. auth is what
 	// OnAuth said, as in OpenRequest. The code is exists if there is one.

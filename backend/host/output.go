@@ -38,9 +38,9 @@ type Output struct {
 	Latest   string // not empty: of events of this name and the same Latest only the newest matters
 
 	// A reply or failure, and the data of an event.
-	Caller string
-	Call   uint64 // the call's id
-	Data   json.RawMessage
+	Producer string
+	Call     uint64 // the call's id
+	Data     json.RawMessage
 
 	// To is the attachment that an output is for: always that of opened, closed
 	// and failures, and that of replies without a number. A numbered reply goes
@@ -67,13 +67,13 @@ type OpenedInfo struct {
 	Conn  string // the connection's id
 	Num   uint32 // the connection's number, which targets name
 
-	Start       uint64 // the connection has seen everything up to here
-	Until       uint64 // what is numbered up to here belongs to the opening; then comes an at
-	Resumed     bool   // the connection existed
-	Refused     []Refusal
-	Reason      string // not empty: what came before Start is lost, and why (restart, expired)
-	AskedAfter  uint64 // with a Reason: what the client had seen of this log; 0 if of another
-	KnownCaller bool   // retained replies of the caller above its Ack are to be delivered first
+	Start         uint64 // the connection has seen everything up to here
+	Until         uint64 // what is numbered up to here belongs to the opening; then comes an at
+	Resumed       bool   // the connection existed
+	Refused       []Refusal
+	Reason        string // not empty: what came before Start is lost, and why (restart, expired)
+	AskedAfter    uint64 // with a Reason: what the client had seen of this log; 0 if of another
+	KnownProducer bool   // retained replies of the caller above its Ack are to be delivered first
 }
 
 // Encoded returns what encode made of the output the first time it was called.
@@ -98,7 +98,7 @@ func (o *Output) Size() int {
 func (o *Output) Entry() store.Entry {
 	return store.Entry{
 		Seq: o.Seq, Event: o.Event, Direct: o.Direct, Target: o.Target,
-		Caller: o.Caller, Call: o.Call, Data: o.Data,
+		Caller: o.Producer, Call: o.Call, Data: o.Data,
 	}
 }
 
@@ -107,7 +107,7 @@ func outputOf(e store.Entry) *Output {
 	o := &Output{
 		Kind: OutputEvent, Numbered: true, Seq: e.Seq, TimeMs: e.Time.UnixMilli(),
 		Event: e.Event, Direct: e.Direct, Target: e.Target,
-		Caller: e.Caller, Call: e.Call, Data: e.Data,
+		Producer: e.Caller, Call: e.Call, Data: e.Data,
 	}
 	if e.Event == "" {
 		o.Kind = OutputReply

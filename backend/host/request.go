@@ -47,7 +47,7 @@ type OpenRequest struct {
 	Create     bool       // make the actor if it does not exist
 	Input      json.RawMessage
 	Conn       string // the connection's id, which only its client can name
-	Caller     string // who numbers this connection's calls
+	Producer   string // who numbers this connection's calls
 	Params     json.RawMessage
 	Auth       json.RawMessage // what OnAuth said; nil if the actor has none
 	Subs       []string        // events that CanSubscribe is asked about; the OutputOpened has those that it refuses
@@ -94,13 +94,13 @@ type CallRequest struct {
 	Ack        uint64
 }
 
-// SingleCall runs an action without a connection.
-type SingleCall struct {
-	Create bool
-	Caller string // not empty: an idempotency key; the call runs once in 24 h
-	Action string
-	Args   []json.RawMessage
-	Auth   json.RawMessage // as in OpenRequest
+// DirectCall runs an action without a connection.
+type DirectCall struct {
+	Create         bool
+	IdempotencyKey string // not empty: an idempotency key; the call runs once in 24 h
+	Action         string
+	Args           []json.RawMessage
+	Auth           json.RawMessage // as in OpenRequest
 }
 
 // AuthRequest is what OnAuth decides by: an HTTP request for a connection, or for an

@@ -129,7 +129,7 @@ func (in *instance) answer(t *Turn, o outcome, r reply, changed bool) *host.Outp
 		return out
 	}
 	out.Numbered, out.To = true, host.Attachment{}
-	out.Caller = r.producer.record.ID
+	out.Producer = r.producer.record.ID
 	out.Target = store.Target{Mode: store.ToOnly, Conns: r.conn.alone[:]}
 	return out
 }

@@ -161,7 +161,7 @@ func TestG9_NoBadArgumentReachesAnAction(t *testing.T) {
 		if r.IntN(100) == 0 {
 			args = args[:0]
 		}
-		_, err := node.CallOnce(t.Context(), ref, host.SingleCall{Create: true, Action: "send", Args: args})
+		_, err := node.CallOnce(t.Context(), ref, host.DirectCall{Create: true, Action: "send", Args: args})
 		want := len(args) == 1 && isParcel(decoded(text))
 		var e *host.Fault
 		switch {

@@ -63,7 +63,7 @@ func benchConns(b *testing.B, n int) (*runtime.Node, host.Ref, []*benchConn) {
 		}
 		c.cursor = c.log.Visible()
 		c.mu.Unlock()
-		if err := node.Open(ledgerRef, host.OpenRequest{Attachment: c.attach, Create: true, Conn: fmt.Sprint("conn", i), Caller: fmt.Sprint("caller", i)}); err != nil {
+		if err := node.Open(ledgerRef, host.OpenRequest{Attachment: c.attach, Create: true, Conn: fmt.Sprint("conn", i), Producer: fmt.Sprint("caller", i)}); err != nil {
 			b.Fatal(err)
 		}
 		<-c.opened

@@ -46,7 +46,7 @@ func TestAnActorThatCannotBeUndoneAnswersWhileItsStoreFails(t *testing.T) {
 		answers := make(chan error, 3)
 		call := func(action string) {
 			go func() {
-				_, err := b.node.CallOnce(t.Context(), ref, host.SingleCall{Create: true, Action: action})
+				_, err := b.node.CallOnce(t.Context(), ref, host.DirectCall{Create: true, Action: action})
 				answers <- err
 			}()
 			synctest.Wait()

@@ -137,7 +137,7 @@ func TestG5_AcknowledgedFailuresAreForgotten(t *testing.T) {
 func TestG5_AnIdempotencyKeyRunsOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, memory.New(memory.Options{}), ledgers)
-		call := host.SingleCall{Create: true, Caller: "key-1", Action: "add", Args: []json.RawMessage{[]byte("7")}}
+		call := host.DirectCall{Create: true, IdempotencyKey: "key-1", Action: "add", Args: []json.RawMessage{[]byte("7")}}
 		for i := range 4 {
 			raw, err := b.node.CallOnce(context.Background(), ledgerRef, call)
 			if err != nil || string(raw) != "7" {
@@ -172,7 +172,7 @@ func TestG9_ArgumentsAreCheckedBeforeTheTurn(t *testing.T) {
 			if err := json.Unmarshal([]byte(test.args), &args); err != nil {
 				t.Fatal(err)
 			}
-			_, err := b.node.CallOnce(context.Background(), ledgerRef, host.SingleCall{Create: true, Action: test.action, Args: args})
+			_, err := b.node.CallOnce(context.Background(), ledgerRef, host.DirectCall{Create: true, Action: test.action, Args: args})
 			var e *host.Fault
 			if !errors.As(err, &e) || e.Code != test.code || e.Message != test.message {
 				t.Errorf("%s%s: got %v, want %s: %s", test.action, test.args, err, test.code, test.message)
@@ -187,7 +187,7 @@ func TestG9_ArgumentsAreCheckedBeforeTheTurn(t *testing.T) {
 			{host.Ref{Name: "ledger", Key: host.Key{""}}, "bad_key"},
 			{host.Ref{ID: "nonsense"}, "not_found"},
 		} {
-			_, err := b.node.CallOnce(context.Background(), test.ref, host.SingleCall{Action: "get"})
+			_, err := b.node.CallOnce(context.Background(), test.ref, host.DirectCall{Action: "get"})
 			var e *host.Fault
 			if !errors.As(err, &e) || e.Code != test.code {
 				t.Errorf("%+v: got %v, want code %s", test.ref, err, test.code)
@@ -217,7 +217,7 @@ func TestReadingAnActorDoesNotStoreIt(t *testing.T) {
 			t.Errorf("resolve by id: got %v, %v, want %v", got, err, want)
 		}
 		b.restart()
-		if raw, err := b.node.CallOnce(context.Background(), host.Ref{ID: id}, host.SingleCall{Action: "get"}); err != nil || string(raw) != "0" {
+		if raw, err := b.node.CallOnce(context.Background(), host.Ref{ID: id}, host.DirectCall{Action: "get"}); err != nil || string(raw) != "0" {
 			t.Errorf("call by id: got %s, %v, want 0", raw, err)
 		}
 	})
@@ -234,13 +234,13 @@ func TestAFullMailboxRefusesCalls(t *testing.T) {
 		var wait sync.WaitGroup
 		for range 4 { // one runs, three wait
 			wait.Go(func() {
-				if _, err := b.node.CallOnce(t.Context(), ref, host.SingleCall{Create: true, Action: "block"}); err != nil {
+				if _, err := b.node.CallOnce(t.Context(), ref, host.DirectCall{Create: true, Action: "block"}); err != nil {
 					t.Error(err)
 				}
 			})
 			synctest.Wait()
 		}
-		_, err := b.node.CallOnce(t.Context(), ref, host.SingleCall{Create: true, Action: "block"})
+		_, err := b.node.CallOnce(t.Context(), ref, host.DirectCall{Create: true, Action: "block"})
 		var e *host.Fault
 		if !errors.As(err, &e) || e.Code != "overloaded" {
 			t.Errorf("got %v, want overloaded", err)

@@ -385,7 +385,7 @@ func TestACommitHasWhatChangedInACollection(t *testing.T) {
 		do := func(steps ...step) {
 			t.Helper()
 			args := []json.RawMessage{[]byte(marshal(t, steps)), []byte(`""`)}
-			if _, err := b.node.CallOnce(t.Context(), host.Ref{Name: "shelf", Key: host.Key{"a"}}, host.SingleCall{Create: true, Action: "do", Args: args}); err != nil {
+			if _, err := b.node.CallOnce(t.Context(), host.Ref{Name: "shelf", Key: host.Key{"a"}}, host.DirectCall{Create: true, Action: "do", Args: args}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -451,7 +451,7 @@ func TestAFieldBecomesACollection(t *testing.T) {
 		ref := host.Ref{Name: "shelf", Key: host.Key{"a"}}
 		call := func(action string, args ...json.RawMessage) string {
 			t.Helper()
-			got, err := b.node.CallOnce(t.Context(), ref, host.SingleCall{Create: true, Action: action, Args: args})
+			got, err := b.node.CallOnce(t.Context(), ref, host.DirectCall{Create: true, Action: action, Args: args})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -501,7 +501,7 @@ func TestACollectionIsReadInAnotherCase(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, nil, actor.NewRegistry(actor.Define[notesV0]("notes")))
 		call := func(action string, args ...json.RawMessage) string {
-			got, err := b.node.CallOnce(t.Context(), host.Ref{Name: "notes", Key: host.Key{"a"}}, host.SingleCall{Create: true, Action: action, Args: args})
+			got, err := b.node.CallOnce(t.Context(), host.Ref{Name: "notes", Key: host.Key{"a"}}, host.DirectCall{Create: true, Action: action, Args: args})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -604,7 +604,7 @@ func BenchmarkCollection(b *testing.B) {
 				node := runtime.New(shelves, memory.New(memory.Options{}), runtime.Options{Logger: slog.New(slog.DiscardHandler)})
 				b.Cleanup(func() { _ = node.Shutdown(context.Background()) })
 				do := func(steps ...json.RawMessage) {
-					_, err := node.CallOnce(context.Background(), host.Ref{Name: "shelf", Key: host.Key{"a"}}, host.SingleCall{Create: true, Action: "do", Args: steps})
+					_, err := node.CallOnce(context.Background(), host.Ref{Name: "shelf", Key: host.Key{"a"}}, host.DirectCall{Create: true, Action: "do", Args: steps})
 					if err != nil {
 						b.Fatal(err)
 					}
@@ -666,7 +666,7 @@ func TestAStateThatIsWrittenInAnotherWay(t *testing.T) {
 				}
 				b.start()
 				for i := range 3 {
-					if _, err := b.node.CallOnce(t.Context(), ref, host.SingleCall{Action: "rotate"}); err != nil {
+					if _, err := b.node.CallOnce(t.Context(), ref, host.DirectCall{Action: "rotate"}); err != nil {
 						t.Fatal(err)
 					}
 					if got := s.last.State != nil; got != (whole && i == 0) {
@@ -674,7 +674,7 @@ func TestAStateThatIsWrittenInAnotherWay(t *testing.T) {
 					}
 				}
 				b.restart()
-				got, err := b.node.CallOnce(t.Context(), ref, host.SingleCall{Action: "get"})
+				got, err := b.node.CallOnce(t.Context(), ref, host.DirectCall{Action: "get"})
 				if visits := strings.Count(text, "visits"); err != nil || string(got) != fmt.Sprintf(`"[b a] %d"`, visits+3) {
 					t.Errorf("got %s, %v", got, err)
 				}
@@ -713,7 +713,7 @@ func TestOnRestoreCannotChangeACollection(t *testing.T) {
 		b := newBench(t, nil, actor.NewRegistry(actor.Define[derived]("derived")))
 		ref := host.Ref{Name: "derived", Key: host.Key{"a"}}
 		call := func(action string, args ...json.RawMessage) string {
-			got, _ := b.node.CallOnce(t.Context(), ref, host.SingleCall{Create: true, Action: action, Args: args})
+			got, _ := b.node.CallOnce(t.Context(), ref, host.DirectCall{Create: true, Action: action, Args: args})
 			return string(got)
 		}
 		call("add", []byte("1"))

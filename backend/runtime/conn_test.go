@@ -347,8 +347,8 @@ func TestAnOpenMayBeRepeatedWithoutGhosts(t *testing.T) {
 	actorRef := host.Ref{Name: "club", Key: host.Key{"a"}}
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, nil, clubs)
-		b.open(actorRef, host.OpenRequest{Conn: "c", Caller: "x", Params: json.RawMessage(`{"name":"ada"}`)}).read()
-		again := b.open(actorRef, host.OpenRequest{Conn: "c", Caller: "x", Params: json.RawMessage(`{"name":"ada"}`)})
+		b.open(actorRef, host.OpenRequest{Conn: "c", Producer: "x", Params: json.RawMessage(`{"name":"ada"}`)}).read()
+		again := b.open(actorRef, host.OpenRequest{Conn: "c", Producer: "x", Params: json.RawMessage(`{"name":"ada"}`)})
 		o := again.read()[0]
 		if o.Kind != host.OutputOpened || !o.Opened.Resumed || o.Opened.Start != 0 || o.Opened.Until != 1 {
 			t.Errorf("got %+v, want the connection from before its join", o.Opened)

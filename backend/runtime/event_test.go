@@ -132,7 +132,7 @@ func TestSendsOfTheSameEventBecomeOneEntry(t *testing.T) {
 		b := newBench(t, nil, towers)
 		var conns []*reader
 		for i := range 5 {
-			conns = append(conns, b.open(towerRef, host.OpenRequest{Conn: fmt.Sprint(i), Caller: fmt.Sprint(i)}))
+			conns = append(conns, b.open(towerRef, host.OpenRequest{Conn: fmt.Sprint(i), Producer: fmt.Sprint(i)}))
 			conns[i].read()
 		}
 		conns[0].call(1, "loop")

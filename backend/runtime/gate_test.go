@@ -24,9 +24,9 @@ func TestG6_NothingLeavesBeforeItsCommitIsDurable(t *testing.T) {
 		held.Wait(1)           // what follows is in another group
 		bob.call(1, "get")     // an answer that tells of uncommitted state is a leak too
 		ada.call(2, "add", 13) // so is a failure
-		carol := b.open(ledgerRef, host.OpenRequest{Conn: "conn-carol", Caller: "caller-carol"})
+		carol := b.open(ledgerRef, host.OpenRequest{Conn: "conn-carol", Producer: "caller-carol"})
 		go func() {
-			raw, err := b.node.CallOnce(context.Background(), ledgerRef, host.SingleCall{Action: "get"})
+			raw, err := b.node.CallOnce(context.Background(), ledgerRef, host.DirectCall{Action: "get"})
 			single <- fmt.Sprint(string(raw), err)
 		}()
 		if got := kinds(ada.read()) + kinds(bob.read()) + kinds(carol.read()); got != "" {
@@ -98,7 +98,7 @@ func TestG10_AFailedCommitResetsTheActor(t *testing.T) {
 				held.Wait(1)
 				ada.call(2, "add", 4)
 				bob.call(1, "get")
-				carol := b.open(ledgerRef, host.OpenRequest{Conn: "conn-carol", Caller: "caller-carol"})
+				carol := b.open(ledgerRef, host.OpenRequest{Conn: "conn-carol", Producer: "caller-carol"})
 				synctest.Wait()
 				test.fail(held)
 				held.ReleaseAll()

@@ -33,7 +33,7 @@ func limited(t *testing.T, o actor.Options, no runtime.Options, test func(t *tes
 			}
 		})
 		go func() {
-			_, _ = n.CallOnce(context.Background(), blockerRef("a"), host.SingleCall{Create: true, Action: "block"})
+			_, _ = n.CallOnce(context.Background(), blockerRef("a"), host.DirectCall{Create: true, Action: "block"})
 		}()
 		synctest.Wait()
 		test(t, n, sync.OnceFunc(func() { close(block) }))
@@ -140,7 +140,7 @@ func TestG9_MaxActors(t *testing.T) {
 		})
 		ref := func(i int) host.Ref { return host.Ref{Name: "notes", Key: host.Key{fmt.Sprint(i)}} }
 		read := func(i int) error {
-			_, err := n.CallOnce(t.Context(), ref(i), host.SingleCall{Create: true, Action: "get"})
+			_, err := n.CallOnce(t.Context(), ref(i), host.DirectCall{Create: true, Action: "get"})
 			return err
 		}
 		refused := 0

@@ -20,7 +20,7 @@ func TestG9_ActorsThatDoNotExistTakeNoMemory(t *testing.T) {
 					t.Fatalf("%v exists", ref)
 				}
 			}
-			if _, err := b.node.CallOnce(t.Context(), byKey, host.SingleCall{Action: "get"}); err == nil {
+			if _, err := b.node.CallOnce(t.Context(), byKey, host.DirectCall{Action: "get"}); err == nil {
 				t.Fatalf("%v exists", byKey)
 			}
 		}

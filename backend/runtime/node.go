@@ -393,7 +393,7 @@ func (n *Node) tell(r host.Ref, m envelope) { _ = n.post(r, m) }
 // CallOnce runs an action without a connection and returns its result, nil if it
 // returns none. The error is a *host.Fault, or that of ctx, which ends the
 // waiting but not the call.
-func (n *Node) CallOnce(ctx context.Context, r host.Ref, c host.SingleCall) (json.RawMessage, error) {
+func (n *Node) CallOnce(ctx context.Context, r host.Ref, c host.DirectCall) (json.RawMessage, error) {
 	return n.roundTrip(ctx, func(done func(*host.Output, *host.Fault)) error {
 		return n.deliver(r, &singleEnvelope{c, done}, ofCall)
 	})

@@ -29,7 +29,7 @@ func (m *openEnvelope) deliver(in *instance) bool {
 		}
 		return ok
 	}
-	if c := in.producers.byID[m.Caller]; c != nil {
+	if c := in.producers.byID[m.Producer]; c != nil {
 		c.acknowledge(m.Ack)
 	}
 	if c := in.conns.byID[m.Conn]; c != nil {
@@ -42,7 +42,7 @@ func (m *openEnvelope) deliver(in *instance) bool {
 func (m *openEnvelope) opened(in *instance, c *Conn, start uint64) *host.Output {
 	return &host.Output{Kind: host.OutputOpened, To: m.Attachment, Opened: &host.OpenedInfo{
 		Actor: in.actor.id, Name: in.def.Name, Log: in.log, Conn: c.id, Num: c.num,
-		Start: start, KnownCaller: in.producers.byID[m.Caller] != nil,
+		Start: start, KnownProducer: in.producers.byID[m.Producer] != nil,
 	}}
 }
 
@@ -54,7 +54,7 @@ func (m *openEnvelope) follows(in *instance) bool {
 // join makes a new connection: one turn, one commit.
 func (m *openEnvelope) join(in *instance) bool {
 	c := &Conn{num: in.conns.next, alone: [1]uint32{in.conns.next}, id: m.Conn, start: in.head, attached: attached{
-		attachment: m.Attachment, online: true, params: m.Params, auth: m.Auth, producer: m.Caller,
+		attachment: m.Attachment, online: true, params: m.Params, auth: m.Auth, producer: m.Producer,
 		askedLog: m.Log, askedSeq: m.Seq,
 	}}
 	opened := m.opened(in, c, in.head)
@@ -150,7 +150,7 @@ func (m *openEnvelope) resume(in *instance, c *Conn) bool {
 	}
 	returns := !c.online
 	in.conns.attach(c, m.Attachment)
-	c.producer = m.Caller
+	c.producer = m.Producer
 	if o.err != nil {
 		return in.endConn(c, o.err)
 	}

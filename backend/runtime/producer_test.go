@@ -70,8 +70,8 @@ func TestG5_TheNewestAnswersOfACallerAreKept(t *testing.T) {
 
 // once calls an action with an idempotency key, which is a caller of one call.
 func (b *bench) once(key, action string, args ...any) error {
-	_, err := b.node.CallOnce(b.t.Context(), ledgerRef, host.SingleCall{
-		Create: true, Caller: key, Action: action, Args: encodeArgs(b.t, args),
+	_, err := b.node.CallOnce(b.t.Context(), ledgerRef, host.DirectCall{
+		Create: true, IdempotencyKey: key, Action: action, Args: encodeArgs(b.t, args),
 	})
 	return err
 }

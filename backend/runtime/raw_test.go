@@ -202,7 +202,7 @@ func result[T any](b *bench, ref host.Ref, action string, args ...any) (result T
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	defer cancel()
-	raw, err := b.node.CallOnce(ctx, ref, host.SingleCall{Create: true, Action: action, Args: encodeArgs(b.t, args)})
+	raw, err := b.node.CallOnce(ctx, ref, host.DirectCall{Create: true, Action: action, Args: encodeArgs(b.t, args)})
 	if err == nil && len(raw) > 0 {
 		err = json.Unmarshal(raw, &result)
 	}
@@ -257,7 +257,7 @@ func kinds(outputs []*host.Output) string {
 
 // as is the open of a connection that is called name, and whose caller is, too.
 func as(name string) host.OpenRequest {
-	return host.OpenRequest{Conn: name, Caller: name, Params: json.RawMessage(`{"name":"` + name + `"}`)}
+	return host.OpenRequest{Conn: name, Producer: name, Params: json.RawMessage(`{"name":"` + name + `"}`)}
 }
 
 // troubledStore fails to load while it is broken, and counts how often it was
@@ -288,6 +288,6 @@ func (s *troubledStore) Connected(ctx context.Context, f func(string) bool) erro
 
 var (
 	ledgerRef = host.Ref{Name: "ledger", Key: host.Key{"a"}}
-	asAda     = host.OpenRequest{Conn: "conn-ada", Caller: "caller-ada", Params: json.RawMessage(`{"name":"ada"}`)}
-	asBob     = host.OpenRequest{Conn: "conn-bob", Caller: "caller-bob", Params: json.RawMessage(`{"name":"bob"}`)}
+	asAda     = host.OpenRequest{Conn: "conn-ada", Producer: "caller-ada", Params: json.RawMessage(`{"name":"ada"}`)}
+	asBob     = host.OpenRequest{Conn: "conn-bob", Producer: "caller-bob", Params: json.RawMessage(`{"name":"bob"}`)}
 )

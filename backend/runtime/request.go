@@ -134,7 +134,7 @@ func (in *instance) runAction(name string, raw []json.RawMessage, auth json.RawM
 
 // singleEnvelope runs an action without a connection.
 type singleEnvelope struct {
-	host.SingleCall
+	host.DirectCall
 	done func(*host.Output, *host.Fault)
 }
 
@@ -151,8 +151,8 @@ func (m *singleEnvelope) deliver(in *instance) bool {
 		return ok
 	}
 	r := reply{done: m.done}
-	if m.Caller != "" && in.def.Changes(m.Action) {
-		r.producer, r.call = in.producers.get(m.Caller, time.Now()), 1
+	if m.IdempotencyKey != "" && in.def.Changes(m.Action) {
+		r.producer, r.call = in.producers.get(m.IdempotencyKey, time.Now()), 1
 		if r.producer.record.Highest >= r.call {
 			a, ok := r.producer.answer(r.call)
 			if !ok {

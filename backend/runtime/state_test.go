@@ -101,7 +101,7 @@ func TestG7_EveryKindOfFieldIsUndone(t *testing.T) {
 			t.Fatal(err)
 		}
 		dump := func() string {
-			raw, err := b.node.CallOnce(context.Background(), ref, host.SingleCall{Action: "dump"})
+			raw, err := b.node.CallOnce(context.Background(), ref, host.DirectCall{Action: "dump"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -112,7 +112,7 @@ func TestG7_EveryKindOfFieldIsUndone(t *testing.T) {
 			return s
 		}
 		mess := func(fail string) error {
-			_, err := b.node.CallOnce(context.Background(), ref, host.SingleCall{Action: "mess", Args: []json.RawMessage{[]byte(fail)}})
+			_, err := b.node.CallOnce(context.Background(), ref, host.DirectCall{Action: "mess", Args: []json.RawMessage{[]byte(fail)}})
 			return err
 		}
 		before := dump()
@@ -170,7 +170,7 @@ func TestAStateThatDoesNotFitIsNotOverwritten(t *testing.T) {
 		b.stop()
 		b.reg = actor.NewRegistry(actor.Define[otherLedger]("ledger"))
 		b.start()
-		_, err := b.node.CallOnce(context.Background(), ledgerRef, host.SingleCall{Create: true, Action: "get"})
+		_, err := b.node.CallOnce(context.Background(), ledgerRef, host.DirectCall{Create: true, Action: "get"})
 		if e, ok := err.(*host.Fault); !ok || e.Code != "state_incompatible" {
 			t.Errorf("got %v, want state_incompatible", err)
 		}

@@ -34,7 +34,7 @@ func TestStats(t *testing.T) {
 		registry := actor.NewRegistry(actor.Define[counted]("counted", actor.WithOptions(actor.Options{ActionTimeout: time.Second})))
 		node := runtime.New(registry, memory.New(memory.Options{}), runtime.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 		for _, action := range []string{"count", "count", "refuse", "panic", "dawdle", "hang", "missing"} {
-			_, _ = node.CallOnce(context.Background(), host.Ref{Name: "counted", Key: host.Key{"a"}}, host.SingleCall{Create: true, Action: action})
+			_, _ = node.CallOnce(context.Background(), host.Ref{Name: "counted", Key: host.Key{"a"}}, host.DirectCall{Create: true, Action: action})
 		}
 		s := node.Stats()
 		if s.Turns.Count != 6 || s.Refused != 2 || s.Failed != 1 || s.TimedOut != 1 || s.Abandoned != 1 || s.Resets != 1 {

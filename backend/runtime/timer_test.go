@@ -205,7 +205,7 @@ func TestStoppedTimersAreForgotten(t *testing.T) {
 		b := newBench(t, nil, hostiles)
 		ref := host.Ref{Name: "hostile", Key: host.Key{"a"}}
 		for range 1000 {
-			if _, err := b.node.CallOnce(t.Context(), ref, host.SingleCall{Create: true, Action: "startAndStop"}); err != nil {
+			if _, err := b.node.CallOnce(t.Context(), ref, host.DirectCall{Create: true, Action: "startAndStop"}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -167,7 +167,7 @@ func (a *Actor) call(action string, args []any) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.node.node.CallOnce(context.Background(), a.ref, host.SingleCall{Create: true, Action: action, Args: encodeAll(a.node.T, args), Auth: auth})
+	return a.node.node.CallOnce(context.Background(), a.ref, host.DirectCall{Create: true, Action: action, Args: encodeAll(a.node.T, args), Auth: auth})
 }
 
 func (a *Actor) tb() testing.TB { return a.node.T }

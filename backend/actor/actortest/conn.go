@@ -90,7 +90,7 @@ func (c *Conn) ask() error {
 	c.log, c.cursor, c.attachment = log, log.Visible(), host.NextAttachment()
 	c.opened, c.closed, c.online = nil, nil, true
 	if err := node.Open(c.actor.ref, host.OpenRequest{
-		Attachment: c.attachment, Create: true, Conn: c.id, Caller: c.caller, Params: c.params, Auth: auth,
+		Attachment: c.attachment, Create: true, Conn: c.id, Producer: c.caller, Params: c.params, Auth: auth,
 		Resume: resume, Log: c.identity, Seq: c.seq,
 	}); err != nil {
 		c.detachedLocked()

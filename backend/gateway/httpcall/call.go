@@ -110,12 +110,12 @@ func (h *Handler) serveAction(w http.ResponseWriter, r *http.Request) {
 		h.respond.Fail(w, err)
 		return
 	}
-	result, err := h.host.CallOnce(r.Context(), ref, host.SingleCall{
-		Create: ref.ID == "" && r.URL.Query().Get("create") != "false",
-		Caller: caller,
-		Action: action,
-		Args:   body.Args,
-		Auth:   auth,
+	result, err := h.host.CallOnce(r.Context(), ref, host.DirectCall{
+		Create:         ref.ID == "" && r.URL.Query().Get("create") != "false",
+		IdempotencyKey: caller,
+		Action:         action,
+		Args:           body.Args,
+		Auth:           auth,
 	})
 	if err != nil {
 		h.respond.Fail(w, err)

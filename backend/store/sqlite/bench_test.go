@@ -172,7 +172,7 @@ func durably(b *testing.B, actors, callers, stateBytes int) {
 	node := runtime.New(docs, s, runtime.Options{})
 	ref := func(i int) host.Ref { return host.Ref{Name: "doc", Key: host.Key{fmt.Sprint(i)}} }
 	call := func(i int, action string, args ...json.RawMessage) {
-		if _, err := node.CallOnce(b.Context(), ref(i), host.SingleCall{Action: action, Args: args, Create: true}); err != nil {
+		if _, err := node.CallOnce(b.Context(), ref(i), host.DirectCall{Action: action, Args: args, Create: true}); err != nil {
 			b.Error(err)
 		}
 	}
