@@ -121,7 +121,7 @@ func (a *Actor) supersede(generation uint64) bool {
 // deliver hands an envelope to the instance, or refuses it if there is none. It
 // reports false if the goroutine was superseded meanwhile.
 func (a *Actor) deliver(m envelope) (ok bool) {
-	if a.in != nil && a.in.created && !a.in.stored && startsAfresh(m) {
+	if a.in != nil && a.in.created && !a.in.stored && createsWithInput(m) {
 		a.in.discard() // somebody has only read it
 		a.in = nil
 	}
@@ -132,32 +132,32 @@ func (a *Actor) deliver(m envelope) (ok bool) {
 		if !a.in.conns.nextExpiry.IsZero() && !a.in.expire(time.Now()) {
 			return false
 		}
-		a.giveUp()
+		a.discardBroken()
 	}
 	if a.in == nil {
 		m.refuse(a, a.loadErr)
 		a.rest()
-		a.leaveSoon(a.loadErr.Code == wire.CodeNotFound)
+		a.evictMissing(a.loadErr.Code == wire.CodeNotFound)
 		return true
 	}
 	if !m.deliver(a.in) {
 		return false
 	}
-	a.giveUp()
-	a.leaveSoon(a.in != nil && !a.in.created)
+	a.discardBroken()
+	a.evictMissing(a.in != nil && !a.in.created)
 	return true
 }
 
-// leaveSoon makes an actor leave memory at once that does not exist: who asks for
+// evictMissing makes an actor leave memory at once that does not exist: who asks for
 // many such must not fill it.
-func (a *Actor) leaveSoon(missing bool) {
+func (a *Actor) evictMissing(missing bool) {
 	if missing {
 		a.box.post(idleEnvelope{})
 	}
 }
 
-// startsAfresh reports whether an envelope creates the actor with an input of its own.
-func startsAfresh(m envelope) bool {
+// createsWithInput reports whether an envelope creates the actor with an input of its own.
+func createsWithInput(m envelope) bool {
 	switch m := m.(type) {
 	case *createEnvelope:
 		return m.create
@@ -167,8 +167,8 @@ func startsAfresh(m envelope) bool {
 	return false
 }
 
-// giveUp discards an instance that cannot be used, as if it had not been loaded.
-func (a *Actor) giveUp() {
+// discardBroken discards an instance that cannot be used, as if it had not been loaded.
+func (a *Actor) discardBroken() {
 	if a.in == nil || a.in.state.broken == nil {
 		return
 	}
@@ -207,7 +207,7 @@ func (a *Actor) load() (ok bool) {
 	}
 	a.previous = nil
 	in.conns.armExpiry()
-	a.giveUp()
+	a.discardBroken()
 	return true
 }
 

@@ -55,7 +55,7 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 		Rev: in.rev,
 	}
 	if o.changed || in.state.saved == nil {
-		in.state.save(commit, o.plain)
+		in.state.save(commit, o.scalars)
 	}
 	commit.Entries = slices.Grow(buffer.entries[:0], len(outputs))
 	for _, o := range outputs {
@@ -72,7 +72,7 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 	in.producers.forget(t.now, 0)
 	commit.GoneCallers = in.producers.takeGone()
 	in.applyConns(t, commit)
-	in.state.accept(o.plain)
+	in.state.accept(o.scalars)
 	in.created, in.stored = true, true
 	in.actor.node.stats.entries.Add(uint64(len(commit.Entries)))
 	in.actor.gate.put(outputs, commit)

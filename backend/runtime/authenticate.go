@@ -34,7 +34,7 @@ func (n *Node) Authenticate(ctx context.Context, r host.Ref, q host.AuthRequest)
 		return raw, err
 	}
 	if errors.Is(err, context.DeadlineExceeded) && hooked.Err() != nil {
-		return nil, overTime("OnAuth", d.Options.ConnectTimeout, "actor.Options.ConnectTimeout")
+		return nil, timeLimitFault("OnAuth", d.Options.ConnectTimeout, "actor.Options.ConnectTimeout")
 	}
 	if code, message, metadata, ok := known(d, err); ok {
 		f := &host.Fault{Code: code, Message: message}

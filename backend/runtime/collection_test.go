@@ -414,7 +414,7 @@ func TestACommitHasWhatChangedInACollection(t *testing.T) {
 			puts = append(puts, fmt.Sprint(e.Cut, string(e.Put)))
 		}
 		if want := []string{"11", "12", "13"}; !slices.Equal(puts, want) {
-			t.Errorf("plain fields: got %q, want %q", puts, want)
+			t.Errorf("scalar fields: got %q, want %q", puts, want)
 		}
 		rev := s.last.Rev
 		do([]step{}...)
@@ -443,7 +443,7 @@ func (s *shelfV0) Get(_ *actor.Context[actor.NoState]) string {
 	return fmt.Sprint(s.Books, s.Scores, s.Count, s.Name)
 }
 
-// A field may become a collection, and a plain field again.
+// A field may become a collection, and a scalar field again.
 func TestAFieldBecomesACollection(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		old := actor.NewRegistry(actor.Define[shelfV0]("shelf"))
@@ -477,7 +477,7 @@ func TestAFieldBecomesACollection(t *testing.T) {
 		b.reg = old
 		b.restart()
 		if got, want := call("get"), marshal(t, fmt.Sprint(want.Books, want.Scores, want.Count, want.Name)); got != want {
-			t.Errorf("as plain fields: got %s, want %s", got, want)
+			t.Errorf("as scalar fields: got %s, want %s", got, want)
 		}
 	})
 }
@@ -495,7 +495,7 @@ func (n *notes) Add(_ *actor.Context[actor.NoState], text string) { n.List.Appen
 
 func (n notes) Get(*actor.Context[actor.NoState]) []string { return n.List.Values() }
 
-// As encoding/json does for plain fields, a collection is found under its name in
+// As encoding/json does for scalar fields, a collection is found under its name in
 // another case.
 func TestACollectionIsReadInAnotherCase(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

@@ -84,7 +84,7 @@ func (t *Turn) SetConnState(c *Conn, value any, raw []byte) {
 // reason.
 func (t *Turn) Disconnect(c *Conn, reason string) {
 	if limit := t.in.def.Options.MaxMessage; len(reason) > limit {
-		t.Fail(tooLarge("the reason to disconnect", len(reason), limit))
+		t.Fail(tooLargeFault("the reason to disconnect", len(reason), limit))
 		return
 	}
 	if t.readOnly {

@@ -49,7 +49,7 @@ func (t *Turn) Emit(event any, to *Conn, e Emission) {
 		return
 	}
 	if limit := t.in.def.Options.MaxMessage; len(data) > limit {
-		t.Fail(tooLarge("event "+typ.Name, len(data), limit))
+		t.Fail(tooLargeFault("event "+typ.Name, len(data), limit))
 		return
 	}
 	if to != nil && t.out.mergeSend(typ.Name, data, &e, to.num) {

@@ -27,18 +27,18 @@ func known(d *definition.Definition, err error) (code, message string, metadata 
 	return f.Code, f.Message, metadata, true
 }
 
-// overLimit is an overloaded.
-func overLimit(message string, limit any, option string) *host.Fault {
+// overloadFault is an overloaded.
+func overloadFault(message string, limit any, option string) *host.Fault {
 	return host.Limit{Limit: limit, Option: option}.Fault(wire.CodeOverloaded, message)
 }
 
-// overTime is a timeout.
-func overTime(what string, limit time.Duration, option string) *host.Fault {
+// timeLimitFault is a timeout.
+func timeLimitFault(what string, limit time.Duration, option string) *host.Fault {
 	return host.Limit{Limit: limit.Milliseconds(), Option: option}.Fault(wire.CodeTimeout, fmt.Sprintf("%s took longer than %s", what, limit))
 }
 
-// tooLarge is a too_large: what has size bytes.
-func tooLarge(what string, size, limit int) *host.Fault {
+// tooLargeFault is a too_large: what has size bytes.
+func tooLargeFault(what string, size, limit int) *host.Fault {
 	return host.Limit{Size: size, Limit: limit, Option: "actor.Options.MaxMessage"}.
 		Fault(wire.CodeTooLarge, fmt.Sprintf("%s has %d bytes, the limit is %d", what, size, limit))
 }

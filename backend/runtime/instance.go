@@ -52,14 +52,14 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 		in.state.base, err = in.state.encode()
 		return in, err
 	}
-	plain, exact, err := in.state.load(snap.State)
+	scalars, exact, err := in.state.load(snap.State)
 	if err != nil {
 		a.logger().Error("the stored state of an actor cannot be read", "error", err)
 		return nil, &host.Fault{Code: wire.CodeStateIncompatible, Message: fmt.Sprintf("the stored state of this %s does not fit this version of it", def.Name)}
 	}
 	in.created, in.stored = true, true
 	if exact {
-		in.state.saved = plain
+		in.state.saved = scalars
 	}
 	in.rev, in.head, in.log, in.conns.next = snap.Rev, snap.Head, snap.Log, snap.NextConn
 	for _, r := range snap.Conns {
@@ -120,7 +120,7 @@ func (in *instance) applyUnseen(t *Turn, o outcome) {
 		in.apply(t, o, reply{})
 		return
 	}
-	in.state.accept(o.plain)
+	in.state.accept(o.scalars)
 	in.startTimers(t)
 }
 

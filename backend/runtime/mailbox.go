@@ -49,8 +49,8 @@ type room struct {
 	all              int64 // bytes, of all actors of a node
 }
 
-// endless is the room for what is not refused.
-var endless = room{math.MaxInt, math.MaxInt, math.MaxInt64}
+// unlimited is the room for what is not refused.
+var unlimited = room{math.MaxInt, math.MaxInt, math.MaxInt64}
 
 func newMailbox(start func(), all *atomic.Int64) *mailbox {
 	b := &mailbox{start: start, all: all}
@@ -60,7 +60,7 @@ func newMailbox(start func(), all *atomic.Int64) *mailbox {
 
 // post adds an envelope. It reports false if the mailbox is closed.
 func (b *mailbox) post(m envelope) bool {
-	posted, _ := b.offer(m, endless)
+	posted, _ := b.offer(m, unlimited)
 	return posted
 }
 
@@ -73,11 +73,11 @@ func (b *mailbox) offer(m envelope, r room) (posted bool, full *host.Fault) {
 	case b.closed:
 		return false, nil
 	case b.waitingLocked() >= r.envelopes:
-		return false, overLimit("the actor has too many calls waiting", r.envelopes, "actor.Options.MaxMailbox")
+		return false, overloadFault("the actor has too many calls waiting", r.envelopes, "actor.Options.MaxMailbox")
 	case b.bytes+size > r.bytes:
-		return false, overLimit("the actor has too much waiting", r.bytes, "actor.Options.MaxMailboxBytes")
+		return false, overloadFault("the actor has too much waiting", r.bytes, "actor.Options.MaxMailboxBytes")
 	case b.all.Load()+int64(size) > r.all:
-		return false, overLimit("the server's actors have too much waiting", r.all, "max-buffers")
+		return false, overloadFault("the server's actors have too much waiting", r.all, "max-buffers")
 	}
 	b.countLocked(size)
 	b.queue = append(b.queue, m)

@@ -233,7 +233,7 @@ func (n *Node) getLocked(r host.Ref, forClient bool) (*Actor, *host.Fault) {
 	a := n.actors[r.ID]
 	if a == nil {
 		if forClient && n.maxActors > 0 && len(n.actors) >= n.maxActors {
-			return nil, overLimit("the server has as many actors in memory as it may", n.maxActors, "max-actors")
+			return nil, overloadFault("the server has as many actors in memory as it may", n.maxActors, "max-actors")
 		}
 		a = newActor(n, r)
 		n.actors[r.ID] = a
@@ -277,7 +277,7 @@ func (n *Node) deliver(r host.Ref, m envelope, from sender) error {
 // room is how much may wait for an actor.
 func (n *Node) room(a *Actor, from sender) room {
 	if from == ofNode {
-		return endless
+		return unlimited
 	}
 	o := &definition.Defaults
 	if d := n.defs[a.ref().Name]; d != nil {

@@ -34,7 +34,7 @@ func (a *Actor) reset(cause error) {
 		if o.Kind == host.OutputOpened || o.Kind == host.OutputSubscribed {
 			a.gone(o.To, time.Now()) // its client is told that it is closed
 		}
-		if answer := lostOutput(o, a.previous, lost); answer != nil {
+		if answer := answerDropped(o, a.previous, lost); answer != nil {
 			answers = append(answers, answer)
 		}
 	}
@@ -66,9 +66,9 @@ func (a *Actor) durable(cause error) (rev uint64, known bool) {
 	}
 }
 
-// lostOutput returns what is to be said in place of an output that was dropped, nil
+// answerDropped returns what is to be said in place of an output that was dropped, nil
 // if nothing.
-func lostOutput(o *host.Output, in *instance, err *host.Fault) *host.Output {
+func answerDropped(o *host.Output, in *instance, err *host.Fault) *host.Output {
 	switch {
 	case o.Done != nil:
 		o.Done(nil, err)
@@ -112,7 +112,7 @@ func (a *Actor) abandon(t *Turn) {
 	a.node.stats.abandoned.Add(1)
 	a.logger().Error("a turn does not return and is abandoned", "turn", t.label())
 	a.node.wait.Go(func() {
-		a.takeOver(t, t.tookTooLong(t.label()))
+		a.takeOver(t, t.timeoutFault(t.label()))
 	})
 }
 

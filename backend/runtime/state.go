@@ -15,16 +15,16 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// state is the state of a loaded actor. It has plain fields, which are encoded and
+// state is the state of a loaded actor. It has scalar fields, which are encoded and
 // compared as a whole after each turn, and collections, which record their changes. As
-// JSON it is one object: first the plain fields, then the collections in their order.
+// JSON it is one object: first the scalar fields, then the collections in their order.
 // It belongs to the goroutine of its instance.
 type state struct {
 	actor *Actor // for its log
 	def   *definition.Definition
 
 	value  reflect.Value // *T
-	base   []byte        // its plain fields as JSON, after the last turn that succeeded
+	base   []byte        // its scalar fields as JSON, after the last turn that succeeded
 	saved  []byte        // the same as the store has it; nil if the next commit has to have the whole state
 	broken *host.Fault   // not nil: the state cannot be used; every request gets this
 
@@ -53,13 +53,13 @@ func (s *state) keep() {
 	}
 }
 
-// encode returns the plain fields as JSON. It fails if the state cannot be stored.
+// encode returns the scalar fields as JSON. It fails if the state cannot be stored.
 func (s *state) encode() (b []byte, err error) {
-	if err := s.misused(); err != nil {
+	if err := s.checkMisuse(); err != nil {
 		return nil, err
 	}
-	fields := s.plainFields()
-	if flat := jsonshape.FlatOf(s.def.PlainType); flat != nil {
+	fields := s.scalarFields()
+	if flat := jsonshape.FlatOf(s.def.ScalarType); flat != nil {
 		b, err = flat.Append(nil, fields.Elem())
 	} else {
 		_, err = protect(func() (any, error) {
@@ -73,20 +73,20 @@ func (s *state) encode() (b []byte, err error) {
 	return b, nil
 }
 
-// plainFields returns a pointer to the state seen as a type that has no
+// scalarFields returns a pointer to the state seen as a type that has no
 // collections.
-func (s *state) plainFields() reflect.Value {
-	if s.def.PlainType == s.def.Type {
+func (s *state) scalarFields() reflect.Value {
+	if s.def.ScalarType == s.def.Type {
 		return s.value
 	}
-	return reflect.NewAt(s.def.PlainType, s.value.UnsafePointer())
+	return reflect.NewAt(s.def.ScalarType, s.value.UnsafePointer())
 }
 
 // load fills the state from its JSON. exact reports whether that is how this
 // binary would write the collections, in which case they can be edited there;
-// plain is the JSON of the plain fields in it.
-func (s *state) load(text []byte) (plain []byte, exact bool, err error) {
-	if err := json.Unmarshal(text, s.plainFields().Interface()); err != nil {
+// scalars is the JSON of the scalar fields in it.
+func (s *state) load(text []byte) (scalars []byte, exact bool, err error) {
+	if err := json.Unmarshal(text, s.scalarFields().Interface()); err != nil {
 		return nil, false, err
 	}
 	if len(s.collections) == 0 {
@@ -102,7 +102,7 @@ func (s *state) load(text []byte) (plain []byte, exact bool, err error) {
 		name := s.def.Collections[i].Name
 		raw := fields[name]
 		for key := range fields {
-			if raw == nil && strings.EqualFold(key, name) { // encoding/json takes it for a plain field, too
+			if raw == nil && strings.EqualFold(key, name) { // encoding/json takes it for a scalar field, too
 				raw = fields[key]
 			}
 		}
@@ -147,19 +147,19 @@ func (s *state) changes() []int {
 	return savepoints
 }
 
-// changed reports whether the state differs from that after the last turn; plain
-// is the JSON of its plain fields.
-func (s *state) changed(plain []byte) bool {
+// changed reports whether the state differs from that after the last turn; scalars
+// is the JSON of its scalar fields.
+func (s *state) changed(scalars []byte) bool {
 	for _, c := range s.collections {
 		if c.Savepoint() > 0 {
 			return true
 		}
 	}
-	return !bytes.Equal(plain, s.base)
+	return !bytes.Equal(scalars, s.base)
 }
 
-// misused returns an error if a collection was changed other than by its methods.
-func (s *state) misused() error {
+// checkMisuse returns an error if a collection was changed other than by its methods.
+func (s *state) checkMisuse() error {
 	for i, c := range s.collections {
 		f := s.def.Collections[i]
 		if s.def.Collection(s.value.Elem().Field(f.Index).Addr()) != c {
@@ -174,17 +174,17 @@ func (s *state) misused() error {
 
 // same reports whether the state is that after the last turn.
 func (s *state) same() bool {
-	plain, err := s.encode()
-	return err == nil && !s.changed(plain)
+	scalars, err := s.encode()
+	return err == nil && !s.changed(scalars)
 }
 
 // undo puts the stored fields back to what they were after the last turn that
 // succeeded. Ephemeral fields are left alone.
 func (s *state) undo() { s.undoTo(s.base, nil) }
 
-// undoTo is undo to another moment of the turn: with these plain fields, and so
+// undoTo is undo to another moment of the turn: with these scalar fields, and so
 // many changes of each collection (nil: none).
-func (s *state) undoTo(plain []byte, changes []int) {
+func (s *state) undoTo(scalars []byte, changes []int) {
 	undone := false
 	for i, c := range s.collections {
 		field := s.value.Elem().Field(s.def.Collections[i].Index)
@@ -196,11 +196,11 @@ func (s *state) undoTo(plain []byte, changes []int) {
 		undone = undone || c.Savepoint() > savepoint
 		c.Rollback(savepoint)
 		if c.InPlace() {
-			s.cannotRestore(s.misused())
+			s.setUnrestorable(s.checkMisuse())
 		}
 	}
-	if now, err := s.encode(); err != nil || !bytes.Equal(now, plain) {
-		s.decode(plain)
+	if now, err := s.encode(); err != nil || !bytes.Equal(now, scalars) {
+		s.decode(scalars)
 		undone = true
 	}
 	if !undone {
@@ -211,12 +211,12 @@ func (s *state) undoTo(plain []byte, changes []int) {
 	}
 }
 
-// decode decodes plain fields into a fresh value and takes them. Decoding over the
+// decode decodes scalar fields into a fresh value and takes them. Decoding over the
 // struct would keep new map keys, omitted fields and the elements of reused arrays.
-func (s *state) decode(plain []byte) {
-	fresh := reflect.New(s.def.PlainType)
-	if err := json.Unmarshal(plain, fresh.Interface()); err != nil {
-		s.cannotRestore(fmt.Errorf("its types' MarshalJSON and UnmarshalJSON do not fit: %w", err))
+func (s *state) decode(scalars []byte) {
+	fresh := reflect.New(s.def.ScalarType)
+	if err := json.Unmarshal(scalars, fresh.Interface()); err != nil {
+		s.setUnrestorable(fmt.Errorf("its types' MarshalJSON and UnmarshalJSON do not fit: %w", err))
 		return
 	}
 	for _, i := range s.def.Fields {
@@ -226,8 +226,8 @@ func (s *state) decode(plain []byte) {
 	}
 }
 
-// cannotRestore makes the actor discard the instance: the store has its state.
-func (s *state) cannotRestore(err error) {
+// setUnrestorable makes the actor discard the instance: the store has its state.
+func (s *state) setUnrestorable(err error) {
 	s.actor.logger().Error("the last state of an actor cannot be restored", "error", err)
 	s.broken = host.Faultf(wire.CodeStateIncompatible, "the state of this %s cannot be restored", s.def.Name)
 }
@@ -244,23 +244,23 @@ func (s *state) restored() error {
 	return err
 }
 
-// save puts the state into a commit: whole, or what has changed of it. plain is
-// the JSON of its plain fields.
-func (s *state) save(commit *store.Commit, plain []byte) {
+// save puts the state into a commit: whole, or what has changed of it. scalars is
+// the JSON of its scalar fields.
+func (s *state) save(commit *store.Commit, scalars []byte) {
 	switch {
 	case len(s.collections) == 0:
-		commit.State, commit.Base = plain, s.saved
+		commit.State, commit.Base = scalars, s.saved
 	case s.saved == nil:
-		commit.State = s.text(plain)
+		commit.State = s.text(scalars)
 	default:
-		commit.Edits = s.edits(plain)
+		commit.Edits = s.edits(scalars)
 	}
-	s.saved = plain
+	s.saved = scalars
 }
 
 // text returns the whole state as JSON.
-func (s *state) text(plain []byte) []byte {
-	text := head(plain)
+func (s *state) text(scalars []byte) []byte {
+	text := head(scalars)
 	for i, c := range s.collections {
 		if i > 0 {
 			text = append(text, ',')
@@ -275,7 +275,7 @@ func (s *state) text(plain []byte) []byte {
 
 // edits returns what makes that text out of the one that the store has. What comes
 // last in it is first: so nothing moves the rest.
-func (s *state) edits(plain []byte) []store.Edit {
+func (s *state) edits(scalars []byte) []store.Edit {
 	const brackets, comma = 2, 1
 	end := headSize(s.saved) - comma
 	for i, c := range s.collections {
@@ -288,8 +288,8 @@ func (s *state) edits(plain []byte) []store.Edit {
 		edits = c.Edits(edits, start)
 		end = start - 1 - len(s.def.Collections[i].Label) - comma
 	}
-	if !bytes.Equal(plain, s.saved) {
-		for _, e := range delta.Find(head(s.saved), head(plain)) {
+	if !bytes.Equal(scalars, s.saved) {
+		for _, e := range delta.Find(head(s.saved), head(scalars)) {
 			edits = append(edits, store.Edit(e))
 		}
 	}
@@ -297,25 +297,25 @@ func (s *state) edits(plain []byte) []store.Edit {
 }
 
 // head returns what the text of a state has before the collections.
-func head(plain []byte) []byte {
-	h := append(make([]byte, 0, len(plain)+64), plain[:len(plain)-1]...)
+func head(scalars []byte) []byte {
+	h := append(make([]byte, 0, len(scalars)+64), scalars[:len(scalars)-1]...)
 	if len(h) > 1 {
 		h = append(h, ',')
 	}
 	return h
 }
 
-// headSize returns the length of head(plain).
-func headSize(plain []byte) int {
-	if string(plain) == "{}" {
+// headSize returns the length of head(scalars).
+func headSize(scalars []byte) int {
+	if string(scalars) == "{}" {
 		return len("{")
 	}
-	return len(plain) // a comma comes in place of the brace
+	return len(scalars) // a comma comes in place of the brace
 }
 
 // accept makes the state that of the last turn that succeeded.
-func (s *state) accept(plain []byte) {
-	s.base = plain
+func (s *state) accept(scalars []byte) {
+	s.base = scalars
 	for _, c := range s.collections {
 		c.Done()
 	}

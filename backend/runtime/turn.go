@@ -108,18 +108,18 @@ func (t *Turn) run(f func() (any, error)) (result any, err error) {
 		err = fmt.Errorf("%s is read-only (it has a value receiver) but changed the state: give it a pointer receiver", t.what)
 	}
 	if errors.Is(err, context.DeadlineExceeded) && errors.Is(t.Err(), context.DeadlineExceeded) {
-		err = t.tookTooLong(t.what)
+		err = t.timeoutFault(t.what)
 	}
 	return result, err
 }
 
-// tookTooLong is what a client is told of a turn that has had its time.
-func (t *Turn) tookTooLong(what string) *host.Fault {
+// timeoutFault is what a client is told of a turn that has had its time.
+func (t *Turn) timeoutFault(what string) *host.Fault {
 	limit, option := t.deadline.Sub(t.now), "actor.Options.ActionTimeout"
 	if o := &t.in.def.Options; limit == o.ConnectTimeout && limit != o.ActionTimeout {
 		option = "actor.Options.ConnectTimeout"
 	}
-	return overTime(what, limit, option)
+	return timeLimitFault(what, limit, option)
 }
 
 // protect calls f and turns a panic into an error with its stack.
@@ -163,7 +163,7 @@ func (t *Turn) public(err error) *host.Fault {
 	if code, message, metadata, ok := known(t.in.def, err); ok {
 		limit := t.in.def.Options.MaxMessage
 		if size := len(code) + len(message); size > limit {
-			return tooLarge("the error of "+t.what, size, limit)
+			return tooLargeFault("the error of "+t.what, size, limit)
 		}
 		if metadata == nil {
 			return &host.Fault{Code: code, Message: message}
@@ -174,7 +174,7 @@ func (t *Turn) public(err error) *host.Fault {
 			return nil, err
 		})
 		if err == nil && len(raw) > limit {
-			return tooLarge("the metadata of "+code, len(raw), limit)
+			return tooLargeFault("the metadata of "+code, len(raw), limit)
 		}
 		if err == nil {
 			return &host.Fault{Code: code, Message: message, Metadata: raw}
@@ -231,7 +231,7 @@ func (t *Turn) hookApart(name string, c *Conn, before []byte) (after []byte) {
 type outcome struct {
 	result  json.RawMessage
 	err     *host.Fault // nil if the turn succeeded
-	plain   []byte      // the JSON of the state's plain fields after it
+	scalars []byte      // the JSON of the state's scalar fields after it
 	changed bool        // the state differs from the last one
 }
 
@@ -245,26 +245,26 @@ func (t *Turn) execute(body func() (any, error)) (o outcome, ok bool) {
 	}
 	in.state.allow(!t.readOnly)
 	result, err := t.run(body)
-	plain := in.state.base
+	scalars := in.state.base
 	if err == nil && len(t.ended) > 0 && !t.readOnly && t.ending == nil {
-		plain, err = in.state.encode() // what cannot be encoded is the action's failure, not that of a hook
+		scalars, err = in.state.encode() // what cannot be encoded is the action's failure, not that of a hook
 	}
 	if err == nil {
 		for i := 0; i < len(t.ended); i++ { // a hook may end further ones
 			if c := t.ended[i]; !c.over {
-				plain = t.hookApart("OnDisconnect", c, plain)
+				scalars = t.hookApart("OnDisconnect", c, scalars)
 			}
 		}
 		o.result, err = in.encodeResult(t.what, result)
 	}
-	o.plain = in.state.base
+	o.scalars = in.state.base
 	if err == nil && !t.readOnly {
-		if o.plain, err = in.state.encode(); err == nil {
-			o.changed = in.state.changed(o.plain)
+		if o.scalars, err = in.state.encode(); err == nil {
+			o.changed = in.state.changed(o.scalars)
 		}
 	}
 	if err != nil {
-		o = outcome{err: t.public(err), plain: in.state.base}
+		o = outcome{err: t.public(err), scalars: in.state.base}
 		t.rollback(savepoint{})
 		if !t.readOnly || in.actor.node.check {
 			in.state.undo()
@@ -295,7 +295,7 @@ func (in *instance) encodeResult(what string, result any) (json.RawMessage, erro
 		return nil, fmt.Errorf("the result of %s: %w", what, err)
 	}
 	if limit := in.def.Options.MaxMessage; len(b) > limit {
-		return nil, tooLarge("the result of "+what, len(b), limit)
+		return nil, tooLargeFault("the result of "+what, len(b), limit)
 	}
 	return b, nil
 }

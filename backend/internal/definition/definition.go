@@ -21,7 +21,7 @@ type Definition struct {
 	Options Options
 
 	Fields      []int        // the stored top-level fields of Type that are no collections
-	PlainType   reflect.Type // Type without its collections, laid out in the same way
+	ScalarType  reflect.Type // Type without its collections, laid out in the same way
 	Collections []CollectionField
 
 	ConnType     reflect.Type // the type of connection states
@@ -162,9 +162,9 @@ func (d *Definition) checkState() {
 		d.checkNested(f.Type, f.Name, map[reflect.Type]bool{})
 		d.Fields = append(d.Fields, i)
 	}
-	d.PlainType = d.Type
+	d.ScalarType = d.Type
 	if len(d.Collections) > 0 {
-		d.PlainType = d.withoutCollections()
+		d.ScalarType = d.withoutCollections()
 		d.checkNames()
 	}
 }
@@ -217,14 +217,14 @@ func (d *Definition) withoutCollections() (t reflect.Type) {
 	return t
 }
 
-// checkNames refuses a plain field, also one in an embedded struct, that takes the
+// checkNames refuses a scalar field, also one in an embedded struct, that takes the
 // JSON of a collection for its own. Letters in another case are the same to
 // encoding/json, which is asked.
 func (d *Definition) checkNames() {
 	for _, c := range d.Collections {
 		text := json.NewDecoder(strings.NewReader("{" + string(c.Label) + "null}"))
 		text.DisallowUnknownFields()
-		if err := text.Decode(reflect.New(d.PlainType).Interface()); err == nil || !strings.Contains(err.Error(), "unknown field") {
+		if err := text.Decode(reflect.New(d.ScalarType).Interface()); err == nil || !strings.Contains(err.Error(), "unknown field") {
 			d.panicf("field %s: another field is named %q, too", c.Field, c.Name)
 		}
 	}
