@@ -15,9 +15,9 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// Actor is the presence of one actor on a node: its address, mailbox, log and
-// gate. Its state is in an instance, which comes and goes. While there are envelopes to
-// handle or a connection to keep, one goroutine runs it.
+// Actor is one actor on a node: its address, mailbox, log and gate. Its state is in an
+// instance, which can be discarded and loaded again. One goroutine runs the actor while
+// it has envelopes to handle or a connection to keep.
 type Actor struct {
 	node *Node
 	id   string
@@ -29,19 +29,18 @@ type Actor struct {
 	name      string
 	key       host.Key
 
-	// generation counts the goroutines that have run the actor. One that is lost (its
-	// turn does not return, or ended it) is superseded, once, and touches nothing here
-	// any more.
+	// generation counts the goroutines that have run the actor. A goroutine whose turn
+	// does not return, or ends it, is superseded once and then touches nothing here.
 	generation atomic.Uint64
 
-	// Of the goroutine of this generation.
-	in       *instance // nil if there is none: none was needed yet, it was reset, or it cannot be loaded
+	// Owned by the goroutine of this generation.
+	in       *instance // nil before the first use, after a reset, or if it cannot be loaded
 	lastUsed time.Time
 	idle     *time.Timer
-	previous *instance   // what a new instance takes attachments from
+	previous *instance   // a new instance takes its attachments
 	loadErr  *host.Fault // the last attempt to load failed, at loadTime
 	loadTime time.Time
-	current  envelope // not answered yet
+	current  envelope // being handled
 }
 
 func newActor(n *Node, r host.Ref) *Actor {
@@ -54,14 +53,14 @@ func newActor(n *Node, r host.Ref) *Actor {
 	return a
 }
 
-// ref returns how to find the actor again.
+// ref returns the actor's address.
 func (a *Actor) ref() host.Ref {
 	a.addressMu.Lock()
 	defer a.addressMu.Unlock()
 	return host.Ref{ID: a.id, Name: a.name, Key: a.key}
 }
 
-// logger is for what concerns the actor.
+// logger returns a logger that names the actor.
 func (a *Actor) logger() *slog.Logger {
 	ref := a.ref()
 	return a.node.log.With("actor", ref.Name, "key", ref.Key.String(), "id", ref.ID)
@@ -77,8 +76,8 @@ func (a *Actor) run() {
 			return
 		}
 		// A panic of the runtime itself, or runtime.Goexit in user code. The actor
-		// goes on from its last commit; the process goes on in any case.
-		a.logger().Error("an actor's goroutine ended unexpectedly", "panic", why, "stack", string(debug.Stack()))
+		// continues from its last commit, and the process keeps running.
+		a.logger().Error("actor goroutine ended unexpectedly", "panic", why, "stack", string(debug.Stack()))
 		a.node.wait.Go(func() { a.takeOver(a.running(), host.Faultf(wire.CodeInternal, "the action ended its goroutine")) })
 	}()
 	for {
@@ -113,7 +112,7 @@ func (a *Actor) running() *Turn {
 	return a.in.watchdog.running()
 }
 
-// supersede ends a generation. It reports false if that was done before.
+// supersede ends a generation. It reports false if another caller already did.
 func (a *Actor) supersede(generation uint64) bool {
 	return a.generation.CompareAndSwap(generation, generation+1)
 }
@@ -122,7 +121,7 @@ func (a *Actor) supersede(generation uint64) bool {
 // reports false if the goroutine was superseded meanwhile.
 func (a *Actor) deliver(m envelope) (ok bool) {
 	if a.in != nil && a.in.created && !a.in.stored && createsWithInput(m) {
-		a.in.discard() // somebody has only read it
+		a.in.discard() // it was only read so far
 		a.in = nil
 	}
 	if a.in == nil && !a.load() {
@@ -148,15 +147,15 @@ func (a *Actor) deliver(m envelope) (ok bool) {
 	return true
 }
 
-// evictMissing makes an actor leave memory at once that does not exist: who asks for
-// many such must not fill it.
+// evictMissing evicts an actor that does not exist, so that probing for random keys
+// cannot fill memory.
 func (a *Actor) evictMissing(missing bool) {
 	if missing {
 		a.box.post(idleEnvelope{})
 	}
 }
 
-// createsWithInput reports whether an envelope creates the actor with an input of its own.
+// createsWithInput reports whether an envelope creates the actor with its own input.
 func createsWithInput(m envelope) bool {
 	switch m := m.(type) {
 	case *createEnvelope:
@@ -167,7 +166,7 @@ func createsWithInput(m envelope) bool {
 	return false
 }
 
-// discardBroken discards an instance that cannot be used, as if it had not been loaded.
+// discardBroken discards an instance that cannot be used.
 func (a *Actor) discardBroken() {
 	if a.in == nil || a.in.state.broken == nil {
 		return
@@ -182,9 +181,9 @@ func (a *Actor) discardBroken() {
 	a.loadErr, a.loadTime = why, time.Now()
 }
 
-// load makes an instance from the store; if that fails, loadErr says why. A store
-// that fails is not asked more often than ten times a second. It reports false if
-// the goroutine was superseded meanwhile.
+// load makes an instance from the store; if that fails, loadErr has the reason. It
+// queries a failing store at most ten times a second. It reports false if the goroutine
+// was superseded meanwhile.
 func (a *Actor) load() (ok bool) {
 	if a.loadErr != nil && time.Since(a.loadTime) < 100*time.Millisecond {
 		return true
@@ -214,7 +213,7 @@ func (a *Actor) load() (ok bool) {
 func (a *Actor) tryLoad() (*instance, *host.Fault) {
 	snap, err := a.node.store.Load(context.Background(), a.id)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		a.logger().Error("an actor cannot be loaded", "error", err)
+		a.logger().Error("load actor failed", "error", err)
 		return nil, host.Faultf(wire.CodeUnavailable, "the actor cannot be loaded")
 	}
 	ref := a.ref()
@@ -228,7 +227,7 @@ func (a *Actor) tryLoad() (*instance, *host.Fault) {
 		}
 		return nil, host.Faultf(wire.CodeUnknownActor, "there is no actor named %q", ref.Name)
 	}
-	if a.name == "" { // known by its id until now
+	if a.name == "" { // only its id was known
 		a.addressMu.Lock()
 		a.name, a.key = ref.Name, ref.Key
 		a.addressMu.Unlock()
@@ -239,7 +238,7 @@ func (a *Actor) tryLoad() (*instance, *host.Fault) {
 		if !errors.As(err, &e) {
 			e = host.Faultf(wire.CodeInternal, "the actor cannot be started")
 		}
-		a.logger().Error("an actor cannot be started", "error", err)
+		a.logger().Error("start actor failed", "error", err)
 		return nil, e
 	}
 	return in, nil
@@ -257,7 +256,7 @@ func (a *Actor) put(outputs ...*host.Output) {
 	a.gate.put(outputs, nil)
 }
 
-// used notes that somebody needs the actor.
+// used notes that the actor is in use.
 func (a *Actor) used() {
 	a.lastUsed = time.Now()
 	if a.idle == nil {
@@ -278,12 +277,12 @@ func (a *Actor) rest() {
 	a.idle.Reset(after)
 }
 
-// leave makes an idle actor leave memory, if nobody needs it. ok is false if the
+// leave evicts an idle actor from memory unless it is still needed. ok is false if the
 // goroutine was superseded meanwhile.
 func (a *Actor) leave() (ended, ok bool) {
 	awaited := a.previous != nil && len(a.previous.conns.all) > 0
 	if a.in == nil && awaited && !a.load() {
-		return false, false // it has connections to look after, but could not be loaded
+		return false, false // superseded while loading it for its connections
 	}
 	if in := a.in; in != nil {
 		idle := !in.created || time.Since(a.lastUsed) >= in.def.Options.IdleAfter
@@ -297,7 +296,7 @@ func (a *Actor) leave() (ended, ok bool) {
 		}
 	}
 	if a.gate.await() != nil || a.in == nil && awaited {
-		a.rest() // the envelope of the failure is on its way, or the store fails
+		a.rest() // the wake-up for the failure is in the mailbox, or the store fails
 		return false, true
 	}
 	if a.in != nil {
@@ -314,14 +313,14 @@ func (a *Actor) leave() (ended, ok bool) {
 	return true, true
 }
 
-// stop ends the actor because the node closes.
+// stop ends the actor because the node shuts down.
 func (a *Actor) stop() {
 	if a.in != nil && !a.in.stopHook() {
-		return // superseded: whoever takes over stops it
+		return // superseded: the goroutine that takes over stops it
 	}
 	if err := a.gate.await(); err != nil {
-		a.logger().Error("an actor's last changes could not be saved", "error", err)
-		a.reset(err) // answers those who wait
+		a.logger().Error("saving an actor's last changes failed", "error", err)
+		a.reset(err) // answers the calls that wait
 	}
 	if a.in != nil {
 		a.in.discard()

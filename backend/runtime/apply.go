@@ -9,19 +9,18 @@ import (
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
-// reply says where the answer of a turn goes. The zero reply goes nowhere.
+// reply is the destination of a turn's answer. The zero reply has none.
 type reply struct {
 	conn     *Conn                           // a call of a connection: answered by an output to it
 	producer *producer                       // which numbered the call; nil if it has no number
 	call     uint64                          // its number
-	done     func(*host.Output, *host.Fault) // a single call: answered here when the gate opens
+	done     func(*host.Output, *host.Fault) // a direct call: called when the gate opens
 	opened   *host.Output                    // a turn that connects: goes first
-	store    bool                            // commit also if nothing changed
+	store    bool                            // commit even if nothing changed
 }
 
-// apply makes the outcome of a turn the instance's state: it gives numbers to
-// the outputs, makes the commit if the turn changed anything, and puts both
-// behind the gate.
+// apply makes the outcome of a turn the instance's state: it numbers the outputs, makes
+// a commit if the turn changed anything, and puts both behind the gate.
 func (in *instance) apply(t *Turn, o outcome, r reply) {
 	changed := o.err == nil && (o.changed || r.store || t.joining != nil || len(t.states) > 0 || len(t.ended) > 0 ||
 		slices.ContainsFunc(t.out.outputs, func(o *host.Output) bool { return o.Numbered }))
@@ -79,16 +78,15 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 	in.startTimers(t)
 }
 
-// commitBuffer is a commit and the memory of what most commits have in them, in one
-// allocation.
+// commitBuffer is a commit with room for what most commits contain, in one allocation.
 type commitBuffer struct {
 	commit  store.Commit
 	entries [2]store.Entry
 	callers [1]store.Caller
 }
 
-// commitBuffer returns the memory for the next commit. An immediate store is done
-// with a commit when the turn has been applied, so there one is enough.
+// commitBuffer returns the memory for the next commit. An immediate store has finished
+// with a commit when the turn has been applied, so one buffer is enough for it.
 func (in *instance) commitBuffer() *commitBuffer {
 	if !in.actor.node.committer.store.Immediate() {
 		return &commitBuffer{}
@@ -110,8 +108,8 @@ func (in *instance) number(outputs []*host.Output, now time.Time) {
 	}
 }
 
-// answer makes the output that answers a call, and remembers what a repetition
-// of the call must get.
+// answer makes the output that answers a call, and keeps the answer for a repetition of
+// the call.
 func (in *instance) answer(t *Turn, o outcome, r reply, changed bool) *host.Output {
 	out := &host.Output{Kind: host.OutputReply, Call: r.call, Data: o.result, Done: r.done}
 	if o.err != nil {
@@ -134,8 +132,7 @@ func (in *instance) answer(t *Turn, o outcome, r reply, changed bool) *host.Outp
 	return out
 }
 
-// applyConns moves the turn's changes of connections into the instance and into
-// the commit.
+// applyConns applies the turn's changes of connections to the instance and the commit.
 func (in *instance) applyConns(t *Turn, commit *store.Commit) {
 	if c := t.joining; c != nil {
 		in.conns.join(c)
@@ -160,7 +157,7 @@ func (in *instance) applyConns(t *Turn, commit *store.Commit) {
 }
 
 func (in *instance) startTimers(t *Turn) {
-	if len(in.timers)+len(t.timers) > 2*in.timersKept+64 { // some may have been stopped
+	if len(in.timers)+len(t.timers) > 2*in.timersKept+64 { // drop those that have stopped
 		maps.DeleteFunc(in.timers, func(tm *timer, _ struct{}) bool { return tm.isStopped() })
 		in.timersKept = len(in.timers)
 	}

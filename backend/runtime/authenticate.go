@@ -12,20 +12,18 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// Authenticates reports whether the actors of a definition have an OnAuth; without
-// a name, whether any have.
+// Authenticates implements host.Definitions.
 func (n *Node) Authenticates(name string) bool {
 	return n.defs.Any(name, func(d *definition.Definition) bool { return d.Auth != nil })
 }
 
-// Authenticate asks the OnAuth of an actor, which is named by its name and key, who
-// makes a request, and returns what it says as JSON; nil if the actor has none. It takes
-// at most the ConnectTimeout of the definition, also if OnAuth does not return. The error
-// is a *host.Fault, or that of ctx.
+// Authenticate runs OnAuth for a request to the actor with r's name and key, and returns
+// its result as JSON; nil if the actor has no OnAuth. It returns within the definition's
+// ConnectTimeout, even if OnAuth does not. The error is a *host.Fault, or that of ctx.
 func (n *Node) Authenticate(ctx context.Context, r host.Ref, q host.AuthRequest) (json.RawMessage, error) {
 	d := n.defs[r.Name]
 	if d == nil || d.Auth == nil {
-		return nil, nil // that there is no such actor is said by whoever needs it
+		return nil, nil // the request itself reports an unknown actor
 	}
 	hooked, cancel := context.WithTimeout(ctx, d.Options.ConnectTimeout)
 	defer cancel()
@@ -39,7 +37,7 @@ func (n *Node) Authenticate(ctx context.Context, r host.Ref, q host.AuthRequest)
 	if code, message, metadata, ok := known(d, err); ok {
 		f := &host.Fault{Code: code, Message: message}
 		if metadata != nil {
-			f.Metadata, _ = json.Marshal(metadata) // what cannot be encoded is left out
+			f.Metadata, _ = json.Marshal(metadata) // metadata that cannot be encoded is left out
 		}
 		return nil, f
 	}
@@ -49,11 +47,11 @@ func (n *Node) Authenticate(ctx context.Context, r host.Ref, q host.AuthRequest)
 		attrs = append(attrs, "stack", string(p.stack))
 	}
 	n.log.Error("OnAuth failed", attrs...)
-	return nil, host.Faultf(wire.CodeInternal, "the request could not be authenticated; the server's log has the cause")
+	return nil, host.Faultf(wire.CodeInternal, "authentication failed; see the server log")
 }
 
-// runAuth runs an OnAuth, on a zero value. It returns when that does, or ctx ends.
-// One that does not return keeps its place among those that may run.
+// runAuth runs OnAuth on a zero value and returns when it does, or when ctx ends. An
+// OnAuth that does not return keeps its permit.
 func (n *Node) runAuth(ctx context.Context, d *definition.Definition, r host.Ref, q host.AuthRequest) (json.RawMessage, error) {
 	select {
 	case n.authPermits <- struct{}{}:
@@ -74,7 +72,7 @@ func (n *Node) runAuth(ctx context.Context, d *definition.Definition, r host.Ref
 				return nil, err
 			}
 			if a.raw, err = jsonshape.Encode(result); err == nil && len(a.raw) > maxAuthBytes {
-				err = fmt.Errorf("its result has %d bytes of JSON, and is kept with each connection: want at most %d", len(a.raw), maxAuthBytes)
+				err = fmt.Errorf("the result has %d bytes of JSON; it is kept with each connection, so the limit is %d", len(a.raw), maxAuthBytes)
 			}
 			return nil, err
 		})

@@ -17,8 +17,8 @@ type Conn struct {
 	alone [1]uint32 // num: the target of what is for this connection alone, never changed
 	id    string
 	start uint64 // head of the log before it joined
-	value any    // its state, of the definition's connType
-	raw   []byte // the same as JSON
+	value any    // its state, of the definition's ConnType
+	raw   []byte // its state as JSON
 	attached
 }
 
@@ -31,12 +31,12 @@ type attached struct {
 	auth       json.RawMessage
 	producer   string
 
-	// Where its client wanted to go on when it joined, of another connection's
-	// time: it asks the same again if it missed the answer.
+	// The position from which its client asked to resume when it joined instead. The
+	// client repeats the same request if it did not get the answer.
 	askedLog string
 	askedSeq uint64
 
-	over bool // its end was begun and the hook did not return: it ends without it
+	over bool // its OnDisconnect did not return: it ends without another run
 }
 
 type connState struct {
@@ -59,7 +59,7 @@ func (c *Conn) ID() string { return c.id }
 // Online reports whether the connection has a socket.
 func (c *Conn) Online() bool { return c.online }
 
-// ConnState returns a connection's state as the turn sees it, and the same as JSON.
+// ConnState returns a connection's state in the turn, and the state as JSON.
 func (t *Turn) ConnState(c *Conn) (value any, raw []byte) {
 	if s, ok := t.states[c]; ok {
 		return s.value, s.raw
@@ -67,8 +67,7 @@ func (t *Turn) ConnState(c *Conn) (value any, raw []byte) {
 	return c.value, c.raw
 }
 
-// SetConnState records a changed connection state in the turn; raw is the same as
-// JSON.
+// SetConnState records a changed connection state in the turn; raw is its JSON.
 func (t *Turn) SetConnState(c *Conn, value any, raw []byte) {
 	if t.readOnly {
 		t.Fail(host.Faultf(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot set a connection's state", t.what))
@@ -80,8 +79,7 @@ func (t *Turn) SetConnState(c *Conn, value any, raw []byte) {
 	t.states[c] = connState{value, raw}
 }
 
-// Disconnect records the end of a connection in the turn. Its client is told the
-// reason.
+// Disconnect ends a connection when the turn succeeds. Its client gets the reason.
 func (t *Turn) Disconnect(c *Conn, reason string) {
 	if limit := t.in.def.Options.MaxMessage; len(reason) > limit {
 		t.Fail(tooLargeFault("the reason to disconnect", len(reason), limit))

@@ -86,7 +86,7 @@ func (cs *conns) armExpiry() {
 	}
 }
 
-// dropped notes that a connection has lost its socket.
+// dropped marks a connection as without a socket.
 func (cs *conns) dropped(c *Conn, now time.Time) {
 	c.online, c.dropped = false, now
 	if at := cs.expiresAt(c); cs.nextExpiry.IsZero() || at.Before(cs.nextExpiry) {

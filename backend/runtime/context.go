@@ -12,8 +12,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// What package actor makes a Context of. All methods but those of context.Context
-// are for the turn's goroutine, and panic when the turn is over.
+// Package actor builds its Context on these methods. All but those of context.Context
+// are for the turn's goroutine and panic when the turn is over.
 
 // Definition returns the definition of the turn's actor.
 func (t *Turn) Definition() *definition.Definition { return t.in.def }
@@ -30,7 +30,7 @@ func (t *Turn) ActorID() string {
 	return t.in.actor.id
 }
 
-// Actor returns the actor, a way to it from outside the turn.
+// Actor returns the actor, which may be used outside the turn.
 func (t *Turn) Actor() *Actor {
 	t.Use()
 	return t.in.actor
@@ -65,24 +65,23 @@ func (t *Turn) ConnID() string {
 	return t.opening.Conn
 }
 
-// Resuming reports whether the connection of a turn that connects exists already.
+// Resuming reports, in a turn that connects, whether the connection already exists.
 func (t *Turn) Resuming() bool {
 	t.Use()
 	return t.resuming
 }
 
-// Auth returns what OnAuth said of the client that the turn is for, nil if there is
-// none.
+// Auth returns the OnAuth result of the turn's client, nil if there is none.
 func (t *Turn) Auth() json.RawMessage { return t.AuthOf(t.conn) }
 
-// AuthOf returns what OnAuth said of a connection's client.
+// AuthOf returns the OnAuth result of a connection's client.
 func (t *Turn) AuthOf(c *Conn) json.RawMessage {
 	t.Use()
 	_, auth := t.paramsAndAuth(c)
 	return auth
 }
 
-// ParamsOf returns what a connection's client has passed, nil if that is unknown.
+// ParamsOf returns the params of a connection's client, nil if they are unknown.
 func (t *Turn) ParamsOf(c *Conn) json.RawMessage {
 	t.Use()
 	params, _ := t.paramsAndAuth(c)
@@ -96,12 +95,12 @@ func (t *Turn) Fail(err error) {
 	}
 }
 
-// Do runs f as a turn of the actor and returns when what it changed is durable. The
-// error is f's, or that of the turn as a *host.Fault. ctx ends the waiting, but not
-// the turn. In a turn of the same actor it would wait for itself, and returns an error.
+// Do runs f as a turn of the actor and returns when its changes are durable. The error is
+// f's, or that of the turn as a *host.Fault. ctx ends the waiting, but not the turn. In a
+// turn of the same actor it would wait for itself, and returns an error.
 func (a *Actor) Do(ctx context.Context, f func(*Turn) error) error {
 	if t, _ := ctx.Value(turnKey{}).(*Turn); t != nil && t.in.actor.id == a.id && t.Err() == nil {
-		return errors.New("actor: Self().Do inside a turn of the same actor would wait for itself")
+		return errors.New("Self().Do inside a turn of the same actor would wait for itself")
 	}
 	return a.node.do(ctx, a.ref(), f)
 }
@@ -116,14 +115,14 @@ func (t *Turn) Value(key any) any {
 	return nil
 }
 
-// Use panics if the turn is over: the caller kept a context or a connection.
+// Use panics if the turn is over, because a Context or Conn outlived it.
 func (t *Turn) Use() {
 	if t.dead.Load() {
-		panic("actor: a Context or Conn was used after its turn; from outside a turn use c.Self().Do(ctx, func(c) error), or c.After and c.Every")
+		panic("a Context or Conn was used after its turn; from outside a turn use c.Self().Do(ctx, func(c) error), or c.After and c.Every")
 	}
 }
 
-// Conns returns the connections as this turn sees them.
+// Conns returns the connections, including the turn's own changes.
 func (t *Turn) Conns() []*Conn {
 	t.Use()
 	conns := t.in.conns.all

@@ -1,20 +1,21 @@
-// Package runtime runs actors. A [Node] is the host.Host of the actors of a registry
-// and their host.Definitions. Actors are written against package actor, which imports
-// this one: it makes a Context of a [Turn] and a Conn of a [Conn]. Nothing else needs
+// Package runtime runs actors. A [Node] is the host.Host and the host.Definitions of the
+// actors of a registry. Authors write actors against package actor, which imports this one
+// and builds its Context on a [Turn] and its Conn on a [Conn]. Only package actor needs
 // those two.
 //
 // In reading order: node.go finds an actor and puts a request into its mailbox
-// (mailbox.go). actor.go is the actor's goroutine, which loads an instance (instance.go,
-// state.go) and hands it one request after the other (request.go, open.go, subscribe.go).
-// Each is a turn (turn.go; context.go, emit.go, conn.go and timer.go are what the turn's
-// code may do). apply.go makes the outcome of a turn a commit and outputs, and gate.go
-// lets the outputs into the actor's log when the commit is durable. producer.go remembers
-// what repeated calls must get, expiry.go ends connections that do not come back.
+// (mailbox.go). actor.go is the actor's goroutine. It loads an instance (instance.go,
+// state.go, conns.go, producer.go) and hands it one request after the other (request.go,
+// open.go, subscribe.go). Each request is a turn (turn.go, span.go, watchdog.go); the code
+// of a turn uses context.go, emit.go, outbox.go, conn.go and timer.go. apply.go turns the
+// outcome into a commit and outputs, and gate.go lets the outputs into the actor's log when
+// the commit is durable. expiry.go ends connections that are not resumed. reset.go returns
+// an actor to its last durable state.
 //
 // # Locks
 //
-// Node.mu is locked before a mailbox's and a log's, a gate's before its log's. No
-// other lock of this package is held while another one is taken, and none while code
-// of an actor, a store or a follower runs. An instance, its turns and its connections
-// belong to the goroutine of the actor's generation and need none.
+// Node.mu is locked before a mailbox's and a log's, a gate's before its log's. No other
+// lock of this package is held while another one is taken, and none while code of an
+// actor, a store or a follower runs. An instance, its turns and its connections belong to
+// the goroutine of the actor's generation and need no lock.
 package runtime

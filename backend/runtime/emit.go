@@ -11,8 +11,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// Emission says how an event is emitted. The zero Emission goes to all connections
-// that subscribe to the event, and is stored.
+// Emission has the options of an event. The zero Emission is stored and goes to all
+// connections that subscribe to the event.
 type Emission struct {
 	Volatile bool
 	Latest   string                         // empty, or '=' and the key

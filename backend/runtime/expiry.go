@@ -15,7 +15,7 @@ func (in *instance) expire(now time.Time) bool {
 	for _, c := range in.conns.all {
 		if in.conns.byID[c.id] == c && !c.online && !now.Before(in.conns.expiresAt(c)) {
 			if in.actor.gate.room() != nil {
-				return true // the reset is on its way, and expires them again
+				return true // the pending reset expires them again
 			}
 			if !in.endConn(c, nil) {
 				return false
@@ -26,8 +26,8 @@ func (in *instance) expire(now time.Time) bool {
 	return true
 }
 
-// endConn ends a connection in a turn of its own. why is what its client is
-// told; nil if there is nobody to tell.
+// endConn ends a connection in a separate turn. why is sent to its client, unless it is
+// nil.
 func (in *instance) endConn(c *Conn, why *host.Fault) bool {
 	t := in.watchdog.watch(&Turn{
 		in: in, span: span{what: "OnDisconnect"}, conn: c, ending: c, ended: []*Conn{c},
@@ -43,8 +43,8 @@ func (in *instance) endConn(c *Conn, why *host.Fault) bool {
 	return ok
 }
 
-// limitDetached ends the connections that are gone longest, if there are too
-// many without a socket.
+// limitDetached ends the connection that has been without a socket for longest, if too
+// many have none.
 func (in *instance) limitDetached() bool {
 	if len(in.conns.all) <= in.def.Options.MaxDetached {
 		return true

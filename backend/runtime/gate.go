@@ -12,29 +12,29 @@ import (
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
-// gate is an actor's output gate: outputs enter the log in the order of turns
-// and become visible only when every commit before them is durable. Turns do not
-// wait for it, within bounds. Its owner puts; the committer calls committed.
+// gate is an actor's output gate: outputs enter the log in the order of turns and become
+// visible only when every commit before them is durable. Within limits, turns do not wait
+// for it. The actor calls put; the committer calls committed.
 type gate struct {
 	log        *host.LogWriter
 	committer  *committer
 	maxCommits int
 	maxBytes   int
-	group      [1]*store.Commit // the owner's, for a store that is immediate
+	group      [1]*store.Commit // the actor goroutine's, for an immediate store
 
 	mu      sync.Mutex // guards the fields below
-	changed sync.Cond  // of mu: a commit has come back
+	changed sync.Cond  // of mu: a commit has finished
 	pending []pendingCommit
 	bytes   int             // of pending
-	failed  error           // of the first commit that failed; nothing is released any more until reset
-	lost    []pendingCommit // that one and those after it
+	failed  error           // of the first commit that failed; nothing is released until reset
+	dropped []pendingCommit // the failed commit and those after it
 	onFail  func()
 }
 
 type pendingCommit struct {
 	rev   uint64
 	start host.Pos // where its outputs begin
-	bytes int      // of its outputs, and of those without a commit that wait behind it
+	bytes int      // of its outputs, and of those without a commit behind it
 	state int      // bytes of the state in it
 }
 
@@ -70,7 +70,7 @@ func (g *gate) put(outputs []*host.Output, commit *store.Commit) {
 		return
 	case n == 0:
 		g.mu.Unlock()
-		return // the reset that is on its way drops them
+		return // the pending reset drops them
 	}
 	p := &g.pending[len(g.pending)-1]
 	p.bytes += size
@@ -80,8 +80,8 @@ func (g *gate) put(outputs []*host.Output, commit *store.Commit) {
 		g.mu.Unlock()
 		return
 	}
-	// A state does not count for the actor's own bound: a large one could not run
-	// ahead at all.
+	// A state does not count towards the actor's own limit: an actor with a large one
+	// could not run ahead at all.
 	g.committer.waiting.Add(int64(p.state))
 	g.mu.Unlock()
 	g.committer.submit(g, commit)
@@ -105,7 +105,7 @@ func (g *gate) committed(err error) {
 	}
 	failed := g.failed != nil
 	if failed {
-		g.lost = append(g.lost, p)
+		g.dropped = append(g.dropped, p)
 	}
 	to := g.log.End()
 	if len(g.pending) > 0 {
@@ -121,8 +121,8 @@ func (g *gate) committed(err error) {
 	}
 }
 
-// room waits until turns may run further ahead of the store, and returns what
-// failed meanwhile.
+// room waits until turns may run further ahead of the store. It returns the error of a
+// failed commit.
 func (g *gate) room() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -133,7 +133,7 @@ func (g *gate) room() error {
 	return g.failed
 }
 
-// await waits until every commit has come back, and returns what failed.
+// await waits until every commit has finished, and returns the first error.
 func (g *gate) await() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -143,34 +143,32 @@ func (g *gate) await() error {
 	return g.failed
 }
 
-// broken reports whether a commit has failed, so that those which follow it
-// must not be made.
+// broken reports whether a commit has failed, so that later ones must not be made.
 func (g *gate) broken() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.failed != nil
 }
 
-// reset opens a gate again for a new instance: it lets out what turned out to
-// be durable after all, up to the revision durable, and drops the rest. The gate
-// must have no pending commits (await).
+// reset prepares the gate for a new instance: it releases what is durable, up to the
+// revision durable, and drops the rest. The gate must have no pending commits (await).
 func (g *gate) reset(durable uint64) (dropped []*host.Output) {
 	g.mu.Lock()
 	keep := g.log.End()
-	for _, p := range g.lost {
+	for _, p := range g.dropped {
 		if p.rev > durable {
 			keep = p.start
 			break
 		}
 	}
-	g.failed, g.lost = nil, nil
+	g.failed, g.dropped = nil, nil
 	g.mu.Unlock()
 	g.log.Release(keep)
 	return g.log.Truncate()
 }
 
-// committer makes commits durable in groups: while one group is being written,
-// the next one collects the commits of all actors.
+// committer makes commits durable in groups: while it writes one group, the commits of all
+// actors collect in the next one.
 type committer struct {
 	store   store.Store
 	stats   *stats
@@ -180,7 +178,7 @@ type committer struct {
 	queue   []job
 	running bool
 
-	next time.Time // when the next group may start; run's
+	next time.Time // when the next group may start; owned by run
 }
 
 type job struct {
@@ -188,8 +186,8 @@ type job struct {
 	commit *store.Commit
 }
 
-// submit makes a commit durable and tells its gate. If the store is immediate it
-// does so before it returns.
+// submit makes a commit durable and reports to its gate. With an immediate store it does
+// so before it returns.
 func (c *committer) submit(g *gate, commit *store.Commit) {
 	if c.store.Immediate() {
 		g.group[0] = commit
@@ -210,15 +208,15 @@ func (c *committer) submit(g *gate, commit *store.Commit) {
 	}
 }
 
-// run writes groups until there is nothing left. Every commit that it takes
-// comes back through its gate, and whoever closes a node waits for the gates.
+// run writes groups until the queue is empty. It reports every commit to its gate, and
+// Node.Shutdown waits for the gates.
 func (c *committer) run() {
 	for c.more() {
-		// Commits that follow a group wait a moment, a lone one goes at once: larger
-		// groups make a commit cheaper.
+		// Commits after a group wait a moment, because larger groups make a commit
+		// cheaper. A single commit is written immediately.
 		time.Sleep(time.Until(c.next))
 		for range 3 {
-			runtime.Gosched() // let others that are ready add to the group: it makes groups three times as large
+			runtime.Gosched() // lets other goroutines add to the group, which makes groups three times as large
 		}
 		c.mu.Lock()
 		jobs := c.queue
@@ -231,7 +229,7 @@ func (c *committer) run() {
 	}
 }
 
-// more reports whether there is something to write; otherwise run ends.
+// more reports whether there are commits to write; if not, run ends.
 func (c *committer) more() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -239,7 +237,7 @@ func (c *committer) more() bool {
 	return c.running
 }
 
-// write makes a group of jobs durable and tells their gates.
+// write makes a group of jobs durable and reports to their gates.
 func (c *committer) write(jobs []job) {
 	group := make([]*store.Commit, 0, len(jobs))
 	for _, j := range jobs {
@@ -255,7 +253,7 @@ func (c *committer) write(jobs []job) {
 	}
 	next := 0
 	for _, j := range jobs {
-		err := error(store.ErrConflict) // it follows one that failed
+		err := error(store.ErrConflict) // it follows a failed one
 		if next < len(group) && group[next] == j.commit {
 			err = nil
 			if errs != nil {

@@ -10,13 +10,13 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// instance is one loaded state of an actor: what turns run on. It belongs to
-// one goroutine. When what it did cannot be made durable, or a turn of it does
-// not return, it is discarded and another one is loaded (reset).
+// instance is the loaded form of an actor, on which turns run. It belongs to one
+// goroutine. If a commit fails or a turn does not return, it is discarded and the actor
+// is loaded again (Actor.reset).
 type instance struct {
 	actor      *Actor
 	def        *definition.Definition
-	generation uint64 // of the goroutine that it belongs to
+	generation uint64 // of its goroutine
 	watchdog   watchdog
 
 	state state
@@ -32,11 +32,11 @@ type instance struct {
 	buffer *commitBuffer // of every commit, if the store is immediate
 
 	timers     map[*timer]struct{}
-	timersKept int // how many there were when those that were stopped were last forgotten
+	timersKept int // how many there were after stopped ones were last dropped
 }
 
-// newInstance makes an instance from what the store has, or of an actor that
-// was never stored (snap is nil).
+// newInstance makes an instance from a snapshot, or of an actor that was never stored
+// (snap is nil).
 func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*instance, error) {
 	in := &instance{
 		actor: a, def: def, generation: a.generation.Load(), state: newState(a, def),
@@ -54,7 +54,7 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 	}
 	scalars, exact, err := in.state.load(snap.State)
 	if err != nil {
-		a.logger().Error("the stored state of an actor cannot be read", "error", err)
+		a.logger().Error("decode stored state failed", "error", err)
 		return nil, &host.Fault{Code: wire.CodeStateIncompatible, Message: fmt.Sprintf("the stored state of this %s does not fit this version of it", def.Name)}
 	}
 	in.created, in.stored = true, true
@@ -76,12 +76,12 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 	if err := in.state.restored(); err != nil {
 		return nil, err
 	}
-	// Not the stored bytes: a field may have come or gone since they were written.
+	// Not the stored bytes: fields may have been added or removed since.
 	in.state.base, err = in.state.encode()
 	return in, err
 }
 
-// discard frees what the instance holds outside of itself.
+// discard stops the instance's timers.
 func (in *instance) discard() {
 	in.stopTimers()
 	in.conns.stop()
@@ -112,9 +112,8 @@ func (in *instance) start() bool {
 	return true
 }
 
-// applyUnseen applies a turn of an actor that may not be stored yet. What such
-// an actor emits nobody can be meant to see, and its state goes into its first
-// commit.
+// applyUnseen applies a turn of an actor that may not be stored yet. Such an actor has no
+// readers, so its outputs are dropped; its state goes into its first commit.
 func (in *instance) applyUnseen(t *Turn, o outcome) {
 	if in.stored {
 		in.apply(t, o, reply{})
@@ -138,7 +137,7 @@ func (in *instance) stopHook() bool {
 	return true
 }
 
-// adopt takes over what is not stored of the connections that are.
+// adopt takes over the attachments of the connections, which are not stored.
 func (in *instance) adopt(from *instance) {
 	for _, c := range in.conns.all {
 		old := from.conns.byID[c.id]

@@ -9,47 +9,47 @@ import (
 	"github.com/troupe-dev/troupe/backend/host"
 )
 
-// envelope is a request to an actor. It is delivered on the actor's goroutine, or
-// refused there if the actor cannot be used.
+// envelope is a request to an actor. The actor's goroutine delivers it, or refuses it if
+// the actor cannot be used.
 type envelope interface {
 	// deliver handles the envelope. It reports false if the instance was abandoned
-	// meanwhile: its goroutine must end.
+	// meanwhile; then its goroutine must end.
 	deliver(in *instance) bool
 
 	// refuse answers the envelope with an error. It must not touch an instance.
 	refuse(a *Actor, err *host.Fault)
 
-	// size is about what the envelope takes in memory while it waits, in bytes; 0 if
-	// no client can make much of it.
+	// size returns about how many bytes the envelope takes in memory, 0 if no client can
+	// make it large.
 	size() int
 }
 
-const envelopeBytes = 256 // what an envelope takes besides what it carries
+const envelopeBytes = 256 // of an envelope without its payload
 
-const keptCapacity = 64 // what an empty mailbox keeps of its queue at most
+const keptCapacity = 64 // the largest queue that an empty mailbox keeps
 
-// mailbox is an actor's queue of envelopes. The actor's goroutine runs while there are
-// envelopes, and for some time after that; posting starts it.
+// mailbox is an actor's queue of envelopes. Posting an envelope starts the actor's
+// goroutine, which runs until the actor is idle.
 type mailbox struct {
 	start func()        // starts the actor's goroutine
 	all   *atomic.Int64 // bytes of the envelopes of all actors of a node
 
 	mu      sync.Mutex // guards the fields below
 	arrived sync.Cond  // of mu
-	queue   []envelope // from taken on; what is before is empty
+	queue   []envelope // queue[:taken] is empty
 	taken   int
-	bytes   int // of what waits
+	bytes   int // of the waiting envelopes
 	running bool
-	closed  bool // the actor has left memory; ask the node for it again
+	closed  bool // the actor has left memory; get it from the node again
 }
 
-// room is how much may wait.
+// room is how much may wait in a mailbox.
 type room struct {
 	envelopes, bytes int   // of one actor
 	all              int64 // bytes, of all actors of a node
 }
 
-// unlimited is the room for what is not refused.
+// unlimited is the room for envelopes that are never refused.
 var unlimited = room{math.MaxInt, math.MaxInt, math.MaxInt64}
 
 func newMailbox(start func(), all *atomic.Int64) *mailbox {
@@ -64,7 +64,7 @@ func (b *mailbox) post(m envelope) bool {
 	return posted
 }
 
-// offer is post for an envelope that is refused if there is no room for it.
+// offer is post for an envelope that is refused if there is no room.
 func (b *mailbox) offer(m envelope, r room) (posted bool, full *host.Fault) {
 	size := m.size()
 	b.mu.Lock()
@@ -73,11 +73,11 @@ func (b *mailbox) offer(m envelope, r room) (posted bool, full *host.Fault) {
 	case b.closed:
 		return false, nil
 	case b.waitingLocked() >= r.envelopes:
-		return false, overloadFault("the actor has too many calls waiting", r.envelopes, "actor.Options.MaxMailbox")
+		return false, overloadFault("too many calls wait for the actor", r.envelopes, "actor.Options.MaxMailbox")
 	case b.bytes+size > r.bytes:
-		return false, overloadFault("the actor has too much waiting", r.bytes, "actor.Options.MaxMailboxBytes")
+		return false, overloadFault("too many bytes wait for the actor", r.bytes, "actor.Options.MaxMailboxBytes")
 	case b.all.Load()+int64(size) > r.all:
-		return false, overloadFault("the server's actors have too much waiting", r.all, "max-buffers")
+		return false, overloadFault("too many bytes wait for the actors of this server", r.all, "max-buffers")
 	}
 	b.countLocked(size)
 	b.queue = append(b.queue, m)
@@ -106,7 +106,7 @@ func (b *mailbox) next() envelope {
 	m := b.queue[b.taken]
 	b.queue[b.taken] = nil
 	b.countLocked(-m.size())
-	// The places at the start are used again, so that posting costs no memory.
+	// Slots at the start are used again, so that posting does not allocate.
 	if b.taken++; b.taken == len(b.queue) {
 		b.queue, b.taken = b.queue[:0], 0
 		if cap(b.queue) > keptCapacity {
@@ -120,8 +120,8 @@ func (b *mailbox) next() envelope {
 
 func (b *mailbox) waitingLocked() int { return len(b.queue) - b.taken }
 
-// stop closes the mailbox if it is empty, so that the actor's goroutine may
-// end. It reports false if it is not.
+// stop closes the mailbox if it is empty, so that the actor's goroutine may end. It
+// reports false if it is not empty.
 func (b *mailbox) stop() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -132,8 +132,8 @@ func (b *mailbox) stop() bool {
 	return true
 }
 
-// postLast adds an envelope after which nothing is delivered, and closes the mailbox
-// at once if the actor's goroutine does not run.
+// postLast adds the last envelope to deliver. If the actor's goroutine does not run, it
+// closes the mailbox instead.
 func (b *mailbox) postLast(m envelope) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -145,7 +145,7 @@ func (b *mailbox) postLast(m envelope) {
 	b.arrived.Signal()
 }
 
-// end closes the mailbox and returns the envelopes that are left in it.
+// end closes the mailbox and returns the remaining envelopes.
 func (b *mailbox) end() []envelope {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -155,8 +155,7 @@ func (b *mailbox) end() []envelope {
 	return rest
 }
 
-// unused closes the mailbox if its goroutine does not run, and reports whether
-// it did.
+// unused closes the mailbox if its goroutine does not run, and reports whether it did.
 func (b *mailbox) unused() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -18,9 +18,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// Node runs the actors of a registry in this process, on one store. All its
-// methods may be called at the same time. It is the host.Host of its actors and their
-// host.Definitions.
+// Node runs the actors of a registry in this process, on one store. It is their host.Host
+// and host.Definitions. All its methods may be called at the same time.
 type Node struct {
 	defs      definition.Set
 	store     store.Store
@@ -34,9 +33,9 @@ type Node struct {
 
 	queued atomic.Int64 // bytes that wait in mailboxes
 
-	wait        sync.WaitGroup // the actors' goroutines, and those of wakeConnected
+	wait        sync.WaitGroup // of the actors' goroutines, and of endConnected and OnAuth
 	closing     chan struct{}  // closed by Shutdown
-	authPermits chan struct{}  // has an item for each OnAuth that runs
+	authPermits chan struct{}  // has an item for each running OnAuth
 
 	mu     sync.Mutex // guards the fields below
 	actors map[string]*Actor
@@ -48,35 +47,34 @@ var (
 	_ host.Definitions = (*Node)(nil)
 )
 
-// Registry has the definitions of the actors to run: an *actor.Registry.
+// Registry has the definitions of the actors to run. *actor.Registry implements it.
 type Registry interface {
 	Definitions() definition.Set
 }
 
 // Options are the options of a Node.
 type Options struct {
-	// Logger gets what clients are not told: panics, unexpected errors, resets
+	// Logger gets what clients do not see: panics, unexpected errors, resets
 	// [slog.Default()].
 	Logger *slog.Logger
 
-	// Check looks for mistakes in actors that cost time to look for: read-only
-	// actions that change the state, changes outside of turns. For development
-	// and tests [false].
+	// Check finds mistakes in actors that are costly to find: read-only actions that
+	// change the state, changes outside of turns. For development and tests [false].
 	Check bool
 
-	// MaxActors is how many actors may be in memory; beyond, who asks for another one
-	// gets overloaded [0: any number].
+	// MaxActors is how many actors may be in memory; beyond, requests for another one
+	// fail with overloaded [0: no limit].
 	MaxActors int
 
-	// MaxQueuedBytes is how much may wait for turns, calls and connects of all actors;
-	// beyond, they fail with overloaded [0: any number].
+	// MaxQueuedBytes is how many bytes of calls and connects of all actors may wait for
+	// turns; beyond, they fail with overloaded [0: no limit].
 	MaxQueuedBytes int64
 }
 
-var errShutdown = host.Faultf(wire.CodeShutdown, "the server is going away")
+var errShutdown = host.Faultf(wire.CodeShutdown, "the server is shutting down")
 
-// New makes a node. It ends the connections that are stored and do not come
-// back within their resume window, counted from now.
+// New makes a node. It ends the stored connections that are not resumed within their
+// resume window, counted from now.
 func New(r Registry, s store.Store, o Options) *Node {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -94,15 +92,15 @@ func New(r Registry, s store.Store, o Options) *Node {
 	return n
 }
 
-// endConnected ends the stored connections that have not come back when their
-// resume window is over, of actors that nobody has asked for since the start. When
-// a window is over it wakes the actors with longer ones, too: they wait in memory.
+// endConnected ends the stored connections that were not resumed in their window, of
+// actors that had no request since the start. At the end of the shortest window it also
+// wakes the actors with longer ones; these wait in memory.
 func (n *Node) endConnected() {
 	for _, window := range n.defs.ResumeWindows() {
 		if !n.pause(time.Until(n.started.Add(window))) {
 			return
 		}
-		// What fails now, because the disk does, is tried again until it works.
+		// Failures of the store are retried until it works.
 		for wait := time.Second; !n.wakeConnected(); wait = min(2*wait, time.Minute) {
 			if !n.pause(wait) {
 				return
@@ -111,7 +109,7 @@ func (n *Node) endConnected() {
 	}
 }
 
-// pause waits, and reports false if the node closes meanwhile.
+// pause waits for d. It reports false if the node shuts down meanwhile.
 func (n *Node) pause(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -123,11 +121,11 @@ func (n *Node) pause(d time.Duration) bool {
 	}
 }
 
-// wakers is how many actors are loaded at a time to end their connections.
+// wakers is how many actors are loaded at the same time to end their connections.
 const wakers = 16
 
-// wakeConnected wakes the actors that have connections stored. It reports false
-// if some could not be loaded for now.
+// wakeConnected wakes the actors that have stored connections. It reports false if some
+// could not be loaded.
 func (n *Node) wakeConnected() (ok bool) {
 	slots := make(chan struct{}, wakers)
 	var failed atomic.Bool
@@ -149,27 +147,26 @@ func (n *Node) wakeConnected() (ok bool) {
 		return err == nil
 	})
 	for range wakers {
-		slots <- struct{}{} // until all have been answered
+		slots <- struct{}{} // waits until all are answered
 	}
 	if err != nil {
-		n.log.Error("connections that did not come back cannot be ended for now", "error", err)
+		n.log.Error("ending connections that were not resumed failed; retrying", "error", err)
 		return false
 	}
 	return !failed.Load()
 }
 
-// expiryEnvelope wakes an actor, so that it looks after its connections, and tells
-// when that is done.
+// expiryEnvelope wakes an actor, so that it ends its expired connections, and calls done
+// then.
 type expiryEnvelope struct{ done func(*host.Fault) }
 
 func (m *expiryEnvelope) deliver(*instance) bool           { m.done(nil); return true }
 func (m *expiryEnvelope) size() int                        { return 0 }
 func (m *expiryEnvelope) refuse(_ *Actor, err *host.Fault) { m.done(err) }
 
-// Shutdown ends all actors: what is in their mailboxes is handled, OnStop runs,
-// and what they changed becomes durable. Connections are not ended; they may come
-// back to another node on the same store. ctx limits the waiting. The store stays
-// open.
+// Shutdown ends all actors: they handle their mailboxes, OnStop runs, and their changes
+// become durable. Connections are not ended; clients may resume them on another node with
+// the same store. ctx limits the waiting. The store stays open.
 func (n *Node) Shutdown(ctx context.Context) error {
 	n.mu.Lock()
 	if !n.closed {
@@ -190,7 +187,7 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	case <-done:
 		return nil
 	case <-ctx.Done():
-		return errors.New("actor: some turns did not end in time")
+		return errors.New("runtime: some turns did not end before the shutdown's deadline")
 	}
 }
 
@@ -218,8 +215,8 @@ func (n *Node) address(r host.Ref) (host.Ref, *host.Fault) {
 	return r, nil
 }
 
-// get returns an actor's presence, and makes one if there is none. It does not
-// load it. For a client it makes no more than there may be.
+// get returns an actor, made if necessary; it does not load it. For a client it makes no
+// more than MaxActors.
 func (n *Node) get(r host.Ref, forClient bool) (*Actor, *host.Fault) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -233,7 +230,7 @@ func (n *Node) getLocked(r host.Ref, forClient bool) (*Actor, *host.Fault) {
 	a := n.actors[r.ID]
 	if a == nil {
 		if forClient && n.maxActors > 0 && len(n.actors) >= n.maxActors {
-			return nil, overloadFault("the server has as many actors in memory as it may", n.maxActors, "max-actors")
+			return nil, overloadFault("actor limit reached", n.maxActors, "max-actors")
 		}
 		a = newActor(n, r)
 		n.actors[r.ID] = a
@@ -241,16 +238,16 @@ func (n *Node) getLocked(r host.Ref, forClient bool) (*Actor, *host.Fault) {
 	return a, nil
 }
 
-// sender is for whom an envelope is.
+// sender is the origin of an envelope.
 type sender uint8
 
 const (
-	ofNode sender = iota // it is never refused for want of room
+	ofNode sender = iota // never refused for lack of room
 	ofCall
 	ofOpen
 )
 
-// post puts an envelope of the node's own into an actor's mailbox.
+// post puts an envelope of the node itself into an actor's mailbox.
 func (n *Node) post(r host.Ref, m envelope) error { return n.deliver(r, m, ofNode) }
 
 // deliver puts an envelope into an actor's mailbox, if there is room for it.
@@ -274,7 +271,7 @@ func (n *Node) deliver(r host.Ref, m envelope, from sender) error {
 	}
 }
 
-// room is how much may wait for an actor.
+// room returns how much may wait for an actor.
 func (n *Node) room(a *Actor, from sender) room {
 	if from == ofNode {
 		return unlimited
@@ -285,12 +282,12 @@ func (n *Node) room(a *Actor, from sender) room {
 	}
 	r := room{o.MaxMailbox, o.MaxMailboxBytes, n.maxQueued}
 	if from == ofOpen {
-		r.envelopes = math.MaxInt // all that have lost the same server come back at once
+		r.envelopes = math.MaxInt // after a restart all clients reconnect at once
 	}
 	return r
 }
 
-// forget forgets an actor that was made for an envelope and has not got it.
+// forget drops an actor that was made for an envelope which it refused.
 func (n *Node) forget(a *Actor) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -299,8 +296,7 @@ func (n *Node) forget(a *Actor) {
 	}
 }
 
-// remove forgets an actor that is idle. It reports false if it is needed after
-// all.
+// remove drops an idle actor. It reports false if the actor is in use again.
 func (n *Node) remove(a *Actor) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -311,9 +307,7 @@ func (n *Node) remove(a *Actor) bool {
 	return true
 }
 
-// Follow registers a follower of an actor's log until Unfollow, and returns the
-// log. It does not load the actor. Errors are of type *host.Fault
-// (unknown_actor, bad_key, overloaded, shutdown).
+// Follow implements host.Host.
 func (n *Node) Follow(r host.Ref, f host.Follower) (*host.Log, error) {
 	r, err := n.address(r)
 	if err != nil {
@@ -329,7 +323,7 @@ func (n *Node) Follow(r host.Ref, f host.Follower) (*host.Log, error) {
 	return a.log.Log(), nil
 }
 
-// Unfollow ends a Follow with the same arguments.
+// Unfollow implements host.Host.
 func (n *Node) Unfollow(r host.Ref, f host.Follower) {
 	r, err := n.address(r)
 	if err != nil {
@@ -343,71 +337,59 @@ func (n *Node) Unfollow(r host.Ref, f host.Follower) {
 	}
 }
 
-// Open asks for a connection. The answer is an output of the actor's log, which
-// the caller follows already. The error, a *host.Fault, is for what keeps the
-// request from reaching the actor, as overloaded does.
+// Open implements host.Host.
 func (n *Node) Open(r host.Ref, request host.OpenRequest) error {
 	return n.deliver(r, &openEnvelope{request}, ofOpen)
 }
 
-// Refresh gives a connection new params. It is answered only if they are refused,
-// by an output of the actor's log. The error is as in Open.
+// Refresh implements host.Host.
 func (n *Node) Refresh(r host.Ref, request host.RefreshRequest) error {
 	return n.deliver(r, &refreshEnvelope{request}, ofOpen)
 }
 
-// Subscribe asks whether a connection may subscribe to events. The answer is an
-// output of the actor's log. The error is as in Open, or overloaded.
+// Subscribe implements host.Host.
 func (n *Node) Subscribe(r host.Ref, request host.SubscribeRequest) error {
 	return n.deliver(r, &subscribeEnvelope{request}, ofCall)
 }
 
-// Guards reports whether the actors of a definition have a CanSubscribe; without a
-// name, whether any have.
+// Guards implements host.Definitions.
 func (n *Node) Guards(name string) bool {
 	return n.defs.Any(name, func(d *definition.Definition) bool { return d.Hooks["CanSubscribe"] != nil })
 }
 
-// Call runs an action for a connection. The answer is an output of the actor's
-// log; the error is like that of Open.
+// Call implements host.Host.
 func (n *Node) Call(r host.Ref, request host.CallRequest) error {
 	return n.deliver(r, &callEnvelope{request}, ofCall)
 }
 
-// Ack tells that every call of an attachment's producer up to an id has been
-// answered. It does not get to an actor that has too much to do: who is not told
-// keeps answers for longer.
+// Ack implements host.Host. An overloaded actor does not get it, and keeps answers for
+// longer.
 func (n *Node) Ack(r host.Ref, attachment host.Attachment, ack uint64) {
 	_ = n.deliver(r, &ackEnvelope{attachment, ack}, ofCall)
 }
 
-// Detach tells that an attachment's socket is gone. Its connection may come back.
+// Detach implements host.Host.
 func (n *Node) Detach(r host.Ref, attachment host.Attachment) { n.tell(r, &detachEnvelope{attachment}) }
 
-// Close ends the connection of an attachment.
+// Close implements host.Host.
 func (n *Node) Close(r host.Ref, attachment host.Attachment) { n.tell(r, &closeEnvelope{attachment}) }
 
-// tell is post for what needs no answer: a node that is closed has no use for it.
+// tell is post for envelopes without an answer. A closed node drops them.
 func (n *Node) tell(r host.Ref, m envelope) { _ = n.post(r, m) }
 
-// CallOnce runs an action without a connection and returns its result, nil if it
-// returns none. The error is a *host.Fault, or that of ctx, which ends the
-// waiting but not the call.
+// CallOnce implements host.Host.
 func (n *Node) CallOnce(ctx context.Context, r host.Ref, c host.DirectCall) (json.RawMessage, error) {
 	return n.roundTrip(ctx, func(done func(*host.Output, *host.Fault)) error {
-		return n.deliver(r, &singleEnvelope{c, done}, ofCall)
+		return n.deliver(r, &directEnvelope{c, done}, ofCall)
 	})
 }
 
-// Create makes an actor that does not exist yet, with input for OnCreate, and
-// returns its id. The error is a *host.Fault (exists), or that of ctx.
-// auth is what OnAuth said of who asks.
+// Create implements host.Host.
 func (n *Node) Create(ctx context.Context, r host.Ref, input, auth json.RawMessage) (id string, err error) {
 	return n.resolve(ctx, r, &createEnvelope{create: true, input: input, auth: auth})
 }
 
-// Resolve returns the whole address of an actor that exists. The error is a *host.Fault
-// (not_found), or that of ctx.
+// Resolve implements host.Host.
 func (n *Node) Resolve(ctx context.Context, r host.Ref) (host.Ref, error) {
 	id, err := n.resolve(ctx, r, &createEnvelope{})
 	if err != nil || r.Name != "" {
@@ -432,7 +414,7 @@ func (n *Node) resolve(ctx context.Context, r host.Ref, m *createEnvelope) (stri
 	return r.ID, err
 }
 
-// Emits reports whether the actor definition name declares the event.
+// Emits implements host.Definitions.
 func (n *Node) Emits(name, event string) bool { return n.defs.Emits(name, event) }
 
 // do runs f as a turn of an actor and waits until it is durable.
@@ -443,7 +425,7 @@ func (n *Node) do(ctx context.Context, r host.Ref, f func(*Turn) error) error {
 	return err
 }
 
-// roundTrip posts an envelope that is answered by calling done once, and waits for that.
+// roundTrip posts an envelope whose answer is one call of done, and waits for the answer.
 func (n *Node) roundTrip(ctx context.Context, post func(done func(*host.Output, *host.Fault)) error) (json.RawMessage, error) {
 	type answer struct {
 		data json.RawMessage

@@ -11,7 +11,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// openEnvelope connects, or attaches a connection again.
+// openEnvelope makes a connection, or attaches an existing one.
 type openEnvelope struct{ host.OpenRequest }
 
 func (m *openEnvelope) size() int { return envelopeBytes + len(m.Params) + len(m.Input) + len(m.Auth) }
@@ -38,7 +38,7 @@ func (m *openEnvelope) deliver(in *instance) bool {
 	return m.join(in)
 }
 
-// opened is the output that answers the open.
+// opened makes the output that answers the open.
 func (m *openEnvelope) opened(in *instance, c *Conn, start uint64) *host.Output {
 	return &host.Output{Kind: host.OutputOpened, To: m.Attachment, Opened: &host.OpenedInfo{
 		Actor: in.actor.id, Name: in.def.Name, Log: in.log, Conn: c.id, Num: c.num,
@@ -46,7 +46,7 @@ func (m *openEnvelope) opened(in *instance, c *Conn, start uint64) *host.Output 
 	}}
 }
 
-// follows reports whether the client's position is one of this log.
+// follows reports whether the client's position is in this log.
 func (m *openEnvelope) follows(in *instance) bool {
 	return m.Resume && m.Log == in.log && m.Seq <= in.head
 }
@@ -128,11 +128,11 @@ func (m *openEnvelope) connState(t *Turn) (value any, raw []byte, err error) {
 	return value, raw, err
 }
 
-// resume attaches a connection that exists.
+// resume attaches an existing connection.
 func (m *openEnvelope) resume(in *instance, c *Conn) bool {
 	if !m.Attachment.Replaces(c.attachment) {
 		m.refuse(in.actor, host.Faultf(wire.CodeReplaced, "the connection was opened again elsewhere"))
-		return true // a newer open has overtaken it
+		return true // a newer open arrived first
 	}
 	head, follows := in.head, m.follows(in)
 	t := in.begin("OnResume", in.def.Options.ConnectTimeout, c)
@@ -166,9 +166,9 @@ func (m *openEnvelope) resume(in *instance, c *Conn) bool {
 	switch {
 	case follows && m.Seq >= c.start:
 		opened.Opened.Start = m.Seq
-	case follows: // the answer to the open that joined was lost
+	case follows: // the client did not get the answer to its first open
 		opened.Opened.Reason, opened.Opened.AskedAfter = wire.ReasonExpired, m.Seq
-	case m.Resume && m.Log == c.askedLog && m.Seq == c.askedSeq: // the same, with another log
+	case m.Resume && m.Log == c.askedLog && m.Seq == c.askedSeq: // likewise, from another log
 		opened.Opened.Reason = wire.ReasonRestart
 	case m.Resume:
 		opened.Opened.Start, opened.Opened.Reason = head, wire.ReasonRestart
@@ -193,7 +193,7 @@ type refreshEnvelope struct{ host.RefreshRequest }
 func (m *refreshEnvelope) size() int { return envelopeBytes + len(m.Params) + len(m.Auth) }
 
 func (m *refreshEnvelope) refuse(a *Actor, err *host.Fault) {
-	a.gone(m.Attachment, time.Now()) // its client comes back with the same
+	a.gone(m.Attachment, time.Now()) // its client repeats it when it resumes
 	a.put(&host.Output{Kind: host.OutputClosed, To: m.Attachment, Err: err})
 }
 
@@ -201,7 +201,7 @@ func (m *refreshEnvelope) deliver(in *instance) bool {
 	in.actor.used()
 	c := in.conns.attached[m.Attachment]
 	if c == nil {
-		return true // of a connection that is over, or of a socket that was replaced
+		return true // the connection is over, or the socket was replaced
 	}
 	t := in.begin("OnRefresh", in.def.Options.ConnectTimeout, c)
 	o, refused, ok := t.refresh(&host.OpenRequest{Conn: c.id, Params: m.Params, Auth: m.Auth, Subs: m.Subs})
@@ -219,9 +219,8 @@ func (m *refreshEnvelope) deliver(in *instance) bool {
 	return true
 }
 
-// refresh is the turn in which a connection that exists gets new params. They count
-// from its end on, if it succeeds. refused are those of its subscriptions that it may
-// not have with them.
+// refresh runs the turn in which an existing connection gets new params. They apply when
+// the turn has succeeded. refused are the subscriptions that CanSubscribe now refuses.
 func (t *Turn) refresh(r *host.OpenRequest) (o outcome, refused []host.Refusal, ok bool) {
 	t.opening, t.resuming = r, true
 	t.readOnly = t.in.def.Hooks["OnBeforeConnect"] == nil && t.in.def.Hooks["OnRefresh"] == nil
@@ -238,9 +237,8 @@ func (t *Turn) refresh(r *host.OpenRequest) (o outcome, refused []host.Refusal, 
 	return o, refused, ok
 }
 
-// refusals asks CanSubscribe, in the turn, whether its connection may subscribe to
-// events, and returns those to which it may not. Events that the actor does not have
-// are for the gateway to refuse.
+// refusals runs CanSubscribe in the turn and returns the events that it refuses to the
+// connection. The gateway refuses events that the actor does not have.
 func (t *Turn) refusals(events []string) (refused []host.Refusal) {
 	h := t.in.def.Hooks["CanSubscribe"]
 	if h == nil || len(events) == 0 {

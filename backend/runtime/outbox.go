@@ -33,8 +33,8 @@ func (b *outbox) all() []*host.Output {
 // seal keeps the outputs so far from being changed by later sends.
 func (b *outbox) seal() { b.sealed = len(b.outputs) }
 
-// mergeSend adds the target of a send to the output before it if that is the
-// same event: a loop over connections becomes one entry.
+// mergeSend adds the target of a send to the previous output if that has the same event.
+// A loop over connections becomes one entry.
 func (b *outbox) mergeSend(event string, data []byte, e *Emission, num uint32) bool {
 	if len(b.outputs) <= b.sealed {
 		return false
@@ -47,15 +47,15 @@ func (b *outbox) mergeSend(event string, data []byte, e *Emission, num uint32) b
 	return alsoTo(last, num)
 }
 
-// sendAgain is mergeSend for a value that equals the last one sent: in a loop
-// over connections only the first one costs its encoding.
+// sendAgain is mergeSend for a value that equals the last one sent. A loop over
+// connections encodes the event once.
 func (b *outbox) sendAgain(event any, num uint32) bool {
 	n := len(b.outputs)
 	return n > b.sealed && b.outputs[n-1] == b.sentOutput && b.sent == event && alsoTo(b.sentOutput, num)
 }
 
-// alsoTo adds a target to an event that was sent to some. The same event twice
-// to one connection is two events: it reports false then.
+// alsoTo adds a target to a sent event. It reports false if the connection is already a
+// target: sending an event twice makes two events.
 func alsoTo(o *host.Output, num uint32) bool {
 	i, found := slices.BinarySearch(o.Target.Conns, num)
 	if found {

@@ -11,9 +11,9 @@ import (
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
-// producer is a client that numbers calls: what makes a repeated call harmless (G5).
-// It outlives connections. Its record goes into the commit of its call's turn, so
-// that the effect of a call and the memory of it are one.
+// producer is a client that numbers its calls, so that a repeated call does not run again
+// (G5). It outlives connections. Its record is part of the commit of its call's turn, so
+// a call's effect and its record are durable together.
 type producer struct {
 	record store.Caller
 	stored bool // a commit has it
@@ -96,8 +96,8 @@ func (c *producer) answer(call uint64) (store.Answer, bool) {
 	return store.Answer{}, false
 }
 
-// keep remembers an answer that is not an entry of the log. The oldest give
-// way to it beyond the limits; one that is too large alone is not kept.
+// keep keeps an answer that is not an entry of the log. Beyond the limits it drops the
+// oldest answers; it does not keep one that alone is too large.
 func (c *producer) keep(a store.Answer) {
 	if answerSize(a) > maxAnswerBytes {
 		return
@@ -116,7 +116,7 @@ func (c *producer) keep(a store.Answer) {
 
 func answerSize(a store.Answer) int { return len(a.Result) + len(a.Message) + len(a.Metadata) }
 
-// acknowledge forgets the kept answers of calls up to an id.
+// acknowledge drops the kept answers of calls up to an id.
 func (c *producer) acknowledge(upTo uint64) {
 	if len(c.record.Answers) == 0 || c.record.Answers[0].Call > upTo {
 		return
@@ -124,13 +124,13 @@ func (c *producer) acknowledge(upTo uint64) {
 	c.record.Answers = slices.DeleteFunc(slices.Clone(c.record.Answers), func(a store.Answer) bool { return a.Call <= upTo })
 }
 
-// executed notes that a call has run. Calls of a producer run in their order.
+// executed records that a call has run. Calls of a producer run in their order.
 func (c *producer) executed(call uint64, now time.Time) {
 	c.record.Highest = max(c.record.Highest, call)
 	c.record.Used = now
 }
 
-// answerOutput is an answer as it goes to an attachment.
+// answerOutput makes the output of an answer for an attachment.
 func answerOutput(a store.Answer, to host.Attachment) *host.Output {
 	if a.Code != "" {
 		e := &host.Fault{Code: a.Code, Message: a.Message}

@@ -9,26 +9,26 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// The envelopes of an actor: what a gateway, a timer or other code of the process
-// asks of it. deliver runs on the actor's goroutine.
+// The envelopes of an actor: requests of a gateway, a timer or other code of the process.
+// deliver runs on the actor's goroutine.
 
-// wakeEnvelope makes the actor's goroutine look at what has changed besides its
-// envelopes: connections that have expired, a commit that failed.
+// wakeEnvelope makes the actor's goroutine check for expired connections and failed
+// commits.
 type wakeEnvelope struct{}
 
 func (wakeEnvelope) deliver(*instance) bool     { return true }
 func (wakeEnvelope) refuse(*Actor, *host.Fault) {}
 func (wakeEnvelope) size() int                  { return 0 }
 
-// idleEnvelope asks the actor to leave memory if nobody needs it.
+// idleEnvelope makes the actor leave memory if it is not in use.
 type idleEnvelope struct{ wakeEnvelope }
 
-// stopEnvelope asks the actor to end with what is in the mailbox before it.
+// stopEnvelope ends the actor after the envelopes before it.
 type stopEnvelope struct{ wakeEnvelope }
 
-// create makes sure that the actor exists, with OnCreate and OnStart if it is
-// new. ok is false if the instance was abandoned.
-// auth is what OnAuth said of who asks.
+// create makes sure that the actor exists; it runs OnCreate and OnStart if the actor is
+// new. auth is the OnAuth result of the request. ok is false if the instance was
+// abandoned.
 func (in *instance) create(create bool, input, auth json.RawMessage) (err *host.Fault, ok bool) {
 	if in.stored || create && in.created {
 		return nil, true
@@ -72,7 +72,7 @@ func sizeOfCall(action string, args []json.RawMessage) int {
 
 func (m *callEnvelope) refuse(a *Actor, err *host.Fault) {
 	if err == errShutdown {
-		return // without an answer its client sends it again, to whoever comes next
+		return // without an answer its client sends it again, to the next server
 	}
 	a.put(&host.Output{Kind: host.OutputFail, To: m.Attachment, Call: m.ID, Err: err})
 }
@@ -81,7 +81,7 @@ func (m *callEnvelope) deliver(in *instance) bool {
 	in.actor.used()
 	c := in.conns.byID[m.Conn]
 	if c == nil || c.attachment != m.Attachment {
-		return true // of a connection that is over, or of a socket that was replaced
+		return true // the connection is over, or the socket was replaced
 	}
 	r := reply{conn: c, call: m.ID}
 	if cl := in.producers.byID[c.producer]; cl != nil {
@@ -97,8 +97,8 @@ func (m *callEnvelope) deliver(in *instance) bool {
 	return in.runAction(m.Action, m.Args, nil, r)
 }
 
-// repeat answers a call that was accepted before. If its reply is an entry of
-// the log, the client has it from there.
+// repeat answers a call that was accepted before. If its reply is an entry of the log,
+// the client gets it from there.
 func (m *callEnvelope) repeat(in *instance, cl *producer) {
 	a, ok := cl.answer(m.ID)
 	if !ok {
@@ -109,8 +109,8 @@ func (m *callEnvelope) repeat(in *instance, cl *producer) {
 	in.actor.gate.put(out, nil)
 }
 
-// runAction runs an action as a turn and answers it. auth is of who calls without a
-// connection. It returns false if the instance was abandoned.
+// runAction runs an action as a turn and answers it. auth is the OnAuth result of a call
+// without a connection. It returns false if the instance was abandoned.
 func (in *instance) runAction(name string, raw []json.RawMessage, auth json.RawMessage, r reply) bool {
 	t := in.begin(name, in.def.Options.ActionTimeout, r.conn)
 	t.setIdentity(auth)
@@ -132,17 +132,17 @@ func (in *instance) runAction(name string, raw []json.RawMessage, auth json.RawM
 	return ok
 }
 
-// singleEnvelope runs an action without a connection.
-type singleEnvelope struct {
+// directEnvelope runs an action without a connection.
+type directEnvelope struct {
 	host.DirectCall
 	done func(*host.Output, *host.Fault)
 }
 
-func (m *singleEnvelope) size() int { return sizeOfCall(m.Action, m.Args) + len(m.Auth) }
+func (m *directEnvelope) size() int { return sizeOfCall(m.Action, m.Args) + len(m.Auth) }
 
-func (m *singleEnvelope) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
+func (m *directEnvelope) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
 
-func (m *singleEnvelope) deliver(in *instance) bool {
+func (m *directEnvelope) deliver(in *instance) bool {
 	in.actor.used()
 	if err, ok := in.create(m.Create, nil, m.Auth); !ok || err != nil {
 		if ok {
@@ -167,7 +167,7 @@ func (m *singleEnvelope) deliver(in *instance) bool {
 	return in.runAction(m.Action, m.Args, m.Auth, r)
 }
 
-// createEnvelope makes an actor that must not exist, or finds one that must.
+// createEnvelope makes an actor that must not exist, or finds an existing one.
 type createEnvelope struct {
 	create bool
 	input  json.RawMessage
@@ -202,7 +202,7 @@ func (m *createEnvelope) deliver(in *instance) bool {
 	return ok
 }
 
-// doEnvelope runs code of the process as a turn.
+// doEnvelope runs a function of the process as a turn.
 type doEnvelope struct {
 	run  func(*Turn) error
 	done func(*host.Output, *host.Fault)
@@ -228,7 +228,7 @@ func (m *doEnvelope) deliver(in *instance) bool {
 	return ok
 }
 
-// tickEnvelope is an After or Every that is due.
+// tickEnvelope runs a timer that is due.
 type tickEnvelope struct {
 	in    *instance
 	timer *timer
@@ -253,7 +253,7 @@ func (m *tickEnvelope) deliver(in *instance) bool {
 	return ok
 }
 
-// ackEnvelope frees the kept answers of calls that the client has seen answered.
+// ackEnvelope drops the kept answers that the client has received.
 type ackEnvelope struct {
 	attachment host.Attachment
 	ack        uint64
@@ -272,8 +272,8 @@ func (m *ackEnvelope) deliver(in *instance) bool {
 	return true
 }
 
-// detachEnvelope says that an attachment's socket is gone. The connection may come
-// back.
+// detachEnvelope reports that an attachment's socket is gone. The connection may be
+// resumed.
 type detachEnvelope struct{ attachment host.Attachment }
 
 func (m *detachEnvelope) size() int { return 0 }
@@ -300,12 +300,12 @@ func (m *detachEnvelope) deliver(in *instance) bool {
 	return in.limitDetached()
 }
 
-// closeEnvelope says that a client has ended its connection.
+// closeEnvelope reports that a client has ended its connection.
 type closeEnvelope struct{ attachment host.Attachment }
 
 func (m *closeEnvelope) size() int { return 0 }
 
-func (m *closeEnvelope) refuse(a *Actor, _ *host.Fault) { a.gone(m.attachment, time.Time{}) } // over at once
+func (m *closeEnvelope) refuse(a *Actor, _ *host.Fault) { a.gone(m.attachment, time.Time{}) } // expires immediately
 
 func (m *closeEnvelope) deliver(in *instance) bool {
 	in.actor.used()

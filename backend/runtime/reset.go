@@ -10,19 +10,19 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// reset is the one answer to a commit that failed, a turn that does not return
-// and a goroutine that was ended: the instance is discarded with everything that
-// is not durable, and the actor goes on from what is.
+// reset handles a failed commit, a turn that does not return and a goroutine that
+// ended: it discards the instance with everything that is not durable. The actor
+// continues from its last durable state.
 func (a *Actor) reset(cause error) {
 	if err := a.gate.await(); err != nil {
 		cause = err
 	}
 	a.node.stats.resets.Add(1)
-	a.logger().Error("an actor is reset to its last durable state", "cause", cause)
-	lost := host.Faultf(wire.CodeUnavailable, "the actor could not save its state; this had no effect")
+	a.logger().Error("actor reset to its last durable state", "cause", cause)
+	dropFault := host.Faultf(wire.CodeUnavailable, "the actor could not save its state; the call had no effect")
 	durable, known := a.durable(cause)
 	if !known {
-		lost = errShutdown
+		dropFault = errShutdown
 	}
 	dropped := a.gate.reset(durable)
 	if a.in != nil {
@@ -32,9 +32,9 @@ func (a *Actor) reset(cause error) {
 	var answers []*host.Output
 	for _, o := range dropped {
 		if o.Kind == host.OutputOpened || o.Kind == host.OutputSubscribed {
-			a.gone(o.To, time.Now()) // its client is told that it is closed
+			a.gone(o.To, time.Now()) // its client gets an OutputClosed
 		}
-		if answer := answerDropped(o, a.previous, lost); answer != nil {
+		if answer := answerDropped(o, a.previous, dropFault); answer != nil {
 			answers = append(answers, answer)
 		}
 	}
@@ -42,13 +42,13 @@ func (a *Actor) reset(cause error) {
 	a.loadErr = nil
 }
 
-// durable returns the revision that the store has, if a commit ended in such a
-// way that nobody else knows. It asks until the store answers: saying that a call
-// had no effect when it had one would be worse than saying nothing yet. known is
-// false if it has not answered when the node closes.
+// durable returns the revision that the store has. It matters only if the outcome of a
+// commit is unknown; then durable queries the store until it answers, because reporting
+// that a call had no effect when it had one would be worse than a late answer. known is
+// false if the store has not answered when the node shuts down.
 func (a *Actor) durable(cause error) (rev uint64, known bool) {
 	if !errors.Is(cause, store.ErrUnknown) {
-		return 0, true // then nothing that failed is durable
+		return 0, true // nothing that failed is durable
 	}
 	for {
 		snap, err := a.node.store.Load(context.Background(), a.id)
@@ -66,8 +66,8 @@ func (a *Actor) durable(cause error) (rev uint64, known bool) {
 	}
 }
 
-// answerDropped returns what is to be said in place of an output that was dropped, nil
-// if nothing.
+// answerDropped returns the output to send in place of one that was dropped, nil if
+// there is none.
 func answerDropped(o *host.Output, in *instance, err *host.Fault) *host.Output {
 	switch {
 	case o.Done != nil:
@@ -75,11 +75,11 @@ func answerDropped(o *host.Output, in *instance, err *host.Fault) *host.Output {
 	case o.Kind == host.OutputOpened || o.Kind == host.OutputSubscribed:
 		return &host.Output{Kind: host.OutputClosed, To: o.To, Err: err}
 	case o.Kind == host.OutputClosed && o.Err.Code == wire.CodeReplaced:
-		return &host.Output{Kind: host.OutputClosed, To: o.To, Err: o.Err} // it still is
+		return &host.Output{Kind: host.OutputClosed, To: o.To, Err: o.Err} // still true
 	case o.Kind == host.OutputClosed:
 		return &host.Output{Kind: host.OutputClosed, To: o.To, Err: err}
 	case (o.Kind == host.OutputReply || o.Kind == host.OutputFail) && err == errShutdown:
-		return nil // its client sends the call again, to whoever comes next
+		return nil // its client sends the call again, to the next server
 	case o.Kind == host.OutputReply || o.Kind == host.OutputFail:
 		to := o.To
 		if o.Numbered && in != nil {
@@ -92,8 +92,8 @@ func answerDropped(o *host.Output, in *instance, err *host.Fault) *host.Output {
 	return nil
 }
 
-// gone notes for the next instance that an attachment has ended while there was
-// none to tell.
+// gone notes for the next instance that an attachment ended while no instance was
+// loaded.
 func (a *Actor) gone(attachment host.Attachment, dropped time.Time) {
 	if a.previous == nil {
 		return
@@ -110,17 +110,17 @@ func (a *Actor) abandon(t *Turn) {
 	}
 	t.dead.Store(true)
 	a.node.stats.abandoned.Add(1)
-	a.logger().Error("a turn does not return and is abandoned", "turn", t.label())
+	a.logger().Error("turn does not return and is abandoned", "turn", t.label())
 	a.node.wait.Go(func() {
 		a.takeOver(t, t.timeoutFault(t.label()))
 	})
 }
 
-// takeOver runs the actor in place of a goroutine that was lost in a turn, or
+// takeOver runs the actor in place of a goroutine that was superseded in a turn, or
 // between turns (t is nil).
 func (a *Actor) takeOver(t *Turn, cause *host.Fault) {
 	if t != nil && t.ending != nil {
-		t.ending.over = true // its hook has had its chance
+		t.ending.over = true // its hook does not run again
 	}
 	stuck := a.current
 	a.current = nil
@@ -132,8 +132,8 @@ func (a *Actor) takeOver(t *Turn, cause *host.Fault) {
 		a.stop()
 		return
 	}
-	a.rest()                                // the goroutine may have been lost while it left memory
-	if t == nil || t.label() != "OnStart" { // that would fail again: not before somebody asks
+	a.rest()                                // the goroutine may have been evicting the actor
+	if t == nil || t.label() != "OnStart" { // OnStart would fail again: wait for the next request
 		a.box.post(wakeEnvelope{})
 	}
 	a.run()

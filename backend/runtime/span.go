@@ -5,14 +5,13 @@ import (
 	"time"
 )
 
-// span is the time of a turn: what a context.Context says of it, and what the turn does
-// just now.
+// span is the time of a turn, as a context.Context, and a label of its current step.
 type span struct {
 	now      time.Time
 	deadline time.Time
 
 	mu   sync.Mutex // guards the fields below for other goroutines than the turn's
-	what string     // for messages: "action sendMessage", "OnConnect"; written under mu
+	what string     // the current step, for messages: "sendMessage", "OnConnect"; written under mu
 	err  error
 	done chan struct{}
 }
@@ -53,7 +52,7 @@ func (s *span) finish(err error) {
 	}
 }
 
-// label tells others than the turn's goroutine what the turn does.
+// label returns the turn's current step. It may be called from any goroutine.
 func (s *span) label() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

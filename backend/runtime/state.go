@@ -82,8 +82,8 @@ func (s *state) scalarFields() reflect.Value {
 	return reflect.NewAt(s.def.ScalarType, s.value.UnsafePointer())
 }
 
-// load fills the state from its JSON. exact reports whether that is how this
-// binary would write the collections, in which case they can be edited there;
+// load fills the state from its JSON. exact reports whether this
+// binary would write the collections in the same way, so that they can be edited there;
 // scalars is the JSON of the scalar fields in it.
 func (s *state) load(text []byte) (scalars []byte, exact bool, err error) {
 	if err := json.Unmarshal(text, s.scalarFields().Interface()); err != nil {
@@ -102,7 +102,7 @@ func (s *state) load(text []byte) (scalars []byte, exact bool, err error) {
 		name := s.def.Collections[i].Name
 		raw := fields[name]
 		for key := range fields {
-			if raw == nil && strings.EqualFold(key, name) { // encoding/json takes it for a scalar field, too
+			if raw == nil && strings.EqualFold(key, name) { // encoding/json ignores case, too
 				raw = fields[key]
 			}
 		}
@@ -126,8 +126,8 @@ func (s *state) load(text []byte) (scalars []byte, exact bool, err error) {
 	return append(bytes.Clone(rest), '}'), exact, nil
 }
 
-// allow says whether what runs may change the collections, and returns whether
-// what ran before might.
+// allow sets whether the running code may change the collections, and returns the
+// previous setting.
 func (s *state) allow(changes bool) (before bool) {
 	for _, c := range s.collections {
 		before = c.Allow(changes)
@@ -147,8 +147,8 @@ func (s *state) changes() []int {
 	return savepoints
 }
 
-// changed reports whether the state differs from that after the last turn; scalars
-// is the JSON of its scalar fields.
+// changed reports whether the state differs from that after the last turn; scalars is
+// the JSON of its scalar fields.
 func (s *state) changed(scalars []byte) bool {
 	for _, c := range s.collections {
 		if c.Savepoint() > 0 {
@@ -158,12 +158,12 @@ func (s *state) changed(scalars []byte) bool {
 	return !bytes.Equal(scalars, s.base)
 }
 
-// checkMisuse returns an error if a collection was changed other than by its methods.
+// checkMisuse returns an error if a collection was changed without its methods.
 func (s *state) checkMisuse() error {
 	for i, c := range s.collections {
 		f := s.def.Collections[i]
 		if s.def.Collection(s.value.Elem().Field(f.Index).Addr()) != c {
-			return fmt.Errorf("field %s was assigned: change it by its methods", f.Field)
+			return fmt.Errorf("field %s was assigned; change it with its methods", f.Field)
 		}
 		if c.InPlace() {
 			return fmt.Errorf("an item of field %s was changed in place: change a copy, and put that in its place", f.Field)
@@ -172,18 +172,18 @@ func (s *state) checkMisuse() error {
 	return nil
 }
 
-// same reports whether the state is that after the last turn.
+// same reports whether the state is the one after the last turn.
 func (s *state) same() bool {
 	scalars, err := s.encode()
 	return err == nil && !s.changed(scalars)
 }
 
-// undo puts the stored fields back to what they were after the last turn that
-// succeeded. Ephemeral fields are left alone.
+// undo restores the stored fields to their values after the last turn that succeeded. It
+// does not change ephemeral fields.
 func (s *state) undo() { s.undoTo(s.base, nil) }
 
-// undoTo is undo to another moment of the turn: with these scalar fields, and so
-// many changes of each collection (nil: none).
+// undoTo is undo to a savepoint in the turn: these scalar fields, and so many changes of
+// each collection (nil: none).
 func (s *state) undoTo(scalars []byte, changes []int) {
 	undone := false
 	for i, c := range s.collections {
@@ -211,12 +211,12 @@ func (s *state) undoTo(scalars []byte, changes []int) {
 	}
 }
 
-// decode decodes scalar fields into a fresh value and takes them. Decoding over the
-// struct would keep new map keys, omitted fields and the elements of reused arrays.
+// decode sets the scalar fields from JSON. It decodes into a fresh value: decoding over
+// the struct would keep new map keys, omitted fields and elements of reused arrays.
 func (s *state) decode(scalars []byte) {
 	fresh := reflect.New(s.def.ScalarType)
 	if err := json.Unmarshal(scalars, fresh.Interface()); err != nil {
-		s.setUnrestorable(fmt.Errorf("its types' MarshalJSON and UnmarshalJSON do not fit: %w", err))
+		s.setUnrestorable(fmt.Errorf("MarshalJSON and UnmarshalJSON of its types do not match: %w", err))
 		return
 	}
 	for _, i := range s.def.Fields {
@@ -226,14 +226,14 @@ func (s *state) decode(scalars []byte) {
 	}
 }
 
-// setUnrestorable makes the actor discard the instance: the store has its state.
+// setUnrestorable makes the actor discard the instance and load its stored state.
 func (s *state) setUnrestorable(err error) {
-	s.actor.logger().Error("the last state of an actor cannot be restored", "error", err)
+	s.actor.logger().Error("restore the last state of an actor failed", "error", err)
 	s.broken = host.Faultf(wire.CodeStateIncompatible, "the state of this %s cannot be restored", s.def.Name)
 }
 
-// restored runs the hook OnRestore, after loading and after an undo. What it changed
-// of a collection would belong to no turn.
+// restored runs the hook OnRestore, after loading and after an undo. It may not change
+// collections, because the change would belong to no turn.
 func (s *state) restored() error {
 	h := s.def.Hooks["OnRestore"]
 	if h == nil {
@@ -244,8 +244,8 @@ func (s *state) restored() error {
 	return err
 }
 
-// save puts the state into a commit: whole, or what has changed of it. scalars is
-// the JSON of its scalar fields.
+// save puts the state, or its changes, into a commit. scalars is the JSON of its scalar
+// fields.
 func (s *state) save(commit *store.Commit, scalars []byte) {
 	switch {
 	case len(s.collections) == 0:
@@ -267,14 +267,14 @@ func (s *state) text(scalars []byte) []byte {
 		}
 		var err error
 		if text, err = c.Encode(append(text, s.def.Collections[i].Label...)); err != nil {
-			panic(fmt.Sprintf("an item of %s could be encoded and cannot any more: %v", s.def.Collections[i].Field, err))
+			panic(fmt.Sprintf("an item of %s can no longer be encoded: %v", s.def.Collections[i].Field, err))
 		}
 	}
 	return append(text, '}')
 }
 
-// edits returns what makes that text out of the one that the store has. What comes
-// last in it is first: so nothing moves the rest.
+// edits returns the edits that turn the stored text into the new one. They go from the
+// end of the text to its start, so that none moves the place of a later one.
 func (s *state) edits(scalars []byte) []store.Edit {
 	const brackets, comma = 2, 1
 	end := headSize(s.saved) - comma
@@ -296,7 +296,7 @@ func (s *state) edits(scalars []byte) []store.Edit {
 	return edits
 }
 
-// head returns what the text of a state has before the collections.
+// head returns the part of a state's text before the collections.
 func head(scalars []byte) []byte {
 	h := append(make([]byte, 0, len(scalars)+64), scalars[:len(scalars)-1]...)
 	if len(h) > 1 {
@@ -310,10 +310,10 @@ func headSize(scalars []byte) int {
 	if string(scalars) == "{}" {
 		return len("{")
 	}
-	return len(scalars) // a comma comes in place of the brace
+	return len(scalars) // a comma replaces the brace
 }
 
-// accept makes the state that of the last turn that succeeded.
+// accept makes the current state the one to which undo returns.
 func (s *state) accept(scalars []byte) {
 	s.base = scalars
 	for _, c := range s.collections {

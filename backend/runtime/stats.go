@@ -9,26 +9,25 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// Stats is what a Node has done since it was made, and how many actors it has in
-// memory now.
+// Stats counts what a Node has done since it was made.
 type Stats struct {
-	Awake int
+	Awake int // actors in memory now
 
-	Turns     metric.Durations // that have ended, however they did
-	Refused   uint64           // of them: the action, or the runtime, said no
-	Failed    uint64           // of them: a panic, or an error that only the log tells
-	TimedOut  uint64           // of them: took too long
+	Turns     metric.Durations // turns that have ended, successful or not
+	Refused   uint64           // of these: refused by the action or the runtime
+	Failed    uint64           // of these: a panic, or an error that only the log shows
+	TimedOut  uint64           // of these: took too long
 	Abandoned uint64           // turns that did not return
-	Resets    uint64           // actors that went back to their last durable state
+	Resets    uint64           // resets of actors to their last durable state
 
-	Commits  uint64           // that are durable
-	Unsaved  uint64           // that the store did not take
-	Entries  uint64           // of logs, in commits
-	SaveTime metric.Durations // what the store took for a group of commits; none if it is immediate
+	Commits  uint64           // durable commits
+	Unsaved  uint64           // failed commits
+	Entries  uint64           // log entries in commits
+	SaveTime metric.Durations // of a group of commits; none with an immediate store
 }
 
-// stats counts for Stats. A turn that is well costs a look at the clock and two
-// atomic additions, its commit two more.
+// stats holds the counters of Stats. A successful turn costs one reading of the clock and
+// two atomic additions, its commit two more.
 type stats struct {
 	turns    metric.Histogram
 	refused  atomic.Uint64
@@ -58,7 +57,7 @@ func (s *stats) turn(t *Turn, err *host.Fault) {
 	}
 }
 
-// commit counts a commit that has come back.
+// commit counts a commit that has finished.
 func (s *stats) commit(err error) {
 	if err != nil {
 		s.unsaved.Add(1)

@@ -7,11 +7,11 @@ import (
 	"github.com/troupe-dev/troupe/backend/host"
 )
 
-// subscribeEnvelope asks whether a connection may subscribe to events.
+// subscribeEnvelope runs CanSubscribe for a connection.
 type subscribeEnvelope struct{ host.SubscribeRequest }
 
 func (m *subscribeEnvelope) refuse(a *Actor, err *host.Fault) {
-	a.gone(m.Attachment, time.Now()) // its client comes back, and asks with its open
+	a.gone(m.Attachment, time.Now()) // its client resumes, and subscribes with its open
 	a.put(&host.Output{Kind: host.OutputClosed, To: m.Attachment, Err: err})
 }
 
@@ -27,7 +27,7 @@ func (m *subscribeEnvelope) deliver(in *instance) bool {
 	in.actor.used()
 	c := in.conns.attached[m.Attachment]
 	if c == nil {
-		return true // of a connection that is over, or of a socket that was replaced
+		return true // the connection is over, or the socket was replaced
 	}
 	t := in.begin("CanSubscribe", in.def.Options.ConnectTimeout, c)
 	t.readOnly = true
@@ -54,7 +54,7 @@ func subscribed(attachment host.Attachment, id uint64, refused []host.Refusal) *
 	return &host.Output{Kind: host.OutputSubscribed, To: attachment, Call: id, Opened: &host.OpenedInfo{Refused: refused}}
 }
 
-// faultAbout returns a fault as it is for an event, which it names.
+// faultAbout returns a fault that names the event it is about.
 func faultAbout(event string, f *host.Fault) *host.Fault {
 	m, _ := json.Marshal(map[string]string{"event": event}) // of strings: it does not fail
 	return &host.Fault{Code: f.Code, Message: event + ": " + f.Message, Metadata: m}

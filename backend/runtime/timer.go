@@ -42,7 +42,7 @@ func (tm *timer) start(tick func(*timer)) {
 	})
 }
 
-// begin reports whether a tick that waited in the mailbox is still wanted.
+// begin reports whether the timer still runs when its tick is delivered.
 func (tm *timer) begin() bool {
 	tm.mu.Lock()
 	defer tm.mu.Unlock()
@@ -50,7 +50,7 @@ func (tm *timer) begin() bool {
 	return !tm.stopped
 }
 
-// stop ends the timer, at once and for good: also if the turn that stops it fails.
+// stop ends the timer immediately and permanently, even if the turn that stops it fails.
 func (tm *timer) stop() {
 	tm.mu.Lock()
 	defer tm.mu.Unlock()

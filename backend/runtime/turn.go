@@ -17,35 +17,34 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// Turn is one run of an action or a hook: a transaction on its instance. What it
-// changes besides the state struct is kept here until it is applied, so that a
-// failed turn, or one that was abandoned, leaves no trace (G7).
+// Turn is one run of an action or a hook: a transaction on its instance. It collects its
+// changes other than those of the state struct until it is applied, so that a failed or
+// abandoned turn leaves no trace (G7).
 type Turn struct {
 	span
 	in       *instance
 	readOnly bool
 	conn     *Conn // the connection that called, or nil
 
-	opening  *host.OpenRequest // in a turn that connects, gives a connection new params, or is for somebody without one
+	opening  *host.OpenRequest // of a turn that connects or refreshes; of a call without a connection, only its Auth
 	resuming bool
 	joining  *Conn // the connection that this turn adds
-	ending   *Conn // the connection that this turn is there to end
+	ending   *Conn // the connection whose end is the purpose of this turn
 
 	out     outbox
 	states  map[*Conn]connState
 	ended   []*Conn        // connections that this turn ends
-	closes  []*host.Output // and what tells their clients: after everything else
+	closes  []*host.Output // the outputs for their clients, after all others
 	timers  []*timer
-	failure error // the first thing that went wrong without a panic
+	failure error // the first error recorded by Fail
 
 	dead atomic.Bool // the turn is over
 }
 
-// paramsAndAuth returns what the client of a connection has passed with it, and what
-// OnAuth made of that.
+// paramsAndAuth returns the params and the OnAuth result of a connection's client.
 func (t *Turn) paramsAndAuth(c *Conn) (params, auth json.RawMessage) {
 	if t.opening != nil && (c == nil || c.id == t.opening.Conn) {
-		return t.opening.Params, t.opening.Auth // which may not be accepted yet
+		return t.opening.Params, t.opening.Auth // not accepted yet
 	}
 	if c == nil {
 		return nil, nil
@@ -53,15 +52,14 @@ func (t *Turn) paramsAndAuth(c *Conn) (params, auth json.RawMessage) {
 	return c.params, c.auth
 }
 
-// setIdentity notes what OnAuth said of the client of a turn without a connection.
+// setIdentity sets the OnAuth result of a turn without a connection.
 func (t *Turn) setIdentity(auth json.RawMessage) {
 	if auth != nil {
 		t.opening = &host.OpenRequest{Auth: auth}
 	}
 }
 
-// turnError is panicked with to end a turn with an error from inside a method
-// of its context.
+// turnError is the panic value with which a method of a context ends its turn.
 type turnError struct{ err *host.Fault }
 
 // begin starts a turn that may last for limit.
@@ -69,9 +67,8 @@ func (in *instance) begin(what string, limit time.Duration, c *Conn) *Turn {
 	return in.watchdog.watch(&Turn{in: in, span: span{what: what}, conn: c}, limit)
 }
 
-// end closes the turn's context and its watchdog. It reports false if the
-// watchdog was faster: the instance has been abandoned, and its goroutine must
-// leave everything as it is.
+// end closes the turn's context and the watch over it. It reports false if the instance
+// was abandoned meanwhile; then its goroutine must not change anything.
 func (t *Turn) end() bool {
 	mine := t.in.watchdog.unwatch(t)
 	t.dead.Store(true)
@@ -79,7 +76,7 @@ func (t *Turn) end() bool {
 	return mine
 }
 
-// savepoint is what a turn has collected so far, to undo a hook that runs inside it.
+// savepoint marks what a turn has collected so far, to undo a hook that runs inside it.
 type savepoint struct {
 	outputs, ended, closes, timers int
 	states                         map[*Conn]connState
@@ -94,8 +91,8 @@ func (t *Turn) rollback(s savepoint) {
 	t.states, t.failure = s.states, nil
 }
 
-// run calls f as (a part of) the turn and returns its error: f's own, what
-// failed on the way, a panic, or the end of its time.
+// run calls f as a part of the turn. Its error is f's, the first one recorded by Fail, a
+// panic, or the turn's timeout.
 func (t *Turn) run(f func() (any, error)) (result any, err error) {
 	result, err = protect(f)
 	switch {
@@ -113,7 +110,7 @@ func (t *Turn) run(f func() (any, error)) (result any, err error) {
 	return result, err
 }
 
-// timeoutFault is what a client is told of a turn that has had its time.
+// timeoutFault returns the fault of a turn that took too long.
 func (t *Turn) timeoutFault(what string) *host.Fault {
 	limit, option := t.deadline.Sub(t.now), "actor.Options.ActionTimeout"
 	if o := &t.in.def.Options; limit == o.ConnectTimeout && limit != o.ActionTimeout {
@@ -144,8 +141,8 @@ type panicError struct {
 
 func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
 
-// logger is for what concerns the turn: it names the actor, the turn, and the
-// connection that it is about, if there is one. It is the turn's goroutine's.
+// logger returns a logger that names the actor, the turn and its connection. It is for the
+// turn's goroutine.
 func (t *Turn) logger() *slog.Logger {
 	log := t.in.actor.logger().With("turn", t.label())
 	switch {
@@ -157,8 +154,9 @@ func (t *Turn) logger() *slog.Logger {
 	return log
 }
 
-// public is what a client may know of an error. What it may not know is logged.
-// It is encoded at once: metadata may be part of a state that changes.
+// public returns the fault that a client gets for an error. It logs errors whose text
+// clients must not see. It encodes metadata immediately, because that may be part of a
+// state that changes.
 func (t *Turn) public(err error) *host.Fault {
 	if code, message, metadata, ok := known(t.in.def, err); ok {
 		limit := t.in.def.Options.MaxMessage
@@ -187,10 +185,10 @@ func (t *Turn) public(err error) *host.Fault {
 		attrs = append(attrs, "stack", string(p.stack))
 	}
 	t.logger().Error("turn failed", attrs...)
-	return host.Faultf(wire.CodeInternal, "the action failed unexpectedly; the server's log has the cause")
+	return host.Faultf(wire.CodeInternal, "internal error; see the server log")
 }
 
-// hook runs an optional hook inside the turn. Its failure is the turn's.
+// hook runs an optional hook inside the turn. If it fails, so does the turn.
 func (t *Turn) hook(name string) error {
 	h := t.in.def.Hooks[name]
 	if h == nil {
@@ -200,14 +198,14 @@ func (t *Turn) hook(name string) error {
 	return err
 }
 
-// hookApart runs an optional hook about a connection inside the turn in such a
-// way that its failure undoes the hook alone: what the turn did before stands.
-// before is the state as JSON; after is the same for the next.
+// hookApart runs an optional hook about a connection inside the turn. If the hook fails,
+// only its own changes are undone. before and after are the JSON of the state's scalar
+// fields before and after it.
 func (t *Turn) hookApart(name string, c *Conn, before []byte) (after []byte) {
 	if t.in.def.Hooks[name] == nil {
 		return before
 	}
-	what, caller, readOnly := t.what, t.conn, t.readOnly
+	what, conn, readOnly := t.what, t.conn, t.readOnly
 	t.setLabel(name)
 	t.conn, t.readOnly = c, false
 	s, changes := t.savepoint(), t.in.state.changes()
@@ -217,17 +215,17 @@ func (t *Turn) hookApart(name string, c *Conn, before []byte) (after []byte) {
 		after, err = t.in.state.encode()
 	}
 	if err != nil {
-		_ = t.public(err) // it logs what nobody is told
+		_ = t.public(err) // for its log line
 		t.rollback(s)
 		t.in.state.undoTo(before, changes)
 		after = before
 	}
 	t.setLabel(what)
-	t.conn, t.readOnly = caller, readOnly
+	t.conn, t.readOnly = conn, readOnly
 	return after
 }
 
-// outcome is what a turn came to, before it is applied.
+// outcome is the result of a turn before it is applied.
 type outcome struct {
 	result  json.RawMessage
 	err     *host.Fault // nil if the turn succeeded
@@ -235,8 +233,8 @@ type outcome struct {
 	changed bool        // the state differs from the last one
 }
 
-// execute runs the body of the turn and what belongs to it, undoes it if it
-// failed, and ends the turn. ok is false if the instance was abandoned meanwhile.
+// execute runs the body of the turn and its OnDisconnect hooks, undoes the turn if it
+// failed, and ends it. ok is false if the instance was abandoned meanwhile.
 func (t *Turn) execute(body func() (any, error)) (o outcome, ok bool) {
 	in := t.in
 	if in.actor.node.check && !in.state.same() {
@@ -247,10 +245,10 @@ func (t *Turn) execute(body func() (any, error)) (o outcome, ok bool) {
 	result, err := t.run(body)
 	scalars := in.state.base
 	if err == nil && len(t.ended) > 0 && !t.readOnly && t.ending == nil {
-		scalars, err = in.state.encode() // what cannot be encoded is the action's failure, not that of a hook
+		scalars, err = in.state.encode() // a state that cannot be encoded fails the action, not the hook
 	}
 	if err == nil {
-		for i := 0; i < len(t.ended); i++ { // a hook may end further ones
+		for i := 0; i < len(t.ended); i++ { // a hook may end more
 			if c := t.ended[i]; !c.over {
 				scalars = t.hookApart("OnDisconnect", c, scalars)
 			}
@@ -278,7 +276,7 @@ func (t *Turn) execute(body func() (any, error)) (o outcome, ok bool) {
 	return o, true
 }
 
-// encodeResult returns the JSON of what an action returned, nil for nothing.
+// encodeResult returns the JSON of an action's result, nil if there is none.
 func (in *instance) encodeResult(what string, result any) (json.RawMessage, error) {
 	if result == nil {
 		return nil, nil
@@ -300,8 +298,8 @@ func (in *instance) encodeResult(what string, result any) (json.RawMessage, erro
 	return b, nil
 }
 
-// checkSent finds, in check mode, events and results that clients do not expect: a
-// string that is none of its union.
+// checkSent finds, in check mode, strings in events and results that are not among the
+// values of their union.
 func (in *instance) checkSent(v any, data []byte) error {
 	if !in.actor.node.check {
 		return nil
