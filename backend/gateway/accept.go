@@ -104,8 +104,7 @@ func (g *Gateway) newSocket(r *http.Request, permit limit.Permit) *socket {
 	s := &socket{g: g, permit: permit, attachment: host.NextAttachment(), identity: g.auth.identity(r), rate: g.opts.messageRate()}
 	s.address = forwarded.Client(r)
 	s.traffic = g.stats.traffic.Stripe(s.attachment.N >> 32)
-	s.room.L = &s.mu
-	s.reader.s = s
+	s.reader.s, s.outbox = s, newOutbox(g.buffers)
 	return s
 }
 

@@ -60,11 +60,7 @@ func (a answer) short() answer {
 // reserveAnswersLocked counts bytes of answers that are kept, or (negative) no more.
 func (c *channel) reserveAnswersLocked(bytes int) {
 	c.bytes += bytes
-	c.s.answerBytes += bytes
-	c.s.reserveLocked(bytes)
-	if bytes < 0 {
-		c.s.room.Broadcast()
-	}
+	c.s.outbox.reserveAnswers(bytes)
 }
 
 // fillAnswers appends the answers that a cursor which reads the store has

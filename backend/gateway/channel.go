@@ -38,7 +38,7 @@ type channel struct {
 	name        string   // of the actor's definition; empty if opened by id and not open yet
 	inFlight    []uint64 // ids of calls without an answer, as they came
 	inbox       inbox
-	bytes       int          // of inbox.answers; counted in s.answerBytes, too
+	bytes       int          // of inbox.answers; counted in s.outbox, too
 	answered    bool         // the owner of the actor has opened it
 	wantAt      bool         // it was quiet for long
 	pendingAuth *pendingAuth // it waits for OnAuth; else nil
@@ -131,7 +131,7 @@ func (c *channel) addressed(o *host.Output, pos host.Pos) {
 	case host.OutputSubscribed:
 	default:
 		a := answer{o, pos}
-		if c.s.answerBytes+a.size() > answersShort {
+		if !c.s.outbox.hasRoomFor(a.size()) {
 			a = a.short()
 		}
 		c.inbox.answers = append(c.inbox.answers, a)

@@ -43,7 +43,8 @@
 //   - accept.go, stream.go: how a request becomes a socket, over WebSocket and over HTTP
 //   - transport: what carries frames; limit: who may come in, and how much is held;
 //     httpcall: single calls
-//   - socket.go: a socket and its flush; reader.go: what reads a WebSocket
+//   - socket.go: a socket and its flush; outbox.go: what its client has not taken;
+//     reader.go: what reads a WebSocket
 //   - message.go: what a client's messages do; numbers.go, sets.go: small sets for it
 //   - auth.go, subscribe.go: OnAuth, and CanSubscribe
 //   - channel.go: a cursor, and what it gives its client; opening.go: from where it
@@ -60,7 +61,7 @@
 //	storeReader.mu -> queue.mu
 //
 // Gateway.mu and fanout.mu are never held together. The locks of authQueue, slowConns,
-// limit.Admission, queue and coalescer are leaves: no other lock is taken under them,
+// outbox, limit.Admission, queue and coalescer are leaves: no other lock is taken under them,
 // and none but a coalescer's under that of fanouts. No lock is held while the host is
 // called, and none of a transport while it calls Config.Wrote and Config.Broke. The host
 // may hold locks of its own when it calls fanout.Published, so a fanout never calls the

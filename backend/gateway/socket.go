@@ -21,10 +21,9 @@ import (
 const (
 	statusTryAgain = websocket.StatusTryAgainLater
 
-	controlsWait = 64 << 10 // bytes of messages of its own that a socket keeps before its reader waits
-	channelQuota = 16       // messages of one channel at a time if others wait
-	flushVisits  = 64       // looks at channels per frame
-	maxSpent     = 64       // empty slots at the start of dirty
+	channelQuota = 16 // messages of one channel at a time if others wait
+	flushVisits  = 64 // looks at channels per frame
+	maxSpent     = 64 // empty slots at the start of dirty
 
 	closeTimeout = time.Second      // for the answer to a close frame
 	frameTimeout = 30 * time.Second // for a large frame to arrive
@@ -40,6 +39,7 @@ type socket struct {
 	g        *Gateway
 	out      transport.Transport
 	reader   wsReader
+	outbox   *outbox
 	flushing coalescer // of run
 
 	permit  limit.Permit
@@ -61,17 +61,12 @@ type socket struct {
 	closed   atomic.Bool   // a close is under way
 	beaten   time.Time     // when the last beat was sent; the janitor's
 
-	mu           sync.Mutex
-	room         sync.Cond // there are fewer bytes of controls or answers, or the socket is deaf
-	channels     channels
-	dirty        []*channel // that have something to look at, in turn; from next on
-	next         int
-	controls     [][]byte    // messages of the socket's own
-	controlBytes int         // of controls
-	answerBytes  int         // of answers that channels keep (channel.bytes)
-	waitsForRoom bool        // the reader waits for room
-	closing      *time.Timer // ends a close; nil before
-	over         bool        // the reader has ended
+	mu       sync.Mutex
+	channels channels
+	dirty    []*channel // that have something to look at, in turn; from next on
+	next     int
+	closing  *time.Timer // ends a close; nil before
+	over     bool        // the reader has ended
 }
 
 // wrote is called when a frame that could not be sent at once is with the kernel.
@@ -97,8 +92,8 @@ func (s *socket) broke(slow bool) {
 // leave detaches all channels.
 func (s *socket) leave() {
 	s.deafen()
+	s.outbox.close()
 	s.mu.Lock()
-	s.reserveLocked(-s.controlBytes - s.answerBytes)
 	if s.identity != nil {
 		s.reserveLocked(-s.identity.bytes - len(s.identity.header))
 	}
@@ -176,11 +171,7 @@ func (s *socket) connections() []string {
 
 // control queues a message of the socket's own, ahead of those of channels.
 func (s *socket) control(b []byte) {
-	s.mu.Lock()
-	s.controls = append(s.controls, b)
-	s.controlBytes += len(b)
-	s.reserveLocked(len(b))
-	s.mu.Unlock()
+	s.outbox.add(b)
 	s.wake()
 }
 
@@ -192,24 +183,12 @@ func (s *socket) reserveLocked(bytes int) {
 	}
 }
 
-// awaitRoom makes the reader wait while the client does not take the answers to
-// what it sends: what is queued for it stays bounded.
+// awaitRoom makes the reader wait while the client does not take the answers to what it
+// sends.
 func (s *socket) awaitRoom() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.crowdedLocked() {
-		return
+	if s.outbox.awaitRoom() {
+		s.out.Clock().Heard() // that nothing was read was not the client's doing
 	}
-	s.waitsForRoom = true
-	for s.crowdedLocked() && !s.deaf.Load() {
-		s.room.Wait()
-	}
-	s.waitsForRoom = false
-	s.out.Clock().Heard() // that nothing was read was not the client's doing
-}
-
-func (s *socket) crowdedLocked() bool {
-	return s.controlBytes > controlsWait || s.answerBytes > answersWait
 }
 
 // unblock has all channels notice that the socket had been blocked, now: what is
@@ -239,20 +218,7 @@ func (s *socket) run() {
 	f := transport.NewFrame()
 	outs := scratch.Get().(*[transport.MaxMessages]*host.Output)
 	defer scratch.Put(outs)
-	s.mu.Lock()
-	n := 0
-	for n < len(s.controls) && f.Fits(len(s.controls[n])) {
-		f.Put(append(f.Begin(), s.controls[n]...))
-		s.controlBytes -= len(s.controls[n])
-		s.reserveLocked(-len(s.controls[n]))
-		n++
-	}
-	if s.controls = slices.Delete(s.controls, 0, n); len(s.controls) == 0 {
-		s.controls = nil
-	}
-	s.room.Broadcast()
-	s.mu.Unlock()
-
+	s.outbox.fill(f)
 	for range flushVisits {
 		quota := f.Room()
 		if quota == 0 {
@@ -303,9 +269,10 @@ func (s *socket) nextDirty() (c *channel, alone bool) {
 // rest ends a flush, or starts another one.
 func (s *socket) rest() {
 	s.mu.Lock()
-	more := s.next < len(s.dirty) || len(s.controls) > 0
+	more := s.next < len(s.dirty)
 	over := s.over
 	s.mu.Unlock()
+	more = more || s.outbox.hasControls()
 	if over {
 		return // flushing never ends: nobody flushes it again
 	}
@@ -382,9 +349,7 @@ func (s *socket) goodbye(status websocket.StatusCode, reason string) {
 // deafen makes the reader drop what still comes, and stop waiting for room.
 func (s *socket) deafen() {
 	s.deaf.Store(true)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.room.Broadcast()
+	s.outbox.release()
 }
 
 // tooSlow ends the socket because its client does not keep up. It comes back and
@@ -411,9 +376,6 @@ func (s *socket) tend(now time.Time) {
 	heard := now.Sub(time.UnixMilli(clock.LastRead.Load()))
 	said := now.Sub(time.UnixMilli(clock.LastWrite.Load()))
 	taken := now.Sub(time.UnixMilli(clock.LastTaken.Load()))
-	s.mu.Lock()
-	waitsForRoom := s.waitsForRoom
-	s.mu.Unlock()
 	if since := s.reader.since.Load(); since > 0 && now.Sub(time.UnixMilli(since)) >= frameTimeout {
 		s.cut() // a frame comes byte by byte
 		return
@@ -428,7 +390,7 @@ func (s *socket) tend(now time.Time) {
 	// A client that takes, bit by bit, what a slow link brings is not dead: it has
 	// not come to the beat yet that it has to answer. Nor can it be heard while the
 	// reader waits; if it takes nothing, the write that is blocked ends the socket.
-	if heard >= s.g.opts.IdleTimeout && taken >= s.g.opts.IdleTimeout && !waitsForRoom {
+	if heard >= s.g.opts.IdleTimeout && taken >= s.g.opts.IdleTimeout && !s.outbox.isWaiting() {
 		s.cut()
 		return
 	}
