@@ -101,7 +101,7 @@ func (g *Gateway) reject(w http.ResponseWriter, r *http.Request, e *host.Fault) 
 
 // newSocket makes a socket of a request, with nothing below it yet.
 func (g *Gateway) newSocket(r *http.Request, permit limit.Permit) *socket {
-	s := &socket{g: g, permit: permit, attachment: host.NextAttachment(), identity: g.auth.identity(r), rate: g.opts.messageRate()}
+	s := &socket{g: g, permit: permit, attachment: host.NextAttachment(), auth: g.auth.socket(r), rate: g.opts.messageRate()}
 	s.address = forwarded.Client(r)
 	s.traffic = g.stats.traffic.Stripe(s.attachment.N >> 32)
 	s.reader.s, s.outbox = s, newOutbox(g.buffers)

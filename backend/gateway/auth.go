@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/troupe-dev/troupe/backend/forwarded"
+	"github.com/troupe-dev/troupe/backend/gateway/limit"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -28,19 +29,86 @@ const (
 	maxPending      = 256 << 10 // bytes of what waits of one socket; beyond: overloaded
 )
 
-// identity is what a socket keeps for OnAuth. Of the HTTP request with which it was
-// opened that is the client's address and the header, written out, because a map
-// takes more for each idle client.
-type identity struct {
-	addr   string
-	header string
+// socketAuth is what a socket keeps for OnAuth: of the HTTP request that opened it the
+// client's address and the header, written out, because a map takes more for each idle
+// client; and the requests that wait. Its methods may be called at the same time.
+type socketAuth struct {
+	addr    string
+	header  string
+	buffers *limit.Buffers
 
 	pending atomic.Int32 // channels with a pendingAuth
 
-	// Guarded by the socket's mu.
+	mu      sync.Mutex
 	running int
 	waiting []*authRequest
-	bytes   int // of requests and of messages that are postponed
+	bytes   int  // of requests and of postponed messages
+	closed  bool // nothing is counted in buffers any more
+}
+
+// reserve counts bytes of something that waits for OnAuth. It reports false, and counts
+// nothing, if that would be more than maxPending.
+func (k *socketAuth) reserve(bytes int) (ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.bytes+bytes > maxPending {
+		return false
+	}
+	k.addLocked(bytes)
+	return true
+}
+
+// add counts bytes whatever the limit is; negative ones are released.
+func (k *socketAuth) add(bytes int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.addLocked(bytes)
+}
+
+func (k *socketAuth) addLocked(bytes int) {
+	k.bytes += bytes
+	if !k.closed {
+		k.buffers.Reserve(bytes)
+	}
+}
+
+// enter takes in a request whose bytes are reserved. It reports whether the caller has to
+// start it, else it waits for leave.
+func (k *socketAuth) enter(a *authRequest) (start bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.running >= maxSocketAuths {
+		k.waiting = append(k.waiting, a)
+		return false
+	}
+	a.started = true
+	k.running++
+	return true
+}
+
+// leave ends a request that was started. It returns the next one to start, nil if none
+// waits.
+func (k *socketAuth) leave() (next *authRequest) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.waiting) == 0 {
+		k.running--
+		return nil
+	}
+	next, k.waiting = k.waiting[0], k.waiting[1:]
+	next.started = true
+	return next
+}
+
+// open counts what the socket keeps from now on.
+func (k *socketAuth) open() { k.buffers.Reserve(len(k.header)) }
+
+// close gives back what was counted, and counts nothing more.
+func (k *socketAuth) close() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.buffers.Release(k.bytes + len(k.header))
+	k.closed = true
 }
 
 // notKept are the fields of a request that say nothing of who makes it.
@@ -55,17 +123,18 @@ var notKept = map[string]bool{
 type authenticator struct {
 	host        host.Host
 	definitions host.Definitions
+	buffers     *limit.Buffers
 }
 
-// identity keeps what OnAuth needs of the request that opens a socket; nil if no actor
+// socket keeps what OnAuth needs of the request that opens a socket; nil if no actor
 // has an OnAuth.
-func (a authenticator) identity(r *http.Request) *identity {
+func (a authenticator) socket(r *http.Request) *socketAuth {
 	if !a.definitions.Authenticates("") {
 		return nil
 	}
 	var b strings.Builder
 	_ = r.Header.WriteSubset(&b, notKept) // to memory: it does not fail
-	return &identity{addr: clientAddr(r), header: strings.Clone(b.String())}
+	return &socketAuth{addr: clientAddr(r), header: strings.Clone(b.String()), buffers: a.buffers}
 }
 
 func clientAddr(r *http.Request) string {
@@ -76,7 +145,7 @@ func clientAddr(r *http.Request) string {
 }
 
 // request is what OnAuth is asked about a connection.
-func (k *identity) request(params json.RawMessage) (host.AuthRequest, error) {
+func (k *socketAuth) request(params json.RawMessage) (host.AuthRequest, error) {
 	header, err := textproto.NewReader(bufio.NewReader(strings.NewReader(k.header + "\r\n"))).ReadMIMEHeader()
 	return host.AuthRequest{Header: header, RemoteAddr: k.addr, Params: params}, err
 }
@@ -101,9 +170,9 @@ func (a authenticator) authenticate(ctx context.Context, ref host.Ref, q host.Au
 	return a.definitions.Authenticate(ctx, ref, q)
 }
 
-// authenticates reports whether a channel has to wait for OnAuth.
-func (s *socket) authenticates(c *channel) bool {
-	return s.identity != nil && s.g.definitions.Authenticates(c.fanout.ref.Name)
+// authenticates reports whether the channel has to wait for OnAuth.
+func (c *channel) authenticates() bool {
+	return c.s.auth != nil && c.s.g.definitions.Authenticates(c.fanout.ref.Name)
 }
 
 // pendingAuth is what a channel keeps while it waits for OnAuth; guarded by the socket's
@@ -121,28 +190,21 @@ type pendingMessage struct {
 	size int
 }
 
-// reserveAuthLocked counts bytes of what waits for OnAuth, or (negative) no more. It
-// needs s.mu.
-func (s *socket) reserveAuthLocked(bytes int) {
-	s.identity.bytes += bytes
-	s.reserveLocked(bytes)
-}
-
 // dropPendingLocked cancels what the channel waits for. It needs s.mu.
 func (c *channel) dropPendingLocked() {
 	if h := c.pendingAuth; h != nil {
 		c.pendingAuth = nil
 		h.cancel()
 		for _, m := range h.messages {
-			c.s.reserveAuthLocked(-m.size)
+			c.s.auth.add(-m.size)
 		}
-		c.s.identity.pending.Add(-1)
+		c.s.auth.pending.Add(-1)
 	}
 }
 
 // postpone keeps a message for later, and reports true, if its channel waits for OnAuth.
 func (s *socket) postpone(m *wire.ClientMessage, at wire.Envelope) bool {
-	if s.identity == nil || s.identity.pending.Load() == 0 || m.Type == wire.TypeOpen {
+	if s.auth == nil || s.auth.pending.Load() == 0 || m.Type == wire.TypeOpen {
 		return false
 	}
 	const fixed = 256
@@ -159,17 +221,19 @@ func (s *socket) postpone(m *wire.ClientMessage, at wire.Envelope) bool {
 		s.mu.Unlock()
 		return false
 	}
-	h, full := c.pendingAuth, s.identity.bytes+size > maxPending
-	switch {
-	case h.closed: // nothing comes after it
-		full = false
-	case !full || m.Type == wire.TypeClose:
-		h.messages = append(h.messages, pendingMessage{*m, size})
-		s.reserveAuthLocked(size)
-		h.closed, full = m.Type == wire.TypeClose, false
+	h, ok := c.pendingAuth, true
+	if !h.closed { // else nothing comes after it
+		if ok = s.auth.reserve(size); !ok && m.Type == wire.TypeClose {
+			s.auth.add(size)
+			ok = true
+		}
+		if ok {
+			h.messages = append(h.messages, pendingMessage{*m, size})
+			h.closed = m.Type == wire.TypeClose
+		}
 	}
 	s.mu.Unlock()
-	if full {
+	if !ok {
 		s.refuse(at, wire.CodeOverloaded, "too much waits for the connection to be authenticated",
 			host.Limit{Limit: maxPending, Option: "heldForAuth"}.JSON())
 	}
@@ -196,8 +260,8 @@ func (s *socket) runPending(c *channel) {
 		m := h.messages[0]
 		h.messages[0] = pendingMessage{}
 		h.messages = h.messages[1:]
-		s.reserveAuthLocked(-m.size)
 		s.mu.Unlock()
+		s.auth.add(-m.size)
 		s.do(&m.ClientMessage, wire.Envelope{Type: m.Type, Channel: m.Channel, ID: m.ID})
 	}
 }
@@ -211,8 +275,9 @@ type authRequest struct {
 	size   int
 	then   func(auth json.RawMessage) error // hands it to the owner
 
-	ctx     context.Context // ends with the channel
-	started bool
+	ctx      context.Context // ends with the channel
+	reserved bool            // its size is counted
+	started  bool            // guarded by the socketAuth's mu until then
 }
 
 func (s *socket) authOpen(c *channel, r host.OpenRequest) {
@@ -235,7 +300,7 @@ func (s *socket) queueAuth(a *authRequest) {
 	a.size += fixed
 	var cancel context.CancelFunc
 	a.ctx, cancel = context.WithCancel(context.Background())
-	k := s.identity
+	k := s.auth
 	s.mu.Lock()
 	if s.channels.get(a.c.num) != a.c { // it has ended meanwhile
 		s.mu.Unlock()
@@ -248,20 +313,12 @@ func (s *socket) queueAuth(a *authRequest) {
 	}
 	a.c.pendingAuth.requests++
 	a.c.pendingAuth.cancel, a.c.pendingAuth.asking = cancel, true
-	full := k.bytes+a.size > maxPending
-	s.reserveAuthLocked(a.size)
-	switch {
-	case full:
-	case k.running < maxSocketAuths:
-		a.started = true
-		k.running++
-	default:
-		k.waiting = append(k.waiting, a)
-	}
+	a.reserved = k.reserve(a.size)
+	start := a.reserved && k.enter(a)
 	s.mu.Unlock()
-	if full {
+	if !a.reserved {
 		a.done(nil, errAuthQueue(maxPending, "heldForAuth"))
-	} else if a.started {
+	} else if start {
 		s.g.authQueue.start(a)
 	}
 }
@@ -274,7 +331,7 @@ func errAuthQueue(limit int, option string) *host.Fault {
 // run implements job.
 func (a *authRequest) run() {
 	var auth json.RawMessage
-	q, err := a.s.identity.request(a.params)
+	q, err := a.s.auth.request(a.params)
 	if err == nil {
 		err = a.ctx.Err()
 	}
@@ -289,18 +346,15 @@ func (a *authRequest) failed() { a.s.failed() }
 
 // done ends the request with the answer of OnAuth.
 func (a *authRequest) done(auth json.RawMessage, err error) {
-	s, c, k := a.s, a.c, a.s.identity
-	var next *authRequest
-	s.mu.Lock()
-	s.reserveAuthLocked(-a.size)
-	if a.started {
-		k.running--
-		if len(k.waiting) > 0 {
-			next, k.waiting = k.waiting[0], k.waiting[1:]
-			next.started = true
-			k.running++
-		}
+	s, c, k := a.s, a.c, a.s.auth
+	if a.reserved {
+		k.add(-a.size)
 	}
+	var next *authRequest
+	if a.started {
+		next = k.leave()
+	}
+	s.mu.Lock()
 	there := s.channels.get(c.num) == c
 	if there {
 		c.pendingAuth.asking = false

@@ -46,7 +46,7 @@
 //   - socket.go: a socket and its flush; outbox.go: what its client has not taken;
 //     reader.go: what reads a WebSocket
 //   - message.go: what a client's messages do; numbers.go, sets.go: small sets for it
-//   - auth.go, subscribe.go: OnAuth, and CanSubscribe
+//   - auth.go: OnAuth, and what waits for it; subscribe.go: CanSubscribe
 //   - channel.go: a cursor, and what it gives its client; opening.go: from where it
 //     starts, and what was missed; answer.go: what is in no store
 //   - fanout.go: from an actor's log to the channels on it
@@ -57,12 +57,12 @@
 //
 // Take locks in this order, and never one to the left of one that you hold:
 //
-//	Gateway.mu, fanout.mu -> socket.mu -> the log's and the transport's own locks
+//	Gateway.mu, fanout.mu -> socket.mu -> socketAuth.mu, the log's and the transport's own locks
 //	storeReader.mu -> queue.mu
 //
-// Gateway.mu and fanout.mu are never held together. The locks of authQueue, slowConns,
-// outbox, limit.Admission, queue and coalescer are leaves: no other lock is taken under them,
-// and none but a coalescer's under that of fanouts. No lock is held while the host is
+// Gateway.mu and fanout.mu are never held together. The locks of authQueue, socketAuth,
+// slowConns, outbox, limit.Admission, queue and coalescer are leaves: no other lock is
+// taken under them, and none but a coalescer's under that of fanouts. No lock is held while the host is
 // called, and none of a transport while it calls Config.Wrote and Config.Broke. The host
 // may hold locks of its own when it calls fanout.Published, so a fanout never calls the
 // host from there: it queues a job.

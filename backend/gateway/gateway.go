@@ -170,7 +170,7 @@ func New(h host.Host, d host.Definitions, opts Options) *Gateway {
 	}
 	g.admission, g.buffers = limit.NewAdmission(g.opts.admission()), limit.NewBuffers(g.opts.MaxBuffers)
 	g.log, g.collect = g.opts.Logger, debug.FreeOSMemory
-	g.auth = authenticator{h, d}
+	g.auth = authenticator{h, d, g.buffers}
 	g.respond = httpcall.Responder{Buffers: g.buffers, Errors: &g.stats.errors, Fault: func(err error) *host.Fault {
 		return asError(func() *slog.Logger { return g.log }, err)
 	}}
@@ -281,8 +281,8 @@ func (g *Gateway) add(s *socket) (spread time.Duration, ok bool) {
 		return 0, false
 	}
 	g.sockets[s] = struct{}{}
-	if s.identity != nil {
-		g.buffers.Reserve(len(s.identity.header))
+	if s.auth != nil {
+		s.auth.open()
 	}
 	if h, ok := s.out.(*transport.HTTP); ok {
 		g.overHTTP[h.ID()] = s

@@ -205,7 +205,7 @@ func (s *socket) open(m *wire.ClientMessage) {
 	if c.needsApproval() {
 		request.Subs = m.Subs
 	}
-	if s.authenticates(c) {
+	if c.authenticates() {
 		s.authOpen(c, request)
 		return
 	}
@@ -231,7 +231,7 @@ func (s *socket) refresh(m *wire.ClientMessage) {
 	if c.needsApproval() {
 		request.Subs = c.requestedEvents()
 	}
-	if s.authenticates(c) {
+	if c.authenticates() {
 		s.authRefresh(c, request)
 		return
 	}

@@ -48,7 +48,7 @@ type socket struct {
 	attachment host.Attachment // that of channel c is c after it; see host.NextAttachment
 	traffic    *metric.Stripe
 
-	identity *identity // who OnAuth is asked about; nil if no actor has one
+	auth *socketAuth // nil if no actor has an OnAuth
 
 	rate limit.Messages // the reader's
 	used numbers        // the reader's
@@ -93,10 +93,10 @@ func (s *socket) broke(slow bool) {
 func (s *socket) leave() {
 	s.deafen()
 	s.outbox.close()
-	s.mu.Lock()
-	if s.identity != nil {
-		s.reserveLocked(-s.identity.bytes - len(s.identity.header))
+	if s.auth != nil {
+		s.auth.close()
 	}
+	s.mu.Lock()
 	s.over = true
 	if s.closing != nil {
 		s.closing.Stop()
@@ -173,14 +173,6 @@ func (s *socket) connections() []string {
 func (s *socket) control(b []byte) {
 	s.outbox.add(b)
 	s.wake()
-}
-
-// reserveLocked counts bytes that the socket holds; negative ones are released. A socket
-// that is over holds nothing.
-func (s *socket) reserveLocked(bytes int) {
-	if !s.over {
-		s.g.buffers.Reserve(bytes)
-	}
 }
 
 // awaitRoom makes the reader wait while the client does not take the answers to what it
