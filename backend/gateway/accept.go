@@ -101,10 +101,11 @@ func (g *Gateway) reject(w http.ResponseWriter, r *http.Request, e *host.Fault) 
 
 // newSocket makes a socket of a request, with nothing below it yet.
 func (g *Gateway) newSocket(r *http.Request, permit limit.Permit) *socket {
-	s := &socket{g: g, permit: permit, attachment: host.NextAttachment(), auth: g.auth.socket(r), rate: g.opts.messageRate()}
+	s := &socket{g: g, permit: permit, attachment: host.NextAttachment(), auth: g.auth.socket(r)}
 	s.address = forwarded.Client(r)
 	s.traffic = g.stats.traffic.Stripe(s.attachment.N >> 32)
 	s.reader.s, s.outbox = s, newOutbox(g.buffers)
+	s.receiver = receiver{s: s, rate: g.opts.messageRate()}
 	return s
 }
 

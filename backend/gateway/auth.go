@@ -203,7 +203,8 @@ func (c *channel) dropPendingLocked() {
 }
 
 // postpone keeps a message for later, and reports true, if its channel waits for OnAuth.
-func (s *socket) postpone(m *wire.ClientMessage, at wire.Envelope) bool {
+func (r *receiver) postpone(m *wire.ClientMessage, at wire.Envelope) bool {
+	s := r.s
 	if s.auth == nil || s.auth.pending.Load() == 0 || m.Type == wire.TypeOpen {
 		return false
 	}
@@ -234,14 +235,15 @@ func (s *socket) postpone(m *wire.ClientMessage, at wire.Envelope) bool {
 	}
 	s.mu.Unlock()
 	if !ok {
-		s.refuse(at, wire.CodeOverloaded, "too much waits for the connection to be authenticated",
+		r.refuse(at, wire.CodeOverloaded, "too much waits for the connection to be authenticated",
 			host.Limit{Limit: maxPending, Option: "heldForAuth"}.JSON())
 	}
 	return true
 }
 
 // runPending handles the postponed messages, up to the next one that has to wait.
-func (s *socket) runPending(c *channel) {
+func (r *receiver) runPending(c *channel) {
+	s := r.s
 	for first := 0; ; {
 		s.mu.Lock()
 		h := c.pendingAuth
@@ -262,7 +264,7 @@ func (s *socket) runPending(c *channel) {
 		h.messages = h.messages[1:]
 		s.mu.Unlock()
 		s.auth.add(-m.size)
-		s.do(&m.ClientMessage, wire.Envelope{Type: m.Type, Channel: m.Channel, ID: m.ID})
+		r.do(&m.ClientMessage, wire.Envelope{Type: m.Type, Channel: m.Channel, ID: m.ID})
 	}
 }
 
@@ -280,27 +282,31 @@ type authRequest struct {
 	started  bool            // guarded by the socketAuth's mu until then
 }
 
-func (s *socket) authOpen(c *channel, r host.OpenRequest) {
-	s.queueAuth(&authRequest{s: s, c: c, params: r.Params, size: len(r.Params) + len(r.Input), then: func(auth json.RawMessage) error {
+// authOpen opens the channel when OnAuth has answered.
+func (c *channel) authOpen(r host.OpenRequest) {
+	a := &authRequest{s: c.s, c: c, params: r.Params, size: len(r.Params) + len(r.Input), then: func(auth json.RawMessage) error {
 		r.Auth = auth
-		return s.g.host.Open(c.fanout.ref, r)
-	}})
+		return c.s.g.host.Open(c.fanout.ref, r)
+	}}
+	a.queue()
 }
 
-func (s *socket) authRefresh(c *channel, r host.RefreshRequest) {
-	s.queueAuth(&authRequest{s: s, c: c, opened: true, params: r.Params, size: len(r.Params), then: func(auth json.RawMessage) error {
+// authRefresh gives the connection new params when OnAuth has answered.
+func (c *channel) authRefresh(r host.RefreshRequest) {
+	a := &authRequest{s: c.s, c: c, opened: true, params: r.Params, size: len(r.Params), then: func(auth json.RawMessage) error {
 		r.Auth = auth
-		return s.g.host.Refresh(c.followed(), r)
-	}})
+		return c.s.g.host.Refresh(c.followed(), r)
+	}}
+	a.queue()
 }
 
-// queueAuth starts a request, or lets it wait.
-func (s *socket) queueAuth(a *authRequest) {
+// queue starts the request, or lets it wait.
+func (a *authRequest) queue() {
+	s := a.s
 	const fixed = 512
 	a.size += fixed
 	var cancel context.CancelFunc
 	a.ctx, cancel = context.WithCancel(context.Background())
-	k := s.auth
 	s.mu.Lock()
 	if s.channels.get(a.c.num) != a.c { // it has ended meanwhile
 		s.mu.Unlock()
@@ -309,12 +315,12 @@ func (s *socket) queueAuth(a *authRequest) {
 	}
 	if a.c.pendingAuth == nil {
 		a.c.pendingAuth = &pendingAuth{}
-		k.pending.Add(1)
+		s.auth.pending.Add(1)
 	}
 	a.c.pendingAuth.requests++
 	a.c.pendingAuth.cancel, a.c.pendingAuth.asking = cancel, true
-	a.reserved = k.reserve(a.size)
-	start := a.reserved && k.enter(a)
+	a.reserved = s.auth.reserve(a.size)
+	start := a.reserved && s.auth.enter(a)
 	s.mu.Unlock()
 	if !a.reserved {
 		a.done(nil, errAuthQueue(maxPending, "heldForAuth"))
@@ -379,7 +385,7 @@ func (a *authRequest) done(auth json.RawMessage, err error) {
 		}
 		return
 	}
-	s.runPending(c)
+	s.receiver.runPending(c)
 }
 
 // deny ends a channel whose client may not have it, or not for now. To the

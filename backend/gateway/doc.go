@@ -45,7 +45,8 @@
 //     httpcall: single calls
 //   - socket.go: a socket and its flush; outbox.go: what its client has not taken;
 //     reader.go: what reads a WebSocket
-//   - message.go: what a client's messages do; numbers.go, sets.go: small sets for it
+//   - message.go: the receiver, which does what a client's messages ask for; numbers.go,
+//     sets.go: small sets for it
 //   - auth.go: OnAuth, and what waits for it; subscribe.go: CanSubscribe
 //   - channel.go: a cursor, and what it gives its client; opening.go: from where it
 //     starts, and what was missed; answer.go: what is in no store

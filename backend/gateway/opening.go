@@ -139,7 +139,7 @@ func (c *channel) checkSubs(name string) {
 	}
 	c.unsubscribe(unknown)
 	for _, e := range unknown {
-		c.s.unknownEvent(c.num, name, e)
+		c.unknownEvent(name, e)
 	}
 }
 

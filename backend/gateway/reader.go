@@ -127,5 +127,5 @@ func (r *wsReader) handle(b []byte) error {
 	if s.deaf.Load() || s.g.isQuiesced() {
 		return nil
 	}
-	return s.receive(b)
+	return s.receiver.receive(b)
 }

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -39,6 +41,7 @@ type socket struct {
 	g        *Gateway
 	out      transport.Transport
 	reader   wsReader
+	receiver receiver
 	outbox   *outbox
 	flushing coalescer // of run
 
@@ -50,10 +53,7 @@ type socket struct {
 
 	auth *socketAuth // nil if no actor has an OnAuth
 
-	rate limit.Messages // the reader's
-	used numbers        // the reader's
-
-	complained atomic.Bool // the log tells that the client sends what is refused
+	complained atomic.Bool // the log says that the client sends invalid messages
 
 	unblocks atomic.Uint32 // how often a write had been blocked
 	deaf     atomic.Bool   // nothing that the client sends has an effect any more
@@ -143,11 +143,27 @@ func (s *socket) debug(what string) {
 	}
 }
 
+// sendError tells the client of an error: on a channel, or, with 0, on the socket.
+func (s *socket) sendError(channel uint32, code wire.Code, text string, metadata json.RawMessage) {
+	s.countError(code)
+	s.control(wire.AppendError(nil, channel, code, text, metadata))
+}
+
+// countError counts an error that the client gets, and logs it if an invalid message
+// caused it.
+func (s *socket) countError(code wire.Code) {
+	s.g.stats.errors.Add(code)
+	switch code {
+	case wire.CodeMalformed, wire.CodeUnknownType, wire.CodeTooLarge, wire.CodeRateLimited:
+		s.complain(code)
+	}
+}
+
 // complain logs that the client sends invalid messages: once, because such a client
 // may send many.
 func (s *socket) complain(code wire.Code) {
 	if !s.complained.Swap(true) {
-		s.logger().Info("gateway: a client sends what is refused; of this socket that is said once", "code", code)
+		s.logger().Info("gateway: a client sent an invalid message (logged once per socket)", "code", code)
 	}
 }
 
@@ -173,14 +189,6 @@ func (s *socket) connections() []string {
 func (s *socket) control(b []byte) {
 	s.outbox.add(b)
 	s.wake()
-}
-
-// awaitRoom makes the reader wait while the client does not take the answers to what it
-// sends.
-func (s *socket) awaitRoom() {
-	if s.outbox.awaitRoom() {
-		s.out.Clock().Heard() // that nothing was read was not the client's doing
-	}
 }
 
 // unblock has all channels notice that the socket had been blocked, now: what is
@@ -411,4 +419,28 @@ func (s *socket) tend(now time.Time) {
 			s.wake()
 		}
 	}
+}
+
+// channel returns the channel with a number, nil if none is open.
+func (s *socket) channel(c uint32) *channel {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.channels.get(c)
+}
+
+// refuseOpen refuses an open, or ends a channel.
+func (s *socket) refuseOpen(c uint32, err error) {
+	e := asError(s.logger, err)
+	s.g.stats.errors.Add(e.Code)
+	s.control(wire.AppendClosed(wire.AppendHead(nil, c), e.Code, e.Message, e.Metadata))
+}
+
+// asError is err as a client may see it. What it may not see goes to the log.
+func asError(log func() *slog.Logger, err error) *host.Fault {
+	var e *host.Fault
+	if errors.As(err, &e) {
+		return e
+	}
+	log().Error("gateway: internal error", "error", err)
+	return &host.Fault{Code: wire.CodeInternal, Message: "the server failed; its log has the cause"}
 }

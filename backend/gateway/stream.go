@@ -173,7 +173,7 @@ func (s *socket) receivePost(h *transport.HTTP, frame []byte) (err error) {
 			err = host.Faultf(wire.CodeInternal, "the server failed; its log has the cause")
 		}
 	}()
-	switch err := s.receive(frame); {
+	switch err := s.receiver.receive(frame); {
 	case errors.Is(err, wire.ErrNotJSON):
 		s.close(websocket.StatusPolicyViolation, "a frame is JSON text")
 		return host.Faultf(wire.CodeMalformed, "a frame is a JSON object or an array of them")

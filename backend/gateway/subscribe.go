@@ -1,11 +1,17 @@
 package gateway
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
+
+const maxSubs = 256 // event names in one message
+
+var subsMetadata = host.Limit{Limit: maxSubs, Option: "subs"}.JSON()
 
 // An actor's CanSubscribe, if it has one, approves the events that a connection
 // subscribes to. For the events of an open, its answer comes in time: nothing is
@@ -95,7 +101,7 @@ func (c *channel) approved(o *host.Output, pos host.Pos) {
 	name := c.name
 	c.s.mu.Unlock()
 	for _, r := range o.Opened.Refused {
-		c.s.refuse(wire.Envelope{Channel: c.num}, r.Err.Code, r.Err.Message, r.Err.Metadata)
+		c.s.sendError(c.num, r.Err.Code, r.Err.Message, r.Err.Metadata)
 	}
 	if c.fanout.ref.ID == "" {
 		return // what it does not have was not asked for
@@ -103,7 +109,49 @@ func (c *channel) approved(o *host.Output, pos host.Pos) {
 	for _, e := range granted {
 		if !c.s.g.definitions.Emits(name, e) {
 			c.unsubscribe([]string{e})
-			c.s.unknownEvent(c.num, name, e)
+			c.unknownEvent(name, e)
 		}
 	}
+}
+
+// knownEvents returns those of the events that the channel's actor has, and tells the
+// client about the others. While the actor is not known, it returns all.
+func (c *channel) knownEvents(events []string) []string {
+	c.s.mu.Lock()
+	name := c.name
+	c.s.mu.Unlock()
+	if len(events) > maxSubs {
+		c.s.sendError(c.num, wire.CodeMalformed, fmt.Sprintf("at most %d event names in one message", maxSubs), subsMetadata)
+		return nil
+	}
+	if name == "" {
+		if subs := c.subs.Load(); subs != nil && len(*subs)+len(events) > maxSubs {
+			c.s.sendError(c.num, wire.CodeMalformed, fmt.Sprintf("at most %d event names before the actor answers", maxSubs), subsMetadata)
+			return nil
+		}
+		return events
+	}
+	known := make([]string, 0, len(events))
+	for _, e := range events {
+		if c.s.g.definitions.Emits(name, e) {
+			known = append(known, e)
+		} else {
+			c.unknownEvent(name, e)
+		}
+	}
+	return known
+}
+
+func (c *channel) unknownEvent(name, event string) {
+	c.s.sendError(c.num, wire.CodeUnknownEvent, fmt.Sprintf("%s has no event %.64q", name, event), eventMetadata(event))
+}
+
+func eventMetadata(event string) json.RawMessage {
+	b, err := json.Marshal(struct {
+		Event string `json:"event"`
+	}{event})
+	if err != nil {
+		panic("gateway: encode metadata: " + err.Error()) // strings always encode
+	}
+	return b
 }
