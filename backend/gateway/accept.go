@@ -30,7 +30,7 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.control(wire.AppendHello(nil, g.hello(spread)))
-	g.sub.Go(s.reader.loop) // on: the handler returns, which frees the server's buffers
+	g.sockets.running.Go(s.reader.loop) // on: the handler returns, which frees the server's buffers
 }
 
 // welcomes reports whether a new socket can be made of a request; else its client
@@ -40,7 +40,7 @@ func (g *Gateway) welcomes(w http.ResponseWriter, r *http.Request) bool {
 		httpcall.WriteError(w, http.StatusBadRequest, wire.CodeMalformed, "this server speaks version 1 of the protocol", nil)
 		return false
 	}
-	if g.isQuiesced() {
+	if g.sockets.isQuiesced() {
 		g.respond.Fail(w, errShutdown)
 		return false
 	}
@@ -77,7 +77,7 @@ func (g *Gateway) refuseSocket(w http.ResponseWriter, r *http.Request, tell []by
 		}
 	}
 	s.close(status, reason)
-	g.sub.Go(s.reader.loop) // which is deaf by now
+	g.sockets.running.Go(s.reader.loop) // which is deaf by now
 	return true
 }
 
@@ -136,6 +136,6 @@ func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request, permit li
 func (s *socket) transportConfig() transport.Config {
 	return transport.Config{
 		Timeout: s.g.opts.WriteTimeout, Buffers: s.g.buffers, Wrote: s.wrote, Broke: s.broke,
-		MaxFrame: s.g.opts.Limits.Frame, Spawn: s.g.sub.Go,
+		MaxFrame: s.g.opts.Limits.Frame, Spawn: s.g.sockets.running.Go,
 	}
 }

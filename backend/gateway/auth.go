@@ -369,7 +369,7 @@ func (a *authRequest) done(auth json.RawMessage, err error) {
 	if next != nil {
 		s.g.authQueue.start(next)
 	}
-	if !there || s.g.isQuiesced() {
+	if !there || s.g.sockets.isQuiesced() {
 		return // nobody waits for it, or it has no effect any more
 	}
 	if err == nil {
@@ -380,7 +380,7 @@ func (a *authRequest) done(auth json.RawMessage, err error) {
 		return
 	}
 	if s.channel(c.num) != c { // the socket has ended while the owner was told of the channel
-		if !s.g.isQuiesced() {
+		if !s.g.sockets.isQuiesced() {
 			s.g.host.Detach(c.followed(), c.attachment)
 		}
 		return
@@ -417,7 +417,7 @@ func (q *authQueue) start(a *authRequest) {
 	}
 	q.mu.Unlock()
 	if run {
-		a.s.g.sub.Go(func() { q.work(a) })
+		a.s.g.sockets.running.Go(func() { q.work(a) })
 	} else if full {
 		a.done(nil, errAuthQueue(maxWaitingAuths, "auths"))
 	}

@@ -38,7 +38,8 @@
 //
 // In reading order:
 //
-//   - gateway.go: options, start and shutdown, the janitor; stats.go: what is counted
+//   - gateway.go: options, start and shutdown, the janitor; sockets.go: which sockets
+//     there are; stats.go: what is counted
 //   - routes.go, origin.go: what is at which address, and which pages may use it
 //   - accept.go, stream.go: how a request becomes a socket, over WebSocket and over HTTP
 //   - transport: what carries frames; limit: who may come in, and how much is held;
@@ -58,13 +59,13 @@
 //
 // Take locks in this order, and never one to the left of one that you hold:
 //
-//	Gateway.mu, fanout.mu -> socket.mu -> socketAuth.mu, the log's and the transport's own locks
+//	fanout.mu -> socket.mu -> socketAuth.mu, the log's and the transport's own locks
 //	storeReader.mu -> queue.mu
 //
-// Gateway.mu and fanout.mu are never held together. The locks of authQueue, socketAuth,
-// slowConns, outbox, limit.Admission, queue and coalescer are leaves: no other lock is
-// taken under them, and none but a coalescer's under that of fanouts. No lock is held while the host is
-// called, and none of a transport while it calls Config.Wrote and Config.Broke. The host
-// may hold locks of its own when it calls fanout.Published, so a fanout never calls the
-// host from there: it queues a job.
+// The locks of socketSet, socketAuth, authQueue, slowConns, outbox, limit.Admission,
+// queue and coalescer are leaves: no other lock is taken under them, and none but a
+// coalescer's under that of fanouts. No lock is held while the host is called, and none
+// of a transport while it calls Config.Wrote and Config.Broke. The host may hold locks of
+// its own when it calls fanout.Published, so a fanout never calls the host from there: it
+// queues a job.
 package gateway

@@ -7,5 +7,5 @@ func (g *Gateway) Buffers() int64 { return g.buffers.Reserved() }
 
 // Age makes what the gateway has read last from each socket so much older.
 func (g *Gateway) Age(d time.Duration) {
-	g.each(func(s *socket) { s.out.Clock().LastRead.Add(-d.Milliseconds()) })
+	g.sockets.each(func(s *socket) { s.out.Clock().LastRead.Add(-d.Milliseconds()) })
 }

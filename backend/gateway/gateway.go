@@ -9,11 +9,11 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/gateway/httpcall"
 	"github.com/troupe-dev/troupe/backend/gateway/limit"
-	"github.com/troupe-dev/troupe/backend/gateway/transport"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -118,7 +118,6 @@ const (
 	storeReaders = 4           // store reads of logs at the same time
 	tick         = time.Second // of the janitor
 	fanoutTicks  = 10          // ticks between looks at the fanouts
-	crowd        = 500         // sockets after whose arrival garbage is collected
 )
 
 // A Gateway serves sockets and HTTP calls for the actors of a host.Host.
@@ -146,19 +145,10 @@ type Gateway struct {
 	ctx    context.Context // ends when all sockets have
 	cancel context.CancelFunc
 
-	mu       sync.Mutex
-	sockets  map[*socket]struct{}
-	overHTTP map[string]*socket // those over HTTP, by their id
-	opened   int                // sockets since garbage was last collected for them
-	arriving bool               // one of them since settled last looked
-	quiesced bool               // no new sockets, nothing more from clients
-	closing  bool               // Close was called
-	empty    chan struct{}      // closed by the last socket after Quiesce; nil before
-
-	collect func() // frees memory
-
-	sub     sync.WaitGroup // sockets, and their goroutines
-	workers sync.WaitGroup // all others
+	sockets *socketSet
+	closing atomic.Bool // Close was called
+	collect func()      // frees memory
+	workers sync.WaitGroup
 }
 
 // New makes a gateway for the actors of h, whose definitions are d; a *runtime.Node is
@@ -166,7 +156,7 @@ type Gateway struct {
 func New(h host.Host, d host.Definitions, opts Options) *Gateway {
 	g := &Gateway{
 		host: h, definitions: d, opts: opts.withDefaults(),
-		queue: newQueue(), sockets: make(map[*socket]struct{}), overHTTP: make(map[string]*socket),
+		queue: newQueue(), sockets: newSocketSet(),
 	}
 	g.admission, g.buffers = limit.NewAdmission(g.opts.admission()), limit.NewBuffers(g.opts.MaxBuffers)
 	g.log, g.collect = g.opts.Logger, debug.FreeOSMemory
@@ -202,14 +192,9 @@ func (g *Gateway) Handler() http.Handler { return g.handler }
 // effect: they send it again when they come back. Turns that run may end, and
 // their outputs are delivered until Close.
 func (g *Gateway) Quiesce() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.quiesced {
-		return
-	}
-	g.quiesced = true
-	spread := g.spreadLocked()
-	for s := range g.sockets {
+	sockets := g.sockets.quiesce()
+	spread := g.spread(len(sockets))
+	for _, s := range sockets {
 		delay := int64(0)
 		if spread > 0 {
 			delay = rand.Int64N(int64(spread/time.Millisecond) + 1)
@@ -224,30 +209,21 @@ func (g *Gateway) Quiesce() {
 // Close the actors before, so that their last outputs are visible.
 func (g *Gateway) Close(ctx context.Context) error {
 	g.Quiesce()
-	g.mu.Lock()
-	if g.closing {
-		g.mu.Unlock()
+	if g.closing.Swap(true) {
 		g.workers.Wait()
 		return nil
 	}
-	g.closing = true
-	g.empty = make(chan struct{})
-	if len(g.sockets) == 0 {
-		close(g.empty)
-	}
-	for s := range g.sockets {
-		s.finish()
-	}
-	g.mu.Unlock()
+	empty := g.sockets.drain()
+	g.sockets.each((*socket).finish)
 
 	var err error
 	select {
-	case <-g.empty:
+	case <-empty:
 	case <-ctx.Done():
 		err = fmt.Errorf("gateway: cut %d sockets off: %w", g.Sockets(), ctx.Err())
-		g.each((*socket).cut)
+		g.sockets.each((*socket).cut)
 	}
-	g.sub.Wait()
+	g.sockets.running.Wait()
 	g.cancel()
 	g.queue.close()
 	g.storeReader.queue.close()
@@ -257,16 +233,12 @@ func (g *Gateway) Close(ctx context.Context) error {
 }
 
 // Sockets returns how many sockets are open.
-func (g *Gateway) Sockets() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return len(g.sockets)
-}
+func (g *Gateway) Sockets() int { return g.sockets.len() }
 
-// spreadLocked is the time over which clients should spread their first attempt
-// to come back, if all lost their socket now: 0 when they are few.
-func (g *Gateway) spreadLocked() time.Duration {
-	spread := time.Duration(float64(len(g.sockets)) / g.opts.SpreadRate * float64(time.Second))
+// spread is the time over which clients should spread their first attempt to come back,
+// if a number of sockets were lost now: 0 when they are few.
+func (g *Gateway) spread(sockets int) time.Duration {
+	spread := time.Duration(float64(sockets) / g.opts.SpreadRate * float64(time.Second))
 	if spread < 100*time.Millisecond {
 		return 0
 	}
@@ -275,58 +247,23 @@ func (g *Gateway) spreadLocked() time.Duration {
 
 // add takes a new socket in, unless the gateway is shutting down.
 func (g *Gateway) add(s *socket) (spread time.Duration, ok bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.quiesced {
+	n, ok := g.sockets.add(s)
+	if !ok {
 		return 0, false
 	}
-	g.sockets[s] = struct{}{}
 	if s.auth != nil {
 		s.auth.open()
 	}
-	if h, ok := s.out.(*transport.HTTP); ok {
-		g.overHTTP[h.ID()] = s
-	}
-	g.sub.Add(1)
-	g.opened, g.arriving = g.opened+1, true
 	s.debug("gateway: a socket is open")
 	g.stats.accepted.Add(1)
-	return g.spreadLocked(), true
+	return g.spread(n), true
 }
 
 // remove is the end of a socket that add has taken in.
 func (g *Gateway) remove(s *socket) {
-	defer g.sub.Done()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	delete(g.sockets, s)
 	s.debug("gateway: a socket is closed")
 	g.admission.Leave(s.permit)
-	if h, ok := s.out.(*transport.HTTP); ok {
-		delete(g.overHTTP, h.ID())
-	}
-	if g.empty != nil && len(g.sockets) == 0 {
-		close(g.empty)
-	}
-}
-
-func (g *Gateway) isQuiesced() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.quiesced
-}
-
-// each calls f with every socket, outside the lock.
-func (g *Gateway) each(f func(*socket)) {
-	g.mu.Lock()
-	all := make([]*socket, 0, len(g.sockets))
-	for s := range g.sockets {
-		all = append(all, s)
-	}
-	g.mu.Unlock()
-	for _, s := range all {
-		f(s)
-	}
+	g.sockets.remove(s)
 }
 
 // work is the loop of a worker.
@@ -362,20 +299,6 @@ func (g *Gateway) panicked(v, of any) {
 	log.Error("gateway: panic", "panic", v, "stack", string(debug.Stack()))
 }
 
-// settled reports, once, that a crowd has arrived. To accept a socket leaves as
-// much garbage as the socket then takes for good, and a server on which little
-// happens afterwards would keep it for minutes.
-func (g *Gateway) settled() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.arriving || g.opened < max(crowd, len(g.sockets)/4) {
-		g.arriving = false
-		return false
-	}
-	g.opened = 0
-	return true
-}
-
 // janitor looks after what time brings: beats, dead links, quiet channels.
 func (g *Gateway) janitor() {
 	t := time.NewTicker(tick)
@@ -385,13 +308,13 @@ func (g *Gateway) janitor() {
 		case <-g.ctx.Done():
 			return
 		case now := <-t.C:
-			g.each(func(s *socket) { s.tend(now) })
+			g.sockets.each(func(s *socket) { s.tend(now) })
 			g.storeReader.tend()
 			if n%fanoutTicks == 0 {
 				g.fanouts.tend()
 				g.admission.Tend(now)
 			}
-			if g.settled() {
+			if g.sockets.settled() {
 				g.workers.Go(g.collect)
 			}
 			g.slow.tend(now)

@@ -49,7 +49,7 @@ func (r *wsReader) loop() {
 		}
 		if !r.heard || silence >= quietReader {
 			r.heard = true
-			r.s.g.sub.Go(r.loop)
+			r.s.g.sockets.running.Go(r.loop)
 			return
 		}
 	}
@@ -124,7 +124,7 @@ func (r *wsReader) read(typ websocket.MessageType, rest io.Reader) error {
 // client sends it again elsewhere.
 func (r *wsReader) handle(b []byte) error {
 	s := r.s
-	if s.deaf.Load() || s.g.isQuiesced() {
+	if s.deaf.Load() || s.g.sockets.isQuiesced() {
 		return nil
 	}
 	return s.receiver.receive(b)

@@ -72,7 +72,7 @@ func (g *Gateway) recoverer(next http.Handler) http.Handler {
 // whileOpen refuses calls once the gateway is shutting down.
 func (g *Gateway) whileOpen(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if g.isQuiesced() {
+		if g.sockets.isQuiesced() {
 			g.respond.Fail(w, errShutdown)
 			return
 		}

@@ -1,23 +1,20 @@
 package gateway
 
-import (
-	"log/slog"
-	"testing"
-)
+import "testing"
 
 // Garbage is collected once after a crowd has arrived, not while it does, and not
 // for a few.
 func TestACrowdThatHasArrivedIsCollectedAfterOnce(t *testing.T) {
-	g := &Gateway{opts: Options{}.withDefaults(), sockets: map[*socket]struct{}{}, log: slog.New(slog.DiscardHandler)}
+	ss := newSocketSet()
 	arrive := func(n int) {
 		for range n {
-			g.add(&socket{g: g})
+			ss.add(&socket{})
 		}
 	}
 	ticks := func(want ...bool) {
 		t.Helper()
 		for i, want := range want {
-			if got := g.settled(); got != want {
+			if got := ss.settled(); got != want {
 				t.Errorf("tick %d: got %t, want %t", i, got, want)
 			}
 		}

@@ -107,7 +107,7 @@ func (s *socket) leave() {
 		c.dropPendingLocked()
 	}
 	s.mu.Unlock()
-	drop := !s.g.isQuiesced() // a shutdown is not a drop
+	drop := !s.g.sockets.isQuiesced() // a shutdown is not a drop
 	for _, c := range left {
 		c.fanout.leave(c)
 		if drop {
@@ -328,7 +328,7 @@ func (s *socket) endClosing() {
 func (s *socket) goodbye(status websocket.StatusCode, reason string) {
 	done := make(chan struct{})
 	defer close(done)
-	s.g.sub.Go(func() {
+	s.g.sockets.running.Go(func() {
 		t := time.NewTicker(closeTimeout)
 		defer t.Stop()
 		for {

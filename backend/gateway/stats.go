@@ -49,7 +49,7 @@ func (g *Gateway) Stats() Stats {
 		Resumed: c.resumed.Load(), Lost: c.lost.Snapshot(), Missed: c.missed.Load(),
 		Volatile: c.volatile.Load(), Slow: c.slow.Load(), Errors: c.errors.Snapshot(),
 	}
-	g.each(func(socket *socket) {
+	g.sockets.each(func(socket *socket) {
 		s.Sockets[transportName(socket.out)]++
 		socket.mu.Lock()
 		defer socket.mu.Unlock()

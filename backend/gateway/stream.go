@@ -62,10 +62,8 @@ func (g *Gateway) newHTTPSocket(w http.ResponseWriter, r *http.Request) (*socket
 
 // httpSocket finds a socket over HTTP.
 func (g *Gateway) httpSocket(id string) (*socket, *transport.HTTP, error) {
-	g.mu.Lock()
-	s := g.overHTTP[id]
-	g.mu.Unlock()
-	if s == nil || s.deaf.Load() && !g.isQuiesced() {
+	s := g.sockets.get(id)
+	if s == nil || s.deaf.Load() && !g.sockets.isQuiesced() {
 		return nil, nil, errUnknownSocket
 	}
 	return s, s.out.(*transport.HTTP), nil
@@ -113,7 +111,7 @@ func (g *Gateway) servePoll(w http.ResponseWriter, r *http.Request) {
 		if s, h = g.newHTTPSocket(w, r); s == nil {
 			return
 		}
-		g.sub.Go(func() {
+		g.sockets.running.Go(func() {
 			<-h.Done()
 			s.leave()
 			g.remove(s)
@@ -145,7 +143,7 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request) {
 		g.respond.Fail(w, err)
 		return
 	}
-	if g.isQuiesced() {
+	if g.sockets.isQuiesced() {
 		g.respond.Fail(w, errShutdown)
 		return
 	}
