@@ -105,6 +105,7 @@ func (g *Gateway) newSocket(r *http.Request, permit limit.Permit) *socket {
 	s.address = forwarded.Client(r)
 	s.traffic = g.stats.traffic.Stripe(s.attachment.N >> 32)
 	s.reader.s, s.outbox = s, newOutbox(g.buffers)
+	s.beats.s = s
 	s.receiver = receiver{s: s, rate: g.opts.messageRate()}
 	return s
 }

@@ -388,16 +388,6 @@ func (a *authRequest) done(auth json.RawMessage, err error) {
 	s.receiver.runPending(c)
 }
 
-// deny ends a channel whose client may not have it, or not for now. To the
-// owner of its actor, if that knows it, its socket is gone.
-func (s *socket) deny(c *channel, opened bool, err error) {
-	s.forget(c)
-	if opened {
-		s.g.host.Detach(c.followed(), c.attachment)
-	}
-	s.refuseOpen(c.num, err)
-}
-
 // An authQueue runs the authRequests of a gateway, maxAuths at a time.
 type authQueue struct {
 	mu      sync.Mutex

@@ -45,7 +45,7 @@
 //   - transport: what carries frames; limit: who may come in, and how much is held;
 //     httpcall: single calls
 //   - socket.go: a socket and its flush; outbox.go: what its client has not taken;
-//     reader.go: what reads a WebSocket
+//     reader.go: what reads a WebSocket; heartbeat.go: what is due at a time
 //   - message.go: the receiver, which does what a client's messages ask for; numbers.go,
 //     sets.go: small sets for it
 //   - auth.go: OnAuth, and what waits for it; subscribe.go: CanSubscribe

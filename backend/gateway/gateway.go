@@ -308,7 +308,7 @@ func (g *Gateway) janitor() {
 		case <-g.ctx.Done():
 			return
 		case now := <-t.C:
-			g.sockets.each(func(s *socket) { s.tend(now) })
+			g.sockets.each(func(s *socket) { s.beats.tend(now) })
 			g.storeReader.tend()
 			if n%fanoutTicks == 0 {
 				g.fanouts.tend()

@@ -68,7 +68,7 @@ func (r *wsReader) next() (more bool) {
 			return
 		}
 		s.leave()
-		s.goodbye(status, reason)
+		r.goodbye(status, reason)
 		s.g.remove(s)
 	}()
 	err := r.message()
@@ -128,4 +128,27 @@ func (r *wsReader) handle(b []byte) error {
 		return nil
 	}
 	return s.receiver.receive(b)
+}
+
+// goodbye closes the WebSocket. It gives the client a moment to answer; one that is gone,
+// or asleep, does not.
+func (r *wsReader) goodbye(status websocket.StatusCode, reason string) {
+	done := make(chan struct{})
+	defer close(done)
+	r.s.g.sockets.running.Go(func() {
+		t := time.NewTicker(closeTimeout)
+		defer t.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-t.C:
+				if !r.ws.Pending() { // else the close frame has not left; the library waits for 5 s
+					_ = r.ws.Close()
+				}
+			}
+		}
+	})
+	_ = r.ws.Handshake(status, reason) // if it is broken there is nobody to tell
+	_ = r.ws.Close()
 }

@@ -26,10 +26,9 @@ const (
 	channelQuota = 16 // messages of one channel at a time if others wait
 	flushVisits  = 64 // looks at channels per frame
 	maxSpent     = 64 // empty slots at the start of dirty
+	maxLogged    = 8  // connections in a line of the log
 
-	closeTimeout = time.Second      // for the answer to a close frame
-	frameTimeout = 30 * time.Second // for a large frame to arrive
-	stuckWrite   = time.Second      // after which a reader is cut off if the buffers are full
+	closeTimeout = time.Second // for the answer to a close frame
 )
 
 // A socket is one WebSocket, or what stands for one over HTTP (stream.go). Three
@@ -43,6 +42,7 @@ type socket struct {
 	reader   wsReader
 	receiver receiver
 	outbox   *outbox
+	beats    heartbeat
 	flushing coalescer // of run
 
 	permit  limit.Permit
@@ -59,7 +59,6 @@ type socket struct {
 	deaf     atomic.Bool   // nothing that the client sends has an effect any more
 	finished atomic.Bool   // to be closed when everything is written
 	closed   atomic.Bool   // a close is under way
-	beaten   time.Time     // when the last beat was sent; the janitor's
 
 	mu       sync.Mutex
 	channels channels
@@ -82,9 +81,7 @@ func (s *socket) wrote(slow bool) {
 // blocked for too long.
 func (s *socket) broke(slow bool) {
 	if slow {
-		s.logger().Info("gateway: a client does not read and is cut off", "for", s.g.opts.WriteTimeout, "conns", s.someConnections())
-		s.g.stats.slow.Add(1)
-		s.g.slow.add(s.connections())
+		s.noteSlow("gateway: a client does not read and is cut off", "for", s.g.opts.WriteTimeout)
 	}
 	s.deafen()
 }
@@ -167,11 +164,13 @@ func (s *socket) complain(code wire.Code) {
 	}
 }
 
-// someConnections returns the ids of a few of the connections on the socket, for the log.
-func (s *socket) someConnections() []string {
-	const few = 8
-	ids := s.connections()
-	return ids[:min(few, len(ids))]
+// noteSlow logs and counts that the client is cut off as slow, and remembers its
+// connections.
+func (s *socket) noteSlow(message string, args ...any) {
+	conns := s.connections()
+	s.logger().Info(message, append(args, "conns", conns[:min(maxLogged, len(conns))])...)
+	s.g.stats.slow.Add(1)
+	s.g.slow.add(conns)
 }
 
 // connections returns the ids of the connections on the socket.
@@ -323,29 +322,6 @@ func (s *socket) endClosing() {
 	}
 }
 
-// goodbye closes the WebSocket. It gives the client a moment
-// to answer; one that is gone, or asleep, does not.
-func (s *socket) goodbye(status websocket.StatusCode, reason string) {
-	done := make(chan struct{})
-	defer close(done)
-	s.g.sockets.running.Go(func() {
-		t := time.NewTicker(closeTimeout)
-		defer t.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-t.C:
-				if !s.reader.ws.Pending() { // else the close frame has not left; the library waits for 5 s
-					_ = s.reader.ws.Close()
-				}
-			}
-		}
-	})
-	_ = s.reader.ws.Handshake(status, reason) // if it is broken there is nobody to tell
-	_ = s.reader.ws.Close()
-}
-
 // deafen makes the reader drop what still comes, and stop waiting for room.
 func (s *socket) deafen() {
 	s.deaf.Store(true)
@@ -358,9 +334,7 @@ func (s *socket) tooSlow() {
 	if s.closed.Load() {
 		return
 	}
-	s.logger().Info("gateway: a client does not keep up and is cut off", "conns", s.someConnections())
-	s.g.stats.slow.Add(1)
-	s.g.slow.add(s.connections())
+	s.noteSlow("gateway: a client does not keep up and is cut off")
 	s.close(statusTryAgain, wire.CodeSlow)
 }
 
@@ -368,57 +342,6 @@ func (s *socket) tooSlow() {
 func (s *socket) cut() {
 	s.deafen()
 	_ = s.out.Close()
-}
-
-// tend does what is due at a time: see Options.HeartbeatInterval, IdleTimeout and PositionInterval.
-func (s *socket) tend(now time.Time) {
-	clock := s.out.Clock()
-	heard := now.Sub(time.UnixMilli(clock.LastRead.Load()))
-	said := now.Sub(time.UnixMilli(clock.LastWrite.Load()))
-	taken := now.Sub(time.UnixMilli(clock.LastTaken.Load()))
-	if since := s.reader.since.Load(); since > 0 && now.Sub(time.UnixMilli(since)) >= frameTimeout {
-		s.cut() // a frame comes byte by byte
-		return
-	}
-	if said >= stuckWrite && s.out.Pending() && s.g.buffers.Full() {
-		s.logger().Info("gateway: a client does not read while the buffers are full, and is cut off", "conns", s.someConnections())
-		s.g.stats.slow.Add(1)
-		s.g.slow.add(s.connections())
-		s.cut()
-		return
-	}
-	// A client that takes, bit by bit, what a slow link brings is not dead: it has
-	// not come to the beat yet that it has to answer. Nor can it be heard while the
-	// reader waits; if it takes nothing, the write that is blocked ends the socket.
-	if heard >= s.g.opts.IdleTimeout && taken >= s.g.opts.IdleTimeout && !s.outbox.isWaiting() {
-		s.cut()
-		return
-	}
-	// A client answers a beat. So one is due also if it was only the client who
-	// said nothing: the silence of a client that is there must not last.
-	beat := s.g.opts.HeartbeatInterval
-	if s.reader.ws == nil {
-		beat -= tick // rather too early: proxies count, too
-	}
-	if (said >= beat || heard >= beat) && now.Sub(s.beaten) >= beat {
-		s.beaten = now
-		s.control([]byte(wire.Beat))
-	}
-	s.mu.Lock()
-	var quiet []*channel
-	for _, c := range s.channels {
-		told := c.toldAt.Load()
-		if told > 0 && now.Sub(time.UnixMilli(told)) >= s.g.opts.PositionInterval && c.log.Head() > c.told.Load() {
-			c.wantAt = true
-			quiet = append(quiet, c)
-		}
-	}
-	s.mu.Unlock()
-	for _, c := range quiet {
-		if c.mark() {
-			s.wake()
-		}
-	}
 }
 
 // channel returns the channel with a number, nil if none is open.
@@ -443,4 +366,14 @@ func asError(log func() *slog.Logger, err error) *host.Fault {
 	}
 	log().Error("gateway: internal error", "error", err)
 	return &host.Fault{Code: wire.CodeInternal, Message: "the server failed; its log has the cause"}
+}
+
+// deny ends a channel whose client may not have it, or not for now. To the
+// owner of its actor, if that knows it, its socket is gone.
+func (s *socket) deny(c *channel, opened bool, err error) {
+	s.forget(c)
+	if opened {
+		s.g.host.Detach(c.followed(), c.attachment)
+	}
+	s.refuseOpen(c.num, err)
 }
