@@ -36,7 +36,7 @@ func (ss *socketSet) add(s *socket) (n int, ok bool) {
 	}
 	ss.running.Add(1)
 	ss.all[s] = struct{}{}
-	if h, ok := s.out.(*transport.HTTP); ok {
+	if h, ok := s.out.(transport.HTTP); ok {
 		ss.overHTTP[h.ID()] = s
 	}
 	ss.opened, ss.arriving = ss.opened+1, true
@@ -49,7 +49,7 @@ func (ss *socketSet) remove(s *socket) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	delete(ss.all, s)
-	if h, ok := s.out.(*transport.HTTP); ok {
+	if h, ok := s.out.(transport.HTTP); ok {
 		delete(ss.overHTTP, h.ID())
 	}
 	if ss.empty != nil && len(ss.all) == 0 {

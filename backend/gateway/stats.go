@@ -60,12 +60,11 @@ func (g *Gateway) Stats() Stats {
 
 // transportName says how frames go to the client.
 func transportName(t transport.Transport) string {
-	h, ok := t.(*transport.HTTP)
-	switch {
-	case !ok:
-		return "websocket"
-	case h.Polls():
+	switch t.(type) {
+	case *transport.Stream:
+		return "stream"
+	case *transport.Poll:
 		return "poll"
 	}
-	return "stream"
+	return "websocket"
 }

@@ -34,25 +34,27 @@ func transportFault(err error) error {
 	return err
 }
 
-// newHTTPSocket makes a socket over HTTP, which greets its client. It returns nil
-// when there is no room, or the server is going away, and the client has its answer.
-func (g *Gateway) newHTTPSocket(w http.ResponseWriter, r *http.Request) (*socket, *transport.HTTP) {
+// newHTTPSocket makes a socket over HTTP on the transport that connect makes, and greets
+// its client. It returns nil if there is no room, or the server is shutting down; then
+// the client has its answer.
+func newHTTPSocket[T transport.HTTP](g *Gateway, w http.ResponseWriter, r *http.Request, connect func(transport.Config) T) (*socket, T) {
+	var none T
 	if !g.welcomes(w, r) {
-		return nil, nil
+		return nil, none
 	}
 	permit, refused := g.admit(r)
 	if refused != nil {
 		g.respond.Fail(w, refused)
-		return nil, nil
+		return nil, none
 	}
 	s := g.newSocket(r, permit)
-	h := transport.NewHTTP(s.transportConfig())
+	h := connect(s.transportConfig())
 	s.out = h
 	spread, ok := g.add(s)
 	if !ok {
 		g.admission.Leave(permit)
 		g.respond.Fail(w, errShutdown)
-		return nil, nil
+		return nil, none
 	}
 	hello := g.hello(spread)
 	hello.Socket = h.ID()
@@ -61,18 +63,18 @@ func (g *Gateway) newHTTPSocket(w http.ResponseWriter, r *http.Request) (*socket
 }
 
 // httpSocket finds a socket over HTTP.
-func (g *Gateway) httpSocket(id string) (*socket, *transport.HTTP, error) {
+func (g *Gateway) httpSocket(id string) (*socket, error) {
 	s := g.sockets.get(id)
 	if s == nil || s.deaf.Load() && !g.sockets.isQuiesced() {
-		return nil, nil, errUnknownSocket
+		return nil, errUnknownSocket
 	}
-	return s, s.out.(*transport.HTTP), nil
+	return s, nil
 }
 
 // serveStream is GET /api/stream: a socket whose frames come as server-sent events,
 // for as long as the request lasts.
 func (g *Gateway) serveStream(w http.ResponseWriter, r *http.Request) {
-	s, h := g.newHTTPSocket(w, r)
+	s, h := newHTTPSocket(g, w, r, transport.NewStream)
 	if s == nil {
 		return
 	}
@@ -82,7 +84,7 @@ func (g *Gateway) serveStream(w http.ResponseWriter, r *http.Request) {
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-store, no-transform")
 	header.Set("X-Accel-Buffering", "no") // nginx
-	h.Stream(r.Context(), w)
+	h.Serve(r.Context(), w)
 }
 
 // servePoll is POST /api/poll: the next frame of a socket, or a new socket.
@@ -99,26 +101,31 @@ func (g *Gateway) servePoll(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	longest := g.opts.IdleTimeout * 4 / 5 // a client that polls at once after that is not dead
 	wait := min(time.Duration(max(body.WaitMs, 0))*time.Millisecond, longest)
-	var h *transport.HTTP
+	var p *transport.Poll
 	if body.Socket != "" {
-		var err error
-		if _, h, err = g.httpSocket(body.Socket); err != nil {
+		s, err := g.httpSocket(body.Socket)
+		if err != nil {
 			g.respond.Fail(w, err)
+			return
+		}
+		var ok bool
+		if p, ok = s.out.(*transport.Poll); !ok {
+			g.respond.Fail(w, errUnknownSocket)
 			return
 		}
 	} else {
 		var s *socket
-		if s, h = g.newHTTPSocket(w, r); s == nil {
+		if s, p = newHTTPSocket(g, w, r, transport.NewPoll); s == nil {
 			return
 		}
 		g.sockets.running.Go(func() {
-			<-h.Done()
+			<-p.Done()
 			s.leave()
 			g.remove(s)
 		})
 		wait = longest // there is a hello
 	}
-	answered, err := h.Poll(r.Context(), w, body.N, wait)
+	answered, err := p.Serve(r.Context(), w, body.N, wait)
 	switch {
 	case err != nil:
 		g.respond.Fail(w, transportFault(err))
@@ -138,11 +145,12 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request) {
 		g.respond.Fail(w, err)
 		return
 	}
-	s, h, err := g.httpSocket(body.Socket)
+	s, err := g.httpSocket(body.Socket)
 	if err != nil {
 		g.respond.Fail(w, err)
 		return
 	}
+	h := s.out.(transport.HTTP)
 	if g.sockets.isQuiesced() {
 		g.respond.Fail(w, errShutdown)
 		return
@@ -160,9 +168,9 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// receivePost deals with the frame of a post, as a reader does. The error is for
-// the client; there is one if its protocol is broken, and the socket over.
-func (s *socket) receivePost(h *transport.HTTP, frame []byte) (err error) {
+// receivePost handles the frame of a post, as a reader does. The error is for the client;
+// there is one if it broke the protocol, which ends the socket.
+func (s *socket) receivePost(h transport.HTTP, frame []byte) (err error) {
 	defer h.Posted()
 	defer func() {
 		if v := recover(); v != nil {

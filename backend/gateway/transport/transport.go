@@ -31,7 +31,8 @@ type Transport interface {
 
 var (
 	_ Transport = (*WebSocket)(nil)
-	_ Transport = (*HTTP)(nil)
+	_ HTTP      = (*Stream)(nil)
+	_ HTTP      = (*Poll)(nil)
 )
 
 // Config of a transport. Timeout, Buffers, Wrote and Broke are required.
