@@ -36,9 +36,9 @@ func (e *env) knock(addr string) (c *client, got string) {
 	return c, got
 }
 
-// TestG9_Check27_ConnectsOfAnAddress (check 27): over the connects per second of an
+// TestG9_ConnectsOfAnAddress: over the connects per second of an
 // address, a socket is told by what, and when to come back; others come in.
-func TestG9_Check27_ConnectsOfAnAddress(t *testing.T) {
+func TestG9_ConnectsOfAnAddress(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		for range 20 {
 			c := dialPipe(t, from("192.0.2.1:7", e.h))

@@ -215,7 +215,7 @@ func TestAuth_whatIsSentMeanwhile(t *testing.T) {
 	}, withVault)
 }
 
-// check 15: in-band refresh changes who somebody is, with 0 disconnects.
+// in-band refresh changes who somebody is, with 0 disconnects.
 func TestAuth_refresh(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dialAs(cookie("ada"))

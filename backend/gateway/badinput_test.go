@@ -332,8 +332,8 @@ func TestG9_SubscriptionsBeforeTheAnswer(t *testing.T) {
 	})
 }
 
-// TestG9_SomebodyElse: who knows the id of a connection does not get it.
-func TestG9_SomebodyElse(t *testing.T) {
+// TestG9_AConnectionIDIsNoSecret: who knows the id of a connection does not get it.
+func TestG9_AConnectionIDIsNoSecret(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		ada := e.dial()
 		ada.open(1, "ada")

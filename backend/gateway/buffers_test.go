@@ -94,9 +94,9 @@ func TestG8_BuffersInAll(t *testing.T) {
 	}, limitedBuffers)
 }
 
-// TestG8_NothingIsCountedForEver: whatever way a socket ends, what it held is not
+// TestG8_BuffersAreReleased: whatever way a socket ends, what it held is not
 // counted any more.
-func TestG8_NothingIsCountedForEver(t *testing.T) {
+func TestG8_BuffersAreReleased(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		for i, end := range []func(*client){
 			func(c *client) { c.pause(false) },
@@ -128,8 +128,8 @@ func TestG8_NothingIsCountedForEver(t *testing.T) {
 	}, limitedBuffers)
 }
 
-// TestG8_NothingIsCountedForEver_http: nor over HTTP.
-func TestG8_NothingIsCountedForEver_http(t *testing.T) {
+// TestG8_BuffersAreReleased_http: nor over HTTP.
+func TestG8_BuffersAreReleased_http(t *testing.T) {
 	runHTTP(t, func(t *testing.T, e *env) {
 		for i, end := range []func(*client){
 			func(c *client) { c.pause(false) },

@@ -31,8 +31,8 @@ type channel struct {
 
 	marked atomic.Bool                   // it is in s.dirty
 	subs   atomic.Pointer[subscriptions] // replaced under s.mu
-	told   atomic.Uint64                 // the number that the client was told last
-	toldAt atomic.Int64                  // when, Unix milliseconds; 0 before opened
+	sent   atomic.Uint64                 // the client was sent everything up to it
+	sentAt atomic.Int64                  // when, Unix milliseconds; 0 before opened
 
 	// Guarded by s.mu.
 	name        string   // of the actor's definition; empty if opened by id and not open yet
@@ -253,7 +253,7 @@ func (c *channel) fill(f *transport.Frame, outs []*host.Output, quota int) (more
 		c.end(f, m.closed)
 		return false
 	}
-	if wantAt && c.phase == phaseLive && !more && !c.owesAt && c.seq > c.told.Load() {
+	if wantAt && c.phase == phaseLive && !more && !c.owesAt && c.seq > c.sent.Load() {
 		c.at(f)
 	}
 	return more
@@ -373,7 +373,7 @@ func (c *channel) advance(f *transport.Frame, seq uint64) {
 func (c *channel) at(f *transport.Frame) {
 	c.owesAt = false
 	f.Put(wire.AppendAt(wire.AppendHead(f.Begin(), c.num), c.seq))
-	c.tell(f, c.seq)
+	c.noteSent(f, c.seq)
 }
 
 // message appends an output, unless the frame is full.
@@ -387,7 +387,7 @@ func (c *channel) message(f *transport.Frame, o *host.Output) bool {
 	if !f.TryPut(b) {
 		return false
 	}
-	c.tell(f, o.Seq)
+	c.noteSent(f, o.Seq)
 	if o.Kind == host.OutputFail {
 		c.s.g.stats.errors.Add(o.Err.Code)
 	}
@@ -399,10 +399,10 @@ func (c *channel) message(f *transport.Frame, o *host.Output) bool {
 	return true
 }
 
-// tell notes that the client learns from f that it has everything up to seq.
-func (c *channel) tell(f *transport.Frame, seq uint64) {
-	c.told.Store(max(seq, c.told.Load()))
-	c.toldAt.Store(f.Time())
+// noteSent notes that the client learns from f that it has everything up to seq.
+func (c *channel) noteSent(f *transport.Frame, seq uint64) {
+	c.sent.Store(max(seq, c.sent.Load()))
+	c.sentAt.Store(f.Time())
 }
 
 // end tells the client that the channel is over, and forgets it.

@@ -61,8 +61,8 @@ func (h *heartbeat) positions(now time.Time) {
 	s.mu.Lock()
 	var quiet []*channel
 	for _, c := range s.channels {
-		told := c.toldAt.Load()
-		if told > 0 && now.Sub(time.UnixMilli(told)) >= s.g.opts.PositionInterval && c.log.Head() > c.told.Load() {
+		sent := c.sentAt.Load()
+		if sent > 0 && now.Sub(time.UnixMilli(sent)) >= s.g.opts.PositionInterval && c.log.Head() > c.sent.Load() {
 			c.wantAt = true
 			quiet = append(quiet, c)
 		}

@@ -35,13 +35,13 @@ func (s *readStore) Entries(ctx context.Context, id string, after uint64, limit,
 	return s.Store.Entries(ctx, id, after, limit, maxBytes)
 }
 
-// TestHerd_Check16 (checks 16 and 17): all clients of a server that restarts are told
+// TestHerd: all clients of a server that restarts are told
 // to come back at times that are spread evenly, and their return costs the store next
 // to nothing: the actor is loaded once, and what they have missed is read once, or a
 // few times by thousands. Clients that come all at once cost it no more.
 //
 // go test ./backend/gateway -run Herd -v -herd 10000
-func TestHerd_Check16(t *testing.T) {
+func TestHerd(t *testing.T) {
 	const missed, bins = 20, 10
 	for _, spread := range []bool{true, false} {
 		t.Run(fmt.Sprint("spread ", spread), func(t *testing.T) {

@@ -203,7 +203,7 @@ func TestSecurityHeaders(t *testing.T) {
 }
 
 // TestOrigins: pages of other origins are refused unless allowed, before anything
-// is done for them (check 27).
+// is done for them.
 func TestOrigins(t *testing.T) {
 	for _, tc := range []struct {
 		origin string

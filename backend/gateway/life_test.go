@@ -93,7 +93,7 @@ func TestHeartbeat(t *testing.T) {
 }
 
 // TestHeartbeat_Probe: a client that asks whether somebody is there gets a beat
-// at once (check 13); those of its beats that are answers get none.
+// at once; those of its beats that are answers get none.
 func TestHeartbeat_Probe(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -265,9 +265,9 @@ func TestBye_LastWords(t *testing.T) {
 	})
 }
 
-// TestClose_StuckClients: clients that do not read or answer do not hold up a
+// TestClose_stuckClients: clients that do not read or answer do not hold up a
 // shutdown.
-func TestClose_StuckClients(t *testing.T) {
+func TestClose_stuckClients(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
 		c.open(1, "ada", `"subs":["said"]`)

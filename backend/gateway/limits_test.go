@@ -15,7 +15,7 @@ import (
 )
 
 // TestG9_EveryLimitNamesItself: who meets a limit learns its value, and by which option
-// it is set; and only what was too much fails (check 26). Those of addresses are in
+// it is set; and only what was too much fails. Those of addresses are in
 // admission_test.go.
 func TestG9_EveryLimitNamesItself(t *testing.T) {
 	x := func(n int) string { return strings.Repeat("x", n) }
@@ -97,9 +97,9 @@ func TestG9_EveryLimitNamesItself(t *testing.T) {
 	}
 }
 
-// TestG9_Check26_OversizeMessages (check 26): a message that is too large fails alone, and
+// TestG9_OversizeMessages: a message that is too large fails alone, and
 // the log tells of it once for a socket.
-func TestG9_Check26_OversizeMessages(t *testing.T) {
+func TestG9_OversizeMessages(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
 		c.open(1, "ada")

@@ -61,7 +61,7 @@ func (c *channel) asked(f *transport.Frame, m inbox) {
 			c.take(&chunk{err: m.gapScan.err})
 			return
 		}
-		c.start(f, m.gapScan.start, m.gapScan.lost, m.gapScan.replies)
+		c.start(f, m.gapScan.start, m.gapScan.gap, m.gapScan.replies)
 	case m.chunk != nil && m.chunk.err != nil:
 		c.take(m.chunk)
 	case m.chunk != nil && len(m.chunk.outs) > 0 && m.chunk.outs[0].Seq == info.Start+1:
@@ -77,24 +77,24 @@ func (c *channel) asked(f *transport.Frame, m inbox) {
 
 // start answers the open: the connection has everything up to seq, or has been
 // told what it has lost.
-func (c *channel) start(f *transport.Frame, seq uint64, lost *wire.Lost, replies []*host.Output) {
+func (c *channel) start(f *transport.Frame, seq uint64, gap *wire.Lost, replies []*host.Output) {
 	info := c.opening.info
 	f.Put(wire.AppendOpened(wire.AppendHead(f.Begin(), c.num), wire.Opened{
-		Seq: seq, ActorID: info.Actor, Log: info.Log, ConnID: info.Conn, Resumed: info.Resumed, Lost: lost,
+		Seq: seq, ActorID: info.Actor, Log: info.Log, ConnID: info.Conn, Resumed: info.Resumed, Lost: gap,
 	}))
 	for _, o := range replies {
 		f.Put(wire.AppendReply(wire.AppendHead(f.Begin(), c.num), seq, o.Call, o.Data))
 	}
 	switch stats := &c.s.g.stats; {
-	case lost != nil:
-		stats.lost.Add(lost.Reason)
-		stats.missed.Add(uint64(lost.Missed))
+	case gap != nil:
+		stats.gaps.Add(gap.Reason)
+		stats.gapEntries.Add(uint64(gap.Missed))
 	case info.Resumed:
 		stats.resumed.Add(1)
 	}
 	c.opening.info = nil
 	c.seq, c.owesAt = seq, true
-	c.tell(f, seq)
+	c.noteSent(f, seq)
 	c.advance(f, seq)
 	pos, ok := c.log.After(seq)
 	if !ok {
@@ -152,7 +152,7 @@ type gapScan struct {
 	at    uint64 // has read up to here
 	after uint64 // entries above it are lost
 	start uint64 // up to it
-	lost  *wire.Lost
+	gap   *wire.Lost
 
 	chunk   *chunk // the one to look at
 	replies []*host.Output
@@ -170,7 +170,7 @@ func (c *channel) gapScan(reason string, after, start uint64) {
 	w := &gapScan{c: c, after: after, start: start}
 	unknown := reason == "" || reason == wire.ReasonRestart && after == 0
 	if reason != "" {
-		w.lost = &wire.Lost{Reason: reason, Exact: !unknown}
+		w.gap = &wire.Lost{Reason: reason, Exact: !unknown}
 		if unknown {
 			w.after = start
 		}
@@ -221,8 +221,8 @@ func (w *gapScan) failed() {
 }
 
 func (w *gapScan) inexact(is bool) {
-	if is && w.lost != nil {
-		w.lost.Exact = false
+	if is && w.gap != nil {
+		w.gap.Exact = false
 	}
 }
 
@@ -239,12 +239,12 @@ func (w *gapScan) see(o *host.Output) {
 		}
 		return
 	}
-	if w.lost == nil || o.Seq <= w.after {
+	if w.gap == nil || o.Seq <= w.after {
 		return
 	}
 	if c.opening.info.Resumed {
 		if c.wants(o, 0) {
-			w.lost.Missed++
+			w.gap.Missed++
 		}
 		return
 	}
@@ -253,8 +253,8 @@ func (w *gapScan) see(o *host.Output) {
 	_, subscribed := c.subs.Load().find(o.Event)
 	switch {
 	case o.Target.Mode == store.ToAll && (o.Direct || subscribed):
-		w.lost.Missed++
+		w.gap.Missed++
 	case o.Direct || subscribed:
-		w.lost.Exact = false
+		w.gap.Exact = false
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // TestG2_OneOrder: connections see events in the same order, and an action's
-// events before its reply, also when the reader's link breaks (check 10).
+// events before its reply, also when the reader's link breaks.
 func TestG2_OneOrder(t *testing.T) {
 	runOver(t, func(t *testing.T, e *env) {
 		const clients, calls = 5, 200
@@ -71,7 +71,7 @@ func TestG2_OneOrder(t *testing.T) {
 	}, gatewayOptions(gateway.Options{Limits: wire.Limits{Rate: 1e6, Burst: 1e6, InFlight: 1000}}))
 }
 
-// TestG2_OwnJoining is check 7: what OnConnect emits reaches the newcomer.
+// TestG2_OwnJoining: what OnConnect emits reaches the newcomer.
 func TestG2_OwnJoining(t *testing.T) {
 	runOver(t, func(t *testing.T, e *env) {
 		for i := range 10 {
@@ -199,7 +199,7 @@ func TestOpenByID(t *testing.T) {
 }
 
 // TestTargets: what is sent to one connection reaches it alone, subscribed or
-// not (check 5).
+// not.
 func TestTargets(t *testing.T) {
 	runOver(t, func(t *testing.T, e *env) {
 		c := e.dial()

@@ -79,7 +79,7 @@ func TestG3_Resume(t *testing.T) {
 	})
 }
 
-// TestG3_ResumeFromNothing is check 3: a client that received no event before
+// TestG3_ResumeFromNothing: a client that received no event before
 // its link was lost, and one that is back at once, resume.
 func TestG3_ResumeFromNothing(t *testing.T) {
 	runOver(t, func(t *testing.T, e *env) {
@@ -154,7 +154,7 @@ func randomCuts(t *testing.T, e *env, cuts int) {
 			case wire.TypeEvent:
 				said = append(said, string(m.Data))
 			case wire.TypeReply:
-				if !slices.Contains(said, fmt.Sprintf("\"a%d\"", m.ID)) { // G2, check 10
+				if !slices.Contains(said, fmt.Sprintf("\"a%d\"", m.ID)) { // G2
 					t.Fatalf("got the reply of call %d before its event", m.ID)
 				}
 				answers[m.ID]++

@@ -17,9 +17,9 @@ type Stats struct {
 	Calls     uint64      // over sockets; those that are sent again count again
 	HTTPCalls uint64      // and creations
 
-	Resumed uint64            // connections that came back and had missed nothing
-	Lost    map[string]uint64 // connections that were told that they have missed something, by reason
-	Missed  uint64            // entries that they had missed, as far as is known
+	Resumed    uint64            // connections that came back and had missed nothing
+	Gaps       map[string]uint64 // connections that came back to a gap, by reason
+	GapEntries uint64            // entries in those gaps, as far as known
 
 	Volatile uint64            // volatile events that were dropped for readers who were blocked
 	Slow     uint64            // sockets that were cut off because their client did not read, or not fast enough
@@ -28,15 +28,15 @@ type Stats struct {
 
 // stats counts for Stats.
 type stats struct {
-	accepted atomic.Uint64
-	traffic  metric.Traffic
-	calls    atomic.Uint64
-	resumed  atomic.Uint64
-	lost     metric.Names
-	missed   atomic.Uint64
-	volatile atomic.Uint64
-	slow     atomic.Uint64
-	errors   metric.Names
+	accepted   atomic.Uint64
+	traffic    metric.Traffic
+	calls      atomic.Uint64
+	resumed    atomic.Uint64
+	gaps       metric.Names
+	gapEntries atomic.Uint64
+	volatile   atomic.Uint64
+	slow       atomic.Uint64
+	errors     metric.Names
 }
 
 // Stats returns what the gateway has counted.
@@ -46,7 +46,7 @@ func (g *Gateway) Stats() Stats {
 		Sockets:  map[string]int{"websocket": 0, "stream": 0, "poll": 0},
 		Accepted: c.accepted.Load(),
 		Flow:     c.traffic.Snapshot(), Calls: c.calls.Load(), HTTPCalls: g.calls.Calls(),
-		Resumed: c.resumed.Load(), Lost: c.lost.Snapshot(), Missed: c.missed.Load(),
+		Resumed: c.resumed.Load(), Gaps: c.gaps.Snapshot(), GapEntries: c.gapEntries.Load(),
 		Volatile: c.volatile.Load(), Slow: c.slow.Load(), Errors: c.errors.Snapshot(),
 	}
 	g.sockets.each(func(socket *socket) {

@@ -58,8 +58,8 @@ func newStoreReader(ctx context.Context) *storeReader {
 	return &storeReader{ctx: ctx, queue: newQueue(), waiting: map[location][]reader{}, recent: map[location]*chunk{}}
 }
 
-// read gets the chunk of a log after a number, for who.
-func (r *storeReader) read(log *host.Log, after uint64, who reader) {
+// read gets the chunk of a log after a number, for w.
+func (r *storeReader) read(log *host.Log, after uint64, w reader) {
 	p := location{log, log.Identity(), after}
 	r.mu.Lock()
 	k := r.recent[p]
@@ -71,11 +71,11 @@ func (r *storeReader) read(log *host.Log, after uint64, who reader) {
 		if r.waiting[p] == nil {
 			r.queue.push(chunkRead{r, p})
 		}
-		r.waiting[p] = append(r.waiting[p], who)
+		r.waiting[p] = append(r.waiting[p], w)
 	}
 	r.mu.Unlock()
 	if k != nil {
-		who.arrived(k)
+		w.arrived(k)
 	}
 }
 

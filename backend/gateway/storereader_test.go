@@ -17,9 +17,9 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// TestColdReadsAreShared: many who come back to the same place read the store
+// TestStoreReadsAreShared: many who come back to the same place read the store
 // once, and a store that fails costs them their socket, not their events.
-func TestColdReadsAreShared(t *testing.T) {
+func TestStoreReadsAreShared(t *testing.T) {
 	const readers, events = 50, 640
 	slow := &countingStore{}
 	run(t, func(t *testing.T, e *env) {
@@ -58,10 +58,10 @@ func TestColdReadsAreShared(t *testing.T) {
 	}, roomOptions(actor.Options{LogBytes: 4 << 10}), slowStore(slow))
 }
 
-// TestColdReadsAreShared_InTurn: those who come to the same place a little later do
+// TestStoreReadsAreShared_later: those who come to the same place a little later do
 // not read the store again, but after some time what was read is forgotten, and so
 // it is if it is too much.
-func TestColdReadsAreShared_InTurn(t *testing.T) {
+func TestStoreReadsAreShared_later(t *testing.T) {
 	const readers, events = 20, 640
 	slow := &countingStore{}
 	run(t, func(t *testing.T, e *env) {
@@ -122,9 +122,9 @@ func openFrames(n int, resume string) string {
 	return "[" + strings.Join(opens, ",") + "]"
 }
 
-// TestWalksAreShared: many who come back too late, to the same place, have what
+// TestGapScansAreShared: many who come back too late, to the same place, have what
 // they have lost counted in the same reads.
-func TestWalksAreShared(t *testing.T) {
+func TestGapScansAreShared(t *testing.T) {
 	const readers, events = 50, 640
 	slow := &countingStore{}
 	run(t, func(t *testing.T, e *env) {
@@ -157,9 +157,9 @@ func TestWalksAreShared(t *testing.T) {
 	}, roomOptions(actor.Options{LogBytes: 4 << 10}), slowStore(slow))
 }
 
-// TestWalksStartLate: a caller's replies are looked for from where its client has
+// TestGapScansStartLate: a caller's replies are looked for from where its client has
 // seen everything, not in all that is retained.
-func TestWalksStartLate(t *testing.T) {
+func TestGapScansStartLate(t *testing.T) {
 	slow := &countingStore{}
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -186,8 +186,8 @@ func TestWalksStartLate(t *testing.T) {
 	}, roomOptions(actor.Options{LogBytes: 4 << 10}), slowStore(slow))
 }
 
-// TestWalksTakeTurns: those who read a lot do not hold up those who want little.
-func TestWalksTakeTurns(t *testing.T) {
+// TestGapScansTakeTurns: those who read a lot do not hold up those who want little.
+func TestGapScansTakeTurns(t *testing.T) {
 	const walkers = 8
 	slow := &countingStore{}
 	run(t, func(t *testing.T, e *env) {

@@ -17,7 +17,7 @@ import (
 )
 
 // TestG3_AcrossTransports: a connection is the same over a WebSocket, a stream and
-// polls: its client goes from one to the other and misses nothing (check 19).
+// polls: its client goes from one to the other and misses nothing.
 func TestG3_AcrossTransports(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -362,7 +362,7 @@ func TestG8_SlowStream(t *testing.T) {
 	})
 }
 
-// TestStream_Alive: on a stream there is something at least every 15 s (check 20),
+// TestStream_Alive: on a stream there is something at least every 15 s,
 // and a client that answers is not dead.
 func TestStream_Alive(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {

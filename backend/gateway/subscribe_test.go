@@ -64,7 +64,7 @@ func (e *env) speak(text string) {
 	e.settle()
 }
 
-func TestGuard_theEventsOfAnOpen(t *testing.T) {
+func TestCanSubscribe_theEventsOfAnOpen(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c, m := e.dial(), e.dial()
 		c.open(1, "ada", lodge, both)
@@ -94,7 +94,7 @@ func TestGuard_theEventsOfAnOpen(t *testing.T) {
 	}, withLodge)
 }
 
-func TestGuard_sub(t *testing.T) {
+func TestCanSubscribe_sub(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c, m := e.dial(), e.dial()
 		c.open(1, "ada", lodge)
@@ -110,7 +110,7 @@ func TestGuard_sub(t *testing.T) {
 }
 
 // Nothing from before the answer gets out, and an unsub counts at once.
-func TestGuard_startsAtTheAnswer(t *testing.T) {
+func TestCanSubscribe_startsAtTheAnswer(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c, m := e.dial(), e.dial()
 		c.open(1, "ada", lodge, member)
@@ -128,8 +128,8 @@ func TestGuard_startsAtTheAnswer(t *testing.T) {
 	}, withLodge)
 }
 
-// check 15: new params may take away what was allowed.
-func TestGuard_refresh(t *testing.T) {
+// new params may take away what was allowed.
+func TestCanSubscribe_refresh(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
 		c.open(1, "ada", lodge, both, member)
@@ -153,7 +153,7 @@ func TestGuard_refresh(t *testing.T) {
 	}, withLodge)
 }
 
-func TestGuard_byID(t *testing.T) {
+func TestCanSubscribe_byID(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		made := do(t, e.h, "POST", "/api/actors/lodge", `{"key":["lobby"]}`)
 		c := e.dial()
@@ -174,7 +174,7 @@ func TestGuard_byID(t *testing.T) {
 
 // An answer of CanSubscribe waits for the commits before it, too, as it may tell of
 // them. If they are lost, the client comes back, and asks again.
-func TestGuard_theStoreFails(t *testing.T) {
+func TestCanSubscribe_theStoreFails(t *testing.T) {
 	var held *storetest.HeldStore
 	run(t, func(t *testing.T, e *env) {
 		held.ReleaseAll()

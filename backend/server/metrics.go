@@ -85,8 +85,8 @@ var metrics = []metricDef{
 		return map[string]uint64{"socket": c.gateway.Calls, "http": c.gateway.HTTPCalls}
 	}),
 	counter("resumes_total", "Connections that resumed without a gap.", func(c *counts) uint64 { return c.gateway.Resumed }),
-	counters("gaps_total", "Connections that resumed with a gap, by reason.", "reason", func(c *counts) map[string]uint64 { return c.gateway.Lost }),
-	counter("missed_total", "Events missed in gaps, as far as known.", func(c *counts) uint64 { return c.gateway.Missed }),
+	counters("gaps_total", "Connections that resumed with a gap, by reason.", "reason", func(c *counts) map[string]uint64 { return c.gateway.Gaps }),
+	counter("missed_total", "Events missed in gaps, as far as known.", func(c *counts) uint64 { return c.gateway.GapEntries }),
 	counter("volatile_dropped_total", "Volatile events dropped for slow clients.", func(c *counts) uint64 { return c.gateway.Volatile }),
 	counter("slow_sockets_total", "Sockets closed because their client was too slow.", func(c *counts) uint64 { return c.gateway.Slow }),
 	counters("errors_total", "Errors sent to clients, by code.", "code", func(c *counts) map[string]uint64 { return c.gateway.Errors }),
