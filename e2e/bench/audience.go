@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// audience is the connections of one room, of which the first publishes, and what
-// has come to them.
+// audience is the connections of one room, the first of which publishes, with counts of
+// what they have received.
 type audience struct {
 	p       Peer
 	l       *Loop
@@ -32,7 +32,7 @@ func (a *audience) onItem(c *Conn, k Kind, _ uint32, body []byte) {
 	}
 }
 
-// send publishes a message that says it was sent at a time.
+// send publishes a message that carries a send time.
 func (a *audience) send(at int64) error {
 	a.id++
 	a.sent++
@@ -43,7 +43,7 @@ func (a *audience) send(at int64) error {
 	return nil
 }
 
-// fill publishes until so many messages are not yet delivered to everyone.
+// fill publishes until window messages are not yet delivered to everyone.
 func (a *audience) fill(window int) error {
 	for a.sent-min(a.replies, a.got/a.reach) < int64(window) {
 		if err := a.send(now()); err != nil {
@@ -53,8 +53,8 @@ func (a *audience) fill(window int) error {
 	return nil
 }
 
-// probe waits until one message is seen by everyone, because some protocols don't
-// confirm a subscription. Counting starts after it.
+// probe waits until a message reaches everyone, as some protocols do not confirm
+// subscriptions. Counting starts after it.
 func (a *audience) probe() error {
 	a.l.OnItem = a.onItem
 	defer a.reset()

@@ -19,8 +19,8 @@ type troupeDialect struct {
 	to            int    // further argument of the action, if not 0
 }
 
-// troupeState is what a connection must know to come back. Only the first
-// channel of a socket does.
+// troupeState is the state that a connection needs to resume. Only the first channel of a
+// socket resumes.
 type troupeState struct{ k, caller, log, seen string }
 
 var (

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// How the cost of one unit of work grows with the N of NAME@N. The scenarios need the
-// actors of servers/troupe; resume knows other peers, too.
+// Scenarios NAME@N that show how the cost of one unit of work grows with N. They need the
+// actors of servers/troupe; only resume works with other peers, too.
 var growths = map[string]func(*Server, Peer, Params) Result{
 	"connections": connections, "channels": channels, "targeted": targeted, "where": where,
 	"actors": actors, "state": state, "list": list, "log": logLength, "resume": resume,
@@ -43,8 +43,8 @@ func channels(s *Server, p Peer, pr Params) Result {
 	return fanout(s, p, pr, 0)
 }
 
-// actors: calls to N actors in turn, over 200 sockets; then nobody uses them any
-// more and they fall asleep.
+// actors: calls to N actors in rotation, over 200 sockets; then they become idle and
+// leave memory.
 func actors(s *Server, p Peer, pr Params) (r Result) {
 	const sockets = 200
 	d := troupeDialect{actor: "shelf", channels: max(1, pr.N/sockets), apart: true}
@@ -68,7 +68,7 @@ func actors(s *Server, p Peer, pr Params) (r Result) {
 		}
 	}
 	callAll(&r, s, l, callers, "put", quote(user)+`,"hello to everyone here"`, 64, pr)
-	if pr.N < 1000 { // their memory is lost in what the server needs anyway
+	if pr.N < 1000 { // too few to be seen in the server's memory
 		return r
 	}
 	r.M["live_kb_per_awake_actor"] = (live(p) - base) / 1e3 / float64(pr.N)
@@ -79,7 +79,7 @@ func actors(s *Server, p Peer, pr Params) (r Result) {
 			}
 		}
 	}
-	asleep := live(p) // until it has not become less for longer than an idle actor stays awake
+	asleep := live(p) // until it has not shrunk for longer than an idle actor stays in memory
 	for same := 0; same < 4; same++ {
 		time.Sleep(time.Second)
 		if now := live(p); now < 0.99*asleep {
@@ -123,8 +123,7 @@ func logLength(s *Server, p Peer, pr Params) Result {
 	})
 }
 
-// alone measures calls of one connection, of which 8 are under way, once it is
-// prepared.
+// alone measures calls of one prepared connection, 8 of them in flight.
 func alone(s *Server, p Peer, pr Params, actor, action string, prepare func(*Conn, *Loop) error) (r Result) {
 	p.Dialect = troupeDialect{actor: actor}
 	r.M = map[string]float64{}
@@ -151,7 +150,7 @@ type caller struct {
 	ch int
 }
 
-// callAll has the callers call in turn, so many at a time, and measures that.
+// callAll measures calls of the callers in rotation, with a number of calls in flight.
 func callAll(r *Result, s *Server, l *Loop, callers []caller, action, args string, inFlight int, pr Params) {
 	var sent, done, failed int64
 	first := callers[0].c.CallID
@@ -184,7 +183,7 @@ func callAll(r *Result, s *Server, l *Loop, callers []caller, action, args strin
 			}
 		}
 	}
-	for run(pr.Warm); done < int64(len(callers)) && r.Err == ""; { // the first call of an actor is not like the others
+	for run(pr.Warm); done < int64(len(callers)) && r.Err == ""; { // the first call of an actor costs more
 		run(100 * time.Millisecond)
 	}
 	w, before := begin(s, l), done
@@ -235,9 +234,8 @@ func publish(c *Conn, l *Loop, d Dialect, id uint32, n int) (err error) {
 	return err
 }
 
-// resume: connections (1,000, fewer if N is large) are cut off, miss N events and
-// come back. The cost of coming back itself is taken off: it is that of coming
-// back to nothing missed.
+// resume: connections (1,000, fewer if N is large) are cut off, miss N events and resume.
+// The cost of a resume without missed events is subtracted.
 func resume(s *Server, p Peer, pr Params) (r Result) {
 	missed := pr.N
 	pr.N = min(1000, max(4, 1_000_000/missed))
@@ -262,7 +260,7 @@ func resume(s *Server, p Peer, pr Params) (r Result) {
 			l.byFD[c.fd] = nil
 			c.Close()
 		}
-		time.Sleep(300 * time.Millisecond) // until the server has seen it
+		time.Sleep(300 * time.Millisecond) // until the server has noticed
 	}
 	// back resumes all and returns the server's CPU seconds.
 	back := func(events int) (float64, error) {
@@ -327,7 +325,7 @@ func resume(s *Server, p Peer, pr Params) (r Result) {
 	return r
 }
 
-// live is the server's memory that is in use, in bytes; 0 if it does not say.
+// live returns the server's live memory in bytes; 0 if it does not report it.
 func live(p Peer) float64 {
 	res, err := http.Get("http://" + p.Addr + "/memory")
 	if err != nil {

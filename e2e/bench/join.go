@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The rooms of connections: one for all, or each its own.
+// Rooms of connections: one for all of them, or one each.
 func general(int) string { return "general" }
 func own(i int) string   { return "r" + strconv.Itoa(i) }
 
@@ -17,7 +17,7 @@ func joinAll(l *Loop, p Peer, n int, room func(int) string, pr Params) ([]*Conn,
 		l.OnItem = func(*Conn, Kind, uint32, []byte) {}
 	}
 	conns := make([]*Conn, n)
-	first := &Conn{Room: room(0)} // creates the room, if they share one: not raced
+	first := &Conn{Room: room(0)} // alone, as it creates the room if they share one
 	if err := p.Dialect.Join(first, p.Addr, first.Room); err != nil {
 		first.Close()
 		return nil, fmt.Errorf("first join: %w", err)

@@ -74,7 +74,7 @@ func begin(s *Server, l *Loop) *window {
 	return w
 }
 
-// end fills the common figures and returns server CPU seconds and elapsed seconds.
+// end fills in the common figures and returns server CPU seconds and elapsed seconds.
 func (w *window) end(r *Result) (cpu, sec float64) {
 	u := usage(w.pids)
 	sec = time.Since(w.t).Seconds()

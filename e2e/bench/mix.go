@@ -15,11 +15,11 @@ import (
 
 // The comparison "mix": the servers of all peers run at the same time, and load goes to
 // one of them at a time, in short slices. A round is a slice for each peer, in random
-// order. What disturbs the machine for longer than a round disturbs all of them alike,
-// so that ratios within a round are steady where figures are not. Two processes of one program
-// differ, too, by some percent: so servers are started several times.
+// order. A disturbance longer than a round affects all peers alike, so ratios within a
+// round are steady even if figures are not. Two processes of one program differ by some
+// percent, so servers are started several times.
 
-// mixOptions say how a mix runs.
+// mixOptions are the options of a mix.
 type mixOptions struct {
 	slices int           // per peer
 	starts int           // of the servers: each serves a part of the slices
@@ -29,8 +29,7 @@ type mixOptions struct {
 	cpus   int           // of the servers
 }
 
-// settle is how long a peer has load before its slice, so that its data is back in the
-// CPU's caches when measuring starts.
+// settle is how long a peer gets load before its slice, to warm the CPU's caches.
 const settle = 20 * time.Millisecond
 
 // mixes are the scenarios that can be mixed, and the unit of work in their figures.
@@ -51,21 +50,21 @@ type mixed struct {
 
 	fill   func() error // sends what may be in flight
 	done   func() int64 // units of work so far
-	left   func() int64 // what has not come yet
+	left   func() int64 // units still expected
 	active bool         // calls follow on replies
 	err    error
 
 	*tally
 }
 
-// tally is what was measured of a peer.
+// tally has the measurements of a peer.
 type tally struct {
 	us          []float64 // CPU per unit, by slice
 	rates       []float64 // units per second, by slice
 	cpu, loaded float64   // CPU in µs: all of it after warming up, and that while it had load
 }
 
-// mix measures the peers in one of mixes. The order is always the same for a seed.
+// mix measures the peers in one of mixes. The seed determines the order.
 func mix(scenario string, peers []Peer, o mixOptions, pr Params) (rs []Result, err error) {
 	kind, ok := mixes[scenario]
 	if !ok {

@@ -36,8 +36,8 @@ func TestInterval(t *testing.T) {
 	}
 }
 
-// The interval holds the true median in 95 of 100 cases or a few more, whatever the
-// distribution: here of times that are disturbed now and then.
+// The interval contains the true median in at least 95 of 100 cases for any distribution:
+// here times with occasional disturbances.
 func TestIntervalHolds(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 0))
 	const runs = 2000

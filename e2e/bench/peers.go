@@ -19,8 +19,7 @@ type Peer struct {
 	Dialect Dialect
 	Note    string
 
-	// Known limits, so that a run does not wait for what cannot be: scenarios
-	// beyond them are left out (0: none; -all ignores them).
+	// Known limits: scenarios beyond them are skipped (0: none; -all ignores them).
 	MaxConns int     // connections that join in reasonable time
 	MaxPaced float64 // deliveries per second
 }
@@ -58,8 +57,8 @@ func also(arg string) error {
 	return nil
 }
 
-// freeAddr is an address that no peer has and nobody listens on. Its port is below those
-// that the kernel gives to clients: the generator's connections could take it otherwise.
+// freeAddr returns a free address that no peer uses. Its port is below the kernel's
+// ephemeral ports, so that the generator's connections cannot take it.
 func freeAddr() (string, error) {
 	for port := 7100; port < 7200; port++ {
 		addr := fmt.Sprintf("127.0.0.1:%d", port)

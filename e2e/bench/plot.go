@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// The plots are written as SVG here, not by a library: of those that are looked
-// after, go-analyze/charts has no logarithmic axes, and gonum/plot lays text out for
-// fonts that it embeds, which readers do not have, and would bring ten modules.
+// The plots are written as SVG without a library: of the maintained ones,
+// go-analyze/charts has no logarithmic axes, and gonum/plot lays out text for embedded
+// fonts that readers do not have, and needs ten modules.
 
 // theme is a set of colours. GitHub shows the file that fits the reader's theme.
 type theme struct{ name, text, muted, line, bar, accent string }
@@ -27,8 +27,8 @@ var themes = []theme{
 // figuresIn is the document that has the table of figures.
 const figuresIn = "../../docs/benchmarks.md"
 
-// plots draws what is in results: contents by file name. figuresIn has its table
-// of figures replaced.
+// plots draws the results and returns contents by file name, among them figuresIn with a
+// new table of figures.
 func plots() (map[string][]byte, error) {
 	peers, err := load("results/peers.jsonl")
 	if err != nil {
@@ -127,8 +127,8 @@ func figures(rs []Result) string {
 	return b.String()
 }
 
-// ratios are sentences below it: further ways to deliver, beside a broadcast, and
-// calls beside those of a peer that keeps a history, too.
+// ratios are the sentences below the table: other deliveries compared with a broadcast,
+// and calls compared with a peer that also keeps a history.
 func ratios(peers, growth []Result) string {
 	us := func(scenario, figure string) float64 {
 		v, _ := value(peers, "troupe", scenario, 1, figure)
@@ -204,8 +204,8 @@ func (c *canvas) path(points [][2]float64, style string) {
 
 func px(v float64) string { return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64) }
 
-// shown are the names of the peers in the plot, and where they keep a message when
-// its sender has the answer.
+// shown are the names of the peers in the plot, and where a message is stored when its
+// sender gets the reply.
 var shown = []struct{ peer, name, keeps string }{
 	{"troupe", "Troupe", "in memory"},
 	{"troupe-sqlite", "Troupe", "durable"},
@@ -219,7 +219,7 @@ var shown = []struct{ peer, name, keeps string }{
 	{"colyseus", "Colyseus", "in memory"},
 }
 
-// plotPeers is a bar per peer: what a second of CPU time does.
+// plotPeers draws a bar per peer: the work done per second of CPU time.
 func plotPeers(t theme, rs []Result) []byte {
 	type bar struct {
 		name, keeps string
@@ -294,8 +294,8 @@ var growthPanels = []panel{
 		{"troupe", "state", "server_cpu_us_per_action", "a field"}, {"troupe", "list", "server_cpu_us_per_action", "a List"}}, linear: true},
 }
 
-// plotGrowth is a small plot for each thing that grows. A decade is equally long in
-// all of them and in both directions, so that slopes can be compared.
+// plotGrowth draws a small plot per scenario. A decade has the same length in all of them
+// and in both directions, so that slopes can be compared.
 func plotGrowth(t theme, rs []Result) []byte {
 	const columns, width, decade, decadesX, decadesY, top = 4, 215.0, 33.0, 5.0, 4.0, 46.0
 	const height = top + decadesY*decade + 50
@@ -347,7 +347,7 @@ func plotGrowth(t theme, rs []Result) []byte {
 				c.path([][2]float64{at([2]float64{last[0] / n, last[1] / n}), at(last)}, `stroke="`+t.muted+`" stroke-dasharray="2 4"`)
 			}
 			color := t.accent
-			if j < len(lines)-1 { // the last is what one should use
+			if j < len(lines)-1 { // the last is the recommended one
 				color = t.muted
 			}
 			var drawn [][2]float64

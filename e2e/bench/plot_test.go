@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What is committed is what the committed results give.
+// The committed plots are those of the committed results.
 func TestPlotsAreUpToDate(t *testing.T) {
 	files, err := plots()
 	if err != nil {

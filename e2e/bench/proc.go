@@ -84,8 +84,8 @@ func (r *servers) remove(s *Server) {
 	r.all = slices.DeleteFunc(r.all, func(o *Server) bool { return o == s })
 }
 
-// stop kills all of them. The program must end after it: the set stays locked, so that
-// no further server starts.
+// stop kills all servers. The set stays locked so that no further server starts: the
+// program must end afterwards.
 func (r *servers) stop() {
 	r.mu.Lock()
 	for _, s := range r.all {

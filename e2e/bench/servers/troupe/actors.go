@@ -8,7 +8,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/actor"
 )
 
-// Message is what is said in a room, about 150 bytes of JSON.
+// Message is a message of a room, about 150 bytes of JSON.
 type Message struct {
 	ID        string `json:"id"`
 	UserID    string `json:"userId"`
@@ -16,7 +16,7 @@ type Message struct {
 	Timestamp int64  `json:"timestamp"`
 }
 
-// MessageReceived is its event.
+// MessageReceived is the event of a new message.
 type MessageReceived Message
 
 var registry = actor.NewRegistry(
@@ -42,7 +42,7 @@ func (r *Room) SendMessage(c *actor.Context[actor.NoState], userID, text string)
 	return m
 }
 
-// Crowd keeps no messages: what it costs is their delivery.
+// Crowd keeps no messages: its only cost is their delivery.
 type Crowd struct {
 	joined int
 }
@@ -52,18 +52,18 @@ type Member struct {
 	Number int `json:"number"` // how many joined before
 }
 
-// CreateConnState numbers those who join.
+// CreateConnState numbers connections in the order in which they join.
 func (r *Crowd) CreateConnState(*actor.ConnectContext, struct{}) Member {
 	r.joined++
 	return Member{r.joined - 1}
 }
 
-// Say tells everybody.
+// Say broadcasts to everyone.
 func (*Crowd) Say(c *actor.Context[Member], userID, text string) {
 	c.Broadcast(said(c, userID, text))
 }
 
-// SayEach tells everybody, one by one.
+// SayEach sends to everyone, one by one.
 func (*Crowd) SayEach(c *actor.Context[Member], userID, text string) {
 	m := said(c, userID, text)
 	for conn := range c.Conns() {
@@ -71,7 +71,7 @@ func (*Crowd) SayEach(c *actor.Context[Member], userID, text string) {
 	}
 }
 
-// SayTo tells those n who joined first.
+// SayTo sends to the first n connections.
 func (*Crowd) SayTo(c *actor.Context[Member], userID, text string, n int) {
 	c.Broadcast(said(c, userID, text), actor.Where(func(conn *actor.Conn[Member]) bool { return conn.State().Number < n }))
 }
@@ -86,7 +86,7 @@ type Shelf struct {
 	Next     int       `json:"next"`
 }
 
-// Fill makes the state about so many bytes of JSON.
+// Fill makes the state about that many bytes of JSON.
 func (s *Shelf) Fill(c *actor.Context[actor.NoState], bytes int) {
 	s.Messages = append(s.Messages, stock(c, bytes)...)
 }
@@ -106,7 +106,7 @@ type Shelves struct {
 	Next     int                 `json:"next"`
 }
 
-// Fill makes the state about so many bytes of JSON.
+// Fill makes the state about that many bytes of JSON.
 func (s *Shelves) Fill(c *actor.Context[actor.NoState], bytes int) {
 	s.Messages.Append(stock(c, bytes)...)
 }

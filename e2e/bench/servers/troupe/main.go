@@ -1,6 +1,6 @@
-// Command troupe is the target of the benchmark: a room as every peer has it, and
-// actors to measure growth with, on Troupe with its guarantees switched on. What
-// differs from the product's defaults are the rates, which no peer limits.
+// Command troupe is the benchmark's Troupe server: the room that every peer has, and
+// actors for the growth scenarios, with all guarantees switched on. Only the rate limits
+// differ from the defaults, as no peer has any.
 package main
 
 import (
@@ -58,16 +58,16 @@ func run(addr, data string) error {
 	server := &http.Server{Addr: addr, Handler: mux}
 	go func() {
 		<-ctx.Done()
-		_ = server.Close() // the harness has what it wants
+		_ = server.Close() // the harness is done
 	}()
 	return server.ListenAndServe()
 }
 
-// memoryInUse answers with the bytes that live objects and stacks take: what is
-// resident depends on when the collector ran.
+// memoryInUse serves the bytes of live objects and stacks. Resident memory would depend
+// on when the collector ran.
 func memoryInUse(w http.ResponseWriter, _ *http.Request) {
 	goruntime.GC()
-	goruntime.GC() // what sync.Pools hold goes with the second
+	goruntime.GC() // the second one clears sync.Pools
 	var m goruntime.MemStats
 	goruntime.ReadMemStats(&m)
 	fmt.Fprint(w, m.HeapAlloc+m.StackInuse)
