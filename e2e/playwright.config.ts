@@ -44,7 +44,7 @@ export default defineConfig({
   forbidOnly: !!process.env.CI,
   timeout: 90_000,
   expect: { timeout: 20_000 },
-  use: { trace: "retain-on-failure" },
+  use: { trace: process.env.CI ? "off" : "retain-on-failure" }, // a trace costs much time, and nobody sees that of a CI machine
   // The first browser runs all tests, the others only those in which browsers differ. With
   // BROWSERS=all (make test-browsers) all browsers run all tests, which takes minutes longer.
   projects: found.map(({ name, executablePath }, i) => ({

@@ -23,8 +23,9 @@ import (
 func buildServer(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "troupe")
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-pgo=off", "-o", binary, "github.com/troupe-dev/troupe").CombinedOutput()
-	if err != nil {
+	build := exec.Command("go", "build", "-buildvcs=false", "-pgo=off", "-trimpath", "-o", binary, "github.com/troupe-dev/troupe")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as make dev builds it, so that both share the build cache
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	return binary

@@ -72,7 +72,7 @@ func (a *app) read(name string) string {
 func (a *app) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(a.t.Context(), name, args...)
 	cmd.Dir = a.dir
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off", "GOPROXY=off")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=mod -pgo=off -trimpath", "GOWORK=off", "GOPROXY=off")
 	return cmd
 }
 

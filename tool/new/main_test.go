@@ -147,6 +147,7 @@ func run(t *testing.T, dir, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-pgo=off -trimpath") // as make dev builds, so that both share the build cache
 	out, err := cmd.CombinedOutput()
 	if err != nil || (name == "gofmt" && len(out) > 0) {
 		t.Errorf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)

@@ -80,7 +80,8 @@ func TestRename(t *testing.T) {
 	if out, err := left.CombinedOutput(); err == nil || len(out) > 0 {
 		t.Errorf("the old path is left in %s", out)
 	}
-	run(t, root, "go", "vet", "./...")
+	run(t, root, "go", "list", "-test", "-deps", "./...") // all imports are found, those of tests too
+	run(t, root, "go", "vet", ".")
 	run(t, filepath.Join(root, "e2e", "bench"), "go", "list", "-mod=readonly", "./...")
 	run(t, root, "go", "test", "./backend/readme", "./web")
 	if modules, err := filepath.Abs("../../node_modules"); err != nil {
@@ -144,6 +145,7 @@ func run(t *testing.T, dir, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-pgo=off -trimpath") // as make dev builds, so that both share the build cache
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
