@@ -2,7 +2,7 @@
 # has the steps of the tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help dev new rename run build ui docs packages test test-go test-ts test-e2e test-browsers test-crash fuzz chaos soak bench bench-peers bench-growth pgo plot pictures fmt lint vuln generate licenses clean
+.PHONY: help dev new rename run build ui docs packages test test-go test-ts test-e2e test-browsers test-long test-crash fuzz chaos soak bench bench-peers bench-growth pgo plot pictures fmt lint vuln generate licenses clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/troupe-dev/troupe/backend/app.version=$(VERSION)
@@ -51,6 +51,9 @@ node_modules/.package-lock.json: package-lock.json
 
 test: ## run all tests and linters; installs what is missing
 	@.ci/check go ts e2e
+
+test-long: ## the long forms of tests: crowds, crashes, chaos, soak (minutes)
+	@.ci/check long
 
 test-go: ## the Go part: format, vet, staticcheck, generated files, tests with -race
 	@.ci/check go

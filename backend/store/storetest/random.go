@@ -42,7 +42,11 @@ func randomly(t *testing.T, s *reopenable, trims bool) {
 	t.Logf("to repeat: -storetest.seed=%d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	m := model{}
-	for step := range 1200 {
+	steps := 1200
+	if testing.Short() {
+		steps = 300
+	}
+	for step := range steps {
 		actor := fmt.Sprint("actor", r.IntN(6))
 		switch r.IntN(10) {
 		default:
