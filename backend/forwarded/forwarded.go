@@ -1,10 +1,10 @@
-// Package forwarded tells where a request comes from that has passed through
-// proxies: what they say of it counts if they are trusted, and only then.
+// Package forwarded finds out which client made a request that has passed through
+// proxies. It reads the X-Forwarded-* headers of trusted proxies only.
 //
-// X-Forwarded-For is read from its end: the last address that is none of a trusted
-// proxy is the client's, whatever a client has written before it. The header
-// Forwarded is not read. Few proxies write it, and one that writes the other passes
-// on what a client has put into this one.
+// X-Forwarded-For is read from its end: the last address that is none of a trusted proxy
+// is the client's, whatever a client has written before it. The header Forwarded is not
+// read: few proxies write it, and a proxy that writes X-Forwarded-For passes a client's
+// own Forwarded on unchanged.
 package forwarded
 
 import (
@@ -51,7 +51,8 @@ func (p Proxies) Trust(addr netip.Addr) bool {
 	return false
 }
 
-// Handler lets Client, Host and Secure below it know what trusted proxies say.
+// Handler makes Client, Host and Secure use the headers of trusted proxies, in next and
+// below.
 func (p Proxies) Handler(next http.Handler) http.Handler {
 	if len(p) == 0 {
 		return next
@@ -71,9 +72,9 @@ func (p Proxies) Handler(next http.Handler) http.Handler {
 	}))
 }
 
-// said is what a trusted proxy says of a request. Unlike addresses, clients may
-// have made it up where a proxy does not replace it; so it may only be used for
-// what concerns nobody but the client.
+// said is what a trusted proxy says about a request. Unlike addresses, a client may have
+// made it up if the proxy does not replace it, so use it only for what concerns that
+// client alone.
 type said struct{ host, proto string }
 
 type saidKey struct{}
@@ -83,10 +84,9 @@ func first(list string) string {
 	return strings.TrimSpace(word)
 }
 
-// Client returns the address of who has made a request: behind trusted proxies
-// that of their client, else that of the peer. IPv4 addresses are never written as
-// IPv6 ones, and there is no zone. It is the zero Addr if the request did not come
-// over IP.
+// Client returns the address of the client that made a request: behind trusted proxies
+// that of their client, else that of the peer. IPv4 addresses are never written as IPv6
+// ones, and there is no zone. It is the zero Addr if the request did not come over IP.
 func Client(r *http.Request) netip.Addr {
 	if addr := middleware.GetClientIPAddr(r.Context()); addr.IsValid() {
 		return addr.WithZone("")
@@ -102,10 +102,10 @@ func peer(r *http.Request) netip.Addr {
 	return ap.Addr().Unmap().WithZone("")
 }
 
-// Network returns what an address stands for when clients are counted: itself, or
-// of IPv6 the network (/64) that a host has to itself. Addresses of this machine
-// stand for nothing: if all clients seem to have one, it is that of a proxy which
-// nobody has said to trust.
+// Network returns what an address stands for when clients are counted: itself, or of IPv6
+// the network (/64) that a host has to itself. A loopback address stands for nothing (ok
+// is false): if all clients seem to have one, it is that of a proxy which was not set as
+// trusted.
 func Network(addr netip.Addr) (n netip.Prefix, ok bool) {
 	if !addr.IsValid() || addr.IsLoopback() {
 		return netip.Prefix{}, false
@@ -118,7 +118,7 @@ func Network(addr netip.Addr) (n netip.Prefix, ok bool) {
 	return n, err == nil
 }
 
-// Host returns the host, and the port if there is one, that the client has asked for.
+// Host returns the host that the client requested, with its port if there is one.
 func Host(r *http.Request) string {
 	if s, _ := r.Context().Value(saidKey{}).(said); s.host != "" {
 		return s.host
@@ -126,7 +126,7 @@ func Host(r *http.Request) string {
 	return r.Host
 }
 
-// Secure reports whether the client has asked by HTTPS.
+// Secure reports whether the client used HTTPS.
 func Secure(r *http.Request) bool {
 	if s, _ := r.Context().Value(saidKey{}).(said); s.proto != "" {
 		return strings.EqualFold(s.proto, "https")

@@ -27,8 +27,8 @@ func TestParseProxies(t *testing.T) {
 	}
 }
 
-// TestForwarded: only what a trusted proxy says is believed, and of the addresses
-// only the part that a client cannot have written.
+// TestForwarded: only trusted proxies' headers are used, and of the addresses only the
+// part that a client cannot have written.
 func TestForwarded(t *testing.T) {
 	const proxies = "127.0.0.1,10.0.0.0/8,2001:db8:1::/48"
 	tests := []struct {

@@ -33,8 +33,8 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request) {
 	g.sockets.running.Go(s.reader.loop) // on: the handler returns, which frees the server's buffers
 }
 
-// welcomes reports whether a new socket can be made of a request; else its client
-// has been told.
+// welcomes reports whether a request may become a socket; else it has answered the
+// request.
 func (g *Gateway) welcomes(w http.ResponseWriter, r *http.Request) bool {
 	if v := r.URL.Query().Get("v"); v != "" && v != "1" {
 		httpcall.WriteError(w, http.StatusBadRequest, wire.CodeMalformed, "this server speaks version 1 of the protocol", nil)
@@ -47,7 +47,7 @@ func (g *Gateway) welcomes(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// hello is what every socket is told first.
+// hello is the first message on every socket.
 func (g *Gateway) hello(spread time.Duration) wire.Hello {
 	return wire.Hello{
 		Limits: g.opts.Limits, BeatMs: g.opts.HeartbeatInterval.Milliseconds(), DeadMs: g.opts.IdleTimeout.Milliseconds(), SpreadMs: spread.Milliseconds(),
@@ -55,10 +55,10 @@ func (g *Gateway) hello(spread time.Duration) wire.Hello {
 	}
 }
 
-// refuseSocket accepts a socket only to close it: a browser tells a page nothing
-// of a refused upgrade, but the reason for which a socket closes, and what it is
-// told before that, if anything. It reports false, and does nothing, if that is
-// being done for many.
+// refuseSocket accepts a socket only to close it: a browser hides a refused upgrade from
+// the page, but shows it the messages and the close reason of an accepted socket. tell is
+// a message to send first, nil for none. It reports false, and does nothing, if too many
+// such sockets are open.
 func (g *Gateway) refuseSocket(w http.ResponseWriter, r *http.Request, tell []byte, status websocket.StatusCode, reason string) bool {
 	permit, ok := g.admission.Reject()
 	if !ok {
@@ -89,7 +89,7 @@ func (g *Gateway) admit(r *http.Request) (limit.Permit, *host.Fault) {
 	return g.admission.Socket(forwarded.Client(r))
 }
 
-// reject refuses a socket and tells its client when to come back.
+// reject refuses a socket; the error says when to retry.
 func (g *Gateway) reject(w http.ResponseWriter, r *http.Request, e *host.Fault) {
 	tell := wire.AppendError(nil, 0, e.Code, e.Message, e.Metadata)
 	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") && g.refuseSocket(w, r, tell, statusTryAgain, e.Code) {
@@ -110,9 +110,9 @@ func (g *Gateway) newSocket(r *http.Request, permit limit.Permit) *socket {
 	return s
 }
 
-// acceptSocket makes a request a socket, and tells over how long its client shall
-// spread reconnects. It returns nil when that failed and the client has its answer; then the
-// permit is returned.
+// acceptSocket makes a request a socket. It returns the time over which the client should
+// spread reconnects. A nil socket means that it failed, answered the request and returned
+// the permit.
 func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request, permit limit.Permit) (*socket, time.Duration) {
 	s := g.newSocket(r, permit)
 	// Origins have been checked for all of the API (origin.go).

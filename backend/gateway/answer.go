@@ -8,8 +8,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// An answer is for one attachment and in no store. The cursor meets it in memory,
-// unless memory has gone on; so it is kept until the cursor is there.
+// An answer is for one attachment and in no store. The cursor finds it in the log's
+// memory, unless it has left that; so it is kept until the cursor arrives.
 type answer struct {
 	output *host.Output
 	pos    host.Pos
@@ -21,8 +21,8 @@ const (
 	// no more calls accepted.
 	answersWait = 256 << 10
 
-	// But the answers to the calls accepted before may be large. Beyond this they
-	// are kept in short.
+	// But the answers to calls accepted before may be large. Beyond this only their
+	// failures are kept.
 	answersShort = 4 << 20
 
 	shortMetadata = 4 << 10 // bytes of a failure's metadata that stay
@@ -41,10 +41,10 @@ func (a answer) size() int {
 	return n
 }
 
-// short is what is kept of an answer for which there is no room. Its client gets
-// it only if the log's memory has gone on when the cursor comes there: else it
-// gets the answer itself. A result is made anew by a repetition of the call: it
-// had no effect, or its reply would be an entry.
+// short is what is kept of an answer for which there is no room. The client gets it only
+// if the output has left the log's memory when the cursor arrives; else it gets the
+// answer itself. If the client repeats the call, it runs again: it had no effect, or its
+// reply would be an entry.
 func (a answer) short() answer {
 	o := a.output
 	e := errTooManyAnswers
@@ -57,7 +57,7 @@ func (a answer) short() answer {
 	return answer{&host.Output{Kind: host.OutputFail, Seq: o.Seq, TimeMs: o.TimeMs, Call: o.Call, To: o.To, Err: e}, a.pos}
 }
 
-// reserveAnswersLocked counts bytes of answers that are kept, or (negative) no more.
+// reserveAnswersLocked counts bytes of answers that are kept; negative ones are released.
 func (c *channel) reserveAnswersLocked(bytes int) {
 	c.bytes += bytes
 	c.s.outbox.reserveAnswers(bytes)

@@ -16,17 +16,17 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// An actor's OnAuth says who a client is, and it may be slow. So an open of an actor
-// that has one, and new params for it, become authRequests: they wait for OnAuth away
-// from the socket's reader. What else the client sends on the channel meanwhile is
-// postponed, and done in order when the request is over. An OnAuth that refuses closes
-// the channel; the actor does not hear of it.
+// An actor's OnAuth authenticates a client, and it may be slow. So an open of an actor
+// that has one, and new params for it, become authRequests, which wait for OnAuth outside
+// the socket's reader. Whatever else the client sends on the channel meanwhile is
+// postponed, and handled in order afterwards. An OnAuth that refuses closes the channel;
+// the actor does not notice.
 
 const (
 	maxSocketAuths  = 8         // of a socket that are under way; its others wait
 	maxAuths        = 256       // the same, of all sockets
-	maxWaitingAuths = 10_000    // that wait in all; beyond: overloaded
-	maxPending      = 256 << 10 // bytes of what waits of one socket; beyond: overloaded
+	maxWaitingAuths = 10_000    // that wait, of all sockets; beyond: overloaded
+	maxPending      = 256 << 10 // bytes that wait, of one socket; beyond: overloaded
 )
 
 // socketAuth is what a socket keeps for OnAuth: of the HTTP request that opened it the
@@ -111,15 +111,14 @@ func (k *socketAuth) close() {
 	k.closed = true
 }
 
-// notKept are the fields of a request that say nothing of who makes it.
+// notKept are the header fields that do not identify a client.
 var notKept = map[string]bool{
 	"Connection": true, "Upgrade": true, "Sec-Websocket-Key": true, "Sec-Websocket-Version": true,
 	"Sec-Websocket-Extensions": true, "Sec-Websocket-Protocol": true, "Accept-Encoding": true,
 	"Cache-Control": true, "Pragma": true,
 }
 
-// An authenticator asks the OnAuth of actors who a client is. Its methods may be called
-// at the same time.
+// An authenticator runs the OnAuth of actors. Its methods may be called at the same time.
 type authenticator struct {
 	host        host.Host
 	definitions host.Definitions
@@ -144,7 +143,7 @@ func clientAddr(r *http.Request) string {
 	return ""
 }
 
-// request is what OnAuth is asked about a connection.
+// request is the argument of OnAuth for a connection.
 func (k *socketAuth) request(params json.RawMessage) (host.AuthRequest, error) {
 	header, err := textproto.NewReader(bufio.NewReader(strings.NewReader(k.header + "\r\n"))).ReadMIMEHeader()
 	return host.AuthRequest{Header: header, RemoteAddr: k.addr, Params: params}, err
@@ -158,7 +157,7 @@ func (a authenticator) request(r *http.Request, ref host.Ref, action string) (js
 	return a.authenticate(r.Context(), ref, host.AuthRequest{Action: action, Header: r.Header, RemoteAddr: clientAddr(r)})
 }
 
-// authenticate asks the OnAuth of an actor. An actor that is known by its id alone is
+// authenticate runs the OnAuth of an actor. An actor that is known by its id alone is
 // resolved first: its name says which OnAuth, which decides by its key.
 func (a authenticator) authenticate(ctx context.Context, ref host.Ref, q host.AuthRequest) (json.RawMessage, error) {
 	if ref.Name == "" {
@@ -235,7 +234,7 @@ func (r *receiver) postpone(m *wire.ClientMessage, at wire.Envelope) bool {
 	}
 	s.mu.Unlock()
 	if !ok {
-		r.refuse(at, wire.CodeOverloaded, "too much waits for the connection to be authenticated",
+		r.refuse(at, wire.CodeOverloaded, "too many messages while the connection is authenticated",
 			host.Limit{Limit: maxPending, Option: "heldForAuth"}.JSON())
 	}
 	return true
@@ -370,7 +369,7 @@ func (a *authRequest) done(auth json.RawMessage, err error) {
 		s.g.authQueue.start(next)
 	}
 	if !there || s.g.sockets.isQuiesced() {
-		return // nobody waits for it, or it has no effect any more
+		return // no channel waits for it, or it has no effect any more
 	}
 	if err == nil {
 		err = a.then(auth)
@@ -379,7 +378,7 @@ func (a *authRequest) done(auth json.RawMessage, err error) {
 		s.deny(c, a.opened, err)
 		return
 	}
-	if s.channel(c.num) != c { // the socket has ended while the owner was told of the channel
+	if s.channel(c.num) != c { // the socket ended while the request was handed over
 		if !s.g.sockets.isQuiesced() {
 			s.g.host.Detach(c.followed(), c.attachment)
 		}

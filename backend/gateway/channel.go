@@ -41,7 +41,7 @@ type channel struct {
 	bytes       int          // of inbox.answers; counted in s.outbox, too
 	answered    bool         // the owner of the actor has opened it
 	wantAt      bool         // it was quiet for long
-	pendingAuth *pendingAuth // it waits for OnAuth; else nil
+	pendingAuth *pendingAuth // while it waits for OnAuth; else nil
 	approvals   *approvals   // for CanSubscribe; nil before the first one
 
 	// The rest belongs to the flush.
@@ -58,7 +58,7 @@ type channel struct {
 	lastTo   host.Pos // of the last failure, or reply without a number, that it has passed
 }
 
-// An inbox is what others have left for the flush.
+// An inbox holds what other goroutines leave for the flush.
 type inbox struct {
 	opened    *host.Output
 	openedPos host.Pos
@@ -78,7 +78,7 @@ type phase uint8
 
 const (
 	phaseOpening phase = iota // the owner of the actor has not answered
-	phaseAsking               // a store read has to tell what the log still has
+	phaseAsking               // waiting for a store read to find out what the log still has
 	phaseLive                 // reading memory from pos on
 	phaseReplay               // reading the store after seq
 	phaseOver
@@ -96,8 +96,8 @@ func (c *channel) mark() bool {
 	return true
 }
 
-// followed is the actor whose log the channel reads, with the id that would have
-// to be worked out for every request otherwise.
+// followed is the actor whose log the channel reads. It has the id, which would otherwise
+// be computed for every request.
 func (c *channel) followed() host.Ref {
 	return host.Ref{Name: c.fanout.ref.Name, Key: c.fanout.ref.Key, ID: c.log.Actor()}
 }
@@ -369,7 +369,7 @@ func (c *channel) advance(f *transport.Frame, seq uint64) {
 	}
 }
 
-// at tells the client how far it is.
+// at sends the client its position.
 func (c *channel) at(f *transport.Frame) {
 	c.owesAt = false
 	f.Put(wire.AppendAt(wire.AppendHead(f.Begin(), c.num), c.seq))
@@ -399,17 +399,17 @@ func (c *channel) message(f *transport.Frame, o *host.Output) bool {
 	return true
 }
 
-// noteSent notes that the client learns from f that it has everything up to seq.
+// noteSent notes that f brings the client up to seq.
 func (c *channel) noteSent(f *transport.Frame, seq uint64) {
 	c.sent.Store(max(seq, c.sent.Load()))
 	c.sentAt.Store(f.Time())
 }
 
-// end tells the client that the channel is over, and forgets it.
+// end sends the client that the channel is over, and forgets it.
 func (c *channel) end(f *transport.Frame, o *host.Output) {
 	e := o.Err
 	if e == nil {
-		e = &host.Fault{Code: wire.CodeDisconnected, Message: "the connection was ended"}
+		e = &host.Fault{Code: wire.CodeDisconnected, Message: "the actor ended the connection"}
 	}
 	c.s.g.stats.errors.Add(e.Code)
 	f.Put(wire.AppendClosed(wire.AppendHead(f.Begin(), c.num), e.Code, e.Message, e.Metadata))

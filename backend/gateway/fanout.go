@@ -22,8 +22,8 @@ const (
 	stragglerBytes   = 128 << 10
 )
 
-// A fanout watches the log of one actor for all channels that this gateway has on
-// it: it tells the channels that an output may concern to look.
+// A fanout watches the log of one actor for all channels that this gateway has on it: it
+// marks the channels that may want an output.
 //
 // The goroutine that publishes runs the fanout, so that it does not fall behind the log. What
 // takes long in a large room, waking all channels, is left to a worker (wakeAll).
@@ -129,14 +129,14 @@ func (f *fanout) follow() {
 		return
 	}
 	f.log, f.pos, f.err = log, log.Visible(), nil
-	// What was published meanwhile asked in vain. Until that is done the fanout is
-	// still this goroutine's: else nobody could begin again.
+	// What was published meanwhile did not start it. Until that is done the fanout
+	// belongs to this goroutine; afterwards the next output starts it again.
 	for f.reading.end() {
 		f.g.runJob(f)
 	}
 }
 
-var errFollow = host.Faultf(wire.CodeInternal, "the server failed; its log has the cause")
+var errFollow = host.Faultf(wire.CodeInternal, "internal error; see the server log")
 
 // remove takes a fanout out, and reports whether it was there.
 func (fs *fanouts) remove(f *fanout) bool {
@@ -176,7 +176,7 @@ type release struct{ f *fanout }
 
 func (r release) run() { r.f.g.fanouts.release(r.f) }
 
-// release gives up a fanout, unless somebody has joined it meanwhile.
+// release gives up a fanout, unless a channel has joined it meanwhile.
 func (fs *fanouts) release(f *fanout) {
 	fs.mu.Lock()
 	unused := f.count.Load() == 0 && fs.open[f.key] == f
@@ -205,7 +205,7 @@ func (fs *fanouts) tend() {
 	}
 }
 
-// close gives up all fanouts. Nobody may join any more.
+// close gives up all fanouts. No channel may join any more.
 func (fs *fanouts) close() {
 	fs.mu.Lock()
 	open := fs.open
@@ -307,9 +307,9 @@ func (f *fanout) touch(c *channel) {
 	}
 }
 
-// gap is called when outputs were gone before the fanout saw them. Entries can
-// be read from the store. But an opened, a failure or a reply without a number
-// may have been among them: who waits for one has to come back.
+// gap is called when outputs were gone before the fanout saw them. Entries can be read
+// from the store. But an opened, a failure or a reply without a number may have been
+// among them: a channel that waits for one has to come back on a new socket.
 func (f *fanout) gap() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -31,40 +31,39 @@ type Options struct {
 	OpenRate  float64
 	OpenBurst int
 
-	// AllowOrigins are the origins of other pages that may use the API:
-	// patterns of path.Match against the host ("*.example.com"), or against
-	// scheme and host if they contain "://". "*" allows every page in the world to
-	// act with whatever its visitor's network can reach. Pages of the API's own
-	// origin, and programs that send no Origin, are always allowed.
+	// AllowOrigins are the origins of other pages that may use the API: patterns of
+	// path.Match against the host ("*.example.com"), or against scheme and host if they
+	// contain "://". "*" allows every page in the world, also to reach a server inside
+	// its visitor's network. Pages of the API's own origin, and programs that send no
+	// Origin, are always allowed.
 	AllowOrigins []string
 
-	// How many sockets there may be, in all and of one address, how many an address
-	// may open per second in the long run (as many at once as it may have), and how
-	// many calls over HTTP it may make per second (two seconds' worth at once). Of
-	// IPv6, the addresses of a network /64 count as one. Beyond, clients are told
-	// when to come back. Addresses of this machine are not limited. 0 means no limit.
+	// How many sockets there may be, in all and of one address, how many an address may
+	// open per second in the long run (as many at once as it may have), and how many
+	// calls over HTTP it may make per second (two seconds' worth at once). Of IPv6, the
+	// addresses of a network /64 count as one. Beyond, clients are refused, with a time
+	// to retry after. Loopback addresses are not limited. 0 means no limit.
 	MaxSockets       int
 	MaxSocketsPerIP  int
 	ConnectRatePerIP float64
 	CallRatePerIP    float64
 
-	// MaxBuffers is how many bytes may be held for clients that do not take them, or
-	// of messages that have not arrived in whole. 0 means any number.
+	// MaxBuffers is how many bytes may be held: of output that clients have not read, and
+	// of messages that have only partly arrived. 0 means no limit.
 	MaxBuffers int64
 
-	HeartbeatInterval time.Duration // after this silence a beat is sent; 0 means 15 s
-	IdleTimeout       time.Duration // a socket whose client is silent for longer is closed; 0 means 25 s
-	PositionInterval  time.Duration // after this silence of a channel whose log moved on an at is sent; 0 means 30 s
+	HeartbeatInterval time.Duration // a beat is sent after this silence; 0 means 15 s
+	IdleTimeout       time.Duration // a socket is closed if its client is silent for longer; 0 means 25 s
+	PositionInterval  time.Duration // a channel that was silent for so long while its log grew gets an at; 0 means 30 s
 	WriteTimeout      time.Duration // a write that is blocked for longer ends the socket; 0 means 20 s
 
-	// SpreadRate is how many clients per second may come back after this server
-	// went away: clients are told to spread their first attempts over sockets /
-	// SpreadRate seconds. 0 means 2,000.
+	// SpreadRate is how many clients per second may come back after a shutdown: clients
+	// spread their first attempts over sockets / SpreadRate seconds. 0 means 2,000.
 	SpreadRate float64
 
 	// Contract is the fingerprint of what the actors offer, Parts those of its parts
-	// (actor.Contract). Clients are told, and compare them with their own. Leave Parts
-	// out in production: they name all that there is.
+	// (actor.Contract). Clients compare them with their own. Leave Parts out in
+	// production: they name every actor, action and event.
 	Contract string
 	Parts    []string
 
@@ -187,10 +186,10 @@ func New(h host.Host, d host.Definitions, opts Options) *Gateway {
 // another router has mounted it there.
 func (g *Gateway) Handler() http.Handler { return g.handler }
 
-// Quiesce is the first step of a shutdown: new sockets and calls over HTTP are
-// refused, clients are told to go (bye), and nothing that they still send has an
-// effect: they send it again when they come back. Turns that run may end, and
-// their outputs are delivered until Close.
+// Quiesce is the first step of a shutdown: new sockets and calls over HTTP are refused,
+// clients get a bye, and nothing that they still send has an effect: they send it again
+// when they come back. Running turns may end, and their outputs are delivered until
+// Close.
 func (g *Gateway) Quiesce() {
 	sockets := g.sockets.quiesce()
 	spread := g.spread(len(sockets))
@@ -290,7 +289,7 @@ func (g *Gateway) runJob(j job) {
 	j.run()
 }
 
-// panicked reports a panic. What it belongs to may have a logger that says more.
+// panicked logs a panic, with the logger of what it belongs to, if that has one.
 func (g *Gateway) panicked(v, of any) {
 	log := g.log
 	if of, ok := of.(interface{ logger() *slog.Logger }); ok {
@@ -299,7 +298,7 @@ func (g *Gateway) panicked(v, of any) {
 	log.Error("gateway: panic", "panic", v, "stack", string(debug.Stack()))
 }
 
-// janitor looks after what time brings: beats, dead links, quiet channels.
+// janitor does what is due at a time: beats, dead links, quiet channels.
 func (g *Gateway) janitor() {
 	t := time.NewTicker(tick)
 	defer t.Stop()

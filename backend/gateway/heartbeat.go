@@ -31,7 +31,7 @@ func (h *heartbeat) tend(now time.Time) {
 		return
 	}
 	if said >= stuckWrite && s.out.Pending() && s.g.buffers.Full() {
-		s.noteSlow("gateway: a client does not read while the buffers are full, and is cut off")
+		s.noteSlow("gateway: cut off a client that does not read while the buffers are full")
 		s.cut()
 		return
 	}

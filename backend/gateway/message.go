@@ -26,7 +26,7 @@ type receiver struct {
 }
 
 // receive handles the messages of a frame. The error is wire.ErrNotJSON or
-// wire.ErrNotUTF8; the socket cannot go on after it.
+// wire.ErrNotUTF8; the socket has to end then.
 func (r *receiver) receive(b []byte) error {
 	r.s.traffic.In(len(b))
 	if !utf8.Valid(b) {
@@ -74,7 +74,8 @@ func (r *receiver) handle(m *wire.ClientMessage, at wire.Envelope, problem strin
 	}
 	if wait := r.rate.Allow(at.Type); wait > 0 {
 		if (at.Type != wire.TypeCall || at.ID == 0) && at.Type != wire.TypeOpen {
-			// Who sends no calls gets no answer to each: it would be a flood of ours.
+			// Only calls and opens are all answered; answering everything else would be a
+			// flood, too.
 			if !r.rate.Report() {
 				return
 			}
@@ -100,7 +101,7 @@ func (r *receiver) handle(m *wire.ClientMessage, at wire.Envelope, problem strin
 	}
 }
 
-// do is handle for a message whose turn has come.
+// do handles a message that passed the limits and need not wait.
 func (r *receiver) do(m *wire.ClientMessage, at wire.Envelope) {
 	switch m.Type {
 	case wire.TypeBeat:
@@ -143,8 +144,8 @@ func malformed(raw json.RawMessage, err error) string {
 	return "a field of the message is not what it should be"
 }
 
-// refuse answers a message that cannot be dealt with: a call fails, an open is
-// closed, for anything else there is an error.
+// refuse answers a message that cannot be handled: a call fails, an open is closed,
+// anything else gets an error.
 func (r *receiver) refuse(at wire.Envelope, code wire.Code, text string, metadata json.RawMessage) {
 	r.s.countError(code)
 	switch {
@@ -159,8 +160,8 @@ func (r *receiver) refuse(at wire.Envelope, code wire.Code, text string, metadat
 	}
 }
 
-// use takes a channel number. If it was used before, the client is told and what
-// is there stays as it is.
+// use takes a channel number. If it was used before, the client gets an error, and the
+// channel stays as it is.
 func (r *receiver) use(c uint32) bool {
 	if r.used.has(c) || !r.used.add(c) {
 		r.s.sendError(c, wire.CodeChannelInUse,
@@ -326,7 +327,7 @@ func (r *receiver) call(m *wire.ClientMessage) {
 			r.s.mu.Unlock()
 			e := asError(r.s.logger, err)
 			if e.Code == wire.CodeShutdown {
-				return // without an answer its client sends it again, to whoever comes next
+				return // without an answer the client sends it again on its next socket
 			}
 			r.refuse(at, e.Code, e.Message, e.Metadata)
 		}
@@ -339,8 +340,8 @@ func isSecret(s string) bool {
 	return err == nil && len(b) == secretBytes
 }
 
-// connectionID is the id of the connection whose client has the secret k. Others
-// may learn the id; only k opens the connection.
+// connectionID is the id of the connection whose client has the secret k. The id is no
+// secret: only k opens the connection.
 func connectionID(k string) string {
 	sum := sha256.Sum256([]byte(k))
 	return base64.RawURLEncoding.EncodeToString(sum[:secretBytes])

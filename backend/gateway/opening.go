@@ -23,12 +23,11 @@ type opening struct {
 	seq  uint64   // the last entry before it
 }
 
-// open deals with the owner's answer: it finds out whether the log still has
-// what the client asks for, and answers when that is known.
+// open deals with the owner's answer: it finds out whether the log still has what the
+// client has not seen, and then answers.
 //
-// The connection starts after info.Start if everything from there on is still
-// retained, else at the position of the OutputOpened itself: never with a part of
-// what was missed (G4).
+// The connection starts after info.Start if everything from there on is still retained,
+// else at the position of the OutputOpened itself: never with part of a gap (G4).
 func (c *channel) open(f *transport.Frame, o *host.Output, pos host.Pos) {
 	info := o.Opened
 	c.opening = opening{info, pos, o.Seq}
@@ -75,8 +74,8 @@ func (c *channel) asked(f *transport.Frame, m inbox) {
 	}
 }
 
-// start answers the open: the connection has everything up to seq, or has been
-// told what it has lost.
+// start answers the open: the connection has everything up to seq, except for the gap,
+// nil if there is none.
 func (c *channel) start(f *transport.Frame, seq uint64, gap *wire.Lost, replies []*host.Output) {
 	info := c.opening.info
 	f.Put(wire.AppendOpened(wire.AppendHead(f.Begin(), c.num), wire.Opened{
@@ -122,8 +121,8 @@ func (c *channel) startSubs() {
 	c.subs.Store(&subs)
 }
 
-// checkSubs refuses events that the actor does not have, if its definition was
-// not known when they were asked for.
+// checkSubs refuses events that the actor does not have, if its definition was not known
+// at the open.
 func (c *channel) checkSubs(name string) {
 	if c.fanout.ref.ID == "" {
 		return
@@ -143,14 +142,14 @@ func (c *channel) checkSubs(name string) {
 	}
 }
 
-// A gapScan reads what is retained of a log, away from the workers: to count what a
-// connection has lost, and to find replies that its caller still waits for. Like a
-// channel it reads chunk by chunk, so that it holds up nobody else, and shares
-// what it reads with others at the same location.
+// A gapScan reads what is retained of a log, away from the workers: to count the entries
+// of a gap, and to find replies that the caller still waits for. Like a channel it reads
+// chunk by chunk, so that it delays no other reader, and shares its reads with readers at
+// the same location.
 type gapScan struct {
 	c     *channel
 	at    uint64 // has read up to here
-	after uint64 // entries above it are lost
+	after uint64 // entries above it are in the gap
 	start uint64 // up to it
 	gap   *wire.Lost
 
@@ -160,11 +159,11 @@ type gapScan struct {
 	err     error
 }
 
-// gapScan counts what is lost: the entries in (after, start] that the channel wants.
-// Without a reason nothing is; of another log nothing can be known.
+// gapScan counts the entries of a gap: those in (after, start] that the channel wants.
+// Without a reason there is no gap; in another log they cannot be counted.
 //
-// It starts at what the client has seen of this log: all replies up to there have
-// reached it. Of a client that has seen nothing, replies may be anywhere.
+// It starts at what the client has seen of this log: it has all replies up to there. For
+// a client that has seen nothing, replies may be anywhere.
 func (c *channel) gapScan(reason string, after, start uint64) {
 	c.phase = phaseAsking
 	w := &gapScan{c: c, after: after, start: start}
@@ -248,8 +247,8 @@ func (w *gapScan) see(o *host.Output) {
 		}
 		return
 	}
-	// It was another connection, whose number is forgotten: what went to some
-	// connections only may have been for it.
+	// The connection that the client had before, and its number, are forgotten: what went
+	// to some connections only may have been for it.
 	_, subscribed := c.subs.Load().find(o.Event)
 	switch {
 	case o.Target.Mode == store.ToAll && (o.Direct || subscribed):

@@ -14,13 +14,12 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// CheckOrigin refuses requests of pages of other origins, before anything is
-// done for them: a page could otherwise act in the name of whoever visits it.
-// A request without an Origin does not come from a page's script and passes.
+// CheckOrigin refuses requests from pages of other origins, before anything else is done:
+// such a page could otherwise act as its visitor. A request without an Origin does not
+// come from a page's script and passes.
 //
-// The refusal is made so that the page can read it, which a browser allows only
-// if the question before a request (preflight) and the upgrade of a socket are
-// answered: whoever set the server up wrongly learns it there.
+// The page can read the refusal, so that a wrong setting shows in the browser's console.
+// A browser allows that only if the preflight and the upgrade of a socket succeed.
 func (g *Gateway) CheckOrigin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		origin := r.Header.Get("Origin")
@@ -45,9 +44,9 @@ func (g *Gateway) CheckOrigin(next http.Handler) http.Handler {
 }
 
 func (g *Gateway) originAllowed(r *http.Request, origin string) bool {
-	// What a browser says of itself: scripts cannot set it. It is right also where a
-	// proxy asks for another host than the browser did, as nginx does by default. Over
-	// plain HTTP browsers say it to localhost only.
+	// The browser sets this header; scripts cannot. It is right even if a proxy changes
+	// the host, as nginx does by default. Over plain HTTP browsers send it to localhost
+	// only.
 	if r.Header.Get("Sec-Fetch-Site") == "same-origin" {
 		return true
 	}

@@ -87,8 +87,8 @@ type coalescer struct {
 }
 
 const (
-	idle  = iota // nobody works
-	busy         // somebody works, or the work waits in a queue
+	idle  = iota // no work is under way
+	busy         // the work is under way, or waits in a queue
 	again        // and has to be repeated
 )
 

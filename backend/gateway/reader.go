@@ -149,6 +149,6 @@ func (r *wsReader) goodbye(status websocket.StatusCode, reason string) {
 			}
 		}
 	})
-	_ = r.ws.Handshake(status, reason) // if it is broken there is nobody to tell
+	_ = r.ws.Handshake(status, reason) // if it is broken, the client cannot get it
 	_ = r.ws.Close()
 }

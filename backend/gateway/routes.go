@@ -61,7 +61,7 @@ func (g *Gateway) recoverer(next http.Handler) http.Handler {
 			default:
 				g.panicked(v, nil)
 				if r.Header.Get("Upgrade") == "" { // else the connection is no longer HTTP's
-					g.respond.Fail(w, &host.Fault{Code: wire.CodeInternal, Message: "the server failed; its log has the cause"})
+					g.respond.Fail(w, &host.Fault{Code: wire.CodeInternal, Message: "internal error; see the server log"})
 				}
 			}
 		}()

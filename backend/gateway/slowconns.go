@@ -10,9 +10,9 @@ const (
 	maxSlow    = 4096            // and how many
 )
 
-// slowConns remembers the connections that were cut off as slow, so that they are told
-// so if the log has moved past them when they come back. The zero value is ready. All
-// its methods may be called at the same time.
+// slowConns remembers the connections that were cut off as slow, so that they get that as
+// the reason of a gap when they come back. The zero value is ready. All its methods may
+// be called at the same time.
 type slowConns struct {
 	mu  sync.Mutex
 	cut map[string]time.Time // by connection id

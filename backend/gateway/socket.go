@@ -31,11 +31,11 @@ const (
 	closeTimeout = time.Second // for the answer to a close frame
 )
 
-// A socket is one WebSocket, or what stands for one over HTTP (stream.go). Three
-// parties work on it: its reader (of a WebSocket one goroutine, wsReader.loop; else
-// the handler of a post), the worker that flushes it (one at a time, see run), and
-// fanouts, which mark its channels. It sends one frame at a time; while that is not with the
-// kernel, nobody flushes it, and its channels' cursors wait.
+// A socket is one WebSocket, or what stands for one over HTTP (stream.go). Three parties
+// work on it: its reader (of a WebSocket one goroutine, wsReader.loop; else the handler
+// of a post), the worker that flushes it (one at a time, see run), and fanouts, which
+// mark its channels. It sends one frame at a time; while that is not with the kernel, the
+// socket is not flushed, and its channels' cursors wait.
 type socket struct {
 	g        *Gateway
 	out      transport.Transport
@@ -81,7 +81,7 @@ func (s *socket) wrote(slow bool) {
 // blocked for too long.
 func (s *socket) broke(slow bool) {
 	if slow {
-		s.noteSlow("gateway: a client does not read and is cut off", "for", s.g.opts.WriteTimeout)
+		s.noteSlow("gateway: cut off a client that does not read", "for", s.g.opts.WriteTimeout)
 	}
 	s.deafen()
 }
@@ -133,14 +133,14 @@ func (s *socket) logger() *slog.Logger {
 	return log
 }
 
-// debug tells what happens to every socket, to those who want to know that much.
+// debug logs what happens to every socket, at level debug.
 func (s *socket) debug(what string) {
 	if s.g.log.Enabled(context.Background(), slog.LevelDebug) {
 		s.logger().Debug(what)
 	}
 }
 
-// sendError tells the client of an error: on a channel, or, with 0, on the socket.
+// sendError sends the client an error: on a channel, or, with 0, on the socket.
 func (s *socket) sendError(channel uint32, code wire.Code, text string, metadata json.RawMessage) {
 	s.countError(code)
 	s.control(wire.AppendError(nil, channel, code, text, metadata))
@@ -202,7 +202,7 @@ func (s *socket) unblock() {
 	}
 }
 
-// wake has the socket flushed, if nobody does it.
+// wake has the socket flushed, unless that is under way.
 func (s *socket) wake() {
 	if s.flushing.begin() {
 		s.g.queue.push(s)
@@ -273,7 +273,7 @@ func (s *socket) rest() {
 	s.mu.Unlock()
 	more = more || s.outbox.hasControls()
 	if over {
-		return // flushing never ends: nobody flushes it again
+		return // flushing never ends, so it is not flushed again
 	}
 	if !more && s.finished.Load() {
 		s.close(websocket.StatusServiceRestart, wire.CodeShutdown)
@@ -294,7 +294,7 @@ func (s *socket) finish() {
 	s.wake()
 }
 
-// close says goodbye with a WebSocket status and ends the socket.
+// close ends the socket with a WebSocket status.
 func (s *socket) close(status websocket.StatusCode, reason string) {
 	if s.closed.Swap(true) {
 		return
@@ -328,17 +328,17 @@ func (s *socket) deafen() {
 	s.outbox.release()
 }
 
-// tooSlow ends the socket because its client does not keep up. It comes back and
-// learns what it has lost.
+// tooSlow ends the socket because its client does not keep up. It comes back and learns
+// the gap.
 func (s *socket) tooSlow() {
 	if s.closed.Load() {
 		return
 	}
-	s.noteSlow("gateway: a client does not keep up and is cut off")
+	s.noteSlow("gateway: cut off a client that does not keep up")
 	s.close(statusTryAgain, wire.CodeSlow)
 }
 
-// cut ends the socket without a word: its client is gone, or time is up.
+// cut ends the socket without a close frame: its client is gone, or time is up.
 func (s *socket) cut() {
 	s.deafen()
 	_ = s.out.Close()
@@ -365,11 +365,11 @@ func asError(log func() *slog.Logger, err error) *host.Fault {
 		return e
 	}
 	log().Error("gateway: internal error", "error", err)
-	return &host.Fault{Code: wire.CodeInternal, Message: "the server failed; its log has the cause"}
+	return &host.Fault{Code: wire.CodeInternal, Message: "internal error; see the server log"}
 }
 
-// deny ends a channel whose client may not have it, or not for now. To the
-// owner of its actor, if that knows it, its socket is gone.
+// deny ends a channel that was refused. If the owner of the actor knows the channel
+// (opened), it sees that the socket is gone.
 func (s *socket) deny(c *channel, opened bool, err error) {
 	s.forget(c)
 	if opened {

@@ -14,16 +14,16 @@ type Stats struct {
 	Accepted    uint64
 
 	Flow      metric.Flow // of sockets, without what the transport adds
-	Calls     uint64      // over sockets; those that are sent again count again
+	Calls     uint64      // over sockets; a repeated call counts again
 	HTTPCalls uint64      // and creations
 
-	Resumed    uint64            // connections that came back and had missed nothing
+	Resumed    uint64            // connections that came back without a gap
 	Gaps       map[string]uint64 // connections that came back to a gap, by reason
 	GapEntries uint64            // entries in those gaps, as far as known
 
-	Volatile uint64            // volatile events that were dropped for readers who were blocked
-	Slow     uint64            // sockets that were cut off because their client did not read, or not fast enough
-	Errors   map[string]uint64 // failed calls, refused or ended connections, and other errors that clients were told, by code
+	Volatile uint64            // volatile events that were dropped for blocked readers
+	Slow     uint64            // sockets that were cut off because their client did not read, or too slowly
+	Errors   map[string]uint64 // failed calls, refused or ended connections, and other errors that clients got, by code
 }
 
 // stats counts for Stats.

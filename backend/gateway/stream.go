@@ -18,9 +18,9 @@ import (
 const postRoom = 1 << 10
 
 var (
-	errShutdown      = &host.Fault{Code: wire.CodeShutdown, Message: "the server is going away"}
-	errUnknownSocket = &host.Fault{Code: wire.CodeUnknownSocket, Message: "there is no such socket, or no longer: open a new one, and resume on it"}
-	errOutOfOrder    = &host.Fault{Code: wire.CodeOutOfOrder, Message: "posts and polls have numbers from 1, each one more than the one before it"}
+	errShutdown      = &host.Fault{Code: wire.CodeShutdown, Message: "the server is shutting down"}
+	errUnknownSocket = &host.Fault{Code: wire.CodeUnknownSocket, Message: "no such socket, or it has ended: open a new one and resume there"}
+	errOutOfOrder    = &host.Fault{Code: wire.CodeOutOfOrder, Message: "number posts and polls from 1, each one higher than the last"}
 )
 
 // transportFault is the error of a transport as its client may see it.
@@ -176,7 +176,7 @@ func (s *socket) receivePost(h transport.HTTP, frame []byte) (err error) {
 		if v := recover(); v != nil {
 			s.g.panicked(v, s)
 			s.failed()
-			err = host.Faultf(wire.CodeInternal, "the server failed; its log has the cause")
+			err = host.Faultf(wire.CodeInternal, "internal error; see the server log")
 		}
 	}()
 	switch err := s.receiver.receive(frame); {

@@ -114,8 +114,8 @@ func (c *channel) approved(o *host.Output, pos host.Pos) {
 	}
 }
 
-// knownEvents returns those of the events that the channel's actor has, and tells the
-// client about the others. While the actor is not known, it returns all.
+// knownEvents returns those of the events that the channel's actor has, and refuses the
+// others. While the actor is not known, it returns all.
 func (c *channel) knownEvents(events []string) []string {
 	c.s.mu.Lock()
 	name := c.name

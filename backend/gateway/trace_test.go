@@ -37,8 +37,8 @@ func until19(e *env) *client {
 	return c
 }
 
-// TestTrace1_Join is the first trace of SEMANTICS.md: head 19, and a newcomer's
-// own joining is the first that it sees.
+// TestTrace1_Join: with the head at 19, a newcomer's own joining is the first event that
+// it sees.
 func TestTrace1_Join(t *testing.T) {
 	runOver(t, func(t *testing.T, e *env) {
 		bob := until19(e)
@@ -51,8 +51,8 @@ func TestTrace1_Join(t *testing.T) {
 	})
 }
 
-// TestTrace2_Crash is the second trace of SEMANTICS.md: a server dies when two
-// of three calls are durable and none is answered.
+// TestTrace2_Crash: a server dies when two of three calls are durable and none is
+// answered.
 func TestTrace2_Crash(t *testing.T) {
 	mem := memory.New(memory.Options{})
 	crash := &crashStore{Store: mem, killed: make(chan struct{}), held: make(chan struct{})}

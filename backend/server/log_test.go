@@ -108,7 +108,7 @@ func TestLogHasNoSecrets(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"a socket is open", "a socket is closed", "sends what is refused", "address=127.0.0.1", "the store cannot be written", "is reset to its last durable state", "actor=room"} {
+	for _, want := range []string{"a socket is open", "a socket is closed", "sent an invalid message", "address=127.0.0.1", "the store cannot be written", "is reset to its last durable state", "actor=room"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log lacks %q, so this test does not cover it:\n%s", want, log)
 		}

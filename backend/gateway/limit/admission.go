@@ -33,10 +33,9 @@ type AdmissionOptions struct {
 	Logger *slog.Logger
 }
 
-// An Admission decides who may come in: how many sockets there are, in all and per
-// address, and how often an address connects and calls. Of IPv6, the addresses of a
-// network /64 count as one; addresses of this machine are not limited. All its
-// methods may be called at the same time.
+// An Admission limits how many sockets there are, in all and per address, and how often
+// an address connects and calls. Of IPv6, the addresses of a network /64 count as one;
+// loopback addresses are not limited. All its methods may be called at the same time.
 type Admission struct {
 	opts AdmissionOptions
 
@@ -83,7 +82,7 @@ func (a *Admission) trySocket(addr netip.Addr) (Permit, *host.Fault) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if o.MaxSockets > 0 && a.sockets >= o.MaxSockets {
-		return Permit{}, refusal(wire.CodeOverloaded, "the server has as many sockets as it may", o.MaxSockets, "max-sockets", fullRetry)
+		return Permit{}, refusal(wire.CodeOverloaded, "socket limit reached", o.MaxSockets, "max-sockets", fullRetry)
 	}
 	from, limited := forwarded.Network(addr)
 	if !limited || o.MaxSocketsPerIP == 0 && o.ConnectRatePerIP == 0 {
@@ -209,7 +208,7 @@ func (a *Admission) warn(addr netip.Addr, e *host.Fault) {
 	if due {
 		var m host.Limit
 		_ = json.Unmarshal(e.Metadata, &m) // refusal made it
-		a.opts.Logger.Warn("gateway: a client is refused; if its address is that of a proxy, name that in -trusted-proxies",
+		a.opts.Logger.Warn("gateway: refused a client; if its address is that of a proxy, add it to -trusted-proxies",
 			"address", addr, "code", e.Code, "limit", m.Limit, "option", m.Option)
 	}
 }

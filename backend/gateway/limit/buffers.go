@@ -38,7 +38,7 @@ func (b *Buffers) Full() bool { return b.max > 0 && b.reserved.Load() >= b.max }
 
 // Overloaded is the fault for work that is refused while the buffers are full.
 func (b *Buffers) Overloaded() *host.Fault {
-	return refusal(wire.CodeOverloaded, "the server holds as much for its clients as it may", b.max, "max-buffers", fullRetry)
+	return refusal(wire.CodeOverloaded, "the buffers of the server are full", b.max, "max-buffers", fullRetry)
 }
 
 // SmallMessage is the size in bytes up to which a Reader does not count a message:

@@ -25,7 +25,7 @@ type Poll struct {
 	last    uint64        // the number of the last poll
 	polling chan struct{} // ends that poll when it is closed; nil before the first
 	gone    bool          // its client has hung up, and not come back yet
-	overdue *time.Timer   // closes if nobody takes the frame, or comes back; nil before it is needed
+	overdue *time.Timer   // closes if no poll takes the frame, or the client does not return; nil before it is needed
 }
 
 // NewPoll makes a Poll that waits for its first request.
@@ -167,7 +167,7 @@ func (p *Poll) hand(w http.ResponseWriter, f *Frame, stop chan struct{}) {
 	p.mu.Unlock()
 	if err := p.answer(w, text); err != nil {
 		p.hungUp(stop)
-		return // there is nobody to tell
+		return // the client is gone
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

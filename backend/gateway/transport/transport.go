@@ -69,8 +69,8 @@ var (
 // slowWrite is how long a write takes that counts as blocked.
 const slowWrite = 100 * time.Millisecond
 
-// A Clock tells when something last happened on a transport, in Unix milliseconds. A
-// new transport starts as if there had been something just now.
+// A Clock holds when something last happened on a transport, in Unix milliseconds. A new
+// transport starts as if that were now.
 type Clock struct {
 	LastRead  atomic.Int64
 	LastWrite atomic.Int64
@@ -79,7 +79,7 @@ type Clock struct {
 
 func (c *Clock) start() { c.LastWrite.Store(c.Heard()) }
 
-// Heard notes that the client has been heard of, and returns the time.
+// Heard notes that something came from the client, and returns the time.
 func (c *Clock) Heard() int64 {
 	now := time.Now().UnixMilli()
 	c.LastRead.Store(now)

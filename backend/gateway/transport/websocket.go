@@ -66,9 +66,9 @@ type kept struct {
 	f *Frame // to be freed after b was written; nil for a control frame
 }
 
-// Accept makes a request a WebSocket. It does not check the origin of the request. If
-// it returns an error, the client has its answer: refuse writes those that say why the
-// request is none for a WebSocket.
+// Accept makes a request a WebSocket. It does not check the origin of the request. If it
+// returns an error, the request has its answer: refuse writes it if the request is not a
+// WebSocket upgrade.
 func Accept(w http.ResponseWriter, r *http.Request, c Config, refuse func(status int)) (*WebSocket, error) {
 	h := &hijacker{ResponseWriter: w, config: c, refuse: refuse}
 	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
@@ -356,7 +356,7 @@ func (w *WebSocket) releaseLocked(bytes int) {
 // it: it would also read, to wait for the answer, and so get in the way of the reader.
 // That ends with the answer, or in time.
 func (w *WebSocket) End(status websocket.StatusCode, reason string) {
-	_ = w.sendControl(closeFrame(status, reason)) // if it is broken there is nobody to tell
+	_ = w.sendControl(closeFrame(status, reason)) // if it is broken, the client cannot get it
 }
 
 // CloseNow closes the WebSocket without a handshake.
@@ -437,7 +437,7 @@ func (w *WebSocket) endLocked() {
 // breakOff closes the connection after a failed write, so that its reader ends.
 func (w *WebSocket) breakOff(slow bool) {
 	w.config.Broke(slow)
-	_ = w.Conn.Close() // it is broken already: there is nobody to tell
+	_ = w.Conn.Close() // it is broken already
 }
 
 // Close implements Transport, and net.Conn.
