@@ -36,8 +36,8 @@ func (e *env) knock(addr string) (c *client, got string) {
 	return c, got
 }
 
-// TestG9_ConnectsOfAnAddress: over the connects per second of an
-// address, a socket is told by what, and when to come back; others come in.
+// TestG9_ConnectsOfAnAddress: over the connects per second of an address, a socket gets
+// the limit and when to retry; other addresses are admitted.
 func TestG9_ConnectsOfAnAddress(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		for range 20 {
@@ -66,7 +66,8 @@ func TestG9_ConnectsOfAnAddress(t *testing.T) {
 	}, gatewayOptions(gateway.Options{ConnectRatePerIP: 20}))
 }
 
-// TestSocketsOfAnAddress: an address has so many sockets, of IPv6 a network has.
+// TestSocketsOfAnAddress: the sockets of an address are limited, of IPv6 those of a
+// network.
 func TestSocketsOfAnAddress(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		const full = `error too_many_sockets{"limit":2,"option":"max-sockets-per-ip","retryAfterMs":5000}, 1013`
@@ -88,7 +89,7 @@ func TestSocketsOfAnAddress(t *testing.T) {
 	}, gatewayOptions(gateway.Options{MaxSocketsPerIP: 2}))
 }
 
-// TestMaxSockets: there are so many sockets in all, whoever has them.
+// TestMaxSockets: sockets are limited in all, across addresses.
 func TestMaxSockets(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		for range 3 {
@@ -105,8 +106,8 @@ func TestMaxSockets(t *testing.T) {
 	}, gatewayOptions(gateway.Options{MaxSockets: 3}))
 }
 
-// TestG9_RefusedSocketsAreBounded: to tell a client why costs a socket for a moment; of
-// those there are only so many, and then a plain answer.
+// TestG9_RefusedSocketsAreBounded: a refused client gets a socket for a moment, which
+// says why; these are limited, too, and beyond there is a plain answer.
 func TestG9_RefusedSocketsAreBounded(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		e.dial()
@@ -141,8 +142,8 @@ func TestG9_RefusedSocketsAreBounded(t *testing.T) {
 	}, gatewayOptions(gateway.Options{MaxSockets: 1}))
 }
 
-// TestG9_CallsOfAnAddress: over the calls per second of an address, a call gets 429,
-// and when to come back.
+// TestG9_CallsOfAnAddress: over the calls per second of an address, a call gets 429 and
+// when to retry.
 func TestG9_CallsOfAnAddress(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		call := func(addr, method, path string) *httptest.ResponseRecorder {

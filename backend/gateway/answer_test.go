@@ -15,8 +15,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// TestG8_AnswersToStuckReader: the answers that wait for a client who does not
-// read are bounded, whatever it has called.
+// TestG8_AnswersToStuckReader: the answers that wait for a client that does not read are
+// bounded, whatever it called.
 func TestG8_AnswersToStuckReader(t *testing.T) {
 	const channels, calls, size = 10, 6, 500_000
 	run(t, func(t *testing.T, e *env) {
@@ -93,13 +93,13 @@ func TestG8_CallsOfStuckReader(t *testing.T) {
 			t.Errorf("%d sockets are left", n)
 		}
 		if n := <-sent; n > 20 {
-			t.Errorf("%d calls were read while nobody read the answers", n)
+			t.Errorf("%d calls were read while their answers were not", n)
 		}
 	}, gatewayOptions(gateway.Options{Limits: wire.Limits{Rate: 1e6, Burst: 1e6}}))
 }
 
-// TestG8_LargeAnswers: a client that reads all the time is never cut off, however
-// large the answers are that it asks for, nor however slowly it reads them.
+// TestG8_LargeAnswers: a client that keeps reading is never cut off, however large its
+// answers are and however slowly it reads them.
 func TestG8_LargeAnswers(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -144,8 +144,8 @@ func TestG8_LargeAnswers(t *testing.T) {
 	}, roomOptions(actor.Options{LogBytes: 64 << 10}))
 }
 
-// TestG8_SlowStore: a client is not taken for dead because its reader waits for
-// answers that cannot leave before a slow store has told what comes first.
+// TestG8_SlowStore: a client is not taken for dead because its reader waits for answers
+// that cannot leave before a slow store has returned what comes first.
 func TestG8_SlowStore(t *testing.T) {
 	var slow *countingStore
 	run(t, func(t *testing.T, e *env) {

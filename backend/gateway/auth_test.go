@@ -16,7 +16,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// Vault lets in who has a cookie, or says in the params who they are.
+// Vault admits clients with a cookie, or with a name in their params.
 type Vault struct {
 	Rung int `json:"rung"`
 }
@@ -27,11 +27,11 @@ type (
 		As     string `json:"as,omitempty"`
 		SlowMs int    `json:"slowMs,omitempty"` // that OnAuth takes
 	}
-	// Guest is who somebody is.
+	// Guest is the identity of a client.
 	Guest string
 	// Rang is an event.
 	Rang string
-	// Left tells that a connection has lost its socket, or is over.
+	// Left says that a connection lost its socket, or is over.
 	Left string
 )
 
@@ -70,7 +70,7 @@ func (Vault) OnAuth(ctx context.Context, r *actor.AuthRequest) (Guest, error) {
 func (v *Vault) OnDrop(c *roomContext)       { c.Broadcast(Left("dropped " + actor.Auth[Guest](c))) }
 func (v *Vault) OnDisconnect(c *roomContext) { c.Broadcast(Left("over " + actor.Auth[Guest](c))) }
 
-// Ring tells everybody who has rung, and returns that.
+// Ring broadcasts who rang, and returns that.
 func (v *Vault) Ring(c *roomContext) Guest {
 	v.Rung++
 	c.Broadcast(Rang(actor.Auth[Guest](c)))
@@ -134,7 +134,7 @@ func TestAuth_byID(t *testing.T) {
 		c.open(3, "nobody", `"actorId":"none"`)
 		e.settle()
 		c.expectSorted("1 closed unauthorized false", "2 at 0", "2 opened 0", "3 closed not_found false")
-		// Nor does the id of a vault in the address of a room help.
+		// The id of a vault in the address of a room does not help.
 		if a := do(t, e.h, "POST", "/api/actors/room/actions/ring?id="+made.ID, ``); a.status != 401 {
 			t.Errorf("got %d %s, want 401", a.status, a.body)
 		}
@@ -173,15 +173,15 @@ func TestAuth_overHTTP(t *testing.T) {
 		if !strings.Contains(e.logs.String(), "the database is down") {
 			t.Error("the log does not tell what went wrong")
 		}
-		// A page of another origin does not get as far as OnAuth, whatever its visitor's cookies.
+		// A page of another origin does not reach OnAuth, whatever its visitor's cookies.
 		if a := do(t, e.h, "POST", "/api/actors/vault/actions/ring?key=a", ``, "Cookie", "who=ada", "Origin", "https://evil.example"); a.status != 403 || a.Code != "bad_origin" {
 			t.Errorf("cross-site: got %d %s", a.status, a.body)
 		}
 	}, withVault)
 }
 
-// What a client sends on a channel while OnAuth is asked is done when that is over,
-// in order; other channels do not wait.
+// What a client sends on a channel while OnAuth runs is handled afterwards, in order;
+// other channels do not wait.
 func TestAuth_whatIsSentMeanwhile(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -215,7 +215,7 @@ func TestAuth_whatIsSentMeanwhile(t *testing.T) {
 	}, withVault)
 }
 
-// in-band refresh changes who somebody is, with 0 disconnects.
+// New params change the identity of a connection without a disconnect.
 func TestAuth_refresh(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dialAs(cookie("ada"))
@@ -229,8 +229,8 @@ func TestAuth_refresh(t *testing.T) {
 		e.settle()
 		c.expectSorted(`1 error too_large{"size":5002,"limit":4096,"option":"params"}`, `1 event 1 rang "bob"`, `1 reply 2 #1 "bob"`, `2 closed denied false["why"]`, "9 error unknown_channel")
 
-		// Refused by OnAuth: to the actor the socket is gone. With the right params the
-		// connection comes back, and has missed nothing.
+		// Refused by OnAuth: for the actor the socket is gone. With the right params the
+		// connection comes back without a gap.
 		watcher := e.dialAs(cookie("eve"))
 		watcher.open(1, "eve", vault, `"subs":["left"]`)
 		e.settle()
@@ -245,7 +245,7 @@ func TestAuth_refresh(t *testing.T) {
 	}, withVault)
 }
 
-// A session that was revoked since: who resumes with it is turned away.
+// A resume with a session that was revoked meanwhile is refused.
 func TestAuth_resume(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dialAs(cookie("ada"))
@@ -258,7 +258,7 @@ func TestAuth_resume(t *testing.T) {
 		c.open(1, "ada", vault, resume(log, 0))
 		e.settle()
 		c.expect(`1 closed forbidden false["why"]`)
-		// Nor does it help to know the connection's id: it is no secret that opens it.
+		// The connection's id does not open it, either.
 		c = e.dialAs(cookie("eve"))
 		c.open(1, "", vault, `"k":"`+connOf("ada")+`"`, resume(log, 0), `"subs":["left"]`)
 		e.settle()
@@ -266,7 +266,7 @@ func TestAuth_resume(t *testing.T) {
 	}, withVault)
 }
 
-// A socket that ends while OnAuth is asked leaves no connection behind.
+// A socket that ends while OnAuth runs leaves no connection behind.
 func TestAuth_theSocketEndsMeanwhile(t *testing.T) {
 	for _, at := range []time.Duration{time.Second, 3 * time.Second} { // before OnAuth answers, and just when it does
 		run(t, func(t *testing.T, e *env) {
@@ -304,8 +304,8 @@ func (p lastWordHost) Open(r host.Ref, o host.OpenRequest) error {
 	return p.Host.Open(r, o)
 }
 
-// The same at the worst of moments: the socket ends when OnAuth has answered and the
-// actor has not been told. The connection is dropped then, not left online.
+// The same at the worst moment: the socket ends after OnAuth has answered and before the
+// actor gets the open. The connection is dropped then, not left online.
 func TestAuth_theSocketEndsInBetween(t *testing.T) {
 	var before func()
 	run(t, func(t *testing.T, e *env) {
@@ -324,8 +324,8 @@ func TestAuth_theSocketEndsInBetween(t *testing.T) {
 	}, withVault, wrapHost(func(p host.Host) host.Host { return lastWordHost{p, &before} }))
 }
 
-// TestG8_SlowAuth: how many OnAuth run at a time is bounded, for a socket and in
-// all, and so is what waits for them.
+// TestG8_SlowAuth: running OnAuths are bounded, per socket and in all, and so is what
+// waits for them.
 func TestG8_SlowAuth(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		authsMost.Store(0)
@@ -361,7 +361,7 @@ func TestG8_SlowAuth(t *testing.T) {
 	}, withVault, gatewayOptions(gateway.Options{Limits: wire.Limits{Rate: 1e6, Burst: 1e6}}))
 }
 
-// Nothing of what waits for OnAuth has an effect once the server goes away.
+// What waits for OnAuth has no effect once the server shuts down.
 func TestAuth_shutdown(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -372,7 +372,7 @@ func TestAuth_shutdown(t *testing.T) {
 		c.expect("bye")
 		e.restart()
 		if a := do(t, e.h, "GET", "/api/actors/vault?key=lobby", ``, "Cookie", "who=eve"); a.status != 404 {
-			t.Errorf("got %d %s, want that nobody has made the vault", a.status, a.body)
+			t.Errorf("got %d %s, want that the vault does not exist", a.status, a.body)
 		}
 	}, withVault)
 }

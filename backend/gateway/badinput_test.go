@@ -17,8 +17,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// TestG9_BadInput: what is wrong gets a code, and the socket and what is open on
-// it stay.
+// TestG9_BadInput: an invalid message gets a code, and the socket and its channels stay.
 func TestG9_BadInput(t *testing.T) {
 	long := strings.Repeat("x", 300)
 	cases := []struct {
@@ -143,7 +142,7 @@ func TestG9_BrokenProtocol(t *testing.T) {
 	})
 }
 
-// TestG9_RandomMessages: messages that are nearly right do no harm.
+// TestG9_RandomMessages: messages that are nearly valid do no harm.
 func TestG9_RandomMessages(t *testing.T) {
 	runOver(t, func(t *testing.T, e *env) {
 		seeds := []string{
@@ -190,7 +189,7 @@ func TestG9_RandomMessages(t *testing.T) {
 	}, gatewayOptions(gateway.Options{OpenRate: 1e6, OpenBurst: 1e6, Limits: wire.Limits{Rate: 1e6, Burst: 1e6}}))
 }
 
-// TestG9_Flood: over the rate, messages are refused, with how long to wait.
+// TestG9_Flood: over the rate, messages are refused, with a time to retry after.
 func TestG9_Flood(t *testing.T) {
 	runOver(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -284,7 +283,7 @@ func TestG9_InFlight(t *testing.T) {
 }
 
 // TestG9_InFlight_SameID: a call that is repeated while it waits for its answer is
-// ignored; it does not go past the limit.
+// ignored, and does not bypass the limit.
 func TestG9_InFlight_SameID(t *testing.T) {
 	var held *storetest.HeldStore
 	run(t, func(t *testing.T, e *env) {
@@ -312,8 +311,8 @@ func TestG9_InFlight_SameID(t *testing.T) {
 	})
 }
 
-// TestG9_SubscriptionsBeforeTheAnswer: to an actor that is not known yet, which may
-// have any event, so many subscriptions are kept and no more.
+// TestG9_SubscriptionsBeforeTheAnswer: subscriptions to an actor that is not known yet,
+// which may have any event, are limited.
 func TestG9_SubscriptionsBeforeTheAnswer(t *testing.T) {
 	var held *storetest.HeldStore
 	run(t, func(t *testing.T, e *env) {
@@ -339,7 +338,7 @@ func TestG9_SubscriptionsBeforeTheAnswer(t *testing.T) {
 	})
 }
 
-// TestG9_AConnectionIDIsNoSecret: who knows the id of a connection does not get it.
+// TestG9_AConnectionIDIsNoSecret: knowing the id of a connection does not open it.
 func TestG9_AConnectionIDIsNoSecret(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		ada := e.dial()
@@ -361,8 +360,8 @@ func TestG9_AConnectionIDIsNoSecret(t *testing.T) {
 	})
 }
 
-// TestG9_ReplacedSocket: the newest socket has the connection; a late message of
-// an older one does nothing.
+// TestG9_ReplacedSocket: the newest socket has the connection; a late message of an older
+// one has no effect.
 func TestG9_ReplacedSocket(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		old := e.dial()
@@ -397,8 +396,8 @@ func TestG9_ReplacedSocket(t *testing.T) {
 	})
 }
 
-// TestG3_AnOpenThatIsReadLateReplacesNothing: what an older socket still had on its
-// way when its client came back on a newer one does not end the connection.
+// TestG3_AnOpenThatIsReadLateReplacesNothing: what an older socket had under way when its
+// client came back on a newer one does not end the connection.
 func TestG3_AnOpenThatIsReadLateReplacesNothing(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		old := e.dial()

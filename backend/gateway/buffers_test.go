@@ -31,9 +31,9 @@ func (e *env) empty() {
 	}
 }
 
-// TestG8_BuffersInAll: readers that stop cost so much memory in all: beyond, they are
-// cut off at once, nobody new comes in, and who is there and reads goes on. They come
-// back and have lost nothing.
+// TestG8_BuffersInAll: clients that stop reading cost a bounded amount of memory in all:
+// beyond, they are cut off at once, new sockets are refused, and clients that read are
+// not affected. Those cut off come back without a gap.
 func TestG8_BuffersInAll(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		good := e.dial()
@@ -59,7 +59,7 @@ func TestG8_BuffersInAll(t *testing.T) {
 			t.Errorf("%d bytes are held, want more than %d", n, bufferLimit)
 		}
 		if got := good.take(); len(got) != 2 {
-			t.Errorf("the one who reads got %d events, want 2", len(got))
+			t.Errorf("the client that reads got %d events, want 2", len(got))
 		}
 		w := httptest.NewRecorder()
 		e.h.ServeHTTP(w, httptest.NewRequest("POST", "/api/actors/room/actions/echo?key=a", strings.NewReader(`{"args":["x"]}`)))
@@ -87,15 +87,14 @@ func TestG8_BuffersInAll(t *testing.T) {
 		back.open(1, "c0", `"subs":["said"]`, resume(log, 1))
 		e.settle()
 		if got := back.take(); len(got) != 3 || got[0] != "1 opened 1 resumed" {
-			t.Errorf("who came back got %q", got)
+			t.Errorf("the client that came back got %q", got)
 		}
 		time.Sleep(time.Minute) // those that are left have had their time, with their beat
 		e.empty()
 	}, limitedBuffers)
 }
 
-// TestG8_BuffersAreReleased: whatever way a socket ends, what it held is not
-// counted any more.
+// TestG8_BuffersAreReleased: however a socket ends, what it held is released.
 func TestG8_BuffersAreReleased(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		for i, end := range []func(*client){
@@ -128,7 +127,7 @@ func TestG8_BuffersAreReleased(t *testing.T) {
 	}, limitedBuffers)
 }
 
-// TestG8_BuffersAreReleased_http: nor over HTTP.
+// TestG8_BuffersAreReleased_http is the same over HTTP.
 func TestG8_BuffersAreReleased_http(t *testing.T) {
 	runHTTP(t, func(t *testing.T, e *env) {
 		for i, end := range []func(*client){
@@ -155,8 +154,8 @@ func TestG8_BuffersAreReleased_http(t *testing.T) {
 	}, limitedBuffers)
 }
 
-// TestG9_FramesByteByByte: frames that do not arrive in whole are counted, and given up
-// after a while; beyond what may be held they are not waited for.
+// TestG9_FramesByteByByte: frames that have only partly arrived are counted, and given up
+// after a while, or at once while the buffers are full.
 func TestG9_FramesByteByByte(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		// A masked text frame of 200 KiB, of which half comes.
@@ -190,7 +189,7 @@ func TestG9_FramesByteByByte(t *testing.T) {
 	}, gatewayOptions(gateway.Options{MaxBuffers: 250_000}))
 }
 
-// TestHTTP_BodiesAndAnswersAreBounded: so are bodies and answers of calls.
+// TestHTTP_BodiesAndAnswersAreBounded: bodies and answers of calls count, too.
 func TestHTTP_BodiesAndAnswersAreBounded(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		l := newPipeListener()

@@ -24,8 +24,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// client is one socket, as a page would have it. It collects what it gets; take
-// returns it.
+// client is one socket of a page. It collects what it gets; take returns it.
 type client struct {
 	t    testing.TB
 	pipe pipe
@@ -346,7 +345,7 @@ func (c *client) setDeaf(deaf bool) {
 	c.deaf = deaf
 }
 
-// cut breaks the link, without a word to the other side but its end.
+// cut breaks the link without a close frame.
 func (c *client) cut() {
 	c.pause(false)
 	c.pipe.cut()

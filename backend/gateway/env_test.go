@@ -55,9 +55,9 @@ func gatewayOptions(o gateway.Options) setup     { return func(e *env) { e.gateO
 func otherActor(d *actor.Definition) setup       { return func(e *env) { e.others = append(e.others, d) } }
 func wrapHost(f func(host.Host) host.Host) setup { return func(e *env) { e.wrap = f } }
 
-// run runs a test in a synctest bubble, on the real host, on one with a lagging
-// copy of the logs, and on one whose store is on disk, if the test does not bring
-// its own. Whatever the test starts must end with it: the bubble sees to that.
+// run runs a test in a synctest bubble, on the real host, on one with a lagging copy of
+// the logs, and on one whose store is on disk, if the test does not bring its own.
+// Everything that the test starts must end with it: the bubble checks that.
 func run(t *testing.T, test func(t *testing.T, e *env), with ...setup) {
 	kinds := map[string]setup{
 		"host":         func(*env) {},

@@ -8,7 +8,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/host"
 )
 
-// busyHost is one whose logs get new outputs while they are being followed.
+// busyHost publishes outputs while its logs are being followed.
 type busyHost struct{ host.Host }
 
 func (p busyHost) Follow(r host.Ref, f host.Follower) (*host.Log, error) {
@@ -19,8 +19,8 @@ func (p busyHost) Follow(r host.Ref, f host.Follower) (*host.Log, error) {
 	return l, err
 }
 
-// TestFollowWhilePublished: a feed that is told of outputs before it knows its log
-// is not deaf to all that follow.
+// TestFollowWhilePublished: a fanout that hears of outputs before it has its log still
+// sees all later ones.
 func TestFollowWhilePublished(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -33,9 +33,9 @@ func TestFollowWhilePublished(t *testing.T) {
 	}, wrapHost(func(p host.Host) host.Host { return busyHost{p} }))
 }
 
-// TestStragglers: a channel that the outputs of its actor do not concern is not
-// woken for each. But it does not stay so far behind that it falls out of what is
-// retained when the log grows after a long silence.
+// TestStragglers: a channel is not woken for each output that is not for it. But it does
+// not stay so far behind that it falls out of the log's memory when the log grows after a
+// long silence.
 func TestStragglers(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		if e.lagging {

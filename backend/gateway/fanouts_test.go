@@ -12,7 +12,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/host"
 )
 
-// followHost can be followed, and counts who does.
+// followHost counts its followers.
 type followHost struct {
 	host.Host
 	before func(host.Ref) error // is called by Follow; nil for nothing
@@ -86,9 +86,9 @@ func within(t *testing.T, what string, f func()) {
 	}
 }
 
-// TestFanouts_aSlowFollowHoldsUpNobodyElse: while the host takes its time to follow one
-// actor, channels of others join, leave and are looked after. Who joins the slow one
-// meanwhile waits for the same Follow.
+// TestFanouts_aSlowFollowHoldsUpNobodyElse: while the host is slow to follow one actor,
+// channels of other actors join, leave and are served. Further channels of the slow one
+// wait for the same Follow.
 func TestFanouts_aSlowFollowHoldsUpNobodyElse(t *testing.T) {
 	entered, held := make(chan struct{}), make(chan struct{})
 	h := &followHost{before: func(ref host.Ref) error {
@@ -133,8 +133,8 @@ func TestFanouts_aSlowFollowHoldsUpNobodyElse(t *testing.T) {
 	}
 }
 
-// TestFanouts_aFailedFollowIsTriedAgain: all who waited get the error, the next one does
-// not.
+// TestFanouts_aFailedFollowIsTriedAgain: every channel that waited gets the error, the
+// next one does not.
 func TestFanouts_aFailedFollowIsTriedAgain(t *testing.T) {
 	down := errors.New("down")
 	entered, held := make(chan struct{}), make(chan struct{})
@@ -168,8 +168,8 @@ func TestFanouts_aFailedFollowIsTriedAgain(t *testing.T) {
 	c.fanout.leave(c)
 }
 
-// TestFanouts_joinsRaceWithReleases: a fanout that is given up because its last channel has
-// left is never that of a channel that joins at that moment.
+// TestFanouts_joinsRaceWithReleases: a channel that joins while the fanout is released
+// because its last channel left gets another fanout.
 func TestFanouts_joinsRaceWithReleases(t *testing.T) {
 	h := &followHost{}
 	fs := newFanouts(t, h)

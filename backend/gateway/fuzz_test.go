@@ -17,11 +17,11 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// noRates is for tests that send more than anybody may.
+// noRates is for tests that send more than the default limits allow.
 var noRates = gatewayOptions(gateway.Options{OpenRate: 1e6, OpenBurst: 1e6, Limits: wire.Limits{Rate: 1e6, Burst: 1e6}})
 
-// FuzzHTTP: whatever is requested over HTTP, the answer is one that is written down
-// in the package wire, and none is a failure of the server (G9).
+// FuzzHTTP: every HTTP request gets an answer with a code of package wire, and none makes
+// the server fail (G9).
 func FuzzHTTP(f *testing.F) {
 	for _, s := range []string{
 		"GET /api/actors/room?key=a HTTP/1.1\r\nHost: example.com\r\n\r\n",
@@ -75,10 +75,10 @@ func FuzzHTTP(f *testing.F) {
 	})
 }
 
-// FuzzSocket: whatever a client sends in whatever order, and however often it comes
-// back, nothing of the server fails (G9), it gets no event twice or out of order
-// (G2, G3), and nothing of a connection whose secret it does not know, neither by
-// its id nor by a secret, a log, a caller or a number that it has made up.
+// FuzzSocket: whatever a client sends, in any order, and however often it comes back, the
+// server does not fail (G9), the client gets no event twice or out of order (G2, G3), and
+// nothing of a connection whose secret it does not know: not by its id, nor by a secret,
+// log, caller or number that it made up.
 func FuzzSocket(f *testing.F) {
 	for _, ops := range []string{
 		"\x00\x00\x00\x00\x00\x00\x01\x00\x01\x02",
@@ -97,7 +97,7 @@ func FuzzSocket(f *testing.F) {
 	})
 }
 
-// script is where the choices of a run come from.
+// script yields the choices of a run.
 type script struct{ bytes []byte }
 
 func (s *script) next() int {
@@ -122,7 +122,7 @@ func fuzzSocket(t *testing.T, s script) {
 	e := newEnv(t, noRates)
 	defer e.stop()
 
-	// Ada whispers to herself what nobody else may know.
+	// Ada whispers to herself; no one else may see it.
 	ada := e.dial()
 	ada.open(1, "ada", `"subs":["said"]`)
 	e.settle()
@@ -243,9 +243,9 @@ func fuzzSocket(t *testing.T, s script) {
 	}
 }
 
-// FuzzPosts: whatever is posted and polled over HTTP, the answer is one that is
-// written down, each batch takes effect once and in order, none that is repeated
-// with another content or out of order does, and the others go on (G5, G9).
+// FuzzPosts: every post and poll gets an answer with a code of package wire. Each batch
+// takes effect once and in order; one that is repeated with another content or out of
+// order does not, and other clients are not affected (G5, G9).
 func FuzzPosts(f *testing.F) {
 	for _, ops := range []string{
 		"\x00\x00\x00\x01\x00\x02\x00\x03\x01\x01\x00", "\x04\x00\x05\x08[{\"t\":1}]\x00\x06\x01\x02\x03", "\x00\x07\x00\x08\x00\x01\x03\x03\x03",

@@ -35,10 +35,10 @@ func (s *readStore) Entries(ctx context.Context, id string, after uint64, limit,
 	return s.Store.Entries(ctx, id, after, limit, maxBytes)
 }
 
-// TestHerd: all clients of a server that restarts are told
-// to come back at times that are spread evenly, and their return costs the store next
-// to nothing: the actor is loaded once, and what they have missed is read once, or a
-// few times by thousands. Clients that come all at once cost it no more.
+// TestHerd: the clients of a server that restarts come back at times that are spread
+// evenly, and their return costs the store next to nothing: the actor is loaded once, and
+// what they missed is read once, or a few times by thousands. Clients that all come at
+// once cost it no more.
 //
 // go test ./backend/gateway -run Herd -v -herd 10000
 func TestHerd(t *testing.T) {
@@ -70,7 +70,7 @@ func TestHerd(t *testing.T) {
 					}
 				}
 				if len(delays) != *herd {
-					t.Fatalf("%d of %d clients were told when to come back", len(delays), *herd)
+					t.Fatalf("%d of %d clients got a delay", len(delays), *herd)
 				}
 				even(t, delays, window, bins)
 

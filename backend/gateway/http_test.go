@@ -107,7 +107,7 @@ func TestHTTP(t *testing.T) {
 		if got := do(t, e.h, "POST", room+"/actions/fail?key=a", `{"args":["x"]}`); string(got.Metadata) != `{"n":1}` || got.Message != "as you wish" {
 			t.Errorf("got %s, want message and metadata", got.body)
 		}
-		// Wherever another router puts it.
+		// Also below another router.
 		outer := chi.NewRouter()
 		outer.Mount("/api", e.h)
 		if got := do(t, outer, "GET", room+"?key=a", ""); got.ID != id {
@@ -138,7 +138,7 @@ func TestG5_IdempotencyKey(t *testing.T) {
 	})
 }
 
-// TestHTTP_HangUp: a client that hangs up while its call runs is no failure of the
+// TestHTTP_HangUp: a client that hangs up while its call runs is not an error of the
 // server.
 func TestHTTP_HangUp(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
@@ -156,7 +156,7 @@ func TestHTTP_HangUp(t *testing.T) {
 	})
 }
 
-// TestHTTP_Shutdown: calls are refused once the gateway goes away.
+// TestHTTP_Shutdown: calls are refused during a shutdown.
 func TestHTTP_Shutdown(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		e.g.Quiesce()
@@ -167,7 +167,7 @@ func TestHTTP_Shutdown(t *testing.T) {
 	})
 }
 
-// TestSecurityHeaders: no answer is taken for a page, or kept.
+// TestSecurityHeaders: a browser does not treat an answer as a page, nor cache it.
 func TestSecurityHeaders(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		for _, tc := range []struct{ method, target, body, origin string }{
@@ -269,8 +269,8 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
-// TestOriginBehindAProxy: the page's own origin is what the client has asked for,
-// if the proxy that says so is trusted.
+// TestOriginBehindAProxy: the page's own origin is the host that the client requested, if
+// the proxy that reports it is trusted.
 func TestOriginBehindAProxy(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		for peer, want := range map[string]int{"127.0.0.1:1": 200, "192.0.2.1:1": 403} {
@@ -287,8 +287,8 @@ func TestOriginBehindAProxy(t *testing.T) {
 	})
 }
 
-// TestOrigins_BehindAProxy: what a browser says itself counts where a proxy has asked
-// for another host, and only if it says that page and server are the same.
+// TestOrigins_BehindAProxy: Sec-Fetch-Site counts where a proxy changed the host, and
+// only if it says same-origin.
 func TestOrigins_BehindAProxy(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		for site, want := range map[string]int{"same-origin": 200, "same-site": 403, "cross-site": 403, "none": 403, "": 403} {
@@ -315,8 +315,8 @@ func TestPreflight(t *testing.T) {
 	}, gatewayOptions(gateway.Options{AllowOrigins: []string{"https://app.example.org"}}))
 }
 
-// TestHTTP_SlowBody: a body that does not come holds its connection for no longer
-// than bodies may take, whatever the server has to wait for after its answer.
+// TestHTTP_SlowBody: a body that does not arrive holds its connection no longer than the
+// time limit, whatever the server waits for after its answer.
 func TestHTTP_SlowBody(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		p := newHTTPPipe(e.h, overPolls)

@@ -16,13 +16,13 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// How clients come that cannot have a WebSocket.
+// Clients that cannot have a WebSocket.
 const (
 	overStream = "stream"
 	overPolls  = "polls"
 )
 
-// httpPipe is a pipe over HTTP, through memory, as a page would have it.
+// httpPipe is a pipe over HTTP, through memory, as a page has it.
 type httpPipe struct {
 	over   string
 	server *http.Server

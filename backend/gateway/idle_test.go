@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestIdleReadersHaveSmallStacks: the goroutine that reads a socket gives the stack
-// that it needed back when its client only says something now and then.
+// TestIdleReadersHaveSmallStacks: the goroutine that reads a socket gives its stack back
+// while its client is mostly silent.
 func TestIdleReadersHaveSmallStacks(t *testing.T) {
 	sockets := 500
 	if testing.Short() {

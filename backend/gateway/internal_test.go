@@ -18,7 +18,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// brokenStore fails, once it is told to, with errors as a database has them.
+// brokenStore fails, once broken is set, with errors like those of a database.
 type brokenStore struct {
 	store.Store
 	broken atomic.Bool
@@ -45,17 +45,17 @@ func (s *brokenStore) Load(ctx context.Context, actor string) (*store.Snapshot, 
 	return s.Store.Load(ctx, actor)
 }
 
-// internals are what only the log may tell: files, types, functions, queries.
+// internals may appear in the log only: files, types, functions, queries.
 var internals = regexp.MustCompile(`(?i)\.go\b|goroutine|runtime|github\.com|gateway_test|Room(Params)?\b.*struct|struct field|json:|\[\]json|RawMessage|reflect|\*?gateway\.|actor\.[A-Z]|SELECT|secret\.db|/var/|asked to|0x[0-9a-f]{6}|unmarshal`)
 
-// Whatever goes wrong, clients learn nothing of what is inside.
+// No error shows clients anything internal.
 func TestErrorsTellNothingInternal(t *testing.T) {
 	var broken *brokenStore
 	run(t, func(t *testing.T, e *env) {
 		broken.broken.Store(false)
 		check := func(what, answer string) {
 			t.Helper()
-			answer = strings.ReplaceAll(answer, "actor.Options.", "") // the option of a limit, for whoever may change it
+			answer = strings.ReplaceAll(answer, "actor.Options.", "") // the option of a limit, for the operator
 			if found := internals.FindString(answer); found != "" {
 				t.Errorf("%s: the answer tells %q: %s", what, found, answer)
 			}
@@ -129,7 +129,7 @@ func TestErrorsTellNothingInternal(t *testing.T) {
 		request("POST", "/api/actors/room/actions/say?key=a", `{"args":["x"]}`)
 		broken.broken.Store(false)
 		if !strings.Contains(e.logs.String(), "secret.db") || !strings.Contains(e.logs.String(), "asked to") {
-			t.Error("the log does not tell what clients are not told")
+			t.Error("the log lacks what clients do not get")
 		}
 	}, func(e *env) {
 		broken = &brokenStore{Store: memory.New(memory.Options{})}

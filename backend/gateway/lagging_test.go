@@ -12,9 +12,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
-// laggingHost is a host as it would be on another machine: it passes requests
-// on, but the logs that it gives out are copies, which are filled some time after
-// the originals, in pieces.
+// laggingHost is like a host on another machine: it passes requests on, but its logs are
+// copies, which are filled some time after the originals, in pieces.
 type laggingHost struct {
 	host.Host
 	t      testing.TB
@@ -144,7 +143,7 @@ func (c *logCopy) run() {
 	}
 }
 
-// cloneOutput is what of an output would come over a network.
+// cloneOutput is an output as it would arrive over a network.
 func cloneOutput(o *host.Output) *host.Output {
 	return &host.Output{
 		Kind: o.Kind, Numbered: o.Numbered, Seq: o.Seq, TimeMs: o.TimeMs,

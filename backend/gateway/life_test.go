@@ -17,7 +17,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// TestHello: the server speaks first.
+// TestHello: the server sends the first message.
 func TestHello(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := dialPipe(t, e.h)
@@ -34,7 +34,7 @@ func TestHello(t *testing.T) {
 	})
 }
 
-// TestHelloTellsTheContract: a page finds out that it was built for another one.
+// TestHelloTellsTheContract: a page finds out that it was built against another contract.
 func TestHelloTellsTheContract(t *testing.T) {
 	parts := []string{"hall.say():Zm9v"}
 	run(t, func(t *testing.T, e *env) {
@@ -92,8 +92,7 @@ func TestHeartbeat(t *testing.T) {
 	})
 }
 
-// TestHeartbeat_Probe: a client that asks whether somebody is there gets a beat
-// at once; those of its beats that are answers get none.
+// TestHeartbeat_Probe: a probe gets a beat at once; a beat that is an answer gets none.
 func TestHeartbeat_Probe(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -111,7 +110,7 @@ func TestHeartbeat_Probe(t *testing.T) {
 		if got := beats(); got != 2 {
 			t.Errorf("got %d beats for 2 probes", got)
 		}
-		// Probes count against the rate: who floods gets one error instead.
+		// Probes count against the rate: a flood of them gets one error instead.
 		c.send("[" + strings.Repeat(`{"t":"beat","probe":true},`, 999) + `{"t":"beat"}]`)
 		if got := beats(); got > 2+wire.DefaultLimits.Burst {
 			t.Errorf("got %d beats, more than the burst", got)
@@ -120,8 +119,8 @@ func TestHeartbeat_Probe(t *testing.T) {
 	})
 }
 
-// TestHeartbeat_Dead: a client that does not answer is dead after 25 s. Its
-// connections are dropped, and come back.
+// TestHeartbeat_Dead: a client that does not answer is gone after 25 s. Its connections
+// are dropped, and can come back.
 func TestHeartbeat_Dead(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -143,8 +142,8 @@ func TestHeartbeat_Dead(t *testing.T) {
 	})
 }
 
-// TestHeartbeat_BusyListener: a client that only listens, and never has a reason
-// to speak, is not dead while it answers beats; nor is it spared them.
+// TestHeartbeat_BusyListener: a client that only listens stays while it answers beats,
+// and still gets them.
 func TestHeartbeat_BusyListener(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -203,8 +202,8 @@ func (p detachHost) Detach(r host.Ref, attachment host.Attachment) {
 	p.Host.Detach(r, attachment)
 }
 
-// TestBye_NoDrop: a shutdown is not a drop, also for clients that go when they are
-// told to, before it is complete.
+// TestBye_NoDrop: a shutdown is not a drop, also for clients that leave at the bye,
+// before it is complete.
 func TestBye_NoDrop(t *testing.T) {
 	var dropped atomic.Int32
 	run(t, func(t *testing.T, e *env) {
@@ -227,8 +226,8 @@ func TestBye_NoDrop(t *testing.T) {
 	}, wrapHost(func(p host.Host) host.Host { return detachHost{p, &dropped} }))
 }
 
-// TestBye_TooLate: a call that its actor can no longer take is not answered, so
-// that its client sends it again.
+// TestBye_TooLate: a call that its actor can no longer accept is not answered, so that
+// its client sends it again.
 func TestBye_TooLate(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -244,7 +243,7 @@ func TestBye_TooLate(t *testing.T) {
 	})
 }
 
-// TestBye_LastWords: what turns of the shutdown say is written before the end.
+// TestBye_LastWords: what turns of the shutdown send is written before the sockets close.
 func TestBye_LastWords(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -265,8 +264,7 @@ func TestBye_LastWords(t *testing.T) {
 	})
 }
 
-// TestClose_stuckClients: clients that do not read or answer do not hold up a
-// shutdown.
+// TestClose_stuckClients: clients that do not read or answer do not delay a shutdown.
 func TestClose_stuckClients(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -320,7 +318,7 @@ func (d panickyDefinitions) Emits(name, event string) bool {
 
 func (p panickyHost) Resolve(context.Context, host.Ref) (host.Ref, error) { panic("boom") }
 
-// TestPanic: a panic on one socket's way ends that socket, and nothing else.
+// TestPanic: a panic while a socket is served ends that socket only.
 func TestPanic(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		other := e.dial()
@@ -352,8 +350,8 @@ func TestPanic(t *testing.T) {
 	}, panicky)
 }
 
-// TestCloseWithoutAnAnswer: who does not answer the close frame holds nobody up,
-// and who has not got it yet gets the time for it.
+// TestCloseWithoutAnAnswer: a client that does not answer the close frame delays no one,
+// and one that has not received it yet gets time to.
 func TestCloseWithoutAnAnswer(t *testing.T) {
 	shut := func(e *env) time.Duration {
 		start := time.Now()
@@ -371,7 +369,7 @@ func TestCloseWithoutAnAnswer(t *testing.T) {
 		e.settle()
 		go func() { _, _ = io.Copy(io.Discard, c.conn) }()
 		if took := shut(e); took < time.Second || took > 3*time.Second {
-			t.Errorf("it took %v to close the socket of who does not answer, want a second", took)
+			t.Errorf("it took %v to close the socket of a client that does not answer, want a second", took)
 		}
 	})
 	run(t, func(t *testing.T, e *env) {
@@ -383,7 +381,7 @@ func TestCloseWithoutAnAnswer(t *testing.T) {
 			c.pause(false)
 		}()
 		if took := shut(e); took < 4*time.Second {
-			t.Errorf("it took %v to close the socket of who comes to read after 4 s", took)
+			t.Errorf("it took %v to close the socket of a client that reads after 4 s", took)
 		}
 		synctest.Wait()
 		if got := c.status(); got != websocket.StatusServiceRestart {

@@ -14,9 +14,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// TestG9_EveryLimitNamesItself: who meets a limit learns its value, and by which option
-// it is set; and only what was too much fails. Those of addresses are in
-// admission_test.go.
+// TestG9_EveryLimitNamesItself: the error about a limit has its value and the option that
+// sets it, and only what exceeds it fails. Limits per address are in admission_test.go.
 func TestG9_EveryLimitNamesItself(t *testing.T) {
 	x := func(n int) string { return strings.Repeat("x", n) }
 	limits := func(l wire.Limits) setup { return gatewayOptions(gateway.Options{Limits: l}) }
@@ -97,8 +96,8 @@ func TestG9_EveryLimitNamesItself(t *testing.T) {
 	}
 }
 
-// TestG9_OversizeMessages: a message that is too large fails alone, and
-// the log tells of it once for a socket.
+// TestG9_OversizeMessages: a message that is too large fails alone, and is logged once
+// per socket.
 func TestG9_OversizeMessages(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()

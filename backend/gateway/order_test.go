@@ -104,8 +104,8 @@ func TestG2_OwnJoining(t *testing.T) {
 	})
 }
 
-// TestSubscriptions: sub starts now, unsub ends at once, and events that nobody
-// asked for do not come.
+// TestSubscriptions: sub starts now, unsub ends at once, and events without a
+// subscription do not come.
 func TestSubscriptions(t *testing.T) {
 	runOver(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -135,8 +135,8 @@ func TestSubscriptions(t *testing.T) {
 	})
 }
 
-// TestSubIsNotRetroactive: a subscription does not bring what was let out before
-// it came, although the cursor has still to pass that.
+// TestSubIsNotRetroactive: a subscription does not bring what was published before it,
+// although the cursor has not passed that yet.
 func TestSubIsNotRetroactive(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		if e.lagging {
@@ -180,7 +180,7 @@ func TestSubBeforeLoaded(t *testing.T) {
 	})
 }
 
-// TestOpenByID: the events are checked once it is known what the actor is.
+// TestOpenByID: the events are checked once the actor's definition is known.
 func TestOpenByID(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		e.say("one")
@@ -218,8 +218,8 @@ func TestTargets(t *testing.T) {
 	})
 }
 
-// TestQuietReader: who gets nothing for long is told how far the log is, so that
-// its position does not get old.
+// TestQuietReader: a client that gets nothing for long gets the log's position, so that
+// its own does not get old.
 func TestQuietReader(t *testing.T) {
 	runOver(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -272,8 +272,8 @@ func TestFramesAreGathered(t *testing.T) {
 	})
 }
 
-// TestChannelsTakeTurns: a channel with much to say does not hold up another one
-// on the same socket.
+// TestChannelsTakeTurns: a channel with many messages does not delay another one on the
+// same socket.
 func TestChannelsTakeTurns(t *testing.T) {
 	runOver(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -295,7 +295,7 @@ func TestChannelsTakeTurns(t *testing.T) {
 	})
 }
 
-// TestBounced: events before the end of a connection come first.
+// TestBounced: events before the end of a connection arrive before the end.
 func TestBounced(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()

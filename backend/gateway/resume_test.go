@@ -15,7 +15,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// say says texts in the lobby, from nowhere.
+// say sends texts to the lobby without a connection.
 func (e *env) say(texts ...string) {
 	e.t.Helper()
 	for _, text := range texts {
@@ -79,8 +79,8 @@ func TestG3_Resume(t *testing.T) {
 	})
 }
 
-// TestG3_ResumeFromNothing: a client that received no event before
-// its link was lost, and one that is back at once, resume.
+// TestG3_ResumeFromNothing: a client that received no event before its link broke, and
+// one that is back at once, resume.
 func TestG3_ResumeFromNothing(t *testing.T) {
 	runOver(t, func(t *testing.T, e *env) {
 		runs := 1000
@@ -107,9 +107,8 @@ func TestG3_ResumeFromNothing(t *testing.T) {
 	})
 }
 
-// TestG3_RandomCuts: while others talk, the link is cut 200 times at random
-// points. Nothing is lost, nothing comes twice, and every call has one effect and
-// one answer (G5).
+// TestG3_RandomCuts: while others talk, the link is cut 200 times at random points. Every
+// event comes exactly once, and every call has one effect and one answer (G5).
 func TestG3_RandomCuts(t *testing.T) {
 	for name, o := range map[string]actor.Options{"from memory": {}, "from the store": {LogBytes: 2 << 10}} {
 		t.Run(name, func(t *testing.T) {
@@ -236,8 +235,8 @@ func randomCuts(t *testing.T, e *env, cuts int) {
 	}
 }
 
-// TestG3_ResumeFromStore: who was away for longer than memory reaches back is
-// served from the store, and goes on in memory.
+// TestG3_ResumeFromStore: a client that was away for longer than memory reaches back is
+// served from the store, then from memory.
 func TestG3_ResumeFromStore(t *testing.T) {
 	runOver(t, func(t *testing.T, e *env) {
 		ada := e.dial()
@@ -265,8 +264,8 @@ func TestG3_ResumeFromStore(t *testing.T) {
 	}, roomOptions(actor.Options{LogBytes: 4 << 10}))
 }
 
-// TestAck: what the client acknowledges is no longer kept for it; else it gets
-// the same failure again.
+// TestAck: an answer that the client acknowledged is no longer kept; else it gets the
+// same failure again.
 func TestAck(t *testing.T) {
 	for how, ack := range map[string]string{
 		"not at all":    callFrame(1, 2, "echo", "x"),
@@ -306,8 +305,8 @@ func TestAck(t *testing.T) {
 	}
 }
 
-// TestG4_Overflow: a client that was away for longer than the log reaches back is
-// told before anything else, and gets nothing of the past.
+// TestG4_Overflow: a client that was away for longer than the log reaches back gets the
+// gap before anything else, and nothing of the past.
 func TestG4_Overflow(t *testing.T) {
 	runOver(t, func(t *testing.T, e *env) {
 		ada := e.dial()
@@ -365,8 +364,8 @@ func TestG4_Expired(t *testing.T) {
 	})
 }
 
-// TestG4_ExpiredNotExact: events that went to some connections only may have been
-// for the one that is forgotten.
+// TestG4_ExpiredNotExact: events that went to some connections only may have been for the
+// forgotten one.
 func TestG4_ExpiredNotExact(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		ada := e.dial()
@@ -386,8 +385,8 @@ func TestG4_ExpiredNotExact(t *testing.T) {
 	})
 }
 
-// TestG4_Restart: another log, or a number that this one has not reached. The
-// replies that the caller waits for come all the same.
+// TestG4_Restart: another log, or a number that this one has not reached. The replies
+// that the caller waits for still come.
 func TestG4_Restart(t *testing.T) {
 	runOver(t, func(t *testing.T, e *env) {
 		ada := e.dial()

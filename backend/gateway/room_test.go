@@ -20,13 +20,13 @@ type RoomParams struct {
 }
 
 type (
-	// Said is numbered and goes to those who subscribe.
+	// Said is numbered and goes to subscribers.
 	Said string
 	// Whispered goes to one connection, subscribed or not.
 	Whispered string
 	// Moved is volatile.
 	Moved string
-	// Joined tells all of a newcomer.
+	// Joined announces a newcomer to all.
 	Joined string
 	// Welcome greets a newcomer.
 	Welcome string
@@ -74,7 +74,7 @@ func (r *Room) SayWhere(c *roomContext, text string) {
 // Forget changes the state and returns nothing.
 func (r *Room) Forget(c *roomContext) { r.Said = 0; c.Broadcast(Said("forgotten")) }
 
-// Mark changes the state and nobody is told.
+// Mark changes the state and emits nothing.
 func (r *Room) Mark(_ *roomContext) int { r.Said++; return r.Said }
 
 // Echo is read-only.

@@ -2,8 +2,8 @@ package gateway
 
 import "testing"
 
-// Garbage is collected once after a crowd has arrived, not while it does, and not
-// for a few.
+// Garbage is collected once after a crowd has arrived, not while it arrives, and not for
+// a few.
 func TestACrowdThatHasArrivedIsCollectedAfterOnce(t *testing.T) {
 	ss := newSocketSet()
 	arrive := func(n int) {

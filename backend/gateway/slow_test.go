@@ -20,7 +20,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// socketBuffer is small, so that a reader who stops is noticed after less.
+// socketBuffer is small, so that a client that stops reading is noticed earlier.
 const socketBuffer = 32 << 10
 
 // dialTCP opens a socket over loopback and takes its hello.
@@ -67,8 +67,8 @@ func newTCP(t testing.TB, with ...setup) (*env, string) {
 	return e, server.URL
 }
 
-// TestG8_SlowReader: a reader who stops reading costs others nothing, and when it
-// reads again it gets everything, in order.
+// TestG8_SlowReader: a client that stops reading costs others nothing, and when it reads
+// again it gets everything, in order.
 func TestG8_SlowReader(t *testing.T) {
 	const readers, events, size = 20, 200, 8000
 	e, url := newTCP(t, roomOptions(actor.Options{LogBytes: 256 << 10}))
@@ -108,7 +108,7 @@ func TestG8_SlowReader(t *testing.T) {
 		t.Errorf("the heap has grown by %d MB", grown>>20)
 	}
 	if n := e.g.Buffers(); n > 1<<20 {
-		t.Errorf("%d bytes are held for the one who does not read, want 1 MiB at most", n)
+		t.Errorf("%d bytes are held for the client that does not read, want 1 MiB at most", n)
 	}
 	slow.isOpen()
 	slow.pause(false)
@@ -135,9 +135,8 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestG8_AStuckReaderDelaysNobody: what others get takes no longer
-// because of a reader who does not read, up to the end of its socket: not a moment, as
-// nothing waits for it.
+// TestG8_AStuckReaderDelaysNobody: a client that does not read delays what others get by
+// nothing, until its socket ends.
 func TestG8_AStuckReaderDelaysNobody(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		stuck, good := e.dial(), e.dial()
@@ -163,13 +162,13 @@ func TestG8_AStuckReaderDelaysNobody(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		if n := e.g.Sockets(); n != 1 {
-			t.Errorf("%d sockets are left, want that of the one who reads", n)
+			t.Errorf("%d sockets are left, want that of the client that reads", n)
 		}
 	})
 }
 
-// TestG8_StuckReader: a write that is blocked for 20 s ends the socket; the
-// client comes back and has lost nothing that is retained.
+// TestG8_StuckReader: a write that is blocked for 20 s ends the socket; the client comes
+// back and gets everything that is retained.
 func TestG8_StuckReader(t *testing.T) {
 	runOver(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -204,8 +203,8 @@ func TestG8_StuckReader(t *testing.T) {
 	})
 }
 
-// TestG8_FloodAndSilence: who sends nonsense and does not read the answers is not
-// read any more, and cut off like any reader who stops.
+// TestG8_FloodAndSilence: a client that sends invalid messages and does not read the
+// answers is not read any more, and is cut off like any other that stops reading.
 func TestG8_FloodAndSilence(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -228,13 +227,13 @@ func TestG8_FloodAndSilence(t *testing.T) {
 		}
 		// An answer has about 90 bytes; 64 KiB of them are kept, and a frame or two.
 		if n := <-sent; n > 4000 {
-			t.Errorf("%d messages were read while nobody read the answers", n)
+			t.Errorf("%d messages were read while their answers were not", n)
 		}
 	}, gatewayOptions(gateway.Options{Limits: wire.Limits{Rate: 1e9, Burst: 1e9}}))
 }
 
-// TestG8_SlowButSteady: a link that takes long for a frame, but goes on, is not cut
-// off, neither as blocked nor because its client has not come to the beat yet.
+// TestG8_SlowButSteady: a link that is slow but makes progress is not cut off, neither as
+// blocked nor because its client has not got to the beat yet.
 func TestG8_SlowButSteady(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -259,8 +258,8 @@ func TestG8_SlowButSteady(t *testing.T) {
 	}, gatewayOptions(gateway.Options{}))
 }
 
-// TestG4_Slow: who was cut off as too slow, and has lost something by it, is told
-// so.
+// TestG4_Slow: a client that was cut off as slow, and has a gap by that, gets slow as the
+// reason.
 func TestG4_Slow(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -287,8 +286,8 @@ func TestG4_Slow(t *testing.T) {
 	}, roomOptions(actor.Options{LogBytes: 4 << 10}), smallStore)
 }
 
-// TestG3_LargeEvents: what is larger than the log's memory arrives all the same,
-// and costs nobody the socket.
+// TestG3_LargeEvents: an event that is larger than the log's memory still arrives, and no
+// socket is closed for it.
 func TestG3_LargeEvents(t *testing.T) {
 	runOver(t, func(t *testing.T, e *env) {
 		var all []*client
@@ -326,8 +325,8 @@ func TestG3_LargeEvents(t *testing.T) {
 	}, roomOptions(actor.Options{LogBytes: 256 << 10}))
 }
 
-// TestG4_OffRetention: a socket whose cursor has fallen out of the store is
-// closed, not fed with a gap.
+// TestG4_OffRetention: a socket whose cursor has fallen out of the store is closed; it
+// does not get events after a gap.
 func TestG4_OffRetention(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -365,8 +364,8 @@ func TestG4_OffRetention(t *testing.T) {
 	}, roomOptions(actor.Options{LogBytes: 4 << 10}), smallStore)
 }
 
-// TestVolatile: what only the present matters of is dropped for a reader that is
-// blocked, and of several only the newest comes.
+// TestVolatile: volatile events are dropped for a blocked reader, and of several with
+// Latest only the newest comes.
 func TestVolatile(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -461,8 +460,8 @@ func TestG3_CutsOverTCP(t *testing.T) {
 	}
 }
 
-// TestHostileTCP: links that break in the middle of a frame, or say nothing at
-// all, leave nothing behind.
+// TestHostileTCP: links that break in the middle of a frame, or send nothing at all,
+// leave nothing behind.
 func TestHostileTCP(t *testing.T) {
 	e, url := newTCP(t, gatewayOptions(gateway.Options{}))
 	upgrade := "GET /api/socket?v=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Slow connections are known once, for a while, and up to a number.
+// Slow connections are reported once, are remembered for a while, and up to a number.
 func TestSlowConns(t *testing.T) {
 	var s slowConns
 	s.add([]string{"a", "b"})

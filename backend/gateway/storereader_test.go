@@ -17,8 +17,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// TestStoreReadsAreShared: many who come back to the same place read the store
-// once, and a store that fails costs them their socket, not their events.
+// TestStoreReadsAreShared: many clients that come back to the same location read the
+// store once, and a failing store costs them their socket, not their events.
 func TestStoreReadsAreShared(t *testing.T) {
 	const readers, events = 50, 640
 	slow := &countingStore{}
@@ -53,14 +53,14 @@ func TestStoreReadsAreShared(t *testing.T) {
 		}
 		// Copies of logs are up to 40 ms late, each opening as it comes.
 		if n := slow.reads.Load(); n > 5*events/64 {
-			t.Errorf("the store was read %d times for %d who are at the same place", n, readers)
+			t.Errorf("the store was read %d times for %d readers at the same location", n, readers)
 		}
 	}, roomOptions(actor.Options{LogBytes: 4 << 10}), slowStore(slow))
 }
 
-// TestStoreReadsAreShared_later: those who come to the same place a little later do
-// not read the store again, but after some time what was read is forgotten, and so
-// it is if it is too much.
+// TestStoreReadsAreShared_later: clients that come to the same location a little later do
+// not read the store again; what was read is forgotten after some time, or if it is too
+// much.
 func TestStoreReadsAreShared_later(t *testing.T) {
 	const readers, events = 20, 640
 	slow := &countingStore{}
@@ -122,8 +122,8 @@ func openFrames(n int, resume string) string {
 	return "[" + strings.Join(opens, ",") + "]"
 }
 
-// TestGapScansAreShared: many who come back too late, to the same place, have what
-// they have lost counted in the same reads.
+// TestGapScansAreShared: the gaps of many clients that come back too late, to the same
+// location, are counted in the same reads.
 func TestGapScansAreShared(t *testing.T) {
 	const readers, events = 50, 640
 	slow := &countingStore{}
@@ -152,13 +152,13 @@ func TestGapScansAreShared(t *testing.T) {
 		}
 		// Copies of logs are up to 40 ms late, each opening as it comes.
 		if n := slow.reads.Load(); n > 5*events/64 {
-			t.Errorf("the store was read %d times for %d who are at the same place", n, readers)
+			t.Errorf("the store was read %d times for %d readers at the same location", n, readers)
 		}
 	}, roomOptions(actor.Options{LogBytes: 4 << 10}), slowStore(slow))
 }
 
-// TestGapScansStartLate: a caller's replies are looked for from where its client has
-// seen everything, not in all that is retained.
+// TestGapScansStartLate: a caller's replies are searched from where its client has seen
+// everything, not in all that is retained.
 func TestGapScansStartLate(t *testing.T) {
 	slow := &countingStore{}
 	run(t, func(t *testing.T, e *env) {
@@ -186,7 +186,7 @@ func TestGapScansStartLate(t *testing.T) {
 	}, roomOptions(actor.Options{LogBytes: 4 << 10}), slowStore(slow))
 }
 
-// TestGapScansTakeTurns: those who read a lot do not hold up those who want little.
+// TestGapScansTakeTurns: clients that read a lot do not delay those that read little.
 func TestGapScansTakeTurns(t *testing.T) {
 	const walkers = 8
 	slow := &countingStore{}
@@ -232,8 +232,8 @@ func slowStore(s *countingStore) setup {
 	}
 }
 
-// TestEndWhileReadingTheStore: a connection that ends while its client is far
-// behind gets what was before the end, and nothing after it.
+// TestEndWhileReadingTheStore: a connection that ends while its client is far behind gets
+// what came before the end, and nothing after it.
 func TestEndWhileReadingTheStore(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()

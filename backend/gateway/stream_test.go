@@ -16,8 +16,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// TestG3_AcrossTransports: a connection is the same over a WebSocket, a stream and
-// polls: its client goes from one to the other and misses nothing.
+// TestG3_AcrossTransports: a connection is the same over a WebSocket, a stream and polls:
+// its client moves from one to the other without a gap.
 func TestG3_AcrossTransports(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -111,7 +111,7 @@ func TestPosts(t *testing.T) {
 		if got := do(t, e.h, "POST", "/api/actors/room/actions/count?key=lobby", ""); got.body != `{"result":4}` {
 			t.Errorf("got %s, want 4 effects of 4 calls", got.body)
 		}
-		// What is no frame ends the socket, as over a WebSocket.
+		// An invalid frame ends the socket, as over a WebSocket.
 		for name, frame := range map[string]string{"a number": "7", "bytes that are not UTF-8": `{"t":"call","c":1,"id":9,"a":"echo","args":["` + "\xff" + `"]}`} {
 			s := newRaw(t, e).socket
 			if got := post(s, 1, frame); !strings.HasPrefix(got, `400 {"code":"malformed"`) {
@@ -223,8 +223,8 @@ func TestPolls(t *testing.T) {
 	})
 }
 
-// TestPolls_HungUp: who hangs up and repeats its poll has lost nothing; who does not
-// come back is gone, as with a stream that ends.
+// TestPolls_HungUp: a client that hangs up and repeats its poll gets the same frame; one
+// that does not come back is gone, as with a stream that ends.
 func TestPolls_HungUp(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		r := newRaw(t, e)
@@ -276,7 +276,7 @@ func TestPolls_HungUp(t *testing.T) {
 	})
 }
 
-// TestPolls_Dead: without a poll for 25 s the client is dead.
+// TestPolls_Dead: without a poll for 25 s the client is gone.
 func TestPolls_Dead(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		r := newRaw(t, e)
@@ -298,8 +298,8 @@ func TestPolls_Dead(t *testing.T) {
 	})
 }
 
-// TestG8_NoPolls: a poll that does not come is a reader who does not read. What
-// waits for it is one frame, and after 20 s it is cut off as slow.
+// TestG8_NoPolls: a client that does not poll is one that does not read. One frame waits
+// for it, and after 20 s it is cut off as slow.
 func TestG8_NoPolls(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		r := newRaw(t, e)
@@ -331,8 +331,8 @@ func TestG8_NoPolls(t *testing.T) {
 	})
 }
 
-// TestG8_SlowStream: a stream that nobody reads holds a frame, delays nobody and
-// ends after 20 s; its client learns what it has lost.
+// TestG8_SlowStream: a stream that is not read holds a frame, delays no one and ends
+// after 20 s; its client learns the gap.
 func TestG8_SlowStream(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		slow, other := e.dialOver(overStream), e.dial()
@@ -362,8 +362,8 @@ func TestG8_SlowStream(t *testing.T) {
 	})
 }
 
-// TestStream_Alive: on a stream there is something at least every 15 s,
-// and a client that answers is not dead.
+// TestStream_Alive: on a stream there is something at least every 15 s, and a client that
+// answers stays.
 func TestStream_Alive(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dialOver(overStream)
@@ -406,8 +406,7 @@ func TestStream_End(t *testing.T) {
 	})
 }
 
-// TestStream_Bye: a shutdown says bye, brings the last words, and ends streams and
-// polls.
+// TestStream_Bye: a shutdown sends bye and the last outputs, and ends streams and polls.
 func TestStream_Bye(t *testing.T) {
 	runHTTP(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -443,7 +442,7 @@ func TestStream_Bye(t *testing.T) {
 	})
 }
 
-// TestStream_Panic: a panic on the way of a post ends that socket and nothing else.
+// TestStream_Panic: a panic in a post ends that socket only.
 func TestStream_Panic(t *testing.T) {
 	runHTTP(t, func(t *testing.T, e *env) {
 		c := e.dial()
@@ -463,8 +462,8 @@ func TestStream_Panic(t *testing.T) {
 	}, panicky)
 }
 
-// TestStream_Requests: what is no request for a socket, and what pages of other
-// origins ask for, gets an answer that says so.
+// TestStream_Requests: an invalid request for a socket, and one of another origin, gets
+// an error that says so.
 func TestStream_Requests(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		for _, tc := range []struct {
@@ -516,7 +515,7 @@ func TestStream_Requests(t *testing.T) {
 	}, gatewayOptions(gateway.Options{AllowOrigins: []string{"https://app.example.org"}}))
 }
 
-// slowOpenHost holds opens up.
+// slowOpenHost delays opens.
 type slowOpenHost struct {
 	host.Host
 	hold chan struct{}

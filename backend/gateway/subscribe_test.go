@@ -11,7 +11,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/storetest"
 )
 
-// Lodge has something for everybody and something for members.
+// Lodge has an event for everyone and one for members.
 type Lodge struct {
 	Spoken int `json:"spoken"`
 }
@@ -21,7 +21,7 @@ type (
 	LodgeParams struct {
 		Member bool `json:"member,omitempty"`
 	}
-	// Aloud is for everybody.
+	// Aloud is for everyone.
 	Aloud string
 	// Secret is for members.
 	Secret string
@@ -36,7 +36,7 @@ func (Lodge) CanSubscribe(c *roomContext, event string) error {
 	return nil
 }
 
-// Speak says a thing to everybody and another one to members.
+// Speak broadcasts both events.
 func (l *Lodge) Speak(c *roomContext, text string) {
 	l.Spoken++
 	c.Broadcast(Aloud(text))
@@ -55,7 +55,7 @@ const (
 	notMember = `1 error forbidden{"event":"secret"}`
 )
 
-// speak has the lodge speak, to nobody's credit.
+// speak calls Speak without a connection.
 func (e *env) speak(text string) {
 	e.t.Helper()
 	if a := do(e.t, e.h, "POST", "/api/actors/lodge/actions/speak?key=lobby", fmt.Sprintf(`{"args":[%q]}`, text)); a.status != 200 {
@@ -76,7 +76,7 @@ func TestCanSubscribe_theEventsOfAnOpen(t *testing.T) {
 		c.expect(`1 event 1 aloud "one"`)
 		m.expect(`1 event 1 aloud "one"`, `1 event 2 secret "one"`)
 
-		// What was missed has none of it, nor is it counted.
+		// The replay has none of it, nor is it counted in a gap.
 		c.cut()
 		e.speak("two")
 		c = e.dial()
@@ -84,7 +84,7 @@ func TestCanSubscribe_theEventsOfAnOpen(t *testing.T) {
 		e.settle()
 		c.expect(notMember, "1 opened 2 resumed", `1 event 3 aloud "two"`, "1 at 4")
 
-		// Who comes back as a member gets it all.
+		// A client that comes back as a member gets everything.
 		c.cut()
 		e.speak("three")
 		c = e.dial()
@@ -109,7 +109,7 @@ func TestCanSubscribe_sub(t *testing.T) {
 	}, withLodge)
 }
 
-// Nothing from before the answer gets out, and an unsub counts at once.
+// Nothing from before the answer is sent, and an unsub takes effect at once.
 func TestCanSubscribe_startsAtTheAnswer(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c, m := e.dial(), e.dial()
@@ -144,7 +144,7 @@ func TestCanSubscribe_refresh(t *testing.T) {
 		e.settle()
 		e.speak("two")
 		c.expect(`1 event 3 aloud "two"`, `1 event 4 secret "two"`)
-		// One that is asked for is taken away, too.
+		// A pending one is taken away, too.
 		c.send(`{"t":"unsub","c":1,"e":["secret"]}`, `[{"t":"sub","c":1,"e":["secret"]},{"t":"params","c":1}]`)
 		e.settle()
 		c.expect(notMember)
@@ -172,8 +172,8 @@ func TestCanSubscribe_byID(t *testing.T) {
 	}, withLodge)
 }
 
-// An answer of CanSubscribe waits for the commits before it, too, as it may tell of
-// them. If they are lost, the client comes back, and asks again.
+// An answer of CanSubscribe waits for the commits before it, as it may depend on them. If
+// they fail, the client comes back and subscribes again.
 func TestCanSubscribe_theStoreFails(t *testing.T) {
 	var held *storetest.HeldStore
 	run(t, func(t *testing.T, e *env) {

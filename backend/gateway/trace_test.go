@@ -23,7 +23,7 @@ func (c *client) logOf(channel uint32) string {
 	return ""
 }
 
-// resume is the fields of an open that goes on after seq.
+// resume is the fields of an open that resumes after seq.
 func resume(log string, seq uint64) string { return fmt.Sprintf(`"log":%q,"s":%d`, log, seq) }
 
 // until19 brings the log of the lobby to number 19: 18 events and a reply.
@@ -115,8 +115,8 @@ type crashStore struct {
 
 func (s *crashStore) Immediate() bool { return false }
 
-// arm holds the next group until release; of the one after it only the first n
-// commits are kept, and nobody is told.
+// arm holds the next group until release; of the one after it only the first n commits
+// are kept, and none is acknowledged.
 func (s *crashStore) arm(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestG9_AddressesAreForgotten: a flood from ever new addresses does not grow what is
-// remembered of them without bound, and nothing stays of them for long.
+// TestG9_AddressesAreForgotten: a flood from ever new addresses does not grow the table
+// of visitors without bound, and they are forgotten soon.
 func TestG9_AddressesAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := NewAdmission(AdmissionOptions{CallRatePerIP: 10, MaxSocketsPerIP: 10, Logger: slog.New(slog.DiscardHandler)})
@@ -39,7 +39,7 @@ func TestG9_AddressesAreForgotten(t *testing.T) {
 	})
 }
 
-// A permit is a slot of the kind it was given for: rejected sockets take none of the
+// A permit returns the kind of slot that it took: rejected sockets take none of the
 // others, and the zero Permit returns nothing.
 func TestPermitsReturnTheirOwnSlot(t *testing.T) {
 	a := NewAdmission(AdmissionOptions{MaxSockets: 1, Logger: slog.New(slog.DiscardHandler)})

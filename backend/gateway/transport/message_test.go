@@ -177,8 +177,8 @@ var frameCases = []struct {
 	{"the end in the middle of a frame", text("a") + text("bcd")[:7], 0, []string{"text a"}, 1, endEOF},
 }
 
-// TestMessage: whatever comes is read as the WebSocket library alone reads it, in
-// one read or split at every byte.
+// TestMessage: any bytes are read as the WebSocket library alone reads them, in one read
+// or split at every byte.
 func TestMessage(t *testing.T) {
 	for _, tc := range frameCases {
 		limit := tc.limit

@@ -29,7 +29,7 @@ func (c *countingConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// config is that of a WebSocket whose events are not of interest.
+// config is for a WebSocket whose events are ignored.
 func config(timeout time.Duration, wg *sync.WaitGroup) Config {
 	return Config{
 		Timeout: timeout, Buffers: &limit.Buffers{}, MaxFrame: noLimit, Spawn: wg.Go,
@@ -113,7 +113,7 @@ func readFrame(t *testing.T, r io.Reader) (head byte, payload []byte) {
 	return b[0], payload
 }
 
-// TestWebSocket_Bounded: a reader who pings and never reads gets pongs up to a bound,
+// TestWebSocket_Bounded: a client that pings and never reads gets pongs up to a bound,
 // and no more memory (G8). After the close frame nothing follows.
 func TestWebSocket_Bounded(t *testing.T) {
 	client, server := net.Pipe()
@@ -212,7 +212,7 @@ func masked(s string) string {
 	return string(append(b, 0, 0, 0, 0)) + s
 }
 
-// TestWebSocket_NonBlocking: over TCP, sending to a reader who does not read never
+// TestWebSocket_NonBlocking: over TCP, sending to a client that does not read never
 // waits, and what was kept arrives whole when it reads.
 func TestWebSocket_NonBlocking(t *testing.T) {
 	if !canTryWrite {
