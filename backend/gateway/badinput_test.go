@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -136,6 +137,56 @@ func TestG9_BrokenProtocol(t *testing.T) {
 			}
 		}
 		e.settle()
+		if n := e.g.Sockets(); n != 0 {
+			t.Errorf("%d sockets are left", n)
+		}
+	})
+}
+
+// TestG9_BrokenFrames: every way to break the framing of WebSockets ends the socket with
+// 1002 and the reason, as soon as the frame's header has come and without reading the
+// rest of it.
+func TestG9_BrokenFrames(t *testing.T) {
+	const mask = "\x00\x00\x00\x00"
+	beat := `{"t":"beat"}`
+	whole := "\x81\x8c" + mask + beat
+	run(t, func(t *testing.T, e *env) {
+		for _, tc := range []struct{ name, header, reason string }{
+			{"unmasked", "\x81\x0c", "a client's frame is not masked"},
+			{"an unmasked ping", "\x89\x00", "a client's frame is not masked"},
+			{"an unmasked continuation", "\x01\x81" + mask + "{\x80\x0b", "a client's frame is not masked"},
+			{"a length with the top bit set", "\x81\xff\x80", "a frame has a negative length"},
+			{"the same of a continuation", "\x01\x81" + mask + "{\x80\xff\xff", "a frame has a negative length"},
+			{"reserved bit 1", "\xc1", "a frame has a reserved bit"},
+			{"reserved bit 2", "\xa1", "a frame has a reserved bit"},
+			{"reserved bit 3 of a ping", "\x99", "a frame has a reserved bit"},
+			{"a reserved opcode of data", "\x83", "a frame has an unknown opcode"},
+			{"a reserved opcode of control", "\x8b", "a frame has an unknown opcode"},
+			{"a fragmented ping", "\x09", "a control frame is fragmented"},
+			{"a fragmented close", "\x08", "a control frame is fragmented"},
+			{"a ping of 126 bytes", "\x89\xfe", "a control frame is too long"},
+			{"a close whose length is in 8 bytes", "\x88\xff", "a control frame is too long"},
+			{"a continuation without a start", "\x80", "a continuation continues no message"},
+			{"a second message in a message", "\x01\x81" + mask + "{\x81", "a message starts before the last one has ended"},
+			{"behind a whole frame", whole + "\x81\x0c", "a client's frame is not masked"},
+			{"behind a ping in a message", "\x01\x81" + mask + "{\x89\x80" + mask + "\x82", "a message starts before the last one has ended"},
+		} {
+			c := e.dial()
+			c.open(1, tc.name)
+			e.settle()
+			c.take()
+			go func() { _, _ = c.conn.Write([]byte(tc.header)) }()
+			e.settle()
+			c.mu.Lock()
+			var closed websocket.CloseError
+			if !errors.As(c.closeErr, &closed) || closed.Code != websocket.StatusProtocolError || closed.Reason != tc.reason {
+				t.Errorf("%s: got %v, want 1002, %s", tc.name, c.closeErr, tc.reason)
+			}
+			c.mu.Unlock()
+			c.cut()
+		}
+		e.settle()
+		time.Sleep(10 * time.Second)
 		if n := e.g.Sockets(); n != 0 {
 			t.Errorf("%d sockets are left", n)
 		}

@@ -72,7 +72,11 @@ func (r *wsReader) next() (more bool) {
 		s.g.remove(s)
 	}()
 	err := r.message()
+	var broken transport.ProtocolError
 	switch {
+	case errors.As(err, &broken):
+		status, reason = websocket.StatusProtocolError, string(broken)
+		s.complain(wire.CodeMalformed)
 	case errors.Is(err, websocket.ErrMessageTooBig):
 		status, reason = websocket.StatusMessageTooBig, wire.CodeTooLarge
 		s.complain(wire.CodeTooLarge)

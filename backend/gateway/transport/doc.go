@@ -6,5 +6,5 @@
 // frame at most, and the transport ends when it is blocked for too long.
 //
 // Read the files in this order: frame.go (what is sent), transport.go (how), then
-// websocket.go, and http.go with stream.go, poll.go and posts.go.
+// websocket.go with framecheck.go, and http.go with stream.go, poll.go and posts.go.
 package transport

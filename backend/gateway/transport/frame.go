@@ -10,9 +10,12 @@ import (
 
 // What this package writes or recognises in the first byte of a WebSocket frame.
 const (
-	finBit  = 0x80 // the frame ends its message
-	opText  = 0x1
-	opClose = 0x8
+	finBit         = 0x80 // the frame ends its message
+	opContinuation = 0x0
+	opText         = 0x1
+	opBinary       = 0x2
+	opClose        = 0x8
+	opPong         = 0xa
 )
 
 // A Frame collects messages for a client: one leaves as it is, several leave as an

@@ -40,11 +40,7 @@ func clientFrame(first byte, payload string) string {
 	return string(b)
 }
 
-const (
-	opContinuation = 0x0
-	opBinary       = 0x2
-	opPing         = 0x9
-)
+const opPing = 0x9
 
 func text(s string) string { return clientFrame(finBit|opText, s) }
 
@@ -124,6 +120,9 @@ func readBytes(t testing.TB, raw string, chunk, maxFrame int, alone bool) (got r
 		typ, b, err := ws.Read(context.Background())
 		if err != nil {
 			got.end = fmt.Sprint(websocket.CloseStatus(err), errors.Is(err, websocket.ErrMessageTooBig))
+			if broken := ProtocolError(""); errors.As(err, &broken) {
+				got.end = endProtocol
+			}
 			break
 		}
 		kind := "text "
@@ -144,7 +143,7 @@ const (
 	endEOF      = "StatusCode(-1) false"
 	endTooBig   = "StatusCode(-1) true"
 	endGoodbye  = "StatusNormalClosure false"
-	endProtocol = endEOF // the library says no more than that
+	endProtocol = "a ProtocolError"
 )
 
 var frameCases = []struct {

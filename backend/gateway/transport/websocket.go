@@ -48,6 +48,7 @@ type WebSocket struct {
 	above *bufio.Reader        // the library's, which reads from here
 	early []byte               // what has been read, or the HTTP server had before
 	in    [readBufferSize]byte // room for it
+	check frameCheck           // of what the library has read
 
 	part []byte // an incomplete control frame; the library writes one at a time
 
@@ -168,7 +169,6 @@ func (w *WebSocket) fill() (silence time.Duration, err error) {
 // protocol errors, messages that are split or too long) to Reader. Call it between two
 // messages only. The bytes are valid until the next read.
 func (w *WebSocket) Message() (message []byte, ok bool) {
-	const maskBit, maskSize = 0x80, 4
 	f := w.early
 	if w.above.Buffered() > 0 || len(f) < 2+maskSize || f[0] != finBit|opText || f[1]&maskBit == 0 {
 		return nil, false
@@ -203,8 +203,23 @@ func unmask(b []byte, key uint32) {
 	}
 }
 
-// Read implements net.Conn.
+// Read implements net.Conn. It fails with a ProtocolError at the start of a frame that
+// breaks the protocol. After that it drops what comes until the connection ends: bytes
+// that are left unread when it closes would reset it, and the close frame be lost.
 func (w *WebSocket) Read(b []byte) (int, error) {
+	for w.check.err != nil {
+		if _, err := w.Conn.Read(w.in[:]); err != nil {
+			return 0, err
+		}
+	}
+	n, err := w.read(b)
+	if ok := w.check.check(b[:n]); ok < n {
+		return ok, w.check.err
+	}
+	return n, err
+}
+
+func (w *WebSocket) read(b []byte) (int, error) {
 	if len(w.early) == 0 && len(b) < len(w.in) {
 		if _, err := w.fill(); err != nil {
 			return 0, err
@@ -266,7 +281,7 @@ func frameSize(b []byte) (size int, ok bool) {
 
 // Reader returns a reader of the next message, from the WebSocket library. It waits for
 // the message. The error is websocket.ErrMessageTooBig for one of more than
-// Config.MaxFrame bytes.
+// Config.MaxFrame bytes, and a ProtocolError for a frame that breaks the protocol.
 func (w *WebSocket) Reader() (websocket.MessageType, io.Reader, error) {
 	// No context: one that ends would cost an allocation per message, and Close ends
 	// the wait, too.
