@@ -9,28 +9,28 @@ import (
 	"github.com/troupe-dev/troupe/backend/runtime"
 )
 
-// AuthRequest is what OnAuth decides by: the HTTP request of a client that opens a
+// AuthRequest is the input of OnAuth: the HTTP request of a client that opens a
 // connection, or calls an action without one. OnAuth must not change it.
 type AuthRequest struct {
 	Actor  string // the name of the definition
 	Key    Key    // of the actor
-	Action string // the action to call; empty for a connection, and to make or find the actor
+	Action string // the action to call; empty for a connection, or to create or find the actor
 
-	// Header has the fields of the request, by canonical name. A WebSocket keeps
-	// those with which it was opened: a cookie that was set later is not among them.
+	// Header has the fields of the request, by canonical name. For a WebSocket these are
+	// the fields of the request that opened it, without cookies that were set later.
 	Header Header
 
-	// RemoteAddr is the client's address, without a port; behind proxies that are
-	// trusted (the flag -trusted-proxies) that of the client in front of them.
+	// RemoteAddr is the client's address, without a port. Behind trusted proxies (the
+	// flag -trusted-proxies) it is that of the client before the proxies.
 	RemoteAddr string
 
-	// RawParams is what the client passed to connect(), or for a refresh, as JSON;
-	// nil if that was nothing. See Params.
+	// RawParams has the params that the client passed to connect() or refresh(), as
+	// JSON; nil if there are none. See Params.
 	RawParams json.RawMessage
 }
 
-// Params decodes what the client passed to connect() into the value that into points
-// to. It reports false if the client passed nothing, or if it does not fit.
+// Params decodes the client's params into the value that into points to. It reports
+// false if there are none, or if they do not fit.
 func (r *AuthRequest) Params(into any) bool {
 	return len(r.RawParams) > 0 && json.Unmarshal(r.RawParams, into) == nil
 }
@@ -62,14 +62,14 @@ func (h Header) Cookie(name string) string {
 	return ""
 }
 
-// Auth returns what OnAuth returned for a connection (of is a *Conn), or for the
+// Auth returns the result of OnAuth for a connection (of is a *Conn), or for the
 // client whose request this turn handles (of is a *Context or a *ConnectContext), with
 // or without a connection. T must be the type that OnAuth returns; another one ends the
 // turn with an error.
 //
 // Auth returns T's zero value in a turn without a client (a timer, OnStart), and for a
-// connection that has not come back since the server restarted. So let the zero value
-// mean nobody, and keep what you need of a connection in its state. Each call decodes
+// connection that has not been resumed since the server restarted. So let the zero value
+// mean "no identity", and keep what you need in the connection's state. Each call decodes
 // the value again.
 func Auth[T any](of interface {
 	identity() (*runtime.Turn, json.RawMessage)
@@ -86,7 +86,7 @@ func Auth[T any](of interface {
 		return v
 	}
 	if err := json.Unmarshal(raw, &v); err != nil {
-		panic(fmt.Errorf("decode what OnAuth of %s has returned: %w", def.Type, err))
+		panic(fmt.Errorf("decode the OnAuth result of %s: %w", def.Type, err))
 	}
 	return v
 }

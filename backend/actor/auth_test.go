@@ -124,7 +124,7 @@ func taken(s *actortest.Actor) string {
 	return strings.Join(actortest.Call[[]string](s.As(visitor{Name: "test"}), "take"), ", ")
 }
 
-func TestAuth_isKnownWhereSomebodyAsks(t *testing.T) {
+func TestAuth_isAvailableInTheTurnsOfARequest(t *testing.T) {
 	inSafe(t, func(one *actortest.Actor) {
 		ada := one.WithHeader("Cookie", "theme=dark; who=ada").Connect(safeAsk{Level: "2"})
 		if got := actortest.Call[visitor](ada, "who"); got != (visitor{"ada", "2"}) {
@@ -145,7 +145,7 @@ func TestAuth_isKnownWhereSomebodyAsks(t *testing.T) {
 	})
 }
 
-// What OnAuth says is not stored: nobody is known of a connection that is not back.
+// OnAuth's result is not stored: a connection that is not resumed has none.
 func TestAuth_afterARestart(t *testing.T) {
 	actortest.Run(t, safes, func(n *actortest.Node) {
 		one := n.Actor("safe", "one")

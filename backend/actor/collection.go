@@ -17,20 +17,20 @@ import (
 // collectionField is a field that is a collection: *List or *Map.
 type collectionField interface{ collection() definition.Collection }
 
-// partItems is how many items are moved by a change at most.
+// partItems is how many items a change moves at most.
 const partItems = 256
 
-// checkItems is how many items are looked at for changes in place.
+// checkItems is how many items are checked for changes in place.
 const checkItems = 1000
 
-// items is a List or a Map: items in an order, each with the length of its JSON,
-// so that the place of a change in the text is known without writing the text.
-// All copies of a List or Map share it.
+// items holds the items of a List or a Map in order, each with the length of its JSON, so
+// that the offset of a change in the text is known without writing the text. All copies
+// of a List or Map share it.
 type items[E any] struct {
 	rope *rope.Rope[E]
 	kind *itemKind[E]
 
-	field   string // that it is in; empty: of no actor
+	field   string // of an actor; empty if it belongs to none
 	open    bool   // a turn that may change it is running
 	changes []change[E]
 	version uint64 // counts the changes
@@ -39,7 +39,7 @@ type items[E any] struct {
 	sum   uint64
 }
 
-// itemKind is what differs between List and Map.
+// itemKind has the functions that differ between List and Map.
 type itemKind[E any] struct {
 	start, end byte
 	key, item  reflect.Type
@@ -48,8 +48,7 @@ type itemKind[E any] struct {
 	read       func(raw []byte) (all []E, exact bool, err error)
 }
 
-// change is one change: put items came in place of cut. The edit says the same of
-// the text.
+// change is one change: put items replaced cut. edit is the same change of the text.
 type change[E any] struct {
 	at, put int
 	cut     []E
@@ -69,8 +68,7 @@ func (c *items[E]) len() int {
 
 func (c *items[E]) Size() int { return c.rope.Weight() + max(c.rope.Len()-1, 0) }
 
-// replace puts items, with their JSON joined by commas, in the place of cut items
-// from at on.
+// replace replaces cut items at index at with items whose JSON, joined by commas, is text.
 func (c *items[E]) replace(at, cut int, put []E, text []byte) {
 	if n := c.rope.Len(); at < 0 || cut < 0 || at > n-cut {
 		panic(fmt.Sprintf("actor: items %d to %d of %d", at, at+cut, n))
@@ -97,8 +95,8 @@ func (c *items[E]) replace(at, cut int, put []E, text []byte) {
 	c.changes = append(c.changes, ch)
 }
 
-// edit returns what replacing items does to the text: a comma goes, or comes, with
-// each item, the one behind it if there is one.
+// edit returns the change of the text when items are replaced. Each item is cut or put
+// with one comma: the one behind it, or for the last item the one before it.
 func (c *items[E]) edit(at, cut int, text []byte) store.Edit {
 	e := store.Edit{At: c.rope.Before(at) + at, Cut: c.rope.Before(at+cut) - c.rope.Before(at) + cut}
 	behind, before := at+cut < c.rope.Len(), at > 0
@@ -111,7 +109,7 @@ func (c *items[E]) edit(at, cut int, text []byte) store.Edit {
 		if len(text) > 0 {
 			e.Put = slices.Insert(text, 0, ',')
 		}
-	default: // all of them
+	default: // all items
 		e.Cut, e.Put = c.Size(), text
 	}
 	return e
@@ -216,14 +214,14 @@ func (c *items[E]) checksum() uint64 {
 	if !c.check || c.rope.Len() > checkItems {
 		return 0
 	}
-	b, _ := c.marshal() // what cannot be encoded is another text
+	b, _ := c.marshal() // items that cannot be encoded have a different sum, too
 	return maphash.Bytes(checkSeed, b)
 }
 
 func (c *items[E]) InPlace() bool { return len(c.changes) == 0 && c.checksum() != c.sum }
 
-// encodeItem appends the JSON of the item that v points to. Of an item itself
-// encoding/json would not call a MarshalJSON that has a pointer receiver.
+// encodeItem appends the JSON of the item that v points to. It takes a pointer because
+// encoding/json calls a MarshalJSON with a pointer receiver only for pointers.
 func encodeItem(dst []byte, v any) ([]byte, error) {
 	item := reflect.ValueOf(v).Elem()
 	if flat := jsonshape.FlatOf(item.Type()); flat != nil {

@@ -7,14 +7,14 @@ import (
 	"github.com/troupe-dev/troupe/backend/runtime"
 )
 
-// Conn is a connection of the actor, as one turn sees it: like the turn's
-// Context, it is not to be kept.
+// Conn is a connection of the actor during one turn. Like the turn's Context, it must not
+// be kept after the turn.
 type Conn[S any] struct {
 	turn *runtime.Turn
 	conn *runtime.Conn
 }
 
-// handles makes a Conn for each of many connections, some at a time.
+// handles makes Conns in batches.
 type handles[S any] struct {
 	free []Conn[S]
 	size int
@@ -22,7 +22,7 @@ type handles[S any] struct {
 
 func (h *handles[S]) of(t *runtime.Turn, c *runtime.Conn) *Conn[S] {
 	if len(h.free) == 0 {
-		h.size = min(2*h.size+1, 63) // the first ones alone: many loops end there
+		h.size = min(2*h.size+1, 63) // small at first: many loops end early
 		h.free = make([]Conn[S], h.size)
 	}
 	handle := &h.free[0]
@@ -73,23 +73,23 @@ func (c *Conn[S]) Send(event any, options ...EmitOption) {
 	c.turn.Emit(event, c.conn, emission(options))
 }
 
-// Disconnect ends the connection, if the turn succeeds. Its client is told the
-// reason and does not reconnect; events sent to it before still arrive.
+// Disconnect ends the connection, if the turn succeeds. Its client gets the reason and does
+// not reconnect; events sent to it before still arrive.
 func (c *Conn[S]) Disconnect(reason string) {
 	c.turn.Use()
 	c.turn.Disconnect(c.conn, reason)
 }
 
-// Online reports whether the connection has a socket. Without one it is still a
-// connection until its resume window ends, and what is sent to it waits.
+// Online reports whether the connection has a socket. Without one it stays a connection
+// until its resume window ends, and events sent to it wait.
 func (c *Conn[S]) Online() bool {
 	c.turn.Use()
 	return c.conn.Online()
 }
 
-// Params reads what the client passed to connect() into the value that into
-// points to. It reports false if there is nothing (the client passed none, or
-// is not back since a restart of the server) or it does not fit.
+// Params decodes the client's params into the value that into points to. It reports false
+// if they do not fit or if there are none: the client passed none, or has not resumed the
+// connection since the server restarted.
 func (c *Conn[S]) Params(into any) bool {
 	params := c.turn.ParamsOf(c.conn)
 	return len(params) > 0 && json.Unmarshal(params, into) == nil

@@ -10,16 +10,16 @@ import (
 	"github.com/troupe-dev/troupe/backend/runtime"
 )
 
-// NoState is the connection state of actors whose connections need none.
+// NoState is the connection state of actors whose connections have none.
 type NoState struct{}
 
-// Context is what an action or a hook is given for the length of its turn. S
-// is the type of the actor's connection states. It is a context.Context that
-// ends with the turn or at the turn's deadline.
+// Context is the parameter of an action or a hook, for the length of its turn. S is the type
+// of the actor's connection states. It is a context.Context that ends with the turn or at
+// the turn's deadline.
 //
-// A Context belongs to its turn: it is for the goroutine that runs the turn, and
-// after the turn its methods panic, except those of context.Context. To change
-// the actor from a goroutine of your own, use Self().Do.
+// Use a Context only on the goroutine that runs the turn. After the turn its methods panic,
+// except those of context.Context. To change the actor from your own goroutine, use
+// Self().Do.
 type Context[S any] struct{ turn *runtime.Turn }
 
 func (c *Context[S]) bind(t *runtime.Turn)                       { c.turn = t }
@@ -50,8 +50,8 @@ func (c *Context[S]) Conn() *Conn[S] { return &Conn[S]{c.turn, c.turn.Conn()} }
 // HasConn reports whether a connection called.
 func (c *Context[S]) HasConn() bool { return c.turn.HasConn() }
 
-// Conns returns the actor's connections in the order in which they joined,
-// also those whose socket is gone and who may come back (see Conn.Online).
+// Conns returns the actor's connections in the order in which they joined, including those
+// without a socket, which their clients may resume (see Conn.Online).
 func (c *Context[S]) Conns() iter.Seq[*Conn[S]] {
 	c.turn.Use()
 	return func(yield func(*Conn[S]) bool) {
@@ -64,15 +64,15 @@ func (c *Context[S]) Conns() iter.Seq[*Conn[S]] {
 	}
 }
 
-// After runs f as a turn once d has passed, if this turn succeeds and the actor
-// is still awake then. stop prevents it; it may be called from anywhere.
+// After runs f as a turn after d, if this turn succeeds and the actor is still awake then.
+// stop prevents it; it may be called from any goroutine.
 func (c *Context[S]) After(d time.Duration, f func(*Context[S]) error) (stop func()) {
 	return c.turn.Schedule(d, false, inTurn(f))
 }
 
 // Every runs f as a turn each d, the first time after d, until stop is called
-// or the actor leaves memory; start it in OnStart. A tick that comes while the
-// last one is still waiting is left out. d must be positive.
+// or the actor leaves memory; start it in OnStart. A tick is skipped while the previous
+// one still waits. d must be positive.
 func (c *Context[S]) Every(d time.Duration, f func(*Context[S]) error) (stop func()) {
 	if d <= 0 {
 		panic("actor: Every needs a positive interval")
@@ -80,7 +80,7 @@ func (c *Context[S]) Every(d time.Duration, f func(*Context[S]) error) (stop fun
 	return c.turn.Schedule(d, true, inTurn(f))
 }
 
-// Self returns a way into the actor from outside a turn.
+// Self returns the actor for use outside its turns.
 func (c *Context[S]) Self() *Self[S] { return &Self[S]{c.turn.Actor()} }
 
 // Deadline implements context.Context: when the turn has to end.
@@ -100,20 +100,19 @@ func inTurn[S any](f func(*Context[S]) error) func(*runtime.Turn) error {
 	return func(t *runtime.Turn) error { return f(&Context[S]{t}) }
 }
 
-// Self is an actor seen from outside its turns. It may be used from any
-// goroutine for as long as the node runs.
+// Self is an actor for use outside its turns. It may be used from any goroutine while the
+// server runs.
 type Self[S any] struct{ actor *runtime.Actor }
 
-// Do runs f as a turn of the actor and returns when what it changed is
-// durable. The error is f's, or that of the turn; ctx ends the waiting, but not
+// Do runs f as a turn of the actor and returns when its changes are durable. The error is f's, or that of the turn; ctx ends the waiting, but not
 // the turn. Do must not be called inside a turn of the same actor, which would
 // wait for itself: it returns an error then.
 func (s *Self[S]) Do(ctx context.Context, f func(*Context[S]) error) error {
 	return authorError(s.actor.Do(ctx, inTurn(f)))
 }
 
-// ConnectContext is what OnBeforeConnect and CreateConnState are given: there
-// is no connection yet. It belongs to its turn as a Context does.
+// ConnectContext is the parameter of OnBeforeConnect and CreateConnState, which run before
+// there is a connection. Like a Context, use it only in its turn.
 type ConnectContext struct{ turn *runtime.Turn }
 
 func (c *ConnectContext) bind(t *runtime.Turn)                       { c.turn = t }
@@ -122,7 +121,8 @@ func (c *ConnectContext) identity() (*runtime.Turn, json.RawMessage) { return c.
 // ConnID returns the id that the connection has or will have.
 func (c *ConnectContext) ConnID() string { return c.turn.ConnID() }
 
-// Resuming reports whether the connection exists and comes back.
+// Resuming reports whether the connection already exists: its client resumes or refreshes
+// it.
 func (c *ConnectContext) Resuming() bool { return c.turn.Resuming() }
 
 // Key returns the actor's key. The caller must not change it.

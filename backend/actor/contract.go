@@ -2,22 +2,21 @@ package actor
 
 import "reflect"
 
-// Contract is what generated code (package typegen) says of a registry beyond what
-// its types do.
+// Contract has what generated code (package typegen) adds to the types of a registry.
 type Contract struct {
-	// Fingerprint differs between registries that offer different things. Clients have
-	// that of the one with which they were built. Empty means unknown.
+	// Fingerprint identifies the registry's API. Clients have the fingerprint with which
+	// they were built. Empty means unknown.
 	Fingerprint string
 
 	// Parts are the fingerprints of the actions, events, params and inputs, sorted:
 	// "chatRoom.sendMessage():Zm9v".
 	Parts []string
 
-	// Unions are the string types of which a value is one of its constants.
+	// Unions are the string types whose only values are their constants.
 	Unions []Union
 }
 
-// Union is a string type whose constants are all of its values.
+// Union is a string type whose only values are its constants.
 type Union struct {
 	typ    reflect.Type
 	values []string
@@ -32,8 +31,8 @@ func OneOf[T ~string](values ...T) Union {
 	return u
 }
 
-// SetContract makes the registry check what clients send against c, too. Generated
-// code calls it, in an init function, before any node runs.
+// SetContract makes the registry check what clients send against c. Generated code calls
+// it in an init function, before any node runs.
 func (r *Registry) SetContract(c Contract) {
 	r.contract = c
 	unions := map[reflect.Type][]string{}
@@ -43,5 +42,5 @@ func (r *Registry) SetContract(c Contract) {
 	r.defs.SetUnions(unions)
 }
 
-// Contract returns what SetContract has set.
+// Contract returns the contract that SetContract has set.
 func (r *Registry) Contract() Contract { return r.contract }

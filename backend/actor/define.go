@@ -59,7 +59,7 @@ func Define[T any](name string, options ...DefineOption) *Definition {
 	return &Definition{definition.New(s)}
 }
 
-// bindings are what the packages below need of the types here.
+// bindings give the packages below access to the types of this one.
 var bindings = &definition.Bindings{
 	NoState:        reflect.TypeFor[NoState](),
 	ConnectContext: reflect.TypeFor[ConnectContext](),
@@ -98,7 +98,7 @@ var bindings = &definition.Bindings{
 	},
 }
 
-// turnContext is what a method is given for its turn: a *Context[S] or a
+// turnContext is the parameter of a method for its turn: a *Context[S] or a
 // *ConnectContext.
 type turnContext interface{ bind(*runtime.Turn) }
 

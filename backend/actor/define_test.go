@@ -161,7 +161,7 @@ func TestMistakesInADefinitionPanicWithTheFix(t *testing.T) {
 		{func() { actor.Define[listOfLists]("x") }, []string{"listOfLists", "field List.Inner", "itself"}},
 		{func() { actor.Define[hiddenInItem]("x") }, []string{"hiddenInItem", "field Map.hidden is not stored"}},
 		{func() { actor.Define[mapOfLevels]("x") }, []string{"mapOfLevels", "field Map", "MarshalText"}},
-		{func() { actor.Define[listAndMore]("x") }, []string{"listAndMore", "field Field", "the rest would not be stored"}},
+		{func() { actor.Define[listAndMore]("x") }, []string{"listAndMore", "field Field", "would not be stored; move them to"}},
 		{func() { actor.Define[embedsMethods]("x") }, []string{"embedsMethods", "cannot embed"}},
 		{func() { actor.Define[int]("x") }, []string{"int", "want a struct"}},
 		{func() { actor.Define[fine]("") }, []string{"name"}},

@@ -1,5 +1,5 @@
-// Package actor is what an application's actors are written against. Package
-// server serves them, package actortest runs them in a test.
+// Package actor is the API for writing actors. Package server serves them, package
+// actortest runs them in a test.
 //
 // An actor is a Go struct. Its methods whose first parameter is an *[Context]
 // are its actions, which clients call; its events are Go types, which it
@@ -28,23 +28,23 @@
 //
 // A client then calls connection.add(2) and listens to "changed". Wire names are
 // the Go names in lowerCamel. Values are on the wire as encoding/json has them, but
-// a nil slice or map is sent as an empty one. Package typegen writes all of it as
-// types for TypeScript.
+// a nil slice or map is sent as an empty one. Package typegen generates the TypeScript
+// types of all of it.
 //
 // # Actors
 //
 // An actor is addressed by the name of its definition and a key: counter
-// ["apples"]. It comes to life when it is first used, one goroutine each while it
-// is awake, and leaves memory when nobody has used it for some time; its state is
-// in the store. It is stored with the first turn that changes something.
+// ["apples"]. It is loaded when it is first used, has one goroutine while it is awake,
+// and leaves memory when it has been idle for some time; its state is in the store. It
+// is stored with the first turn that changes something.
 //
 // The exported fields of the struct are its state, kept as JSON. Fields that are
 // unexported or tagged `json:"-"` are ephemeral: they live while the actor is
 // awake, are not undone by a failed turn, and are gone when the actor is reset.
 //
-// What grows with an actor's history belongs into a [List] or a [Map]: of these only
-// what changed is encoded and stored, while the other fields are encoded as a whole
-// after each turn that may have changed them.
+// Put data that grows with an actor's history into a [List] or a [Map]: only their
+// changes are encoded and stored, while the other fields are encoded as a whole after
+// each turn that may have changed them.
 //
 // # Turns
 //
@@ -54,43 +54,42 @@
 // A turn is a transaction (G7): if it returns an error, panics or takes too
 // long, the state, the connection states, the events and the timers that it
 // started are as if it had not run (a timer that it stopped stays stopped). If it
-// succeeds, all that it changed becomes durable at once, and only then does
-// anybody see its events and its result. Turns do not wait for the store; what
-// they let out does.
+// succeeds, all its changes become durable together, and only then are its events and
+// its result sent. Turns do not wait for the store; their output does.
 //
 // A method with a value receiver is a read-only action. It must not change
 // anything, emit, or set a connection's state, and costs less for it.
 //
-// When the store fails, or a turn does not return, the actor is reset: it goes on
-// from its last durable state, its ephemeral fields start anew, and OnStart runs.
+// When the store fails, or a turn does not return, the actor is reset: it continues from
+// its last durable state with fresh ephemeral fields, and OnStart runs.
 //
 // # Hooks
 //
 // Hooks are optional methods, found by name. S is the connection state's type, P
-// that of the params, I that of the input; every error result may be left out.
+// that of the params, I that of the input; every error result is optional.
 //
 //	OnCreate(c *Context[S], input I) error             the actor is new
 //	OnStart(c *Context[S]) error                       it is in memory (again): start timers here
 //	OnRestore()                                        the state was loaded or undone: rebuild what is derived from it, in ephemeral fields
 //	OnBeforeConnect(c *ConnectContext, params P) error an error refuses the connection; runs again with new params
 //	CreateConnState(c *ConnectContext, params P) (S, error)
-//	OnConnect(c *Context[S]) error                     c.Conn() has joined; an error refuses it after all
-//	OnDrop(c *Context[S]) error                        its socket is gone; it may come back
-//	OnResume(c *Context[S]) error                      it is back
-//	OnRefresh(c *Context[S]) error                     its client has passed params again, which count if this succeeds
+//	OnConnect(c *Context[S]) error                     c.Conn() has joined; an error refuses the connection
+//	OnDrop(c *Context[S]) error                        its socket is gone; its client may resume it
+//	OnResume(c *Context[S]) error                      its client has resumed it
+//	OnRefresh(c *Context[S]) error                     its client has passed new params, which apply if this succeeds
 //	OnDisconnect(c *Context[S]) error                  it is over, and no longer in c.Conns()
 //	CanSubscribe(c *Context[S], event string) error    an error refuses c.Conn() an event; read-only: a value receiver
 //	OnStop(c *Context[S]) error                        the actor leaves memory
 //
 // OnBeforeConnect, CreateConnState and OnConnect are one turn. After a restart of
-// the server, OnResume and OnDisconnect may come without an OnDrop. An actor is
-// stored with its first change by somebody else than these hooks: before that
-// nobody can see what OnCreate and OnStart emit, and nothing of it stays.
+// the server, OnResume and OnDisconnect may run without an OnDrop. An actor is stored
+// with the first change that other turns than OnCreate and OnStart make. Before that
+// it has no readers, so events of OnCreate and OnStart are dropped.
 //
-// A client passes params anew with every resume, and for a refresh, which changes
-// them without a disconnect. OnBeforeConnect and OnRefresh run then, in one turn
-// (before OnResume), and CreateConnState does not: what of the params belongs into
-// the connection's state OnRefresh puts there. An error of them ends the connection.
+// A client passes params again with every resume, and with a refresh, which changes them
+// without a disconnect. OnBeforeConnect and OnRefresh run then, in one turn (before
+// OnResume). CreateConnState does not: copy params into the connection's state in
+// OnRefresh. An error of either hook ends the connection.
 //
 // # Authentication
 //
@@ -104,8 +103,8 @@
 // over HTTP unauthorized as 401 and forbidden as 403. The actor does not see the
 // request, so a connection that fails to authenticate again ends with its resume window.
 //
-// Authorization is the actor's: OnBeforeConnect decides about connections, an action
-// about its calls, with a connection or without, and CanSubscribe about events. It runs
-// when a client subscribes, and for all its subscriptions when it passes new params. It
-// may refuse with any code; forbidden is the usual one.
+// Authorize in the actor: connections in OnBeforeConnect, calls in the action, with a
+// connection or without, and events in CanSubscribe. CanSubscribe runs when a client
+// subscribes, and for all its subscriptions when it passes new params. Refuse with any
+// code; forbidden is the usual one.
 package actor

@@ -8,10 +8,10 @@ import (
 	"github.com/troupe-dev/troupe/backend/host"
 )
 
-// Error is a failure that reaches the client as it is: Code is for programs
-// (snake_case, stable), Message for people, Metadata anything more, or nil. Any
-// other error that an action returns reaches the client as internal_error
-// without a detail, and is logged whole on the server.
+// Error is a failure that reaches the client unchanged: Code is for programs (snake_case,
+// stable), Message for people, Metadata anything more, or nil. Any other error that an
+// action returns reaches the client as internal_error without details, and is logged on
+// the server.
 type Error struct {
 	Code     string `json:"code"`
 	Message  string `json:"message"`
@@ -39,8 +39,7 @@ func (e *Error) MetadataJSON() json.RawMessage {
 	return b
 }
 
-// authorError is an error of the runtime as an actor's code may see it: a fault
-// becomes an *Error.
+// authorError converts an error of the runtime for an author: a fault becomes an *Error.
 func authorError(err error) error {
 	var f *host.Fault
 	if !errors.As(err, &f) {

@@ -9,12 +9,12 @@ type EmitOption func(*emitOptions)
 type emitOptions struct{ runtime.Emission }
 
 // Where restricts a broadcast to the connections for which f returns true. f is
-// called at once, for every connection of the actor. S is the actor's connection
+// called during Broadcast, for every connection of the actor. S is the actor's connection
 // state type.
 func Where[S any](f func(*Conn[S]) bool) EmitOption {
 	return func(o *emitOptions) {
 		o.Where = append(o.Where, func(t *runtime.Turn) func(*runtime.Conn) bool {
-			var h handles[S] // not of the option, which may be used by several turns at a time
+			var h handles[S] // local: several turns may use the option at the same time
 			return func(c *runtime.Conn) bool { return f(h.of(t, c)) }
 		})
 	}
@@ -29,22 +29,22 @@ func Except[S any](conns ...*Conn[S]) EmitOption {
 	}
 }
 
-// Volatile makes an event one of which only the present matters: it is not
-// stored, not replayed after a reconnection, and may be dropped for a reader that
-// is blocked. For cursors, positions, typing.
+// Volatile sends an event only to clients that are online: it is not stored, not replayed
+// after a reconnection, and may be dropped for a slow client. Use it for cursors,
+// positions, typing.
 func Volatile(o *emitOptions) { o.Volatile = true }
 
-// Latest makes an event Volatile, and lets a newer one of the same type and key
-// take the place of one that was not delivered yet.
+// Latest makes an event Volatile, and lets a newer one of the same type and key replace one
+// that is not delivered yet.
 func Latest(key string) EmitOption {
 	return func(o *emitOptions) {
 		o.Volatile = true
-		o.Latest = "=" + key // an empty key is one, too
+		o.Latest = "=" + key // the empty key is a key
 	}
 }
 
-// emission applies options. It is apart because they cost memory only if there
-// are any.
+// emission applies options. It is a function of its own so that events without options do
+// not allocate.
 func emission(options []EmitOption) runtime.Emission {
 	if len(options) == 0 {
 		return runtime.Emission{}

@@ -9,9 +9,9 @@ import (
 	"github.com/troupe-dev/troupe/backend/internal/definition"
 )
 
-// List is a list in an actor's state that may be long: a turn on it costs about the
-// same whatever its length, as only what changed is encoded and stored. As a field
-// of type []T does, it has a JSON array's form, in the store and on the wire:
+// List is a list in an actor's state that may be long: the cost of a turn hardly depends on
+// its length, because only changes are encoded and stored. In the store and on the wire it
+// is a JSON array, like a field of type []T:
 //
 //	type ChatRoom struct {
 //		Messages actor.List[Message] `json:"messages"`
@@ -23,8 +23,8 @@ import (
 // but in a copy that is passed to Set. Copies of a List are the same list; a field
 // must not be assigned.
 //
-// Methods that take places panic if there is no such item; those that take items
-// panic if one cannot be encoded as JSON. That fails the turn.
+// Methods that take an index panic if there is no such item; those that take items panic if
+// one cannot be encoded as JSON. A panic fails the turn.
 type List[T any] struct{ items *items[item[T]] }
 
 // item is an item of a List.
@@ -76,8 +76,7 @@ func (l *List[T]) init() *items[item[T]] {
 // Len returns the number of items.
 func (l List[T]) Len() int { return l.items.len() }
 
-// Size returns the length of the list's JSON, in bytes. It is known: nothing is
-// encoded.
+// Size returns the length of the list's JSON, in bytes, without encoding anything.
 func (l List[T]) Size() int {
 	if l.items == nil {
 		return len("[]")
@@ -93,8 +92,8 @@ func (l List[T]) At(i int) T {
 	return l.items.rope.At(i).value
 }
 
-// All returns the items with their places, from the first on. The list must not
-// be changed meanwhile.
+// All returns the items with their indexes, from the first. The list must not be changed
+// during the iteration.
 func (l List[T]) All() iter.Seq2[int, T] { return l.from(0) }
 
 func (l List[T]) from(i int) iter.Seq2[int, T] {
@@ -105,8 +104,8 @@ func (l List[T]) from(i int) iter.Seq2[int, T] {
 	}
 }
 
-// Backward returns the items with their places, from the last on. The list must not
-// be changed meanwhile.
+// Backward returns the items with their indexes, from the last. The list must not be
+// changed during the iteration.
 func (l List[T]) Backward() iter.Seq2[int, T] {
 	return func(yield func(int, T) bool) {
 		if l.items != nil {
@@ -115,8 +114,8 @@ func (l List[T]) Backward() iter.Seq2[int, T] {
 	}
 }
 
-// Slice returns a copy of the items from i up to but without j. It is never nil,
-// which JSON would have as null.
+// Slice returns a copy of the items [i, j). It is never nil, because a nil slice is null in
+// JSON.
 func (l List[T]) Slice(i, j int) []T {
 	if i < 0 || j < i || j > l.Len() {
 		panic(fmt.Sprintf("actor: items %d to %d of %d", i, j, l.Len()))
@@ -134,8 +133,8 @@ func (l List[T]) Slice(i, j int) []T {
 // Values returns a copy of all items. It is never nil.
 func (l List[T]) Values() []T { return l.Slice(0, l.Len()) }
 
-// IndexFunc returns the place of the first item for which f reports true, or -1. It
-// looks at one after the other.
+// IndexFunc returns the index of the first item for which f reports true, or -1. It takes
+// time in proportion to the length.
 func (l List[T]) IndexFunc(f func(T) bool) int {
 	for i, v := range l.All() {
 		if f(v) {
@@ -154,10 +153,10 @@ func (l *List[T]) Insert(i int, values ...T) { l.replace(i, 0, values...) }
 // Set replaces the item i.
 func (l *List[T]) Set(i int, value T) { l.replace(i, 1, value) }
 
-// Delete removes the items from i up to but without j.
+// Delete removes the items [i, j).
 func (l *List[T]) Delete(i, j int) { l.replace(i, j-i) }
 
-// DeleteFunc removes the items for which f reports true. It looks at all of them.
+// DeleteFunc removes the items for which f reports true. It calls f for all items.
 func (l *List[T]) DeleteFunc(f func(T) bool) {
 	var gone []int
 	for i, v := range l.All() {
@@ -165,7 +164,7 @@ func (l *List[T]) DeleteFunc(f func(T) bool) {
 			gone = append(gone, i)
 		}
 	}
-	for len(gone) > 0 { // from the end: what is before keeps its place
+	for len(gone) > 0 { // from the end: earlier indexes stay valid
 		j := len(gone) - 1
 		i := j
 		for i > 0 && gone[i-1] == gone[i]-1 {
@@ -190,7 +189,7 @@ func (l *List[T]) replace(at, cut int, values ...T) {
 		put[i].value = v
 		var err error
 		if text, err = c.kind.encode(text, &put[i]); err != nil {
-			panic(fmt.Sprintf("actor: an item cannot be encoded: %v", err))
+			panic(fmt.Sprintf("actor: encode an item: %v", err))
 		}
 	}
 	c.replace(at, cut, put, text)

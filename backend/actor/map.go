@@ -14,15 +14,15 @@ import (
 	"github.com/troupe-dev/troupe/backend/internal/definition"
 )
 
-// MapKey is what the keys of a Map may be: strings and integers, which are the
-// names in a JSON object as they are. They cannot have a MarshalText of their own.
+// MapKey is the constraint of a Map's keys: strings and integers, which are directly the
+// names in a JSON object. They cannot have a MarshalText method.
 type MapKey interface {
 	~string | ~int | ~int8 | ~int16 | ~int32 | ~int64 | ~uint | ~uint8 | ~uint16 | ~uint32 | ~uint64
 }
 
-// Map is a map in an actor's state that may be large: a turn on it costs about the
-// same whatever its size, as only what changed is encoded and stored. As a field of
-// type map[K]V does, it has a JSON object's form, in the store and on the wire:
+// Map is a map in an actor's state that may be large: the cost of a turn hardly depends on
+// its size, because only changes are encoded and stored. In the store and on the wire it is
+// a JSON object, like a field of type map[K]V:
 //
 //	type GameRoom struct {
 //		Players actor.Map[string, Player] `json:"players"`
@@ -104,7 +104,7 @@ func (m *Map[K, V]) init() *items[pair[K, V]] {
 	return m.items
 }
 
-// search returns where the key is, or would be.
+// search returns the index of the key, or the index at which to insert it.
 func (m Map[K, V]) search(key K) (i int, found bool) {
 	if m.items == nil {
 		return 0, false
@@ -115,8 +115,7 @@ func (m Map[K, V]) search(key K) (i int, found bool) {
 // Len returns the number of keys.
 func (m Map[K, V]) Len() int { return m.items.len() }
 
-// Size returns the length of the map's JSON, in bytes. It is known: nothing is
-// encoded.
+// Size returns the length of the map's JSON, in bytes, without encoding anything.
 func (m Map[K, V]) Size() int {
 	if m.items == nil {
 		return len("{}")
@@ -133,12 +132,12 @@ func (m Map[K, V]) Get(key K) (value V, ok bool) {
 	return m.items.rope.At(i).value, true
 }
 
-// All returns the keys and values in the order of the keys. The map must not be
-// changed meanwhile.
+// All returns the keys and values in the order of the keys. The map must not be changed
+// during the iteration.
 func (m Map[K, V]) All() iter.Seq2[K, V] { return m.from(0) }
 
-// From returns the keys that are not less than key, with their values, in their
-// order. The map must not be changed meanwhile.
+// From returns the keys that are not less than key, with their values, in order. The map
+// must not be changed during the iteration.
 func (m Map[K, V]) From(key K) iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		i, _ := m.search(key)
@@ -154,7 +153,7 @@ func (m Map[K, V]) from(i int) iter.Seq2[K, V] {
 	}
 }
 
-// Set gives a key a value. It panics if the value cannot be encoded as JSON, or if
+// Set sets the value of a key. It panics if the value cannot be encoded as JSON, or if
 // the key is not valid UTF-8; that fails the turn.
 func (m *Map[K, V]) Set(key K, value V) {
 	c := m.init()
@@ -164,7 +163,7 @@ func (m *Map[K, V]) Set(key K, value V) {
 	put := []pair[K, V]{{key: key, value: value}}
 	text, err := c.kind.encode(nil, &put[0])
 	if err != nil {
-		panic(fmt.Sprintf("actor: the value of %v cannot be encoded: %v", key, err))
+		panic(fmt.Sprintf("actor: encode the value of %v: %v", key, err))
 	}
 	cut := 0
 	i, found := m.search(key)
@@ -174,15 +173,14 @@ func (m *Map[K, V]) Set(key K, value V) {
 	c.replace(i, cut, put, text)
 }
 
-// Delete removes a key, if it is there.
+// Delete removes a key. It does nothing if the key is absent.
 func (m *Map[K, V]) Delete(key K) {
 	if i, found := m.search(key); found {
 		m.items.replace(i, 1, nil, nil)
 	}
 }
 
-// DeleteFunc removes the keys for which f, given the key and its value, reports
-// true. It looks at all of them.
+// DeleteFunc removes the keys for which f reports true. It calls f for all keys.
 func (m *Map[K, V]) DeleteFunc(f func(K, V) bool) {
 	var gone []K
 	for key, value := range m.All() {

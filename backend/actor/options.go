@@ -6,14 +6,13 @@ import "time"
 // default in brackets. Set them with WithOptions, for one definition or for all
 // of a registry.
 type Options struct {
-	// ResumeWindow is how long a connection whose socket is gone may come back
-	// as the same connection [2 min]. A long window keeps more connections and a
-	// longer log.
+	// ResumeWindow is how long a client may resume a connection whose socket is gone
+	// [2 min]. A long window keeps more connections and a longer log.
 	ResumeWindow time.Duration
 
-	// ActionTimeout is when an action's context ends [60 s]. An action that
-	// returns later has failed; one that does not return a second later is
-	// abandoned with its instance, and the actor goes on from its last commit.
+	// ActionTimeout is how long an action may take [60 s]. Then its context ends, and the
+	// action fails when it returns. If it does not return within another second, it is
+	// abandoned, and the actor continues from its last commit.
 	ActionTimeout time.Duration
 
 	// ConnectTimeout is the same for the turn that connects: OnBeforeConnect,
@@ -24,7 +23,7 @@ type Options struct {
 	// memory [30 s]. Its timers (After, Every) do not keep it there.
 	IdleAfter time.Duration
 
-	// LogBytes is how much of the log is kept in memory, about [1 MiB]. Readers
+	// LogBytes is about how many bytes of the log are kept in memory [1 MiB]. Readers
 	// further behind are served from the store.
 	LogBytes int
 
@@ -32,22 +31,23 @@ type Options struct {
 	// turn with a larger one fails with too_large.
 	MaxMessage int
 
-	// MaxMailbox is how many calls may wait for a turn [10,000], MaxMailboxBytes how
-	// much may wait, calls and connects [16 MiB]; beyond, they fail with overloaded.
+	// MaxMailbox is how many calls may wait for a turn [10,000], MaxMailboxBytes how many
+	// bytes of calls and connects [16 MiB]; beyond, they fail with overloaded.
 	MaxMailbox      int
 	MaxMailboxBytes int
 
-	// MaxDetached is how many connections without a socket are kept [10,000];
-	// beyond, the one that is gone longest ends early.
+	// MaxDetached is how many connections without a socket are kept [10,000]; beyond, the
+	// one without a socket for longest ends.
 	MaxDetached int
 
-	// MaxCallers is how many callers are remembered, for CallerTTL after their
-	// last call [10,000, 24 h]. A call that is repeated later than that runs again.
+	// MaxCallers is how many callers, clients that number their calls, are remembered, for
+	// CallerTTL after their last call [10,000, 24 h]. A call that is repeated later runs
+	// again.
 	MaxCallers int
 	CallerTTL  time.Duration
 
-	// MaxRunAhead and MaxRunAheadBytes bound how far turns may run ahead of the
-	// store [1,000 commits, 1 MiB of outputs]; beyond, the mailbox waits.
+	// MaxRunAhead and MaxRunAheadBytes limit how far turns may run ahead of the store
+	// [1,000 commits, 1 MiB of outputs]; beyond, the actor waits for the store.
 	MaxRunAhead      int
 	MaxRunAheadBytes int
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/internal/definition"
 )
 
-// Registry is the set of actor definitions that a node serves. It does not
-// change once a node does.
+// Registry is the set of actor definitions that a server serves. It must not change once
+// a server uses it.
 type Registry struct {
 	defs     definition.Set
 	contract Contract
@@ -37,10 +37,9 @@ func NewRegistry(parts ...RegistryOption) *Registry {
 // Names returns the names of the definitions, sorted.
 func (r *Registry) Names() []string { return r.defs.Names() }
 
-// Retention returns for how long a store has to keep the log so that every
-// connection that comes back in time can be told all that it missed: the longest
-// resume window, and a minute more.
+// Retention returns how long a store has to keep log entries, so that a resumed connection
+// has no gap: the longest resume window plus a minute.
 func (r *Registry) Retention() time.Duration { return r.defs.Retention() }
 
-// Definitions returns what package runtime runs actors by.
+// Definitions returns the definitions for package runtime.
 func (r *Registry) Definitions() definition.Set { return r.defs }

@@ -149,7 +149,7 @@ func TestG9_ParamsHaveTheirShape(t *testing.T) {
 
 // A server that sends what its types do not say is found in check mode, in which
 // tests run.
-func TestCheckFindsWhatIsNoneOfAUnion(t *testing.T) {
+func TestCheckFindsValuesOutsideAUnion(t *testing.T) {
 	actortest.Run(t, inspectors(), func(n *actortest.Node) {
 		a := n.Actor("inspector", "a")
 		c := a.Connect(inspectorParams{Ticket: "1"})

@@ -7,9 +7,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// Fault is a failure that a client may see, as it crosses between an actor's host and
-// a gateway: every error of a request is a *Fault, except that of the request's
-// context. Do not change a Fault once others have it.
+// Fault is a failure that a client may see. Every error of a request is a *Fault, or that of
+// the request's context. Do not change a Fault after you have passed it on.
 type Fault struct {
 	Code     wire.Code       // for programs: one of package wire, or the actor's own
 	Message  string          // for people
@@ -26,9 +25,9 @@ func (f *Fault) Error() string { return f.Code + ": " + f.Message }
 
 // Limit is the metadata of a fault about a limit.
 type Limit struct {
-	Size         int    `json:"size,omitempty"`         // what exceeds it, in bytes; 0 if it is not a size
+	Size         int    `json:"size,omitempty"`         // the size that exceeds it, in bytes; 0 for other limits
 	Limit        any    `json:"limit"`                  // a number, in the unit of the option
-	Option       string `json:"option"`                 // that sets it
+	Option       string `json:"option"`                 // the option that sets it
 	RetryAfterMs int64  `json:"retryAfterMs,omitempty"` // when to try again, in milliseconds; 0 if unknown
 }
 

@@ -9,14 +9,14 @@ import (
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
-// Pos is a place in a Log while it is in memory. It counts all outputs, the
-// numbered and the others, and means nothing to another log or after a restart.
+// Pos is a position in a Log while that is in memory. It counts all outputs, numbered or
+// not, and is meaningless in another log or after a restart.
 type Pos uint64
 
-// Log is the reader's side of what an actor has let out, in order: the newest part in
-// memory, older entries in the store. A reader keeps a cursor (a Pos) and reads on from it
-// at its own pace. A reader that was away is a reader with an old cursor: live delivery
-// and replay are the same code.
+// Log is the reader's side of an actor's outputs, in order: the newest part in memory, older
+// entries in the store. A reader keeps a cursor (a Pos) and reads from it at its own pace.
+// A client that was away is a reader with an old cursor, so live delivery and replay are
+// the same code.
 //
 // A gateway on another machine reads a copy of the log, with its own writer; cursors work
 // there in the same way. All methods may be called at the same time.
@@ -38,14 +38,14 @@ type Log struct {
 	followers []Follower // replaced, never changed in place
 }
 
-// LogWriter is the writer's side of a Log, for the owner of the actor, or for what fills
-// a copy. Turns put outputs; the output gate releases them once they are durable; only
-// then do readers see them. All methods may be called at the same time.
+// LogWriter is the writer's side of a Log, for the owner of the actor or of a copy. Turns
+// put outputs; the output gate releases them once they are durable; only then do readers
+// see them. All methods may be called at the same time.
 type LogWriter struct{ log Log }
 
-// Follower learns that a log has new visible outputs. The goroutine that
-// released them, often the actor's, calls Published, which must return soon. Calls may overlap, and
-// one may stand for several outputs.
+// Follower is notified of new visible outputs of a log. The goroutine that releases them,
+// often the actor's, calls Published, which must return quickly. Calls may overlap, and one
+// call may be for several outputs.
 type Follower interface{ Published() }
 
 // NewLog makes an empty log of an actor. stored reads entries below what is in memory,
@@ -60,8 +60,8 @@ func (w *LogWriter) Log() *Log { return &w.log }
 // Actor returns the id of the log's actor.
 func (l *Log) Actor() string { return l.actor }
 
-// Identity tells this log from another one of the same actor: a number seen in
-// one means nothing in the other. It is empty until the actor is loaded.
+// Identity distinguishes this log from other logs of the same actor: their numbers are not
+// comparable. It is empty until the actor is loaded.
 func (l *Log) Identity() string {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -75,16 +75,15 @@ func (l *Log) Head() uint64 {
 	return l.head
 }
 
-// Visible returns the position behind the newest visible output.
+// Visible returns the position after the newest visible output.
 func (l *Log) Visible() Pos {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return l.visible
 }
 
-// Read appends the visible outputs from a position on to buf, at most limit of
-// them, and returns where to go on. ok is false if outputs at from are no
-// longer in memory.
+// Read appends at most limit visible outputs, starting at from, to buf and returns the next
+// position. ok is false if outputs at from are no longer in memory.
 func (l *Log) Read(from Pos, buf []*Output, limit int) (outputs []*Output, next Pos, ok bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -98,9 +97,9 @@ func (l *Log) Read(from Pos, buf []*Output, limit int) (outputs []*Output, next 
 	return append(buf, l.outputs[from-l.base:next-l.base]...), next, true
 }
 
-// After returns the position right behind the entry numbered seq: of the
-// outputs without a number that came after it, and of the next entry. ok is
-// false if the next entry is no longer in memory.
+// After returns the position directly after the entry numbered seq: that of the unnumbered
+// outputs after it, or of the next entry. ok is false if the next entry is no longer in
+// memory.
 func (l *Log) After(seq uint64) (pos Pos, ok bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -116,7 +115,7 @@ func (l *Log) After(seq uint64) (pos Pos, ok bool) {
 }
 
 // Stored returns entries above after from the store, as store.Store.Entries
-// does, for a reader whose cursor is below what is in memory.
+// does, for a reader whose cursor is no longer in memory.
 func (l *Log) Stored(ctx context.Context, after uint64, limit, maxBytes int) ([]*Output, error) {
 	if l.stored == nil {
 		return nil, nil
@@ -129,20 +128,20 @@ func (l *Log) Stored(ctx context.Context, after uint64, limit, maxBytes int) ([]
 	outputs := make([]*Output, 0, len(entries))
 	for _, e := range entries {
 		if e.Seq > head {
-			break // durable, but its gate is not open here yet
+			break // durable, but not released yet
 		}
 		outputs = append(outputs, outputOf(e))
 	}
 	return outputs, nil
 }
 
-// Append puts outputs that are durable already and releases them, as for a copy of a log.
+// Append puts durable outputs and releases them, for a copy of a log.
 func (w *LogWriter) Append(outputs ...*Output) {
 	w.Release(w.Put(outputs...))
 }
 
-// Start sets the identity and the head of a log from which nothing is visible
-// since that head, as when its actor has been loaded.
+// Start sets the identity and the head of a log when its actor has been loaded. Entries up
+// to head are in the store.
 func (w *LogWriter) Start(identity string, head uint64) {
 	l := &w.log
 	l.mu.Lock()
@@ -168,7 +167,7 @@ func (w *LogWriter) Unfollow(f Follower) (none bool) {
 	return len(l.followers) == 0
 }
 
-// Put adds outputs that are not visible yet, and returns the position behind them.
+// Put adds outputs that are not visible yet, and returns the position after them.
 func (w *LogWriter) Put(outputs ...*Output) Pos {
 	l := &w.log
 	l.mu.Lock()
@@ -179,7 +178,7 @@ func (w *LogWriter) Put(outputs ...*Output) Pos {
 	}
 	for _, o := range outputs {
 		if !o.Numbered && o.Seq < last {
-			o.Seq = last // its maker saw the visible head only; After needs the order
+			o.Seq = last // it was made from the visible head; After needs the order
 		}
 		last = o.Seq
 		l.bytes += o.Size()
@@ -188,8 +187,8 @@ func (w *LogWriter) Put(outputs ...*Output) Pos {
 	return l.base + Pos(len(l.outputs))
 }
 
-// Release makes outputs before pos visible. Call it only after the commits that
-// hold them are durable (G6).
+// Release makes outputs before pos visible. Call it only after the commits with them are
+// durable (G6).
 func (w *LogWriter) Release(pos Pos) {
 	l := &w.log
 	l.mu.Lock()
@@ -239,10 +238,9 @@ func (w *LogWriter) Truncate() []*Output {
 	return dropped
 }
 
-// trimLocked forgets the oldest of the first end outputs beyond the log's
-// limits. What has just become visible is not among them, however large: its
-// followers have not been told yet. It never overwrites a slot that a reader may
-// have copied from, but clears it.
+// trimLocked drops the oldest of the first end outputs that exceed the log's limits. Outputs
+// that have just become visible are after end: followers have not been notified of them
+// yet.
 func (l *Log) trimLocked(end int) {
 	n, oldest := 0, int64(0)
 	if visible := int(l.visible - l.base); visible > 0 && l.maxAgeMs > 0 {
@@ -261,7 +259,7 @@ func (l *Log) trimLocked(end int) {
 	l.base += Pos(n)
 }
 
-// End returns the position behind the newest output, visible or not.
+// End returns the position after the newest output, visible or not.
 func (w *LogWriter) End() Pos {
 	l := &w.log
 	l.mu.RLock()
@@ -277,8 +275,8 @@ func (w *LogWriter) Followed() bool {
 	return len(l.followers) > 0
 }
 
-// Configure sets the limits of what is kept in memory: about maxBytes, and what is not
-// older than maxAgeMs (milliseconds; 0: of any age).
+// Configure sets how much is kept in memory: about maxBytes, and nothing older than maxAgeMs
+// milliseconds (0: no age limit).
 func (w *LogWriter) Configure(maxBytes int, maxAgeMs int64) {
 	l := &w.log
 	l.mu.Lock()

@@ -88,7 +88,7 @@ type counting struct{ n int }
 
 func (c *counting) Published() { c.n++ }
 
-func TestFollowersAreToldUntilTheyUnfollow(t *testing.T) {
+func TestFollowersAreNotifiedUntilTheyUnfollow(t *testing.T) {
 	w := host.NewLog("a", 1<<20, nil)
 	w.Start("identity", 0)
 	a, b := &counting{}, &counting{}

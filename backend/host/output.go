@@ -7,7 +7,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
-// OutputKind says what an Output is.
+// OutputKind is the kind of an Output.
 type OutputKind uint8
 
 // Kinds of outputs.
@@ -20,10 +20,9 @@ const (
 	OutputSubscribed                   // the answer of a Subscribe, or of a Refresh
 )
 
-// Output is one thing that an actor lets out, an item of its Log. Numbered
-// outputs (entries: events that are not volatile, and replies of calls that
-// changed something) are stored and replayed; the others are for those who
-// listen now. An Output does not change once it is in a log.
+// Output is an item of an actor's Log. Numbered outputs (entries: events that are not
+// volatile, and replies of calls that changed something) are stored and replayed; the
+// others are only for current readers. An Output does not change once it is in a log.
 type Output struct {
 	Kind     OutputKind
 	Numbered bool   // it is an entry of the log
@@ -34,32 +33,31 @@ type Output struct {
 	Event    string
 	Target   store.Target
 	Direct   bool   // goes to its targets whether they subscribe or not
-	Volatile bool   // may be dropped for a reader that is blocked
-	Latest   string // not empty: of events of this name and the same Latest only the newest matters
+	Volatile bool   // may be dropped for a slow reader
+	Latest   string // if not empty, replaces an undelivered event with the same Event and Latest
 
 	// A reply or failure, and the data of an event.
 	Producer string
 	Call     uint64 // the call's id
 	Data     json.RawMessage
 
-	// To is the attachment that an output is for: always that of opened, closed
-	// and failures, and that of replies without a number. A numbered reply goes
-	// to the connection in Target.
+	// To is the attachment of an OutputOpened, OutputClosed, OutputSubscribed or
+	// OutputFail, and of a reply without a number. A numbered reply goes to the connection
+	// in Target.
 	To Attachment
 
 	Err    *Fault      // of a failure or close
 	Opened *OpenedInfo // of an opened; of a subscribed, its Refused alone
 
 	// Done, if not nil, is called once: with the output when it becomes visible, or with
-	// nil and the reason when it is lost. It is the writer's, in its own process.
+	// nil and the reason when it is dropped. Only the writer's process has it.
 	Done func(*Output, *Fault)
 
 	encoded atomic.Pointer[[]byte]
 }
 
-// OpenedInfo is what the owner of an actor says about an attachment that it
-// has accepted. Whether the log still has all that the client asks for is the
-// reader's to find out.
+// OpenedInfo describes an accepted attachment. The reader must find out whether the log still
+// has all entries after Start.
 type OpenedInfo struct {
 	Actor string // the actor's id
 	Name  string // its definition's name
@@ -73,12 +71,11 @@ type OpenedInfo struct {
 	Refused       []Refusal
 	Reason        string // not empty: what came before Start is lost, and why (restart, expired)
 	AskedAfter    uint64 // with a Reason: what the client had seen of this log; 0 if of another
-	KnownProducer bool   // retained replies of the caller above its Ack are to be delivered first
+	KnownProducer bool   // first deliver the retained replies of the producer above its Ack
 }
 
-// Encoded returns what encode made of the output the first time it was called.
-// All readers of the output share the bytes and must not change them. It may be
-// called at the same time.
+// Encoded returns the result of the first call of encode for this output. All readers of the
+// output share the bytes and must not change them. It may be called at the same time.
 func (o *Output) Encoded(encode func(*Output) []byte) []byte {
 	if b := o.encoded.Load(); b != nil {
 		return *b
@@ -88,13 +85,13 @@ func (o *Output) Encoded(encode func(*Output) []byte) []byte {
 	return b
 }
 
-// Size is about what the output costs in memory, in bytes.
+// Size returns about how many bytes the output takes in memory.
 func (o *Output) Size() int {
 	const fixed = 256 // the struct, and the encoded copy's overhead
 	return fixed + 2*len(o.Data) + len(o.Event) + 4*len(o.Target.Conns)
 }
 
-// Entry is the output as it is stored.
+// Entry returns the output in its stored form.
 func (o *Output) Entry() store.Entry {
 	return store.Entry{
 		Seq: o.Seq, Event: o.Event, Direct: o.Direct, Target: o.Target,
@@ -102,7 +99,7 @@ func (o *Output) Entry() store.Entry {
 	}
 }
 
-// outputOf is the output that a stored entry was.
+// outputOf returns the output of a stored entry.
 func outputOf(e store.Entry) *Output {
 	o := &Output{
 		Kind: OutputEvent, Numbered: true, Seq: e.Seq, TimeMs: e.Time.UnixMilli(),

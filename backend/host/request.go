@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// Ref names an actor: by Name and Key, or by ID alone (which then must exist).
-// With all three the ID counts; the others are there to make the actor by.
+// Ref names an actor: by Name and Key, or by ID alone, if the actor exists. With all three,
+// ID names the actor, and Name and Key are used to create it.
 type Ref struct {
 	Name string
 	Key  Key
@@ -14,8 +14,8 @@ type Ref struct {
 }
 
 // Attachment names one attempt to attach a connection: to give it a socket. Of the
-// attachments of a connection the newest counts; messages of the others are dropped. The
-// zero Attachment is none.
+// attachments of a connection only the newest is valid; messages of the others are dropped.
+// The zero Attachment is none.
 type Attachment struct {
 	Node uint32 // of the gateway: its node's number in the cluster, 0 if there is one node
 	N    uint64 // counted by that node; not 0
@@ -35,32 +35,32 @@ func (a Attachment) Plus(n uint32) Attachment { return Attachment{a.Node, a.N + 
 // IsZero reports whether a is no attachment.
 func (a Attachment) IsZero() bool { return a == Attachment{} }
 
-// Replaces reports whether a, which has just arrived, counts in place of b, which was
-// attached before to the same connection. Of one node that is the higher number. Numbers
-// of different nodes cannot be compared: the later to arrive counts.
+// Replaces reports whether a, which has just arrived, replaces b, which was attached to the
+// same connection before. On one node the higher number replaces the lower. Numbers of
+// different nodes are not comparable: the later arrival replaces the earlier.
 func (a Attachment) Replaces(b Attachment) bool { return a.Node != b.Node || a.N > b.N }
 
-// OpenRequest asks for a connection, or for one that is there to be attached
-// again. The answer is an OutputOpened or an OutputClosed to Attachment.
+// OpenRequest requests a connection, or attaches an existing one. The answer is an
+// OutputOpened or an OutputClosed to Attachment.
 type OpenRequest struct {
 	Attachment Attachment // see NextAttachment
 	Create     bool       // make the actor if it does not exist
 	Input      json.RawMessage
 	Conn       string // the connection's id, which only its client can name
-	Producer   string // who numbers this connection's calls
+	Producer   string // id of the client that numbers this connection's calls
 	Params     json.RawMessage
-	Auth       json.RawMessage // what OnAuth said; nil if the actor has none
-	Subs       []string        // events that CanSubscribe is asked about; the OutputOpened has those that it refuses
+	Auth       json.RawMessage // the result of OnAuth; nil if the actor has none
+	Subs       []string        // events to subscribe to; the OutputOpened has those that CanSubscribe refuses
 
-	Resume bool // the client asks to go on after Seq of the log Log
+	Resume bool // resume after entry Seq of the log Log
 	Log    string
 	Seq    uint64
 	Ack    uint64 // every call of Caller up to this id has been answered
 }
 
-// RefreshRequest gives a connection new params. Nothing answers if that is well;
-// else the answer is an OutputClosed to Attachment, or an OutputSubscribed if
-// CanSubscribe refuses some of Subs from now on.
+// RefreshRequest gives a connection new params. There is no answer if they are accepted, an
+// OutputClosed to Attachment if they are refused, and an OutputSubscribed if CanSubscribe
+// refuses some of Subs from now on.
 type RefreshRequest struct {
 	Attachment Attachment
 	Params     json.RawMessage
@@ -68,8 +68,8 @@ type RefreshRequest struct {
 	Subs       []string        // as in OpenRequest: what the client has subscribed to
 }
 
-// SubscribeRequest asks CanSubscribe about events. The answer is an
-// OutputSubscribed, or an OutputClosed, to Attachment.
+// SubscribeRequest runs CanSubscribe for events. The answer is an OutputSubscribed or an
+// OutputClosed to Attachment.
 type SubscribeRequest struct {
 	Attachment Attachment
 	ID         uint64 // of the request, from 1; the answer has it as Call
@@ -83,8 +83,8 @@ type Refusal struct {
 }
 
 // CallRequest runs an action for a connection. The answer is an OutputReply or
-// OutputFail to Attachment (or, if the connection is attached anew meanwhile, to
-// the connection). A call that was accepted before is not run again.
+// OutputFail to Attachment, or to the connection if another attachment has replaced it
+// meanwhile. A call that was accepted before does not run again.
 type CallRequest struct {
 	Attachment Attachment
 	Conn       string
@@ -97,17 +97,17 @@ type CallRequest struct {
 // DirectCall runs an action without a connection.
 type DirectCall struct {
 	Create         bool
-	IdempotencyKey string // not empty: an idempotency key; the call runs once in 24 h
+	IdempotencyKey string // if not empty, the call runs once in 24 h
 	Action         string
 	Args           []json.RawMessage
 	Auth           json.RawMessage // as in OpenRequest
 }
 
-// AuthRequest is what OnAuth decides by: an HTTP request for a connection, or for an
-// action without one. Do not change what it holds.
+// AuthRequest is the input of OnAuth: an HTTP request for a connection, or for an action
+// without one. Do not change its contents.
 type AuthRequest struct {
-	Action     string              // that is to be called; empty for a connection, or to make or find the actor
+	Action     string              // the action to call; empty for a connection, or to create or find the actor
 	Header     map[string][]string // the fields of the request, by canonical name
 	RemoteAddr string              // the client's address, without a port
-	Params     json.RawMessage     // what the client passed to connect(); nil if that was nothing
+	Params     json.RawMessage     // the client's params; nil if there are none
 }

@@ -35,9 +35,9 @@ func (b *brittle) Fail(*actor.Context[actor.NoState]) error {
 	return errors.New("as asked")
 }
 
-// TestAnActorThatCannotBeUndoneAnswersWhileItsStoreFails: it is given up, and reset
-// at the same time, and goes on from what is durable.
-func TestAnActorThatCannotBeUndoneAnswersWhileItsStoreFails(t *testing.T) {
+// TestABrokenActorAnswersWhileItsStoreFails: it is given up, and reset
+// at the same time, and continues from its durable state.
+func TestABrokenActorAnswersWhileItsStoreFails(t *testing.T) {
 	reg := actor.NewRegistry(actor.Define[brittle]("brittle"))
 	inBubble(t, func(t *testing.T) {
 		held := storetest.Held(memory.New(memory.Options{}))

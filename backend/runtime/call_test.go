@@ -287,7 +287,7 @@ func TestATurnThatDoesNotReturnIsAbandoned(t *testing.T) {
 				if got := actortest.Call[int](ada, "wait", 1); got != 3 {
 					t.Errorf("the same connection got %d, want 3", got)
 				}
-				close(release) // the abandoned turn goes on now, and must do no harm
+				close(release) // the abandoned turn continues, and must have no effect
 				synctest.Wait()
 				if got := actortest.Call[int](ada, "wait", 1); got != 4 {
 					t.Errorf("got %d after the abandoned turn returned, want 4", got)

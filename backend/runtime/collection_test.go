@@ -196,7 +196,7 @@ func (s shelf) Sneak(*actor.Context[actor.NoState]) { s.Books.Append(book{"sneak
 // InPlace changes what only Set may change.
 func (s *shelf) InPlace(*actor.Context[actor.NoState]) {
 	for _, names := range s.Authors.All() {
-		names[0] = "somebody else"
+		names[0] = "another"
 	}
 }
 
@@ -244,7 +244,7 @@ func randomSteps(r *rand.Rand, p *plainShelf) []step {
 
 // Whatever turns do to collections, and however they fail, the actor, and what it
 // finds in the store when it is loaded again, are what plain values would be.
-func TestG7_CollectionsAreAsPlainValues(t *testing.T) {
+func TestG7_CollectionsEqualSlicesAndMaps(t *testing.T) {
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			changeShelf(t, rand.New(rand.NewPCG(seed, 2)), func(turn int) bool { return turn < 60 })
@@ -252,7 +252,7 @@ func TestG7_CollectionsAreAsPlainValues(t *testing.T) {
 	}
 }
 
-// FuzzCollections is TestG7_CollectionsAreAsPlainValues with chances that are chosen.
+// FuzzCollections is TestG7_CollectionsEqualSlicesAndMaps with chances that are chosen.
 func FuzzCollections(f *testing.F) {
 	for seed := range uint64(8) {
 		var chances [200]byte
@@ -333,7 +333,7 @@ func marshal(t *testing.T, v any) string {
 
 // What only turns may do through a collection's methods, and only those turns that
 // may change the state, is refused in any other way.
-func TestCollectionsAreChangedByTurnsOnly(t *testing.T) {
+func TestCollectionsChangeOnlyInTurns(t *testing.T) {
 	actortest.Run(t, shelves, func(n *actortest.Node) {
 		want := emptyShelf()
 		a := n.Actor("shelf", "a")
@@ -355,7 +355,7 @@ func TestCollectionsAreChangedByTurnsOnly(t *testing.T) {
 	})
 }
 
-// An ephemeral collection is nobody's: it is not stored and not undone.
+// An ephemeral collection is not stored and not undone.
 func TestAnEphemeralCollectionIsNotKept(t *testing.T) {
 	actortest.Run(t, shelves, func(n *actortest.Node) {
 		a := n.Actor("shelf", "a")
@@ -378,7 +378,7 @@ func (s *commitStore) Commit(ctx context.Context, group []*store.Commit) []error
 }
 
 // However long a collection is, a commit has what changed in it.
-func TestACommitHasWhatChangedInACollection(t *testing.T) {
+func TestACommitHasOnlyTheChangesOfACollection(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := &commitStore{Store: memory.New(memory.Options{})}
 		b := newBench(t, s, shelves)
@@ -639,8 +639,8 @@ func BenchmarkCollection(b *testing.B) {
 	}
 }
 
-// A stored state that is not as this binary writes it is read, and written anew.
-func TestAStateThatIsWrittenInAnotherWay(t *testing.T) {
+// A stored state in another form than this binary writes is read, and rewritten.
+func TestAStateWithAnotherFieldOrderIsRewritten(t *testing.T) {
 	for text, whole := range map[string]bool{
 		`{"visits":1,"log":["a","b"]}`:            false,
 		`{"log":["a","b"],"visits":1}`:            true,
@@ -707,7 +707,7 @@ func (d *derived) Add(_ *actor.Context[actor.NoState], n int) error {
 
 func (d derived) Get(*actor.Context[actor.NoState]) string { return fmt.Sprint(d.List.Values()) }
 
-// OnRestore runs within no turn: what it changed would be nobody's.
+// OnRestore runs outside turns, so its changes would belong to none.
 func TestOnRestoreCannotChangeACollection(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, nil, actor.NewRegistry(actor.Define[derived]("derived")))

@@ -158,7 +158,7 @@ func TestTheLifeOfAConnection(t *testing.T) {
 	})
 }
 
-func TestG3_AResumedConnectionGetsWhatItMissedOnce(t *testing.T) {
+func TestG3_AResumedConnectionGetsEachEventOnce(t *testing.T) {
 	actortest.Run(t, clubs, func(n *actortest.Node) {
 		room := n.Actor("club", "a")
 		bob := room.Connect(memberParams{"bob"})
@@ -204,8 +204,8 @@ func TestG3_ConnectionsSurviveARestart(t *testing.T) {
 	})
 }
 
-// The server was down when their window ended, and nobody asks for the actor.
-func TestConnectionsThatNeverComeBackEndWithoutAnybodyAsking(t *testing.T) {
+// The server was down when their window ended, and no request loads the actor.
+func TestConnectionsThatAreNotResumedEndWithoutARequest(t *testing.T) {
 	actortest.Run(t, clubs, func(n *actortest.Node) {
 		n.Actor("club", "a").Connect(memberParams{"ada"})
 		n.Actor("club", "b").Connect(memberParams{"bob"})
@@ -285,7 +285,7 @@ func TestHooksThatFailDoNotStopTheTransition(t *testing.T) {
 	})
 }
 
-func TestDisconnectEndsAConnectionAfterWhatWasSentToIt(t *testing.T) {
+func TestDisconnectEndsAConnectionAfterEarlierSends(t *testing.T) {
 	actortest.Run(t, clubs, func(n *actortest.Node) {
 		room := n.Actor("club", "a")
 		ada, bob := room.Connect(memberParams{"ada"}), room.Connect(memberParams{"bob"})
@@ -390,7 +390,7 @@ func TestAnOlderAttachmentThatComesLateIsRefused(t *testing.T) {
 
 // The client did not see the answer, and asks the same again: it must not be told
 // that nothing was lost.
-func TestG4_AnOpenThatIsRepeatedIsToldTheSameLoss(t *testing.T) {
+func TestG4_ARepeatedOpenReportsTheSameGap(t *testing.T) {
 	for _, test := range []struct {
 		reason string
 		asks   func(log string) host.OpenRequest
@@ -465,7 +465,7 @@ func (*porter) OnResume(c *nothing) error {
 	return wait(c, p.Back)
 }
 
-func TestConnectingHasATimeLimitOfItsOwn(t *testing.T) {
+func TestConnectingHasItsOwnTimeLimit(t *testing.T) {
 	reg := actor.NewRegistry(actor.Define[porter]("porter", actor.WithOptions(actor.Options{ConnectTimeout: 2 * time.Second})))
 	for _, test := range []struct {
 		name   string

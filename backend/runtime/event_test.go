@@ -91,7 +91,7 @@ var towers = actor.NewRegistry(actor.Define[tower]("tower", actor.Emits[note]())
 
 var towerRef = host.Ref{Name: "tower", Key: host.Key{"a"}}
 
-func TestWhoReceivesAnEvent(t *testing.T) {
+func TestTargetsOfEvents(t *testing.T) {
 	actortest.Run(t, towers, func(n *actortest.Node) {
 		room := n.Actor("tower", "a")
 		conns := map[string]*actortest.Conn{}
@@ -326,7 +326,7 @@ func (*kicker) OnDisconnect(c *actor.Context[member]) error {
 	return errors.New("fails")
 }
 
-func TestG7_WhatAHookThatFailsSentIsNotMergedIntoItsTurn(t *testing.T) {
+func TestG7_SendsOfAFailedHookAreNotMergedIntoItsTurn(t *testing.T) {
 	reg := actor.NewRegistry(actor.Define[kicker]("kicker", actor.Emits[note]()))
 	actortest.Run(t, reg, func(n *actortest.Node) {
 		room := n.Actor("kicker", "a")

@@ -31,7 +31,7 @@ func clubsWith(o actor.Options) *actor.Registry {
 }
 
 // Nobody asks for the actor meanwhile: it has to wake up by itself, each time.
-func TestEachConnectionExpiresInItsOwnTime(t *testing.T) {
+func TestConnectionsExpireIndependently(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, nil, clubs)
 		bob := b.open(clubRef, as("bob"))

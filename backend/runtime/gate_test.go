@@ -88,8 +88,8 @@ func TestG10_AFailedCommitResetsTheActor(t *testing.T) {
 	}{
 		{"the store is full", func(h *storetest.HeldStore) { h.Fail(store.ErrFull) }, 0, "fail:unavailable fail:unavailable "},
 		{"another owner wrote", func(h *storetest.HeldStore) { h.Fail(store.ErrConflict) }, 0, "fail:unavailable fail:unavailable "},
-		{"nobody knows, and it was not kept", func(h *storetest.HeldStore) { h.Fail(store.ErrUnknown) }, 0, "fail:unavailable fail:unavailable "},
-		{"nobody knows, and it was kept", func(h *storetest.HeldStore) { h.KeepUnknown() }, 3, "added reply:3 fail:unavailable "},
+		{"unknown, and not stored", func(h *storetest.HeldStore) { h.Fail(store.ErrUnknown) }, 0, "fail:unavailable fail:unavailable "},
+		{"unknown, and stored", func(h *storetest.HeldStore) { h.KeepUnknown() }, 3, "added reply:3 fail:unavailable "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
@@ -221,7 +221,7 @@ func TestG8_AnswersThatWaitForTheStoreAreBounded(t *testing.T) {
 	}
 }
 
-func TestG8_WhatWaitsForTheStoreIsBoundedForAllActorsTogether(t *testing.T) {
+func TestG8_PendingCommitsAreBoundedForAllActorsTogether(t *testing.T) {
 	const half = 17 << 20 // counts twice: of 64 MiB
 	reg := actor.NewRegistry(actor.Define[wide]("wide"),
 		actor.WithOptions(actor.Options{MaxRunAheadBytes: 1 << 30, MaxMessage: 2 * half}))
@@ -254,7 +254,7 @@ func TestG8_WhatWaitsForTheStoreIsBoundedForAllActorsTogether(t *testing.T) {
 var wideRef = host.Ref{Name: "wide", Key: host.Key{"a"}}
 
 // With the state before, a store can keep the difference.
-func TestACommitSaysWhatTheStateWas(t *testing.T) {
+func TestACommitHasThePreviousState(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, storetest.Held(memory.New(memory.Options{})), ledgers)
 		held := b.store.(*storetest.HeldStore)
@@ -305,7 +305,7 @@ func TestG6_AnActorExistsOnceItIsDurable(t *testing.T) {
 		}
 		first, second := create(), create()
 		if len(first)+len(second) > 0 {
-			t.Error("somebody has an answer before the actor is durable")
+			t.Error("answered before the actor is durable")
 		}
 		held.ReleaseAll()
 		if a, b := <-first, <-second; a != "none" || b != "exists" {
@@ -338,7 +338,7 @@ func TestAFailedCommitDoesNotHideThatAnAttachmentWasReplaced(t *testing.T) {
 }
 
 // To say that a call had no effect when it had one would be worse than to wait.
-func TestG5_AnUnknownOutcomeIsAskedForUntilTheStoreAnswers(t *testing.T) {
+func TestG5_AnUnknownOutcomeIsQueriedUntilTheStoreAnswers(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b, held, ada, _ := heldBench(t, ledgers, ledgerRef)
 		ada.call(1, "add", 3)
@@ -348,7 +348,7 @@ func TestG5_AnUnknownOutcomeIsAskedForUntilTheStoreAnswers(t *testing.T) {
 		held.ReleaseAll()
 		time.Sleep(time.Minute)
 		if got := kinds(ada.read()); got != "" {
-			t.Errorf("got %q while nobody knows, want nothing", got)
+			t.Errorf("got %q while the outcome is unknown, want nothing", got)
 		}
 		if got := b.trouble().loads.Load(); got > 700 {
 			t.Errorf("the store was asked %d times in a minute, want at most ten times a second", got)
@@ -361,7 +361,7 @@ func TestG5_AnUnknownOutcomeIsAskedForUntilTheStoreAnswers(t *testing.T) {
 	})
 }
 
-func TestAStoreThatFailsIsNotAskedForEveryCall(t *testing.T) {
+func TestAFailingStoreIsNotQueriedForEveryCall(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := &troubledStore{Store: memory.New(memory.Options{})}
 		s.broken.Store(true)

@@ -7,8 +7,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/actor"
 )
 
-// Who may still come back is told from memory; for longer the log is not kept.
-func TestALogForgetsWhatIsOlderThanTheResumeWindow(t *testing.T) {
+// The log in memory serves clients in their resume window, and is not kept longer.
+func TestALogDropsEntriesOlderThanTheResumeWindow(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, nil, clubsWith(actor.Options{ResumeWindow: time.Hour}))
 		ada := b.open(clubRef, as("ada"))

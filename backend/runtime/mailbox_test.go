@@ -126,8 +126,8 @@ func TestG9_AcksDoNotFillAMailbox(t *testing.T) {
 	})
 }
 
-// TestG9_MaxActors: whoever asks for ever new actors fills neither the memory nor the
-// store, and those that are there go on. When others have left memory there is room.
+// TestG9_MaxActors: requests for ever new actors fill neither the memory nor the store,
+// and existing actors keep working. When others have left memory there is room.
 func TestG9_MaxActors(t *testing.T) {
 	reg := actor.NewRegistry(actor.Define[notes]("notes"))
 	inBubble(t, func(t *testing.T) {

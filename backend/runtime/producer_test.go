@@ -29,7 +29,7 @@ func numbers(from, to int) (n []int) {
 	return n
 }
 
-func TestG5_TheNewestAnswersOfACallerAreKept(t *testing.T) {
+func TestG5_TheNewestAnswersOfAProducerAreKept(t *testing.T) {
 	sizes := func(n, size int) []int { return slices.Repeat([]int{size}, n) }
 	for _, test := range []struct {
 		name  string
@@ -94,7 +94,7 @@ func (b *bench) storedCallers() map[string]bool {
 	return ids
 }
 
-func TestTheOldestCallersAreForgottenBeyondALimit(t *testing.T) {
+func TestTheOldestProducersAreForgottenBeyondALimit(t *testing.T) {
 	reg := actor.NewRegistry(ledgerDef, actor.WithOptions(actor.Options{MaxCallers: 10}))
 	for _, test := range []struct {
 		name   string
@@ -135,8 +135,8 @@ func TestTheOldestCallersAreForgottenBeyondALimit(t *testing.T) {
 	}
 }
 
-// Reads may be repeated: nobody has to remember them.
-func TestReadOnlyCallsWithAKeyMakeNoCallers(t *testing.T) {
+// Reads may be repeated, so they are not recorded.
+func TestReadOnlyCallsWithAKeyMakeNoProducers(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, nil, ledgers)
 		for i := range 100 {
@@ -150,7 +150,7 @@ func TestReadOnlyCallsWithAKeyMakeNoCallers(t *testing.T) {
 	})
 }
 
-func TestCallersAreForgottenADayAfterTheirLastCall(t *testing.T) {
+func TestProducersAreForgottenADayAfterTheirLastCall(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, memory.New(memory.Options{}), ledgers)
 		at := func(hours int, key string, total int) {
@@ -170,7 +170,7 @@ func TestCallersAreForgottenADayAfterTheirLastCall(t *testing.T) {
 		if got := b.storedCallers(); !got["first"] || !got["second"] {
 			t.Errorf("after 23 h the store has %v, want the first two to be there", got)
 		}
-		at(27, "fourth", 4) // whoever commits has the old ones forgotten
+		at(27, "fourth", 4) // a commit drops the old ones
 		if got := b.storedCallers(); got["first"] || got["second"] || !got["third"] {
 			t.Errorf("after 27 h the store has %v, want the third and the fourth", got)
 		}
@@ -180,7 +180,7 @@ func TestCallersAreForgottenADayAfterTheirLastCall(t *testing.T) {
 	})
 }
 
-func TestG5_ACallerThatWasForgottenAndComesBackIsStored(t *testing.T) {
+func TestG5_AForgottenProducerThatCallsAgainIsStored(t *testing.T) {
 	reg := actor.NewRegistry(ledgerDef, actor.WithOptions(actor.Options{MaxCallers: 2}))
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, memory.New(memory.Options{}), reg)

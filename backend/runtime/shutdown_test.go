@@ -29,7 +29,7 @@ func (b *bench) ask(r *reader, action string, args ...any) <-chan string {
 	return answer
 }
 
-// Without an answer its client sends the call again, to whoever comes next.
+// Without an answer its client sends the call again, to the next server.
 func TestG5_AShutdownDoesNotAnswerCallsThatDidNotRun(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, nil, stubborns)
@@ -128,7 +128,7 @@ var (
 )
 
 func TestOnStopRunsWhenAnActorLeavesMemory(t *testing.T) {
-	for _, why := range []string{"the node closes", "nobody needs it"} {
+	for _, why := range []string{"the node closes", "it is idle"} {
 		t.Run(why, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				b := newBench(t, nil, keepers)

@@ -9,7 +9,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/actor/actortest"
 )
 
-// gallery lets nobody see what it is not sure of.
+// gallery refuses events by default.
 type gallery struct {
 	Visits int                `json:"visits"`
 	Works  actor.List[string] `json:"works"`

@@ -39,13 +39,13 @@ func TestG7_AnAbandonedTurnCannotUseItsContextAnyMore(t *testing.T) {
 
 // Both the watchdog and the end of its goroutine would have the actor taken
 // over: only the first may.
-func TestG1_AGoroutineIsLostOnceOnly(t *testing.T) {
+func TestG1_AGoroutineIsSupersededOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b, held, ada, _ := heldBench(t, stubborns, stubbornRef)
 		release := hold(t, "HangAndExit")
 		ada.call(1, "inc")
 		ada.call(2, "hangAndExit")
-		time.Sleep(5 * time.Second) // abandoned: whoever takes over waits for the store
+		time.Sleep(5 * time.Second) // abandoned: the next goroutine waits for the store
 		release()                   // the abandoned goroutine ends
 		synctest.Wait()
 		held.ReleaseAll()
@@ -125,7 +125,7 @@ func TestAConnectionEndsThoughOnDisconnectDoesNotReturn(t *testing.T) {
 				time.Sleep(3 * time.Minute)
 				bob.call(1, "count")
 				if got, want := kinds(bob.read()), "opened reply:1 "; got != want {
-					t.Errorf("somebody else got %q, want %q", got, want)
+					t.Errorf("another connection got %q, want %q", got, want)
 				}
 			})
 		})
@@ -150,7 +150,7 @@ func TestConnectionsKeepTheirParamsAndSocketsAcrossAReset(t *testing.T) {
 	})
 }
 
-func TestAfterAResetTimersStartAnew(t *testing.T) {
+func TestAfterAResetOnStartStartsTimersAgain(t *testing.T) {
 	actortest.Run(t, clocks, func(n *actortest.Node) {
 		room := n.Actor("clock", "a")
 		ada := room.Connect(nil)

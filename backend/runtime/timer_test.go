@@ -161,7 +161,7 @@ func TestAConnectionKeepsItsActorAwake(t *testing.T) {
 	})
 }
 
-func TestTicksThatComeTooLateAreLeftOut(t *testing.T) {
+func TestLateTicksAreSkipped(t *testing.T) {
 	actortest.Run(t, clocks, func(n *actortest.Node) {
 		room := n.Actor("clock", "a")
 		actortest.Call[any](room, "busy", 6250) // six ticks are due meanwhile
@@ -176,7 +176,7 @@ func TestTicksThatComeTooLateAreLeftOut(t *testing.T) {
 	})
 }
 
-func TestATickThatWaitsWhenItsTimerIsStoppedDoesNotRun(t *testing.T) {
+func TestAWaitingTickOfAStoppedTimerDoesNotRun(t *testing.T) {
 	actortest.Run(t, clocks, func(n *actortest.Node) {
 		room := n.Actor("clock", "a")
 		actortest.Call[any](room, "busyAndHalt")

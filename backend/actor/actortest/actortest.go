@@ -13,8 +13,7 @@
 // A connection can lose its socket (Drop) and come back (Resume), and the server
 // can restart (Restart); see the example.
 //
-// Everything goes the way that it goes in production, through the same log and
-// gate, on the memory store.
+// Tests use the same runtime, log and gate as production, on the memory store.
 package actortest
 
 import (
@@ -47,9 +46,8 @@ type Node struct {
 	conns    []*Conn
 }
 
-// Run runs f in a bubble of virtual time (see testing/synctest): time.Sleep
-// takes no time there, and resume windows, timers and time-outs pass as fast as
-// they can. What the node logs is in the test's log.
+// Run runs f in a bubble of virtual time (see testing/synctest): time.Sleep, resume windows,
+// timers and time-outs take no real time there. The node logs to the test's log.
 func Run(t *testing.T, r *actor.Registry, f func(*Node)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -91,25 +89,25 @@ func (n *Node) Actor(name string, key ...string) *Actor {
 type Actor struct {
 	node *Node
 	ref  host.Ref
-	asker
+	identity
 }
 
-// asker is who asks an actor for something.
-type asker struct {
+// identity is the client of a connection or call, as OnAuth sees it.
+type identity struct {
 	header actor.Header
-	auth   json.RawMessage // not nil: in place of what OnAuth would say
+	auth   json.RawMessage // if not nil, used in place of OnAuth's result
 }
 
-// As returns the actor as it is for somebody of whom OnAuth has said auth: OnAuth
-// does not run for the connections and calls that are made with it.
+// As returns the actor for a client with the OnAuth result auth. OnAuth does not run for its
+// connections and calls.
 func (a *Actor) As(auth any) *Actor {
 	as := *a
 	as.auth = encode(a.node.T, auth)
 	return &as
 }
 
-// WithHeader returns the actor as it is for somebody whose HTTP requests have a
-// field, which is for OnAuth to see: WithHeader("Cookie", "session=…").
+// WithHeader returns the actor for a client whose HTTP requests have a field, for OnAuth:
+// WithHeader("Cookie", "session=…").
 func (a *Actor) WithHeader(name, value string) *Actor {
 	with := *a
 	with.header = maps.Clone(a.header)
@@ -120,16 +118,16 @@ func (a *Actor) WithHeader(name, value string) *Actor {
 	return &with
 }
 
-// authenticate asks OnAuth, if there is one, who the asker is.
-func (n *Node) authenticate(r host.Ref, a asker, action string, params json.RawMessage) (json.RawMessage, error) {
+// authenticate runs OnAuth, if there is one.
+func (n *Node) authenticate(r host.Ref, a identity, action string, params json.RawMessage) (json.RawMessage, error) {
 	if a.auth != nil {
 		return a.auth, nil
 	}
 	return n.node.Authenticate(context.Background(), r, host.AuthRequest{Action: action, Header: a.header, RemoteAddr: "192.0.2.1", Params: params})
 }
 
-// Connect makes a connection. params are what a client passes to connect(); nil
-// for none. The test fails if the actor refuses.
+// Connect makes a connection. params are a client's params for connect(), nil for none. The
+// test fails if the actor refuses.
 func (a *Actor) Connect(params any) *Conn {
 	a.node.T.Helper()
 	c, err := a.TryConnect(params)
@@ -145,7 +143,7 @@ func (a *Actor) TryConnect(params any) (*Conn, error) {
 	a.node.T.Helper()
 	raw := encode(a.node.T, params)
 	c := &Conn{
-		actor: a, asker: a.asker, id: fmt.Sprintf("conn-%d", len(a.node.conns)+1), params: raw,
+		actor: a, identity: a.identity, id: fmt.Sprintf("conn-%d", len(a.node.conns)+1), params: raw,
 		caller: fmt.Sprintf("caller-%d", len(a.node.conns)+1), answers: map[uint64]*host.Output{}, woken: make(chan struct{}, 1),
 	}
 	a.node.conns = append(a.node.conns, c)
@@ -155,15 +153,15 @@ func (a *Actor) TryConnect(params any) (*Conn, error) {
 	return c, nil
 }
 
-// Fail calls an action without a connection that is to fail, and returns the
-// error. The test fails if it succeeds.
+// Fail calls an action without a connection and returns its error. The test fails if the
+// action succeeds.
 func (a *Actor) Fail(action string, args ...any) *actor.Error {
 	a.node.T.Helper()
 	return mustFail(a.node.T, action, func() error { _, err := a.call(action, args); return err })
 }
 
 func (a *Actor) call(action string, args []any) (json.RawMessage, error) {
-	auth, err := a.node.authenticate(a.ref, a.asker, action, nil)
+	auth, err := a.node.authenticate(a.ref, a.identity, action, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -172,15 +170,14 @@ func (a *Actor) call(action string, args []any) (json.RawMessage, error) {
 
 func (a *Actor) tb() testing.TB { return a.node.T }
 
-// Caller is what Call takes: a *Conn, or an *Actor for calls without a
-// connection.
+// Caller is the target of Call: a *Conn, or an *Actor for calls without a connection.
 type Caller interface {
 	call(action string, args []any) (json.RawMessage, error)
 	tb() testing.TB
 }
 
-// Call calls an action and returns its result. The test fails if the action
-// does, or if the result is no T; for an action without a result T is any.
+// Call calls an action and returns its result. The test fails if the action fails, or if the
+// result is not a T. For an action without a result use T any.
 func Call[T any](c Caller, action string, args ...any) T {
 	c.tb().Helper()
 	raw, err := c.call(action, args)
@@ -190,14 +187,14 @@ func Call[T any](c Caller, action string, args ...any) T {
 	var v T
 	if len(raw) > 0 {
 		if err := json.Unmarshal(raw, &v); err != nil {
-			c.tb().Fatalf("%s: its result %s is no %T: %v", action, raw, v, err)
+			c.tb().Fatalf("%s: its result %s is not a %T: %v", action, raw, v, err)
 		}
 	}
 	return v
 }
 
-// Events returns the events of type E that the connection has received and
-// not forgotten (Clear), in order.
+// Events returns the events of type E that the connection has received since the start or
+// the last Clear, in order.
 func Events[E any](c *Conn) []E {
 	c.tb().Helper()
 	c.settle()
@@ -211,7 +208,7 @@ func Events[E any](c *Conn) []E {
 		}
 		var e E
 		if err := json.Unmarshal(o.Data, &e); err != nil {
-			c.tb().Fatalf("event %s: %s is no %T: %v", name, o.Data, e, err)
+			c.tb().Fatalf("event %s: %s is not a %T: %v", name, o.Data, e, err)
 		}
 		events = append(events, e)
 	}
@@ -231,8 +228,8 @@ func mustFail(t testing.TB, action string, f func() error) *actor.Error {
 	return e
 }
 
-// authorError is an error of the node as an author knows it: an *actor.Error, if it is
-// a fault.
+// authorError converts an error of the node for an author: a fault becomes an
+// *actor.Error.
 func authorError(err error) error {
 	var f *host.Fault
 	if !errors.As(err, &f) {

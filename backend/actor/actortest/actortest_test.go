@@ -50,7 +50,7 @@ func halls(window time.Duration) *actor.Registry {
 		actor.WithOptions(actor.Options{ResumeWindow: window}))
 }
 
-func TestEventsAreThoseOfOneTypeSinceClear(t *testing.T) {
+func TestEvents_ofOneTypeSinceClear(t *testing.T) {
 	actortest.Run(t, halls(0), func(n *actortest.Node) {
 		c := n.Actor("hall", "a").Connect("ada")
 		actortest.Call[any](c, "put", 2, 1)
@@ -118,7 +118,7 @@ func TestAConnectionThatComesBack(t *testing.T) {
 }
 
 // The store keeps 64 MiB of events.
-func TestG4_AConnectionThatMissedMoreThanIsRetainedIsNotReplayedInPart(t *testing.T) {
+func TestG4_AGapIsNeverReplayedInPart(t *testing.T) {
 	actortest.Run(t, halls(0), func(n *actortest.Node) {
 		room := n.Actor("hall", "a")
 		c := room.Connect("ada")
@@ -138,7 +138,7 @@ func TestG4_AConnectionThatMissedMoreThanIsRetainedIsNotReplayedInPart(t *testin
 	})
 }
 
-func TestARestartKeepsWhatIsStored(t *testing.T) {
+func TestARestartKeepsStoredActors(t *testing.T) {
 	actortest.Run(t, halls(0), func(n *actortest.Node) {
 		room := n.Actor("hall", "a")
 		c := room.Connect("ada")
@@ -186,7 +186,7 @@ func (r *recorder) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-func TestWhatGoesWrongFailsTheTest(t *testing.T) {
+func TestMistakesFailTheTest(t *testing.T) {
 	for _, test := range []struct {
 		what string
 		do   func(*actortest.Actor, *actortest.Conn)
@@ -194,7 +194,7 @@ func TestWhatGoesWrongFailsTheTest(t *testing.T) {
 	}{
 		{"an action fails", func(_ *actortest.Actor, c *actortest.Conn) { actortest.Call[any](c, "put") }, "put: invalid_args: put takes 2 arguments, got 0"},
 		{"without a connection, too", func(a *actortest.Actor, _ *actortest.Conn) { actortest.Call[any](a, "nothing") }, "nothing: unknown_action"},
-		{"its result is of another type", func(a *actortest.Actor, _ *actortest.Conn) { actortest.Call[string](a, "get") }, "get: its result 0 is no string"},
+		{"its result is of another type", func(a *actortest.Actor, _ *actortest.Conn) { actortest.Call[string](a, "get") }, "get: its result 0 is not a string"},
 		{"an action does not fail", func(_ *actortest.Actor, c *actortest.Conn) { c.Fail("get") }, "get succeeded, want it to fail"},
 		{"an action of the actor's does not", func(a *actortest.Actor, _ *actortest.Conn) { a.Fail("get") }, "get succeeded, want it to fail"},
 		{"a connection is refused", func(a *actortest.Actor, _ *actortest.Conn) { a.Connect(7) }, `connect to hall ["a"]: invalid_params`},

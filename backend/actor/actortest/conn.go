@@ -15,26 +15,26 @@ import (
 // Conn is a connection that collects what it receives. It subscribes to all
 // events.
 type Conn struct {
-	actor  *Actor
-	asker  // changed by the test's goroutine alone
-	id     string
-	caller string
-	params json.RawMessage
+	actor    *Actor
+	identity // changed only by the test's goroutine
+	id       string
+	caller   string
+	params   json.RawMessage
 
 	woken chan struct{} // something new was read
 
-	mu         sync.Mutex // guards the fields below: whoever publishes reads, too
+	mu         sync.Mutex // guards the fields below, which the publishing goroutine also reads
 	attachment host.Attachment
 	online     bool
 	log        *host.Log
-	identity   string
+	logID      string
 	cursor     host.Pos
 	seq        uint64 // number of the last entry seen
 	num        uint32
 	calls      uint64
 
 	opened  *host.OpenedInfo
-	lost    string // why something was lost before opened; empty if nothing was
+	gap     string // the reason of a gap before opened; empty if there is none
 	closed  *host.Fault
 	events  []*host.Output
 	answers map[uint64]*host.Output
@@ -75,7 +75,7 @@ func (c *Conn) attach() error {
 }
 
 func (c *Conn) ask() error {
-	auth, err := c.actor.node.authenticate(c.actor.ref, c.asker, "", c.params)
+	auth, err := c.actor.node.authenticate(c.actor.ref, c.identity, "", c.params)
 	if err != nil {
 		return err
 	}
@@ -86,12 +86,12 @@ func (c *Conn) ask() error {
 	if err != nil {
 		return err
 	}
-	resume := c.identity != ""
+	resume := c.logID != ""
 	c.log, c.cursor, c.attachment = log, log.Visible(), host.NextAttachment()
 	c.opened, c.closed, c.online = nil, nil, true
 	if err := node.Open(c.actor.ref, host.OpenRequest{
 		Attachment: c.attachment, Create: true, Conn: c.id, Producer: c.caller, Params: c.params, Auth: auth,
-		Resume: resume, Log: c.identity, Seq: c.seq,
+		Resume: resume, Log: c.logID, Seq: c.seq,
 	}); err != nil {
 		c.detachedLocked()
 		return err
@@ -137,7 +137,7 @@ func (c *Conn) read() {
 func (c *Conn) take(o *host.Output) {
 	if c.opened != nil && o.Numbered {
 		if o.Seq <= c.seq {
-			return // it was among what was missed
+			return // replayed before
 		}
 		c.seq = o.Seq
 	}
@@ -166,19 +166,19 @@ func (c *Conn) take(o *host.Output) {
 	}
 }
 
-// start takes the answer of an open, and what was missed.
+// start handles the answer of an open and replays the entries after its start.
 func (c *Conn) start(o *host.Output) {
 	info := o.Opened
-	c.opened, c.identity, c.num, c.seq, c.lost = info, info.Log, info.Num, info.Start, info.Reason
-	missed, err := c.log.Stored(context.Background(), info.Start, 1<<20, 1<<30)
+	c.opened, c.logID, c.num, c.seq, c.gap = info, info.Log, info.Num, info.Start, info.Reason
+	replay, err := c.log.Stored(context.Background(), info.Start, 1<<20, 1<<30)
 	if err != nil {
-		c.tb().Errorf("read what connection %s missed: %v", c.id, err)
+		c.tb().Errorf("read the replay of connection %s: %v", c.id, err)
 	}
-	if o.Seq > info.Start && (len(missed) == 0 || missed[0].Seq != info.Start+1) {
-		c.seq, c.lost = o.Seq, "overflow" // never a partial replay (G4)
+	if o.Seq > info.Start && (len(replay) == 0 || replay[0].Seq != info.Start+1) {
+		c.seq, c.gap = o.Seq, "overflow" // never a partial replay (G4)
 		return
 	}
-	for _, o := range missed {
+	for _, o := range replay {
 		c.take(o)
 	}
 }
@@ -216,15 +216,13 @@ func (c *Conn) call(action string, args []any) (json.RawMessage, error) {
 	}
 }
 
-// Fail calls an action that is to fail, and returns the error. The test fails
-// if it succeeds.
+// Fail calls an action and returns its error. The test fails if the action succeeds.
 func (c *Conn) Fail(action string, args ...any) *actor.Error {
 	c.tb().Helper()
 	return mustFail(c.tb(), action, func() error { _, err := c.call(action, args); return err })
 }
 
-// Drop takes the connection's socket away. The connection may come back with
-// Resume.
+// Drop takes the connection's socket away. Resume gives it a new one.
 func (c *Conn) Drop() {
 	c.settle()
 	c.detached()
@@ -232,10 +230,9 @@ func (c *Conn) Drop() {
 	synctest.Wait()
 }
 
-// Resume gives the connection a socket again; what it missed is among its
-// events then, or see Recovered. It reports whether it is still the same
-// connection: if not, its resume window was over, and it has joined anew. The
-// test fails if the actor refuses.
+// Resume gives the connection a socket again. Its events then include those that it missed;
+// see Recovered. It reports whether it is still the same connection: if not, its resume
+// window was over, and it has joined as a new one. The test fails if the actor refuses.
 func (c *Conn) Resume() (same bool) {
 	c.tb().Helper()
 	if err := c.TryResume(); err != nil {
@@ -254,22 +251,20 @@ func (c *Conn) TryResume() error {
 	return authorError(c.attach())
 }
 
-// As makes the connection that of somebody of whom OnAuth has said auth, when it is
-// resumed or refreshed next. It returns c.
+// As sets the OnAuth result for the next resume or refresh. It returns c.
 func (c *Conn) As(auth any) *Conn {
 	c.auth = encode(c.tb(), auth)
 	return c
 }
 
 // Refresh passes new params, as the client's refresh() does: OnAuth (see As),
-// OnBeforeConnect and OnRefresh run. See Closed for what comes of it if one of them
-// refuses.
+// OnBeforeConnect and OnRefresh run. If one of them refuses, the connection is Closed.
 func (c *Conn) Refresh(params any) {
 	c.tb().Helper()
 	c.settle()
 	c.params = encode(c.tb(), params)
 	node := c.actor.node
-	auth, err := node.authenticate(c.actor.ref, c.asker, "", c.params)
+	auth, err := node.authenticate(c.actor.ref, c.identity, "", c.params)
 	var refused *host.Fault
 	switch {
 	case errors.As(err, &refused):
@@ -287,9 +282,8 @@ func (c *Conn) Refresh(params any) {
 	c.settle()
 }
 
-// Subscribe asks the actor's CanSubscribe, as the client's on() does, whether the
-// connection may have an event; the error is why not. It does not change what the
-// connection receives here, which is everything.
+// Subscribe runs the actor's CanSubscribe for an event, as the client's on() does, and
+// returns its error. The connection receives all events in any case.
 func (c *Conn) Subscribe(event string) error {
 	c.tb().Helper()
 	c.settle()
@@ -315,15 +309,14 @@ func (c *Conn) Subscribe(event string) error {
 	return nil
 }
 
-// Recovered reports whether the connection has received all that was meant for
-// it when it was last resumed (or connected). If not, what it missed is lost, as
-// its client is told by the event reconnected, and reason says why: expired (its
-// resume window was over), restart (the log is another one) or overflow (the log
-// kept less than what was missed).
+// Recovered reports whether the connection had no gap when it was last resumed or connected.
+// If it had one, reason is that of the client's event reconnected: expired (its resume
+// window was over), restart (the log is a new one) or overflow (the log no longer had all
+// entries).
 func (c *Conn) Recovered() (ok bool, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.lost == "", c.lost
+	return c.gap == "", c.gap
 }
 
 // Close ends the connection, as its client's dispose() does.
@@ -353,7 +346,7 @@ func (c *Conn) Clear() {
 	c.events = nil
 }
 
-// settle waits until the actor has nothing more to do, and reads.
+// settle waits until the actor is idle, and reads.
 func (c *Conn) settle() {
 	synctest.Wait()
 	c.read()

@@ -12,10 +12,10 @@ const authSignature = "OnAuth(ctx context.Context, r *actor.AuthRequest) (A, err
 // setAuth takes a method as the definition's OnAuth.
 func (d *Definition) setAuth(m *Method) {
 	if m.context != nil || len(m.Args) != 2 || m.Args[0] != contextType || m.Args[1] != d.bindings.AuthRequest || m.Result == nil || !m.hasError {
-		d.panicf("method OnAuth is a hook, but its signature is not that of one: want %s", authSignature)
+		d.panicf("method OnAuth is a hook with the wrong signature: want %s", authSignature)
 	}
 	if k := m.Result.Kind(); k == reflect.Chan || k == reflect.Func || k == reflect.UnsafePointer || k == reflect.Interface {
-		d.panicf("method OnAuth returns a %s: want a type that can be written as JSON and read again", m.Result)
+		d.panicf("method OnAuth returns a %s: want a type that can be encoded as JSON and decoded again", m.Result)
 	}
 	d.Auth = m
 }
@@ -29,8 +29,8 @@ func (d *Definition) Authenticate(ctx context.Context, ref host.Ref, r host.Auth
 	return out[0].Interface(), nil
 }
 
-// ClientError returns what an *actor.Error says to clients. metadata is not encoded
-// yet, nil if there is none. ok is false for other errors.
+// ClientError returns the parts of an *actor.Error. metadata is not encoded yet, nil if
+// there is none. ok is false for other errors.
 func (d *Definition) ClientError(err error) (code, message string, metadata any, ok bool) {
 	return d.bindings.ClientError(err)
 }

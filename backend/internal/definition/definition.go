@@ -20,8 +20,8 @@ type Definition struct {
 	Type    reflect.Type // the struct
 	Options Options
 
-	Fields      []int        // the stored top-level fields of Type that are no collections
-	ScalarType  reflect.Type // Type without its collections, laid out in the same way
+	Fields      []int        // the stored top-level fields of Type that are not collections
+	ScalarType  reflect.Type // Type without its collections, with the same memory layout
 	Collections []CollectionField
 
 	ConnType     reflect.Type // the type of connection states
@@ -29,7 +29,7 @@ type Definition struct {
 
 	Actions    map[string]*Method // by wire name
 	Hooks      map[string]*Method // by method name
-	Auth       *Method            // OnAuth, which is no part of a turn; nil if there is none
+	Auth       *Method            // OnAuth, which runs outside turns; nil if there is none
 	Events     map[reflect.Type]Event
 	EventNames map[string]reflect.Type
 	Sent       map[reflect.Type]jsonshape.Shape // of events and results
@@ -44,15 +44,15 @@ type Event struct {
 	Deterministic bool   // equal values have the same JSON
 }
 
-// CollectionField is a field of the state that is a List or a Map.
+// CollectionField is a field of the state with a List or a Map.
 type CollectionField struct {
 	Index int
 	Field string
-	Name  string // as JSON has it
+	Name  string // in JSON
 	Label []byte // Name as JSON, with the colon
 }
 
-// Spec is what an author says of a definition.
+// Spec has the arguments of actor.Define.
 type Spec struct {
 	Name     string
 	Type     reflect.Type
@@ -72,12 +72,11 @@ var reservedActions = []string{
 // these names.
 var reservedNames = append([]string{"reconnect", "stale"}, reservedActions...)
 
-// reservedEvents cannot be events: the client uses these names for the life of
-// a connection.
+// reservedEvents cannot be events: the client uses these names for lifecycle events.
 var reservedEvents = []string{"connected", "disconnected", "reconnected", "error", "closed", "stale"}
 
-// New makes a definition. It panics if the type or one of its methods cannot be
-// used, with the type, the method and the signature wanted.
+// New makes a definition. It panics if the type or one of its methods cannot be used. The
+// panic names the type, the method and the signature to write.
 func New(s Spec) *Definition {
 	d := &Definition{
 		Name: s.Name, Type: s.Type, Options: s.Options, bindings: s.Bindings,
@@ -103,8 +102,7 @@ func New(s Spec) *Definition {
 	return d
 }
 
-// WithDefaults returns a copy of the definition in which o has set the options that
-// the definition leaves at zero.
+// WithDefaults returns a copy of the definition whose zero options are those of o.
 func (d *Definition) WithDefaults(o Options) *Definition {
 	own := *d
 	own.Options = d.Options.or(o)
@@ -132,20 +130,20 @@ func (d *Definition) addEvent(t reflect.Type) {
 		d.panicf("Emits[%s]: the event name %q is reserved", t, name)
 	}
 	if other, ok := d.EventNames[name]; ok && other != t {
-		d.panicf("Emits[%s]: the event name %q is that of %s", t, name, other)
+		d.panicf("Emits[%s]: the event name %q is already used by %s", t, name, other)
 	}
 	d.Events[t] = Event{name, deterministic(t)}
 	d.EventNames[name] = t
 }
 
-// checkState finds the stored fields of the state and refuses what cannot be
+// checkState finds the stored fields of the state and panics for fields that cannot be
 // stored and undone.
 func (d *Definition) checkState() {
 	if d.Type.Kind() != reflect.Struct {
 		d.panicf("want a struct, %s is a %s", d.Type, d.Type.Kind())
 	}
 	if jsonshape.Marshals(d.Type) {
-		d.panicf("the state cannot have a MarshalJSON of its own: its fields are stored and undone one by one")
+		d.panicf("the state cannot have a MarshalJSON: its fields are stored and undone one by one")
 	}
 	for i := range d.Type.NumField() {
 		f := d.Type.Field(i)
@@ -177,11 +175,11 @@ func (d *Definition) addCollection(i int, f reflect.StructField) {
 		}
 	}
 	if f.Type.NumField() > 1 { // it embeds a List or Map
-		d.panicf("field %s: a %s is more than the List or Map in it, and the rest would not be stored: keep that in %s itself", f.Name, f.Type, d.Type)
+		d.panicf("field %s: the other fields of %s would not be stored; move them to %s", f.Name, f.Type, d.Type)
 	}
 	key, item := d.Collection(reflect.New(f.Type)).Types()
 	if key != nil && (jsonshape.Marshals(key) || reflect.PointerTo(key).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())) {
-		d.panicf("field %s: its keys encode themselves, a Map writes the strings and integers that they are: give it a type without MarshalText and UnmarshalText", f.Name)
+		d.panicf("field %s: its key type has MarshalText or UnmarshalText, which a Map does not call; use a type without them", f.Name)
 	}
 	d.checkNested(item, f.Name, map[reflect.Type]bool{})
 	label, _ := json.Marshal(name) // of a string: it does not fail
@@ -193,12 +191,12 @@ func jsonName(f reflect.StructField) string {
 	return cmp.Or(name, f.Name)
 }
 
-// withoutCollections returns a type like the state's in which the collections, and
-// what is ephemeral, are left out of JSON.
+// withoutCollections returns a type like the state's, in whose JSON the collections and the
+// ephemeral fields are left out.
 func (d *Definition) withoutCollections() (t reflect.Type) {
 	defer func() {
 		if why := recover(); why != nil {
-			d.panicf("a state with a List or Map cannot embed what is not exported or has methods: %v", why)
+			d.panicf("a state with a List or Map cannot embed types that are unexported or have methods: %v", why)
 		}
 	}()
 	fields := make([]reflect.StructField, d.Type.NumField())
@@ -217,28 +215,26 @@ func (d *Definition) withoutCollections() (t reflect.Type) {
 	return t
 }
 
-// checkNames refuses a scalar field, also one in an embedded struct, that takes the
-// JSON of a collection for its own. Letters in another case are the same to
-// encoding/json, which is asked.
+// checkNames panics if a scalar field, also in an embedded struct, has the JSON name of a
+// collection. encoding/json ignores case, so the check decodes an object with it.
 func (d *Definition) checkNames() {
 	for _, c := range d.Collections {
 		text := json.NewDecoder(strings.NewReader("{" + string(c.Label) + "null}"))
 		text.DisallowUnknownFields()
 		if err := text.Decode(reflect.New(d.ScalarType).Interface()); err == nil || !strings.Contains(err.Error(), "unknown field") {
-			d.panicf("field %s: another field is named %q, too", c.Field, c.Name)
+			d.panicf("field %s: another field is also named %q in JSON", c.Field, c.Name)
 		}
 	}
 }
 
-// Changes reports whether an action is one that may change something: only such
-// calls must not be repeated.
+// Changes reports whether an action may change something. Calls of such actions must not
+// run twice.
 func (d *Definition) Changes(action string) bool {
 	a := d.Actions[action]
 	return a != nil && !a.ReadOnly
 }
 
-// ephemeral reports whether a top-level field is kept while the actor is awake
-// only.
+// ephemeral reports whether a top-level field is kept only while the actor is awake.
 func ephemeral(f reflect.StructField) bool {
 	return f.Tag.Get("json") == "-" || (!f.IsExported() && !f.Anonymous)
 }
@@ -247,14 +243,14 @@ func (d *Definition) isCollection(t reflect.Type) bool {
 	return t.Kind() != reflect.Pointer && d.Collection(reflect.New(t)) != nil
 }
 
-// Collection returns the collection that a field points to, nil if it is none.
+// Collection returns the collection to which field points, nil if it is not one.
 func (d *Definition) Collection(field reflect.Value) Collection {
 	return d.bindings.Collection(field.Interface())
 }
 
 func (d *Definition) checkNested(t reflect.Type, path string, seen map[reflect.Type]bool) {
 	if d.isCollection(t) {
-		d.panicf("field %s: a %s has to be a field of %s itself", path, t, d.Type)
+		d.panicf("field %s: a %s must be a field of %s itself", path, t, d.Type)
 	}
 	if seen[t] || jsonshape.Marshals(t) {
 		return
@@ -273,7 +269,7 @@ func (d *Definition) checkNested(t reflect.Type, path string, seen map[reflect.T
 		for i := range t.NumField() {
 			f := t.Field(i)
 			if ephemeral(f) {
-				d.panicf("field %s.%s is not stored, and would be lost with every undo: keep such fields in %s itself", path, f.Name, d.Type)
+				d.panicf("field %s.%s is not stored, and every undo would clear it; move it to %s itself", path, f.Name, d.Type)
 			}
 			d.checkNested(f.Type, path+"."+f.Name, seen)
 		}
@@ -297,9 +293,9 @@ func CopySafe(t reflect.Type) bool {
 	return true
 }
 
-// deterministic reports whether equal values of t have the same JSON, now and later.
-// Those that it leaves out: what points to something that may change, 0 and -0,
-// and what encodes itself.
+// deterministic reports whether equal values of t always have the same JSON. It is false for
+// types with pointers, whose targets may change, for floats (0 equals -0), and for types
+// that encode themselves.
 func deterministic(t reflect.Type) bool {
 	if jsonshape.Marshals(t) {
 		return false

@@ -34,7 +34,7 @@ var (
 	contextType = reflect.TypeFor[context.Context]()
 )
 
-// hookSignatures lists the hooks, and for messages how they are written.
+// hookSignatures lists the hooks and their signatures for messages.
 // kind: 'c' *actor.Context, 'p' *actor.ConnectContext and params, 's' the same
 // with a result, 'i' *actor.Context and input, 'e' *actor.Context and an event's
 // name, read-only, 'n' nothing.
@@ -56,8 +56,8 @@ var hookSignatures = map[string]struct {
 	"OnStop":          {'c', "OnStop(c *actor.Context[S]) error"},
 }
 
-// reservedMethods will be hooks: a type that has one today would not get what it
-// wants.
+// reservedMethods will be hooks. A type that has such a method today would not get the
+// behaviour that it expects.
 var reservedMethods = []string{"Migrate"}
 
 // findMethods fills d.Actions and d.Hooks.
@@ -66,7 +66,7 @@ func (d *Definition) findMethods() {
 	for i := range ptr.NumMethod() {
 		rm := ptr.Method(i)
 		if slices.Contains(reservedMethods, rm.Name) {
-			d.panicf("method %s: there is no hook of this name yet, and the name is reserved for one", rm.Name)
+			d.panicf("method %s: the name is reserved for a future hook", rm.Name)
 		}
 		m := d.inspect(rm)
 		if rm.Name == "OnAuth" {
@@ -75,7 +75,7 @@ func (d *Definition) findMethods() {
 		}
 		if sig, ok := hookSignatures[rm.Name]; ok {
 			if !d.checkHook(m, sig.kind) {
-				d.panicf("method %s is a hook, but its signature is not that of one: want %s", rm.Name, sig.want)
+				d.panicf("method %s is a hook with the wrong signature: want %s", rm.Name, sig.want)
 			}
 			d.useContext(m)
 			d.Hooks[rm.Name] = m
@@ -85,10 +85,10 @@ func (d *Definition) findMethods() {
 			if m.context == d.bindings.ConnectContext {
 				d.panicf("method %s: only OnBeforeConnect and CreateConnState take an *actor.ConnectContext", rm.Name)
 			}
-			continue // not an action: the type's own business
+			continue // an ordinary method
 		}
 		if rest, ok := strings.CutPrefix(rm.Name, "On"); ok && rest != "" && rest[0] >= 'A' && rest[0] <= 'Z' {
-			d.panicf("method %s looks like a hook, and there is none of that name; an action cannot be named On…", rm.Name)
+			d.panicf("method %s looks like a hook, but there is no hook of that name; an action cannot be named On…", rm.Name)
 		}
 		d.checkAction(m)
 		d.useContext(m)
@@ -99,7 +99,7 @@ func (d *Definition) findMethods() {
 		d.Actions[wire] = m
 	}
 	if h := d.Hooks["CreateConnState"]; h == nil && d.ConnType != nil && d.ConnType != d.bindings.NoState {
-		d.panicf("its connection state is %s, but it has no hook to make one: want CreateConnState(c *actor.ConnectContext, params P) (%s, error)", d.ConnType, d.ConnType)
+		d.panicf("its connection state is %s, but no hook makes one: want CreateConnState(c *actor.ConnectContext, params P) (%s, error)", d.ConnType, d.ConnType)
 	} else if h != nil {
 		if d.ConnType == nil {
 			d.ConnType = h.Result
@@ -190,12 +190,11 @@ func (d *Definition) useContext(m *Method) {
 		return
 	}
 	if d.ConnType != state {
-		d.panicf("method %s takes *actor.Context[%s], another one *actor.Context[%s]: all methods of an actor use one connection state type", m.Name, state, d.ConnType)
+		d.panicf("method %s takes *actor.Context[%s], another method *actor.Context[%s]: all methods of an actor use one connection state type", m.Name, state, d.ConnType)
 	}
 }
 
-// callFront is how many places are free at the start of arguments, for what comes
-// before them.
+// callFront is how many free slots arguments start with, for the receiver and the context.
 const callFront = 2
 
 // Call runs the method on a receiver, a pointer to the state, in a turn: a
@@ -225,7 +224,7 @@ func (m *Method) Call(receiver reflect.Value, turn any, args []reflect.Value) (r
 // Argument returns v as the one argument of a Call.
 func Argument(v reflect.Value) []reflect.Value { return []reflect.Value{callFront: v} }
 
-// DecodeArgs reads the arguments of an action from JSON.
+// DecodeArgs decodes the arguments of an action.
 func (m *Method) DecodeArgs(action string, raw []json.RawMessage) ([]reflect.Value, *host.Fault) {
 	if len(raw) != len(m.Args) {
 		return nil, host.Faultf(wire.CodeInvalidArgs, "%s takes %s, got %d", action, count(len(m.Args), "argument"), len(raw))
@@ -241,7 +240,7 @@ func (m *Method) DecodeArgs(action string, raw []json.RawMessage) ([]reflect.Val
 	return args, nil
 }
 
-// DecodeOptional reads params or input for a hook that may take them.
+// DecodeOptional decodes params or input for a hook whose parameter is optional.
 func (m *Method) DecodeOptional(raw json.RawMessage, code, what string) ([]reflect.Value, *host.Fault) {
 	if len(m.Args) == 0 {
 		return nil, nil

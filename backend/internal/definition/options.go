@@ -2,8 +2,8 @@ package definition
 
 import "time"
 
-// Options are actor.Options, which documents them; fields and types are the same.
-// Those of a definition in a Set are all set.
+// Options has the same fields as actor.Options, which documents them. In a Set all are
+// set.
 type Options struct {
 	ResumeWindow     time.Duration
 	ActionTimeout    time.Duration
@@ -20,7 +20,7 @@ type Options struct {
 	MaxRunAheadBytes int
 }
 
-// Defaults are the options of a definition that sets none.
+// Defaults are the default options.
 var Defaults = Options{
 	ResumeWindow:     2 * time.Minute,
 	ActionTimeout:    60 * time.Second,

@@ -26,8 +26,8 @@ func NewSet(defs []*Definition) Set {
 	return s
 }
 
-// SetUnions makes the definitions check what clients send against these string
-// types, of which a value is one of a few.
+// SetUnions makes the definitions check what clients send against these string types and
+// their values.
 func (s Set) SetUnions(unions map[reflect.Type][]string) {
 	shapes := jsonshape.NewShapes(unions)
 	for _, d := range s {
@@ -55,8 +55,8 @@ func (s Set) Emits(name, event string) bool {
 	return ok
 }
 
-// Any reports whether f is true of the definition of that name; without a name, of
-// any.
+// Any reports whether f is true for the definition of that name, or, if name is empty, for
+// any definition.
 func (s Set) Any(name string, f func(*Definition) bool) bool {
 	if name != "" {
 		d := s[name]
@@ -70,11 +70,10 @@ func (s Set) Any(name string, f func(*Definition) bool) bool {
 	return false
 }
 
-// retentionExtra is for how much longer than a resume window the log is kept.
+// retentionExtra is how much longer than the resume window the log is kept.
 const retentionExtra = time.Minute
 
-// Retention is for how long the log of an actor is kept: its resume window, and a
-// minute more.
+// Retention is how long the log of an actor is kept: its resume window plus a minute.
 func (o *Options) Retention() time.Duration { return o.ResumeWindow + retentionExtra }
 
 // Retention is the longest one of the definitions.

@@ -7,8 +7,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 )
 
-// setShapes finds what JSON has to be like to be an argument, params, input, an
-// event or a result.
+// setShapes finds the shapes of arguments, params, input, events and results.
 func (d *Definition) setShapes(s *jsonshape.Shapes) {
 	d.Sent = map[reflect.Type]jsonshape.Shape{}
 	for _, methods := range []map[string]*Method{d.Actions, d.Hooks} {

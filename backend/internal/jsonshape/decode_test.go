@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestPlainStringsAreReadAsEncodingJSONDoes(t *testing.T) {
+func TestPlainStringsAreDecodedAsByEncodingJSON(t *testing.T) {
 	check := func(raw []byte) (plain bool) {
 		t.Helper()
 		got, plain := plainString(raw)

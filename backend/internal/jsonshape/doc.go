@@ -1,9 +1,8 @@
-// Package jsonshape relates Go types to JSON: which fields of a struct encoding/json
-// reads and writes (field.go), what JSON has to be like to be a value of a type
-// (shape.go, decode.go), and how values are encoded for clients and for the store
-// (encode.go, flat.go).
+// Package jsonshape relates Go types to JSON: the fields of a struct that encoding/json
+// reads and writes (field.go), the JSON that fits a type (shape.go, decode.go), and the
+// encoding of values for clients and for the store (encode.go, flat.go).
 //
-// The runtime checks what clients send with it, and package typegen writes types for
-// TypeScript with it: what one checks is what the other promises. The package knows no
-// actors and keeps no state besides caches by type.
+// The runtime checks client data with it, and package typegen generates TypeScript types
+// from it, so that both agree. The package does not depend on actors. Its only state is
+// caches by type.
 package jsonshape

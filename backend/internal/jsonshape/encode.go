@@ -29,8 +29,8 @@ func Encode(v any) ([]byte, error) {
 	return json.Marshal(v)
 }
 
-// maxPayloadDepth is how deep a payload is looked at. encoding/json refuses what
-// is that deep, such as a pointer to itself.
+// maxPayloadDepth is the depth to which a payload is searched. encoding/json fails for
+// deeper values, such as a pointer to itself.
 const maxPayloadDepth = 1000
 
 var nilTypes sync.Map // mayHaveNil by reflect.Type
@@ -70,8 +70,8 @@ func sent(f reflect.StructField) bool {
 	return (f.IsExported() || f.Anonymous) && f.Tag.Get("json") != "-"
 }
 
-// leftOut reports whether a field with this value is left out of the JSON as long
-// as what is nil in it stays so.
+// leftOut reports whether a field with this value is left out of the JSON while its nil
+// slices and maps stay nil.
 func leftOut(f reflect.StructField, v reflect.Value) bool {
 	_, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 	if strings.Contains(options, "omitempty") && isNilSliceOrMap(v) {
@@ -130,8 +130,8 @@ func hasNil(v reflect.Value, depth int) bool {
 	return false
 }
 
-// fill puts empty slices and maps where v has nil. v is a copy that can be set;
-// what it refers to is copied before it is changed.
+// fill replaces nil slices and maps in v with empty ones. v is a settable copy; fill copies
+// what v refers to before it changes it.
 func fill(v reflect.Value, depth int) {
 	t := v.Type()
 	if depth > maxPayloadDepth || !mayHaveNil(t) {

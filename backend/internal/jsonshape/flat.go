@@ -12,9 +12,9 @@ import (
 	"unicode/utf8"
 )
 
-// Most events, results and items are structs of strings, numbers and booleans. Those
-// are encoded here: to the same bytes as by encoding/json, in a third of its time. All
-// other types, and strings that need an escape, are left to encoding/json.
+// Most events, results and items are structs of strings, numbers and booleans. This
+// file encodes them to the same bytes as encoding/json, in a third of the time. All other
+// types, and strings that need an escape, are left to encoding/json.
 //
 // Delete this file when encoding/json is as fast (encoding/json/v2 may be):
 // go test -bench EncodeFlat ./backend/internal/jsonshape compares them.
@@ -35,9 +35,8 @@ type flatField struct {
 
 var flatEncoders sync.Map // *Flat by reflect.Type; nil for types that are left to encoding/json
 
-// FlatOf returns the encoder of a type, nil if the type is not flat: if it is no string,
-// number or boolean, or struct of such and flat structs, that encoding/json writes as
-// it is.
+// FlatOf returns the encoder of a type, nil if the type is not flat. Flat types are strings,
+// numbers and booleans, and structs of flat types, without their own encoding.
 func FlatOf(t reflect.Type) *Flat {
 	if known, ok := flatEncoders.Load(t); ok {
 		return known.(*Flat)
@@ -86,8 +85,8 @@ func newFlat(t reflect.Type) *Flat {
 	return e
 }
 
-// isPlainName reports whether a field's name needs no escape and is one that
-// encoding/json takes from a tag.
+// isPlainName reports whether a field's name needs no escape and encoding/json accepts it in
+// a tag.
 func isPlainName(name string) bool {
 	for _, c := range []byte(name) {
 		if c != '_' && (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') {
@@ -98,7 +97,7 @@ func isPlainName(name string) bool {
 }
 
 // Append appends the JSON of a value of the type to dst, the bytes that encoding/json
-// writes. It fails for a number that JSON does not have (NaN, an infinity).
+// writes. It fails for NaN and infinities.
 func (e *Flat) Append(dst []byte, v reflect.Value) ([]byte, error) {
 	const slack = 16 // a number may have some more digits than that of a recent value
 	start := len(dst)
@@ -106,7 +105,7 @@ func (e *Flat) Append(dst []byte, v reflect.Value) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Several processors may be here: the estimate is written only if it is far off.
+	// Several goroutines may write the estimate, so it is only written if it is far off.
 	if size, known := int32(len(dst)-start), e.size.Load(); size > known || size < known/2 {
 		e.size.Store(size)
 	}
@@ -149,8 +148,8 @@ func (e *Flat) appendValue(dst []byte, v reflect.Value) (_ []byte, err error) {
 	}
 }
 
-// appendJSONFloat appends a number as encoding/json writes it. It fails if that is
-// not finite.
+// appendJSONFloat appends a number as encoding/json writes it. It fails if the number is not
+// finite.
 func appendJSONFloat(dst []byte, n float64) ([]byte, error) {
 	const exact = 1 << 53 // below it, a whole number is its digits
 	if n == math.Trunc(n) && math.Abs(n) < exact && !(n == 0 && math.Signbit(n)) {
@@ -174,7 +173,7 @@ func appendJSONString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// needsEscape reports whether encoding/json does not write a string as it is.
+// needsEscape reports whether encoding/json writes a string with escapes.
 func needsEscape(s string) bool {
 	for i := 0; i < len(s); {
 		c := s[i]

@@ -12,17 +12,16 @@ import (
 	"time"
 )
 
-// typeShape is what JSON has to be like to be a value of a Go type, beyond what
-// encoding/json checks when it reads it: null only where the type has a nil, no
-// field that is required missing, of a union no other value. It is what the
-// generated types promise, and is made from the same rules (package typegen). It
-// does not change once it is made.
+// typeShape has the rules for JSON of a Go type beyond those that encoding/json checks: null
+// only where the type has a nil, no required field missing, only the values of a union.
+// The generated types (package typegen) follow the same rules. A typeShape does not change
+// once it is made.
 type typeShape struct {
 	kind shapeKind
 	want string // for messages
-	null bool   // it has a null of its own
+	null bool   // null is one of its values
 	nil  bool   // its zero value is nil
-	deep bool   // there is something to check besides a null for the whole
+	deep bool   // more than null for the whole must be checked
 
 	fields []shapeField // of an object
 	elem   Shape        // of an array or a record
@@ -32,19 +31,18 @@ type typeShape struct {
 type shapeKind byte
 
 const (
-	anyShape    shapeKind = iota // not looked into
+	anyShape    shapeKind = iota // not checked
 	stringShape                  // with a union
 	objectShape
 	arrayShape
 	recordShape
 )
 
-// Shape is what JSON has to be like at one place (an argument, a field, an element) to
-// be a value of its Go type. Make one with Shapes.Of. It does not change, and may be
+// Shape has the rules for JSON at one place: an argument, a field, an element. Make one with Shapes.Of. It does not change, and may be
 // used by several goroutines.
 type Shape struct {
 	*typeShape
-	nullable bool // by its own shape, or because it is a pointer
+	nullable bool // by its type's shape, or because it is a pointer
 }
 
 type shapeField struct {
@@ -53,14 +51,14 @@ type shapeField struct {
 	required bool
 }
 
-// Shapes makes the shapes of types, each once. It is for one goroutine at a time.
+// Shapes makes the shapes of types, each once. Only one goroutine may use it at a time.
 type Shapes struct {
 	unions map[reflect.Type][]string
 	made   map[reflect.Type]*typeShape
 }
 
-// NewShapes returns a maker of shapes. unions has the string types of which a value
-// is one of those listed.
+// NewShapes returns a maker of shapes. unions has the string types that have only the listed
+// values.
 func NewShapes(unions map[reflect.Type][]string) *Shapes {
 	return &Shapes{unions: unions, made: map[reflect.Type]*typeShape{}}
 }
@@ -96,7 +94,7 @@ func (s *Shapes) fill(sh *typeShape, t reflect.Type) {
 	case t == timeType || t == numberType:
 		return
 	case p.Implements(marshalerType) || p.Implements(jsonReaderType):
-		sh.null = true // it is for the type to say what null is
+		sh.null = true // the type itself decodes null
 		return
 	case p.Implements(textType) || p.Implements(unmarshalerType):
 		return
@@ -139,8 +137,7 @@ func isBase64(t reflect.Type) bool {
 	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8 && !Marshals(t.Elem())
 }
 
-// Absent returns what is wrong if there is no value at all: nil if the zero value
-// will do.
+// Absent returns an error if a value is required, nil if it may be absent.
 func (in Shape) Absent() error {
 	switch {
 	case in.nullable || in.typeShape.nil:
@@ -152,9 +149,8 @@ func (in Shape) Absent() error {
 	return fmt.Errorf("want %s, got nothing", in.want)
 }
 
-// Check returns what is wrong with raw, nil if nothing is. encoding/json must have
-// read raw into a value of the type without an error before: what that checks is not
-// checked again.
+// Check returns an error if raw does not have the shape. encoding/json must have decoded raw
+// into a value of the type before; Check does not repeat its checks.
 func (in Shape) Check(raw []byte) error {
 	if !in.deep && in.nullable {
 		return nil
@@ -163,7 +159,7 @@ func (in Shape) Check(raw []byte) error {
 	return asError(err)
 }
 
-// shapeError says what is wrong and where.
+// shapeError is an error and its place.
 type shapeError struct{ path, text string }
 
 func asError(e *shapeError) error {
@@ -181,8 +177,8 @@ func (e *shapeError) in(path string) *shapeError {
 	return e
 }
 
-// value checks the value at raw[i:] and returns where it ends. The text is JSON of
-// the right kinds: nothing of that is checked again.
+// value checks the value at raw[i:] and returns its end. The text is valid JSON of the right
+// kinds.
 func (in Shape) value(raw []byte, i int) (end int, err *shapeError) {
 	if raw[i] == 'n' {
 		if !in.nullable {
@@ -236,7 +232,7 @@ func (sh *typeShape) record(raw []byte, i int) (int, *shapeError) {
 }
 
 func (sh *typeShape) object(raw []byte, i int) (int, *shapeError) {
-	var few [32]bool // most structs are smaller: no memory of its own
+	var few [32]bool // avoids an allocation for most structs
 	there := few[:]
 	if len(sh.fields) > len(few) {
 		there = make([]bool, len(sh.fields))
@@ -247,7 +243,7 @@ func (sh *typeShape) object(raw []byte, i int) (int, *shapeError) {
 		n := sh.field(raw[i:end])
 		i = next(raw, end)
 		if n < 0 {
-			i = next(raw, skipValue(raw, i)) // a newer client may say more
+			i = next(raw, skipValue(raw, i)) // of a newer client
 			continue
 		}
 		there[n] = true
@@ -265,8 +261,8 @@ func (sh *typeShape) object(raw []byte, i int) (int, *shapeError) {
 	return i + 1, nil
 }
 
-// field returns the number of the field that encoding/json takes a key for, -1 for
-// none: that of the name, or one that differs in case.
+// field returns the index of the field to which encoding/json decodes a key, -1 for none: the
+// field of that name, or one whose name differs in case.
 func (sh *typeShape) field(key []byte) int {
 	name := key[1 : len(key)-1]
 	if bytes.IndexByte(name, '\\') >= 0 {
@@ -311,13 +307,13 @@ func (sh *typeShape) oneOf(text []byte) *shapeError {
 	return &shapeError{text: fmt.Sprintf("want %s, got %q", strings.Join(want, " or "), s)}
 }
 
-// unquote returns what a JSON string says.
+// unquote returns the value of a JSON string.
 func unquote(text []byte) (s string) {
 	_ = json.Unmarshal(text, &s) // it is JSON
 	return s
 }
 
-// next returns where the next token begins that is no comma or colon.
+// next returns the start of the next token after a comma or colon.
 func next(raw []byte, i int) int {
 	i = skipSpace(raw, i)
 	if raw[i] == ',' || raw[i] == ':' {

@@ -39,7 +39,7 @@ type visit struct {
 func shapeOf[T any]() Shape { return NewShapes(nil).Of(reflect.TypeFor[T]()) }
 
 // What the server encodes, the server takes.
-func TestWhatIsEncodedHasItsShape(t *testing.T) {
+func TestEncodedValuesHaveTheirShape(t *testing.T) {
 	r := rand.New(rand.NewSource(1))
 	type all struct {
 		Plain load2

@@ -22,9 +22,8 @@ func (r *ratio) Spoil(c *actor.Context[actor.NoState]) {
 	c.Conn().Disconnect("spoilt")
 }
 
-// TestG7_AStateThatCannotBeEncodedFailsTheActionThatDisconnects: it is not taken for
-// the failure of the hook that runs because of it, which would undo the action and
-// let it succeed.
+// TestG7_AStateThatCannotBeEncodedFailsTheActionThatDisconnects: it must not count as
+// a failure of the hook that runs for it, which would undo the action and let it succeed.
 func TestG7_AStateThatCannotBeEncodedFailsTheActionThatDisconnects(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, nil, actor.NewRegistry(actor.Define[ratio]("ratio")))
@@ -65,7 +64,7 @@ func stickyBench(t *testing.T) (*bench, host.Ref) {
 	return newBench(t, nil, reg), host.Ref{Name: "sticky", Key: host.Key{"a"}}
 }
 
-func TestAConnectionWhoseOnResumeDoesNotReturnIsOnlineNoMore(t *testing.T) {
+func TestAConnectionWhoseOnResumeDoesNotReturnIsOffline(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b, ref := stickyBench(t)
 		ada := b.open(ref, as("ada"))

@@ -20,8 +20,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/storetest"
 )
 
-// bench is a node on a store of the test's, for tests that look at the port
-// itself. It must be made in a synctest bubble.
+// bench is a node on the test's store, for tests of host.Host itself. Make it in a synctest
+// bubble.
 type bench struct {
 	t     *testing.T
 	store store.Store

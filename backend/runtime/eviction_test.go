@@ -8,8 +8,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/host"
 )
 
-// TestG9_ActorsThatDoNotExistTakeNoMemory: who asks for many of them does not
-// fill it.
+// TestG9_ActorsThatDoNotExistTakeNoMemory: probing for random keys does not fill the
+// memory.
 func TestG9_ActorsThatDoNotExistTakeNoMemory(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, nil, ledgers)
