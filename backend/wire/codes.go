@@ -35,6 +35,7 @@ const (
 	CodeOverloaded      Code = "overloaded"        // too much waits: for an actor, for a client, or in total; metadata: limit, option
 	CodeTooManySockets  Code = "too_many_sockets"  // too many sockets from one address; metadata: limit, option, retryAfterMs
 	CodeTooManyChannels Code = "too_many_channels" // over the number of channels on one socket
+	CodeTooDeep         Code = "too_deep"          // arrays and objects nested too deep; metadata: limit, option
 
 	// Actors.
 	CodeInternal           Code = "internal_error"      // the action failed unexpectedly; the server's log has the cause
@@ -44,6 +45,8 @@ const (
 	CodeConnectionRequired Code = "connection_required" // the action needs a connection, the call had none
 	CodeStateIncompatible  Code = "state_incompatible"  // the stored state does not fit this version of the actor
 	CodeRan                Code = "ran"                 // the call ran earlier; its result is no longer kept
+
+	CodeIdempotencyMismatch Code = "idempotency_mismatch" // the Idempotency-Key was used for another action or other arguments
 
 	// Connections.
 	CodeReplaced     Code = "replaced"     // the connection was opened again elsewhere

@@ -6,9 +6,9 @@ export type Code =
   | "malformed" | "unknown_type" | "unknown_channel" | "channel_in_use" | "bad_key" | "bad_secret"
   | "unknown_actor" | "unknown_action" | "unknown_event" | "invalid_args" | "invalid_params"
   | "unknown_socket" | "out_of_order" | "invalid_input" | "not_found" | "exists" | "unauthorized" | "forbidden" | "bad_origin"
-  | "too_large" | "rate_limited" | "overloaded" | "too_many_channels" | "too_many_sockets"
+  | "too_large" | "rate_limited" | "overloaded" | "too_many_channels" | "too_many_sockets" | "too_deep"
   | "internal_error" | "timeout" | "unavailable" | "read_only" | "connection_required"
-  | "state_incompatible" | "ran"
+  | "state_incompatible" | "ran" | "idempotency_mismatch"
   | "replaced" | "disconnected" | "slow" | "shutdown"
   | "not_sent" | "maybe_ran" | "link" | "protocol"
   | (string & {});
