@@ -20,7 +20,6 @@ import (
 	"github.com/troupe-dev/troupe/backend/rooms"
 	"github.com/troupe-dev/troupe/backend/server"
 	"github.com/troupe-dev/troupe/backend/store/memory"
-	"github.com/troupe-dev/troupe/backend/store/sqlite"
 	"github.com/troupe-dev/troupe/web"
 )
 
@@ -50,6 +49,9 @@ func Run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Wr
 	}
 	if config.Backup != "" {
 		return backup(ctx, config, stdout)
+	}
+	if config.Restore != "" {
+		return restore(ctx, config, stdout)
 	}
 	logger := newLogger(config, stderr)
 	for _, line := range config.Renamed {
@@ -156,18 +158,6 @@ func newLogger(config Config, w io.Writer) *slog.Logger {
 		handler = slog.NewJSONHandler(w, options)
 	}
 	return slog.New(server.LogHandler(handler))
-}
-
-// backup copies the store to a file.
-func backup(ctx context.Context, config Config, stdout io.Writer) error {
-	if config.Store == storeMemory {
-		return errors.New("the memory store has no files to back up: use -store sqlite and -data")
-	}
-	if err := sqlite.Backup(ctx, config.Data, config.Backup); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintln(stdout, "backed up to", config.Backup)
-	return err
 }
 
 func listen(ctx context.Context, addr string) (net.Listener, error) {

@@ -308,7 +308,7 @@ func TestRun_backup(t *testing.T) {
 }
 
 func TestRun_helpAndVersion(t *testing.T) {
-	for args, want := range map[string]string{"-h": "TROUPE_ADDR", "backup -h": "backup FILE", "-version": "troupe ", "-licenses": "github.com/coder/websocket"} {
+	for args, want := range map[string]string{"-h": "TROUPE_ADDR", "backup -h": "backup FILE", "restore -h": "restore FILE", "-version": "troupe ", "-licenses": "github.com/coder/websocket"} {
 		var out bytes.Buffer
 		if err := app.Run(t.Context(), strings.Fields(args), nil, noUI, &out, io.Discard); err != nil || !strings.Contains(out.String(), want) {
 			t.Errorf("%s: got %v and %q, want %q", args, err, &out, want)

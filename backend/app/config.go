@@ -48,6 +48,7 @@ type Config struct {
 	Version  bool   // print the version and exit
 	Licenses bool   // print the licences of all dependencies and exit
 	Backup   string // copy the data to this file and exit
+	Restore  string // replace the data with this backup and exit
 	Health   bool   // probe the server and exit
 
 	Renamed []string // a warning for each setting given by its old name
@@ -301,14 +302,15 @@ func (s *setting) renamed() map[string]string {
 	return map[string]string{"-" + s.oldFlag: "-" + s.flag, s.oldEnv: s.env}
 }
 
-// parse reads flags and the command after them: none, backup FILE, or health. Flags may
-// also follow the command.
+// parse reads flags and the command after them: none, backup FILE, restore FILE, or health.
+// Flags may also follow the command.
 func parse(c *Config, flags *flag.FlagSet, args []string) error {
 	if err := flags.Parse(args); err != nil || flags.NArg() == 0 {
 		return err
 	}
 	word := flags.Arg(0)
-	if word != "backup" && word != "health" {
+	files := map[string]*string{"backup": &c.Backup, "restore": &c.Restore}
+	if files[word] == nil && word != "health" {
 		return fmt.Errorf("unexpected argument %q", word)
 	}
 	if err := flags.Parse(flags.Args()[1:]); err != nil {
@@ -322,9 +324,9 @@ func parse(c *Config, flags *flag.FlagSet, args []string) error {
 		return nil
 	}
 	if flags.NArg() != 1 || flags.Arg(0) == "" {
-		return errors.New("want the name of one file: troupe backup FILE")
+		return fmt.Errorf("want the name of one file: troupe %s FILE", word)
 	}
-	c.Backup = flags.Arg(0)
+	*files[word] = flags.Arg(0)
 	return nil
 }
 
@@ -346,6 +348,7 @@ func printHelp(w io.Writer) {
 	fmt.Fprint(w, "troupe serves the actors, the JavaScript client and the web UI.\n\n"+
 		"Usage: troupe [flags]               serve\n"+
 		"       troupe [flags] backup FILE   copy the data to a file, even while a server runs\n"+
+		"       troupe [flags] restore FILE  replace the data with a backup; stop the server first\n"+
 		"       troupe [flags] health        probe the server at -addr; the exit status is 0 or 1\n\n")
 	for _, s := range settings {
 		standard := s.standard

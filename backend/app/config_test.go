@@ -62,6 +62,7 @@ func TestParseConfig(t *testing.T) {
 		{"a backup, with flags before and after", []string{"-data", "d", "backup", "-log", "json", "x.db"}, nil, with(func(c *app.Config) {
 			c.Data, c.LogJSON, c.Backup = "d", true, "x.db"
 		})},
+		{"a restore", []string{"restore", "-data", "d", "x.db"}, nil, with(func(c *app.Config) { c.Data, c.Restore = "d", "x.db" })},
 		{"proxies", []string{"-trusted-proxies", "127.0.0.1, 10.0.0.0/8"}, nil, with(func(c *app.Config) {
 			c.Proxies = forwarded.Proxies{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")}
 		})},
@@ -155,6 +156,9 @@ func TestParseConfig_errors(t *testing.T) {
 		{[]string{"-journal-bytes", "0"}, nil, `-journal-bytes: want a number of bytes, got "0"`},
 		{nil, []string{"TROUPE_CHECK=maybe"}, `TROUPE_CHECK: want true or false, got "maybe"`},
 		{[]string{"backup", "-nonsense"}, nil, `-nonsense (troupe -h explains all flags)`},
+		{[]string{"backup"}, nil, `want the name of one file: troupe backup FILE`},
+		{[]string{"restore"}, nil, `want the name of one file: troupe restore FILE`},
+		{[]string{"restore", "a", "b"}, nil, `want the name of one file: troupe restore FILE`},
 		{[]string{"-nonsense"}, nil, `-nonsense (troupe -h explains all flags)`},
 		{[]string{"serve"}, nil, `unexpected argument "serve"`},
 	}

@@ -32,7 +32,7 @@ func sessionKey(config Config) ([]byte, error) {
 	if config.Store == storeMemory {
 		return made, nil
 	}
-	path := filepath.Join(config.Data, "session.key")
+	path := keyFile(config)
 	key, err := os.ReadFile(path)
 	switch {
 	case err == nil && len(key) < minSessionKey:
@@ -42,6 +42,9 @@ func sessionKey(config Config) ([]byte, error) {
 	}
 	return key, err
 }
+
+// keyFile is where the key that signs sessions is, unless the configuration has one.
+func keyFile(config Config) string { return filepath.Join(config.Data, "session.key") }
 
 // writeKey writes a file atomically, readable by its owner only.
 func writeKey(path string, key []byte) error {

@@ -18,13 +18,13 @@ import (
 // written meanwhile. Cancel ctx to bound that; Backup then removes the partial copy.
 // Prefer a fast local disk to a slow network for the file.
 //
-// To restore a backup, put it into an empty directory as troupe.db and open that. The
-// logs get new identities, so that clients that have seen more than the backup has
-// learn that they lost events.
+// Restore makes the backup the store of a directory. When it is opened, its logs get
+// new identities, so that clients that have seen more than the backup has learn that
+// they lost events.
 func Backup(ctx context.Context, dir, file string) error {
 	path := filepath.Join(dir, fileName)
 	if _, err := os.Stat(path); err != nil {
-		return fmt.Errorf("there is no store to back up: %w", err)
+		return fmt.Errorf("there is no store in the directory %s; name the server's data directory, as in troupe -data DIRECTORY backup FILE: %w", dir, err)
 	}
 	switch _, err := os.Lstat(file); {
 	case err == nil:

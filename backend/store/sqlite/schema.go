@@ -131,6 +131,9 @@ func openFiles(ctx context.Context, path string, o Options, again bool) (*files,
 	if err := checkComplete(path); err != nil {
 		return nil, nil, refused(path, err)
 	}
+	if err := checkForeignLog(ctx, path, o.vfs); err != nil {
+		return nil, nil, refused(path, err)
+	}
 	// Other users must not read it. SQLite gives its other files the same mode.
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -337,14 +340,14 @@ func migrate(ctx context.Context, conn *sql.Conn, steps []string) error {
 // the epoch in which it last owned the file, 0 if it did not. The first process that
 // opens a backup gives all logs new identities: positions that clients have seen since
 // the backup was made do not exist in it.
-func (f *files) takeOver(ctx context.Context, was int64) (epoch int64, err error) {
+func (f *files) takeOver(ctx context.Context, was int64, o Options) (epoch int64, err error) {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "an unknown host"
 	}
 	me := fmt.Sprintf("process %d on %s since %s", os.Getpid(), host, time.Now().Format(time.DateTime))
+	var backup bool
 	err = f.inTransaction(ctx, func() error {
-		var backup bool
 		if err := f.conn.QueryRowContext(ctx, "SELECT epoch, backup FROM meta").Scan(&epoch, &backup); err != nil {
 			return err
 		}
@@ -360,6 +363,9 @@ func (f *files) takeOver(ctx context.Context, was int64) (epoch int64, err error
 		_, err := f.conn.ExecContext(ctx, "UPDATE meta SET epoch = ?, owner = ?, backup = 0", epoch, me)
 		return err
 	})
+	if err == nil && backup { // see checkForeignLog: the file itself must say that it is open
+		err = f.settle(ctx, o, true)
+	}
 	return epoch, err
 }
 

@@ -138,7 +138,8 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	if err := makeDir(dir); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
-	if err := s.takeLock(ctx); err != nil {
+	var err error
+	if s.lock, err = lockDir(ctx, dir, s.options); err != nil {
 		return nil, err
 	}
 	s.writing.Lock()
@@ -177,7 +178,7 @@ func (s *Store) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	epoch, err := f.takeOver(ctx, s.epoch)
+	epoch, err := f.takeOver(ctx, s.epoch, s.options)
 	if err == nil {
 		f.opened, err = identify(s.path()) // after a transaction: SQLite has made its log
 	}
