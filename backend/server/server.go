@@ -196,6 +196,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, h http.Handler) erro
 	if err := s.take(server); err != nil {
 		return errors.Join(err, l.Close())
 	}
+	if st, ok := s.store.(interface{ Announce(address string) }); ok {
+		st.Announce(l.Addr().String())
+	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	select {

@@ -84,7 +84,7 @@ func (s *Store) SyncOff(ctx context.Context) {
 func (s *Store) CloseUnsaved(t testing.TB) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	if err := errors.Join(s.closeFiles(), s.lock.Close()); err != nil {
+	if err := errors.Join(s.closeFiles(), unlockDir(s.lock)); err != nil {
 		t.Error(err)
 	}
 }

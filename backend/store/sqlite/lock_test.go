@@ -1,12 +1,15 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,17 +28,63 @@ func TestG10_OneProcessPerDirectory(t *testing.T) {
 		t.Errorf("a second one: got %v, want an error that names the directory and the process", err)
 	}
 
+	first.Announce("127.0.0.1:8080")
+	_, err = sqlite.Open(t.Context(), dir, o)
+	for _, want := range []string{fmt.Sprint("process ", os.Getpid()), " since 20", "listening on 127.0.0.1:8080", "SIGTERM", "-data"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("after Announce: got %v, want an error with %q", err, want)
+		}
+	}
+
 	opened := make(chan error, 1)
-	go func() { // a process that waits gets the lock
-		second, err := sqlite.Open(context.Background(), dir, quiet)
+	log := newSignal("127.0.0.1:8080")
+	waiting := quiet
+	waiting.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	go func() { // a process that waits says so at once, also with -log warn, and gets the lock
+		second, err := sqlite.Open(context.Background(), dir, waiting)
 		if err == nil {
 			err = second.Close()
 		}
 		opened <- err
 	}()
+	<-log.seen
 	closeStore(t, first)
 	if err := <-opened; err != nil {
 		t.Errorf("one that waits: %v", err)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "troupe.lock")); err != nil || len(text) > 0 {
+		t.Errorf("got the lock file %q, %v after the end; want it empty", text, err)
+	}
+}
+
+// signal is a log that signals when a text is written.
+type signal struct {
+	text string
+	once sync.Once
+	seen chan struct{}
+}
+
+func newSignal(text string) *signal { return &signal{text: text, seen: make(chan struct{})} }
+
+func (s *signal) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte(s.text)) {
+		s.once.Do(func() { close(s.seen) })
+	}
+	return len(b), nil
+}
+
+// The description of the owner is never written into the directory of another process.
+func TestAnnounce_afterTheDirectoryWasReplaced(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	old := open(t, dir, quiet)
+	must(t, os.Rename(dir, dir+".old"))
+	s := open(t, dir, quiet)
+	defer closeStore(t, s)
+	s.Announce("new")
+	old.Announce("old")
+	_ = old.Close() // its files are gone
+	if text, err := os.ReadFile(filepath.Join(dir, "troupe.lock")); err != nil || !strings.Contains(string(text), "listening on new") {
+		t.Errorf("got the lock file %q, %v; want that of the new process", text, err)
 	}
 }
 

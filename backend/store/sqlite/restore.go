@@ -28,7 +28,7 @@ func Restore(ctx context.Context, dir, file string) (replaced string, err error)
 	if err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
+	defer func() { err = errors.Join(err, unlockDir(lock)) }()
 	temp, err := os.MkdirTemp(dir, ".troupe-restore-")
 	if err != nil {
 		return "", err

@@ -341,11 +341,6 @@ func migrate(ctx context.Context, conn *sql.Conn, steps []string) error {
 // opens a backup gives all logs new identities: positions that clients have seen since
 // the backup was made do not exist in it.
 func (f *files) takeOver(ctx context.Context, was int64, o Options) (epoch int64, err error) {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "an unknown host"
-	}
-	me := fmt.Sprintf("process %d on %s since %s", os.Getpid(), host, time.Now().Format(time.DateTime))
 	var backup bool
 	err = f.inTransaction(ctx, func() error {
 		if err := f.conn.QueryRowContext(ctx, "SELECT epoch, backup FROM meta").Scan(&epoch, &backup); err != nil {
@@ -360,26 +355,11 @@ func (f *files) takeOver(ctx context.Context, was int64, o Options) (epoch int64
 				return err
 			}
 		}
-		_, err := f.conn.ExecContext(ctx, "UPDATE meta SET epoch = ?, owner = ?, backup = 0", epoch, me)
+		_, err := f.conn.ExecContext(ctx, "UPDATE meta SET epoch = ?, owner = ?, backup = 0", epoch, thisProcess())
 		return err
 	})
 	if err == nil && backup { // see checkForeignLog: the file itself must say that it is open
 		err = f.settle(ctx, o, true)
 	}
 	return epoch, err
-}
-
-// owner describes the process that has a file open, if the file says so.
-func owner(path string) string {
-	const unknown = "another process"
-	db, err := sql.Open("sqlite", dsn(path, "ro", "", "busy_timeout=1000"))
-	if err != nil {
-		return unknown
-	}
-	defer db.Close() // read-only
-	var owner string
-	if db.QueryRow("SELECT owner FROM meta").Scan(&owner) != nil || owner == "" {
-		return unknown
-	}
-	return owner
 }

@@ -145,7 +145,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if err := s.open(ctx); err != nil {
-		return nil, errors.Join(err, s.lock.Close())
+		return nil, errors.Join(err, unlockDir(s.lock))
 	}
 	if s.options.tick > 0 {
 		s.ticker.Go(s.tickLoop)
@@ -223,7 +223,7 @@ func (s *Store) end() error {
 	if s.files != nil { // a failure has closed them
 		err = errors.Join(err, s.closeFiles())
 	}
-	return errors.Join(err, s.lock.Close())
+	return errors.Join(err, unlockDir(s.lock))
 }
 
 // closeFiles closes the file and drops its index. Set s.failure before: readers
