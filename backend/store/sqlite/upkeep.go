@@ -7,8 +7,6 @@ import (
 	"maps"
 	"slices"
 	"time"
-
-	"github.com/troupe-dev/troupe/backend/store"
 )
 
 // Limits of the upkeep in one transaction.
@@ -167,40 +165,6 @@ func (s *Store) completeByNum(ctx context.Context, r *resident) error {
 		return err
 	}
 	_, err := s.complete(ctx, id)
-	return err
-}
-
-// setAside copies the journal's rows of an actor that cannot be read, so that you can
-// rescue its data, and makes its snapshot invalid, so that it is not loaded without
-// those commits.
-func (f *files) setAside(ctx context.Context, r *resident) error {
-	for _, p := range r.locations {
-		var locations, commits []byte
-		var sum int64
-		err := f.reader.QueryRowContext(ctx, "SELECT CAST(places AS BLOB), sum, CAST(commits AS BLOB) FROM groups WHERE id = ?", p.row).Scan(&locations, &sum, &commits)
-		if err == nil {
-			_, err = f.conn.ExecContext(ctx, "INSERT OR IGNORE INTO aside (id, places, sum, commits) VALUES (?, CAST(? AS TEXT), ?, CAST(? AS TEXT))", p.row, locations, sum, commits)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	_, err := f.conn.ExecContext(ctx, "UPDATE snapshots SET sum = -1 WHERE actor = ?", r.num) // no checksum is negative
-	return err
-}
-
-// saveSnapshot writes the snapshot of an actor.
-func (f *files) saveSnapshot(ctx context.Context, num int64, snapshot *store.Snapshot) error {
-	conns, callers := []byte{'['}, []byte{'['}
-	for i := range snapshot.Conns {
-		conns = appendConn(append(conns, separator(i, "")...), &snapshot.Conns[i])
-	}
-	for i := range snapshot.Callers {
-		callers = appendCaller(append(callers, separator(i, "")...), &snapshot.Callers[i])
-	}
-	conns, callers = append(conns, ']'), append(callers, ']')
-	_, err := f.insertSnapshot.ExecContext(ctx, num, int64(snapshot.Rev), int64(snapshot.Head), snapshot.NextConn, len(snapshot.Conns),
-		int64(checksum(snapshot.State, conns, callers)), snapshot.State, conns, callers)
 	return err
 }
 
