@@ -67,7 +67,7 @@ func Run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Wr
 	srv, listener, err := start(ctx, config, logger)
 	if err != nil && ctx.Err() != nil {
 		logger.Info("stopped while starting", "error", err)
-		return nil
+		return nil //lint:ignore nilerr a server that is stopped has not failed
 	} else if err != nil {
 		return err
 	}
