@@ -36,8 +36,8 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request) {
 // welcomes reports whether a request may become a socket; else it has answered the
 // request.
 func (g *Gateway) welcomes(w http.ResponseWriter, r *http.Request) bool {
-	if v := r.URL.Query().Get("v"); v != "" && v != "1" {
-		httpcall.WriteError(w, http.StatusBadRequest, wire.CodeMalformed, "this server speaks version 1 of the protocol", nil)
+	if err := checkVersion(r); err != nil {
+		g.respond.Fail(w, err)
 		return false
 	}
 	if g.sockets.isQuiesced() {
@@ -45,6 +45,15 @@ func (g *Gateway) welcomes(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	return true
+}
+
+// checkVersion refuses a query that is not v=1, or empty.
+func checkVersion(r *http.Request) error {
+	query, err := httpcall.ParseQuery(r, "v")
+	if err == nil && query.Has("v") && query.Get("v") != "1" {
+		err = host.Faultf(wire.CodeMalformed, "this server speaks version 1 of the protocol; write ?v=1")
+	}
+	return err
 }
 
 // hello is the first message on every socket.

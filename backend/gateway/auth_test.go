@@ -129,14 +129,17 @@ func TestAuth_byID(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		made := do(t, e.h, "POST", "/api/actors/vault", `{"key":["lobby"]}`, "Cookie", "who=ada")
 		c := e.dial()
-		c.open(1, "stranger", `"actorId":"`+made.ID+`"`)
-		c.open(2, "bob", `"actorId":"`+made.ID+`"`, params(VaultParams{As: "bob"}))
+		byID := `"actor":"vault","actorId":"` + made.ID + `"`
+		c.open(1, "stranger", byID)
+		c.open(2, "bob", byID, params(VaultParams{As: "bob"}))
 		c.open(3, "nobody", `"actorId":"none"`)
 		e.settle()
 		c.expectSorted("1 closed unauthorized false", "2 at 0", "2 opened 0", "3 closed not_found false")
 		// The id of a vault in the address of a room does not help.
-		if a := do(t, e.h, "POST", "/api/actors/room/actions/ring?id="+made.ID, ``); a.status != 401 {
-			t.Errorf("got %d %s, want 401", a.status, a.body)
+		for path, want := range map[string]int{"room": 404, "vault": 401} {
+			if a := do(t, e.h, "POST", "/api/actors/"+path+"/actions/ring?id="+made.ID, ``); a.status != want {
+				t.Errorf("%s: got %d %s, want %d", path, a.status, a.body, want)
+			}
 		}
 	}, withVault)
 }

@@ -116,6 +116,99 @@ func TestHTTP(t *testing.T) {
 	})
 }
 
+// TestHTTP_PartlyUnderstood: a request that is only partly understood is refused, with
+// what to write, and nothing runs; on every route.
+func TestHTTP_PartlyUnderstood(t *testing.T) {
+	const room, say = "/api/actors/room", "/api/actors/room/actions/say"
+	run(t, func(t *testing.T, e *env) {
+		id := do(t, e.h, "POST", room, `{"key":["a"]}`).ID
+		for _, tc := range []struct{ name, method, path, body, want string }{
+			{"a semicolon", "POST", say + "?key=a&key=a;b", `{"args":["x"]}`, `invalid semicolon separator in query; write "%" as %25, ";" as %3B`},
+			{"an escape", "POST", say + "?key=a&key=%zz", `{"args":["x"]}`, `invalid URL escape "%zz"`},
+			{"a key that is not UTF-8", "POST", say + "?key=a&key=%ff", `{"args":["x"]}`, "the parameter key is not UTF-8"},
+			{"an unknown name", "POST", say + "?key=a&kye=b", `{"args":["x"]}`, `there is no parameter "kye"; this address takes key, id, create`},
+			{"another case", "POST", say + "?Key=a", `{"args":["x"]}`, `there is no parameter "Key"`},
+			{"a boolean", "POST", say + "?key=a&create=no", `{"args":["x"]}`, `create is true or false, not "no"`},
+			{"an empty boolean", "POST", say + "?key=a&create=", `{"args":["x"]}`, `create is true or false, not ""`},
+			{"two of one", "POST", say + "?key=a&create=true&create=false", `{"args":["x"]}`, "the parameter create is there 2 times; write it once"},
+			{"two ids", "GET", room + "?id=" + id + "&id=x", "", "the parameter id is there 2 times"},
+			{"key and id", "POST", say + "?key=a&id=" + id, `{"args":["x"]}`, "by key or by id, not by both"},
+			{"an empty id", "POST", say + "?key=a&id=", `{"args":["x"]}`, "not by both"},
+			{"an empty id alone", "GET", room + "?id=", "", "the parameter id is empty; write ?id=…"},
+			{"an id to be created", "POST", say + "?create=true&id=" + id, `{"args":["x"]}`, "leave create=true out"},
+			{"a parameter of a call, to find an actor", "GET", room + "?key=a&create=false", "", "this address takes key, id"},
+			{"a key in the query, to create", "POST", room + "?key=b", `{"key":["b"]}`, "this address takes none"},
+			{"a path that is not UTF-8", "POST", room + "/actions/say%ff?key=a", `{"args":["x"]}`, "the path is not UTF-8"},
+			{"an unknown member", "POST", say + "?key=a", `{"arg":["x"]}`, `the body must be {"args":[…]}: there is no member "arg"`},
+			{"one to create", "POST", room, `{"key":["b"],"inputs":1}`, `the body must be {"key":["…"],"input":…}: there is no member "inputs"`},
+			{"no object", "POST", say + "?key=a", `["x"]`, `the body must be {"args":[…]}`},
+			{"null", "POST", say + "?key=a", ` null `, `the body must be {"args":[…]}`},
+			{"half a body", "POST", say + "?key=a", `{"args":["x"]`, "it ends too early"},
+			{"a second object", "POST", say + "?key=a", `{"args":["x"]}{"args":["y"]}`, "something follows the object"},
+			{"a bracket too many", "POST", say + "?key=a", `{"args":["x"]}}`, "something follows the object"},
+			{"a body that is not UTF-8", "POST", say + "?key=a", "{\"args\":[\"\xff\"]}", "the body is not UTF-8"},
+			{"an input that is not UTF-8", "POST", room, "{\"key\":[\"b\"],\"input\":\"\xed\xa0\x80\"}", "the body is not UTF-8"},
+			{"a key to create that is not UTF-8", "POST", room, "{\"key\":[\"b\xff\"]}", "the body is not UTF-8"},
+			{"a version", "GET", "/api/socket?v=01", "", "this server speaks version 1 of the protocol; write ?v=1"},
+			{"no version", "GET", "/api/stream?v=", "", "write ?v=1"},
+			{"a stream's parameter", "GET", "/api/stream?v=1&socket=x", "", "this address takes v"},
+			{"a poll's", "POST", "/api/poll?n=1", `{}`, "this address takes v"},
+			{"a poll's, of a socket", "POST", "/api/poll?v=2", `{"socket":"x"}`, "write ?v=1"},
+			{"a post's", "POST", "/api/stream?v=1;", `{"socket":"x"}`, "semicolon"},
+			{"a poll that is not UTF-8", "POST", "/api/poll?v=1", "{\"socket\":\"\xff\"}", "the body is not UTF-8"},
+		} {
+			if got := do(t, e.h, tc.method, tc.path, tc.body); got.status != 400 || got.Code != wire.CodeMalformed || !strings.Contains(got.Message, tc.want) {
+				t.Errorf("%s: got %d %s, want 400 malformed, %s", tc.name, got.status, got.body, tc.want)
+			}
+		}
+		for _, header := range [][2]string{{"Idempotency-Key", ""}, {"Content-Encoding", "gzip"}} {
+			if got := do(t, e.h, "POST", say+"?key=a", `{"args":["x"]}`, header[0], header[1]); got.status != 400 || !strings.Contains(got.Message, header[0]) {
+				t.Errorf("%s %q: got %d %s", header[0], header[1], got.status, got.body)
+			}
+		}
+		for _, path := range []string{"?key=a", "?id=" + id} {
+			if got := do(t, e.h, "POST", room+"/actions/count"+path, ""); got.body != `{"result":0}` {
+				t.Errorf("got %s, want that nothing has run", got.body)
+			}
+		}
+		// Escapes are undone once, however the path is written.
+		for _, path := range []string{"%6eope%2525", "nope%2525"} {
+			if got := do(t, e.h, "POST", "/api/actors/"+path+"/actions/say?key=a", ""); got.Message != `there is no actor named "nope%25"` {
+				t.Errorf("%s: got %s", path, got.body)
+			}
+		}
+		if got := do(t, e.h, "POST", say+"?key=a%3Bb&create=true", `{"args":["x"]}`, "Content-Encoding", "identity"); got.status != 200 {
+			t.Errorf("got %d %s", got.status, got.body)
+		}
+	})
+}
+
+// TestHTTP_Methods: the wrong method is answered with the right ones, and HEAD is GET
+// where that finds an actor.
+func TestHTTP_Methods(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		do(t, e.h, "POST", "/api/actors/room", `{"key":["a"]}`)
+		for _, tc := range []struct{ method, path, allow string }{
+			{"GET", "/api/actors/room/actions/say?key=a", "POST"},
+			{"HEAD", "/api/actors/room/actions/say?key=a", "POST"},
+			{"PUT", "/api/actors/room?key=a", "GET, HEAD, POST"},
+			{"DELETE", "/api/socket", "GET"},
+			{"HEAD", "/api/stream", "GET, POST"},
+			{"GET", "/api/poll", "POST"},
+		} {
+			got := do(t, e.h, tc.method, tc.path, "")
+			if want := tc.method + "; use " + strings.ReplaceAll(tc.allow, ", ", " or "); got.status != 405 || got.header.Get("Allow") != tc.allow || !strings.Contains(got.Message, want) {
+				t.Errorf("%s %s: got %d, Allow %q, %s, want 405, %q", tc.method, tc.path, got.status, got.header.Get("Allow"), got.body, tc.allow)
+			}
+		}
+		for path, want := range map[string]int{"?key=a": 200, "?key=b": 404, "": 400} {
+			if got := do(t, e.h, "HEAD", "/api/actors/room"+path, ""); got.status != want {
+				t.Errorf("HEAD %s: got %d, want %d", path, got.status, want)
+			}
+		}
+	})
+}
+
 // TestG5_IdempotencyKey: a call that is repeated with its key runs once.
 func TestG5_IdempotencyKey(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {

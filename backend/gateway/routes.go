@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
 
@@ -25,10 +26,19 @@ func (g *Gateway) routes() http.Handler {
 		})
 	})
 	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
-		httpcall.WriteError(w, http.StatusNotFound, wire.CodeNotFound, "there is nothing at this address", nil)
+		httpcall.WriteError(w, http.StatusNotFound, wire.CodeNotFound,
+			"no such address: there are /api/socket, /api/stream, /api/poll, /api/actors/{name} and /api/actors/{name}/actions/{action}", nil)
 	})
-	r.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) {
-		httpcall.WriteError(w, http.StatusMethodNotAllowed, wire.CodeMalformed, "this address does not take that method", nil)
+	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
+		var allowed []string
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+			if r.Match(chi.NewRouteContext(), method, req.URL.Path) {
+				allowed = append(allowed, method)
+			}
+		}
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		httpcall.WriteError(w, http.StatusMethodNotAllowed, wire.CodeMalformed,
+			"this address does not take "+req.Method+"; use "+strings.Join(allowed, " or "), nil)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		// Drop the routing state of a surrounding router.

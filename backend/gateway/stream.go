@@ -94,15 +94,19 @@ func (g *Gateway) servePoll(w http.ResponseWriter, r *http.Request) {
 		N      uint64 `json:"n"`
 		WaitMs int64  `json:"waitMs"`
 	}
-	if err := g.respond.ReadBody(w, r, "message", g.opts.Limits.Message, &body); err != nil {
+	if err := g.respond.ReadBody(w, r, httpcall.Body{Option: "message", MaxBytes: g.opts.Limits.Message, Form: `{"socket":"…","n":…}`}, &body); err != nil {
 		g.respond.Fail(w, err)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	longest := g.opts.IdleTimeout * 4 / 5 // a client that polls at once after that is not dead
-	wait := min(time.Duration(max(body.WaitMs, 0))*time.Millisecond, longest)
+	wait := time.Duration(min(max(body.WaitMs, 0), longest.Milliseconds())) * time.Millisecond
 	var p *transport.Poll
 	if body.Socket != "" {
+		if err := checkVersion(r); err != nil {
+			g.respond.Fail(w, err)
+			return
+		}
 		s, err := g.httpSocket(body.Socket)
 		if err != nil {
 			g.respond.Fail(w, err)
@@ -141,7 +145,11 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request) {
 		N      uint64          `json:"n"`
 		Frame  json.RawMessage `json:"frame"`
 	}
-	if err := g.respond.ReadBody(w, r, "frame", g.opts.Limits.Frame+postRoom, &body); err != nil {
+	if err := checkVersion(r); err != nil {
+		g.respond.Fail(w, err)
+		return
+	}
+	if err := g.respond.ReadBody(w, r, httpcall.Body{Option: "frame", MaxBytes: g.opts.Limits.Frame + postRoom, Form: `{"socket":"…","n":…,"frame":[…]}`, AnyBytes: true}, &body); err != nil {
 		g.respond.Fail(w, err)
 		return
 	}

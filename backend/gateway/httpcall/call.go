@@ -62,6 +62,7 @@ func (h *Handler) Mount(r chi.Router) {
 		r.Post("/actors/{name}/actions/{action}", h.serveAction)
 		r.Post("/actors/{name}", h.serveCreate)
 		r.Get("/actors/{name}", h.serveResolve)
+		r.Head("/actors/{name}", h.serveResolve)
 	})
 }
 
@@ -90,11 +91,24 @@ func (h *Handler) serveAction(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Args []json.RawMessage `json:"args"`
 	}
-	if err := h.respond.ReadBody(w, r, "message", h.maxMessage, &body); err != nil {
+	if err := h.respond.ReadBody(w, r, Body{Option: "message", MaxBytes: h.maxMessage, Form: `{"args":[…]}`, Strict: true}, &body); err != nil {
 		h.respond.Fail(w, err)
 		return
 	}
-	ref, err := refOf(r)
+	query, err := ParseQuery(r, "key", "id", "create")
+	if err != nil {
+		h.respond.Fail(w, err)
+		return
+	}
+	ref, err := h.refOf(r, query)
+	if err != nil {
+		h.respond.Fail(w, err)
+		return
+	}
+	create, err := boolParameter(query, "create", ref.ID == "")
+	if err == nil && create && ref.ID != "" {
+		err = host.Faultf(wire.CodeMalformed, "an actor that is named by its id is not created; leave create=true out")
+	}
 	if err != nil {
 		h.respond.Fail(w, err)
 		return
@@ -104,14 +118,18 @@ func (h *Handler) serveAction(w http.ResponseWriter, r *http.Request) {
 		h.respond.Fail(w, err)
 		return
 	}
-	action := pathValue(r, "action")
+	action, err := pathValue(r, "action")
+	if err != nil {
+		h.respond.Fail(w, err)
+		return
+	}
 	auth, err := h.authenticate(r, ref, action)
 	if err != nil {
 		h.respond.Fail(w, err)
 		return
 	}
 	result, err := h.host.CallOnce(r.Context(), ref, host.DirectCall{
-		Create:         ref.ID == "" && r.URL.Query().Get("create") != "false",
+		Create:         create,
 		IdempotencyKey: caller,
 		Action:         action,
 		Args:           body.Args,
@@ -135,7 +153,16 @@ func (h *Handler) serveCreate(w http.ResponseWriter, r *http.Request) {
 		Key   json.RawMessage `json:"key"`
 		Input json.RawMessage `json:"input"`
 	}
-	if err := h.respond.ReadBody(w, r, "message", h.maxMessage, &body); err != nil {
+	if err := h.respond.ReadBody(w, r, Body{Option: "message", MaxBytes: h.maxMessage, Form: `{"key":["…"],"input":…}`, Strict: true}, &body); err != nil {
+		h.respond.Fail(w, err)
+		return
+	}
+	if _, err := ParseQuery(r); err != nil {
+		h.respond.Fail(w, err)
+		return
+	}
+	name, err := pathValue(r, "name")
+	if err != nil {
 		h.respond.Fail(w, err)
 		return
 	}
@@ -144,7 +171,7 @@ func (h *Handler) serveCreate(w http.ResponseWriter, r *http.Request) {
 		h.respond.Fail(w, err)
 		return
 	}
-	ref := host.Ref{Name: pathValue(r, "name"), Key: key}
+	ref := host.Ref{Name: name, Key: key}
 	auth, err := h.authenticate(r, ref, "")
 	if err != nil {
 		h.respond.Fail(w, err)
@@ -160,7 +187,12 @@ func (h *Handler) serveCreate(w http.ResponseWriter, r *http.Request) {
 
 // serveResolve is GET /api/actors/{name}.
 func (h *Handler) serveResolve(w http.ResponseWriter, r *http.Request) {
-	ref, err := refOf(r)
+	query, err := ParseQuery(r, "key", "id")
+	if err != nil {
+		h.respond.Fail(w, err)
+		return
+	}
+	ref, err := h.refOf(r, query)
 	if err != nil {
 		h.respond.Fail(w, err)
 		return
@@ -181,13 +213,28 @@ type idBody struct {
 	ID string `json:"id"`
 }
 
-// refOf reads which actor a request names: ?key=a&key=b, or ?id=….
-func refOf(r *http.Request) (host.Ref, error) {
-	query := r.URL.Query()
-	if id := query.Get("id"); id != "" {
-		return host.Ref{ID: id}, nil
+// refOf reads which actor a request names: ?key=a&key=b, or ?id=…. The actor with an id
+// exists, and has the name that is in the path.
+func (h *Handler) refOf(r *http.Request, query url.Values) (host.Ref, error) {
+	name, err := pathValue(r, "name")
+	if err != nil {
+		return host.Ref{}, err
 	}
-	raw, err := json.Marshal(query["key"])
+	if query.Has("id") {
+		id := query.Get("id")
+		switch {
+		case query.Has("key"):
+			return host.Ref{}, host.Faultf(wire.CodeMalformed, "name the actor by key or by id, not by both")
+		case id == "":
+			return host.Ref{}, host.Faultf(wire.CodeMalformed, "the parameter id is empty; write ?id=…")
+		}
+		ref, err := h.host.Resolve(r.Context(), host.Ref{ID: id})
+		if err == nil && ref.Name != name {
+			err = host.Faultf(wire.CodeNotFound, "there is no actor %.64q with this id", name)
+		}
+		return ref, err
+	}
+	raw, err := json.Marshal(append([]string{}, query["key"]...))
 	if err != nil {
 		return host.Ref{}, err
 	}
@@ -195,23 +242,19 @@ func refOf(r *http.Request) (host.Ref, error) {
 	if err != nil {
 		return host.Ref{}, err
 	}
-	return host.Ref{Name: pathValue(r, "name"), Key: key}, nil
-}
-
-func pathValue(r *http.Request, name string) string {
-	v := chi.URLParam(r, name)
-	if u, err := url.PathUnescape(v); err == nil {
-		return u
-	}
-	return v
+	return host.Ref{Name: name, Key: key}, nil
 }
 
 // idempotencyCaller returns the caller that stands for the request's Idempotency-Key;
 // empty without one.
 func idempotencyCaller(r *http.Request) (string, error) {
-	key := r.Header.Get("Idempotency-Key")
-	if key == "" {
+	keys := r.Header.Values("Idempotency-Key")
+	if len(keys) == 0 {
 		return "", nil
+	}
+	key := keys[0]
+	if len(keys) > 1 || key == "" {
+		return "", host.Faultf(wire.CodeMalformed, "send one Idempotency-Key that is not empty, or none")
 	}
 	if len(key) > maxIdempotencyKey {
 		return "", host.Limit{Size: len(key), Limit: maxIdempotencyKey, Option: "Idempotency-Key"}.

@@ -9,7 +9,9 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/troupe-dev/troupe/backend/gateway/limit"
 	"github.com/troupe-dev/troupe/backend/host"
@@ -29,13 +31,25 @@ type Responder struct {
 	Fault   func(error) *host.Fault // what a client may see of an error
 }
 
-// ReadBody decodes the body of a request into v; an empty body leaves v as it is. A
-// body of more than maxBytes is refused with the name of the option that sets them.
-func (p *Responder) ReadBody(w http.ResponseWriter, r *http.Request, option string, maxBytes int, v any) error {
+// A Body says what ReadBody accepts.
+type Body struct {
+	MaxBytes int
+	Option   string // that sets MaxBytes, for the error
+	Form     string // what the body looks like, for the error
+	Strict   bool   // unknown members are refused
+	AnyBytes bool   // the caller checks that it is UTF-8
+}
+
+// ReadBody decodes the body of a request, a JSON object in UTF-8, into v. An empty body
+// leaves v as it is. The error is a *host.Fault.
+func (p *Responder) ReadBody(w http.ResponseWriter, r *http.Request, want Body, v any) error {
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return host.Faultf(wire.CodeMalformed, "the body has Content-Encoding %.64q; send it without one", encoding)
+	}
 	// Not every ResponseWriter has deadlines; then its server has to set them.
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
-	body := limit.NewReader(http.MaxBytesReader(w, r.Body, int64(maxBytes)), p.Buffers, nil)
+	body := limit.NewReader(http.MaxBytesReader(w, r.Body, int64(want.MaxBytes)), p.Buffers, nil)
 	defer body.Done()
 	b, err := io.ReadAll(&body)
 	if err == nil { // else the server waits for the rest, which needs a deadline
@@ -43,9 +57,9 @@ func (p *Responder) ReadBody(w http.ResponseWriter, r *http.Request, option stri
 	}
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		size := max(int(r.ContentLength), maxBytes+1) // at least
-		return host.Limit{Size: size, Limit: maxBytes, Option: option}.
-			Fault(wire.CodeTooLarge, fmt.Sprintf("a %s is at most %d bytes", option, maxBytes))
+		size := max(int(r.ContentLength), want.MaxBytes+1) // at least
+		return host.Limit{Size: size, Limit: want.MaxBytes, Option: want.Option}.
+			Fault(wire.CodeTooLarge, fmt.Sprintf("a %s is at most %d bytes", want.Option, want.MaxBytes))
 	}
 	if errors.Is(err, limit.ErrBuffersFull) {
 		return p.Buffers.Overloaded()
@@ -53,14 +67,35 @@ func (p *Responder) ReadBody(w http.ResponseWriter, r *http.Request, option stri
 	if err != nil {
 		return host.Faultf(wire.CodeMalformed, "the body could not be read")
 	}
-	if len(bytes.TrimSpace(b)) == 0 {
+	if b = bytes.TrimSpace(b); len(b) == 0 {
 		return nil
 	}
-	if err := json.Unmarshal(b, v); err != nil {
-		return host.Faultf(wire.CodeMalformed, "the body is not the JSON object that it should be: %s", wrongJSON(err))
+	if !want.AnyBytes && !utf8.Valid(b) {
+		return host.Faultf(wire.CodeMalformed, "the body is not UTF-8")
+	}
+	// A null is no object, though encoding/json takes it.
+	if err := want.decode(b, v); err != nil || b[0] == 'n' {
+		return host.Faultf(wire.CodeMalformed, "the body must be %s: %s", want.Form, wrongJSON(err))
 	}
 	return nil
 }
+
+func (want Body) decode(b []byte, v any) error {
+	if !want.Strict {
+		return json.Unmarshal(b, v)
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errTrailing
+	}
+	return nil
+}
+
+var errTrailing = errors.New("something follows the object")
 
 // wrongJSON says why something could not be decoded, without the names of types.
 func wrongJSON(err error) string {
@@ -70,6 +105,15 @@ func wrongJSON(err error) string {
 		return fmt.Sprintf("field %q cannot be a %s", field.Field, field.Value)
 	case errors.As(err, new(*json.SyntaxError)):
 		return err.Error()
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "it ends too early"
+	case errors.Is(err, errTrailing):
+		return err.Error()
+	}
+	if err != nil {
+		if member, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+			return "there is no member " + member
+		}
 	}
 	return "it is not an object, or a field is not what it should be"
 }

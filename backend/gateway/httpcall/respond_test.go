@@ -66,7 +66,7 @@ func TestReadBody(t *testing.T) {
 			X int `json:"x"`
 		}
 		b := limit.NewBuffers(0)
-		err := newResponder(b).ReadBody(httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader(tc.body)), "message", 100, &v)
+		err := newResponder(b).ReadBody(httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader(tc.body)), Body{Option: "message", MaxBytes: 100, Form: `{"x":…}`}, &v)
 		var e *host.Fault
 		if errors.As(err, &e); tc.code == "" && err != nil || tc.code != "" && (e == nil || e.Code != tc.code) {
 			t.Errorf("%s: got %v, want code %q", tc.body, err, tc.code)
