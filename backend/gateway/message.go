@@ -192,6 +192,9 @@ func (r *receiver) open(m *wire.ClientMessage) {
 		Conn: c.conn, Producer: c.caller, Params: m.Params,
 		Resume: m.Log != "", Log: m.Log, Seq: m.Seq, Ack: m.Ack,
 	}
+	if m.ActorID != "" {
+		request.Name = m.Actor
+	}
 	if c.needsApproval() {
 		request.Subs = m.Subs
 	}

@@ -202,6 +202,36 @@ func TestOpenByID(t *testing.T) {
 	})
 }
 
+// TestOtherActorsID: an address that says one actor and has the id of another one's is
+// not_found, over HTTP and in an open.
+func TestOtherActorsID(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		e.say("one")
+		id := e.lobby()
+		for _, tc := range []struct {
+			method, path string
+			status       int
+		}{
+			{"POST", "/api/actors/room/actions/count?id=" + id, 200},
+			{"POST", "/api/actors/lodge/actions/count?id=" + id, 404},
+			{"POST", "/api/actors/lodge/actions/count?create=false&id=" + id, 404},
+			{"POST", "/api/actors/nope/actions/count?id=" + id, 404},
+			{"GET", "/api/actors/room?id=" + id, 200},
+			{"GET", "/api/actors/lodge?id=" + id, 404},
+		} {
+			if got := do(t, e.h, tc.method, tc.path, ""); got.status != tc.status || tc.status == 404 && got.Code != wire.CodeNotFound {
+				t.Errorf("%s %s: got %d %s, want %d", tc.method, tc.path, got.status, got.body, tc.status)
+			}
+		}
+		c := e.dial()
+		c.open(1, "ada", fmt.Sprintf(`"actor":"lodge","actorId":%q`, id))
+		c.open(2, "bob", fmt.Sprintf(`"actor":"room","actorId":%q`, id))
+		c.open(3, "eve", fmt.Sprintf(`"actor":"","actorId":%q`, id))
+		e.settle()
+		c.expectSorted("1 closed not_found false", "2 at 1", "2 opened 1", "3 at 1", "3 opened 1")
+	}, withLodge)
+}
+
 // TestTargets: what is sent to one connection reaches it alone, subscribed or
 // not.
 func TestTargets(t *testing.T) {

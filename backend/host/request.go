@@ -44,6 +44,7 @@ func (a Attachment) Replaces(b Attachment) bool { return a.Node != b.Node || a.N
 // OutputOpened or an OutputClosed to Attachment.
 type OpenRequest struct {
 	Attachment Attachment // see NextAttachment
+	Name       string     // what the actor with the Ref's ID has to be named, else not_found; empty for any name
 	Create     bool       // make the actor if it does not exist
 	Input      json.RawMessage
 	Conn       string // the connection's id, which only its client can name

@@ -23,6 +23,10 @@ func (m *openEnvelope) refuse(a *Actor, err *host.Fault) {
 
 func (m *openEnvelope) deliver(in *instance) bool {
 	in.actor.used()
+	if m.Name != "" && m.Name != in.def.Name {
+		m.refuse(in.actor, host.Faultf(wire.CodeNotFound, "there is no actor %.64q with this id", m.Name))
+		return true
+	}
 	if err, ok := in.create(m.Create, m.Input, m.Auth); !ok || err != nil {
 		if ok {
 			m.refuse(in.actor, err)

@@ -18,7 +18,8 @@
 // asks for a connection. Its fields:
 //
 //	actor, key  the actor's name and key (array of strings); or
-//	actorId     the actor's id; implies create: false
+//	actorId     the actor's id; implies create: false. With actor, the actor must
+//	            have that name, else closed {not_found}
 //	create      false: the actor must exist, else closed {not_found}; default true
 //	input       given to the actor's OnCreate if this open creates it
 //	params      what the app passed to connect(params)
