@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -271,6 +272,53 @@ func TestEndWhileReadingTheStore(t *testing.T) {
 		}
 		c.isOpen()
 	}, roomOptions(actor.Options{LogBytes: 4 << 10}))
+}
+
+// oldStore has entries of an older version, with bytes that are not UTF-8.
+type oldStore struct{ store.Store }
+
+func (s oldStore) Entries(ctx context.Context, id string, after uint64, limit, maxBytes int) ([]store.Entry, error) {
+	entries, err := s.Store.Entries(ctx, id, after, limit, maxBytes)
+	for i := range entries {
+		entries[i].Data = bytes.ReplaceAll(entries[i].Data, []byte("old"), []byte("o\xffd"))
+	}
+	return entries, err
+}
+
+// TestStoredBytesThatAreNotUTF8: entries of an older version with bytes that are not UTF-8
+// are replayed with U+FFFD in their place, and logged once per actor.
+func TestStoredBytesThatAreNotUTF8(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		c := e.dial()
+		c.open(1, "ada", `"subs":["said"]`)
+		e.settle()
+		log := c.logOf(1)
+		c.cut()
+		for range 100 {
+			e.say("old")
+		}
+		for i := range 2 {
+			c = e.dial()
+			c.open(1, "ada", resume(log, 0), `"subs":["said"]`)
+			e.settle()
+			replaced := 0
+			for _, m := range c.takeMessages() {
+				if m.Type == wire.TypeEvent && string(m.Data) == "\"o\uFFFDd\"" {
+					replaced++
+				}
+			}
+			if c.isOpen(); replaced < 50 {
+				t.Errorf("replay %d: got %d events with U+FFFD, want those that are no longer in memory", i, replaced)
+			}
+			c.cut()
+			time.Sleep(10 * time.Second) // what was read is forgotten
+		}
+		if n := strings.Count(e.logs.String(), "replaced bytes that are not UTF-8"); n != 1 {
+			t.Errorf("the log says so %d times, want once", n)
+		}
+	}, roomOptions(actor.Options{LogBytes: 1 << 10}), func(e *env) {
+		e.store = oldStore{memory.New(memory.Options{})}
+	})
 }
 
 // countingStore counts reads of entries, and fails them or takes long if asked to.
