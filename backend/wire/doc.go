@@ -197,11 +197,11 @@
 //	{"code":"…","message":"…","metadata":…}
 //
 // with a status that fits the code: 400 malformed, bad_key, invalid_args,
-// invalid_input, connection_required; 401 unauthorized; 403 forbidden, bad_origin;
+// invalid_input, too_deep, connection_required; 401 unauthorized; 403 forbidden, bad_origin;
 // 404 not_found, unknown_actor, unknown_action, unknown_socket; 409 exists, ran,
 // out_of_order; 413 too_large; 429 rate_limited, too_many_sockets; 500
 // internal_error; 503 overloaded, unavailable, shutdown; 504 timeout; and 422 for
-// the codes of actors. A call without an answer may have run.
+// idempotency_mismatch and the codes of actors. A call without an answer may have run.
 //
 // Pages of another origin are refused unless the server allows them. The page can
 // read the refusal: 403 bad_origin with CORS headers, and a socket that opens and is

@@ -31,6 +31,8 @@ func TestFail(t *testing.T) {
 	}{
 		{host.Faultf(wire.CodeNotFound, "no"), 404, ""},
 		{host.Faultf("my_own_code", "no"), 422, ""},
+		{host.Faultf(wire.CodeIdempotencyMismatch, "no"), 422, ""},
+		{host.Faultf(wire.CodeTooDeep, "no"), 400, ""},
 		{host.Faultf(wire.CodeShutdown, "no"), 503, "1"},
 		{host.Limit{Limit: 1, Option: "x", RetryAfterMs: 1500}.Fault(wire.CodeRateLimited, "no"), 429, "2"},
 		{context.Canceled, 500, ""},
