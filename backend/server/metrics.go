@@ -26,6 +26,7 @@ type counts struct {
 	actors  runtime.Stats
 	gateway gateway.Stats
 	journal float64
+	dropped uint64 // log lines
 	ready   bool
 }
 
@@ -91,6 +92,8 @@ var metrics = []metricDef{
 	counter("slow_sockets_total", "Sockets closed because their client was too slow.", func(c *counts) uint64 { return c.gateway.Slow }),
 	counters("errors_total", "Errors sent to clients, by code.", "code", func(c *counts) map[string]uint64 { return c.gateway.Errors }),
 
+	counter("log_dropped_total", "Log lines dropped because the log's destination was slow or failed.", func(c *counts) uint64 { return c.dropped }),
+
 	counters("turns_total", "Turns of actors, by result: ok, refused (the action returned an error), failed (see the log), timeout, abandoned (did not return).", "result",
 		func(c *counts) map[string]uint64 {
 			a := &c.actors
@@ -126,7 +129,7 @@ func (collector) Describe(to chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c collector) Collect(to chan<- prometheus.Metric) {
 	s := c.s
-	n := &counts{actors: s.node.Stats(), gateway: s.gateway.Stats(), ready: s.unready() == ""}
+	n := &counts{actors: s.node.Stats(), gateway: s.gateway.Stats(), dropped: droppedLines(s.logger.Handler()), ready: s.unready() == ""}
 	if st, ok := s.store.(interface{ JournalBytes() int64 }); ok {
 		n.journal = float64(st.JournalBytes())
 	}

@@ -87,7 +87,8 @@ type Options struct {
 
 	// Logger gets errors, panics of actors and refusals. It never gets a secret, an
 	// argument or a parameter. The server logs through LogHandler, so that clients
-	// cannot fill the disk. nil means slog.Default().
+	// cannot fill the disk. A handler that blocks also blocks the actors that log: use
+	// a LogQueue for a pipe or a slow disk. nil means slog.Default().
 	Logger *slog.Logger
 
 	// Check looks for mistakes in actors at the cost of time, such as a state that
