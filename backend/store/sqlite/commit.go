@@ -81,11 +81,20 @@ func (s *Store) stage(ctx context.Context, commits []*store.Commit) *group {
 			g.fail(i, err)
 			continue
 		}
-		if r.num == 0 {
-			g.created = append(g.created, r)
-			r.num = s.lastActor + int64(len(g.created))
+		created := r.num == 0
+		if created {
+			r.num = s.lastActor + int64(len(g.created)) + 1
 		}
-		s.encoder.add(r, c, r.next)
+		if err := s.encoder.add(r, c, r.next); err != nil {
+			if r.failed = true; created {
+				r.num = 0
+			}
+			g.fail(i, err)
+			continue
+		}
+		if created {
+			g.created = append(g.created, r)
+		}
 		g.good = append(g.good, staged{r, c})
 	}
 	return g
@@ -129,6 +138,9 @@ func (s *Store) complete(ctx context.Context, actor string) (*resident, error) {
 		if err := replay(ctx, s.files.reader, loaded, r.locations, r.first()); err != nil {
 			return nil, err
 		}
+		if loaded.rev > r.rev {
+			return nil, errAhead
+		}
 	}
 	if loaded.rev == 0 {
 		return nil, errNothing
@@ -141,7 +153,7 @@ func (s *Store) complete(ctx context.Context, actor string) (*resident, error) {
 // write writes a group and the upkeep that is due, and adds both to the index.
 func (s *Store) write(ctx context.Context, g *group) error {
 	u := s.plan(s.groups%trimEvery == 0)
-	err := s.files.inTransaction(ctx, func() error {
+	err := s.withUpkeep(ctx, &u, func() error {
 		for _, r := range g.created {
 			key, err := json.Marshal(r.record.Key)
 			if err != nil {
@@ -156,7 +168,7 @@ func (s *Store) write(ctx context.Context, g *group) error {
 				return err
 			}
 		}
-		return s.maintain(ctx, &u)
+		return nil
 	})
 	if err != nil {
 		return s.failed(err)

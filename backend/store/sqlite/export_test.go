@@ -6,6 +6,9 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // WithVFS returns the options with another file system of SQLite.
@@ -70,6 +73,16 @@ func Migrate(ctx context.Context, conn *sql.Conn, steps []string) error {
 
 // Versions returns the number of versions of the file's format.
 func Versions() int { return len(migrations) }
+
+// LimitRow limits the length of a row to n bytes, as SQLite does at 1 GB.
+func (s *Store) LimitRow(t testing.TB, n int) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if _, err := sqlite.Limit(s.files.conn, sqlite3.SQLITE_LIMIT_LENGTH, n); err != nil {
+		t.Fatal(err)
+	}
+	s.encoder.maxRow = n
+}
 
 // SyncOff makes the store acknowledge commits that are not on disk.
 func (s *Store) SyncOff(ctx context.Context) {

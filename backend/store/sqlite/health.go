@@ -178,6 +178,20 @@ func (s *Store) setAvailable() {
 	}
 }
 
+// diskError reports whether an error of a statement concerns the disk, the whole file
+// or the process, and not only the data that the statement writes.
+func diskError(err error) bool {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return true
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_CORRUPT:
+		return false
+	}
+	return true
+}
+
 // damaged reports whether an error means that the file's content is damaged.
 func damaged(err error) bool {
 	var e *sqlite.Error

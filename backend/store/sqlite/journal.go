@@ -18,6 +18,9 @@ import (
 // reading one commit reads all of its row.
 const rowBytes = 64 << 10
 
+// rowSpare is more than the other columns of a row of the journal take, in bytes.
+const rowSpare = 128 << 10
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // checksum is a CRC-32C over all parts.
@@ -79,6 +82,7 @@ type encoder struct {
 	rows    []encodedRow
 	n       int   // rows of this group
 	lastRow int64 // id of the newest row in the file
+	maxRow  int   // the longest row that SQLite takes, in bytes
 }
 
 // encodedRow is a row that is being written.
@@ -101,8 +105,9 @@ func (e *encoder) reset() { e.n = 0 }
 // group returns the rows of the group, until the next reset.
 func (e *encoder) group() []encodedRow { return e.rows[:e.n] }
 
-// add adds a commit of an actor, after which the actor is at end.
-func (e *encoder) add(r *resident, c *store.Commit, end record.End) {
+// add adds a commit of an actor, after which the actor is at end. It returns an error
+// for a commit that is too long for a row, and then adds nothing.
+func (e *encoder) add(r *resident, c *store.Commit, end record.End) error {
 	if e.n == 0 || len(e.rows[e.n-1].commits) >= rowBytes {
 		if e.n == len(e.rows) {
 			e.rows = append(e.rows, encodedRow{})
@@ -120,12 +125,20 @@ func (e *encoder) add(r *resident, c *store.Commit, end record.End) {
 	}
 	off := len(w.commits)
 	w.commits = appendCommit(w.commits, r.num, c, end.Size)
+	if n := len(w.commits); n > e.maxRow-rowSpare {
+		if w.commits[off-1] = ']'; off == 1 { // it is the first one
+			e.n--
+		}
+		w.commits = w.commits[:off]
+		return fmt.Errorf("the commit has %d bytes, which is more than a row can have", n-off)
+	}
 	p := location{row: w.id, off: uint32(off), len: uint32(len(w.commits) - off), head: end.Head}
 	w.commits = append(w.commits, ']')
 	w.locations = append(w.locations, p)
 	w.index = appendLocation(w.index, r.num, c.Rev, p)
 	w.actors = append(w.actors, r)
 	w.bytes = rowSize(len(w.commits), len(w.index), len(w.actors))
+	return nil
 }
 
 // appendCommit encodes a commit as commitJSON decodes it. Fields that are JSON are

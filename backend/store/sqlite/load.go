@@ -24,6 +24,33 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
+// errNoID is the error of an actor of which the file has only a number.
+var errNoID = fmt.Errorf("it has no id: %w", errDamaged)
+
+// readID returns the id of an actor.
+func readID(ctx context.Context, db querier, num int64) (id string, err error) {
+	err = db.QueryRowContext(ctx, "SELECT id FROM actors WHERE num = ?", num).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = fmt.Errorf("actor number %d: %w", num, errNoID)
+	}
+	return id, err
+}
+
+// integer is a column that should have an integer. SQLite would store anything.
+type integer struct{ sql.NullInt64 }
+
+// Scan implements sql.Scanner.
+func (i *integer) Scan(value any) error {
+	switch value.(type) {
+	case int64, nil:
+		return i.NullInt64.Scan(value)
+	}
+	return fmt.Errorf("%v is not an integer: %w", value, errDamaged)
+}
+
+// errAhead is the error of an actor whose snapshot is newer than its newest commit.
+var errAhead = fmt.Errorf("its snapshot is ahead of the journal: %w", errDamaged)
+
 // Load implements store.Store.
 func (s *Store) Load(ctx context.Context, actor string) (*store.Snapshot, error) {
 	snapshot, err := s.load(ctx, actor)
@@ -82,6 +109,10 @@ func (s *Store) load(ctx context.Context, actor string) (*store.Snapshot, error)
 				s.mu.Unlock()
 				continue
 			}
+		}
+		if r := s.index.byNum[loaded.num]; r != nil && loaded.rev > r.rev {
+			s.mu.Unlock()
+			return nil, errAhead
 		}
 		r = s.index.keep(loaded, s.options.now())
 		snapshot := cmp.Or(r.record, loaded.record).Snapshot(actor)
@@ -146,7 +177,7 @@ func readActor(ctx context.Context, db *sql.DB, actor string, locations []locati
 func readSnapshot(ctx context.Context, db querier, actor string) (*resident, error) {
 	r := &resident{id: actor, record: &record.Record{}}
 	var key []byte
-	var rev, head, nextConn, sum sql.NullInt64
+	var rev, head, nextConn, sum integer
 	var state, conns, callers []byte
 	err := db.QueryRowContext(ctx, `SELECT a.num, a.name, a.key, a.log, s.rev, s.head, s.next_conn, s.sum,
 			CAST(s.state AS BLOB), CAST(s.conns AS BLOB), CAST(s.callers AS BLOB)
@@ -239,7 +270,7 @@ func readCommits(ctx context.Context, db querier, locations []location, f func(*
 // readRow returns the commits of a row of the journal, nil if there is no such
 // row.
 func readRow(ctx context.Context, db querier, id int64) ([]byte, error) {
-	var sum int64
+	var sum integer
 	var commits []byte
 	err := db.QueryRowContext(ctx, "SELECT sum, CAST(commits AS BLOB) FROM groups WHERE id = ?", id).Scan(&sum, &commits)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -247,7 +278,7 @@ func readRow(ctx context.Context, db querier, id int64) ([]byte, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	if int64(checksum(commits)) != sum {
+	if int64(checksum(commits)) != sum.Int64 {
 		return nil, fmt.Errorf("row %d of the journal does not have its checksum: %w", id, errDamaged)
 	}
 	return commits, nil
@@ -343,13 +374,16 @@ func (s *Store) connected(ctx context.Context, f func(actor string) bool) error 
 		if !resident {
 			continue
 		}
-		var id string
-		if err := reader.QueryRowContext(ctx, "SELECT id FROM actors WHERE num = ?", num).Scan(&id); err != nil {
+		id, err := readID(ctx, reader, num)
+		if err != nil && !damaged(err) {
 			return err
 		}
-		snapshot, err := s.load(ctx, id)
+		var snapshot *store.Snapshot
+		if err == nil {
+			snapshot, err = s.load(ctx, id)
+		}
 		if err != nil {
-			s.options.Logger.Error("the connections of an actor cannot be ended: it cannot be loaded", "actor", id, "error", err)
+			s.options.Logger.Error("the connections of an actor cannot be ended: it cannot be loaded", "actor", id, "number", num, "error", err)
 			continue // the other actors are not affected
 		}
 		if len(snapshot.Conns) > 0 && !f(id) {

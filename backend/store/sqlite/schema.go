@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // applicationID marks the file as a Troupe store ("Trpe").
@@ -106,6 +107,7 @@ type files struct {
 	writer *sql.DB
 	conn   *sql.Conn // of writer, the only one
 	opened identity
+	maxRow int // bytes
 
 	begin, commit, rollback                        *sql.Stmt
 	insertGroup, insertActor, insertSnapshot, trim *sql.Stmt
@@ -199,6 +201,9 @@ func (f *files) open(ctx context.Context, path string, o Options, again bool) (e
 	if err := f.prepare(ctx); err != nil {
 		return err
 	}
+	if f.maxRow, err = sqlite.Limit(f.conn, sqlite3.SQLITE_LIMIT_LENGTH, -1); err != nil {
+		return err
+	}
 	if f.reader, err = sql.Open("sqlite", dsn(path, "ro", o.vfs, wait, "cache_size=-4000")); err != nil {
 		return err
 	}
@@ -271,7 +276,7 @@ func (f *files) prepare(ctx context.Context) error {
 func (f *files) close() error {
 	var errs []error
 	for _, stmt := range f.statements {
-		errs = append(errs, stmt.Close())
+		_ = stmt.Close() // returns the error of its last use again
 	}
 	if f.reader != nil {
 		errs = append(errs, f.reader.Close())

@@ -12,7 +12,7 @@ import (
 func (f *files) setAside(ctx context.Context, r *resident) error {
 	for _, p := range r.locations {
 		var locations, commits []byte
-		var sum int64
+		var sum any // it may be damaged
 		err := f.reader.QueryRowContext(ctx, "SELECT CAST(places AS BLOB), sum, CAST(commits AS BLOB) FROM groups WHERE id = ?", p.row).Scan(&locations, &sum, &commits)
 		if err == nil {
 			_, err = f.conn.ExecContext(ctx, "INSERT OR IGNORE INTO aside (id, places, sum, commits) VALUES (?, CAST(? AS TEXT), ?, CAST(? AS TEXT))", p.row, locations, sum, commits)

@@ -188,7 +188,7 @@ func (s *Store) open(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(refused(s.path(), err), f.close())
 	}
-	s.files, s.epoch = f, epoch
+	s.files, s.epoch, s.encoder.maxRow = f, epoch, f.maxRow
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.index, s.reader = *x, f.reader

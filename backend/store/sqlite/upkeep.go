@@ -3,10 +3,13 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/troupe-dev/troupe/backend/store"
 )
 
 // Limits of the upkeep in one transaction.
@@ -15,6 +18,13 @@ const (
 	trimRows   = 256      // unless the journal is over Options.CapBytes
 	trimEvery  = 8        // groups
 	spareBytes = 16 << 20 // of free pages that the file may keep
+)
+
+// How long an actor is not snapshotted after that has failed: because of its snapshot,
+// or because it cannot even be set aside.
+const (
+	blockFor = time.Minute
+	forever  = 100 * 365 * 24 * time.Hour
 )
 
 // upkeep is the work of a transaction besides its group: snapshots of actors, and
@@ -40,7 +50,7 @@ func (s *Store) plan(trim bool) upkeep {
 		r := s.due[0]
 		s.due = s.due[1:]
 		r.due = false
-		budget -= u.add(r)
+		budget -= u.add(r, s.options.now())
 	}
 	if trim {
 		s.planTrim(&u, budget)
@@ -50,8 +60,8 @@ func (s *Store) plan(trim bool) upkeep {
 
 // add adds an actor to those that are saved, and returns about how many bytes that
 // takes. Hold mu.
-func (u *upkeep) add(r *resident) int64 {
-	if r.rev == r.saved {
+func (u *upkeep) add(r *resident, now time.Time) int64 {
+	if r.rev == r.saved || r.isBlocked(now) {
 		return 0
 	}
 	u.save = append(u.save, saving{r, r.rev})
@@ -88,15 +98,32 @@ func (s *Store) planTrim(u *upkeep, budget int64) {
 			}
 			r.trimmed++
 			if !r.planned && r.first()+uint64(r.trimmed)-1 > r.saved {
-				if budget <= 0 && !must {
+				if budget <= 0 && !must || r.isBlocked(now) {
 					return
 				}
 				r.planned = true
-				budget -= u.add(r)
+				budget -= u.add(r, now)
 			}
 		}
 		bytes -= row.bytes
 		u.trim++
+	}
+}
+
+// withUpkeep runs a transaction that does something and then upkeep. A snapshot that
+// cannot be written does not fail it: its actor is blocked and left out.
+func (s *Store) withUpkeep(ctx context.Context, u *upkeep, do func() error) error {
+	for {
+		err := s.files.inTransaction(ctx, func() error {
+			if err := do(); err != nil {
+				return err
+			}
+			return s.maintain(ctx, u)
+		})
+		if !errors.As(err, new(blockedError)) {
+			return err
+		}
+		u.drop(s.options.now())
 	}
 }
 
@@ -115,10 +142,9 @@ func (s *Store) maintain(ctx context.Context, u *upkeep) error {
 			if damaged(err) {
 				// Its commits may still be rescued: they must stay, and all later rows
 				// with them.
-				s.stuck = true
+				s.stuck, r.blocked = true, s.options.now().Add(forever)
 				s.options.Logger.Error("the journal is no longer trimmed: the file is damaged; restore a backup", "file", s.path(), "error", err)
-				u.trim, u.save = 0, slices.Delete(u.save, i, len(u.save))
-				return nil
+				return blockedError{err}
 			} else if err != nil {
 				return err
 			}
@@ -129,16 +155,41 @@ func (s *Store) maintain(ctx context.Context, u *upkeep) error {
 		if r.rev == saved {
 			continue // loading it showed that its snapshot is up to date
 		}
-		if err := s.files.saveSnapshot(ctx, r.num, record.Snapshot(id)); err != nil {
+		switch err := s.files.saveSnapshot(ctx, r.num, record.Snapshot(id)); {
+		case err == nil:
+		case diskError(err):
 			return err
+		default:
+			r.blocked = s.options.now().Add(blockFor)
+			s.options.Logger.Error("an actor cannot be snapshotted: its commits stay in the journal, which is not trimmed past them",
+				"actor", id, "name", record.Name, "key", record.Key, "bytes", record.State.Len(), "error", err)
+			if damaged(err) {
+				return blockedError{err}
+			}
 		}
 	}
+	u.drop(s.options.now())
 	if u.trim == 0 {
 		return nil
 	}
 	_, err := s.files.trim.ExecContext(ctx, s.index.rows[u.trim-1].id)
 	return err
 }
+
+// drop drops the actors that are blocked. If there are any it also drops the trimming:
+// their commits may have to stay.
+func (u *upkeep) drop(now time.Time) {
+	n := len(u.save)
+	if u.save = slices.DeleteFunc(u.save, func(s saving) bool { return s.actor.isBlocked(now) }); len(u.save) < n {
+		u.trim = 0
+	}
+}
+
+// blockedError is the error of an actor that is now blocked. The transaction must be
+// rolled back: SQLite cannot commit one that has come upon damage.
+type blockedError struct{ error }
+
+func (e blockedError) Unwrap() error { return e.error }
 
 // isComplete reports whether an actor's record is in memory. Only the writer, which
 // calls this, removes it.
@@ -160,12 +211,18 @@ func (s *Store) applyUpkeep(u *upkeep) {
 
 // completeByNum is complete for an actor whose id is not in the index.
 func (s *Store) completeByNum(ctx context.Context, r *resident) error {
-	var id string
-	if err := s.files.reader.QueryRowContext(ctx, "SELECT id FROM actors WHERE num = ?", r.num).Scan(&id); err != nil {
+	id, err := readID(ctx, s.files.reader, r.num)
+	if err != nil {
 		return err
 	}
-	_, err := s.complete(ctx, id)
-	return err
+	_, err = s.complete(ctx, id)
+	if errors.Is(err, store.ErrNotFound) { // though its number was just found
+		err = errNoID
+	}
+	if err != nil {
+		return fmt.Errorf("actor %s (number %d): %w", id, r.num, err)
+	}
+	return nil
 }
 
 // tickLoop does upkeep when there are no commits.
@@ -203,7 +260,7 @@ func (s *Store) doUpkeep(ctx context.Context, u *upkeep) bool {
 	if len(u.save) == 0 && u.trim == 0 && !troubled {
 		return true
 	}
-	err := s.files.inTransaction(ctx, func() error {
+	err := s.withUpkeep(ctx, u, func() error {
 		// This writes if nothing else does, and fences.
 		result, err := s.files.conn.ExecContext(ctx, "UPDATE meta SET epoch = epoch WHERE epoch = ?", s.epoch)
 		if err != nil {
@@ -212,7 +269,7 @@ func (s *Store) doUpkeep(ctx context.Context, u *upkeep) bool {
 		if n, err := result.RowsAffected(); err != nil || n != 1 {
 			return errors.Join(errFenced, err)
 		}
-		return s.maintain(ctx, u)
+		return nil
 	})
 	if err != nil {
 		_ = s.failed(err) // which logs it and sets Health
@@ -242,7 +299,7 @@ func (s *Store) idle(ctx context.Context) bool {
 	var u upkeep
 	n := 0
 	for budget := int64(saveBytes); n < len(s.idling) && budget > 0; n++ {
-		budget -= u.add(s.idling[n])
+		budget -= u.add(s.idling[n], now)
 	}
 	s.mu.Unlock()
 	batch := s.idling[:n]
@@ -266,7 +323,7 @@ func (s *Store) chunks(actors []*resident) iter.Seq[*upkeep] {
 		u, budget := &upkeep{}, int64(saveBytes)
 		for _, r := range actors {
 			s.mu.Lock()
-			budget -= u.add(r)
+			budget -= u.add(r, s.options.now())
 			s.mu.Unlock()
 			if budget > 0 {
 				continue
