@@ -60,6 +60,7 @@ test("files with a base path are the same as at the root", async ({ request }) =
     }
     for (const [path, status] of Object.entries({
       "/lib/client.js": 200,
+      "/lib/http.js": 200,
       "/licenses.txt": 200,
       "/healthz": 200,
       "/assets/missing.js": 404,

@@ -144,7 +144,7 @@ test("no bundle evaluates text as code", async ({ server, request }) => {
   const html = await (await request.get(server.url)).text();
   const scripts = [...html.matchAll(/<script[^>]* src="([^"]+)"/g)].map(([, src]) => src!);
   expect(scripts.length).toBeGreaterThanOrEqual(2);
-  for (const src of [...scripts, "/lib/client.js", "/lib/react.js"]) {
+  for (const src of [...scripts, "/lib/client.js", "/lib/http.js", "/lib/react.js"]) {
     const response = await request.get(new URL(src, server.url).href);
     expect(response.status(), src).toBe(200);
     expect(await response.text(), src).not.toMatch(/\beval\(|new Function\b|document\.write\b/);

@@ -2,6 +2,7 @@
 // and position. And a link that died unnoticed is replaced.
 
 import type { Page } from "@playwright/test";
+import { Chat } from "./chat";
 import { everywhere, expect, plainPage, received, test } from "./fixtures";
 import type { Server } from "./server";
 
@@ -66,6 +67,23 @@ for (const way of ["refuse", "close", "swallow"] as const) {
     expect(received(page), "frames over a WebSocket").toEqual([]);
   });
 }
+
+test("a page that cannot load its code for HTTP tries another address of it", async ({ link, visit }) => {
+  link.upgrades = "refuse";
+  const page = await visit(`${link.url}/healthz`);
+  await page.route("**/lib/http.js", (route) => route.abort());
+  await listen(page, link.url);
+  await page.evaluate(() => window.say("not lost"));
+  await expect.poll(() => heard(page)).toEqual(["not lost"]);
+});
+
+test("our own page loads its code for HTTP below its policy", async ({ link, visit }) => {
+  link.upgrades = "refuse";
+  const chat = await new Chat(await visit(`${link.url}/chat/general`)).join("Ada");
+  await chat.said("over HTTP");
+  await expect(chat.texts).toHaveText(["over HTTP"]);
+  expect(received(chat.page), "frames over a WebSocket").toEqual([]);
+});
 
 test(
   "G3: a connection switches to HTTP when WebSockets become blocked",

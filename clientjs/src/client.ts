@@ -1,11 +1,12 @@
 import type { Contract } from "./contract.js";
 import { createConnection } from "./connection.js";
-import { abandonedError, ActorError } from "./errors.js";
+import { ActorError } from "./errors.js";
 import { createHandle, type Target } from "./handle.js";
+import { createLoader } from "./loadHttp.js";
 import { callable } from "./proxy.js";
 import { createSocket } from "./socket.js";
 import { autoTransport } from "./transport/auto.js";
-import { sseTransport, type Http } from "./transport/sse.js";
+import { lazyTransport } from "./transport/lazy.js";
 import { webSocketTransport } from "./transport/websocket.js";
 import type { Accessor, Client, ClientOptions, Key, UntypedRegistry } from "./types.js";
 
@@ -39,27 +40,13 @@ export function createClient<R extends object = UntypedRegistry>(url?: string, o
     if (!/^https?:/.test(address)) throw new ActorError("link", "createClient needs a URL: http(s)://host[:port]");
     return address.replace(/\/+$/, "");
   };
-  const http: Http = async (url, body, init) => {
-    let { headers } = options;
-    try {
-      if (typeof headers === "function") headers = await headers();
-    } catch (error) {
-      throw abandonedError(false, "headers", error);
-    }
-    return (options.fetch ?? fetch)(url, {
-      ...init,
-      method: body ? "POST" : "GET",
-      headers: { ...headers, ...(body && { "content-type": "application/json" }) },
-      body,
-      credentials: options.credentials,
-    } as RequestInit);
-  };
+  const loadHttp = createLoader(options, url === undefined ? base : undefined);
   const socket = createSocket(
     () => {
       const { transport = "auto", WebSocket: injected } = options;
       if (typeof transport === "function") return transport;
       if (transport === "websocket") return webSocketTransport(injected);
-      const sse = sseTransport(http);
+      const sse = lazyTransport(async () => (await loadHttp()).transport);
       const hasWebSocket = injected ?? typeof WebSocket === "function";
       return transport === "auto" && hasWebSocket ? autoTransport(webSocketTransport(injected), sse) : sse;
     },
@@ -75,7 +62,7 @@ export function createClient<R extends object = UntypedRegistry>(url?: string, o
       target,
       isNew,
       base,
-      http,
+      loadHttp,
       options: { timeoutMs },
       connect: (ensureCreated, params, { timeoutMs: ownMs = timeoutMs, onChange } = {}) =>
         createConnection({ socket, target, ensureCreated, params, options: { timeoutMs: ownMs }, onChange }),

@@ -1,8 +1,9 @@
-// Handles: they name an actor, and call its actions with single HTTP requests.
-import { mergeOptions, watchOptions } from "./callOptions.js";
-import { abandonedError, ActorError, errorFrom } from "./errors.js";
+// Handles: they name an actor, connect to it, and call its actions with single HTTP requests.
+import { mergeOptions } from "./callOptions.js";
+import { abandonedError } from "./errors.js";
+import type { Http } from "./http.js";
+import type { Caller } from "./httpCall.js";
 import { callable } from "./proxy.js";
-import type { Http } from "./transport/sse.js";
 import type { CallOptions, ConnectionApi, ConnectOptions, Handle, UntypedActor } from "./types.js";
 import type { Open } from "./wire.js";
 
@@ -17,7 +18,7 @@ export interface HandleSpec {
   /** The actor must not exist yet. */
   isNew: boolean;
   base: () => string;
-  http: Http;
+  loadHttp: () => Promise<Http>;
   options: CallOptions;
   connect(
     ensureCreated: (() => Promise<unknown>) | undefined,
@@ -28,78 +29,26 @@ export interface HandleSpec {
 
 /** Creates a handle, which sends nothing until it is used. */
 export function createHandle(spec: HandleSpec): Handle {
-  const { target, isNew } = spec;
-  const address = `/api/actors/${encodeURIComponent(spec.actor)}`;
-  const query = new URLSearchParams(
-    target.actorId !== undefined ? { id: target.actorId } : target.key!.map((part) => ["key", part]),
-  );
-
-  const request = async (
-    path: string,
-    body: unknown,
-    options: CallOptions,
-    prerequisite?: () => Promise<unknown>,
-  ): Promise<ResponseBody> => {
-    let sent = false;
-    const abort = new AbortController();
-    let reason = "link";
-    const stopWatching = watchOptions(options, (why, cause) => {
-      reason = why;
-      abort.abort(cause);
+  let caller: Caller | undefined;
+  const getCaller = async () => {
+    const http = await spec.loadHttp().catch((error: unknown) => {
+      throw abandonedError(false, "link", error);
     });
-    try {
-      abort.signal.throwIfAborted();
-      // Other requests may be waiting for the same creation: giving up this one does not end it.
-      if (prerequisite)
-        await Promise.race([
-          prerequisite(),
-          new Promise((_, reject) => abort.signal.addEventListener("abort", reject)),
-        ]);
-      const url = spec.base() + path;
-      const text = body && JSON.stringify(body);
-      sent = true;
-      const response = await spec.http(url, text as string | undefined, { signal: abort.signal });
-      const answer = (await response.json()) as ResponseBody;
-      if (response.ok) return answer;
-      throw errorFrom({ code: "protocol", message: `status ${response.status}`, ...answer });
-    } catch (cause) {
-      // A maybe_ran is that of the creation; this call was not sent.
-      if (reason === "link" && cause instanceof ActorError && cause.code !== "maybe_ran") throw cause;
-      throw abandonedError(sent, reason, cause);
-    } finally {
-      stopWatching();
-    }
+    return (caller ??= http.createCaller(spec));
   };
-
-  /** Creates the actor if it needs input or must be new: once, but again after a failure. */
-  let created: Promise<unknown> | undefined;
-  let mayExist = false;
-  const ensureCreated =
-    isNew || target.input !== undefined
-      ? () =>
-          (created ??= request(address, { key: target.key, input: target.input }, spec.options).catch((error) => {
-            const { code } = error as ActorError;
-            // After a creation whose response was lost, an actor that exists is taken for the one created here.
-            if (code === "exists" && (mayExist || !isNew)) return;
-            mayExist ||= code === "maybe_ran";
-            created = undefined;
-            throw error;
-          }))
-      : undefined;
 
   const withOptions = (options: CallOptions): Handle => {
     const call = async (action: string, ...args: unknown[]) => {
-      const path = `${address}/actions/${encodeURIComponent(action)}?${query}${target.create === false ? "&create=false" : ""}`;
-      return (await request(path, { args }, options, ensureCreated)).result;
+      const text = JSON.stringify(args); // now, because the arguments may change
+      return (await getCaller()).call(options, action, text);
     };
     return callable(
       {
         connect: (params?: unknown, more?: ConnectOptions) =>
-          spec.connect(isNew ? ensureCreated : undefined, params, more),
+          spec.connect(spec.isNew ? async () => (await getCaller()).create() : undefined, params, more),
         call,
         withOptions: (more: CallOptions) => withOptions(mergeOptions(options, more)),
-        resolve: async () =>
-          target.actorId ?? (await request(`${address}?${query}`, undefined, options, ensureCreated)).id,
+        resolve: async () => (await getCaller()).resolve(options),
       },
       (action) =>
         (...args: unknown[]) =>
@@ -107,13 +56,4 @@ export function createHandle(spec: HandleSpec): Handle {
     ) as unknown as Handle;
   };
   return withOptions(spec.options);
-}
-
-/** The body of an HTTP response: a result, an id, or an error. */
-interface ResponseBody {
-  result?: unknown;
-  id?: string;
-  code?: string;
-  message?: string;
-  metadata?: unknown;
 }

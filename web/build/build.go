@@ -63,14 +63,34 @@ func app(root string) api.BuildOptions {
 		"@troupe/client": "./clientjs/src/index.ts",
 		"@troupe/react":  "./hooks/src/index.ts",
 	}
+	o.Plugins = []api.Plugin{httpLibrary}
 	return o
 }
 
-// clientLibrary builds the client for other pages.
+// httpLibrary leaves what the client loads when it first needs HTTP in a file of
+// the libraries. Its name stays, so a page finds it after a deployment, too.
+var httpLibrary = api.Plugin{
+	Name: "http library",
+	Setup: func(b api.PluginBuild) {
+		b.OnResolve(api.OnResolveOptions{Filter: `^\./http\.js$`}, func(args api.OnResolveArgs) (api.OnResolveResult, error) {
+			if args.Kind != api.ResolveJSDynamicImport {
+				return api.OnResolveResult{}, nil
+			}
+			return api.OnResolveResult{Path: "../lib/http.js", External: true}, nil
+		})
+	},
+}
+
+// clientLibrary builds the client for other pages, and what it loads when it first
+// needs HTTP.
 func clientLibrary(root string) api.BuildOptions {
 	o := options(root)
-	o.EntryPointsAdvanced = []api.EntryPoint{{InputPath: "clientjs/src/index.ts", OutputPath: "client"}}
+	o.EntryPointsAdvanced = []api.EntryPoint{
+		{InputPath: "clientjs/src/index.ts", OutputPath: "client"},
+		{InputPath: "clientjs/src/http.ts", OutputPath: "http"},
+	}
 	o.EntryNames = "lib/[name]"
+	o.External = []string{"./http.js"}
 	return o
 }
 

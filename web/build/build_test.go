@@ -21,7 +21,8 @@ func project(t *testing.T, more map[string]string) string {
 		"node_modules/react/index.js":         "export const version = 'react is here'",
 		"node_modules/react-dom/package.json": "{}",
 		"clientjs/src/index.ts":               "export { ActorError } from './client.js'",
-		"clientjs/src/client.ts":              "export class ActorError extends Error { at: string = 'the client is here' }",
+		"clientjs/src/client.ts":              "export class ActorError extends Error { at: string = 'the client is here' }; import('./http.js')",
+		"clientjs/src/http.ts":                "export const http = 'HTTP is here'",
 		"hooks/src/index.ts":                  "import { version } from 'react'; import { ActorError } from '@troupe/client'; export const x = [version, ActorError]",
 		"web/src/main.tsx":                    "import './main.css'; import { x } from '@troupe/react'; console.log(x)",
 		"web/src/main.css":                    "body { color: red }",
@@ -53,8 +54,8 @@ func TestBuild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files) != 7 {
-		t.Errorf("got %d files, want 7: %v", len(files), files)
+	if len(files) != 8 {
+		t.Errorf("got %d files, want 8: %v", len(files), files)
 	}
 	dist := os.DirFS(filepath.Join(root, "web", "dist"))
 	assets, err := fs.Glob(dist, "assets/*")
@@ -87,8 +88,19 @@ func TestBuild(t *testing.T) {
 			t.Errorf("lib/react.js contains %s: want %t:\n%s", want, there, hooks)
 		}
 	}
-	if client := read("lib/client.js"); !strings.Contains(client, "client is here") || strings.Contains(client, "import") {
-		t.Errorf("lib/client.js is not the client alone:\n%s", client)
+	if client := read("lib/client.js"); !strings.Contains(client, "client is here") || strings.Contains(client, "HTTP is here") ||
+		!strings.Contains(client, `import("./http.js")`) {
+		t.Errorf("lib/client.js is not the client without its HTTP:\n%s", client)
+	}
+	main, err := fs.Glob(dist, "assets/main-*.js")
+	if err != nil || len(main) != 1 {
+		t.Fatalf("got %v, %v", main, err)
+	}
+	if script := read(main[0]); !strings.Contains(script, `import("../lib/http.js")`) || strings.Contains(script, "HTTP is here") {
+		t.Errorf("the app does not load its HTTP from the libraries:\n%s", script)
+	}
+	if http := read("lib/http.js"); !strings.Contains(http, "HTTP is here") || strings.Contains(http, "import") {
+		t.Errorf("lib/http.js is not the client's HTTP alone:\n%s", http)
 	}
 
 	// Package web can serve the build.

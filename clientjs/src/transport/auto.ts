@@ -1,6 +1,10 @@
 // Uses WebSocket where it works, and HTTP where WebSockets are blocked.
-import { BLOCKED_MS, SILENCE_TIMEOUT_MS } from "./sse.js";
 import type { Link, Transport } from "./websocket.js";
+
+/** A WebSocket that is silent for this long is blocked. */
+const SILENCE_TIMEOUT_MS = 2_000;
+/** A transport that was found to be blocked is not tried first again for this long. */
+const BLOCKED_MS = 300_000;
 
 /**
  * Creates a transport that uses whichever of two transports first receives a frame. It dials the second one when

@@ -1,16 +1,13 @@
 // Links over plain HTTP, for networks that block WebSockets. Frames arrive in a
 // stream of server-sent events, or in responses to polls where a proxy buffers
 // streams. Frames are sent in POSTs, one at a time. See backend/wire/doc.go.
-import { byteLength } from "../limits.js";
+import type { Fetch } from "../http.js";
 import type { Transport } from "./websocket.js";
 
-/** Sends a request: a POST of JSON, or a GET if there is no body. Rejects if there is no response. */
-export type Http = (url: string, body: string | undefined, init: RequestInit) => Promise<Response>;
-
-/** A stream that is silent for this long is buffered by a proxy; a WebSocket that is, is blocked. */
-export const SILENCE_TIMEOUT_MS = 2_000;
-/** What was found to be blocked is not tried first again for this long. */
-export const BLOCKED_MS = 300_000;
+/** A stream that is silent for this long is buffered by a proxy. */
+const STREAM_SILENCE_MS = 2_000;
+/** After a stream was buffered, links poll for this long. */
+const BUFFERED_MS = 300_000;
 
 /** Streams and waiting polls of all tabs at one server. Browsers allow six connections over HTTP/1.1. */
 const SLOTS = 4;
@@ -45,8 +42,8 @@ async function acquireSlot(base: string): Promise<(() => void) | undefined> {
   return slot;
 }
 
-/** Creates a transport over server-sent events and POSTs, or over polls and POSTs. */
-export function sseTransport(http: Http): Transport {
+/** Creates a transport over server-sent events and POSTs, or over polls and POSTs. byteLength is the length of a text in UTF-8. */
+export function sseTransport(http: Fetch, byteLength: (text: string) => number): Transport {
   let pollUntil = 0;
 
   return (base, events) => {
@@ -141,7 +138,7 @@ export function sseTransport(http: Http): Transport {
     const run = async () => {
       await claimSlot();
       if (slot && performance.now() >= pollUntil) {
-        const timer = setTimeout(() => id || stream.abort(), SILENCE_TIMEOUT_MS);
+        const timer = setTimeout(() => id || stream.abort(), STREAM_SILENCE_MS);
         try {
           await read();
         } catch (why) {
@@ -150,7 +147,7 @@ export function sseTransport(http: Http): Transport {
           clearTimeout(timer);
         }
         await poll();
-        pollUntil = performance.now() + BLOCKED_MS;
+        pollUntil = performance.now() + BUFFERED_MS;
       }
       for (;;) {
         await poll();

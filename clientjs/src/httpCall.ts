@@ -1,0 +1,90 @@
+// The single HTTP requests of a handle: calls, the creation of its actor, and finding its id.
+import type { HandleSpec } from "./handle.js";
+import type { Fetch, Tools } from "./http.js";
+import type { CallOptions } from "./types.js";
+
+/** Sends the requests of one handle. */
+export interface Caller {
+  /** Runs an action; args is the array of its arguments as JSON. */
+  call(options: CallOptions, action: string, args: string): Promise<unknown>;
+  /** Returns the actor's id. */
+  resolve(options: CallOptions): Promise<string>;
+  /** Creates the actor, if this handle is one of `create` or has an input: once, but again after a failure. */
+  create(): Promise<unknown>;
+}
+
+/** The body of an HTTP response: a result, an id, or an error. */
+interface ResponseBody {
+  result?: unknown;
+  id?: string;
+  code?: string;
+  message?: string;
+  metadata?: unknown;
+}
+
+/** Creates the caller of a handle. */
+export function createCaller(spec: HandleSpec, send: Fetch, tools: Tools): Caller {
+  const { target, isNew } = spec;
+  const address = `/api/actors/${encodeURIComponent(spec.actor)}`;
+  const query = new URLSearchParams(
+    target.actorId !== undefined ? { id: target.actorId } : target.key!.map((part) => ["key", part]),
+  );
+
+  /** A request that waits for the creation of the actor, if that is necessary, unless it is the creation itself. */
+  const request = async (path: string, body: string | undefined, options: CallOptions, isCreation?: boolean) => {
+    let sent = false;
+    let reason: string | undefined;
+    const abort = new AbortController();
+    const stopWatching = tools.watchOptions(options, (why, cause) => {
+      reason = why;
+      abort.abort(cause);
+    });
+    const { signal } = abort;
+    try {
+      if (reason) throw signal.reason;
+      // Other requests may be waiting for the same creation: giving up this one does not end it.
+      if (!isCreation)
+        await Promise.race([create(), new Promise((_, reject) => signal.addEventListener("abort", reject))]);
+      const url = spec.base() + path;
+      sent = true;
+      const response = await send(url, body, { signal });
+      const answer = (await response.json()) as ResponseBody;
+      if (response.ok) return answer;
+      throw tools.errorFrom({ code: "protocol", message: `status ${response.status}`, ...answer });
+    } catch (cause) {
+      // A maybe_ran is that of the creation; this call was not sent.
+      const { name, code } = cause as { name?: string; code?: string };
+      if (!reason && name === "ActorError" && code !== "maybe_ran") throw cause;
+      throw tools.abandonedError(sent, reason ?? "link", cause);
+    } finally {
+      stopWatching();
+    }
+  };
+
+  let created: Promise<unknown> | undefined;
+  let mayExist = false;
+  const create = async () => {
+    if (!isNew && target.input === undefined) return;
+    const body = JSON.stringify({ key: target.key, input: target.input });
+    await (created ??= request(address, body, spec.options, true).catch((error: { code?: string }) => {
+      // After a creation whose response was lost, an actor that exists is taken for the one created here.
+      if (error.code === "exists" && (mayExist || !isNew)) return;
+      mayExist ||= error.code === "maybe_ran";
+      created = undefined;
+      throw error;
+    }));
+  };
+
+  return {
+    call: async (options, action, args) =>
+      (
+        await request(
+          `${address}/actions/${encodeURIComponent(action)}?${query}${target.create === false ? "&create=false" : ""}`,
+          `{"args":${args}}`,
+          options,
+        )
+      ).result,
+    resolve: async (options) => target.actorId ?? (await request(`${address}?${query}`, undefined, options)).id!,
+    create,
+  };
+}

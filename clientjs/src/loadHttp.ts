@@ -1,0 +1,28 @@
+import { watchOptions } from "./callOptions.js";
+import { abandonedError, errorFrom } from "./errors.js";
+import type { Http } from "./http.js";
+import { byteLength } from "./limits.js";
+import type { ClientOptions } from "./types.js";
+
+/**
+ * Returns a function that loads what only HTTP needs, which most pages never do. It rejects if that fails,
+ * for example while the network is down, or because a deployment has replaced the page's files, and tries again when
+ * it is next called. Some browsers do not load a file again that they once failed to load; a page of the
+ * server, whose base is given, has another address to try.
+ */
+export function createLoader(options: ClientOptions, base: (() => string) | undefined): () => Promise<Http> {
+  let http: Promise<Http> | undefined;
+  const load = async () => {
+    const { createHttp } = await import("./http.js").catch((error: unknown) => {
+      if (!base) throw error;
+      const address = `${base()}/lib/http.js?${Date.now()}`;
+      return import(/* @vite-ignore */ /* webpackIgnore: true */ address) as Promise<typeof import("./http.js")>;
+    });
+    return createHttp(options, { errorFrom, abandonedError, watchOptions, byteLength });
+  };
+  return () =>
+    (http ??= load().catch((error: unknown) => {
+      http = undefined;
+      throw error;
+    }));
+}
