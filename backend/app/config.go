@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"math"
 	"net"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -392,11 +391,14 @@ func setOrigins(c *Config, v string) error {
 			c.AllowOrigins = append(c.AllowOrigins, origin)
 			continue
 		}
-		u, err := url.Parse(origin)
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.Scheme+"://"+u.Host != origin {
+		if !strings.Contains(origin, "://") {
 			return fmt.Errorf("want origins such as https://example.com, got %q", origin)
 		}
-		c.AllowOrigins = append(c.AllowOrigins, origin)
+		clean, err := server.CleanOrigin(origin)
+		if err != nil {
+			return err
+		}
+		c.AllowOrigins = append(c.AllowOrigins, clean)
 	}
 	return nil
 }

@@ -33,9 +33,10 @@ type Options struct {
 
 	// AllowOrigins are the origins of other pages that may use the API: patterns of
 	// path.Match against the host ("*.example.com"), or against scheme and host if they
-	// contain "://". "*" allows every page in the world, also to reach a server inside
-	// its visitor's network. Pages of the API's own origin, and programs that send no
-	// Origin, are always allowed.
+	// contain "://" ("https://example.com", "capacitor://localhost"). New panics if
+	// CleanOrigin refuses one. "*" allows every page in the world, also to reach a server
+	// inside its visitor's network. Pages of the API's own origin, and programs that send
+	// no Origin, are always allowed.
 	AllowOrigins []string
 
 	// How many sockets there may be, in all and of one address, how many an address may
@@ -137,6 +138,7 @@ type Gateway struct {
 	storeReader *storeReader
 	fanouts     fanouts
 	slow        slowConns
+	origins     origins
 	auth        authenticator
 	authQueue   authQueue
 	approves    bool // some actor has a CanSubscribe
@@ -171,6 +173,7 @@ func New(h host.Host, d host.Definitions, opts Options) *Gateway {
 	g.storeReader = newStoreReader(g.ctx, g.log)
 	g.fanouts = fanouts{g: g, open: make(map[string]*fanout)}
 	g.approves = d.Guards("")
+	g.origins = newOrigins(opts.AllowOrigins)
 	g.handler = g.routes()
 	for range g.opts.Workers {
 		g.workers.Go(func() { g.work(g.queue) })

@@ -322,6 +322,16 @@ func TestOrigins(t *testing.T) {
 		{"http://[::1]:5173", []string{"[::1]:5173"}, true},
 		{"http://[::2]:5173", []string{"http://[::1]:5173"}, false},
 		{"%", []string{"?"}, false},
+		{"https://app.example.org", []string{"https://app.example.org:443"}, true},
+		{"http://app.example.org", []string{"http://APP.example.org:80/"}, true},
+		{"http://app.example.org", []string{"http://app.example.org:443"}, false},
+		{"https://app.example.org", []string{"app.example.org:443"}, true},
+		{"https://app.example.org", []string{"*.example.org:443"}, true},
+		{"http://[::1]", []string{"http://[::1]:80"}, true},
+		{"http://a.example.org", []string{"[ab].example.org"}, true},
+		{"http://[::1]:5173", []string{"http://[::1]:*"}, true},
+		{"capacitor://localhost", []string{"capacitor://localhost"}, true},
+		{"ionic://localhost", []string{"capacitor://localhost"}, false},
 	} {
 		run(t, func(t *testing.T, e *env) {
 			var header []string
@@ -359,6 +369,34 @@ func TestOrigins(t *testing.T) {
 				}
 			}
 		}, gatewayOptions(gateway.Options{AllowOrigins: tc.allow}))
+	}
+}
+
+// TestCleanOrigin: a pattern that could never match is refused, with what to write.
+func TestCleanOrigin(t *testing.T) {
+	for _, tc := range []struct{ pattern, want, why string }{
+		{"*", "*", ""},
+		{"*.Example.com", "*.example.com", ""},
+		{"https://example.com:443", "https://example.com", ""},
+		{"http://example.com:443/", "http://example.com:443", ""},
+		{" capacitor://localhost ", "capacitor://localhost", ""},
+		{"chrome-extension://abcdef", "chrome-extension://abcdef", ""},
+		{"http://[::1]:5173", "http://[::1]:5173", ""},
+		{"https://", "", "a scheme and a host"},
+		{"://example.com", "", "a scheme and a host"},
+		{"", "", "a scheme and a host"},
+		{"https://example.com/page", "", "with nothing around them"},
+		{"https://me@example.com", "", "with nothing around them"},
+		{"https://example.com#x", "", "with nothing around them"},
+		{"wss://example.com", "", "write https://example.com"},
+		{"null", "", "only * allows"},
+		{"https://müller.example", "", "xn--"},
+		{"https://[::1", "", "not closed"},
+	} {
+		got, err := gateway.CleanOrigin(tc.pattern)
+		if got != tc.want || (err != nil) != (tc.why != "") || err != nil && !strings.Contains(err.Error(), tc.why) {
+			t.Errorf("%q: got %q, %v, want %q, %s", tc.pattern, got, err, tc.want, tc.why)
+		}
 	}
 }
 

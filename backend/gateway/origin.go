@@ -1,10 +1,13 @@
 package gateway
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"path"
+	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/coder/websocket"
 	"github.com/go-chi/cors"
@@ -23,7 +26,7 @@ import (
 func (g *Gateway) CheckOrigin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		origin := r.Header.Get("Origin")
-		if origin == "" || g.originAllowed(r, origin) {
+		if origin == "" || g.origins.allow(r, origin) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -43,37 +46,99 @@ func (g *Gateway) CheckOrigin(next http.Handler) http.Handler {
 	})
 }
 
-func (g *Gateway) originAllowed(r *http.Request, origin string) bool {
+// origins are Options.AllowOrigins, clean and ready for path.Match.
+type origins []string
+
+// newOrigins panics if one of the patterns is invalid.
+func newOrigins(patterns []string) origins {
+	clean := make(origins, len(patterns))
+	for i, p := range patterns {
+		c, err := CleanOrigin(p)
+		if err != nil {
+			panic("gateway: Options.AllowOrigins: " + err.Error())
+		}
+		// In a pattern brackets mean a class; those of an IPv6 address mean themselves.
+		clean[i] = ipv6.ReplaceAllString(c, `\[$1\]`)
+	}
+	return clean
+}
+
+var ipv6 = regexp.MustCompile(`\[([0-9a-f.]*:[0-9a-f:.]*)\]`)
+
+// defaultPorts are those that browsers leave out of an origin.
+var defaultPorts = map[string]string{"http": ":80", "https": ":443"}
+
+// CleanOrigin returns a pattern for Options.AllowOrigins as origins are compared with it:
+// in lower case, and without the default port of its scheme or a slash at the end. The
+// error says why the pattern matches no origin that a browser sends.
+func CleanOrigin(pattern string) (string, error) {
+	scheme, rest, hasScheme := strings.Cut(strings.ToLower(strings.TrimSpace(pattern)), "://")
+	if !hasScheme {
+		scheme, rest = "", scheme
+	}
+	rest = strings.TrimSuffix(rest, "/")
+	why := ""
+	switch _, err := path.Match(rest, ""); {
+	case rest == "" || hasScheme && scheme == "":
+		why = "an origin has a scheme and a host"
+	case strings.ContainsAny(rest, "/#@ \\"):
+		why = "an origin is a scheme, a host and perhaps a port, with nothing around them"
+	case scheme == "ws" || scheme == "wss":
+		why = "it is that of the page: write http" + scheme[2:] + "://" + rest
+	case scheme == "" && rest == "null":
+		why = "only * allows pages without an origin"
+	case strings.IndexFunc(rest, func(r rune) bool { return r > unicode.MaxASCII }) >= 0:
+		why = "browsers send such a host in its xn-- form"
+	case err != nil:
+		why = "a bracket is not closed"
+	}
+	if why != "" {
+		return "", fmt.Errorf("want origins such as https://example.com, got %q: %s", pattern, why)
+	}
+	if port := defaultPorts[scheme]; port != "" {
+		rest = strings.TrimSuffix(rest, port)
+	}
+	if hasScheme {
+		rest = scheme + "://" + rest
+	}
+	return rest, nil
+}
+
+// allow reports whether a page of an origin may make a request.
+func (o origins) allow(r *http.Request, origin string) bool {
 	// The browser sets this header; scripts cannot. It is right even if a proxy changes
 	// the host, as nginx does by default. Over plain HTTP browsers send it to localhost
 	// only.
 	if r.Header.Get("Sec-Fetch-Site") == "same-origin" {
 		return true
 	}
-	u, err := url.Parse(origin)
-	if err == nil && u.Host != "" && strings.EqualFold(u.Host, forwarded.Host(r)) {
+	u, err := url.Parse(strings.ToLower(origin))
+	valid := err == nil && u.Host != "" // else "null", or nonsense
+	if valid && strings.EqualFold(u.Host, forwarded.Host(r)) {
 		return true
 	}
-	for _, pattern := range g.opts.AllowOrigins {
+	for _, pattern := range o {
 		if pattern == "*" {
 			return true
 		}
-		if err != nil || u.Host == "" {
-			continue // "null", or nonsense
-		}
-		host := u.Host
-		if strings.Contains(pattern, "://") {
-			host = u.Scheme + "://" + u.Host
-		}
-		pattern, host = strings.ToLower(pattern), strings.ToLower(host)
-		if pattern == host { // also an IPv6 address, whose brackets mean something else in a pattern
-			return true
-		}
-		if ok, err := path.Match(pattern, host); ok && err == nil {
+		if valid && matches(pattern, u) {
 			return true
 		}
 	}
 	return false
+}
+
+// matches compares an origin with a pattern. One without a scheme may name the default
+// port of the origin's scheme, or leave it out.
+func matches(pattern string, u *url.URL) bool {
+	is := func(s string) bool {
+		ok, err := path.Match(pattern, s)
+		return ok && err == nil
+	}
+	if strings.Contains(pattern, "://") {
+		return is(u.Scheme + "://" + u.Host)
+	}
+	return is(u.Host) || u.Port() == "" && is(u.Host+defaultPorts[u.Scheme])
 }
 
 // corsHandler lets pages of allowed origins read what they get.

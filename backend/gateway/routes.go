@@ -14,7 +14,7 @@ import (
 
 func (g *Gateway) routes() http.Handler {
 	r := chi.NewRouter()
-	r.Use(secure, g.recoverer, g.CheckOrigin, corsHandler(g.originAllowed))
+	r.Use(secure, g.recoverer, g.CheckOrigin, corsHandler(g.origins.allow))
 	r.Route("/api", func(r chi.Router) {
 		r.Get("/socket", g.serveSocket)
 		r.Get("/stream", g.serveStream)

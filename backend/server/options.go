@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/gateway"
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
@@ -116,6 +117,10 @@ type Options struct {
 	Version string
 }
 
+// CleanOrigin returns a pattern for AllowOrigins as origins are compared with it. The
+// error says why the pattern matches no origin that a browser sends.
+func CleanOrigin(pattern string) (string, error) { return gateway.CleanOrigin(pattern) }
+
 // withDefaults returns o with each zero value replaced by its default, and each negative
 // limit by 0, which means "no limit" in the layers below.
 func (o Options) withDefaults() (Options, error) {
@@ -128,6 +133,11 @@ func (o Options) withDefaults() (Options, error) {
 	var err error
 	if o.BasePath, err = CleanBasePath(o.BasePath); err != nil {
 		return o, fmt.Errorf("BasePath: %w", err)
+	}
+	for _, origin := range o.AllowOrigins {
+		if _, err := CleanOrigin(origin); err != nil {
+			return o, fmt.Errorf("AllowOrigins: %w", err)
+		}
 	}
 	o.MaxSockets = limit(o.MaxSockets, openFiles()/4*3)
 	o.MaxActors = limit(o.MaxActors, 250_000)
