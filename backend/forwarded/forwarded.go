@@ -9,11 +9,12 @@ package forwarded
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
-
-	"github.com/go-chi/chi/v5/middleware"
+	"sync/atomic"
 )
 
 // Proxies are the addresses of proxies that are trusted.
@@ -52,30 +53,76 @@ func (p Proxies) Trust(addr netip.Addr) bool {
 }
 
 // Handler makes Client, Host and Secure use the headers of trusted proxies, in next and
-// below.
-func (p Proxies) Handler(next http.Handler) http.Handler {
+// below. If a trusted proxy's X-Forwarded-For cannot be read, its clients all count as the
+// proxy; logger gets one warning about that.
+func (p Proxies) Handler(next http.Handler, logger *slog.Logger) http.Handler {
 	if len(p) == 0 {
 		return next
 	}
-	prefixes := make([]string, len(p))
-	for i, prefix := range p {
-		prefixes[i] = prefix.String()
-	}
-	return middleware.ClientIPFromXFF(prefixes...)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if p.Trust(peer(r)) {
+	var warned atomic.Bool
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if proxy := peer(r); p.Trust(proxy) {
+			client, unread := p.client(r.Header.Values("X-Forwarded-For"))
+			if unread != "" && !warned.Swap(true) {
+				logger.Warn("forwarded: cannot read X-Forwarded-For of a trusted proxy, so its clients count as one; "+
+					"want addresses such as 203.0.113.17, 203.0.113.17:4711 or [2001:db8::1]:4711", "proxy", proxy, "got", unread)
+			}
 			r = r.WithContext(context.WithValue(r.Context(), saidKey{}, said{
-				host:  first(r.Header.Get("X-Forwarded-Host")),
-				proto: first(r.Header.Get("X-Forwarded-Proto")),
+				client: client,
+				host:   first(r.Header.Get("X-Forwarded-Host")),
+				proto:  first(r.Header.Get("X-Forwarded-Proto")),
 			}))
 		}
 		next.ServeHTTP(w, r)
-	}))
+	})
 }
 
-// said is what a trusted proxy says about a request. Unlike addresses, a client may have
-// made it up if the proxy does not replace it, so use it only for what concerns that
-// client alone.
-type said struct{ host, proto string }
+// client returns the last address in the header that is none of a trusted proxy, the zero
+// Addr if there is none; unread is what stands before the trusted ones if it is no
+// address. What is further to the left a client may have written.
+func (p Proxies) client(header []string) (client netip.Addr, unread string) {
+	for _, line := range slices.Backward(header) {
+		for _, word := range slices.Backward(strings.Split(line, ",")) {
+			if word = strings.TrimSpace(word); word == "" {
+				continue
+			}
+			addr, ok := parseAddr(word)
+			if !ok {
+				return netip.Addr{}, word
+			}
+			if !p.Trust(addr) {
+				return addr, ""
+			}
+		}
+	}
+	return netip.Addr{}, ""
+}
+
+// parseAddr reads the forms in which proxies write an address: with or without a port, an
+// IPv6 address with or without brackets, all of it perhaps in quotes.
+func parseAddr(word string) (netip.Addr, bool) {
+	if n := len(word); n >= 2 && word[0] == '"' && word[n-1] == '"' {
+		word = word[1 : n-1]
+	}
+	addr, err := netip.ParseAddr(word)
+	if err != nil {
+		if ap, e := netip.ParseAddrPort(word); e == nil {
+			addr, err = ap.Addr(), nil
+		}
+	}
+	if n := len(word); err != nil && n > 2 && word[0] == '[' && word[n-1] == ']' {
+		addr, err = netip.ParseAddr(word[1 : n-1])
+	}
+	return addr.Unmap().WithZone(""), err == nil
+}
+
+// said is what a trusted proxy says about a request. Unlike client, the client may have
+// made up host and proto if the proxy does not replace them, so use these only for what
+// concerns that client alone.
+type said struct {
+	client      netip.Addr // the zero Addr: the proxy does not say
+	host, proto string
+}
 
 type saidKey struct{}
 
@@ -88,8 +135,8 @@ func first(list string) string {
 // that of their client, else that of the peer. IPv4 addresses are never written as IPv6
 // ones, and there is no zone. It is the zero Addr if the request did not come over IP.
 func Client(r *http.Request) netip.Addr {
-	if addr := middleware.GetClientIPAddr(r.Context()); addr.IsValid() {
-		return addr.WithZone("")
+	if s, _ := r.Context().Value(saidKey{}).(said); s.client.IsValid() {
+		return s.client
 	}
 	return peer(r)
 }

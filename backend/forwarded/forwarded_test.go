@@ -1,10 +1,13 @@
 package forwarded_test
 
 import (
+	"bytes"
 	"crypto/tls"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/troupe-dev/troupe/backend/forwarded"
@@ -40,6 +43,7 @@ func TestForwarded(t *testing.T) {
 
 		client, host string
 		secure       bool
+		warns        bool
 	}{
 		{name: "no proxy", peer: "192.0.2.7:99", client: "192.0.2.7", host: "own"},
 		{name: "HTTPS", peer: "192.0.2.7:99", tls: true, client: "192.0.2.7", host: "own", secure: true},
@@ -71,8 +75,48 @@ func TestForwarded(t *testing.T) {
 			header: http.Header{"X-Forwarded-For": {"x, 192.0.2.9"}},
 		},
 		{
-			name: "nonsense from a proxy", proxies: proxies, peer: "127.0.0.1:99", client: "127.0.0.1", host: "own",
+			name: "nonsense from a proxy", proxies: proxies, peer: "127.0.0.1:99", client: "127.0.0.1", host: "own", warns: true,
 			header: http.Header{"X-Forwarded-For": {"192.0.2.9, unknown"}},
+		},
+		{
+			name: "with a port", proxies: proxies, peer: "127.0.0.1:99", client: "203.0.113.17", host: "own",
+			header: http.Header{"X-Forwarded-For": {"203.0.113.17:4711"}},
+		},
+		{
+			name: "IPv6 with a port", proxies: proxies, peer: "127.0.0.1:99", client: "2001:db8:2::1", host: "own",
+			header: http.Header{"X-Forwarded-For": {"[2001:db8:2::1]:4711"}},
+		},
+		{
+			name: "IPv6 in brackets", proxies: proxies, peer: "127.0.0.1:99", client: "2001:db8:2::1", host: "own",
+			header: http.Header{"X-Forwarded-For": {"[2001:db8:2::1]"}},
+		},
+		{
+			name: "IPv6 with a zone", proxies: proxies, peer: "127.0.0.1:99", client: "fe80::1", host: "own",
+			header: http.Header{"X-Forwarded-For": {"fe80::1%eth0"}},
+		},
+		{
+			name: "in quotes", proxies: proxies, peer: "127.0.0.1:99", client: "2001:db8:2::1", host: "own",
+			header: http.Header{"X-Forwarded-For": {`"[2001:db8:2::1]:4711"`}},
+		},
+		{
+			name: "IPv4 as IPv6, with a port", proxies: proxies, peer: "127.0.0.1:99", client: "203.0.113.17", host: "own",
+			header: http.Header{"X-Forwarded-For": {"[::ffff:203.0.113.17]:4711"}},
+		},
+		{
+			name: "trusted proxies with ports behind it", proxies: proxies, peer: "127.0.0.1:99", client: "192.0.2.9", host: "own",
+			header: http.Header{"X-Forwarded-For": {"192.0.2.9:1, 10.3.2.1:2, [2001:db8:1::5]:3,"}},
+		},
+		{
+			name: "only trusted proxies", proxies: proxies, peer: "127.0.0.1:99", client: "127.0.0.1", host: "own",
+			header: http.Header{"X-Forwarded-For": {"10.3.2.1"}},
+		},
+		{
+			name: "half an address", proxies: proxies, peer: "127.0.0.1:99", client: "127.0.0.1", host: "own", warns: true,
+			header: http.Header{"X-Forwarded-For": {"203.0.113.17:"}},
+		},
+		{
+			name: "a name", proxies: proxies, peer: "127.0.0.1:99", client: "127.0.0.1", host: "own", warns: true,
+			header: http.Header{"X-Forwarded-For": {"192.0.2.9, _hidden"}},
 		},
 		{
 			name: "the other header", proxies: proxies, peer: "127.0.0.1:99", client: "127.0.0.1", host: "own",
@@ -101,9 +145,10 @@ func TestForwarded(t *testing.T) {
 			for k, v := range test.header {
 				r.Header[k] = v
 			}
-			served := false
-			p.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				served = true
+			served := 0
+			var log bytes.Buffer
+			h := p.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				served++
 				if got := forwarded.Client(r).String(); got != test.client {
 					t.Errorf("the client is %s, want %s", got, test.client)
 				}
@@ -113,9 +158,14 @@ func TestForwarded(t *testing.T) {
 				if got := forwarded.Secure(r); got != test.secure {
 					t.Errorf("secure is %v, want %v", got, test.secure)
 				}
-			})).ServeHTTP(httptest.NewRecorder(), r)
-			if !served {
-				t.Error("the request was not served")
+			}), slog.New(slog.NewTextHandler(&log, nil)))
+			h.ServeHTTP(httptest.NewRecorder(), r)
+			h.ServeHTTP(httptest.NewRecorder(), r)
+			if served != 2 {
+				t.Errorf("%d of 2 requests were served", served)
+			}
+			if n := strings.Count(log.String(), "cannot read X-Forwarded-For"); (n == 1) != test.warns || n > 1 {
+				t.Errorf("got %d warnings, want one: %t", n, test.warns)
 			}
 		})
 	}

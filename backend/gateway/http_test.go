@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -410,7 +411,7 @@ func TestOriginBehindAProxy(t *testing.T) {
 			r.Header.Set("Origin", "https://example.com")
 			r.Header.Set("X-Forwarded-Host", "example.com")
 			w := httptest.NewRecorder()
-			forwarded.Proxies{netip.MustParsePrefix("127.0.0.1/32")}.Handler(e.h).ServeHTTP(w, r)
+			forwarded.Proxies{netip.MustParsePrefix("127.0.0.1/32")}.Handler(e.h, slog.Default()).ServeHTTP(w, r)
 			if w.Code != want {
 				t.Errorf("from %s: got %d %s, want %d", peer, w.Code, w.Body, want)
 			}

@@ -141,7 +141,7 @@ type servedKey struct{}
 
 // enter wraps routes in what precedes them all: slow bodies, proxies, the base path.
 func (s *Server) enter(h http.Handler) http.Handler {
-	return limitBodyTime(forwarded.Proxies(s.opts.TrustedProxies).Handler(withBasePath(s.opts.BasePath, h)))
+	return limitBodyTime(forwarded.Proxies(s.opts.TrustedProxies).Handler(withBasePath(s.opts.BasePath, h), s.logger))
 }
 
 // routes returns the handler that Run serves.
