@@ -3,21 +3,10 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
+	_ "time/tzdata" // so that time.LoadLocation works in images without time zones
 
 	"github.com/troupe-dev/troupe/backend/app"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal shuts down; a second one ends the process at once.
-	context.AfterFunc(ctx, stop)
-	if err := app.Run(ctx, os.Args[1:], os.Environ(), ui, os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "troupe:", err)
-		os.Exit(1)
-	}
-}
+func main() { os.Exit(app.Main(ui)) }

@@ -30,6 +30,11 @@ var version = "dev"
 // arguments are those of a process, without its name; ui has the built web UI
 // (see package web). An error is one line for the person who started the server.
 func Run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Writer) error {
+	return run(ctx, args, env, ui, stdout, stderr, func(*slog.Logger) {})
+}
+
+// run is Run. If the arguments say to serve, it first passes its logger to serving.
+func run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Writer, serving func(*slog.Logger)) error {
 	config, err := ParseConfig(args, env, stdout)
 	if errors.Is(err, flag.ErrHelp) {
 		return nil
@@ -53,7 +58,14 @@ func Run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Wr
 	if config.Restore != "" {
 		return restore(ctx, config, stdout)
 	}
-	logger := newLogger(config, stderr)
+	log := newLog(config, stderr)
+	defer func() {
+		ending, cancel := context.WithTimeout(context.Background(), outputTimeout)
+		defer cancel()
+		_ = log.Close(ending) // an error means that nobody reads the log
+	}()
+	logger := slog.New(server.LogHandler(log))
+	serving(logger)
 	for _, line := range config.Renamed {
 		logger.Warn(line)
 	}
@@ -71,8 +83,11 @@ func Run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Wr
 	} else if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(stdout, "Troupe is at %s\n", address(config.Addr, listener.Addr())+config.BasePath); err != nil {
-		return errors.Join(err, listener.Close(), srv.Close(context.WithoutCancel(ctx)))
+	flushing, cancel := context.WithTimeout(ctx, outputTimeout)
+	_ = log.Flush(flushing) // what is logged until now comes first; an error means that nobody reads it
+	cancel()
+	if err := writeSoon(stdout, fmt.Sprintf("Troupe is at %s\n", address(config.Addr, listener.Addr())+config.BasePath)); err != nil {
+		logger.Warn("cannot print the server's address", "error", err)
 	}
 	return srv.Serve(ctx, listener, routes(srv, page, config, logger))
 }
@@ -150,14 +165,15 @@ func routes(srv *server.Server, page http.Handler, config Config, logger *slog.L
 	return r
 }
 
-// newLogger makes the configured logger.
-func newLogger(config Config, w io.Writer) *slog.Logger {
+// newLog makes the configured log.
+func newLog(config Config, w io.Writer) *server.LogQueue {
 	options := &slog.HandlerOptions{Level: config.LogLevel}
-	var handler slog.Handler = slog.NewTextHandler(w, options)
-	if config.LogJSON {
-		handler = slog.NewJSONHandler(w, options)
-	}
-	return slog.New(server.LogHandler(handler))
+	return server.NewLogQueue(w, func(w io.Writer) slog.Handler {
+		if config.LogJSON {
+			return slog.NewJSONHandler(w, options)
+		}
+		return slog.NewTextHandler(w, options)
+	})
 }
 
 func listen(ctx context.Context, addr string) (net.Listener, error) {

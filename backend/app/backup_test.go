@@ -11,8 +11,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/app"
 )
 
-// command runs troupe with a command that ends by itself, and returns its output.
-func command(t *testing.T, args ...string) (string, error) {
+// outputOf runs troupe with a command that ends by itself, and returns its output.
+func outputOf(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
 	err := app.Run(t.Context(), args, nil, noUI, &out, io.Discard)
@@ -25,19 +25,19 @@ func TestRun_restore(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "backup.db")
 	s := start(t, "-data", dir)
 	send(t, s, "before")
-	out, err := command(t, "-data", dir, "backup", file)
+	out, err := outputOf(t, "-data", dir, "backup", file)
 	if key := filepath.Join(dir, "session.key"); err != nil || !strings.Contains(out, "copy "+key) {
 		t.Fatalf("backup: got %q, %v; want that it names %s", out, err, key)
 	}
 	send(t, s, "after the backup")
-	if _, err := command(t, "-data", dir, "restore", file); err == nil || !strings.Contains(err.Error(), "in use by process") {
+	if _, err := outputOf(t, "-data", dir, "restore", file); err == nil || !strings.Contains(err.Error(), "in use by process") {
 		t.Errorf("restore while the server runs: got %v, want that it is in use", err)
 	}
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}
 
-	out, err = command(t, "-data", dir, "restore", file)
+	out, err = outputOf(t, "-data", dir, "restore", file)
 	if err != nil || !strings.Contains(out, "the store that it replaces is in "+dir) || strings.Contains(out, "session.key") {
 		t.Errorf("restore: got %q, %v; want the directory of the replaced store, and nothing about the key, which is there", out, err)
 	}
@@ -46,11 +46,11 @@ func TestRun_restore(t *testing.T) {
 	}
 
 	fresh := filepath.Join(t.TempDir(), "fresh")
-	out, err = command(t, "-data", fresh, "restore", file)
+	out, err = outputOf(t, "-data", fresh, "restore", file)
 	if err != nil || !strings.Contains(out, "copy the session.key of that time to "+filepath.Join(fresh, "session.key")) || strings.Contains(out, "replaces") {
 		t.Errorf("restore into a new directory: got %q, %v; want that it asks for the key", out, err)
 	}
-	if out, err := command(t, "-data", fresh, "-session-key", strings.Repeat("k", 32), "restore", file); err != nil || strings.Contains(out, "session.key") {
+	if out, err := outputOf(t, "-data", fresh, "-session-key", strings.Repeat("k", 32), "restore", file); err != nil || strings.Contains(out, "session.key") {
 		t.Errorf("with a key of the configuration: got %q, %v", out, err)
 	}
 }
@@ -63,14 +63,14 @@ func TestRun_backupOfNothing(t *testing.T) {
 		if dir != "" {
 			args = append([]string{"-data", dir}, args...)
 		}
-		if _, err := command(t, args...); err == nil || !strings.Contains(err.Error(), "troupe -data DIRECTORY backup FILE") {
+		if _, err := outputOf(t, args...); err == nil || !strings.Contains(err.Error(), "troupe -data DIRECTORY backup FILE") {
 			t.Errorf("%q: got %v, want an error with the command to write", dir, err)
 		}
 	}
 	if left, err := os.ReadDir("."); err != nil || len(left) > 0 {
 		t.Errorf("got the files %v, %v; want none", left, err)
 	}
-	if _, err := command(t, "-store", "memory", "restore", "b.db"); err == nil || !strings.Contains(err.Error(), "memory store") {
+	if _, err := outputOf(t, "-store", "memory", "restore", "b.db"); err == nil || !strings.Contains(err.Error(), "memory store") {
 		t.Errorf("into the memory store: got %v, want an error", err)
 	}
 }
