@@ -13,7 +13,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"syscall"
 
 	"github.com/go-chi/chi/v5"
 
@@ -66,7 +65,7 @@ func run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Wr
 	}()
 	logger := slog.New(server.LogHandler(log))
 	serving(logger)
-	for _, line := range config.Renamed {
+	for _, line := range config.Warnings {
 		logger.Warn(line)
 	}
 	page, err := web.New(ui, config.BasePath)
@@ -177,11 +176,9 @@ func newLog(config Config, w io.Writer) *server.LogQueue {
 }
 
 func listen(ctx context.Context, addr string) (net.Listener, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("the address %s is in use: stop the other server, or choose another address with -addr", addr)
-	} else if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+	l, err := server.Listen(ctx, addr)
+	if err != nil {
+		return nil, fmt.Errorf("-addr: %w", err)
 	}
 	return l, nil
 }

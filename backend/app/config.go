@@ -50,7 +50,7 @@ type Config struct {
 	Restore  string // replace the data with this backup and exit
 	Health   bool   // probe the server and exit
 
-	Renamed []string // a warning for each setting given by its old name
+	Warnings []string // of settings that have an old name, or no effect
 }
 
 // The values of -store.
@@ -186,15 +186,10 @@ var settings = []setting{
 		flag: "debug-addr", env: "TROUPE_DEBUG_ADDR", standard: "", argument: "host:port",
 		help: "address of /metrics, /readyz, /healthz and /debug/pprof for operators, such as 127.0.0.1:6060; do not expose it to the public",
 		set: func(c *Config, v string) error {
-			if v == "" {
-				c.DebugAddr = ""
+			if c.DebugAddr = v; v == "" {
 				return nil
 			}
-			if _, port, err := net.SplitHostPort(v); err != nil || port == "" {
-				return fmt.Errorf("want host:port, got %q", v)
-			}
-			c.DebugAddr = v
-			return nil
+			return server.CheckAddr(v)
 		},
 	},
 	{
@@ -211,8 +206,8 @@ var settings = []setting{
 		flag: "drain", env: "TROUPE_DRAIN", standard: "0s", argument: "duration",
 		help: "grace period between SIGTERM and shutdown, in which /readyz answers 503, so that a load balancer stops sending clients",
 		set: func(c *Config, v string) (err error) {
-			if c.Drain, err = time.ParseDuration(v); err != nil || c.Drain < 0 {
-				return fmt.Errorf("want a duration such as 5s, got %q", v)
+			if c.Drain, err = time.ParseDuration(v); err != nil || c.Drain < 0 || c.Drain > time.Hour {
+				return fmt.Errorf("want a duration such as 5s, at most 1h, got %q", v)
 			}
 			return nil
 		},
@@ -268,11 +263,67 @@ func ParseConfig(args, env []string, stdout io.Writer) (Config, error) {
 		if err := s.set(&c, value); err != nil {
 			return c, fmt.Errorf("%s: %w", source, err)
 		}
+		if s.flag == "journal-bytes" && source != "" && c.Store == storeMemory {
+			c.Warnings = append(c.Warnings, source+" has no effect with -store memory: leave it out, or use -store sqlite")
+		}
 		if now, ok := s.renamed()[source]; ok {
-			c.Renamed = append(c.Renamed, fmt.Sprintf("%s is now %s: use the new name, as the next version removes the old one", source, now))
+			c.Warnings = append(c.Warnings, fmt.Sprintf("%s is now %s: use the new name, as the next version removes the old one", source, now))
 		}
 	}
+	if sameAddr(c.Addr, c.DebugAddr) {
+		return c, fmt.Errorf("-debug-addr: want another address than that of -addr, got %q", c.DebugAddr)
+	}
+	c.Warnings = append(c.Warnings, misspelled(env)...)
 	return c, nil
+}
+
+// sameAddr reports whether two servers cannot listen on both addresses.
+func sameAddr(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	return errA == nil && errB == nil && portA == portB && portA != "0" && (hostA == hostB || hostA == "" || hostB == "")
+}
+
+// misspelled returns a warning for each environment variable whose name is nearly that
+// of a setting. Others that begin with TROUPE_ may belong to something else.
+func misspelled(env []string) []string {
+	var known, warnings []string
+	for _, s := range settings {
+		known = append(known, s.env, s.oldEnv)
+	}
+	for _, entry := range env {
+		name, _, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, "TROUPE_") || slices.Contains(known, name) {
+			continue
+		}
+		for _, k := range known {
+			if distance(name, k) <= 2 {
+				warnings = append(warnings, fmt.Sprintf("%s is not a setting and has no effect: did you mean %s?", name, k))
+				break
+			}
+		}
+	}
+	return warnings
+}
+
+// distance returns how many bytes must be changed, added or removed to turn a into b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0]++
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }
 
 // find returns the given value of a setting, and the flag or variable it came from.
@@ -361,12 +412,8 @@ func printHelp(w io.Writer) {
 }
 
 func setAddr(c *Config, v string) error {
-	_, port, err := net.SplitHostPort(v)
-	if err != nil || port == "" {
-		return fmt.Errorf("want host:port or :port, got %q", v)
-	}
 	c.Addr = v
-	return nil
+	return server.CheckAddr(v)
 }
 
 func setBasePath(c *Config, v string) (err error) {
@@ -404,21 +451,23 @@ func setOrigins(c *Config, v string) error {
 }
 
 func setLog(c *Config, v string) error {
+	var levels, formats int
 	for word := range strings.SplitSeq(v, ",") {
 		switch word = strings.TrimSpace(word); word {
-		case "debug":
-			c.LogLevel = slog.LevelDebug
-		case "info":
-			c.LogLevel = slog.LevelInfo
-		case "warn":
-			c.LogLevel = slog.LevelWarn
-		case "error":
-			c.LogLevel = slog.LevelError
+		case "debug", "info", "warn", "error":
+			levels++
+			if err := c.LogLevel.UnmarshalText([]byte(word)); err != nil {
+				return err
+			}
 		case "json", "text":
+			formats++
 			c.LogJSON = word == "json"
 		default:
-			return fmt.Errorf("want a level (debug, info, warn, error) and a format (text, json), got %q", word)
+			return fmt.Errorf("want a level (debug, info, warn, error) and a format (text, json), such as warn,json, got %q", word)
 		}
+	}
+	if levels > 1 || formats > 1 {
+		return fmt.Errorf("want one level and one format, such as warn,json, got %q", v)
 	}
 	return nil
 }

@@ -36,13 +36,22 @@ func TestParseConfig(t *testing.T) {
 			app.Config{
 				Addr: "127.0.0.1:0", Data: "/srv/troupe", Store: "memory", JournalBytes: 1 << 20,
 				AllowOrigins: []string{"https://a.example", "http://b.example:81"}, LogLevel: slog.LevelDebug, LogJSON: true,
+				Warnings:  []string{"-journal-bytes has no effect with -store memory: leave it out, or use -store sqlite"},
 				MaxActors: 250_000, MaxBuffers: 256 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500,
 			},
 		},
 		{
 			"environment variables", nil,
 			[]string{"TROUPE_ADDR=:1", "TROUPE_DATA=d", "TROUPE_STORE=memory", "TROUPE_JOURNAL_BYTES=4096", "TROUPE_ALLOW_ORIGIN=https://a.example", "TROUPE_LOG=warn"},
-			app.Config{Addr: ":1", Data: "d", Store: "memory", JournalBytes: 4096, AllowOrigins: []string{"https://a.example"}, LogLevel: slog.LevelWarn, MaxActors: 250_000, MaxBuffers: 256 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500},
+			app.Config{Addr: ":1", Data: "d", Store: "memory", JournalBytes: 4096, AllowOrigins: []string{"https://a.example"}, LogLevel: slog.LevelWarn, MaxActors: 250_000, MaxBuffers: 256 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500,
+				Warnings: []string{"TROUPE_JOURNAL_BYTES has no effect with -store memory: leave it out, or use -store sqlite"}},
+		},
+		{
+			"a misspelled variable", nil,
+			[]string{"TROUPE_MAX_SOCKET=5", "TROUPE_SERVICE_HOST=10.0.0.1", "TROUPE_PORT=tcp://10.0.0.1:8080", "TROUPE_URL=http://x"},
+			with(func(c *app.Config) {
+				c.Warnings = []string{"TROUPE_MAX_SOCKET is not a setting and has no effect: did you mean TROUPE_MAX_SOCKETS?"}
+			}),
 		},
 		{
 			"a flag overrides its variable",
@@ -82,7 +91,7 @@ func TestParseConfig(t *testing.T) {
 			"their old names", []string{"-address-sockets", "3", "-address-connects=0.5", "-address-calls", "0"}, nil,
 			with(func(c *app.Config) {
 				c.MaxSocketsPerIP, c.ConnectRatePerIP, c.CallRatePerIP = 3, 0.5, 0
-				c.Renamed = []string{
+				c.Warnings = []string{
 					"-address-sockets is now -max-sockets-per-ip: use the new name, as the next version removes the old one",
 					"-address-connects is now -connect-rate-per-ip: use the new name, as the next version removes the old one",
 					"-address-calls is now -call-rate-per-ip: use the new name, as the next version removes the old one",
@@ -93,7 +102,7 @@ func TestParseConfig(t *testing.T) {
 			"their old variables", nil, []string{"TROUPE_ADDRESS_SOCKETS=3", "TROUPE_ADDRESS_CONNECTS=0.5", "TROUPE_ADDRESS_CALLS=0"},
 			with(func(c *app.Config) {
 				c.MaxSocketsPerIP, c.ConnectRatePerIP, c.CallRatePerIP = 3, 0.5, 0
-				c.Renamed = []string{
+				c.Warnings = []string{
 					"TROUPE_ADDRESS_SOCKETS is now TROUPE_MAX_SOCKETS_PER_IP: use the new name, as the next version removes the old one",
 					"TROUPE_ADDRESS_CONNECTS is now TROUPE_CONNECT_RATE_PER_IP: use the new name, as the next version removes the old one",
 					"TROUPE_ADDRESS_CALLS is now TROUPE_CALL_RATE_PER_IP: use the new name, as the next version removes the old one",
@@ -133,8 +142,12 @@ func TestParseConfig_errors(t *testing.T) {
 	}{
 		{[]string{"-store", "sqlite3"}, nil, `-store: want sqlite or memory, got "sqlite3"`},
 		{nil, []string{"TROUPE_STORE=redis"}, `TROUPE_STORE: want sqlite or memory, got "redis"`},
-		{[]string{"-addr", "8080"}, nil, `-addr: want host:port or :port, got "8080"`},
+		{[]string{"-addr", "8080"}, nil, `-addr: want host:port or :port with a port from 0 to 65535, got "8080"`},
+		{[]string{"-addr", ":http"}, nil, `-addr: want host:port or :port with a port from 0 to 65535, got ":http"`},
+		{[]string{"-addr", ":65536"}, nil, `got ":65536"`},
+		{[]string{"-addr", "http://localhost:8080"}, nil, `got "http://localhost:8080"`},
 		{nil, []string{"PORT=a:b"}, `PORT: want host:port`},
+		{nil, []string{"PORT=tcp"}, `PORT: want host:port`},
 		{[]string{"-data", ""}, nil, `-data: want the name of a directory`},
 		{[]string{"-base-path", "app"}, nil, `-base-path: want a path of letters, digits and -._~, such as /app, got "app"`},
 		{[]string{"-base-path", "/a/../b"}, nil, `got "/a/../b"`},
@@ -144,9 +157,15 @@ func TestParseConfig_errors(t *testing.T) {
 		{[]string{"-allow-origin", "example.com"}, nil, `-allow-origin: want origins such as https://example.com, got "example.com"`},
 		{[]string{"-allow-origin", "https://a.example/page"}, nil, `got "https://a.example/page"`},
 		{[]string{"-log", "loud"}, nil, `-log: want a level`},
-		{[]string{"-debug-addr", "6060"}, nil, `-debug-addr: want host:port, got "6060"`},
+		{[]string{"-debug-addr", "6060"}, nil, `-debug-addr: want host:port or :port with a port from 0 to 65535, got "6060"`},
+		{[]string{"-debug-addr", "localhost:pprof"}, nil, `-debug-addr: want host:port or :port`},
+		{[]string{"-addr", ":8080", "-debug-addr", ":8080"}, nil, `-debug-addr: want another address than that of -addr, got ":8080"`},
+		{[]string{"-log", "info,debug"}, nil, `-log: want one level and one format, such as warn,json, got "info,debug"`},
+		{[]string{"-log", "text,json"}, nil, `-log: want one level and one format`},
+		{[]string{"-drain", "-5s"}, nil, `-drain: want a duration such as 5s, at most 1h, got "-5s"`},
+		{[]string{"-drain", "100h"}, nil, `got "100h"`},
 		{[]string{"-metrics=maybe"}, nil, `-metrics: want true or false, got "maybe"`},
-		{[]string{"-drain", "5"}, nil, `-drain: want a duration such as 5s, got "5"`},
+		{[]string{"-drain", "5"}, nil, `-drain: want a duration such as 5s, at most 1h, got "5"`},
 		{[]string{"-trusted-proxies", "localhost"}, nil, `-trusted-proxies: want addresses such as 127.0.0.1 or 10.0.0.0/8`},
 		{[]string{"-max-sockets", "-1"}, nil, `-max-sockets: want a number, or 0, got "-1"`},
 		{[]string{"-call-rate-per-ip", "many"}, nil, `-call-rate-per-ip: want a number per second, or 0, got "many"`},

@@ -15,11 +15,15 @@ import (
 // must not run out of them.
 const reservedFiles = 128
 
+// minFiles is the lowest limit of open files with which a server starts: what is not
+// reserved must do for clients.
+const minFiles = 2 * reservedFiles
+
 // connections counts the connections of an HTTP server and cuts those beyond its limits,
 // so that clients which only connect cannot take all file descriptors. A connection that
 // has become a socket counts as the gateway's.
 type connections struct {
-	max        int // with the gateway's sockets; not above 0: no limit
+	max        int // with the gateway's sockets; 0: no limit
 	perAddress int // 0: no limit
 	proxies    forwarded.Proxies
 	sockets    func() int
@@ -33,7 +37,7 @@ type connections struct {
 
 func newConnections(o Options, sockets func() int, logger *slog.Logger) *connections {
 	return &connections{
-		max: openFiles() - reservedFiles, perAddress: 2 * o.MaxSocketsPerIP, proxies: o.TrustedProxies,
+		max: max(0, openFiles()-reservedFiles), perAddress: 2 * o.MaxSocketsPerIP, proxies: o.TrustedProxies,
 		sockets: sockets, logger: logger, of: map[netip.Prefix]int{},
 	}
 }

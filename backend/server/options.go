@@ -1,12 +1,15 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"regexp"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,8 +40,8 @@ type Options struct {
 	Store store.Store
 
 	// JournalBytes limits the journal of the store in Data, in bytes. Clients that
-	// resume from an event which the journal no longer has get a gap. 0 means 64 MiB.
-	// Your own Store has its own limit.
+	// resume from an event which the journal no longer has get a gap. 0 means 64 MiB;
+	// there is no "no limit". Your own Store has its own limit: setting both is an error.
 	JournalBytes int64
 
 	// AllowOrigins are further origins whose pages may use the server, such as
@@ -130,6 +133,29 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Data == "" {
 		o.Data = "data"
 	}
+	if o.Store != nil && o.JournalBytes != 0 {
+		return o, errors.New("JournalBytes is set, but the Store has its own limit: set it in the options of the store")
+	}
+	if o.JournalBytes < 0 {
+		return o, fmt.Errorf("JournalBytes: want a number of bytes, or 0 for 64 MiB, got %d", o.JournalBytes)
+	}
+	if o.Drain < 0 || o.Drain > maxDrain {
+		return o, fmt.Errorf("Drain: want a duration from 0 to %v, got %v", maxDrain, o.Drain)
+	}
+	for _, p := range o.TrustedProxies {
+		if !p.IsValid() {
+			return o, errors.New("TrustedProxies: a prefix is not valid: use forwarded.ParseProxies or netip.MustParsePrefix")
+		}
+	}
+	if o.DebugAddr != "" {
+		if err := CheckAddr(o.DebugAddr); err != nil {
+			return o, fmt.Errorf("DebugAddr: %w", err)
+		}
+	}
+	files := openFiles()
+	if files > 0 && files < minFiles {
+		return o, fmt.Errorf("the limit of open files is %d: want %d or more, by ulimit -n 65536 in a shell, or LimitNOFILE=65536 in a systemd unit", files, minFiles)
+	}
 	var err error
 	if o.BasePath, err = CleanBasePath(o.BasePath); err != nil {
 		return o, fmt.Errorf("BasePath: %w", err)
@@ -139,7 +165,7 @@ func (o Options) withDefaults() (Options, error) {
 			return o, fmt.Errorf("AllowOrigins: %w", err)
 		}
 	}
-	o.MaxSockets = limit(o.MaxSockets, openFiles()/4*3)
+	o.MaxSockets = limit(o.MaxSockets, files/4*3)
 	o.MaxActors = limit(o.MaxActors, 250_000)
 	o.MaxBuffers = limit(o.MaxBuffers, 256<<20)
 	o.MaxSocketsPerIP = limit(o.MaxSocketsPerIP, 2000)
@@ -155,6 +181,22 @@ func (o Options) withDefaults() (Options, error) {
 		}
 	}
 	return o, nil
+}
+
+// maxDrain is the longest drain. Supervisors kill a process long before.
+const maxDrain = time.Hour
+
+// CheckAddr reports whether addr is a TCP address to listen on. Its error says what to
+// write.
+func CheckAddr(addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil || strings.ContainsAny(host, " /") {
+		return fmt.Errorf("want host:port or :port with a port from 0 to 65535, got %q", addr)
+	}
+	return nil
 }
 
 // limit returns an option's limit; 0 means none.

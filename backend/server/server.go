@@ -84,9 +84,13 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 			return nil, fmt.Errorf("open the store: %w", err)
 		}
 	}
+	if most := openFiles() - reservedFiles; most > 0 && o.MaxSockets > most {
+		s.logger.Warn("MaxSockets cannot be reached with this limit of open files: raise it, by ulimit -n or LimitNOFILE",
+			"maxSockets", o.MaxSockets, "openFiles", openFiles(), "possible", most)
+	}
 	var debug net.Listener
 	if o.DebugAddr != "" {
-		if debug, err = listen(ctx, o.DebugAddr); err != nil {
+		if debug, err = Listen(ctx, o.DebugAddr); err != nil {
 			return nil, errors.Join(fmt.Errorf("debug address: %w", err), s.closeStore())
 		}
 	}
@@ -162,7 +166,7 @@ func (s *Server) routes() http.Handler {
 // when Serve would, with Serve's error or that of listening; in any case the server is
 // closed. Use Serve for your own routes, or a listener with TLS.
 func (s *Server) Run(ctx context.Context, addr string) error {
-	l, err := listen(ctx, addr)
+	l, err := Listen(ctx, addr)
 	if err != nil {
 		return errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 	}
@@ -339,11 +343,21 @@ func withBasePath(base string, h http.Handler) http.Handler {
 	})
 }
 
-func listen(ctx context.Context, addr string) (net.Listener, error) {
+// Listen listens on a TCP address, as Run does. Its error says what to do.
+func Listen(ctx context.Context, addr string) (net.Listener, error) {
+	if err := CheckAddr(addr); err != nil {
+		return nil, err
+	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
-	if errors.Is(err, syscall.EADDRINUSE) {
+	var unknown *net.DNSError
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("the address %s is in use: stop the other server, or choose another address", addr)
-	} else if err != nil {
+	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.As(err, &unknown):
+		return nil, fmt.Errorf("the address %s is not one of this machine: want an IP address of it, or only a port, such as :8080", addr)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("this user may not listen on %s: choose a port above 1023, or grant the capability CAP_NET_BIND_SERVICE", addr)
+	case err != nil:
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	}
 	return l, nil
