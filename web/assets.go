@@ -110,7 +110,6 @@ func New(dist fs.FS, base string) (*UI, error) {
 	r := chi.NewRouter()
 	r.Use(secure)
 	r.NotFound(ui.navigate)
-	r.MethodNotAllowed(http.NotFound)
 	for _, serve := range []func(string, http.HandlerFunc){r.Get, r.Head} {
 		serve("/", ui.servePage)
 		serve("/assets/*", ui.serveAsset)
@@ -183,23 +182,24 @@ func (ui *UI) servePage(w http.ResponseWriter, r *http.Request) {
 // navigate serves the page for paths that are not files: its router handles them. A
 // missing script or image gets 404.
 func (ui *UI) navigate(w http.ResponseWriter, r *http.Request) {
-	if !isNavigation(r) {
+	switch {
+	case !isPage(r.URL.Path):
 		http.NotFound(w, r)
-		return
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET, HEAD")
+		w.WriteHeader(http.StatusMethodNotAllowed)
+	case !strings.Contains(r.Header.Get("Accept"), "text/html"):
+		http.NotFound(w, r)
+	default:
+		w.Header().Set("Vary", "Accept")
+		ui.servePage(w, r)
 	}
-	w.Header().Set("Vary", "Accept")
-	ui.servePage(w, r)
 }
 
-func isNavigation(r *http.Request) bool {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return false
-	}
-	first, _, _ := strings.Cut(strings.TrimLeft(r.URL.Path, "/"), "/")
-	if slices.Contains(Reserved, first) {
-		return false
-	}
-	return path.Ext(first) == "" && strings.Contains(r.Header.Get("Accept"), "text/html")
+// isPage reports whether a path may be a page of the app.
+func isPage(address string) bool {
+	first, _, _ := strings.Cut(strings.TrimLeft(address, "/"), "/")
+	return !slices.Contains(Reserved, first) && path.Ext(first) == ""
 }
 
 // serveAsset serves a file whose name changes with its content.

@@ -79,8 +79,7 @@ func TestUI_routes(t *testing.T) {
 		{"GET", "/licenses.txt", html, 200, "text/plain; charset=utf-8", "no-cache"},
 
 		{"GET", "/chat/general", "*/*", 404, "", ""}, // a fetch, not a navigation
-		{"POST", "/chat/general", html, 404, "", ""},
-		{"POST", "/", html, 404, "", ""},
+		{"POST", "/missing.png", html, 404, "", ""},
 		{"GET", "/missing.png", html, 404, "", ""},
 		{"GET", "/favicon.ico", html, 404, "", ""},
 		{"GET", "/assets/main-OLD.js", html, 404, "", ""},
@@ -131,6 +130,19 @@ func TestUI_routes(t *testing.T) {
 				t.Errorf("got a body of %d bytes", w.Body.Len())
 			}
 		})
+	}
+}
+
+// A method that an address does not take gets 405, and the ones that it takes.
+func TestUI_methods(t *testing.T) {
+	ui := newUI(t, built())
+	for _, method := range []string{"POST", "PUT", "DELETE", "PATCH", "OPTIONS"} {
+		for _, target := range []string{"/", "/chat/general", "/assets/main-A1.js", "/lib/client.js", "/licenses.txt", "/docs", "/docs/"} {
+			w := request(ui, method, target, "Accept: "+html)
+			if allow := strings.Join(w.Header().Values("Allow"), ", "); w.Code != http.StatusMethodNotAllowed || !strings.Contains(allow, "GET") || !strings.Contains(allow, "HEAD") {
+				t.Errorf("%s %s: got %d, Allow %q, want 405, and GET and HEAD", method, target, w.Code, allow)
+			}
+		}
 	}
 }
 

@@ -152,12 +152,13 @@ func orNone[T int | float64](limit T) T {
 // routes returns the handler of the server's own paths, the sessions and the page.
 func routes(srv *server.Server, page http.Handler, config Config, logger *slog.Logger) http.Handler {
 	r := chi.NewRouter()
-	r.Method(http.MethodGet, "/healthz", srv.Health())
-	r.Method(http.MethodGet, "/readyz", srv.Ready())
+	r.Handle("/healthz", srv.Health())
+	r.Handle("/readyz", srv.Ready())
 	if config.Metrics {
 		r.Handle("/metrics", srv.Metrics())
 	}
-	r.With(srv.CheckOrigin).Post("/api/session", serveSession(config.BasePath+"/", logger))
+	r.With(srv.CheckOrigin).Handle("/api/session", serveSession(config.BasePath+"/", logger))
+	r.Method(http.MethodOptions, "/api/session", srv.Handler()) // preflights
 	r.Handle("/api", srv.Handler())
 	r.Handle("/api/*", srv.Handler())
 	r.Handle("/*", page)

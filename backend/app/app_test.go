@@ -165,6 +165,38 @@ func TestRun_withoutABuiltUI(t *testing.T) {
 	}
 }
 
+// Every address takes HEAD if it takes GET, and says which methods it takes.
+func TestRun_methods(t *testing.T) {
+	s := start(t, "-store", "memory", "-metrics", "-debug-addr", "127.0.0.1:0")
+	debug := regexp.MustCompile(`debug/pprof" address=(http://\S+)`).FindStringSubmatch(s.stderr.String())
+	if debug == nil {
+		t.Fatalf("the log lacks the debug address: %s", s.stderr)
+	}
+	for _, url := range []string{
+		s.url + "/healthz", s.url + "/readyz", s.url + "/metrics", s.url + "/", s.url + "/licenses.txt",
+		debug[1] + "/healthz", debug[1] + "/readyz", debug[1] + "/metrics", debug[1] + "/debug/pprof/cmdline",
+	} {
+		get, body := request(t, "GET", url, "", "Accept", "text/html")
+		head, none := request(t, "HEAD", url, "", "Accept", "text/html")
+		if get.StatusCode != head.StatusCode || body == "" || none != "" || get.Header.Get("Content-Type") != head.Header.Get("Content-Type") {
+			t.Errorf("%s: got GET %s with %d bytes, HEAD %s with %d bytes", url, get.Status, len(body), head.Status, len(none))
+		}
+		if strings.Contains(url, "/debug/") {
+			continue // net/http/pprof takes POST, too
+		}
+		for _, method := range []string{"POST", "DELETE"} {
+			if answer, _ := request(t, method, url, ""); answer.StatusCode != http.StatusMethodNotAllowed || !strings.Contains(strings.Join(answer.Header.Values("Allow"), ", "), "GET") {
+				t.Errorf("%s %s: got %s, Allow %q, want 405 and GET, HEAD", method, url, answer.Status, answer.Header.Get("Allow"))
+			}
+		}
+	}
+	for _, method := range []string{"GET", "HEAD", "DELETE"} {
+		if answer, _ := request(t, method, s.url+"/api/session", ""); answer.StatusCode != http.StatusMethodNotAllowed || answer.Header.Get("Allow") != "POST" {
+			t.Errorf("%s /api/session: got %s, Allow %q, want 405 and POST", method, answer.Status, answer.Header.Get("Allow"))
+		}
+	}
+}
+
 // A setting given by its old name works, and the log warns once.
 func TestRun_oldNames(t *testing.T) {
 	s := start(t, "-store", "memory", "-address-calls", "10")

@@ -71,6 +71,11 @@ func writeKey(path string, key []byte) error {
 // A real app would check a password, or a payment, here.
 func serveSession(path string, logger *slog.Logger) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost {
+			w.Header().Set("Allow", http.MethodPost)
+			answer(w, http.StatusMethodNotAllowed, map[string]string{"code": "malformed", "message": "use POST"})
+			return
+		}
 		// The error means that the ResponseWriter has no deadlines; a server's has.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(10 * time.Second))
 		var s rooms.Session

@@ -17,13 +17,13 @@ import (
 // The body is JSON: "status" is "ok" or the reason, "version", "uptimeMs", and "sockets",
 // the number of open ones. Run serves it at /healthz.
 func (s *Server) Health() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { s.report(w, s.storeTrouble()) })
+	return readOnly(func(w http.ResponseWriter, _ *http.Request) { s.report(w, s.storeTrouble()) })
 }
 
 // Ready reports whether a load balancer should send clients here: like Health, but also
 // 503 from the moment the server begins to shut down. Run serves it at /readyz.
 func (s *Server) Ready() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { s.report(w, s.unready()) })
+	return readOnly(func(w http.ResponseWriter, _ *http.Request) { s.report(w, s.unready()) })
 }
 
 // unready returns the reason why no clients should be sent here, or "".
@@ -77,8 +77,8 @@ func (s *Server) report(w http.ResponseWriter, trouble string) {
 // process's profiles. Options.DebugAddr serves it. Do not expose it to the public.
 func (s *Server) Debug() http.Handler {
 	r := chi.NewRouter()
-	r.Method(http.MethodGet, "/healthz", s.Health())
-	r.Method(http.MethodGet, "/readyz", s.Ready())
+	r.Handle("/healthz", s.Health())
+	r.Handle("/readyz", s.Ready())
 	r.Handle("/metrics", s.Metrics())
 	r.Mount("/debug", middleware.Profiler())
 	return r

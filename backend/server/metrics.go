@@ -18,7 +18,7 @@ import (
 func (s *Server) Metrics() http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collector{s}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	return readOnly(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP)
 }
 
 // counts is one snapshot of everything that metrics are read from.

@@ -151,8 +151,8 @@ func (s *Server) enter(h http.Handler) http.Handler {
 // routes returns the handler that Run serves.
 func (s *Server) routes() http.Handler {
 	r := chi.NewRouter()
-	r.Method(http.MethodGet, "/healthz", s.Health())
-	r.Method(http.MethodGet, "/readyz", s.Ready())
+	r.Handle("/healthz", s.Health())
+	r.Handle("/readyz", s.Ready())
 	if s.opts.Metrics {
 		r.Handle("/metrics", s.Metrics())
 	}
