@@ -88,6 +88,7 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 		s.logger.Warn("MaxSockets cannot be reached with this limit of open files: raise it, by ulimit -n or LimitNOFILE",
 			"maxSockets", o.MaxSockets, "openFiles", openFiles(), "possible", most)
 	}
+	s.warnOfOrphans(ctx, registry.Names())
 	var debug net.Listener
 	if o.DebugAddr != "" {
 		if debug, err = Listen(ctx, o.DebugAddr); err != nil {

@@ -349,6 +349,33 @@ func (s *Store) findLocations(ctx context.Context, actor string, after uint64) (
 	}
 }
 
+// Names returns how many actors of each definition are stored. It reads about 100
+// bytes of each actor.
+func (s *Store) Names(ctx context.Context) (map[string]int, error) {
+	s.recover(ctx)
+	s.mu.Lock()
+	reader, failure := s.reader, s.failure
+	s.mu.Unlock()
+	if reader == nil {
+		return nil, failure
+	}
+	rows, err := reader.QueryContext(ctx, "SELECT name, count(*) FROM actors GROUP BY name")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() // rows.Err has its error
+	names := map[string]int{}
+	for rows.Next() {
+		var name string
+		var n int
+		if err := rows.Scan(&name, &n); err != nil {
+			return nil, err
+		}
+		names[name] = n
+	}
+	return names, rows.Err()
+}
+
 // Connected implements store.Store.
 func (s *Store) Connected(ctx context.Context, f func(actor string) bool) error {
 	err := s.connected(ctx, f)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -278,6 +279,31 @@ func TestMigrations(t *testing.T) {
 	}
 	if err := conn.QueryRowContext(t.Context(), "SELECT sum(x), (SELECT * FROM pragma_user_version) FROM further").Scan(&sum, &version); err != nil || sum != 3 || version != len(steps) {
 		t.Errorf("after a wrong step: got sum %d and version %d, %v; want 3 and %d", sum, version, err, len(steps))
+	}
+}
+
+// Names counts the actors of each definition, in the journal and in snapshots.
+func TestNames(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, quiet)
+	check := func(want map[string]int) {
+		t.Helper()
+		if got, err := s.Names(t.Context()); err != nil || !maps.Equal(got, want) {
+			t.Errorf("got %v, %v; want %v", got, err, want)
+		}
+	}
+	check(map[string]int{})
+	other := commitOf("cleo", 1)
+	other.Name = "hall"
+	commit(t, s, commitOf("ada", 1), commitOf("bob", 1), other)
+	commit(t, s, commitOf("ada", 2))
+	check(map[string]int{"room": 2, "hall": 1})
+	closeStore(t, s)
+	s = open(t, dir, quiet)
+	check(map[string]int{"room": 2, "hall": 1})
+	closeStore(t, s)
+	if _, err := s.Names(t.Context()); err == nil {
+		t.Error("of a closed store: got no error")
 	}
 }
 
