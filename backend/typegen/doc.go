@@ -49,6 +49,10 @@
 // pointer is missing instead of null: its type has no null, but the server accepts
 // null.)
 //
+// JavaScript has integers up to 2^53 exactly and rounds larger ones. Tag a field that
+// may be larger `json:",string"`: its type is string then. typegen warns of uint64, and
+// of int64 in fields and types that are named like an id.
+//
 // # The contract
 //
 // Both files have a fingerprint of these types, as a whole and of each action, event,
@@ -78,5 +82,8 @@
 //
 // A type that has no JSON (a channel, a complex number, an interface with methods) and
 // a definition that typegen cannot follow (a name that is not constant) is an error
-// with its position, and nothing is written.
+// with its position, and nothing is written. So is a mistake that would go unnoticed: a
+// change of the receiver in a method with a value receiver, which is read-only; a name
+// that is almost that of a hook; an event without exported fields. An exported method
+// without a Context is a warning.
 package typegen

@@ -2,6 +2,7 @@ package typegen
 
 import (
 	"cmp"
+	"fmt"
 	"go/ast"
 	"go/constant"
 	"go/types"
@@ -138,9 +139,14 @@ func (g *generator) define(call *ast.CallExpr) {
 		switch {
 		case g.callOf(option, "Emits") != nil:
 			emits := g.callOf(option, "Emits")
-			t, ok := g.typeArgument(emits).(*types.Named)
+			typ := g.typeArgument(emits)
+			t, ok := typ.(*types.Named)
 			if !ok {
-				g.problem(emits.Pos(), "the type of an event must be a named type")
+				advice := ""
+				if elem, ok := pointee(typ).(*types.Named); ok {
+					advice = fmt.Sprintf(": write actor.Emits[%[1]s](), and c.Broadcast(%[1]s{…}) without an ampersand", g.goName(elem))
+				}
+				g.problem(emits.Pos(), "the type of an event must be a named type%s", advice)
 				continue
 			}
 			a.events = append(a.events, &event{actor.WireName(t.Obj().Name()), t, emits.Pos()})
@@ -154,6 +160,7 @@ func (g *generator) define(call *ast.CallExpr) {
 		return
 	}
 	g.methods(a)
+	findMistakes(g, a)
 	g.actors = append(g.actors, a)
 }
 

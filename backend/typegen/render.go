@@ -60,6 +60,8 @@ func (g *generator) use(m *member, f func() string) string {
 	return f()
 }
 
+const adviseString = "use a string, or a struct with a field that is tagged `json:\",string\"`"
+
 func (g *generator) action(a *actorDef, act *action) member {
 	goName := act.method.Name()
 	m := member{name: act.name, part: a.name + "." + act.name + "()", doc: rename(g.docs.of(act.method).text, goName, act.name)}
@@ -78,12 +80,15 @@ func (g *generator) action(a *actorDef, act *action) member {
 				here.pos = p.Pos()
 			}
 			text := g.expr(p.Type(), here)
+			checkNumber(g, p.Type(), p.Name(), adviseString, here)
 			params = append(params, parameter(p.Name(), i, taken)+": "+text)
 			bare = append(bare, text)
 		}
 		result := "void"
 		if n := sig.Results().Len(); n > 0 && !types.Identical(sig.Results().At(0).Type(), errorType) {
-			result = g.expr(sig.Results().At(0).Type(), site{pos, fmt.Sprintf("%s.%s: its result", a.typ.Obj().Name(), goName)})
+			here := site{pos, fmt.Sprintf("%s.%s: its result", a.typ.Obj().Name(), goName)}
+			result = g.expr(sig.Results().At(0).Type(), here)
+			checkNumber(g, sig.Results().At(0).Type(), goName, adviseString, here)
 		}
 		m.bare = "(" + strings.Join(bare, ", ") + "): " + result
 		return property(act.name) + "(" + strings.Join(params, ", ") + "): " + result

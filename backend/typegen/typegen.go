@@ -19,6 +19,10 @@ type Options struct {
 	Dir string // of the package that has the registry
 	TS  string // the file with the types for TypeScript, relative to Dir; empty for none
 	Go  string // the file with the contract for the server, in Dir; empty for none
+
+	// Warn gets a line for each probable mistake that does not keep the files from
+	// being written, with its position. Nil means that there are no warnings.
+	Warn func(line string)
 }
 
 // Generate writes the files that o names, and does not touch files that are up to
@@ -48,13 +52,18 @@ func Render(o Options) (map[string]string, error) {
 	}
 	g.registry()
 	// The first rendering finds the types, the second one uses their chosen names.
-	found := g.problems
+	problems, warnings := g.problems, g.warnings
 	g.render()
 	g.chooseNames()
-	g.problems = found
+	g.problems, g.warnings = problems, warnings
 	out := g.render()
 	if len(g.problems) > 0 {
 		return nil, g.problems.error()
+	}
+	if o.Warn != nil {
+		for _, line := range g.warnings.lines() {
+			o.Warn(line)
+		}
 	}
 	files := map[string]string{}
 	c := g.contract(out)
@@ -74,10 +83,12 @@ type generator struct {
 	pkg      *packages.Package
 	docs     *docs
 	problems problems
+	warnings problems
 
-	declared map[types.Object]ast.Expr // the right-hand sides of the package's type declarations
-	variable string                    // that holds the registry
-	actors   []*actorDef
+	functions map[types.Object]*ast.FuncDecl // the package's functions and methods
+	declared  map[types.Object]ast.Expr      // the right-hand sides of the package's type declarations
+	variable  string                         // that holds the registry
+	actors    []*actorDef
 
 	decls map[string]*decl  // the named types that the rendering has found, by key
 	names map[string]string // their chosen names, by key
@@ -134,7 +145,7 @@ func load(o Options) (*generator, error) {
 		return nil, fmt.Errorf("load %s: %w", o.Dir, err)
 	}
 	pkg := pkgs[0]
-	g := &generator{pkg: pkg, docs: newDocs(pkg.Fset), names: map[string]string{}, declared: map[types.Object]ast.Expr{}}
+	g := &generator{pkg: pkg, docs: newDocs(pkg.Fset), names: map[string]string{}, declared: map[types.Object]ast.Expr{}, functions: map[types.Object]*ast.FuncDecl{}}
 	for _, e := range pkg.Errors {
 		// The type checker reports the compiler's errors again.
 		if e.Kind != packages.ListError || len(pkg.Syntax) == 0 {
@@ -146,8 +157,11 @@ func load(o Options) (*generator, error) {
 	}
 	for _, file := range pkg.Syntax {
 		ast.Inspect(file, func(n ast.Node) bool {
-			if t, ok := n.(*ast.TypeSpec); ok {
-				g.declared[pkg.TypesInfo.Defs[t.Name]] = t.Type
+			switch n := n.(type) {
+			case *ast.TypeSpec:
+				g.declared[pkg.TypesInfo.Defs[n.Name]] = n.Type
+			case *ast.FuncDecl:
+				g.functions[pkg.TypesInfo.Defs[n.Name]] = n
 			}
 			return true
 		})
@@ -169,16 +183,24 @@ type problem struct{ pos, text string }
 
 type problems []problem
 
-func (ps problems) error() error {
+// lines returns the problems as texts, each once.
+func (ps problems) lines() []string {
 	var lines []string
 	for _, p := range ps {
 		if line := p.pos + ": " + p.text; !slices.Contains(lines, line) {
 			lines = append(lines, line)
 		}
 	}
-	return errors.New(strings.Join(lines, "\n"))
+	return lines
 }
+
+func (ps problems) error() error { return errors.New(strings.Join(ps.lines(), "\n")) }
 
 func (g *generator) problem(pos token.Pos, format string, args ...any) {
 	g.problems = append(g.problems, problem{g.pkg.Fset.Position(pos).String(), fmt.Sprintf(format, args...)})
+}
+
+// warn reports a probable mistake.
+func (g *generator) warn(pos token.Pos, format string, args ...any) {
+	g.warnings = append(g.warnings, problem{g.pkg.Fset.Position(pos).String(), "warning: " + fmt.Sprintf(format, args...)})
 }

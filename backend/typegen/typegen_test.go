@@ -47,7 +47,6 @@ func TestErrors(t *testing.T) {
 	if err != nil || len(dirs) == 0 {
 		t.Fatalf("got %v, %v; want packages", dirs, err)
 	}
-	want := regexp.MustCompile(`// want ("(?:[^"\\]|\\.)*")$`)
 	for _, dir := range dirs {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			t.Parallel()
@@ -56,34 +55,51 @@ func TestErrors(t *testing.T) {
 			if err == nil {
 				t.Fatal("got no error")
 			}
-			got := strings.Split(err.Error(), "\n")
-			file := filepath.Join(dir, "wrong.go")
-			src, readErr := os.ReadFile(file)
-			if readErr != nil {
-				t.Fatal(readErr)
-			}
-			wanted := 0
-			for i, line := range strings.Split(string(src), "\n") {
-				m := want.FindStringSubmatch(line)
-				if m == nil {
-					continue
-				}
-				wanted++
-				text, err := strconv.Unquote(m[1])
-				if err != nil {
-					t.Fatal(err)
-				}
-				if !hasError(got, fmt.Sprintf("%s:%d:", file, i+1), text) {
-					t.Errorf("line %d: want an error with %q", i+1, text)
-				}
-			}
-			if wanted != len(got) {
-				t.Errorf("want %d errors, got\n%s", wanted, err)
-			}
+			checkLines(t, filepath.Join(dir, "wrong.go"), "want", strings.Split(err.Error(), "\n"))
 			if _, err := os.Stat(filepath.Join(dir, o.TS)); err == nil {
 				t.Error("something was written")
 			}
 		})
+	}
+}
+
+// TestWarnings generates from a package with probable mistakes. A comment // warn "…"
+// has the expected warning of its line.
+func TestWarnings(t *testing.T) {
+	dir := filepath.Join("testdata", "warnings")
+	var got []string
+	o := typegen.Options{Dir: dir, TS: "registry.gen.ts", Warn: func(line string) { got = append(got, line) }}
+	if _, err := typegen.Render(o); err != nil {
+		t.Fatal(err)
+	}
+	checkLines(t, filepath.Join(dir, "warnings.go"), "warn", got)
+}
+
+// checkLines compares problems with the comments of a file that expect them.
+func checkLines(t *testing.T, file, word string, got []string) {
+	t.Helper()
+	src, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expected := regexp.MustCompile(`// ` + word + ` ("(?:[^"\\]|\\.)*")$`)
+	n := 0
+	for i, line := range strings.Split(string(src), "\n") {
+		m := expected.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		n++
+		text, err := strconv.Unquote(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !hasError(got, fmt.Sprintf("%s:%d:", file, i+1), text) {
+			t.Errorf("line %d: want %q", i+1, text)
+		}
+	}
+	if n != len(got) {
+		t.Errorf("want %d lines, got\n%s", n, strings.Join(got, "\n"))
 	}
 }
 

@@ -157,7 +157,10 @@ func (g *generator) namedExpr(n *types.Named, at site, byPointer bool) string {
 		if other := g.sameAs(n); other != nil {
 			return g.declare(n, func(d *decl) { d.text = g.expr(other, at) })
 		}
-		return g.declare(n, func(d *decl) { d.fields = g.structFields(u, site{n.Obj().Pos(), n.Obj().Name()}) })
+		return g.declare(n, func(d *decl) {
+			d.fields = g.structFields(u, site{n.Obj().Pos(), n.Obj().Name()})
+			checkFields(g, n, u, d.fields)
+		})
 	case *types.Basic:
 		return g.declare(n, func(d *decl) {
 			d.text = g.basic(u, at)
@@ -224,6 +227,7 @@ func (g *generator) structFields(s *types.Struct, at site) []field {
 			}
 		} else {
 			out.text = g.expr(f.Type.typ, here)
+			checkNumber(g, f.Type.typ, f.Name, fmt.Sprintf("tag it `json:\"%s,string\"`, or `ts:\"number\"` if it stays below", f.Name), here)
 		}
 		if f.Optional {
 			out.text = strings.TrimSuffix(out.text, " | null")

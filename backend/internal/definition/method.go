@@ -56,6 +56,15 @@ var hookSignatures = map[string]struct {
 	"OnStop":          {'c', "OnStop(c *actor.Context[S]) error"},
 }
 
+// HookSignatures returns how each hook is written, by its name.
+func HookSignatures() map[string]string {
+	all := map[string]string{"OnAuth": authSignature}
+	for name, sig := range hookSignatures {
+		all[name] = sig.want
+	}
+	return all
+}
+
 // reservedMethods will be hooks. A type that has such a method today would not get the
 // behaviour that it expects.
 var reservedMethods = []string{"Migrate"}

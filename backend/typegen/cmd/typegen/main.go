@@ -53,7 +53,7 @@ func run(args []string, ts, contract string) error {
 	if err != nil {
 		return err
 	}
-	o := typegen.Options{Dir: dir, TS: ts, Go: contract}
+	o := typegen.Options{Dir: dir, TS: ts, Go: contract, Warn: func(line string) { fmt.Fprintln(os.Stderr, line) }}
 	if len(args) == 1 {
 		if o.Dir, err = find(args[0]); err != nil {
 			return err
