@@ -45,9 +45,14 @@ type forms struct{ Name, Type, Path, Title, Module string }
 
 var nameForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*(-[a-z0-9]+)*$`)
 
-// reserved would hide something: a path of the server, or what every object has in
-// JavaScript and every handle in the client.
-var reserved = []string{"api", "assets", "lib", "healthz", "readyz", "metrics", "debug", "app", "ui", "then", "constructor", "prototype", "to-string", "value-of", "dispose", "reconnect", "stale", "main"}
+// reserved are names that mean something else: paths of the server, directories of the
+// page, members of every object in JavaScript, and members of the client.
+var reserved = strings.Fields(`
+	api assets docs lib healthz readyz metrics debug
+	app ui main
+	constructor prototype to-string to-locale-string value-of has-own-property is-prototype-of property-is-enumerable
+	then catch finally to-json node-type asymmetric-match
+	on once off call connect dispose state status id resolve with-options refresh reconnect stale`)
 
 // parse derives the forms of a name in any of them.
 func parse(name string) (forms, error) {
