@@ -211,8 +211,12 @@ func (f field) member() string {
 	return property(f.name) + ": " + f.text
 }
 
-// property returns the name of a property, quoted if necessary.
+// property returns the name of a property, quoted if necessary: new(…) would be the
+// signature of a constructor.
 func property(name string) string {
+	if name == "" || name == "new" {
+		return literal(name)
+	}
 	for i, r := range name {
 		if r > unicode.MaxASCII || !(r == '_' || r == '$' || unicode.IsLetter(r) || i > 0 && unicode.IsDigit(r)) {
 			return literal(name)

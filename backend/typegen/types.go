@@ -401,10 +401,17 @@ func (g *generator) absent(t types.Type) bool {
 	return false
 }
 
+// globals are the global types that generated code uses. A declaration of the same name
+// would hide them.
+var globals = []string{"Partial", "Record"}
+
 // chooseNames chooses the names of the declarations of the last rendering. Types of
 // the package itself keep their names if those are free.
 func (g *generator) chooseNames() {
-	taken := map[string]bool{"Record": true, "Registry": true}
+	taken := map[string]bool{"Registry": true}
+	for _, name := range globals {
+		taken[name] = true
+	}
 	keys := slices.SortedFunc(maps.Keys(g.decls), func(a, b string) int {
 		ours := func(k string) int {
 			if g.decls[k].named.Obj().Pkg() == g.pkg.Types {

@@ -23,13 +23,7 @@ import (
 // against the generated types with the TypeScript compiler.
 func TestValuesSatisfyTheirTypes(t *testing.T) {
 	const values = 200
-	tsc, err := filepath.Abs("../../node_modules/.bin/tsc")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(tsc); err != nil {
-		t.Skip("there is no TypeScript compiler before npm ci; the ts part of make test runs this once more")
-	}
+	needTSC(t)
 	r := rand.New(rand.NewPCG(1, 2))
 	all.Values = []all.Every{{Addr: anAddr, Size: all.Small, Side: other.Left}} // everything else is nil
 	for len(all.Values) < values {
@@ -50,9 +44,23 @@ func TestValuesSatisfyTheirTypes(t *testing.T) {
 
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "values.ts"), src.String())
-	write(t, filepath.Join(dir, "tsconfig.json"), `{"compilerOptions": {"strict": true, "noEmit": true, "target": "ES2022", "types": []}, "files": ["values.ts"]}`)
-	cmd := exec.Command(tsc, "-p", dir)
-	if out, err := cmd.CombinedOutput(); err != nil {
+	compile(t, dir, "values.ts")
+}
+
+// tsc is the TypeScript compiler.
+const tsc = "../../node_modules/.bin/tsc"
+
+func needTSC(t *testing.T) {
+	if _, err := os.Stat(tsc); err != nil {
+		t.Skip("there is no TypeScript compiler before npm ci; the ts part of make test runs this once more")
+	}
+}
+
+// compile checks a TypeScript file in a directory.
+func compile(t *testing.T, dir, file string) {
+	t.Helper()
+	write(t, filepath.Join(dir, "tsconfig.json"), `{"compilerOptions": {"strict": true, "noEmit": true, "target": "ES2022", "types": []}, "files": ["`+file+`"]}`)
+	if out, err := exec.Command(tsc, "-p", dir).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%.2000s", err, out)
 	}
 }
