@@ -3,6 +3,7 @@
 // given up. Calls are sent in the order of their ids.
 import { watchOptions } from "./callOptions.js";
 import { abandonedError, ActorError } from "./errors.js";
+import { toJSON } from "./json.js";
 import { byteLength, checkSize, type Limits } from "./limits.js";
 import type { CallOptions } from "./types.js";
 
@@ -10,6 +11,10 @@ import type { CallOptions } from "./types.js";
 const MAX_WAITING = 500;
 /** Room for the fields of a call message beside its action and arguments, in bytes. */
 const ENVELOPE_BYTES = 128;
+/** A link that ends this soon after a call was sent on it may have been ended by that call, in milliseconds … */
+const CRASH_MS = 1_000;
+/** … and after this many of them, one after the other, the call is not sent again. */
+const CRASHES = 3;
 
 /** A call without an answer. */
 export interface Call {
@@ -20,6 +25,10 @@ export interface Call {
   size: number;
   /** It was handed to a link at least once, so it may have run. */
   sent: boolean;
+  /** When the present link got it; 0 if it did not. */
+  sentAt: number;
+  /** The number of links, one after the other, that ended soon after it was sent. */
+  crashes: number;
   settle(error: ActorError | undefined, result?: unknown): void;
 }
 
@@ -29,10 +38,16 @@ export interface CallQueue {
   readonly ackedId: number;
   /** Queues a call; the promise settles with its answer, or with the error why it was given up. */
   add(options: CallOptions, action: string, args: readonly unknown[]): Promise<unknown>;
+  /** Some calls were sent on the present link, and have no answer. */
+  readonly isBusy: boolean;
   /** The channel is open: sends the waiting calls, as far as the limit on calls in flight allows. */
   open(): void;
-  /** The channel is gone: unanswered calls wait for the next one. */
-  suspend(): void;
+  /**
+   * The channel is gone: unanswered calls wait for the next one. An actor runs the calls of a connection in order, so
+   * if the server died of one, it was the first without an answer. crashed says that the link ended unexpectedly; a
+   * call to which that happens again and again is given up.
+   */
+  suspend(crashed: boolean): void;
   /** Settles a call with the server's answer; false if it was given up before. */
   answer(id: number, error: ActorError | undefined, result?: unknown): boolean;
   /** Gives up all calls, because the connection is closed. */
@@ -59,6 +74,7 @@ export function createCallQueue(
     while (isOpen && waiting[0] && inFlight.size < link.limits!.inFlight) {
       const call = waiting.shift()!;
       inFlight.add(call.id);
+      call.sentAt = 0;
       send(() => {
         try {
           // The limit was a guess before the socket's hello, and may have changed since.
@@ -68,6 +84,7 @@ export function createCallQueue(
         }
         if (calls.has(call.id)) {
           call.sent = true;
+          call.sentAt = performance.now();
           return call;
         }
         inFlight.delete(call.id);
@@ -92,12 +109,7 @@ export function createCallQueue(
             option: "queue",
           });
         }
-        let args: string;
-        try {
-          args = JSON.stringify(values);
-        } catch (cause) {
-          throw new ActorError("invalid_args", `arguments must be JSON: ${cause}`, undefined, { cause });
-        }
+        const args = toJSON("invalid_args", values);
         const size = byteLength(action + args) + ENVELOPE_BYTES;
         checkSize(link.limits, "message", size);
 
@@ -110,6 +122,8 @@ export function createCallQueue(
           args,
           size,
           sent: false,
+          sentAt: 0,
+          crashes: 0,
           settle(error, result) {
             calls.delete(call.id);
             if (!inFlight.has(call.id)) waiting = waiting.filter((other) => other !== call);
@@ -122,12 +136,22 @@ export function createCallQueue(
         waiting.push(call);
         sendWaiting();
       }),
+    get isBusy() {
+      return inFlight.size > 0;
+    },
     open() {
       isOpen = true;
       sendWaiting();
     },
-    suspend() {
+    suspend(crashed) {
       isOpen = false;
+      const suspect = calls.get([...inFlight][0]!);
+      if (suspect?.sentAt) {
+        suspect.crashes = crashed && performance.now() - suspect.sentAt < CRASH_MS ? suspect.crashes + 1 : 0;
+        if (suspect.crashes === CRASHES) {
+          suspect.settle(abandonedError(true, "crash", `${CRASHES} links ended right after it was sent`));
+        }
+      }
       inFlight.clear();
       waiting = [...calls.values()];
     },

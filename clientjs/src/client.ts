@@ -2,21 +2,29 @@ import type { Contract } from "./contract.js";
 import { createConnection } from "./connection.js";
 import { ActorError } from "./errors.js";
 import { createHandle, type Target } from "./handle.js";
+import { toJSON } from "./json.js";
 import { createLoader } from "./loadHttp.js";
 import { callable } from "./proxy.js";
 import { createSocket } from "./socket.js";
 import { autoTransport } from "./transport/auto.js";
 import { lazyTransport } from "./transport/lazy.js";
 import { webSocketTransport } from "./transport/websocket.js";
-import type { Accessor, Client, ClientOptions, Key, UntypedRegistry } from "./types.js";
+import type { Client, ClientOptions, Key, UntypedRegistry } from "./types.js";
 
-/** Returns the key as an array of strings. Throws `bad_key`. */
-function keyArray(key: Key): readonly string[] {
+/** Returns the key, the first argument, as an array of strings; without arguments that of the actor without a key. Throws `bad_key`. */
+function keyArray(args: readonly unknown[]): readonly string[] {
+  const [key] = args.length ? args : [[]];
   const parts = typeof key === "string" ? [key] : key;
-  if (!Array.isArray(parts) || !parts.length || parts.some((part) => typeof part !== "string")) {
-    throw new ActorError("bad_key", "a key is one or more strings");
+  if (!Array.isArray(parts) || parts.some((part) => typeof part !== "string")) {
+    throw new ActorError("bad_key", "a key is a string or an array of strings; an actor without a key has no argument");
   }
   return [...parts];
+}
+
+/** Returns the options of `create`, of which the input alone is an older form. */
+function createOptions(given: unknown): { input?: unknown } {
+  const keys = Object.keys(given ?? {});
+  return given === undefined || (keys.length === 1 && keys[0] === "input") ? (given ?? {}) : { input: given };
 }
 
 /** The base path of the server that served the page. */
@@ -34,10 +42,15 @@ const pageBase = () => globalThis.document?.documentElement?.dataset.troupeBase 
  * await room.sendMessage("ada", "hello");
  * ```
  */
-export function createClient<R extends object = UntypedRegistry>(url?: string, options: ClientOptions = {}): Client<R> {
+export function createClient<R extends object = UntypedRegistry>(
+  url?: string | URL,
+  options: ClientOptions = {},
+): Client<R> {
   const base = () => {
-    const address = url ?? (typeof location === "object" ? location.origin + pageBase() : "");
-    if (!/^https?:/.test(address)) throw new ActorError("link", "createClient needs a URL: http(s)://host[:port]");
+    const address = String(url ?? (typeof location === "object" ? location.origin + pageBase() : ""));
+    if (!/^https?:[^?#]+$/.test(address)) {
+      throw new ActorError("link", `createClient needs a URL: http(s)://host[:port][/base], not "${address}"`);
+    }
     return address.replace(/\/+$/, "");
   };
   const loadHttp = createLoader(options, url === undefined ? base : undefined);
@@ -56,8 +69,9 @@ export function createClient<R extends object = UntypedRegistry>(url?: string, o
   );
   const timeoutMs = options.timeoutMs ?? 60_000;
 
-  const handle = (actor: string, target: Target, isNew = false) =>
-    createHandle({
+  const handle = (actor: string, target: Target, isNew = false) => {
+    toJSON("invalid_input", target.input);
+    return createHandle({
       actor,
       target,
       isNew,
@@ -67,18 +81,22 @@ export function createClient<R extends object = UntypedRegistry>(url?: string, o
       connect: (ensureCreated, params, { timeoutMs: ownMs = timeoutMs, onChange } = {}) =>
         createConnection({ socket, target, ensureCreated, params, options: { timeoutMs: ownMs }, onChange }),
     });
+  };
 
-  const accessor = (actor: string): Accessor => ({
-    getOrCreate: (key, { input } = {}) => handle(actor, { actor, key: keyArray(key), input }),
-    get: (key) => handle(actor, { actor, key: keyArray(key), create: false }),
-    create: (key, input?) => handle(actor, { actor, key: keyArray(key), input }, true),
-    getForId: (actorId) => handle(actor, { actorId }),
+  // Without arguments, they name the actor without a key; an undefined key is a mistake.
+  const accessor = (actor: string) => ({
+    getOrCreate: (...args: [] | [key: Key, options?: { input?: unknown }]) =>
+      handle(actor, { actor, key: keyArray(args), input: args[1]?.input }),
+    get: (...args: [] | [key: Key]) => handle(actor, { actor, key: keyArray(args), create: false }),
+    create: (...args: [] | [key: Key, options?: unknown]) =>
+      handle(actor, { actor, key: keyArray(args), ...createOptions(args[1]) }, true),
+    getForId: (actorId: string) => handle(actor, { actorId }),
   });
 
   return callable(
     {
       dispose: socket.dispose,
-      reconnect: socket.reconnectNow,
+      reconnect: socket.reconnect,
       get stale() {
         return !!socket.stale;
       },

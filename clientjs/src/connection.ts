@@ -3,7 +3,7 @@
 //
 // The status, and the lifecycle event that each change emits. Any number of
 // `error` events, and a `stale` after each opened, may come between them. Nothing
-// comes after `closed`.
+// comes after `closed`, unless reconnect() opens again what the server has ended.
 //
 //   connecting   → connected     opened                             connected
 //   connecting   → closed        closed without reconnect           error, closed
@@ -14,6 +14,8 @@
 //                                opened with a gap, or not resumed  reconnected {recovered: false}
 //   disconnected → closed        closed without reconnect           error, closed
 //   any          → closed        dispose()                          closed
+//   closed       → connecting    reconnect(), never connected
+//   closed       → disconnected  reconnect(), connected before
 import { backoff, STABLE_MS } from "./backoff.js";
 import { mergeOptions } from "./callOptions.js";
 import { createCallQueue } from "./callQueue.js";
@@ -21,6 +23,7 @@ import { createCursor } from "./cursor.js";
 import { createEmitter, type Handler } from "./emitter.js";
 import { abandonedError, ActorError, errorFrom, reportUncaught, retryAfterMs } from "./errors.js";
 import type { Target } from "./handle.js";
+import { toJSON } from "./json.js";
 import { byteLength, checkSize } from "./limits.js";
 import { callable } from "./proxy.js";
 import type { Channel, Socket } from "./socket.js";
@@ -51,6 +54,9 @@ import {
 /** The names in LifecycleEvents. They are never subscribed to at the server. */
 const isLifecycleEvent = (name: string) => /^((dis|re)?connected|stale|error|closed)$/.test(name);
 
+/** How long the creation of the actor and the params function may take together, in milliseconds. */
+const PREPARE_MS = 10_000;
+
 /** What a connection is made of. */
 export interface ConnectionSpec {
   socket: Socket;
@@ -69,6 +75,9 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
   const caller = randomSecret();
   let status: Status = "connecting";
   let id: string | undefined;
+  let actorId: string | undefined;
+  /** Why the connection is closed; undefined if it is not, or for good. */
+  let endError: ActorError | undefined;
 
   // The channel on the present socket.
   /** 0: there is none. */
@@ -84,7 +93,11 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
   let failures = 0;
   let opening: AbortController | undefined;
   let retryTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Runs while something has to be waited for before the open can be sent. */
+  let prepareTimer: ReturnType<typeof setTimeout> | undefined;
 
+  /** What the params function threw last. */
+  let paramsError: ActorError | undefined;
   /** The params that were sent last, as JSON. */
   let lastParams = "";
   /** The server's `unauthorized` for lastParams, until other params are accepted. */
@@ -151,14 +164,21 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     },
   );
 
-  /** The params to send now. Throws if they are too large, were rejected before, or if signal is aborted. */
+  /** The params to send now. Throws if they are not JSON, too large, rejected before, or if signal is aborted. */
   const resolveParams = async (signal: AbortSignal) => {
-    const params =
-      typeof spec.params === "function"
-        ? await (spec.params as (a: Attempt) => unknown)({ attempt, signal })
-        : spec.params;
-    signal.throwIfAborted();
-    const text = JSON.stringify(params) ?? "";
+    let params = spec.params;
+    if (typeof params === "function") {
+      try {
+        params = await (params as (a: Attempt) => unknown)({ attempt, signal });
+      } catch (cause) {
+        throw (paramsError =
+          cause instanceof ActorError
+            ? cause
+            : new ActorError("params_failed", `the params function failed: ${cause}`, undefined, { cause }));
+      }
+    }
+    if (signal.aborted) throw signal.reason;
+    const text = toJSON("invalid_params", params) ?? "";
     if (rejection && text === lastParams) throw rejection;
     checkSize(socket.limits, "params", byteLength(text));
     lastParams = text;
@@ -169,26 +189,36 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     clearTimeout(retryTimer);
     retryTimer = undefined;
     const { signal } = (opening = new AbortController());
+    let waitsFor = "the creation of the actor";
+    prepareTimer = setTimeout(
+      () => retryLater(new ActorError("timeout", `${waitsFor} takes longer than ${PREPARE_MS} ms`)),
+      PREPARE_MS,
+    );
     attempt++;
     try {
       // Wait a microtask: listeners added right after connect() are in the first open, and get its errors.
       await null;
-      signal.throwIfAborted();
+      if (signal.aborted) return;
       await spec.ensureCreated?.();
       spec.ensureCreated = undefined;
-      signal.throwIfAborted();
-      sendOpen(await resolveParams(signal));
-    } catch (error) {
       if (signal.aborted) return;
-      const known = error instanceof ActorError;
-      // The server would refuse the same creation (exists, invalid_input) or the same token again.
-      const retryable = /^(not_sent|maybe_ran|unavailable|overloaded)$/;
-      if (
-        known &&
-        (error === rejection || error.code === "too_large" || (spec.ensureCreated && !retryable.test(error.code)))
-      )
-        return end(error);
-      retryLater(known ? error : new ActorError("link", `params: ${error}`, undefined, { cause: error }));
+      waitsFor = "the params function";
+      const params = await resolveParams(signal);
+      clearTimeout(prepareTimer);
+      sendOpen(params);
+    } catch (cause) {
+      if (signal.aborted) return;
+      const error =
+        cause instanceof ActorError
+          ? cause
+          : new ActorError("internal_error", `the client failed: ${cause}`, undefined, { cause });
+      // The server would refuse the same creation (exists, invalid_input) or the same token again, and what cannot be
+      // sent stays so. A params function may know that there is no token any more.
+      const isFinal =
+        error === paramsError
+          ? error.code === "unauthorized"
+          : !/^(not_sent|maybe_ran|unavailable|overloaded)$/.test(error.code);
+      (isFinal ? end : retryLater)(error);
     }
   };
 
@@ -216,16 +246,17 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
   };
 
   /** Leaves the channel, or stops opening one. Unanswered calls wait for the next one. */
-  const leaveChannel = () => {
+  const leaveChannel = (crashed = false) => {
     if (live && performance.now() - liveSince >= STABLE_MS) failures = 0;
     socket.close(channelNumber);
     opening?.abort();
     clearTimeout(retryTimer);
+    clearTimeout(prepareTimer);
     retryTimer = undefined;
     channelNumber = 0;
     live = false;
     cursor.stop();
-    calls.suspend();
+    calls.suspend(crashed);
   };
 
   /** Opens a channel on the same socket after the back-off. */
@@ -243,20 +274,37 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     setStatus("disconnected", "disconnected", { reason: error.code, willRetry, retryInMs } satisfies Disconnected);
   };
 
-  /** Closes the connection because of an error, or without one because it was disposed. */
+  /** Closes the connection because of an error, or for good without one because it was disposed. */
   const end = (error?: ActorError) => {
-    if (status === "closed") return;
+    const wasClosed = status === "closed";
     const c = channelNumber;
-    leaveChannel();
-    if (c) send({ t: "close", c }, false);
-    socket.detach(channel);
+    if (!wasClosed) {
+      leaveChannel();
+      if (c) send({ t: "close", c }, false);
+    }
+    socket.detach(channel, !!error);
     if (error) {
       reportLoss(error);
       if ((status as Status) === "closed") return; // a listener disposed the connection
     }
-    setStatus("closed", "closed", error);
-    calls.abandon(error);
-    emitter.off();
+    endError = error;
+    if (!wasClosed) {
+      calls.abandon(error);
+      setStatus("closed", "closed", error);
+    }
+    if (!error) emitter.off();
+  };
+
+  /** Starts the next attempt now, also after the server has ended the connection. */
+  const reconnect = () => {
+    if (endError) {
+      // A socket keeps the cookies that it was opened with; those of the user may be others now.
+      const otherIdentity = /^(unauthorized|forbidden)$/.test(endError.code);
+      endError = rejection = undefined;
+      status = cursor.log === undefined ? "connecting" : "disconnected";
+      notifyOwner();
+      socket.attach(channel, otherIdentity);
+    } else if (status !== "closed") socket.reconnectNow();
   };
 
   const emitReconnected = (gap?: Gap) => {
@@ -268,6 +316,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     const first = !cursor.log;
     cursor.open(m.log, m.s);
     id = m.connId;
+    actorId = m.actorId;
     attempt = 0;
     replayed = 0;
     if (first) setStatus("connected", "connected");
@@ -285,7 +334,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
   };
 
   const call = (options: CallOptions, action: string, args: readonly unknown[]) =>
-    status === "closed" ? Promise.reject(abandonedError(false, "closed")) : calls.add(options, action, args);
+    status === "closed" ? Promise.reject(abandonedError(false, "closed", endError)) : calls.add(options, action, args);
 
   const refresh = async () => {
     const c = channelNumber;
@@ -296,13 +345,17 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
 
   const channel: Channel = {
     onUp: open,
+    get isBusy() {
+      return calls.isBusy;
+    },
     onDown(error, retryInMs) {
-      leaveChannel();
+      leaveChannel(error.code === "link");
       reportLoss(error, retryInMs);
     },
     reconnectNow() {
       if (retryTimer) void open();
     },
+    reopen: reconnect,
     onError: emitError,
     dispose: () => end(),
     receive(m: ChannelMessage) {
@@ -329,7 +382,8 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
           // An expired token is replaced once, if the params function returns another one.
           const replaceToken = m.code === "unauthorized" && typeof spec.params === "function" && !rejection;
           if (replaceToken) rejection = error;
-          if (replaceToken || m.reconnect) retryLater(error);
+          // A hook that refuses the first open with an error of its own does so again; for a resume it is a fault.
+          if (replaceToken || (m.reconnect && (cursor.log || m.code !== "internal_error"))) retryLater(error);
           else end(error);
           break;
         }
@@ -349,12 +403,16 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
         get id() {
           return id;
         },
+        get actorId() {
+          return actorId;
+        },
         on: (name: string, handler: Handler) => emitter.on(name, handler),
         once: (name: string, handler: Handler) => emitter.on(name, handler, true),
         off: emitter.off,
         call: (action: string, ...args: unknown[]) => call(options, action, args),
         withOptions: (more: CallOptions) => view(mergeOptions(options, more)),
         refresh,
+        reconnect,
         dispose: channel.dispose,
       },
       (action) =>

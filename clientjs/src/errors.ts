@@ -10,15 +10,16 @@ export type Code =
   | "internal_error" | "timeout" | "unavailable" | "read_only" | "connection_required"
   | "state_incompatible" | "ran" | "idempotency_mismatch"
   | "replaced" | "disconnected" | "slow" | "shutdown"
-  | "not_sent" | "maybe_ran" | "link" | "protocol"
+  | "not_sent" | "maybe_ran" | "link" | "protocol" | "params_failed"
   | (string & {});
 
 /**
  * The one error type: a failed action rejects with it, and the lifecycle events `error` and `closed` carry it.
  *
  * Two codes are for calls that the client gave up: `not_sent` (the action did not run) and `maybe_ran` (it was
- * sent, but no answer arrived). Their `metadata.reason` is `timeout`, `aborted`, `closed`, `queue`, `link` or
- * `headers`.
+ * sent, but no answer arrived). Their `metadata.reason` is `timeout`, `aborted`, `closed`, `queue`, `link`, `headers`,
+ * or `crash`: three links in a row ended within a second after the call was sent on them. Their message and `cause` tell
+ * more, for example with which error the server closed the connection.
  */
 export class ActorError extends Error {
   override readonly name = "ActorError";
@@ -45,11 +46,13 @@ export function errorFrom({ code, message, metadata }: WireError): ActorError {
 export const retryAfterMs = ({ metadata }: ActorError): number =>
   (metadata as { retryAfterMs?: number } | undefined)?.retryAfterMs ?? 0;
 
-/** The error of a call that the client gave up: `maybe_ran` if it was sent, else `not_sent`. */
+/** The error of a call that the client gave up: `maybe_ran` if it was sent, else `not_sent`. Its message tells the cause. */
 export function abandonedError(sent: boolean, reason: string, cause?: unknown): ActorError {
+  const why =
+    cause instanceof ActorError ? `: ${cause.code}: ${cause.message}` : cause === undefined ? "" : `: ${cause}`;
   return new ActorError(
     sent ? "maybe_ran" : "not_sent",
-    sent ? `no answer (${reason}): the call may have run` : `the call was not sent (${reason})`,
+    (sent ? `no answer (${reason}): the call may have run` : `the call was not sent (${reason})`) + why,
     { reason },
     { cause },
   );

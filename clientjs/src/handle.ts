@@ -3,6 +3,7 @@ import { mergeOptions } from "./callOptions.js";
 import { abandonedError } from "./errors.js";
 import type { Http } from "./http.js";
 import type { Caller } from "./httpCall.js";
+import { toJSON } from "./json.js";
 import { callable } from "./proxy.js";
 import type { CallOptions, ConnectionApi, ConnectOptions, Handle, UntypedActor } from "./types.js";
 import type { Open } from "./wire.js";
@@ -37,15 +38,17 @@ export function createHandle(spec: HandleSpec): Handle {
     return (caller ??= http.createCaller(spec));
   };
 
+  const create = async () => (await getCaller()).create();
+
   const withOptions = (options: CallOptions): Handle => {
     const call = async (action: string, ...args: unknown[]) => {
-      const text = JSON.stringify(args); // now, because the arguments may change
+      const text = toJSON("invalid_args", args); // now, because the arguments may change
       return (await getCaller()).call(options, action, text);
     };
     return callable(
       {
         connect: (params?: unknown, more?: ConnectOptions) =>
-          spec.connect(spec.isNew ? async () => (await getCaller()).create() : undefined, params, more),
+          spec.connect(spec.isNew ? create : undefined, params, more),
         call,
         withOptions: (more: CallOptions) => withOptions(mergeOptions(options, more)),
         resolve: async () => (await getCaller()).resolve(options),
@@ -55,5 +58,13 @@ export function createHandle(spec: HandleSpec): Handle {
           call(action, ...args),
     ) as unknown as Handle;
   };
-  return withOptions(spec.options);
+  const handle = withOptions(spec.options);
+  if (!spec.isNew) return handle;
+  // Awaiting a new handle creates the actor. It resolves to a handle that cannot be awaited again.
+  const then = (...args: Parameters<PromiseLike<Handle>["then"]>) =>
+    create()
+      .then(() => handle)
+      .then(...args);
+  // oxlint-disable-next-line unicorn/no-thenable -- it is meant to be awaited
+  return callable({ then }, (name) => handle[name]) as unknown as Handle;
 }

@@ -26,6 +26,7 @@ interface ResponseBody {
 export function createCaller(spec: HandleSpec, send: Fetch, tools: Tools): Caller {
   const { target, isNew } = spec;
   const address = `/api/actors/${encodeURIComponent(spec.actor)}`;
+  /** Names the actor; an actor without a key has none. */
   const query = new URLSearchParams(
     target.actorId !== undefined ? { id: target.actorId } : target.key!.map((part) => ["key", part]),
   );
@@ -61,19 +62,23 @@ export function createCaller(spec: HandleSpec, send: Fetch, tools: Tools): Calle
     }
   };
 
-  let created: Promise<unknown> | undefined;
+  let created: Promise<string | undefined> | undefined;
   let mayExist = false;
-  const create = async () => {
-    if (!isNew && target.input === undefined) return;
-    const body = JSON.stringify({ key: target.key, input: target.input });
-    await (created ??= request(address, body, spec.options, true).catch((error: { code?: string }) => {
-      // After a creation whose response was lost, an actor that exists is taken for the one created here.
-      if (error.code === "exists" && (mayExist || !isNew)) return;
-      mayExist ||= error.code === "maybe_ran";
-      created = undefined;
-      throw error;
-    }));
-  };
+  /** Creates the actor and returns its id, or undefined if it exists and may exist. */
+  const createNow = () =>
+    (created ??= request(address, JSON.stringify({ key: target.key, input: target.input }), spec.options, true).then(
+      ({ id }) => id,
+      (error: { code?: string }) => {
+        // After a creation whose response was lost, an actor that exists is taken for the one created here.
+        if (error.code === "exists" && (mayExist || !isNew)) return undefined;
+        mayExist ||= error.code === "maybe_ran";
+        created = undefined;
+        throw error;
+      },
+    ));
+  const create = async () => (isNew || target.input !== undefined ? createNow() : undefined);
+
+  const find = async (options: CallOptions) => (await request(`${address}?${query}`, undefined, options)).id!;
 
   return {
     call: async (options, action, args) =>
@@ -84,7 +89,12 @@ export function createCaller(spec: HandleSpec, send: Fetch, tools: Tools): Calle
           options,
         )
       ).result,
-    resolve: async (options) => target.actorId ?? (await request(`${address}?${query}`, undefined, options)).id!,
+    resolve: async (options) =>
+      target.actorId ??
+      find(options).catch(async (error: { code?: string }) => {
+        if (error.code !== "not_found" || target.create === false) throw error;
+        return (await createNow()) ?? find(options);
+      }),
     create,
   };
 }

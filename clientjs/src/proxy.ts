@@ -9,7 +9,7 @@ export function callable<T extends object, V>(target: T, make: (name: string) =>
   const made = new Map<string, V>();
   return new Proxy(target, {
     get(_, name) {
-      if (typeof name === "symbol" || HIDDEN.test(name)) return undefined;
+      if (typeof name === "symbol" || (HIDDEN.test(name) && !Object.hasOwn(target, name))) return undefined;
       if (name in target) return target[name as keyof T];
       let value = made.get(name);
       if (!value) made.set(name, (value = make(name)));

@@ -17,8 +17,12 @@ export interface Channel {
   onUp(): void;
   /** The socket is lost, or could not be opened. The next attempt starts in retryInMs. */
   onDown(error: ActorError, retryInMs: number): void;
+  /** It has sent calls on this link that have no answer yet. */
+  readonly isBusy: boolean;
   /** If the connection waits for its next attempt, that starts now. */
   reconnectNow(): void;
+  /** Opens the connection again, which the server has ended. */
+  reopen(): void;
   /** Handles a message; returns true if it answered a call. */
   receive(message: ChannelMessage): boolean;
   /** The server reported an error that concerns the whole socket. */
@@ -33,14 +37,19 @@ export interface Socket {
   readonly limits: Limits | undefined;
   /** What differs between the client's contract and the server's; undefined if nothing does. */
   readonly stale: readonly string[] | undefined;
-  /** Keeps the socket open for a connection, and opens it if necessary. Throws if no transport works here. */
-  attach(channel: Channel): void;
-  /** The connection is over. The socket closes idleMs after the last one. */
-  detach(channel: Channel): void;
+  /**
+   * Keeps the socket open for a connection, and opens it if necessary; a link that is open is replaced if it must be a
+   * new one. Throws if no transport works here.
+   */
+  attach(channel: Channel, newLink?: boolean): void;
+  /** The connection is over; canReopen: until reconnect. The socket closes idleMs after the last one. */
+  detach(channel: Channel, canReopen: boolean): void;
   /** Ends all connections, sends what is queued and closes the link. The next attach opens it again. */
   dispose(): void;
   /** Starts the next attempt now, for the socket and for every connection that waits for one. */
   reconnectNow(): void;
+  /** The same, and opens the connections again that the server has ended. */
+  reconnect(): void;
   /** Returns a channel number that was not used before. */
   open(channel: Channel): number;
   /** Forgets a channel number. Messages that still arrive for it or wait to be sent are dropped. */
@@ -60,6 +69,8 @@ export function createSocket(
 ): Socket {
   /** The connections that keep the socket open. */
   const attached = new Set<Channel>();
+  /** The connections that the server has ended. */
+  const ended = new Set<Channel>();
   /** Open channels by number. */
   const channels = new Map<number, Channel>();
   const reportedCodes = new Set<string>();
@@ -74,6 +85,8 @@ export function createSocket(
   let openedAt = 0;
   /** The link delivered a message for a channel. */
   let carriedTraffic = false;
+  /** The link delivered the answer to a call. */
+  let answered = false;
   /** The delay that the server asked for in its bye. */
   let byeMs: number | undefined;
   /** Why the server refused the link, if it said so before hello. */
@@ -94,7 +107,7 @@ export function createSocket(
   const dial = () => {
     stopLinkTimer();
     const dialEpoch = ++epoch;
-    carriedTraffic = false;
+    carriedTraffic = answered = false;
     byeMs = refusal = undefined;
     heartbeat.start();
     const push = (task: () => boolean | void) => inbox.push(() => dialEpoch === epoch && task());
@@ -147,9 +160,11 @@ export function createSocket(
   };
 
   const onLost = (why: string, code = byeMs === undefined ? "link" : "shutdown") => {
-    // A link that carried traffic, but not for long, keeps the back-off under half a second.
+    // A link that carried traffic, but not for long, keeps the back-off under half a second. If calls got no answer,
+    // the server may have died of one: then the back-off doubles as usual.
     if (!carriedTraffic) failures ||= 1;
-    else failures = performance.now() - openedAt >= STABLE_MS ? 0 : Math.min(failures, 2);
+    else if (performance.now() - openedAt >= STABLE_MS) failures = 0;
+    else if (answered || ![...attached].some((channel) => channel.isBusy)) failures = Math.min(failures, 2);
     // A server that shuts down spreads its clients itself.
     const retryInMs = Math.round(
       Math.max(
@@ -180,7 +195,9 @@ export function createSocket(
       forEachAttached((channel) => channel.onUp());
     } else if (message.c !== undefined) {
       carriedTraffic = true;
-      return channels.get(message.c)?.receive(message);
+      const isAnswer = channels.get(message.c)?.receive(message);
+      answered ||= !!isAnswer;
+      return isAnswer;
     } else if (message.t === "bye") {
       byeMs = message.delayMs;
     } else if (message.t === "error") {
@@ -226,10 +243,12 @@ export function createSocket(
     get limits() {
       return outbox.limits;
     },
-    attach(channel) {
+    attach(channel, newLink) {
+      if (newLink && link) onLost("replaced by a new one");
       transport ??= createTransport();
       base();
       attached.add(channel);
+      ended.delete(channel);
       stopListening ??= listenToPage(onWake, heartbeat.offline, onUnload);
       if (link) {
         stopLinkTimer();
@@ -237,21 +256,28 @@ export function createSocket(
       } else if (!linkTimer) {
         if (performance.now() < notBefore) linkTimer = setTimeout(dial, notBefore - performance.now());
         else dial();
-      }
+      } else if (newLink) reconnectNow();
     },
-    detach(channel) {
+    detach(channel, canReopen) {
+      if (canReopen) ended.add(channel);
+      else ended.delete(channel);
       if (!attached.delete(channel) || attached.size) return;
       clearTimeout(linkTimer);
       if (link) linkTimer = setTimeout(socket.dispose, idleMs);
       else socket.dispose();
     },
     dispose() {
+      for (const channel of ended) channel.dispose();
       forEachAttached((channel) => channel.dispose());
       if (attached.size) return; // a listener connected again
       outbox.flush();
       closeLink();
     },
     reconnectNow,
+    reconnect() {
+      for (const channel of [...ended]) channel.reopen();
+      reconnectNow();
+    },
     open(channel) {
       channels.set(++lastNumber, channel);
       return lastNumber;

@@ -13,7 +13,7 @@ export interface ActorTypes {
   events: object;
   /** The argument of `connect(params)`; leave it out if there is none. */
   params?: unknown;
-  /** The input of `create(key, input)`; leave it out if there is none. */
+  /** The input of `create(key, { input })`; leave it out if there is none. */
   input?: unknown;
 }
 
@@ -101,7 +101,7 @@ export interface LifecycleEvents {
   stale: Stale;
   /** Something failed that no call reports. The connection keeps retrying unless `closed` follows. */
   error: ActorError;
-  /** The connection has ended: undefined after `dispose()`, else the reason. No event follows. */
+  /** The connection has ended: undefined after `dispose()`, else the reason. No event follows, except after `reconnect()`. */
   closed: ActorError | undefined;
 }
 
@@ -120,6 +120,10 @@ export interface Attempt {
  * If the server closes the connection with `unauthorized`, the function is called once more. If it returns other
  * params, the connection tries again with those; if not, it ends. An expired token is replaced in this way, and no
  * rejected token is sent twice.
+ *
+ * If the function throws, or has no result within 10 s, that is reported as an `error` (`params_failed`, `timeout`),
+ * and it is called again after a back-off. If it throws `new ActorError("unauthorized", …)`, because the user is signed
+ * out, the connection ends. Params that are not JSON end it with `invalid_params`.
  */
 export type ParamsSource<P> = P | ((attempt: Attempt) => P | PromiseLike<P>);
 
@@ -154,6 +158,8 @@ export interface ConnectionApi<D> {
   readonly status: Status;
   /** The connection's id on the server; undefined until it is connected for the first time. */
   readonly id: string | undefined;
+  /** The actor's id; undefined until the connection is connected for the first time. */
+  readonly actorId: string | undefined;
   /**
    * Listens to an event; the function returned removes the listener. If a listener throws, the error is reported
    * and the other listeners still run.
@@ -180,10 +186,16 @@ export interface ConnectionApi<D> {
    * token. Resolves when the params are queued, or at once while there is no link, because the next attempt calls
    * the function anyway. The server closes the connection if it rejects the params.
    *
-   * Rejects with the error that the function throws, with `too_large`, or with an `AbortError` if the link is lost
-   * meanwhile.
+   * Rejects with the ActorError that the function throws, or with `params_failed` if it throws anything else; with
+   * `invalid_params`, `too_large`, or an `AbortError` if the link is lost meanwhile.
    */
   refresh(): Promise<void>;
+  /**
+   * Starts the next attempt now, if the connection waits for one. After the server has ended the connection, for
+   * example with `unauthorized`, it opens it again: call it when the user has signed in. The listeners stay. If the
+   * connection was connected before, `reconnected` follows, else `connected`. Has no effect after `dispose()`.
+   */
+  reconnect(): void;
   /** Ends the connection. Unanswered calls reject with `maybe_ran` if they were sent, else with `not_sent`. */
   dispose(): void;
 }
@@ -206,30 +218,50 @@ export interface HandleApi<D> {
   call: Call<D>;
   /** Returns the same handle with other options for its calls. */
   withOptions(options: CallOptions): Handle<D>;
-  /** Returns the actor's id. Rejects with `not_found` if the actor does not exist and the handle may not create it. */
+  /** Returns the actor's id; creates the actor if it does not exist and the handle may do that, else rejects with `not_found`. */
   resolve(): Promise<string>;
 }
 
 /** A handle names an actor. It has the actor's actions as methods, each a single HTTP request, and `connect`. */
 export type Handle<D = UntypedActor> = HandleApi<D> & Omit<Actions<D>, keyof HandleApi<D>>;
 
-/** Creates handles for the actors of one definition. Creating a handle sends nothing. Throws `bad_key` for an invalid key. */
+/** Options of `getOrCreate` and `create`. */
+export interface CreateOptions<I> {
+  /** The actor's input, for its OnCreate. */
+  input: I;
+}
+
+/** The arguments of `create` behind the key; the input alone is an older form. */
+type CreateArgs<I> = undefined extends I ? [options?: Partial<CreateOptions<I>> | I] : [options: CreateOptions<I> | I];
+
+/**
+ * A handle for an actor that does not exist yet. Awaiting it creates the actor, and resolves to a plain handle or
+ * rejects with `exists`. It can be used without that, too: the actor is created first.
+ */
+export type NewHandle<D = UntypedActor> = Handle<D> & PromiseLike<Handle<D>>;
+
+/**
+ * Creates handles for the actors of one definition. Creating a handle sends nothing. Without arguments, it names the
+ * actor without a key: there is one for each definition. Throws `bad_key` for an invalid key, also if the key is
+ * undefined, and `invalid_input` for an input that is not JSON.
+ */
 export interface Accessor<D = UntypedActor> {
   /** The actor with this key. If it does not exist, it is created with input when the handle is first used. */
-  getOrCreate(key: Key, options?: { input?: Field<D, "input"> }): Handle<D>;
+  getOrCreate(): Handle<D>;
+  getOrCreate(key: Key, options?: Partial<CreateOptions<Field<D, "input">>>): Handle<D>;
   /** The actor with this key, which must exist (`not_found`). */
+  get(): Handle<D>;
   get(key: Key): Handle<D>;
   /**
-   * A new actor, created when the handle is first used. Using the handle fails with `exists` if the key is taken.
+   * A new actor. `await create(key)` creates it, and rejects with `exists` if the key is taken. Without `await`, the
+   * actor is created when the handle is first used, which fails with `exists`.
    *
    * If the response to the creation was lost, the handle tries again when it is next used (a connection does so by
    * itself). It then accepts an actor that exists, because it cannot tell whether it created that actor or somebody
    * else did. Where that matters, put something unique into the input and let the actor check it.
    */
-  create(
-    key: Key,
-    ...input: undefined extends Field<D, "input"> ? [input?: Field<D, "input">] : [input: Field<D, "input">]
-  ): Handle<D>;
+  create(...args: undefined extends Field<D, "input"> ? [] : never): NewHandle<D>;
+  create(key: Key, ...args: CreateArgs<Field<D, "input">>): NewHandle<D>;
   /** The actor with this id, which must exist (`not_found`). */
   getForId(id: string): Handle<D>;
 }
@@ -240,8 +272,9 @@ export interface ClientApi<R> {
   dispose(): void;
   /**
    * Starts the next attempt now, for the socket and every connection that waits for one: for a "Try now" button.
-   * It also happens by itself when the browser comes online or the page becomes visible. Has no effect on
-   * connections that are connected or closed.
+   * That also happens by itself when the browser comes online or the page becomes visible. Connections that the server
+   * has ended are opened again: call it after the user has signed in. Dispose those that you do not want back. Has no
+   * effect on connections that are connected or disposed.
    */
   reconnect(): void;
   /** true if the server's contract differed from the registry given to createClient when it was last reached. */

@@ -46,7 +46,7 @@ it("sends unanswered calls again on the next channel, under the same ids", () =>
   calls.open();
   sendAll();
   calls.answer(2, undefined);
-  calls.suspend();
+  calls.suspend(false);
   handed = []; // the link is lost, with what it had not sent
   calls.open();
   expect(sendAll()).toEqual([1, 3]);

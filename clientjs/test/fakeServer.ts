@@ -45,6 +45,8 @@ export class FakeServer {
   full: { code: string; message: string; metadata?: unknown } | undefined;
   /** While true, calls are neither run nor answered. */
   stuck = false;
+  /** The server dies afterMs after it got a call of this action, and is there again at once. It runs no other call meanwhile. */
+  fatal: { action: string; afterMs: number } | undefined;
 
   /**
    * How WebSockets behave: they work, are refused, are closed right after the upgrade or right after hello, or

@@ -36,6 +36,7 @@ export class FakeSocket implements WebSocketLike {
   private pollQueue: string[] = [];
   private wake = () => {};
   private idleTimer: ReturnType<typeof setTimeout> | undefined;
+  private dying = false;
   private used = new Set<number>();
   private beatTimer: ReturnType<typeof setInterval> | undefined;
   private out: ServerMessage[] = [];
@@ -232,7 +233,13 @@ export class FakeSocket implements WebSocketLike {
   }
 
   private handleCall(a: Attachment, m: Extract<ClientMessage, { t: "call" }>): void {
-    if (this.server.stuck) return;
+    const { fatal, stuck } = this.server;
+    if (stuck || this.dying) return;
+    if (m.a === fatal?.action) {
+      this.dying = true;
+      setTimeout(() => this.server.cut(), fatal.afterMs);
+      return;
+    }
     const { actor, caller: name } = a;
     let caller = actor.callers.get(name);
     if (!caller) actor.callers.set(name, (caller = { highest: 0, failures: new Map() }));

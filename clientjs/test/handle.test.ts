@@ -113,6 +113,66 @@ describe("a handle", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it("without a key names the actor that has none", async () => {
+    answers = [{ body: { result: 1 } }];
+    await rooms.getOrCreate()["hello"]!();
+    await rooms.get()["hello"]!();
+    await rooms.getOrCreate([])["hello"]!();
+    answers = [{ body: { id: "abc" } }];
+    await rooms.create();
+    expect(requests.map(({ url, body }) => [url.replace(/.*actors/, ""), body])).toEqual([
+      ["/chatRoom/actions/hello?", { args: [] }],
+      ["/chatRoom/actions/hello?&create=false", { args: [] }],
+      ["/chatRoom/actions/hello?", { args: [] }],
+      ["/chatRoom", { key: [] }],
+    ]);
+  });
+
+  it("of create tells at the first await whether the actor exists", async () => {
+    answers = [{ body: { id: "abc" } }, { body: { result: 1 } }];
+    const handle = await rooms.create("new", { input: 7 });
+    expect(requests.map((r) => r.body)).toEqual([{ key: ["new"], input: 7 }]);
+    expect(await handle).toBe(handle); // a plain one, which awaiting does not create again
+    expect(await handle["hello"]!()).toBe(1);
+    answers = [{ status: 409, body: { code: "exists", message: "there is one" } }];
+    const taken = (await failure(Promise.resolve(rooms.create("old")))) as ActorError;
+    expect(taken.code).toBe("exists");
+    expect(requests).toHaveLength(3);
+  });
+
+  it("takes the input in the same form for create and getOrCreate; create takes the older one, too", async () => {
+    answers = [{ body: { id: "abc" } }];
+    await rooms.create("a", { input: { size: 1 } });
+    await rooms.create("b", { size: 1 });
+    await rooms.create("c", "large");
+    await rooms.create("d", undefined);
+    await rooms.getOrCreate("e", { input: { size: 1 } }).resolve();
+    expect(requests.map((r) => r.body)).toEqual([
+      { key: ["a"], input: { size: 1 } },
+      { key: ["b"], input: { size: 1 } },
+      { key: ["c"], input: "large" },
+      { key: ["d"] },
+      { key: ["e"], input: { size: 1 } },
+      undefined,
+    ]);
+  });
+
+  it("of getOrCreate creates the actor to resolve its id, and that of get does not", async () => {
+    const missing = { status: 404, body: { code: "not_found", message: "there is none" } };
+    answers = [missing, { status: 201, body: { id: "abc" } }];
+    expect(await rooms.getOrCreate("new").resolve()).toBe("abc");
+    expect(requests.map(({ method, body }) => [method, body])).toEqual([
+      ["GET", undefined],
+      ["POST", { key: ["new"] }],
+    ]);
+    // Somebody else was faster.
+    answers = [missing, { status: 409, body: { code: "exists", message: "" } }, { body: { id: "theirs" } }];
+    expect(await rooms.getOrCreate("new").resolve()).toBe("theirs");
+    answers = [missing];
+    expect((await failure(rooms.get("new").resolve())).code).toBe("not_found");
+    expect(requests).toHaveLength(6);
+  });
+
   it("resolves to the actor's id", async () => {
     answers = [{ body: { id: "abc" } }];
     expect(await rooms.get(["a", "b"]).resolve()).toBe("abc");
@@ -218,8 +278,10 @@ describe("a handle", () => {
   });
 
   it("throws bad_key for an invalid key", () => {
-    for (const key of [[], [1], undefined, { a: 1 }]) {
-      expect(() => rooms.get(key as never)).toThrow(expect.objectContaining({ code: "bad_key" }));
+    for (const key of [[1], [undefined], undefined, null, { a: 1 }, 7]) {
+      for (const use of ["get", "getOrCreate", "create"] as const) {
+        expect(() => rooms[use](key as never), use).toThrow(expect.objectContaining({ code: "bad_key" }));
+      }
     }
   });
 });
@@ -288,7 +350,16 @@ describe("createClient", () => {
     const nowhere = createClient();
     expect(() => nowhere["chatRoom"]!.get("x").connect()).toThrow(/needs a URL/);
     expect((await failure(nowhere["chatRoom"]!.get("x")["hello"]!())).message).toMatch(/needs a URL/);
-    const wrong = createClient("localhost:8080", { WebSocket: vi.fn() as never });
-    expect(() => wrong["chatRoom"]!.get("x").connect()).toThrow(/needs a URL/);
+    for (const url of ["localhost:8080", "http://host/?room=1", "http://host/#top", "ftp://host", "http:"]) {
+      const wrong = createClient(url, { WebSocket: vi.fn() as never });
+      expect(() => wrong["chatRoom"]!.get("x").connect(), url).toThrow(/needs a URL/);
+    }
+  });
+
+  it("takes a URL object", async () => {
+    answers = [{ body: { result: 42 } }];
+    const own = createClient(new URL("http://troupe.test/base/"), { fetch: fakeFetch });
+    expect(await own["chatRoom"]!.get("x")["hello"]!()).toBe(42);
+    expect(requests[0]!.url).toMatch("http://troupe.test/base/api/");
   });
 });

@@ -75,8 +75,20 @@ export async function typed(): Promise<void> {
   game.connect({ role: "player" });
   // @ts-expect-error: playerId is a string
   game.connect(() => ({ playerId: 1 }));
+  client.gameRoom.create(["room"], { input: { size: 3 } });
+  const created = await client.chatRoom.create("new");
+  is<Equal<typeof created, typeof room>>();
+  client.chatRoom.create("new").connect();
+  await client.newsRoom.getOrCreate().resolve();
+  is<Equal<typeof connection.actorId, string | undefined>>();
+  connection.reconnect();
+  createClient(new URL("http://localhost:8080"));
+  // @ts-expect-error: an undefined key is a mistake
+  client.chatRoom.getOrCreate(undefined);
   // @ts-expect-error: input is needed
   client.gameRoom.create(["room"]);
+  // @ts-expect-error: input is needed
+  client.gameRoom.create();
   // @ts-expect-error: input has a size
   client.gameRoom.getOrCreate(["room"], { input: {} });
   client.newsRoom.create("news");

@@ -1,0 +1,128 @@
+// A connection that the server refuses or ends: it says why, and can be opened again.
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import type { ActorError, Client, Reconnected } from "../src/index.js";
+import { FakeServer, lifecycle, settle } from "./fakeServer.js";
+
+let server: FakeServer;
+let client: Client;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  server = new FakeServer();
+  server.actions["add"] = (_turn, n: number) => n;
+  client = server.createClient();
+});
+afterEach(() => {
+  client.dispose();
+  vi.useRealTimers();
+});
+
+const connect = (params?: unknown) => client["diary"]!.getOrCreate("ada").connect(params);
+const failure = (promise: Promise<unknown>) =>
+  promise.then(
+    () => expect.fail("resolved"),
+    (error: ActorError) => error,
+  );
+
+it("a call on a refused connection rejects with the reason of the refusal", async () => {
+  server.refusals.push({ code: "forbidden", reconnect: false });
+  const connection = connect();
+  connection.on("error", () => {});
+  const waiting = failure(connection["add"]!(1));
+  await settle();
+  const late = failure(connection["add"]!(1));
+  for (const error of [await waiting, await late]) {
+    expect(error).toMatchObject({ code: "not_sent", metadata: { reason: "closed" }, cause: { code: "forbidden" } });
+    expect(error.message).toBe("the call was not sent (closed): forbidden: forbidden");
+  }
+});
+
+it("a hook that fails with an error of its own ends the first open, and a resume tries again", async () => {
+  server.refusals.push({ code: "internal_error", reconnect: true });
+  const refused = lifecycle(connect());
+  await settle(60_000);
+  expect(refused).toEqual(["error internal_error", "closed internal_error"]);
+  expect(server.got("open")).toHaveLength(1);
+
+  const resumed = lifecycle(connect());
+  await settle();
+  server.cut();
+  server.refusals.push({ code: "internal_error", reconnect: true });
+  await settle(2_000);
+  expect(resumed).toEqual(["connected", "disconnected true", "error internal_error", "reconnected true"]);
+});
+
+it.each([
+  ["connection.reconnect()", (connection: ReturnType<typeof connect>) => connection.reconnect()],
+  ["client.reconnect()", () => client.reconnect()],
+])("%s opens again what the server has refused, with the same listeners", async (_, reconnect) => {
+  let signedIn = false;
+  server.judge = () => (signedIn ? undefined : "unauthorized");
+  const connection = connect({ token: "of a cookie" });
+  const seen: unknown[] = lifecycle(connection);
+  connection.on("note", (text: string) => seen.push(text));
+  await settle();
+  expect(seen).toEqual(["error unauthorized", "closed unauthorized"]);
+  signedIn = true;
+  reconnect(connection);
+  expect(connection.status).toBe("connecting");
+  const added = connection["add"]!(1);
+  await settle();
+  server.actor("diary", "ada").broadcast("note", "hello");
+  await settle();
+  expect(seen.slice(2)).toEqual(["connected", "hello"]);
+  expect(await added).toBe(1);
+});
+
+it("reconnect() after the server has ended a connection resumes it, or reports the gap", async () => {
+  const connection = connect();
+  const seen: unknown[] = lifecycle(connection);
+  connection.on("reconnected", ({ recovered, reason }: Reconnected) => seen.push([recovered, reason]));
+  await settle();
+  server.closeChannels("disconnected", false);
+  await settle();
+  server.expire();
+  connection.reconnect();
+  expect(connection.status).toBe("disconnected");
+  await settle(1_000);
+  expect(seen).toEqual([
+    "connected",
+    "disconnected false",
+    "closed disconnected",
+    "reconnected false",
+    [false, "expired"],
+  ]);
+});
+
+it("reconnect() in a listener of closed keeps the listeners", async () => {
+  server.refusals.push({ code: "full", reconnect: false });
+  const connection = connect();
+  const seen = lifecycle(connection);
+  connection.on("closed", () => connection.reconnect());
+  await settle(1_000);
+  expect(seen).toEqual(["error full", "closed full", "connected"]);
+});
+
+it("reconnect() has no effect on a disposed connection, also if it was refused before", async () => {
+  server.refusals.push({ code: "full", reconnect: false });
+  const refused = connect();
+  const seen = lifecycle(refused);
+  await settle();
+  refused.dispose();
+  const disposed = connect();
+  await settle();
+  disposed.dispose();
+  for (const connection of [refused, disposed]) connection.reconnect();
+  client.reconnect();
+  await settle(60_000);
+  expect(seen).toEqual(["error full", "closed full"]);
+  expect(refused.status).toBe("closed");
+  expect(server.got("open")).toHaveLength(2);
+});
+
+it("a connection knows its actor's id", async () => {
+  const connection = connect();
+  expect(connection.actorId).toBeUndefined();
+  await settle();
+  expect(connection.actorId).toBe("actor");
+});
