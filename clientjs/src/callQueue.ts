@@ -2,6 +2,7 @@
 // may be sent again on the next link, under the same id, until it is answered or
 // given up. Calls are sent in the order of their ids.
 import { watchOptions } from "./callOptions.js";
+import { now } from "./clock.js";
 import { abandonedError, ActorError } from "./errors.js";
 import { toJSON } from "./json.js";
 import { byteLength, checkSize, type Limits } from "./limits.js";
@@ -84,7 +85,7 @@ export function createCallQueue(
         }
         if (calls.has(call.id)) {
           call.sent = true;
-          call.sentAt = performance.now();
+          call.sentAt = now();
           return call;
         }
         inFlight.delete(call.id);
@@ -147,7 +148,7 @@ export function createCallQueue(
       isOpen = false;
       const suspect = calls.get([...inFlight][0]!);
       if (suspect?.sentAt) {
-        suspect.crashes = crashed && performance.now() - suspect.sentAt < CRASH_MS ? suspect.crashes + 1 : 0;
+        suspect.crashes = crashed && now() - suspect.sentAt < CRASH_MS ? suspect.crashes + 1 : 0;
         if (suspect.crashes === CRASHES) {
           suspect.settle(abandonedError(true, "crash", `${CRASHES} links ended right after it was sent`));
         }

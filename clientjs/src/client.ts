@@ -79,7 +79,15 @@ export function createClient<R extends object = UntypedRegistry>(
       loadHttp,
       options: { timeoutMs },
       connect: (ensureCreated, params, { timeoutMs: ownMs = timeoutMs, onChange } = {}) =>
-        createConnection({ socket, target, ensureCreated, params, options: { timeoutMs: ownMs }, onChange }),
+        createConnection({
+          socket,
+          target,
+          ensureCreated,
+          params,
+          random: options.random,
+          options: { timeoutMs: ownMs },
+          onChange,
+        }),
     });
   };
 

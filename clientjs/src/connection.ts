@@ -19,6 +19,7 @@
 import { backoff, STABLE_MS } from "./backoff.js";
 import { mergeOptions } from "./callOptions.js";
 import { createCallQueue } from "./callQueue.js";
+import { now, soon } from "./clock.js";
 import { createCursor } from "./cursor.js";
 import { createEmitter, type Handler } from "./emitter.js";
 import { abandonedError, ActorError, errorFrom, reportUncaught, retryAfterMs } from "./errors.js";
@@ -35,6 +36,7 @@ import type {
   Disconnected,
   LifecycleEvents,
   ParamsSource,
+  RandomSource,
   Reconnected,
   Stale,
   Status,
@@ -64,6 +66,7 @@ export interface ConnectionSpec {
   /** Creates the actor, if that is needed before the first open. An error that cannot be retried ends the connection. */
   ensureCreated: (() => Promise<unknown>) | undefined;
   params: ParamsSource<unknown>;
+  random: RandomSource | undefined;
   options: CallOptions;
   onChange: ConnectOptions["onChange"];
 }
@@ -71,8 +74,8 @@ export interface ConnectionSpec {
 /** Creates a connection, which connects by itself. Throws if no transport works here. */
 export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedActor> {
   const { socket, target } = spec;
-  const k = randomSecret();
-  const caller = randomSecret();
+  const k = randomSecret(spec.random);
+  const caller = randomSecret(spec.random);
   let status: Status = "connecting";
   let id: string | undefined;
   let actorId: string | undefined;
@@ -109,7 +112,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
   const emitter = createEmitter(() => {
     if (syncQueued) return;
     syncQueued = true;
-    queueMicrotask(syncSubscriptions);
+    soon(syncSubscriptions);
   });
 
   /** The only function that changes status. Emits the event that belongs to the change. */
@@ -247,7 +250,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
 
   /** Leaves the channel, or stops opening one. Unanswered calls wait for the next one. */
   const leaveChannel = (crashed = false) => {
-    if (live && performance.now() - liveSince >= STABLE_MS) failures = 0;
+    if (live && now() - liveSince >= STABLE_MS) failures = 0;
     socket.close(channelNumber);
     opening?.abort();
     clearTimeout(retryTimer);
@@ -328,7 +331,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     if (live) return;
     live = true;
     rejection = undefined;
-    liveSince = performance.now();
+    liveSince = now();
     if (status === "disconnected") emitReconnected();
     calls.open();
   };

@@ -35,6 +35,12 @@ export class ActorError extends Error {
   ) {
     super(message, options as ErrorOptions);
   }
+
+  /** What JSON.stringify writes, which leaves the message of an Error out otherwise. */
+  toJSON(): { name: string; code: string; message: string; metadata?: unknown } {
+    const { name, code, message, metadata } = this;
+    return { name, code, message, metadata };
+  }
 }
 
 /** The error that a message of the server describes. */
@@ -58,8 +64,11 @@ export function abandonedError(sent: boolean, reason: string, cause?: unknown): 
   );
 }
 
-/** Reports an error thrown by user code to the page's error handlers, or to the console where there are none. */
+/**
+ * Reports an error thrown by user code to the page's error handlers. Outside of pages it is logged: there,
+ * reportError may be missing, or end the process.
+ */
 export function reportUncaught(error: unknown): void {
-  if (typeof reportError === "function") reportError(error);
+  if (typeof document === "object" && typeof reportError === "function") reportError(error);
   else console.error(error);
 }

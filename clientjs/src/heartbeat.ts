@@ -3,6 +3,7 @@
 // On a working link, both sides receive a frame at least every deadMs. After a sleep or
 // a change of network the link may have died unnoticed, so the client probes it: the
 // server answers a probe at once.
+import { now } from "./clock.js";
 import { encode, type Hello } from "./wire.js";
 
 /** How long the server has to say hello on a new link. */
@@ -40,7 +41,7 @@ export function createHeartbeat(send: (frame: string) => void, onTimeout: (why: 
 
   const watch = () => {
     clearTimeout(watchdog);
-    const left = () => Math.min(lastReceived + (hello?.deadMs ?? HELLO_MS), probeDue || Infinity) - performance.now();
+    const left = () => Math.min(lastReceived + (hello?.deadMs ?? HELLO_MS), probeDue || Infinity) - now();
     const wall = Date.now();
     watchdog = setTimeout(
       () => {
@@ -51,9 +52,7 @@ export function createHeartbeat(send: (frame: string) => void, onTimeout: (why: 
         else {
           // A late timer may run before frames that have already arrived: let those be read first.
           watchdog = setTimeout(() =>
-            seen === lastReceived
-              ? onTimeout(`nothing received for ${Math.round(performance.now() - seen)} ms`)
-              : watch(),
+            seen === lastReceived ? onTimeout(`nothing received for ${Math.round(now() - seen)} ms`) : watch(),
           );
         }
       },
@@ -62,9 +61,9 @@ export function createHeartbeat(send: (frame: string) => void, onTimeout: (why: 
   };
 
   const probe = (force = false) => {
-    if (!hello || (!force && (probeDue || performance.now() < nextProbe))) return;
-    probeDue = performance.now() + PROBE_MS;
-    nextProbe = performance.now() + PROBE_INTERVAL_MS;
+    if (!hello || (!force && (probeDue || now() < nextProbe))) return;
+    probeDue = now() + PROBE_MS;
+    nextProbe = now() + PROBE_INTERVAL_MS;
     send(encode({ t: "beat", probe: true }));
     watch();
   };
@@ -72,7 +71,7 @@ export function createHeartbeat(send: (frame: string) => void, onTimeout: (why: 
   return {
     start(message) {
       hello = message;
-      lastReceived = performance.now();
+      lastReceived = now();
       probeDue = nextProbe = 0;
       watch();
     },
@@ -81,14 +80,14 @@ export function createHeartbeat(send: (frame: string) => void, onTimeout: (why: 
       clearTimeout(watchdog);
     },
     received(beat) {
-      lastReceived = performance.now();
+      lastReceived = now();
       probeDue = 0;
       // Sent from here and not from a timer, because timers of hidden tabs are late. Half of
       // beatMs keeps the gap under deadMs even if the server never falls silent.
       if (hello && (beat || lastReceived - lastSent > hello.beatMs / 2)) send(encode({ t: "beat" }));
     },
     sent() {
-      lastSent = performance.now();
+      lastSent = now();
     },
     probe,
     offline() {

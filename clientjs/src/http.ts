@@ -17,6 +17,7 @@ export interface Tools {
   abandonedError(sent: boolean, reason: string, cause?: unknown): Error;
   watchOptions(options: CallOptions, giveUp: (reason: string, cause?: unknown) => void): () => void;
   byteLength(text: string): number;
+  now(): number;
 }
 
 /** What a client does over HTTP. */
@@ -46,6 +47,6 @@ export function createHttp(options: ClientOptions, tools: Tools): Http {
   };
   return {
     createCaller: (spec) => createCaller(spec, send, tools),
-    transport: sseTransport(send, tools.byteLength),
+    transport: sseTransport(send, tools),
   };
 }

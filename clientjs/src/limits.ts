@@ -1,3 +1,4 @@
+import { now } from "./clock.js";
 import { ActorError } from "./errors.js";
 
 /** The limits that the server enforces and sends in `hello`. Sizes are in bytes. */
@@ -21,9 +22,15 @@ export interface Limits {
 /** The largest message of a server with default limits: assumed until the server has said hello. */
 const MESSAGE_BYTES = 65_536;
 
-/** The length of text in UTF-8. */
+/** The length of text in UTF-8. Not every runtime has a TextEncoder: jsdom has none. */
 export function byteLength(text: string): number {
-  return new TextEncoder().encode(text).length;
+  let length = text.length;
+  for (let i = length; i--;) {
+    const unit = text.charCodeAt(i);
+    // Three bytes, or half of the four of a pair of surrogates.
+    if (unit > 127) length += unit < 2048 || unit >> 11 === 27 ? 1 : 2;
+  }
+  return length;
 }
 
 /** Throws `too_large` if a message, or params, of size bytes are over the limit. */
@@ -51,12 +58,12 @@ export function createBucket({ rate, burst }: Limits): Bucket {
   const perMs = (rate * 0.9) / 1000;
   const size = Math.max(1, burst / 2);
   let tokens = size;
-  let refilledAt = performance.now();
+  let refilledAt = now();
   return {
     take() {
-      const now = performance.now();
-      tokens = Math.min(size, tokens + (now - refilledAt) * perMs);
-      refilledAt = now;
+      const at = now();
+      tokens = Math.min(size, tokens + (at - refilledAt) * perMs);
+      refilledAt = at;
       if (tokens < 1) return (1 - tokens) / perMs;
       tokens--;
       return 0;

@@ -1,4 +1,5 @@
 import { watchOptions } from "./callOptions.js";
+import { now } from "./clock.js";
 import { abandonedError, errorFrom } from "./errors.js";
 import type { Http } from "./http.js";
 import { byteLength } from "./limits.js";
@@ -18,7 +19,7 @@ export function createLoader(options: ClientOptions, base: (() => string) | unde
       const address = `${base()}/lib/http.js?${Date.now()}`;
       return import(/* @vite-ignore */ /* webpackIgnore: true */ address) as Promise<typeof import("./http.js")>;
     });
-    return createHttp(options, { errorFrom, abandonedError, watchOptions, byteLength });
+    return createHttp(options, { errorFrom, abandonedError, watchOptions, byteLength, now });
   };
   return () =>
     (http ??= load().catch((error: unknown) => {

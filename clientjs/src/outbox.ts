@@ -1,5 +1,6 @@
 // The messages that wait to be sent on the socket. The outbox batches them into
 // frames and keeps the client under the server's rate limit.
+import { soon } from "./clock.js";
 import { byteLength, createBucket, type Bucket, type Limits } from "./limits.js";
 import { encodeFrame } from "./wire.js";
 
@@ -71,7 +72,7 @@ export function createOutbox(transmit: (frame: string) => void): Outbox {
       queue.splice(at < 0 ? queue.length : at, 0, { c, encode, paced });
       if (flushing) return;
       flushing = true;
-      queueMicrotask(flush);
+      soon(flush);
     },
     remove(c) {
       queue = queue.filter((message) => message.c !== c);

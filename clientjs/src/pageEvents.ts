@@ -3,9 +3,15 @@
  *
  * - onWake: the page became visible, was restored, or came online.
  * - onOffline: the browser lost its network.
+ * - onFreeze: the page stops running, and may be restored.
  * - onUnload: the page is being unloaded and will not be restored.
  */
-export function listenToPage(onWake: () => void, onOffline: () => void, onUnload: () => void): () => void {
+export function listenToPage(
+  onWake: () => void,
+  onOffline: () => void,
+  onFreeze: () => void,
+  onUnload: () => void,
+): () => void {
   const stop = new AbortController();
   const listen = (name: string, handler: (event: Event) => void) =>
     // In the capture phase, events of the document pass the window, too.
@@ -16,8 +22,7 @@ export function listenToPage(onWake: () => void, onOffline: () => void, onUnload
     });
   }
   listen("offline", onOffline);
-  listen("pagehide", (event) => {
-    if (!(event as PageTransitionEvent).persisted) onUnload();
-  });
+  listen("freeze", onFreeze);
+  listen("pagehide", (event) => ((event as PageTransitionEvent).persisted ? onFreeze : onUnload)());
   return () => stop.abort();
 }

@@ -1,6 +1,7 @@
 // The one socket of a client. It carries the channels of all connections, keeps
 // itself alive, stays under the server's limits, and reconnects when it is lost.
 import { backoff, STABLE_MS } from "./backoff.js";
+import { now, soon } from "./clock.js";
 import { compareContracts, type Contract } from "./contract.js";
 import { ActorError, errorFrom, retryAfterMs } from "./errors.js";
 import { createHeartbeat } from "./heartbeat.js";
@@ -10,6 +11,9 @@ import { createOutbox } from "./outbox.js";
 import { listenToPage } from "./pageEvents.js";
 import type { Link, Transport } from "./transport/websocket.js";
 import { decodeFrame, encode, encodeFrame, type ChannelMessage, type Hello, type ServerMessage } from "./wire.js";
+
+/** A page that was frozen dials when it wakes up, or at the latest after this time of running. */
+const FROZEN_MS = 30_000;
 
 /** What a socket needs from a connection. */
 export interface Channel {
@@ -115,7 +119,7 @@ export function createSocket(
       push(() => onLost(why));
       // A transport may fail before it returns a link, and before the caller of connect() has added listeners.
       if (link) inbox.process();
-      else queueMicrotask(inbox.process);
+      else soon(inbox.process);
     };
     try {
       link = transport!(base(), {
@@ -163,12 +167,12 @@ export function createSocket(
     // A link that carried traffic, but not for long, keeps the back-off under half a second. If calls got no answer,
     // the server may have died of one: then the back-off doubles as usual.
     if (!carriedTraffic) failures ||= 1;
-    else if (performance.now() - openedAt >= STABLE_MS) failures = 0;
+    else if (now() - openedAt >= STABLE_MS) failures = 0;
     else if (answered || ![...attached].some((channel) => channel.isBusy)) failures = Math.min(failures, 2);
     // A server that shuts down spreads its clients itself.
     const retryInMs = Math.round(
       Math.max(
-        notBefore - performance.now(),
+        notBefore - now(),
         (byeMs ?? Math.random() * (hello?.spreadMs ?? 0)) + (failures ? backoff(failures - 1) : 0),
       ),
     );
@@ -187,7 +191,7 @@ export function createSocket(
   const handle = (message: ServerMessage): boolean | void => {
     if (message.t === "hello") {
       hello = message;
-      openedAt = performance.now();
+      openedAt = now();
       outbox.reset(hello.limits);
       stale = compareContracts(contract, hello);
       if (stale?.[0]) console.warn(`the server has another contract: ${stale.join(", ")}`);
@@ -202,7 +206,7 @@ export function createSocket(
       byeMs = message.delayMs;
     } else if (message.t === "error") {
       const error = errorFrom(message);
-      notBefore = performance.now() + retryAfterMs(error);
+      notBefore = now() + retryAfterMs(error);
       if (hello) forEachAttached((channel) => channel.onError(error));
       else refusal = error; // the link ends next, and onLost reports it
     }
@@ -221,13 +225,22 @@ export function createSocket(
   const heartbeat = createHeartbeat(transmit, (why) => onLost(why));
 
   const reconnectNow = () => {
-    if (linkTimer && !link && performance.now() >= notBefore) dial();
+    if (linkTimer && !link && now() >= notBefore) dial();
     forEachAttached((channel) => channel.reconnectNow());
   };
 
   const onWake = () => {
     reconnectNow();
     heartbeat.probe();
+  };
+
+  /** The page stops running, maybe for long: closes the link, which would look alive, and dials when it runs again. */
+  const onFreeze = () => {
+    if (!link) return;
+    outbox.flush();
+    onLost("the page is frozen");
+    clearTimeout(linkTimer);
+    if (attached.size) linkTimer = setTimeout(dial, FROZEN_MS);
   };
 
   /** Closes the channels, so that the server does not wait for the connections to resume. */
@@ -249,12 +262,12 @@ export function createSocket(
       base();
       attached.add(channel);
       ended.delete(channel);
-      stopListening ??= listenToPage(onWake, heartbeat.offline, onUnload);
+      stopListening ??= listenToPage(onWake, heartbeat.offline, onFreeze, onUnload);
       if (link) {
         stopLinkTimer();
         if (hello) channel.onUp();
       } else if (!linkTimer) {
-        if (performance.now() < notBefore) linkTimer = setTimeout(dial, notBefore - performance.now());
+        if (now() < notBefore) linkTimer = setTimeout(dial, notBefore - now());
         else dial();
       } else if (newLink) reconnectNow();
     },

@@ -286,12 +286,17 @@ export interface ClientApi<R> {
 /** A client: actor definitions by name. */
 export type Client<R = UntypedRegistry> = { readonly [N in keyof R]: Accessor<R[N]> } & ClientApi<R>;
 
+/** Fills an array with random bytes that nobody can guess, as `crypto.getRandomValues` does. */
+export type RandomSource = (bytes: Uint8Array) => unknown;
+
 /** Options of createClient. */
 export interface ClientOptions {
   /** The generated registry. The client compares its contract with the server's; see the event `stale`. */
   registry?: object;
   /** The WebSocket class, where there is no global one (Node 20: from the package `ws`) [the global one]. */
   WebSocket?: WebSocketClass;
+  /** The source of the secrets of connections, where there is no `crypto.getRandomValues` (React Native) [that]. */
+  random?: RandomSource;
   /** The fetch function for single calls and for connections over HTTP [the global one]. */
   fetch?: typeof fetch;
   /**

@@ -1,6 +1,8 @@
 // The wire protocol of backend/wire/doc.go in types. Golden frames in
 // backend/wire/testdata test both implementations.
+import { ActorError } from "./errors.js";
 import type { Limits } from "./limits.js";
+import type { RandomSource } from "./types.js";
 
 /** Opens a connection, or resumes the one whose secret is k. */
 export interface Open {
@@ -105,8 +107,12 @@ export function decodeFrame(text: string): ServerMessage[] {
   return messages;
 }
 
-/** Returns 128 random bits in base64url without padding, for k and caller. */
-export function randomSecret(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
+/** Returns 128 random bits in base64url without padding, for k and caller. Throws `link` if there is no source of them. */
+export function randomSecret(
+  fill: RandomSource = globalThis.crypto && ((bytes) => crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>)),
+): string {
+  if (!fill) throw new ActorError("link", "no crypto.getRandomValues here: pass createClient(url, { random })");
+  const bytes = new Uint8Array(16);
+  fill(bytes);
   return btoa(String.fromCharCode(...bytes)).replace(/[+/=]/g, (c) => ({ "+": "-", "/": "_" })[c] ?? "");
 }

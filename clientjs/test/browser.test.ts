@@ -178,19 +178,40 @@ it("offline does not end a link that works", async () => {
   expect(server.got("beat").length).toBeGreaterThan(0);
 });
 
-it("a page that is unloaded closes its connections; one that may be restored does not", async () => {
-  const hide = (persisted: boolean) => {
-    const event = new Event("pagehide");
-    Object.defineProperty(event, "persisted", { value: persisted });
-    window.dispatchEvent(event);
-  };
-  hide(true);
-  await settle();
-  expect(server.got("close")).toEqual([]);
+const hide = (persisted: boolean) => {
+  const event = new Event("pagehide");
+  Object.defineProperty(event, "persisted", { value: persisted });
+  window.dispatchEvent(event);
+};
+
+it("a page that is unloaded closes its connections", async () => {
   void connection["say"]!("last words").catch(() => {});
   hide(false);
   await settle();
   expect(server.received.slice(1)).toMatchObject([{ t: "call" }, { t: "close", c: 1 }]);
+});
+
+it.each([
+  ["that may be restored", () => hide(true), () => window.dispatchEvent(new Event("pageshow"))],
+  [
+    "that is frozen",
+    () => document.dispatchEvent(new Event("freeze")),
+    () => document.dispatchEvent(new Event("resume")),
+  ],
+])("a page %s closes its link, but not its connections, and dials when it runs again", async (_, freeze, wake) => {
+  const seen = lifecycle(connection);
+  void connection["say"]!("before").catch(() => {});
+  freeze();
+  freeze(); // both events may come
+  await settle(10_000);
+  expect(server.got("call")).toHaveLength(1); // what was queued was sent
+  expect(server.got("close")).toEqual([]);
+  expect(server.open).toEqual([]);
+  expect(server.sockets).toHaveLength(1);
+  expect(seen).toEqual(["disconnected true"]);
+  wake();
+  await settle();
+  expect(seen).toEqual(["disconnected true", "reconnected true"]);
 });
 
 it.each([
@@ -209,7 +230,7 @@ it.each([
   const other = client["chatRoom"]!.getOrCreate("general").connect();
   await settle();
   other.dispose();
-  expect(listened()).toEqual(["offline", "online", "pagehide", "pageshow", "resume", "visibilitychange"]);
+  expect(listened()).toEqual(["freeze", "offline", "online", "pagehide", "pageshow", "resume", "visibilitychange"]);
   await end();
   expect(listened()).toEqual([]);
 });

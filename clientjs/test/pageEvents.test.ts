@@ -6,7 +6,7 @@ it("wakes up in a worker, which has events but no document", () => {
   const worker = new EventTarget();
   vi.stubGlobal("addEventListener", worker.addEventListener.bind(worker));
   const onWake = vi.fn();
-  const stop = listenToPage(onWake, vi.fn(), vi.fn());
+  const stop = listenToPage(onWake, vi.fn(), vi.fn(), vi.fn());
   worker.dispatchEvent(new Event("online"));
   expect(onWake).toHaveBeenCalledTimes(1);
   stop();
@@ -17,5 +17,5 @@ it("wakes up in a worker, which has events but no document", () => {
 
 it("does nothing where there are no events", () => {
   expect(typeof addEventListener).toBe("undefined");
-  listenToPage(vi.fn(), vi.fn(), vi.fn())();
+  listenToPage(vi.fn(), vi.fn(), vi.fn(), vi.fn())();
 });

@@ -94,6 +94,20 @@ it("reconnect() after the server has ended a connection resumes it, or reports t
   ]);
 });
 
+it("reconnect() after unauthorized uses a new link, which has the user's cookies of now", async () => {
+  const other = lifecycle(client["diary"]!.getOrCreate("public").connect());
+  await settle();
+  server.refusals.push({ code: "unauthorized", reconnect: false });
+  const refused = connect();
+  const seen = lifecycle(refused);
+  await settle();
+  refused.reconnect();
+  await settle();
+  expect(server.sockets).toHaveLength(2);
+  expect(seen).toEqual(["error unauthorized", "closed unauthorized", "connected"]);
+  expect(other).toEqual(["connected", "disconnected true", "reconnected true"]);
+});
+
 it("reconnect() in a listener of closed keeps the listeners", async () => {
   server.refusals.push({ code: "full", reconnect: false });
   const connection = connect();

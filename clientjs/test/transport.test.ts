@@ -125,6 +125,31 @@ describe("auto", () => {
     expect(links().at(-1)).toBe("websocket");
   });
 
+  it("tells why each of the two transports failed", async () => {
+    server.down = true;
+    start();
+    const messages: string[] = [];
+    connection.on("error", ({ message }) => messages.push(message));
+    await settle(10);
+    expect(messages[0]).toMatch(/^the socket closed with 1006; over HTTP: TypeError: fetch failed; trying/);
+  });
+
+  it("reports a WebSocket that the page's policy forbids: it has an error and no close", async () => {
+    class Forbidden extends FakeSocket {
+      readonly readyState = 3;
+      constructor(url: string) {
+        super(server, url);
+        setTimeout(() => this.onerror?.(new Event("error")));
+      }
+    }
+    server.webSockets = "vanish";
+    start({ WebSocket: Forbidden, transport: "websocket" });
+    const messages: string[] = [];
+    connection.on("error", ({ message }) => messages.push(message));
+    await settle(10);
+    expect(messages[0]).toMatch(/connect-src/);
+  });
+
   it("tries the WebSocket again at once when HTTP fails", async () => {
     server.webSockets = "refuse";
     start();

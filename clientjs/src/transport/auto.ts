@@ -1,4 +1,5 @@
 // Uses WebSocket where it works, and HTTP where WebSockets are blocked.
+import { now } from "../clock.js";
 import type { Link, Transport } from "./websocket.js";
 
 /** A WebSocket that is silent for this long is blocked. */
@@ -23,6 +24,8 @@ export function autoTransport(first: Transport, second: Transport): Transport {
     let dialedSecond = false;
     let ended = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
+    /** Why the first transport failed; reported if the second one fails, too. */
+    let firstWhy = "";
 
     const dial = (transport: Transport) => {
       clearTimeout(timer);
@@ -30,11 +33,13 @@ export function autoTransport(first: Transport, second: Transport): Transport {
       const end = (why: string) => {
         links.delete(transport);
         if (ended || (chosen && chosen !== transport)) return;
+        if (transport === first) firstWhy = why;
+        else if (!chosen && firstWhy) why = `${firstWhy}; over HTTP: ${why}`;
         if (!chosen && !dialedSecond) return dial(second);
         if (!chosen && links.size) return;
         ended = true;
         if (!chosen) blockedUntil = 0;
-        else if (transport === first && gotHello && frames === 1) blockedUntil = performance.now() + BLOCKED_MS;
+        else if (transport === first && gotHello && frames === 1) blockedUntil = now() + BLOCKED_MS;
         events.end(why);
       };
       try {
@@ -46,8 +51,8 @@ export function autoTransport(first: Transport, second: Transport): Transport {
               clearTimeout(timer);
               for (const [other, link] of links) if (other !== transport) link.close();
               gotHello = text.includes('"hello"');
-              if (gotHello && transport === second && performance.now() >= blockedUntil) {
-                blockedUntil = performance.now() + BLOCKED_MS;
+              if (gotHello && transport === second && now() >= blockedUntil) {
+                blockedUntil = now() + BLOCKED_MS;
               }
             }
             if (chosen === transport) events.frame(text);
@@ -60,7 +65,7 @@ export function autoTransport(first: Transport, second: Transport): Transport {
       }
     };
 
-    if (performance.now() < blockedUntil) dial(second);
+    if (now() < blockedUntil) dial(second);
     else {
       dial(first);
       if (!dialedSecond) timer = setTimeout(dial, SILENCE_TIMEOUT_MS, second);

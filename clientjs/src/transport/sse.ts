@@ -1,7 +1,7 @@
 // Links over plain HTTP, for networks that block WebSockets. Frames arrive in a
 // stream of server-sent events, or in responses to polls where a proxy buffers
 // streams. Frames are sent in POSTs, one at a time. See backend/wire/doc.go.
-import type { Fetch } from "../http.js";
+import type { Fetch, Tools } from "../http.js";
 import type { Transport } from "./websocket.js";
 
 /** A stream that is silent for this long is buffered by a proxy. */
@@ -42,8 +42,8 @@ async function acquireSlot(base: string): Promise<(() => void) | undefined> {
   return slot;
 }
 
-/** Creates a transport over server-sent events and POSTs, or over polls and POSTs. byteLength is the length of a text in UTF-8. */
-export function sseTransport(http: Fetch, byteLength: (text: string) => number): Transport {
+/** Creates a transport over server-sent events and POSTs, or over polls and POSTs. */
+export function sseTransport(http: Fetch, { byteLength, now }: Pick<Tools, "byteLength" | "now">): Transport {
   let pollUntil = 0;
 
   return (base, events) => {
@@ -122,7 +122,7 @@ export function sseTransport(http: Fetch, byteLength: (text: string) => number):
       const text = await answer.text();
       receive(text);
       if (!slot && !expectsReply) {
-        const interval = sleep(document.hidden ? HIDDEN_POLL_INTERVAL_MS : POLL_INTERVAL_MS);
+        const interval = sleep(globalThis.document?.hidden ? HIDDEN_POLL_INTERVAL_MS : POLL_INTERVAL_MS);
         await Promise.race([interval, new Promise<void>((resolve) => (pollNow = resolve))]);
       } else if (text.length < 3) await sleep(100); // do not flood a server that responds at once with nothing
     };
@@ -137,7 +137,9 @@ export function sseTransport(http: Fetch, byteLength: (text: string) => number):
 
     const run = async () => {
       await claimSlot();
-      if (slot && performance.now() >= pollUntil) {
+      // React Native's fetch has no streams.
+      const canStream = typeof TextDecoder === "function" && typeof ReadableStream === "function";
+      if (slot && canStream && now() >= pollUntil) {
         const timer = setTimeout(() => id || stream.abort(), STREAM_SILENCE_MS);
         try {
           await read();
@@ -147,7 +149,7 @@ export function sseTransport(http: Fetch, byteLength: (text: string) => number):
           clearTimeout(timer);
         }
         await poll();
-        pollUntil = performance.now() + BUFFERED_MS;
+        pollUntil = now() + BUFFERED_MS;
       }
       for (;;) {
         await poll();

@@ -26,6 +26,7 @@ export interface WebSocketLike {
   onmessage: Handler<{ data: unknown }>;
   onclose: Handler<{ code: number; reason: string }>;
   onerror: Handler<unknown>;
+  readonly readyState?: number;
   send(data: string): void;
   close(): void;
 }
@@ -41,8 +42,18 @@ export function webSocketTransport(injected?: WebSocketClass): Transport {
   return (base, events) => {
     const ws = new WebSocketImpl(`${base.replace(/^http/, "ws")}/api/socket?v=1`);
     ws.onmessage = (event) => events.frame(String(event.data));
-    ws.onclose = ({ code, reason }) => events.end(`the socket closed with ${code}${reason && ` (${reason})`}`);
-    ws.onerror = () => {}; // onclose follows; the package ws throws if there is no handler
+    let ended = false;
+    const end = (why: string) => {
+      if (!ended) events.end(why);
+      ended = true;
+    };
+    ws.onclose = ({ code, reason }) => end(`the socket closed with ${code}${reason && ` (${reason})`}`);
+    // onclose follows, except where the page's policy forbids the socket. The package ws throws if there is no handler.
+    ws.onerror = () => {
+      if (ws.readyState === 3) {
+        setTimeout(end, 0, "the socket was refused: does the page's Content-Security-Policy allow it (connect-src)?");
+      }
+    };
     return {
       send: (frame) => ws.send(frame),
       close: () => ws.close(),
