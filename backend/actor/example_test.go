@@ -77,7 +77,7 @@ func ExampleErrorf() {
 	// Output: true sold_out 0 tickets are left
 }
 
-// Keys have a canonical form; a string is a key of one component.
+// Keys have a canonical form; a string is a key of one component, and a key may be empty.
 func ExampleParseKey() {
 	for _, raw := range []string{`"general"`, `["acme", "general"]`, `[]`} {
 		key, err := host.ParseKey(json.RawMessage(raw))
@@ -86,7 +86,7 @@ func ExampleParseKey() {
 	// Output:
 	// ["general"] <nil>
 	// ["acme","general"] <nil>
-	// [] bad_key: a key needs at least one component
+	// [] <nil>
 }
 
 func ExampleWireName() {

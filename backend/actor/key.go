@@ -2,8 +2,8 @@ package actor
 
 import "github.com/troupe-dev/troupe/backend/host"
 
-// Key is the second half of an actor's address: chatRoom ["general"]. It has at least
-// one component.
+// Key is the second half of an actor's address: chatRoom ["general"]. It is
+// empty if it was written without one, as for an actor of which there is one: lobby [].
 type Key []string
 
 // String returns the canonical form of the key, a JSON array.

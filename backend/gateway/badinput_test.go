@@ -55,7 +55,7 @@ func TestG9_BadInput(t *testing.T) {
 		{"an open on a channel that is open", openFrame(1, "x"), []string{"1 error channel_in_use"}},
 		{"an open of an unknown actor", openFrame(2, "x", `"actor":"nope"`), []string{"2 closed unknown_actor false"}},
 		{"an open without an actor", openFrame(3, "x", `"actor":""`), []string{"3 closed unknown_actor false"}},
-		{"an open with an empty key", openFrame(4, "x", `"key":[]`), []string{"4 closed bad_key false"}},
+		{"an open without a key", openFrame(4, "x", `"key":null`), []string{"4 closed bad_key false"}},
 		{"an open with a key of numbers", openFrame(5, "x", `"key":[1]`), []string{"5 closed bad_key false"}},
 		{"an open with a long key", openFrame(6, "x", `"key":["`+long+`"]`), []string{"6 closed bad_key false"}},
 		{"an open with a short secret", openFrame(7, "x", `"k":"abc"`), []string{"7 closed bad_secret false"}},

@@ -79,7 +79,7 @@ func TestHTTP(t *testing.T) {
 			{"not JSON", "POST", room + "/actions/say?key=a", `{`, 400, "malformed"},
 			{"args that are no list", "POST", room + "/actions/say?key=a", `{"args":7}`, 400, "malformed"},
 			{"no key", "POST", room + "/actions/say", `{"args":["x"]}`, 400, "bad_key"},
-			{"an empty key", "POST", room + "/actions/say?key=", `{"args":["x"]}`, 400, "bad_key"},
+			{"an empty component of a key", "POST", room + "/actions/say?key=", `{"args":["x"]}`, 400, "bad_key"},
 			{"a large body", "POST", room + "/actions/say?key=a", `{"args":["` + strings.Repeat("x", 64<<10) + `"]}`, 413, "too_large"},
 			{"create", "POST", room, `{"key":["new"]}`, 201, ""},
 			{"create twice", "POST", room, `{"key":"new"}`, 409, "exists"},

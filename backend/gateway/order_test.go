@@ -202,6 +202,46 @@ func TestOpenByID(t *testing.T) {
 	})
 }
 
+// TestNoKey: an actor without a key is one actor, through every door and after a restart;
+// a key that is missing or has an empty component is a mistake.
+func TestNoKey(t *testing.T) {
+	const room = "/api/actors/room"
+	run(t, func(t *testing.T, e *env) {
+		c := e.dial()
+		c.open(1, "ada", `"key":[]`)
+		e.settle()
+		c.expect("1 opened 0", "1 at 0")
+		if got := do(t, e.h, "POST", room+"/actions/say?key", `{"args":["x"]}`); got.body != `{"result":1}` {
+			t.Errorf("got %d %s", got.status, got.body)
+		}
+		if got := do(t, e.h, "POST", room, `{"key":[]}`); got.Code != wire.CodeExists {
+			t.Errorf("got %d %s, want exists", got.status, got.body)
+		}
+		id := do(t, e.h, "GET", room+"?key", "").ID
+		e.restart()
+		for _, path := range []string{"?key", "?key&create=false", "?id=" + id} {
+			if got := do(t, e.h, "POST", room+"/actions/count"+path, ""); got.body != `{"result":1}` {
+				t.Errorf("%s: got %d %s", path, got.status, got.body)
+			}
+		}
+		for _, path := range []string{"", "?key=", "?key&key=a", "?key&key", "?key=a&key=", "?create=true"} {
+			if got := do(t, e.h, "POST", room+"/actions/count"+path, ""); got.status != 400 || got.Code != wire.CodeBadKey || got.Message == "" {
+				t.Errorf("%q: got %d %s, want bad_key", path, got.status, got.body)
+			}
+		}
+		for _, body := range []string{``, `{}`, `{"key":null}`, `{"key":""}`, `{"key":[""]}`} {
+			if got := do(t, e.h, "POST", room, body); got.status != 400 || got.Code != wire.CodeBadKey {
+				t.Errorf("%q: got %d %s, want bad_key", body, got.status, got.body)
+			}
+		}
+		c = e.dial()
+		c.open(1, "eve", `"key":null`)
+		c.open(2, "bob", `"key":""`)
+		e.settle()
+		c.expectSorted("1 closed bad_key false", "2 closed bad_key false")
+	}, noRates)
+}
+
 // TestOtherActorsID: an address that says one actor and has the id of another one's is
 // not_found, over HTTP and in an open.
 func TestOtherActorsID(t *testing.T) {

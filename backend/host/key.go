@@ -18,8 +18,9 @@ const (
 	MaxKeyBytes          = 1024
 )
 
-// Key is the second half of an actor's address: chatRoom ["general"]. It has
-// at least one component.
+// Key is the second half of an actor's address: chatRoom ["general"]. The empty key is
+// that of an actor of which there is one: lobby []. A nil Key is a missing one, not the
+// empty one.
 type Key []string
 
 // ParseKey reads a key as clients write it: a JSON array of strings, or one
@@ -35,15 +36,23 @@ func ParseKey(raw json.RawMessage) (Key, error) {
 	return k, nil // not an error that holds a nil
 }
 
+var errNoKey = Faultf(wire.CodeBadKey, `the key is missing: write ["general"], say, or [] for an actor without a key`)
+
 func parseKey(raw json.RawMessage) (Key, *Fault) {
+	if len(raw) == 0 {
+		return nil, errNoKey
+	}
 	var one string
-	if json.Unmarshal(raw, &one) == nil && len(raw) > 0 && raw[0] == '"' {
+	if json.Unmarshal(raw, &one) == nil && raw[0] == '"' {
 		return Key{one}, nil
 	}
-	var k Key
+	k := Key{}
 	var parts []*string
 	if err := json.Unmarshal(raw, &parts); err != nil {
-		return nil, Faultf(wire.CodeBadKey, "a key is a string or an array of strings")
+		return nil, Faultf(wire.CodeBadKey, `a key is a string or an array of strings, such as ["general"]`)
+	}
+	if parts == nil {
+		return nil, errNoKey
 	}
 	for _, p := range parts {
 		if p == nil {
@@ -65,8 +74,8 @@ func (k Key) String() string {
 
 // Check returns what is wrong with a key, or nil.
 func (k Key) Check() *Fault {
-	if len(k) == 0 {
-		return Faultf(wire.CodeBadKey, "a key needs at least one component")
+	if k == nil {
+		return errNoKey
 	}
 	total := 0
 	for _, c := range k {

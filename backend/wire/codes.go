@@ -13,7 +13,7 @@ const (
 	CodeUnknownType    Code = "unknown_type"    // a message type that this version does not know
 	CodeUnknownChannel Code = "unknown_channel" // a message for a channel that is not open
 	CodeChannelInUse   Code = "channel_in_use"  // an open on a channel that was opened before on this socket
-	CodeBadKey         Code = "bad_key"         // a key that is empty, too long or not an array of strings
+	CodeBadKey         Code = "bad_key"         // a key that is missing, too long or not an array of strings
 	CodeBadSecret      Code = "bad_secret"      // k or caller is not 128 bits in base64url
 	CodeUnknownActor   Code = "unknown_actor"   // no actor definition of that name
 	CodeUnknownAction  Code = "unknown_action"  // the actor has no such action

@@ -17,7 +17,8 @@
 //
 // asks for a connection. Its fields:
 //
-//	actor, key  the actor's name and key (array of strings); or
+//	actor, key  the actor's name and key (array of strings, [] for an actor without
+//	            a key); or
 //	actorId     the actor's id; implies create: false. With actor, the actor must
 //	            have that name, else closed {not_found}
 //	create      false: the actor must exist, else closed {not_found}; default true

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"unicode/utf8"
 
@@ -218,7 +220,7 @@ type idBody struct {
 	ID string `json:"id"`
 }
 
-// refOf reads which actor a request names: ?key=a&key=b, or ?id=…. The actor with an id
+// refOf reads which actor a request names: by its key (see keyOf), or ?id=…. The actor with an id
 // exists, and has the name that is in the path.
 func (h *Handler) refOf(r *http.Request, query url.Values) (host.Ref, error) {
 	name, err := pathValue(r, "name")
@@ -239,15 +241,24 @@ func (h *Handler) refOf(r *http.Request, query url.Values) (host.Ref, error) {
 		}
 		return ref, err
 	}
-	raw, err := json.Marshal(append([]string{}, query["key"]...))
-	if err != nil {
-		return host.Ref{}, err
+	key, err := keyOf(r, query)
+	return host.Ref{Name: name, Key: key}, err
+}
+
+// keyOf reads a key: ?key=a&key=b, or ?key for the empty one.
+func keyOf(r *http.Request, query url.Values) (host.Key, error) {
+	key := host.Key(query["key"])
+	empty := slices.Contains(strings.Split(r.URL.RawQuery, "&"), "key")
+	switch {
+	case empty && len(key) == 1:
+		return host.Key{}, nil
+	case empty || len(key) == 0 || key[0] == "":
+		return nil, host.Faultf(wire.CodeBadKey, "name the actor with ?key=…, or with ?key alone if it has no key")
 	}
-	key, err := host.ParseKey(raw)
-	if err != nil {
-		return host.Ref{}, err
+	if bad := key.Check(); bad != nil {
+		return nil, bad
 	}
-	return host.Ref{Name: name, Key: key}, nil
+	return key, nil
 }
 
 // idempotencyCaller returns the caller that stands for the request's Idempotency-Key;
