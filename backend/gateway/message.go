@@ -141,7 +141,7 @@ func malformed(raw json.RawMessage, err error) string {
 	case errors.As(err, &field):
 		return fmt.Sprintf("field %q cannot be a %s", field.Field, field.Value)
 	}
-	return "a field of the message is not what it should be"
+	return "a field of the message has the wrong type"
 }
 
 // refuse answers a message that cannot be handled: a call fails, an open is closed,

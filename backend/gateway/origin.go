@@ -31,7 +31,7 @@ func (g *Gateway) CheckOrigin(next http.Handler) http.Handler {
 			return
 		}
 		g.stats.errors.Add(wire.CodeBadOrigin)
-		const why = "pages of this origin may not use the server (its flag -allow-origin)"
+		const why = "pages of this origin may not use the server; add the origin to -allow-origin"
 		switch {
 		case strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
 			if !g.refuseSocket(w, r, nil, websocket.StatusPolicyViolation, string(wire.CodeBadOrigin)+": "+why) {

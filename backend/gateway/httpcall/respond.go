@@ -115,7 +115,7 @@ func wrongJSON(err error) string {
 			return "there is no member " + member
 		}
 	}
-	return "it is not an object, or a field is not what it should be"
+	return "it is not an object, or a field has the wrong type"
 }
 
 // statuses are the HTTP statuses of codes. Any other code is an actor's own and gets
