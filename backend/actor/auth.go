@@ -4,13 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/troupe-dev/troupe/backend/runtime"
 )
 
 // AuthRequest is the input of OnAuth: the HTTP request of a client that opens a
-// connection, or calls an action without one. OnAuth must not change it.
+// connection, or calls an action without one.
 type AuthRequest struct {
 	Actor  string // the name of the definition
 	Key    Key    // of the actor
@@ -38,6 +39,15 @@ func (r *AuthRequest) Params(into any) bool {
 // Header has the fields of an HTTP request, by canonical name ("User-Agent"), as an
 // http.Header has.
 type Header map[string][]string
+
+// cloneHeader copies a header, which other connections of the same socket share.
+func cloneHeader(h map[string][]string) Header {
+	own := make(Header, len(h))
+	for name, values := range h {
+		own[name] = slices.Clone(values)
+	}
+	return own
+}
 
 // Get returns the first value of a field, "" if there is none. The name may be
 // written in any case.

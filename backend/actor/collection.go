@@ -3,7 +3,6 @@ package actor
 import (
 	"encoding/json"
 	"fmt"
-	"hash/maphash"
 	"iter"
 	"reflect"
 	"slices"
@@ -20,9 +19,6 @@ type collectionField interface{ collection() definition.Collection }
 // partItems is how many items a change moves at most.
 const partItems = 256
 
-// checkItems is how many items are checked for changes in place.
-const checkItems = 1000
-
 // items holds the items of a List or a Map in order, each with the length of its JSON, so
 // that the offset of a change in the text is known without writing the text. All copies
 // of a List or Map share it.
@@ -34,15 +30,13 @@ type items[E any] struct {
 	open    bool   // a turn that may change it is running
 	changes []change[E]
 	version uint64 // counts the changes
-
-	check bool // look for items that were changed in place
-	sum   uint64
 }
 
 // itemKind has the functions that differ between List and Map.
 type itemKind[E any] struct {
 	start, end byte
 	key, item  reflect.Type
+	copier     *definition.Copier // of item
 	size       func(*E) int
 	encode     func(dst []byte, e *E) ([]byte, error) // appends the JSON of an item, and measures it
 	read       func(raw []byte) (all []E, exact bool, err error)
@@ -115,8 +109,8 @@ func (c *items[E]) edit(at, cut int, text []byte) store.Edit {
 	return e
 }
 
-func (c *items[E]) Keep(field string, check bool) {
-	c.field, c.check = field, check && !(definition.CopySafe(c.kind.item) && !jsonshape.Marshals(c.kind.item))
+func (c *items[E]) Keep(field string) {
+	c.field = field
 	c.Done()
 }
 
@@ -157,7 +151,6 @@ func (c *items[E]) SizeBefore() int {
 func (c *items[E]) Done() {
 	clear(c.changes)
 	c.changes = c.changes[:0]
-	c.sum = c.checksum()
 }
 
 func (c *items[E]) Types() (key, item reflect.Type) { return c.kind.key, c.kind.item }
@@ -208,17 +201,23 @@ func (c *items[E]) Load(raw []byte) (exact bool, err error) {
 	return exact, nil
 }
 
-var checkSeed = maphash.MakeSeed()
-
-func (c *items[E]) checksum() uint64 {
-	if !c.check || c.rope.Len() > checkItems {
-		return 0
+// detached returns a copy of a value that shares no memory with it, so that no change of
+// the one reaches the other (G7). A value is detached when it comes into a collection and
+// when it is read.
+func detached[T any](c *definition.Copier, v T) T {
+	if c == nil {
+		return v
 	}
-	b, _ := c.marshal() // items that cannot be encoded have a different sum, too
-	return maphash.Bytes(checkSeed, b)
+	return detach(c, v)
 }
 
-func (c *items[E]) InPlace() bool { return len(c.changes) == 0 && c.checksum() != c.sum }
+// detach is the part of detached that moves v to the heap.
+func detach[T any](c *definition.Copier, v T) T {
+	if err := c.Detach(reflect.ValueOf(&v).Elem()); err != nil {
+		panic(fmt.Sprintf("actor: copy an item: %v", err))
+	}
+	return v
+}
 
 // encodeItem appends the JSON of the item that v points to. It takes a pointer because
 // encoding/json calls a MarshalJSON with a pointer receiver only for pointers.

@@ -43,8 +43,9 @@ func (c *Conn[S]) ID() string {
 func (c *Conn[S]) State() S {
 	c.turn.Use()
 	value, raw := c.turn.ConnState(c.conn)
-	if c.turn.Definition().ConnCopySafe {
-		return value.(S)
+	copier := c.turn.Definition().ConnCopier
+	if !copier.FromJSON() {
+		return detached(copier, value.(S))
 	}
 	var s S
 	if err := json.Unmarshal(raw, &s); err != nil {
@@ -61,6 +62,9 @@ func (c *Conn[S]) SetState(state S) {
 	if err != nil {
 		c.turn.Fail(fmt.Errorf("encode the state of connection %s: %w", c.conn.ID(), err))
 		return
+	}
+	if copier := c.turn.Definition().ConnCopier; !copier.FromJSON() {
+		state = detached(copier, state)
 	}
 	c.turn.SetConnState(c.conn, state, raw)
 }

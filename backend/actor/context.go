@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"iter"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/runtime"
@@ -26,8 +27,8 @@ func (c *Context[S]) bind(t *runtime.Turn)                       { c.turn = t }
 func (c *Context[S]) connState() reflect.Type                    { return reflect.TypeFor[S]() }
 func (c *Context[S]) identity() (*runtime.Turn, json.RawMessage) { return c.turn, c.turn.Auth() }
 
-// Key returns the actor's key. The caller must not change it.
-func (c *Context[S]) Key() Key { return Key(c.turn.Key()) }
+// Key returns a copy of the actor's key.
+func (c *Context[S]) Key() Key { return Key(slices.Clone(c.turn.Key())) }
 
 // ActorID returns the actor's id, which follows from its name and key.
 func (c *Context[S]) ActorID() string { return c.turn.ActorID() }
@@ -125,8 +126,8 @@ func (c *ConnectContext) ConnID() string { return c.turn.ConnID() }
 // it.
 func (c *ConnectContext) Resuming() bool { return c.turn.Resuming() }
 
-// Key returns the actor's key. The caller must not change it.
-func (c *ConnectContext) Key() Key { return Key(c.turn.Key()) }
+// Key returns a copy of the actor's key.
+func (c *ConnectContext) Key() Key { return Key(slices.Clone(c.turn.Key())) }
 
 // ActorID returns the actor's id, which follows from its name and key.
 func (c *ConnectContext) ActorID() string { return c.turn.ActorID() }

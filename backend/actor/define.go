@@ -3,6 +3,7 @@ package actor
 import (
 	"errors"
 	"reflect"
+	"slices"
 
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/definition"
@@ -79,8 +80,8 @@ var bindings = &definition.Bindings{
 	},
 	NewAuthRequest: func(ref host.Ref, r host.AuthRequest) reflect.Value {
 		return reflect.ValueOf(&AuthRequest{
-			Actor: ref.Name, Key: Key(ref.Key), Action: r.Action,
-			Header: r.Header, RemoteAddr: r.RemoteAddr, RawParams: r.Params,
+			Actor: ref.Name, Key: Key(slices.Clone(ref.Key)), Action: r.Action,
+			Header: cloneHeader(r.Header), RemoteAddr: r.RemoteAddr, RawParams: slices.Clone(r.Params),
 		})
 	},
 	Collection: func(field any) definition.Collection {

@@ -17,11 +17,13 @@ import (
 //		Messages actor.List[Message] `json:"messages"`
 //	}
 //
-// The zero List is empty. It must be a field of the state struct itself; in an actor
-// it may be changed by turns only, and a failed turn undoes its changes. Items are
-// copies: what an item refers to, say a slice in it, must not be changed in place,
-// but in a copy that is passed to Set. Copies of a List are the same list; a field
-// must not be assigned.
+// The zero List is empty. It must be a field of the state struct itself; in an actor only
+// turns may change it, and a failed turn undoes its changes. Items that you pass in and
+// items that you get are copies, including what they refer to: changing one, say a slice in
+// it, changes nothing in the list until you pass it to Set. Items without slices, maps and
+// pointers are copied for free; those with interfaces, or with unexported fields that refer
+// to something, are encoded and decoded. Copies of a List are the same list; a field must
+// not be assigned.
 //
 // Methods that take an index panic if there is no such item; those that take items panic if
 // one cannot be encoded as JSON. A panic fails the turn.
@@ -35,7 +37,7 @@ type item[T any] struct {
 
 func listKind[T any]() *itemKind[item[T]] {
 	return &itemKind[item[T]]{
-		start: '[', end: ']', item: reflect.TypeFor[T](),
+		start: '[', end: ']', item: reflect.TypeFor[T](), copier: definition.CopierOf(reflect.TypeFor[T]()),
 		size: func(e *item[T]) int { return e.size },
 		encode: func(dst []byte, e *item[T]) ([]byte, error) {
 			n := len(dst)
@@ -89,7 +91,7 @@ func (l List[T]) At(i int) T {
 	if i < 0 || i >= l.Len() {
 		panic(fmt.Sprintf("actor: item %d of %d", i, l.Len()))
 	}
-	return l.items.rope.At(i).value
+	return detached(l.items.kind.copier, l.items.rope.At(i).value)
 }
 
 // All returns the items with their indexes, from the first. The list must not be changed
@@ -99,7 +101,7 @@ func (l List[T]) All() iter.Seq2[int, T] { return l.from(0) }
 func (l List[T]) from(i int) iter.Seq2[int, T] {
 	return func(yield func(int, T) bool) {
 		if l.items != nil {
-			l.items.each(l.items.rope.From(i), func(i int, e *item[T]) bool { return yield(i, e.value) })
+			l.items.each(l.items.rope.From(i), func(i int, e *item[T]) bool { return yield(i, detached(l.items.kind.copier, e.value)) })
 		}
 	}
 }
@@ -109,7 +111,7 @@ func (l List[T]) from(i int) iter.Seq2[int, T] {
 func (l List[T]) Backward() iter.Seq2[int, T] {
 	return func(yield func(int, T) bool) {
 		if l.items != nil {
-			l.items.each(l.items.rope.Backward(), func(i int, e *item[T]) bool { return yield(i, e.value) })
+			l.items.each(l.items.rope.Backward(), func(i int, e *item[T]) bool { return yield(i, detached(l.items.kind.copier, e.value)) })
 		}
 	}
 }
@@ -191,6 +193,7 @@ func (l *List[T]) replace(at, cut int, values ...T) {
 		if text, err = c.kind.encode(text, &put[i]); err != nil {
 			panic(fmt.Sprintf("actor: encode an item: %v", err))
 		}
+		put[i].value = detached(c.kind.copier, v)
 	}
 	c.replace(at, cut, put, text)
 }

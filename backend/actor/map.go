@@ -28,10 +28,9 @@ type MapKey interface {
 //		Players actor.Map[string, Player] `json:"players"`
 //	}
 //
-// Its keys have an order, and it is ranged over in that. Otherwise what is said of
-// List holds for it: the zero Map is empty, it must be a field of the state struct
-// itself, only turns may change it, and a value must not be changed in place, but
-// in a copy that is passed to Set.
+// Iterations follow the order of the keys. Otherwise it is like a List: the zero Map is
+// empty, it must be a field of the state struct itself, only turns may change it, and
+// values that you pass in and get are copies.
 type Map[K MapKey, V any] struct{ items *items[pair[K, V]] }
 
 // pair is an item of a Map.
@@ -44,7 +43,8 @@ type pair[K MapKey, V any] struct {
 func mapKind[K MapKey, V any]() *itemKind[pair[K, V]] {
 	return &itemKind[pair[K, V]]{
 		start: '{', end: '}', key: reflect.TypeFor[K](), item: reflect.TypeFor[V](),
-		size: func(e *pair[K, V]) int { return e.size },
+		copier: definition.CopierOf(reflect.TypeFor[V]()),
+		size:   func(e *pair[K, V]) int { return e.size },
 		encode: func(dst []byte, e *pair[K, V]) ([]byte, error) {
 			n := len(dst)
 			dst, err := encodeItem(append(appendKey(dst, e.key), ':'), &e.value)
@@ -129,7 +129,7 @@ func (m Map[K, V]) Get(key K) (value V, ok bool) {
 	if !found {
 		return value, false
 	}
-	return m.items.rope.At(i).value, true
+	return detached(m.items.kind.copier, m.items.rope.At(i).value), true
 }
 
 // All returns the keys and values in the order of the keys. The map must not be changed
@@ -148,7 +148,7 @@ func (m Map[K, V]) From(key K) iter.Seq2[K, V] {
 func (m Map[K, V]) from(i int) iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		if m.items != nil {
-			m.items.each(m.items.rope.From(i), func(_ int, e *pair[K, V]) bool { return yield(e.key, e.value) })
+			m.items.each(m.items.rope.From(i), func(_ int, e *pair[K, V]) bool { return yield(e.key, detached(m.items.kind.copier, e.value)) })
 		}
 	}
 }
@@ -165,6 +165,7 @@ func (m *Map[K, V]) Set(key K, value V) {
 	if err != nil {
 		panic(fmt.Sprintf("actor: encode the value of %v: %v", key, err))
 	}
+	put[0].value = detached(c.kind.copier, value)
 	cut := 0
 	i, found := m.search(key)
 	if found {

@@ -128,7 +128,12 @@ func (m *openEnvelope) connState(t *Turn) (value any, raw []byte, err error) {
 	if value, err = h.Call(t.in.state.value, t, args); err != nil {
 		return nil, nil, err
 	}
-	raw, err = json.Marshal(value)
+	if raw, err = json.Marshal(value); err != nil {
+		return nil, nil, err
+	}
+	if copier := t.in.def.ConnCopier; !copier.FromJSON() {
+		value, err = copier.Copy(value)
+	}
 	return value, raw, err
 }
 

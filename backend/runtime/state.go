@@ -49,7 +49,7 @@ func newState(a *Actor, def *definition.Definition) state {
 // keep takes charge of the collections.
 func (s *state) keep() {
 	for i, c := range s.collections {
-		c.Keep(s.def.Collections[i].Field, s.actor.node.check)
+		c.Keep(s.def.Collections[i].Field)
 	}
 }
 
@@ -158,15 +158,12 @@ func (s *state) changed(scalars []byte) bool {
 	return !bytes.Equal(scalars, s.base)
 }
 
-// checkMisuse returns an error if a collection was changed without its methods.
+// checkMisuse returns an error if a collection was assigned.
 func (s *state) checkMisuse() error {
 	for i, c := range s.collections {
 		f := s.def.Collections[i]
 		if s.def.Collection(s.value.Elem().Field(f.Index).Addr()) != c {
 			return fmt.Errorf("field %s was assigned; change it with its methods", f.Field)
-		}
-		if c.InPlace() {
-			return fmt.Errorf("an item of field %s was changed in place: change a copy, and put that in its place", f.Field)
 		}
 	}
 	return nil
@@ -195,9 +192,6 @@ func (s *state) undoTo(scalars []byte, changes []int) {
 		}
 		undone = undone || c.Savepoint() > savepoint
 		c.Rollback(savepoint)
-		if c.InPlace() {
-			s.setUnrestorable(s.checkMisuse())
-		}
 	}
 	if now, err := s.encode(); err != nil || !bytes.Equal(now, scalars) {
 		s.decode(scalars)

@@ -36,8 +36,8 @@ type Bindings struct {
 // its JSON without the brackets.
 type Collection interface {
 	// Keep makes the collection a field of an actor: from now on it records changes, and
-	// permits them only during a turn. check detects items that were changed in place.
-	Keep(field string, check bool)
+	// permits them only during a turn.
+	Keep(field string)
 	Allow(changes bool) (before bool)
 
 	Savepoint() int                              // the number of changes
@@ -46,7 +46,6 @@ type Collection interface {
 	Done()                                       // forgets the changes: the turn has succeeded
 	SizeBefore() int                             // length of its text before the changes
 	Encode(dst []byte) ([]byte, error)           // appends its JSON, and measures it
-	InPlace() bool                               // an item was changed in place
 	Load(raw []byte) (exact bool, _ error)       // fills it; exact: raw is what it would write
 	Types() (key, item reflect.Type)             // key is nil if it has none
 }

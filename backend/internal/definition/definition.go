@@ -24,8 +24,8 @@ type Definition struct {
 	ScalarType  reflect.Type // Type without its collections, with the same memory layout
 	Collections []CollectionField
 
-	ConnType     reflect.Type // the type of connection states
-	ConnCopySafe bool         // its values share no memory with their copies
+	ConnType   reflect.Type // the type of connection states
+	ConnCopier *Copier      // of ConnType
 
 	Actions    map[string]*Method // by wire name
 	Hooks      map[string]*Method // by method name
@@ -97,7 +97,7 @@ func New(s Spec) *Definition {
 	if d.ConnType == nil {
 		d.ConnType = d.bindings.NoState
 	}
-	d.ConnCopySafe = CopySafe(d.ConnType)
+	d.ConnCopier = CopierOf(d.ConnType)
 	d.setShapes(jsonshape.NewShapes(nil))
 	return d
 }
@@ -274,23 +274,6 @@ func (d *Definition) checkNested(t reflect.Type, path string, seen map[reflect.T
 			d.checkNested(f.Type, path+"."+f.Name, seen)
 		}
 	}
-}
-
-// CopySafe reports whether a copy of a value of t shares no memory with it.
-func CopySafe(t reflect.Type) bool {
-	switch t.Kind() {
-	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface, reflect.Chan, reflect.Func, reflect.UnsafePointer:
-		return false
-	case reflect.Array:
-		return CopySafe(t.Elem())
-	case reflect.Struct:
-		for i := range t.NumField() {
-			if !CopySafe(t.Field(i).Type) {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // deterministic reports whether equal values of t always have the same JSON. It is false for
