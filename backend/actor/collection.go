@@ -1,7 +1,6 @@
 package actor
 
 import (
-	"encoding/json"
 	"fmt"
 	"iter"
 	"reflect"
@@ -148,6 +147,35 @@ func (c *items[E]) SizeBefore() int {
 	return size
 }
 
+func (c *items[E]) Deeper(limit int) bool {
+	if len(c.changes) == 0 || !jsonshape.Nests(c.kind.item) {
+		return false
+	}
+	const ownLevel, stateLevel = 1, 1
+	limit -= ownLevel + stateLevel
+	deepest := 0
+	for i := range c.changes {
+		deepest = max(deepest, jsonshape.Depth(c.changes[i].edit.Put))
+	}
+	return deepest > limit && deepest > c.depthBefore()
+}
+
+// depthBefore returns how deep the items before the changes nest. It takes time in
+// proportion to their size.
+func (c *items[E]) depthBefore() (deepest int) {
+	before := rope.New(partItems, c.kind.size)
+	before.Replace(0, 0, c.rope.Append(nil)...)
+	for _, ch := range slices.Backward(c.changes) {
+		before.Replace(ch.at, ch.put, ch.cut...)
+	}
+	var b []byte
+	for _, e := range before.Append(nil) {
+		b, _ = c.kind.encode(b[:0], &e) // an item that is kept can be encoded
+		deepest = max(deepest, jsonshape.Depth(b))
+	}
+	return deepest
+}
+
 func (c *items[E]) Done() {
 	clear(c.changes)
 	c.changes = c.changes[:0]
@@ -226,7 +254,7 @@ func encodeItem(dst []byte, v any) ([]byte, error) {
 	if flat := jsonshape.FlatOf(item.Type()); flat != nil {
 		return flat.Append(dst, item)
 	}
-	b, err := json.Marshal(v)
+	b, err := jsonshape.Marshal(v)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 	"github.com/troupe-dev/troupe/backend/runtime"
 )
 
@@ -58,7 +59,7 @@ func (c *Conn[S]) State() S {
 // cannot be encoded as JSON fails the turn.
 func (c *Conn[S]) SetState(state S) {
 	c.turn.Use()
-	raw, err := json.Marshal(state)
+	raw, err := jsonshape.Marshal(state)
 	if err != nil {
 		c.turn.Fail(fmt.Errorf("encode the state of connection %s: %w", c.conn.ID(), err))
 		return

@@ -25,6 +25,9 @@ func (n *Node) Authenticate(ctx context.Context, r host.Ref, q host.AuthRequest)
 	if d == nil || d.Auth == nil {
 		return nil, nil // the request itself reports an unknown actor
 	}
+	if jsonshape.Depth(q.Params) > jsonshape.MaxDepth {
+		return nil, definition.TooDeepFault("params")
+	}
 	hooked, cancel := context.WithTimeout(ctx, d.Options.ConnectTimeout)
 	defer cancel()
 	raw, err := n.runAuth(hooked, d, r, q)
@@ -73,6 +76,9 @@ func (n *Node) runAuth(ctx context.Context, d *definition.Definition, r host.Ref
 			}
 			if a.raw, err = jsonshape.Encode(result); err == nil && len(a.raw) > maxAuthBytes {
 				err = fmt.Errorf("the result has %d bytes of JSON; it is kept with each connection, so the limit is %d", len(a.raw), maxAuthBytes)
+			}
+			if err == nil && jsonshape.Depth(a.raw) > jsonshape.MaxDepth {
+				err = definition.TooDeepFault("the result of OnAuth")
 			}
 			return nil, err
 		})

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/internal/definition"
+	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -72,6 +74,12 @@ func (t *Turn) SetConnState(c *Conn, value any, raw []byte) {
 	if t.readOnly {
 		t.Fail(host.Faultf(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot set a connection's state", t.what))
 		return
+	}
+	if jsonshape.TooDeep(t.in.def.ConnType, raw) {
+		if _, old := t.ConnState(c); jsonshape.Depth(raw) > jsonshape.Depth(old) {
+			t.Fail(definition.TooDeepFault("the state of connection " + c.id))
+			return
+		}
 	}
 	if t.states == nil {
 		t.states = map[*Conn]connState{}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/internal/definition"
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/wire"
@@ -46,6 +47,10 @@ func (t *Turn) Emit(event any, to *Conn, e Emission) {
 	}
 	if err := t.in.checkSent(event, data); err != nil {
 		t.Fail(fmt.Errorf("event %s: %w", typ.Name, err))
+		return
+	}
+	if jsonshape.TooDeep(reflect.TypeOf(event), data) {
+		t.Fail(definition.TooDeepFault("event " + typ.Name))
 		return
 	}
 	if limit := t.in.def.Options.MaxMessage; len(data) > limit {

@@ -1,13 +1,13 @@
 package runtime
 
 import (
-	"encoding/json"
 	"errors"
 	"reflect"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/definition"
+	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -97,8 +97,11 @@ func (m *openEnvelope) join(in *instance) bool {
 	return true
 }
 
-// beforeConnect runs OnBeforeConnect with the params of t.opening.
+// beforeConnect checks the params of t.opening and runs OnBeforeConnect with them.
 func (t *Turn) beforeConnect() error {
+	if jsonshape.Depth(t.opening.Params) > jsonshape.MaxDepth {
+		return definition.TooDeepFault("params")
+	}
 	h := t.in.def.Hooks["OnBeforeConnect"]
 	if h == nil {
 		return nil
@@ -128,8 +131,11 @@ func (m *openEnvelope) connState(t *Turn) (value any, raw []byte, err error) {
 	if value, err = h.Call(t.in.state.value, t, args); err != nil {
 		return nil, nil, err
 	}
-	if raw, err = json.Marshal(value); err != nil {
+	if raw, err = jsonshape.Marshal(value); err != nil {
 		return nil, nil, err
+	}
+	if jsonshape.TooDeep(t.in.def.ConnType, raw) {
+		return nil, nil, definition.TooDeepFault("the result of CreateConnState")
 	}
 	if copier := t.in.def.ConnCopier; !copier.FromJSON() {
 		value, err = copier.Copy(value)

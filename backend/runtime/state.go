@@ -63,7 +63,7 @@ func (s *state) encode() (b []byte, err error) {
 		b, err = flat.Append(nil, fields.Elem())
 	} else {
 		_, err = protect(func() (any, error) {
-			b, err = json.Marshal(fields.Interface())
+			b, err = jsonshape.Marshal(fields.Interface())
 			return nil, err
 		})
 	}
@@ -71,6 +71,20 @@ func (s *state) encode() (b []byte, err error) {
 		return nil, fmt.Errorf("encode the state of %s: %w", s.def.Name, err)
 	}
 	return b, nil
+}
+
+// checkLimits returns an error if the state is deeper than it may be, and deeper than after
+// the last turn: what is stored beyond the limit may stay. scalars is the JSON of the
+// scalar fields.
+func (s *state) checkLimits(scalars []byte) error {
+	deeper := jsonshape.TooDeep(s.def.ScalarType, scalars) && jsonshape.Depth(scalars) > jsonshape.Depth(s.base)
+	for _, c := range s.collections {
+		deeper = deeper || c.Deeper(jsonshape.MaxDepth)
+	}
+	if deeper {
+		return definition.TooDeepFault("the state of " + s.def.Name)
+	}
+	return nil
 }
 
 // scalarFields returns a pointer to the state seen as a type that has no

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/internal/definition"
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -168,11 +169,14 @@ func (t *Turn) public(err error) *host.Fault {
 		}
 		var raw json.RawMessage
 		_, err = protect(func() (_ any, err error) {
-			raw, err = json.Marshal(metadata)
+			raw, err = jsonshape.Marshal(metadata)
 			return nil, err
 		})
 		if err == nil && len(raw) > limit {
 			return tooLargeFault("the metadata of "+code, len(raw), limit)
+		}
+		if err == nil && jsonshape.Depth(raw) > jsonshape.MaxDepth {
+			return definition.TooDeepFault("the metadata of " + code)
 		}
 		if err == nil {
 			return &host.Fault{Code: code, Message: message, Metadata: raw}
@@ -213,6 +217,9 @@ func (t *Turn) hookApart(name string, c *Conn, before []byte) (after []byte) {
 	err := t.hook(name)
 	if err == nil {
 		after, err = t.in.state.encode()
+	}
+	if err == nil {
+		err = t.in.state.checkLimits(after)
 	}
 	if err != nil {
 		_ = t.public(err) // for its log line
@@ -258,7 +265,9 @@ func (t *Turn) execute(body func() (any, error)) (o outcome, ok bool) {
 	o.scalars = in.state.base
 	if err == nil && !t.readOnly {
 		if o.scalars, err = in.state.encode(); err == nil {
-			o.changed = in.state.changed(o.scalars)
+			if o.changed = in.state.changed(o.scalars); o.changed {
+				err = in.state.checkLimits(o.scalars)
+			}
 		}
 	}
 	if err != nil {
@@ -291,6 +300,9 @@ func (in *instance) encodeResult(what string, result any) (json.RawMessage, erro
 	}
 	if err := in.checkSent(result, b); err != nil {
 		return nil, fmt.Errorf("the result of %s: %w", what, err)
+	}
+	if jsonshape.TooDeep(reflect.TypeOf(result), b) {
+		return nil, definition.TooDeepFault("the result of " + what)
 	}
 	if limit := in.def.Options.MaxMessage; len(b) > limit {
 		return nil, tooLargeFault("the result of "+what, len(b), limit)

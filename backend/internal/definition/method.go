@@ -240,6 +240,9 @@ func (m *Method) DecodeArgs(action string, raw []json.RawMessage) ([]reflect.Val
 	}
 	args := make([]reflect.Value, callFront, callFront+len(raw))
 	for i, r := range raw {
+		if jsonshape.TooDeep(m.Args[i], r) {
+			return nil, TooDeepFault(fmt.Sprintf("%s: argument %d", action, i+1))
+		}
 		v, err := m.shapes[i].Decode(m.Args[i], r)
 		if err != nil {
 			return nil, host.Faultf(wire.CodeInvalidArgs, "%s: argument %d: %s", action, i+1, err)
@@ -260,11 +263,20 @@ func (m *Method) DecodeOptional(raw json.RawMessage, code, what string) ([]refle
 		}
 		return Argument(reflect.Zero(m.Args[0])), nil
 	}
+	if jsonshape.TooDeep(m.Args[0], raw) {
+		return nil, TooDeepFault(what)
+	}
 	v, err := m.shapes[0].Decode(m.Args[0], raw)
 	if err != nil {
 		return nil, host.Faultf(code, "%s: %s", what, err)
 	}
 	return Argument(v), nil
+}
+
+// TooDeepFault returns a fault with code too_deep.
+func TooDeepFault(what string) *host.Fault {
+	return host.Limit{Limit: jsonshape.MaxDepth, Option: "nesting"}.
+		Fault(wire.CodeTooDeep, fmt.Sprintf("%s has more than %d levels of arrays and objects", what, jsonshape.MaxDepth))
 }
 
 func isNull(raw json.RawMessage) bool { return bytes.Equal(bytes.TrimSpace(raw), []byte("null")) }

@@ -15,7 +15,7 @@ import (
 func Encode(v any) ([]byte, error) {
 	rv := reflect.ValueOf(v)
 	if !rv.IsValid() {
-		return json.Marshal(v)
+		return []byte("null"), nil
 	}
 	if flat := FlatOf(rv.Type()); flat != nil {
 		return flat.Append(nil, rv)
@@ -26,7 +26,7 @@ func Encode(v any) ([]byte, error) {
 		fill(filled, 0)
 		v = filled.Interface()
 	}
-	return json.Marshal(v)
+	return Marshal(v)
 }
 
 // maxPayloadDepth is the depth to which a payload is searched. encoding/json fails for
