@@ -41,13 +41,13 @@ type Actor struct {
 	loadErr  *host.Fault // the last attempt to load failed, at loadTime
 	loadTime time.Time
 	current  envelope // being handled
+
+	invalidUTF8 sync.Once // its log line
 }
 
 func newActor(n *Node, r host.Ref) *Actor {
 	a := &Actor{node: n, id: r.ID, name: r.Name, key: r.Key}
-	a.log = host.NewLog(a.id, definition.Defaults.LogBytes, func(ctx context.Context, after uint64, limit, maxBytes int) ([]store.Entry, error) {
-		return n.store.Entries(ctx, a.id, after, limit, maxBytes)
-	})
+	a.log = host.NewLog(a.id, definition.Defaults.LogBytes, a.storedEntries)
 	a.box = newMailbox(func() { n.wait.Go(a.run) }, &n.queued)
 	a.gate = newGate(a.log, n.committer, func() { a.box.post(wakeEnvelope{}) })
 	return a
@@ -202,6 +202,9 @@ func (a *Actor) load() (ok bool) {
 	a.log.Start(in.log, in.head)
 	a.used()
 	if in.created && !in.start() {
+		return false
+	}
+	if !in.endUndecodable() {
 		return false
 	}
 	a.previous = nil

@@ -2,6 +2,8 @@ package runtime
 
 import (
 	"fmt"
+	"reflect"
+	"slices"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
@@ -29,6 +31,8 @@ type instance struct {
 	conns     conns
 	producers producers
 
+	undecodable []*Conn // stored connections that end because their states cannot be decoded
+
 	buffer *commitBuffer // of every commit, if the store is immediate
 
 	timers     map[*timer]struct{}
@@ -52,22 +56,25 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 		in.state.base, err = in.state.encode()
 		return in, err
 	}
-	scalars, exact, err := in.state.load(snap.State)
+	text := a.validUTF8(snap.State)
+	scalars, exact, err := in.state.load(text)
 	if err != nil {
 		a.logger().Error("decode stored state failed", "error", err)
 		return nil, &host.Fault{Code: wire.CodeStateIncompatible, Message: fmt.Sprintf("the stored state of this %s does not fit this version of it", def.Name)}
 	}
 	in.created, in.stored = true, true
-	if exact {
+	if exact && (len(text) == 0 || &text[0] == &snap.State[0]) {
 		in.state.saved = scalars
 	}
 	in.rev, in.head, in.log, in.conns.next = snap.Rev, snap.Head, snap.Log, snap.NextConn
 	for _, r := range snap.Conns {
-		value, err := def.DecodeConnState(r.State)
-		if err != nil {
-			return nil, &host.Fault{Code: wire.CodeStateIncompatible, Message: fmt.Sprintf("a stored connection state of this %s does not fit this version of it", def.Name)}
+		c := &Conn{num: r.Num, alone: [1]uint32{r.Num}, id: r.ID, start: r.Start, raw: a.validUTF8(r.State), attached: attached{dropped: a.node.started}}
+		if c.value, err = def.DecodeConnState(c.raw); err != nil {
+			a.logger().Error("a stored connection state does not fit this version of the actor; the connection ends", "conn", r.ID, "error", err)
+			c.value, c.raw = reflect.Zero(def.ConnType).Interface(), nil
+			in.undecodable = append(in.undecodable, c)
+			continue
 		}
-		c := &Conn{num: r.Num, alone: [1]uint32{r.Num}, id: r.ID, start: r.Start, value: value, raw: r.State, attached: attached{dropped: a.node.started}}
 		in.conns.restore(c)
 	}
 	in.conns.sort()
@@ -137,8 +144,27 @@ func (in *instance) stopHook() bool {
 	return true
 }
 
+// endUndecodable ends the stored connections whose states cannot be decoded. OnDisconnect
+// sees the zero value of the state. It reports false if the goroutine was superseded
+// meanwhile.
+func (in *instance) endUndecodable() bool {
+	for len(in.undecodable) > 0 {
+		if in.actor.gate.room() != nil {
+			return true // the pending reset loads them again
+		}
+		if !in.endConn(in.undecodable[0], nil) {
+			return false
+		}
+		in.undecodable = in.undecodable[1:]
+	}
+	return true
+}
+
 // adopt takes over the attachments of the connections, which are not stored.
 func (in *instance) adopt(from *instance) {
+	for _, c := range in.undecodable {
+		c.over = slices.ContainsFunc(from.undecodable, func(old *Conn) bool { return old.id == c.id && old.over })
+	}
 	for _, c := range in.conns.all {
 		old := from.conns.byID[c.id]
 		if old == nil {

@@ -100,7 +100,7 @@ func (m *callEnvelope) deliver(in *instance) bool {
 // repeat answers a call that was accepted before. If its reply is an entry of the log,
 // the client gets it from there.
 func (m *callEnvelope) repeat(in *instance, cl *producer) {
-	a, ok := cl.answer(m.ID)
+	a, ok := in.actor.storedAnswer(cl, m.ID)
 	if !ok {
 		a = store.Answer{Call: m.ID, Code: wire.CodeRan, Message: "the call ran earlier; its result is no longer kept"}
 	}
@@ -154,7 +154,7 @@ func (m *directEnvelope) deliver(in *instance) bool {
 	if m.IdempotencyKey != "" && in.def.Changes(m.Action) {
 		r.producer, r.call = in.producers.get(m.IdempotencyKey, time.Now()), 1
 		if r.producer.record.Highest >= r.call {
-			a, ok := r.producer.answer(r.call)
+			a, ok := in.actor.storedAnswer(r.producer, r.call)
 			if !ok {
 				a = store.Answer{Code: wire.CodeRan, Message: "the call ran earlier; its result is no longer kept"}
 			}
