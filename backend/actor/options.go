@@ -31,6 +31,11 @@ type Options struct {
 	// turn with a larger one fails with too_large.
 	MaxMessage int
 
+	// MaxState is how large the state may grow, in bytes of JSON, with its Lists and Maps
+	// [16 MiB]. A turn that makes it larger fails with too_large; at half of it there is
+	// a warning in the log. A stored state that is larger works, but cannot grow.
+	MaxState int
+
 	// MaxMailbox is how many calls may wait for a turn [10,000], MaxMailboxBytes how many
 	// bytes of calls and connects [16 MiB]; beyond, they fail with overloaded.
 	MaxMailbox      int

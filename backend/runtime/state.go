@@ -28,6 +28,8 @@ type state struct {
 	saved  []byte        // the same as the store has it; nil if the next commit has to have the whole state
 	broken *host.Fault   // not nil: the state cannot be used; every request gets this
 
+	warned bool // that the state is large
+
 	collections []definition.Collection // in its fields, as listed in the definition
 	fields      []reflect.Value         // and what those fields have to hold
 }
@@ -73,10 +75,29 @@ func (s *state) encode() (b []byte, err error) {
 	return b, nil
 }
 
-// checkLimits returns an error if the state is deeper than it may be, and deeper than after
-// the last turn: what is stored beyond the limit may stay. scalars is the JSON of the
-// scalar fields.
+// size returns the length of the state as JSON.
+func (s *state) size(scalars []byte, of func(definition.Collection) int) int {
+	const brackets = 2
+	size := headSize(scalars)
+	for i, c := range s.collections {
+		size += len(s.def.Collections[i].Label) + brackets + of(c) + 1
+	}
+	return size
+}
+
+// checkLimits returns an error if the state is larger or deeper than it may be, and larger
+// or deeper than after the last turn: what is stored beyond a limit may stay. scalars is
+// the JSON of the scalar fields.
 func (s *state) checkLimits(scalars []byte) error {
+	size, limit := s.size(scalars, definition.Collection.Size), s.def.Options.MaxState
+	if size > limit && size > s.size(s.base, definition.Collection.SizeBefore) {
+		return host.Limit{Size: size, Limit: limit, Option: "actor.Options.MaxState"}.
+			Fault(wire.CodeTooLarge, fmt.Sprintf("the state of %s would have %d bytes, the limit is %d", s.def.Name, size, limit))
+	}
+	if size > limit/2 && !s.warned {
+		s.warned = true
+		s.actor.logger().Warn("the state of an actor has reached half of its limit", "bytes", size, "limit", limit, "option", "actor.Options.MaxState")
+	}
 	deeper := jsonshape.TooDeep(s.def.ScalarType, scalars) && jsonshape.Depth(scalars) > jsonshape.Depth(s.base)
 	for _, c := range s.collections {
 		deeper = deeper || c.Deeper(jsonshape.MaxDepth)

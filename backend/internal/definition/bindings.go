@@ -45,6 +45,7 @@ type Collection interface {
 	Edits(dst []store.Edit, at int) []store.Edit // appends all changes, for a text in which its own text starts at an offset
 	Done()                                       // forgets the changes: the turn has succeeded
 	Deeper(limit int) bool                       // nests deeper than limit, and than before the changes
+	Size() int                                   // length of its text
 	SizeBefore() int                             // length of its text before the changes
 	Encode(dst []byte) ([]byte, error)           // appends its JSON, and measures it
 	Load(raw []byte) (exact bool, _ error)       // fills it; exact: raw is what it would write

@@ -11,6 +11,7 @@ type Options struct {
 	IdleAfter        time.Duration
 	LogBytes         int
 	MaxMessage       int
+	MaxState         int
 	MaxMailbox       int
 	MaxMailboxBytes  int
 	MaxDetached      int
@@ -28,6 +29,7 @@ var Defaults = Options{
 	IdleAfter:        30 * time.Second,
 	LogBytes:         1 << 20,
 	MaxMessage:       1 << 20,
+	MaxState:         16 << 20,
 	MaxMailbox:       10_000,
 	MaxMailboxBytes:  16 << 20,
 	MaxDetached:      10_000,
@@ -45,6 +47,7 @@ func (o Options) or(d Options) Options {
 	set(&o.IdleAfter, d.IdleAfter)
 	set(&o.LogBytes, d.LogBytes)
 	set(&o.MaxMessage, d.MaxMessage)
+	set(&o.MaxState, d.MaxState)
 	set(&o.MaxMailbox, d.MaxMailbox)
 	set(&o.MaxMailboxBytes, d.MaxMailboxBytes)
 	set(&o.MaxDetached, d.MaxDetached)
