@@ -64,7 +64,11 @@ func TestDirectImports(t *testing.T) {
 		pkg  string
 		ours []string
 	}{
+		{"backend/host", []string{"backend/store", "backend/wire"}},
+		{"backend/actor/actortest", []string{"backend/actor", "backend/host", "backend/internal/jsonshape", "backend/runtime", "backend/store/memory"}},
+		{"backend/store/storetest", []string{"backend/store"}},
 		{"backend/rooms", []string{"backend/actor"}},
+		{"backend/server", []string{"backend/actor", "backend/forwarded", "backend/gateway", "backend/internal/metric", "backend/runtime", "backend/store", "backend/store/sqlite"}},
 		{"backend/app", []string{"backend/forwarded", "backend/rooms", "backend/server", "backend/store/memory", "backend/store/sqlite", "web"}},
 		{"examples/...", []string{"backend/actor", "backend/server"}},
 	}
