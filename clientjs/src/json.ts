@@ -17,7 +17,9 @@ function checkPart(this: Record<string, unknown>, key: string, value: unknown): 
   const type = Object.prototype.toString.call(value).slice(8, -1);
   const isLost = type === "Number" ? !Number.isFinite(+(value as number)) : value === null && this[key] !== null;
   if (isLost || !/^(Object|Array|String|Number|Boolean|Null|Undefined)$/.test(type)) {
-    throw new TypeError(`"${key}" is ${type === "Number" || isLost ? String(this[key]) : `a ${type}`}`);
+    throw new TypeError(
+      `${key ? `"${key}"` : "it"} is ${type === "Number" || isLost ? String(this[key]) : `a ${type}`}`,
+    );
   }
   return value;
 }

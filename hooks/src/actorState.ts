@@ -89,6 +89,10 @@ export function followState<S>(
     connection.on("reconnected", ({ recovered }) => {
       if (!recovered || current.status === "error") void reload();
     }),
+    // The first connection may come after a refusal, which has failed the load.
+    connection.on("connected", () => {
+      if (current.status === "error") void reload();
+    }),
     ...events.map((name) =>
       connection.on(name, (data) => {
         const apply = (state: S) => options().on[name]!(state, data);

@@ -48,8 +48,10 @@ interface Entry {
 
 /** The shared connections of a client. */
 export interface ActorStore {
-  /** Creates a handle; sends nothing. */
+  /** Creates a handle; sends nothing. If the key is invalid, all its calls reject: rendering must not throw. */
   handle(id: string): Handle;
+  /** Starts the next attempt to connect now, also if the server has ended the connection. */
+  reconnect(id: string): void;
   /** Adds a user, and connects if it is the first. The function returned removes the user. */
   acquire(id: string, params: ParamsGetter): () => void;
   /** Like acquire; also calls listener after every change of the snapshot. */
@@ -63,16 +65,30 @@ const sortKeys = (_: string, value: unknown) =>
     ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
     : value;
 
+/** Encodes a part of an id. What is not JSON has a form, too, which the client refuses when it connects. */
+function encode(part: unknown): string {
+  try {
+    return JSON.stringify(part, sortKeys) ?? "null";
+  } catch {
+    return '{"not":"JSON"}';
+  }
+}
+
 /**
  * Returns the id of an actor's connection: name, key and params as JSON. Equal keys and params give the same id,
- * however they are written. All functions count as the same params.
+ * however they are written. All functions count as the same params. Never throws.
  */
 export function actorId(name: string, key: unknown, params: unknown): string {
-  return JSON.stringify(
-    [name, typeof key === "string" ? [key] : key, typeof params === "function" ? [] : [params]],
-    sortKeys,
-  );
+  const keyPart = encode(typeof key === "string" ? [key] : key);
+  return `[${encode(name)},${keyPart},[${typeof params === "function" ? "" : encode(params)}]]`;
 }
+
+/** A handle whose calls reject with error. */
+const brokenHandle = (error: unknown) =>
+  new Proxy({} as Handle, {
+    get: (_, name) =>
+      typeof name === "string" && !/^(then|toJSON|\$\$typeof)$/.test(name) ? () => Promise.reject(error) : undefined,
+  });
 
 const stores = new WeakMap<object, ActorStore>();
 
@@ -86,7 +102,7 @@ export function actorStore<R>(client: ClientApi<R>): ActorStore {
 function createActorStore(client: Record<string, Accessor>): ActorStore {
   const entries = new Map<string, Entry>();
 
-  const handle = (id: string) => {
+  const getHandle = (id: string) => {
     const [name, key] = JSON.parse(id) as [string, string[]];
     return client[name]!.getOrCreate(key);
   };
@@ -98,9 +114,10 @@ function createActorStore(client: Record<string, Accessor>): ActorStore {
     };
     const [, , staticParams] = JSON.parse(id) as [string, string[], unknown[]];
     try {
-      const connection = handle(id).connect(
+      const connection = getHandle(id).connect(
+        // Those of a user, and not of the id, which may have lost what is not JSON.
         staticParams.length
-          ? (staticParams[0] ?? undefined)
+          ? (entry.params() ?? undefined)
           : (attempt: Attempt) => (entry.params() as (a: Attempt) => unknown)(attempt),
         {
           onChange: (status, error) =>
@@ -118,17 +135,27 @@ function createActorStore(client: Record<string, Accessor>): ActorStore {
     }
   };
 
+  const reconnect = (id: string) => {
+    const entry = entries.get(id);
+    if (!entry) return;
+    if (entry.snapshot.connection) entry.snapshot.connection.reconnect();
+    else connect(id, entry);
+  };
+
   const acquire = (id: string, params: ParamsGetter, listener?: () => void) => {
     let entry = entries.get(id);
-    // A closed connection cannot be reused.
-    if (!entry || (!entry.users.length && entry.snapshot.status === "closed")) {
+    const isNew = !entry || (!entry.users.length && entry.snapshot.status === "closed");
+    if (!entry || isNew) {
       clearTimeout(entry?.disposal);
+      entry?.snapshot.connection?.dispose(); // client.reconnect() would open it again
       entries.set(id, (entry = { snapshot: CONNECTING, users: [], params, listeners: new Set() }));
       connect(id, entry);
     }
     const acquired = entry;
     acquired.users.push((acquired.params = params));
     clearTimeout(acquired.disposal);
+    // A component that comes later does not join a connection that is over; with it, the others try again.
+    if (!isNew && acquired.snapshot.connection?.status === "closed") reconnect(id);
     if (listener) acquired.listeners.add(listener);
     return () => {
       if (listener) acquired.listeners.delete(listener);
@@ -145,7 +172,14 @@ function createActorStore(client: Record<string, Accessor>): ActorStore {
   };
 
   return {
-    handle,
+    handle(id) {
+      try {
+        return getHandle(id);
+      } catch (error) {
+        return brokenHandle(error);
+      }
+    },
+    reconnect,
     acquire,
     subscribe: acquire,
     snapshot: (id) => entries.get(id)?.snapshot ?? CONNECTING,

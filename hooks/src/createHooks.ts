@@ -26,7 +26,7 @@ export interface Hooks<R> {
  *
  * function Room() {
  *   const room = useActor({ name: "chatRoom", key: ["general"] });
- *   room.useEvent("messageReceived", (message) => console.log(message.text));
+ *   useEvent(room, "messageReceived", (message) => console.log(message.text));
  *   return <button onClick={() => room.connection?.sendMessage("ada", "hello")}>Hello</button>;
  * }
  * ```

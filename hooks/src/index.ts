@@ -1,7 +1,9 @@
+"use client";
+
 export { createHooks, type Hooks } from "./createHooks.js";
 export type { ActorStatus } from "./actorStore.js";
 export type { UseActor, UseActorOptions } from "./useActor.js";
-export type { EventActor } from "./useEvent.js";
+export { useEvent, type EventActor } from "./useEvent.js";
 export { useActorState, type UseActorState } from "./useActorState.js";
 export { useOptimisticAction } from "./useOptimisticAction.js";
 export type { ActorState, StateOptions } from "./actorState.js";

@@ -1,14 +1,15 @@
 import type { ActorError, Connection, Handle, Key, ParamsOf, ParamsSource } from "@troupe/client";
 import { useCallback, useInsertionEffect, useMemo, useRef, useSyncExternalStore } from "react";
 import { actorId, CONNECTING, IDLE, type ActorStatus, type ActorStore } from "./actorStore.js";
+import { createView } from "./connectionView.js";
 import { useBoundEvent, type Binding, type EventActor } from "./useEvent.js";
 
 /** Options of useActor. */
 export type UseActorOptions<R, N extends keyof R & string> = {
   /** The actor definition. */
   name: N;
-  /** The actor's key. The actor is created if it does not exist. */
-  key: Key;
+  /** The actor's key; leave it out for the actor without a key. The actor is created if it does not exist. */
+  key?: Key;
   /** false: no connection, and `status` is `idle` [true]. */
   enabled?: boolean;
 } & (undefined extends ParamsOf<R[N]>
@@ -24,7 +25,10 @@ export type UseActorOptions<R, N extends keyof R & string> = {
 
 /** The result of useActor. The same object until something in it changes. */
 export interface UseActor<D> extends EventActor<D> {
-  /** undefined in the first render, on the server, and while not enabled. */
+  /**
+   * undefined in the first render, on the server, and while not enabled. Components share connections, so this is a view
+   * of the shared one: `off()` and `dispose()` remove only the listeners that were added through it.
+   */
   readonly connection: Connection<D> | undefined;
   /** For single calls over HTTP, without a connection. */
   readonly handle: Handle<D>;
@@ -33,14 +37,18 @@ export interface UseActor<D> extends EventActor<D> {
   readonly isConnected: boolean;
   /** The last error; cleared when the connection is up again. */
   readonly error: ActorError | undefined;
+  /** Starts the next attempt now, also after the server has ended the connection: for when the user has signed in. */
+  reconnect(): void;
 }
 
 /** Connects to an actor while the component is mounted, over the store's shared connection. */
 export function useStoreActor<D>(
   store: ActorStore,
-  { name, key, params, enabled = true }: { name: string; key: Key; params?: unknown; enabled?: boolean },
+  options: { name: string; key?: Key; params?: unknown; enabled?: boolean },
 ): UseActor<D> {
-  const id = actorId(name, key, params);
+  const { name, params, enabled = true } = options;
+  // A key that is there but undefined is a mistake.
+  const id = actorId(name, "key" in options ? options.key : [], params);
   const latest = useRef(params);
   useInsertionEffect(() => {
     latest.current = params;
@@ -60,13 +68,18 @@ export function useStoreActor<D>(
     () => (binding ? CONNECTING : IDLE),
   );
 
+  const shared = snapshot.connection;
+  const connection = useMemo(() => shared && (createView(shared) as Connection<D>), [shared]);
+
   return useMemo(
     () => ({
-      ...(snapshot as typeof snapshot & { connection: Connection<D> | undefined }),
+      ...snapshot,
+      connection,
+      reconnect: () => binding && store.reconnect(id),
       handle: store.handle(id) as Handle<D>,
       "~binding": binding,
       useEvent: (event: string, handler: (data: never) => void) => useBoundEvent(binding, event, handler),
     }),
-    [snapshot, store, id, binding],
+    [snapshot, connection, store, id, binding],
   );
 }

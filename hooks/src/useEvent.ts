@@ -8,6 +8,10 @@ export interface EventActor<D> {
    * Listens to an event of the actor, or to a lifecycle event, while the component is mounted.
    * The handler may be a new function in each render; the latest one is called. A new handler
    * sends nothing to the server.
+   *
+   * A hook that is a method costs something: the React Compiler does not compile components that call it, and
+   * eslint-plugin-react-hooks does not check the call. `useEvent(room, event, handler)`, of this package, does the same
+   * without that.
    */
   useEvent<N extends keyof EventsOf<D> & string>(event: N, handler: (data: EventsOf<D>[N]) => void): void;
   /** For the hooks of this package. */
@@ -23,13 +27,21 @@ export interface Binding {
   params: ParamsGetter;
 }
 
-/** Listens to an event of an actor that useActor returned, while the component is mounted. */
+/**
+ * Listens to an event of an actor that useActor returned, or to a lifecycle event, while the component is mounted. The
+ * handler may be a new function in each render; the latest one is called. A new handler sends nothing to the server.
+ *
+ * ```tsx
+ * const room = useActor({ name: "chatRoom", key: ["general"] });
+ * useEvent(room, "messageReceived", (message) => play(message));
+ * ```
+ */
 export function useEvent<D, N extends keyof EventsOf<D> & string>(
   actor: EventActor<D>,
   event: N,
   handler: (data: EventsOf<D>[N]) => void,
 ): void {
-  actor.useEvent(event, handler);
+  useBoundEvent(actor["~binding"] as Binding | undefined, event, handler as (data: never) => void);
 }
 
 /**
