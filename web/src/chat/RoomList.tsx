@@ -1,7 +1,7 @@
 import { type FormEvent, useState } from "react";
 import { Link, navigate } from "../app/router";
 import type { Member } from "../registry.gen";
-import { useActor } from "../troupe";
+import { useActor, useEvent } from "../troupe";
 import { Avatar } from "../ui/Avatar";
 import { Icon } from "../ui/icons";
 
@@ -77,10 +77,10 @@ function RoomLink({ room, current, me, onClick }: { room: string; current: boole
   const [unreadIds, setUnreadIds] = useState<readonly string[]>([]);
   const actor = useActor({ name: "chatRoom", key: [room], enabled: !current });
   // Messages that the user sent from another tab do not count as unread.
-  actor.useEvent("messageReceived", ({ id, userId }) => userId !== me.userId && setUnreadIds((ids) => [...ids, id]));
-  actor.useEvent("messageDeleted", ({ messageId }) => setUnreadIds((ids) => ids.filter((id) => id !== messageId)));
+  useEvent(actor, "messageReceived", ({ id, userId }) => userId !== me.userId && setUnreadIds((ids) => [...ids, id]));
+  useEvent(actor, "messageDeleted", ({ messageId }) => setUnreadIds((ids) => ids.filter((id) => id !== messageId)));
   // The banner of the current room shows errors of the link, which all rooms share.
-  actor.useEvent("error", () => {});
+  useEvent(actor, "error", () => {});
   if (current && unreadIds.length) setUnreadIds([]);
   const unread = unreadIds.length;
   return (

@@ -1,7 +1,7 @@
 import { useActorState, useOptimisticAction } from "@troupe/react";
 import { useEffect, useReducer, useState } from "react";
 import type { Member } from "../registry.gen";
-import { useActor } from "../troupe";
+import { useActor, useEvent } from "../troupe";
 import { failure } from "../ui/failure";
 import { randomId } from "../ui/storage";
 import { connectionRestored, deleted, emptyChat, listed, connectionLost, received } from "./messages";
@@ -24,7 +24,7 @@ export function useChatRoom(key: string, me: Member) {
       reconnected: (chat) => connectionRestored(chat, me.userId),
     },
   });
-  room.useEvent("membersChanged", (changed) => setMembers(changed.members));
+  useEvent(room, "membersChanged", (changed) => setMembers(changed.members));
 
   useEffect(() => storeOutgoing(key, { type: "left" }), [key]);
 
@@ -34,8 +34,8 @@ export function useChatRoom(key: string, me: Member) {
     storeOutgoing(key, action);
   };
 
-  room.useEvent("connected", () => track({ type: "connected" }));
-  room.useEvent("reconnected", () => track({ type: "connected" }));
+  useEvent(room, "connected", () => track({ type: "connected" }));
+  useEvent(room, "reconnected", () => track({ type: "connected" }));
 
   /** Shows the message at once, and its result when that is known, which may be after the user left the room. */
   const send = async (text: string, id = randomId()) => {

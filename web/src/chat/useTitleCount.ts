@@ -1,3 +1,4 @@
+import { useEvent } from "@troupe/react";
 import { useEffect, useState } from "react";
 import type { Member } from "../registry.gen";
 import type { ChatRoom } from "./useChatRoom";
@@ -5,7 +6,7 @@ import type { ChatRoom } from "./useChatRoom";
 /** While the page is hidden, shows the number of new messages in its title. */
 export function useTitleCount(room: ChatRoom, me: Member): void {
   const [count, setCount] = useState(0);
-  room.useEvent("messageReceived", ({ userId }) => {
+  useEvent(room, "messageReceived", ({ userId }) => {
     if (document.hidden && userId !== me.userId) setCount((n) => n + 1);
   });
   useEffect(() => {

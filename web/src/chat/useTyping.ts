@@ -1,3 +1,4 @@
+import { useEvent } from "@troupe/react";
 import { useEffect, useRef, useState } from "react";
 import type { Member } from "../registry.gen";
 import type { ChatRoom } from "./useChatRoom";
@@ -18,11 +19,11 @@ export function useTyping(room: ChatRoom, me: Member) {
   const [typists, setTypists] = useState<readonly Typist[]>([]); // the most recent one last
   const reportedAt = useRef(0);
 
-  room.useEvent("typing", ({ userId, name, typing }) => {
+  useEvent(room, "typing", ({ userId, name, typing }) => {
     if (userId === me.userId) return; // the user's other tab
     setTypists((all) => (typing ? [...without(all, userId), { userId, name, at: Date.now() }] : without(all, userId)));
   });
-  room.useEvent("messageReceived", ({ userId }) => setTypists((all) => without(all, userId)));
+  useEvent(room, "messageReceived", ({ userId }) => setTypists((all) => without(all, userId)));
 
   // A typist whose connection broke cannot report that they stopped.
   useEffect(() => {

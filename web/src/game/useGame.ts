@@ -1,6 +1,6 @@
 import { useEffect, useReducer, useRef, useState } from "react";
 import type { Game, Position } from "../registry.gen";
-import { useActor } from "../troupe";
+import { useActor, useEvent } from "../troupe";
 import { failure } from "../ui/failure";
 import { randomId } from "../ui/storage";
 import { World } from "./world";
@@ -46,24 +46,24 @@ export function useGame(key: string, playerId: string) {
     setStarted(game.started);
   };
 
-  room.useEvent("game", show);
-  room.useEvent("playerJoined", (joined) => {
+  useEvent(room, "game", show);
+  useEvent(room, "playerJoined", (joined) => {
     world.place(joined.playerId, joined.player.position);
     setPlayers((ids) => [...ids.filter((id) => id !== joined.playerId), joined.playerId]);
     addNews(`${joined.playerId} joined.`);
   });
-  room.useEvent("playerLeft", (left) => {
+  useEvent(room, "playerLeft", (left) => {
     world.remove(left.playerId);
     setPlayers((ids) => ids.filter((id) => id !== left.playerId));
     addNews(`${left.playerId} left.`);
   });
-  room.useEvent("playerMoved", (moved) => world.move(moved.playerId, moved.position));
-  room.useEvent("privateMessage", ({ from, message, timestamp }) =>
+  useEvent(room, "playerMoved", (moved) => world.move(moved.playerId, moved.position));
+  useEvent(room, "privateMessage", ({ from, message, timestamp }) =>
     addWhisper({ id: randomId(), from, to: playerId, text: message, timestamp }),
   );
 
   // Every start is shown.
-  room.useEvent("gameStarted", ({ startedAt }) => {
+  useEvent(room, "gameStarted", ({ startedAt }) => {
     setStartedAt(startedAt);
     addNews(started ? "The game has started again!" : "The game has started!");
   });
@@ -71,7 +71,7 @@ export function useGame(key: string, playerId: string) {
   const { connection } = room;
   useEffect(() => connection?.once("gameStarted", () => setStarted(true)), [connection]);
 
-  room.useEvent("reconnected", ({ recovered }) => {
+  useEvent(room, "reconnected", ({ recovered }) => {
     if (!recovered) connection?.getGame().then(show, () => {}); // the link is lost again: the next reconnection loads it
   });
 

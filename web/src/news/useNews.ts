@@ -1,7 +1,7 @@
 import type { ParamsSource } from "@troupe/client";
 import { useState } from "react";
 import type { Articles, NewsParams } from "../registry.gen";
-import { useActor } from "../troupe";
+import { useActor, useEvent } from "../troupe";
 
 /** The key of the only news room. */
 export const NEWS_KEY = ["daily"];
@@ -19,9 +19,9 @@ export function useNews(params: ParamsSource<NewsParams | undefined>) {
       articles: [...articles, ...more.filter(({ id }) => !articles.some((known) => known.id === id))],
     }));
 
-  room.useEvent("articles", setNews);
-  room.useEvent("newArticle", (article) => add([article]));
-  room.useEvent("reconnected", ({ recovered }) => {
+  useEvent(room, "articles", setNews);
+  useEvent(room, "newArticle", (article) => add([article]));
+  useEvent(room, "reconnected", ({ recovered }) => {
     if (!recovered) room.connection?.getArticles().then(add, () => {}); // the link is lost again: the next reconnection loads them
   });
 

@@ -8,7 +8,7 @@
 import type { ActorError, Reconnected } from "@troupe/client";
 import type { ActorStatus, EventActor } from "@troupe/react";
 import { useEffect, useState } from "react";
-import { client } from "../troupe";
+import { client, useEvent } from "../troupe";
 import { Icon } from "./icons";
 import { count } from "./text";
 import { useTrueFor } from "./useTrueFor";
@@ -38,13 +38,13 @@ export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp }: Props) {
   const [reconnected, setReconnected] = useState<Reconnected>();
   const [retryAt, setRetryAt] = useState<number>();
   const [dismissed, setDismissed] = useState(false);
-  actor.useEvent("reconnected", setReconnected);
-  actor.useEvent("disconnected", ({ retryInMs }) => {
+  useEvent(actor, "reconnected", setReconnected);
+  useEvent(actor, "disconnected", ({ retryInMs }) => {
     setReconnected(undefined);
     setRetryAt(retryInMs === undefined ? undefined : Date.now() + retryInMs);
   });
   // Another attempt failed.
-  actor.useEvent("error", ({ metadata }) => {
+  useEvent(actor, "error", ({ metadata }) => {
     const { retryInMs } = (metadata ?? {}) as { retryInMs?: number };
     if (retryInMs !== undefined) setRetryAt(Date.now() + retryInMs);
   });
