@@ -2,8 +2,9 @@ package actor
 
 import "github.com/troupe-dev/troupe/backend/host"
 
-// Key is the second half of an actor's address: chatRoom ["general"]. It is
-// empty if it was written without one, as for an actor of which there is one: lobby [].
+// Key is the second half of an actor's address: chatRoom ["general"]. A client may write
+// any number of components, none for an actor of which there is one: lobby []. So compare
+// whole keys, with slices.Equal, or check the length before you index.
 type Key []string
 
 // String returns the canonical form of the key, a JSON array.

@@ -2,6 +2,7 @@ package readme
 
 import (
 	"context"
+	"slices"
 
 	"github.com/troupe-dev/troupe/backend/actor"
 )
@@ -33,7 +34,7 @@ func (Diary) OnAuth(ctx context.Context, r *actor.AuthRequest) (User, error) {
 
 // OnBeforeConnect decides who may connect.
 func (d *Diary) OnBeforeConnect(c *actor.ConnectContext) error {
-	if actor.Auth[User](c).Name != c.Key()[0] {
+	if !slices.Equal(c.Key(), actor.Key{actor.Auth[User](c).Name}) {
 		return actor.Errorf("forbidden", "this is somebody else's diary")
 	}
 	return nil
@@ -41,7 +42,7 @@ func (d *Diary) OnBeforeConnect(c *actor.ConnectContext) error {
 
 // Write may also be called without a connection, so it checks, too.
 func (d *Diary) Write(c *actor.Context[actor.NoState], page string) error {
-	if actor.Auth[User](c).Name != c.Key()[0] {
+	if !slices.Equal(c.Key(), actor.Key{actor.Auth[User](c).Name}) {
 		return actor.Errorf("forbidden", "this is somebody else's diary")
 	}
 	d.Pages = append(d.Pages, page)

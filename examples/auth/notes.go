@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 
 	"github.com/troupe-dev/troupe/backend/actor"
 )
@@ -60,7 +61,7 @@ func (n *Notes) Add(c *actor.Context[actor.NoState], text string) error {
 }
 
 func checkOwner(user User, key actor.Key) error {
-	if user.Name != key[0] {
+	if !slices.Equal(key, actor.Key{user.Name}) {
 		return actor.Errorf("forbidden", "these notes are not yours")
 	}
 	return nil
