@@ -75,6 +75,12 @@ func command(t *testing.T, shell string, stderr io.Writer, args ...string) *exec
 // launch starts a command and waits for its address.
 func launch(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
+	return begin(t, cmd)()
+}
+
+// begin starts a command. What it returns waits for the command's address.
+func begin(t *testing.T, cmd *exec.Cmd) func() *process {
+	t.Helper()
 	stdout, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -83,13 +89,16 @@ func launch(t *testing.T, cmd *exec.Cmd) *process {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() }) // if it has not ended
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	found := regexp.MustCompile(`http://\S+`).FindString(line)
-	if found == "" {
-		_ = cmd.Wait()
-		t.Fatalf("it printed %q, %v; want its address. It logged: %v", line, err, cmd.Stderr)
+	return func() *process {
+		t.Helper()
+		line, err := bufio.NewReader(stdout).ReadString('\n')
+		found := regexp.MustCompile(`http://\S+`).FindString(line)
+		if found == "" {
+			_ = cmd.Wait()
+			t.Fatalf("it printed %q, %v; want its address. It logged: %v", line, err, cmd.Stderr)
+		}
+		return &process{cmd, found}
 	}
-	return &process{cmd, found}
 }
 
 // ends sends a signal and expects exit status 0 within 10 s and what outputs may add.
@@ -116,16 +125,20 @@ func (p *process) ends(t *testing.T, sig syscall.Signal) {
 // say adds a message to a chat room.
 func (p *process) say(t *testing.T, text string) {
 	t.Helper()
-	body, status, err := p.call("sendMessage", fmt.Sprintf(`["ada",%q]`, text), "")
+	body, status, err := p.call("sendMessage", fmt.Sprintf(`["ada",%q]`, text))
 	if err != nil || status != http.StatusOK {
 		t.Errorf("sendMessage: got %d %s, %v", status, body, err)
 	}
 }
 
-// call calls an action of the chat room "general", with an idempotency key if it is not
-// empty.
-func (p *process) call(action, args, idempotencyKey string) (body string, status int, err error) {
-	r, err := http.NewRequest(http.MethodPost, p.url+"/api/actors/chatRoom/actions/"+action+"?key=general", strings.NewReader(`{"args":`+args+`}`))
+// call calls an action of the chat room "general".
+func (p *process) call(action, args string) (body string, status int, err error) {
+	return callRoom(p.url, "general", action, args, "")
+}
+
+// callRoom calls an action of a chat room, with an idempotency key if it is not empty.
+func callRoom(url, room, action, args, idempotencyKey string) (body string, status int, err error) {
+	r, err := http.NewRequest(http.MethodPost, url+"/api/actors/chatRoom/actions/"+action+"?key="+room, strings.NewReader(`{"args":`+args+`}`))
 	if err != nil {
 		return "", 0, err
 	}

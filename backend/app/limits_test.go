@@ -42,7 +42,7 @@ func TestFewDescriptors(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 	for begin := time.Now(); ; {
-		body, status, err := p.call("getMessages", "[]", "")
+		body, status, err := p.call("getMessages", "[]")
 		if err == nil && status == http.StatusOK && strings.Contains(body, "before") && strings.Contains(body, "during") {
 			break
 		}

@@ -122,7 +122,7 @@ func TestSignals(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.say(t, "still there")
-	body, _, err := p.call("getMessages", "[]", "")
+	body, _, err := p.call("getMessages", "[]")
 	for _, want := range []string{"terminated", "hangup", "interrupt", "still there"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("got %s, %v, want the message %q", body, err, want)
