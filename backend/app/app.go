@@ -130,7 +130,7 @@ func options(c Config, logger *slog.Logger) server.Options {
 	o := server.Options{
 		Data: c.Data, JournalBytes: c.JournalBytes,
 		AllowOrigins: c.AllowOrigins, TrustedProxies: c.Proxies, BasePath: c.BasePath,
-		MaxSockets: c.MaxSockets, MaxActors: orNone(c.MaxActors), MaxBuffers: int64(orNone(c.MaxBuffers)),
+		MaxSockets: c.MaxSockets, MaxActors: orNone(c.MaxActors), MaxBuffers: maxBuffers(c),
 		MaxSocketsPerIP: orNone(c.MaxSocketsPerIP), ConnectRatePerIP: orNone(c.ConnectRatePerIP), CallRatePerIP: orNone(c.CallRatePerIP),
 		Logger: logger, Check: c.Check, Drain: c.Drain, DebugAddr: c.DebugAddr, Version: version,
 	}
@@ -138,6 +138,14 @@ func options(c Config, logger *slog.Logger) server.Options {
 		o.Data, o.Store = "", memory.New(memory.Options{Retention: rooms.Registry.Retention()})
 	}
 	return o
+}
+
+// maxBuffers returns the limit of buffers as an option.
+func maxBuffers(c Config) int64 {
+	if c.MaxBuffers == autoBuffers {
+		return 0 // the default
+	}
+	return int64(orNone(c.MaxBuffers))
 }
 
 // orNone converts a limit from flags to server.Options: no limit is 0 as a flag, and a

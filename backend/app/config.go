@@ -29,7 +29,7 @@ type Config struct {
 	Proxies      forwarded.Proxies // whose X-Forwarded-* headers are trusted
 	MaxSockets   int               // in all; 0: three quarters of the open-files limit
 	MaxActors    int               // in memory; 0: no limit
-	MaxBuffers   int               // in bytes; 0: no limit
+	MaxBuffers   int               // in bytes; 0: no limit; autoBuffers: by the memory limit
 
 	// Limits of one IP address; 0 means none. Rates are per second. See server.Options.
 	MaxSocketsPerIP  int
@@ -58,6 +58,9 @@ const (
 	storeSQLite = "sqlite"
 	storeMemory = "memory"
 )
+
+// autoBuffers is the value of Config.MaxBuffers for server.Options' default.
+const autoBuffers = -1
 
 // setting is one row of the table of settings: a flag, and the environment variable
 // that counts if the flag is not given.
@@ -141,9 +144,14 @@ var settings = []setting{
 		set:  func(c *Config, v string) error { return setCount(&c.MaxActors, v) },
 	},
 	{
-		flag: "max-buffers", env: "TROUPE_MAX_BUFFERS", standard: "268435456", argument: "n",
-		help: "limit of the bytes that wait for actors, and again of those that wait for slow clients; 0 means none",
-		set:  func(c *Config, v string) error { return setCount(&c.MaxBuffers, v) },
+		flag: "max-buffers", env: "TROUPE_MAX_BUFFERS", standard: "auto", argument: "n",
+		help: "limit of the bytes that wait for actors, and again of those that wait for slow clients; auto means 256 MiB, or an eighth of the container's memory limit if that is less; 0 means none",
+		set: func(c *Config, v string) error {
+			if c.MaxBuffers = autoBuffers; v == "auto" {
+				return nil
+			}
+			return setCount(&c.MaxBuffers, v)
+		},
 	},
 	{
 		flag: "max-sockets-per-ip", env: "TROUPE_MAX_SOCKETS_PER_IP", standard: "2000", argument: "n",

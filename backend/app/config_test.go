@@ -16,7 +16,7 @@ import (
 )
 
 func TestParseConfig(t *testing.T) {
-	standard := app.Config{Addr: ":8080", Data: "./data", Store: "sqlite", JournalBytes: 64 << 20, MaxActors: 250_000, MaxBuffers: 256 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500}
+	standard := app.Config{Addr: ":8080", Data: "./data", Store: "sqlite", JournalBytes: 64 << 20, MaxActors: 250_000, MaxBuffers: -1, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500}
 	with := func(change func(*app.Config)) app.Config {
 		c := standard
 		change(&c)
@@ -37,13 +37,13 @@ func TestParseConfig(t *testing.T) {
 				Addr: "127.0.0.1:0", Data: "/srv/troupe", Store: "memory", JournalBytes: 1 << 20,
 				AllowOrigins: []string{"https://a.example", "http://b.example:81"}, LogLevel: slog.LevelDebug, LogJSON: true,
 				Warnings:  []string{"-journal-bytes has no effect with -store memory: leave it out, or use -store sqlite"},
-				MaxActors: 250_000, MaxBuffers: 256 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500,
+				MaxActors: 250_000, MaxBuffers: -1, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500,
 			},
 		},
 		{
 			"environment variables", nil,
 			[]string{"TROUPE_ADDR=:1", "TROUPE_DATA=d", "TROUPE_STORE=memory", "TROUPE_JOURNAL_BYTES=4096", "TROUPE_ALLOW_ORIGIN=https://a.example", "TROUPE_LOG=warn"},
-			app.Config{Addr: ":1", Data: "d", Store: "memory", JournalBytes: 4096, AllowOrigins: []string{"https://a.example"}, LogLevel: slog.LevelWarn, MaxActors: 250_000, MaxBuffers: 256 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500,
+			app.Config{Addr: ":1", Data: "d", Store: "memory", JournalBytes: 4096, AllowOrigins: []string{"https://a.example"}, LogLevel: slog.LevelWarn, MaxActors: 250_000, MaxBuffers: -1, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500,
 				Warnings: []string{"TROUPE_JOURNAL_BYTES has no effect with -store memory: leave it out, or use -store sqlite"}},
 		},
 		{
@@ -167,6 +167,7 @@ func TestParseConfig_errors(t *testing.T) {
 		{[]string{"-metrics=maybe"}, nil, `-metrics: want true or false, got "maybe"`},
 		{[]string{"-drain", "5"}, nil, `-drain: want a duration such as 5s, at most 1h, got "5"`},
 		{[]string{"-trusted-proxies", "localhost"}, nil, `-trusted-proxies: want addresses such as 127.0.0.1 or 10.0.0.0/8`},
+		{[]string{"-max-buffers", "64MB"}, nil, `-max-buffers: want a number, or 0, got "64MB"`},
 		{[]string{"-max-sockets", "-1"}, nil, `-max-sockets: want a number, or 0, got "-1"`},
 		{[]string{"-call-rate-per-ip", "many"}, nil, `-call-rate-per-ip: want a number per second, or 0, got "many"`},
 		{[]string{"-connect-rate-per-ip", "NaN"}, nil, `-connect-rate-per-ip: want a number per second, or 0, got "NaN"`},

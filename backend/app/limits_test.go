@@ -3,10 +3,15 @@
 package app_test
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -50,5 +55,87 @@ func TestFewDescriptors(t *testing.T) {
 			t.Fatalf("after the others have gone: got %d %s, %v", status, body, err)
 		}
 	}
+	p.ends(t, syscall.SIGTERM)
+}
+
+// memoryGroup makes a cgroup with a memory limit, and returns the command that puts a
+// shell into it.
+func memoryGroup(t *testing.T, limit int) (enter string) {
+	t.Helper()
+	for _, version := range []struct{ parent, limit string }{
+		{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}, // 1
+		{"/sys/fs/cgroup", "memory.max"},                   // 2
+	} {
+		group := filepath.Join(version.parent, fmt.Sprint("troupe-test-", os.Getpid()))
+		if _, err := os.Stat(filepath.Join(version.parent, "cgroup.procs")); err != nil || os.Mkdir(group, 0o755) != nil {
+			continue
+		}
+		t.Cleanup(func() { _ = os.Remove(group) }) // works once it is empty
+		if err := os.WriteFile(filepath.Join(group, version.limit), []byte(fmt.Sprint(limit)), 0); err != nil {
+			continue
+		}
+		return "echo $$ > " + filepath.Join(group, "cgroup.procs") + ";"
+	}
+	t.Skip("cannot make a cgroup with a memory limit here")
+	return ""
+}
+
+// TestSmallMemory: in a container with little memory the server refuses work that would
+// not fit, and lives.
+func TestSmallMemory(t *testing.T) {
+	const conns, size = 2500, 60 << 10
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil || files.Cur < 2*conns {
+		t.Skipf("the limit of open files is %d, %v: want %d", files.Cur, err, 2*conns)
+	}
+	var log buffer
+	p := launch(t, prepare(t, memoryGroup(t, 128<<20), &log, "-data", t.TempDir()))
+	if want := "container=134217728 GOMEMLIMIT=67108864"; !strings.Contains(log.String(), want) {
+		t.Errorf("log: got %s, want %s", log.String(), want)
+	}
+	// Bodies whose last byte is missing take memory until the server refuses more.
+	head := fmt.Sprintf("POST /api/actors/chatRoom/actions/sendMessage?key=a HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", size)
+	body := []byte(head + `{"args":["ada","` + strings.Repeat("x", size-len(`{"args":["ada",""]}`)) + `"]`)
+	var open [conns]net.Conn
+	var refused atomic.Int64
+	var opening sync.WaitGroup
+	for worker := range 8 {
+		opening.Go(func() {
+			for i := worker; i < conns; i += 8 {
+				conn, err := net.DialTimeout("tcp", strings.TrimPrefix(p.url, "http://"), 10*time.Second)
+				if err == nil {
+					_ = conn.SetDeadline(time.Now().Add(time.Minute))
+					open[i] = conn
+					_, err = conn.Write(body)
+				}
+				if err != nil {
+					refused.Add(1)
+				}
+			}
+		})
+	}
+	opening.Wait()
+	if status, body := get(t, p.url+"/healthz"); status != http.StatusOK {
+		t.Errorf("/healthz: got %d %s", status, body)
+	}
+	answers := map[string]int{}
+	for _, conn := range open {
+		if conn == nil {
+			continue
+		}
+		b := make([]byte, len("HTTP/1.1 503"))
+		if _, err := conn.Write([]byte("}")); err == nil {
+			_, _ = io.ReadFull(conn, b)
+		} else {
+			b = []byte("none")
+		}
+		answers[string(b)]++
+		_ = conn.Close()
+	}
+	t.Logf("%d could not send; answers: %v", refused.Load(), answers)
+	if answers["HTTP/1.1 503"] == 0 {
+		t.Errorf("got answers %v, want some that the server is overloaded", answers)
+	}
+	p.say(t, "still there")
 	p.ends(t, syscall.SIGTERM)
 }

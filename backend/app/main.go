@@ -8,8 +8,11 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
+
+	"github.com/troupe-dev/troupe/backend/server"
 )
 
 // outputTimeout is how long the process waits for a standard output or error that is not
@@ -39,12 +42,33 @@ func Main(ui fs.FS) int {
 		// An output whose reader is gone must not end the server: writes fail instead.
 		signal.Ignore(syscall.SIGPIPE)
 		slog.SetDefault(logger)
+		limitMemory(logger, server.MemoryLimit())
 	}
 	if err := run(ctx, os.Args[1:], os.Environ(), ui, os.Stdout, os.Stderr, serving); err != nil {
 		_ = writeSoon(os.Stderr, fmt.Sprintln("troupe:", err)) // nobody else could be told
 		return 1
 	}
 	return 0
+}
+
+// limitMemory makes Go's garbage collector keep to the memory limit of the container,
+// unless GOMEMLIMIT is set.
+func limitMemory(logger *slog.Logger, container int64) {
+	switch own := debug.SetMemoryLimit(-1); {
+	case container <= 0:
+	case os.Getenv("GOMEMLIMIT") != "":
+		logger.Info("memory is limited", "container", container, "GOMEMLIMIT", own)
+	default:
+		limit := goMemory(container)
+		debug.SetMemoryLimit(limit)
+		logger.Info("memory is limited, so GOMEMLIMIT and -max-buffers follow unless they are set", "container", container, "GOMEMLIMIT", limit)
+	}
+}
+
+// goMemory returns how much of a container's memory is for Go's heap: not a tenth or
+// 64 MiB, which are for SQLite and the kernel's part.
+func goMemory(container int64) int64 {
+	return max(container-max(container/10, 64<<20), container/2)
 }
 
 // writeSoon writes a text, but does not wait longer than outputTimeout.

@@ -73,7 +73,8 @@ type Options struct {
 
 	// MaxBuffers limits the bytes that wait for actors, and again those that wait for
 	// slow clients. Beyond it, new work gets "overloaded", and blocked clients are cut
-	// off. 0 means 256 MiB.
+	// off. 0 means 256 MiB, or an eighth of the container's memory limit (MemoryLimit)
+	// if that is less.
 	MaxBuffers int64
 
 	// MaxSocketsPerIP limits the sockets of one IP address, and its connections to
@@ -167,7 +168,7 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	o.MaxSockets = limit(o.MaxSockets, files/4*3)
 	o.MaxActors = limit(o.MaxActors, 250_000)
-	o.MaxBuffers = limit(o.MaxBuffers, 256<<20)
+	o.MaxBuffers = limit(o.MaxBuffers, defaultMaxBuffers(MemoryLimit()))
 	o.MaxSocketsPerIP = limit(o.MaxSocketsPerIP, 2000)
 	o.ConnectRatePerIP = limit(o.ConnectRatePerIP, 50)
 	o.CallRatePerIP = limit(o.CallRatePerIP, 500)

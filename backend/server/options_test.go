@@ -20,7 +20,7 @@ func TestOptions_defaults(t *testing.T) {
 	if o.Data != "data" || o.BasePath != "/app" || o.Logger == nil {
 		t.Errorf("got %+v", o)
 	}
-	if o.MaxSockets != openFiles()/4*3 || o.MaxActors != 250_000 || o.MaxBuffers != 256<<20 || o.MaxSocketsPerIP != 2000 || o.ConnectRatePerIP != 50 || o.CallRatePerIP != 500 {
+	if o.MaxSockets != openFiles()/4*3 || o.MaxActors != 250_000 || o.MaxBuffers != defaultMaxBuffers(MemoryLimit()) || o.MaxSocketsPerIP != 2000 || o.ConnectRatePerIP != 50 || o.CallRatePerIP != 500 {
 		t.Errorf("got the limits %+v", o)
 	}
 	o, err = Options{MaxSockets: -1, MaxActors: -1, MaxBuffers: -1, MaxSocketsPerIP: -1, ConnectRatePerIP: -1, CallRatePerIP: -0.5}.withDefaults()
