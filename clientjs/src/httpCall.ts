@@ -26,10 +26,9 @@ interface ResponseBody {
 export function createCaller(spec: HandleSpec, send: Fetch, tools: Tools): Caller {
   const { target, isNew } = spec;
   const address = `/api/actors/${encodeURIComponent(spec.actor)}`;
-  /** Names the actor; an actor without a key has none. */
-  const query = new URLSearchParams(
-    target.actorId !== undefined ? { id: target.actorId } : target.key!.map((part) => ["key", part]),
-  );
+  const names = target.actorId !== undefined ? { id: target.actorId } : target.key!.map((part) => ["key", part]);
+  /** Names the actor: `id=…`, `key=…&key=…`, or `key` alone if it has no key. */
+  const query = new URLSearchParams(names).toString() || "key";
 
   /** A request that waits for the creation of the actor, if that is necessary, unless it is the creation itself. */
   const request = async (path: string, body: string | undefined, options: CallOptions, isCreation?: boolean) => {

@@ -121,9 +121,9 @@ describe("a handle", () => {
     answers = [{ body: { id: "abc" } }];
     await rooms.create();
     expect(requests.map(({ url, body }) => [url.replace(/.*actors/, ""), body])).toEqual([
-      ["/chatRoom/actions/hello?", { args: [] }],
-      ["/chatRoom/actions/hello?&create=false", { args: [] }],
-      ["/chatRoom/actions/hello?", { args: [] }],
+      ["/chatRoom/actions/hello?key", { args: [] }],
+      ["/chatRoom/actions/hello?key&create=false", { args: [] }],
+      ["/chatRoom/actions/hello?key", { args: [] }],
       ["/chatRoom", { key: [] }],
     ]);
   });
