@@ -135,7 +135,7 @@ func options(c Config, logger *slog.Logger) server.Options {
 		Logger: logger, Check: c.Check, Drain: c.Drain, DebugAddr: c.DebugAddr, Version: version,
 	}
 	if c.Store == storeMemory {
-		o.Data, o.Store = "", memory.New(memory.Options{Retention: rooms.Registry.Retention()})
+		o.Data, o.JournalBytes, o.Store = "", 0, memory.New(memory.Options{Retention: rooms.Registry.Retention()})
 	}
 	return o
 }
