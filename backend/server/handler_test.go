@@ -129,7 +129,7 @@ func TestServe_ownRoutes(t *testing.T) {
 		t.Errorf("got %s, want the address in the proxy's header", got)
 	}
 	call(t, url, "sendMessage", `["ada","hello"]`)
-	if status, got := get("/app/api/actors/room?key=general", "Accept", "*/*"); status != http.StatusNotFound || !strings.Contains(got, "there is nothing at this address") {
+	if status, got := get("/app/api/actors/room?key=general", "Accept", "*/*"); status != http.StatusNotFound || !strings.Contains(got, "no such address") {
 		t.Errorf("with the base path twice: got %s, want 404", got)
 	}
 	if status, _ := get("/mine", "Origin", "https://evil.example"); status != http.StatusForbidden {
