@@ -222,7 +222,7 @@ var settings = []setting{
 	},
 	{
 		flag: "check", env: "TROUPE_CHECK", standard: "false",
-		help: "look for mistakes in actors, such as a state that changes outside a turn; for development, as it costs time",
+		help: "look for mistakes in actors, such as a state that changes outside a turn, and tell clients the causes of internal errors; for development, as it costs time",
 		set: func(c *Config, v string) (err error) {
 			if c.Check, err = strconv.ParseBool(v); err != nil {
 				return fmt.Errorf("want true or false, got %q", v)

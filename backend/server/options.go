@@ -97,8 +97,8 @@ type Options struct {
 	Logger *slog.Logger
 
 	// Check looks for mistakes in actors at the cost of time, such as a state that
-	// changes outside a turn, and tells clients how their types differ from the
-	// server's. For development and tests: false means off.
+	// changes outside a turn, and tells clients the causes of internal errors and how
+	// their types differ from the server's. For development and tests: false means off.
 	Check bool
 
 	// Drain is how long Run keeps serving after its context ends, with readiness

@@ -40,7 +40,7 @@ func main() {
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	args := append([]string{"-addr", "127.0.0.1:0", "-data", *data, "-check", "-log", "warn"}, flag.Args()...)
 	if err := run(ctx, ".", *addr, args, say); err != nil {
