@@ -89,7 +89,7 @@ func TestSmallMemory(t *testing.T) {
 		t.Skipf("the limit of open files is %d, %v: want %d", files.Cur, err, 2*conns)
 	}
 	var log buffer
-	p := launch(t, prepare(t, memoryGroup(t, 128<<20), &log, "-data", t.TempDir()))
+	p := launch(t, command(t, memoryGroup(t, 128<<20), &log, "-data", t.TempDir()))
 	if want := "container=134217728 GOMEMLIMIT=67108864"; !strings.Contains(log.String(), want) {
 		t.Errorf("log: got %s, want %s", log.String(), want)
 	}
