@@ -9,6 +9,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/internal/definition"
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 	"github.com/troupe-dev/troupe/backend/internal/rope"
+	"github.com/troupe-dev/troupe/backend/runtime"
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
@@ -27,6 +28,7 @@ type items[E any] struct {
 
 	field   string // of an actor; empty if it belongs to none
 	open    bool   // a turn that may change it is running
+	misused func() // called for a change from a goroutine of the author
 	changes []change[E]
 	version uint64 // counts the changes
 }
@@ -69,14 +71,19 @@ func (c *items[E]) replace(at, cut int, put []E, text []byte) {
 	if cut == 0 && len(put) == 0 {
 		return
 	}
-	c.version++
 	if c.field == "" {
+		c.version++
 		c.rope.Replace(at, cut, put...)
 		return
 	}
 	if !c.open {
+		if !runtime.InTurn() {
+			c.misused()
+			return
+		}
 		panic(fmt.Sprintf("actor: field %s was changed by a read-only action (it has a value receiver), by OnRestore or outside a turn", c.field))
 	}
+	c.version++
 	ch := change[E]{at: at, put: len(put), edit: c.edit(at, cut, text)}
 	for _, e := range c.rope.From(at) {
 		if len(ch.cut) == cut {
@@ -108,8 +115,8 @@ func (c *items[E]) edit(at, cut int, text []byte) store.Edit {
 	return e
 }
 
-func (c *items[E]) Keep(field string) {
-	c.field = field
+func (c *items[E]) Keep(field string, misused func()) {
+	c.field, c.misused = field, misused
 	c.Done()
 }
 

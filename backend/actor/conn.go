@@ -35,20 +35,24 @@ func (h *handles[S]) of(t *runtime.Turn, c *runtime.Conn) *Conn[S] {
 // ID returns the connection's id: stable while it lives, also across restarts
 // of the server.
 func (c *Conn[S]) ID() string {
-	c.turn.Use()
+	if !c.turn.Use() {
+		return ""
+	}
 	return c.conn.ID()
 }
 
 // State returns the connection's state. Changing what it returns changes
 // nothing; use SetState.
 func (c *Conn[S]) State() S {
-	c.turn.Use()
+	var s S
+	if !c.turn.Use() {
+		return s
+	}
 	value, raw := c.turn.ConnState(c.conn)
 	copier := c.turn.Definition().ConnCopier
 	if !copier.FromJSON() {
 		return detached(copier, value.(S))
 	}
-	var s S
 	if err := json.Unmarshal(raw, &s); err != nil {
 		panic(fmt.Errorf("decode the state of connection %s: %w", c.conn.ID(), err))
 	}
@@ -58,7 +62,9 @@ func (c *Conn[S]) State() S {
 // SetState changes the connection's state, if the turn succeeds. A state that
 // cannot be encoded as JSON fails the turn.
 func (c *Conn[S]) SetState(state S) {
-	c.turn.Use()
+	if !c.turn.Use() {
+		return
+	}
 	raw, err := jsonshape.Marshal(state)
 	if err != nil {
 		c.turn.Fail(fmt.Errorf("encode the state of connection %s: %w", c.conn.ID(), err))
@@ -74,22 +80,23 @@ func (c *Conn[S]) SetState(state S) {
 // once the turn has succeeded and is durable. The same event sent to several
 // connections in a row is kept and encoded for the wire once.
 func (c *Conn[S]) Send(event any, options ...EmitOption) {
-	c.turn.Use()
-	c.turn.Emit(event, c.conn, emission(options))
+	if c.turn.Use() {
+		c.turn.Emit(event, c.conn, emission(options))
+	}
 }
 
 // Disconnect ends the connection, if the turn succeeds. Its client gets the reason and does
 // not reconnect; events sent to it before still arrive.
 func (c *Conn[S]) Disconnect(reason string) {
-	c.turn.Use()
-	c.turn.Disconnect(c.conn, reason)
+	if c.turn.Use() {
+		c.turn.Disconnect(c.conn, reason)
+	}
 }
 
 // Online reports whether the connection has a socket. Without one it stays a connection
 // until its resume window ends, and events sent to it wait.
 func (c *Conn[S]) Online() bool {
-	c.turn.Use()
-	return c.conn.Online()
+	return c.turn.Use() && c.conn.Online()
 }
 
 // Params decodes the client's params into the value that into points to. It reports false

@@ -18,9 +18,10 @@ type NoState struct{}
 // of the actor's connection states. It is a context.Context that ends with the turn or at
 // the turn's deadline.
 //
-// Use a Context only on the goroutine that runs the turn. After the turn its methods panic,
-// except those of context.Context. To change the actor from your own goroutine, use
-// Self().Do.
+// Use a Context only on the goroutine that runs the turn. To change the actor from your own
+// goroutine, use Self().Do. After the turn only Self and the methods of context.Context may
+// be used. The others panic in a later turn, which fails it; in your own goroutine they do
+// nothing, and the log names the mistake.
 type Context[S any] struct{ turn *runtime.Turn }
 
 func (c *Context[S]) bind(t *runtime.Turn)                       { c.turn = t }
@@ -40,8 +41,9 @@ func (c *Context[S]) Now() time.Time { return c.turn.Now() }
 // turn has succeeded and is durable. The event is encoded at once. Emitting a
 // type that the definition does not declare fails the turn.
 func (c *Context[S]) Broadcast(event any, options ...EmitOption) {
-	c.turn.Use()
-	c.turn.Emit(event, nil, emission(options))
+	if c.turn.Use() {
+		c.turn.Emit(event, nil, emission(options))
+	}
 }
 
 // Conn returns the connection that called. Without one (an action called over
@@ -75,7 +77,7 @@ func (c *Context[S]) After(d time.Duration, f func(*Context[S]) error) (stop fun
 // or the actor leaves memory; start it in OnStart. A tick is skipped while the previous
 // one still waits. d must be positive.
 func (c *Context[S]) Every(d time.Duration, f func(*Context[S]) error) (stop func()) {
-	if d <= 0 {
+	if c.turn.Use() && d <= 0 {
 		panic("actor: Every needs a positive interval")
 	}
 	return c.turn.Schedule(d, true, inTurn(f))
@@ -106,8 +108,8 @@ func inTurn[S any](f func(*Context[S]) error) func(*runtime.Turn) error {
 type Self[S any] struct{ actor *runtime.Actor }
 
 // Do runs f as a turn of the actor and returns when its changes are durable. The error is f's, or that of the turn; ctx ends the waiting, but not
-// the turn. Do must not be called inside a turn of the same actor, which would
-// wait for itself: it returns an error then.
+// the turn. Inside a turn, of any actor, Do returns an error at once: actors that wait for
+// each other would stand still. There, call it in a goroutine.
 func (s *Self[S]) Do(ctx context.Context, f func(*Context[S]) error) error {
 	return authorError(s.actor.Do(ctx, inTurn(f)))
 }
@@ -138,8 +140,9 @@ func (c *ConnectContext) Now() time.Time { return c.turn.Now() }
 // Broadcast sends an event to all connections that subscribe to it, as
 // Context.Broadcast does.
 func (c *ConnectContext) Broadcast(event any, options ...EmitOption) {
-	c.turn.Use()
-	c.turn.Emit(event, nil, emission(options))
+	if c.turn.Use() {
+		c.turn.Emit(event, nil, emission(options))
+	}
 }
 
 // Deadline implements context.Context: when the turn has to end.

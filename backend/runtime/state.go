@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"runtime/debug"
 	"strings"
 
 	"github.com/troupe-dev/troupe/backend/host"
@@ -51,7 +52,11 @@ func newState(a *Actor, def *definition.Definition) state {
 // keep takes charge of the collections.
 func (s *state) keep() {
 	for i, c := range s.collections {
-		c.Keep(s.def.Collections[i].Field)
+		field := s.def.Collections[i].Field
+		c.Keep(field, func() {
+			s.actor.logger().Error("a List or Map was changed outside a turn, and the change was dropped; from other goroutines use c.Self().Do(ctx, func(c) error)",
+				"field", field, "stack", string(debug.Stack()))
+		})
 	}
 }
 

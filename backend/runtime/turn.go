@@ -39,7 +39,8 @@ type Turn struct {
 	timers  []*timer
 	failure error // the first error recorded by Fail
 
-	dead atomic.Bool // the turn is over
+	dead     atomic.Bool // the turn is over
+	reported atomic.Bool // its use after that is in the log
 }
 
 // paramsAndAuth returns the params and the OnAuth result of a connection's client.

@@ -36,8 +36,9 @@ type Bindings struct {
 // its JSON without the brackets.
 type Collection interface {
 	// Keep makes the collection a field of an actor: from now on it records changes, and
-	// permits them only during a turn.
-	Keep(field string)
+	// permits them only during a turn. misused is called for a change from a goroutine
+	// that runs no turn, where a panic would end the process.
+	Keep(field string, misused func())
 	Allow(changes bool) (before bool)
 
 	Savepoint() int                              // the number of changes
