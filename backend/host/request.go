@@ -98,7 +98,7 @@ type CallRequest struct {
 // DirectCall runs an action without a connection.
 type DirectCall struct {
 	Create         bool
-	IdempotencyKey string // if not empty, the call runs once in 24 h
+	IdempotencyKey string // if not empty, the call runs once in 24 h; another call with it fails with idempotency_mismatch
 	Action         string
 	Args           []json.RawMessage
 	Auth           json.RawMessage // as in OpenRequest

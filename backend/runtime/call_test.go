@@ -153,6 +153,41 @@ func TestG5_AnIdempotencyKeyRunsOnce(t *testing.T) {
 	})
 }
 
+// TestG5_AnIdempotencyKeyIsOfOneCall: another call with a key that was used does not get
+// the answer of the first, and does not run.
+func TestG5_AnIdempotencyKeyIsOfOneCall(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, memory.New(memory.Options{}), ledgers)
+		call := func(action, args string) string {
+			t.Helper()
+			var raw []json.RawMessage
+			if err := json.Unmarshal([]byte(args), &raw); err != nil {
+				t.Fatal(err)
+			}
+			got, err := b.node.CallOnce(context.Background(), ledgerRef, host.DirectCall{Create: true, IdempotencyKey: "key-1", Action: action, Args: raw})
+			if err != nil {
+				return code(err)
+			}
+			return string(got)
+		}
+		for range 2 {
+			for _, test := range []struct{ action, args, want string }{
+				{"add", "[5]", "5"}, {"add", "[ 5 ]", "5"}, {"add", "[7]", "idempotency_mismatch"}, {"ping", "[5]", "idempotency_mismatch"},
+				{"get", "[]", "idempotency_mismatch"}, {"add", "[]", "idempotency_mismatch"}, {"nothing", "[5]", "idempotency_mismatch"},
+				{"add", "[5]", "5"},
+			} {
+				if got := call(test.action, test.args); got != test.want {
+					t.Errorf("%s%s: got %s, want %s", test.action, test.args, got, test.want)
+				}
+			}
+			b.restart()
+		}
+		if got := b.total(ledgerRef); got != 5 {
+			t.Errorf("got total %d, want 5", got)
+		}
+	})
+}
+
 func TestG9_ArgumentsAreCheckedBeforeTheTurn(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, nil, ledgers)

@@ -1,6 +1,9 @@
 package runtime
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"time"
 
@@ -151,8 +154,19 @@ func (m *directEnvelope) deliver(in *instance) bool {
 		return ok
 	}
 	r := reply{done: m.done}
+	var print string
+	if m.IdempotencyKey != "" {
+		print = fingerprint(m.Action, m.Args)
+		if p := in.producers.byID[m.IdempotencyKey]; p != nil && p.record.Print != "" && p.record.Print != print {
+			m.done(nil, host.Faultf(wire.CodeIdempotencyMismatch, "the idempotency key was used before, for another action or other arguments; use a new key for a new call"))
+			return true
+		}
+	}
 	if m.IdempotencyKey != "" && in.def.Changes(m.Action) {
 		r.producer, r.call = in.producers.get(m.IdempotencyKey, time.Now()), 1
+		if r.producer.record.Highest == 0 {
+			r.producer.record.Print = print
+		}
 		if r.producer.record.Highest >= r.call {
 			a, ok := in.actor.storedAnswer(r.producer, r.call)
 			if !ok {
@@ -165,6 +179,20 @@ func (m *directEnvelope) deliver(in *instance) bool {
 		}
 	}
 	return in.runAction(m.Action, m.Args, m.Auth, r)
+}
+
+// fingerprint tells calls apart. White space between the tokens of arguments is the same.
+func fingerprint(action string, args []json.RawMessage) string {
+	var text bytes.Buffer
+	text.WriteString(action)
+	for _, a := range args {
+		text.WriteByte(0)
+		if json.Compact(&text, a) != nil {
+			text.Write(a) // invalid arguments are the action's to refuse
+		}
+	}
+	sum := sha256.Sum256(text.Bytes())
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
 // createEnvelope makes an actor that must not exist, or finds an existing one.

@@ -154,6 +154,7 @@ type Caller struct {
 	Highest uint64    `json:"h"` // highest call id executed
 	Answers []Answer  `json:"a,omitempty"`
 	Used    time.Time `json:"t"`
+	Print   string    `json:"p,omitempty"` // of the one call of an idempotency key: a fingerprint of its action and arguments
 }
 
 // Answer is the answer of a call that is not an entry of the log: a failure, or

@@ -246,6 +246,9 @@ func appendCaller(b []byte, c *store.Caller) []byte {
 	b = strconv.AppendUint(append(b, `,"h":`...), c.Highest, 10)
 	b = c.Used.UTC().AppendFormat(append(b, `,"t":"`...), time.RFC3339Nano)
 	b = append(b, '"')
+	if c.Print != "" {
+		b = appendString(append(b, `,"p":`...), c.Print)
+	}
 	for i := range c.Answers {
 		b = appendAnswer(append(b, separator(i, `,"a":[`)...), &c.Answers[i])
 	}

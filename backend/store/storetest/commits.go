@@ -58,7 +58,7 @@ func connections(t *testing.T, s store.Store) {
 }
 
 func callers(t *testing.T, s store.Store) {
-	x := store.Caller{ID: "x", Highest: 7, Used: start.UTC(), Answers: []store.Answer{
+	x := store.Caller{ID: "x", Highest: 7, Used: start.UTC(), Print: "call", Answers: []store.Answer{
 		{Call: 5, Code: "no", Message: "not so", Metadata: json.RawMessage(`{"a":1}`)},
 		{Call: 7, Result: json.RawMessage(`[1]`)},
 	}}
