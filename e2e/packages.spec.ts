@@ -191,6 +191,36 @@ for (const [title, versions] of [
   });
 }
 
+/** Compiler options by name: how a module is found, and with which libraries. */
+const resolutions: Record<string, string> = {
+  bundler: "--module esnext --moduleResolution bundler",
+  node16: "--module node16 --moduleResolution node16",
+  // TypeScript 7 does not have it any more.
+  node10: "--module commonjs --moduleResolution node10",
+};
+const libraries = ["es2022,dom", "es2022"];
+
+test("the types work, and can be part of declarations, with TypeScript 5.0, 5.9 and 7", async ({ project }) => {
+  test.slow(); // 16 compilations
+  cpSync(local("packages/types"), project.directory, { recursive: true });
+  project.write("package.json", '{ "private": true, "type": "module" }');
+  const versions = ["5.0.4", "5.9.3", "7.0.2"];
+  const compilers = versions.map((version) => `ts${version}@npm:typescript@${version}`);
+  await project.install(...packed, ...compilers, "react@19.3.1", "@types/react@19.3.0", "@types/node@20.19.43");
+  for (const version of versions) {
+    for (const [name, resolution] of Object.entries(resolutions)) {
+      if (name === "node10" && version.startsWith("7.")) continue;
+      for (const lib of libraries) {
+        await test.step(`TypeScript ${version}, ${name}, ${lib}`, () =>
+          project.run(
+            `node node_modules/ts${version}/bin/tsc --outDir out --declaration --strict --exactOptionalPropertyTypes ` +
+              `--target es2022 --types node ${resolution} --lib ${lib} app.ts`,
+          ));
+      }
+    }
+  }
+});
+
 test("a script works in Node", async ({ project, server }) => {
   project.write("package.json", '{ "private": true, "type": "module" }');
   await project.install(packed[0], "ws@8.23.0");

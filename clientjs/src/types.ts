@@ -319,7 +319,7 @@ export interface ClientOptions {
    */
   headers?: Record<string, string> | (() => Record<string, string> | PromiseLike<Record<string, string>>);
   /** Whether single calls and connections over HTTP send cookies, as in `fetch`; `"include"` sends them to another origin, too. */
-  credentials?: RequestCredentials;
+  credentials?: RequestInit["credentials"];
   /** Time-out of calls in milliseconds [60,000]; 0 means none. */
   timeoutMs?: number;
   /** Milliseconds that the socket stays open after the last connection was disposed [500]. */
