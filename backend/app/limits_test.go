@@ -83,6 +83,9 @@ func memoryGroup(t *testing.T, limit int) (enter string) {
 // TestSmallMemory: in a container with little memory the server refuses work that would
 // not fit, and lives.
 func TestSmallMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes thousands of connections")
+	}
 	const conns, size = 2500, 60 << 10
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil || files.Cur < 2*conns {

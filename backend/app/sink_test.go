@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -129,4 +130,26 @@ func TestSignals(t *testing.T) {
 		}
 	}
 	p.ends(t, syscall.SIGTERM)
+}
+
+// TestSignals_second: while a server drains, a second SIGHUP does nothing, as a terminal
+// that closes may send two; a second SIGTERM ends the process at once.
+func TestSignals_second(t *testing.T) {
+	var log buffer
+	p := launch(t, command(t, "", &log, "-data", t.TempDir(), "-drain", "1h"))
+	for range 2 {
+		if err := p.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		for !strings.Contains(log.String(), "draining") {
+			runtime.Gosched()
+		}
+	}
+	p.say(t, "still there")
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Wait(); err == nil || !strings.Contains(err.Error(), "terminated") {
+		t.Errorf("got %v, want that the signal has ended it", err)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
@@ -47,6 +48,45 @@ func TestOptions_errors(t *testing.T) {
 	} {
 		if _, err := o.withDefaults(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want an error with %q", err, want)
+		}
+	}
+}
+
+// More sockets than open files are possible, but not on this machine: the log says so.
+func TestOptions_moreSocketsThanFiles(t *testing.T) {
+	if openFiles() == 0 {
+		t.Skip("open files have no limit")
+	}
+	var log bytes.Buffer
+	s, err := New(actor.NewRegistry(), Options{
+		MaxSockets: openFiles(), Store: memory.New(memory.Options{}), Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(log.String(), "MaxSockets cannot be reached") {
+		t.Errorf("log: got %s, want that MaxSockets cannot be reached", &log)
+	}
+}
+
+// Errors of listening say what to write.
+func TestListen(t *testing.T) {
+	for addr, want := range map[string]string{
+		"localhost:abc":       `want host:port or :port with a port from 0 to 65535, got "localhost:abc"`,
+		"8080":                `got "8080"`,
+		"192.0.2.1:0":         "the address 192.0.2.1:0 is not one of this machine: want an IP address of it, or only a port, such as :8080",
+		"no-such.invalid:0":   "is not one of this machine",
+		"http://localhost:80": `got "http://localhost:80"`,
+	} {
+		l, err := Listen(t.Context(), addr)
+		if err == nil {
+			_ = l.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: got %v, want one line with %q", addr, err, want)
 		}
 	}
 }
