@@ -128,45 +128,17 @@ func CleanOrigin(pattern string) (string, error) { return gateway.CleanOrigin(pa
 // withDefaults returns o with each zero value replaced by its default, and each negative
 // limit by 0, which means "no limit" in the layers below.
 func (o Options) withDefaults() (Options, error) {
-	if o.Data != "" && o.Store != nil {
-		return o, fmt.Errorf("both Data (%s) and a Store are set: want one of them", o.Data)
+	if err := o.check(); err != nil {
+		return o, err
 	}
 	if o.Data == "" {
 		o.Data = "data"
-	}
-	if o.Store != nil && o.JournalBytes != 0 {
-		return o, errors.New("JournalBytes is set, but the Store has its own limit: set it in the options of the store")
-	}
-	if o.JournalBytes < 0 {
-		return o, fmt.Errorf("JournalBytes: want a number of bytes, or 0 for 64 MiB, got %d", o.JournalBytes)
-	}
-	if o.Drain < 0 || o.Drain > maxDrain {
-		return o, fmt.Errorf("Drain: want a duration from 0 to %v, got %v", maxDrain, o.Drain)
-	}
-	for _, p := range o.TrustedProxies {
-		if !p.IsValid() {
-			return o, errors.New("TrustedProxies: a prefix is not valid: use forwarded.ParseProxies or netip.MustParsePrefix")
-		}
-	}
-	if o.DebugAddr != "" {
-		if err := CheckAddr(o.DebugAddr); err != nil {
-			return o, fmt.Errorf("DebugAddr: %w", err)
-		}
-	}
-	files := openFiles()
-	if files > 0 && files < minFiles {
-		return o, fmt.Errorf("the limit of open files is %d: want %d or more, by ulimit -n 65536 in a shell, or LimitNOFILE=65536 in a systemd unit", files, minFiles)
 	}
 	var err error
 	if o.BasePath, err = CleanBasePath(o.BasePath); err != nil {
 		return o, fmt.Errorf("BasePath: %w", err)
 	}
-	for _, origin := range o.AllowOrigins {
-		if _, err := CleanOrigin(origin); err != nil {
-			return o, fmt.Errorf("AllowOrigins: %w", err)
-		}
-	}
-	o.MaxSockets = limit(o.MaxSockets, files/4*3)
+	o.MaxSockets = limit(o.MaxSockets, openFiles()/4*3)
 	o.MaxActors = limit(o.MaxActors, 250_000)
 	o.MaxBuffers = limit(o.MaxBuffers, defaultMaxBuffers(MemoryLimit()))
 	o.MaxSocketsPerIP = limit(o.MaxSocketsPerIP, 2000)
@@ -196,6 +168,38 @@ func CheckAddr(addr string) error {
 	}
 	if err != nil || strings.ContainsAny(host, " /") {
 		return fmt.Errorf("want host:port or :port with a port from 0 to 65535, got %q", addr)
+	}
+	return nil
+}
+
+// check refuses options that cannot take effect, and a process whose limits are too low.
+func (o Options) check() error {
+	switch files := openFiles(); {
+	case o.Data != "" && o.Store != nil:
+		return fmt.Errorf("both Data (%s) and a Store are set: want one of them", o.Data)
+	case o.Store != nil && o.JournalBytes != 0:
+		return errors.New("both JournalBytes and a Store are set: set the limit in the options of the store")
+	case o.JournalBytes < 0:
+		return fmt.Errorf("JournalBytes: want a number of bytes, or 0 for 64 MiB, got %d", o.JournalBytes)
+	case o.Drain < 0 || o.Drain > maxDrain:
+		return fmt.Errorf("option Drain: want a duration from 0 to %v, got %v", maxDrain, o.Drain)
+	case files > 0 && files < minFiles:
+		return fmt.Errorf("the limit of open files is %d: want %d or more, by ulimit -n 65536 in a shell, or LimitNOFILE=65536 in a systemd unit", files, minFiles)
+	}
+	for _, p := range o.TrustedProxies {
+		if !p.IsValid() {
+			return errors.New("TrustedProxies: a prefix is not valid: use forwarded.ParseProxies or netip.MustParsePrefix")
+		}
+	}
+	for _, origin := range o.AllowOrigins {
+		if _, err := CleanOrigin(origin); err != nil {
+			return fmt.Errorf("AllowOrigins: %w", err)
+		}
+	}
+	if o.DebugAddr != "" {
+		if err := CheckAddr(o.DebugAddr); err != nil {
+			return fmt.Errorf("DebugAddr: %w", err)
+		}
 	}
 	return nil
 }

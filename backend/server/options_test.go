@@ -36,15 +36,15 @@ func TestOptions_defaults(t *testing.T) {
 
 func TestOptions_errors(t *testing.T) {
 	for want, o := range map[string]Options{
-		"both Data (d) and a Store":                             {Data: "d", Store: memory.New(memory.Options{})},
-		"JournalBytes is set, but the Store has its own limit":  {JournalBytes: 1 << 20, Store: memory.New(memory.Options{})},
-		"JournalBytes: want a number of bytes":                  {JournalBytes: -1},
-		"Drain: want a duration from 0 to 1h0m0s, got -1s":      {Drain: -time.Second},
-		"Drain: want a duration from 0 to 1h0m0s, got 100h0m0s": {Drain: 100 * time.Hour},
-		"TrustedProxies: a prefix is not valid":                 {TrustedProxies: make([]netip.Prefix, 1)},
-		`DebugAddr: want host:port or :port`:                    {DebugAddr: "localhost:pprof"},
-		`BasePath: want a path of letters`:                      {BasePath: "app"},
-		`BasePath: the server itself uses /api`:                 {BasePath: "/api/v1"},
+		"both Data (d) and a Store":                                    {Data: "d", Store: memory.New(memory.Options{})},
+		"both JournalBytes and a Store are set":                        {JournalBytes: 1 << 20, Store: memory.New(memory.Options{})},
+		"JournalBytes: want a number of bytes":                         {JournalBytes: -1},
+		"option Drain: want a duration from 0 to 1h0m0s, got -1s":      {Drain: -time.Second},
+		"option Drain: want a duration from 0 to 1h0m0s, got 100h0m0s": {Drain: 100 * time.Hour},
+		"TrustedProxies: a prefix is not valid":                        {TrustedProxies: make([]netip.Prefix, 1)},
+		`DebugAddr: want host:port or :port`:                           {DebugAddr: "localhost:pprof"},
+		`BasePath: want a path of letters`:                             {BasePath: "app"},
+		`BasePath: the server itself uses /api`:                        {BasePath: "/api/v1"},
 	} {
 		if _, err := o.withDefaults(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want an error with %q", err, want)
