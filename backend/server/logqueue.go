@@ -74,9 +74,8 @@ func droppedLines(h slog.Handler) uint64 {
 // Flush waits until all lines logged so far are written or dropped. If ctx ends first, it
 // returns ctx's error.
 func (l *LogQueue) Flush(ctx context.Context) error {
-	flushed := l.queue.flush()
 	select {
-	case <-flushed:
+	case <-l.queue.flush():
 		return nil
 	case <-l.queue.ended:
 		return nil
@@ -107,7 +106,7 @@ type logQueue struct {
 	lines  [][]byte
 	bytes  int
 	gap    uint64          // lines dropped since the last line that said so
-	flushs []chan struct{} // to close when lines is written
+	flushes []chan struct{} // to close when lines is written
 	closed bool
 }
 
@@ -142,7 +141,7 @@ func (q *logQueue) flush() <-chan struct{} {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	flushed := make(chan struct{})
-	q.flushs = append(q.flushs, flushed)
+	q.flushes = append(q.flushes, flushed)
 	q.wake()
 	return flushed
 }
@@ -173,15 +172,15 @@ func (q *logQueue) run() {
 // taken counts as dropped.
 func (q *logQueue) writeAll() {
 	q.mu.Lock()
-	lines, flushs, gap := q.lines, q.flushs, q.gap
-	q.lines, q.flushs, q.gap = nil, nil, 0
+	lines, flushes, gap := q.lines, q.flushes, q.gap
+	q.lines, q.flushes, q.gap = nil, nil, 0
 	q.mu.Unlock()
 
 	var text []byte
-	if gap > 0 && len(lines)+len(flushs) > 0 {
+	if gap > 0 {
 		text = q.formatGap(gap)
 	}
-	said := len(text)
+	gapEnd := len(text)
 	for _, line := range lines {
 		text = append(text, line...)
 	}
@@ -191,10 +190,10 @@ func (q *logQueue) writeAll() {
 	}
 
 	q.mu.Lock()
-	if n < said || said == 0 {
-		q.gap += gap // nothing says so yet
+	if n < gapEnd {
+		q.gap += gap // the log does not say so yet
 	}
-	written := said
+	written := gapEnd
 	for i, line := range lines {
 		q.bytes -= len(line)
 		if written += len(line); err != nil && written > n {
@@ -206,7 +205,7 @@ func (q *logQueue) writeAll() {
 		}
 	}
 	q.mu.Unlock()
-	for _, flushed := range flushs {
+	for _, flushed := range flushes {
 		close(flushed)
 	}
 }
