@@ -170,7 +170,7 @@ func New(h host.Host, d host.Definitions, opts Options) *Gateway {
 		Authenticate: g.auth.request, MaxMessage: g.opts.Limits.Message,
 	})
 	g.ctx, g.cancel = context.WithCancel(context.Background())
-	g.storeReader = newStoreReader(g.ctx, g.log)
+	g.storeReader = newStoreReader(g.ctx)
 	g.fanouts = fanouts{g: g, open: make(map[string]*fanout)}
 	g.approves = d.Guards("")
 	g.origins = newOrigins(opts.AllowOrigins)

@@ -1,11 +1,8 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
-	"log/slog"
 	"sync"
-	"unicode/utf8"
 
 	"github.com/troupe-dev/troupe/backend/host"
 )
@@ -28,9 +25,8 @@ const (
 // wait for it. Readers at the same location share one read, also if they come
 // a little later, and each reads one chunk at a time, in turn with all others.
 type storeReader struct {
-	ctx    context.Context
-	queue  *queue
-	logger *slog.Logger
+	ctx   context.Context
+	queue *queue
 
 	mu      sync.Mutex
 	waiting map[location][]reader
@@ -38,11 +34,7 @@ type storeReader struct {
 	older   map[location]*chunk // used between that and the rotation before
 	bytes   int                 // of recent
 	ticks   int                 // since the last rotation
-	warned  map[string]bool     // actors with invalid entries that were logged
 }
-
-// maxWarned is how many actors are logged that have entries which are not UTF-8.
-const maxWarned = 1000
 
 // A reader waits for a chunk: a channel, or a gap scan. arrived must not take long.
 type reader interface{ arrived(*chunk) }
@@ -62,11 +54,8 @@ type chunk struct {
 	err   error
 }
 
-func newStoreReader(ctx context.Context, logger *slog.Logger) *storeReader {
-	return &storeReader{
-		ctx: ctx, queue: newQueue(), logger: logger,
-		waiting: map[location][]reader{}, recent: map[location]*chunk{}, warned: map[string]bool{},
-	}
+func newStoreReader(ctx context.Context) *storeReader {
+	return &storeReader{ctx: ctx, queue: newQueue(), waiting: map[location][]reader{}, recent: map[location]*chunk{}}
 }
 
 // read gets the chunk of a log after a number, for w.
@@ -130,32 +119,7 @@ type chunkRead struct {
 
 func (j chunkRead) run() {
 	outs, err := j.p.log.Stored(j.r.ctx, j.p.after, chunkOutputs, chunkBytes)
-	j.r.repair(j.p.log.Actor(), outs)
 	j.deliver(&chunk{j.p.after, outs, err})
-}
-
-// repair replaces bytes that are not UTF-8. Older versions let them into the store, and a
-// browser closes its socket if a frame has some.
-func (r *storeReader) repair(actor string, outs []*host.Output) {
-	repaired := 0
-	for _, o := range outs {
-		if !utf8.Valid(o.Data) {
-			o.Data = bytes.ToValidUTF8(o.Data, []byte("\uFFFD"))
-			repaired++
-		}
-	}
-	if repaired == 0 {
-		return
-	}
-	r.mu.Lock()
-	warn := !r.warned[actor] && len(r.warned) < maxWarned
-	if warn {
-		r.warned[actor] = true
-	}
-	r.mu.Unlock()
-	if warn {
-		r.logger.Warn("gateway: replaced bytes that are not UTF-8 in stored entries (logged once per actor)", "id", actor, "entries", repaired)
-	}
 }
 
 // failed is called when run panicked.

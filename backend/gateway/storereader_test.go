@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -288,7 +289,11 @@ func (s oldStore) Entries(ctx context.Context, id string, after uint64, limit, m
 // TestStoredBytesThatAreNotUTF8: entries of an older version with bytes that are not UTF-8
 // are replayed with U+FFFD in their place, and logged once per actor.
 func TestStoredBytesThatAreNotUTF8(t *testing.T) {
-	run(t, func(t *testing.T, e *env) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv(t, roomOptions(actor.Options{LogBytes: 1 << 10}), func(e *env) {
+			e.store = oldStore{memory.New(memory.Options{})}
+		})
+		defer e.stop()
 		c := e.dial()
 		c.open(1, "ada", `"subs":["said"]`)
 		e.settle()
@@ -313,11 +318,9 @@ func TestStoredBytesThatAreNotUTF8(t *testing.T) {
 			c.cut()
 			time.Sleep(10 * time.Second) // what was read is forgotten
 		}
-		if n := strings.Count(e.logs.String(), "replaced bytes that are not UTF-8"); n != 1 {
+		if n := strings.Count(e.logs.String(), "stored bytes that are not UTF-8 were replaced"); n != 1 {
 			t.Errorf("the log says so %d times, want once", n)
 		}
-	}, roomOptions(actor.Options{LogBytes: 1 << 10}), func(e *env) {
-		e.store = oldStore{memory.New(memory.Options{})}
 	})
 }
 

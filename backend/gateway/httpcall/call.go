@@ -1,7 +1,6 @@
 package httpcall
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -11,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5"
 
@@ -142,9 +140,6 @@ func (h *Handler) serveAction(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		h.respond.Fail(w, err)
 		return
-	}
-	if !utf8.Valid(result) { // a stored one of an older version
-		result = bytes.ToValidUTF8(result, []byte("\uFFFD"))
 	}
 	h.buffers.Reserve(len(result))
 	defer h.buffers.Release(len(result))
