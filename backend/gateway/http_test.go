@@ -232,6 +232,33 @@ func TestG5_IdempotencyKey(t *testing.T) {
 	})
 }
 
+// TestG5_IdempotencyKeyOfAnotherCall: a key that was used for another action or other
+// arguments is refused, and nothing runs, also after a restart.
+func TestG5_IdempotencyKeyOfAnotherCall(t *testing.T) {
+	call := func(e *env, action, body, key string) answer {
+		return do(t, e.h, "POST", "/api/actors/room/actions/"+action+"?key=a", body, "Idempotency-Key", key)
+	}
+	run(t, func(t *testing.T, e *env) {
+		call(e, "say", `{"args":["x"]}`, "K")
+		for range 2 {
+			for _, other := range [][2]string{{"say", `{"args":["y"]}`}, {"forget", `{"args":[]}`}, {"echo", `{"args":["x"]}`}} {
+				if got := call(e, other[0], other[1], "K"); got.status != 422 || got.Code != wire.CodeIdempotencyMismatch {
+					t.Errorf("%s %s: got %d %s, want 422 idempotency_mismatch", other[0], other[1], got.status, got.body)
+				}
+			}
+			for _, same := range []string{`{"args":["x"]}`, ` { "args" : [ "x" ] } `} {
+				if got := call(e, "say", same, "K"); got.body != `{"result":1}` {
+					t.Errorf("%s: got %d %s, want the first answer", same, got.status, got.body)
+				}
+			}
+			if got := call(e, "count", "", "K2"); got.body != `{"result":1}` {
+				t.Errorf("got %s, want one effect", got.body)
+			}
+			e.restart()
+		}
+	}, noRates)
+}
+
 // TestHTTP_HangUp: a client that hangs up while its call runs is not an error of the
 // server.
 func TestHTTP_HangUp(t *testing.T) {
