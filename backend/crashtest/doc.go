@@ -9,6 +9,8 @@
 // while it snapshots and trims. The clients speak the protocol of package wire, like
 // the JavaScript client.
 //
+// Other tests give the server a disk that is full, read-only or gone.
+//
 //	go test ./backend/crashtest                        a few rounds
 //	make test-crash                                    hundreds
 //	go test ./backend/crashtest -crash.seed=42 -v      the random choices of another run

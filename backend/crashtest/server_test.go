@@ -19,14 +19,37 @@ import (
 	"time"
 )
 
-// buildServer builds the real binary.
-func buildServer(t *testing.T) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "troupe")
+// tempDir is a directory for all tests of the package.
+var tempDir string
+
+func TestMain(m *testing.M) {
+	var err error
+	if tempDir, err = os.MkdirTemp("", "troupe-crashtest-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(tempDir)
+	os.Exit(code)
+}
+
+// build builds the real binary.
+var build = sync.OnceValues(func() (string, error) {
+	binary := filepath.Join(tempDir, "troupe")
 	build := exec.Command("go", "build", "-buildvcs=false", "-pgo=off", "-trimpath", "-o", binary, "github.com/troupe-dev/troupe")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as make dev builds it, so that both share the build cache
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return binary, nil
+})
+
+// buildServer returns the path of the real binary.
+func buildServer(t *testing.T) string {
+	t.Helper()
+	binary, err := build()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return binary
 }
