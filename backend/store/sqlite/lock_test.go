@@ -201,3 +201,25 @@ func TestLockedByAnotherProgram(t *testing.T) {
 		t.Errorf("Health: %v", err)
 	}
 }
+
+// If the lock file is deleted, a second process takes the store over, and the first one
+// is fenced.
+func TestG10_LockFileDeleted(t *testing.T) {
+	dir := t.TempDir()
+	first := open(t, dir, quiet)
+	commit(t, first, commitOf("ada", 1))
+	must(t, os.Remove(filepath.Join(dir, "troupe.lock")))
+	o := quiet
+	o.LockWait = -1
+	second := open(t, dir, o)
+	commit(t, second, commitOf("ada", 2))
+	if errs := first.Commit(t.Context(), []*store.Commit{commitOf("ada", 2)}); len(errs) != 1 || !errors.Is(errs[0], store.ErrConflict) {
+		t.Errorf("the first process: got %v, want ErrConflict", errs)
+	}
+	checkFenced(t, first)
+	closeStore(t, first)
+	closeStore(t, second)
+	second = open(t, dir, quiet)
+	defer closeStore(t, second)
+	checkActor(t, second, "ada", 2)
+}
