@@ -125,13 +125,23 @@ type (
 
 func (ownName) Greet() {}
 
+type nearHook struct{}
+
+func (nearHook) CanSubscribed(string) error { return nil }
+
+type noContext struct{}
+
+func (*noContext) Add(int) {}
+
 func TestMistakesInADefinitionPanicWithTheFix(t *testing.T) {
 	for _, test := range []struct {
 		define func()
 		want   []string
 	}{
 		{func() { actor.Define[badHook]("x") }, []string{"badHook", "OnConnect", "want OnConnect(c *actor.Context[S]) error"}},
-		{func() { actor.Define[typoHook]("x") }, []string{"typoHook", "OnConect looks like a hook"}},
+		{func() { actor.Define[typoHook]("x") }, []string{"typoHook", "OnConect looks like a hook", "did you mean OnConnect?"}},
+		{func() { actor.Define[nearHook]("x") }, []string{"nearHook", "method CanSubscribed is no hook: did you mean CanSubscribe?"}},
+		{func() { actor.Define[noContext]("x") }, []string{"noContext", "it has no actions", "method Add is none", "*actor.Context[S]"}},
 		{func() { actor.Define[twoStates]("x") }, []string{"twoStates", "method B", "one connection state type"}},
 		{func() { actor.Define[noMaker]("x") }, []string{"noMaker", "want CreateConnState(c *actor.ConnectContext, params P) (actor_test.member, error)"}},
 		{func() { actor.Define[wrongMaker]("x") }, []string{"wrongMaker", "CreateConnState returns int", "actor_test.member"}},

@@ -412,7 +412,11 @@ func (c *channel) end(f *transport.Frame, o *host.Output) {
 		e = &host.Fault{Code: wire.CodeDisconnected, Message: "the actor ended the connection"}
 	}
 	c.s.g.stats.errors.Add(e.Code)
-	f.Put(wire.AppendClosed(wire.AppendHead(f.Begin(), c.num), e.Code, e.Message, e.Metadata))
+	appendClosed := wire.AppendClosed
+	if e.Final {
+		appendClosed = wire.AppendFinal
+	}
+	f.Put(appendClosed(wire.AppendHead(f.Begin(), c.num), e.Code, e.Message, e.Metadata))
 	c.phase = phaseOver
 	c.s.forget(c)
 }

@@ -13,6 +13,7 @@ type Fault struct {
 	Code     wire.Code       // for programs: one of package wire, or the actor's own
 	Message  string          // for people
 	Metadata json.RawMessage // anything more, as JSON; nil if there is nothing
+	Final    bool            // as the reason of a close: opening again is of no use, whatever the code
 }
 
 // Faultf returns a fault without metadata; format and args make its message.

@@ -9,7 +9,6 @@ import (
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/definition"
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
-	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // Authenticates implements host.Definitions.
@@ -44,13 +43,14 @@ func (n *Node) Authenticate(ctx context.Context, r host.Ref, q host.AuthRequest)
 		}
 		return nil, f
 	}
+	err = notNil(err)
 	attrs := []any{"actor", r.Name, "key", r.Key.String(), "error", err}
 	var p *panicError
 	if errors.As(err, &p) {
 		attrs = append(attrs, "stack", string(p.stack))
 	}
 	n.log.Error("OnAuth failed", attrs...)
-	return nil, host.Faultf(wire.CodeInternal, "authentication failed; see the server log")
+	return nil, n.internalFault("OnAuth", err)
 }
 
 // runAuth runs OnAuth on a zero value and returns when it does, or when ctx ends. An

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -33,7 +34,7 @@ func (t *Turn) Emit(event any, to *Conn, e Emission) {
 	}
 	typ, ok := t.in.def.Events[reflect.TypeOf(event)]
 	if !ok {
-		t.Fail(fmt.Errorf("event type %T is not declared: add actor.Emits[%T]() to the definition of %q", event, event, t.in.def.Name))
+		t.Fail(t.undeclared(event))
 		return
 	}
 	if t.readOnly {
@@ -69,6 +70,25 @@ func (t *Turn) Emit(event any, to *Conn, e Emission) {
 	if to != nil && typ.Deterministic && simple {
 		t.out.sent, t.out.sentOutput = event, o
 	}
+}
+
+// undeclared returns the error of an event that the definition does not declare.
+func (t *Turn) undeclared(event any) error {
+	typ := reflect.TypeOf(event)
+	if typ == nil {
+		return errors.New("the event is nil: want a value of a type that is declared with actor.Emits")
+	}
+	pointer := ""
+	for typ.Kind() == reflect.Pointer {
+		typ, pointer = typ.Elem(), fmt.Sprintf("an event is a value, not a %T: pass what it points to", event)
+	}
+	if _, ok := t.in.def.Events[typ]; ok {
+		return errors.New(pointer)
+	}
+	if pointer != "" {
+		pointer = "; " + pointer
+	}
+	return fmt.Errorf("event type %s is not declared: add actor.Emits[%s]() to the definition of %q%s", typ, typ, t.in.def.Name, pointer)
 }
 
 func (t *Turn) target(to *Conn, e *Emission) store.Target {

@@ -69,16 +69,18 @@ func (m *openEnvelope) join(in *instance) bool {
 		opened.Opened.Reason = wire.ReasonRestart
 	}
 
-	t := in.begin("OnConnect", in.def.Options.ConnectTimeout, nil)
+	t := in.begin("OnBeforeConnect", in.def.Options.ConnectTimeout, nil)
 	t.opening = &m.OpenRequest
 	o, ok := t.execute(func() (any, error) {
 		if err := t.beforeConnect(); err != nil {
 			return nil, err
 		}
+		t.setLabel("CreateConnState")
 		var err error
 		if c.value, c.raw, err = m.connState(t); err != nil {
 			return nil, err
 		}
+		t.setLabel("OnConnect")
 		t.joining, t.conn = c, c
 		if err := t.hook("OnConnect"); err != nil {
 			return nil, err
@@ -90,7 +92,11 @@ func (m *openEnvelope) join(in *instance) bool {
 		return false
 	}
 	if o.err != nil {
-		in.actor.gate.put(in.closes(t.now, m.Attachment, o.err), nil)
+		why := *o.err
+		// A hook that fails unexpectedly fails again, most likely. A client that was
+		// connected before has something to lose, and tries again all the same.
+		why.Final = why.Code == wire.CodeInternal && !m.Resume
+		in.actor.gate.put(in.closes(t.now, m.Attachment, &why), nil)
 		return true
 	}
 	in.apply(t, o, reply{opened: opened})
@@ -110,9 +116,14 @@ func (t *Turn) beforeConnect() error {
 	if bad != nil {
 		return bad
 	}
+	what := t.what
+	t.setLabel("OnBeforeConnect") // stays if the hook fails: the log and the client are told
 	_, err := h.Call(t.in.state.value, t, args)
 	if err == nil {
 		err = t.failure
+	}
+	if err == nil {
+		t.setLabel(what)
 	}
 	return err
 }

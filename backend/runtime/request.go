@@ -121,7 +121,7 @@ func (in *instance) runAction(name string, raw []json.RawMessage, auth json.RawM
 	t.readOnly = action == nil || action.ReadOnly
 	o, ok := t.execute(func() (any, error) {
 		if action == nil {
-			return nil, host.Faultf(wire.CodeUnknownAction, "%s has no action %q", in.def.Name, name)
+			return nil, host.Faultf(wire.CodeUnknownAction, "%s has no action %q%s", in.def.Name, name, in.def.Hint(name))
 		}
 		args, bad := action.DecodeArgs(name, raw)
 		if bad != nil {

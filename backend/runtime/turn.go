@@ -184,13 +184,31 @@ func (t *Turn) public(err error) *host.Fault {
 		}
 		err = fmt.Errorf("encode the metadata of %s: %w", code, err)
 	}
+	err = notNil(err)
 	attrs := []any{"error", err}
 	var p *panicError
 	if errors.As(err, &p) {
 		attrs = append(attrs, "stack", string(p.stack))
 	}
 	t.logger().Error("turn failed", attrs...)
-	return host.Faultf(wire.CodeInternal, "internal error; see the server log")
+	return t.in.actor.node.internalFault(t.what, err)
+}
+
+// notNil explains an error that is a nil pointer in an interface: its text would be
+// "<nil>".
+func notNil(err error) error {
+	if v := reflect.ValueOf(err); v.Kind() == reflect.Pointer && v.IsNil() {
+		return fmt.Errorf("a nil %T was returned as an error, which makes the error not nil: return nil itself", err)
+	}
+	return err
+}
+
+// internalFault is what a client gets for an unexpected error: its text in check mode only.
+func (n *Node) internalFault(what string, err error) *host.Fault {
+	if n.check {
+		return host.Faultf(wire.CodeInternal, "internal error in %s: %v", what, err)
+	}
+	return host.Faultf(wire.CodeInternal, "internal error in %s; see the server log", what)
 }
 
 // hook runs an optional hook inside the turn. If it fails, so does the turn.

@@ -76,5 +76,8 @@ func TestAppendClosed_Reconnect(t *testing.T) {
 		if !strings.HasSuffix(got, want) {
 			t.Errorf("got %s, want it to end in %s", got, want)
 		}
+		if got := string(wire.AppendFinal(nil, code, "m", nil)); got != strings.TrimSuffix(string(wire.AppendClosed(nil, code, "m", nil)), want)+`,"reconnect":false}` {
+			t.Errorf("final: got %s", got)
+		}
 	}
 }

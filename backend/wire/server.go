@@ -158,6 +158,12 @@ func AppendClosed(b []byte, code Code, message string, metadata []byte) []byte {
 	return append(b, '}')
 }
 
+// AppendFinal is AppendClosed with a reconnect of false, whatever the code.
+func AppendFinal(b []byte, code Code, message string, metadata []byte) []byte {
+	b = appendProblem(append(b, `,"t":"closed"`...), code, message, metadata)
+	return append(b, `,"reconnect":false}`...)
+}
+
 // AppendError appends a whole error message; c is 0 if it concerns the socket.
 func AppendError(b []byte, c uint32, code Code, message string, metadata []byte) []byte {
 	if c == 0 {

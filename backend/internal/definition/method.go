@@ -94,10 +94,16 @@ func (d *Definition) findMethods() {
 			if m.context == d.bindings.ConnectContext {
 				d.panicf("method %s: only OnBeforeConnect and CreateConnState take an *actor.ConnectContext", rm.Name)
 			}
+			if hook := nearHook(rm.Name); hook != "" {
+				d.panicf("method %s is no hook: did you mean %s?", rm.Name, hook)
+			}
 			continue // an ordinary method
 		}
 		if rest, ok := strings.CutPrefix(rm.Name, "On"); ok && rest != "" && rest[0] >= 'A' && rest[0] <= 'Z' {
-			d.panicf("method %s looks like a hook, but there is no hook of that name; an action cannot be named On…", rm.Name)
+			d.panicf("method %s looks like a hook, but there is no hook of that name; an action cannot be named On…%s", rm.Name, didYouMean(nearHook(rm.Name)))
+		}
+		if hook := nearHook(rm.Name); hook != "" {
+			d.panicf("method %s is no hook: did you mean %s?", rm.Name, hook)
 		}
 		d.checkAction(m)
 		d.useContext(m)
@@ -106,6 +112,9 @@ func (d *Definition) findMethods() {
 			d.panicf("methods %s and %s have the same action name %q", other.Name, rm.Name, wire)
 		}
 		d.Actions[wire] = m
+	}
+	if len(d.Actions) == 0 && len(d.Hooks) == 0 && ptr.NumMethod() > 0 {
+		d.panicf("it has no actions: method %s is none, because the first parameter of an action is an *actor.Context[S]", ptr.Method(0).Name)
 	}
 	if h := d.Hooks["CreateConnState"]; h == nil && d.ConnType != nil && d.ConnType != d.bindings.NoState {
 		d.panicf("its connection state is %s, but no hook makes one: want CreateConnState(c *actor.ConnectContext, params P) (%s, error)", d.ConnType, d.ConnType)
@@ -121,6 +130,13 @@ func (d *Definition) findMethods() {
 	if before != nil && create != nil && len(before.Args) > 0 && len(create.Args) > 0 && before.Args[0] != create.Args[0] {
 		d.panicf("OnBeforeConnect takes params %s, CreateConnState takes %s: they are the same params", before.Args[0], create.Args[0])
 	}
+}
+
+func didYouMean(hook string) string {
+	if hook == "" {
+		return ""
+	}
+	return "; did you mean " + hook + "?"
 }
 
 func (d *Definition) inspect(rm reflect.Method) *Method {
