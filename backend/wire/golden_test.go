@@ -78,6 +78,13 @@ var clientFrames = []struct {
 		}},
 	},
 	{
+		"open-by-id-named", "the actor with this id must be a chatRoom",
+		`{"t":"open","c":1,"actor":"chatRoom","actorId":"q83vASNFZ4mrze8BI0VniQ","k":"` + secret + `","caller":"` + caller + `"}`,
+		[]wire.ClientMessage{{
+			Type: "open", Channel: 1, Actor: "chatRoom", ActorID: "q83vASNFZ4mrze8BI0VniQ", Secret: secret, Caller: caller,
+		}},
+	},
+	{
 		"open-resume", "log and s: everything after s is wanted; ack: calls up to 6 have been answered",
 		`{"t":"open","c":1,"actor":"chatRoom","key":["general"],"subs":["messageReceived"],"k":"` + secret + `","caller":"` + caller + `","log":"Zm9vYmFyYmF6cXV4MTIzNA","s":19,"ack":6}`,
 		[]wire.ClientMessage{{

@@ -98,7 +98,7 @@ export function createClient<R extends object = UntypedRegistry>(
     get: (...args: [] | [key: Key]) => handle(actor, { actor, key: keyArray(args), create: false }),
     create: (...args: [] | [key: Key, options?: unknown]) =>
       handle(actor, { actor, key: keyArray(args), ...createOptions(args[1]) }, true),
-    getForId: (actorId: string) => handle(actor, { actorId }),
+    getForId: (actorId: string) => handle(actor, { actor, actorId }),
   });
 
   return callable(

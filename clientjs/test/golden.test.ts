@@ -74,6 +74,7 @@ const MADE: Record<string, string[]> = {
   close: one({ t: "close", c: 1 }),
   open: one({ t: "open", c: 1, actor: "chatRoom", key: ["general"], subs: ["messageReceived", "typing"], k, caller }),
   "open-by-id": one({ t: "open", c: 1, actorId: "q83vASNFZ4mrze8BI0VniQ", k, caller }),
+  "open-by-id-named": one({ t: "open", c: 1, actor: "chatRoom", actorId: "q83vASNFZ4mrze8BI0VniQ", k, caller }),
   "open-create": one({
     t: "open",
     c: 2,
@@ -146,7 +147,7 @@ describe("a connection sends", () => {
         connection.on("typing", () => {});
       },
     ],
-    ["open-by-id", ({ chatRoom }) => void chatRoom!.getForId("q83vASNFZ4mrze8BI0VniQ").connect()],
+    ["open-by-id-named", ({ chatRoom }) => void chatRoom!.getForId("q83vASNFZ4mrze8BI0VniQ").connect()],
     ["open-get", ({ chatRoom }) => void chatRoom!.get(["general"]).connect()],
   ])("%s", async (name, connect) => {
     connect(client);
