@@ -1,5 +1,6 @@
 import { type FormEvent, type KeyboardEvent, useEffect, useRef } from "react";
 import { Icon } from "../ui/icons";
+import { isPress } from "../ui/isPress";
 import { lengthOf, LengthNote } from "../ui/LengthNote";
 import { useStored } from "../ui/useStored";
 
@@ -36,8 +37,7 @@ export function Composer({ room, onSend, onTyping }: Props) {
     input.current?.focus();
   };
   const onKeyDown = (event: KeyboardEvent) => {
-    // With an input method, Enter may only end the composition of a character.
-    if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) submit(event);
+    if (isPress(event.nativeEvent, "Enter") && !event.shiftKey) submit(event);
   };
 
   return (

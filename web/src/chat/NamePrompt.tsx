@@ -1,5 +1,6 @@
 import { type FormEvent, useState } from "react";
 import { Logo } from "../ui/icons";
+import { isPress } from "../ui/isPress";
 
 const FIRST = ["Merry", "Velvet", "Silver", "Quiet", "Grand", "Nimble", "Golden", "Midnight", "Paper", "Lucky"];
 const LAST = [
@@ -32,7 +33,11 @@ export function NamePrompt({ name: before, room, onJoin, onCancel }: Props) {
     onJoin(name.trim());
   };
   return (
-    <form className="card welcome" onSubmit={submit} onKeyDown={({ key }) => before && key === "Escape" && onCancel()}>
+    <form
+      className="card welcome"
+      onSubmit={submit}
+      onKeyDown={({ nativeEvent }) => before && isPress(nativeEvent, "Escape") && onCancel()}
+    >
       <Logo />
       <h1 tabIndex={-1}>{before ? "Change your name" : "Welcome to the troupe"}</h1>
       <p>

@@ -1,4 +1,5 @@
 import { useEffect } from "react";
+import { isPress } from "../ui/isPress";
 
 /** A panel that slides in on small screens. Its name is the id of the element. */
 export type Drawer = "rooms" | "people";
@@ -14,7 +15,7 @@ export function useDrawer(open: Drawer | undefined, close: () => void): void {
     const drawer = document.getElementById(open);
     (drawer?.querySelector<HTMLElement>("a, button") ?? drawer)?.focus();
 
-    const onKeyDown = ({ key }: KeyboardEvent) => key === "Escape" && close();
+    const onKeyDown = (event: KeyboardEvent) => isPress(event, "Escape") && close();
     const wide = matchMedia("(min-width: 761px)"); // as in chat.css
     document.addEventListener("keydown", onKeyDown);
     wide.addEventListener("change", close);

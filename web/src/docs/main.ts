@@ -5,6 +5,7 @@ import "../ui/base.css";
 import "../app/app.css";
 import "./docs.css";
 import { storedTheme, storeTheme, THEMES } from "../app/theme";
+import { isPress } from "../ui/isPress";
 import { find, type Section } from "./search";
 
 const themeButton = document.querySelector<HTMLButtonElement>("#theme")!;
@@ -54,8 +55,8 @@ async function search(): Promise<void> {
 input.hidden = false;
 input.addEventListener("input", () => void search());
 input.addEventListener("keydown", (event) => {
-  if (event.key === "Enter") list.querySelector("a")?.click();
-  if (event.key === "Escape") {
+  if (isPress(event, "Enter")) list.querySelector("a")?.click();
+  if (isPress(event, "Escape")) {
     input.value = "";
     void search();
   }
