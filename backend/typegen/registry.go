@@ -13,6 +13,7 @@ import (
 	"golang.org/x/tools/go/types/typeutil"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/internal/definition"
 )
 
 // actorPackage is the path of package actor, also in a renamed module.
@@ -135,6 +136,9 @@ func (g *generator) define(call *ast.CallExpr) {
 		return
 	}
 	a := &actorDef{name: constant.StringVal(name), typ: typ}
+	if definition.ReservedName(a.name) {
+		g.problem(args[0].Pos(), "the name %q is reserved: the client uses it itself; choose another one", a.name)
+	}
 	for _, option := range args[1:] {
 		switch {
 		case g.callOf(option, "Emits") != nil:
@@ -148,6 +152,9 @@ func (g *generator) define(call *ast.CallExpr) {
 				}
 				g.problem(emits.Pos(), "the type of an event must be a named type%s", advice)
 				continue
+			}
+			if name := actor.WireName(t.Obj().Name()); definition.ReservedEvent(name) {
+				g.problem(emits.Pos(), "the event name %q is reserved: the client uses it itself; rename the type %s", name, t.Obj().Name())
 			}
 			a.events = append(a.events, &event{actor.WireName(t.Obj().Name()), t, emits.Pos()})
 		case g.callOf(option, "WithOptions") != nil:
@@ -184,6 +191,13 @@ func (g *generator) methods(a *actorDef) {
 				a.input = &payload{sig.Params().At(1).Type(), m.Pos()}
 			}
 		case isOf(first, actorPackage, "Context") && !isHook(name):
+			if definition.ReservedAction(actor.WireName(name)) {
+				pos := m.Pos()
+				if m.Pkg() != g.pkg.Types {
+					pos = a.typ.Obj().Pos()
+				}
+				g.problem(pos, "the action name %q is reserved: the client uses it itself; rename the method %s", actor.WireName(name), name)
+			}
 			a.actions = append(a.actions, &action{actor.WireName(name), m})
 		}
 	}

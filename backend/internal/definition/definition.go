@@ -75,6 +75,15 @@ var reservedNames = append([]string{"reconnect", "stale"}, reservedActions...)
 // reservedEvents cannot be events: the client uses these names for lifecycle events.
 var reservedEvents = []string{"connected", "disconnected", "reconnected", "error", "closed", "stale"}
 
+// ReservedName reports whether a definition cannot have a name.
+func ReservedName(name string) bool { return slices.Contains(reservedNames, name) }
+
+// ReservedAction reports whether an action cannot have a name.
+func ReservedAction(name string) bool { return slices.Contains(reservedActions, name) }
+
+// ReservedEvent reports whether an event cannot have a name.
+func ReservedEvent(name string) bool { return slices.Contains(reservedEvents, name) }
+
 // New makes a definition. It panics if the type or one of its methods cannot be used. The
 // panic names the type, the method and the signature to write.
 func New(s Spec) *Definition {

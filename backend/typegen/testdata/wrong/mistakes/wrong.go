@@ -70,11 +70,16 @@ func (b *Box) CreateConnectionState(*actor.ConnectContext) (int, error) { return
 
 func (b *Box) OnStart(*Ctx) {}
 
+func (b *Box) Then(*Ctx) {} // want "the action name \"then\" is reserved: the client uses it itself; rename the method Then"
+
+type Connected struct{}
+
 type Moved struct{ x, y int } // want "Moved has no exported fields, so that its JSON is always {}: write X instead of x"
 
 type Pointed struct{}
 
 var Registry = actor.NewRegistry(actor.Define[Box]("box",
 	actor.Emits[Moved](),
-	actor.Emits[*Pointed](), // want "the type of an event must be a named type: write actor.Emits[Pointed](), and c.Broadcast(Pointed{…})"
-))
+	actor.Emits[Connected](), // want "the event name \"connected\" is reserved"
+	actor.Emits[*Pointed](),  // want "the type of an event must be a named type: write actor.Emits[Pointed](), and c.Broadcast(Pointed{…})"
+), actor.Define[Box]("catch")) // want "the name \"catch\" is reserved"
