@@ -56,14 +56,14 @@ type resident struct {
 	next    record.End // the actor's position after the group's commits so far
 	failed  bool       // one of them does not follow
 	due     bool       // in Store.due
-	blocked time.Time  // not snapshotted before
+	blocked int64      // not snapshotted before this time, in Unix nanoseconds
 	plan    int64      // that the next two belong to
 	planned bool       // to be saved
 	trimmed int        // number of its locations to drop
 }
 
 // isBlocked reports whether the actor's last snapshot failed a short time ago.
-func (r *resident) isBlocked(now time.Time) bool { return now.Before(r.blocked) }
+func (r *resident) isBlocked(now time.Time) bool { return now.UnixNano() < r.blocked }
 
 // longReplay reports whether loading the actor reads so much of the journal that it
 // needs a snapshot. A large state is not written for a few short commits.

@@ -142,7 +142,7 @@ func (s *Store) maintain(ctx context.Context, u *upkeep) error {
 			if damaged(err) {
 				// Its commits may still be rescued: they must stay, and all later rows
 				// with them.
-				s.stuck, r.blocked = true, s.options.now().Add(forever)
+				s.stuck, r.blocked = true, s.options.now().Add(forever).UnixNano()
 				s.options.Logger.Error("the journal is no longer trimmed: the file is damaged; restore a backup", "file", s.path(), "error", err)
 				return blockedError{err}
 			} else if err != nil {
@@ -160,7 +160,7 @@ func (s *Store) maintain(ctx context.Context, u *upkeep) error {
 		case diskError(err):
 			return err
 		default:
-			r.blocked = s.options.now().Add(blockFor)
+			r.blocked = s.options.now().Add(blockFor).UnixNano()
 			s.options.Logger.Error("an actor cannot be snapshotted: its commits stay in the journal, which is not trimmed past them",
 				"actor", id, "name", record.Name, "key", record.Key, "bytes", record.State.Len(), "error", err)
 			if damaged(err) {
