@@ -168,8 +168,8 @@ func TestDiskGoesBad(t *testing.T) {
 	}
 }
 
-// TestDirectoryDeleted: a server whose data directory is deleted ends when it is told
-// to, and its exit status and last line say that something is lost.
+// TestDirectoryDeleted: a server whose data directory is deleted ends at SIGTERM,
+// and its exit status and last line say that something is lost.
 func TestDirectoryDeleted(t *testing.T) {
 	s := newServer(t)
 	s.data = filepath.Join(s.data, "data")
