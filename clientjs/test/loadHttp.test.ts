@@ -48,7 +48,7 @@ it("where WebSockets are blocked, a load that fails counts as a failed attempt, 
   connection.on("error", (error) => (why = error));
   const added = connection["add"]!(1);
   await vi.waitFor(() => expect(seen).toEqual(["error link"]));
-  expect(why!.message).toMatch(/^could not load the code for HTTP: Error: no such file/);
+  expect(why!.message).toMatch(/; over HTTP: could not load the code for HTTP: Error: no such file/);
   broken = false;
   await vi.waitFor(async () => {
     await settle(1_000);
