@@ -42,6 +42,12 @@
 // unexported or tagged `json:"-"` are ephemeral: they live while the actor is
 // awake, are not undone by a failed turn, and are gone when the actor is reset.
 //
+// A value in a field of type any, or in a map[string]any, changes its type when the state
+// is loaded again or a failed turn is undone: an int becomes a float64, a struct a map.
+// Use a type that says what is in it; with the flag -check the turn fails and the log names
+// the field. In a result or an event, an int64 beyond 2^53 is another number in JavaScript:
+// tag it `json:",string"`; -check finds that, too.
+//
 // Put data that grows with an actor's history into a [List] or a [Map]: only their
 // changes are encoded and stored, while the other fields are encoded as a whole after
 // each turn that may have changed them.

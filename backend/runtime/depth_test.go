@@ -60,7 +60,7 @@ func (a *cellar) Put(c *actor.Context[cellarState], where string, levels int) (a
 	case "raw":
 		a.Raw = nested(levels - 1)
 	case "any":
-		a.Any = nested(levels - 1)
+		return nil, json.Unmarshal(nested(levels-1), &a.Any)
 	case "list":
 		a.Boxes.Append(nested(levels - 2))
 	case "set":

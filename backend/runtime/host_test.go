@@ -209,6 +209,16 @@ func result[T any](b *bench, ref host.Ref, action string, args ...any) (result T
 	return result, err
 }
 
+// callRaw is result with arguments that are JSON, joined by commas.
+func callRaw(b *bench, ref host.Ref, action, args string) (json.RawMessage, error) {
+	b.t.Helper()
+	var raw []json.RawMessage
+	if err := json.Unmarshal([]byte("["+args+"]"), &raw); err != nil {
+		b.t.Fatal(err)
+	}
+	return b.node.CallOnce(context.Background(), ref, host.DirectCall{Create: true, Action: action, Args: raw})
+}
+
 // code is that of an error for a client, or says what else it is.
 func code(err error) string {
 	var f *host.Fault

@@ -80,6 +80,19 @@ func (s *state) encode() (b []byte, err error) {
 	return b, nil
 }
 
+// checkRoundTrip finds values of the scalar fields that change when the actor is loaded
+// again.
+func (s *state) checkRoundTrip(scalars []byte) error {
+	loaded := reflect.New(s.def.ScalarType)
+	if err := json.Unmarshal(scalars, loaded.Interface()); err != nil {
+		return fmt.Errorf("the state of %s cannot be decoded from its own JSON: %w", s.def.Name, err)
+	}
+	if c := jsonshape.Changed(s.scalarFields().Elem(), loaded.Elem()); c != "" {
+		return fmt.Errorf("field %s%s", s.def.Type.Name(), c)
+	}
+	return nil
+}
+
 // size returns the length of the state as JSON.
 func (s *state) size(scalars []byte, of func(definition.Collection) int) int {
 	const brackets = 2

@@ -287,6 +287,9 @@ func (t *Turn) execute(body func() (any, error)) (o outcome, ok bool) {
 			if o.changed = in.state.changed(o.scalars); o.changed {
 				err = in.state.checkLimits(o.scalars)
 			}
+			if err == nil && o.changed && in.actor.node.check {
+				err = in.state.checkRoundTrip(o.scalars)
+			}
 		}
 	}
 	if err != nil {
@@ -330,13 +333,15 @@ func (in *instance) encodeResult(what string, result any) (json.RawMessage, erro
 }
 
 // checkSent finds, in check mode, strings in events and results that are not among the
-// values of their union.
+// values of their union, and integers that are other numbers in JavaScript.
 func (in *instance) checkSent(v any, data []byte) error {
 	if !in.actor.node.check {
 		return nil
 	}
 	if s, ok := in.def.Sent[reflect.TypeOf(v)]; ok {
-		return s.Check(data)
+		if err := s.Check(data); err != nil {
+			return err
+		}
 	}
-	return nil
+	return jsonshape.CheckNumbers(data)
 }

@@ -270,7 +270,7 @@ func (d *Definition) checkNested(t reflect.Type, path string, seen map[reflect.T
 		d.checkNested(t.Elem(), path, seen)
 	case reflect.Interface:
 		if t.NumMethod() > 0 {
-			d.panicf("field %s: a %s cannot be read back from JSON; use a type that says what is in it, or any", path, t)
+			d.panicf("field %s: a %s cannot be read back from JSON; use a type that says what is in it", path, t)
 		}
 	case reflect.Chan, reflect.Func, reflect.UnsafePointer, reflect.Complex64, reflect.Complex128:
 		d.panicf("field %s: a %s cannot be stored; tag it `json:\"-\"` if it is needed only while the actor is awake", path, t)

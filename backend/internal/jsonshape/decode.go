@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -51,12 +52,27 @@ func explain(err error, t reflect.Type) error {
 		if te.Field != "" {
 			where = "field " + te.Field + ": "
 		}
+		if n, ok := strings.CutPrefix(te.Value, "number "); ok && outOfRange(te.Type, n) {
+			return fmt.Errorf("%swant %s, got %s, which is out of range", where, jsonKind(te.Type), n)
+		}
 		return fmt.Errorf("%swant %s, got %s", where, jsonKind(te.Type), te.Value)
 	}
 	if _, ok := err.(*json.SyntaxError); ok {
 		return fmt.Errorf("want %s, got invalid JSON", jsonKind(t))
 	}
 	return fmt.Errorf("want %s: %w", jsonKind(t), err)
+}
+
+// outOfRange reports whether a number that encoding/json refuses for a type is of the right
+// kind, but too large or too small.
+func outOfRange(t reflect.Type, number string) bool {
+	switch t.Kind() {
+	case reflect.Float32, reflect.Float64:
+		return true
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		number = strings.TrimPrefix(number, "-")
+	}
+	return strings.Trim(number, "0123456789") == ""
 }
 
 // jsonKind names the JSON form of a Go type.

@@ -81,7 +81,7 @@ func Randomize(r *rand.Rand, v reflect.Value, depth int) {
 		*p = time.Unix(r.Int64N(1<<32), 0).UTC()
 		return
 	case *big.Int:
-		p.SetInt64(r.Int64())
+		p.SetInt64(r.Int64N(1 << 50)) // JavaScript has no more bits
 		return
 	case *json.RawMessage:
 		*p = json.RawMessage(fmt.Sprintf(`{"a":[%d]}`, r.IntN(100)))
