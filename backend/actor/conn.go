@@ -3,6 +3,7 @@ package actor
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 	"github.com/troupe-dev/troupe/backend/runtime"
@@ -49,7 +50,15 @@ func (c *Conn[S]) State() S {
 		return s
 	}
 	value, raw := c.turn.ConnState(c.conn)
-	copier := c.turn.Definition().ConnCopier
+	def := c.turn.Definition()
+	copier := def.ConnCopier
+	if reflect.TypeFor[S]() != def.ConnType { // a Conn[any] of a ConnectContext
+		own, err := copier.Copy(value)
+		if err != nil {
+			panic(fmt.Errorf("copy the state of connection %s: %w", c.conn.ID(), err))
+		}
+		return own.(S)
+	}
 	if !copier.FromJSON() {
 		return detached(copier, value.(S))
 	}
@@ -65,15 +74,24 @@ func (c *Conn[S]) SetState(state S) {
 	if !c.turn.Use() {
 		return
 	}
+	def := c.turn.Definition()
+	if t := reflect.TypeOf(state); t != def.ConnType && reflect.TypeFor[S]() != def.ConnType {
+		c.turn.Fail(fmt.Errorf("the state of a connection of %s is a %s, not a %v", def.Type, def.ConnType, t))
+		return
+	}
 	raw, err := jsonshape.Marshal(state)
 	if err != nil {
 		c.turn.Fail(fmt.Errorf("encode the state of connection %s: %w", c.conn.ID(), err))
 		return
 	}
-	if copier := c.turn.Definition().ConnCopier; !copier.FromJSON() {
-		state = detached(copier, state)
+	own := any(state)
+	if !def.ConnCopier.FromJSON() {
+		if own, err = def.ConnCopier.Copy(own); err != nil {
+			c.turn.Fail(fmt.Errorf("copy the state of connection %s: %w", c.conn.ID(), err))
+			return
+		}
 	}
-	c.turn.SetConnState(c.conn, state, raw)
+	c.turn.SetConnState(c.conn, own, raw)
 }
 
 // Send sends an event to this connection, whether it subscribes to it or not,

@@ -31,6 +31,9 @@ func (c *Context[S]) identity() (*runtime.Turn, json.RawMessage) { return c.turn
 // Key returns a copy of the actor's key.
 func (c *Context[S]) Key() Key { return Key(slices.Clone(c.turn.Key())) }
 
+// Name returns the name of the actor's definition.
+func (c *Context[S]) Name() string { return c.turn.Definition().Name }
+
 // ActorID returns the actor's id, which follows from its name and key.
 func (c *Context[S]) ActorID() string { return c.turn.ActorID() }
 
@@ -55,12 +58,14 @@ func (c *Context[S]) HasConn() bool { return c.turn.HasConn() }
 
 // Conns returns the actor's connections in the order in which they joined, including those
 // without a socket, which their clients may resume (see Conn.Online).
-func (c *Context[S]) Conns() iter.Seq[*Conn[S]] {
-	c.turn.Use()
+func (c *Context[S]) Conns() iter.Seq[*Conn[S]] { return conns[S](c.turn) }
+
+func conns[S any](t *runtime.Turn) iter.Seq[*Conn[S]] {
+	t.Use()
 	return func(yield func(*Conn[S]) bool) {
 		var h handles[S]
-		for _, conn := range c.turn.Conns() {
-			if !yield(h.of(c.turn, conn)) {
+		for _, conn := range t.Conns() {
+			if !yield(h.of(t, conn)) {
 				return
 			}
 		}
@@ -107,8 +112,8 @@ func inTurn[S any](f func(*Context[S]) error) func(*runtime.Turn) error {
 // server runs.
 type Self[S any] struct{ actor *runtime.Actor }
 
-// Do runs f as a turn of the actor and returns when its changes are durable. The error is f's, or that of the turn; ctx ends the waiting, but not
-// the turn. Inside a turn, of any actor, Do returns an error at once: actors that wait for
+// Do runs f as a turn of the actor and returns when its changes are durable. The error is
+// f's, or that of the turn; ctx ends the waiting, but not the turn. Inside a turn, of any actor, Do returns an error at once: actors that wait for
 // each other would stand still. There, call it in a goroutine.
 func (s *Self[S]) Do(ctx context.Context, f func(*Context[S]) error) error {
 	return authorError(s.actor.Do(ctx, inTurn(f)))
@@ -120,6 +125,14 @@ type ConnectContext struct{ turn *runtime.Turn }
 
 func (c *ConnectContext) bind(t *runtime.Turn)                       { c.turn = t }
 func (c *ConnectContext) identity() (*runtime.Turn, json.RawMessage) { return c.turn, c.turn.Auth() }
+
+// Name returns the name of the actor's definition.
+func (c *ConnectContext) Name() string { return c.turn.Definition().Name }
+
+// Conns returns the actor's connections, as Context.Conns does. A connection that is new is
+// not among them yet, so that a hook can refuse it if a room is full. The states are those
+// of the actor's connection state type.
+func (c *ConnectContext) Conns() iter.Seq[*Conn[any]] { return conns[any](c.turn) }
 
 // ConnID returns the id that the connection has or will have.
 func (c *ConnectContext) ConnID() string { return c.turn.ConnID() }
