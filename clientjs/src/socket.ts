@@ -163,6 +163,13 @@ export function createSocket(
     stopListening = undefined;
   };
 
+  /** Sends what is queued and closes the link, if no connection needs it: a listener may have connected again. */
+  const closeIdle = () => {
+    if (attached.size) return;
+    outbox.flush();
+    closeLink();
+  };
+
   const onLost = (why: string, code = byeMs === undefined ? "link" : "shutdown") => {
     // A link that carried traffic, but not for long, keeps the back-off under half a second. If calls got no answer,
     // the server may have died of one: then the back-off doubles as usual.
@@ -276,15 +283,13 @@ export function createSocket(
       else ended.delete(channel);
       if (!attached.delete(channel) || attached.size) return;
       clearTimeout(linkTimer);
-      if (link) linkTimer = setTimeout(socket.dispose, idleMs);
-      else socket.dispose();
+      if (link) linkTimer = setTimeout(closeIdle, idleMs);
+      else closeIdle();
     },
     dispose() {
       for (const channel of ended) channel.dispose();
       forEachAttached((channel) => channel.dispose());
-      if (attached.size) return; // a listener connected again
-      outbox.flush();
-      closeLink();
+      closeIdle();
     },
     reconnectNow,
     reconnect() {

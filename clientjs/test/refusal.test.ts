@@ -61,11 +61,12 @@ it.each([
   const connection = connect({ token: "of a cookie" });
   const seen: unknown[] = lifecycle(connection);
   connection.on("note", (text: string) => seen.push(text));
-  await settle();
+  await settle(2_000); // signing in takes a while
   expect(seen).toEqual(["error unauthorized", "closed unauthorized"]);
   signedIn = true;
   reconnect(connection);
   expect(connection.status).toBe("connecting");
+  expect(server.open).toEqual([]); // the idle link was closed meanwhile
   const added = connection["add"]!(1);
   await settle();
   server.actor("diary", "ada").broadcast("note", "hello");
@@ -132,6 +133,19 @@ it("reconnect() has no effect on a disposed connection, also if it was refused b
   expect(seen).toEqual(["error full", "closed full"]);
   expect(refused.status).toBe("closed");
   expect(server.got("open")).toHaveLength(2);
+});
+
+it("dispose() of the client ends what the server has refused, also after the idle link was closed", async () => {
+  server.refusals.push({ code: "full", reconnect: false });
+  const connection = connect();
+  lifecycle(connection);
+  await settle(2_000);
+  client.dispose();
+  connection.reconnect();
+  client.reconnect();
+  await settle(2_000);
+  expect(connection.status).toBe("closed");
+  expect(server.sockets).toHaveLength(1);
 });
 
 it("a connection knows its actor's id", async () => {

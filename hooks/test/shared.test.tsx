@@ -102,7 +102,7 @@ plainAndStrict((world) => {
       return `${actor.status} ${actor.error?.code} ${status} ${state}`;
     }
     const { container } = world.show(<Room />);
-    await settle();
+    await settle(2_000); // signing in takes a while: the idle link is closed meanwhile
     expect(container.textContent).toBe("closed unauthorized error undefined");
     signedIn = true;
     act(() => actor!.reconnect());
