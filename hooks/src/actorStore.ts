@@ -36,6 +36,9 @@ export const CONNECTING: ActorSnapshot = {
 /** The snapshot while not enabled. */
 export const IDLE: ActorSnapshot = { ...CONNECTING, status: "idle" };
 
+/** How long components that come later do not open a closed connection again, after one did. */
+const REOPEN_MS = 5_000;
+
 interface Entry {
   snapshot: ActorSnapshot;
   /** The params of every user; those of the latest user come last. */
@@ -43,6 +46,8 @@ interface Entry {
   /** The params of the latest user. They stay after the last user left, as long as the connection does. */
   params: ParamsGetter;
   listeners: Set<() => void>;
+  /** A component that comes later opens the connection again, if it is closed, only after this time. */
+  reopenAfter: number;
   disposal?: ReturnType<typeof setTimeout>;
 }
 
@@ -54,7 +59,10 @@ export interface ActorStore {
   reconnect(id: string): void;
   /** Adds a user, and connects if it is the first. The function returned removes the user. */
   acquire(id: string, params: ParamsGetter): () => void;
-  /** Like acquire; also calls listener after every change of the snapshot. */
+  /**
+   * Like acquire; also calls listener after every change of the snapshot, and opens a connection again that the server
+   * has ended, at most every 5 s.
+   */
   subscribe(id: string, params: ParamsGetter, listener: () => void): () => void;
   snapshot(id: string): ActorSnapshot;
 }
@@ -144,18 +152,19 @@ function createActorStore(client: Record<string, Accessor>): ActorStore {
 
   const acquire = (id: string, params: ParamsGetter, listener?: () => void) => {
     let entry = entries.get(id);
-    const isNew = !entry || (!entry.users.length && entry.snapshot.status === "closed");
-    if (!entry || isNew) {
-      clearTimeout(entry?.disposal);
-      entry?.snapshot.connection?.dispose(); // client.reconnect() would open it again
-      entries.set(id, (entry = { snapshot: CONNECTING, users: [], params, listeners: new Set() }));
+    if (!entry) {
+      entries.set(id, (entry = { snapshot: CONNECTING, users: [], params, listeners: new Set(), reopenAfter: 0 }));
       connect(id, entry);
     }
     const acquired = entry;
     acquired.users.push((acquired.params = params));
     clearTimeout(acquired.disposal);
-    // A component that comes later does not join a connection that is over; with it, the others try again.
-    if (!isNew && acquired.snapshot.connection?.status === "closed") reconnect(id);
+    // A component that comes later does not join a connection that is over; with it, the others try again. Not at
+    // once again, because a component that is only there while it is closed would do that for ever.
+    if (listener && acquired.snapshot.status === "closed" && Date.now() >= acquired.reopenAfter) {
+      acquired.reopenAfter = Date.now() + REOPEN_MS;
+      reconnect(id);
+    }
     if (listener) acquired.listeners.add(listener);
     return () => {
       if (listener) acquired.listeners.delete(listener);

@@ -126,6 +126,58 @@ plainAndStrict((world) => {
     expect(world.server.got("open")).toHaveLength(2);
   });
 
+  it("a component that is only there while the connection is closed does not open it again and again", async () => {
+    world.server.judge = () => "unauthorized";
+    function Panel() {
+      const actor = world.useActor(general);
+      useEvent(actor, "closed", () => {});
+      useActorState(actor, { load: async () => 1, on: {} });
+      return "refused";
+    }
+    function Room() {
+      return world.useActor(general).status === "closed" && <Panel />;
+    }
+    const { container } = world.show(<Room />);
+    await settle(60_000);
+    expect(container.textContent).toBe("refused");
+    expect(world.server.got("open")).toHaveLength(2);
+  });
+
+  it("another event name, or another listener, does not open a connection again that is over", async () => {
+    world.server.judge = () => "unauthorized";
+    function Room({ event }: { event: string }) {
+      const actor = world.useActor(general);
+      useEvent(actor, event, () => {});
+      useActorState(actor, { load: async () => 1, on: { [event]: () => 1 } });
+      return actor.status;
+    }
+    const { container, rerender } = world.show(<Room event="a" />);
+    await settle();
+    for (let i = 0; i < 3; i++) {
+      rerender(<Room event={`b${i}`} />);
+      await settle(10_000);
+    }
+    expect(container.textContent).toBe("closed");
+    expect(world.server.got("open")).toHaveLength(1);
+  });
+
+  it("components that come later open a closed connection again after 5 seconds", async () => {
+    world.server.judge = () => "unauthorized";
+    function Room() {
+      return world.useActor(general).status;
+    }
+    const rooms = (n: number) => Array.from({ length: n }, (_, i) => <Room key={i} />);
+    const { rerender } = world.show(rooms(1));
+    const opens = [];
+    for (let n = 2; n < 6; n++) {
+      await settle(2_600);
+      rerender(rooms(n));
+      await settle();
+      opens.push(world.server.got("open").length);
+    }
+    expect(opens).toEqual([2, 2, 3, 3]);
+  });
+
   it("a connection that nobody uses any more is not opened again", async () => {
     world.server.judge = () => "unauthorized";
     function Room() {
