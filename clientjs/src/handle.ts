@@ -1,5 +1,6 @@
 // Handles: they name an actor, connect to it, and call its actions with single HTTP requests.
-import { mergeOptions } from "./callOptions.js";
+import { mergeOptions, watchOptions } from "./callOptions.js";
+import { now } from "./clock.js";
 import { abandonedError } from "./errors.js";
 import type { Http } from "./http.js";
 import type { Caller } from "./httpCall.js";
@@ -31,19 +32,28 @@ export interface HandleSpec {
 /** Creates a handle, which sends nothing until it is used. */
 export function createHandle(spec: HandleSpec): Handle {
   let caller: Caller | undefined;
-  const getCaller = async () => {
-    const http = await spec.loadHttp().catch((error: unknown) => {
-      throw abandonedError(false, "link", error);
-    });
-    return (caller ??= http.createCaller(spec));
+  /** Runs send with the code for HTTP. The options apply while it is loaded, too; send gets what is left of the time. */
+  const request = async <T>(options: CallOptions, send: (caller: Caller, options: CallOptions) => Promise<T>) => {
+    const { timeoutMs, signal } = options;
+    const startedAt = now();
+    if (!caller) {
+      let stopWatching: () => void;
+      const http = await new Promise<Http>((resolve, reject) => {
+        const giveUp = (reason: string, cause?: unknown) => reject(abandonedError(false, reason, cause));
+        stopWatching = watchOptions(options, giveUp);
+        spec.loadHttp().then(resolve, (error) => giveUp("link", error));
+      }).finally(() => stopWatching());
+      caller ??= http.createCaller(spec);
+    }
+    return send(caller, { timeoutMs: timeoutMs && Math.max(1, timeoutMs - (now() - startedAt)), signal });
   };
 
-  const create = async () => (await getCaller()).create();
+  const create = () => request(spec.options, (caller) => caller.create());
 
   const withOptions = (options: CallOptions): Handle => {
     const call = async (action: string, ...args: unknown[]) => {
       const text = toJSON("invalid_args", args); // now, because the arguments may change
-      return (await getCaller()).call(options, action, text);
+      return request(options, (caller, left) => caller.call(left, action, text));
     };
     return callable(
       {
@@ -51,7 +61,7 @@ export function createHandle(spec: HandleSpec): Handle {
           spec.connect(spec.isNew ? create : undefined, params, more),
         call,
         withOptions: (more: CallOptions) => withOptions(mergeOptions(options, more)),
-        resolve: async () => (await getCaller()).resolve(options),
+        resolve: () => request(options, (caller, left) => caller.resolve(left)),
       },
       (action) =>
         (...args: unknown[]) =>

@@ -30,36 +30,44 @@ export function createCaller(spec: HandleSpec, send: Fetch, tools: Tools): Calle
   /** Names the actor: `id=…`, `key=…&key=…`, or `key` alone if it has no key. */
   const query = new URLSearchParams(names).toString() || "key";
 
-  /** A request that waits for the creation of the actor, if that is necessary, unless it is the creation itself. */
-  const request = async (path: string, body: string | undefined, options: CallOptions, isCreation?: boolean) => {
+  /** Runs step until it settles, or the options end it. It calls onSend before it sends something. */
+  const limit = async <T>(options: CallOptions, step: (signal: AbortSignal, onSend: () => void) => Promise<T>) => {
     let sent = false;
     let reason: string | undefined;
+    let stopWatching = () => {};
     const abort = new AbortController();
-    const stopWatching = tools.watchOptions(options, (why, cause) => {
-      reason = why;
-      abort.abort(cause);
+    const givenUp = new Promise<never>((_, reject) => {
+      stopWatching = tools.watchOptions(options, (why, cause) => {
+        reason = why;
+        abort.abort(cause);
+        reject(cause);
+      });
     });
-    const { signal } = abort;
     try {
-      if (reason) throw signal.reason;
-      // Other requests may be waiting for the same creation: giving up this one does not end it.
-      if (!isCreation)
-        await Promise.race([create(), new Promise((_, reject) => signal.addEventListener("abort", reject))]);
-      const url = spec.base() + path;
-      sent = true;
-      const response = await send(url, body, { signal });
-      const answer = (await response.json()) as ResponseBody;
-      if (response.ok) return answer;
-      throw tools.errorFrom({ code: "protocol", message: `status ${response.status}`, ...answer });
+      return await Promise.race([givenUp, reason ? givenUp : step(abort.signal, () => (sent = true))]);
     } catch (cause) {
       // A maybe_ran is that of the creation; this call was not sent.
-      const { name, code } = cause as { name?: string; code?: string };
+      const { name, code } = (cause ?? {}) as { name?: string; code?: string };
       if (!reason && name === "ActorError" && code !== "maybe_ran") throw cause;
       throw tools.abandonedError(sent, reason ?? "link", cause);
     } finally {
       stopWatching();
     }
   };
+
+  /** A request that waits for the creation of the actor, if that is necessary, unless it is the creation itself. */
+  const request = (path: string, body: string | undefined, options: CallOptions, isCreation?: boolean) =>
+    limit(options, async (signal, onSend) => {
+      // Other requests may be waiting for the same creation: giving up this one does not end it.
+      if (!isCreation) await create();
+      if (signal.aborted) throw signal.reason;
+      const url = spec.base() + path;
+      onSend();
+      const response = await send(url, body, { signal });
+      const answer = (await response.json()) as ResponseBody;
+      if (response.ok) return answer;
+      throw tools.errorFrom({ code: "protocol", message: `status ${response.status}`, ...answer });
+    });
 
   let created: Promise<string | undefined> | undefined;
   let mayExist = false;
@@ -92,7 +100,12 @@ export function createCaller(spec: HandleSpec, send: Fetch, tools: Tools): Calle
       target.actorId ??
       find(options).catch(async (error: { code?: string }) => {
         if (error.code !== "not_found" || target.create === false) throw error;
-        return (await createNow()) ?? find(options);
+        // The creation may be shared: giving up this one does not end it.
+        const newId = await limit(options, (_, onSend) => {
+          onSend();
+          return createNow();
+        });
+        return newId ?? find(options);
       }),
     create,
   };

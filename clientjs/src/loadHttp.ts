@@ -12,7 +12,7 @@ import type { ClientOptions } from "./types.js";
  * server, whose base is given, has another address to try.
  */
 export function createLoader(options: ClientOptions, base: (() => string) | undefined): () => Promise<Http> {
-  let http: Promise<Http> | undefined;
+  let http: Http | undefined;
   const load = async () => {
     const { createHttp } = await import("./http.js").catch((error: unknown) => {
       if (!base) throw error;
@@ -21,9 +21,6 @@ export function createLoader(options: ClientOptions, base: (() => string) | unde
     });
     return createHttp(options, { errorFrom, abandonedError, watchOptions, byteLength, now });
   };
-  return () =>
-    (http ??= load().catch((error: unknown) => {
-      http = undefined;
-      throw error;
-    }));
+  // A load that hangs is not kept: the next call tries again.
+  return async () => (http ??= await load());
 }

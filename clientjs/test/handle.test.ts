@@ -1,5 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { watchOptions } from "../src/callOptions.js";
+import { abandonedError, errorFrom } from "../src/errors.js";
+import { createHandle } from "../src/handle.js";
+import { createHttp, type Http } from "../src/http.js";
 import { ActorError, createClient } from "../src/index.js";
+import { byteLength } from "../src/limits.js";
 import { FakeServer, lifecycle, settle } from "./fakeServer.js";
 
 type Answer = { status?: number; body?: unknown; text?: string } | Error;
@@ -248,6 +253,86 @@ describe("a handle", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it("a call that waits while the code for HTTP is loaded has its own time-out and signal", async () => {
+    let loaded: (http: Http) => void;
+    const tools = { errorFrom, abandonedError, watchOptions, byteLength, now: () => performance.now() };
+    const http = createHttp({ fetch: fakeFetch }, tools);
+    const slow = (isNew: boolean) =>
+      createHandle({
+        actor: "chatRoom",
+        target: { actor: "chatRoom", key: ["x"] },
+        isNew,
+        base: () => "http://troupe.test",
+        loadHttp: () => new Promise((resolve) => (loaded = resolve)),
+        options: { timeoutMs: 60_000 },
+        connect: () => expect.fail("not used"),
+      });
+    const handle = slow(false);
+    const abort = new AbortController();
+    const settled: unknown[] = [];
+    const start = performance.now();
+    const track = (promise: PromiseLike<unknown>) =>
+      void promise.then(
+        () => expect.fail("resolved"),
+        (e: ActorError) => settled.push([e.code, (e.metadata as { reason: string }).reason, performance.now() - start]),
+      );
+    track(handle.withOptions({ timeoutMs: 1000 })["hello"]!());
+    track(handle.withOptions({ timeoutMs: 2000 }).resolve());
+    track(handle.withOptions({ signal: abort.signal })["hello"]!());
+    track(slow(true) as unknown as PromiseLike<unknown>); // awaiting it creates the actor
+    await vi.advanceTimersByTimeAsync(500);
+    abort.abort(null);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(settled).toEqual([
+      ["not_sent", "aborted", 500],
+      ["not_sent", "timeout", 1000],
+      ["not_sent", "timeout", 2000],
+      ["not_sent", "timeout", 60_000],
+    ]);
+    expect(requests).toEqual([]);
+    expect(vi.getTimerCount()).toBe(0);
+
+    // The time that the load takes is part of the time-out.
+    answers = [{ status: 0 }];
+    const late = failure(handle.withOptions({ timeoutMs: 3000 })["hello"]!());
+    await vi.advanceTimersByTimeAsync(2000);
+    loaded!(http);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(await late).toMatchObject({ code: "maybe_ran", metadata: { reason: "timeout" } });
+    expect(requests).toHaveLength(1);
+  });
+
+  it("resolve() that creates the actor has its own time-out and signal", async () => {
+    const missing = { status: 404, body: { code: "not_found", message: "there is none" } };
+    const abort = new AbortController();
+    const views = [{ signal: abort.signal }, { timeoutMs: 500 }];
+    const ends = views.map((options) => {
+      answers = [missing, { status: 0 }];
+      return failure(rooms.getOrCreate("new").withOptions(options).resolve());
+    });
+    answers = [missing, missing, { status: 0 }];
+    await vi.advanceTimersByTimeAsync(100);
+    expect(requests.map((r) => r.method)).toEqual(["GET", "GET", "POST", "POST"]);
+    abort.abort("enough");
+    expect(await ends[0]).toMatchObject({ code: "maybe_ran", metadata: { reason: "aborted" }, cause: "enough" });
+    await vi.advanceTimersByTimeAsync(400);
+    expect(await ends[1]).toMatchObject({ code: "maybe_ran", metadata: { reason: "timeout" } });
+  });
+
+  it("can be aborted with any reason, or none, also if fetch or headers ignore the signal", async () => {
+    const hang = () => new Promise<never>(() => {});
+    for (const options of [{ fetch: hang }, { headers: hang }]) {
+      const deaf = createClient("http://troupe.test", options)["chatRoom"]!;
+      for (const reason of [null, undefined, "enough", new Error("enough")]) {
+        const abort = new AbortController();
+        const ended = failure(deaf.get("x").withOptions({ signal: abort.signal })["say"]!());
+        await vi.advanceTimersByTimeAsync(0);
+        abort.abort(reason);
+        expect(await ended).toMatchObject({ code: "maybe_ran", metadata: { reason: "aborted" } });
+      }
+    }
+  });
+
   it("keeps an option if the new one is undefined", async () => {
     answers = [{ status: 0 }];
     const abort = new AbortController();
@@ -268,7 +353,7 @@ describe("a handle", () => {
     const remove = vi.spyOn(signal, "removeEventListener");
     expect(await rooms.get("x").withOptions({ signal })["say"]!()).toBe(42);
     expect(vi.getTimerCount()).toBe(0);
-    expect(add).toHaveBeenCalledTimes(1);
+    expect(add).toHaveBeenCalledTimes(2); // while the code for HTTP is loaded, and for the request
     expect(remove.mock.calls).toEqual(add.mock.calls);
   });
 

@@ -5,11 +5,13 @@ import { FakeServer, lifecycle, settle } from "./fakeServer.js";
 
 let loads: number;
 let broken: boolean;
+let hung: boolean;
 vi.mock("../src/http.js", async (original) => {
   const { createHttp } = await original<typeof import("../src/http.js")>();
   return {
     createHttp(...args: Parameters<typeof createHttp>) {
       loads++;
+      if (hung) return new Promise<never>(() => {});
       if (broken) throw new Error("no such file");
       return createHttp(...args);
     },
@@ -22,7 +24,7 @@ let client: Client;
 beforeEach(() => {
   vi.useFakeTimers();
   loads = 0;
-  broken = false;
+  broken = hung = false;
   server = new FakeServer();
   server.actions["add"] = (_turn, n: number) => n;
   client = server.createClient();
@@ -68,4 +70,16 @@ it("a single call whose load fails was not sent, and the next one loads again", 
   expect(await handle["add"]!(1)).toBe(7);
   expect(await handle["add"]!(1)).toBe(7);
   expect(loads).toBe(2);
+});
+
+it("a single call whose load hangs ends after its time-out, and the next one loads again", async () => {
+  hung = true;
+  const own = server.createClient({ fetch: async () => Response.json({ result: 7 }) }) as Client;
+  const handle = own["counter"]!.getOrCreate("a");
+  const ended = handle.withOptions({ timeoutMs: 1_000 })["add"]!(1).catch((error: unknown) => error);
+  await vi.waitFor(() => expect(loads).toBe(1));
+  await settle(1_000);
+  expect(await ended).toMatchObject({ code: "not_sent", metadata: { reason: "timeout" } });
+  hung = false;
+  expect(await handle["add"]!(1)).toBe(7);
 });
