@@ -127,11 +127,42 @@ func (ownName) Greet() {}
 
 type nearHook struct{}
 
-func (nearHook) CanSubscribed(string) error { return nil }
+func (nearHook) CanSubscribed(*nothing, string) error { return nil }
+
+type otherCase struct{}
+
+func (*otherCase) Onconnect(*nothing) error { return nil }
 
 type noContext struct{}
 
 func (*noContext) Add(int) {}
+
+type (
+	likeHooks  struct{}
+	helpers    struct{}
+	onlyString struct{}
+)
+
+func (*likeHooks) Create(*nothing)              {}
+func (*likeHooks) Start(*nothing)               {}
+func (*likeHooks) Restore(*nothing)             {}
+func (*likeHooks) Drop(*nothing)                {}
+func (*likeHooks) Resume(*nothing)              {}
+func (*likeHooks) Disconnect(*nothing)          {}
+func (*likeHooks) Stop(*nothing)                {}
+func (*likeHooks) Subscribe(*nothing)           {}
+func (*likeHooks) Auth(*nothing)                {}
+func (*likeHooks) CanUnsubscribe(*nothing) bool { return true }
+func (*helpers) Add(*nothing)                   {}
+func (*helpers) Restore()                       {}
+func (*helpers) OnConected()                    {}
+func (onlyString) String() string               { return "" }
+
+// TestNamesThatOnlyResembleHooks: ordinary names of actions and of methods without a
+// Context are not taken for misspelled hooks.
+func TestNamesThatOnlyResembleHooks(t *testing.T) {
+	actor.NewRegistry(actor.Define[likeHooks]("likeHooks"), actor.Define[helpers]("helpers"), actor.Define[onlyString]("onlyString"))
+}
 
 func TestMistakesInADefinitionPanicWithTheFix(t *testing.T) {
 	for _, test := range []struct {
@@ -141,6 +172,7 @@ func TestMistakesInADefinitionPanicWithTheFix(t *testing.T) {
 		{func() { actor.Define[badHook]("x") }, []string{"badHook", "OnConnect", "want OnConnect(c *actor.Context[S]) error"}},
 		{func() { actor.Define[typoHook]("x") }, []string{"typoHook", "OnConect looks like a hook", "did you mean OnConnect?"}},
 		{func() { actor.Define[nearHook]("x") }, []string{"nearHook", "method CanSubscribed is no hook: did you mean CanSubscribe?"}},
+		{func() { actor.Define[otherCase]("x") }, []string{"otherCase", "method Onconnect is no hook: did you mean OnConnect?"}},
 		{func() { actor.Define[noContext]("x") }, []string{"noContext", "it has no actions", "method Add is none", "*actor.Context[S]"}},
 		{func() { actor.Define[twoStates]("x") }, []string{"twoStates", "method B", "one connection state type"}},
 		{func() { actor.Define[noMaker]("x") }, []string{"noMaker", "want CreateConnState(c *actor.ConnectContext, params P) (actor_test.member, error)"}},

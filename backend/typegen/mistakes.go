@@ -39,7 +39,10 @@ func checkMethodName(g *generator, a *actorDef, m *types.Func) {
 		g.problem(m.Pos(), "method %s takes an *actor.ConnectContext, which only hooks do: did you mean %s?", name, hooks[near])
 		return
 	}
-	near := nearest(name, slices.Sorted(maps.Keys(hooks)))
+	near := definition.NearHook(name)
+	if isHook(name) {
+		near = nearest(name, slices.Sorted(maps.Keys(hooks)))
+	}
 	switch {
 	case isHook(name) && near != "":
 		g.problem(m.Pos(), "method %s: there is no hook of this name: did you mean %s?", name, hooks[near])

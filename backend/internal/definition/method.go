@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
@@ -72,6 +71,7 @@ var reservedMethods = []string{"Migrate"}
 // findMethods fills d.Actions and d.Hooks.
 func (d *Definition) findMethods() {
 	ptr := reflect.PointerTo(d.Type)
+	lost := "" // a method that was most likely meant to be an action
 	for i := range ptr.NumMethod() {
 		rm := ptr.Method(i)
 		if slices.Contains(reservedMethods, rm.Name) {
@@ -94,15 +94,15 @@ func (d *Definition) findMethods() {
 			if m.context == d.bindings.ConnectContext {
 				d.panicf("method %s: only OnBeforeConnect and CreateConnState take an *actor.ConnectContext", rm.Name)
 			}
-			if hook := nearHook(rm.Name); hook != "" {
-				d.panicf("method %s is no hook: did you mean %s?", rm.Name, hook)
+			if m.fn.Type().NumIn() > 1 && !m.ReadOnly && lost == "" {
+				lost = rm.Name
 			}
 			continue // an ordinary method
 		}
-		if rest, ok := strings.CutPrefix(rm.Name, "On"); ok && rest != "" && rest[0] >= 'A' && rest[0] <= 'Z' {
-			d.panicf("method %s looks like a hook, but there is no hook of that name; an action cannot be named On…%s", rm.Name, didYouMean(nearHook(rm.Name)))
+		if hasPrefix(rm.Name, "On") {
+			d.panicf("method %s looks like a hook, but there is no hook of that name; an action cannot be named On…%s", rm.Name, didYouMean(NearHook(rm.Name)))
 		}
-		if hook := nearHook(rm.Name); hook != "" {
+		if hook := NearHook(rm.Name); hook != "" {
 			d.panicf("method %s is no hook: did you mean %s?", rm.Name, hook)
 		}
 		d.checkAction(m)
@@ -113,8 +113,8 @@ func (d *Definition) findMethods() {
 		}
 		d.Actions[wire] = m
 	}
-	if len(d.Actions) == 0 && len(d.Hooks) == 0 && ptr.NumMethod() > 0 {
-		d.panicf("it has no actions: method %s is none, because the first parameter of an action is an *actor.Context[S]", ptr.Method(0).Name)
+	if len(d.Actions) == 0 && len(d.Hooks) == 0 && lost != "" {
+		d.panicf("it has no actions: method %s is none, because the first parameter of an action is an *actor.Context[S]", lost)
 	}
 	if h := d.Hooks["CreateConnState"]; h == nil && d.ConnType != nil && d.ConnType != d.bindings.NoState {
 		d.panicf("its connection state is %s, but no hook makes one: want CreateConnState(c *actor.ConnectContext, params P) (%s, error)", d.ConnType, d.ConnType)

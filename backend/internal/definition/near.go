@@ -24,9 +24,30 @@ func (d *Definition) Hint(action string) string {
 	return ""
 }
 
-// nearHook returns the hook that a method's name nearly is, empty if there is none.
-func nearHook(method string) string {
-	return nearest(method, append(slices.Sorted(maps.Keys(hookSignatures)), "OnAuth"))
+// NearHook returns the hook that a method's name was most likely meant to be, empty if there
+// is none. Names that only resemble a hook, like CanUnsubscribe or Connect, are not meant.
+func NearHook(method string) string {
+	hooks := append(slices.Sorted(maps.Keys(hookSignatures)), "OnAuth")
+	for _, hook := range hooks {
+		if strings.EqualFold(method, hook) {
+			return hook
+		}
+	}
+	switch {
+	case hasPrefix(method, "On"):
+		return nearest(method, hooks) // it cannot be an action anyway
+	case hasPrefix(method, "Can"):
+		if hook := nearest(method, hooks); distance(method, hook) == 1 {
+			return hook
+		}
+	}
+	return ""
+}
+
+// hasPrefix reports whether a name starts with a prefix and another word.
+func hasPrefix(name, prefix string) bool {
+	rest, ok := strings.CutPrefix(name, prefix)
+	return ok && rest != "" && rest[0] >= 'A' && rest[0] <= 'Z'
 }
 
 // nearest returns the one of names that differs least from name, empty if all differ much.

@@ -66,6 +66,11 @@ func (b *Box) OnSleep(*Ctx) {} // want "method OnSleep: there is no hook of this
 
 func (b *Box) CanSubscibe(*Ctx, string) error { return nil } // want "almost has the name of one: did you mean CanSubscribe("
 
+// CanUnsubscribe and Restore only resemble hooks.
+func (b *Box) CanUnsubscribe(*Ctx, string) {}
+
+func (b *Box) Restore(*Ctx) {}
+
 func (b *Box) CreateConnectionState(*actor.ConnectContext) (int, error) { return 0, nil } // want "did you mean CreateConnState("
 
 func (b *Box) OnStart(*Ctx) {}
