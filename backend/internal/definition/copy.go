@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"sync"
 	"time"
+
+	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 )
 
 // Copier makes copies of the values of one type that share no memory with them: what an
@@ -31,7 +33,7 @@ const (
 	copyMap
 	copyPointer
 	copyStruct
-	copyJSON // encoded and decoded: memory that cannot be walked
+	copyJSON // encoded and decoded: memory that cannot be walked, or that may have cycles
 )
 
 var (
@@ -60,7 +62,7 @@ func newCopier(t reflect.Type, made map[reflect.Type]*Copier) *Copier {
 	}
 	c := &Copier{typ: t, kind: copyJSON}
 	made[t] = c
-	if !walkable(t) {
+	if !walkable(t) || jsonshape.Marshals(t) && recursive(t, map[reflect.Type]bool{}) {
 		return c
 	}
 	inner := func(t reflect.Type) *Copier {
@@ -110,13 +112,43 @@ func walkable(t reflect.Type) bool {
 	return false
 }
 
+// recursive reports whether a type may contain itself. A value that encodes itself may then
+// have a cycle that its JSON leaves out, like a pointer to a parent. above has the types
+// around t as true, and those that were searched as false.
+func recursive(t reflect.Type, above map[reflect.Type]bool) bool {
+	if inside, seen := above[t]; seen {
+		return inside
+	}
+	above[t] = true
+	defer func() { above[t] = false }()
+	switch t.Kind() {
+	case reflect.Slice, reflect.Array, reflect.Map, reflect.Pointer:
+		return recursive(t.Elem(), above)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if recursive(t.Field(i).Type, above) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// maxDetachDepth is how deep the memory of a value may nest: deeper than any value that
+// encoding/json decodes, which has at most 10,000 levels of at most three each.
+const maxDetachDepth = 30_000
+
 // FromJSON reports whether copies are made by encoding and decoding.
 func (c *Copier) FromJSON() bool { return c != nil && c.kind == copyJSON }
 
 // Detach replaces all memory that v, which can be set, shares with others by copies. It
-// fails if that takes JSON and v cannot be encoded and decoded again. The value must have
-// no cycles.
-func (c *Copier) Detach(v reflect.Value) error {
+// fails if that takes JSON and v cannot be encoded and decoded again, and if v has a cycle.
+func (c *Copier) Detach(v reflect.Value) error { return c.detach(v, 0) }
+
+func (c *Copier) detach(v reflect.Value, depth int) error {
+	if depth > maxDetachDepth {
+		return fmt.Errorf("a %s contains itself, or nests deeper than %d levels", c.typ, maxDetachDepth)
+	}
 	switch c.kind {
 	case copySlice:
 		if v.IsNil() {
@@ -125,11 +157,11 @@ func (c *Copier) Detach(v reflect.Value) error {
 		all := reflect.MakeSlice(c.typ, v.Len(), v.Len())
 		reflect.Copy(all, v)
 		v.Set(all)
-		return c.detachElems(v)
+		return c.detachElems(v, depth+1)
 	case copyArray:
-		return c.detachElems(v)
+		return c.detachElems(v, depth+1)
 	case copyMap:
-		return c.detachMap(v)
+		return c.detachMap(v, depth+1)
 	case copyPointer:
 		if v.IsNil() {
 			return nil
@@ -140,10 +172,10 @@ func (c *Copier) Detach(v reflect.Value) error {
 		if c.elem == nil {
 			return nil
 		}
-		return c.elem.Detach(v.Elem())
+		return c.elem.detach(v.Elem(), depth+1)
 	case copyStruct:
 		for _, f := range c.fields {
-			if err := f.copier.Detach(v.Field(f.index)); err != nil {
+			if err := f.copier.detach(v.Field(f.index), depth+1); err != nil {
 				return err
 			}
 		}
@@ -162,19 +194,19 @@ func (c *Copier) Detach(v reflect.Value) error {
 	}
 }
 
-func (c *Copier) detachElems(v reflect.Value) error {
+func (c *Copier) detachElems(v reflect.Value, depth int) error {
 	if c.elem == nil {
 		return nil
 	}
 	for i := range v.Len() {
-		if err := c.elem.Detach(v.Index(i)); err != nil {
+		if err := c.elem.detach(v.Index(i), depth); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *Copier) detachMap(v reflect.Value) error {
+func (c *Copier) detachMap(v reflect.Value, depth int) error {
 	if v.IsNil() {
 		return nil
 	}
@@ -184,7 +216,7 @@ func (c *Copier) detachMap(v reflect.Value) error {
 		key.SetIterKey(it)
 		elem.SetIterValue(it)
 		if c.elem != nil {
-			if err := c.elem.Detach(elem); err != nil {
+			if err := c.elem.detach(elem, depth); err != nil {
 				return err
 			}
 		}

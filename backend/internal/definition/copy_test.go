@@ -6,6 +6,7 @@ import (
 	"flag"
 	"math/rand/v2"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,6 +47,63 @@ func TestG7_CopiesShareNoMemory(t *testing.T) {
 			t.Fatalf("%s: a change of its copy reached it: got %s, want %s", typ, got, before)
 		}
 	}
+}
+
+// branch knows its parent.
+type branch struct {
+	Name   string
+	Twigs  []*branch
+	Parent *branch
+}
+
+// tree leaves the parents out of its JSON.
+type tree struct{ Root *branch }
+
+func (t tree) MarshalJSON() ([]byte, error) { return json.Marshal(t.Root.Name) }
+func (t *tree) UnmarshalJSON(b []byte) error {
+	t.Root = &branch{}
+	return json.Unmarshal(b, &t.Root.Name)
+}
+
+// TestACycleEndsNoProcess: a value with a pointer to its parent is copied by its own JSON,
+// and is an error if it has none.
+func TestACycleEndsNoProcess(t *testing.T) {
+	root := &branch{Name: "root"}
+	root.Twigs = []*branch{{Name: "twig", Parent: root}, {Name: "other", Parent: root}}
+	if _, err := definition.CopierOf(reflect.TypeFor[*branch]()).Copy(root); err == nil {
+		t.Error("a value that contains itself was copied, want an error")
+	}
+	for _, original := range []any{tree{root}, &tree{root}, []tree{{root}}, map[string]tree{"a": {root}}} {
+		c, err := definition.CopierOf(reflect.TypeOf(original)).Copy(original)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := marshal(t, c), marshal(t, original); got != want {
+			t.Errorf("copy of a %T: got %s, want %s", original, got, want)
+		}
+	}
+}
+
+// TestWhatIsStoredDeepIsCopied: a value as deep as encoding/json decodes has a copy.
+func TestWhatIsStoredDeepIsCopied(t *testing.T) {
+	const pairs = 4_900 // an array and an object each
+	text := strings.Repeat(`{"Twigs":[`, pairs) + strings.Repeat(`]}`, pairs)
+	var deep *branch
+	if err := json.Unmarshal([]byte(text), &deep); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := definition.CopierOf(reflect.TypeFor[*branch]()).Copy(deep); err != nil {
+		t.Error(err)
+	}
+}
+
+func marshal(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 func encode(t *testing.T, v reflect.Value) []byte {
