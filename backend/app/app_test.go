@@ -12,13 +12,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -32,13 +32,18 @@ var noUI fs.FS = fstest.MapFS{"placeholder.html": {Data: []byte("run make")}}
 
 // buffer collects a server's output while it is read.
 type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
+	mu      sync.Mutex
+	b       bytes.Buffer
+	written chan struct{} // closed by the next Write; nil while nobody waits
 }
 
 func (b *buffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.written != nil {
+		close(b.written)
+		b.written = nil
+	}
 	return b.b.Write(p)
 }
 
@@ -46,6 +51,34 @@ func (b *buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
+}
+
+// await waits until a text was written so many times. The test ends if that takes more
+// than a minute, or if whoever writes has ended.
+func (b *buffer) await(t *testing.T, text string, times int, ended <-chan struct{}) {
+	t.Helper()
+	late := time.After(time.Minute)
+	for over := ""; ; {
+		b.mu.Lock()
+		if b.written == nil {
+			b.written = make(chan struct{})
+		}
+		written, found := b.written, bytes.Count(b.b.Bytes(), []byte(text))
+		b.mu.Unlock()
+		if found >= times {
+			return
+		}
+		if over != "" {
+			t.Fatalf("%s: got %q %d times, want %d:\n%s", over, text, found, times, b)
+		}
+		select {
+		case <-written:
+		case <-ended:
+			over = "it has ended"
+		case <-late:
+			over = "a minute is over"
+		}
+	}
 }
 
 // running is a server on a free port.
@@ -212,16 +245,16 @@ func TestRun_stoppedWhileWaitingForData(t *testing.T) {
 	dir := t.TempDir()
 	start(t, "-data", dir)
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
+	ended := make(chan struct{})
 	log := &buffer{}
+	var err error
 	go func() {
-		ended <- app.Run(ctx, []string{"-addr", "127.0.0.1:0", "-data", dir}, nil, noUI, io.Discard, log)
+		defer close(ended)
+		err = app.Run(ctx, []string{"-addr", "127.0.0.1:0", "-data", dir}, nil, noUI, io.Discard, log)
 	}()
-	for !strings.Contains(log.String(), "waiting for another process") {
-		runtime.Gosched()
-	}
+	log.await(t, "waiting for another process", 1, ended)
 	cancel()
-	if err := <-ended; err != nil {
+	if <-ended; err != nil {
 		t.Errorf("got %v, want no error", err)
 	}
 }

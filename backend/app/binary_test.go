@@ -59,8 +59,11 @@ func binary(t *testing.T) string {
 
 // process is a running binary.
 type process struct {
-	*exec.Cmd
-	url string
+	cmd    *exec.Cmd
+	stdout io.Reader     // nil if the command has its own
+	url    string        // from listens
+	ended  chan struct{} // closed when it has ended, and its outputs are complete
+	err    error         // with which it ended, valid once ended is closed
 }
 
 // command prepares the binary with a log on stderr, where shell comes before it: a prefix
@@ -75,50 +78,81 @@ func command(t *testing.T, shell string, stderr io.Writer, args ...string) *exec
 // launch starts a command and waits for its address.
 func launch(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
-	return begin(t, cmd)()
+	p := begin(t, cmd)
+	p.listens(t)
+	return p
 }
 
-// begin starts a command. What it returns waits for the command's address.
-func begin(t *testing.T, cmd *exec.Cmd) func() *process {
+// begin starts a command. The test kills it in the end if it still runs.
+func begin(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
-	stdout, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
+	p := &process{cmd: cmd, ended: make(chan struct{})}
+	var w *os.File
+	if cmd.Stdout == nil { // not StdoutPipe, which Wait closes
+		r, pipe, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = r.Close() })
+		p.stdout, w, cmd.Stdout = r, pipe, pipe
+	}
+	err := cmd.Start()
+	if w != nil {
+		_ = w.Close()
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() }) // if it has not ended
-	return func() *process {
-		t.Helper()
-		line, err := bufio.NewReader(stdout).ReadString('\n')
-		found := regexp.MustCompile(`http://\S+`).FindString(line)
-		if found == "" {
-			_ = cmd.Wait()
-			t.Fatalf("it printed %q, %v; want its address. It logged: %v", line, err, cmd.Stderr)
-		}
-		return &process{cmd, found}
+	go func() {
+		defer close(p.ended)
+		p.err = cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-p.ended
+	})
+	return p
+}
+
+// listens waits for the process's address.
+func (p *process) listens(t *testing.T) {
+	t.Helper()
+	line, err := bufio.NewReader(p.stdout).ReadString('\n')
+	if p.url = regexp.MustCompile(`http://\S+`).FindString(line); p.url == "" {
+		_ = p.wait(t)
+		t.Fatalf("it printed %q, %v; want its address. It logged: %v", line, err, p.cmd.Stderr)
 	}
 }
 
-// ends sends a signal and expects exit status 0 within 10 s and what outputs may add.
+// signal sends a signal.
+func (p *process) signal(t *testing.T, sig syscall.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		t.Errorf("%v: %v", sig, err)
+	}
+}
+
+// wait returns the error with which the process ends, within 10 s and what outputs may
+// add.
+func (p *process) wait(t *testing.T) error {
+	t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(20 * time.Second):
+		t.Error("it did not end within 20 s")
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	}
+	return p.err
+}
+
+// ends sends a signal and expects exit status 0 in time.
 func (p *process) ends(t *testing.T, sig syscall.Signal) {
 	t.Helper()
 	begin := time.Now()
-	if err := p.Process.Signal(sig); err != nil {
-		t.Error(err)
-	}
-	exited := make(chan error, 1)
-	go func() { exited <- p.Wait() }()
-	select {
-	case err := <-exited:
-		if err != nil {
-			t.Errorf("%v: it exited with %v after %v, want status 0", sig, err, time.Since(begin))
-		}
-	case <-time.After(20 * time.Second):
-		_ = p.Process.Kill()
-		t.Errorf("%v: it did not end within 20 s", sig)
-		<-exited
+	p.signal(t, sig)
+	if err := p.wait(t); err != nil {
+		t.Errorf("%v: it exited with %v after %v, want status 0", sig, err, time.Since(begin))
 	}
 }
 

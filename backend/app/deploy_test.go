@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -101,20 +100,19 @@ func TestDeploy(t *testing.T) {
 		beside bool // the next process starts before the old one ends
 	}{{syscall.SIGTERM, true}, {syscall.SIGHUP, true}, {syscall.SIGTERM, false}, {syscall.SIGHUP, false}} {
 		progress()
-		var next func() *process
+		var next *process
 		if step.beside {
 			const waits = "the data directory is in use"
 			before := strings.Count(log.String(), waits)
 			next = begin(t, version(n+1))
-			for strings.Count(log.String(), waits) == before {
-				runtime.Gosched()
-			}
+			log.await(t, waits, before+1, next.ended)
 		}
 		p.ends(t, step.sig)
 		if !step.beside {
 			next = begin(t, version(n+1))
 		}
-		p = next()
+		next.listens(t)
+		p = next
 		if _, health := get(t, p.url+"/healthz"); strings.Contains(health, `"version":"next"`) != (n%2 == 0) {
 			t.Errorf("step %d: the server is %s", n, health)
 		}

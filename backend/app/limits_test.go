@@ -24,7 +24,7 @@ func TestFewDescriptors(t *testing.T) {
 	var log buffer
 	cmd := command(t, "ulimit -n 64;", &log, "-data", t.TempDir())
 	cmd.Stdout = io.Discard
-	if err := cmd.Run(); err == nil || !strings.Contains(log.String(), "the limit of open files is 64: want 256 or more, by ulimit -n 65536") {
+	if err := begin(t, cmd).wait(t); err == nil || !strings.Contains(log.String(), "the limit of open files is 64: want 256 or more, by ulimit -n 65536") {
 		t.Errorf("ulimit -n 64: got %v and %s, want an error that says what to do", err, log.String())
 	}
 

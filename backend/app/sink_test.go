@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -69,16 +68,9 @@ func TestSinks(t *testing.T) {
 		var log buffer
 		cmd := command(t, "", &log, "-data", t.TempDir(), "-debug-addr", "127.0.0.1:0")
 		cmd.Stdout = w
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = cmd.Process.Kill() })
-		for !strings.Contains(log.String(), "cannot print the server's address") {
-			if cmd.ProcessState != nil {
-				t.Fatal("it has ended")
-			}
-		}
-		(&process{Cmd: cmd}).ends(t, syscall.SIGTERM)
+		p := begin(t, cmd)
+		log.await(t, "cannot print the server's address", 1, p.ended)
+		p.ends(t, syscall.SIGTERM)
 	})
 	t.Run("stderr full, and an error at the start", func(t *testing.T) {
 		t.Parallel()
@@ -86,7 +78,7 @@ func TestSinks(t *testing.T) {
 		fill(t, int(w.Fd()))
 		cmd := command(t, "", w, "-store", "nothing")
 		cmd.Stdout = io.Discard
-		if err := cmd.Run(); err == nil || cmd.ProcessState.ExitCode() != 1 {
+		if err := begin(t, cmd).wait(t); err == nil || cmd.ProcessState.ExitCode() != 1 {
 			t.Errorf("got %v, want exit status 1", err)
 		}
 	})
@@ -119,9 +111,7 @@ func TestSignals(t *testing.T) {
 		p.ends(t, sig)
 	}
 	p := launch(t, command(t, "trap '' HUP;", io.Discard, "-data", data)) // as nohup does
-	if err := p.Process.Signal(syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
+	p.signal(t, syscall.SIGHUP)
 	p.say(t, "still there")
 	body, _, err := p.call("getMessages", "[]")
 	for _, want := range []string{"terminated", "hangup", "interrupt", "still there"} {
@@ -138,18 +128,12 @@ func TestSignals_second(t *testing.T) {
 	var log buffer
 	p := launch(t, command(t, "", &log, "-data", t.TempDir(), "-drain", "1h"))
 	for range 2 {
-		if err := p.Process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
-		for !strings.Contains(log.String(), "draining") {
-			runtime.Gosched()
-		}
+		p.signal(t, syscall.SIGHUP)
+		log.await(t, "draining", 1, p.ended)
 	}
 	p.say(t, "still there")
-	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Wait(); err == nil || !strings.Contains(err.Error(), "terminated") {
+	p.signal(t, syscall.SIGTERM)
+	if err := p.wait(t); err == nil || !strings.Contains(err.Error(), "terminated") {
 		t.Errorf("got %v, want that the signal has ended it", err)
 	}
 }
