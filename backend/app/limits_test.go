@@ -3,11 +3,13 @@
 package app_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -59,24 +61,46 @@ func TestFewDescriptors(t *testing.T) {
 }
 
 // memoryGroup makes a cgroup with a memory limit, and returns the command that puts a
-// shell into it.
+// shell into it. It skips the test if this process may not, or if a process in the group
+// cannot find it below the mount of cgroups.
 func memoryGroup(t *testing.T, limit int) (enter string) {
 	t.Helper()
+	var reasons []error
 	for _, version := range []struct{ parent, limit string }{
 		{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}, // 1
 		{"/sys/fs/cgroup", "memory.max"},                   // 2
 	} {
-		group := filepath.Join(version.parent, fmt.Sprint("troupe-test-", os.Getpid()))
-		if _, err := os.Stat(filepath.Join(version.parent, "cgroup.procs")); err != nil || os.Mkdir(group, 0o755) != nil {
+		name := fmt.Sprint("troupe-test-", os.Getpid())
+		group := filepath.Join(version.parent, name)
+		_, err := os.Stat(filepath.Join(version.parent, "cgroup.procs"))
+		if err == nil {
+			err = os.Mkdir(group, 0o755)
+		}
+		if err != nil {
+			reasons = append(reasons, err)
 			continue
 		}
-		t.Cleanup(func() { _ = os.Remove(group) }) // works once it is empty
+		t.Cleanup(func() { // works a moment after its last process has ended
+			for range 100 {
+				if os.Remove(group) == nil {
+					return
+				}
+				<-time.After(10 * time.Millisecond)
+			}
+			t.Logf("%s cannot be removed", group)
+		})
 		if err := os.WriteFile(filepath.Join(group, version.limit), []byte(fmt.Sprint(limit)), 0); err != nil {
+			reasons = append(reasons, err)
 			continue
 		}
-		return "echo $$ > " + filepath.Join(group, "cgroup.procs") + ";"
+		enter := "echo $$ > " + filepath.Join(group, "cgroup.procs") + " &&"
+		out, err := exec.Command("sh", "-c", enter+" cat /proc/self/cgroup").CombinedOutput()
+		if err == nil && strings.Contains(string(out), ":/"+name+"\n") {
+			return enter
+		}
+		reasons = append(reasons, fmt.Errorf("a process in %s is not at /%s: %v\n%s", group, name, err, out))
 	}
-	t.Skip("cannot make a cgroup with a memory limit here")
+	t.Skipf("cannot limit the memory of a process here: %v", errors.Join(reasons...))
 	return ""
 }
 
@@ -92,7 +116,7 @@ func TestSmallMemory(t *testing.T) {
 		t.Skipf("the limit of open files is %d, %v: want %d", files.Cur, err, 2*conns)
 	}
 	var log buffer
-	p := launch(t, command(t, memoryGroup(t, 128<<20), &log, "-data", t.TempDir()))
+	p := launch(t, command(t, "unset GOMEMLIMIT; "+memoryGroup(t, 128<<20), &log, "-data", t.TempDir()))
 	if want := "container=134217728 GOMEMLIMIT=67108864"; !strings.Contains(log.String(), want) {
 		t.Errorf("log: got %s, want %s", log.String(), want)
 	}
