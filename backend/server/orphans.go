@@ -6,20 +6,34 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
+	"sync"
 )
+
+// namer is a store that can count its actors by the names of their definitions.
+type namer interface {
+	Names(ctx context.Context) (map[string]int, error)
+}
+
+// startOrphans warns of orphans in the background: a large store takes seconds to count,
+// and must not delay the start.
+func (s *Server) startOrphans(defined []string) {
+	st, ok := s.store.(namer)
+	if !ok {
+		s.endOrphans = func() {}
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var counting sync.WaitGroup
+	s.endOrphans = func() {
+		cancel()
+		counting.Wait()
+	}
+	counting.Go(func() { s.warnOfOrphans(ctx, st, defined) })
+}
 
 // warnOfOrphans logs the stored actors whose definitions are not in the registry, with
 // their numbers, as after a definition was renamed or removed.
-func (s *Server) warnOfOrphans(ctx context.Context, defined []string) {
-	st, ok := s.store.(interface {
-		Names(ctx context.Context) (map[string]int, error)
-	})
-	if !ok {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // a large store must not delay the start
-	defer cancel()
+func (s *Server) warnOfOrphans(ctx context.Context, st namer, defined []string) {
 	stored, err := st.Names(ctx)
 	if err != nil {
 		s.logger.Debug("the names of the stored actors cannot be read", "error", err)

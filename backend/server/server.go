@@ -47,6 +47,8 @@ type Server struct {
 	debug      *http.Server
 	debugEnded chan error // receives the error of debug; nil without DebugAddr
 
+	endOrphans func() // ends what startOrphans began, and waits for it
+
 	draining atomic.Bool   // not ready any more
 	closing  chan struct{} // closed when Close begins
 	closed   chan struct{} // closed when Close is done
@@ -88,7 +90,6 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 		s.logger.Warn("MaxSockets cannot be reached with this limit of open files: raise it, by ulimit -n or LimitNOFILE",
 			"maxSockets", o.MaxSockets, "openFiles", openFiles(), "possible", most)
 	}
-	s.warnOfOrphans(ctx, registry.Names())
 	var debug net.Listener
 	if o.DebugAddr != "" {
 		if debug, err = Listen(ctx, o.DebugAddr); err != nil {
@@ -114,6 +115,7 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 		go func() { s.debugEnded <- s.debug.Serve(debug) }()
 		s.logger.Info("debug address: /metrics, /readyz, /debug/pprof", "address", "http://"+debug.Addr().String())
 	}
+	s.startOrphans(registry.Names())
 	return s, nil
 }
 
@@ -309,9 +311,11 @@ func (s *Server) shutDown(ctx context.Context) error {
 	if s.debug != nil {
 		err = errors.Join(err, wrap("close the debug address", s.debug.Close()), broken("serve the debug address", <-s.debugEnded))
 	}
+	s.endOrphans()
 	return errors.Join(err, s.closeStore())
 }
 
+// closeStore closes the store, if it is the server's own.
 func (s *Server) closeStore() error {
 	if !s.ownsStore {
 		return nil
