@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 )
 
 // Error is a failure that reaches the client unchanged: Code is for programs (snake_case,
@@ -32,7 +33,7 @@ func (e *Error) MetadataJSON() json.RawMessage {
 	if e.Metadata == nil {
 		return nil
 	}
-	b, err := json.Marshal(e.Metadata)
+	b, err := jsonshape.Marshal(e.Metadata)
 	if err != nil {
 		return nil
 	}

@@ -39,7 +39,7 @@ func (n *Node) Authenticate(ctx context.Context, r host.Ref, q host.AuthRequest)
 	if code, message, metadata, ok := known(d, err); ok {
 		f := &host.Fault{Code: code, Message: message}
 		if metadata != nil {
-			f.Metadata, _ = json.Marshal(metadata) // metadata that cannot be encoded is left out
+			f.Metadata, _ = jsonshape.Marshal(metadata) // metadata that cannot be encoded is left out
 		}
 		return nil, f
 	}

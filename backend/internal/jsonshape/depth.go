@@ -2,7 +2,6 @@ package jsonshape
 
 import (
 	"bytes"
-	"encoding/json"
 	"reflect"
 	"sync"
 	"unicode/utf8"
@@ -80,16 +79,6 @@ func findNesting(t reflect.Type, above map[reflect.Type]bool) bool {
 		}
 	}
 	return false
-}
-
-// Marshal is json.Marshal, except that bytes which are not UTF-8 become U+FFFD wherever they
-// are: encoding/json leaves them in the JSON that a type writes itself.
-func Marshal(v any) ([]byte, error) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	return ValidUTF8(b), nil
 }
 
 // ValidUTF8 returns JSON in which bytes that are not UTF-8 are replaced by U+FFFD: raw
