@@ -102,12 +102,12 @@ type logQueue struct {
 	closing   chan struct{}
 	ended     chan struct{} // closed when run has returned
 
-	mu     sync.Mutex
-	lines  [][]byte
-	bytes  int
-	gap    uint64          // lines dropped since the last line that said so
+	mu      sync.Mutex
+	lines   [][]byte
+	bytes   int
+	gap     uint64          // lines dropped since the last line that said so
 	flushes []chan struct{} // to close when lines is written
-	closed bool
+	closed  bool
 }
 
 // Write implements io.Writer: it adds a line, or drops it.
