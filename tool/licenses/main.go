@@ -69,7 +69,7 @@ func parts(root string) ([]part, error) {
 	// Go's licence is also that of golang.org/x, and not every GOROOT has the file.
 	i := slices.IndexFunc(found, func(p part) bool { return strings.HasPrefix(p.name, "golang.org/x/") })
 	if i < 0 {
-		return nil, errors.New("Go's licence: found no module of golang.org/x, which has it")
+		return nil, errors.New("no licence of Go: found no module of golang.org/x, which has it")
 	}
 	found = slices.Insert(found, 0, part{"Go, its runtime and standard library", found[i].dir})
 	packages, err := build.Packages(root)
