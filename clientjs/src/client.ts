@@ -16,7 +16,10 @@ function keyArray(args: readonly unknown[]): readonly string[] {
   const [key] = args.length ? args : [[]];
   const parts = typeof key === "string" ? [key] : key;
   if (!Array.isArray(parts) || parts.some((part) => typeof part !== "string")) {
-    throw new ActorError("bad_key", "a key is a string or an array of strings; an actor without a key has no argument");
+    throw new ActorError(
+      "bad_key",
+      "a key is a string or an array of strings; leave it out for an actor without a key",
+    );
   }
   return [...parts];
 }

@@ -385,9 +385,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
           // An expired token is replaced once, if the params function returns another one.
           const replaceToken = m.code === "unauthorized" && typeof spec.params === "function" && !rejection;
           if (replaceToken) rejection = error;
-          // A hook that refuses the first open with an error of its own does so again; for a resume it is a fault.
-          if (replaceToken || (m.reconnect && (cursor.log || m.code !== "internal_error"))) retryLater(error);
-          else end(error);
+          (replaceToken || m.reconnect ? retryLater : end)(error);
           break;
         }
         case "error":

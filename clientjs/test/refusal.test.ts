@@ -37,19 +37,21 @@ it("a call on a refused connection rejects with the reason of the refusal", asyn
   }
 });
 
-it("a hook that fails with an error of its own ends the first open, and a resume tries again", async () => {
-  server.refusals.push({ code: "internal_error", reconnect: true });
+it("the server decides whether an internal error ends the connection, also at the first open", async () => {
+  server.refusals.push({ code: "internal_error", reconnect: false });
   const refused = lifecycle(connect());
   await settle(60_000);
   expect(refused).toEqual(["error internal_error", "closed internal_error"]);
   expect(server.got("open")).toHaveLength(1);
 
+  server.refusals.push({ code: "internal_error", reconnect: true });
   const resumed = lifecycle(connect());
-  await settle();
+  await settle(2_000);
+  expect(resumed.splice(0)).toEqual(["error internal_error", "connected"]);
   server.cut();
   server.refusals.push({ code: "internal_error", reconnect: true });
   await settle(2_000);
-  expect(resumed).toEqual(["connected", "disconnected true", "error internal_error", "reconnected true"]);
+  expect(resumed).toEqual(["disconnected true", "error internal_error", "reconnected true"]);
 });
 
 it.each([
