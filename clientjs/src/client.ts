@@ -16,10 +16,7 @@ function keyArray(args: readonly unknown[]): readonly string[] {
   const [key] = args.length ? args : [[]];
   const parts = typeof key === "string" ? [key] : key;
   if (!Array.isArray(parts) || parts.some((part) => typeof part !== "string")) {
-    throw new ActorError(
-      "bad_key",
-      "a key is a string or an array of strings; leave it out for an actor without a key",
-    );
+    throw new ActorError("bad_key", "a key is a string, an array of strings, or left out");
   }
   return [...parts];
 }

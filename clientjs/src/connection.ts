@@ -307,7 +307,8 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
       status = cursor.log === undefined ? "connecting" : "disconnected";
       notifyOwner();
       socket.attach(channel, otherIdentity);
-    } else if (status !== "closed") socket.reconnectNow();
+    }
+    if (status !== "closed") socket.reconnectNow();
   };
 
   const emitReconnected = (gap?: Gap) => {
@@ -351,8 +352,8 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     get isBusy() {
       return calls.isBusy;
     },
-    onDown(error, retryInMs) {
-      leaveChannel(error.code === "link");
+    onDown(error, retryInMs, crashed) {
+      leaveChannel(crashed);
       reportLoss(error, retryInMs);
     },
     reconnectNow() {

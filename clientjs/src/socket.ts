@@ -19,8 +19,11 @@ const FROZEN_MS = 30_000;
 export interface Channel {
   /** The socket is up: open the channel. */
   onUp(): void;
-  /** The socket is lost, or could not be opened. The next attempt starts in retryInMs. */
-  onDown(error: ActorError, retryInMs: number): void;
+  /**
+   * The socket is lost, or could not be opened. The next attempt starts in retryInMs. crashed: the server may have died
+   * of a call.
+   */
+  onDown(error: ActorError, retryInMs: number, crashed: boolean): void;
   /** It has sent calls on this link that have no answer yet. */
   readonly isBusy: boolean;
   /** If the connection waits for its next attempt, that starts now. */
@@ -42,8 +45,8 @@ export interface Socket {
   /** What differs between the client's contract and the server's; undefined if nothing does. */
   readonly stale: readonly string[] | undefined;
   /**
-   * Keeps the socket open for a connection, and opens it if necessary; a link that is open is replaced if it must be a
-   * new one. Throws if no transport works here.
+   * Keeps the socket open for a connection, and opens it if necessary. newLink: the link on which the server ended the
+   * connection must be replaced, unless it was for another one. Throws if no transport works here.
    */
   attach(channel: Channel, newLink?: boolean): void;
   /** The connection is over; canReopen: until reconnect. The socket closes idleMs after the last one. */
@@ -73,8 +76,8 @@ export function createSocket(
 ): Socket {
   /** The connections that keep the socket open. */
   const attached = new Set<Channel>();
-  /** The connections that the server has ended. */
-  const ended = new Set<Channel>();
+  /** The connections that the server has ended, with the epoch of that. */
+  const ended = new Map<Channel, number>();
   /** Open channels by number. */
   const channels = new Map<number, Channel>();
   const reportedCodes = new Set<string>();
@@ -83,6 +86,8 @@ export function createSocket(
 
   // The link. Whatever an older epoch's link still delivers is ignored.
   let epoch = 0;
+  /** When a link was last replaced because of who the user is; connections that ended before need no other one. */
+  let replacedAt = 0;
   let link: Link | undefined;
   let hello: Hello | undefined;
   let stale: string[] | undefined;
@@ -170,7 +175,8 @@ export function createSocket(
     closeLink();
   };
 
-  const onLost = (why: string, code = byeMs === undefined ? "link" : "shutdown") => {
+  /** The link ended. ownMs: the client did that itself, and dials again after that time. */
+  const onLost = (why: string, code = byeMs === undefined ? "link" : "shutdown", ownMs?: number) => {
     // A link that carried traffic, but not for long, keeps the back-off under half a second. If calls got no answer,
     // the server may have died of one: then the back-off doubles as usual.
     if (!carriedTraffic) failures ||= 1;
@@ -180,7 +186,7 @@ export function createSocket(
     const retryInMs = Math.round(
       Math.max(
         notBefore - now(),
-        (byeMs ?? Math.random() * (hello?.spreadMs ?? 0)) + (failures ? backoff(failures - 1) : 0),
+        ownMs ?? (byeMs ?? Math.random() * (hello?.spreadMs ?? 0)) + (failures ? backoff(failures - 1) : 0),
       ),
     );
     failures++;
@@ -192,7 +198,8 @@ export function createSocket(
     closeLink();
     if (!attached.size) return;
     linkTimer = setTimeout(dial, retryInMs);
-    forEachAttached((channel) => channel.onDown(error, retryInMs));
+    const crashed = code === "link" && ownMs === undefined;
+    forEachAttached((channel) => channel.onDown(error, retryInMs, crashed));
   };
 
   const handle = (message: ServerMessage): boolean | void => {
@@ -245,9 +252,7 @@ export function createSocket(
   const onFreeze = () => {
     if (!link) return;
     outbox.flush();
-    onLost("the page is frozen");
-    clearTimeout(linkTimer);
-    if (attached.size) linkTimer = setTimeout(dial, FROZEN_MS);
+    onLost("the page is frozen", "link", FROZEN_MS);
   };
 
   /** Closes the channels, so that the server does not wait for the connections to resume. */
@@ -264,7 +269,11 @@ export function createSocket(
       return outbox.limits;
     },
     attach(channel, newLink) {
-      if (newLink && link) onLost("replaced by a new one");
+      if (newLink && ended.get(channel)! >= replacedAt) {
+        // A link without a hello is a new one.
+        if (hello) onLost("replaced by a new one", "link", 0);
+        replacedAt = epoch;
+      }
       transport ??= createTransport();
       base();
       attached.add(channel);
@@ -274,12 +283,12 @@ export function createSocket(
         stopLinkTimer();
         if (hello) channel.onUp();
       } else if (!linkTimer) {
-        if (now() < notBefore) linkTimer = setTimeout(dial, notBefore - now());
-        else dial();
-      } else if (newLink) reconnectNow();
+        linkTimer = setTimeout(dial, notBefore - now());
+        reconnectNow(); // unless it is too early
+      }
     },
     detach(channel, canReopen) {
-      if (canReopen) ended.add(channel);
+      if (canReopen) ended.set(channel, epoch);
       else ended.delete(channel);
       if (!attached.delete(channel) || attached.size) return;
       clearTimeout(linkTimer);
@@ -287,13 +296,13 @@ export function createSocket(
       else closeIdle();
     },
     dispose() {
-      for (const channel of ended) channel.dispose();
+      for (const channel of ended.keys()) channel.dispose();
       forEachAttached((channel) => channel.dispose());
       closeIdle();
     },
     reconnectNow,
     reconnect() {
-      for (const channel of [...ended]) channel.reopen();
+      for (const channel of [...ended.keys()]) channel.reopen();
       reconnectNow();
     },
     open(channel) {

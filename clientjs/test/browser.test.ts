@@ -200,6 +200,8 @@ it.each([
   ],
 ])("a page %s closes its link, but not its connections, and dials when it runs again", async (_, freeze, wake) => {
   const seen = lifecycle(connection);
+  let retryInMs: number | undefined;
+  connection.on("disconnected", (d) => (retryInMs = d.retryInMs));
   void connection["say"]!("before").catch(() => {});
   freeze();
   freeze(); // both events may come
@@ -209,6 +211,7 @@ it.each([
   expect(server.open).toEqual([]);
   expect(server.sockets).toHaveLength(1);
   expect(seen).toEqual(["disconnected true"]);
+  expect(retryInMs).toBe(30_000); // if nothing wakes it before
   wake();
   await settle();
   expect(seen).toEqual(["disconnected true", "reconnected true"]);

@@ -1,6 +1,6 @@
 // A connection that the server refuses or ends: it says why, and can be opened again.
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import type { ActorError, Client, Reconnected } from "../src/index.js";
+import type { ActorError, Client, Connection, Reconnected } from "../src/index.js";
 import { FakeServer, lifecycle, settle } from "./fakeServer.js";
 
 let server: FakeServer;
@@ -109,6 +109,61 @@ it("reconnect() after unauthorized uses a new link, which has the user's cookies
   expect(server.sockets).toHaveLength(2);
   expect(seen).toEqual(["error unauthorized", "closed unauthorized", "connected"]);
   expect(other).toEqual(["connected", "disconnected true", "reconnected true"]);
+});
+
+it.each([
+  ["client.reconnect()", (all: Connection[]) => all.forEach((_, i) => i || client.reconnect())],
+  ["connection.reconnect() of all at once", (all: Connection[]) => all.forEach((c) => c.reconnect())],
+])("%s of many connections that were refused uses one new link", async (_, reconnect) => {
+  const other = lifecycle(client["diary"]!.getOrCreate("public").connect());
+  await settle();
+  server.judge = (params) => (params ? "unauthorized" : undefined);
+  const refused = Array.from({ length: 5 }, (_, i) => connect({ i }));
+  refused.forEach(lifecycle);
+  await settle(2_000);
+  server.judge = undefined;
+  reconnect(refused);
+  await settle(2_000);
+  expect(server.sockets).toHaveLength(2);
+  expect(refused.map((c) => c.status)).toEqual(Array(5).fill("connected"));
+  expect(other).toEqual(["connected", "disconnected true", "reconnected true"]);
+});
+
+it("connections that are opened again one after the other use one new link, until it is refused, too", async () => {
+  client["diary"]!.getOrCreate("public").connect();
+  server.judge = (params) => (params ? "forbidden" : undefined);
+  const refused = [connect(1), connect(2), connect(3)];
+  refused.forEach(lifecycle);
+  await settle(2_000);
+  for (const connection of refused) {
+    connection.reconnect();
+    await settle(2_000);
+  }
+  expect(server.sockets).toHaveLength(2);
+  refused[0]!.reconnect();
+  await settle(2_000);
+  expect(server.sockets).toHaveLength(3);
+});
+
+it("links that reconnect() replaces do not count as crashes", async () => {
+  const other = client["diary"]!.getOrCreate("public").connect();
+  server.judge = (params) => (params ? "unauthorized" : undefined);
+  const refused = connect({ token: 1 });
+  lifecycle(refused);
+  await settle();
+  server.stuck = true;
+  const added = other["add"]!(1);
+  for (let i = 0; i < 4; i++) {
+    await settle(100);
+    refused.reconnect();
+  }
+  expect(server.sockets.length).toBeGreaterThan(3);
+  server.stuck = false;
+  await settle();
+  refused.dispose();
+  server.cut();
+  await settle(2_000);
+  expect(await added).toBe(1);
 });
 
 it("reconnect() in a listener of closed keeps the listeners", async () => {

@@ -51,7 +51,7 @@ export function webSocketTransport(injected?: WebSocketClass): Transport {
     // onclose follows, except where the page's policy forbids the socket. The package ws throws if there is no handler.
     ws.onerror = () => {
       if (ws.readyState === 3) {
-        setTimeout(end, 0, "the socket was refused: is it in connect-src of the page's Content-Security-Policy?");
+        setTimeout(end, 0, "the socket was refused: does the page's CSP (connect-src) allow it?");
       }
     };
     return {
