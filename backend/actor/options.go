@@ -32,8 +32,9 @@ type Options struct {
 	MaxMessage int
 
 	// MaxState is how large the state may grow, in bytes of JSON, with its Lists and Maps
-	// [16 MiB]. A turn that makes it larger fails with too_large; at half of it there is
-	// a warning in the log. A stored state that is larger works, but cannot grow.
+	// [16 MiB]. An action, Do or timer that makes it larger fails with too_large; at half
+	// of it there is a warning in the log. Hooks may exceed it: without them the actor
+	// could not start, and connections could not end. A stored state that is larger works.
 	MaxState int
 
 	// MaxMailbox is how many calls may wait for a turn [10,000], MaxMailboxBytes how many

@@ -119,6 +119,7 @@ func (in *instance) runAction(name string, raw []json.RawMessage, auth json.RawM
 	t.setIdentity(auth)
 	action := in.def.Actions[name]
 	t.readOnly = action == nil || action.ReadOnly
+	t.bounded = !t.readOnly
 	o, ok := t.execute(func() (any, error) {
 		if action == nil {
 			return nil, host.Faultf(wire.CodeUnknownAction, "%s has no action %q%s", in.def.Name, name, in.def.Hint(name))
@@ -249,6 +250,7 @@ func (m *doEnvelope) deliver(in *instance) bool {
 		return ok
 	}
 	t := in.begin("Do", in.def.Options.ActionTimeout, nil)
+	t.bounded = true
 	o, ok := t.execute(func() (any, error) { return nil, m.run(t) })
 	if ok {
 		in.apply(t, o, reply{done: m.done})
@@ -274,6 +276,7 @@ func (m *tickEnvelope) deliver(in *instance) bool {
 		delete(in.timers, m.timer)
 	}
 	t := in.begin("timer", in.def.Options.ActionTimeout, nil)
+	t.bounded = true
 	o, ok := t.execute(func() (any, error) { return nil, m.timer.run(t) })
 	if ok {
 		in.apply(t, o, reply{})

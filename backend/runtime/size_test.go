@@ -1,11 +1,13 @@
 package runtime_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/actor/actortest"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/memory"
@@ -116,5 +118,107 @@ func TestAStoredStateBeyondTheLimitWorks(t *testing.T) {
 		})
 		b.restart()
 		putAll(t, b, []putCase{{"map", 2, "none"}})
+	})
+}
+
+// visited writes down its visitors in hooks.
+type visited struct {
+	Present map[string]bool    `json:"present"`
+	Diary   actor.List[string] `json:"diary"`
+}
+
+func (v *visited) OnStart(*actor.Context[actor.NoState]) error {
+	v.Diary.Append("started")
+	return nil
+}
+
+func (v *visited) OnConnect(c *actor.Context[actor.NoState]) error {
+	if v.Present == nil {
+		v.Present = map[string]bool{}
+	}
+	v.Present[c.Conn().ID()] = true
+	return nil
+}
+
+func (v *visited) OnDrop(c *actor.Context[actor.NoState]) error {
+	v.Diary.Append("dropped")
+	return nil
+}
+
+func (v *visited) OnDisconnect(c *actor.Context[actor.NoState]) error {
+	delete(v.Present, c.Conn().ID())
+	v.Diary.Append("somebody has left, and that is worth a line in the diary")
+	return nil
+}
+
+func (v *visited) Fill(*actor.Context[actor.NoState]) int {
+	for v.Diary.Size() < visitedLimit-100 {
+		v.Diary.Append("something has happened here")
+	}
+	return v.Diary.Size()
+}
+
+func (v *visited) Write(*actor.Context[actor.NoState]) {
+	v.Diary.Append(strings.Repeat("x", 100))
+}
+
+func (v *visited) Kick(c *actor.Context[actor.NoState], write bool) {
+	if write {
+		v.Write(c)
+	}
+	for conn := range c.Conns() {
+		conn.Disconnect("kicked")
+	}
+}
+
+func (v *visited) WriteLater(c *actor.Context[actor.NoState]) {
+	c.After(time.Second, func(c *actor.Context[actor.NoState]) error { v.Write(c); return nil })
+}
+
+func (v visited) Count(*actor.Context[actor.NoState]) string {
+	return fmt.Sprint(len(v.Present), " ", v.Diary.Size())
+}
+
+const visitedLimit = 1_000
+
+// TestHooksWorkAtTheLimitOfTheState: an actor at MaxState starts, and its connections come,
+// drop and go; actions and timers fail to make it larger.
+func TestHooksWorkAtTheLimitOfTheState(t *testing.T) {
+	def := actor.Define[visited]("visited", actor.WithOptions(actor.Options{MaxState: visitedLimit}))
+	actortest.Run(t, actor.NewRegistry(def), func(n *actortest.Node) {
+		a := n.Actor("visited", "a")
+		present := func(when string, want int) {
+			t.Helper()
+			if got := actortest.Call[string](a, "count"); !strings.HasPrefix(got, fmt.Sprint(want, " ")) {
+				t.Errorf("%s: got %s present, want %d", when, got, want)
+			}
+		}
+		actortest.Call[int](a, "fill")
+		for range 3 {
+			n.Restart()
+			c := a.Connect(nil)
+			present("a connect", 1)
+			c.Drop()
+			c.Resume()
+			c.Close()
+			present("a disconnect", 0)
+		}
+		a.Connect(nil)
+		before := actortest.Call[string](a, "count")
+		for _, refused := range []func() *actor.Error{
+			func() *actor.Error { return a.Fail("write") },
+			func() *actor.Error { return a.Fail("kick", true) },
+		} {
+			if err := refused(); err.Code != "too_large" {
+				t.Errorf("got %v, want too_large", err)
+			}
+		}
+		actortest.Call[any](a, "writeLater")
+		time.Sleep(2 * time.Second)
+		if after := actortest.Call[string](a, "count"); after != before {
+			t.Errorf("got %s after refused turns, want %s", after, before)
+		}
+		actortest.Call[any](a, "kick", false)
+		present("a kick", 0)
 	})
 }

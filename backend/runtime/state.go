@@ -103,12 +103,12 @@ func (s *state) size(scalars []byte, of func(definition.Collection) int) int {
 	return size
 }
 
-// checkLimits returns an error if the state is larger or deeper than it may be, and larger
-// or deeper than after the last turn: what is stored beyond a limit may stay. scalars is
-// the JSON of the scalar fields.
-func (s *state) checkLimits(scalars []byte) error {
+// checkSize warns once if the state is large. If bounded, it returns an error if the state is
+// larger than it may be, and larger than after the last turn: what is stored beyond a limit
+// may stay. scalars is the JSON of the scalar fields.
+func (s *state) checkSize(scalars []byte, bounded bool) error {
 	size, limit := s.size(scalars, definition.Collection.Size), s.def.Options.MaxState
-	if size > limit && size > s.size(s.base, definition.Collection.SizeBefore) {
+	if bounded && size > limit && size > s.size(s.base, definition.Collection.SizeBefore) {
 		return host.Limit{Size: size, Limit: limit, Option: "actor.Options.MaxState"}.
 			Fault(wire.CodeTooLarge, fmt.Sprintf("the state of %s would have %d bytes, the limit is %d", s.def.Name, size, limit))
 	}
@@ -116,6 +116,12 @@ func (s *state) checkLimits(scalars []byte) error {
 		s.warned = true
 		s.actor.logger().Warn("the state of an actor has reached half of its limit", "bytes", size, "limit", limit, "option", "actor.Options.MaxState")
 	}
+	return nil
+}
+
+// checkDepth returns an error if the state nests deeper than it may, and deeper than after
+// the last turn.
+func (s *state) checkDepth(scalars []byte) error {
 	deeper := jsonshape.TooDeep(s.def.ScalarType, scalars) && jsonshape.Depth(scalars) > jsonshape.Depth(s.base)
 	for _, c := range s.collections {
 		deeper = deeper || c.Deeper(jsonshape.MaxDepth)

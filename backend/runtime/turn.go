@@ -25,6 +25,7 @@ type Turn struct {
 	span
 	in       *instance
 	readOnly bool
+	bounded  bool  // MaxState applies: the turn is no hook
 	conn     *Conn // the connection that called, or nil
 
 	opening  *host.OpenRequest // of a turn that connects or refreshes; of a call without a connection, only its Auth
@@ -238,7 +239,7 @@ func (t *Turn) hookApart(name string, c *Conn, before []byte) (after []byte) {
 		after, err = t.in.state.encode()
 	}
 	if err == nil {
-		err = t.in.state.checkLimits(after)
+		err = t.in.state.checkDepth(after)
 	}
 	if err != nil {
 		_ = t.public(err) // for its log line
@@ -272,6 +273,9 @@ func (t *Turn) execute(body func() (any, error)) (o outcome, ok bool) {
 	scalars := in.state.base
 	if err == nil && len(t.ended) > 0 && !t.readOnly && t.ending == nil {
 		scalars, err = in.state.encode() // a state that cannot be encoded fails the action, not the hook
+		if err == nil {
+			err = in.state.checkSize(scalars, t.bounded) // here, because what the hooks add passes
+		}
 	}
 	if err == nil {
 		for i := 0; i < len(t.ended); i++ { // a hook may end more
@@ -285,7 +289,10 @@ func (t *Turn) execute(body func() (any, error)) (o outcome, ok bool) {
 	if err == nil && !t.readOnly {
 		if o.scalars, err = in.state.encode(); err == nil {
 			if o.changed = in.state.changed(o.scalars); o.changed {
-				err = in.state.checkLimits(o.scalars)
+				err = in.state.checkSize(o.scalars, t.bounded && len(t.ended) == 0)
+			}
+			if err == nil && o.changed {
+				err = in.state.checkDepth(o.scalars)
 			}
 			if err == nil && o.changed && in.actor.node.check {
 				err = in.state.checkRoundTrip(o.scalars)
