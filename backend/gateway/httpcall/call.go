@@ -24,6 +24,12 @@ const (
 	callerBytes       = 16  // of the caller that stands for an Idempotency-Key
 )
 
+// Members of bodies.
+var (
+	callMembers   = []string{"args"}
+	createMembers = []string{"key", "input"}
+)
+
 // Options of a Handler. All fields are required.
 type Options struct {
 	Host      host.Host
@@ -93,7 +99,7 @@ func (h *Handler) serveAction(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Args []json.RawMessage `json:"args"`
 	}
-	if err := h.respond.ReadBody(w, r, Body{Option: "message", MaxBytes: h.maxMessage, Form: `{"args":[…]}`, Strict: true}, &body); err != nil {
+	if err := h.respond.ReadBody(w, r, Body{Option: "message", MaxBytes: h.maxMessage, Form: `{"args":[…]}`, Members: callMembers}, &body); err != nil {
 		h.respond.Fail(w, err)
 		return
 	}
@@ -155,7 +161,7 @@ func (h *Handler) serveCreate(w http.ResponseWriter, r *http.Request) {
 		Key   json.RawMessage `json:"key"`
 		Input json.RawMessage `json:"input"`
 	}
-	if err := h.respond.ReadBody(w, r, Body{Option: "message", MaxBytes: h.maxMessage, Form: `{"key":["…"],"input":…}`, Strict: true}, &body); err != nil {
+	if err := h.respond.ReadBody(w, r, Body{Option: "message", MaxBytes: h.maxMessage, Form: `{"key":["…"],"input":…}`, Members: createMembers}, &body); err != nil {
 		h.respond.Fail(w, err)
 		return
 	}

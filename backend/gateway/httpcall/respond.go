@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -36,8 +35,9 @@ type Body struct {
 	MaxBytes int
 	Option   string // that sets MaxBytes, for the error
 	Form     string // what the body looks like, for the error
-	Strict   bool   // unknown members are refused
 	AnyBytes bool   // the caller checks that it is UTF-8
+
+	Members []string // each at most once, and no others; nil: unknown ones are ignored
 }
 
 // ReadBody decodes the body of a request, a JSON object in UTF-8, into v. An empty body
@@ -81,21 +81,26 @@ func (p *Responder) ReadBody(w http.ResponseWriter, r *http.Request, want Body, 
 }
 
 func (want Body) decode(b []byte, v any) error {
-	if !want.Strict {
+	if want.Members == nil {
 		return json.Unmarshal(b, v)
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
 		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errTrailing
 	}
-	return nil
+	return checkMembers(b, want.Members)
 }
 
-var errTrailing = errors.New("something follows the object")
+// A bodyError says what is wrong with a body that is JSON.
+type bodyError string
+
+// Error returns the text.
+func (e bodyError) Error() string { return string(e) }
+
+const errTrailing bodyError = "something follows the object"
 
 // wrongJSON says why something could not be decoded, without the names of types.
 func wrongJSON(err error) string {
@@ -103,17 +108,10 @@ func wrongJSON(err error) string {
 	switch {
 	case errors.As(err, &field) && field.Field != "":
 		return fmt.Sprintf("field %q cannot be a %s", field.Field, field.Value)
-	case errors.As(err, new(*json.SyntaxError)):
+	case errors.As(err, new(*json.SyntaxError)), errors.As(err, new(bodyError)):
 		return err.Error()
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return "it ends too early"
-	case errors.Is(err, errTrailing):
-		return err.Error()
-	}
-	if err != nil {
-		if member, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-			return "there is no member " + member
-		}
 	}
 	return "it is not an object, or a field has the wrong type"
 }

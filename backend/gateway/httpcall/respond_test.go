@@ -62,13 +62,16 @@ func TestReadBody(t *testing.T) {
 		{" \n", ""},
 		{`{"x":"1"}`, wire.CodeMalformed},
 		{`{"x":1`, wire.CodeMalformed},
+		{`{"x":1}}`, wire.CodeMalformed},
+		{`{"x":1,"x":2}`, wire.CodeMalformed},
+		{`{"X":1}`, wire.CodeMalformed},
 		{`{"x":1,"y":"` + strings.Repeat("y", 100) + `"}`, wire.CodeTooLarge},
 	} {
 		var v struct {
 			X int `json:"x"`
 		}
 		b := limit.NewBuffers(0)
-		err := newResponder(b).ReadBody(httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader(tc.body)), Body{Option: "message", MaxBytes: 100, Form: `{"x":…}`}, &v)
+		err := newResponder(b).ReadBody(httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader(tc.body)), Body{Option: "message", MaxBytes: 100, Form: `{"x":…}`, Members: []string{"x"}}, &v)
 		var e *host.Fault
 		if errors.As(err, &e); tc.code == "" && err != nil || tc.code != "" && (e == nil || e.Code != tc.code) {
 			t.Errorf("%s: got %v, want code %q", tc.body, err, tc.code)
