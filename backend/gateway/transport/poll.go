@@ -49,9 +49,7 @@ func (p *Poll) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closeLocked()
-	if p.overdue != nil {
-		p.overdue.Stop()
-	}
+	p.stopLocked()
 	return nil
 }
 
@@ -110,7 +108,7 @@ func (p *Poll) takeOver() (stop chan struct{}) {
 	p.polling = make(chan struct{})
 	if p.gone {
 		p.gone = false
-		p.overdue.Stop()
+		p.stopLocked()
 	}
 	return p.polling
 }
@@ -143,7 +141,7 @@ func (p *Poll) count(n uint64) error {
 	if arrived {
 		p.frame, p.text, p.handed = nil, nil, false
 		p.reserveLocked(0)
-		p.overdue.Stop()
+		p.stopLocked()
 	}
 	p.mu.Unlock()
 	if arrived {
@@ -161,9 +159,7 @@ func (p *Poll) hand(w http.ResponseWriter, f *Frame, stop chan struct{}) {
 		p.text = f.array()
 	}
 	text := p.text
-	if p.overdue != nil {
-		p.overdue.Stop() // each piece has its own time
-	}
+	p.stopLocked() // each piece has its own time
 	p.mu.Unlock()
 	if err := p.answer(w, text); err != nil {
 		p.hungUp(stop)
@@ -190,6 +186,13 @@ func (p *Poll) awaitPollLocked(d time.Duration) {
 		p.overdue = time.AfterFunc(d, p.expire)
 	default:
 		p.overdue.Reset(d)
+	}
+}
+
+// stopLocked takes back what awaitPollLocked began, if it did.
+func (p *Poll) stopLocked() {
+	if p.overdue != nil {
+		p.overdue.Stop()
 	}
 }
 
