@@ -306,7 +306,8 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
       endError = rejection = undefined;
       status = cursor.log === undefined ? "connecting" : "disconnected";
       notifyOwner();
-      socket.attach(channel, otherIdentity);
+      // A listener may have disposed it.
+      if ((status as Status) !== "closed") socket.attach(channel, otherIdentity);
     }
     if (status !== "closed") socket.reconnectNow();
   };

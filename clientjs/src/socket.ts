@@ -273,6 +273,7 @@ export function createSocket(
         // A link without a hello is a new one.
         if (hello) onLost("replaced by a new one", "link", 0);
         replacedAt = epoch;
+        if (!ended.has(channel)) return; // a listener disposed it
       }
       transport ??= createTransport();
       base();

@@ -205,6 +205,28 @@ it("dispose() of the client ends what the server has refused, also after the idl
   expect(server.sockets).toHaveLength(1);
 });
 
+it.each(["onChange", "a listener of another connection"])(
+  "dispose() in %s during reconnect() is final",
+  async (where) => {
+    const other = client["diary"]!.getOrCreate("public").connect();
+    await settle();
+    server.refusals.push({ code: "unauthorized", reconnect: false });
+    let reconnecting = false;
+    const connection: Connection = client["diary"]!.getOrCreate("ada").connect(undefined, {
+      onChange: (status) => reconnecting && where === "onChange" && status === "connecting" && connection.dispose(),
+    });
+    const seen = lifecycle(connection);
+    other.on("disconnected", () => connection.dispose());
+    await settle();
+    reconnecting = true;
+    connection.reconnect();
+    await settle(60_000);
+    expect(connection.status).toBe("closed");
+    expect(seen).toEqual(["error unauthorized", "closed unauthorized", "closed"]);
+    expect(server.got("open").filter((m) => m.key![0] === "ada")).toHaveLength(1);
+  },
+);
+
 it("a connection knows its actor's id", async () => {
   const connection = connect();
   expect(connection.actorId).toBeUndefined();
