@@ -26,8 +26,6 @@ export interface Call {
   size: number;
   /** It was handed to a link at least once, so it may have run. */
   sent: boolean;
-  /** When the present link got it; 0 if it did not. */
-  sentAt: number;
   /** The number of links, one after the other, that ended soon after it was sent. */
   crashes: number;
   settle(error: ActorError | undefined, result?: unknown): void;
@@ -39,14 +37,14 @@ export interface CallQueue {
   readonly ackedId: number;
   /** Queues a call; the promise settles with its answer, or with the error why it was given up. */
   add(options: CallOptions, action: string, args: readonly unknown[]): Promise<unknown>;
-  /** Some calls were sent on the present link, and have no answer. */
-  readonly isBusy: boolean;
+  /** When the first call without an answer was sent on the present link; Infinity if there is none. */
+  readonly busySince: number;
   /** The channel is open: sends the waiting calls, as far as the limit on calls in flight allows. */
   open(): void;
   /**
    * The channel is gone: unanswered calls wait for the next one. An actor runs the calls of a connection in order, so
-   * if the server died of one, it was the first without an answer. crashed says that the link ended unexpectedly; a
-   * call to which that happens again and again is given up.
+   * if the server died of one, it was the first without an answer. crashed says that the link ended unexpectedly, and
+   * that no other connection is suspected; a call to which that happens again and again is given up.
    */
   suspend(crashed: boolean): void;
   /** Settles a call with the server's answer; false if it was given up before. */
@@ -66,16 +64,15 @@ export function createCallQueue(
   /** By id, in ascending order. */
   const calls = new Map<number, Call>();
   let waiting: Call[] = [];
-  /** Ids of the calls that the present link carries. */
-  const inFlight = new Set<number>();
+  /** Ids of the calls that the present link carries, with the time when each was sent; 0 before that. */
+  const inFlight = new Map<number, number>();
   let lastId = 0;
   let isOpen = false;
 
   const sendWaiting = () => {
     while (isOpen && waiting[0] && inFlight.size < link.limits!.inFlight) {
       const call = waiting.shift()!;
-      inFlight.add(call.id);
-      call.sentAt = 0;
+      inFlight.set(call.id, 0);
       send(() => {
         try {
           // The limit was a guess before the socket's hello, and may have changed since.
@@ -85,7 +82,7 @@ export function createCallQueue(
         }
         if (calls.has(call.id)) {
           call.sent = true;
-          call.sentAt = now();
+          inFlight.set(call.id, now());
           return call;
         }
         inFlight.delete(call.id);
@@ -104,7 +101,7 @@ export function createCallQueue(
         const { signal } = options;
         if (signal?.aborted) throw abandonedError(false, "aborted", signal.reason);
         if (waiting.length >= MAX_WAITING) {
-          throw new ActorError("not_sent", `${MAX_WAITING} calls are waiting already`, {
+          throw new ActorError("not_sent", `${MAX_WAITING} calls are waiting`, {
             reason: "queue",
             limit: MAX_WAITING,
             option: "queue",
@@ -123,7 +120,6 @@ export function createCallQueue(
           args,
           size,
           sent: false,
-          sentAt: 0,
           crashes: 0,
           settle(error, result) {
             calls.delete(call.id);
@@ -137,8 +133,8 @@ export function createCallQueue(
         waiting.push(call);
         sendWaiting();
       }),
-    get isBusy() {
-      return inFlight.size > 0;
+    get busySince() {
+      return inFlight.values().next().value || Infinity;
     },
     open() {
       isOpen = true;
@@ -146,10 +142,11 @@ export function createCallQueue(
     },
     suspend(crashed) {
       isOpen = false;
-      const suspect = calls.get([...inFlight][0]!);
-      if (suspect?.sentAt) {
-        suspect.crashes = crashed && now() - suspect.sentAt < CRASH_MS ? suspect.crashes + 1 : 0;
-        if (suspect.crashes === CRASHES) {
+      const [[id, sentAt] = [0, 0]] = inFlight;
+      const suspect = calls.get(id);
+      if (suspect && sentAt) {
+        if (now() - sentAt >= CRASH_MS) suspect.crashes = 0;
+        else if (crashed && ++suspect.crashes === CRASHES) {
           suspect.settle(abandonedError(true, "crash", `${CRASHES} links ended right after it was sent`));
         }
       }

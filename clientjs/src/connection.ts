@@ -194,7 +194,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     const { signal } = (opening = new AbortController());
     let waitsFor = "the creation of the actor";
     prepareTimer = setTimeout(
-      () => retryLater(new ActorError("timeout", `${waitsFor} takes longer than ${PREPARE_MS} ms`)),
+      () => retryLater(new ActorError("timeout", `${waitsFor} takes over ${PREPARE_MS} ms`)),
       PREPARE_MS,
     );
     attempt++;
@@ -350,8 +350,8 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
 
   const channel: Channel = {
     onUp: open,
-    get isBusy() {
-      return calls.isBusy;
+    get busySince() {
+      return calls.busySince;
     },
     onDown(error, retryInMs, crashed) {
       leaveChannel(crashed);

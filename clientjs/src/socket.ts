@@ -21,11 +21,11 @@ export interface Channel {
   onUp(): void;
   /**
    * The socket is lost, or could not be opened. The next attempt starts in retryInMs. crashed: the server may have died
-   * of a call.
+   * of the first call of this connection that has no answer.
    */
   onDown(error: ActorError, retryInMs: number, crashed: boolean): void;
-  /** It has sent calls on this link that have no answer yet. */
-  readonly isBusy: boolean;
+  /** When the first of its calls that have no answer was sent on this link; Infinity if there is none. */
+  readonly busySince: number;
   /** If the connection waits for its next attempt, that starts now. */
   reconnectNow(): void;
   /** Opens the connection again, which the server has ended. */
@@ -177,11 +177,13 @@ export function createSocket(
 
   /** The link ended. ownMs: the client did that itself, and dials again after that time. */
   const onLost = (why: string, code = byeMs === undefined ? "link" : "shutdown", ownMs?: number) => {
+    // If the server died of a call, then probably of the one that it has had for the longest time.
+    const [suspect] = [...attached].sort((a, b) => a.busySince - b.busySince);
     // A link that carried traffic, but not for long, keeps the back-off under half a second. If calls got no answer,
     // the server may have died of one: then the back-off doubles as usual.
     if (!carriedTraffic) failures ||= 1;
     else if (now() - openedAt >= STABLE_MS) failures = 0;
-    else if (answered || ![...attached].some((channel) => channel.isBusy)) failures = Math.min(failures, 2);
+    else if (answered || !suspect || suspect.busySince === Infinity) failures = Math.min(failures, 2);
     // A server that shuts down spreads its clients itself.
     const retryInMs = Math.round(
       Math.max(
@@ -198,8 +200,8 @@ export function createSocket(
     closeLink();
     if (!attached.size) return;
     linkTimer = setTimeout(dial, retryInMs);
-    const crashed = code === "link" && ownMs === undefined;
-    forEachAttached((channel) => channel.onDown(error, retryInMs, crashed));
+    const crashed = code === "link" && ownMs === undefined && suspect;
+    forEachAttached((channel) => channel.onDown(error, retryInMs, channel === crashed));
   };
 
   const handle = (message: ServerMessage): boolean | void => {

@@ -34,6 +34,18 @@ it("a call that was in flight on 3 links which each died within a second of it i
   expect(await next).toBe(7); // it was behind the one that the server died of
 });
 
+it("only the call of the connection that was first is given up, and the others run", async () => {
+  server.fatal = { action: "poison", afterMs: 100 };
+  const connections = [connect(), connect(), connect()];
+  await settle(6_000);
+  const poison = connections[0]!["poison"]!().catch((error: ActorError) => error);
+  const others = connections.slice(1).map((connection, i) => connection["add"]!(i));
+  await settle(30_000);
+  expect(poisonCalls()).toHaveLength(3);
+  expect(await poison).toMatchObject({ code: "maybe_ran", metadata: { reason: "crash" } });
+  expect(await Promise.all(others)).toEqual([0, 1]);
+});
+
 it("a call that is answered late, or whose links end later, is not given up", async () => {
   server.fatal = { action: "poison", afterMs: 1_200 };
   const connection = connect();

@@ -125,7 +125,7 @@ describe("a params function", () => {
     await settle(9_900);
     expect(errors).toEqual([]);
     await settle(1_000);
-    expect(errors).toEqual(["timeout: the params function takes longer than 10000 ms"]);
+    expect(errors).toEqual(["timeout: the params function takes over 10000 ms"]);
     expect(signals.map((signal) => signal.aborted)).toEqual([true, false]);
   });
 });
