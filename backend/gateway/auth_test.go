@@ -180,7 +180,7 @@ func TestAuth_overHTTP(t *testing.T) {
 		if a := do(t, e.h, "POST", "/api/actors/vault/actions/ring?key=a", ``, "Cookie", "who=ada", "Origin", "https://evil.example"); a.status != 403 || a.Code != "bad_origin" {
 			t.Errorf("cross-site: got %d %s", a.status, a.body)
 		}
-	}, withVault)
+	}, withVault, unchecked)
 }
 
 // What a client sends on a channel while OnAuth runs is handled afterwards, in order;

@@ -32,6 +32,7 @@ type env struct {
 	options         actor.Options
 	gateOpt         gateway.Options
 	others          []*actor.Definition // besides the room
+	unchecked       bool                // not in check mode, which tells clients causes
 	store           store.Store
 	dir             string // of a store on disk
 	wrap            func(host.Host) host.Host
@@ -53,6 +54,7 @@ type setup func(*env)
 func roomOptions(o actor.Options) setup          { return func(e *env) { e.options = o } }
 func gatewayOptions(o gateway.Options) setup     { return func(e *env) { e.gateOpt = o } }
 func otherActor(d *actor.Definition) setup       { return func(e *env) { e.others = append(e.others, d) } }
+func unchecked(e *env)                           { e.unchecked = true }
 func wrapHost(f func(host.Host) host.Host) setup { return func(e *env) { e.wrap = f } }
 
 // run runs a test in a synctest bubble, on the real host, on one with a lagging copy of
@@ -135,7 +137,7 @@ func (e *env) start() {
 	for _, d := range e.others {
 		actors = append(actors, d)
 	}
-	e.node = runtime.New(actor.NewRegistry(actors...), e.store, runtime.Options{Logger: logger, Check: !isBenchmark(e.t)})
+	e.node = runtime.New(actor.NewRegistry(actors...), e.store, runtime.Options{Logger: logger, Check: !e.unchecked && !isBenchmark(e.t)})
 	e.host = e.node
 	if e.lagging {
 		e.copies = newLaggingHost(e.t, e.node, e.store, maxLag, cmp.Or(e.options.LogBytes, 1<<20))

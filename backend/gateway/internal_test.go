@@ -134,5 +134,5 @@ func TestErrorsTellNothingInternal(t *testing.T) {
 	}, func(e *env) {
 		broken = &brokenStore{Store: memory.New(memory.Options{})}
 		e.store = broken
-	}, gatewayOptions(gateway.Options{Limits: wire.Limits{Rate: 1e6, Burst: 1e6}}))
+	}, unchecked, gatewayOptions(gateway.Options{Limits: wire.Limits{Rate: 1e6, Burst: 1e6}}))
 }
