@@ -115,7 +115,8 @@
 //	                              reconnect delayMs after that
 //
 // A frame that is not UTF-8, not JSON, or larger than the frame limit violates the
-// protocol: the server closes the socket with WebSocket status 1007, 1008 or 1009.
+// protocol: the server closes the socket with WebSocket status 1007, 1008 or 1009. One
+// that breaks the framing of WebSockets (RFC 6455) closes it with 1002, with the reason.
 // Any other invalid message gets a fail (if it is a call), a closed (if it is an open)
 // or an error, with a code of codes.go.
 //
@@ -174,7 +175,10 @@
 //
 // # HTTP
 //
-// Single calls need no socket. Write the key ["a","b"] as ?key=a&key=b.
+// Single calls need no socket. Write the key ["a","b"] as ?key=a&key=b, and ?key without =
+// for the key []. Requests are parsed strictly: malformed is the answer to a parameter that
+// is unknown, repeated (but for key), badly escaped or not UTF-8, and to a body that is not
+// UTF-8 or has a member that is unknown, there twice or in another case.
 //
 //	POST /api/actors/{name}/actions/{action}?key=…   {"args":["ada","hello"]}
 //	  200 {"result":…}, or {} if the action returns nothing
