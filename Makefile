@@ -18,7 +18,7 @@ help: ## list what can be made
 # Where make dev listens.
 ADDR := localhost:8080
 
-dev: node_modules/.package-lock.json docs ## serve on :8080 while you write: what is saved is there at once
+dev: node_modules/.package-lock.json docs ## serve on :8080, and rebuild what you save
 	@go build -buildvcs=false -o bin/dev ./tool/dev && exec bin/dev -addr $(ADDR)
 
 new: ## add an actor, its test, a page and a menu entry: make new NAME=poll
@@ -82,7 +82,7 @@ chaos: build ## break links and servers at random, and count what is lost: make 
 	@SECONDS_OF_CHAOS=$(or $(SECONDS),60) SEED=$(SEED) npx --no-install playwright test -c e2e --project chromium --reporter list chaos
 
 soak: MINUTES := 30
-soak: build ## people come and go, and nothing may grow with that: make soak MINUTES=30
+soak: build ## clients come and go: check that memory and disk do not grow: make soak MINUTES=30
 	@MINUTES=$(MINUTES) npx --no-install playwright test -c e2e --project chromium --reporter list soak
 
 bench: ## benchmarks of the hot paths, as benchstat reads them: make bench COUNT=6 BENCH=Action PKG=./backend/runtime
@@ -94,7 +94,7 @@ bench-peers: ## measure Troupe beside other systems (minutes; see e2e/bench/READ
 bench-growth: ## measure how costs grow with connections, actors, state … (minutes)
 	e2e/bench/run.sh growth
 
-pgo: ## measure calls and fan-out on both stores, and write default.pgo, which go build optimizes by
+pgo: ## measure calls and fan-out on both stores, and write default.pgo, the profile for go build
 	e2e/bench/run.sh pgo
 
 plot: ## draw what they have measured, and write the figures into docs/benchmarks.md
@@ -113,10 +113,10 @@ lint: ## the linters alone
 vuln: ## look for known vulnerabilities of what is linked into the binary (asks vuln.go.dev)
 	@.ci/check vuln
 
-generate: ## write the generated sources anew
+generate: ## regenerate the generated sources
 	go generate ./...
 
-licenses: node_modules/.package-lock.json ## collect the licences of dependencies anew, in web/licenses.txt
+licenses: node_modules/.package-lock.json ## regenerate web/licenses.txt from the dependencies
 	go run ./tool/licenses
 
 clean: ## remove what was built

@@ -130,7 +130,7 @@ test("the checks of these tests find every kind of violation", () => {
   expect(found({ heard: truth.slice(1) }), "who came later").toEqual([]);
   expect(found({ heard: ["a 0", { missed: 2, exact: true }, "b 1"] }), "an honest gap").toEqual([]);
   expect(found({ heard: ["a 0", { missed: 1, exact: true }, "b 1"] })).toEqual([
-    "ada was told that it missed 1, and missed 2",
+    "ada got a gap of 1, and missed 2",
   ]);
   expect(found({ heard: ["a 0", "a 1", "b 1"] })[0]).toBe('ada heard "a 1" where "b 0" was next');
   expect(found({ heard: ["a 0", "a 0", "b 0"] })[0]).toBe('ada heard "a 0" where "b 0" was next');
@@ -141,7 +141,7 @@ test("the checks of these tests find every kind of violation", () => {
   expect(found({ said: { "a 0": "not_sent" } })).toEqual(['"a 0" failed with not_sent and took effect']);
   expect(found({ said: { twice: "maybe_ran" } })).toContain('"twice" took effect 2 times');
   expect(found({ life: [...up, ["reconnected", "connected"]] })).toEqual([
-    "ada was told reconnected while connected, and was connected then",
+    "ada got reconnected while connected, and was connected then",
   ]);
   expect(found({ life: [...up, ["disconnected", "disconnected"]] })).toEqual(["ada is disconnected in the end"]);
 });

@@ -161,7 +161,7 @@ export function faultsOf(diaries: Readonly<Record<string, Diary>>, truth: readon
         const next = heard.slice(heard.indexOf(entry)).find((later) => typeof later === "string");
         const to = next === undefined ? truth.length : truth.indexOf(next);
         if (entry.exact ? to - at !== entry.missed : to - at < entry.missed) {
-          wrong.push(`${name} was told that it missed ${entry.missed}, and missed ${to - at}`);
+          wrong.push(`${name} got a gap of ${entry.missed}, and missed ${to - at}`);
         }
         at = to;
       } else if (entry === truth[at]) at++;
@@ -184,7 +184,7 @@ export function faultsOf(diaries: Readonly<Record<string, Diary>>, truth: readon
     let status: Status = "connecting";
     for (const [event, after] of life) {
       const next: Status | undefined = MACHINE[status][event as keyof (typeof MACHINE)[Status]];
-      if (next !== after) wrong.push(`${name} was told ${event} while ${status}, and was ${after} then`);
+      if (next !== after) wrong.push(`${name} got ${event} while ${status}, and was ${after} then`);
       status = after;
     }
     if (status !== "connected") wrong.push(`${name} is ${status} in the end`);

@@ -183,7 +183,7 @@ func TestAuth_refuses(t *testing.T) {
 	})
 }
 
-// check 15: new params in band, without a disconnect.
+// TestRefresh: a client passes new params without a disconnect.
 func TestRefresh(t *testing.T) {
 	inSafe(t, func(one *actortest.Actor) {
 		ada := one.WithHeader("Cookie", "who=ada").Connect(safeAsk{Level: "1"})

@@ -27,9 +27,9 @@
 //	)
 //
 // A client then calls connection.add(2) and listens to "changed". Wire names are
-// the Go names in lowerCamel. Values are on the wire as encoding/json has them, but
+// the Go names in lowerCamel. Values are encoded as encoding/json encodes them, but
 // a nil slice or map is sent as an empty one. Package typegen generates the TypeScript
-// types of all of it.
+// types of all this.
 //
 // # Actors
 //
@@ -89,7 +89,7 @@
 //
 // OnBeforeConnect, CreateConnState and OnConnect are one turn. After a restart of
 // the server, OnResume and OnDisconnect may run without an OnDrop. An actor is stored
-// with the first change that other turns than OnCreate and OnStart make. Before that
+// with the first change made by a turn other than OnCreate and OnStart. Before that
 // it has no readers, so events of OnCreate and OnStart are dropped.
 //
 // A client passes params again with every resume, and with a refresh, which changes them

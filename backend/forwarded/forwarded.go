@@ -149,8 +149,8 @@ func peer(r *http.Request) netip.Addr {
 	return ap.Addr().Unmap().WithZone("")
 }
 
-// Network returns what an address stands for when clients are counted: itself, or of IPv6
-// the network (/64) that a host has to itself. A loopback address stands for nothing (ok
+// Network returns the prefix by which clients are counted: the address itself, or of IPv6
+// the network (/64) that a host has to itself. A loopback address has none (ok
 // is false): if all clients seem to have one, it is that of a proxy which was not set as
 // trusted.
 func Network(addr netip.Addr) (n netip.Prefix, ok bool) {

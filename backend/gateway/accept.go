@@ -30,7 +30,7 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.control(wire.AppendHello(nil, g.hello(spread)))
-	g.sockets.running.Go(s.reader.loop) // on: the handler returns, which frees the server's buffers
+	g.sockets.running.Go(s.reader.loop) // in a goroutine: the handler returns, which frees the HTTP server's buffers
 }
 
 // welcomes reports whether a request may become a socket; else it has answered the
@@ -86,7 +86,7 @@ func (g *Gateway) refuseSocket(w http.ResponseWriter, r *http.Request, tell []by
 		}
 	}
 	s.close(status, reason)
-	g.sockets.running.Go(s.reader.loop) // which is deaf by now
+	g.sockets.running.Go(s.reader.loop) // which discards what it reads by now
 	return true
 }
 

@@ -61,7 +61,7 @@ func TestG9_ConnectsOfAnAddress(t *testing.T) {
 			t.Errorf("after the time to wait it got %q", got)
 		}
 		if n := strings.Count(e.logs.String(), "level=WARN"); n != 1 {
-			t.Errorf("the log tells of refusals %d times in a second", n)
+			t.Errorf("the log reports refusals %d times in a second", n)
 		}
 	}, gatewayOptions(gateway.Options{ConnectRatePerIP: 20}))
 }

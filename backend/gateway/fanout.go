@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	fanoutBatch = 256 // outputs that a fanout looks at under one lock
+	fanoutBatch = 256 // outputs that a fanout routes under one lock
 
 	// The channels of a room this small are marked by the goroutine that published,
-	// which saves a switch to a worker. Workers flush them all the same: see queue.pop.
+	// which saves a switch to a worker. Workers still flush them: see queue.pop.
 	inlineChannels = 4
 
 	// Channels that an output is not for are not woken. So that their cursors do
@@ -58,7 +58,7 @@ type fanout struct {
 type wakeAll struct {
 	f       *fanout
 	running coalescer // of run
-	jobs    []job     // its
+	jobs    []job     // of run; reused
 }
 
 // fanouts are the fanouts of a gateway. No lock is held while the host is called: it may
@@ -257,7 +257,7 @@ func (f *fanout) run() {
 	f.touched = f.touched[:0]
 }
 
-// look finds the channels that outputs at f.pos concern.
+// look finds the channels to which outputs starting at f.pos go.
 func (f *fanout) look(outs []*host.Output) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -300,7 +300,7 @@ func (f *fanout) look(outs []*host.Output) {
 	}
 }
 
-// touch notes that c has something to look at.
+// touch marks c as having outputs to deliver.
 func (f *fanout) touch(c *channel) {
 	if c.mark() {
 		f.touched = append(f.touched, c)

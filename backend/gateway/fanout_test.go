@@ -51,7 +51,7 @@ func TestStragglers(t *testing.T) {
 			e.once("count") // its reply is nobody's here
 		}
 		e.settle()
-		time.Sleep(15 * time.Second) // longer than until the feeds are looked after, not so long that an at is due
+		time.Sleep(15 * time.Second) // longer than until the janitor sweeps the fanouts, not so long that an at is due
 		e.once("burst", "150", "1000")
 		e.settle()
 		ada.isOpen()

@@ -126,7 +126,7 @@ func TestFanouts_aSlowFollowHoldsUpNobodyElse(t *testing.T) {
 		t.Errorf("got %d calls of Follow, want one for each actor", h.follows)
 	}
 	if f := slow[0].fanout; f != slow[1].fanout || f != slow[2].fanout || len(f.channels) != 3 {
-		t.Error("the channels of one actor are not in one feed")
+		t.Error("the channels of one actor are not in one fanout")
 	}
 	for _, c := range slow {
 		c.fanout.leave(c)
@@ -154,7 +154,7 @@ func TestFanouts_aFailedFollowIsTriedAgain(t *testing.T) {
 	<-entered
 	f, isNew := fs.enter(room("a"))
 	if isNew {
-		t.Fatal("the second one does not find the feed of the first")
+		t.Fatal("the second channel does not find the fanout of the first")
 	}
 	close(held)
 	<-f.followed
@@ -183,7 +183,7 @@ func TestFanouts_joinsRaceWithReleases(t *testing.T) {
 					return
 				}
 				if !h.isFollowing(c.fanout) {
-					t.Error("a channel has joined a feed that follows nothing")
+					t.Error("a channel has joined a fanout that follows nothing")
 					return
 				}
 				c.fanout.leave(c)

@@ -66,7 +66,7 @@ func FuzzHTTP(f *testing.F) {
 		case w.Code >= 400 && (answer.Code == nil || answer.Message == nil):
 			t.Fatalf("got %d %s, want a code and a message", w.Code, body)
 		}
-		asked := strings.HasSuffix(r.URL.Path, "/panic") || strings.HasSuffix(r.URL.Path, "/fail") // as it was told to
+		asked := strings.HasSuffix(r.URL.Path, "/panic") || strings.HasSuffix(r.URL.Path, "/fail") // these actions fail on purpose
 		if logs := e.logs.String(); !asked && (w.Code == http.StatusInternalServerError || strings.Contains(logs, "panic")) {
 			t.Fatalf("got %d %s, and in the log\n%s", w.Code, body, logs)
 		} else if asked {

@@ -42,8 +42,8 @@ type Options struct {
 	// How many sockets there may be, in all and of one address, how many an address may
 	// open per second in the long run (as many at once as it may have), and how many
 	// calls over HTTP it may make per second (two seconds' worth at once). Of IPv6, the
-	// addresses of a network /64 count as one. Beyond, clients are refused, with a time
-	// to retry after. Loopback addresses are not limited. 0 means no limit.
+	// addresses of a network /64 count as one. Clients over a limit are refused, with the time
+	// after which to retry. Loopback addresses are not limited. 0 means no limit.
 	MaxSockets       int
 	MaxSocketsPerIP  int
 	ConnectRatePerIP float64
@@ -117,7 +117,7 @@ func orDefault[T comparable](v *T, d T) {
 const (
 	storeReaders = 4           // store reads of logs at the same time
 	tick         = time.Second // of the janitor
-	fanoutTicks  = 10          // ticks between looks at the fanouts
+	fanoutTicks  = 10          // ticks between sweeps of the fanouts
 )
 
 // A Gateway serves sockets and HTTP calls for the actors of a host.Host.
@@ -190,8 +190,8 @@ func New(h host.Host, d host.Definitions, opts Options) *Gateway {
 func (g *Gateway) Handler() http.Handler { return g.handler }
 
 // Quiesce is the first step of a shutdown: new sockets and calls over HTTP are refused,
-// clients get a bye, and nothing that they still send has an effect: they send it again
-// when they come back. Running turns may end, and their outputs are delivered until
+// clients get a bye, and what they still send is ignored: they resend it
+// after they reconnect. Running turns may finish, and their outputs are delivered until
 // Close.
 func (g *Gateway) Quiesce() {
 	sockets := g.sockets.quiesce()
@@ -247,7 +247,7 @@ func (g *Gateway) spread(sockets int) time.Duration {
 	return spread
 }
 
-// add takes a new socket in, unless the gateway is shutting down.
+// add registers a new socket, unless the gateway is shutting down.
 func (g *Gateway) add(s *socket) (spread time.Duration, ok bool) {
 	n, ok := g.sockets.add(s)
 	if !ok {
@@ -261,7 +261,7 @@ func (g *Gateway) add(s *socket) (spread time.Duration, ok bool) {
 	return g.spread(n), true
 }
 
-// remove is the end of a socket that add has taken in.
+// remove unregisters a socket that add registered.
 func (g *Gateway) remove(s *socket) {
 	s.debug("gateway: a socket is closed")
 	g.admission.Leave(s.permit)
@@ -301,7 +301,7 @@ func (g *Gateway) panicked(v, of any) {
 	log.Error("gateway: panic", "panic", v, "stack", string(debug.Stack()))
 }
 
-// janitor does what is due at a time: beats, dead links, quiet channels.
+// janitor runs periodic work: heartbeats, dead sockets, quiet channels, cache expiry.
 func (g *Gateway) janitor() {
 	t := time.NewTicker(tick)
 	defer t.Stop()

@@ -18,7 +18,7 @@ type heartbeat struct {
 	last time.Time // when the last beat was sent
 }
 
-// tend does what is due at a time: see Options.HeartbeatInterval, IdleTimeout and
+// tend runs the periodic checks: see Options.HeartbeatInterval, IdleTimeout and
 // PositionInterval.
 func (h *heartbeat) tend(now time.Time) {
 	s := h.s
@@ -42,8 +42,8 @@ func (h *heartbeat) tend(now time.Time) {
 		s.cut()
 		return
 	}
-	// A client answers a beat. So one is also due if only the client was silent: the
-	// silence of a client that is there must not last.
+	// A client answers a beat. So one is also due if only the client was silent, so
+	// that a live client is never silent for long.
 	interval := s.g.opts.HeartbeatInterval
 	if s.reader.ws == nil {
 		interval -= tick // rather too early: proxies time out, too

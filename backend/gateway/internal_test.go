@@ -57,7 +57,7 @@ func TestErrorsTellNothingInternal(t *testing.T) {
 			t.Helper()
 			answer = strings.ReplaceAll(answer, "actor.Options.", "") // the option of a limit, for the operator
 			if found := internals.FindString(answer); found != "" {
-				t.Errorf("%s: the answer tells %q: %s", what, found, answer)
+				t.Errorf("%s: the answer contains %q: %s", what, found, answer)
 			}
 		}
 		socket := func(frames ...string) (got int) {

@@ -342,7 +342,7 @@ func TestPanic(t *testing.T) {
 			t.Errorf("%d sockets are left, want 1", n)
 		}
 		if !strings.Contains(e.logs.String(), "boom") {
-			t.Error("the log does not tell")
+			t.Error("the log does not report the panic")
 		}
 		if got := do(t, e.h, "GET", "/api/actors/room?key=x", ""); got.status != 500 || got.Code != wire.CodeInternal {
 			t.Errorf("got %+v, want 500", got)

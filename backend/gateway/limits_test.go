@@ -114,7 +114,7 @@ func TestG9_OversizeMessages(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 		if n := strings.Count(e.logs.String(), "code=too_large"); n != 1 {
-			t.Errorf("the log tells of it %d times", n)
+			t.Errorf("the log reports it %d times", n)
 		}
 	})
 }

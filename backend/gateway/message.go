@@ -16,7 +16,7 @@ import (
 
 const secretBytes = 16
 
-// A receiver does what the messages of a socket's client ask for. Nothing in it waits for
+// A receiver handles the messages of a socket's client. Nothing in it waits for
 // an actor or a store. It belongs to the socket's reader; what was postponed for OnAuth
 // (auth.go) runs elsewhere, with do.
 type receiver struct {
@@ -66,7 +66,7 @@ func (r *receiver) message(raw json.RawMessage) {
 	r.handle(&m, wire.Envelope{Type: m.Type, Channel: m.Channel, ID: m.ID}, "")
 }
 
-// handle does what a message asks for. problem, if there is one, is why it could
+// handle handles one message. problem, if there is one, is why it could
 // not be decoded; then all that is known of it is in at.
 func (r *receiver) handle(m *wire.ClientMessage, at wire.Envelope, problem string) {
 	if at.Type == wire.TypeBeat && problem == "" && !m.Probe {

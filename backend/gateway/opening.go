@@ -23,7 +23,7 @@ type opening struct {
 	seq  uint64   // the last entry before it
 }
 
-// open deals with the owner's answer: it finds out whether the log still has what the
+// open handles the owner's answer: it finds out whether the log still has what the
 // client has not seen, and then answers.
 //
 // The connection starts after info.Start if everything from there on is still retained,

@@ -16,7 +16,7 @@ type queue struct {
 	closed bool
 }
 
-// A job is something for a worker. run must not wait for anything.
+// A job is work for a worker. run must not block.
 type job interface{ run() }
 
 func newQueue() *queue {
@@ -44,7 +44,7 @@ func (q *queue) push(jobs ...job) {
 //
 // A worker that has waited lets other goroutines run before it takes a job. On a busy
 // CPU those are readers and actors, which push more jobs: so reads, turns and writes
-// come in rows instead of alternating. Each finds its code and data in the caches, and
+// come in batches instead of alternating. Each finds its code and data in the caches, and
 // fewer clients are woken between two turns. On an idle CPU the worker continues at once.
 func (q *queue) pop() (j job, ok bool) {
 	q.mu.Lock()

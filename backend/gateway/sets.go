@@ -9,7 +9,7 @@ import (
 )
 
 // Most sockets have one channel, and most channels one subscription or a few: maps
-// of them would be a good part of what an idle client takes.
+// of them would be a large part of an idle client's memory.
 
 // channels are those of a socket, by the client's numbers for them.
 type channels []*channel

@@ -24,14 +24,14 @@ const (
 	statusTryAgain = websocket.StatusTryAgainLater
 
 	channelQuota = 16 // messages of one channel at a time if others wait
-	flushVisits  = 64 // looks at channels per frame
+	flushVisits  = 64 // channels visited per frame
 	maxSpent     = 64 // empty slots at the start of dirty
 	maxLogged    = 8  // connections in a line of the log
 
 	closeTimeout = time.Second // for the answer to a close frame
 )
 
-// A socket is one WebSocket, or what stands for one over HTTP (stream.go). Three parties
+// A socket is one WebSocket, or its equivalent over HTTP (stream.go). Three goroutines
 // work on it: its reader (of a WebSocket one goroutine, wsReader.loop; else the handler
 // of a post), the worker that flushes it (one at a time, see run), and fanouts, which
 // mark its channels. It sends one frame at a time; while that is not with the kernel, the
@@ -56,13 +56,13 @@ type socket struct {
 	complained atomic.Bool // the log says that the client sends invalid messages
 
 	unblocks atomic.Uint32 // how often a write had been blocked
-	deaf     atomic.Bool   // nothing that the client sends has an effect any more
+	deaf     atomic.Bool   // everything that the client sends is discarded
 	finished atomic.Bool   // to be closed when everything is written
 	closed   atomic.Bool   // a close is under way
 
 	mu       sync.Mutex
 	channels channels
-	dirty    []*channel // that have something to look at, in turn; from next on
+	dirty    []*channel // with outputs to deliver, in order; from next on
 	next     int
 	closing  *time.Timer // ends a close; nil before
 	over     bool        // the reader has ended

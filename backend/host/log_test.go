@@ -72,7 +72,7 @@ func TestALogKeepsABoundedPartInMemoryAndTheRestInTheStore(t *testing.T) {
 		t.Error("the log keeps everything in memory")
 	}
 	if _, ok := l.After(5); ok {
-		t.Error("entry 6 is said to be in memory")
+		t.Error("After(5) reports that entry 6 is in memory")
 	}
 	pos, ok := l.After(95)
 	if got, _, _ := l.Read(pos, nil, 10); !ok || seqs(got) != "96 97 98 99 100 " {
@@ -103,6 +103,6 @@ func TestFollowersAreNotifiedUntilTheyUnfollow(t *testing.T) {
 		t.Error("one is left, says the log; none is")
 	}
 	if a.n != 1 || b.n != 2 {
-		t.Errorf("told %d and %d times, want 1 and 2", a.n, b.n)
+		t.Errorf("notified %d and %d times, want 1 and 2", a.n, b.n)
 	}
 }

@@ -56,7 +56,7 @@ type OpenRequest struct {
 	Resume bool // resume after entry Seq of the log Log
 	Log    string
 	Seq    uint64
-	Ack    uint64 // every call of Caller up to this id has been answered
+	Ack    uint64 // every call of Producer up to this id has been answered
 }
 
 // RefreshRequest gives a connection new params. There is no answer if they are accepted, an

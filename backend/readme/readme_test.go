@@ -104,7 +104,7 @@ func TestShellBlocks(t *testing.T) {
 	}
 }
 
-// What make is told to do, in prose and in blocks, it can do; the same for the server.
+// Every make target and server flag that the documents name exists.
 func TestCommandsExist(t *testing.T) {
 	targets, flags := map[string]bool{}, map[string]bool{}
 	for _, m := range regexp.MustCompile(`(?m)^([a-z0-9-]+):`).FindAllStringSubmatch(read(t, "Makefile"), -1) {

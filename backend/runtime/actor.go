@@ -247,7 +247,7 @@ func (a *Actor) tryLoad() (*instance, *host.Fault) {
 	return in, nil
 }
 
-// put lets outputs out that belong to no turn.
+// put publishes outputs that belong to no turn.
 func (a *Actor) put(outputs ...*host.Output) {
 	if len(outputs) == 0 {
 		return

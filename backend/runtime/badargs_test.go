@@ -139,7 +139,7 @@ var (
 	)
 )
 
-// TestG9_NoBadArgumentReachesAnAction is check 28: of 100,000 arguments that are
+// TestG9_NoBadArgumentReachesAnAction: of 100,000 arguments that are
 // nearly right, those that are not are refused, the others are not, and nothing
 // panics.
 func TestG9_NoBadArgumentReachesAnAction(t *testing.T) {

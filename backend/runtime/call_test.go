@@ -302,7 +302,7 @@ func TestCallsTimeOutAndHaveNoEffect(t *testing.T) {
 	})
 }
 
-// An action that ignores its context must not hold the actor for ever.
+// An action that ignores its context must not block the actor forever.
 func TestATurnThatDoesNotReturnIsAbandoned(t *testing.T) {
 	for _, how := range []string{"hang", "goexit"} {
 		t.Run(how, func(t *testing.T) {

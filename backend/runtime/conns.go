@@ -14,7 +14,7 @@ type conns struct {
 	attached map[host.Attachment]*Conn
 	next     uint32 // the number of the next one
 
-	window     time.Duration // how long one without a socket may come back
+	window     time.Duration // how long a connection without a socket may be resumed
 	onExpiry   func()        // called when one may have expired
 	timer      *time.Timer
 	nextExpiry time.Time // of the one that expires next; zero if all have a socket

@@ -100,7 +100,7 @@ func (t *Turn) Fail(err error) {
 }
 
 // Do runs f as a turn of the actor and returns when its changes are durable. The error is
-// f's, or that of the turn as a *host.Fault. ctx ends the waiting, but not the turn. Inside
+// f's, or that of the turn as a *host.Fault. ctx ends the wait, but not the turn. Inside
 // a turn, of any actor, Do returns an error at once: two actors that wait for each other
 // would both stand still.
 func (a *Actor) Do(ctx context.Context, f func(*Turn) error) error {

@@ -130,7 +130,7 @@ func TestG10_AFailedCommitResetsTheActor(t *testing.T) {
 	}
 }
 
-// What a client has seen is never taken back: numbers go on where the durable
+// What a client has seen is never undone: numbering continues where the durable
 // ones end.
 func TestAResetDoesNotReuseNumbersThatWereSeen(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

@@ -117,7 +117,7 @@ type reader struct {
 
 func (*reader) Published() {}
 
-// open sends an open; read tells what came of it.
+// open sends an open; read returns the outcome.
 func (b *bench) open(ref host.Ref, req host.OpenRequest) *reader {
 	b.t.Helper()
 	r := b.follow(ref, req)

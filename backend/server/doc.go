@@ -11,7 +11,7 @@
 //	}
 //	return srv.Run(ctx, ":8080")
 //
-// Run returns when ctx ends, after everything that clients were told is stored.
+// Run returns when ctx ends, after everything that clients have received is stored.
 //
 // # In your server
 //

@@ -178,8 +178,8 @@ func (s *Server) Run(ctx context.Context, addr string) error {
 }
 
 // Serve serves h on l until ctx ends or Close is called; then it drains
-// (Options.Drain), closes the server, and returns nil if everything that clients
-// were told is stored. It closes l in any case. Call it once.
+// (Options.Drain), closes the server, and returns nil if everything that clients have
+// received is stored. It closes l in any case. Call it once.
 //
 // h mounts the server's handlers that clients should reach: Handler, Health, Ready.
 // All its routes get the server's limits on connections and slow requests and the

@@ -28,12 +28,12 @@ func TestContract(t *testing.T) {
 	}
 	for _, name := range []string{"room.posts()", "room.say()", "room.speak()", "room.connect()"} {
 		if !differs[name] {
-			t.Errorf("%s is said to be the same", name)
+			t.Errorf("%s is not reported as different", name)
 		}
 		delete(differs, name)
 	}
 	if len(differs) > 0 {
-		t.Errorf("these are said to differ: %v", differs)
+		t.Errorf("these are reported as different: %v", differs)
 	}
 }
 

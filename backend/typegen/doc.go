@@ -56,8 +56,8 @@
 // # The contract
 //
 // Both files have a fingerprint of these types, as a whole and of each action, event,
-// params and input. A client whose fingerprint differs from the server's gets to know
-// that when it connects. The names of types are a part of the fingerprint; comments
+// params and input. A client whose fingerprint differs from the server's learns
+// this when it connects. The names of types are a part of the fingerprint; comments
 // and the names of parameters are not.
 //
 // The server's file also has the values of the unions: the server refuses other values

@@ -4,8 +4,8 @@ package wire
 // (actor.Errorf); those in the table below belong to Troupe.
 type Code = string
 
-// Codes of failed calls, of closed channels and of errors. Reconnect in the
-// table Closes says which of them, as the code of a closed message, ask the
+// Codes of failed calls, of closed channels and of errors. Reconnects says
+// which of them, as the code of a closed message, ask the
 // client to open again.
 const (
 	// The request.

@@ -82,7 +82,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
   /** Why the connection is closed; undefined if it is not, or for good. */
   let endError: ActorError | undefined;
 
-  // The channel on the present socket.
+  // The channel on the current socket.
   /** 0: there is none. */
   let channelNumber = 0;
   /** The replay is over (the server's `at` has arrived): calls may be sent. */

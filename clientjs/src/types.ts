@@ -154,7 +154,7 @@ type Call<D> = <N extends keyof Actions<D> & string>(
 
 /** The members of every connection, beside its actor's actions. */
 export interface ConnectionApi<D> {
-  /** The present status. */
+  /** The current status. */
   readonly status: Status;
   /** The connection's id on the server; undefined until it is connected for the first time. */
   readonly id: string | undefined;

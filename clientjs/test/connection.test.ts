@@ -214,7 +214,7 @@ describe("connecting", () => {
     own.dispose();
   });
 
-  it("reports an onChange that throws, and goes on", async () => {
+  it("reports an onChange that throws, and continues", async () => {
     const log = vi.spyOn(console, "error").mockImplementation(() => {});
     const thrown = new Error("mine");
     const seen = lifecycle(

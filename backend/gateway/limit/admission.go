@@ -17,7 +17,7 @@ import (
 
 const (
 	maxRejects = 1000            // rejected sockets that are open at the same time
-	maxIdle    = 1 << 16         // remembered visitors without sockets
+	maxIdle    = 1 << 16         // remembered addresses without sockets
 	warnEvery  = time.Minute     // how often the log reports refusals
 	fullRetry  = 5 * time.Second // when to retry after a refusal for the number of sockets
 	callsBurst = 2               // seconds' worth of calls at once

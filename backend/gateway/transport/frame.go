@@ -113,7 +113,7 @@ func (f *Frame) Size() int { return len(f.b) - frameRoom }
 // Time returns when the frame was begun, in Unix milliseconds.
 func (f *Frame) Time() int64 { return f.ms }
 
-// bytes closes the frame and returns it as one of a WebSocket, header and all.
+// bytes closes the frame and returns it as a WebSocket frame, with its header.
 func (f *Frame) bytes() []byte {
 	start := f.close(f.n > 1)
 	size := len(f.b) - start
@@ -138,7 +138,7 @@ func (f *Frame) bytes() []byte {
 func (f *Frame) event() []byte {
 	const field = "data:"
 	start := f.close(f.n > 1)
-	// An event is a line. Between the tokens of a JSON text any space is as good.
+	// An event is a line. In JSON a newline between tokens can be any other space.
 	for i, c := range f.b[start:] {
 		if c == '\n' || c == '\r' {
 			f.b[start+i] = ' '

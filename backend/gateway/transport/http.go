@@ -23,7 +23,7 @@ import (
 type HTTP interface {
 	Transport
 
-	// ID is a random secret that stands for the client in its posts and polls.
+	// ID is a random secret that identifies the transport in posts and polls.
 	ID() string
 
 	// Done is closed by Close.
@@ -132,7 +132,7 @@ func (h *httpBase) Pending() bool {
 	return h.frame != nil
 }
 
-// Close implements Transport. The request that is there ends.
+// Close implements Transport. The current request ends.
 func (h *httpBase) Close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

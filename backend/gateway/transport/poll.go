@@ -44,7 +44,7 @@ func (p *Poll) Send(f *Frame) (done bool) {
 	return done
 }
 
-// Close implements Transport. The request that is there ends.
+// Close implements Transport. The current request ends.
 func (p *Poll) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -97,7 +97,7 @@ func (p *Poll) Serve(ctx context.Context, w http.ResponseWriter, n uint64, wait 
 	}
 }
 
-// takeOver ends the poll before, if it is there, and says what will end this one.
+// takeOver ends the previous poll, if any, and returns the channel that ends this one.
 func (p *Poll) takeOver() (stop chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -178,7 +178,7 @@ func (p *Poll) answer(w http.ResponseWriter, b []byte) error {
 	return p.write(w, b, time.Now())
 }
 
-// awaitPollLocked gives the client so long to poll.
+// awaitPollLocked closes the transport unless the client polls in time.
 func (p *Poll) awaitPollLocked(d time.Duration) {
 	switch {
 	case p.closed:

@@ -8,11 +8,11 @@ import (
 	"github.com/coder/websocket"
 )
 
-// A Transport brings the frames of a socket to its client. All its methods may be
+// A Transport delivers the frames of a socket to its client. All its methods may be
 // called at the same time, but only one frame is under way: after a Send that is not
 // done, wait for Config.Wrote before the next one.
 type Transport interface {
-	// Send takes a frame over and does not wait. done means that it is with the
+	// Send accepts a frame and does not block. done means that it is with the
 	// kernel; else Config.Wrote or Config.Broke will be called.
 	Send(f *Frame) (done bool)
 

@@ -1,4 +1,4 @@
-// Package definition sees a Go type as an actor: its state, methods, hooks, events
+// Package definition describes a Go type as an actor: its state, methods, hooks, events
 // and what JSON has to fit them. Package actor makes definitions, package runtime
 // runs actors by them, and package typegen shares their names.
 package definition

@@ -24,7 +24,7 @@ type chunk struct {
 }
 
 const (
-	firstChunk = 512 // bytes, of an actor that says little
+	firstChunk = 512 // bytes, of an actor with few entries
 	maxChunk   = 16 << 10
 )
 

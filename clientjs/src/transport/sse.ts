@@ -51,7 +51,7 @@ export function sseTransport(http: Fetch, { byteLength, now }: Pick<Tools, "byte
     const stream = new AbortController();
     const url = `${base}/api/stream`;
     let slot: (() => void) | undefined;
-    /** The socket's id at the server. It is a secret: whoever knows it can use the socket. */
+    /** The socket's id at the server. It is a secret: anyone who knows it can use the socket. */
     let id: string | undefined;
     let limit = 0;
 
