@@ -91,12 +91,22 @@ export function actorId(name: string, key: unknown, params: unknown): string {
   return `[${encode(name)},${keyPart},[${typeof params === "function" ? "" : encode(params)}]]`;
 }
 
-/** A handle whose calls reject with error. */
-const brokenHandle = (error: unknown) =>
-  new Proxy({} as Handle, {
+/** A handle whose calls reject with error; its connect() throws it. */
+const brokenHandle = (error: unknown): Handle => {
+  const members: Record<string, unknown> = {
+    connect() {
+      throw error;
+    },
+    withOptions: () => handle,
+  };
+  const handle = new Proxy({} as Handle, {
     get: (_, name) =>
-      typeof name === "string" && !/^(then|toJSON|\$\$typeof)$/.test(name) ? () => Promise.reject(error) : undefined,
+      typeof name === "string" && !/^(then|toJSON|\$\$typeof)$/.test(name)
+        ? (members[name] ?? (() => Promise.reject(error)))
+        : undefined,
   });
+  return handle;
+};
 
 const stores = new WeakMap<object, ActorStore>();
 

@@ -20,8 +20,13 @@ export function createView(shared: Connection): Connection {
     for (const { remove } of listeners.filter(isMeant)) remove();
   };
   const view = (connection: Connection): Connection => {
-    const add = (method: "on" | "once") => (name: string, handler: Handler) => {
-      const removeShared = connection[method](name, handler as never);
+    const add = (once: boolean) => (name: string, handler: Handler) => {
+      const handleOnce = (data: never) => {
+        listener.remove();
+        handler(data);
+      };
+      const isOnce = once && typeof handler === "function"; // else `on` throws
+      const removeShared = connection.on(name, (isOnce ? handleOnce : handler) as never);
       const listener: Listener = {
         name,
         handler,
@@ -34,8 +39,8 @@ export function createView(shared: Connection): Connection {
       return listener.remove;
     };
     const members: Record<string | symbol, unknown> = {
-      on: add("on"),
-      once: add("once"),
+      on: add(false),
+      once: add(true),
       off,
       dispose: () => off(),
       withOptions: (...args: Parameters<Connection["withOptions"]>) => view(connection.withOptions(...args)),

@@ -6,6 +6,7 @@ import { useEffect, type ReactNode } from "react";
 import { expect, it, vi } from "vitest";
 import type { Connection, UntypedActor } from "@troupe/client";
 import { useActorState, useEvent, type UseActor } from "../src/index.js";
+import { createView } from "../src/connectionView.js";
 import { plainAndStrict, settle } from "./support.js";
 
 const general = { name: "chatRoom", key: ["general"] };
@@ -78,7 +79,11 @@ plainAndStrict((world) => {
     await settle(1_000);
     expect(container.textContent).toBe(`closed ${code}`);
     expect(world.server.received).toEqual([]);
-    if (code === "bad_key") await expect(actor!.handle["hello"]!()).rejects.toMatchObject({ code });
+    if (code !== "bad_key") return;
+    await expect(actor!.handle["hello"]!()).rejects.toMatchObject({ code });
+    await expect(actor!.handle.withOptions({ timeoutMs: 1 })["hello"]!()).rejects.toMatchObject({ code });
+    await expect(actor!.handle.resolve()).rejects.toMatchObject({ code });
+    expect(() => actor!.handle.connect()).toThrow(expect.objectContaining({ code }));
   });
 
   it("an actor without a key", async () => {
@@ -192,6 +197,28 @@ plainAndStrict((world) => {
     expect(world.server.got("open")).toHaveLength(1);
     expect(vi.getTimerCount()).toBe(0);
   });
+});
+
+it("a view forgets a once listener when it was called, and refuses what is no function", () => {
+  const added: Array<(data: unknown) => void> = [];
+  const removals: unknown[] = [];
+  const on = (name: string, handler: (data: unknown) => void) => {
+    if (typeof handler !== "function") throw new TypeError(name);
+    added.push(handler);
+    return () => removals.push(handler);
+  };
+  const view = createView({ on } as unknown as Connection);
+  const heard: unknown[] = [];
+  view.once("a", (data) => heard.push(data));
+  added[0]!(1);
+  view.off();
+  expect(heard).toEqual([1]);
+  expect(removals).toEqual([added[0]]); // once: off() did not know it any more
+  const handler = () => heard.push("never");
+  view.once("a", handler);
+  view.off("a", handler);
+  expect(removals).toHaveLength(2);
+  for (const method of ["on", "once"] as const) expect(() => view[method]("a", undefined as never)).toThrow(TypeError);
 });
 
 it("the package says that it is for client components", () => {
