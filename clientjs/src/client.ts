@@ -21,11 +21,12 @@ function keyArray(args: readonly unknown[]): readonly string[] {
   return [...parts];
 }
 
-/** Returns the options of `create`, of which the input alone is an older form. */
-function createOptions(given: unknown): { input?: unknown } {
-  const keys = Object.keys(given ?? {});
-  return given === undefined || (keys.length === 1 && keys[0] === "input") ? (given ?? {}) : { input: given };
-}
+/** Returns the options of `create`, of which the input alone is an older form. `{}` is options without an input. */
+const createOptions = (given: unknown = {}): { input?: unknown } =>
+  Object.prototype.toString.call(given) === "[object Object]" &&
+  Object.keys(given as object).every((k) => k === "input")
+    ? (given as object)
+    : { input: given };
 
 /** The base path of the server that served the page. */
 const pageBase = () => globalThis.document?.documentElement?.dataset.troupeBase ?? "";

@@ -220,7 +220,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
       const isFinal =
         error === paramsError
           ? error.code === "unauthorized"
-          : !/^(not_sent|maybe_ran|unavailable|overloaded)$/.test(error.code);
+          : !/^(not_sent|maybe_ran|unavailable|overloaded|rate_limited|shutdown|timeout)$/.test(error.code);
       (isFinal ? end : retryLater)(error);
     }
   };

@@ -41,7 +41,7 @@ export function createEmitter(onChange: () => void): Emitter {
 
   return {
     on(name, handler, once = false) {
-      if (typeof handler !== "function") throw new TypeError(`on("${name}") needs a function, not ${typeof handler}`);
+      if (typeof handler !== "function") throw new TypeError(`on("${name}") needs a function`);
       const listener: Listener = { handler, once };
       listeners.set(name, [...(listeners.get(name) ?? []), listener]);
       onChange();

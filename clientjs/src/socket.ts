@@ -273,7 +273,7 @@ export function createSocket(
     attach(channel, newLink) {
       if (newLink && ended.get(channel)! >= replacedAt) {
         // A link without a hello is a new one.
-        if (hello) onLost("replaced by a new one", "link", 0);
+        if (hello) onLost("replaced", "link", 0);
         replacedAt = epoch;
         if (!ended.has(channel)) return; // a listener disposed it
       }

@@ -103,7 +103,7 @@ export const encodeFrame = (messages: string[]): string =>
 /** Decodes a frame of the server. Keeps messages of unknown types; throws a SyntaxError if the frame is invalid. */
 export function decodeFrame(text: string): ServerMessage[] {
   const messages = [JSON.parse(text)].flat() as ServerMessage[];
-  if (!messages.every((m) => typeof m?.t === "string")) throw new SyntaxError("message without type");
+  if (!messages.every((m) => typeof m?.t === "string")) throw new SyntaxError("no type");
   return messages;
 }
 

@@ -151,12 +151,20 @@ describe("a handle", () => {
     await rooms.create("b", { size: 1 });
     await rooms.create("c", "large");
     await rooms.create("d", undefined);
+    await rooms.create("d", {});
+    await rooms.create("f", 7);
+    await rooms.create("f", []);
+    await rooms.create("f", null);
     await rooms.getOrCreate("e", { input: { size: 1 } }).resolve();
     expect(requests.map((r) => r.body)).toEqual([
       { key: ["a"], input: { size: 1 } },
       { key: ["b"], input: { size: 1 } },
       { key: ["c"], input: "large" },
       { key: ["d"] },
+      { key: ["d"] },
+      { key: ["f"], input: 7 },
+      { key: ["f"], input: [] },
+      { key: ["f"], input: null },
       { key: ["e"], input: { size: 1 } },
       undefined,
     ]);
@@ -418,6 +426,19 @@ describe("a created actor's connection", () => {
     expect(late).not.toHaveBeenCalled();
     own.dispose();
   });
+
+  it.each(["unavailable", "overloaded", "rate_limited", "shutdown", "timeout"])(
+    "tries again when the creation fails with %s",
+    async (code) => {
+      const server = new FakeServer();
+      answers = [{ status: 503, body: { code, message: "later" } }, { body: { id: "abc" } }];
+      const own = server.createClient({ fetch: fakeFetch });
+      const seen = lifecycle((own as typeof client)["chatRoom"]!.create("new").connect());
+      await settle(2000);
+      expect(seen).toEqual([`error ${code}`, "connected"]);
+      own.dispose();
+    },
+  );
 
   it("is closed when the key is taken", async () => {
     const server = new FakeServer();
