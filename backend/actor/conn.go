@@ -62,6 +62,9 @@ func (c *Conn[S]) State() S {
 	if !copier.FromJSON() {
 		return detached(copier, value.(S))
 	}
+	if len(raw) == 0 {
+		return s // it could not be decoded: OnDisconnect sees the zero value
+	}
 	if err := json.Unmarshal(raw, &s); err != nil {
 		panic(fmt.Errorf("decode the state of connection %s: %w", c.conn.ID(), err))
 	}

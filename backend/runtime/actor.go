@@ -204,7 +204,7 @@ func (a *Actor) load() (ok bool) {
 	if in.created && !in.start() {
 		return false
 	}
-	if !in.endUndecodable() {
+	if in.state.broken == nil && !in.endUndecodable() {
 		return false
 	}
 	a.previous = nil

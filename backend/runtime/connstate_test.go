@@ -2,6 +2,8 @@ package runtime_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"math/big"
 	"testing"
 
@@ -61,5 +63,69 @@ func TestG3_AConnectionStateThatEncodesItselfSurvivesARestart(t *testing.T) {
 		n.Restart()
 		c.Resume()
 		read("SetState and a restart", "7 9876")
+	})
+}
+
+// lodge has connection states that can be stored and not be read.
+type lodge struct {
+	Members, Ends int
+}
+
+type garbled struct{ cache map[string]int }
+
+func (g *garbled) UnmarshalJSON([]byte) error { return errors.New("another version wrote it") }
+
+// lodgeDown makes OnStart fail.
+var lodgeDown bool
+
+func (*lodge) OnStart(*actor.Context[garbled]) error {
+	if lodgeDown {
+		return errors.New("the database is down")
+	}
+	return nil
+}
+
+func (*lodge) CreateConnState(*actor.ConnectContext) (garbled, error) {
+	return garbled{map[string]int{"a": 1}}, nil
+}
+
+func (l *lodge) OnConnect(*actor.Context[garbled]) error {
+	l.Members++
+	return nil
+}
+
+func (l *lodge) OnDisconnect(c *actor.Context[garbled]) error {
+	if c.Conn().State().cache != nil {
+		return errors.New("the state is not the zero value")
+	}
+	if lodgeDown {
+		l.Members = -100 // OnStart has failed: no other hook may run
+	}
+	l.Members--
+	l.Ends++
+	return nil
+}
+
+func (l lodge) Count(*actor.Context[garbled]) string { return fmt.Sprint(l.Members, " ", l.Ends) }
+
+// TestAConnectionStateThatCannotBeDecodedEndsItsConnection: OnDisconnect sees the zero
+// value, and runs once, after an OnStart that succeeds.
+func TestAConnectionStateThatCannotBeDecodedEndsItsConnection(t *testing.T) {
+	actortest.Run(t, actor.NewRegistry(actor.Define[lodge]("lodge")), func(n *actortest.Node) {
+		a := n.Actor("lodge")
+		a.Connect(nil)
+		lodgeDown = true
+		defer func() { lodgeDown = false }()
+		for range 2 {
+			n.Restart()
+			if _, err := a.TryConnect(nil); err == nil {
+				t.Error("got a connection though OnStart failed")
+			}
+		}
+		lodgeDown = false
+		n.Restart()
+		if got := actortest.Call[string](a, "count"); got != "0 1" {
+			t.Errorf("got %s (members, ends), want 0 1", got)
+		}
 	})
 }

@@ -82,7 +82,7 @@ func (n *Node) Restart() {
 // Actor returns an actor, which need not exist. Each string is a component of
 // its key.
 func (n *Node) Actor(name string, key ...string) *Actor {
-	return &Actor{node: n, ref: host.Ref{Name: name, Key: key}}
+	return &Actor{node: n, ref: host.Ref{Name: name, Key: append(host.Key{}, key...)}}
 }
 
 // Actor is an actor under test.
