@@ -129,9 +129,7 @@ test("the checks of these tests find every kind of violation", () => {
   expect(found({})).toEqual([]);
   expect(found({ heard: truth.slice(1) }), "who came later").toEqual([]);
   expect(found({ heard: ["a 0", { missed: 2, exact: true }, "b 1"] }), "an honest gap").toEqual([]);
-  expect(found({ heard: ["a 0", { missed: 1, exact: true }, "b 1"] })).toEqual([
-    "ada got a gap of 1, and missed 2",
-  ]);
+  expect(found({ heard: ["a 0", { missed: 1, exact: true }, "b 1"] })).toEqual(["ada got a gap of 1, and missed 2"]);
   expect(found({ heard: ["a 0", "a 1", "b 1"] })[0]).toBe('ada heard "a 1" where "b 0" was next');
   expect(found({ heard: ["a 0", "a 0", "b 0"] })[0]).toBe('ada heard "a 0" where "b 0" was next');
   expect(found({ heard: truth.slice(0, 3) })).toEqual(['ada did not hear the last 1, from "b 1" on']);
