@@ -204,10 +204,14 @@ func notNil(err error) error {
 	return err
 }
 
+// maxCause is how many characters of an unexpected error a client gets in check mode; the
+// log has all of it.
+const maxCause = 4_000
+
 // internalFault is what a client gets for an unexpected error: its text in check mode only.
 func (n *Node) internalFault(what string, err error) *host.Fault {
 	if n.check {
-		return host.Faultf(wire.CodeInternal, "internal error in %s: %v", what, err)
+		return host.Faultf(wire.CodeInternal, "internal error in %s: %.*s", what, maxCause, err)
 	}
 	return host.Faultf(wire.CodeInternal, "internal error in %s; see the server log", what)
 }
