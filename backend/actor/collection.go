@@ -5,6 +5,7 @@ import (
 	"iter"
 	"reflect"
 	"slices"
+	"sync/atomic"
 
 	"github.com/troupe-dev/troupe/backend/internal/definition"
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
@@ -26,9 +27,9 @@ type items[E any] struct {
 	rope *rope.Rope[E]
 	kind *itemKind[E]
 
-	field   string // of an actor; empty if it belongs to none
-	open    bool   // a turn that may change it is running
-	misused func() // called for a change from a goroutine of the author
+	field   string      // of an actor; empty if it belongs to none
+	open    atomic.Bool // a turn that may change it is running; an author's goroutine may ask
+	misused func()      // called for a change from a goroutine of the author
 	changes []change[E]
 	version uint64 // counts the changes
 }
@@ -76,7 +77,7 @@ func (c *items[E]) replace(at, cut int, put []E, text []byte) {
 		c.rope.Replace(at, cut, put...)
 		return
 	}
-	if !c.open {
+	if !c.open.Load() {
 		if !runtime.InTurn() {
 			c.misused()
 			return
@@ -121,7 +122,9 @@ func (c *items[E]) Keep(field string, misused func()) {
 }
 
 func (c *items[E]) Allow(changes bool) (before bool) {
-	before, c.open = c.open, changes
+	if before = c.open.Load(); before != changes {
+		c.open.Store(changes)
+	}
 	return before
 }
 
