@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -30,6 +31,8 @@ var built struct {
 }
 
 func TestMain(m *testing.M) {
+	// Below nohup SIGHUP is ignored, also by the servers, unless this process handles it.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	code := m.Run()
 	if built.dir != "" {
 		_ = os.RemoveAll(built.dir)

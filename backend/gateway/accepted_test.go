@@ -262,7 +262,7 @@ var doors = []door{
 }
 
 func fuzzAccepted(t *testing.T, d door, key, raw string) {
-	e := newEnv(t, withKeeper, noRates, func(e *env) { e.dir = t.TempDir() })
+	e := newEnv(t, withKeeper, noRates, unchecked, func(e *env) { e.dir = t.TempDir() })
 	a := &accepted{t: t, states: map[string]string{}}
 	a.request(e, "POST", "/api/actors/keeper/actions/read?key=k", "")
 	a.id = a.request(e, "GET", "/api/actors/keeper?key=k", "").ID
@@ -305,7 +305,7 @@ func fuzzAccepted(t *testing.T, d door, key, raw string) {
 	}
 	e.stop()
 	for how, dir := range map[string]string{"killed": killed, "closed": e.dir} {
-		after := newEnv(t, withKeeper, noRates, func(e *env) { e.dir = dir })
+		after := newEnv(t, withKeeper, noRates, unchecked, func(e *env) { e.dir = dir })
 		a.compare(after, d.name+", "+how)
 		after.stop()
 	}
