@@ -89,7 +89,7 @@ var random = map[reflect.Type]func(r *rand.Rand) any{
 	reflect.TypeFor[all.Size]():   func(r *rand.Rand) any { return pick(r, all.Small, all.Large, all.Tall) },
 	reflect.TypeFor[other.Side](): func(r *rand.Rand) any { return pick(r, other.Left, other.Right) },
 	reflect.TypeFor[time.Time]():  func(r *rand.Rand) any { return pick(r, time.Time{}, time.Unix(r.Int64N(1<<33), 5)) },
-	reflect.TypeFor[*big.Int]():   func(r *rand.Rand) any { return pick(r, nil, big.NewInt(r.Int64())) },
+	reflect.TypeFor[*big.Int]():   func(r *rand.Rand) any { return pick(r, nil, big.NewInt(r.Int64N(1<<53))) },
 	reflect.TypeFor[netip.Addr](): func(r *rand.Rand) any { return pick(r, anAddr, netip.AddrFrom4([4]byte{byte(r.Int()), 0, 0, 1})) },
 	reflect.TypeFor[json.RawMessage](): func(r *rand.Rand) any {
 		return pick(r, nil, json.RawMessage(`{"a":[1,null]}`), json.RawMessage("null"))
@@ -120,9 +120,9 @@ func randomize(r *rand.Rand, v reflect.Value, depth int) {
 	case reflect.Bool:
 		v.SetBool(r.IntN(2) == 0)
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		v.SetInt(pick(r, 0, r.Int64(), -r.Int64()))
+		v.SetInt(pick(r, 0, r.Int64N(1<<53), -r.Int64N(1<<53))) // larger ones are other numbers in JavaScript
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		v.SetUint(r.Uint64())
+		v.SetUint(r.Uint64N(1 << 53))
 	case reflect.Float32, reflect.Float64:
 		v.SetFloat(pick(r, 0, r.NormFloat64(), 1e30))
 	case reflect.String:
