@@ -53,8 +53,8 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// await waits until a text was written so many times. The test ends if that takes more
-// than a minute, or if whoever writes has ended.
+// await waits until a text was written so many times. The test fails if that takes more
+// than a minute, or if the writing process has ended.
 func (b *buffer) await(t *testing.T, text string, times int, ended <-chan struct{}) {
 	t.Helper()
 	late := time.After(time.Minute)

@@ -30,7 +30,7 @@ type signer struct{ cookie, pass *securecookie.SecureCookie }
 var signing atomic.Pointer[signer]
 
 // SetSessionKey sets the secret that signs sessions, of 32 bytes or more. Until then,
-// nobody has a session.
+// no request has a session.
 func SetSessionKey(key []byte) {
 	of := func(age time.Duration) *securecookie.SecureCookie {
 		return securecookie.New(key, nil).SetSerializer(securecookie.JSONEncoder{}).MaxAge(int(age / time.Second))

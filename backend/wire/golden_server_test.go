@@ -155,7 +155,7 @@ var serverFrames = []struct {
 		[]wire.ServerMessage{{Channel: 1, Type: "at", Seq: 22}},
 	},
 	{
-		"closed", "for good",
+		"closed", "without reconnecting",
 		on(1, func(b []byte) []byte { return wire.AppendClosed(b, wire.CodeReplaced, "opened elsewhere", nil) }),
 		[]wire.ServerMessage{{Channel: 1, Type: "closed", Code: "replaced", Message: "opened elsewhere"}},
 	},

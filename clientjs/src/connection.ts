@@ -79,7 +79,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
   let status: Status = "connecting";
   let id: string | undefined;
   let actorId: string | undefined;
-  /** Why the connection is closed; undefined if it is not, or for good. */
+  /** Why the connection is closed; undefined if it is open or disposed. */
   let endError: ActorError | undefined;
 
   // The channel on the current socket.
@@ -277,7 +277,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     setStatus("disconnected", "disconnected", { reason: error.code, willRetry, retryInMs } satisfies Disconnected);
   };
 
-  /** Closes the connection because of an error, or for good without one because it was disposed. */
+  /** Closes the connection: with an error if it was refused, without one if it was disposed. */
   const end = (error?: ActorError) => {
     const wasClosed = status === "closed";
     const c = channelNumber;
