@@ -37,6 +37,11 @@ type Options struct {
 	// could not start, and connections could not end. A stored state that is larger works.
 	MaxState int
 
+	// MaxConnState is how large the state of one connection may grow, in bytes of JSON
+	// [64 KiB]. A turn that makes it larger fails with too_large. A stored one that is
+	// larger works.
+	MaxConnState int
+
 	// MaxMailbox is how many calls may wait for a turn [10,000], MaxMailboxBytes how many
 	// bytes of calls and connects [16 MiB]; beyond, they fail with overloaded.
 	MaxMailbox      int

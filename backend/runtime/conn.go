@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
@@ -75,16 +76,27 @@ func (t *Turn) SetConnState(c *Conn, value any, raw []byte) {
 		t.Fail(host.Faultf(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot set a connection's state", t.what))
 		return
 	}
-	if jsonshape.TooDeep(t.in.def.ConnType, raw) {
-		if _, old := t.ConnState(c); jsonshape.Depth(raw) > jsonshape.Depth(old) {
-			t.Fail(definition.TooDeepFault("the state of connection " + c.id))
-			return
-		}
+	if err := checkConnState(t.in.def, "the state of connection "+c.id, raw, c.raw); err != nil {
+		t.Fail(err)
+		return
 	}
 	if t.states == nil {
 		t.states = map[*Conn]connState{}
 	}
 	t.states[c] = connState{value, raw}
+}
+
+// checkConnState returns an error if a connection's state is larger than it may be, or nests
+// deeper, and more so than before the turn: what is stored beyond a limit may stay.
+func checkConnState(def *definition.Definition, what string, raw, before []byte) error {
+	if jsonshape.TooDeep(def.ConnType, raw) && jsonshape.Depth(raw) > jsonshape.Depth(before) {
+		return definition.TooDeepFault(what)
+	}
+	if limit := def.Options.MaxConnState; len(raw) > limit && len(raw) > len(before) {
+		return host.Limit{Size: len(raw), Limit: limit, Option: "actor.Options.MaxConnState"}.
+			Fault(wire.CodeTooLarge, fmt.Sprintf("%s would have %d bytes, the limit is %d", what, len(raw), limit))
+	}
+	return nil
 }
 
 // Disconnect ends a connection when the turn succeeds. Its client gets the reason.

@@ -145,8 +145,8 @@ func (m *openEnvelope) connState(t *Turn) (value any, raw []byte, err error) {
 	if raw, err = jsonshape.Marshal(value); err != nil {
 		return nil, nil, err
 	}
-	if jsonshape.TooDeep(t.in.def.ConnType, raw) {
-		return nil, nil, definition.TooDeepFault("the result of CreateConnState")
+	if err := checkConnState(t.in.def, "the result of CreateConnState", raw, nil); err != nil {
+		return nil, nil, err
 	}
 	if copier := t.in.def.ConnCopier; !copier.FromJSON() {
 		value, err = copier.Copy(value)

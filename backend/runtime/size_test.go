@@ -121,6 +121,72 @@ func TestAStoredStateBeyondTheLimitWorks(t *testing.T) {
 	})
 }
 
+// luggage has connections with a state of the size that their params ask for.
+type luggage struct{}
+
+type bag struct {
+	Text string `json:"text"`
+}
+
+func (*luggage) CreateConnState(_ *actor.ConnectContext, bytes int) (bag, error) {
+	return bag{strings.Repeat("x", bytes)}, nil
+}
+
+// Pack sets the states of all connections, to each size in turn.
+func (*luggage) Pack(c *actor.Context[bag], bytes []int) {
+	for conn := range c.Conns() {
+		for _, n := range bytes {
+			conn.SetState(bag{strings.Repeat("x", n)})
+		}
+	}
+}
+
+func (luggage) Weigh(c *actor.Context[bag]) (bytes int) {
+	for conn := range c.Conns() {
+		bytes += len(conn.State().Text)
+	}
+	return bytes
+}
+
+// TestAConnStateIsBounded: the state of a connection does not grow beyond MaxConnState,
+// whichever way it is set; one that is stored beyond it works, and may shrink.
+func TestAConnStateIsBounded(t *testing.T) {
+	limited := func(text int) *actor.Registry {
+		limit := text + len(`{"text":""}`)
+		return actor.NewRegistry(actor.Define[luggage]("luggage", actor.WithOptions(actor.Options{MaxConnState: limit})))
+	}
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, limited(500))
+		ref := host.Ref{Name: "luggage", Key: host.Key{"a"}}
+		if o := b.open(ref, host.OpenRequest{Conn: "eve", Params: []byte("501")}).last(); o.Kind != host.OutputClosed || o.Err.Code != "too_large" {
+			t.Errorf("CreateConnState beyond the limit: got %+v, want too_large", o)
+		}
+		if o := b.open(ref, host.OpenRequest{Conn: "ada", Params: []byte("500")}).last(); o.Kind != host.OutputOpened {
+			t.Fatalf("CreateConnState at the limit: got %+v, want opened", o)
+		}
+		pack := func(want string, weight int, bytes ...int) {
+			t.Helper()
+			if _, err := result[any](b, ref, "pack", bytes); code(err) != want {
+				t.Errorf("pack %v: got %v, want %s", bytes, err, want)
+			}
+			if got, err := result[int](b, ref, "weigh"); err != nil || got != weight {
+				t.Errorf("after pack %v: got %d bytes and %v, want %d", bytes, got, err, weight)
+			}
+		}
+		pack("too_large", 500, 501)
+		pack("none", 10, 10)
+		pack("too_large", 10, 20, 501)
+		pack("none", 300, 300)
+
+		b.reg = limited(100)
+		b.restart()
+		pack("none", 300, 5, 300) // not more than before the turn
+		pack("too_large", 300, 301)
+		pack("none", 200, 200)
+		pack("too_large", 200, 201)
+	})
+}
+
 // visited writes down its visitors in hooks.
 type visited struct {
 	Present map[string]bool    `json:"present"`

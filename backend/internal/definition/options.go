@@ -12,6 +12,7 @@ type Options struct {
 	LogBytes         int
 	MaxMessage       int
 	MaxState         int
+	MaxConnState     int
 	MaxMailbox       int
 	MaxMailboxBytes  int
 	MaxDetached      int
@@ -30,6 +31,7 @@ var Defaults = Options{
 	LogBytes:         1 << 20,
 	MaxMessage:       1 << 20,
 	MaxState:         16 << 20,
+	MaxConnState:     64 << 10,
 	MaxMailbox:       10_000,
 	MaxMailboxBytes:  16 << 20,
 	MaxDetached:      10_000,
@@ -48,6 +50,7 @@ func (o Options) or(d Options) Options {
 	set(&o.LogBytes, d.LogBytes)
 	set(&o.MaxMessage, d.MaxMessage)
 	set(&o.MaxState, d.MaxState)
+	set(&o.MaxConnState, d.MaxConnState)
 	set(&o.MaxMailbox, d.MaxMailbox)
 	set(&o.MaxMailboxBytes, d.MaxMailboxBytes)
 	set(&o.MaxDetached, d.MaxDetached)
