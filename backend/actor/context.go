@@ -113,8 +113,11 @@ func inTurn[S any](f func(*Context[S]) error) func(*runtime.Turn) error {
 type Self[S any] struct{ actor *runtime.Actor }
 
 // Do runs f as a turn of the actor and returns when its changes are durable. The error is
-// f's, or that of the turn; ctx ends the wait, but not the turn. Inside a turn, of any actor, Do returns an error at once: actors that wait for
-// each other would stand still. There, call it in a goroutine.
+// f's, or that of the turn; ctx ends the wait, but not the turn. If the store does not say
+// within 30 s whether it has the changes, the code is maybe_ran.
+//
+// Inside a turn, of any actor, Do returns an error at once: actors that wait for each other
+// would stand still. There, call it in a goroutine.
 func (s *Self[S]) Do(ctx context.Context, f func(*Context[S]) error) error {
 	return authorError(s.actor.Do(ctx, inTurn(f)))
 }

@@ -48,7 +48,8 @@ type Host interface {
 	Close(ref Ref, attachment Attachment)
 
 	// CallOnce runs an action without a connection and returns its result as JSON, nil
-	// if the action returns nothing. If ctx ends, the call may still run.
+	// if the action returns nothing. If ctx ends, the call may still run. The code is
+	// maybe_ran if the action ran and the store does not answer.
 	CallOnce(ctx context.Context, ref Ref, c DirectCall) (json.RawMessage, error)
 
 	// Create makes an actor, with input for OnCreate, and returns its id. auth is as in

@@ -181,11 +181,13 @@ func (a *Actor) discardBroken() {
 	a.loadErr, a.loadTime = why, time.Now()
 }
 
-// load makes an instance from the store; if that fails, loadErr has the reason. It
-// queries a failing store at most ten times a second. It reports false if the goroutine
+// loadInterval is how often a failing store is queried at most.
+const loadInterval = 100 * time.Millisecond
+
+// load makes an instance from the store; if that fails, loadErr has the reason. It reports false if the goroutine
 // was superseded meanwhile.
 func (a *Actor) load() (ok bool) {
-	if a.loadErr != nil && time.Since(a.loadTime) < 100*time.Millisecond {
+	if a.loadErr != nil && time.Since(a.loadTime) < loadInterval {
 		return true
 	}
 	in, err := a.tryLoad()

@@ -11,12 +11,12 @@ import (
 
 // reply is the destination of a turn's answer. The zero reply has none.
 type reply struct {
-	conn     *Conn                           // a call of a connection: answered by an output to it
-	producer *producer                       // which numbered the call; nil if it has no number
-	call     uint64                          // its number
-	done     func(*host.Output, *host.Fault) // a direct call: called when the gate opens
-	opened   *host.Output                    // a turn that connects: goes first
-	store    bool                            // commit even if nothing changed
+	conn     *Conn        // a call of a connection: answered by an output to it
+	producer *producer    // which numbered the call; nil if it has no number
+	call     uint64       // its number
+	waiter   *waiter      // of a request without a connection
+	opened   *host.Output // a turn that connects: goes first
+	store    bool         // commit even if nothing changed
 }
 
 // apply makes the outcome of a turn the instance's state: it numbers the outputs, makes
@@ -29,7 +29,7 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 	if r.opened != nil {
 		outputs = slices.Insert(outputs, 0, r.opened)
 	}
-	if r.conn != nil || r.done != nil {
+	if r.conn != nil || r.waiter != nil {
 		outputs = append(outputs, in.answer(t, o, r, changed))
 	}
 	outputs = append(outputs, t.closes...)
@@ -111,7 +111,7 @@ func (in *instance) number(outputs []*host.Output, now time.Time) {
 // answer makes the output that answers a call, and keeps the answer for a repetition of
 // the call.
 func (in *instance) answer(t *Turn, o outcome, r reply, changed bool) *host.Output {
-	out := &host.Output{Kind: host.OutputReply, Call: r.call, Data: o.result, Done: r.done}
+	out := &host.Output{Kind: host.OutputReply, Call: r.call, Data: o.result, Done: r.waiter.whenVisible()}
 	if o.err != nil {
 		out.Kind, out.Err = host.OutputFail, o.err
 	}

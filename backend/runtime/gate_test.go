@@ -361,6 +361,46 @@ func TestG5_AnUnknownOutcomeIsQueriedUntilTheStoreAnswers(t *testing.T) {
 	})
 }
 
+// TestG5_NoDirectCallWaitsForAStoreWithoutEnd: a call over HTTP or from Go whose outcome
+// is unknown fails with maybe_ran, and one behind it, which has not run, with unavailable.
+func TestG5_NoDirectCallWaitsForAStoreWithoutEnd(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b, held, ada, _ := heldBench(t, ledgers, ledgerRef)
+		first := b.ask(ada, "add", 3)
+		held.Wait(1)
+		time.Sleep(25 * time.Second) // the store hangs
+		slow := b.ask(ada, "add", 4) // runs ahead
+		b.trouble().broken.Store(true)
+		held.KeepUnknown()
+		held.ReleaseAll()
+		advance()
+		behind := b.ask(ada, "add", 5)
+		done := make(chan string, 1)
+		go func() {
+			_, err := b.node.Create(t.Context(), ledgerRef, nil, nil)
+			done <- code(err)
+		}()
+		time.Sleep(6 * time.Second)
+		if got := <-first; got != "maybe_ran" {
+			t.Errorf("31 s after it has run: got %q, want maybe_ran", got)
+		}
+		time.Sleep(25 * time.Second)
+		for what, answer := range map[string]<-chan string{"maybe_ran": slow, "unavailable": behind} {
+			if got := <-answer; got != what {
+				t.Errorf("got %q, want %q", got, what)
+			}
+		}
+		if got := <-done; got != "unavailable" {
+			t.Errorf("a creation: got %q, want unavailable", got)
+		}
+		b.trouble().broken.Store(false)
+		time.Sleep(time.Second)
+		if got := b.total(ledgerRef); got != 3 {
+			t.Errorf("got a total of %d, want 3: what the store kept", got)
+		}
+	})
+}
+
 func TestAFailingStoreIsNotQueriedForEveryCall(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := &troubledStore{Store: memory.New(memory.Options{})}

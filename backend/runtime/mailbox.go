@@ -120,6 +120,31 @@ func (b *mailbox) next() envelope {
 
 func (b *mailbox) waitingLocked() int { return len(b.queue) - b.taken }
 
+// takeDirect takes the requests that a caller waits for without a connection.
+func (b *mailbox) takeDirect() (direct []envelope) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	waits := func(m envelope) bool {
+		switch m.(type) {
+		case *directEnvelope, *createEnvelope, *doEnvelope:
+			return true
+		}
+		return false
+	}
+	kept := b.queue[:b.taken]
+	for _, m := range b.queue[b.taken:] {
+		if waits(m) {
+			direct = append(direct, m)
+			b.countLocked(-m.size())
+		} else {
+			kept = append(kept, m)
+		}
+	}
+	clear(b.queue[len(kept):])
+	b.queue = kept
+	return direct
+}
+
 // stop closes the mailbox if it is empty, so that the actor's goroutine may end. It
 // reports false if it is not empty.
 func (b *mailbox) stop() bool {

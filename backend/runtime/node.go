@@ -379,8 +379,8 @@ func (n *Node) tell(r host.Ref, m envelope) { _ = n.post(r, m) }
 
 // CallOnce implements host.Host.
 func (n *Node) CallOnce(ctx context.Context, r host.Ref, c host.DirectCall) (json.RawMessage, error) {
-	return n.roundTrip(ctx, func(done func(*host.Output, *host.Fault)) error {
-		return n.deliver(r, &directEnvelope{c, done}, ofCall)
+	return roundTrip(ctx, func(w *waiter) error {
+		return n.deliver(r, &directEnvelope{c, w}, ofCall)
 	})
 }
 
@@ -407,8 +407,8 @@ func (n *Node) resolve(ctx context.Context, r host.Ref, m *createEnvelope) (stri
 	if bad != nil {
 		return "", bad
 	}
-	_, err := n.roundTrip(ctx, func(done func(*host.Output, *host.Fault)) error {
-		m.done = done
+	_, err := roundTrip(ctx, func(w *waiter) error {
+		m.waiter = w
 		return n.deliver(r, m, ofCall)
 	})
 	return r.ID, err
@@ -419,38 +419,10 @@ func (n *Node) Emits(name, event string) bool { return n.defs.Emits(name, event)
 
 // do runs f as a turn of an actor and waits until it is durable.
 func (n *Node) do(ctx context.Context, r host.Ref, f func(*Turn) error) error {
-	_, err := n.roundTrip(ctx, func(done func(*host.Output, *host.Fault)) error {
-		return n.post(r, &doEnvelope{f, done})
+	_, err := roundTrip(ctx, func(w *waiter) error {
+		return n.post(r, &doEnvelope{f, w})
 	})
 	return err
-}
-
-// roundTrip posts an envelope whose answer is one call of done, and waits for the answer.
-func (n *Node) roundTrip(ctx context.Context, post func(done func(*host.Output, *host.Fault)) error) (json.RawMessage, error) {
-	type answer struct {
-		data json.RawMessage
-		err  *host.Fault
-	}
-	answered := make(chan answer, 1)
-	err := post(func(o *host.Output, err *host.Fault) {
-		if o == nil {
-			answered <- answer{err: err}
-			return
-		}
-		answered <- answer{o.Data, o.Err}
-	})
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case a := <-answered:
-		if a.err != nil {
-			return nil, a.err
-		}
-		return a.data, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }
 
 // randomID returns 128 random bits in base64url.

@@ -139,7 +139,7 @@ func (in *instance) runAction(name string, raw []json.RawMessage, auth json.RawM
 // directEnvelope runs an action without a connection.
 type directEnvelope struct {
 	host.DirectCall
-	done func(*host.Output, *host.Fault)
+	*waiter
 }
 
 func (m *directEnvelope) size() int { return sizeOfCall(m.Action, m.Args) + len(m.Auth) }
@@ -154,7 +154,7 @@ func (m *directEnvelope) deliver(in *instance) bool {
 		}
 		return ok
 	}
-	r := reply{done: m.done}
+	r := reply{waiter: m.waiter}
 	var print string
 	if m.IdempotencyKey != "" {
 		print = fingerprint(m.Action, m.Args)
@@ -174,7 +174,7 @@ func (m *directEnvelope) deliver(in *instance) bool {
 				a = store.Answer{Code: wire.CodeRan, Message: "the call ran earlier; its result is no longer kept"}
 			}
 			out := answerOutput(a, host.Attachment{})
-			out.Done = m.done
+			out.Done = m.whenVisible()
 			in.actor.gate.put([]*host.Output{out}, nil)
 			return true
 		}
@@ -198,10 +198,10 @@ func fingerprint(action string, args []json.RawMessage) string {
 
 // createEnvelope makes an actor that must not exist, or finds an existing one.
 type createEnvelope struct {
+	*waiter
 	create bool
 	input  json.RawMessage
 	auth   json.RawMessage
-	done   func(*host.Output, *host.Fault)
 }
 
 func (m *createEnvelope) size() int { return envelopeBytes + len(m.input) + len(m.auth) }
@@ -211,7 +211,7 @@ func (m *createEnvelope) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
 func (m *createEnvelope) deliver(in *instance) bool {
 	in.actor.used()
 	if m.create && in.stored {
-		out := []*host.Output{{Kind: host.OutputFail, Err: host.Faultf(wire.CodeExists, "this %s exists", in.def.Name), Done: m.done}}
+		out := []*host.Output{{Kind: host.OutputFail, Err: host.Faultf(wire.CodeExists, "this %s exists", in.def.Name), Done: m.whenVisible()}}
 		in.number(out, time.Now())
 		in.actor.gate.put(out, nil)
 		return true
@@ -226,15 +226,15 @@ func (m *createEnvelope) deliver(in *instance) bool {
 	t.readOnly = !m.create
 	o, ok := t.execute(func() (any, error) { return nil, nil })
 	if ok {
-		in.apply(t, o, reply{done: m.done, store: m.create})
+		in.apply(t, o, reply{waiter: m.waiter, store: m.create})
 	}
 	return ok
 }
 
 // doEnvelope runs a function of the process as a turn.
 type doEnvelope struct {
-	run  func(*Turn) error
-	done func(*host.Output, *host.Fault)
+	run func(*Turn) error
+	*waiter
 }
 
 func (m *doEnvelope) size() int { return 0 }
@@ -253,7 +253,7 @@ func (m *doEnvelope) deliver(in *instance) bool {
 	t.bounded = true
 	o, ok := t.execute(func() (any, error) { return nil, m.run(t) })
 	if ok {
-		in.apply(t, o, reply{done: m.done})
+		in.apply(t, o, reply{waiter: m.waiter})
 	}
 	return ok
 }

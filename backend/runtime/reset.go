@@ -50,6 +50,7 @@ func (a *Actor) durable(cause error) (rev uint64, known bool) {
 	if !errors.Is(cause, store.ErrUnknown) {
 		return 0, true // nothing that failed is durable
 	}
+	var asked time.Duration
 	for {
 		snap, err := a.node.store.Load(context.Background(), a.id)
 		if err == nil {
@@ -61,7 +62,14 @@ func (a *Actor) durable(cause error) (rev uint64, known bool) {
 		select {
 		case <-a.node.closing:
 			return 0, false
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(loadInterval):
+		}
+		// Connections wait with their calls. Others should not: what has not run cannot
+		// run before the store answers.
+		if asked += loadInterval; asked >= storeWait {
+			for _, m := range a.box.takeDirect() {
+				m.refuse(a, host.Faultf(wire.CodeUnavailable, "the actor's store does not answer; the call had no effect"))
+			}
 		}
 	}
 }

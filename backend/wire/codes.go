@@ -56,7 +56,7 @@ const (
 
 	// Made by the client, never sent.
 	CodeNotSent  Code = "not_sent"  // the call was given up before it was sent: it did not run
-	CodeMaybeRan Code = "maybe_ran" // the call was given up without an answer: it may have run
+	CodeMaybeRan Code = "maybe_ran" // the call was given up without an answer: it may have run; from the server, its store does not answer
 	CodeAborted  Code = "aborted"   // metadata only: why a call was given up
 	CodeLink     Code = "link"      // the socket could not be opened or was lost; lifecycle event error
 	CodeProtocol Code = "protocol"  // the server sent a message that this client does not understand

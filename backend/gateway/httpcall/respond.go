@@ -138,6 +138,7 @@ var statuses = map[wire.Code]int{
 	wire.CodeRan:                 http.StatusConflict,
 	wire.CodeIdempotencyMismatch: http.StatusUnprocessableEntity,
 	wire.CodeTooLarge:            http.StatusRequestEntityTooLarge,
+	wire.CodeMaybeRan:            http.StatusGatewayTimeout,
 	wire.CodeRateLimited:         http.StatusTooManyRequests,
 	wire.CodeTooManySockets:      http.StatusTooManyRequests,
 	wire.CodeInternal:            http.StatusInternalServerError,

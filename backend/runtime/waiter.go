@@ -1,0 +1,71 @@
+package runtime
+
+import (
+	"context"
+	"encoding/json"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// storeWait is how long a request whose turn has run waits for the store, and at most
+// twice that. Without an end it would wait for as long as a disk fails.
+const storeWait = 15 * time.Second
+
+// waiter waits for the one answer to a request without a connection.
+type waiter struct {
+	answered chan directAnswer // has room for it
+	ran      atomic.Bool       // its turn has run: the answer waits for the store
+}
+
+type directAnswer struct {
+	data json.RawMessage
+	err  *host.Fault
+}
+
+// done takes the answer: an output, or why there is none.
+func (w *waiter) done(o *host.Output, err *host.Fault) {
+	if o == nil {
+		w.answered <- directAnswer{err: err}
+		return
+	}
+	w.answered <- directAnswer{o.Data, o.Err}
+}
+
+// whenVisible returns what to call once the answer is durable; nil without a waiter.
+func (w *waiter) whenVisible() func(*host.Output, *host.Fault) {
+	if w == nil {
+		return nil
+	}
+	w.ran.Store(true)
+	return w.done
+}
+
+// roundTrip posts an envelope with a waiter, and waits for the answer. If the turn has run
+// and the store does not say whether it has the commit, the error is maybe_ran.
+func roundTrip(ctx context.Context, post func(*waiter) error) (json.RawMessage, error) {
+	w := &waiter{answered: make(chan directAnswer, 1)}
+	if err := post(w); err != nil {
+		return nil, err
+	}
+	ticker := time.NewTicker(storeWait)
+	defer ticker.Stop()
+	for ran := false; ; {
+		select {
+		case a := <-w.answered:
+			if a.err != nil {
+				return nil, a.err
+			}
+			return a.data, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-ticker.C:
+			if ran {
+				return nil, host.Faultf(wire.CodeMaybeRan, "the store does not answer: it is unknown whether the call had an effect")
+			}
+			ran = w.ran.Load()
+		}
+	}
+}
