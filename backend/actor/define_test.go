@@ -3,6 +3,7 @@ package actor_test
 import (
 	"fmt"
 	"log/slog"
+	"math/big"
 	"strings"
 	"sync"
 	"testing"
@@ -125,6 +126,40 @@ type (
 
 func (ownName) Greet() {}
 
+// Maps whose values or keys encode themselves by a method with a pointer receiver.
+type (
+	price        struct{ Amount big.Int }
+	label        string
+	priced       struct{ Prices map[string]big.Int }
+	pricedItems  struct{ Items actor.List[map[string]price] }
+	pricedResult struct{}
+	pricedState  struct{}
+	Priced       struct {
+		Inner []struct{ Prices map[string]big.Int }
+	}
+	Labelled struct{ Counts map[label]int }
+
+	// These encode as they should.
+	pricedRight struct {
+		Pointers map[string]*big.Int
+		Slices   map[string][]big.Int
+		Prices   actor.Map[string, big.Int]
+		Times    map[string]time.Time
+	}
+)
+
+func (l *label) MarshalText() ([]byte, error)                  { return []byte(*l), nil }
+func (pricedResult) Prices(*nothing) map[string]big.Int        { return nil }
+func (*pricedState) Buy(*actor.Context[map[string][1]big.Int]) {}
+func (*pricedState) CreateConnState(*actor.ConnectContext) (map[string][1]big.Int, error) {
+	return nil, nil
+}
+
+// TestMapsThatEncodeTheirValues: Define refuses only maps whose JSON would lose something.
+func TestMapsThatEncodeTheirValues(t *testing.T) {
+	actor.Define[pricedRight]("x")
+}
+
 type nearHook struct{}
 
 func (nearHook) CanSubscribed(*nothing, string) error { return nil }
@@ -205,6 +240,12 @@ func TestMistakesInADefinitionPanicWithTheFix(t *testing.T) {
 		{func() { actor.Define[mapOfLevels]("x") }, []string{"mapOfLevels", "field Map", "MarshalText"}},
 		{func() { actor.Define[listAndMore]("x") }, []string{"listAndMore", "field Field", "would not be stored; move them to"}},
 		{func() { actor.Define[embedsMethods]("x") }, []string{"embedsMethods", "cannot embed"}},
+		{func() { actor.Define[priced]("x") }, []string{"priced", "field Prices", "map[string]big.Int", "use map[string]*big.Int"}},
+		{func() { actor.Define[pricedItems]("x") }, []string{"pricedItems", "field Items", "map[string]actor_test.price"}},
+		{func() { actor.Define[pricedResult]("x") }, []string{"pricedResult", "the result of Prices", "map[string]big.Int"}},
+		{func() { actor.Define[pricedState]("x") }, []string{"pricedState", "the connection state", "map[string][1]big.Int"}},
+		{func() { actor.Define[fine]("x", actor.Emits[Priced]()) }, []string{"event priced", "map[string]big.Int"}},
+		{func() { actor.Define[fine]("x", actor.Emits[Labelled]()) }, []string{"event labelled", "map[actor_test.label]int"}},
 		{func() { actor.Define[int]("x") }, []string{"int", "want a struct"}},
 		{func() { actor.Define[fine]("") }, []string{"name"}},
 		{func() { actor.Define[fine]("a/b") }, []string{"a/b", "letters, digits"}},

@@ -106,6 +106,7 @@ func New(s Spec) *Definition {
 	if d.ConnType == nil {
 		d.ConnType = d.bindings.NoState
 	}
+	d.checkMaps()
 	d.ConnCopier = CopierOf(d.ConnType)
 	d.setShapes(jsonshape.NewShapes(nil))
 	return d
@@ -281,6 +282,35 @@ func (d *Definition) checkNested(t reflect.Type, path string, seen map[reflect.T
 				d.panicf("field %s.%s is not stored, and every undo would clear it; move it to %s itself", path, f.Name, d.Type)
 			}
 			d.checkNested(f.Type, path+"."+f.Name, seen)
+		}
+	}
+}
+
+// checkMaps panics for maps in whose JSON values or keys are lost.
+func (d *Definition) checkMaps() {
+	check := func(t reflect.Type, where string, args ...any) {
+		if m := jsonshape.BrokenMap(t); m != nil {
+			d.panicf("%s: in a %s, JSON does not call the MarshalJSON or MarshalText that %s or %s has with a pointer receiver; use map[%s]*%s, and keys with value receivers",
+				fmt.Sprintf(where, args...), m, m.Key(), m.Elem(), m.Key(), m.Elem())
+		}
+	}
+	for _, i := range d.Fields {
+		f := d.Type.Field(i)
+		check(f.Type, "field %s", f.Name)
+	}
+	for _, c := range d.Collections {
+		_, item := d.Collection(reflect.New(d.Type.Field(c.Index).Type)).Types()
+		check(item, "field %s", c.Field)
+	}
+	check(d.ConnType, "the connection state")
+	for t, e := range d.Events {
+		check(t, "event %s", e.Name)
+	}
+	for _, methods := range []map[string]*Method{d.Actions, d.Hooks, {"OnAuth": d.Auth}} {
+		for _, m := range methods {
+			if m != nil && m.Result != nil {
+				check(m.Result, "the result of %s", m.Name)
+			}
 		}
 	}
 }

@@ -59,3 +59,33 @@ func marshalsByPointer(t reflect.Type) bool {
 	p := reflect.PointerTo(t)
 	return p.Implements(marshalerType) && !t.Implements(marshalerType) || p.Implements(textType) && !t.Implements(textType)
 }
+
+// BrokenMap returns a map in t whose values or keys encode themselves by a method with a
+// pointer receiver, nil if there is none. encoding/json does not call it: values in a map
+// have no address.
+func BrokenMap(t reflect.Type) reflect.Type { return brokenMap(t, map[reflect.Type]bool{}) }
+
+func brokenMap(t reflect.Type, seen map[reflect.Type]bool) reflect.Type {
+	if seen[t] || Marshals(t) {
+		return nil
+	}
+	seen[t] = true
+	switch t.Kind() {
+	case reflect.Map:
+		if k := t.Key(); needsPointer(t.Elem()) || reflect.PointerTo(k).Implements(textType) && !k.Implements(textType) {
+			return t
+		}
+		return brokenMap(t.Elem(), seen)
+	case reflect.Pointer, reflect.Slice, reflect.Array:
+		return brokenMap(t.Elem(), seen)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if f := t.Field(i); sent(f) {
+				if m := brokenMap(f.Type, seen); m != nil {
+					return m
+				}
+			}
+		}
+	}
+	return nil
+}
