@@ -202,7 +202,8 @@ const libraries = ["es2022,dom", "es2022"];
 
 // With LONG=1 (make test-long) each version has each resolution, with and without DOM.
 test("the types work, and can be part of declarations, with TypeScript 5.0, 5.9 and 7", async ({ project }) => {
-  test.slow(); // 3 compilations, or 16
+  if (process.env.LONG) test.setTimeout(20 * 60_000); // 16 compilations
+  else test.slow(); // 3
   const short = new Set(["5.0.4 node10 es2022", "5.9.3 node16 es2022", "7.0.2 bundler es2022,dom"]);
   cpSync(local("packages/types"), project.directory, { recursive: true });
   project.write("package.json", '{ "private": true, "type": "module" }');
