@@ -64,6 +64,7 @@ func Define[T any](name string, options ...DefineOption) *Definition {
 var bindings = &definition.Bindings{
 	NoState:        reflect.TypeFor[NoState](),
 	ConnectContext: reflect.TypeFor[ConnectContext](),
+	AccessContext:  reflect.TypeFor[AccessContext](),
 	AuthRequest:    reflect.TypeFor[*AuthRequest](),
 	ConnState: func(t reflect.Type) reflect.Type {
 		if t.Kind() != reflect.Pointer || !t.Implements(stateContextType) {
@@ -99,8 +100,8 @@ var bindings = &definition.Bindings{
 	},
 }
 
-// turnContext is the parameter of a method for its turn: a *Context[S] or a
-// *ConnectContext.
+// turnContext is the parameter of a method for its turn: a *Context[S], a
+// *ConnectContext or an *AccessContext.
 type turnContext interface{ bind(*runtime.Turn) }
 
 // stateContext is a *Context[S], for every S.

@@ -45,6 +45,8 @@ type (
 	authHook   struct{}
 	migration  struct{}
 	guard      struct{}
+	access     struct{}
+	accessor   struct{}
 	ownJSON    struct{ A int }
 	box        struct{ Inner []int }
 	fine       struct {
@@ -73,15 +75,17 @@ func (*differentParam) OnBeforeConnect(*actor.ConnectContext, int) error        
 func (*differentParam) CreateConnState(*actor.ConnectContext, string) (actor.NoState, error) {
 	return actor.NoState{}, nil
 }
-func (*sameAction) URL(*nothing)                   {}
-func (*sameAction) Url(*nothing)                   {}
-func (*byValue) A(actor.Context[actor.NoState])    {}
-func (*authHook) OnAuth(string) error              { return nil }
-func (*guard) CanSubscribe(*nothing, string) error { return nil }
-func (*migration) Migrate([]byte) error            { return nil }
-func (ownJSON) MarshalJSON() ([]byte, error)       { return []byte("{}"), nil }
-func (f *fine) Lock(*nothing)                      { f.mu.Lock(); defer f.mu.Unlock() }
-func (f *fine) String() string                     { return "not an action" }
+func (*sameAction) URL(*nothing)                    {}
+func (*sameAction) Url(*nothing)                    {}
+func (*byValue) A(actor.Context[actor.NoState])     {}
+func (*authHook) OnAuth(string) error               { return nil }
+func (*guard) CanSubscribe(*nothing, string) error  { return nil }
+func (*access) OnAccess(*actor.AccessContext) error { return nil }
+func (*accessor) A(*actor.AccessContext)            {}
+func (*migration) Migrate([]byte) error             { return nil }
+func (ownJSON) MarshalJSON() ([]byte, error)        { return []byte("{}"), nil }
+func (f *fine) Lock(*nothing)                       { f.mu.Lock(); defer f.mu.Unlock() }
+func (f *fine) String() string                      { return "not an action" }
 
 type (
 	nestedList struct {
@@ -227,6 +231,8 @@ func TestMistakesInADefinitionPanicWithTheFix(t *testing.T) {
 		{func() { actor.Define[byValue]("x") }, []string{"byValue", "method A", "want a pointer, *actor.Context"}},
 		{func() { actor.Define[authHook]("x") }, []string{"authHook", "method OnAuth", "want OnAuth(ctx context.Context, r *actor.AuthRequest) (A, error)"}},
 		{func() { actor.Define[guard]("x") }, []string{"guard", "method CanSubscribe", "with a value receiver"}},
+		{func() { actor.Define[access]("x") }, []string{"access", "method OnAccess", "want OnAccess(c *actor.AccessContext) error, with a value receiver"}},
+		{func() { actor.Define[accessor]("x") }, []string{"accessor", "only OnAccess takes an *actor.AccessContext"}},
 		{func() { actor.Define[migration]("x") }, []string{"migration", "Migrate", "reserved"}},
 		{func() { actor.Define[ownJSON]("x") }, []string{"ownJSON", "MarshalJSON"}},
 		{func() { actor.Define[nestedList]("x") }, []string{"nestedList", "field Inner.List", "a field of actor_test.nestedList itself"}},

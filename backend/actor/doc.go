@@ -84,6 +84,7 @@
 //	OnResume(c *Context[S]) error                      its client has resumed it
 //	OnRefresh(c *Context[S]) error                     its client has passed new params, which apply if this succeeds
 //	OnDisconnect(c *Context[S]) error                  it is over, and no longer in c.Conns()
+//	OnAccess(c *AccessContext) error                   an error refuses a client's request, whichever it is; read-only: a value receiver
 //	CanSubscribe(c *Context[S], event string) error    an error refuses c.Conn() an event; read-only: a value receiver
 //	OnStop(c *Context[S]) error                        the actor leaves memory
 //
@@ -109,8 +110,27 @@
 // over HTTP unauthorized as 401 and forbidden as 403. The actor does not see the
 // request, so a connection that fails to authenticate again ends with its resume window.
 //
-// Authorize in the actor: connections in OnBeforeConnect, calls in the action, with a
-// connection or without, and events in CanSubscribe. CanSubscribe runs when a client
-// subscribes, and for all its subscriptions when it passes new params. Refuse with any
-// code; forbidden is the usual one.
+// # Authorization
+//
+// Without OnAccess an actor is open to everyone who reaches the server. OnAccess decides
+// about every request of a client: to connect, resume, refresh, subscribe, call an action
+// over a connection or over HTTP, create the actor, or look it up. Door says which. It runs
+// in the turn of the request, before anything else, so it may read the state and the
+// connections:
+//
+//	func (r Room) OnAccess(c *actor.AccessContext) error {
+//		if !slices.Contains(r.Members, actor.Auth[User](c).Name) {
+//			return actor.Errorf("forbidden", "members only")
+//		}
+//		return nil
+//	}
+//
+// For an actor that does not exist it runs on the zero value of the state, so that a client
+// whom it refuses does not learn whether there is one; Exists reports it. A request that
+// makes the actor asks DoorCreate before OnCreate, and its own door afterwards. Turns that
+// no client causes, such as timers and Self().Do, pass no door.
+//
+// OnBeforeConnect runs for connections only; use it to check params. CanSubscribe decides
+// about an event for c.Conn(), after OnAccess: when a client subscribes, and for all its
+// subscriptions when it passes new params. Refuse with any code; forbidden is the usual one.
 package actor

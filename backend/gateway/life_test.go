@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"slices"
 	"strings"
@@ -316,7 +317,9 @@ func (d panickyDefinitions) Emits(name, event string) bool {
 	return d.Definitions.Emits(name, event)
 }
 
-func (p panickyHost) Resolve(context.Context, host.Ref) (host.Ref, error) { panic("boom") }
+func (p panickyHost) Find(context.Context, host.Ref, json.RawMessage) (host.Ref, error) {
+	panic("boom")
+}
 
 // TestPanic: a panic while a socket is served ends that socket only.
 func TestPanic(t *testing.T) {

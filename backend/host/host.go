@@ -28,7 +28,7 @@ type Host interface {
 	// RefreshRequest. Errors are as in Open.
 	Refresh(ref Ref, r RefreshRequest) error
 
-	// Subscribe runs CanSubscribe for a connection. The answer is an OutputSubscribed or
+	// Subscribe runs OnAccess and CanSubscribe for a connection. The answer is an OutputSubscribed or
 	// OutputClosed to its attachment. Errors are as in Open.
 	Subscribe(ref Ref, r SubscribeRequest) error
 
@@ -56,8 +56,12 @@ type Host interface {
 	// OpenRequest. The code is exists if the actor exists.
 	Create(ctx context.Context, ref Ref, input, auth json.RawMessage) (id string, err error)
 
-	// Resolve returns the full address of an existing actor: name, key and id. The code is
-	// not_found if it does not exist.
+	// Find returns the full address of an existing actor to a client: name, key and id. The
+	// code is not_found if it does not exist. auth is as in OpenRequest.
+	Find(ctx context.Context, ref Ref, auth json.RawMessage) (Ref, error)
+
+	// Resolve is Find for the gateway itself, which needs the name and key of an actor to
+	// authenticate a client. OnAccess does not run.
 	Resolve(ctx context.Context, ref Ref) (Ref, error)
 }
 
@@ -75,8 +79,8 @@ type Definitions interface {
 	// until ctx ends. The error is a *Fault, or that of ctx.
 	Authenticate(ctx context.Context, ref Ref, r AuthRequest) (json.RawMessage, error)
 
-	// Guards reports whether the actor definition of that name has a CanSubscribe; with an
-	// empty name, whether any has. Without one, skip Subscribe, and Subs in Open and
+	// Guards reports whether the actor definition of that name has an OnAccess or a
+	// CanSubscribe; with an empty name, whether any has. Without one, skip Subscribe, and Subs in Open and
 	// Refresh.
 	Guards(name string) bool
 

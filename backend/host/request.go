@@ -51,7 +51,7 @@ type OpenRequest struct {
 	Producer   string // id of the client that numbers this connection's calls
 	Params     json.RawMessage
 	Auth       json.RawMessage // the result of OnAuth; nil if the actor has none
-	Subs       []string        // events to subscribe to; the OutputOpened has those that CanSubscribe refuses
+	Subs       []string        // events to subscribe to; the OutputOpened has those that are refused
 
 	Resume bool // resume after entry Seq of the log Log
 	Log    string
@@ -60,8 +60,8 @@ type OpenRequest struct {
 }
 
 // RefreshRequest gives a connection new params. There is no answer if they are accepted, an
-// OutputClosed to Attachment if they are refused, and an OutputSubscribed if CanSubscribe
-// refuses some of Subs from now on.
+// OutputClosed to Attachment if they are refused, and an OutputSubscribed if some of
+// Subs are refused from now on.
 type RefreshRequest struct {
 	Attachment Attachment
 	Params     json.RawMessage
@@ -69,7 +69,7 @@ type RefreshRequest struct {
 	Subs       []string        // as in OpenRequest: what the client has subscribed to
 }
 
-// SubscribeRequest runs CanSubscribe for events. The answer is an OutputSubscribed or an
+// SubscribeRequest runs OnAccess and CanSubscribe for events. The answer is an OutputSubscribed or an
 // OutputClosed to Attachment.
 type SubscribeRequest struct {
 	Attachment Attachment

@@ -17,6 +17,7 @@ type reply struct {
 	waiter   *waiter      // of a request without a connection
 	opened   *host.Output // a turn that connects: goes first
 	store    bool         // commit even if nothing changed
+	admitted bool         // OnAccess has admitted the call
 }
 
 // apply makes the outcome of a turn the instance's state: it numbers the outputs, makes

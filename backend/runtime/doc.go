@@ -7,7 +7,8 @@
 // (mailbox.go); before that, authenticate.go runs the actor's OnAuth, outside of its
 // goroutine. actor.go is that goroutine. It loads an instance (instance.go, state.go,
 // conns.go, producer.go) and hands it one request after the other (request.go, open.go,
-// subscribe.go). Each request is a turn (turn.go, span.go, watchdog.go); the code of a turn
+// subscribe.go), of which access.go asks the actor's OnAccess. Each request is a turn
+// (turn.go, span.go, watchdog.go); the code of a turn
 // uses context.go, emit.go, outbox.go, conn.go and timer.go, and goroutine.go tells whether
 // it runs in the turn's goroutine. apply.go turns the outcome into a commit and outputs, and
 // gate.go lets the outputs into the actor's log when the commit is durable. expiry.go ends

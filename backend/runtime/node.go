@@ -59,7 +59,8 @@ type Options struct {
 	Logger *slog.Logger
 
 	// Check finds mistakes in actors that are costly to find: read-only actions that
-	// change the state, changes outside of turns. For development and tests [false].
+	// change the state, changes outside of turns, guards of one door only. For development
+	// and tests [false].
 	Check bool
 
 	// MaxActors is how many actors may be in memory; beyond, requests for another one
@@ -86,6 +87,9 @@ func New(r Registry, s store.Store, o Options) *Node {
 		defs: r.Definitions(), store: s, log: o.Logger, check: o.Check,
 		maxActors: o.MaxActors, maxQueued: o.MaxQueuedBytes,
 		started: time.Now(), closing: make(chan struct{}), authPermits: make(chan struct{}, maxAuths), actors: map[string]*Actor{},
+	}
+	if n.check {
+		n.warnOfOpenDoors()
 	}
 	n.committer = &committer{store: s, stats: &n.stats}
 	n.wait.Go(n.endConnected)
@@ -354,7 +358,7 @@ func (n *Node) Subscribe(r host.Ref, request host.SubscribeRequest) error {
 
 // Guards implements host.Definitions.
 func (n *Node) Guards(name string) bool {
-	return n.defs.Any(name, func(d *definition.Definition) bool { return d.Hooks["CanSubscribe"] != nil })
+	return n.defs.Any(name, func(d *definition.Definition) bool { return d.Guards() })
 }
 
 // Call implements host.Host.
@@ -391,7 +395,16 @@ func (n *Node) Create(ctx context.Context, r host.Ref, input, auth json.RawMessa
 
 // Resolve implements host.Host.
 func (n *Node) Resolve(ctx context.Context, r host.Ref) (host.Ref, error) {
-	id, err := n.resolve(ctx, r, &createEnvelope{})
+	return n.find(ctx, r, &createEnvelope{unguarded: true})
+}
+
+// Find implements host.Host.
+func (n *Node) Find(ctx context.Context, r host.Ref, auth json.RawMessage) (host.Ref, error) {
+	return n.find(ctx, r, &createEnvelope{auth: auth})
+}
+
+func (n *Node) find(ctx context.Context, r host.Ref, m *createEnvelope) (host.Ref, error) {
+	id, err := n.resolve(ctx, r, m)
 	if err != nil || r.Name != "" {
 		return host.Ref{Name: r.Name, Key: r.Key, ID: id}, err
 	}

@@ -27,7 +27,7 @@ func (m *openEnvelope) deliver(in *instance) bool {
 		m.refuse(in.actor, host.Faultf(wire.CodeNotFound, "there is no actor %.64q with this id", m.Name))
 		return true
 	}
-	if err, ok := in.create(m.Create, m.Input, m.Auth); !ok || err != nil {
+	if err, ok := in.enter(m.Create, Access{Door: DoorConnect}, &m.OpenRequest); !ok || err != nil {
 		if ok {
 			m.refuse(in.actor, err)
 		}
@@ -72,6 +72,9 @@ func (m *openEnvelope) join(in *instance) bool {
 	t := in.begin("OnBeforeConnect", in.def.Options.ConnectTimeout, nil)
 	t.opening = &m.OpenRequest
 	o, ok := t.execute(func() (any, error) {
+		if err := t.admit(Access{Door: DoorConnect}); err != nil {
+			return nil, err
+		}
 		if err := t.beforeConnect(); err != nil {
 			return nil, err
 		}
@@ -162,7 +165,7 @@ func (m *openEnvelope) resume(in *instance, c *Conn) bool {
 	}
 	head, follows := in.head, m.follows(in)
 	t := in.begin("OnResume", in.def.Options.ConnectTimeout, c)
-	o, refused, ok := t.refresh(&m.OpenRequest)
+	o, refused, ok := t.refresh(DoorResume, &m.OpenRequest)
 	if !ok {
 		return false
 	}
@@ -230,7 +233,7 @@ func (m *refreshEnvelope) deliver(in *instance) bool {
 		return true // the connection is over, or the socket was replaced
 	}
 	t := in.begin("OnRefresh", in.def.Options.ConnectTimeout, c)
-	o, refused, ok := t.refresh(&host.OpenRequest{Conn: c.id, Params: m.Params, Auth: m.Auth, Subs: m.Subs})
+	o, refused, ok := t.refresh(DoorRefresh, &host.OpenRequest{Conn: c.id, Params: m.Params, Auth: m.Auth, Subs: m.Subs})
 	if !ok {
 		return false
 	}
@@ -246,11 +249,14 @@ func (m *refreshEnvelope) deliver(in *instance) bool {
 }
 
 // refresh runs the turn in which an existing connection gets new params. They apply when
-// the turn has succeeded. refused are the subscriptions that CanSubscribe now refuses.
-func (t *Turn) refresh(r *host.OpenRequest) (o outcome, refused []host.Refusal, ok bool) {
+// the turn has succeeded. refused are the subscriptions that are now refused.
+func (t *Turn) refresh(door Door, r *host.OpenRequest) (o outcome, refused []host.Refusal, ok bool) {
 	t.opening, t.resuming = r, true
 	t.readOnly = t.in.def.Hooks["OnBeforeConnect"] == nil && t.in.def.Hooks["OnRefresh"] == nil
 	o, ok = t.execute(func() (any, error) {
+		if err := t.admit(Access{Door: door}); err != nil {
+			return nil, err
+		}
 		if err := t.beforeConnect(); err != nil {
 			return nil, err
 		}
@@ -263,15 +269,14 @@ func (t *Turn) refresh(r *host.OpenRequest) (o outcome, refused []host.Refusal, 
 	return o, refused, ok
 }
 
-// refusals runs CanSubscribe in the turn and returns the events that it refuses to the
-// connection. The gateway refuses events that the actor does not have.
+// refusals runs OnAccess and CanSubscribe in the turn and returns the events that one of
+// them refuses to the connection. The gateway refuses events that the actor does not have.
 func (t *Turn) refusals(events []string) (refused []host.Refusal) {
 	h := t.in.def.Hooks["CanSubscribe"]
-	if h == nil || len(events) == 0 {
+	if len(events) == 0 || !t.in.def.Guards() {
 		return nil
 	}
 	what, readOnly, failure := t.what, t.readOnly, t.failure
-	t.setLabel("CanSubscribe")
 	t.readOnly = true
 	t.in.state.allow(false)
 	for _, e := range events {
@@ -279,7 +284,11 @@ func (t *Turn) refusals(events []string) (refused []host.Refusal) {
 			continue
 		}
 		t.failure = nil
+		t.setLabel("CanSubscribe")
 		_, err := protect(func() (any, error) {
+			if err := t.admit(Access{Door: DoorSubscribe, Event: e}); err != nil || h == nil {
+				return nil, err
+			}
 			return h.Call(t.in.state.value, t, definition.Argument(reflect.ValueOf(e)))
 		})
 		if err = errors.Join(err, t.failure); err != nil {

@@ -59,6 +59,13 @@ func (in *instance) create(create bool, input, auth json.RawMessage) (err *host.
 	return in.state.broken, true
 }
 
+// fail answers a request without a connection with an error.
+func (in *instance) fail(w *waiter, err *host.Fault) {
+	out := []*host.Output{{Kind: host.OutputFail, Err: err, Done: w.whenVisible()}}
+	in.number(out, time.Now())
+	in.actor.gate.put(out, nil)
+}
+
 // callEnvelope runs an action for a connection.
 type callEnvelope struct{ host.CallRequest }
 
@@ -121,6 +128,11 @@ func (in *instance) runAction(name string, raw []json.RawMessage, auth json.RawM
 	t.readOnly = action == nil || action.ReadOnly
 	t.bounded = !t.readOnly
 	o, ok := t.execute(func() (any, error) {
+		if !r.admitted {
+			if err := t.admit(Access{Door: DoorCall, Action: name}); err != nil {
+				return nil, err
+			}
+		}
 		if action == nil {
 			return nil, host.Faultf(wire.CodeUnknownAction, "%s has no action %q%s", in.def.Name, name, in.def.Hint(name))
 		}
@@ -148,7 +160,8 @@ func (m *directEnvelope) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
 
 func (m *directEnvelope) deliver(in *instance) bool {
 	in.actor.used()
-	if err, ok := in.create(m.Create, nil, m.Auth); !ok || err != nil {
+	access, request := Access{Door: DoorCall, Action: m.Action}, &host.OpenRequest{Auth: m.Auth}
+	if err, ok := in.enter(m.Create, access, request); !ok || err != nil {
 		if ok {
 			m.done(nil, err)
 		}
@@ -157,6 +170,14 @@ func (m *directEnvelope) deliver(in *instance) bool {
 	r := reply{waiter: m.waiter}
 	var print string
 	if m.IdempotencyKey != "" {
+		// Before anything is told or kept about the key.
+		if err, ok := in.guard(access, request); !ok || err != nil {
+			if ok {
+				in.fail(m.waiter, err)
+			}
+			return ok
+		}
+		r.admitted = true
 		print = fingerprint(m.Action, m.Args)
 		if p := in.producers.byID[m.IdempotencyKey]; p != nil && p.record.Print != "" && p.record.Print != print {
 			m.done(nil, host.Faultf(wire.CodeIdempotencyMismatch, "the idempotency key was used before, for another action or other arguments; use a new key for a new call"))
@@ -199,9 +220,10 @@ func fingerprint(action string, args []json.RawMessage) string {
 // createEnvelope makes an actor that must not exist, or finds an existing one.
 type createEnvelope struct {
 	*waiter
-	create bool
-	input  json.RawMessage
-	auth   json.RawMessage
+	create    bool
+	unguarded bool // without OnAccess
+	input     json.RawMessage
+	auth      json.RawMessage
 }
 
 func (m *createEnvelope) size() int { return envelopeBytes + len(m.input) + len(m.auth) }
@@ -210,13 +232,26 @@ func (m *createEnvelope) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
 
 func (m *createEnvelope) deliver(in *instance) bool {
 	in.actor.used()
+	request := &host.OpenRequest{Auth: m.auth, Input: m.input}
 	if m.create && in.stored {
-		out := []*host.Output{{Kind: host.OutputFail, Err: host.Faultf(wire.CodeExists, "this %s exists", in.def.Name), Done: m.whenVisible()}}
-		in.number(out, time.Now())
-		in.actor.gate.put(out, nil)
+		err, ok := in.guard(Access{Door: DoorCreate, Input: m.input}, request)
+		if !ok {
+			return false
+		}
+		if err == nil {
+			err = host.Faultf(wire.CodeExists, "this %s exists", in.def.Name)
+		}
+		in.fail(m.waiter, err)
 		return true
 	}
-	if err, ok := in.create(m.create, m.input, m.auth); !ok || err != nil {
+	var err *host.Fault
+	ok := true
+	if m.unguarded {
+		err, ok = in.create(false, nil, nil)
+	} else {
+		err, ok = in.enter(m.create, Access{Door: DoorResolve}, request)
+	}
+	if !ok || err != nil {
 		if ok {
 			m.done(nil, err)
 		}
@@ -224,7 +259,13 @@ func (m *createEnvelope) deliver(in *instance) bool {
 	}
 	t := in.begin("create", in.def.Options.ActionTimeout, nil)
 	t.readOnly = !m.create
-	o, ok := t.execute(func() (any, error) { return nil, nil })
+	t.opening = request
+	o, ok := t.execute(func() (any, error) {
+		if m.create || m.unguarded {
+			return nil, nil
+		}
+		return nil, t.admit(Access{Door: DoorResolve})
+	})
 	if ok {
 		in.apply(t, o, reply{waiter: m.waiter, store: m.create})
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/host"
 )
 
-// subscribeEnvelope runs CanSubscribe for a connection.
+// subscribeEnvelope runs OnAccess and CanSubscribe for a connection.
 type subscribeEnvelope struct{ host.SubscribeRequest }
 
 func (m *subscribeEnvelope) refuse(a *Actor, err *host.Fault) {

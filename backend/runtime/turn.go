@@ -29,6 +29,7 @@ type Turn struct {
 	conn     *Conn // the connection that called, or nil
 
 	opening  *host.OpenRequest // of a turn that connects or refreshes; of a call without a connection, only its Auth
+	access   Access            // in OnAccess
 	resuming bool
 	joining  *Conn // the connection that this turn adds
 	ending   *Conn // the connection whose end is the purpose of this turn

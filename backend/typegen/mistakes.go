@@ -39,6 +39,10 @@ func checkMethodName(g *generator, a *actorDef, m *types.Func) {
 		g.problem(m.Pos(), "method %s takes an *actor.ConnectContext, which only hooks do: did you mean %s?", name, hooks[near])
 		return
 	}
+	if takes(m, "AccessContext") {
+		g.problem(m.Pos(), "method %s takes an *actor.AccessContext, which only a hook does: did you mean %s?", name, hooks["OnAccess"])
+		return
+	}
 	near := definition.NearHook(name)
 	if isHook(name) {
 		near = nearest(name, slices.Sorted(maps.Keys(hooks)))

@@ -205,11 +205,12 @@ func (h *Handler) serveResolve(w http.ResponseWriter, r *http.Request) {
 		h.respond.Fail(w, err)
 		return
 	}
-	if _, err := h.authenticate(r, ref, ""); err != nil {
+	auth, err := h.authenticate(r, ref, "")
+	if err != nil {
 		h.respond.Fail(w, err)
 		return
 	}
-	ref, err = h.host.Resolve(r.Context(), ref)
+	ref, err = h.host.Find(r.Context(), ref, auth)
 	if err != nil {
 		h.respond.Fail(w, err)
 		return

@@ -11,13 +11,14 @@ import (
 type Bindings struct {
 	NoState        reflect.Type // actor.NoState
 	ConnectContext reflect.Type // actor.ConnectContext
+	AccessContext  reflect.Type // actor.AccessContext
 	AuthRequest    reflect.Type // *actor.AuthRequest
 
 	// ConnState returns S if t is *actor.Context[S], nil if it is another type.
 	ConnState func(t reflect.Type) reflect.Type
 
-	// NewContext returns a function that makes a value of t, an *actor.Context[S] or
-	// *actor.ConnectContext, for a turn (a *runtime.Turn).
+	// NewContext returns a function that makes a value of t, an *actor.Context[S],
+	// *actor.ConnectContext or *actor.AccessContext, for a turn (a *runtime.Turn).
 	NewContext func(t reflect.Type) func(turn any) reflect.Value
 
 	// NewAuthRequest makes an *actor.AuthRequest.

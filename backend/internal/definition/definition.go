@@ -244,6 +244,11 @@ func (d *Definition) Changes(action string) bool {
 	return a != nil && !a.ReadOnly
 }
 
+// Guards reports whether a hook may refuse subscriptions: OnAccess or CanSubscribe.
+func (d *Definition) Guards() bool {
+	return d.Hooks["OnAccess"] != nil || d.Hooks["CanSubscribe"] != nil
+}
+
 // ephemeral reports whether a top-level field is kept only while the actor is awake.
 func ephemeral(f reflect.StructField) bool {
 	return f.Tag.Get("json") == "-" || (!f.IsExported() && !f.Anonymous)

@@ -36,7 +36,7 @@ var (
 // hookSignatures lists the hooks and their signatures for messages.
 // kind: 'c' *actor.Context, 'p' *actor.ConnectContext and params, 's' the same
 // with a result, 'i' *actor.Context and input, 'e' *actor.Context and an event's
-// name, read-only, 'n' nothing.
+// name, read-only, 'a' *actor.AccessContext, read-only, 'n' nothing.
 var hookSignatures = map[string]struct {
 	kind byte
 	want string
@@ -51,6 +51,7 @@ var hookSignatures = map[string]struct {
 	"OnResume":        {'c', "OnResume(c *actor.Context[S]) error"},
 	"OnRefresh":       {'c', "OnRefresh(c *actor.Context[S]) error"},
 	"OnDisconnect":    {'c', "OnDisconnect(c *actor.Context[S]) error"},
+	"OnAccess":        {'a', "OnAccess(c *actor.AccessContext) error, with a value receiver: it is read-only"},
 	"CanSubscribe":    {'e', "CanSubscribe(c *actor.Context[S], event string) error, with a value receiver: it is read-only"},
 	"OnStop":          {'c', "OnStop(c *actor.Context[S]) error"},
 }
@@ -90,14 +91,16 @@ func (d *Definition) findMethods() {
 			d.Hooks[rm.Name] = m
 			continue
 		}
-		if m.context == nil || m.context == d.bindings.ConnectContext {
-			if m.context == d.bindings.ConnectContext {
-				d.panicf("method %s: only OnBeforeConnect and CreateConnState take an *actor.ConnectContext", rm.Name)
-			}
+		switch m.context {
+		case nil:
 			if m.fn.Type().NumIn() > 1 && !m.ReadOnly && lost == "" {
 				lost = rm.Name
 			}
 			continue // an ordinary method
+		case d.bindings.ConnectContext:
+			d.panicf("method %s: only OnBeforeConnect and CreateConnState take an *actor.ConnectContext", rm.Name)
+		case d.bindings.AccessContext:
+			d.panicf("method %s: only OnAccess takes an *actor.AccessContext", rm.Name)
 		}
 		if hasPrefix(rm.Name, "On") {
 			d.panicf("method %s looks like a hook, but there is no hook of that name; an action cannot be named On…%s", rm.Name, didYouMean(NearHook(rm.Name)))
@@ -145,12 +148,12 @@ func (d *Definition) inspect(rm reflect.Method) *Method {
 	t := rm.Type
 	first := 1
 	if t.NumIn() > 1 && t.In(1).Kind() == reflect.Struct {
-		if p := reflect.PointerTo(t.In(1)); d.bindings.ConnState(p) != nil || t.In(1) == d.bindings.ConnectContext {
+		if p := reflect.PointerTo(t.In(1)); d.bindings.ConnState(p) != nil || d.isHookContext(t.In(1)) {
 			d.panicf("method %s takes %s: want a pointer, %s", rm.Name, t.In(1), p)
 		}
 	}
 	if t.NumIn() > 1 && t.In(1).Kind() == reflect.Pointer {
-		if p := t.In(1); d.bindings.ConnState(p) != nil || p.Elem() == d.bindings.ConnectContext {
+		if p := t.In(1); d.bindings.ConnState(p) != nil || d.isHookContext(p.Elem()) {
 			m.context = p.Elem()
 			m.newContext = d.bindings.NewContext(p)
 			first = 2
@@ -175,8 +178,13 @@ func (d *Definition) inspect(rm reflect.Method) *Method {
 	return m
 }
 
+// isHookContext reports whether t is the context of a hook that has one of its own.
+func (d *Definition) isHookContext(t reflect.Type) bool {
+	return t == d.bindings.ConnectContext || t == d.bindings.AccessContext
+}
+
 func (d *Definition) checkHook(m *Method, kind byte) bool {
-	isContext := m.context != nil && m.context != d.bindings.ConnectContext
+	isContext := m.context != nil && !d.isHookContext(m.context)
 	switch kind {
 	case 'n':
 		return m.context == nil && len(m.Args) == 0 && m.Result == nil && !m.hasError
@@ -186,6 +194,8 @@ func (d *Definition) checkHook(m *Method, kind byte) bool {
 		return isContext && len(m.Args) <= 1 && m.Result == nil
 	case 'e':
 		return isContext && m.ReadOnly && len(m.Args) == 1 && m.Args[0] == stringType && m.Result == nil && m.hasError
+	case 'a':
+		return m.context == d.bindings.AccessContext && m.ReadOnly && len(m.Args) == 0 && m.Result == nil && m.hasError
 	case 'p':
 		return m.context == d.bindings.ConnectContext && len(m.Args) <= 1 && m.Result == nil
 	default:
@@ -206,7 +216,7 @@ func (d *Definition) checkAction(m *Method) {
 
 // useContext checks that all methods agree on the connection state's type.
 func (d *Definition) useContext(m *Method) {
-	if m.context == nil || m.context == d.bindings.ConnectContext {
+	if m.context == nil || d.isHookContext(m.context) {
 		return
 	}
 	state := d.bindings.ConnState(reflect.PointerTo(m.context))
