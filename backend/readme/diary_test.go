@@ -21,6 +21,10 @@ func TestDiary(t *testing.T) {
 			}
 		}
 		actortest.Call[any](diary.As(readme.User{Name: "ada"}), "write", "dear diary")
+		// Bob may not write in it, nor begin it for her.
+		if err := n.Actor("diary", "carol").As(readme.User{Name: "bob"}).Fail("write", "was here"); err.Code != "forbidden" {
+			t.Errorf("got %v, want forbidden", err)
+		}
 		if err := diary.As(readme.User{Name: "bob"}).Fail("write", "was here"); err.Code != "forbidden" {
 			t.Errorf("got %v, want forbidden", err)
 		}

@@ -172,8 +172,8 @@ func (r ChatRoom) GetMembers(c *actor.Context[Member]) []Member {
 }
 
 // isOrAnonymous reports whether the caller may act for a user: a connection with a user
-// acts for that user only. Nothing verifies the user; an app with accounts would check a
-// token in OnBeforeConnect.
+// acts for that user only. Nothing verifies the user; an app with accounts would
+// identify it in OnAuth, and check in OnAccess who may do what.
 func isOrAnonymous(c *actor.Context[Member], userID string) bool {
 	if !c.HasConn() {
 		return true

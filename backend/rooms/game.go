@@ -86,24 +86,20 @@ type GameParams struct {
 	AuthToken  string  `json:"authToken,omitempty"`
 }
 
-// OnBeforeConnect refuses a connection by returning an error. A game with accounts would
-// check p.AuthToken here.
-func (g *GameRoom) OnBeforeConnect(_ *actor.ConnectContext, p GameParams) error {
+// CreateConnState makes the state of a new connection from its params. An error refuses the
+// connection. Anybody may play; a game with accounts would check p.AuthToken in OnAuth, and
+// in OnAccess who may do what.
+func (g *GameRoom) CreateConnState(_ *actor.ConnectContext, p GameParams) (Player, error) {
 	if p.PlayerID == "" {
-		return actor.Errorf("player_id_required", "connect with a playerId")
+		return Player{}, actor.Errorf("player_id_required", "connect with a playerId")
 	}
 	if utf8.RuneCountInString(p.PlayerID) > maxNameRunes {
-		return actor.Errorf("player_id_too_long", "a playerId has at most %d characters", maxNameRunes)
+		return Player{}, actor.Errorf("player_id_too_long", "a playerId has at most %d characters", maxNameRunes)
 	}
-	return nil
-}
-
-// CreateConnState makes the state of a new connection from its params.
-func (g *GameRoom) CreateConnState(_ *actor.ConnectContext, p GameParams) Player {
 	if p.Role == "" {
 		p.Role = "player"
 	}
-	return Player{PlayerID: p.PlayerID, Role: p.Role}
+	return Player{PlayerID: p.PlayerID, Role: p.Role}, nil
 }
 
 // OnConnect puts a new player on the field. An error refuses it.

@@ -27,7 +27,7 @@ func TestNotes_areForTheirOwner(t *testing.T) {
 				t.Errorf("session %q: got %v, want %q", token, err, want)
 			}
 		}
-		// A call without a connection does not pass OnBeforeConnect.
+		// The same guard is at every door.
 		if err := notes.As(User{"grace"}).Fail("add", "was here"); err.Code != "forbidden" {
 			t.Errorf("got %v, want forbidden", err)
 		}

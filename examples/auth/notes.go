@@ -37,9 +37,13 @@ func (Notes) OnAuth(_ context.Context, r *actor.AuthRequest) (User, error) {
 	return User{name}, nil
 }
 
-// OnBeforeConnect says who may connect.
-func (n *Notes) OnBeforeConnect(c *actor.ConnectContext) error {
-	return checkOwner(actor.Auth[User](c), c.Key())
+// OnAccess says who may do anything here: connect, call an action, with a connection or
+// without, create the notes, or look them up.
+func (Notes) OnAccess(c *actor.AccessContext) error {
+	if !slices.Equal(c.Key(), actor.Key{actor.Auth[User](c).Name}) {
+		return actor.Errorf("forbidden", "these notes are not yours")
+	}
+	return nil
 }
 
 // OnConnect sends a new connection what there is.
@@ -47,22 +51,12 @@ func (n *Notes) OnConnect(c *actor.Context[actor.NoState]) {
 	c.Conn().Send(Listed{n.Texts.Values()})
 }
 
-// Add adds a note. It may be called without a connection, so it checks, too.
+// Add adds a note.
 func (n *Notes) Add(c *actor.Context[actor.NoState], text string) error {
-	if err := checkOwner(actor.Auth[User](c), c.Key()); err != nil {
-		return err
-	}
 	if text == "" || len(text) > 1000 || n.Texts.Len() >= 1000 {
 		return actor.Errorf("bad_note", "you can have up to 1000 notes of 1 to 1000 bytes")
 	}
 	n.Texts.Append(text)
 	c.Broadcast(Added{text})
-	return nil
-}
-
-func checkOwner(user User, key actor.Key) error {
-	if !slices.Equal(key, actor.Key{user.Name}) {
-		return actor.Errorf("forbidden", "these notes are not yours")
-	}
 	return nil
 }
