@@ -66,9 +66,10 @@ type resident struct {
 func (r *resident) isBlocked(now time.Time) bool { return now.UnixNano() < r.blocked }
 
 // longReplay reports whether loading the actor reads so much of the journal that it
-// needs a snapshot. A large state is not written for a few short commits.
+// needs a snapshot. A large state, or many connections and callers, are not written for a
+// few short commits.
 func (r *resident) longReplay() bool {
-	size := int64(r.record.State.Len())
+	size := int64(r.record.Size())
 	return r.unsaved >= max(256<<10, 2*size) || r.rev-r.saved >= 1000 && r.unsaved >= size
 }
 

@@ -24,6 +24,7 @@ type Record struct {
 	NextConn uint32
 	Conns    map[uint32]store.Conn
 	Callers  map[string]store.Caller
+	rest     int // bytes of Conns and Callers, about
 }
 
 // Of returns the Record of a snapshot.
@@ -34,6 +35,23 @@ func Of(s *store.Snapshot) *Record {
 	}
 	r.keep(s.Conns, s.Callers)
 	return r
+}
+
+// Size returns about how many bytes a snapshot of the actor takes.
+func (r *Record) Size() int { return r.State.Len() + r.rest }
+
+func connSize(c store.Conn) int {
+	const fixed = 64
+	return fixed + len(c.ID) + len(c.State)
+}
+
+func callerSize(c store.Caller) int {
+	const fixed, answer = 64, 16
+	size := fixed + len(c.ID) + len(c.Print)
+	for _, a := range c.Answers {
+		size += answer + len(a.Result) + len(a.Code) + len(a.Message) + len(a.Metadata)
+	}
+	return size
 }
 
 // End is the position of an actor after a commit. The next commit must follow it.
@@ -86,10 +104,16 @@ func (r *Record) Apply(c *store.Commit) {
 	}
 	r.keep(c.Conns, c.Callers)
 	for _, num := range c.Gone {
-		delete(r.Conns, num)
+		if conn, ok := r.Conns[num]; ok {
+			r.rest -= connSize(conn)
+			delete(r.Conns, num)
+		}
 	}
 	for _, id := range c.GoneCallers {
-		delete(r.Callers, id)
+		if caller, ok := r.Callers[id]; ok {
+			r.rest -= callerSize(caller)
+			delete(r.Callers, id)
+		}
 	}
 }
 
@@ -98,6 +122,10 @@ func (r *Record) keep(conns []store.Conn, callers []store.Caller) {
 		r.Conns = make(map[uint32]store.Conn)
 	}
 	for _, conn := range conns {
+		if old, ok := r.Conns[conn.Num]; ok {
+			r.rest -= connSize(old)
+		}
+		r.rest += connSize(conn)
 		r.Conns[conn.Num] = conn
 	}
 	if len(callers) > 0 && r.Callers == nil {
@@ -105,6 +133,10 @@ func (r *Record) keep(conns []store.Conn, callers []store.Caller) {
 	}
 	for _, caller := range callers {
 		caller.Answers = slices.Clone(caller.Answers)
+		if old, ok := r.Callers[caller.ID]; ok {
+			r.rest -= callerSize(old)
+		}
+		r.rest += callerSize(caller)
 		r.Callers[caller.ID] = caller
 	}
 }
