@@ -48,12 +48,14 @@ type Options struct {
 	MaxMailboxBytes int
 
 	// MaxDetached is how many connections without a socket are kept [10,000]; beyond, the
-	// one without a socket for longest ends.
+	// one without a socket for longest ends, of the address that has most of them.
 	MaxDetached int
 
 	// MaxCallers is how many callers, clients that number their calls, are remembered, for
-	// CallerTTL after their last call [10,000, 24 h]. A call that is repeated later runs
-	// again.
+	// CallerTTL after their last call [10,000, 24 h]. As many single calls with an
+	// Idempotency-Key are remembered, too. Beyond, the oldest are forgotten, of the address
+	// that has most of them. Those of connections that exist are always remembered. A call
+	// that is repeated later runs again.
 	MaxCallers int
 	CallerTTL  time.Duration
 

@@ -165,6 +165,18 @@ func Network(addr netip.Addr) (n netip.Prefix, ok bool) {
 	return n, err == nil
 }
 
+// Source names whoever an address belongs to, for what clients share: its network, as of
+// Network, or the loopback address itself. It is empty if addr is the zero Addr.
+func Source(addr netip.Addr) string {
+	if n, ok := Network(addr); ok {
+		return n.String()
+	}
+	if !addr.IsValid() {
+		return ""
+	}
+	return addr.String()
+}
+
 // Host returns the host that the client requested, with its port if there is one.
 func Host(r *http.Request) string {
 	if s, _ := r.Context().Value(saidKey{}).(said); s.host != "" {

@@ -49,6 +49,7 @@ type OpenRequest struct {
 	Input      json.RawMessage
 	Conn       string // the connection's id, which only its client can name
 	Producer   string // id of the client that numbers this connection's calls
+	From       string // whose share of the actor's limits it takes: the client's address
 	Params     json.RawMessage
 	Auth       json.RawMessage // the result of OnAuth; nil if the actor has none
 	Subs       []string        // events to subscribe to; the OutputOpened has those that are refused
@@ -102,6 +103,7 @@ type DirectCall struct {
 	Action         string
 	Args           []json.RawMessage
 	Auth           json.RawMessage // as in OpenRequest
+	From           string          // as in OpenRequest
 }
 
 // AuthRequest is the input of OnAuth: an HTTP request for a connection, or for an action

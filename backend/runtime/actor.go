@@ -210,7 +210,7 @@ func (a *Actor) load() (ok bool) {
 		return false
 	}
 	a.previous = nil
-	in.conns.armExpiry()
+	in.conns.started()
 	a.discardBroken()
 	return true
 }

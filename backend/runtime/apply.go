@@ -66,9 +66,11 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 		}
 	}
 	if r.producer != nil {
+		r.producer.stale = false
 		commit.Callers = append(buffer.callers[:0], r.producer.record)
 		r.producer.stored = true
 	}
+	commit.Callers = in.producers.answers.takeStale(commit.Callers, in.producers.byID)
 	in.producers.forget(t.now, 0)
 	commit.GoneCallers = in.producers.takeGone()
 	in.applyConns(t, commit)
@@ -124,7 +126,7 @@ func (in *instance) answer(t *Turn, o outcome, r reply, changed bool) *host.Outp
 	}
 	r.producer.executed(r.call, t.now)
 	if r.conn == nil || !changed {
-		r.producer.keep(answerOf(r.call, o.result, o.err))
+		in.producers.answers.keep(r.producer, answerOf(r.call, o.result, o.err), t.now)
 		return out
 	}
 	out.Numbered, out.To = true, host.Attachment{}

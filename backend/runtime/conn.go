@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"cmp"
+	"container/list"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -23,7 +25,13 @@ type Conn struct {
 	value any    // its state, of the definition's ConnType
 	raw   []byte // its state as JSON
 	attached
+
+	detached, detachedOf *list.Element // its places in conns, nil while it has a socket
 }
+
+// owner is whose share of the actor's limits the connection takes: its own, if no client
+// has attached it since the actor was loaded.
+func (c *Conn) owner() string { return cmp.Or(c.from, c.id) }
 
 // attached is what is known of a connection's client, and not stored.
 type attached struct {
@@ -33,6 +41,7 @@ type attached struct {
 	params     json.RawMessage
 	auth       json.RawMessage
 	producer   string
+	from       string // its address, see host.OpenRequest.From
 
 	// The position from which its client asked to resume when it joined instead. The
 	// client repeats the same request if it did not get the answer.

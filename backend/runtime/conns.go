@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"container/list"
 	"slices"
 	"time"
 
@@ -18,12 +19,17 @@ type conns struct {
 	onExpiry   func()        // called when one may have expired
 	timer      *time.Timer
 	nextExpiry time.Time // of the one that expires next; zero if all have a socket
+
+	// Those without a socket, in the order in which they lost it: all, and by owner.
+	detached   list.List
+	detachedOf map[string]*list.List
+	noisiest   tally
 }
 
 func newConns(window time.Duration, onExpiry func()) conns {
 	return conns{
 		byID: map[string]*Conn{}, attached: map[host.Attachment]*Conn{}, next: 1,
-		window: window, onExpiry: onExpiry,
+		window: window, onExpiry: onExpiry, detachedOf: map[string]*list.List{},
 	}
 }
 
@@ -57,6 +63,7 @@ func (cs *conns) join(c *Conn) {
 // attach gives a connection the socket of an attachment.
 func (cs *conns) attach(c *Conn, a host.Attachment) {
 	delete(cs.attached, c.attachment)
+	cs.unlist(c)
 	c.attachment, c.online = a, true
 	cs.attached[a] = c
 }
@@ -67,17 +74,80 @@ func (cs *conns) remove(c *Conn) {
 	cs.all = slices.DeleteFunc(slices.Clone(cs.all), func(x *Conn) bool { return x == c })
 	delete(cs.byID, c.id)
 	delete(cs.attached, c.attachment)
+	cs.unlist(c)
+}
+
+// producers returns the producers of the connections.
+func (cs *conns) producers() map[string]bool {
+	ids := make(map[string]bool, len(cs.all))
+	for _, c := range cs.all {
+		ids[c.producer] = true
+	}
+	return ids
 }
 
 func (cs *conns) expiresAt(c *Conn) time.Time { return c.dropped.Add(cs.window) }
 
+// list adds a connection to those without a socket. It lost its socket after them.
+func (cs *conns) list(c *Conn) {
+	owner := c.owner()
+	of := cs.detachedOf[owner]
+	if of == nil {
+		of = list.New()
+		cs.detachedOf[owner] = of
+	}
+	c.detached, c.detachedOf = cs.detached.PushBack(c), of.PushBack(c)
+	cs.noisiest.add(owner)
+}
+
+// unlist takes a connection from those without a socket, if it is one.
+func (cs *conns) unlist(c *Conn) {
+	if c.detached == nil {
+		return
+	}
+	owner := c.owner()
+	cs.detached.Remove(c.detached)
+	of := cs.detachedOf[owner]
+	if of.Remove(c.detachedOf); of.Len() == 0 {
+		delete(cs.detachedOf, owner)
+	}
+	cs.noisiest.remove(owner)
+	c.detached, c.detachedOf = nil, nil
+}
+
+// started lists the connections without a socket when all are restored.
+func (cs *conns) started() {
+	without := slices.DeleteFunc(slices.Clone(cs.all), func(c *Conn) bool { return c.online || c.detached != nil })
+	slices.SortStableFunc(without, func(a, b *Conn) int { return a.dropped.Compare(b.dropped) })
+	for _, c := range without {
+		cs.list(c)
+	}
+	cs.armExpiry()
+}
+
+// expired returns the connections whose resume window is over.
+func (cs *conns) expired(now time.Time) (over []*Conn) {
+	for e := cs.detached.Front(); e != nil && !now.Before(cs.expiresAt(e.Value.(*Conn))); e = e.Next() {
+		over = append(over, e.Value.(*Conn))
+	}
+	return over
+}
+
+// excess returns the connection to end if more than limit have no socket, else nil: of the
+// owner who has most of them the one without a socket for longest.
+func (cs *conns) excess(limit int) *Conn {
+	if cs.detached.Len() <= limit {
+		return nil
+	}
+	owner, _ := cs.noisiest.most()
+	return cs.detachedOf[owner].Front().Value.(*Conn)
+}
+
 // armExpiry sets the timer for the connection that expires next.
 func (cs *conns) armExpiry() {
 	var next time.Time
-	for _, c := range cs.all {
-		if at := cs.expiresAt(c); !c.online && (next.IsZero() || at.Before(next)) {
-			next = at
-		}
+	if e := cs.detached.Front(); e != nil {
+		next = cs.expiresAt(e.Value.(*Conn))
 	}
 	cs.nextExpiry = next
 	cs.stop()
@@ -89,7 +159,8 @@ func (cs *conns) armExpiry() {
 // dropped marks a connection as without a socket.
 func (cs *conns) dropped(c *Conn, now time.Time) {
 	c.online, c.dropped = false, now
-	if at := cs.expiresAt(c); cs.nextExpiry.IsZero() || at.Before(cs.nextExpiry) {
+	cs.list(c)
+	if cs.nextExpiry.IsZero() {
 		cs.armExpiry()
 	}
 }

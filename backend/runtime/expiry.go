@@ -12,8 +12,8 @@ func (in *instance) expire(now time.Time) bool {
 	if in.conns.nextExpiry.IsZero() || now.Before(in.conns.nextExpiry) {
 		return true
 	}
-	for _, c := range in.conns.all {
-		if in.conns.byID[c.id] == c && !c.online && !now.Before(in.conns.expiresAt(c)) {
+	for _, c := range in.conns.expired(now) {
+		if in.conns.byID[c.id] == c { // the end of another one may have ended it
 			if in.actor.gate.room() != nil {
 				return true // the pending reset expires them again
 			}
@@ -43,25 +43,10 @@ func (in *instance) endConn(c *Conn, why *host.Fault) bool {
 	return ok
 }
 
-// limitDetached ends the connection that has been without a socket for longest, if too
-// many have none.
+// limitDetached ends a connection if too many have no socket, see conns.excess.
 func (in *instance) limitDetached() bool {
-	if len(in.conns.all) <= in.def.Options.MaxDetached {
-		return true
+	if c := in.conns.excess(in.def.Options.MaxDetached); c != nil {
+		return in.endConn(c, nil)
 	}
-	var oldest *Conn
-	detached := 0
-	for _, c := range in.conns.all {
-		if c.online {
-			continue
-		}
-		detached++
-		if oldest == nil || c.dropped.Before(oldest.dropped) {
-			oldest = c
-		}
-	}
-	if detached <= in.def.Options.MaxDetached {
-		return true
-	}
-	return in.endConn(oldest, nil)
+	return true
 }

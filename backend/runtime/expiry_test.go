@@ -243,3 +243,30 @@ func TestAConnectionEndsThoughItsHookLeavesAStateThatCannotBeEncoded(t *testing.
 		})
 	}
 }
+
+// Connections that a stranger opens and leaves end early for one another, not for others.
+func TestG3_DetachedConnectionsOfOthersAreNotEndedForAStranger(t *testing.T) {
+	reg := clubsWith(actor.Options{MaxDetached: 20})
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, reg)
+		ada := b.open(clubRef, asFrom("a", "ada"))
+		ada.read()
+		b.node.Detach(clubRef, ada.req.Attachment)
+		var last *reader
+		for i := range 100 {
+			time.Sleep(time.Millisecond)
+			last = b.open(clubRef, asFrom("eve", fmt.Sprint("eve-", i)))
+			last.read()
+			b.node.Detach(clubRef, last.req.Attachment)
+		}
+		for _, test := range []struct {
+			req  host.OpenRequest
+			want bool
+		}{{asFrom("a", "ada"), true}, {asFrom("eve", "eve-0"), false}, {asFrom("eve", "eve-99"), true}} {
+			r := b.open(clubRef, test.req)
+			if opened := r.read()[0].Opened; opened.Resumed != test.want {
+				t.Errorf("%s resumed: %t, want %t", test.req.Conn, opened.Resumed, test.want)
+			}
+		}
+	})
+}

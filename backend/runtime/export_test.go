@@ -36,3 +36,6 @@ func (n *Node) Actors() int {
 	defer n.mu.Unlock()
 	return len(n.actors)
 }
+
+// AnswerBytes returns how many bytes of answers are kept, of all actors.
+func (n *Node) AnswerBytes() int64 { return n.answers.Load() }

@@ -50,7 +50,7 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 	in.watchdog.abandon = a.abandon
 	if snap == nil {
 		in.log = randomID()
-		in.producers = newProducers(&def.Options, nil)
+		in.producers = newProducers(&def.Options, nil, in.conns.producers, &a.node.answers)
 		in.state.keep()
 		var err error
 		in.state.base, err = in.state.encode()
@@ -78,13 +78,15 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 		in.conns.restore(c)
 	}
 	in.conns.sort()
-	in.producers = newProducers(&def.Options, snap.Callers)
+	in.producers = newProducers(&def.Options, snap.Callers, in.conns.producers, &a.node.answers)
 	in.state.keep()
-	if err := in.state.restored(); err != nil {
-		return nil, err
+	if err = in.state.restored(); err == nil {
+		// Not the stored bytes: fields may have been added or removed since.
+		in.state.base, err = in.state.encode()
 	}
-	// Not the stored bytes: fields may have been added or removed since.
-	in.state.base, err = in.state.encode()
+	if err != nil {
+		in.producers.answers.discard()
+	}
 	return in, err
 }
 
@@ -92,6 +94,7 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 func (in *instance) discard() {
 	in.stopTimers()
 	in.conns.stop()
+	in.producers.answers.discard()
 	in.watchdog.stop()
 }
 

@@ -9,6 +9,12 @@ const (
 	groupSpacing     = time.Millisecond // between the starts of groups of several commits
 	maxAnswers       = 64               // kept answers per producer
 	maxAnswerBytes   = 16 << 10         // bytes of kept answers per producer
-	maxAuths         = 256              // how many OnAuth of a node run at a time
-	maxAuthBytes     = 4 << 10          // of an OnAuth's result as JSON, which is kept with each connection
+
+	maxActorAnswerBytes = 1 << 20          // the same per actor
+	maxAllAnswerBytes   = 64 << 20         // and in all; beyond, an actor keeps a sixteenth
+	singleAnswerTTL     = 10 * time.Minute // how long the answer of a single call is kept
+	smallAnswer         = 64               // unless it has so few bytes: then as long as its producer
+
+	maxAuths     = 256     // how many OnAuth of a node run at a time
+	maxAuthBytes = 4 << 10 // of an OnAuth's result as JSON, which is kept with each connection
 )

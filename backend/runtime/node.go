@@ -31,7 +31,8 @@ type Node struct {
 	started   time.Time
 	stats     stats
 
-	queued atomic.Int64 // bytes that wait in mailboxes
+	queued  atomic.Int64 // bytes that wait in mailboxes
+	answers atomic.Int64 // bytes of kept answers, of all actors
 
 	wait        sync.WaitGroup // of the actors' goroutines, and of endConnected and OnAuth
 	closing     chan struct{}  // closed by Shutdown

@@ -34,7 +34,7 @@ func (m *openEnvelope) deliver(in *instance) bool {
 		return ok
 	}
 	if c := in.producers.byID[m.Producer]; c != nil {
-		c.acknowledge(m.Ack)
+		in.producers.answers.acknowledge(c, m.Ack)
 	}
 	if c := in.conns.byID[m.Conn]; c != nil {
 		return m.resume(in, c)
@@ -58,7 +58,7 @@ func (m *openEnvelope) follows(in *instance) bool {
 // join makes a new connection: one turn, one commit.
 func (m *openEnvelope) join(in *instance) bool {
 	c := &Conn{num: in.conns.next, alone: [1]uint32{in.conns.next}, id: m.Conn, start: in.head, attached: attached{
-		attachment: m.Attachment, online: true, params: m.Params, auth: m.Auth, producer: m.Producer,
+		attachment: m.Attachment, online: true, params: m.Params, auth: m.Auth, producer: m.Producer, from: m.From,
 		askedLog: m.Log, askedSeq: m.Seq,
 	}}
 	opened := m.opened(in, c, in.head)
@@ -179,7 +179,7 @@ func (m *openEnvelope) resume(in *instance, c *Conn) bool {
 	}
 	returns := !c.online
 	in.conns.attach(c, m.Attachment)
-	c.producer = m.Producer
+	c.producer, c.from = m.Producer, m.From
 	if o.err != nil {
 		return in.endConn(c, o.err)
 	}

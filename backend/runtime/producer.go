@@ -1,9 +1,10 @@
 package runtime
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
-	"sort"
+	"sync/atomic"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
@@ -14,68 +15,139 @@ import (
 // producer is a client that numbers its calls, so that a repeated call does not run again
 // (G5). It outlives connections. Its record is part of the commit of its call's turn, so
 // a call's effect and its record are durable together.
+//
+// A single call with an idempotency key has a producer of its own, which makes one call.
 type producer struct {
-	record store.Caller
-	stored bool // a commit has it
+	record  store.Caller
+	owner   string // who has made it, see host.OpenRequest.From; its id if that is not known
+	stored  bool   // a commit has it
+	stale   bool   // the store has answers of it that were dropped
+	listed  bool   // it is in answers.of
+	oneCall bool   // it is of a single call
 }
 
 // producers are the producers of an instance.
 type producers struct {
 	options *definition.Options
+	inUse   func() map[string]bool // those of the instance's connections, by their ids
+	answers answers
+
 	byID    map[string]*producer
+	single  int       // how many of them are of single calls
 	checked time.Time // when forget last looked at all of them
+	next    int       // and how many of a kind make it look again
 	gone    []string  // stored ones that were forgotten since the last commit
 }
 
 // newProducers returns those that are stored.
-func newProducers(o *definition.Options, stored []store.Caller) producers {
-	p := producers{options: o, byID: make(map[string]*producer, len(stored))}
+func newProducers(o *definition.Options, stored []store.Caller, inUse func() map[string]bool, kept *atomic.Int64) producers {
+	p := producers{options: o, inUse: inUse, byID: make(map[string]*producer, len(stored)), next: o.MaxCallers}
+	p.answers.all = kept
+	stored = slices.Clone(stored)
+	slices.SortFunc(stored, func(a, b store.Caller) int { return a.Used.Compare(b.Used) })
 	for _, r := range stored {
-		p.byID[r.ID] = &producer{record: r, stored: true}
+		c := &producer{record: r, owner: r.ID, stored: true, oneCall: r.Print != ""}
+		p.byID[r.ID] = c
+		if c.oneCall {
+			p.single++
+		}
+		p.answers.list(c)
 	}
 	return p
 }
 
-// get returns a producer, a new one if it is unknown. Others may be forgotten for it:
-// most producers' calls change nothing, so no commit would do that.
-func (p *producers) get(id string, now time.Time) *producer {
+// get returns a producer, a new one if it is unknown; from is who asks for it, and print
+// that of a single call. Others may be forgotten for it: most producers' calls change
+// nothing, so no commit would do that.
+func (p *producers) get(id, from, print string, now time.Time) *producer {
 	c := p.byID[id]
 	if c == nil {
 		p.forget(now, 1)
-		c = &producer{record: store.Caller{ID: id, Used: now}}
+		c = &producer{record: store.Caller{ID: id, Used: now, Print: print}, owner: cmp.Or(from, id), oneCall: print != ""}
 		p.byID[id] = c
+		if c.oneCall {
+			p.single++
+		}
 		p.gone = slices.DeleteFunc(p.gone, func(gone string) bool { return gone == id })
 	}
 	return c
 }
 
-// forget drops the producers that are too old, and the oldest ones if there would be
-// too many with more new ones; the next commit removes them from the store. It looks at
-// all of them only when there may be something to drop.
+// forget drops the producers that are too old, and some if there would be too many with
+// more new ones; the next commit removes them from the store. Single calls and producers of
+// connections count apart, so that neither take the room of the other. It looks at all of
+// them only when there may be something to drop.
+//
+// A producer whose connection exists stays: its client may still repeat a call (G5).
 func (p *producers) forget(now time.Time, more int) {
-	limit := p.options.MaxCallers - more
-	if len(p.byID) <= limit && now.Before(p.checked.Add(p.options.CallerTTL/24)) {
+	most := max(p.single, len(p.byID)-p.single) + more
+	if most <= p.next && now.Before(p.checked.Add(p.options.CallerTTL/24)) {
 		return
 	}
 	p.checked = now
-	byAge := make([]*producer, 0, len(p.byID))
-	for _, c := range p.byID {
-		byAge = append(byAge, c)
-	}
-	sort.Slice(byAge, func(i, j int) bool { return byAge[i].record.Used.Before(byAge[j].record.Used) })
-	excess := 0
-	if len(byAge) > limit {
-		excess = len(byAge) - limit + limit/16 // some more, so that this is rare
-	}
+	inUse := p.inUse()
+	var kinds [2][]*producer
 	oldest := now.Add(-p.options.CallerTTL)
-	for i, c := range byAge {
-		if i >= excess && c.record.Used.After(oldest) {
-			break
+	for _, c := range p.byID {
+		switch {
+		case inUse[c.record.ID]:
+		case !c.record.Used.After(oldest):
+			p.drop(c)
+		case c.oneCall:
+			kinds[1] = append(kinds[1], c)
+		default:
+			kinds[0] = append(kinds[0], c)
 		}
-		delete(p.byID, c.record.ID)
-		if c.stored {
-			p.gone = append(p.gone, c.record.ID)
+	}
+	for _, all := range kinds {
+		if len(all) > p.options.MaxCallers-more {
+			p.dropExcess(all, p.options.MaxCallers-more-p.spare())
 		}
+	}
+	p.next = max(p.options.MaxCallers, max(p.single, len(p.byID)-p.single)+p.spare())
+}
+
+// spare is how many more are dropped than have to be, so that this is rare.
+func (p *producers) spare() int { return p.options.MaxCallers / 16 }
+
+// dropExcess drops producers until limit are left: the oldest ones of the owners that have
+// more than their share.
+func (p *producers) dropExcess(all []*producer, limit int) {
+	slices.SortFunc(all, func(a, b *producer) int { return a.record.Used.Compare(b.record.Used) })
+	owned := map[string]int{}
+	for _, c := range all {
+		owned[c.owner]++
+	}
+	share := fairShare(values(owned), limit)
+	left := len(all)
+	for _, c := range all {
+		if left <= limit {
+			return
+		}
+		if owned[c.owner] > share {
+			owned[c.owner]--
+			left--
+			p.drop(c)
+		}
+	}
+}
+
+func values(m map[string]int) []int {
+	v := make([]int, 0, len(m))
+	for _, n := range m {
+		v = append(v, n)
+	}
+	return v
+}
+
+func (p *producers) drop(c *producer) {
+	p.answers.set(c, nil)
+	delete(p.byID, c.record.ID)
+	if c.oneCall {
+		p.single--
+	}
+	if c.stored {
+		p.gone = append(p.gone, c.record.ID)
 	}
 }
 
@@ -94,34 +166,6 @@ func (c *producer) answer(call uint64) (store.Answer, bool) {
 		}
 	}
 	return store.Answer{}, false
-}
-
-// keep keeps an answer that is not an entry of the log. Beyond the limits it drops the
-// oldest answers; it does not keep one that alone is too large.
-func (c *producer) keep(a store.Answer) {
-	if answerSize(a) > maxAnswerBytes {
-		return
-	}
-	answers := append(slices.Clone(c.record.Answers), a) // a commit may hold the old slice
-	bytes := 0
-	for i := len(answers) - 1; i >= 0; i-- {
-		bytes += answerSize(answers[i])
-		if bytes > maxAnswerBytes || len(answers)-i > maxAnswers {
-			answers = answers[i+1:]
-			break
-		}
-	}
-	c.record.Answers = answers
-}
-
-func answerSize(a store.Answer) int { return len(a.Result) + len(a.Message) + len(a.Metadata) }
-
-// acknowledge drops the kept answers of calls up to an id.
-func (c *producer) acknowledge(upTo uint64) {
-	if len(c.record.Answers) == 0 || c.record.Answers[0].Call > upTo {
-		return
-	}
-	c.record.Answers = slices.DeleteFunc(slices.Clone(c.record.Answers), func(a store.Answer) bool { return a.Call <= upTo })
 }
 
 // executed records that a call has run. Calls of a producer run in their order.

@@ -206,3 +206,87 @@ func TestG5_AForgottenProducerThatCallsAgainIsStored(t *testing.T) {
 		}
 	})
 }
+
+// asFrom is as for a client at an address.
+func asFrom(addr, name string) host.OpenRequest {
+	r := as(name)
+	r.From = addr
+	return r
+}
+
+// onceFrom is once for a client at an address.
+func (b *bench) onceFrom(addr, key, action string, args ...any) error {
+	_, err := b.node.CallOnce(b.t.Context(), ledgerRef, host.DirectCall{
+		Create: true, IdempotencyKey: key, Action: action, Args: encodeArgs(b.t, args), From: addr,
+	})
+	return err
+}
+
+// What strangers at one address leave takes the place of what that address has left: not of
+// the callers of others, nor of those whose connection exists.
+func TestG5_ProducersOfOthersAreNotForgottenForAStranger(t *testing.T) {
+	reg := actor.NewRegistry(ledgerDef, actor.WithOptions(actor.Options{MaxCallers: 64}))
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, memory.New(memory.Options{}), reg)
+		connected := b.open(ledgerRef, asFrom("a", "ada"))
+		connected.call(1, "add", 1)
+		connected.read()
+		if err := b.onceFrom("a", "alone", "add", 1); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 1_000 {
+			time.Sleep(time.Millisecond)
+			if err := b.onceFrom("eve", fmt.Sprint("key-", i), "add", 1); err != nil {
+				t.Fatal(err)
+			}
+			eve := b.open(ledgerRef, asFrom("eve", fmt.Sprint("eve-", i)))
+			eve.call(1, "add", 1)
+			b.node.Close(ledgerRef, eve.req.Attachment)
+		}
+		if got := b.node.Producers(ledgerRef); got > 2*64+1 {
+			t.Errorf("%d callers are remembered, want at most %d of each kind", got, 64)
+		}
+		total := b.total(ledgerRef)
+		if err := b.onceFrom("a", "alone", "add", 1); err != nil {
+			t.Error(err)
+		}
+		connected.call(1, "add", 1)
+		if got := b.total(ledgerRef); got != total {
+			t.Errorf("the total grew from %d to %d: a call of another address, or of a connection that exists, was forgotten and ran twice", total, got)
+		}
+	})
+}
+
+// The answers that an actor keeps are bounded in bytes, and those of single calls in time.
+func TestKeptAnswersAreBounded(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, memory.New(memory.Options{}), parrots)
+		say := func(addr, key, text string) string {
+			t.Helper()
+			_, err := b.node.CallOnce(t.Context(), parrotRef, host.DirectCall{
+				Create: true, IdempotencyKey: key, Action: "say", Args: encodeArgs(t, []any{text}), From: addr,
+			})
+			return code(err)
+		}
+		b.open(parrotRef, as("connected")) // so that the actor stays in memory
+		large := strings.Repeat("x", 10_000)
+		say("ada", "ada", large)
+		for i := range 300 {
+			say("eve", fmt.Sprint("eve-", i), large)
+		}
+		if got := b.node.AnswerBytes(); got > 1<<20 || got < 1<<19 {
+			t.Errorf("%d bytes of answers are kept, want up to 1 MiB", got)
+		}
+		if got := say("ada", "ada", large); got != "none" {
+			t.Errorf("ada's answer: %s; want it kept, because eve keeps more", got)
+		}
+		if got := say("eve", "eve-0", large); got != "ran" {
+			t.Errorf("eve's oldest answer: got %q, want ran", got)
+		}
+		time.Sleep(11 * time.Minute)
+		say("ada", "other", "small")
+		if got := b.node.AnswerBytes(); got > 100 {
+			t.Errorf("after 11 minutes %d bytes of answers are kept, want the last one alone", got)
+		}
+	})
+}

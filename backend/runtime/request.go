@@ -95,10 +95,10 @@ func (m *callEnvelope) deliver(in *instance) bool {
 	}
 	r := reply{conn: c, call: m.ID}
 	if cl := in.producers.byID[c.producer]; cl != nil {
-		cl.acknowledge(m.Ack)
+		in.producers.answers.acknowledge(cl, m.Ack)
 	}
 	if in.def.Changes(m.Action) {
-		r.producer = in.producers.get(c.producer, in.actor.lastUsed)
+		r.producer = in.producers.get(c.producer, c.from, "", in.actor.lastUsed)
 		if m.ID <= r.producer.record.Highest {
 			m.repeat(in, r.producer)
 			return true
@@ -185,10 +185,7 @@ func (m *directEnvelope) deliver(in *instance) bool {
 		}
 	}
 	if m.IdempotencyKey != "" && in.def.Changes(m.Action) {
-		r.producer, r.call = in.producers.get(m.IdempotencyKey, time.Now()), 1
-		if r.producer.record.Highest == 0 {
-			r.producer.record.Print = print
-		}
+		r.producer, r.call = in.producers.get(m.IdempotencyKey, m.From, print, time.Now()), 1
 		if r.producer.record.Highest >= r.call {
 			a, ok := in.actor.storedAnswer(r.producer, r.call)
 			if !ok {
@@ -338,7 +335,7 @@ func (m *ackEnvelope) refuse(*Actor, *host.Fault) {}
 func (m *ackEnvelope) deliver(in *instance) bool {
 	if c := in.conns.attached[m.attachment]; c != nil {
 		if cl := in.producers.byID[c.producer]; cl != nil {
-			cl.acknowledge(m.ack)
+			in.producers.answers.acknowledge(cl, m.ack)
 		}
 	}
 	return true

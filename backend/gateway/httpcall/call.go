@@ -142,6 +142,7 @@ func (h *Handler) serveAction(w http.ResponseWriter, r *http.Request) {
 		Action:         action,
 		Args:           body.Args,
 		Auth:           auth,
+		From:           forwarded.Source(forwarded.Client(r)),
 	})
 	if err != nil {
 		h.respond.Fail(w, err)
