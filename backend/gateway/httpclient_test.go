@@ -33,6 +33,8 @@ type httpPipe struct {
 	body   io.Closer
 	poll   uint64 // the reader's
 
+	posting chan struct{} // has an item while a post is under way: the server may let it wait
+
 	mu     sync.Mutex
 	socket string
 	posts  uint64
@@ -57,7 +59,7 @@ func dialHTTP(t testing.TB, h http.Handler, over string) *client {
 
 func newHTTPPipe(h http.Handler, over string) *httpPipe {
 	listen := newPipeListener()
-	p := &httpPipe{over: over, server: &http.Server{Handler: h}, listen: listen}
+	p := &httpPipe{over: over, server: &http.Server{Handler: h}, listen: listen, posting: make(chan struct{}, 1)}
 	p.client = &http.Client{Transport: &http.Transport{DialContext: listen.dial}}
 	go func() { _ = p.server.Serve(listen) }()
 	return p
@@ -117,10 +119,13 @@ func (p *httpPipe) pollFor(n uint64, waitMs int) ([]byte, error) {
 
 // write sends a frame in a post of its own.
 func (p *httpPipe) write(frame []byte) error {
+	p.posting <- struct{}{}
+	defer func() { <-p.posting }()
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.posts++
-	resp, body, err := p.post("/api/stream", fmt.Sprintf(`{"socket":%q,"n":%d,"frame":%s}`, p.socket, p.posts, frame))
+	socket, n := p.socket, p.posts
+	p.mu.Unlock()
+	resp, body, err := p.post("/api/stream", fmt.Sprintf(`{"socket":%q,"n":%d,"frame":%s}`, socket, n, frame))
 	if err == nil && resp.StatusCode != 204 {
 		err = fmt.Errorf("post: %s %s", resp.Status, body)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"github.com/troupe-dev/troupe/backend/forwarded"
@@ -26,10 +27,24 @@ type receiver struct {
 	used numbers // channel numbers
 }
 
-// receive handles the messages of a frame. The error is wire.ErrNotJSON or
-// wire.ErrNotUTF8; the socket has to end then.
+// charge counts something that was read, and waits while the client sends too much: what
+// it sends then stays in the network. The error is limit.ErrFlood.
+func (r *receiver) charge() error {
+	wait, err := r.rate.Charge()
+	if wait > 0 && !r.s.deaf.Load() {
+		time.Sleep(wait)
+		r.s.out.Clock().Heard() // that nothing was read was not the client's doing
+	}
+	return err
+}
+
+// receive handles the messages of a frame. The error is wire.ErrNotJSON, wire.ErrNotUTF8
+// or limit.ErrFlood; the socket has to end then.
 func (r *receiver) receive(b []byte) error {
 	r.s.traffic.In(len(b))
+	if err := r.charge(); err != nil {
+		return err
+	}
 	if !utf8.Valid(b) {
 		return wire.ErrNotUTF8
 	}
@@ -42,7 +57,12 @@ func (r *receiver) receive(b []byte) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range messages {
+	for i, m := range messages {
+		if i > 0 { // the frame is counted
+			if err := r.charge(); err != nil {
+				return err
+			}
+		}
 		if r.s.deaf.Load() {
 			break
 		}

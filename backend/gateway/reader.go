@@ -82,6 +82,9 @@ func (r *wsReader) next() (more bool) {
 		s.complain(wire.CodeTooLarge)
 	case errors.Is(err, limit.ErrBuffersFull): // its client comes back, and sends it again
 		status, reason = statusTryAgain, wire.CodeOverloaded
+	case errors.Is(err, limit.ErrFlood):
+		status, reason = websocket.StatusPolicyViolation, wire.CodeRateLimited
+		s.complain(wire.CodeRateLimited)
 	case errors.Is(err, wire.ErrNotJSON):
 		status, reason = websocket.StatusPolicyViolation, "a frame is JSON text"
 		s.complain(wire.CodeMalformed)

@@ -9,6 +9,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/troupe-dev/troupe/backend/gateway/httpcall"
+	"github.com/troupe-dev/troupe/backend/gateway/limit"
 	"github.com/troupe-dev/troupe/backend/gateway/transport"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
@@ -188,6 +189,9 @@ func (s *socket) receivePost(h transport.HTTP, frame []byte) (err error) {
 		}
 	}()
 	switch err := s.receiver.receive(frame); {
+	case errors.Is(err, limit.ErrFlood):
+		s.close(websocket.StatusPolicyViolation, wire.CodeRateLimited)
+		return host.Faultf(wire.CodeRateLimited, "too many messages for too long")
 	case errors.Is(err, wire.ErrNotJSON):
 		s.close(websocket.StatusPolicyViolation, "a frame is JSON text")
 		return host.Faultf(wire.CodeMalformed, "a frame is a JSON object or an array of them")

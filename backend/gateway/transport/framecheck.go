@@ -17,6 +17,7 @@ type frameCheck struct {
 	header  [10]byte // of the current frame, without the mask
 	n       uint8    // bytes of header that have come
 	message bool     // in the middle of a fragmented message
+	parts   int      // control frames and fragments that have begun since they were last counted
 	rest    uint64   // bytes to come of the current frame's mask and payload
 	err     error    // a ProtocolError once there was one
 }
@@ -93,6 +94,9 @@ func (c *frameCheck) checkHeader() (complete bool, err ProtocolError) {
 			return false, ""
 		}
 		size = binary.BigEndian.Uint64(c.header[2:])
+	}
+	if control || !fin || opcode == opContinuation {
+		c.parts++
 	}
 	if !control {
 		c.message = !fin

@@ -50,6 +50,7 @@ type Config struct {
 	// For a WebSocket only, and required there.
 	MaxFrame int          // bytes of a client's message
 	Spawn    func(func()) // starts a goroutine
+	Charge   func() error // called for each control frame and fragment that is read; an error ends the reading
 }
 
 // Buffers counts bytes that are held for clients.

@@ -216,6 +216,11 @@ func (w *WebSocket) Read(b []byte) (int, error) {
 	if ok := w.check.check(b[:n]); ok < n {
 		return ok, w.check.err
 	}
+	for ; w.check.parts > 0; w.check.parts-- {
+		if err := w.config.Charge(); err != nil {
+			return 0, err
+		}
+	}
 	return n, err
 }
 

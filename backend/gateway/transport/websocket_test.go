@@ -33,7 +33,7 @@ func (c *countingConn) Write(b []byte) (int, error) {
 func config(timeout time.Duration, wg *sync.WaitGroup) Config {
 	return Config{
 		Timeout: timeout, Buffers: &limit.Buffers{}, MaxFrame: noLimit, Spawn: wg.Go,
-		Wrote: func(bool) {}, Broke: func(bool) {},
+		Wrote: func(bool) {}, Broke: func(bool) {}, Charge: func() error { return nil },
 	}
 }
 
