@@ -13,6 +13,7 @@ for (const base of ["/app", "/any/base/path"]) {
       const root = server.url + base;
       const ada = new Chat(await visit(root));
       expect(new URL(ada.page.url()).pathname, "with a slash").toBe(`${base}/`);
+      await ada.page.getByRole("link", { name: "Chat", exact: true }).click();
       const page = await visit(`${root}/chat/general`);
       const bob = new Chat(page);
       await ada.join("Ada");

@@ -8,7 +8,20 @@ import { expect, online, test } from "./fixtures";
 
 /** Each page, with some content. */
 const pages: Record<string, { path: string; fill?: (page: Page) => Promise<unknown> }> = {
-  "the name prompt": { path: "/" },
+  "the home page": {
+    path: "/",
+    fill: async (page) => {
+      const [ada, bob] = ["Ada", "Bob"].map((name) => page.getByRole("region", { name, exact: true }));
+      await ada!.getByRole("textbox").fill("x".repeat(100));
+      await ada!.getByRole("textbox").press("Enter");
+      await expect(bob!.getByRole("listitem")).toHaveCount(1);
+      await bob!.getByRole("button", { name: "Pull Bob’s plug" }).click();
+      await bob!.getByRole("textbox").fill("not yet");
+      await bob!.getByRole("textbox").press("Enter");
+      await expect(bob!.getByText("waits for the plug")).toBeVisible();
+    },
+  },
+  "the name prompt": { path: "/chat/general" },
   "the chat": {
     path: "/chat/general",
     fill: async (page) => {

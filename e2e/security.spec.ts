@@ -53,7 +53,7 @@ async function expectText(page: Page): Promise<void> {
 }
 
 test("no page violates its own policy, or puts secrets into URLs", everywhere, async ({ server, visit }) => {
-  const page = await visit(server.url);
+  const page = await visit(`${server.url}/chat/general`);
   const addresses: string[] = [];
   page.on("request", (request) => addresses.push(request.url()));
   page.on("websocket", (socket) => addresses.push(socket.url()));

@@ -8,7 +8,7 @@ import (
 
 func init() {
 	Registry.SetContract(actor.Contract{
-		Fingerprint: "BzFbyGDVGGR11Nkd",
+		Fingerprint: "G5FM86jje0i2inYG",
 		Parts: []string{
 			"chatRoom.connect():mVO6",
 			"chatRoom.deleteMessage():w0x0",
@@ -36,6 +36,9 @@ func init() {
 			"newsRoom.on(articles):BCgG",
 			"newsRoom.on(newArticle):3Czy",
 			"newsRoom.publishArticle():sXOT",
+			"stage.getLines():me-7",
+			"stage.on(spoken):l8WJ",
+			"stage.say():_EqV",
 		},
 		Unions: []actor.Union{
 			actor.OneOf[Level]("public", "premium"),

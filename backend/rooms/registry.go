@@ -1,5 +1,5 @@
-// Package rooms has the sample's actors: a chat, a game and a news room. Each is one file
-// that you can read and copy on its own.
+// Package rooms has the sample's actors: a chat, a game, a news room, and the stage of the home
+// page. Each is one file that you can read and copy on its own.
 package rooms
 
 import "github.com/troupe-dev/troupe/backend/actor"
@@ -25,5 +25,8 @@ var Registry = actor.NewRegistry(
 	actor.Define[NewsRoom]("newsRoom",
 		actor.Emits[NewArticle](),
 		actor.Emits[Articles](),
+	),
+	actor.Define[Stage]("stage",
+		actor.Emits[Spoken](),
 	),
 )

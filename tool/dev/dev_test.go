@@ -130,6 +130,24 @@ func get(t *testing.T, url string) string {
 	return string(body)
 }
 
+// kill asks for the end of the server, as a page of an origin.
+func kill(t *testing.T, url, origin string, want int) {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodPost, url+killPath, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Origin", origin)
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != want {
+		t.Errorf("kill from %s: got %s, want %d", origin, answer.Status, want)
+	}
+}
+
 func TestDev(t *testing.T) {
 	root := tiny(t)
 	url, until := develop(t, root)
@@ -185,6 +203,14 @@ func TestDev(t *testing.T) {
 	}
 	write(t, root, map[string]string{"main.go": tinyServer("two")})
 	until("the fixed one", fixed)
+
+	servers := now.Server
+	kill(t, url, "https://elsewhere.example", http.StatusForbidden)
+	kill(t, url, url, http.StatusNoContent)
+	if got := get(t, url+"/api"); !strings.HasPrefix(got, "two") {
+		t.Errorf("got %q, want the server that runs after the one that was killed", got)
+	}
+	until("the next server", running(servers+1))
 
 	write(t, root, map[string]string{"web/src/main.tsx": "import './main.css'"})
 	until("a new script", func(s state) bool { now = s; return s.Script != first.Script })

@@ -22,6 +22,7 @@ var client []byte
 const (
 	clientPath = "/__dev/client.js"
 	eventsPath = "/__dev/events"
+	killPath   = "/__dev/kill"
 )
 
 // noServer is the page while no server runs.
@@ -35,6 +36,10 @@ func newProxy(overlay *overlay, page *page, server *server) http.Handler {
 	mux.HandleFunc(clientPath, func(w http.ResponseWriter, r *http.Request) {
 		serveFile(w, r, map[string][]byte{clientPath: client})
 	})
+	mux.Handle("POST "+killPath, http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		server.kill()
+		w.WriteHeader(http.StatusNoContent)
+	})))
 	mux.HandleFunc("/assets/", page.serveApp)
 	mux.HandleFunc("/lib/", page.serveLibrary)
 	mux.Handle("/", &httputil.ReverseProxy{

@@ -41,6 +41,7 @@ type server struct {
 	url     string          // of the server; empty: it does not run now
 	broken  bool            // it will not run before something is saved
 	changed chan struct{}   // closed when url or broken changes
+	serving *process        // the one at url
 
 	running *process // belongs to the job
 	sum     [sha256.Size]byte
@@ -246,6 +247,9 @@ func (s *server) replace(ctx context.Context, binary string, saveAt time.Time) e
 		return err
 	}
 	s.running, s.sum = p, sum
+	s.mu.Lock()
+	s.serving = p
+	s.mu.Unlock()
 	document, err := fetch(ctx, p.url)
 	if err != nil {
 		return err
@@ -258,6 +262,24 @@ func (s *server) replace(ctx context.Context, binary string, saveAt time.Time) e
 		s.gone(p)
 	}()
 	return nil
+}
+
+// kill ends the running server at once, as a crash or a power loss would, and starts
+// another one. Requests wait meanwhile.
+func (s *server) kill() {
+	s.mu.Lock()
+	p := s.serving
+	running := s.url != ""
+	s.due = s.due || running
+	s.mu.Unlock()
+	if !running {
+		return // one is being started
+	}
+	s.serveAt("", false)     // so that it does not count as crashed
+	_ = p.cmd.Process.Kill() // an error means that it has ended
+	<-p.done
+	s.overlay.say("the page killed the server")
+	s.builds.request()
 }
 
 // gone records that a server has ended: if it was not replaced, it crashed.

@@ -63,7 +63,7 @@ func app(root string) api.BuildOptions {
 		"@troupe/client": "./clientjs/src/index.ts",
 		"@troupe/react":  "./hooks/src/index.ts",
 	}
-	o.Plugins = []api.Plugin{httpLibrary}
+	o.Plugins = []api.Plugin{httpLibrary, sourceCode}
 	return o
 }
 

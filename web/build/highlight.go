@@ -27,24 +27,46 @@ func language(comment, text, keywords string) *regexp.Regexp {
 	return regexp.MustCompile(`(?m)(` + comment + `)|(` + text + `)|\b(` + strings.ReplaceAll(keywords, " ", "|") + `)\b`)
 }
 
-// highlight returns code as HTML in which comments, strings and keywords have classes.
-// Code of an unknown language has none.
-func highlight(name, code string) string {
-	expression := languages[name]
-	if expression == nil {
-		return html.EscapeString(code)
-	}
-	var b strings.Builder
-	end := 0
-	for _, m := range expression.FindAllStringSubmatchIndex(code, -1) {
-		b.WriteString(html.EscapeString(code[end:m[0]]))
-		for i, class := range []string{"comment", "string", "keyword"} {
-			if m[2+2*i] >= 0 {
-				b.WriteString(`<span class="` + class + `">` + html.EscapeString(code[m[0]:m[1]]) + `</span>`)
-			}
+// token is a piece of code. Class is comment, string, keyword or, for other pieces, empty.
+type token struct {
+	Class string `json:"class,omitempty"`
+	Text  string `json:"text"`
+}
+
+// tokens cuts code into comments, strings, keywords and what is between them. Code of an
+// unknown language is one piece.
+func tokens(name, code string) []token {
+	var all []token
+	add := func(class, text string) {
+		if text != "" {
+			all = append(all, token{class, text})
 		}
-		end = m[1]
 	}
-	b.WriteString(html.EscapeString(code[end:]))
+	end := 0
+	if expression := languages[name]; expression != nil {
+		for _, m := range expression.FindAllStringSubmatchIndex(code, -1) {
+			add("", code[end:m[0]])
+			for i, class := range []string{"comment", "string", "keyword"} {
+				if m[2+2*i] >= 0 {
+					add(class, code[m[0]:m[1]])
+				}
+			}
+			end = m[1]
+		}
+	}
+	add("", code[end:])
+	return all
+}
+
+// highlight returns code as HTML in which comments, strings and keywords have classes.
+func highlight(name, code string) string {
+	var b strings.Builder
+	for _, t := range tokens(name, code) {
+		if t.Class == "" {
+			b.WriteString(html.EscapeString(t.Text))
+		} else {
+			b.WriteString(`<span class="` + t.Class + `">` + html.EscapeString(t.Text) + `</span>`)
+		}
+	}
 	return b.String()
 }

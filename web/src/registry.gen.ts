@@ -141,6 +141,13 @@ export interface PrivateMessage {
   timestamp: number;
 }
 
+/** Spoken is an event: clients listen to "spoken". */
+export interface Spoken {
+  number: number;
+  from: string;
+  text: string;
+}
+
 /** Subscription is the subscription of a reader. */
 export type Subscription = "free" | "premium";
 
@@ -235,11 +242,26 @@ export interface Registry {
     params: NewsParams | undefined;
     input: undefined;
   };
+  /** Stage is an actor: its fields are its state, its methods its actions. */
+  stage: {
+    actions: {
+      /** say adds a line. The new state and the event are one commit. */
+      say(from: string, text: string): void;
+      /** getLines only reads: its receiver is a value. */
+      getLines(): Spoken[];
+    };
+    events: {
+      /** spoken is an event: clients listen to "spoken". */
+      spoken: Spoken;
+    };
+    params: undefined;
+    input: undefined;
+  };
 }
 
 /** The registry for `createClient<typeof registry>(url, { registry })`. The client compares its fingerprints with the server's. */
 export const registry = {
-  "~contract": "BzFbyGDVGGR11Nkd",
+  "~contract": "G5FM86jje0i2inYG",
   "~parts": [
     "chatRoom.connect():mVO6",
     "chatRoom.deleteMessage():w0x0",
@@ -267,5 +289,8 @@ export const registry = {
     "newsRoom.on(articles):BCgG",
     "newsRoom.on(newArticle):3Czy",
     "newsRoom.publishArticle():sXOT",
+    "stage.getLines():me-7",
+    "stage.on(spoken):l8WJ",
+    "stage.say():_EqV",
   ],
 } as unknown as Registry;

@@ -9,6 +9,7 @@ import "./app.css";
 import { ChatPage } from "../chat/ChatPage";
 import { GamePage } from "../game/GamePage";
 import { NewsPage } from "../news/NewsPage";
+import { HomePage } from "../home/HomePage";
 import { Header } from "./Header";
 import { Link, usePath } from "./router";
 
@@ -23,8 +24,10 @@ function decode(part: string): string {
 
 /** Returns the page of a path, and its title. */
 function route(path: string) {
-  const [page = "chat", name] = path.split("/").filter(Boolean).map(decode);
+  const [page, name] = path.split("/").filter(Boolean).map(decode);
   switch (page) {
+    case undefined:
+      return { title: "Pull the plug. Nothing is lost.", element: <HomePage /> };
     case "chat":
       return { title: `#${name ?? "general"}`, element: <ChatPage room={name ?? "general"} /> };
     case "game":

@@ -10,10 +10,10 @@ const PAGES = [
 ];
 
 export function Header({ path }: { path: string }) {
-  const section = path.split("/")[1] || "chat";
+  const section = path.split("/")[1];
   return (
     <header className="header">
-      <Link href="/chat/general" className="brand" aria-label="Troupe, home">
+      <Link href="/" className="brand" aria-label="Troupe, home" aria-current={section ? undefined : "page"}>
         <Logo />
         <span>Troupe</span>
       </Link>
