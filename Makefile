@@ -2,7 +2,7 @@
 # has the steps of the tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help dev new rename run build ui docs packages test test-go test-ts test-e2e test-browsers test-long test-crash fuzz chaos soak bench bench-peers bench-growth pgo plot pictures fmt lint vuln generate licenses clean
+.PHONY: help dev new rename run build ui docs packages test test-go test-ts test-e2e test-browsers test-long test-crash fuzz chaos soak bench bench-peers bench-growth pgo plot picture pictures fmt lint vuln generate licenses clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/troupe-dev/troupe/backend/app.version=$(VERSION)
@@ -100,8 +100,11 @@ pgo: ## measure calls and fan-out on both stores, and write default.pgo, the pro
 plot: ## draw what they have measured, and write the figures into docs/benchmarks.md
 	cd e2e/bench && go run . -plot
 
-pictures: build ## take the pictures of the page for the documentation
+pictures: build ## take the icons, and the picture that is shown beside links to the page
 	node e2e/pictures.mjs
+
+picture: build ## take the moving picture of the README from the running page
+	node e2e/picture.mjs
 
 fmt: node_modules/.package-lock.json ## format the Go and TypeScript code
 	gofmt -w *.go backend e2e examples tool web

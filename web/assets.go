@@ -17,12 +17,14 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -43,7 +45,7 @@ var Licenses string
 // it, and nothing else: nothing inline, nothing from elsewhere, no frames. No text
 // becomes HTML or code (trusted types). 'self' includes sockets; browsers too old to know
 // that fall back to HTTP.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; manifest-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
 	"require-trusted-types-for 'script'; trusted-types 'none'"
 
@@ -67,6 +69,31 @@ var contentTypes = map[string]string{
 	".map":  "application/json",
 	".json": "application/json",
 	".svg":  "image/svg+xml",
+	".png":  "image/png",
+	".ico":  "image/x-icon",
+}
+
+const (
+	slogan      = "Pull the plug. Nothing is lost."
+	description = "Troupe is a realtime backend: actors in Go, hooks in React, one binary. Cut the link or kill the server, and every message still arrives, once and in order."
+)
+
+// originMark stands in the rendered page where the origin of the request comes.
+const originMark = "https://origin.invalid"
+
+// plainHost are hosts that may be part of an origin.
+var plainHost = regexp.MustCompile(`^([A-Za-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]+)?$`)
+
+// origin returns the origin that a browser uses for the server, as far as the request
+// tells. It is only good for texts: anybody can send any host.
+func origin(r *http.Request) string {
+	if !plainHost.MatchString(r.Host) {
+		return ""
+	}
+	if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
 }
 
 // UI answers requests for the page and its files. It is safe for concurrent use.
@@ -74,7 +101,9 @@ type UI struct {
 	http.Handler
 
 	dist  fs.FS
-	page  document
+	page  document            // with originMark for the origin
+	app   document            // the web app manifest
+	icon  string              // the URL of the favicon
 	docs  map[string]document // by name
 	etags map[string]string   // of files without a hash in their name, by name
 	built bool
@@ -105,7 +134,6 @@ func New(dist fs.FS, base string) (*UI, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare the UI: %w", err)
 	}
-	ui.page.etag = etag(ui.page.body)
 
 	r := chi.NewRouter()
 	r.Use(secure)
@@ -115,6 +143,8 @@ func New(dist fs.FS, base string) (*UI, error) {
 		serve("/assets/*", ui.serveAsset)
 		serve("/lib/*", ui.serveLibrary)
 		serve("/licenses.txt", serveLicenses)
+		serve("/manifest.webmanifest", ui.serveManifest)
+		serve("/favicon.ico", ui.serveFavicon)
 		serve("/docs", http.RedirectHandler(base+"/docs/", http.StatusPermanentRedirect).ServeHTTP)
 		serve("/docs/*", ui.serveDocs)
 	}
@@ -128,9 +158,15 @@ func (ui *UI) Built() bool { return ui.built }
 // prepare renders the page, and computes the tags of files without a hash in their name.
 func (ui *UI) prepare(m Manifest, base string) error {
 	var body bytes.Buffer
-	if err := page(m, base).Render(context.Background(), &body); err != nil {
+	if err := page(m, base, originMark).Render(context.Background(), &body); err != nil {
 		return err
 	}
+	app, err := json.MarshalIndent(m.app(base), "", "  ")
+	if err != nil {
+		return err
+	}
+	ui.app = document{body: app, etag: etag(app), status: http.StatusOK}
+	ui.icon = m.Favicon
 	ui.page = document{body: body.Bytes(), status: http.StatusOK}
 	for _, pattern := range []string{"lib/*", "docs/*.json", "docs/images/*"} {
 		names, err := fs.Glob(ui.dist, pattern)
@@ -175,8 +211,32 @@ func (ui *UI) servePage(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	h.Set("ETag", ui.page.etag)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(ui.page.body))
+	body := bytes.ReplaceAll(ui.page.body, []byte(originMark), []byte(origin(r)))
+	h.Set("ETag", etag(body))
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+}
+
+// serveManifest serves the web app manifest, with which the page can be installed.
+func (ui *UI) serveManifest(w http.ResponseWriter, r *http.Request) {
+	if !ui.built {
+		http.NotFound(w, r)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/manifest+json")
+	h.Set("Cache-Control", revalidate)
+	h.Set("ETag", ui.app.etag)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(ui.app.body))
+}
+
+// serveFavicon leads to the icon that browsers and crawlers ask for by this name.
+func (ui *UI) serveFavicon(w http.ResponseWriter, r *http.Request) {
+	if ui.icon == "" {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Cache-Control", revalidate)
+	http.Redirect(w, r, ui.icon, http.StatusTemporaryRedirect)
 }
 
 // navigate serves the page for paths that are not files: its router handles them. A

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"encoding/json"
 	"io"
 	"io/fs"
 	"net/http"
@@ -21,7 +22,8 @@ func built() fstest.MapFS {
 	file := func(content string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(content)} }
 	return fstest.MapFS{
 		"manifest.json": file(`{"script":"/assets/main-A1.js","theme":"/assets/theme-B2.js",
-			"styles":["/assets/main-C3.css"],"icon":"/assets/icon-D4.svg"}`),
+			"styles":["/assets/main-C3.css"],"icon":"/assets/icon-D4.svg",
+			"touchIcon":"/assets/touch-E5.png","appIcon":"/assets/app-F6.png","favicon":"/assets/favicon-G7.ico","social":"/assets/social-H8.png"}`),
 		"assets/main-A1.js":     file("app"),
 		"assets/main-A1.js.gz":  file("app, compressed"),
 		"assets/main-A1.js.map": file("{}"),
@@ -81,7 +83,7 @@ func TestUI_routes(t *testing.T) {
 		{"GET", "/chat/general", "*/*", 404, "", ""}, // a fetch, not a navigation
 		{"POST", "/missing.png", html, 404, "", ""},
 		{"GET", "/missing.png", html, 404, "", ""},
-		{"GET", "/favicon.ico", html, 404, "", ""},
+		{"GET", "/missing.ico", html, 404, "", ""},
 		{"GET", "/assets/main-OLD.js", html, 404, "", ""},
 		{"GET", "/assets/", html, 404, "", ""},
 		{"GET", "/assets", html, 404, "", ""},
@@ -254,6 +256,60 @@ func TestPageHasNothingInline(t *testing.T) {
 	}
 	if inline := regexp.MustCompile(`(?i)<script[^>]*>[^<]|<style|\sstyle=|\son\w+=|javascript:`).FindString(page); inline != "" {
 		t.Errorf("the page has %q inline:\n%s", inline, page)
+	}
+}
+
+// Links to the page are shown with its picture, whose address has the origin.
+func TestPageNamesItsPicture(t *testing.T) {
+	ui := newUI(t, built())
+	picture := regexp.MustCompile(`property="og:image" content="([^"]*)"`)
+	for _, test := range []struct{ host, proto, want string }{
+		{"troupe.example", "", "http://troupe.example/assets/social-H8.png"},
+		{"troupe.example:8080", "https", "https://troupe.example:8080/assets/social-H8.png"},
+		{"[::1]:8080", "", "http://[::1]:8080/assets/social-H8.png"},
+		{`a"><script>`, "", "/assets/social-H8.png"},
+		{"a/b", "", "/assets/social-H8.png"},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Host = test.host
+		if test.proto != "" {
+			r.Header.Set("X-Forwarded-Proto", test.proto)
+		}
+		w := httptest.NewRecorder()
+		ui.ServeHTTP(w, r)
+		if found := picture.FindStringSubmatch(w.Body.String()); found == nil || found[1] != test.want {
+			t.Errorf("%s: got %v, want %s", test.host, found, test.want)
+		}
+	}
+}
+
+// TestInstallable: the web app manifest and the icon have fixed names, also below a path.
+func TestInstallable(t *testing.T) {
+	ui, err := web.New(built(), "/app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := request(ui, "GET", "/manifest.webmanifest")
+	var app struct {
+		StartURL string `json:"start_url"`
+		Icons    []struct{ Src string }
+	}
+	if err := json.Unmarshal(answer.Body.Bytes(), &app); err != nil {
+		t.Fatal(err)
+	}
+	if got := answer.Header().Get("Content-Type"); got != "application/manifest+json" {
+		t.Errorf("got type %s", got)
+	}
+	if len(app.Icons) != 2 || app.StartURL != "/app/" || app.Icons[0].Src != "/app/assets/icon-D4.svg" || app.Icons[1].Src != "/app/assets/app-F6.png" {
+		t.Errorf("got %+v", app)
+	}
+	if icon := request(ui, "GET", "/favicon.ico"); icon.Code != 307 || icon.Header().Get("Location") != "/app/assets/favicon-G7.ico" {
+		t.Errorf("the icon: got %d to %s", icon.Code, icon.Header().Get("Location"))
+	}
+	// Without scripts, the page says what it is, and leads to what works.
+	page := request(ui, "GET", "/").Body.String()
+	if !strings.Contains(page, "<noscript>") || !strings.Contains(page, `href="/app/docs/"`) {
+		t.Errorf("the page says nothing without scripts:\n%s", page)
 	}
 }
 

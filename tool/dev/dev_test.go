@@ -34,6 +34,10 @@ func tiny(t *testing.T) string {
 		"web/src/theme.ts":                    "",
 		"web/src/docs/main.ts":                "",
 		"web/src/icon.svg":                    "<svg/>",
+		"web/src/icons/touch.png":             "",
+		"web/src/icons/app.png":               "",
+		"web/src/icons/favicon.ico":           "",
+		"web/src/icons/social.png":            "",
 	})
 	if err := os.Chmod(filepath.Join(root, "node_modules/.bin/tsc"), 0o755); err != nil {
 		t.Fatal(err)

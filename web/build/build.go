@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/evanw/esbuild/pkg/api"
@@ -22,7 +23,7 @@ import (
 type File struct {
 	Name string // below web/dist
 	Size int    // in bytes
-	Gzip int    // in bytes when compressed
+	Gzip int    // in bytes when compressed; 0 if only the file itself is served
 }
 
 // options are common to all builds: the app and the libraries only add to them.
@@ -35,7 +36,7 @@ func options(root string) api.BuildOptions {
 		Target:        api.ES2022,
 		JSX:           api.JSXAutomatic,
 		Define:        map[string]string{"process.env.NODE_ENV": `"production"`},
-		Loader:        map[string]api.Loader{".svg": api.LoaderCopy},
+		Loader:        map[string]api.Loader{".svg": api.LoaderCopy, ".png": api.LoaderCopy, ".ico": api.LoaderCopy},
 		Charset:       api.CharsetUTF8,
 		LegalComments: api.LegalCommentsNone,
 
@@ -56,6 +57,10 @@ func app(root string) api.BuildOptions {
 		{InputPath: "web/src/theme.ts", OutputPath: "theme"},
 		{InputPath: "web/src/docs/main.ts", OutputPath: "docs"},
 		{InputPath: "web/src/icon.svg", OutputPath: "icon"},
+		{InputPath: "web/src/icons/touch.png", OutputPath: "touch"},
+		{InputPath: "web/src/icons/app.png", OutputPath: "app"},
+		{InputPath: "web/src/icons/favicon.ico", OutputPath: "favicon"},
+		{InputPath: "web/src/icons/social.png", OutputPath: "social"},
 	}
 	o.EntryNames = "assets/[name]-[hash]"
 	// Within the project the libraries are imported from source, as the type checker does.
@@ -184,6 +189,14 @@ func addEntries(m *web.Manifest, metafile string) error {
 			}
 		case "web/src/icon.svg":
 			m.Icon = built(output)
+		case "web/src/icons/touch.png":
+			m.TouchIcon = built(output)
+		case "web/src/icons/app.png":
+			m.AppIcon = built(output)
+		case "web/src/icons/favicon.ico":
+			m.Favicon = built(output)
+		case "web/src/icons/social.png":
+			m.Social = built(output)
 		}
 	}
 	return nil
@@ -209,6 +222,10 @@ func write(dist string, outputs []api.OutputFile, manifest web.Manifest) ([]File
 		}
 		if err := os.WriteFile(output.Path, output.Contents, 0o644); err != nil {
 			return nil, err
+		}
+		if slices.Contains([]string{".png", ".ico"}, path.Ext(file.Name)) {
+			files = append(files, file) // is compressed already
+			continue
 		}
 		compressed, err := compress(output.Contents)
 		if err != nil {

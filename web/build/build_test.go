@@ -28,6 +28,10 @@ func project(t *testing.T, more map[string]string) string {
 		"web/src/main.css":                    "body { color: red }",
 		"web/src/theme.ts":                    "document.title = 'theme'",
 		"web/src/icon.svg":                    "<svg/>",
+		"web/src/icons/touch.png":             "touch",
+		"web/src/icons/app.png":               "app",
+		"web/src/icons/favicon.ico":           "favicon",
+		"web/src/icons/social.png":            "social",
 		"web/src/docs/main.ts":                "document.title = 'docs'",
 		"web/dist/placeholder.html":           "<html>",
 		"web/dist/assets/main-OLD.js":         "old",
@@ -54,15 +58,15 @@ func TestBuild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files) != 8 {
-		t.Errorf("got %d files, want 8: %v", len(files), files)
+	if len(files) != 12 {
+		t.Errorf("got %d files, want 12: %v", len(files), files)
 	}
 	dist := os.DirFS(filepath.Join(root, "web", "dist"))
 	assets, err := fs.Glob(dist, "assets/*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	hashed := regexp.MustCompile(`^assets/(main|theme|docs|icon)-[A-Z0-9]{8}\.(js|css|svg)(\.map)?(\.gz)?$`)
+	hashed := regexp.MustCompile(`^assets/(main|theme|docs|icon)-[A-Z0-9]{8}\.(js|css|svg)(\.map)?(\.gz)?$|^assets/(touch|app|favicon|social)-[A-Z0-9]{8}\.(png|ico)$`)
 	for _, name := range assets {
 		if !hashed.MatchString(name) {
 			t.Errorf("%s has no hash in its name, or is old", name)

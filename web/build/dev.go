@@ -18,6 +18,11 @@ var DevManifest = web.Manifest{
 	Styles: []string{"/assets/main.css"},
 	Icon:   "/assets/icon.svg",
 
+	TouchIcon: "/assets/touch.png",
+	AppIcon:   "/assets/app.png",
+	Favicon:   "/assets/favicon.ico",
+	Social:    "/assets/social.png",
+
 	DocsScript: "/assets/docs.js",
 	DocsStyles: []string{"/assets/docs.css"},
 }

@@ -28,7 +28,7 @@ func TestDev(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := build.DevManifest
-	for _, address := range append(m.Styles, m.Script, m.Theme, m.Icon) {
+	for _, address := range append(m.Styles, m.Script, m.Theme, m.Icon, m.TouchIcon, m.AppIcon, m.Favicon, m.Social) {
 		if files[address] == nil {
 			t.Errorf("the manifest names %s, which the build lacks", address)
 		}

@@ -24,6 +24,10 @@ func main() {
 		os.Exit(1)
 	}
 	for _, f := range files {
-		fmt.Printf("web/dist/%-32s %7.1f kB, %6.1f kB gzip\n", f.Name, float64(f.Size)/1000, float64(f.Gzip)/1000)
+		line := fmt.Sprintf("web/dist/%-32s %7.1f kB", f.Name, float64(f.Size)/1000)
+		if f.Gzip > 0 {
+			line += fmt.Sprintf(", %6.1f kB gzip", float64(f.Gzip)/1000)
+		}
+		fmt.Println(line)
 	}
 }
