@@ -26,7 +26,7 @@ func TestImportsGoDown(t *testing.T) {
 		{"backend/internal/metric", nil, []string{"net/http"}},
 		{"backend/internal/jsonshape", nil, []string{"net/http"}},
 		{"backend/store/memory", []string{"backend/store", "backend/store/internal/record", "backend/store/internal/text", "backend/internal/rope"}, []string{"net/http", "database/sql"}},
-		{"backend/store/sqlite", []string{"backend/store", "backend/store/internal/record", "backend/internal/delta", "backend/store/internal/text", "backend/internal/rope"}, []string{"net/http"}},
+		{"backend/store/sqlite", []string{"backend/store", "backend/store/internal/journal", "backend/store/internal/record", "backend/internal/delta", "backend/store/internal/text", "backend/internal/rope"}, []string{"net/http"}},
 		{"backend/host", []string{"backend/store", "backend/wire"}, []string{"net/http", "database/sql"}},
 		{"backend/internal/definition", []string{"backend/host", "backend/wire", "backend/internal/jsonshape", "backend/store"}, []string{"net/http", "database/sql"}},
 		{"backend/runtime", []string{"backend/host", "backend/internal/definition", "backend/internal/delta", "backend/internal/jsonshape", "backend/internal/metric", "backend/store", "backend/wire"}, []string{"net/http", "database/sql"}},

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/internal/journal"
 	"github.com/troupe-dev/troupe/backend/store/internal/record"
 )
 
@@ -39,13 +40,13 @@ type group struct {
 	commits []*store.Commit
 	errs    []error // nil if there are none
 	good    []staged
-	unknown map[string]*resident // actors that are not in the file, by id
-	created []*resident          // those of them that the group creates
+	unknown map[string]*journal.Resident // actors that are not in the file, by id
+	created []*journal.Resident          // those of them that the group creates
 }
 
 // staged is a commit that passed the checks.
 type staged struct {
-	actor  *resident
+	actor  *journal.Resident
 	commit *store.Commit
 }
 
@@ -60,7 +61,7 @@ func (g *group) fail(i int, err error) {
 // stored.
 func (s *Store) stage(ctx context.Context, commits []*store.Commit) *group {
 	s.groups++
-	s.encoder.reset()
+	s.encoder.Reset()
 	g := &group{commits: commits, good: make([]staged, 0, len(commits))}
 	for i, c := range commits {
 		r, err := s.resident(ctx, g, c)
@@ -68,26 +69,26 @@ func (s *Store) stage(ctx context.Context, commits []*store.Commit) *group {
 			g.fail(i, err)
 			continue
 		}
-		if r.group != s.groups {
-			r.group, r.next, r.failed = s.groups, r.record.End(), false
+		if r.Group != s.groups {
+			r.Group, r.Next, r.Failed = s.groups, r.Record.End(), false
 		}
-		if r.failed {
+		if r.Failed {
 			err = fmt.Errorf("it follows one that failed: %w", store.ErrConflict)
 		} else {
-			r.next, err = r.next.Then(c)
+			r.Next, err = r.Next.Then(c)
 		}
 		if err != nil {
-			r.failed = true
+			r.Failed = true
 			g.fail(i, err)
 			continue
 		}
-		created := r.num == 0
+		created := r.Num == 0
 		if created {
-			r.num = s.lastActor + int64(len(g.created)) + 1
+			r.Num = s.lastActor + int64(len(g.created)) + 1
 		}
-		if err := s.encoder.add(r, c, r.next); err != nil {
-			if r.failed = true; created {
-				r.num = 0
+		if err := s.encoder.Add(r, c, r.Next); err != nil {
+			if r.Failed = true; created {
+				r.Num = 0
 			}
 			g.fail(i, err)
 			continue
@@ -102,9 +103,9 @@ func (s *Store) stage(ctx context.Context, commits []*store.Commit) *group {
 
 // resident returns an actor with its record, from the index or from the file. An
 // actor that is in neither has no number.
-func (s *Store) resident(ctx context.Context, g *group, c *store.Commit) (*resident, error) {
+func (s *Store) resident(ctx context.Context, g *group, c *store.Commit) (*journal.Resident, error) {
 	s.mu.Lock()
-	r := s.index.byID[c.Actor]
+	r := s.index.ByID[c.Actor]
 	s.mu.Unlock()
 	if r != nil && s.isComplete(r) {
 		return r, nil
@@ -116,9 +117,9 @@ func (s *Store) resident(ctx context.Context, g *group, c *store.Commit) (*resid
 	if !errors.Is(err, store.ErrNotFound) {
 		return r, err
 	}
-	r = &resident{id: c.Actor, record: &record.Record{Name: c.Name, Key: slices.Clone(c.Key), Log: c.Log}}
+	r = &journal.Resident{ID: c.Actor, Record: &record.Record{Name: c.Name, Key: slices.Clone(c.Key), Log: c.Log}}
 	if g.unknown == nil {
-		g.unknown = map[string]*resident{}
+		g.unknown = map[string]*journal.Resident{}
 	}
 	g.unknown[c.Actor] = r
 	return r, nil
@@ -126,28 +127,28 @@ func (s *Store) resident(ctx context.Context, g *group, c *store.Commit) (*resid
 
 // complete reads an actor from the file and makes it resident with its record. It
 // uses the reader: SQLite cannot commit a transaction that has read damaged pages.
-func (s *Store) complete(ctx context.Context, actor string) (*resident, error) {
+func (s *Store) complete(ctx context.Context, actor string) (*journal.Resident, error) {
 	loaded, err := readSnapshot(ctx, s.files.reader, actor)
 	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
-	r := s.index.byNum[loaded.num]
+	r := s.index.ByNum[loaded.Num]
 	s.mu.Unlock()
 	if r != nil { // only the writer changes its locations, and this is the writer
-		if err := replay(ctx, s.files.reader, loaded, r.locations, r.first()); err != nil {
+		if err := replay(ctx, s.files.reader, loaded, r.Locations, r.First()); err != nil {
 			return nil, err
 		}
-		if loaded.rev > r.rev {
+		if loaded.Rev > r.Rev {
 			return nil, errAhead
 		}
 	}
-	if loaded.rev == 0 {
+	if loaded.Rev == 0 {
 		return nil, errNothing
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.index.keep(loaded, s.options.now()), nil
+	return s.index.Keep(loaded, s.options.now()), nil
 }
 
 // write writes a group and the upkeep that is due, and adds both to the index.
@@ -155,15 +156,15 @@ func (s *Store) write(ctx context.Context, g *group) error {
 	u := s.plan(s.groups%trimEvery == 0)
 	err := s.withUpkeep(ctx, &u, func() error {
 		for _, r := range g.created {
-			key, err := json.Marshal(r.record.Key)
+			key, err := json.Marshal(r.Record.Key)
 			if err != nil {
 				return err
 			}
-			if _, err := s.files.insertActor.ExecContext(ctx, r.num, r.id, r.record.Name, string(key), r.record.Log); err != nil {
+			if _, err := s.files.insertActor.ExecContext(ctx, r.Num, r.ID, r.Record.Name, string(key), r.Record.Log); err != nil {
 				return err
 			}
 		}
-		for _, row := range s.encoder.group() {
+		for _, row := range s.encoder.Rows() {
 			if err := s.files.insertRow(ctx, &row, s.epoch); err != nil {
 				return err
 			}
@@ -179,36 +180,36 @@ func (s *Store) write(ctx context.Context, g *group) error {
 	defer s.mu.Unlock()
 	s.applyUpkeep(&u)
 	for _, r := range g.created {
-		s.index.byNum[r.num], s.index.byID[r.id] = r, r
+		s.index.ByNum[r.Num], s.index.ByID[r.ID] = r, r
 	}
 	s.lastActor += int64(len(g.created))
 	for _, c := range g.good {
-		c.actor.record.Apply(c.commit)
-		c.actor.rev, c.actor.head, c.actor.used = c.actor.record.Rev, c.actor.record.Head, now
+		c.actor.Record.Apply(c.commit)
+		c.actor.Rev, c.actor.Head, c.actor.Used = c.actor.Record.Rev, c.actor.Record.Head, now
 	}
-	for _, w := range s.encoder.group() {
-		w.row.at = now
-		for i, r := range w.actors {
-			r.locations = append(r.locations, w.locations[i])
-			r.unsaved += int64(w.locations[i].len)
+	for _, w := range s.encoder.Rows() {
+		w.Row.At = now
+		for i, r := range w.Actors {
+			r.Locations = append(r.Locations, w.Locations[i])
+			r.Unsaved += int64(w.Locations[i].Len)
 		}
-		s.index.push(w.row)
-		s.written += w.bytes
+		s.index.Push(w.Row)
+		s.planner.Written += w.Bytes
 	}
-	s.encoder.lastRow += int64(len(s.encoder.group()))
+	s.encoder.LastRow += int64(len(s.encoder.Rows()))
 	for _, c := range g.good {
-		s.index.updateDirty(c.actor)
-		if c.actor.longReplay() && !c.actor.due {
-			c.actor.due = true
-			s.due = append(s.due, c.actor)
+		s.index.UpdateDirty(c.actor)
+		if c.actor.LongReplay() && !c.actor.Waiting {
+			c.actor.Waiting = true
+			s.planner.Due = append(s.planner.Due, c.actor)
 		}
 	}
 	return nil
 }
 
 // insertRow writes a row of the journal, unless another process has taken over.
-func (f *files) insertRow(ctx context.Context, w *encodedRow, epoch int64) error {
-	result, err := f.insertGroup.ExecContext(ctx, w.id, w.index, int64(checksum(w.commits)), w.commits, epoch)
+func (f *files) insertRow(ctx context.Context, w *journal.EncodedRow, epoch int64) error {
+	result, err := f.insertGroup.ExecContext(ctx, w.ID, w.Index, int64(journal.Checksum(w.Commits)), w.Commits, epoch)
 	if err != nil {
 		return err
 	}

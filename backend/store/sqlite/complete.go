@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"github.com/troupe-dev/troupe/backend/store/internal/journal"
 )
 
 // checkComplete returns an error if a part of the file is certainly missing, as after
@@ -19,7 +21,7 @@ func checkComplete(path string) error {
 		return err
 	}
 	if size == 0 && logSize > 0 {
-		return fmt.Errorf("it is empty or missing, but its log %s-wal exists: %w", path, errDamaged)
+		return fmt.Errorf("it is empty or missing, but its log %s-wal exists: %w", path, journal.ErrDamaged)
 	}
 	pages, pageSize, err := header(path)
 	if err != nil || size >= pages*pageSize {
@@ -43,7 +45,7 @@ func checkComplete(path string) error {
 	for page := size/pageSize + 1; page <= pages; page++ {
 		const lockByte = 1 << 30 // the page with it is never written
 		if !inLog[uint32(page)] && page != lockByte/pageSize+1 {
-			return fmt.Errorf("it has %d bytes, its %d pages take %d: %w", size, pages, pages*pageSize, errDamaged)
+			return fmt.Errorf("it has %d bytes, its %d pages take %d: %w", size, pages, pages*pageSize, journal.ErrDamaged)
 		}
 	}
 	return nil

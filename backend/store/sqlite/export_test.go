@@ -57,9 +57,9 @@ func (s *Store) Tick() { s.tick(context.Background()) }
 func (s *Store) Resident() (actors, states int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, r := range s.index.byNum {
+	for _, r := range s.index.ByNum {
 		actors++
-		if r.record != nil {
+		if r.Record != nil {
 			states++
 		}
 	}
@@ -81,7 +81,7 @@ func (s *Store) LimitRow(t testing.TB, n int) {
 	if _, err := sqlite.Limit(s.files.conn, sqlite3.SQLITE_LIMIT_LENGTH, n); err != nil {
 		t.Fatal(err)
 	}
-	s.encoder.maxRow = n
+	s.encoder.MaxRow = n
 }
 
 // SyncOff makes the store acknowledge commits that are not on disk.

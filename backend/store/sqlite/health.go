@@ -10,6 +10,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/internal/journal"
 )
 
 // retryAfter is the minimum time between attempts to write an unavailable store.
@@ -56,7 +57,7 @@ func (s *Store) Health() error {
 func (s *Store) JournalBytes() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.index.bytes
+	return s.index.Bytes
 }
 
 // writable returns nil if the caller may try to write. It opens the file again if
@@ -195,6 +196,6 @@ func diskError(err error) bool {
 // damaged reports whether an error means that the file's content is damaged.
 func damaged(err error) bool {
 	var e *sqlite.Error
-	return errors.Is(err, errDamaged) ||
+	return errors.Is(err, journal.ErrDamaged) ||
 		errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_CORRUPT || e.Code()&0xff == sqlite3.SQLITE_NOTADB)
 }

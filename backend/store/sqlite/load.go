@@ -11,12 +11,13 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/internal/journal"
 	"github.com/troupe-dev/troupe/backend/store/internal/record"
 )
 
 // errNothing is the error of an actor that has only a row in the table actors. That
 // row is written together with the actor's first commit.
-var errNothing = fmt.Errorf("it has neither a snapshot nor a commit: %w", errDamaged)
+var errNothing = fmt.Errorf("it has neither a snapshot nor a commit: %w", journal.ErrDamaged)
 
 // querier is a connection, a transaction or a pool.
 type querier interface {
@@ -25,7 +26,7 @@ type querier interface {
 }
 
 // errNoID is the error of an actor of which the file has only a number.
-var errNoID = fmt.Errorf("it has no id: %w", errDamaged)
+var errNoID = fmt.Errorf("it has no id: %w", journal.ErrDamaged)
 
 // readID returns the id of an actor.
 func readID(ctx context.Context, db querier, num int64) (id string, err error) {
@@ -45,11 +46,11 @@ func (i *integer) Scan(value any) error {
 	case int64, nil:
 		return i.NullInt64.Scan(value)
 	}
-	return fmt.Errorf("%v is not an integer: %w", value, errDamaged)
+	return fmt.Errorf("%v is not an integer: %w", value, journal.ErrDamaged)
 }
 
 // errAhead is the error of an actor whose snapshot is newer than its newest commit.
-var errAhead = fmt.Errorf("its snapshot is ahead of the journal: %w", errDamaged)
+var errAhead = fmt.Errorf("its snapshot is ahead of the journal: %w", journal.ErrDamaged)
 
 // Load implements store.Store.
 func (s *Store) Load(ctx context.Context, actor string) (*store.Snapshot, error) {
@@ -64,12 +65,12 @@ func (s *Store) load(ctx context.Context, actor string) (*store.Snapshot, error)
 	for waited := false; ; {
 		s.recover(ctx)
 		s.mu.Lock()
-		if r := s.index.byID[actor]; r != nil && r.record != nil {
+		if r := s.index.ByID[actor]; r != nil && r.Record != nil {
 			defer s.mu.Unlock()
-			r.used = s.options.now()
-			return r.record.Snapshot(actor), nil
+			r.Used = s.options.now()
+			return r.Record.Snapshot(actor), nil
 		}
-		reader, swept, failure := s.reader, s.index.swept, s.failure
+		reader, swept, failure := s.reader, s.index.Swept, s.failure
 		s.mu.Unlock()
 		if reader == nil {
 			return nil, failure
@@ -81,41 +82,41 @@ func (s *Store) load(ctx context.Context, actor string) (*store.Snapshot, error)
 		}
 		s.options.afterRead()
 		s.mu.Lock()
-		r := s.index.byNum[loaded.num]
+		r := s.index.ByNum[loaded.Num]
 		switch {
-		case s.reader != reader, r == nil && s.index.swept != swept:
+		case s.reader != reader, r == nil && s.index.Swept != swept:
 			s.mu.Unlock()
 			continue // what was read says nothing about the index as it is
-		case r == nil && loaded.rev == 0 && !waited: // its first commit is being written
+		case r == nil && loaded.Rev == 0 && !waited: // its first commit is being written
 			s.mu.Unlock()
 			s.awaitWriter()
 			waited = true
 			continue
-		case r == nil && loaded.rev == 0:
+		case r == nil && loaded.Rev == 0:
 			s.mu.Unlock()
 			return nil, errNothing
-		case r != nil && r.record == nil:
+		case r != nil && r.Record == nil:
 			// The journal has more of it. The locations are copied before the read
 			// transaction starts: a commit that is trimmed in between is in the
 			// snapshot that the transaction sees.
-			locations, first := slices.Clone(r.locations), r.first()
+			locations, first := slices.Clone(r.Locations), r.First()
 			s.mu.Unlock()
 			if loaded, err = readActor(ctx, reader, actor, locations, first); err != nil {
 				return nil, err
 			}
 			s.options.afterRead()
 			s.mu.Lock()
-			if s.reader != reader || s.index.byNum[loaded.num] == nil && s.index.swept != swept {
+			if s.reader != reader || s.index.ByNum[loaded.Num] == nil && s.index.Swept != swept {
 				s.mu.Unlock()
 				continue
 			}
 		}
-		if r := s.index.byNum[loaded.num]; r != nil && loaded.rev > r.rev {
+		if r := s.index.ByNum[loaded.Num]; r != nil && loaded.Rev > r.Rev {
 			s.mu.Unlock()
 			return nil, errAhead
 		}
-		r = s.index.keep(loaded, s.options.now())
-		snapshot := cmp.Or(r.record, loaded.record).Snapshot(actor)
+		r = s.index.Keep(loaded, s.options.now())
+		snapshot := cmp.Or(r.Record, loaded.Record).Snapshot(actor)
 		s.mu.Unlock()
 		return snapshot, nil
 	}
@@ -127,39 +128,9 @@ func (s *Store) awaitWriter() {
 	defer s.writing.Unlock()
 }
 
-// keep makes an actor that was read resident. If it is resident already, keep
-// completes it, unless it has changed since it was read.
-func (x *index) keep(loaded *resident, now time.Time) *resident {
-	r := x.byNum[loaded.num]
-	if r == nil {
-		r = loaded
-		x.byNum[r.num] = r
-	}
-	if r.id == "" {
-		r.id = loaded.id
-	}
-	x.byID[r.id] = r
-	r.used = now
-	if r.record == nil && r.rev == loaded.rev {
-		r.record, r.saved = loaded.record, loaded.saved
-		x.updateDirty(r)
-	}
-	return r
-}
-
-// updateDirty updates the number of bytes of the actor's state that no snapshot has.
-func (x *index) updateDirty(r *resident) {
-	bytes := int64(0)
-	if r.rev != r.saved && r.record != nil {
-		bytes = int64(r.record.State.Len())
-	}
-	x.dirty += bytes - r.dirty
-	r.dirty = bytes
-}
-
 // readActor reads an actor in one read transaction: its snapshot, and its later
 // commits in the journal. locations are those of the revisions from first on.
-func readActor(ctx context.Context, db *sql.DB, actor string, locations []location, first uint64) (*resident, error) {
+func readActor(ctx context.Context, db *sql.DB, actor string, locations []journal.Location, first uint64) (*journal.Resident, error) {
 	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return nil, err
@@ -174,76 +145,76 @@ func readActor(ctx context.Context, db *sql.DB, actor string, locations []locati
 
 // readSnapshot reads an actor's snapshot. An actor without one is returned at
 // revision 0: all of its commits are in the journal.
-func readSnapshot(ctx context.Context, db querier, actor string) (*resident, error) {
-	r := &resident{id: actor, record: &record.Record{}}
+func readSnapshot(ctx context.Context, db querier, actor string) (*journal.Resident, error) {
+	r := &journal.Resident{ID: actor, Record: &record.Record{}}
 	var key []byte
 	var rev, head, nextConn, sum integer
 	var state, conns, callers []byte
 	err := db.QueryRowContext(ctx, `SELECT a.num, a.name, a.key, a.log, s.rev, s.head, s.next_conn, s.sum,
 			CAST(s.state AS BLOB), CAST(s.conns AS BLOB), CAST(s.callers AS BLOB)
 		FROM actors a LEFT JOIN snapshots s ON s.actor = a.num WHERE a.id = ?`, actor).
-		Scan(&r.num, &r.record.Name, &key, &r.record.Log, &rev, &head, &nextConn, &sum, &state, &conns, &callers)
+		Scan(&r.Num, &r.Record.Name, &key, &r.Record.Log, &rev, &head, &nextConn, &sum, &state, &conns, &callers)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, store.ErrNotFound
 	} else if err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(key, &r.record.Key); err != nil {
-		return nil, fmt.Errorf("the key: %w: %w", errDamaged, err)
+	if err := json.Unmarshal(key, &r.Record.Key); err != nil {
+		return nil, fmt.Errorf("the key: %w: %w", journal.ErrDamaged, err)
 	}
 	if !rev.Valid {
 		return r, nil
 	}
-	if int64(checksum(state, conns, callers)) != sum.Int64 {
-		return nil, fmt.Errorf("the snapshot does not have its checksum: %w", errDamaged)
+	if int64(journal.Checksum(state, conns, callers)) != sum.Int64 {
+		return nil, fmt.Errorf("the snapshot does not have its checksum: %w", journal.ErrDamaged)
 	}
 	snapshot := store.Snapshot{
-		Name: r.record.Name, Key: r.record.Key, Log: r.record.Log,
+		Name: r.Record.Name, Key: r.Record.Key, Log: r.Record.Log,
 		Rev: uint64(rev.Int64), Head: uint64(head.Int64), State: state, NextConn: uint32(nextConn.Int64),
 	}
 	if err := errors.Join(json.Unmarshal(conns, &snapshot.Conns), json.Unmarshal(callers, &snapshot.Callers)); err != nil {
-		return nil, fmt.Errorf("the snapshot: %w: %w", errDamaged, err)
+		return nil, fmt.Errorf("the snapshot: %w: %w", journal.ErrDamaged, err)
 	}
-	r.record = record.Of(&snapshot)
-	r.rev, r.head, r.saved = snapshot.Rev, snapshot.Head, snapshot.Rev
+	r.Record = record.Of(&snapshot)
+	r.Rev, r.Head, r.Saved = snapshot.Rev, snapshot.Head, snapshot.Rev
 	return r, nil
 }
 
 // replay applies the actor's commits that come after its snapshot.
-func replay(ctx context.Context, db querier, r *resident, locations []location, first uint64) error {
-	if r.rev >= first {
-		locations = locations[min(r.rev+1-first, uint64(len(locations))):]
+func replay(ctx context.Context, db querier, r *journal.Resident, locations []journal.Location, first uint64) error {
+	if r.Rev >= first {
+		locations = locations[min(r.Rev+1-first, uint64(len(locations))):]
 	}
-	return readCommits(ctx, db, locations, func(j *commitJSON) (bool, error) {
-		c, err := j.commit(&r.record.State)
+	return readCommits(ctx, db, locations, func(j *journal.Commit) (bool, error) {
+		c, err := j.Decode(&r.Record.State)
 		if err != nil {
 			return false, err
 		}
-		if c.Actor, c.Name, c.Key, c.Log = r.id, r.record.Name, r.record.Key, r.record.Log; j.Actor != r.num {
-			return false, fmt.Errorf("a commit of another actor: %w", errDamaged)
+		if c.Actor, c.Name, c.Key, c.Log = r.ID, r.Record.Name, r.Record.Key, r.Record.Log; j.Actor != r.Num {
+			return false, fmt.Errorf("a commit of another actor: %w", journal.ErrDamaged)
 		}
-		end, err := r.record.End().Then(c)
+		end, err := r.Record.End().Then(c)
 		if err == nil && j.Edits != nil && end.Size != j.Size {
 			err = errors.New("the state does not have its size")
 		}
 		if err != nil {
-			return false, fmt.Errorf("%w: %w", errDamaged, err)
+			return false, fmt.Errorf("%w: %w", journal.ErrDamaged, err)
 		}
-		r.record.Apply(c)
-		r.rev, r.head = r.record.Rev, r.record.Head
+		r.Record.Apply(c)
+		r.Rev, r.Head = r.Record.Rev, r.Record.Head
 		return true, nil
 	})
 }
 
 // readCommits calls f with the commits at locations, in order, until f returns
 // false. It skips commits in rows that were trimmed meanwhile.
-func readCommits(ctx context.Context, db querier, locations []location, f func(*commitJSON) (bool, error)) error {
+func readCommits(ctx context.Context, db querier, locations []journal.Location, f func(*journal.Commit) (bool, error)) error {
 	for len(locations) > 0 {
 		n := 1
-		for n < len(locations) && locations[n].row == locations[0].row {
+		for n < len(locations) && locations[n].Row == locations[0].Row {
 			n++
 		}
-		row, err := readRow(ctx, db, locations[0].row)
+		row, err := readRow(ctx, db, locations[0].Row)
 		if err != nil {
 			return err
 		}
@@ -251,12 +222,12 @@ func readCommits(ctx context.Context, db querier, locations []location, f func(*
 			if row == nil {
 				break
 			}
-			if int(p.off+p.len) > len(row) {
-				return fmt.Errorf("row %d of the journal is too short: %w", p.row, errDamaged)
+			if int(p.Off+p.Len) > len(row) {
+				return fmt.Errorf("row %d of the journal is too short: %w", p.Row, journal.ErrDamaged)
 			}
-			var j commitJSON
-			if err := json.Unmarshal(row[p.off:p.off+p.len], &j); err != nil {
-				return fmt.Errorf("row %d of the journal: %w: %w", p.row, errDamaged, err)
+			var j journal.Commit
+			if err := json.Unmarshal(row[p.Off:p.Off+p.Len], &j); err != nil {
+				return fmt.Errorf("row %d of the journal: %w: %w", p.Row, journal.ErrDamaged, err)
 			}
 			if more, err := f(&j); err != nil || !more {
 				return err
@@ -278,8 +249,8 @@ func readRow(ctx context.Context, db querier, id int64) ([]byte, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	if int64(checksum(commits)) != sum.Int64 {
-		return nil, fmt.Errorf("row %d of the journal does not have its checksum: %w", id, errDamaged)
+	if int64(journal.Checksum(commits)) != sum.Int64 {
+		return nil, fmt.Errorf("row %d of the journal does not have its checksum: %w", id, journal.ErrDamaged)
 	}
 	return commits, nil
 }
@@ -300,7 +271,7 @@ func (s *Store) entries(ctx context.Context, actor string, after uint64, limit, 
 	}
 	var entries []store.Entry
 	size := 0
-	err = readCommits(ctx, reader, locations, func(j *commitJSON) (bool, error) {
+	err = readCommits(ctx, reader, locations, func(j *journal.Commit) (bool, error) {
 		for _, e := range j.Entries {
 			if e.Seq <= after {
 				continue
@@ -323,15 +294,15 @@ func (s *Store) entries(ctx context.Context, actor string, after uint64, limit, 
 
 // findLocations returns the locations of the actor's commits that have entries above
 // a number, and the file that they are in. An unknown actor has none.
-func (s *Store) findLocations(ctx context.Context, actor string, after uint64) (*sql.DB, []location, error) {
+func (s *Store) findLocations(ctx context.Context, actor string, after uint64) (*sql.DB, []journal.Location, error) {
 	for {
 		s.recover(ctx)
 		s.mu.Lock()
 		reader, failure := s.reader, s.failure
-		r := s.index.byID[actor]
-		var locations []location
+		r := s.index.ByID[actor]
+		var locations []journal.Location
 		if r != nil {
-			locations = slices.Clone(r.locationsAfter(after))
+			locations = slices.Clone(r.LocationsAfter(after))
 		}
 		s.mu.Unlock()
 		if reader == nil {
@@ -390,8 +361,8 @@ func (s *Store) connected(ctx context.Context, f func(actor string) bool) error 
 	s.mu.Lock()
 	reader, failure := s.reader, s.failure
 	seen := map[int64]bool{} // true: the index is newer than the snapshot
-	for num, r := range s.index.byNum {
-		seen[num] = r.record != nil || r.saved != r.rev
+	for num, r := range s.index.ByNum {
+		seen[num] = r.Record != nil || r.Saved != r.Rev
 	}
 	s.mu.Unlock()
 	if reader == nil {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/store/internal/journal"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -126,7 +127,7 @@ func dsn(path, mode, vfs string, pragmas ...string) string {
 // openFiles opens a file, makes it if it does not exist, migrates it to the newest
 // version, and makes the index of its journal. It does not change a file that it
 // refuses. again says that this process had the file open until an error.
-func openFiles(ctx context.Context, path string, o Options, again bool) (*files, *index, error) {
+func openFiles(ctx context.Context, path string, o Options, again bool) (*files, *journal.Index, error) {
 	if _, err := os.Stat(path); again && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, goneError(path) // a new one would be empty
 	}
@@ -292,7 +293,7 @@ func (f *files) close() error {
 
 // inspect returns an error for a file that must not be written. For a file of the
 // newest version it returns the index. It changes nothing.
-func inspect(ctx context.Context, path string, o Options) (*index, error) {
+func inspect(ctx context.Context, path string, o Options) (*journal.Index, error) {
 	db, err := sql.Open("sqlite", dsn(path, "ro", o.vfs, "busy_timeout=5000"))
 	if err != nil {
 		return nil, err

@@ -4,24 +4,25 @@ import (
 	"context"
 
 	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/internal/journal"
 )
 
 // setAside copies the journal's rows of an actor that cannot be read, so that you can
 // rescue its data, and makes its snapshot invalid, so that it is not loaded without
 // those commits.
-func (f *files) setAside(ctx context.Context, r *resident) error {
-	for _, p := range r.locations {
+func (f *files) setAside(ctx context.Context, r *journal.Resident) error {
+	for _, p := range r.Locations {
 		var locations, commits []byte
 		var sum any // it may be damaged
-		err := f.reader.QueryRowContext(ctx, "SELECT CAST(places AS BLOB), sum, CAST(commits AS BLOB) FROM groups WHERE id = ?", p.row).Scan(&locations, &sum, &commits)
+		err := f.reader.QueryRowContext(ctx, "SELECT CAST(places AS BLOB), sum, CAST(commits AS BLOB) FROM groups WHERE id = ?", p.Row).Scan(&locations, &sum, &commits)
 		if err == nil {
-			_, err = f.conn.ExecContext(ctx, "INSERT OR IGNORE INTO aside (id, places, sum, commits) VALUES (?, CAST(? AS TEXT), ?, CAST(? AS TEXT))", p.row, locations, sum, commits)
+			_, err = f.conn.ExecContext(ctx, "INSERT OR IGNORE INTO aside (id, places, sum, commits) VALUES (?, CAST(? AS TEXT), ?, CAST(? AS TEXT))", p.Row, locations, sum, commits)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	_, err := f.conn.ExecContext(ctx, "UPDATE snapshots SET sum = -1 WHERE actor = ?", r.num) // no checksum is negative
+	_, err := f.conn.ExecContext(ctx, "UPDATE snapshots SET sum = -1 WHERE actor = ?", r.Num) // no checksum is negative
 	return err
 }
 
@@ -29,13 +30,13 @@ func (f *files) setAside(ctx context.Context, r *resident) error {
 func (f *files) saveSnapshot(ctx context.Context, num int64, snapshot *store.Snapshot) error {
 	conns, callers := []byte{'['}, []byte{'['}
 	for i := range snapshot.Conns {
-		conns = appendConn(append(conns, separator(i, "")...), &snapshot.Conns[i])
+		conns = journal.AppendConn(append(conns, journal.Separator(i, "")...), &snapshot.Conns[i])
 	}
 	for i := range snapshot.Callers {
-		callers = appendCaller(append(callers, separator(i, "")...), &snapshot.Callers[i])
+		callers = journal.AppendCaller(append(callers, journal.Separator(i, "")...), &snapshot.Callers[i])
 	}
 	conns, callers = append(conns, ']'), append(callers, ']')
 	_, err := f.insertSnapshot.ExecContext(ctx, num, int64(snapshot.Rev), int64(snapshot.Head), snapshot.NextConn, len(snapshot.Conns),
-		int64(checksum(snapshot.State, conns, callers)), snapshot.State, conns, callers)
+		int64(journal.Checksum(snapshot.State, conns, callers)), snapshot.State, conns, callers)
 	return err
 }

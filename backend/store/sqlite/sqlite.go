@@ -16,6 +16,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/internal/journal"
 )
 
 // Names of the files in the data directory. SQLite adds troupe.db-wal and
@@ -110,19 +111,16 @@ type Store struct {
 	fenced  bool      // another process has taken over
 	retryAt time.Time // while unavailable: no write before this time
 
-	encoder   encoder
-	lastActor int64       // number of the newest actor
-	groups    int64       // number of groups so far
-	plans     int64       // number of upkeep plans so far
-	written   int64       // bytes of the journal since it was last trimmed
-	stuck     bool        // the journal can no longer be trimmed
-	due       []*resident // to be snapshotted soon
-	idling    []*resident // not used for some time, as of idleAt
+	encoder   journal.Encoder
+	lastActor int64 // number of the newest actor
+	groups    int64 // number of groups so far
+	planner   journal.Planner
+	idling    []*journal.Resident // not used for some time, as of idleAt
 	idleAt    time.Time
 
 	// mu is held briefly, by readers too. Lock writing before it.
 	mu      sync.Mutex
-	index   index
+	index   journal.Index
 	reader  *sql.DB // of files
 	failure error   // why writes do not work
 }
@@ -142,12 +140,14 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	if s.lock, err = lockDir(ctx, dir, s.options); err != nil {
 		return nil, err
 	}
+	o = s.options
+	s.planner.Limits = journal.Limits{Retention: o.Retention, MaxBytes: o.MaxBytes, CapBytes: o.CapBytes}
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, unlockDir(s.lock))
 	}
-	if s.options.tick > 0 {
+	if o.tick > 0 {
 		s.ticker.Go(s.tickLoop)
 	}
 	return s, nil
@@ -183,12 +183,12 @@ func (s *Store) open(ctx context.Context) error {
 		f.opened, err = identify(s.path()) // after a transaction: SQLite has made its log
 	}
 	if err == nil {
-		err = f.conn.QueryRowContext(ctx, "SELECT coalesce(max(num), 0), (SELECT coalesce(max(id), 0) FROM groups) FROM actors").Scan(&s.lastActor, &s.encoder.lastRow)
+		err = f.conn.QueryRowContext(ctx, "SELECT coalesce(max(num), 0), (SELECT coalesce(max(id), 0) FROM groups) FROM actors").Scan(&s.lastActor, &s.encoder.LastRow)
 	}
 	if err != nil {
 		return errors.Join(refused(s.path(), err), f.close())
 	}
-	s.files, s.epoch, s.encoder.maxRow = f, epoch, f.maxRow
+	s.files, s.epoch, s.encoder.MaxRow = f, epoch, f.maxRow
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.index, s.reader = *x, f.reader
@@ -230,9 +230,9 @@ func (s *Store) end() error {
 // that find no file return it.
 func (s *Store) closeFiles() error {
 	f := s.files
-	s.files, s.due, s.idling = nil, nil, nil
+	s.files, s.planner.Due, s.idling = nil, nil, nil
 	s.mu.Lock()
-	s.reader, s.index = nil, newIndex()
+	s.reader, s.index = nil, journal.NewIndex()
 	s.mu.Unlock()
 	return f.close()
 }

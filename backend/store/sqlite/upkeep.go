@@ -10,12 +10,11 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/internal/journal"
 )
 
-// Limits of the upkeep in one transaction.
+// Limits of the upkeep.
 const (
-	saveBytes  = 4 << 20  // of snapshots, or twice the bytes written if that is more
-	trimRows   = 256      // unless the journal is over Options.CapBytes
 	trimEvery  = 8        // groups
 	spareBytes = 16 << 20 // of free pages that the file may keep
 )
@@ -27,92 +26,16 @@ const (
 	forever  = 100 * 365 * 24 * time.Hour
 )
 
-// upkeep is the work of a transaction besides its group: snapshots of actors, and
-// trimming of the journal.
-type upkeep struct {
-	save []saving
-	trim int // rows, the oldest ones
-}
-
-// saving is an actor that is being snapshotted.
-type saving struct {
-	actor *resident
-	rev   uint64
-}
-
 // plan chooses the snapshots that are due and, if trim is set, the rows to trim.
-func (s *Store) plan(trim bool) upkeep {
+func (s *Store) plan(trim bool) journal.Upkeep {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var u upkeep
-	budget := max(saveBytes, 2*s.written)
-	for len(s.due) > 0 && budget > 0 {
-		r := s.due[0]
-		s.due = s.due[1:]
-		r.due = false
-		budget -= u.add(r, s.options.now())
-	}
-	if trim {
-		s.planTrim(&u, budget)
-	}
-	return u
-}
-
-// add adds an actor to those that are saved, and returns about how many bytes that
-// takes. Hold mu.
-func (u *upkeep) add(r *resident, now time.Time) int64 {
-	if r.rev == r.saved || r.isBlocked(now) {
-		return 0
-	}
-	u.save = append(u.save, saving{r, r.rev})
-	if r.record == nil { // it must be read first
-		return 16 << 10
-	}
-	return 1<<10 + r.dirty
-}
-
-// planTrim adds the oldest rows of the journal that are over a limit, and the
-// snapshots that must be written before those rows are deleted. Hold mu.
-func (s *Store) planTrim(u *upkeep, budget int64) {
-	if s.stuck {
-		return
-	}
-	s.plans++
-	s.written = 0
-	for _, saved := range u.save {
-		saved.actor.plan, saved.actor.planned, saved.actor.trimmed = s.plans, true, 0
-	}
-	limit := min(max(s.options.MaxBytes, 2*s.index.dirty), s.options.CapBytes)
-	bytes, now := s.index.bytes, s.options.now()
-	for _, row := range s.index.rows {
-		if bytes <= limit && now.Sub(row.at) <= s.options.Retention {
-			return
-		}
-		must := bytes > s.options.CapBytes // regardless of the budget
-		if u.trim >= trimRows && !must {
-			return
-		}
-		for _, r := range row.actors {
-			if r.plan != s.plans {
-				r.plan, r.planned, r.trimmed = s.plans, false, 0
-			}
-			r.trimmed++
-			if !r.planned && r.first()+uint64(r.trimmed)-1 > r.saved {
-				if budget <= 0 && !must || r.isBlocked(now) {
-					return
-				}
-				r.planned = true
-				budget -= u.add(r, now)
-			}
-		}
-		bytes -= row.bytes
-		u.trim++
-	}
+	return s.planner.Plan(&s.index, trim, s.options.now())
 }
 
 // withUpkeep runs a transaction that does something and then upkeep. A snapshot that
 // cannot be written does not fail it: its actor is blocked and left out.
-func (s *Store) withUpkeep(ctx context.Context, u *upkeep, do func() error) error {
+func (s *Store) withUpkeep(ctx context.Context, u *journal.Upkeep, do func() error) error {
 	for {
 		err := s.files.inTransaction(ctx, func() error {
 			if err := do(); err != nil {
@@ -123,14 +46,14 @@ func (s *Store) withUpkeep(ctx context.Context, u *upkeep, do func() error) erro
 		if !errors.As(err, new(blockedError)) {
 			return err
 		}
-		u.drop(s.options.now())
+		u.Drop(s.options.now())
 	}
 }
 
 // maintain does the upkeep inside a transaction.
-func (s *Store) maintain(ctx context.Context, u *upkeep) error {
-	for i := range u.save {
-		r := u.save[i].actor
+func (s *Store) maintain(ctx context.Context, u *journal.Upkeep) error {
+	for i := range u.Save {
+		r := u.Save[i].Actor
 		if !s.isComplete(r) {
 			err := s.completeByNum(ctx, r)
 			if damaged(err) {
@@ -142,7 +65,7 @@ func (s *Store) maintain(ctx context.Context, u *upkeep) error {
 			if damaged(err) {
 				// Its commits may still be rescued: they must stay, and all later rows
 				// with them.
-				s.stuck, r.blocked = true, s.options.now().Add(forever).UnixNano()
+				s.planner.Stuck, r.Blocked = true, s.options.now().Add(forever).UnixNano()
 				s.options.Logger.Error("the journal is no longer trimmed: the file is damaged; restore a backup", "file", s.path(), "error", err)
 				return blockedError{err}
 			} else if err != nil {
@@ -150,17 +73,17 @@ func (s *Store) maintain(ctx context.Context, u *upkeep) error {
 			}
 		}
 		s.mu.Lock()
-		id, record, saved := r.id, r.record, r.saved
+		id, record, saved := r.ID, r.Record, r.Saved
 		s.mu.Unlock()
-		if r.rev == saved {
+		if r.Rev == saved {
 			continue // loading it showed that its snapshot is up to date
 		}
-		switch err := s.files.saveSnapshot(ctx, r.num, record.Snapshot(id)); {
+		switch err := s.files.saveSnapshot(ctx, r.Num, record.Snapshot(id)); {
 		case err == nil:
 		case diskError(err):
 			return err
 		default:
-			r.blocked = s.options.now().Add(blockFor).UnixNano()
+			r.Blocked = s.options.now().Add(blockFor).UnixNano()
 			s.options.Logger.Error("an actor cannot be snapshotted: its commits stay in the journal, which is not trimmed past them",
 				"actor", id, "name", record.Name, "key", record.Key, "bytes", record.State.Len(), "error", err)
 			if damaged(err) {
@@ -168,21 +91,12 @@ func (s *Store) maintain(ctx context.Context, u *upkeep) error {
 			}
 		}
 	}
-	u.drop(s.options.now())
-	if u.trim == 0 {
+	u.Drop(s.options.now())
+	if u.Trim == 0 {
 		return nil
 	}
-	_, err := s.files.trim.ExecContext(ctx, s.index.rows[u.trim-1].id)
+	_, err := s.files.trim.ExecContext(ctx, s.index.Rows[u.Trim-1].ID)
 	return err
-}
-
-// drop drops the actors that are blocked. If there are any it also drops the trimming:
-// their commits may have to stay.
-func (u *upkeep) drop(now time.Time) {
-	n := len(u.save)
-	if u.save = slices.DeleteFunc(u.save, func(s saving) bool { return s.actor.isBlocked(now) }); len(u.save) < n {
-		u.trim = 0
-	}
 }
 
 // blockedError is the error of an actor that is now blocked. The transaction must be
@@ -193,25 +107,25 @@ func (e blockedError) Unwrap() error { return e.error }
 
 // isComplete reports whether an actor's record is in memory. Only the writer, which
 // calls this, removes it.
-func (s *Store) isComplete(r *resident) bool {
+func (s *Store) isComplete(r *journal.Resident) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return r.record != nil
+	return r.Record != nil
 }
 
 // applyUpkeep updates the index with upkeep that is durable. Hold mu.
-func (s *Store) applyUpkeep(u *upkeep) {
-	for _, saved := range u.save {
-		r := saved.actor
-		r.saved, r.unsaved = saved.rev, 0
-		s.index.updateDirty(r)
+func (s *Store) applyUpkeep(u *journal.Upkeep) {
+	for _, saved := range u.Save {
+		r := saved.Actor
+		r.Saved, r.Unsaved = saved.Rev, 0
+		s.index.UpdateDirty(r)
 	}
-	s.index.pop(u.trim)
+	s.index.Pop(u.Trim)
 }
 
 // completeByNum is complete for an actor whose id is not in the index.
-func (s *Store) completeByNum(ctx context.Context, r *resident) error {
-	id, err := readID(ctx, s.files.reader, r.num)
+func (s *Store) completeByNum(ctx context.Context, r *journal.Resident) error {
+	id, err := readID(ctx, s.files.reader, r.Num)
 	if err != nil {
 		return err
 	}
@@ -220,7 +134,7 @@ func (s *Store) completeByNum(ctx context.Context, r *resident) error {
 		err = errNoID
 	}
 	if err != nil {
-		return fmt.Errorf("actor %s (number %d): %w", id, r.num, err)
+		return fmt.Errorf("actor %s (number %d): %w", id, r.Num, err)
 	}
 	return nil
 }
@@ -255,9 +169,9 @@ func (s *Store) tick(ctx context.Context) {
 
 // doUpkeep does upkeep in a transaction of its own. It reports whether that
 // succeeded.
-func (s *Store) doUpkeep(ctx context.Context, u *upkeep) bool {
+func (s *Store) doUpkeep(ctx context.Context, u *journal.Upkeep) bool {
 	troubled := s.Health() != nil
-	if len(u.save) == 0 && u.trim == 0 && !troubled {
+	if len(u.Save) == 0 && u.Trim == 0 && !troubled {
 		return true
 	}
 	err := s.withUpkeep(ctx, u, func() error {
@@ -290,16 +204,16 @@ func (s *Store) idle(ctx context.Context) bool {
 	s.mu.Lock()
 	if len(s.idling) == 0 && now.Sub(s.idleAt) >= s.options.idleAfter/3 {
 		s.idleAt = now
-		for _, r := range s.index.byNum {
-			if r.used.Before(before) && (r.record != nil || len(r.locations) == 0) {
+		for _, r := range s.index.ByNum {
+			if r.Used.Before(before) && (r.Record != nil || len(r.Locations) == 0) {
 				s.idling = append(s.idling, r)
 			}
 		}
 	}
-	var u upkeep
+	var u journal.Upkeep
 	n := 0
-	for budget := int64(saveBytes); n < len(s.idling) && budget > 0; n++ {
-		budget -= u.add(s.idling[n], now)
+	for budget := int64(journal.SaveBytes); n < len(s.idling) && budget > 0; n++ {
+		budget -= u.Add(s.idling[n], now)
 	}
 	s.mu.Unlock()
 	batch := s.idling[:n]
@@ -310,20 +224,20 @@ func (s *Store) idle(ctx context.Context) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range batch {
-		if r.rev == r.saved && r.used.Before(before) {
-			s.index.forget(r)
+		if r.Rev == r.Saved && r.Used.Before(before) {
+			s.index.Forget(r)
 		}
 	}
 	return true
 }
 
 // chunks splits the snapshots of actors into transactions.
-func (s *Store) chunks(actors []*resident) iter.Seq[*upkeep] {
-	return func(yield func(*upkeep) bool) {
-		u, budget := &upkeep{}, int64(saveBytes)
+func (s *Store) chunks(actors []*journal.Resident) iter.Seq[*journal.Upkeep] {
+	return func(yield func(*journal.Upkeep) bool) {
+		u, budget := &journal.Upkeep{}, int64(journal.SaveBytes)
 		for _, r := range actors {
 			s.mu.Lock()
-			budget -= u.add(r, s.options.now())
+			budget -= u.Add(r, s.options.now())
 			s.mu.Unlock()
 			if budget > 0 {
 				continue
@@ -331,7 +245,7 @@ func (s *Store) chunks(actors []*resident) iter.Seq[*upkeep] {
 			if !yield(u) {
 				return
 			}
-			u, budget = &upkeep{}, saveBytes
+			u, budget = &journal.Upkeep{}, journal.SaveBytes
 		}
 		yield(u)
 	}
@@ -340,7 +254,7 @@ func (s *Store) chunks(actors []*resident) iter.Seq[*upkeep] {
 // saveAll snapshots every actor that has changed.
 func (s *Store) saveAll(ctx context.Context) error {
 	s.mu.Lock()
-	all := slices.Collect(maps.Values(s.index.byNum))
+	all := slices.Collect(maps.Values(s.index.ByNum))
 	s.mu.Unlock()
 	for u := range s.chunks(all) {
 		if !s.doUpkeep(ctx, u) {
@@ -355,7 +269,7 @@ func (s *Store) saveAll(ctx context.Context) error {
 func (s *Store) shrink(ctx context.Context) {
 	var free, size int64
 	err := s.files.conn.QueryRowContext(ctx, "SELECT (SELECT * FROM pragma_freelist_count), (SELECT * FROM pragma_page_size)").Scan(&free, &size)
-	if err == nil && free*size > max(spareBytes, s.index.bytes) {
+	if err == nil && free*size > max(spareBytes, s.index.Bytes) {
 		_, err = s.files.conn.ExecContext(ctx, "PRAGMA incremental_vacuum(512)")
 	}
 	if err != nil {

@@ -1,4 +1,7 @@
-package sqlite
+// Package journal is what stores share that keep the commits of all actors in one
+// journal: how a commit is encoded, where the commits of each actor are, and when
+// actors are snapshotted so that the journal can be trimmed.
+package journal
 
 import (
 	"encoding/json"
@@ -23,8 +26,8 @@ const rowSpare = 128 << 10
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// checksum is a CRC-32C over all parts.
-func checksum(parts ...[]byte) uint32 {
+// Checksum is a CRC-32C over all parts.
+func Checksum(parts ...[]byte) uint32 {
 	sum := uint32(0)
 	for _, b := range parts {
 		sum = crc32.Update(sum, castagnoli, b)
@@ -32,9 +35,9 @@ func checksum(parts ...[]byte) uint32 {
 	return sum
 }
 
-// commitJSON is a commit as stored in the journal. appendCommit encodes it without
+// Commit is a commit as stored in the journal. appendCommit encodes it without
 // encoding/json, because encoding is most of the cost of a commit.
-type commitJSON struct {
+type Commit struct {
 	Actor       int64           `json:"a"`
 	Rev         uint64          `json:"r"`
 	Time        int64           `json:"t"` // Unix milliseconds
@@ -51,9 +54,9 @@ type commitJSON struct {
 	GoneCallers []string        `json:"l"`
 }
 
-// commit returns the stored parts of the commit that was passed to the store; state
+// Decode returns the stored parts of the Apply that was passed to the store; state
 // is the actor's state before it.
-func (j *commitJSON) commit(state *text.Text) (*store.Commit, error) {
+func (j *Commit) Decode(state *text.Text) (*store.Commit, error) {
 	c := &store.Commit{
 		Rev: j.Rev, Time: time.UnixMilli(j.Time), State: j.State, Entries: j.Entries, NextConn: j.NextConn,
 		Conns: j.Conns, Gone: j.Gone, Callers: j.Callers, GoneCallers: j.GoneCallers,
@@ -61,10 +64,10 @@ func (j *commitJSON) commit(state *text.Text) (*store.Commit, error) {
 	if j.Delta != nil {
 		var err error
 		if c.State, err = delta.Apply(state.Bytes(), j.Delta); err != nil {
-			return nil, fmt.Errorf("%w: %w", errDamaged, err)
+			return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
-		if checksum(c.State) != j.Sum {
-			return nil, fmt.Errorf("the state does not have its checksum: %w", errDamaged)
+		if Checksum(c.State) != j.Sum {
+			return nil, fmt.Errorf("the state does not have its checksum: %w", ErrDamaged)
 		}
 	}
 	for _, e := range j.Edits {
@@ -76,21 +79,21 @@ func (j *commitJSON) commit(state *text.Text) (*store.Commit, error) {
 	return c, nil
 }
 
-// encoder encodes the rows of a group. It reuses its buffers for the next group. It
+// Encoder encodes the rows of a group. It reuses its buffers for the next group. It
 // belongs to the writer.
-type encoder struct {
-	rows    []encodedRow
+type Encoder struct {
+	rows    []EncodedRow
 	n       int   // rows of this group
-	lastRow int64 // id of the newest row in the file
-	maxRow  int   // the longest row that SQLite takes, in bytes
+	LastRow int64 // id of the newest row in the file
+	MaxRow  int   // the longest row that SQLite takes, in bytes
 }
 
-// encodedRow is a row that is being written.
-type encodedRow struct {
-	row
-	locations []location
-	index     []byte // the locations as stored
-	commits   []byte
+// EncodedRow is a row that is being written.
+type EncodedRow struct {
+	Row
+	Locations []Location
+	Index     []byte // the locations as stored
+	Commits   []byte
 }
 
 // rowSize returns the size of a row of the journal, in the file and in the index.
@@ -99,49 +102,49 @@ func rowSize(commits, locations, n int) int64 {
 	return int64(commits + locations + row + n*location)
 }
 
-// reset begins a group.
-func (e *encoder) reset() { e.n = 0 }
+// Reset begins a group.
+func (e *Encoder) Reset() { e.n = 0 }
 
-// group returns the rows of the group, until the next reset.
-func (e *encoder) group() []encodedRow { return e.rows[:e.n] }
+// Rows returns the rows of the Rows, until the next reset.
+func (e *Encoder) Rows() []EncodedRow { return e.rows[:e.n] }
 
-// add adds a commit of an actor, after which the actor is at end. It returns an error
+// Add adds a commit of an actor, after which the actor is at end. It returns an error
 // for a commit that is too long for a row, and then adds nothing.
-func (e *encoder) add(r *resident, c *store.Commit, end record.End) error {
-	if e.n == 0 || len(e.rows[e.n-1].commits) >= rowBytes {
+func (e *Encoder) Add(r *Resident, c *store.Commit, end record.End) error {
+	if e.n == 0 || len(e.rows[e.n-1].Commits) >= rowBytes {
 		if e.n == len(e.rows) {
-			e.rows = append(e.rows, encodedRow{})
+			e.rows = append(e.rows, EncodedRow{})
 		}
 		w := &e.rows[e.n]
 		e.n++
-		w.row = row{id: e.lastRow + int64(e.n)}
-		w.locations, w.index, w.commits = w.locations[:0], w.index[:0], w.commits[:0]
+		w.Row = Row{ID: e.LastRow + int64(e.n)}
+		w.Locations, w.Index, w.Commits = w.Locations[:0], w.Index[:0], w.Commits[:0]
 	}
 	w := &e.rows[e.n-1]
-	if len(w.commits) == 0 {
-		w.commits = append(w.commits, '[')
+	if len(w.Commits) == 0 {
+		w.Commits = append(w.Commits, '[')
 	} else {
-		w.commits[len(w.commits)-1] = ',' // in place of the bracket
+		w.Commits[len(w.Commits)-1] = ',' // in place of the bracket
 	}
-	off := len(w.commits)
-	w.commits = appendCommit(w.commits, r.num, c, end.Size)
-	if n := len(w.commits); n > e.maxRow-rowSpare {
-		if w.commits[off-1] = ']'; off == 1 { // it is the first one
+	off := len(w.Commits)
+	w.Commits = appendCommit(w.Commits, r.Num, c, end.Size)
+	if n := len(w.Commits); n > e.MaxRow-rowSpare {
+		if w.Commits[off-1] = ']'; off == 1 { // it is the first one
 			e.n--
 		}
-		w.commits = w.commits[:off]
+		w.Commits = w.Commits[:off]
 		return fmt.Errorf("the commit has %d bytes, which is more than a row can have", n-off)
 	}
-	p := location{row: w.id, off: uint32(off), len: uint32(len(w.commits) - off), head: end.Head}
-	w.commits = append(w.commits, ']')
-	w.locations = append(w.locations, p)
-	w.index = appendLocation(w.index, r.num, c.Rev, p)
-	w.actors = append(w.actors, r)
-	w.bytes = rowSize(len(w.commits), len(w.index), len(w.actors))
+	p := Location{Row: w.ID, Off: uint32(off), Len: uint32(len(w.Commits) - off), Head: end.Head}
+	w.Commits = append(w.Commits, ']')
+	w.Locations = append(w.Locations, p)
+	w.Index = appendLocation(w.Index, r.Num, c.Rev, p)
+	w.Actors = append(w.Actors, r)
+	w.Bytes = rowSize(len(w.Commits), len(w.Index), len(w.Actors))
 	return nil
 }
 
-// appendCommit encodes a commit as commitJSON decodes it. Fields that are JSON are
+// appendCommit encodes a commit as Commit decodes it. Fields that are JSON are
 // copied. size is the size of the state after the commit.
 func appendCommit(b []byte, num int64, c *store.Commit, size int) []byte {
 	b = strconv.AppendInt(append(b, `{"a":`...), num, 10)
@@ -153,35 +156,35 @@ func appendCommit(b []byte, num int64, c *store.Commit, size int) []byte {
 		b = appendState(b, c.Base, c.State)
 	case len(c.Edits) > 0:
 		for i, e := range c.Edits {
-			b = delta.AppendEdit(append(b, separator(i, `,"u":[`)...), delta.Edit(e))
+			b = delta.AppendEdit(append(b, Separator(i, `,"u":[`)...), delta.Edit(e))
 		}
 		b = strconv.AppendInt(append(b, `],"z":`...), int64(size), 10)
 	}
 	for i := range c.Entries {
-		b = appendEntry(append(b, separator(i, `,"e":[`)...), &c.Entries[i])
+		b = appendEntry(append(b, Separator(i, `,"e":[`)...), &c.Entries[i])
 	}
 	b = closeList(b, len(c.Entries))
 	for i := range c.Conns {
-		b = appendConn(append(b, separator(i, `,"c":[`)...), &c.Conns[i])
+		b = AppendConn(append(b, Separator(i, `,"c":[`)...), &c.Conns[i])
 	}
 	b = closeList(b, len(c.Conns))
 	for i, num := range c.Gone {
-		b = strconv.AppendUint(append(b, separator(i, `,"g":[`)...), uint64(num), 10)
+		b = strconv.AppendUint(append(b, Separator(i, `,"g":[`)...), uint64(num), 10)
 	}
 	b = closeList(b, len(c.Gone))
 	for i := range c.Callers {
-		b = appendCaller(append(b, separator(i, `,"k":[`)...), &c.Callers[i])
+		b = AppendCaller(append(b, Separator(i, `,"k":[`)...), &c.Callers[i])
 	}
 	b = closeList(b, len(c.Callers))
 	for i, id := range c.GoneCallers {
-		b = appendString(append(b, separator(i, `,"l":[`)...), id)
+		b = appendString(append(b, Separator(i, `,"l":[`)...), id)
 	}
 	b = closeList(b, len(c.GoneCallers))
 	return append(b, '}')
 }
 
-// separator returns the text before item i of a list that starts with start.
-func separator(i int, start string) string {
+// Separator returns the text before item i of a list that starts with start.
+func Separator(i int, start string) string {
 	if i == 0 {
 		return start
 	}
@@ -198,7 +201,7 @@ func closeList(b []byte, n int) []byte {
 func appendState(b, base, state []byte) []byte {
 	if base != nil {
 		if d, ok := delta.Append(append(b, `,"d":`...), base, state); ok {
-			return strconv.AppendUint(append(d, `,"x":`...), uint64(checksum(state)), 10)
+			return strconv.AppendUint(append(d, `,"x":`...), uint64(Checksum(state)), 10)
 		}
 	}
 	return append(append(b, `,"s":`...), state...)
@@ -215,7 +218,7 @@ func appendEntry(b []byte, e *store.Entry) []byte {
 	if e.Target.Mode != store.ToAll {
 		b = strconv.AppendUint(append(b, `,"to":{"m":`...), uint64(e.Target.Mode), 10)
 		for i, num := range e.Target.Conns {
-			b = strconv.AppendUint(append(b, separator(i, `,"c":[`)...), uint64(num), 10)
+			b = strconv.AppendUint(append(b, Separator(i, `,"c":[`)...), uint64(num), 10)
 		}
 		b = append(closeList(b, len(e.Target.Conns)), '}')
 	}
@@ -231,7 +234,8 @@ func appendEntry(b []byte, e *store.Entry) []byte {
 	return append(b, '}')
 }
 
-func appendConn(b []byte, c *store.Conn) []byte {
+// AppendConn encodes a connection.
+func AppendConn(b []byte, c *store.Conn) []byte {
 	b = strconv.AppendUint(append(b, `{"n":`...), uint64(c.Num), 10)
 	b = appendString(append(b, `,"id":`...), c.ID)
 	b = strconv.AppendUint(append(b, `,"start":`...), c.Start, 10)
@@ -241,7 +245,8 @@ func appendConn(b []byte, c *store.Conn) []byte {
 	return append(b, '}')
 }
 
-func appendCaller(b []byte, c *store.Caller) []byte {
+// AppendCaller encodes a caller.
+func AppendCaller(b []byte, c *store.Caller) []byte {
 	b = appendString(append(b, `{"id":`...), c.ID)
 	b = strconv.AppendUint(append(b, `,"h":`...), c.Highest, 10)
 	b = c.Used.UTC().AppendFormat(append(b, `,"t":"`...), time.RFC3339Nano)
@@ -250,7 +255,7 @@ func appendCaller(b []byte, c *store.Caller) []byte {
 		b = appendString(append(b, `,"p":`...), c.Print)
 	}
 	for i := range c.Answers {
-		b = appendAnswer(append(b, separator(i, `,"a":[`)...), &c.Answers[i])
+		b = appendAnswer(append(b, Separator(i, `,"a":[`)...), &c.Answers[i])
 	}
 	return append(closeList(b, len(c.Answers)), '}')
 }

@@ -1,0 +1,215 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"sort"
+	"strconv"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/store/internal/record"
+)
+
+// ErrDamaged is the error of a file that SQLite can read, but whose content is wrong.
+var ErrDamaged = errors.New("its content does not fit together")
+
+// Index is the part of the file that is in memory: the locations of the journal's
+// commits, and the actors that have some there or were used lately. The store guards it.
+type Index struct {
+	ByNum map[int64]*Resident
+	ByID  map[string]*Resident // those whose id is known
+	Rows  []Row                // of the journal, oldest first; only the writer changes them
+	Bytes int64                // of rows
+	Dirty int64                // bytes of the states that are in no snapshot
+	Swept int                  // number of residents forgotten so far
+}
+
+// Row is one row of the journal.
+type Row struct {
+	ID     int64
+	Bytes  int64
+	At     time.Time   // when it was written, or the file was opened
+	Actors []*Resident // one for each of its commits, in their order
+}
+
+// Resident is an actor in memory. The store's mutex guards
+// everything but the writer's fields.
+type Resident struct {
+	// Only the writer changes these, holding the mutex. It may read them without.
+	Num       int64
+	Rev       uint64 // newest durable revision
+	Head      uint64 // and number of the newest entry
+	Locations []Location
+
+	// Loading the actor completes these; see Index.Keep.
+	ID      string         // empty until the actor is used by its id
+	Saved   uint64         // its snapshot's revision; 0 also if that is not known yet
+	Record  *record.Record // all of its commits applied; nil: in the file only
+	dirty   int64          // its part of Index.Dirty
+	Unsaved int64          // bytes of the journal since the snapshot, about
+	Used    time.Time
+
+	// The writer's.
+	Group   int64      // that the next two belong to
+	Next    record.End // the actor's position after the group's commits so far
+	Failed  bool       // one of them does not follow
+	Waiting bool       // in Planner.Due
+	Blocked int64      // not snapshotted before this time, in Unix nanoseconds
+	plan    int64      // that the next two belong to
+	planned bool       // to be saved
+	trimmed int        // number of its locations to drop
+}
+
+// IsBlocked reports whether the actor's last snapshot failed a short time ago.
+func (r *Resident) IsBlocked(now time.Time) bool { return now.UnixNano() < r.Blocked }
+
+// LongReplay reports whether loading the actor reads so much of the journal that it
+// needs a snapshot. A large state, or many connections and callers, are not written for a
+// few short commits.
+func (r *Resident) LongReplay() bool {
+	size := int64(r.Record.Size())
+	return r.Unsaved >= max(256<<10, 2*size) || r.Rev-r.Saved >= 1000 && r.Unsaved >= size
+}
+
+// Location is where a commit is in the journal.
+type Location struct {
+	Row      int64
+	Off, Len uint32
+	Head     uint64 // number of the newest entry after it
+}
+
+// NewIndex returns an Index without commits.
+func NewIndex() Index {
+	return Index{ByNum: map[int64]*Resident{}, ByID: map[string]*Resident{}}
+}
+
+// Push adds a row to the journal's end.
+func (x *Index) Push(r Row) {
+	x.Rows = append(x.Rows, r)
+	x.Bytes += r.Bytes
+}
+
+// Forget drops from memory what the file has of an actor that is saved.
+func (x *Index) Forget(r *Resident) {
+	r.Record = nil
+	x.UpdateDirty(r)
+	if len(r.Locations) == 0 {
+		delete(x.ByNum, r.Num)
+		delete(x.ByID, r.ID)
+		x.Swept++
+	}
+}
+
+// Keep makes an actor that was read resident. If it is resident already, Keep
+// completes it, unless it has changed since it was read.
+func (x *Index) Keep(loaded *Resident, now time.Time) *Resident {
+	r := x.ByNum[loaded.Num]
+	if r == nil {
+		r = loaded
+		x.ByNum[r.Num] = r
+	}
+	if r.ID == "" {
+		r.ID = loaded.ID
+	}
+	x.ByID[r.ID] = r
+	r.Used = now
+	if r.Record == nil && r.Rev == loaded.Rev {
+		r.Record, r.Saved = loaded.Record, loaded.Saved
+		x.UpdateDirty(r)
+	}
+	return r
+}
+
+// UpdateDirty updates the number of bytes of the actor's state that no snapshot has.
+func (x *Index) UpdateDirty(r *Resident) {
+	bytes := int64(0)
+	if r.Rev != r.Saved && r.Record != nil {
+		bytes = int64(r.Record.State.Len())
+	}
+	x.Dirty += bytes - r.dirty
+	r.dirty = bytes
+}
+
+// Pop forgets the n oldest rows of the journal.
+func (x *Index) Pop(n int) {
+	for _, row := range x.Rows[:n] {
+		x.Bytes -= row.Bytes
+		for _, r := range row.Actors {
+			r.Locations = r.Locations[1:]
+			if len(r.Locations) == 0 {
+				r.Locations = nil
+			}
+		}
+	}
+	clear(x.Rows[:n])
+	x.Rows = x.Rows[n:]
+}
+
+// First is the revision of an actor's oldest commit in the journal.
+func (r *Resident) First() uint64 { return r.Rev + 1 - uint64(len(r.Locations)) }
+
+// LocationsAfter returns the locations of the commits that have entries above a number.
+func (r *Resident) LocationsAfter(after uint64) []Location {
+	i := sort.Search(len(r.Locations), func(i int) bool { return r.Locations[i].Head > after })
+	return r.Locations[i:]
+}
+
+// appendLocation encodes a location as it is stored. Its offset follows from the
+// locations before it.
+func appendLocation(dst []byte, num int64, rev uint64, p Location) []byte {
+	if len(dst) > 0 {
+		dst = append(dst, ' ')
+	}
+	dst = strconv.AppendInt(dst, num, 10)
+	dst = strconv.AppendUint(append(dst, ' '), rev, 10)
+	dst = strconv.AppendUint(append(dst, ' '), p.Head, 10)
+	return strconv.AppendUint(append(dst, ' '), uint64(p.Len), 10)
+}
+
+// Add adds a row of the journal; locations is its column of them.
+func (x *Index) Add(row *Row, locations []byte) error {
+	bad := func(what string) error {
+		return fmt.Errorf("row %d of the journal, %s: %w", row.ID, what, ErrDamaged)
+	}
+	off := uint32(1) // after the bracket
+	stored := len(locations)
+	for len(locations) > 0 {
+		var n [4]uint64
+		for i := range n {
+			var ok bool
+			if n[i], locations, ok = CutNumber(locations); !ok {
+				return bad("its locations")
+			}
+		}
+		num, rev, p := int64(n[0]), n[1], Location{Row: row.ID, Off: off, Len: uint32(n[3]), Head: n[2]}
+		r := x.ByNum[num]
+		if r == nil {
+			r = &Resident{Num: num, Rev: rev - 1}
+			x.ByNum[num] = r
+		}
+		if rev != r.Rev+1 || p.Head < r.Head {
+			return bad(fmt.Sprint("revision ", rev, " of actor ", num))
+		}
+		r.Rev, r.Head = rev, p.Head
+		r.Locations = append(r.Locations, p)
+		r.Unsaved += int64(p.Len)
+		row.Actors = append(row.Actors, r)
+		off += p.Len + 1 // and a comma
+	}
+	row.Bytes = rowSize(int(off), stored, len(row.Actors))
+	x.Push(*row)
+	return nil
+}
+
+// CutNumber cuts a number and the space after it off b.
+func CutNumber(b []byte) (n uint64, rest []byte, ok bool) {
+	i := 0
+	for ; i < len(b) && b[i] != ' '; i++ {
+		d := b[i] - '0'
+		if d > 9 || i > 18 {
+			return 0, nil, false
+		}
+		n = n*10 + uint64(d)
+	}
+	return n, b[min(i+1, len(b)):], i > 0
+}

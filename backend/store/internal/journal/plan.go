@@ -1,0 +1,118 @@
+package journal
+
+import (
+	"slices"
+	"time"
+)
+
+// Limits of the upkeep in one transaction.
+const (
+	SaveBytes = 4 << 20 // of snapshots, or twice the bytes written if that is more
+	trimRows  = 256     // unless the journal is over Limits.CapBytes
+)
+
+// Limits are how much of the journal is kept. See the options of the stores.
+type Limits struct {
+	Retention          time.Duration
+	MaxBytes, CapBytes int64
+}
+
+// Planner chooses the actors to snapshot and the rows to trim. It belongs to the writer;
+// the store's mutex guards the Index while it plans.
+type Planner struct {
+	Limits  Limits
+	Due     []*Resident // to be snapshotted soon
+	Written int64       // bytes of the journal since it was last trimmed
+	Stuck   bool        // the journal can no longer be trimmed
+	plans   int64       // number of plans so far
+}
+
+// Upkeep is the work of a transaction besides its group: snapshots of actors, and
+// trimming of the journal.
+type Upkeep struct {
+	Save []Saving
+	Trim int // rows, the oldest ones
+}
+
+// Saving is an actor that is being snapshotted.
+type Saving struct {
+	Actor *Resident
+	Rev   uint64
+}
+
+// Plan chooses the snapshots that are due and, if trim is set, the rows to trim.
+func (p *Planner) Plan(x *Index, trim bool, now time.Time) Upkeep {
+	var u Upkeep
+	budget := max(SaveBytes, 2*p.Written)
+	for len(p.Due) > 0 && budget > 0 {
+		r := p.Due[0]
+		p.Due = p.Due[1:]
+		r.Waiting = false
+		budget -= u.Add(r, now)
+	}
+	if trim {
+		p.planTrim(&u, x, budget, now)
+	}
+	return u
+}
+
+// Add adds an actor to those that are saved, and returns about how many bytes that
+// takes. Hold the store's mutex.
+func (u *Upkeep) Add(r *Resident, now time.Time) int64 {
+	if r.Rev == r.Saved || r.IsBlocked(now) {
+		return 0
+	}
+	u.Save = append(u.Save, Saving{r, r.Rev})
+	if r.Record == nil { // it must be read first
+		return 16 << 10
+	}
+	return 1<<10 + r.dirty
+}
+
+// planTrim adds the oldest rows of the journal that are over a limit, and the
+// snapshots that must be written before those rows are deleted.
+func (p *Planner) planTrim(u *Upkeep, x *Index, budget int64, now time.Time) {
+	if p.Stuck {
+		return
+	}
+	p.plans++
+	p.Written = 0
+	for _, saved := range u.Save {
+		saved.Actor.plan, saved.Actor.planned, saved.Actor.trimmed = p.plans, true, 0
+	}
+	limit := min(max(p.Limits.MaxBytes, 2*x.Dirty), p.Limits.CapBytes)
+	bytes := x.Bytes
+	for _, row := range x.Rows {
+		if bytes <= limit && now.Sub(row.At) <= p.Limits.Retention {
+			return
+		}
+		must := bytes > p.Limits.CapBytes // regardless of the budget
+		if u.Trim >= trimRows && !must {
+			return
+		}
+		for _, r := range row.Actors {
+			if r.plan != p.plans {
+				r.plan, r.planned, r.trimmed = p.plans, false, 0
+			}
+			r.trimmed++
+			if !r.planned && r.First()+uint64(r.trimmed)-1 > r.Saved {
+				if budget <= 0 && !must || r.IsBlocked(now) {
+					return
+				}
+				r.planned = true
+				budget -= u.Add(r, now)
+			}
+		}
+		bytes -= row.Bytes
+		u.Trim++
+	}
+}
+
+// Drop drops the actors that are blocked. If there are any it also drops the trimming:
+// their commits may have to stay.
+func (u *Upkeep) Drop(now time.Time) {
+	n := len(u.Save)
+	if u.Save = slices.DeleteFunc(u.Save, func(s Saving) bool { return s.Actor.IsBlocked(now) }); len(u.Save) < n {
+		u.Trim = 0
+	}
+}
