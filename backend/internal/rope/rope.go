@@ -20,7 +20,8 @@ type Rope[E any] struct {
 
 type part[E any] struct {
 	items  []E
-	weight int // of all of them
+	weight int  // of all of them
+	shared bool // with a clone: items must not change
 }
 
 // New returns an empty Rope whose parts have at most most items. weigh returns the
@@ -90,6 +91,9 @@ func (r *Rope[E]) Replace(at, cut int, put ...E) {
 	}
 	p, off := r.find(at)
 	if part := &r.parts[p]; off+cut <= len(part.items) && len(put) <= r.most {
+		if part.shared {
+			part.items, part.shared = append(make([]E, 0, len(part.items)+len(put)), part.items...), false
+		}
 		change := r.sum(put) - r.sum(part.items[off:off+cut])
 		if off == 0 && len(put) == 0 && len(part.items) > r.most/8 { // a queue: moving the others would cost more
 			clear(part.items[:cut])
@@ -123,7 +127,7 @@ func (r *Rope[E]) appendPart(put []E) bool {
 	if n+len(put) <= r.most || n <= r.most/2 || len(put) > r.most/2 {
 		return false
 	}
-	next := part[E]{append(make([]E, 0, r.most), put...), r.sum(put)}
+	next := part[E]{items: append(make([]E, 0, r.most), put...), weight: r.sum(put)}
 	r.parts = append(r.parts, next)
 	r.weight += next.weight
 	r.n += len(put)
@@ -164,6 +168,9 @@ func (r *Rope[E]) fit(p int) {
 			p++
 			continue
 		}
+		if a.shared {
+			a.items, a.shared = slices.Clip(a.items), false // append copies it
+		}
 		a.items, a.weight = append(a.items, b.items...), a.weight+b.weight
 		r.parts = slices.Delete(r.parts, p+1, p+2)
 	}
@@ -201,6 +208,33 @@ func (r *Rope[E]) Append(dst []E) []E {
 	dst = slices.Grow(dst, r.n)
 	for _, part := range r.parts {
 		dst = append(dst, part.items...)
+	}
+	return dst
+}
+
+// Clone returns a copy of the rope as it is, which shares the items with it: either may
+// change without changing the other. It costs much less than copying the items.
+func (r *Rope[E]) Clone() *Rope[E] {
+	for i := range r.parts {
+		r.parts[i].shared = true
+	}
+	clone := *r
+	clone.parts = slices.Clone(r.parts)
+	return &clone
+}
+
+// AppendRange appends the n items that start at item i to dst. It panics if there are no
+// such items.
+func (r *Rope[E]) AppendRange(dst []E, i, n int) []E {
+	if i < 0 || n < 0 || i > r.n-n {
+		panic("rope: no such items")
+	}
+	dst = slices.Grow(dst, n)
+	for p, off := r.find(i); n > 0; p, off = p+1, 0 {
+		items := r.parts[p].items[off:]
+		items = items[:min(n, len(items))]
+		dst = append(dst, items...)
+		n -= len(items)
 	}
 	return dst
 }

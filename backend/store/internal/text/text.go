@@ -46,3 +46,19 @@ func (t *Text) Edit(at, cut int, put []byte) {
 	}
 	t.rope.Replace(at, cut, put...)
 }
+
+// Freeze returns the text as it is. Edits of either do not change the other.
+func (t *Text) Freeze() Text {
+	if t.rope == nil {
+		return *t
+	}
+	return Text{rope: t.rope.Clone()}
+}
+
+// AppendRange appends the n bytes from the offset at to dst.
+func (t *Text) AppendRange(dst []byte, at, n int) []byte {
+	if t.rope == nil {
+		return append(dst, t.whole[at:at+n]...)
+	}
+	return t.rope.AppendRange(dst, at, n)
+}

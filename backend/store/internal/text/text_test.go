@@ -9,13 +9,15 @@ import (
 )
 
 // Random edits have the same effect as on a slice of bytes, and do not change the
-// bytes passed to Of.
+// bytes passed to Of or what was frozen before.
 func TestEdit(t *testing.T) {
 	for seed := range uint64(8) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		want := random(r, r.IntN(4)*r.IntN(100_000))
 		text := Of(want)
 		shared, before := want, slices.Clone(want)
+		var frozen Text
+		var kept []byte
 		for step := range 200 {
 			at := r.IntN(len(want) + 1)
 			cut := 0
@@ -29,7 +31,13 @@ func TestEdit(t *testing.T) {
 			if step%7 == 0 {
 				at, cut = len(want), 0
 			}
+			if step%20 == 0 {
+				frozen, kept = text.Freeze(), slices.Clone(want)
+			}
 			text.Edit(at, cut, put)
+			if got := frozen.AppendRange(nil, len(kept)/3, len(kept)/2); !bytes.Equal(got, kept[len(kept)/3:][:len(kept)/2]) || !bytes.Equal(frozen.Bytes(), kept) {
+				t.Fatalf("seed %d, step %d: an edit of %d bytes at %d changed what was frozen before it", seed, step, len(put), at)
+			}
 			want = slices.Replace(slices.Clone(want), at, at+cut, put...)
 			if text.Len() != len(want) || !bytes.Equal(text.Bytes(), want) {
 				t.Fatalf("seed %d, step %d: %d bytes at %d replaced by %d: got %d bytes, want other %d", seed, step, cut, at, len(put), text.Len(), len(want))
