@@ -20,7 +20,7 @@ import (
 // connected returns how many actors have connections stored.
 func connected(b *bench) (n int) {
 	b.t.Helper()
-	if err := b.store.Connected(b.t.Context(), func(string) bool { n++; return true }); err != nil {
+	if err := b.store.Connected(b.t.Context(), store.AllPartitions, func(string) bool { n++; return true }); err != nil {
 		b.t.Fatal(err)
 	}
 	return n

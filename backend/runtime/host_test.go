@@ -289,11 +289,11 @@ func (s *troubledStore) Load(ctx context.Context, id string) (*store.Snapshot, e
 	return s.Store.Load(ctx, id)
 }
 
-func (s *troubledStore) Connected(ctx context.Context, f func(string) bool) error {
+func (s *troubledStore) Connected(ctx context.Context, partition int, f func(string) bool) error {
 	if s.broken.Load() && !s.lists.Load() {
 		return errDisk
 	}
-	return s.Store.Connected(ctx, f)
+	return s.Store.Connected(ctx, partition, f)
 }
 
 var (

@@ -134,7 +134,7 @@ const wakers = 16
 func (n *Node) wakeConnected() (ok bool) {
 	slots := make(chan struct{}, wakers)
 	var failed atomic.Bool
-	err := n.store.Connected(context.Background(), func(id string) bool {
+	err := n.store.Connected(context.Background(), store.AllPartitions, func(id string) bool {
 		select {
 		case slots <- struct{}{}:
 		case <-n.closing:

@@ -54,7 +54,7 @@ type Store interface {
 
 	// Load returns the newest durable state of an actor, or ErrNotFound. If
 	// another process has taken over the store, the data of this one may be stale:
-	// Load, Entries and Connected then return an error that wraps ErrConflict (G10).
+	// Load, Entries, Items and Connected then return an error that wraps ErrConflict (G10).
 	Load(ctx context.Context, actor string) (*Snapshot, error)
 
 	// Entries returns retained entries with numbers above after, in order: at
@@ -63,10 +63,33 @@ type Store interface {
 	// An unknown actor has no entries.
 	Entries(ctx context.Context, actor string, after uint64, limit, maxBytes int) ([]Entry, error)
 
-	// Connected calls f with the id of every actor that has connections stored,
-	// until f returns false. The runtime uses it once, at start, to end the
-	// connections whose clients never come back.
-	Connected(ctx context.Context, f func(actor string) bool) error
+	// Items returns the items of one of the actor's tables in a range of keys, in their
+	// order. A table or an actor that does not exist has none.
+	Items(ctx context.Context, actor string, r ItemRange) (ItemPage, error)
+
+	// Due returns actors whose Due is before a time, in the order of their Due and, of
+	// those at the same time, in an order of the store: at most limit, and only those
+	// behind after, which is the zero Wake or one that Due has returned. A Due that is
+	// committed meanwhile may be missed or be there with its old time.
+	Due(ctx context.Context, after Wake, before time.Time, limit int) ([]Wake, error)
+
+	// Connected calls f with the id of every actor of a partition that has connections
+	// stored, until f returns false; AllPartitions means all of them. The runtime uses
+	// it once, at start, to end the connections whose clients never come back.
+	Connected(ctx context.Context, partition int, f func(actor string) bool) error
+
+	// List returns stored actors by pages, in an order of the store that does not
+	// change. Actors that are committed or change meanwhile may be missed, or be there
+	// as they were.
+	List(ctx context.Context, q ListQuery) (ListPage, error)
+
+	// Names returns how many actors of each definition are stored.
+	Names(ctx context.Context) (map[string]int, error)
+
+	// Secret returns a value that belongs to the store, such as a key that signs: if the
+	// store has none of that name, it keeps what generate returns. It is part of
+	// backups.
+	Secret(ctx context.Context, name string, generate func() []byte) ([]byte, error)
 
 	// Close makes everything durable and releases the store. Call no method
 	// after it.
@@ -102,6 +125,26 @@ type Commit struct {
 	Gone        []uint32 // numbers of connections that ended
 	Callers     []Caller // callers whose record changed
 	GoneCallers []string
+
+	// Of the fields below, the zero value means that nothing changes: a writer that does
+	// not know a field keeps what is stored.
+
+	Version      int   // of the definition that wrote the state
+	Born         int64 // the time of the actor's revision 1, in microseconds
+	CallersSince int64 // when the newest of the callers that were forgotten was used, in microseconds
+
+	Tables []Table    // tables that are new or whose header changed
+	Items  []ItemEdit // applied in their order
+
+	NextMessage  uint64 // the highest number of a message so far
+	Floor        uint64 // the highest number of a sender that was forgotten
+	Messages     []Message
+	GoneMessages []uint64 // IDs of messages that are finished
+	Senders      []Sender
+	GoneSenders  []string
+
+	Due time.Time // when the actor has to be awake; NoDue: never
+	End Ending
 }
 
 // Edit is a change of a text: Put replaces Cut bytes at the offset At.
@@ -141,10 +184,11 @@ const (
 
 // Conn is the stored record of one connection.
 type Conn struct {
-	Num   uint32          `json:"n"`
-	ID    string          `json:"id"`
-	Start uint64          `json:"start,omitempty"` // head of the log before it joined
-	State json.RawMessage `json:"state,omitempty"`
+	Num     uint32          `json:"n"`
+	ID      string          `json:"id"`
+	Start   uint64          `json:"start,omitempty"` // head of the log before it joined
+	State   json.RawMessage `json:"state,omitempty"`
+	Version int             `json:"v,omitempty"` // of the definition that wrote State
 }
 
 // Caller is the stored record of one caller. It keeps a repeated call from
@@ -181,6 +225,18 @@ type Snapshot struct {
 	NextConn uint32
 	Conns    []Conn
 	Callers  []Caller
+
+	Version      int
+	Born         int64
+	CallersSince int64
+	Tables       []Table // by ID, dropped ones too
+	NextMessage  uint64
+	Floor        uint64
+	Messages     []Message // by ID
+	Senders      []Sender  // by ID
+	Due          time.Time // zero: never
+	Ended        *Ended    // of the life before this one, or before the tombstone
+	Tombstone    bool      // the actor was destroyed and has not begun a new life
 }
 
 // Includes reports whether the connection numbered conn is a target. It ignores

@@ -52,19 +52,21 @@ type Store struct {
 	retained queue
 	bytes    int64     // of the retained entries
 	now      time.Time // the newest commit's
+	secrets  map[string][]byte
 }
 
 var _ store.Store = (*Store)(nil)
 
 // member is one actor. Store.mu guards it.
 type member struct {
-	record.Record
-	entries entries // the retained ones; the last one has the number Head
+	record.Record              // its Items are those of the newest commit only
+	entries       entries      // the retained ones; the last one has the number Head
+	items         record.Items // of all tables
 }
 
 // New makes an empty Store.
 func New(options Options) *Store {
-	return &Store{options: options.withDefaults(), actors: make(map[string]*member)}
+	return &Store{options: options.withDefaults(), actors: make(map[string]*member), secrets: make(map[string][]byte)}
 }
 
 // Immediate implements store.Store: Commit never waits.
@@ -118,7 +120,11 @@ func (s *Store) commitLocked(c *store.Commit) error {
 	}
 	s.actors[c.Actor] = m
 	m.Apply(c)
+	m.fold()
 	s.keepLocked(m, c)
+	if m.Forgotten {
+		delete(s.actors, c.Actor)
+	}
 	return nil
 }
 
@@ -170,12 +176,12 @@ func (s *Store) Entries(_ context.Context, actor string, after uint64, limit, ma
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m, known := s.actors[actor]
-	if !known || limit <= 0 || after >= m.Head {
+	if !known || limit <= 0 || max(after, m.Served) >= m.Head {
 		return nil, nil
 	}
 	var entries []store.Entry
 	size := 0
-	m.entries.after(after, func(e store.Entry) bool {
+	m.entries.after(max(after, m.Served), func(e store.Entry) bool {
 		size += len(e.Data)
 		if len(entries) == limit || len(entries) > 0 && size > maxBytes {
 			return false
@@ -184,22 +190,4 @@ func (s *Store) Entries(_ context.Context, actor string, after uint64, limit, ma
 		return true
 	})
 	return entries, nil
-}
-
-// Connected implements store.Store.
-func (s *Store) Connected(_ context.Context, f func(actor string) bool) error {
-	s.mu.Lock()
-	var actors []string
-	for id, m := range s.actors {
-		if len(m.Conns) > 0 {
-			actors = append(actors, id)
-		}
-	}
-	s.mu.Unlock()
-	for _, id := range actors {
-		if !f(id) {
-			break
-		}
-	}
-	return nil
 }

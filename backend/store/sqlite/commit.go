@@ -84,7 +84,7 @@ func (s *Store) stage(ctx context.Context, commits []*store.Commit) *group {
 		}
 		created := r.Num == 0
 		if created {
-			r.Num = s.lastActor + int64(len(g.created)) + 1
+			r.Num = s.lastNum + int64(len(g.created)) + 1
 		}
 		if err := s.encoder.Add(r, c, r.Next); err != nil {
 			if r.Failed = true; created {
@@ -117,7 +117,7 @@ func (s *Store) resident(ctx context.Context, g *group, c *store.Commit) (*journ
 	if !errors.Is(err, store.ErrNotFound) {
 		return r, err
 	}
-	r = &journal.Resident{ID: c.Actor, Record: &record.Record{Name: c.Name, Key: slices.Clone(c.Key), Log: c.Log}}
+	r = &journal.Resident{ID: c.Actor, Due: -1, Record: &record.Record{Name: c.Name, Key: slices.Clone(c.Key), Log: c.Log}}
 	if g.unknown == nil {
 		g.unknown = map[string]*journal.Resident{}
 	}
@@ -154,6 +154,7 @@ func (s *Store) complete(ctx context.Context, actor string) (*journal.Resident, 
 // write writes a group and the upkeep that is due, and adds both to the index.
 func (s *Store) write(ctx context.Context, g *group) error {
 	u := s.plan(s.groups%trimEvery == 0)
+	s.lastNum += int64(len(g.created)) // before upkeep gives numbers to owners
 	err := s.withUpkeep(ctx, &u, func() error {
 		for _, r := range g.created {
 			key, err := json.Marshal(r.Record.Key)
@@ -162,6 +163,13 @@ func (s *Store) write(ctx context.Context, g *group) error {
 			}
 			if _, err := s.files.insertActor.ExecContext(ctx, r.Num, r.ID, r.Record.Name, string(key), r.Record.Log); err != nil {
 				return err
+			}
+		}
+		for _, c := range g.good {
+			if c.commit.Log != c.actor.Record.Log { // a new life
+				if _, err := s.files.conn.ExecContext(ctx, "UPDATE actors SET log = ? WHERE num = ?", c.commit.Log, c.actor.Num); err != nil {
+					return err
+				}
 			}
 		}
 		for _, row := range s.encoder.Rows() {
@@ -180,12 +188,14 @@ func (s *Store) write(ctx context.Context, g *group) error {
 	defer s.mu.Unlock()
 	s.applyUpkeep(&u)
 	for _, r := range g.created {
+		r.Stored.Owner, r.Stored.RestOwner = r.Num, r.Num
 		s.index.ByNum[r.Num], s.index.ByID[r.ID] = r, r
 	}
-	s.lastActor += int64(len(g.created))
 	for _, c := range g.good {
-		c.actor.Record.Apply(c.commit)
+		c.actor.Apply(c.commit)
 		c.actor.Rev, c.actor.Head, c.actor.Used = c.actor.Record.Rev, c.actor.Record.Head, now
+		c.actor.Served = max(c.actor.Served, c.actor.Record.Served)
+		s.index.SetDue(c.actor, c.actor.Record.Due)
 	}
 	for _, w := range s.encoder.Rows() {
 		w.Row.At = now

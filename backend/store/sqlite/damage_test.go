@@ -191,7 +191,7 @@ func TestDamagedRecord(t *testing.T) {
 				}
 				checkActor(t, s, "bob", rev)
 				var got []string
-				if err := s.Connected(t.Context(), func(actor string) bool { got = append(got, actor); return true }); err != nil || !slices.Contains(got, "bob") {
+				if err := s.Connected(t.Context(), store.AllPartitions, func(actor string) bool { got = append(got, actor); return true }); err != nil || !slices.Contains(got, "bob") {
 					t.Errorf("Connected: got %v, %v; want bob", got, err)
 				}
 				rev++

@@ -16,6 +16,17 @@
 // groups. Clients that come back get the entries that they missed from it (Entries),
 // so its age and size limit how many of them can be replayed.
 //
+// What outgrows a row has rows of its own: items of tables (table items), states over
+// 1 MiB (pieces) and, if there are many, the callers of an actor (callers). A snapshot of
+// more than 1 MiB is written in slices, one transaction each, between which other commits
+// go on; its row, written last, makes it count. A slice that was written ahead does no
+// harm: the commits behind the old snapshot are absolute and are applied over it. Rows
+// that nobody needs are noted in the table garbage and deleted in slices, too.
+//
+// The journal has one checksum a row, not one a commit: a damaged row makes all actors
+// with a commit in it unreadable, which are at most as many as have commits in 64 KiB. A
+// checksum of each would make every commit larger.
+//
 // Memory holds only the locations of the commits in the journal, and the states of the
 // actors that have changed lately. A sleeping actor costs disk.
 //
@@ -24,6 +35,12 @@
 // The tables hold JSON in text. The view commits is the journal with names, the
 // view states the snapshots; both can be read with the sqlite3 shell while the
 // server runs. Do not write to the file.
+//
+// # Format
+//
+// The file's user_version is its format. Open changes an older one to the newest in one
+// transaction; before that it keeps a copy of the file, see keepOld. A commit that uses
+// nothing that is new in a format is stored as in the one before.
 //
 // # Failures
 //

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/store/internal/journal"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -51,7 +52,11 @@ func (o Options) WithAfterRead(f func()) Options {
 }
 
 // Tick does the upkeep of each second.
-func (s *Store) Tick() { s.tick(context.Background()) }
+func (s *Store) Tick() {
+	s.tick(context.Background())
+	for s.doSlice(context.Background()) {
+	}
+}
 
 // Resident returns how many actors are in memory, and how many with their state.
 func (s *Store) Resident() (actors, states int) {
@@ -100,4 +105,13 @@ func (s *Store) CloseUnsaved(t testing.TB) {
 	if err := errors.Join(s.closeFiles(), unlockDir(s.lock)); err != nil {
 		t.Error(err)
 	}
+}
+
+// Checksum is the checksum of a snapshot with these texts.
+func Checksum(parts ...string) int64 {
+	sum := uint32(0)
+	for _, p := range parts {
+		sum = journal.AddChecksum(sum, []byte(p))
+	}
+	return int64(sum)
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/internal/journal"
@@ -61,24 +60,32 @@ func (s *Store) Load(ctx context.Context, actor string) (*store.Snapshot, error)
 	return snapshot, nil
 }
 
-func (s *Store) load(ctx context.Context, actor string) (*store.Snapshot, error) {
+func (s *Store) load(ctx context.Context, actor string) (snapshot *store.Snapshot, err error) {
+	err = s.withRecord(ctx, actor, func(_ *journal.Resident, r *record.Record) { snapshot = r.Snapshot(actor) })
+	return snapshot, err
+}
+
+// withRecord calls f with an actor and its record, while it holds mu. The record is that
+// of the actor or, if that has changed while it was read, an older one.
+func (s *Store) withRecord(ctx context.Context, actor string, f func(*journal.Resident, *record.Record)) error {
 	for waited := false; ; {
 		s.recover(ctx)
 		s.mu.Lock()
 		if r := s.index.ByID[actor]; r != nil && r.Record != nil {
 			defer s.mu.Unlock()
 			r.Used = s.options.now()
-			return r.Record.Snapshot(actor), nil
+			f(r, r.Record)
+			return nil
 		}
 		reader, swept, failure := s.reader, s.index.Swept, s.failure
 		s.mu.Unlock()
 		if reader == nil {
-			return nil, failure
+			return failure
 		}
 
 		loaded, err := readSnapshot(ctx, reader, actor)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		s.options.afterRead()
 		s.mu.Lock()
@@ -94,7 +101,7 @@ func (s *Store) load(ctx context.Context, actor string) (*store.Snapshot, error)
 			continue
 		case r == nil && loaded.Rev == 0:
 			s.mu.Unlock()
-			return nil, errNothing
+			return errNothing
 		case r != nil && r.Record == nil:
 			// The journal has more of it. The locations are copied before the read
 			// transaction starts: a commit that is trimmed in between is in the
@@ -102,7 +109,7 @@ func (s *Store) load(ctx context.Context, actor string) (*store.Snapshot, error)
 			locations, first := slices.Clone(r.Locations), r.First()
 			s.mu.Unlock()
 			if loaded, err = readActor(ctx, reader, actor, locations, first); err != nil {
-				return nil, err
+				return err
 			}
 			s.options.afterRead()
 			s.mu.Lock()
@@ -113,12 +120,12 @@ func (s *Store) load(ctx context.Context, actor string) (*store.Snapshot, error)
 		}
 		if r := s.index.ByNum[loaded.Num]; r != nil && loaded.Rev > r.Rev {
 			s.mu.Unlock()
-			return nil, errAhead
+			return errAhead
 		}
 		r = s.index.Keep(loaded, s.options.now())
-		snapshot := cmp.Or(r.Record, loaded.Record).Snapshot(actor)
+		f(r, cmp.Or(r.Record, loaded.Record))
 		s.mu.Unlock()
-		return snapshot, nil
+		return nil
 	}
 }
 
@@ -146,14 +153,16 @@ func readActor(ctx context.Context, db *sql.DB, actor string, locations []journa
 // readSnapshot reads an actor's snapshot. An actor without one is returned at
 // revision 0: all of its commits are in the journal.
 func readSnapshot(ctx context.Context, db querier, actor string) (*journal.Resident, error) {
-	r := &journal.Resident{ID: actor, Record: &record.Record{}}
+	r := &journal.Resident{ID: actor, Due: -1, Record: &record.Record{}}
 	var key []byte
-	var rev, head, nextConn, sum integer
-	var state, conns, callers []byte
-	err := db.QueryRowContext(ctx, `SELECT a.num, a.name, a.key, a.log, s.rev, s.head, s.next_conn, s.sum,
-			CAST(s.state AS BLOB), CAST(s.conns AS BLOB), CAST(s.callers AS BLOB)
+	var rev, head, nextConn, sum, version, due, changed integer
+	var state, conns, callers, encoded []byte
+	err := db.QueryRowContext(ctx, `SELECT a.num, a.name, a.key, a.log, CASE a.owner WHEN 0 THEN a.num ELSE a.owner END,
+			s.rev, s.head, s.next_conn, s.sum, CAST(s.state AS BLOB), CAST(s.conns AS BLOB), CAST(s.callers AS BLOB),
+			s.version, s.due, s.changed, CAST(s.rest AS BLOB)
 		FROM actors a LEFT JOIN snapshots s ON s.actor = a.num WHERE a.id = ?`, actor).
-		Scan(&r.Num, &r.Record.Name, &key, &r.Record.Log, &rev, &head, &nextConn, &sum, &state, &conns, &callers)
+		Scan(&r.Num, &r.Record.Name, &key, &r.Record.Log, &r.Stored.Owner,
+			&rev, &head, &nextConn, &sum, &state, &conns, &callers, &version, &due, &changed, &encoded)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, store.ErrNotFound
 	} else if err != nil {
@@ -162,22 +171,108 @@ func readSnapshot(ctx context.Context, db querier, actor string) (*journal.Resid
 	if err := json.Unmarshal(key, &r.Record.Key); err != nil {
 		return nil, fmt.Errorf("the key: %w: %w", journal.ErrDamaged, err)
 	}
+	r.Stored.RestOwner = r.Num
 	if !rev.Valid {
 		return r, nil
 	}
-	if int64(journal.Checksum(state, conns, callers)) != sum.Int64 {
+	rest, err := journal.DecodeRest(encoded)
+	if err != nil {
+		return nil, err
+	}
+	if rest.Owner != 0 {
+		r.Stored.RestOwner = rest.Owner
+	}
+	r.Stored.Gen, r.Stored.CallerRows = rest.Gen, rest.CallerRows
+	if pool, isPool := db.(*sql.DB); isPool && (rest.Gen != 0 || rest.CallerRows) {
+		return readSnapshotAt(ctx, pool, actor)
+	}
+	if rest.Gen != 0 {
+		if state, err = readPieces(ctx, db, r.Stored.RestOwner, rest.Gen, rest.Pieces); err != nil {
+			return nil, err
+		}
+	}
+	if int64(journal.Checksum(state, conns, callers, encoded)) != sum.Int64 {
 		return nil, fmt.Errorf("the snapshot does not have its checksum: %w", journal.ErrDamaged)
 	}
 	snapshot := store.Snapshot{
 		Name: r.Record.Name, Key: r.Record.Key, Log: r.Record.Log,
 		Rev: uint64(rev.Int64), Head: uint64(head.Int64), State: state, NextConn: uint32(nextConn.Int64),
+		Version: int(version.Int64), Born: rest.Born, CallersSince: rest.CallersSince,
+		NextMessage: rest.NextMessage, Floor: rest.Floor, Tables: rest.Tables, Messages: rest.Messages, Senders: rest.Senders,
+		Due: record.Milli(due.Int64), Ended: rest.Ended, Tombstone: rest.Tombstone,
 	}
 	if err := errors.Join(json.Unmarshal(conns, &snapshot.Conns), json.Unmarshal(callers, &snapshot.Callers)); err != nil {
 		return nil, fmt.Errorf("the snapshot: %w: %w", journal.ErrDamaged, err)
 	}
+	if rest.CallerRows {
+		if snapshot.Callers, err = readCallers(ctx, db, r.Stored.RestOwner); err != nil {
+			return nil, err
+		}
+	}
 	r.Record = record.Of(&snapshot)
+	r.Record.Changed, r.Record.Forgotten = changed.Int64, rest.Forgotten
 	r.Rev, r.Head, r.Saved = snapshot.Rev, snapshot.Head, snapshot.Rev
 	return r, nil
+}
+
+// readSnapshotAt is readSnapshot for an actor that has rows in several tables.
+func readSnapshotAt(ctx context.Context, db *sql.DB, actor string) (*journal.Resident, error) {
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	defer tx.Rollback() // it only reads
+	return readSnapshot(ctx, tx, actor)
+}
+
+// readPieces reads a state that is in n pieces.
+func readPieces(ctx context.Context, db querier, owner, gen int64, n int) ([]byte, error) {
+	rows, err := db.QueryContext(ctx, "SELECT CAST(part AS BLOB) FROM pieces WHERE owner = ? AND gen = ? ORDER BY n", owner, gen)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() // rows.Err has its error
+	state := make([]byte, 0, min(n, 1<<12)*pieceBytes)
+	var part sql.RawBytes
+	for ; rows.Next(); n-- {
+		if err := rows.Scan(&part); err != nil {
+			return nil, err
+		}
+		state = append(state, part...)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	if n != 0 {
+		return nil, fmt.Errorf("pieces of the state are missing: %w", journal.ErrDamaged)
+	}
+	return state, nil
+}
+
+// readCallers reads callers that have rows of their own, by id.
+func readCallers(ctx context.Context, db querier, owner int64) ([]store.Caller, error) {
+	rows, err := db.QueryContext(ctx, "SELECT sum, CAST(record AS BLOB) FROM callers WHERE owner = ? ORDER BY id", owner)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() // rows.Err has its error
+	var callers []store.Caller
+	var text sql.RawBytes
+	for rows.Next() {
+		var sum integer
+		if err := rows.Scan(&sum, &text); err != nil {
+			return nil, err
+		}
+		var c store.Caller
+		if int64(journal.Checksum(text)) != sum.Int64 {
+			return nil, fmt.Errorf("a caller does not have its checksum: %w", journal.ErrDamaged)
+		}
+		if err := json.Unmarshal(text, &c); err != nil {
+			return nil, fmt.Errorf("a caller: %w: %w", journal.ErrDamaged, err)
+		}
+		callers = append(callers, c)
+	}
+	return callers, rows.Err()
 }
 
 // replay applies the actor's commits that come after its snapshot.
@@ -185,13 +280,17 @@ func replay(ctx context.Context, db querier, r *journal.Resident, locations []jo
 	if r.Rev >= first {
 		locations = locations[min(r.Rev+1-first, uint64(len(locations))):]
 	}
+	log := r.Record.Log // the newest
 	return readCommits(ctx, db, locations, func(j *journal.Commit) (bool, error) {
 		c, err := j.Decode(&r.Record.State)
 		if err != nil {
 			return false, err
 		}
-		if c.Actor, c.Name, c.Key, c.Log = r.ID, r.Record.Name, r.Record.Key, r.Record.Log; j.Actor != r.Num {
+		if c.Actor, c.Name, c.Key, c.Log = r.ID, r.Record.Name, r.Record.Key, log; j.Actor != r.Num {
 			return false, fmt.Errorf("a commit of another actor: %w", journal.ErrDamaged)
+		}
+		if j.EndLog != "" {
+			c.Log = j.EndLog
 		}
 		end, err := r.Record.End().Then(c)
 		if err == nil && j.Edits != nil && end.Size != j.Size {
@@ -200,7 +299,7 @@ func replay(ctx context.Context, db querier, r *journal.Resident, locations []jo
 		if err != nil {
 			return false, fmt.Errorf("%w: %w", journal.ErrDamaged, err)
 		}
-		r.Record.Apply(c)
+		r.Apply(c)
 		r.Rev, r.Head = r.Record.Rev, r.Record.Head
 		return true, nil
 	})
@@ -253,171 +352,4 @@ func readRow(ctx context.Context, db querier, id int64) ([]byte, error) {
 		return nil, fmt.Errorf("row %d of the journal does not have its checksum: %w", id, journal.ErrDamaged)
 	}
 	return commits, nil
-}
-
-// Entries implements store.Store.
-func (s *Store) Entries(ctx context.Context, actor string, after uint64, limit, maxBytes int) ([]store.Entry, error) {
-	entries, err := s.entries(ctx, actor, after, limit, maxBytes)
-	if err != nil {
-		return nil, fmt.Errorf("read the log of actor %s: %w", actor, err)
-	}
-	return entries, nil
-}
-
-func (s *Store) entries(ctx context.Context, actor string, after uint64, limit, maxBytes int) ([]store.Entry, error) {
-	reader, locations, err := s.findLocations(ctx, actor, after)
-	if err != nil || limit <= 0 {
-		return nil, err
-	}
-	var entries []store.Entry
-	size := 0
-	err = readCommits(ctx, reader, locations, func(j *journal.Commit) (bool, error) {
-		for _, e := range j.Entries {
-			if e.Seq <= after {
-				continue
-			}
-			if n := len(entries); n > 0 && e.Seq != entries[n-1].Seq+1 {
-				return false, nil // the entries between were trimmed meanwhile
-			}
-			size += len(e.Data)
-			if len(entries) == limit || len(entries) > 0 && size > maxBytes {
-				return false, nil
-			}
-			e.Time = time.UnixMilli(j.Time)
-			entries = append(entries, e)
-		}
-		s.options.afterRead()
-		return true, nil
-	})
-	return entries, err
-}
-
-// findLocations returns the locations of the actor's commits that have entries above
-// a number, and the file that they are in. An unknown actor has none.
-func (s *Store) findLocations(ctx context.Context, actor string, after uint64) (*sql.DB, []journal.Location, error) {
-	for {
-		s.recover(ctx)
-		s.mu.Lock()
-		reader, failure := s.reader, s.failure
-		r := s.index.ByID[actor]
-		var locations []journal.Location
-		if r != nil {
-			locations = slices.Clone(r.LocationsAfter(after))
-		}
-		s.mu.Unlock()
-		if reader == nil {
-			return nil, nil, failure
-		}
-		if r != nil {
-			return reader, locations, nil
-		}
-		// The index may have the actor without its id. load adds the id.
-		if _, err := s.load(ctx, actor); errors.Is(err, store.ErrNotFound) {
-			return reader, nil, nil
-		} else if err != nil {
-			return nil, nil, err
-		}
-	}
-}
-
-// Names returns how many actors of each definition are stored. It reads about 100
-// bytes of each actor.
-func (s *Store) Names(ctx context.Context) (map[string]int, error) {
-	s.recover(ctx)
-	s.mu.Lock()
-	reader, failure := s.reader, s.failure
-	s.mu.Unlock()
-	if reader == nil {
-		return nil, failure
-	}
-	rows, err := reader.QueryContext(ctx, "SELECT name, count(*) FROM actors GROUP BY name")
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close() // rows.Err has its error
-	names := map[string]int{}
-	for rows.Next() {
-		var name string
-		var n int
-		if err := rows.Scan(&name, &n); err != nil {
-			return nil, err
-		}
-		names[name] = n
-	}
-	return names, rows.Err()
-}
-
-// Connected implements store.Store.
-func (s *Store) Connected(ctx context.Context, f func(actor string) bool) error {
-	err := s.connected(ctx, f)
-	if err != nil {
-		return fmt.Errorf("find connections: %w", err)
-	}
-	return nil
-}
-
-func (s *Store) connected(ctx context.Context, f func(actor string) bool) error {
-	s.recover(ctx)
-	s.mu.Lock()
-	reader, failure := s.reader, s.failure
-	seen := map[int64]bool{} // true: the index is newer than the snapshot
-	for num, r := range s.index.ByNum {
-		seen[num] = r.Record != nil || r.Saved != r.Rev
-	}
-	s.mu.Unlock()
-	if reader == nil {
-		return failure
-	}
-	for num, resident := range seen {
-		if !resident {
-			continue
-		}
-		id, err := readID(ctx, reader, num)
-		if err != nil && !damaged(err) {
-			return err
-		}
-		var snapshot *store.Snapshot
-		if err == nil {
-			snapshot, err = s.load(ctx, id)
-		}
-		if err != nil {
-			s.options.Logger.Error("the connections of an actor cannot be ended: it cannot be loaded", "actor", id, "number", num, "error", err)
-			continue // the other actors are not affected
-		}
-		if len(snapshot.Conns) > 0 && !f(id) {
-			return nil
-		}
-	}
-	// In pages: f may take long, and SQLite cannot restart its log while a statement
-	// is open.
-	type actor struct {
-		num int64
-		id  string
-	}
-	for last, page := int64(0), []actor(nil); ; page = page[:0] {
-		rows, err := reader.QueryContext(ctx, `SELECT a.num, a.id FROM snapshots s JOIN actors a ON a.num = s.actor
-			WHERE s.connected > 0 AND s.actor > ? ORDER BY s.actor LIMIT 256`, last)
-		if err != nil {
-			return err
-		}
-		for rows.Next() {
-			var a actor
-			if err := rows.Scan(&a.num, &a.id); err != nil {
-				return errors.Join(err, rows.Close())
-			}
-			page = append(page, a)
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			return err
-		}
-		if len(page) == 0 {
-			return nil
-		}
-		for _, a := range page {
-			if !seen[a.num] && !f(a.id) {
-				return nil
-			}
-		}
-		last = page[len(page)-1].num
-	}
 }

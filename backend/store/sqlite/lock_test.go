@@ -165,7 +165,7 @@ func checkRefuses(t *testing.T, s *sqlite.Store, want string) {
 	_, entriesErr := s.Entries(t.Context(), "ada", 0, 10, 1<<20)
 	errs := map[string]error{
 		"Load": loadErr, "Entries": entriesErr, "Health": s.Health(),
-		"Connected": s.Connected(t.Context(), func(string) bool { return true }),
+		"Connected": s.Connected(t.Context(), store.AllPartitions, func(string) bool { return true }),
 		"Commit":    errors.Join(s.Commit(t.Context(), []*store.Commit{commitOf("ada", 99)})...),
 	}
 	for method, err := range errs {

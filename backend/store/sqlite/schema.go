@@ -100,6 +100,78 @@ CREATE VIEW commits AS SELECT
 	c.value -> 'k' AS callers,
 	c.value -> 'l' AS gone_callers
 FROM groups g, json_each(g.commits) c JOIN actors a ON a.num = c.value ->> 'a';
+`, `
+-- What outgrows a snapshot, and the times at which actors have to be awake.
+ALTER TABLE meta ADD COLUMN clean INTEGER NOT NULL DEFAULT 1; -- 0: a process has it open, or has ended without closing it
+ALTER TABLE meta ADD COLUMN last  INTEGER NOT NULL DEFAULT 0; -- numbers of actors and owners up to this one were given
+
+ALTER TABLE actors ADD COLUMN owner INTEGER NOT NULL DEFAULT 0; -- of its rows below; 0: its num
+CREATE INDEX actors_name ON actors (name, num);
+
+-- Times are in Unix milliseconds; 0 means none.
+ALTER TABLE snapshots ADD COLUMN version INTEGER NOT NULL DEFAULT 0; -- of the definition that wrote the state
+ALTER TABLE snapshots ADD COLUMN due     INTEGER NOT NULL DEFAULT 0; -- when the actor has to be awake
+ALTER TABLE snapshots ADD COLUMN parked  INTEGER NOT NULL DEFAULT 0; -- how many parked messages there are
+ALTER TABLE snapshots ADD COLUMN ended   INTEGER NOT NULL DEFAULT 0; -- when it was destroyed, if it is a tombstone; 1: to be removed
+ALTER TABLE snapshots ADD COLUMN changed INTEGER NOT NULL DEFAULT 0; -- its newest commit
+ALTER TABLE snapshots ADD COLUMN bytes   INTEGER NOT NULL DEFAULT 0; -- of its state and its items
+ALTER TABLE snapshots ADD COLUMN rest    TEXT    NOT NULL DEFAULT ''; -- JSON: the other fields. sum includes it
+CREATE INDEX snapshots_due    ON snapshots (due, actor)    WHERE due > 0;
+CREATE INDEX snapshots_parked ON snapshots (parked, actor) WHERE parked > 0;
+CREATE INDEX snapshots_ended  ON snapshots (ended, actor)  WHERE ended > 0;
+
+CREATE TABLE items (
+	owner   INTEGER NOT NULL,
+	tbl     INTEGER NOT NULL,
+	key     BLOB    NOT NULL,
+	version INTEGER NOT NULL,
+	value   TEXT    NOT NULL, -- JSON
+	PRIMARY KEY (owner, tbl, key)
+) WITHOUT ROWID;
+
+-- States that are too large for a row of snapshots, in pieces.
+CREATE TABLE pieces (
+	owner INTEGER NOT NULL,
+	gen   INTEGER NOT NULL, -- of the snapshot that they belong to
+	n     INTEGER NOT NULL,
+	part  TEXT    NOT NULL,
+	PRIMARY KEY (owner, gen, n)
+) WITHOUT ROWID;
+
+-- Callers of actors that have many: only those that have changed are written.
+CREATE TABLE callers (
+	owner  INTEGER NOT NULL,
+	id     TEXT    NOT NULL,
+	sum    INTEGER NOT NULL, -- CRC-32C of record
+	record TEXT    NOT NULL, -- JSON
+	PRIMARY KEY (owner, id)
+) WITHOUT ROWID;
+
+-- Rows that nobody needs and that are deleted a few at a time: of a table of items, of
+-- a whole owner (tbl -1), or pieces of other generations than the snapshot's (tbl -2).
+CREATE TABLE garbage (
+	owner INTEGER NOT NULL,
+	tbl   INTEGER NOT NULL,
+	PRIMARY KEY (owner, tbl)
+) WITHOUT ROWID;
+
+CREATE TABLE secrets (
+	name  TEXT PRIMARY KEY,
+	value BLOB NOT NULL
+) WITHOUT ROWID;
+
+DROP VIEW states;
+CREATE VIEW states AS SELECT a.name, a.key, s.rev, s.head,
+	CASE WHEN s.rest ->> 'gen' IS NULL THEN s.state ELSE (
+		SELECT group_concat(p.part, '' ORDER BY p.n) FROM pieces p
+		WHERE p.owner = coalesce(s.rest ->> 'owner', a.num) AND p.gen = s.rest ->> 'gen'
+	) END AS state,
+	s.conns,
+	CASE WHEN s.rest ->> 'callerRows' IS NULL THEN s.callers ELSE (
+		SELECT json_group_array(json(c.record)) FROM callers c WHERE c.owner = coalesce(s.rest ->> 'owner', a.num)
+	) END AS callers,
+	s.version, s.rest
+FROM snapshots s JOIN actors a ON a.num = s.actor;
 `}
 
 // files are the connections to one open file.
@@ -110,8 +182,11 @@ type files struct {
 	opened identity
 	maxRow int // bytes
 
+	discarded bool // something was added to garbage
+
 	begin, commit, rollback                        *sql.Stmt
 	insertGroup, insertActor, insertSnapshot, trim *sql.Stmt
+	setCaller                                      *sql.Stmt
 	statements                                     []*sql.Stmt // all of them
 }
 
@@ -193,6 +268,9 @@ func (f *files) open(ctx context.Context, path string, o Options, again bool) (e
 			return err
 		}
 	}
+	if err := keepOld(ctx, f.conn, path, o); err != nil {
+		return err
+	}
 	if err := migrate(ctx, f.conn, migrations); err != nil {
 		return err
 	}
@@ -258,8 +336,10 @@ func (f *files) prepare(ctx context.Context) error {
 		// The casts spare a copy of what is bound.
 		{&f.insertGroup, "INSERT INTO groups (id, places, sum, commits) SELECT ?, CAST(? AS TEXT), ?, CAST(? AS TEXT) FROM meta WHERE epoch = ?"},
 		{&f.insertActor, "INSERT INTO actors (num, id, name, key, log) VALUES (?, ?, ?, ?, ?)"},
-		{&f.insertSnapshot, `INSERT OR REPLACE INTO snapshots (actor, rev, head, next_conn, connected, sum, state, conns, callers)
-			VALUES (?, ?, ?, ?, ?, ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT))`},
+		{&f.insertSnapshot, `INSERT OR REPLACE INTO snapshots
+			(actor, rev, head, next_conn, connected, sum, state, conns, callers, version, due, parked, ended, changed, bytes, rest)
+			VALUES (?, ?, ?, ?, ?, ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))`},
+		{&f.setCaller, "INSERT OR REPLACE INTO callers (owner, id, sum, record) VALUES (?, ?, ?, CAST(? AS TEXT))"},
 		{&f.trim, "DELETE FROM groups WHERE id <= ?"},
 	} {
 		stmt, err := f.conn.PrepareContext(ctx, p.sql)
@@ -326,6 +406,49 @@ func refused(path string, err error) error {
 	return fmt.Errorf("open %s: %w", path, err)
 }
 
+// keepOld copies a file that is about to be migrated, so that you can go back to the
+// version of Troupe that wrote it: that one refuses the new format. Without room for the
+// copy the file is migrated without it.
+func keepOld(ctx context.Context, conn *sql.Conn, path string, o Options) error {
+	var version int
+	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return err
+	}
+	if version == 0 || version >= len(migrations) {
+		return nil
+	}
+	kept := fmt.Sprintf("%s.format%d", path, version)
+	temp := kept + ".part"
+	remove := func() error {
+		if err := os.Remove(temp); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	if err := remove(); err != nil { // of a process that was killed
+		return err
+	}
+	err := copyInto(ctx, path, temp)
+	if err == nil {
+		err = syncFile(temp)
+	}
+	if err == nil {
+		err = os.Rename(temp, kept)
+	}
+	if damaged(err) {
+		return errors.Join(err, remove())
+	} else if err != nil {
+		err = errors.Join(err, remove())
+		o.Logger.Warn("the store is changed to a new format without keeping a copy in the old one, so that an older version of Troupe cannot open it again",
+			"file", path, "from", version, "to", len(migrations), "error", err)
+		return nil
+	}
+	_ = syncFile(filepath.Dir(path)) // its name; not every system can do that
+	o.Logger.Info("the store is changed to a new format; to go back to an older version of Troupe, restore the copy with that version (troupe restore) and then delete it",
+		"file", path, "from", version, "to", len(migrations), "copy", kept)
+	return nil
+}
+
 // migrate changes a file to the version len(steps).
 func migrate(ctx context.Context, conn *sql.Conn, steps []string) error {
 	var version int
@@ -345,11 +468,12 @@ func migrate(ctx context.Context, conn *sql.Conn, steps []string) error {
 // takeOver makes this process the owner of the file and returns the new epoch; was is
 // the epoch in which it last owned the file, 0 if it did not. The first process that
 // opens a backup gives all logs new identities: positions that clients have seen since
-// the backup was made do not exist in it.
-func (f *files) takeOver(ctx context.Context, was int64, o Options) (epoch int64, err error) {
+// the backup was made do not exist in it. clean reports whether the process before has
+// closed the file; a backup counts as closed.
+func (f *files) takeOver(ctx context.Context, was int64, o Options) (epoch int64, clean bool, err error) {
 	var backup bool
 	err = f.inTransaction(ctx, func() error {
-		if err := f.conn.QueryRowContext(ctx, "SELECT epoch, backup FROM meta").Scan(&epoch, &backup); err != nil {
+		if err := f.conn.QueryRowContext(ctx, "SELECT epoch, backup, clean FROM meta").Scan(&epoch, &backup, &clean); err != nil {
 			return err
 		}
 		if was != 0 && was != epoch {
@@ -361,11 +485,11 @@ func (f *files) takeOver(ctx context.Context, was int64, o Options) (epoch int64
 				return err
 			}
 		}
-		_, err := f.conn.ExecContext(ctx, "UPDATE meta SET epoch = ?, owner = ?, backup = 0", epoch, thisProcess())
+		_, err := f.conn.ExecContext(ctx, "UPDATE meta SET epoch = ?, owner = ?, backup = 0, clean = 0", epoch, thisProcess())
 		return err
 	})
 	if err == nil && backup { // see checkForeignLog: the file itself must say that it is open
 		err = f.settle(ctx, o, true)
 	}
-	return epoch, err
+	return epoch, clean || backup, err
 }

@@ -97,8 +97,10 @@ type Store struct {
 	dir     string
 	lock    *flock.Flock
 	epoch   int64
+	unclean bool // see Unclean
 
 	done     chan struct{} // closed by Close
+	wake     chan struct{} // has an item when there is something to write in slices
 	ticker   sync.WaitGroup
 	closing  sync.Once
 	closeErr error
@@ -112,11 +114,16 @@ type Store struct {
 	retryAt time.Time // while unavailable: no write before this time
 
 	encoder   journal.Encoder
-	lastActor int64 // number of the newest actor
+	lastNum   int64 // the newest number of an actor or owner
 	groups    int64 // number of groups so far
 	planner   journal.Planner
 	idling    []*journal.Resident // not used for some time, as of idleAt
 	idleAt    time.Time
+	saves     []*save             // of the transaction that is being written
+	slicing   *save               // being written in slices
+	large     []*journal.Resident // to be written in slices, after that
+	garbage   bool                // there may be some
+	forgotten []int64             // numbers of tombstones to remove
 
 	// mu is held briefly, by readers too. Lock writing before it.
 	mu      sync.Mutex
@@ -132,7 +139,7 @@ var _ store.Store = (*Store)(nil)
 // file that is damaged, is not a store or was written by a newer version, and leaves
 // it unchanged.
 func Open(ctx context.Context, dir string, o Options) (*Store, error) {
-	s := &Store{options: o.withDefaults(), dir: dir, done: make(chan struct{})}
+	s := &Store{options: o.withDefaults(), dir: dir, done: make(chan struct{}), wake: make(chan struct{}, 1), garbage: true}
 	if err := makeDir(dir); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
@@ -178,12 +185,16 @@ func (s *Store) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	epoch, err := f.takeOver(ctx, s.epoch, s.options)
+	epoch, clean, err := f.takeOver(ctx, s.epoch, s.options)
 	if err == nil {
 		f.opened, err = identify(s.path()) // after a transaction: SQLite has made its log
 	}
 	if err == nil {
-		err = f.conn.QueryRowContext(ctx, "SELECT coalesce(max(num), 0), (SELECT coalesce(max(id), 0) FROM groups) FROM actors").Scan(&s.lastActor, &s.encoder.LastRow)
+		err = f.conn.QueryRowContext(ctx, "SELECT max(coalesce(max(num), 0), (SELECT last FROM meta)), (SELECT coalesce(max(id), 0) FROM groups) FROM actors").Scan(&s.lastNum, &s.encoder.LastRow)
+	}
+	if err == nil && s.epoch == 0 {
+		s.unclean = !clean
+		err = s.findForgotten(ctx, f)
 	}
 	if err != nil {
 		return errors.Join(refused(s.path(), err), f.close())
@@ -196,6 +207,10 @@ func (s *Store) open(ctx context.Context) error {
 }
 
 func (s *Store) path() string { return filepath.Join(s.dir, fileName) }
+
+// Unclean reports whether the process that had the store open before ended without
+// closing it, for example because it was killed.
+func (s *Store) Unclean() bool { return s.unclean }
 
 // Immediate implements store.Store: commits wait for the disk.
 func (s *Store) Immediate() bool { return false }
@@ -216,6 +231,9 @@ func (s *Store) end() error {
 	var err error
 	if s.files != nil {
 		err = errors.Join(s.files.opened.checkFile(s.path()), s.saveAll(context.Background()))
+		if err == nil {
+			err = s.markClean(context.Background())
+		}
 	}
 	s.mu.Lock()
 	s.failure = errClosed
@@ -230,7 +248,7 @@ func (s *Store) end() error {
 // that find no file return it.
 func (s *Store) closeFiles() error {
 	f := s.files
-	s.files, s.planner.Due, s.idling = nil, nil, nil
+	s.files, s.planner.Due, s.idling, s.saves, s.slicing, s.large = nil, nil, nil, nil, nil, nil
 	s.mu.Lock()
 	s.reader, s.index = nil, journal.NewIndex()
 	s.mu.Unlock()

@@ -16,8 +16,8 @@ func TestOpen_readsNoMoreOfMoreActors(t *testing.T) {
 		closeStore(t, open(t, dir, quiet))
 		db := raw(t, dir)
 		const numbers = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?) "
-		exec(t, db, numbers+`INSERT INTO actors SELECT n, 'an actor with an id ' || n, 'room', '["' || n || '"]', hex(randomblob(16)) FROM n`, actors)
-		exec(t, db, numbers+"INSERT INTO snapshots SELECT n, 1, 1, 1, 0, 0, '{}', '[]', '[]' FROM n", actors)
+		exec(t, db, numbers+`INSERT INTO actors (num, id, name, key, log) SELECT n, 'an actor with an id ' || n, 'room', '["' || n || '"]', hex(randomblob(16)) FROM n`, actors)
+		exec(t, db, numbers+"INSERT INTO snapshots (actor, rev, head, next_conn, connected, sum, state, conns, callers) SELECT n, 1, 1, 1, 0, 0, '{}', '[]', '[]' FROM n", actors)
 		exec(t, db, "PRAGMA wal_checkpoint(TRUNCATE)")
 		if err := db.Close(); err != nil {
 			t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"runtime"
 	"slices"
 	"time"
 
@@ -30,7 +31,9 @@ const (
 func (s *Store) plan(trim bool) journal.Upkeep {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.planner.Plan(&s.index, trim, s.options.now())
+	u := s.planner.Plan(&s.index, trim, s.options.now())
+	s.slice(u.Large)
+	return u
 }
 
 // withUpkeep runs a transaction that does something and then upkeep. A snapshot that
@@ -52,6 +55,7 @@ func (s *Store) withUpkeep(ctx context.Context, u *journal.Upkeep, do func() err
 
 // maintain does the upkeep inside a transaction.
 func (s *Store) maintain(ctx context.Context, u *journal.Upkeep) error {
+	s.saves = s.saves[:0]
 	for i := range u.Save {
 		r := u.Save[i].Actor
 		if !s.isComplete(r) {
@@ -78,14 +82,12 @@ func (s *Store) maintain(ctx context.Context, u *journal.Upkeep) error {
 		if r.Rev == saved {
 			continue // loading it showed that its snapshot is up to date
 		}
-		switch err := s.files.saveSnapshot(ctx, r.Num, record.Snapshot(id)); {
+		switch err := s.saveWhole(ctx, r); {
 		case err == nil:
 		case diskError(err):
 			return err
 		default:
-			r.Blocked = s.options.now().Add(blockFor).UnixNano()
-			s.options.Logger.Error("an actor cannot be snapshotted: its commits stay in the journal, which is not trimmed past them",
-				"actor", id, "name", record.Name, "key", record.Key, "bytes", record.State.Len(), "error", err)
+			s.block(r, id, record, err)
 			if damaged(err) {
 				return blockedError{err}
 			}
@@ -120,6 +122,10 @@ func (s *Store) applyUpkeep(u *journal.Upkeep) {
 		r.Saved, r.Unsaved = saved.Rev, 0
 		s.index.UpdateDirty(r)
 	}
+	for _, v := range s.saves {
+		v.apply(s)
+	}
+	s.saves = nil
 	s.index.Pop(u.Trim)
 }
 
@@ -149,6 +155,10 @@ func (s *Store) tickLoop() {
 			return
 		case <-ticker.C:
 			s.tick(context.Background())
+		case <-s.wake:
+		}
+		for !s.isDone() && s.doSlice(context.Background()) {
+			runtime.Gosched() // a commit that waits goes first
 		}
 	}
 }
@@ -162,7 +172,7 @@ func (s *Store) tick(ctx context.Context) {
 		return
 	}
 	u := s.plan(true)
-	if s.doUpkeep(ctx, &u) && s.idle(ctx) {
+	if s.doUpkeep(ctx, &u) && s.idle(ctx) && s.removeForgotten(ctx) {
 		s.shrink(ctx)
 	}
 }
@@ -174,17 +184,7 @@ func (s *Store) doUpkeep(ctx context.Context, u *journal.Upkeep) bool {
 	if len(u.Save) == 0 && u.Trim == 0 && !troubled {
 		return true
 	}
-	err := s.withUpkeep(ctx, u, func() error {
-		// This writes if nothing else does, and fences.
-		result, err := s.files.conn.ExecContext(ctx, "UPDATE meta SET epoch = epoch WHERE epoch = ?", s.epoch)
-		if err != nil {
-			return err
-		}
-		if n, err := result.RowsAffected(); err != nil || n != 1 {
-			return errors.Join(errFenced, err)
-		}
-		return nil
-	})
+	err := s.withUpkeep(ctx, u, func() error { return s.files.fence(ctx, s.epoch) })
 	if err != nil {
 		_ = s.failed(err) // which logs it and sets Health
 		return false
@@ -194,6 +194,19 @@ func (s *Store) doUpkeep(ctx context.Context, u *journal.Upkeep) bool {
 	defer s.mu.Unlock()
 	s.applyUpkeep(u)
 	return true
+}
+
+// fence fails a transaction if another process has taken over. It writes, so that the
+// transaction does if nothing else in it writes.
+func (f *files) fence(ctx context.Context, epoch int64) error {
+	result, err := f.conn.ExecContext(ctx, "UPDATE meta SET epoch = epoch WHERE epoch = ?", epoch)
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n != 1 {
+		return errors.Join(errFenced, err)
+	}
+	return nil
 }
 
 // idle snapshots a batch of the actors that were not used for some time, and drops
@@ -213,8 +226,9 @@ func (s *Store) idle(ctx context.Context) bool {
 	var u journal.Upkeep
 	n := 0
 	for budget := int64(journal.SaveBytes); n < len(s.idling) && budget > 0; n++ {
-		budget -= u.Add(s.idling[n], now)
+		budget -= u.AddSlice(s.idling[n], now)
 	}
+	s.slice(u.Large)
 	s.mu.Unlock()
 	batch := s.idling[:n]
 	s.idling = s.idling[n:]
@@ -253,6 +267,7 @@ func (s *Store) chunks(actors []*journal.Resident) iter.Seq[*journal.Upkeep] {
 
 // saveAll snapshots every actor that has changed.
 func (s *Store) saveAll(ctx context.Context) error {
+	s.slicing = nil // each is saved whole
 	s.mu.Lock()
 	all := slices.Collect(maps.Values(s.index.ByNum))
 	s.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
 )
@@ -153,6 +154,13 @@ func full() *store.Commit {
 	})
 	c.Conns = []store.Conn{{Num: 1, ID: "a", State: json.RawMessage(`1`)}, {Num: 2, ID: "b"}}
 	c.Callers = []store.Caller{{ID: "x", Highest: 1, Used: start.UTC(), Answers: []store.Answer{{Call: 1, Code: "no"}}}}
+	c.Version, c.Born, c.CallersSince = 3, 1_700_000_000_000_001, 1_700_000_000_000_002
+	c.Tables = []store.Table{{ID: 1, Field: "messages", Len: 1, Bytes: 9, Next: 2}}
+	c.Items = []store.ItemEdit{{Table: 1, Key: key(1), Value: []byte(`"a"`), Version: 3}}
+	c.NextMessage, c.Floor = 9, 4
+	c.Messages = []store.Message{message(8)}
+	c.Senders = []store.Sender{{ID: "bob", Born: 5, Highest: 6, Refused: []store.Answer{{Call: 6, Code: "no", Message: "not so"}}}}
+	c.Due = start.Add(time.Hour)
 	return c
 }
 
@@ -163,12 +171,18 @@ func isolation(t *testing.T, s store.Store) {
 	snapshot.Conns[0].ID = "spoilt"
 	snapshot.Callers[0].Highest = 99
 	snapshot.Callers[0].Answers[0].Code = "spoilt"
+	snapshot.Tables[0].Len = 99
+	snapshot.Messages[0].Key[0] = "spoilt"
+	snapshot.Senders[0].Refused[0].Code = "spoilt"
+	page := page(t, s, "ada", store.ItemRange{Table: 1, Limit: 10, MaxBytes: 1 << 20})
+	page.Items[0].Version = 99
 	got := entries(t, s, "ada", 0, 10, 1<<20)
 	got[0].Seq, got[0].Target.Conns[0] = 99, 99
 
 	want := full()
 	equal(t, "snapshot", load(t, s, "ada"), snapshotOf(want))
 	equal(t, "entries", entries(t, s, "ada", 0, 10, 1<<20), want.Entries)
+	equal(t, "items", itemsOf(t, s, "ada", 1), []store.Item{{Key: key(1), Value: []byte(`"a"`), Version: 3}})
 }
 
 func reusedCommit(t *testing.T, s store.Store) {
@@ -180,6 +194,8 @@ func reusedCommit(t *testing.T, s store.Store) {
 	c.Conns[0] = store.Conn{Num: 9}
 	c.Callers[0].Answers[0] = store.Answer{}
 	c.Callers[0] = store.Caller{}
+	c.Messages[0].Key[0] = "spoilt"
+	c.Senders[0].Refused[0] = store.Answer{}
 
 	want := full()
 	equal(t, "snapshot", load(t, s, "ada"), snapshotOf(want))
@@ -188,10 +204,16 @@ func reusedCommit(t *testing.T, s store.Store) {
 
 // snapshotOf is what Load returns after c alone.
 func snapshotOf(c *store.Commit) *store.Snapshot {
-	return withEmpty(&store.Snapshot{
+	s := &store.Snapshot{
 		Actor: c.Actor, Name: c.Name, Key: c.Key, Log: c.Log, Rev: c.Rev,
 		Head: uint64(len(c.Entries)), State: c.State, NextConn: c.NextConn, Conns: c.Conns, Callers: c.Callers,
-	})
+		Version: c.Version, Born: c.Born, CallersSince: c.CallersSince, Tables: c.Tables,
+		NextMessage: c.NextMessage, Floor: c.Floor, Messages: c.Messages, Senders: c.Senders,
+	}
+	if !c.Due.IsZero() {
+		s.Due = c.Due.UTC()
+	}
+	return withEmpty(s)
 }
 
 // withEmpty is s as it is compared: an empty slice is a nil one.
@@ -201,6 +223,18 @@ func withEmpty(s *store.Snapshot) *store.Snapshot {
 	}
 	if len(s.Callers) == 0 {
 		s.Callers = nil
+	}
+	if len(s.Tables) == 0 {
+		s.Tables = nil
+	}
+	if len(s.Messages) == 0 {
+		s.Messages = nil
+	}
+	if len(s.Senders) == 0 {
+		s.Senders = nil
+	}
+	if len(s.State) == 0 {
+		s.State = nil
 	}
 	return s
 }

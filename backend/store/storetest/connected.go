@@ -23,7 +23,7 @@ func connected(t *testing.T, s store.Store) {
 	commit(t, s, gone, half)
 
 	var got []string
-	if err := s.Connected(t.Context(), func(actor string) bool { got = append(got, actor); return true }); err != nil {
+	if err := s.Connected(t.Context(), store.AllPartitions, func(actor string) bool { got = append(got, actor); return true }); err != nil {
 		t.Fatalf("Connected: %v", err)
 	}
 	slices.Sort(got)
@@ -37,7 +37,7 @@ func connectedStops(t *testing.T, s store.Store) {
 		commit(t, s, c)
 	}
 	calls := 0
-	err := s.Connected(t.Context(), func(actor string) bool {
+	err := s.Connected(t.Context(), store.AllPartitions, func(actor string) bool {
 		calls++
 		load(t, s, actor)
 		return calls < 2

@@ -25,6 +25,7 @@ type modelActor struct {
 	callers map[string]store.Caller
 	entries []store.Entry
 	trimmed uint64 // entries up to this one are no longer retained
+	more    modelMore
 }
 
 // random does many random operations on a store and on a model, and compares their
@@ -48,7 +49,7 @@ func randomly(t *testing.T, s *reopenable, trims bool) {
 	}
 	for step := range steps {
 		actor := fmt.Sprint("actor", r.IntN(6))
-		switch r.IntN(10) {
+		switch r.IntN(13) {
 		default:
 			m.commit(t, r, s)
 		case 0:
@@ -60,16 +61,25 @@ func randomly(t *testing.T, s *reopenable, trims bool) {
 			if r.IntN(20) == 0 {
 				s.again(t)
 			}
+		case 3:
+			m.items(t, r, s, actor)
+		case 4:
+			m.due(t, r, s)
+			m.list(t, r, s)
 		}
 		if t.Failed() {
 			t.Fatalf("at step %d", step)
 		}
 	}
-	trimmed := uint64(0)
+	trimmed := 0 // actors with entries that are no longer retained
 	for i := range 6 {
 		actor := fmt.Sprint("actor", i)
 		m.load(t, s, actor)
-		trimmed += m[actor].trimmed
+		m.items(t, r, s, actor)
+		a := m[actor]
+		if got := entries(t, s, actor, 0, 1, 1<<20); a.trimmed > 0 || len(a.entries) > a.more.served && (len(got) == 0 || int(got[0].Seq) > a.more.served+1) {
+			trimmed++
+		}
 	}
 	if trims && trimmed == 0 {
 		t.Error("the store has trimmed nothing: it retains too much for this test")
@@ -120,12 +130,14 @@ func (m model) next(r *rand.Rand, actor string) *store.Commit {
 	head := uint64(0)
 	if a := m[actor]; a != nil {
 		c = turn(actor, a.last.Rev+1)
-		c.Base, c.State = a.last.State, change(r, a.last.State)
+		if c.Base = a.last.State; c.Base != nil {
+			c.State = change(r, c.Base)
+		}
 		head = uint64(len(a.entries))
-		switch r.IntN(4) {
-		case 0:
+		switch how := r.IntN(4); {
+		case how == 0:
 			c.State = nil
-		case 1:
+		case how == 1 && c.Base != nil:
 			c.Edits = edits(r, c.Base, c.State)
 			c.Base, c.State = nil, nil
 		}
@@ -158,6 +170,7 @@ func (m model) next(r *rand.Rand, actor string) *store.Commit {
 			})
 		}
 	}
+	m.addMore(r, c)
 	return c
 }
 
@@ -214,7 +227,10 @@ func (m model) apply(c *store.Commit) {
 		m[c.Actor] = a
 	}
 	last := *c
-	if last.State == nil {
+	if c.End == store.Destroyed {
+		a.destroy(c)
+	}
+	if last.State == nil && a.last != nil {
 		last.State = a.last.State
 		for _, e := range c.Edits {
 			last.State = slices.Replace(slices.Clone(last.State), e.At, e.At+e.Cut, e.Put...)
@@ -237,6 +253,7 @@ func (m model) apply(c *store.Commit) {
 	for _, id := range c.GoneCallers {
 		delete(a.callers, id)
 	}
+	a.applyMore(c)
 }
 
 func (m model) load(t *testing.T, s store.Store, actor string) {
@@ -264,7 +281,8 @@ func (m model) load(t *testing.T, s store.Store, actor string) {
 		caller.Answers = slices.Clip(caller.Answers)
 		want.Callers = append(want.Callers, caller)
 	}
-	equal(t, "snapshot of "+actor, withEmpty(got), want)
+	a.more.addTo(want)
+	equal(t, "snapshot of "+actor, withEmpty(got), withEmpty(want))
 }
 
 func (m model) read(t *testing.T, r *rand.Rand, s store.Store, actor string, trims bool) {
@@ -275,6 +293,9 @@ func (m model) read(t *testing.T, r *rand.Rand, s store.Store, actor string, tri
 	}
 	after, limit := r.IntN(len(all)+2), r.IntN(20)
 	got := entries(t, s, actor, uint64(after), limit, 1<<20)
+	if a != nil {
+		after = max(after, a.more.served)
+	}
 	from := min(after, len(all))
 	if trims && a != nil && limit > 0 {
 		// It may start later than asked, or be empty. Trimmed entries stay trimmed.
@@ -298,7 +319,7 @@ func (m model) read(t *testing.T, r *rand.Rand, s store.Store, actor string, tri
 
 func (m model) connected(t *testing.T, s store.Store) {
 	var got, want []string
-	if err := s.Connected(t.Context(), func(actor string) bool { got = append(got, actor); return true }); err != nil {
+	if err := s.Connected(t.Context(), store.AllPartitions, func(actor string) bool { got = append(got, actor); return true }); err != nil {
 		t.Errorf("Connected: %v", err)
 	}
 	for actor, a := range m {

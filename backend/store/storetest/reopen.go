@@ -31,7 +31,7 @@ func survives(t *testing.T, s *reopenable) {
 			}
 		}
 		var connected []string
-		if err := s.Connected(t.Context(), func(actor string) bool { connected = append(connected, actor); return true }); err != nil {
+		if err := s.Connected(t.Context(), store.AllPartitions, func(actor string) bool { connected = append(connected, actor); return true }); err != nil {
 			t.Errorf("Connected: %v", err)
 		}
 		equal(t, "connected actors", connected, []string{"ada"})
@@ -56,7 +56,7 @@ func reopenedEmpty(t *testing.T, s *reopenable) {
 }
 
 func connectedStopsEmpty(t *testing.T, s store.Store) {
-	err := s.Connected(t.Context(), func(actor string) bool {
+	err := s.Connected(t.Context(), store.AllPartitions, func(actor string) bool {
 		t.Errorf("Connected: got %q, want none", actor)
 		return true
 	})

@@ -45,6 +45,20 @@ func Run(t *testing.T, open func(t *testing.T) store.Store, reopen func(t *testi
 		{"a reused Commit changes nothing stored", reusedCommit},
 		{"Connected finds the actors with connections", connected},
 		{"Connected stops when f returns false, and f may use the store", connectedStops},
+		{"Connected finds those of one partition", connectedPartition},
+		{"a commit keeps what it does not have", keepsTheRest},
+		{"items come by ranges of keys, in both directions", itemRanges},
+		{"items come up to a limit and a size, but at least one", itemLimits},
+		{"a dropped table has no items, and keeps its ID", droppedTable},
+		{"messages and senders come and go", messages},
+		{"Due finds actors in the order of their times, by pages", due},
+		{"List finds actors by name and by the beginning of their keys, by pages", list},
+		{"Names counts the actors of each definition", names},
+		{"a secret is made once", with(secret)},
+		{"a destroyed actor is a tombstone, also when reopened", with(destroyed)},
+		{"a destroyed actor begins a new life, also when reopened", with(newLife)},
+		{"a forgotten tombstone goes, or its next commit follows", with(forgotten)},
+		{"many callers and many items survive reopening", with(manyRows)},
 		{"all methods may be called at the same time", concurrent},
 		{"everything survives reopening", with(survives)},
 		{"an empty store is still empty when reopened", with(reopenedEmpty)},
@@ -119,6 +133,8 @@ func commitAndReuse(t *testing.T, s store.Store, group []*store.Commit) []error 
 	for i, c := range group {
 		again := *c
 		again.Key, again.Gone, again.GoneCallers = slices.Clone(c.Key), slices.Clone(c.Gone), slices.Clone(c.GoneCallers)
+		again.Tables, again.Items, again.Messages, again.Senders = slices.Clone(c.Tables), slices.Clone(c.Items), slices.Clone(c.Messages), slices.Clone(c.Senders)
+		again.GoneMessages, again.GoneSenders = slices.Clone(c.GoneMessages), slices.Clone(c.GoneSenders)
 		again.Edits, again.Entries, again.Conns, again.Callers = slices.Clone(c.Edits), slices.Clone(c.Entries), slices.Clone(c.Conns), slices.Clone(c.Callers)
 		passed[i] = &again
 	}
@@ -131,6 +147,12 @@ func commitAndReuse(t *testing.T, s store.Store, group []*store.Commit) []error 
 		clear(c.Entries)
 		clear(c.Conns)
 		clear(c.Callers)
+		clear(c.Tables)
+		clear(c.Items)
+		clear(c.Messages)
+		clear(c.Senders)
+		clear(c.GoneMessages)
+		clear(c.GoneSenders)
 		*c = store.Commit{}
 	}
 	return errs
@@ -195,7 +217,7 @@ func concurrent(t *testing.T, s store.Store) {
 	}
 	wg.Go(func() {
 		for range turns {
-			if err := s.Connected(context.Background(), func(string) bool { return true }); err != nil {
+			if err := s.Connected(context.Background(), store.AllPartitions, func(string) bool { return true }); err != nil {
 				t.Errorf("Connected: %v", err)
 			}
 		}

@@ -27,8 +27,10 @@ const rowSpare = 128 << 10
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Checksum is a CRC-32C over all parts.
-func Checksum(parts ...[]byte) uint32 {
-	sum := uint32(0)
+func Checksum(parts ...[]byte) uint32 { return AddChecksum(0, parts...) }
+
+// AddChecksum continues the Checksum of earlier parts.
+func AddChecksum(sum uint32, parts ...[]byte) uint32 {
 	for _, b := range parts {
 		sum = crc32.Update(sum, castagnoli, b)
 	}
@@ -52,6 +54,13 @@ type Commit struct {
 	Gone        []uint32        `json:"g"`
 	Callers     []store.Caller  `json:"k"`
 	GoneCallers []string        `json:"l"`
+	More
+	Items        []item       `json:"items"`
+	GoneMessages []uint64     `json:"goneMessages"`
+	GoneSenders  []string     `json:"goneSenders"`
+	Due          *int64       `json:"due"` // Unix milliseconds; 0: never
+	End          store.Ending `json:"end"`
+	EndLog       string       `json:"log"` // the log of the life that ended
 }
 
 // Decode returns the stored parts of the Apply that was passed to the store; state
@@ -70,6 +79,7 @@ func (j *Commit) Decode(state *text.Text) (*store.Commit, error) {
 			return nil, fmt.Errorf("the state does not have its checksum: %w", ErrDamaged)
 		}
 	}
+	j.decodeMore(c)
 	for _, e := range j.Edits {
 		c.Edits = append(c.Edits, store.Edit(e))
 	}
@@ -138,7 +148,7 @@ func (e *Encoder) Add(r *Resident, c *store.Commit, end record.End) error {
 	p := Location{Row: w.ID, Off: uint32(off), Len: uint32(len(w.Commits) - off), Head: end.Head}
 	w.Commits = append(w.Commits, ']')
 	w.Locations = append(w.Locations, p)
-	w.Index = appendLocation(w.Index, r.Num, c.Rev, p)
+	w.Index = appendLocation(w.Index, r.Num, c, p)
 	w.Actors = append(w.Actors, r)
 	w.Bytes = rowSize(len(w.Commits), len(w.Index), len(w.Actors))
 	return nil
@@ -180,7 +190,7 @@ func appendCommit(b []byte, num int64, c *store.Commit, size int) []byte {
 		b = appendString(append(b, Separator(i, `,"l":[`)...), id)
 	}
 	b = closeList(b, len(c.GoneCallers))
-	return append(b, '}')
+	return append(appendMore(b, c), '}')
 }
 
 // Separator returns the text before item i of a list that starts with start.
@@ -241,6 +251,9 @@ func AppendConn(b []byte, c *store.Conn) []byte {
 	b = strconv.AppendUint(append(b, `,"start":`...), c.Start, 10)
 	if c.State != nil {
 		b = append(append(b, `,"state":`...), c.State...)
+	}
+	if c.Version != 0 {
+		b = strconv.AppendInt(append(b, `,"v":`...), int64(c.Version), 10)
 	}
 	return append(b, '}')
 }

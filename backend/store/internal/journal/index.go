@@ -1,12 +1,15 @@
 package journal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sort"
 	"strconv"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/internal/rope"
+	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/internal/record"
 )
 
@@ -22,6 +25,51 @@ type Index struct {
 	Bytes int64                // of rows
 	Dirty int64                // bytes of the states that are in no snapshot
 	Swept int                  // number of residents forgotten so far
+	dues  *rope.Rope[Due]      // of the residents that have one, in their order
+}
+
+// Due is when an actor is due. The index and the file have the same order of them.
+type Due struct {
+	At  int64 // Unix milliseconds
+	Num int64 // of the actor
+}
+
+// Compare is negative if d comes before e.
+func (d Due) Compare(e Due) int { return cmp.Or(cmp.Compare(d.At, e.At), cmp.Compare(d.Num, e.Num)) }
+
+// SetDue sets the Due of a resident.
+func (x *Index) SetDue(r *Resident, at int64) {
+	if r.Due == at {
+		return
+	}
+	find := func(at int64) (int, bool) {
+		return x.dues.Search(func(d *Due) int { return d.Compare(Due{at, r.Num}) })
+	}
+	if r.Due > 0 {
+		if i, found := find(r.Due); found {
+			x.dues.Replace(i, 1)
+		}
+	}
+	if r.Due = at; at > 0 {
+		i, _ := find(at)
+		x.dues.Replace(i, 0, Due{at, r.Num})
+	}
+}
+
+// DueAfter returns the Dues of residents behind one, at most n.
+func (x *Index) DueAfter(after Due, before int64, n int) []Due {
+	i, found := x.dues.Search(func(d *Due) int { return d.Compare(after) })
+	if found {
+		i++
+	}
+	var dues []Due
+	for _, d := range x.dues.From(i) {
+		if len(dues) == n || d.At >= before {
+			break
+		}
+		dues = append(dues, *d)
+	}
+	return dues
 }
 
 // Row is one row of the journal.
@@ -48,16 +96,49 @@ type Resident struct {
 	dirty   int64          // its part of Index.Dirty
 	Unsaved int64          // bytes of the journal since the snapshot, about
 	Used    time.Time
+	Due     int64  // the actor's Due in Unix milliseconds, 0: never; -1: its snapshot has it
+	Served  uint64 // entries up to this one are not served: they are of an earlier life
+
+	// Stored is what the snapshot says of the actor's rows in other tables.
+	Stored Stored
 
 	// The writer's.
 	Group   int64      // that the next two belong to
 	Next    record.End // the actor's position after the group's commits so far
 	Failed  bool       // one of them does not follow
 	Waiting bool       // in Planner.Due
+	Slicing bool       // is being saved in slices, or will be
 	Blocked int64      // not snapshotted before this time, in Unix nanoseconds
 	plan    int64      // that the next two belong to
 	planned bool       // to be saved
 	trimmed int        // number of its locations to drop
+}
+
+// Stored is which rows besides its snapshot belong to an actor. The writer changes it,
+// holding the mutex.
+type Stored struct {
+	Owner      int64           // of its items
+	RestOwner  int64           // of the snapshot's pieces and callers
+	Gen        int64           // of the snapshot's pieces; 0: the state is in the snapshot
+	CallerRows bool            // callers have rows
+	Touched    map[string]bool // and those of these callers are not up to date
+}
+
+// Apply applies a commit to the actor's record.
+func (r *Resident) Apply(c *store.Commit) {
+	r.Record.Apply(c)
+	if !r.Stored.CallerRows {
+		return
+	}
+	if r.Stored.Touched == nil {
+		r.Stored.Touched = map[string]bool{}
+	}
+	for i := range c.Callers {
+		r.Stored.Touched[c.Callers[i].ID] = true
+	}
+	for _, id := range c.GoneCallers {
+		r.Stored.Touched[id] = true
+	}
 }
 
 // IsBlocked reports whether the actor's last snapshot failed a short time ago.
@@ -67,7 +148,7 @@ func (r *Resident) IsBlocked(now time.Time) bool { return now.UnixNano() < r.Blo
 // needs a snapshot. A large state, or many connections and callers, are not written for a
 // few short commits.
 func (r *Resident) LongReplay() bool {
-	size := int64(r.Record.Size())
+	size := int64(r.Record.SnapshotSize())
 	return r.Unsaved >= max(256<<10, 2*size) || r.Rev-r.Saved >= 1000 && r.Unsaved >= size
 }
 
@@ -80,7 +161,8 @@ type Location struct {
 
 // NewIndex returns an Index without commits.
 func NewIndex() Index {
-	return Index{ByNum: map[int64]*Resident{}, ByID: map[string]*Resident{}}
+	const part = 256
+	return Index{ByNum: map[int64]*Resident{}, ByID: map[string]*Resident{}, dues: rope.New[Due](part, nil)}
 }
 
 // Push adds a row to the journal's end.
@@ -94,6 +176,7 @@ func (x *Index) Forget(r *Resident) {
 	r.Record = nil
 	x.UpdateDirty(r)
 	if len(r.Locations) == 0 {
+		x.SetDue(r, -1)
 		delete(x.ByNum, r.Num)
 		delete(x.ByID, r.ID)
 		x.Swept++
@@ -114,7 +197,9 @@ func (x *Index) Keep(loaded *Resident, now time.Time) *Resident {
 	x.ByID[r.ID] = r
 	r.Used = now
 	if r.Record == nil && r.Rev == loaded.Rev {
-		r.Record, r.Saved = loaded.Record, loaded.Saved
+		r.Record, r.Saved, r.Stored = loaded.Record, loaded.Saved, loaded.Stored
+		x.SetDue(r, r.Record.Due)
+		r.Served = max(r.Served, r.Record.Served)
 		x.UpdateDirty(r)
 	}
 	return r
@@ -150,20 +235,62 @@ func (r *Resident) First() uint64 { return r.Rev + 1 - uint64(len(r.Locations)) 
 
 // LocationsAfter returns the locations of the commits that have entries above a number.
 func (r *Resident) LocationsAfter(after uint64) []Location {
+	after = max(after, r.Served)
 	i := sort.Search(len(r.Locations), func(i int) bool { return r.Locations[i].Head > after })
 	return r.Locations[i:]
 }
 
-// appendLocation encodes a location as it is stored. Its offset follows from the
-// locations before it.
-func appendLocation(dst []byte, num int64, rev uint64, p Location) []byte {
+// appendLocation encodes a location as it is stored: four numbers, and then tokens that
+// begin with a letter: d and the commit's Due in Unix milliseconds, x if it destroys the
+// actor. Its offset follows from the locations before it.
+func appendLocation(dst []byte, num int64, c *store.Commit, p Location) []byte {
 	if len(dst) > 0 {
 		dst = append(dst, ' ')
 	}
 	dst = strconv.AppendInt(dst, num, 10)
-	dst = strconv.AppendUint(append(dst, ' '), rev, 10)
+	dst = strconv.AppendUint(append(dst, ' '), c.Rev, 10)
 	dst = strconv.AppendUint(append(dst, ' '), p.Head, 10)
-	return strconv.AppendUint(append(dst, ' '), uint64(p.Len), 10)
+	dst = strconv.AppendUint(append(dst, ' '), uint64(p.Len), 10)
+	if !c.Due.IsZero() {
+		dst = strconv.AppendInt(append(dst, " d"...), record.DueOf(c.Due), 10)
+	}
+	if c.End == store.Destroyed {
+		dst = append(dst, " x"...)
+	}
+	return dst
+}
+
+// tokens applies the tokens behind a location to its actor, and cuts them off.
+func (x *Index) tokens(r *Resident, locations []byte) (rest []byte, ok bool) {
+	due, destroyed := int64(-1), false
+	for len(locations) > 0 && locations[0] >= 'a' {
+		switch token := locations[0]; token {
+		case 'd':
+			var n uint64
+			if n, locations, ok = CutNumber(locations[1:]); !ok {
+				return nil, false
+			}
+			due = int64(n)
+		case 'x':
+			destroyed = true
+			if locations = locations[1:]; len(locations) > 0 {
+				if locations[0] != ' ' {
+					return nil, false
+				}
+				locations = locations[1:]
+			}
+		default:
+			return nil, false
+		}
+	}
+	if destroyed {
+		r.Served = r.Head
+		due = max(due, 0)
+	}
+	if due >= 0 {
+		x.SetDue(r, due)
+	}
+	return locations, true
 }
 
 // Add adds a row of the journal; locations is its column of them.
@@ -184,13 +311,19 @@ func (x *Index) Add(row *Row, locations []byte) error {
 		num, rev, p := int64(n[0]), n[1], Location{Row: row.ID, Off: off, Len: uint32(n[3]), Head: n[2]}
 		r := x.ByNum[num]
 		if r == nil {
-			r = &Resident{Num: num, Rev: rev - 1}
+			r = &Resident{Num: num, Rev: rev - 1, Due: -1}
 			x.ByNum[num] = r
 		}
 		if rev != r.Rev+1 || p.Head < r.Head {
 			return bad(fmt.Sprint("revision ", rev, " of actor ", num))
 		}
 		r.Rev, r.Head = rev, p.Head
+		if len(locations) > 0 && locations[0] >= 'a' {
+			var ok bool
+			if locations, ok = x.tokens(r, locations); !ok {
+				return bad("its tokens")
+			}
+		}
 		r.Locations = append(r.Locations, p)
 		r.Unsaved += int64(p.Len)
 		row.Actors = append(row.Actors, r)

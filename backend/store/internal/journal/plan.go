@@ -11,6 +11,19 @@ const (
 	trimRows  = 256     // unless the journal is over Limits.CapBytes
 )
 
+// SliceBytes is the size of a state, and of edits of items, over which an actor is saved
+// in slices.
+const SliceBytes = 1 << 20
+
+// sliceItems is the number of edits of items over which an actor is saved in slices:
+// each may change a page of its own.
+const sliceItems = 128
+
+// IsLarge reports whether the actor is saved in slices.
+func (r *Resident) IsLarge() bool {
+	return r.Record != nil && (r.Record.State.Len() > SliceBytes || r.Record.Items.Bytes() > SliceBytes || r.Record.Items.Len() > sliceItems)
+}
+
 // Limits are how much of the journal is kept. See the options of the stores.
 type Limits struct {
 	Retention          time.Duration
@@ -32,6 +45,8 @@ type Planner struct {
 type Upkeep struct {
 	Save []Saving
 	Trim int // rows, the oldest ones
+
+	Large []*Resident // to be saved in slices, outside of this transaction
 }
 
 // Saving is an actor that is being snapshotted.
@@ -48,12 +63,24 @@ func (p *Planner) Plan(x *Index, trim bool, now time.Time) Upkeep {
 		r := p.Due[0]
 		p.Due = p.Due[1:]
 		r.Waiting = false
-		budget -= u.Add(r, now)
+		budget -= u.AddSlice(r, now)
 	}
 	if trim {
 		p.planTrim(&u, x, budget, now)
 	}
 	return u
+}
+
+// AddSlice is Add for an actor that is not in the way of anything: a large one is saved
+// in slices.
+func (u *Upkeep) AddSlice(r *Resident, now time.Time) int64 {
+	if !r.IsLarge() {
+		return u.Add(r, now)
+	}
+	if r.Rev != r.Saved && !r.IsBlocked(now) {
+		u.Large = append(u.Large, r)
+	}
+	return 0
 }
 
 // Add adds an actor to those that are saved, and returns about how many bytes that
@@ -97,6 +124,10 @@ func (p *Planner) planTrim(u *Upkeep, x *Index, budget int64, now time.Time) {
 			r.trimmed++
 			if !r.planned && r.First()+uint64(r.trimmed)-1 > r.Saved {
 				if budget <= 0 && !must || r.IsBlocked(now) {
+					return
+				}
+				if r.IsLarge() && !must {
+					u.Large = append(u.Large, r)
 					return
 				}
 				r.planned = true

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 
-	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/internal/journal"
 )
 
@@ -23,20 +22,5 @@ func (f *files) setAside(ctx context.Context, r *journal.Resident) error {
 		}
 	}
 	_, err := f.conn.ExecContext(ctx, "UPDATE snapshots SET sum = -1 WHERE actor = ?", r.Num) // no checksum is negative
-	return err
-}
-
-// saveSnapshot writes the snapshot of an actor.
-func (f *files) saveSnapshot(ctx context.Context, num int64, snapshot *store.Snapshot) error {
-	conns, callers := []byte{'['}, []byte{'['}
-	for i := range snapshot.Conns {
-		conns = journal.AppendConn(append(conns, journal.Separator(i, "")...), &snapshot.Conns[i])
-	}
-	for i := range snapshot.Callers {
-		callers = journal.AppendCaller(append(callers, journal.Separator(i, "")...), &snapshot.Callers[i])
-	}
-	conns, callers = append(conns, ']'), append(callers, ']')
-	_, err := f.insertSnapshot.ExecContext(ctx, num, int64(snapshot.Rev), int64(snapshot.Head), snapshot.NextConn, len(snapshot.Conns),
-		int64(journal.Checksum(snapshot.State, conns, callers)), snapshot.State, conns, callers)
 	return err
 }

@@ -1,0 +1,135 @@
+package memory
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/internal/record"
+)
+
+// fold moves the newest commit's edits of items to the items.
+func (m *member) fold() {
+	if m.Wiped != 0 {
+		m.items, m.Wiped = record.Items{}, 0
+	}
+	for table := range m.Dropped {
+		m.items.Drop(table)
+	}
+	m.Dropped = nil
+	m.Items.All(func(table int, item record.Item) bool {
+		if item.Value == nil {
+			m.items.Delete(table, item.Key)
+		} else {
+			m.items.Set(table, item)
+		}
+		return true
+	})
+	m.Items = record.Items{}
+}
+
+// Items implements store.Store.
+func (s *Store) Items(_ context.Context, actor string, q store.ItemRange) (store.ItemPage, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m, known := s.actors[actor]
+	if !known {
+		return store.ItemPage{}, nil
+	}
+	p := record.NewPager(q, m.Rev)
+	m.items.Range(q, func(item record.Item) bool { return p.Add(item.Item) })
+	return p.Page, nil
+}
+
+// selected returns the ids of the actors that f selects, in the order of compare.
+func (s *Store) selected(f func(id string, m *member) bool, compare func(a, b string) int) []string {
+	var ids []string
+	for id, m := range s.actors {
+		if f(id, m) {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, compare)
+	return ids
+}
+
+// Due implements store.Store.
+func (s *Store) Due(_ context.Context, after store.Wake, before time.Time, limit int) ([]store.Wake, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	compare := func(a, b store.Wake) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Actor, b.Actor)) }
+	wake := func(id string) store.Wake { return store.Wake{At: time.UnixMilli(s.actors[id].Due).UTC(), Actor: id} }
+	ids := s.selected(func(id string, m *member) bool {
+		w := wake(id)
+		return m.Due > 0 && w.At.Before(before) && (after == store.Wake{} || compare(w, after) > 0)
+	}, func(a, b string) int { return compare(wake(a), wake(b)) })
+	var wakes []store.Wake
+	for _, id := range ids[:min(len(ids), limit)] {
+		wakes = append(wakes, wake(id))
+	}
+	return wakes, nil
+}
+
+// Connected implements store.Store.
+func (s *Store) Connected(_ context.Context, partition int, f func(actor string) bool) error {
+	s.mu.Lock()
+	ids := s.selected(func(id string, m *member) bool {
+		return len(m.Conns) > 0 && (partition == store.AllPartitions || store.Partition(id) == partition)
+	}, cmp.Compare[string])
+	s.mu.Unlock()
+	for _, id := range ids {
+		if !f(id) {
+			break
+		}
+	}
+	return nil
+}
+
+// List implements store.Store.
+func (s *Store) List(_ context.Context, q store.ListQuery) (store.ListPage, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ids := s.selected(func(id string, m *member) bool {
+		return id > q.After && (q.Name == "" || m.Name == q.Name) && q.Matches(m.Key)
+	}, cmp.Compare[string])
+	var page store.ListPage
+	for _, id := range ids {
+		if len(page.Actors) == q.Limit {
+			if q.Limit > 0 {
+				page.Next = page.Actors[q.Limit-1].Actor
+			}
+			break
+		}
+		page.Actors = append(page.Actors, s.actors[id].Info(id))
+	}
+	return page, nil
+}
+
+// Names implements store.Store.
+func (s *Store) Names(context.Context) (map[string]int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	names := map[string]int{}
+	for _, m := range s.actors {
+		names[m.Name]++
+	}
+	return names, nil
+}
+
+// Secret implements store.Store.
+func (s *Store) Secret(_ context.Context, name string, generate func() []byte) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	value, known := s.secrets[name]
+	if !known {
+		if value = generate(); len(value) == 0 {
+			return nil, fmt.Errorf("the secret %s would be empty", name)
+		}
+		s.secrets[name] = bytes.Clone(value)
+	}
+	return bytes.Clone(value), nil
+}

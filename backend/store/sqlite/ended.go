@@ -1,0 +1,107 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// findForgotten finds the tombstones that the process before has not removed.
+func (s *Store) findForgotten(ctx context.Context, f *files) error {
+	rows, err := f.conn.QueryContext(ctx, fmt.Sprint("SELECT actor FROM snapshots WHERE ended > 0 AND ended = ", forgottenMark))
+	if err != nil {
+		return err
+	}
+	defer rows.Close() // rows.Err has its error
+	s.forgotten = nil
+	for rows.Next() {
+		var num int64
+		if err := rows.Scan(&num); err != nil {
+			return err
+		}
+		s.forgotten = append(s.forgotten, num)
+	}
+	return rows.Err()
+}
+
+// removeForgotten removes the tombstones that nobody needs and that have no commit in
+// the journal: a new life of the same actor begins with its first revision.
+func (s *Store) removeForgotten(ctx context.Context) bool {
+	removing := s.removable()
+	if len(removing) == 0 {
+		return true
+	}
+	err := s.files.inTransaction(ctx, func() error {
+		if err := s.files.fence(ctx, s.epoch); err != nil {
+			return err
+		}
+		for _, num := range removing {
+			if err := s.files.remove(ctx, num); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		_ = s.failed(err)
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, num := range removing {
+		if r := s.index.ByNum[num]; r != nil {
+			s.index.Forget(r)
+		}
+		s.index.Swept++ // what was read of it is no longer true
+	}
+	s.forgotten = slices.DeleteFunc(s.forgotten, func(num int64) bool { return slices.Contains(removing, num) })
+	return true
+}
+
+// removable returns the numbers of tombstones to remove now, and forgets those that have
+// begun a new life.
+func (s *Store) removable() (removing []int64) {
+	const atOnce = 64
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgotten = slices.DeleteFunc(s.forgotten, func(num int64) bool {
+		r := s.index.ByNum[num]
+		if r != nil && (r.Rev != r.Saved && r.Record != nil || r.Record != nil && !r.Record.Forgotten) {
+			return true // it is saved again
+		}
+		if (r == nil || len(r.Locations) == 0) && len(removing) < atOnce {
+			removing = append(removing, num)
+		}
+		return false
+	})
+	return removing
+}
+
+// remove removes an actor. Its number is not given again, because it owns garbage.
+func (f *files) remove(ctx context.Context, num int64) error {
+	var owner int64
+	err := f.conn.QueryRowContext(ctx, `SELECT CASE a.owner WHEN 0 THEN a.num ELSE a.owner END
+		FROM actors a JOIN snapshots s ON s.actor = a.num WHERE a.num = ? AND s.ended = ?`, num, forgottenMark).Scan(&owner)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil // it has begun a new life
+	}
+	if err == nil {
+		err = f.discard(ctx, owner, allRows)
+	}
+	for _, query := range []string{
+		"DELETE FROM snapshots WHERE actor = ?", "DELETE FROM actors WHERE num = ?", "UPDATE meta SET last = max(last, ?)",
+	} {
+		if err == nil {
+			_, err = f.conn.ExecContext(ctx, query, num)
+		}
+	}
+	return err
+}
+
+// markClean notes that the file is closed and nothing is missing.
+func (s *Store) markClean(ctx context.Context) error {
+	_, err := s.files.conn.ExecContext(ctx, "UPDATE meta SET clean = 1 WHERE epoch = ?", s.epoch)
+	return err
+}

@@ -1,0 +1,78 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/internal/journal"
+)
+
+// Entries implements store.Store.
+func (s *Store) Entries(ctx context.Context, actor string, after uint64, limit, maxBytes int) ([]store.Entry, error) {
+	entries, err := s.entries(ctx, actor, after, limit, maxBytes)
+	if err != nil {
+		return nil, fmt.Errorf("read the log of actor %s: %w", actor, err)
+	}
+	return entries, nil
+}
+
+func (s *Store) entries(ctx context.Context, actor string, after uint64, limit, maxBytes int) ([]store.Entry, error) {
+	reader, locations, err := s.findLocations(ctx, actor, after)
+	if err != nil || limit <= 0 {
+		return nil, err
+	}
+	var entries []store.Entry
+	size := 0
+	err = readCommits(ctx, reader, locations, func(j *journal.Commit) (bool, error) {
+		for _, e := range j.Entries {
+			if e.Seq <= after {
+				continue
+			}
+			if n := len(entries); n > 0 && e.Seq != entries[n-1].Seq+1 {
+				return false, nil // the entries between were trimmed meanwhile
+			}
+			size += len(e.Data)
+			if len(entries) == limit || len(entries) > 0 && size > maxBytes {
+				return false, nil
+			}
+			e.Time = time.UnixMilli(j.Time)
+			entries = append(entries, e)
+		}
+		s.options.afterRead()
+		return true, nil
+	})
+	return entries, err
+}
+
+// findLocations returns the locations of the actor's commits that have entries above
+// a number, and the file that they are in. An unknown actor has none.
+func (s *Store) findLocations(ctx context.Context, actor string, after uint64) (*sql.DB, []journal.Location, error) {
+	for {
+		s.recover(ctx)
+		s.mu.Lock()
+		reader, failure := s.reader, s.failure
+		r := s.index.ByID[actor]
+		var locations []journal.Location
+		if r != nil {
+			locations = slices.Clone(r.LocationsAfter(after))
+		}
+		s.mu.Unlock()
+		if reader == nil {
+			return nil, nil, failure
+		}
+		if r != nil {
+			return reader, locations, nil
+		}
+		// The index may have the actor without its id. load adds the id.
+		if _, err := s.load(ctx, actor); errors.Is(err, store.ErrNotFound) {
+			return reader, nil, nil
+		} else if err != nil {
+			return nil, nil, err
+		}
+	}
+}
