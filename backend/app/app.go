@@ -113,7 +113,7 @@ func start(ctx context.Context, config Config, logger *slog.Logger) (*server.Ser
 	}
 	var key []byte
 	if err == nil {
-		key, err = sessionKey(config)
+		key, err = sessionKey(ctx, config, srv, logger)
 	}
 	if err != nil {
 		if listener != nil {

@@ -19,10 +19,14 @@ func backup(ctx context.Context, config Config, stdout io.Writer) error {
 		return err
 	}
 	message := "backed up to " + config.Backup
-	if key := keyFile(config); config.SessionKey == "" && exists(key) {
+	has, err := sqlite.HasSecret(ctx, config.Backup, keySecret)
+	if err != nil {
+		return err
+	}
+	if key := keyFile(config); config.SessionKey == "" && !has && exists(key) {
 		message += "; copy " + key + ", too: it is not in the backup, and without it a restore ends all sessions"
 	}
-	_, err := fmt.Fprintln(stdout, message)
+	_, err = fmt.Fprintln(stdout, message)
 	return err
 }
 
@@ -35,11 +39,15 @@ func restore(ctx context.Context, config Config, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	has, err := sqlite.HasSecret(ctx, config.Restore, keySecret)
+	if err != nil {
+		return err
+	}
 	message := "restored " + config.Restore + " into " + config.Data
 	if replaced != "" {
 		message += "; the store that it replaces is in " + replaced
 	}
-	if key := keyFile(config); config.SessionKey == "" && !exists(key) {
+	if key := keyFile(config); config.SessionKey == "" && !has && !exists(key) {
 		message += "; copy the session.key of that time to " + key + " before you start the server, or all sessions end"
 	}
 	_, err = fmt.Fprintln(stdout, message)

@@ -176,7 +176,7 @@ var settings = []setting{
 	},
 	{
 		flag: "session-key", env: "TROUPE_SESSION_KEY", standard: "", argument: "secret",
-		help: "secret that signs sessions, 32 bytes or more; a new one ends them all. By default, one is created in the data directory. Other users of the machine can read flags, but not variables",
+		help: "secret that signs sessions, 32 bytes or more; a new one ends them all. By default, one is created in the store. Other users of the machine can read flags, but not variables",
 		set: func(c *Config, v string) error {
 			if v != "" && len(v) < minSessionKey {
 				return fmt.Errorf("want %d bytes or more, got %d", minSessionKey, len(v))

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -16,52 +17,49 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/forwarded"
 	"github.com/troupe-dev/troupe/backend/rooms"
+	"github.com/troupe-dev/troupe/backend/server"
 )
 
 // minSessionKey is the minimum length of the key that signs sessions, in bytes.
 const minSessionKey = 32
 
+// keySecret is the name of the key that signs sessions, among the store's secrets.
+const keySecret = "session.key"
+
 // sessionKey returns the key that signs sessions: the configured one, else the one in
-// the data directory, which is created if it does not exist. With the memory store, each
-// process makes its own.
-func sessionKey(config Config) ([]byte, error) {
+// the store, which is made if it does not exist. A store of format 3 had it in a file: that
+// is read once, and then kept for the case that you go back to the old version.
+func sessionKey(ctx context.Context, config Config, srv *server.Server, logger *slog.Logger) ([]byte, error) {
 	if config.SessionKey != "" {
 		return []byte(config.SessionKey), nil
 	}
-	made := []byte(rand.Text() + rand.Text())
-	if config.Store == storeMemory {
-		return made, nil
-	}
+	var old []byte
 	path := keyFile(config)
-	key, err := os.ReadFile(path)
-	switch {
-	case err == nil && len(key) < minSessionKey:
-		return nil, fmt.Errorf("%s has less than %d bytes: delete it to get a new one, which ends all sessions", path, minSessionKey)
-	case errors.Is(err, fs.ErrNotExist):
-		return made, writeKey(path, made)
+	if config.Store != storeMemory {
+		var err error
+		if old, err = os.ReadFile(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	short := false
+	key, err := srv.Secret(ctx, keySecret, func() []byte {
+		if len(old) == 0 {
+			return []byte(rand.Text() + rand.Text())
+		}
+		if short = len(old) < minSessionKey; short {
+			return nil
+		}
+		logger.Info("the key that signs sessions moves into the store; its file is no longer read, keep it only to go back to an older version", "file", path)
+		return old
+	})
+	if short {
+		return nil, fmt.Errorf("%s has less than %d bytes: delete it to get a new key, which ends all sessions", path, minSessionKey)
 	}
 	return key, err
 }
 
-// keyFile is where the key that signs sessions is, unless the configuration has one.
+// keyFile is where the key that signs sessions was in format 3.
 func keyFile(config Config) string { return filepath.Join(config.Data, "session.key") }
-
-// writeKey writes a file atomically, readable by its owner only.
-func writeKey(path string, key []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "session.key-") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(key)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		err = errors.Join(err, os.Remove(f.Name()))
-	}
-	return err
-}
 
 // serveSession is POST /api/session {"subscription":"premium"}: it gives the visitor a
 // session with that subscription, or with "free". The response has a pass for the page's

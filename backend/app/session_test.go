@@ -3,12 +3,16 @@ package app_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/troupe-dev/troupe/backend/app"
 )
 
 // request makes a request with header fields (pairs of name and value).
@@ -73,10 +77,9 @@ func TestSession(t *testing.T) {
 		}
 	}
 
-	// The key is kept in a file that only its owner can read.
-	file := filepath.Join(data, "session.key")
-	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 || info.Size() < 32 {
-		t.Errorf("got %v, %v", info, err)
+	// The key is in the store, not in a file.
+	if _, err := os.Stat(filepath.Join(data, "session.key")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want no session.key", err)
 	}
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
@@ -91,6 +94,53 @@ func TestSession(t *testing.T) {
 	s = start(t, "-data", data, "-session-key", strings.Repeat("another ", 4))
 	if got := read(s.url, c.Value); strings.Contains(got, "secret") {
 		t.Errorf("with another key: got %s", got)
+	}
+}
+
+// The key of a store of format 3 is in a file. It moves into the store, and the file is no
+// longer read.
+func TestSession_keyFile(t *testing.T) {
+	data := t.TempDir()
+	file := filepath.Join(data, "session.key")
+	write := func(key string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(key), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("short")
+	if err := app.Run(t.Context(), []string{"-data", data, "-addr", "127.0.0.1:0"}, nil, noUI, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), file+" has less than 32 bytes") {
+		t.Fatalf("a short key: got %v", err)
+	}
+	cookie := func(key string) string {
+		t.Helper()
+		write(key)
+		s := start(t, "-data", data)
+		defer func() {
+			if err := s.stop(); err != nil {
+				t.Error(err)
+			}
+		}()
+		resp, body := request(t, "POST", s.url+"/api/session", `{"subscription":"premium"}`, "Origin", s.url)
+		if resp.StatusCode != 200 {
+			t.Fatalf("got %s %s", resp.Status, body)
+		}
+		return resp.Cookies()[0].Value
+	}
+	first := cookie(strings.Repeat("first ", 8))
+	cookie(strings.Repeat("second ", 8))
+	s := start(t, "-data", data, "-session-key", strings.Repeat("first ", 8))
+	if _, got := request(t, "POST", s.url+"/api/actors/newsRoom/actions/publishArticle?key=daily", `{"args":[{"category":"","content":"secret","level":"premium"}]}`); !strings.Contains(got, "secret") {
+		t.Fatalf("got %s", got)
+	}
+	for range 2 { // the key of the file, then that of the store
+		if _, got := request(t, "POST", s.url+"/api/actors/newsRoom/actions/getArticles?key=daily", ``, "Cookie", "session="+first); !strings.Contains(got, "secret") {
+			t.Errorf("got %s, want that the first key signs", got)
+		}
+		if err := s.stop(); err != nil {
+			t.Fatal(err)
+		}
+		s = start(t, "-data", data)
 	}
 }
 

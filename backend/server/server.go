@@ -119,6 +119,13 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 	return s, nil
 }
 
+// Secret returns a value that belongs to the store, such as a key that signs sessions: if
+// the store has none of that name, it keeps what generate returns. Backups have it. With
+// a store in memory it lasts as long as that.
+func (s *Server) Secret(ctx context.Context, name string, generate func() []byte) ([]byte, error) {
+	return s.store.Secret(ctx, name, generate)
+}
+
 // Handler serves everything below /api: sockets, streams, polls and single calls.
 // Mount it at /api/ of any router, or at BasePath + "/api/". It looks at the request's
 // URL only, and ignores what routers in between keep in its context. After Close it

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 )
 
 // Secret implements store.Store.
@@ -40,4 +41,23 @@ func (s *Store) secret(ctx context.Context, name string, generate func() []byte)
 		return nil, s.failed(err)
 	}
 	return value, nil
+}
+
+// HasSecret reports whether a store that no process needs to have open, such as a backup,
+// has a secret. It changes nothing.
+func HasSecret(ctx context.Context, file, name string) (has bool, err error) {
+	if _, err := os.Stat(file); err != nil {
+		return false, err
+	}
+	db, err := sql.Open("sqlite", dsn(file, "ro", "", "busy_timeout=5000"))
+	if err != nil {
+		return false, err
+	}
+	defer db.Close()                                                          // it only reads
+	const table = "SELECT count(*) FROM sqlite_schema WHERE name = 'secrets'" // formats before 4 have none
+	if err := db.QueryRowContext(ctx, table).Scan(&has); err != nil || !has {
+		return false, err
+	}
+	err = db.QueryRowContext(ctx, "SELECT count(*) FROM secrets WHERE name = ?", name).Scan(&has)
+	return has, err
 }
