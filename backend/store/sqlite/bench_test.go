@@ -288,3 +288,51 @@ func BenchmarkOpen(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkSleep is an actor of about 1 KB that leaves memory, and BenchmarkLoad one that
+// comes back: an operation is one snapshot, or one load.
+func BenchmarkSleep(b *testing.B) { sleepAndLoad(b, true) }
+
+// BenchmarkLoad is the other half of BenchmarkSleep.
+func BenchmarkLoad(b *testing.B) { sleepAndLoad(b, false) }
+
+func sleepAndLoad(b *testing.B, sleep bool) {
+	const actors = 1000
+	c := newClock()
+	s := open(b, b.TempDir(), quiet.WithClock(c.now).WithoutSync())
+	var used time.Duration
+	b.ResetTimer()
+	b.StopTimer()
+	phase := func(measured bool, do func()) {
+		before := cpu()
+		if measured {
+			b.StartTimer()
+		}
+		do()
+		if b.StopTimer(); measured {
+			used += cpu() - before
+		}
+	}
+	for n, rev := 0, uint64(1); n < b.N; n, rev = n+actors, rev+1 {
+		var group []*store.Commit
+		for i := range actors {
+			group = append(group, commitOf(fmt.Sprint("actor", i), rev))
+		}
+		commit(b, s, group...)
+		phase(sleep, func() {
+			for range 3 {
+				c.pass(time.Hour)
+				s.Tick()
+			}
+		})
+		phase(!sleep, func() {
+			for i := range min(actors, b.N-n) {
+				if _, err := s.Load(b.Context(), fmt.Sprint("actor", i)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	reportCPU(b, used)
+	closeStore(b, s)
+}

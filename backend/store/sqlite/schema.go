@@ -263,6 +263,7 @@ func (f *files) open(ctx context.Context, path string, o Options, again bool) (e
 		fmt.Sprint("wal_autocheckpoint=", o.AutoCheckpoint),
 		"journal_size_limit=16777216",
 		"cache_size=-16000", // KiB
+		"secure_delete=ON",  // what is deleted or replaced leaves the file, see doc.go
 	} {
 		if _, err := f.conn.ExecContext(ctx, "PRAGMA "+pragma); err != nil {
 			return err
