@@ -54,7 +54,7 @@ test("readers whose link was down get the articles that they may read", async ({
   for (const page of [desk, home]) await ready(page);
   await subscribe(home);
   link.refuse();
-  await expect(reader(home, "A guest").getByRole("status", { name: "Notice" })).toContainText("The connection is lost");
+  await expect(reader(home, "You").getByRole("status", { name: "Notice" })).toContainText("The connection is lost");
   await publish(desk, "The curtain is torn.", "Premium");
   await publish(desk, "The curtain is mended.", "Public");
   link.pass();

@@ -10,6 +10,7 @@ import { ChatPage } from "../chat/ChatPage";
 import { GamePage } from "../game/GamePage";
 import { NewsPage } from "../news/NewsPage";
 import { HomePage } from "../home/HomePage";
+import { ErrorBoundary } from "./ErrorBoundary";
 import { Header } from "./Header";
 import { Link, usePath } from "./router";
 
@@ -64,7 +65,7 @@ export function App() {
       </a>
       <Header path={path} />
       <main id="main" ref={main} tabIndex={-1}>
-        {element}
+        <ErrorBoundary key={path}>{element}</ErrorBoundary>
       </main>
     </>
   );

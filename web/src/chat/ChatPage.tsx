@@ -36,6 +36,9 @@ export function ChatPage({ room }: { room: string }) {
   const [open, setOpen] = useState<Drawer>();
   const close = useCallback(() => setOpen(undefined), []);
   useDrawer(open, close);
+  const [unread, setUnread] = useState<Readonly<Record<string, number>>>({}); // by room
+  const onUnread = useCallback((room: string, count: number) => setUnread((all) => ({ ...all, [room]: count })), []);
+  const unreadElsewhere = Object.entries(unread).reduce((sum, [name, count]) => sum + (name === room ? 0 : count), 0);
 
   const join = (name: string) => {
     write("troupe.me", { ...me, name });
@@ -57,9 +60,10 @@ export function ChatPage({ room }: { room: string }) {
           setNaming(true);
         }}
         onChosen={close}
+        onUnread={onUnread}
       />
       {/* Another room is another connection: the key resets all state. */}
-      <Room key={`${room} ${me.name}`} room={room} me={me} open={open} onToggle={toggle} />
+      <Room key={`${room} ${me.name}`} room={room} me={me} unread={unreadElsewhere} open={open} onToggle={toggle} />
     </div>
   );
 }

@@ -47,6 +47,7 @@ export function Composer({ room, onSend, onTyping }: Props) {
         aria-label="Message"
         placeholder={`Message #${room}`}
         rows={1}
+        dir="auto"
         enterKeyHint="send"
         value={text}
         onChange={(event) => change(event.target.value)}

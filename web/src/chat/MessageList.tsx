@@ -2,9 +2,12 @@ import type { Member } from "../registry.gen";
 import { Avatar, hueStyle } from "../ui/Avatar";
 import { Icon } from "../ui/icons";
 import { formatDay, formatTime } from "../ui/text";
+import { UserText } from "../ui/UserText";
 import { useStickToEnd } from "../ui/useStickToEnd";
 import { type Chat, type Row, toRows } from "./messages";
 import type { Outgoing } from "./outgoing";
+
+const KEPT = 200; // by the server
 
 interface Props {
   chat: Chat;
@@ -39,6 +42,7 @@ export function MessageList({ chat, loaded, outgoing, me, connected, onDelete, o
             <p>Write the first one.</p>
           </div>
         )}
+        {chat.messages.length >= KEPT && <p className="kept">{`Only the last ${KEPT} messages are kept.`}</p>}
         <ol>
           {rows.map((row) => (
             <MessageItem
@@ -78,12 +82,14 @@ function MessageItem({ row, mine, onDelete }: { row: Row; mine: boolean; onDelet
       {startsGroup && (
         <div className="byline">
           <Avatar id={message.userId} name={name} />
-          <strong style={hueStyle(message.userId)}>{mine ? "You" : name}</strong>{" "}
+          <strong style={hueStyle(message.userId)}>
+            <bdi>{mine ? "You" : name}</bdi>
+          </strong>{" "}
           <time dateTime={new Date(message.timestamp).toISOString()}>{formatTime(message.timestamp)}</time>
         </div>
       )}
       <div className="bubble">
-        <p>{message.text}</p>
+        <UserText text={message.text} />
         {mine && (
           <button
             type="button"
@@ -109,11 +115,11 @@ function OutgoingItem({
   return (
     <li className="message" data-mine data-outgoing={message.error ? "failed" : "sending"}>
       <div className="bubble">
-        <p>{message.text}</p>
+        <UserText text={message.text} />
       </div>
       {message.error ? (
         <div className="delivery failed">
-          {message.error}
+          <span>{message.error}</span>
           <button type="button" onClick={() => onRetry(message)}>
             Retry
           </button>

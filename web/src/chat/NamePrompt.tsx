@@ -41,7 +41,7 @@ export function NamePrompt({ name: before, room, onJoin, onCancel }: Props) {
       <Logo />
       <h1 tabIndex={-1}>{before ? "Change your name" : "Welcome to the troupe"}</h1>
       <p>
-        You are joining <strong>#{room}</strong>. What should others call you?
+        You are joining <strong dir="auto">{`#${room}`}</strong>. What should others call you?
       </p>
       <label>
         Your name
@@ -53,6 +53,7 @@ export function NamePrompt({ name: before, room, onJoin, onCancel }: Props) {
           }}
           onFocus={(event) => event.target.select()}
           maxLength={32}
+          dir="auto"
           autoComplete="nickname"
           required
           autoFocus

@@ -18,7 +18,7 @@ export function People({ members, me, upToDate }: { members: readonly Member[]; 
           <li key={userId}>
             <Avatar id={userId} name={name} />
             <span>
-              {name}
+              <bdi>{name}</bdi>
               {userId === me.userId && <small> (you)</small>}
             </span>
           </li>

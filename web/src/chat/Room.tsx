@@ -3,6 +3,7 @@ import { ConnectionBanner } from "../ui/ConnectionBanner";
 import { ConnectionStatus } from "../ui/ConnectionStatus";
 import { Icon } from "../ui/icons";
 import { count } from "../ui/text";
+import { isolated } from "../ui/UserText";
 import { Composer } from "./Composer";
 import { MessageList } from "./MessageList";
 import { People } from "./People";
@@ -14,11 +15,13 @@ import { useTyping } from "./useTyping";
 interface Props {
   room: string;
   me: Member;
+  /** How many messages are unread in other rooms. */
+  unread: number;
   open: Drawer | undefined;
   onToggle: (drawer: Drawer) => void;
 }
 
-export function Room({ room: name, me, open, onToggle }: Props) {
+export function Room({ room: name, me, unread, open, onToggle }: Props) {
   const room = useChatRoom(name, me);
   const typing = useTyping(room, me);
   useTitleCount(room, me);
@@ -31,25 +34,26 @@ export function Room({ room: name, me, open, onToggle }: Props) {
           <button
             type="button"
             className="icon-button narrow"
-            aria-label="Rooms"
+            aria-label={unread ? `Rooms, ${unread} unread` : "Rooms"}
             aria-expanded={open === "rooms"}
             aria-controls="rooms"
             onClick={() => onToggle("rooms")}
           >
             <Icon name="menu" />
+            {unread > 0 && <span className="dot" />}
           </button>
-          <h1 tabIndex={-1}># {name}</h1>
+          <h1 tabIndex={-1} dir="auto">{`# ${name}`}</h1>
           <ConnectionStatus status={room.status} />
           <button
             type="button"
             className="icon-button narrow"
-            aria-label="Who is here"
+            aria-label={`Who is here: ${room.members.length}`}
             aria-expanded={open === "people"}
             aria-controls="people"
             onClick={() => onToggle("people")}
           >
             <Icon name="people" />
-            {room.members.length}
+            <span>{room.members.length}</span>
           </button>
         </header>
         {/* An open drawer covers this part, so keyboards must not reach it either. */}
@@ -84,7 +88,7 @@ export function Room({ room: name, me, open, onToggle }: Props) {
 
 function typingText(names: readonly string[]): string {
   if (names.length === 0) return "";
-  if (names.length === 1) return `${names[0]} is typing…`;
-  if (names.length === 2) return `${names[0]} and ${names[1]} are typing…`;
-  return `${names.at(-1)} and ${names.length - 1} others are typing…`;
+  if (names.length === 1) return `${isolated(names[0]!)} is typing…`;
+  if (names.length === 2) return `${isolated(names[0]!)} and ${isolated(names[1]!)} are typing…`;
+  return `${isolated(names.at(-1)!)} and ${names.length - 1} others are typing…`;
 }

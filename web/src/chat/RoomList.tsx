@@ -1,4 +1,4 @@
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useEffect, useState } from "react";
 import { Link, navigate } from "../app/router";
 import type { Member } from "../registry.gen";
 import { useActor, useEvent } from "../troupe";
@@ -12,6 +12,7 @@ interface Props {
   onAdd: (name: string) => void;
   onRename: () => void;
   onChosen: () => void;
+  onUnread: (room: string, count: number) => void;
 }
 
 const path = (room: string) => `/chat/${encodeURIComponent(room)}`;
@@ -25,7 +26,7 @@ const slug = (name: string) =>
     .replace(/^-|-$/g, "")
     .slice(0, 40);
 
-export function RoomList({ rooms, current, me, onAdd, onRename, onChosen }: Props) {
+export function RoomList({ rooms, current, me, onAdd, onRename, onChosen, onUnread }: Props) {
   const [name, setName] = useState("");
   const add = (event: FormEvent) => {
     event.preventDefault();
@@ -42,7 +43,7 @@ export function RoomList({ rooms, current, me, onAdd, onRename, onChosen }: Prop
       <ul>
         {rooms.map((room) => (
           <li key={room}>
-            <RoomLink room={room} current={room === current} me={me} onClick={onChosen} />
+            <RoomLink room={room} current={room === current} me={me} onClick={onChosen} onUnread={onUnread} />
           </li>
         ))}
       </ul>
@@ -52,6 +53,7 @@ export function RoomList({ rooms, current, me, onAdd, onRename, onChosen }: Prop
           placeholder="New room"
           value={name}
           maxLength={40}
+          dir="auto"
           onChange={(event) => setName(event.target.value)}
         />
         <button className="icon-button" aria-label="Add room">
@@ -60,7 +62,7 @@ export function RoomList({ rooms, current, me, onAdd, onRename, onChosen }: Prop
       </form>
       <div className="me">
         <Avatar id={me.userId} name={me.name} />
-        <strong>{me.name}</strong>
+        <strong dir="auto">{me.name}</strong>
         <button type="button" onClick={onRename}>
           Change name
         </button>
@@ -69,11 +71,17 @@ export function RoomList({ rooms, current, me, onAdd, onRename, onChosen }: Prop
   );
 }
 
+interface RoomLinkProps extends Pick<Props, "me" | "onUnread"> {
+  room: string;
+  current: boolean;
+  onClick: () => void;
+}
+
 /**
  * A link to a room, with the number of messages that arrived while the user was in another one. Every room has its
  * own connection, and all connections share one socket.
  */
-function RoomLink({ room, current, me, onClick }: { room: string; current: boolean; me: Member; onClick: () => void }) {
+function RoomLink({ room, current, me, onClick, onUnread }: RoomLinkProps) {
   const [unreadIds, setUnreadIds] = useState<readonly string[]>([]);
   const actor = useActor({ name: "chatRoom", key: [room], enabled: !current });
   // Messages that the user sent from another tab do not count as unread.
@@ -83,9 +91,10 @@ function RoomLink({ room, current, me, onClick }: { room: string; current: boole
   useEvent(actor, "error", () => {});
   if (current && unreadIds.length) setUnreadIds([]);
   const unread = unreadIds.length;
+  useEffect(() => onUnread(room, unread), [onUnread, room, unread]);
   return (
     <Link href={path(room)} aria-current={current ? "page" : undefined} onClick={onClick}>
-      <span aria-hidden="true">#</span> {room}
+      <span aria-hidden="true">#</span> <bdi>{room}</bdi>
       {unread > 0 && (
         <span className="badge" aria-label={`${unread} unread`}>
           {unread}

@@ -1,6 +1,7 @@
 import { type FormEvent, type RefObject, useState } from "react";
 import { lengthOf, LengthNote } from "../ui/LengthNote";
 import { formatTime } from "../ui/text";
+import { isolated, UserText } from "../ui/UserText";
 import { useStickToEnd } from "../ui/useStickToEnd";
 import type { Whisper } from "./useGame";
 
@@ -72,6 +73,7 @@ export function Whispers({ connected, whispers, me, others, target, onTarget, on
             ref={input}
             aria-label="Whisper"
             placeholder={to ? "Psst…" : "Nobody else is here"}
+            dir="auto"
             value={text}
             disabled={!to}
             onChange={(event) => change(event.target.value)}
@@ -81,7 +83,7 @@ export function Whispers({ connected, whispers, me, others, target, onTarget, on
           </button>
         </div>
         <LengthNote text={message} max={MAX} />
-        {left && <p role="alert">{to} left.</p>}
+        {left && <p role="alert">{`${isolated(to)} left.`}</p>}
       </form>
     </section>
   );
@@ -98,13 +100,13 @@ function WhisperItem({ connected, whisper, mine, onRetry }: ItemProps) {
   const { id, from, to, text, timestamp, sending, error } = whisper;
   return (
     <li data-mine={mine}>
-      <strong>{mine ? `You to ${to}` : `${from} to you`}</strong>{" "}
+      <strong>{mine ? `You to ${isolated(to)}` : `${isolated(from)} to you`}</strong>{" "}
       <time dateTime={new Date(timestamp).toISOString()}>{formatTime(timestamp)}</time>
-      <p>{text}</p>
+      <UserText text={text} />
       {sending && <small>{connected ? "sending…" : "waiting for the connection…"}</small>}
       {error && (
         <p className="failed">
-          {error}{" "}
+          <span>{error}</span>{" "}
           <button type="button" onClick={() => onRetry(to, text, id)}>
             Retry
           </button>

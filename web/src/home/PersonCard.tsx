@@ -6,6 +6,7 @@ import { ConnectionStatus } from "../ui/ConnectionStatus";
 import { failure } from "../ui/failure";
 import { Icon } from "../ui/icons";
 import { useStickToEnd } from "../ui/useStickToEnd";
+import { UserText } from "../ui/UserText";
 import type { Person } from "./people";
 import { PlugPicture } from "./Picture";
 
@@ -59,7 +60,7 @@ export function PersonCard({ person: { name, plug, insert }, status, lines, say 
           {lines.map((line, i) => (
             <li key={line.number || `waiting ${i}`} data-mine={line.from === name} data-waiting={line.number === 0}>
               {line.from !== name && <strong>{line.from}</strong>}
-              <p dir="auto">{line.text}</p>
+              <UserText text={line.text} />
               {line.number === 0 && <small>{pulled ? "waits for the plug" : "on its way…"}</small>}
             </li>
           ))}

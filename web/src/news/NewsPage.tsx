@@ -38,7 +38,7 @@ export function NewsPage() {
 }
 
 function Guest() {
-  return <Reader news={useNews({ subscription: "free" })} title="A guest" />;
+  return <Reader news={useNews({ subscription: "free" })} title="A guest" linkIsToldOf />;
 }
 
 function You() {
@@ -64,8 +64,13 @@ function You() {
   return (
     <Reader news={news} title="You">
       <p className="plan">
-        {premium ? "You can read every article." : "You can read the public articles."}
-        <button type="button" disabled={busy || !news.subscription} onClick={change}>
+        <span>{premium ? "You can read every article." : "You can read the public articles."}</span>
+        <button
+          type="button"
+          className={premium ? "" : "primary"}
+          disabled={busy || !news.subscription}
+          onClick={change}
+        >
           {premium ? "Back to free" : "Subscribe to premium"}
         </button>
       </p>

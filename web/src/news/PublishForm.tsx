@@ -45,6 +45,7 @@ export function PublishForm() {
         <input
           value={draft.category}
           maxLength={MAX_CATEGORY}
+          dir="auto"
           onChange={(event) => change({ category: event.target.value })}
         />
       </label>
@@ -52,6 +53,7 @@ export function PublishForm() {
         Article
         <textarea
           rows={2}
+          dir="auto"
           required
           placeholder="What is the news?"
           value={draft.content}

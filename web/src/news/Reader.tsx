@@ -3,15 +3,18 @@ import type { Article } from "../registry.gen";
 import { ConnectionBanner } from "../ui/ConnectionBanner";
 import { ConnectionStatus } from "../ui/ConnectionStatus";
 import { count, formatWhen } from "../ui/text";
+import { UserText } from "../ui/UserText";
 import type { useNews } from "./useNews";
 
 interface Props {
   news: ReturnType<typeof useNews>;
   title: string;
+  /** Whether another reader of the page tells of a lost link. */
+  linkIsToldOf?: boolean;
   children?: ReactNode;
 }
 
-export function Reader({ news, title, children }: Props) {
+export function Reader({ news, title, linkIsToldOf, children }: Props) {
   const { articles = [], subscription } = news;
   return (
     <section className="card reader" aria-label={title} data-subscription={subscription}>
@@ -23,6 +26,7 @@ export function Reader({ news, title, children }: Props) {
       {children}
       <ConnectionBanner
         actor={news}
+        linkIsToldOf={linkIsToldOf}
         caughtUp={({ replayed }) =>
           replayed
             ? `Back online. ${count(replayed, "article")} came while you were away.`
@@ -45,11 +49,11 @@ function ArticleCard({ article }: { article: Article }) {
   return (
     <article data-level={article.level}>
       <header>
-        <strong>{article.category || "News"}</strong>
+        <strong dir="auto">{article.category || "News"}</strong>
         {article.level === "premium" && <span className="premium-badge">Premium</span>}
         <time dateTime={new Date(article.timestamp).toISOString()}>{formatWhen(article.timestamp)}</time>
       </header>
-      <p>{article.content}</p>
+      <UserText text={article.content} />
     </article>
   );
 }

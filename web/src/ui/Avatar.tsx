@@ -1,10 +1,24 @@
 import type { CSSProperties } from "react";
 
-/** Returns a hue for an id: the same id always has the same colour. */
+const SLOTS = 12;
+const slots = new Map<string, number>();
+
+/**
+ * Returns a hue for an id. In one page an id keeps its colour, and the first twelve ids have colours that differ
+ * well; later ones share them.
+ */
 export function hueOf(id: string): number {
-  let hash = 0;
-  for (const char of id) hash = (hash * 31 + char.codePointAt(0)!) >>> 0;
-  return (hash * 137) % 360;
+  let slot = slots.get(id);
+  if (slot === undefined) {
+    let hash = 0;
+    for (const char of id) hash = (hash * 31 + char.codePointAt(0)!) >>> 0;
+    slot = hash % SLOTS;
+    const taken = new Set(slots.values());
+    // Five is coprime to twelve: the next colour is far away.
+    while (taken.size < SLOTS && taken.has(slot)) slot = (slot + 5) % SLOTS;
+    slots.set(id, slot);
+  }
+  return slot * (360 / SLOTS);
 }
 
 /** Sets the hue from which base.css computes colours. */

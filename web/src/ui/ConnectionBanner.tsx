@@ -21,6 +21,8 @@ interface Props {
   actor: AnyActor;
   /** Returns the text after a replay, for pages that count other things than events. */
   caughtUp?: (event: Reconnected) => string;
+  /** Whether another banner of the page tells of the link, which all its actors share. */
+  linkIsToldOf?: boolean;
 }
 
 const SUCCESS_MS = 6_000;
@@ -34,7 +36,7 @@ const REASONS: Record<string, string> = {
   slow: "they arrived faster than this device could handle them",
 };
 
-export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp }: Props) {
+export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp, linkIsToldOf = false }: Props) {
   const [reconnected, setReconnected] = useState<Reconnected>();
   const [retryAt, setRetryAt] = useState<number>();
   const [dismissed, setDismissed] = useState(false);
@@ -64,12 +66,15 @@ export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp }: Props) {
   const stale = useTrueFor(client.stale && status === "connected", STALE_MS) && !dismissed;
   let tone = "";
   let content;
-  if (status === "disconnected" || (status === "connecting" && (error || slow || !online))) {
+  const isDown = status === "disconnected" || (status === "connecting" && (error || slow || !online));
+  if (linkIsToldOf && (isDown || stale)) {
+    // nothing
+  } else if (isDown) {
     tone = "warn";
     content = (
       <>
         <p>
-          {outageText(status, online)}
+          <span>{outageText(status, online)}</span>
           <Countdown until={retryAt} />
         </p>
         <button type="button" onClick={() => client.reconnect()}>
@@ -81,7 +86,7 @@ export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp }: Props) {
     tone = "bad";
     content = (
       <>
-        <p>The connection has ended{error && `: ${error.message}`}.</p>
+        <p>{`The connection has ended${error ? `: ${error.message}` : ""}.`}</p>
         <button type="button" onClick={() => location.reload()}>
           Reload
         </button>

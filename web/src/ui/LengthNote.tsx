@@ -7,10 +7,10 @@ export const lengthOf = (text: string) => [...text].length;
 export function LengthNote({ text, max }: { text: string; max: number }) {
   const left = max - lengthOf(text);
   if (left > max / 10) return null;
-  if (left >= 0) return <p className="length">{count(left, "character")} left</p>;
+  if (left >= 0) return <p className="length">{`${count(left, "character")} left`}</p>;
   return (
     <p className="length" role="alert">
-      {count(-left, "character")} too long: at most {max} can be sent at once.
+      {`${count(-left, "character")} too long: at most ${max} can be sent at once.`}
     </p>
   );
 }
