@@ -105,6 +105,27 @@ test("every start of the game is shown", async ({ server, visit }) => {
   await expect(log).toContainText("The game has started again!");
 });
 
+test("who reaches the spotlight gets a point, and the light moves on", async ({ server, visit, request }) => {
+  const ada = await play(visit, server.url, "Ada");
+  const bob = await play(visit, server.url, "Bob");
+  await expect(ada.getByRole("timer")).toHaveCount(0);
+  await ada.getByRole("button", { name: "Start game" }).click();
+  await expect(bob.getByRole("timer")).toHaveText(/^\d+ s$/);
+  const light = async () => {
+    const response = await request.post(`${server.url}/api/actors/gameRoom/actions/getGame?key=arena`, {
+      data: { args: [] },
+    });
+    const { result } = (await response.json()) as { result: { round: { spotlight: { x: number; y: number } } } };
+    return result.round.spotlight;
+  };
+  const before = await light();
+  const box = (await stage(ada).boundingBox())!;
+  await ada.mouse.click(box.x + (box.width * before.x) / 1000, box.y + (box.height * before.y) / 600);
+  for (const page of [ada, bob]) await expect(players(page).filter({ hasText: "Ada" })).toContainText("1 point");
+  await expect(players(bob).filter({ hasText: "Bob" })).toContainText("0 points");
+  expect(await light()).not.toEqual(before);
+});
+
 test("a tab opened from another tab is another player", async ({ server, visit }) => {
   const page = await visit(`${server.url}/game/arena`);
   const me = (tab: Page) => players(tab).filter({ hasText: "(you)" });

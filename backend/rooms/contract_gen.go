@@ -8,7 +8,7 @@ import (
 
 func init() {
 	Registry.SetContract(actor.Contract{
-		Fingerprint: "G5FM86jje0i2inYG",
+		Fingerprint: "z4cDeVXK0aMJjlJ8",
 		Parts: []string{
 			"chatRoom.connect():mVO6",
 			"chatRoom.deleteMessage():w0x0",
@@ -21,13 +21,15 @@ func init() {
 			"chatRoom.sendMessage():GoXh",
 			"chatRoom.setTyping():FD_J",
 			"gameRoom.connect():CTYf",
-			"gameRoom.getGame():TNJ8",
-			"gameRoom.on(game):H4J7",
-			"gameRoom.on(gameStarted):ltoQ",
+			"gameRoom.getGame():ooGk",
+			"gameRoom.on(game):AH20",
+			"gameRoom.on(gameEnded):lmuz",
+			"gameRoom.on(gameStarted):D_EG",
 			"gameRoom.on(playerJoined):u8FW",
 			"gameRoom.on(playerLeft):FuEW",
 			"gameRoom.on(playerMoved):e6H7",
 			"gameRoom.on(privateMessage):HWGo",
+			"gameRoom.on(spotlightCaught):xGv0",
 			"gameRoom.sendPrivateMessage():_EqV",
 			"gameRoom.startGame():sgAb",
 			"gameRoom.updatePlayerPosition():ZbUP",

@@ -2,6 +2,10 @@ package rooms
 
 import (
 	"maps"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
 	"unicode/utf8"
 
 	"github.com/troupe-dev/troupe/backend/actor"
@@ -13,12 +17,23 @@ const (
 	fieldHeight     = 600
 	maxPlayers      = 100
 	maxWhisperRunes = 500
+	gameTime        = time.Minute
+	catchDistance   = 45.0 // from the middle of a player to that of the spotlight
 )
 
-// GameRoom is a field on which players move, see each other and whisper.
+// GameRoom is a field on which players move, see each other and whisper. A game takes a
+// minute: who reaches the spotlight gets a point, and it moves elsewhere.
 type GameRoom struct {
 	Players actor.Map[string, PlayerState] `json:"players"` // by player id
 	Started bool                           `json:"started"`
+	Round   Round                          `json:"round"` // of the game that has started, or was the last
+}
+
+// Round is what counts in a game.
+type Round struct {
+	EndsAt    int64          `json:"endsAt"` // Unix milliseconds
+	Spotlight Position       `json:"spotlight"`
+	Scores    map[string]int `json:"scores"` // by player id; without those who have no point
 }
 
 // PlayerState is the public state of a player.
@@ -39,6 +54,7 @@ type (
 	Game struct {
 		Players map[string]PlayerState `json:"players"`
 		Started bool                   `json:"started"`
+		Round   Round                  `json:"round"`
 	}
 
 	// PlayerJoined is sent to the others when a player joins.
@@ -68,6 +84,20 @@ type (
 	// GameStarted is sent to everyone when the game starts.
 	GameStarted struct {
 		StartedAt int64 `json:"startedAt"` // Unix milliseconds
+		Round     Round `json:"round"`
+	}
+
+	// SpotlightCaught is sent to everyone when a player has reached the spotlight.
+	SpotlightCaught struct {
+		PlayerID  string   `json:"playerId"`
+		Score     int      `json:"score"` // of that player now
+		Spotlight Position `json:"spotlight"`
+	}
+
+	// GameEnded is sent to everyone when the minute is over.
+	GameEnded struct {
+		Scores  map[string]int `json:"scores"`
+		Winners []string       `json:"winners"` // in order of their ids; several if they have as many points
 	}
 )
 
@@ -85,6 +115,9 @@ type GameParams struct {
 	SkillLevel float64 `json:"skillLevel,omitempty"`
 	AuthToken  string  `json:"authToken,omitempty"`
 }
+
+// OnStart runs when the room is in memory again: a game that was on goes on, or has ended.
+func (g *GameRoom) OnStart(c *actor.Context[Player]) { g.endLater(c) }
 
 // CreateConnState makes the state of a new connection from its params. An error refuses the
 // connection. Anybody may play; a game with accounts would check p.AuthToken in OnAuth, and
@@ -147,6 +180,11 @@ func (g *GameRoom) UpdatePlayerPosition(c *actor.Context[Player], position Posit
 			conn.Send(PlayerMoved{PlayerID: me, Position: player.Position})
 		}
 	}
+	if g.Started && distance(player.Position, g.Round.Spotlight) <= catchDistance {
+		g.Round.Scores[me]++
+		g.Round.Spotlight = placeFarFrom(player.Position)
+		c.Broadcast(SpotlightCaught{PlayerID: me, Score: g.Round.Scores[me], Spotlight: g.Round.Spotlight})
+	}
 }
 
 // SendPrivateMessage whispers to one player.
@@ -171,12 +209,49 @@ func (g *GameRoom) SendPrivateMessage(c *actor.Context[Player], targetPlayerID, 
 // StartGame starts or restarts the game.
 func (g *GameRoom) StartGame(c *actor.Context[Player]) {
 	g.Started = true
-	c.Broadcast(GameStarted{StartedAt: c.Now().UnixMilli()})
+	g.Round = Round{
+		EndsAt:    c.Now().Add(gameTime).UnixMilli(),
+		Spotlight: placeFarFrom(Position{X: fieldWidth / 2, Y: fieldHeight / 2}),
+		Scores:    map[string]int{},
+	}
+	g.endLater(c)
+	c.Broadcast(GameStarted{StartedAt: c.Now().UnixMilli(), Round: g.Round})
+}
+
+// endLater ends the game when its time is over, unless another one has started by then.
+func (g *GameRoom) endLater(c *actor.Context[Player]) {
+	if !g.Started {
+		return
+	}
+	endsAt := g.Round.EndsAt
+	c.After(max(0, time.UnixMilli(endsAt).Sub(c.Now())), func(c *actor.Context[Player]) error {
+		if g.Started && g.Round.EndsAt == endsAt {
+			g.Started = false
+			c.Broadcast(GameEnded{Scores: g.Round.Scores, Winners: winners(g.Round.Scores)})
+		}
+		return nil
+	})
+}
+
+// winners returns who has the most points, sorted.
+func winners(scores map[string]int) []string {
+	best := 0
+	for _, score := range scores {
+		best = max(best, score)
+	}
+	first := []string{}
+	for id, score := range scores {
+		if score == best {
+			first = append(first, id)
+		}
+	}
+	slices.Sort(first)
+	return first
 }
 
 // GetGame returns the state of the game.
 func (g GameRoom) GetGame(*actor.Context[Player]) Game {
-	return Game{Players: maps.Collect(g.Players.All()), Started: g.Started}
+	return Game{Players: maps.Collect(g.Players.All()), Started: g.Started, Round: g.Round}
 }
 
 // isNot is a filter for actor.Where: all connections except one player's.
@@ -187,4 +262,16 @@ func isNot(playerID string) func(*actor.Conn[Player]) bool {
 // startPosition returns the start position of the n-th player.
 func startPosition(n int) Position {
 	return Position{X: float64(100 + n*317%800), Y: float64(100 + n*173%400)}
+}
+
+func distance(a, b Position) float64 { return math.Hypot(a.X-b.X, a.Y-b.Y) }
+
+// placeFarFrom returns a random position that is not near another one, nor at the edge.
+func placeFarFrom(other Position) Position {
+	for {
+		p := Position{X: math.Round(60 + rand.Float64()*(fieldWidth-120)), Y: math.Round(60 + rand.Float64()*(fieldHeight-120))}
+		if distance(p, other) > fieldHeight/3 {
+			return p
+		}
+	}
 }

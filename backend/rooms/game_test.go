@@ -121,10 +121,83 @@ func TestGame_starts(t *testing.T) {
 	game(t, func(room *actortest.Actor) {
 		ada, bob := room.Connect(player("ada")), room.Connect(player("bob"))
 		actortest.Call[any](ada, "startGame")
-		same(t, "bob", actortest.Events[rooms.GameStarted](bob), []rooms.GameStarted{{StartedAt: time.Now().UnixMilli()}})
-		same(t, "started", actortest.Call[rooms.Game](room, "getGame").Started, true)
+		now := time.Now()
+		state := actortest.Call[rooms.Game](room, "getGame")
+		same(t, "started", state.Started, true)
+		same(t, "the end", state.Round.EndsAt, now.Add(time.Minute).UnixMilli())
+		same(t, "bob", actortest.Events[rooms.GameStarted](bob), []rooms.GameStarted{{StartedAt: now.UnixMilli(), Round: state.Round}})
 		ada.Close()
 		bob.Close()
 		same(t, "started, when all have left", actortest.Call[rooms.Game](room, "getGame").Started, false)
+	})
+}
+
+// catch moves a player to the spotlight, and returns where it is then.
+func catch(player *actortest.Conn) rooms.Position {
+	at := actortest.Call[rooms.Game](player, "getGame").Round.Spotlight
+	actortest.Call[any](player, "updatePlayerPosition", at)
+	return actortest.Call[rooms.Game](player, "getGame").Round.Spotlight
+}
+
+func TestGame_theSpotlightGivesPoints(t *testing.T) {
+	game(t, func(room *actortest.Actor) {
+		ada, bob := room.Connect(player("ada")), room.Connect(player("bob"))
+		actortest.Call[any](ada, "startGame")
+		var want []rooms.SpotlightCaught
+		for i := range 3 {
+			want = append(want, rooms.SpotlightCaught{PlayerID: "ada", Score: i + 1, Spotlight: catch(ada)})
+		}
+		want = append(want, rooms.SpotlightCaught{PlayerID: "bob", Score: 1, Spotlight: catch(bob)})
+		actortest.Call[any](bob, "updatePlayerPosition", rooms.Position{}) // the spotlight is never in a corner
+		same(t, "what everybody hears", actortest.Events[rooms.SpotlightCaught](ada), want)
+
+		time.Sleep(time.Minute)
+		scores := map[string]int{"ada": 3, "bob": 1}
+		same(t, "the end", actortest.Events[rooms.GameEnded](bob), []rooms.GameEnded{{Scores: scores, Winners: []string{"ada"}}})
+		catch(bob)
+		state := actortest.Call[rooms.Game](room, "getGame")
+		same(t, "started, after the end", state.Started, false)
+		same(t, "scores, after the end", state.Round.Scores, scores)
+	})
+}
+
+func TestGame_aTieHasTwoWinners(t *testing.T) {
+	game(t, func(room *actortest.Actor) {
+		bob, ada := room.Connect(player("bob")), room.Connect(player("ada"))
+		actortest.Call[any](ada, "startGame")
+		catch(bob)
+		catch(ada)
+		time.Sleep(time.Minute)
+		same(t, "winners", actortest.Events[rooms.GameEnded](ada)[0].Winners, []string{"ada", "bob"})
+	})
+}
+
+func TestGame_startingAgainTakesAnotherMinute(t *testing.T) {
+	game(t, func(room *actortest.Actor) {
+		ada := room.Connect(player("ada"))
+		actortest.Call[any](ada, "startGame")
+		catch(ada)
+		time.Sleep(50 * time.Second)
+		actortest.Call[any](ada, "startGame")
+		time.Sleep(59 * time.Second)
+		same(t, "ended", len(actortest.Events[rooms.GameEnded](ada)), 0)
+		time.Sleep(time.Second)
+		same(t, "ended", actortest.Events[rooms.GameEnded](ada), []rooms.GameEnded{{Scores: map[string]int{}, Winners: []string{}}})
+	})
+}
+
+// A timer is lost with the server; the game is not.
+func TestGame_endsInTimeAfterARestart(t *testing.T) {
+	actortest.Run(t, rooms.Registry, func(n *actortest.Node) {
+		ada := n.Actor("gameRoom", "room-456").Connect(player("ada"))
+		actortest.Call[any](ada, "startGame")
+		catch(ada)
+		time.Sleep(20 * time.Second)
+		n.Restart()
+		ada.Resume()
+		time.Sleep(39 * time.Second)
+		same(t, "ended", len(actortest.Events[rooms.GameEnded](ada)), 0)
+		time.Sleep(time.Second)
+		same(t, "ended", actortest.Events[rooms.GameEnded](ada), []rooms.GameEnded{{Scores: map[string]int{"ada": 1}, Winners: []string{"ada"}}})
 	})
 }

@@ -18,6 +18,8 @@ var Registry = actor.NewRegistry(
 		actor.Emits[PlayerMoved](),
 		actor.Emits[PrivateMessage](),
 		actor.Emits[GameStarted](),
+		actor.Emits[SpotlightCaught](),
+		actor.Emits[GameEnded](),
 		actor.Emits[Game](),
 		actor.Emits[PlayerJoined](),
 		actor.Emits[PlayerLeft](),

@@ -37,6 +37,14 @@ export interface Draft {
 export interface Game {
   players: Record<string, PlayerState>;
   started: boolean;
+  round: Round;
+}
+
+/** GameEnded is sent to everyone when the minute is over. */
+export interface GameEnded {
+  scores: Record<string, number>;
+  /** in order of their ids; several if they have as many points */
+  winners: string[];
 }
 
 /** GameParams are the params that a client passes to connect(). */
@@ -51,6 +59,7 @@ export interface GameParams {
 export interface GameStarted {
   /** Unix milliseconds */
   startedAt: number;
+  round: Round;
 }
 
 /**
@@ -141,11 +150,28 @@ export interface PrivateMessage {
   timestamp: number;
 }
 
+/** Round is what counts in a game. */
+export interface Round {
+  /** Unix milliseconds */
+  endsAt: number;
+  spotlight: Position;
+  /** by player id; without those who have no point */
+  scores: Record<string, number>;
+}
+
 /** Spoken is an event: clients listen to "spoken". */
 export interface Spoken {
   number: number;
   from: string;
   text: string;
+}
+
+/** SpotlightCaught is sent to everyone when a player has reached the spotlight. */
+export interface SpotlightCaught {
+  playerId: string;
+  /** of that player now */
+  score: number;
+  spotlight: Position;
 }
 
 /** Subscription is the subscription of a reader. */
@@ -190,7 +216,10 @@ export interface Registry {
     params: ChatParams | undefined;
     input: undefined;
   };
-  /** GameRoom is a field on which players move, see each other and whisper. */
+  /**
+   * GameRoom is a field on which players move, see each other and whisper. A game takes a
+   * minute: who reaches the spotlight gets a point, and it moves elsewhere.
+   */
   gameRoom: {
     actions: {
       /**
@@ -212,6 +241,10 @@ export interface Registry {
       privateMessage: PrivateMessage;
       /** gameStarted is sent to everyone when the game starts. */
       gameStarted: GameStarted;
+      /** spotlightCaught is sent to everyone when a player has reached the spotlight. */
+      spotlightCaught: SpotlightCaught;
+      /** gameEnded is sent to everyone when the minute is over. */
+      gameEnded: GameEnded;
       /** game is the state of the game, sent to a new connection. */
       game: Game;
       /** playerJoined is sent to the others when a player joins. */
@@ -261,7 +294,7 @@ export interface Registry {
 
 /** The registry for `createClient<typeof registry>(url, { registry })`. The client compares its fingerprints with the server's. */
 export const registry = {
-  "~contract": "G5FM86jje0i2inYG",
+  "~contract": "z4cDeVXK0aMJjlJ8",
   "~parts": [
     "chatRoom.connect():mVO6",
     "chatRoom.deleteMessage():w0x0",
@@ -274,13 +307,15 @@ export const registry = {
     "chatRoom.sendMessage():GoXh",
     "chatRoom.setTyping():FD_J",
     "gameRoom.connect():CTYf",
-    "gameRoom.getGame():TNJ8",
-    "gameRoom.on(game):H4J7",
-    "gameRoom.on(gameStarted):ltoQ",
+    "gameRoom.getGame():ooGk",
+    "gameRoom.on(game):AH20",
+    "gameRoom.on(gameEnded):lmuz",
+    "gameRoom.on(gameStarted):D_EG",
     "gameRoom.on(playerJoined):u8FW",
     "gameRoom.on(playerLeft):FuEW",
     "gameRoom.on(playerMoved):e6H7",
     "gameRoom.on(privateMessage):HWGo",
+    "gameRoom.on(spotlightCaught):xGv0",
     "gameRoom.sendPrivateMessage():_EqV",
     "gameRoom.startGame():sgAb",
     "gameRoom.updatePlayerPosition():ZbUP",

@@ -4,7 +4,7 @@
 // Accessible names
 //   stage      heading "The stage" · status "Connection" · status "Notice" ·
 //              application "Stage: move with …" (the canvas) · button "Start game" ·
-//              status "Game" says whether it has started
+//              status "Game" says whether it has started, and who has won · timer
 //   players    region "Players" with a listitem per player
 //   whispers   combobox "Whisper to" · textbox "Whisper" · button "Send whisper" ·
 //              log "Whispers" with a listitem per whisper · button "Retry"
@@ -16,6 +16,7 @@ import { ConnectionBanner } from "../ui/ConnectionBanner";
 import { ConnectionStatus } from "../ui/ConnectionStatus";
 import { formatTime } from "../ui/text";
 import { tabPlayerId } from "./player";
+import { Clock } from "./Clock";
 import { Roster } from "./Roster";
 import { Stage } from "./Stage";
 import { Ticker } from "./Ticker";
@@ -48,7 +49,9 @@ function Arena({ room, playerId }: { room: string; playerId: string }) {
                 {game.startedAt ? `The game started at ${formatTime(game.startedAt)}` : "The game has started!"}
               </span>
             )}
+            {!game.started && game.result && <span>{game.result}</span>}
           </span>
+          {game.endsAt !== undefined && <Clock endsAt={game.endsAt} />}
           <button type="button" className="primary" disabled={game.starting} onClick={() => void game.start()}>
             {game.starting ? "Starting…" : game.started ? "Start again" : "Start game"}
           </button>
@@ -58,12 +61,12 @@ function Arena({ room, playerId }: { room: string; playerId: string }) {
           <Stage world={game.world} onMove={game.move} />
         </div>
         <p className="hint">
-          You are <strong>{playerId}</strong>. Move with the arrow keys or W, A, S, D, or touch the stage. Open a second
-          window to get another player.
+          You are <strong>{playerId}</strong>. A game takes a minute: whoever is in the spotlight most often wins. Move
+          with the arrow keys or W, A, S, D, or touch the stage. Open a second window to get another player.
         </p>
       </section>
       <aside className="wings">
-        <Roster players={game.players} me={playerId} onPick={pick} />
+        <Roster players={game.players} scores={game.scores} me={playerId} onPick={pick} />
         <Whispers
           connected={game.isConnected}
           whispers={game.whispers}

@@ -1,13 +1,15 @@
 import { Avatar } from "../ui/Avatar";
+import { count } from "../ui/text";
 
 interface Props {
   players: readonly string[];
+  scores: Readonly<Record<string, number>>;
   me: string;
   onPick: (playerId: string) => void;
 }
 
 /** The players as a list, for those who cannot see the canvas. */
-export function Roster({ players, me, onPick }: Props) {
+export function Roster({ players, scores, me, onPick }: Props) {
   return (
     <section className="card roster" aria-label="Players">
       <h2>
@@ -19,9 +21,10 @@ export function Roster({ players, me, onPick }: Props) {
           <li key={id}>
             <Avatar id={id} name={id} />
             <span>
-              {id}
+              <bdi>{id}</bdi>
               {id === me && <small> (you)</small>}
             </span>
+            <span className="points">{count(scores[id] ?? 0, "point")}</span>
             {id !== me && (
               <button type="button" onClick={() => onPick(id)} aria-label={`Whisper to ${id}`}>
                 Whisper

@@ -9,6 +9,7 @@ export function draw(context: CanvasRenderingContext2D, world: World): void {
   const { canvas } = context;
   context.setTransform(canvas.width / WIDTH, 0, 0, canvas.height / HEIGHT, 0, 0);
   drawFloor(context);
+  if (world.spotlight) drawSpotlight(context, world.spotlight.x, world.spotlight.y);
   const me = world.bodies.get(world.me);
   if (me) drawLight(context, me.shown.x, me.shown.y);
   // On a small stage, players and names are drawn larger.
@@ -26,7 +27,29 @@ function drawFloor(context: CanvasRenderingContext2D): void {
   }
 }
 
-/** The spotlight on this tab's player. */
+/** What players are to reach: light from above, with a bright rim. */
+function drawSpotlight(context: CanvasRenderingContext2D, x: number, y: number): void {
+  const beam = context.createLinearGradient(x, 0, x, y);
+  beam.addColorStop(0, "#ffe9b000");
+  beam.addColorStop(1, "#ffe9b055");
+  context.fillStyle = beam;
+  context.beginPath();
+  context.moveTo(x - 8, 0);
+  context.lineTo(x + 8, 0);
+  context.lineTo(x + 46, y);
+  context.lineTo(x - 46, y);
+  context.fill();
+
+  context.fillStyle = "#ffe9b0b0";
+  context.strokeStyle = "#f0c25a";
+  context.lineWidth = 4;
+  context.beginPath();
+  context.ellipse(x, y, 46, 30, 0, 0, 2 * Math.PI);
+  context.fill();
+  context.stroke();
+}
+
+/** A light on this tab's player. */
 function drawLight(context: CanvasRenderingContext2D, x: number, y: number): void {
   const light = context.createRadialGradient(x, y, 10, x, y, 190);
   light.addColorStop(0, "#ffe9b060");

@@ -1,8 +1,10 @@
-import { useEffect, useReducer, useRef, useState } from "react";
-import type { Game, Position } from "../registry.gen";
+import { useReducer, useRef, useState } from "react";
+import type { Game, Position, Round } from "../registry.gen";
 import { useActor, useEvent } from "../troupe";
 import { failure } from "../ui/failure";
 import { randomId } from "../ui/storage";
+import { count } from "../ui/text";
+import { isolated } from "../ui/UserText";
 import { World } from "./world";
 
 const SEND_EVERY_MS = 50;
@@ -36,6 +38,8 @@ export function useGame(key: string, playerId: string) {
   const [started, setStarted] = useState(false);
   const [startedAt, setStartedAt] = useState<number>();
   const [starting, setStarting] = useState(false);
+  const [round, setRound] = useState<Round>();
+  const [result, setResult] = useState("");
   const [news, addNews] = useReducer(append<string>, []);
   const [whispers, addWhisper] = useReducer(whisperReducer, []);
 
@@ -44,18 +48,20 @@ export function useGame(key: string, playerId: string) {
     for (const [id, { position }] of Object.entries(game.players)) world.place(id, position);
     setPlayers(Object.keys(game.players));
     setStarted(game.started);
+    setRound(game.round);
+    world.light(game.started ? game.round.spotlight : undefined);
   };
 
   useEvent(room, "game", show);
   useEvent(room, "playerJoined", (joined) => {
     world.place(joined.playerId, joined.player.position);
     setPlayers((ids) => [...ids.filter((id) => id !== joined.playerId), joined.playerId]);
-    addNews(`${joined.playerId} joined.`);
+    addNews(`${isolated(joined.playerId)} joined.`);
   });
   useEvent(room, "playerLeft", (left) => {
     world.remove(left.playerId);
     setPlayers((ids) => ids.filter((id) => id !== left.playerId));
-    addNews(`${left.playerId} left.`);
+    addNews(`${isolated(left.playerId)} left.`);
   });
   useEvent(room, "playerMoved", (moved) => world.move(moved.playerId, moved.position));
   useEvent(room, "privateMessage", ({ from, message, timestamp }) =>
@@ -63,13 +69,25 @@ export function useGame(key: string, playerId: string) {
   );
 
   // Every start is shown.
-  useEvent(room, "gameStarted", ({ startedAt }) => {
+  useEvent(room, "gameStarted", ({ startedAt, round }) => {
     setStartedAt(startedAt);
+    setRound(round);
+    setResult("");
+    setStarted(true);
+    world.light(round.spotlight);
     addNews(started ? "The game has started again!" : "The game has started!");
   });
-  // The first one changes the button, so `once` is enough.
+  useEvent(room, "spotlightCaught", ({ playerId, score, spotlight }) => {
+    setRound((round) => round && { ...round, spotlight, scores: { ...round.scores, [playerId]: score } });
+    world.light(spotlight);
+  });
+  useEvent(room, "gameEnded", ({ scores, winners }) => {
+    setStarted(false);
+    setResult(resultText(winners, scores[winners[0]!] ?? 0));
+    addNews(resultText(winners, scores[winners[0]!] ?? 0));
+    world.light(undefined);
+  });
   const { connection } = room;
-  useEffect(() => connection?.once("gameStarted", () => setStarted(true)), [connection]);
 
   useEvent(room, "reconnected", ({ recovered }) => {
     if (!recovered) connection?.getGame().then(show, () => {}); // the link is lost again: the next reconnection loads it
@@ -105,12 +123,24 @@ export function useGame(key: string, playerId: string) {
     started,
     startedAt,
     starting,
+    endsAt: started ? round?.endsAt : undefined,
+    scores: round?.scores ?? NO_SCORES,
+    result,
     news,
     whispers,
     start,
     move: useSender((position: Position) => connection?.updatePlayerPosition(position)),
     whisper,
   };
+}
+
+const NO_SCORES: Readonly<Record<string, number>> = {};
+
+/** Says who has won. */
+function resultText(winners: readonly string[], points: number): string {
+  if (!winners.length) return "The game is over. Nobody caught the spotlight.";
+  const names = winners.map(isolated).join(" and ");
+  return `The game is over. ${names} ${winners.length > 1 ? "win" : "wins"} with ${count(points, "point")}.`;
 }
 
 /** Sends only the latest value: one call at a time, and at most 20 a second, which is far below the server's limit. */

@@ -18,6 +18,8 @@ interface Body {
 export class World {
   readonly bodies = new Map<string, Body>();
 
+  /** Where the spotlight is, while a game is on. */
+  #spotlight: Position | undefined;
   #onChange: () => void = () => {};
   #direction: Position = { x: 0, y: 0 };
   #aim: Position | undefined;
@@ -30,6 +32,16 @@ export class World {
     return () => {
       this.#onChange = () => {};
     };
+  }
+
+  get spotlight(): Position | undefined {
+    return this.#spotlight;
+  }
+
+  /** Moves the spotlight, or switches it off. */
+  light(position: Position | undefined): void {
+    this.#spotlight = position && { ...position };
+    this.#onChange();
   }
 
   /** Puts a player at a position. */
