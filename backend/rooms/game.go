@@ -269,7 +269,7 @@ func distance(a, b Position) float64 { return math.Hypot(a.X-b.X, a.Y-b.Y) }
 // placeFarFrom returns a random position that is not near another one, nor at the edge.
 func placeFarFrom(other Position) Position {
 	for {
-		p := Position{X: math.Round(60 + rand.Float64()*(fieldWidth-120)), Y: math.Round(60 + rand.Float64()*(fieldHeight-120))}
+		p := Position{X: math.Round(60 + rand.Float64()*(fieldWidth-120)), Y: math.Round(100 + rand.Float64()*(fieldHeight-160))}
 		if distance(p, other) > fieldHeight/3 {
 			return p
 		}

@@ -62,7 +62,9 @@ export function RoomList({ rooms, current, me, onAdd, onRename, onChosen, onUnre
       </form>
       <div className="me">
         <Avatar id={me.userId} name={me.name} />
-        <strong dir="auto">{me.name}</strong>
+        <strong>
+          <bdi>{me.name}</bdi>
+        </strong>
         <button type="button" onClick={onRename}>
           Change name
         </button>

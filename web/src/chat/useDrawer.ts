@@ -16,7 +16,7 @@ export function useDrawer(open: Drawer | undefined, close: () => void): void {
     (drawer?.querySelector<HTMLElement>("a, button") ?? drawer)?.focus();
 
     const onKeyDown = (event: KeyboardEvent) => isPress(event, "Escape") && close();
-    const wide = matchMedia("(min-width: 761px)"); // as in chat.css
+    const wide = matchMedia("(min-width: 47.51em)"); // as in chat.css
     document.addEventListener("keydown", onKeyDown);
     wide.addEventListener("change", close);
     return () => {

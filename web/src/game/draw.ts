@@ -40,7 +40,7 @@ function drawSpotlight(context: CanvasRenderingContext2D, x: number, y: number):
   context.lineTo(x - 46, y);
   context.fill();
 
-  context.fillStyle = "#ffe9b0b0";
+  context.fillStyle = "#d8c193";
   context.strokeStyle = "#f0c25a";
   context.lineWidth = 4;
   context.beginPath();
