@@ -24,6 +24,8 @@ type (
 	variadic       struct{}
 	manyResults    struct{}
 	reserved       struct{}
+	objectName     struct{}
+	clientMember   struct{}
 	chanParam      struct{}
 	connectAction  struct{}
 	differentParam struct{}
@@ -69,6 +71,8 @@ func (*wrongMaker) CreateConnState(*actor.ConnectContext, memberParams) (int, er
 func (*variadic) A(*nothing, ...string)                                              {}
 func (*manyResults) A(*nothing) (int, int)                                           { return 0, 0 }
 func (*reserved) Then(*nothing)                                                      {}
+func (*objectName) ToString(*nothing) string                                         { return "" }
+func (*clientMember) Reconnect(*nothing)                                             {}
 func (*chanParam) A(*nothing, chan int)                                              {}
 func (*connectAction) A(*actor.ConnectContext)                                       {}
 func (*differentParam) OnBeforeConnect(*actor.ConnectContext, int) error             { return nil }
@@ -219,6 +223,8 @@ func TestMistakesInADefinitionPanicWithTheFix(t *testing.T) {
 		{func() { actor.Define[variadic]("x") }, []string{"variadic", "method A", "want a slice"}},
 		{func() { actor.Define[manyResults]("x") }, []string{"manyResults", "method A returns 2 values", "want none, an error, a result"}},
 		{func() { actor.Define[reserved]("x") }, []string{"reserved", "method Then", `"then" is reserved`}},
+		{func() { actor.Define[objectName]("x") }, []string{"objectName", "method ToString", `"toString" is reserved`}},
+		{func() { actor.Define[clientMember]("x") }, []string{"clientMember", "method Reconnect", `"reconnect" is reserved`}},
 		{func() { actor.Define[chanParam]("x") }, []string{"chanParam", "parameter 1 is a chan int"}},
 		{func() { actor.Define[connectAction]("x") }, []string{"connectAction", "only OnBeforeConnect and CreateConnState"}},
 		{func() { actor.Define[differentParam]("x") }, []string{"differentParam", "takes params int", "takes string"}},

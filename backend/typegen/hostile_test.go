@@ -67,5 +67,5 @@ export const fields: { n: number }[] = [
 export const others: number[] = [e["a-b"], e["1"], e["äöü"], e.new];
 export const all: Everything = actions.all(e);
 export const same: typeof registry = {} as Registry;
-export const names: ("a-b" | "class" | "new" | "room" | "__proto__")[] = [] as (keyof Registry)[];
+export const names: ("a-b" | "class" | "new" | "room" | "prototype")[] = [] as (keyof Registry)[];
 `

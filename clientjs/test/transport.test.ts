@@ -134,6 +134,21 @@ describe("auto", () => {
     expect(messages[0]).toMatch(/^the socket closed with 1006; over HTTP: TypeError: fetch failed; trying/);
   });
 
+  it("tells both causes if the WebSocket is silent first, and fails after HTTP has", async () => {
+    class Slow extends FakeSocket {
+      constructor(url: string) {
+        super(server, url);
+        setTimeout(() => this.onclose?.({ code: 1006, reason: "" }), 5_000);
+      }
+    }
+    server.webSockets = "vanish";
+    start({ WebSocket: Slow, fetch: () => Promise.reject(new TypeError("fetch failed")) });
+    const messages: string[] = [];
+    connection.on("error", ({ message }) => messages.push(message));
+    await settle(5_010);
+    expect(messages[0]).toMatch(/^over HTTP: TypeError: fetch failed; the socket closed with 1006; trying/);
+  });
+
   it("reports a WebSocket that the page's policy forbids: it has an error and no close", async () => {
     class Forbidden extends FakeSocket {
       readonly readyState = 3;

@@ -61,16 +61,24 @@ type Spec struct {
 	Bindings *Bindings
 }
 
-// reservedActions cannot be actions: JavaScript or the client's own methods
-// use these names on a connection or a handle.
-var reservedActions = []string{
-	"then", "catch", "finally", "toJSON", "constructor", "$$typeof", "nodeType", "asymmetricMatch",
-	"on", "once", "off", "call", "connect", "dispose", "state", "status", "id", "resolve", "withOptions", "refresh",
+// objectNames are the names that every JavaScript object has: a client finds those and
+// not the server's.
+var objectNames = []string{
+	"constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString", "toString", "valueOf",
+	"__proto__", "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__",
 }
+
+// reservedActions cannot be actions: JavaScript, frameworks or the client's own methods
+// use these names on a connection or a handle.
+var reservedActions = append([]string{
+	"then", "catch", "finally", "toJSON", "$$typeof", "nodeType", "asymmetricMatch",
+	"on", "once", "off", "call", "connect", "dispose", "state", "status", "id", "actorId", "resolve", "withOptions",
+	"refresh", "reconnect",
+}, objectNames...)
 
 // reservedNames cannot be the names of definitions either: a client has methods of
 // these names.
-var reservedNames = append([]string{"reconnect", "stale"}, reservedActions...)
+var reservedNames = append([]string{"stale"}, reservedActions...)
 
 // reservedEvents cannot be events: the client uses these names for lifecycle events.
 var reservedEvents = []string{"connected", "disconnected", "reconnected", "error", "closed", "stale"}

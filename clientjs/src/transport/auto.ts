@@ -24,8 +24,8 @@ export function autoTransport(first: Transport, second: Transport): Transport {
     let dialedSecond = false;
     let ended = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
-    /** Why the first transport failed; reported if the second one fails, too. */
-    let firstWhy = "";
+    /** Why the transports failed, in that order. */
+    let causes = "";
 
     const dial = (transport: Transport) => {
       clearTimeout(timer);
@@ -33,10 +33,11 @@ export function autoTransport(first: Transport, second: Transport): Transport {
       const end = (why: string) => {
         links.delete(transport);
         if (ended || (chosen && chosen !== transport)) return;
-        if (transport === first) firstWhy = why;
-        else if (!chosen && firstWhy) why = `${firstWhy}; over HTTP: ${why}`;
-        if (!chosen && !dialedSecond) return dial(second);
-        if (!chosen && links.size) return;
+        if (!chosen) {
+          why = causes += `${causes && "; "}${transport === second ? "over HTTP: " : ""}${why}`;
+          if (!dialedSecond) return dial(second);
+          if (links.size) return;
+        }
         ended = true;
         if (!chosen) blockedUntil = 0;
         else if (transport === first && gotHello && frames === 1) blockedUntil = now() + BLOCKED_MS;

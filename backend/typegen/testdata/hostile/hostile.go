@@ -427,6 +427,6 @@ var Rooms = troupe.NewRegistry(
 	troupe.Define[Room]("room", troupe.Emits[Event](), troupe.Emits[Function](), troupe.Emits[Null](), troupe.Emits[Everything]()),
 	troupe.Define[Room]("new"),
 	troupe.Define[Room]("class"),
-	troupe.Define[Room]("__proto__"),
+	troupe.Define[Room]("prototype"),
 	troupe.Define[Room]("a-b"),
 )
