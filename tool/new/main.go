@@ -34,6 +34,9 @@ func main() {
 	for _, file := range files {
 		fmt.Println("  ", file)
 	}
+	if f, err := parse(os.Args[1]); err == nil {
+		fmt.Printf("make dev serves it at http://localhost:8080/%s\n", f.Path)
+	}
 }
 
 //go:embed template
@@ -49,10 +52,10 @@ var nameForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*(-[a-z0-9]+)*$`)
 // page, members of every object in JavaScript, and members of the client.
 var reserved = strings.Fields(`
 	api assets docs lib healthz readyz metrics debug
-	app ui main
+	app ui main home
 	constructor prototype to-string to-locale-string value-of has-own-property is-prototype-of property-is-enumerable
 	then catch finally to-json node-type asymmetric-match
-	on once off call connect dispose state status id resolve with-options refresh reconnect stale`)
+	on once off call connect dispose state status id actor-id resolve with-options refresh reconnect stale`)
 
 // parse derives the forms of a name in any of them.
 func parse(name string) (forms, error) {
