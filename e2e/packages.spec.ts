@@ -101,7 +101,7 @@ const test = base.extend<{ project: Project; allowed: string; refused: string }>
   },
 
   server: async ({ allowed }, provide) => {
-    const server = new Server("memory", ["-allow-origin", allowed]);
+    const server = new Server("memory", ["-allow-origin", allowed, "-check"]);
     await server.start();
     await provide(server);
     expect(await server.stop(), server.log).toBe(0);
@@ -144,6 +144,7 @@ for (const [title, versions] of [
     }
     await project.install(...packed);
     project.write("src/Room.tsx", project.example("@troupe/react", "tsx"));
+    project.write("src/registry.ts", await project.run(`npx @troupe/client types ${server.url}/`));
     await project.run("npm run typecheck");
     let said: string[] = [];
 

@@ -14,6 +14,9 @@ type Contract struct {
 
 	// Unions are the string types whose only values are their constants.
 	Unions []Union
+
+	// Types is the TypeScript module that clients import: registry.gen.ts.
+	Types string
 }
 
 // Union is a string type whose only values are its constants.

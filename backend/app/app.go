@@ -165,6 +165,7 @@ func routes(srv *server.Server, page http.Handler, config Config, logger *slog.L
 	if config.Metrics {
 		r.Handle("/metrics", srv.Metrics())
 	}
+	r.Handle(server.TypesPath, srv.Types())
 	r.With(srv.CheckOrigin).Handle("/api/session", serveSession(config.BasePath+"/", logger))
 	r.Method(http.MethodOptions, "/api/session", srv.Handler()) // preflights
 	r.Handle("/api", srv.Handler())

@@ -46,5 +46,336 @@ func init() {
 			actor.OneOf[Level]("public", "premium"),
 			actor.OneOf[Subscription]("free", "premium"),
 		},
+		Types: "// Code generated from the Go package github.com/troupe-dev/troupe/backend/rooms (go generate ./...). DO NOT EDIT.\n" +
+			"\n" +
+			"/** Article is a published article. */\n" +
+			"export interface Article {\n" +
+			"  id: string;\n" +
+			"  category: string;\n" +
+			"  content: string;\n" +
+			"  level: Level;\n" +
+			"  /** Unix milliseconds */\n" +
+			"  timestamp: number;\n" +
+			"}\n" +
+			"\n" +
+			"/**\n" +
+			" * Articles has all articles that a reader may read. It is sent to a new connection,\n" +
+			" * and again when the reader's subscription changes.\n" +
+			" */\n" +
+			"export interface Articles {\n" +
+			"  articles: Article[];\n" +
+			"  /** of this reader */\n" +
+			"  subscription: Subscription;\n" +
+			"}\n" +
+			"\n" +
+			"/** ChatParams are the params that a client passes to connect(). */\n" +
+			"export interface ChatParams {\n" +
+			"  userId?: string;\n" +
+			"  name?: string;\n" +
+			"}\n" +
+			"\n" +
+			"/** Draft is an article before it is published. */\n" +
+			"export interface Draft {\n" +
+			"  category: string;\n" +
+			"  content: string;\n" +
+			"  level: Level;\n" +
+			"}\n" +
+			"\n" +
+			"/** Game is the state of the game, sent to a new connection. */\n" +
+			"export interface Game {\n" +
+			"  players: Record<string, PlayerState>;\n" +
+			"  started: boolean;\n" +
+			"  round: Round;\n" +
+			"}\n" +
+			"\n" +
+			"/** GameEnded is sent to everyone when the minute is over. */\n" +
+			"export interface GameEnded {\n" +
+			"  scores: Record<string, number>;\n" +
+			"  /** in order of their ids; several if they have as many points */\n" +
+			"  winners: string[];\n" +
+			"}\n" +
+			"\n" +
+			"/** GameParams are the params that a client passes to connect(). */\n" +
+			"export interface GameParams {\n" +
+			"  playerId: string;\n" +
+			"  role?: string;\n" +
+			"  skillLevel?: number;\n" +
+			"  authToken?: string;\n" +
+			"}\n" +
+			"\n" +
+			"/** GameStarted is sent to everyone when the game starts. */\n" +
+			"export interface GameStarted {\n" +
+			"  /** Unix milliseconds */\n" +
+			"  startedAt: number;\n" +
+			"  round: Round;\n" +
+			"}\n" +
+			"\n" +
+			"/**\n" +
+			" * Level is the audience of an article. Calls with a value other than its constants are\n" +
+			" * refused.\n" +
+			" */\n" +
+			"export type Level = \"public\" | \"premium\";\n" +
+			"\n" +
+			"/**\n" +
+			" * Member is the state of a connection to a chat room: its user. A client that connects\n" +
+			" * without params is anonymous: its UserID is empty.\n" +
+			" */\n" +
+			"export interface Member {\n" +
+			"  userId: string;\n" +
+			"  name: string;\n" +
+			"}\n" +
+			"\n" +
+			"/** MembersChanged has the current members. */\n" +
+			"export interface MembersChanged {\n" +
+			"  members: Member[];\n" +
+			"}\n" +
+			"\n" +
+			"/** Message is a chat message. */\n" +
+			"export interface Message {\n" +
+			"  id: string;\n" +
+			"  userId: string;\n" +
+			"  /** the author's, if the connection has one */\n" +
+			"  name?: string;\n" +
+			"  text: string;\n" +
+			"  /** Unix milliseconds */\n" +
+			"  timestamp: number;\n" +
+			"}\n" +
+			"\n" +
+			"/** MessageDeleted is sent to everyone when a message is deleted. */\n" +
+			"export interface MessageDeleted {\n" +
+			"  messageId: string;\n" +
+			"}\n" +
+			"\n" +
+			"/** MessageReceived is a new message, sent to everyone. */\n" +
+			"export type MessageReceived = Message;\n" +
+			"\n" +
+			"/** NewArticle is a new article, sent to the readers who may read it. */\n" +
+			"export type NewArticle = Article;\n" +
+			"\n" +
+			"/** NewsParams are the params that a client passes to connect(). */\n" +
+			"export interface NewsParams {\n" +
+			"  userId?: string;\n" +
+			"  /** free: read without the subscription */\n" +
+			"  subscription?: Subscription;\n" +
+			"  /** from POST /api/session, if the session has just changed */\n" +
+			"  pass?: string;\n" +
+			"}\n" +
+			"\n" +
+			"/** PlayerJoined is sent to the others when a player joins. */\n" +
+			"export interface PlayerJoined {\n" +
+			"  playerId: string;\n" +
+			"  player: PlayerState;\n" +
+			"}\n" +
+			"\n" +
+			"/** PlayerLeft is sent to everyone when a player leaves. */\n" +
+			"export interface PlayerLeft {\n" +
+			"  playerId: string;\n" +
+			"}\n" +
+			"\n" +
+			"/** PlayerMoved is sent to the others when a player moves. */\n" +
+			"export interface PlayerMoved {\n" +
+			"  playerId: string;\n" +
+			"  position: Position;\n" +
+			"}\n" +
+			"\n" +
+			"/** PlayerState is the public state of a player. */\n" +
+			"export interface PlayerState {\n" +
+			"  health: number;\n" +
+			"  position: Position;\n" +
+			"}\n" +
+			"\n" +
+			"/** Position is a place on the field: x from 0 to 1000, y from 0 to 600. */\n" +
+			"export interface Position {\n" +
+			"  x: number;\n" +
+			"  y: number;\n" +
+			"}\n" +
+			"\n" +
+			"/** PrivateMessage is a whisper, sent to its target only. */\n" +
+			"export interface PrivateMessage {\n" +
+			"  from: string;\n" +
+			"  message: string;\n" +
+			"  /** Unix milliseconds */\n" +
+			"  timestamp: number;\n" +
+			"}\n" +
+			"\n" +
+			"/** Round is what counts in a game. */\n" +
+			"export interface Round {\n" +
+			"  /** Unix milliseconds */\n" +
+			"  endsAt: number;\n" +
+			"  spotlight: Position;\n" +
+			"  /** by player id; without those who have no point */\n" +
+			"  scores: Record<string, number>;\n" +
+			"}\n" +
+			"\n" +
+			"/** Spoken is an event: clients listen to \"spoken\". */\n" +
+			"export interface Spoken {\n" +
+			"  number: number;\n" +
+			"  from: string;\n" +
+			"  text: string;\n" +
+			"}\n" +
+			"\n" +
+			"/** SpotlightCaught is sent to everyone when a player has reached the spotlight. */\n" +
+			"export interface SpotlightCaught {\n" +
+			"  playerId: string;\n" +
+			"  /** of that player now */\n" +
+			"  score: number;\n" +
+			"  spotlight: Position;\n" +
+			"}\n" +
+			"\n" +
+			"/** Subscription is the subscription of a reader. */\n" +
+			"export type Subscription = \"free\" | \"premium\";\n" +
+			"\n" +
+			"/** Typing is sent to the others when someone starts or stops typing. */\n" +
+			"export interface Typing {\n" +
+			"  userId: string;\n" +
+			"  name: string;\n" +
+			"  typing: boolean;\n" +
+			"}\n" +
+			"\n" +
+			"/** The actors of the server, by name: their actions, events, params and input. */\n" +
+			"export interface Registry {\n" +
+			"  /**\n" +
+			"   * ChatRoom is a room in which people talk. Its exported fields are its state, and its\n" +
+			"   * methods whose first parameter is an *actor.Context are its actions.\n" +
+			"   */\n" +
+			"  chatRoom: {\n" +
+			"    actions: {\n" +
+			"      /** sendMessage adds a message, sends it to everyone, and returns it. */\n" +
+			"      sendMessage(userId: string, text: string): Message;\n" +
+			"      /** deleteMessage deletes a message. It succeeds if the message does not exist. */\n" +
+			"      deleteMessage(messageId: string): void;\n" +
+			"      /** setTyping tells the others whether the caller is typing. */\n" +
+			"      setTyping(typing: boolean): void;\n" +
+			"      /** getMessages returns all messages. Its value receiver makes it a read-only action. */\n" +
+			"      getMessages(): Message[];\n" +
+			"      /** getMembers returns the members: every user who is online, once. */\n" +
+			"      getMembers(): Member[];\n" +
+			"    };\n" +
+			"    events: {\n" +
+			"      /** messageReceived is a new message, sent to everyone. */\n" +
+			"      messageReceived: MessageReceived;\n" +
+			"      /** messageDeleted is sent to everyone when a message is deleted. */\n" +
+			"      messageDeleted: MessageDeleted;\n" +
+			"      /** membersChanged has the current members. */\n" +
+			"      membersChanged: MembersChanged;\n" +
+			"      /** typing is sent to the others when someone starts or stops typing. */\n" +
+			"      typing: Typing;\n" +
+			"    };\n" +
+			"    params: ChatParams | undefined;\n" +
+			"    input: undefined;\n" +
+			"  };\n" +
+			"  /**\n" +
+			"   * GameRoom is a field on which players move, see each other and whisper. A game takes a\n" +
+			"   * minute: who reaches the spotlight gets a point, and it moves elsewhere.\n" +
+			"   */\n" +
+			"  gameRoom: {\n" +
+			"    actions: {\n" +
+			"      /**\n" +
+			"       * updatePlayerPosition moves the caller's player. A position beyond the field becomes the\n" +
+			"       * nearest one on its edge.\n" +
+			"       */\n" +
+			"      updatePlayerPosition(position: Position): void;\n" +
+			"      /** sendPrivateMessage whispers to one player. */\n" +
+			"      sendPrivateMessage(targetPlayerId: string, message: string): void;\n" +
+			"      /** startGame starts or restarts the game. */\n" +
+			"      startGame(): void;\n" +
+			"      /** getGame returns the state of the game. */\n" +
+			"      getGame(): Game;\n" +
+			"    };\n" +
+			"    events: {\n" +
+			"      /** playerMoved is sent to the others when a player moves. */\n" +
+			"      playerMoved: PlayerMoved;\n" +
+			"      /** privateMessage is a whisper, sent to its target only. */\n" +
+			"      privateMessage: PrivateMessage;\n" +
+			"      /** gameStarted is sent to everyone when the game starts. */\n" +
+			"      gameStarted: GameStarted;\n" +
+			"      /** spotlightCaught is sent to everyone when a player has reached the spotlight. */\n" +
+			"      spotlightCaught: SpotlightCaught;\n" +
+			"      /** gameEnded is sent to everyone when the minute is over. */\n" +
+			"      gameEnded: GameEnded;\n" +
+			"      /** game is the state of the game, sent to a new connection. */\n" +
+			"      game: Game;\n" +
+			"      /** playerJoined is sent to the others when a player joins. */\n" +
+			"      playerJoined: PlayerJoined;\n" +
+			"      /** playerLeft is sent to everyone when a player leaves. */\n" +
+			"      playerLeft: PlayerLeft;\n" +
+			"    };\n" +
+			"    params: GameParams;\n" +
+			"    input: undefined;\n" +
+			"  };\n" +
+			"  /** NewsRoom publishes articles: some for everyone, the others for subscribers. */\n" +
+			"  newsRoom: {\n" +
+			"    actions: {\n" +
+			"      /** publishArticle publishes an article and returns it. */\n" +
+			"      publishArticle(article: Draft): Article;\n" +
+			"      /** getArticles returns the articles that the caller may read. */\n" +
+			"      getArticles(): Article[];\n" +
+			"    };\n" +
+			"    events: {\n" +
+			"      /** newArticle is a new article, sent to the readers who may read it. */\n" +
+			"      newArticle: NewArticle;\n" +
+			"      /**\n" +
+			"       * articles has all articles that a reader may read. It is sent to a new connection,\n" +
+			"       * and again when the reader's subscription changes.\n" +
+			"       */\n" +
+			"      articles: Articles;\n" +
+			"    };\n" +
+			"    params: NewsParams | undefined;\n" +
+			"    input: undefined;\n" +
+			"  };\n" +
+			"  /** Stage is an actor: its fields are its state, its methods its actions. */\n" +
+			"  stage: {\n" +
+			"    actions: {\n" +
+			"      /** say adds a line. The new state and the event are one commit. */\n" +
+			"      say(from: string, text: string): void;\n" +
+			"      /** getLines only reads: its receiver is a value. */\n" +
+			"      getLines(): Spoken[];\n" +
+			"    };\n" +
+			"    events: {\n" +
+			"      /** spoken is an event: clients listen to \"spoken\". */\n" +
+			"      spoken: Spoken;\n" +
+			"    };\n" +
+			"    params: undefined;\n" +
+			"    input: undefined;\n" +
+			"  };\n" +
+			"}\n" +
+			"\n" +
+			"/** The registry for `createClient<typeof registry>(url, { registry })`. The client compares its fingerprints with the server's. */\n" +
+			"export const registry = {\n" +
+			"  \"~contract\": \"z4cDeVXK0aMJjlJ8\",\n" +
+			"  \"~parts\": [\n" +
+			"    \"chatRoom.connect():mVO6\",\n" +
+			"    \"chatRoom.deleteMessage():w0x0\",\n" +
+			"    \"chatRoom.getMembers():oiqb\",\n" +
+			"    \"chatRoom.getMessages():d17B\",\n" +
+			"    \"chatRoom.on(membersChanged):0h8r\",\n" +
+			"    \"chatRoom.on(messageDeleted):1b8T\",\n" +
+			"    \"chatRoom.on(messageReceived):MKf8\",\n" +
+			"    \"chatRoom.on(typing):Jb0P\",\n" +
+			"    \"chatRoom.sendMessage():GoXh\",\n" +
+			"    \"chatRoom.setTyping():FD_J\",\n" +
+			"    \"gameRoom.connect():CTYf\",\n" +
+			"    \"gameRoom.getGame():ooGk\",\n" +
+			"    \"gameRoom.on(game):AH20\",\n" +
+			"    \"gameRoom.on(gameEnded):lmuz\",\n" +
+			"    \"gameRoom.on(gameStarted):D_EG\",\n" +
+			"    \"gameRoom.on(playerJoined):u8FW\",\n" +
+			"    \"gameRoom.on(playerLeft):FuEW\",\n" +
+			"    \"gameRoom.on(playerMoved):e6H7\",\n" +
+			"    \"gameRoom.on(privateMessage):HWGo\",\n" +
+			"    \"gameRoom.on(spotlightCaught):xGv0\",\n" +
+			"    \"gameRoom.sendPrivateMessage():_EqV\",\n" +
+			"    \"gameRoom.startGame():sgAb\",\n" +
+			"    \"gameRoom.updatePlayerPosition():ZbUP\",\n" +
+			"    \"newsRoom.connect():Hu5a\",\n" +
+			"    \"newsRoom.getArticles():W8Mq\",\n" +
+			"    \"newsRoom.on(articles):BCgG\",\n" +
+			"    \"newsRoom.on(newArticle):3Czy\",\n" +
+			"    \"newsRoom.publishArticle():sXOT\",\n" +
+			"    \"stage.getLines():me-7\",\n" +
+			"    \"stage.on(spoken):l8WJ\",\n" +
+			"    \"stage.say():_EqV\",\n" +
+			"  ],\n" +
+			"} as unknown as Registry;\n",
 	})
 }

@@ -42,6 +42,7 @@ type Server struct {
 	node      *runtime.Node
 	gateway   *gateway.Gateway
 	handler   http.Handler // see Handler
+	types     string       // see Types
 	started   time.Time
 
 	debug      *http.Server
@@ -100,6 +101,7 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 		Logger: o.Logger, Check: o.Check, MaxActors: o.MaxActors, MaxQueuedBytes: o.MaxBuffers,
 	})
 	contract := registry.Contract()
+	s.types = contract.Types
 	if !o.Check {
 		contract.Parts = nil
 	}
@@ -166,13 +168,14 @@ func (s *Server) routes() http.Handler {
 	if s.opts.Metrics {
 		r.Handle("/metrics", s.Metrics())
 	}
+	r.Handle(TypesPath, s.Types())
 	r.Handle("/api", s.Handler())
 	r.Handle("/api/*", s.Handler())
 	return r
 }
 
 // Run listens on a TCP address (":8080") and serves Handler at /api, Health at
-// /healthz, Ready at /readyz and, with Options.Metrics, Metrics at /metrics. It returns
+// /healthz, Ready at /readyz, Types at TypesPath and, with Options.Metrics, Metrics at /metrics. It returns
 // when Serve would, with Serve's error or that of listening; in any case the server is
 // closed. Use Serve for your own routes, or a listener with TLS.
 func (s *Server) Run(ctx context.Context, addr string) error {

@@ -12,7 +12,7 @@ import (
 
 // golang writes the file for the server. The hand-written code does not refer to it,
 // so it compiles without it.
-func (g *generator) golang(c contract) (string, error) {
+func (g *generator) golang(c contract, types string) (string, error) {
 	imports := map[string]string{} // by the name in the file
 	importAs := func(name, path string) string {
 		as := name
@@ -24,6 +24,10 @@ func (g *generator) golang(c contract) (string, error) {
 	}
 	actorName := importAs("actor", actorPackage)
 	var unions, parts strings.Builder
+	var lines []string
+	for line := range strings.Lines(types) {
+		lines = append(lines, strconv.Quote(line))
+	}
 	for _, part := range c.parts {
 		fmt.Fprintf(&parts, "%q,\n", part)
 	}
@@ -50,8 +54,8 @@ func (g *generator) golang(c contract) (string, error) {
 		}
 		fmt.Fprintf(&b, "%q\n", imports[as])
 	}
-	fmt.Fprintf(&b, ")\n\nfunc init() {\n%s.SetContract(%[2]s.Contract{\nFingerprint: %[3]q,\nParts: []string{\n%[4]s},\nUnions: []%[2]s.Union{\n%[5]s},\n})\n}\n",
-		g.variable, actorName, c.fingerprint, parts.String(), unions.String())
+	fmt.Fprintf(&b, ")\n\nfunc init() {\n%s.SetContract(%[2]s.Contract{\nFingerprint: %[3]q,\nParts: []string{\n%[4]s},\nUnions: []%[2]s.Union{\n%[5]s},\nTypes: %[6]s,\n})\n}\n",
+		g.variable, actorName, c.fingerprint, parts.String(), unions.String(), strings.Join(lines, " +\n"))
 	src, err := format.Source([]byte(b.String()))
 	if err != nil {
 		return "", fmt.Errorf("generate Go: %w", err)

@@ -67,11 +67,12 @@ func Render(o Options) (map[string]string, error) {
 	}
 	files := map[string]string{}
 	c := g.contract(out)
+	types := g.typescript(out, c)
 	if o.TS != "" {
-		files[filepath.Join(o.Dir, o.TS)] = g.typescript(out, c)
+		files[filepath.Join(o.Dir, o.TS)] = types
 	}
 	if o.Go != "" {
-		if files[filepath.Join(o.Dir, o.Go)], err = g.golang(c); err != nil {
+		if files[filepath.Join(o.Dir, o.Go)], err = g.golang(c, types); err != nil {
 			return nil, err
 		}
 	}

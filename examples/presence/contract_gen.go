@@ -15,5 +15,55 @@ func init() {
 			"room.people():emfz",
 		},
 		Unions: []actor.Union{},
+		Types: "// Code generated from the Go package github.com/troupe-dev/troupe/examples/presence (go generate ./...). DO NOT EDIT.\n" +
+			"\n" +
+			"/** PeopleChanged says who is here now. */\n" +
+			"export interface PeopleChanged {\n" +
+			"  people: Person[];\n" +
+			"}\n" +
+			"\n" +
+			"/** Person is someone who is here, once for each of their tabs. */\n" +
+			"export interface Person {\n" +
+			"  /** of the connection */\n" +
+			"  id: string;\n" +
+			"  name: string;\n" +
+			"  /** the link is lost, and may come back */\n" +
+			"  away: boolean;\n" +
+			"}\n" +
+			"\n" +
+			"/** Visitor is the state of a connection, and what a client passes to connect(). */\n" +
+			"export interface Visitor {\n" +
+			"  name: string;\n" +
+			"}\n" +
+			"\n" +
+			"/** The actors of the server, by name: their actions, events, params and input. */\n" +
+			"export interface Registry {\n" +
+			"  /**\n" +
+			"   * Room is a room with people in it. Who is here is not state of the room: it is its\n" +
+			"   * connections.\n" +
+			"   */\n" +
+			"  room: {\n" +
+			"    actions: {\n" +
+			"      /** people returns who is here. */\n" +
+			"      people(): Person[];\n" +
+			"    };\n" +
+			"    events: {\n" +
+			"      /** peopleChanged says who is here now. */\n" +
+			"      peopleChanged: PeopleChanged;\n" +
+			"    };\n" +
+			"    params: Visitor;\n" +
+			"    input: undefined;\n" +
+			"  };\n" +
+			"}\n" +
+			"\n" +
+			"/** The registry for `createClient<typeof registry>(url, { registry })`. The client compares its fingerprints with the server's. */\n" +
+			"export const registry = {\n" +
+			"  \"~contract\": \"MTSumyASIRDeue-w\",\n" +
+			"  \"~parts\": [\n" +
+			"    \"room.connect():z-G8\",\n" +
+			"    \"room.on(peopleChanged):W9JJ\",\n" +
+			"    \"room.people():emfz\",\n" +
+			"  ],\n" +
+			"} as unknown as Registry;\n",
 	})
 }

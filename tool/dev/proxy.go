@@ -23,6 +23,7 @@ const (
 	clientPath = "/__dev/client.js"
 	eventsPath = "/__dev/events"
 	killPath   = "/__dev/kill"
+	typesPath  = "/lib/registry.ts" // is the server's
 )
 
 // noServer is the page while no server runs.
@@ -42,7 +43,7 @@ func newProxy(overlay *overlay, page *page, server *server) http.Handler {
 	})))
 	mux.HandleFunc("/assets/", page.serveApp)
 	mux.HandleFunc("/lib/", page.serveLibrary)
-	mux.Handle("/", &httputil.ReverseProxy{
+	proxy := &httputil.ReverseProxy{
 		Rewrite:   func(*httputil.ProxyRequest) {}, // the transport knows where the server is
 		Transport: newTransport(server),
 		ModifyResponse: func(answer *http.Response) error {
@@ -58,7 +59,9 @@ func newProxy(overlay *overlay, page *page, server *server) http.Handler {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 		},
 		FlushInterval: -1,
-	})
+	}
+	mux.Handle(typesPath, proxy)
+	mux.Handle("/", proxy)
 	return mux
 }
 

@@ -15,5 +15,43 @@ func init() {
 			"likes.total():vP_8",
 		},
 		Unions: []actor.Union{},
+		Types: "// Code generated from the Go package github.com/troupe-dev/troupe/examples/nextjs/backend (go generate ./...). DO NOT EDIT.\n" +
+			"\n" +
+			"/** Liked is an event with the new count. */\n" +
+			"export type Liked = Likes;\n" +
+			"\n" +
+			"/** Likes counts how many people like a post, which is the key: likes [\"hello\"]. */\n" +
+			"export interface Likes {\n" +
+			"  count: number;\n" +
+			"}\n" +
+			"\n" +
+			"/** The actors of the server, by name: their actions, events, params and input. */\n" +
+			"export interface Registry {\n" +
+			"  /** Likes counts how many people like a post, which is the key: likes [\"hello\"]. */\n" +
+			"  likes: {\n" +
+			"    actions: {\n" +
+			"      /** like counts one more. */\n" +
+			"      like(): number;\n" +
+			"      /** total returns the count. */\n" +
+			"      total(): number;\n" +
+			"    };\n" +
+			"    events: {\n" +
+			"      /** liked is an event with the new count. */\n" +
+			"      liked: Liked;\n" +
+			"    };\n" +
+			"    params: undefined;\n" +
+			"    input: undefined;\n" +
+			"  };\n" +
+			"}\n" +
+			"\n" +
+			"/** The registry for `createClient<typeof registry>(url, { registry })`. The client compares its fingerprints with the server's. */\n" +
+			"export const registry = {\n" +
+			"  \"~contract\": \"0bsz8i6fRpVVajOd\",\n" +
+			"  \"~parts\": [\n" +
+			"    \"likes.like():vP_8\",\n" +
+			"    \"likes.on(liked):Y8NQ\",\n" +
+			"    \"likes.total():vP_8\",\n" +
+			"  ],\n" +
+			"} as unknown as Registry;\n",
 	})
 }

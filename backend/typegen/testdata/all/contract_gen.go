@@ -25,5 +25,309 @@ func init() {
 			actor.OneOf[Size]("small", "large", "\"tall\" <\\"),
 			actor.OneOf[other.Side]("right", "left"),
 		},
+		Types: "// Code generated from the Go package github.com/troupe-dev/troupe/backend/typegen/testdata/all (go generate ./...). DO NOT EDIT.\n" +
+			"\n" +
+			"/**\n" +
+			" * Addr represents an IPv4 or IPv6 address (with or without a scoped\n" +
+			" * addressing zone), similar to [net.IP] or [net.IPAddr].\n" +
+			" *\n" +
+			" * Unlike [net.IP] or [net.IPAddr], Addr is a comparable value\n" +
+			" * type (it supports == and can be a map key) and is immutable.\n" +
+			" *\n" +
+			" * The zero Addr is not a valid IP address.\n" +
+			" * Addr{} is distinct from both 0.0.0.0 and ::.\n" +
+			" */\n" +
+			"export type Addr = string;\n" +
+			"\n" +
+			"/** Base is embedded. */\n" +
+			"export interface Base {\n" +
+			"  id: string;\n" +
+			"  /** hidden by a field that is less deep */\n" +
+			"  Page: number;\n" +
+			"}\n" +
+			"\n" +
+			"/** Branch is recursive by a slice and by a pointer. */\n" +
+			"export interface Branch {\n" +
+			"  value: number;\n" +
+			"  children: Branch[];\n" +
+			"  parent: Branch | null;\n" +
+			"}\n" +
+			"\n" +
+			"/** Color is what it says. */\n" +
+			"export type Color = `#${string}`;\n" +
+			"\n" +
+			"/** Dir is recursive by a map. */\n" +
+			"export type Dir = { [key: string]: Dir };\n" +
+			"\n" +
+			"/**\n" +
+			" * A Duration represents the elapsed time between two instants\n" +
+			" * as an int64 nanosecond count. The representation limits the\n" +
+			" * largest representable duration to approximately 290 years.\n" +
+			" */\n" +
+			"export type Duration = number;\n" +
+			"\n" +
+			"/** Embedding has fields of its own and promoted ones; id clashes. */\n" +
+			"export interface Embedding {\n" +
+			"  /** hidden by a field that is less deep */\n" +
+			"  Page: number;\n" +
+			"  Only: number;\n" +
+			"  note?: string;\n" +
+			"  first: number;\n" +
+			"  second: string[];\n" +
+			"}\n" +
+			"\n" +
+			"/** Empty has nothing. */\n" +
+			"export type Empty = Record<string, never>;\n" +
+			"\n" +
+			"/** Every has a field of every kind that has random values. */\n" +
+			"export interface Every {\n" +
+			"  bool: boolean;\n" +
+			"  uint8: number;\n" +
+			"  float: number;\n" +
+			"  NoTag: string;\n" +
+			"  \"odd name\": string;\n" +
+			"  omitEmpty?: string;\n" +
+			"  omitTime?: string;\n" +
+			"  omitNil?: Base;\n" +
+			"  omitSlice?: string[];\n" +
+			"  omitMap?: Record<string, number[]>;\n" +
+			"  omitZero?: PairIntBoolArray;\n" +
+			"  quotedInt: string;\n" +
+			"  quotedPointer: string | null;\n" +
+			"  quotedItems: number[];\n" +
+			"  quotedString: string;\n" +
+			"  quotedBool: string;\n" +
+			"  pointer: string | null;\n" +
+			"  pointerPointer: number | null;\n" +
+			"  pointerToSlice: number[] | null;\n" +
+			"  pointerToMap: Record<string, number[]> | null;\n" +
+			"  pointers: (Base | null)[];\n" +
+			"  mapPointers: (Record<string, number> | null)[];\n" +
+			"  inlinePointers: ({ a: number | null } | null)[];\n" +
+			"  deep: Record<string, number>[][];\n" +
+			"  array: number[];\n" +
+			"  nested: string[][];\n" +
+			"  bytes: string;\n" +
+			"  byteArray: number[];\n" +
+			"  intMap: Record<string, string[]>;\n" +
+			"  textMap: Record<string, Base>;\n" +
+			"  sizeMap: Partial<Record<Size, boolean>>;\n" +
+			"  structMap: Record<string, Embedding>;\n" +
+			"  duration: Duration;\n" +
+			"  raw: unknown;\n" +
+			"  number: number;\n" +
+			"  any: unknown;\n" +
+			"  addr: Addr;\n" +
+			"  color: Color;\n" +
+			"  colors: Color[];\n" +
+			"  temp: Temperature | null;\n" +
+			"  big: number | null;\n" +
+			"  size: Size;\n" +
+			"  sizes: Size[];\n" +
+			"  omitSize?: Size;\n" +
+			"  userId: UserID;\n" +
+			"  side: Side;\n" +
+			"  branch: Branch;\n" +
+			"  dir: Dir;\n" +
+			"  nest: Nest;\n" +
+			"  embedding: Embedding;\n" +
+			"  pair: PairStringBase;\n" +
+			"  pair2: PairStringBase2;\n" +
+			"  pages: PageStringArray;\n" +
+			"  pageMap: PageIntRecord;\n" +
+			"  lower: Lower;\n" +
+			"  empty: Empty;\n" +
+			"}\n" +
+			"\n" +
+			"/** Input is what a room is made of. */\n" +
+			"export interface Input {\n" +
+			"  size: number;\n" +
+			"}\n" +
+			"\n" +
+			"/** Item has the name of another type. */\n" +
+			"export interface Item {\n" +
+			"  id: string;\n" +
+			"  /** hidden by a field that is less deep */\n" +
+			"  Page: number;\n" +
+			"  note?: string;\n" +
+			"  named: Base;\n" +
+			"  pointer: Item | null;\n" +
+			"  left?: Item;\n" +
+			"  tree: Item[];\n" +
+			"  quoted: string;\n" +
+			"  when: string;\n" +
+			"  bytes: string;\n" +
+			"  array: number[];\n" +
+			"  raw: unknown;\n" +
+			"  any?: unknown;\n" +
+			"  byName: Record<string, Item | null>;\n" +
+			"  byNumber: Record<string, number[]>;\n" +
+			"  BySide: Partial<Record<Side, number>>;\n" +
+			"  \"other-item\": OtherItem;\n" +
+			"  page: PageItem;\n" +
+			"  pages: PageString;\n" +
+			"  alias: Record<string, Scores>;\n" +
+			"  color: Color;\n" +
+			"  temp: Temperature;\n" +
+			"  hinted: 1 | 2;\n" +
+			"  inline: { a: number; b: { c: boolean } };\n" +
+			"  union: Side[];\n" +
+			"  \"-\": number;\n" +
+			"}\n" +
+			"\n" +
+			"/** ItemAdded is like an item. */\n" +
+			"export type ItemAdded = Item;\n" +
+			"\n" +
+			"/** Lower is known to others by another name than its own. */\n" +
+			"export interface Lower {\n" +
+			"  text: string;\n" +
+			"}\n" +
+			"\n" +
+			"/** Nest is recursive by a slice alone. */\n" +
+			"export type Nest = Nest[];\n" +
+			"\n" +
+			"/** Item is one of another package. */\n" +
+			"export interface OtherItem {\n" +
+			"  /** how many */\n" +
+			"  count: number;\n" +
+			"}\n" +
+			"\n" +
+			"/**\n" +
+			" * Page is a part of a list.\n" +
+			" *\n" +
+			" * It has more than one line.\n" +
+			" */\n" +
+			"export interface PageIntRecord {\n" +
+			"  items: Record<string, number>[];\n" +
+			"  next?: Record<string, number>;\n" +
+			"}\n" +
+			"\n" +
+			"/**\n" +
+			" * Page is a part of a list.\n" +
+			" *\n" +
+			" * It has more than one line.\n" +
+			" */\n" +
+			"export interface PageItem {\n" +
+			"  items: OtherItem[];\n" +
+			"  next?: OtherItem;\n" +
+			"}\n" +
+			"\n" +
+			"/**\n" +
+			" * Page is a part of a list.\n" +
+			" *\n" +
+			" * It has more than one line.\n" +
+			" */\n" +
+			"export interface PageString {\n" +
+			"  items: string[];\n" +
+			"  next?: string;\n" +
+			"}\n" +
+			"\n" +
+			"/**\n" +
+			" * Page is a part of a list.\n" +
+			" *\n" +
+			" * It has more than one line.\n" +
+			" */\n" +
+			"export interface PageStringArray {\n" +
+			"  items: string[][];\n" +
+			"  next?: string[];\n" +
+			"}\n" +
+			"\n" +
+			"/** Pair is generic. */\n" +
+			"export interface PairIntBoolArray {\n" +
+			"  first: number;\n" +
+			"  second: boolean[];\n" +
+			"}\n" +
+			"\n" +
+			"/** Pair is generic. */\n" +
+			"export interface PairStringBase {\n" +
+			"  first: string;\n" +
+			"  second: Base | null;\n" +
+			"}\n" +
+			"\n" +
+			"/** Pair is generic. */\n" +
+			"export interface PairStringBase2 {\n" +
+			"  first: string;\n" +
+			"  second: Base;\n" +
+			"}\n" +
+			"\n" +
+			"/** Params has all optional. */\n" +
+			"export interface Params {\n" +
+			"  token?: string;\n" +
+			"}\n" +
+			"\n" +
+			"/** Scores is a named map. */\n" +
+			"export type Scores = { [key: string]: number };\n" +
+			"\n" +
+			"/** Side is left or right. */\n" +
+			"export type Side = \"right\" | \"left\";\n" +
+			"\n" +
+			"/** Size is a string type whose constants are all of its values. */\n" +
+			"export type Size = \"small\" | \"large\" | \"\\\"tall\\\" \\u003c\\\\\";\n" +
+			"\n" +
+			"/** Temperature is text. */\n" +
+			"export type Temperature = string;\n" +
+			"\n" +
+			"/** UserID is a string type with a constant that is not all of its values. */\n" +
+			"export type UserID = string;\n" +
+			"\n" +
+			"/** The actors of the server, by name: their actions, events, params and input. */\n" +
+			"export interface Registry {\n" +
+			"  /** Room is an actor. */\n" +
+			"  room: {\n" +
+			"    actions: {\n" +
+			"      /** add adds an item. *\\/ */\n" +
+			"      add(userId: string, new_: OtherItem, arg3: Item[]): Item | null;\n" +
+			"      get(): Record<string, Item>;\n" +
+			"      /** inner has an argument of an unnamed type. */\n" +
+			"      inner(at: { X: number; Y: number }): void;\n" +
+			"    };\n" +
+			"    events: {\n" +
+			"      /** itemAdded is like an item. */\n" +
+			"      itemAdded: ItemAdded;\n" +
+			"      /** item is one of another package. */\n" +
+			"      item: OtherItem;\n" +
+			"    };\n" +
+			"    params: Params | undefined;\n" +
+			"    input: Input;\n" +
+			"  };\n" +
+			"  /** Empty has nothing. */\n" +
+			"  \"empty-one\": {\n" +
+			"    actions: Record<never, never>;\n" +
+			"    events: Record<never, never>;\n" +
+			"    params: undefined;\n" +
+			"    input: undefined;\n" +
+			"  };\n" +
+			"  /** Teller is an actor that is created without input. */\n" +
+			"  teller: {\n" +
+			"    actions: {\n" +
+			"      /** value returns one of Values. */\n" +
+			"      value(n: number): Every;\n" +
+			"      /**\n" +
+			"       * check takes every kind of argument. Names that are taken, and missing ones, get\n" +
+			"       * others.\n" +
+			"       */\n" +
+			"      check(every: Every, userId: UserID, userId3: Size | null, arg4: number): void;\n" +
+			"    };\n" +
+			"    events: Record<never, never>;\n" +
+			"    params: undefined;\n" +
+			"    input: undefined;\n" +
+			"  };\n" +
+			"}\n" +
+			"\n" +
+			"/** The registry for `createClient<typeof registry>(url, { registry })`. The client compares its fingerprints with the server's. */\n" +
+			"export const registry = {\n" +
+			"  \"~contract\": \"aeMDd1ennJX1jz0g\",\n" +
+			"  \"~parts\": [\n" +
+			"    \"room.add():b0WG\",\n" +
+			"    \"room.connect():laUk\",\n" +
+			"    \"room.create():utZT\",\n" +
+			"    \"room.get():iAM8\",\n" +
+			"    \"room.inner():Vksm\",\n" +
+			"    \"room.on(item):aQYY\",\n" +
+			"    \"room.on(itemAdded):UYs5\",\n" +
+			"    \"teller.check():6Kjk\",\n" +
+			"    \"teller.value():XQB4\",\n" +
+			"  ],\n" +
+			"} as unknown as Registry;\n",
 	})
 }
