@@ -27,6 +27,9 @@ type (
 	safeContext = actor.Context[keyring]
 )
 
+// Subject is who a visitor is, whatever the level.
+func (v visitor) Subject() string { return v.Name }
+
 func (safe) OnAuth(ctx context.Context, r *actor.AuthRequest) (visitor, error) {
 	var ask safeAsk
 	r.Params(&ask)

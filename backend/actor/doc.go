@@ -105,8 +105,18 @@
 // identifies a client by the cookies and headers of its HTTP request and by its params.
 // It runs before a connection is opened, resumed or refreshed, and before a call
 // without a connection. It is called on a zero value, not in a turn, and may take as
-// long as a connect hook. The turns that handle the request read its result with
-// [Auth]. If it returns an error, the request ends there: an [Error] reaches the client,
+// long as a connect hook. The turns that handle the request read its result A with
+// [Auth]. A may have these methods:
+//
+//	Subject() string        who it is; without it, the JSON of A says so
+//	ValidUntil() time.Time  when OnAuth has to run again for a connection; zero for never
+//
+// A connection belongs to the subject that opened it, and so does what is remembered of an
+// Idempotency-Key. Another subject that has the secret of a connection gets a new one,
+// unless Options.AnySubject allows it. So give A a Subject if it has fields that may change
+// while the user stays the same.
+//
+// If OnAuth returns an error, the request ends there: an [Error] reaches the client,
 // over HTTP unauthorized as 401 and forbidden as 403. The actor does not see the
 // request, so a connection that fails to authenticate again ends with its resume window.
 //

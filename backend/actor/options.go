@@ -10,6 +10,12 @@ type Options struct {
 	// [2 min]. A long window keeps more connections and a longer log.
 	ResumeWindow time.Duration
 
+	// AnySubject lets whoever has a connection's secret resume and refresh it, whatever OnAuth
+	// returns. Otherwise a connection belongs to the client for which OnAuth returned the
+	// same when it was opened, see the package documentation; for another one it is a new
+	// connection [false].
+	AnySubject bool
+
 	// ActionTimeout is how long an action may take [60 s]. Then its context ends, and the
 	// action fails when it returns. If it does not return within another second, it is
 	// abandoned, and the actor continues from its last commit.

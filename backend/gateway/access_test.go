@@ -86,7 +86,8 @@ func (ch *Chest) Put(c *roomContext, coins int) int {
 // Count counts them.
 func (ch Chest) Count(*roomContext) int { return ch.Coins }
 
-var withChest = otherActor(actor.Define[Chest]("chest", actor.Emits[Coin]()))
+// withChest has chests whose connections may change hands, so that OnAccess decides alone.
+var withChest = otherActor(actor.Define[Chest]("chest", actor.Emits[Coin](), actor.WithOptions(actor.Options{AnySubject: true})))
 
 const adasChest = `"actor":"chest","key":["ada"]`
 

@@ -150,20 +150,20 @@ func (k *socketAuth) request(params json.RawMessage) (host.AuthRequest, error) {
 }
 
 // request authenticates a request that opens no socket.
-func (a authenticator) request(r *http.Request, ref host.Ref, action string) (json.RawMessage, error) {
+func (a authenticator) request(r *http.Request, ref host.Ref, action string) (host.Identity, error) {
 	if !a.definitions.Authenticates(ref.Name) {
-		return nil, nil
+		return host.Identity{}, nil
 	}
 	return a.authenticate(r.Context(), ref, host.AuthRequest{Action: action, Header: r.Header, RemoteAddr: clientAddr(r)})
 }
 
 // authenticate runs the OnAuth of an actor. An actor that is known by its id alone is
 // resolved first: its name says which OnAuth, which decides by its key.
-func (a authenticator) authenticate(ctx context.Context, ref host.Ref, q host.AuthRequest) (json.RawMessage, error) {
+func (a authenticator) authenticate(ctx context.Context, ref host.Ref, q host.AuthRequest) (host.Identity, error) {
 	if ref.Name == "" {
 		var err error
 		if ref, err = a.host.Resolve(ctx, ref); err != nil {
-			return nil, err
+			return host.Identity{}, err
 		}
 	}
 	return a.definitions.Authenticate(ctx, ref, q)
@@ -274,7 +274,7 @@ type authRequest struct {
 	opened bool // the owner of the actor knows the channel
 	params json.RawMessage
 	size   int
-	then   func(auth json.RawMessage) error // hands it to the owner
+	then   func(who host.Identity) error // hands it to the owner
 
 	ctx      context.Context // ends with the channel
 	reserved bool            // its size is counted
@@ -283,8 +283,8 @@ type authRequest struct {
 
 // authOpen opens the channel when OnAuth has answered.
 func (c *channel) authOpen(r host.OpenRequest) {
-	a := &authRequest{s: c.s, c: c, params: r.Params, size: len(r.Params) + len(r.Input), then: func(auth json.RawMessage) error {
-		r.Auth = auth
+	a := &authRequest{s: c.s, c: c, params: r.Params, size: len(r.Params) + len(r.Input), then: func(who host.Identity) error {
+		r.Identity = who
 		return c.s.g.host.Open(c.fanout.ref, r)
 	}}
 	a.queue()
@@ -292,8 +292,8 @@ func (c *channel) authOpen(r host.OpenRequest) {
 
 // authRefresh gives the connection new params when OnAuth has answered.
 func (c *channel) authRefresh(r host.RefreshRequest) {
-	a := &authRequest{s: c.s, c: c, opened: true, params: r.Params, size: len(r.Params), then: func(auth json.RawMessage) error {
-		r.Auth = auth
+	a := &authRequest{s: c.s, c: c, opened: true, params: r.Params, size: len(r.Params), then: func(who host.Identity) error {
+		r.Identity = who
 		return c.s.g.host.Refresh(c.followed(), r)
 	}}
 	a.queue()
@@ -322,7 +322,7 @@ func (a *authRequest) queue() {
 	start := a.reserved && s.auth.enter(a)
 	s.mu.Unlock()
 	if !a.reserved {
-		a.done(nil, errAuthQueue(maxPending, "heldForAuth"))
+		a.done(host.Identity{}, errAuthQueue(maxPending, "heldForAuth"))
 	} else if start {
 		s.g.authQueue.start(a)
 	}
@@ -335,22 +335,22 @@ func errAuthQueue(limit int, option string) *host.Fault {
 
 // run implements job.
 func (a *authRequest) run() {
-	var auth json.RawMessage
+	var who host.Identity
 	q, err := a.s.auth.request(a.params)
 	if err == nil {
 		err = a.ctx.Err()
 	}
 	if err == nil {
-		auth, err = a.s.g.auth.authenticate(a.ctx, a.c.followed(), q)
+		who, err = a.s.g.auth.authenticate(a.ctx, a.c.followed(), q)
 	}
-	a.done(auth, err)
+	a.done(who, err)
 }
 
 // failed is called when run panicked.
 func (a *authRequest) failed() { a.s.failed() }
 
 // done ends the request with the answer of OnAuth.
-func (a *authRequest) done(auth json.RawMessage, err error) {
+func (a *authRequest) done(who host.Identity, err error) {
 	s, c, k := a.s, a.c, a.s.auth
 	if a.reserved {
 		k.add(-a.size)
@@ -372,7 +372,7 @@ func (a *authRequest) done(auth json.RawMessage, err error) {
 		return // no channel waits for it, or it has no effect any more
 	}
 	if err == nil {
-		err = a.then(auth)
+		err = a.then(who)
 	}
 	if err != nil {
 		s.deny(c, a.opened, err)
@@ -408,7 +408,7 @@ func (q *authQueue) start(a *authRequest) {
 	if run {
 		a.s.g.sockets.running.Go(func() { q.work(a) })
 	} else if full {
-		a.done(nil, errAuthQueue(maxWaitingAuths, "auths"))
+		a.done(host.Identity{}, errAuthQueue(maxWaitingAuths, "auths"))
 	}
 }
 

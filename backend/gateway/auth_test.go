@@ -77,7 +77,8 @@ func (v *Vault) Ring(c *roomContext) Guest {
 	return actor.Auth[Guest](c)
 }
 
-var withVault = otherActor(actor.Define[Vault]("vault", actor.Emits[Rang](), actor.Emits[Left]()))
+// withVault has vaults whose connections may change hands.
+var withVault = otherActor(actor.Define[Vault]("vault", actor.Emits[Rang](), actor.Emits[Left](), actor.WithOptions(actor.Options{AnySubject: true})))
 
 // dialAs opens a socket whose request has a header, and takes its hello.
 func (e *env) dialAs(header http.Header) *client {

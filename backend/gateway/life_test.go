@@ -2,7 +2,6 @@ package gateway_test
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"slices"
 	"strings"
@@ -317,7 +316,7 @@ func (d panickyDefinitions) Emits(name, event string) bool {
 	return d.Definitions.Emits(name, event)
 }
 
-func (p panickyHost) Find(context.Context, host.Ref, json.RawMessage) (host.Ref, error) {
+func (p panickyHost) Find(context.Context, host.Ref, host.Identity) (host.Ref, error) {
 	panic("boom")
 }
 

@@ -31,6 +31,7 @@ type opening struct {
 func (c *channel) open(f *transport.Frame, o *host.Output, pos host.Pos) {
 	info := o.Opened
 	c.opening = opening{info, pos, o.Seq}
+	c.caller = info.Producer
 	c.fresh, c.lastTo = pos, pos
 	c.until = info.Until
 	c.startSubs()

@@ -52,13 +52,13 @@ type Host interface {
 	// maybe_ran if the action ran and the store does not answer.
 	CallOnce(ctx context.Context, ref Ref, c DirectCall) (json.RawMessage, error)
 
-	// Create makes an actor, with input for OnCreate, and returns its id. auth is as in
-	// OpenRequest. The code is exists if the actor exists.
-	Create(ctx context.Context, ref Ref, input, auth json.RawMessage) (id string, err error)
+	// Create makes an actor, with input for OnCreate, and returns its id. The code is exists
+	// if the actor exists.
+	Create(ctx context.Context, ref Ref, input json.RawMessage, who Identity) (id string, err error)
 
 	// Find returns the full address of an existing actor to a client: name, key and id. The
-	// code is not_found if it does not exist. auth is as in OpenRequest.
-	Find(ctx context.Context, ref Ref, auth json.RawMessage) (Ref, error)
+	// code is not_found if it does not exist.
+	Find(ctx context.Context, ref Ref, who Identity) (Ref, error)
 
 	// Resolve is Find for the gateway itself, which needs the name and key of an actor to
 	// authenticate a client. OnAccess does not run.
@@ -74,10 +74,10 @@ type Definitions interface {
 	Authenticates(name string) bool
 
 	// Authenticate runs OnAuth of the actor with ref's name and key for a request, and
-	// returns its result for Open, Refresh, CallOnce and Create: JSON, nil if the actor
-	// has no OnAuth. It waits for OnAuth at most for the definition's ConnectTimeout or
-	// until ctx ends. The error is a *Fault, or that of ctx.
-	Authenticate(ctx context.Context, ref Ref, r AuthRequest) (json.RawMessage, error)
+	// returns its result for the requests of a Host; the zero Identity if the actor has no
+	// OnAuth. It waits for OnAuth at most for the definition's ConnectTimeout or until ctx
+	// ends. The error is a *Fault, or that of ctx.
+	Authenticate(ctx context.Context, ref Ref, r AuthRequest) (Identity, error)
 
 	// Guards reports whether the actor definition of that name has an OnAccess or a
 	// CanSubscribe; with an empty name, whether any has. Without one, skip Subscribe, and Subs in Open and

@@ -71,6 +71,7 @@ type OpenedInfo struct {
 	Refused       []Refusal
 	Reason        string // not empty: what came before Start is lost, and why (restart, expired)
 	AskedAfter    uint64 // with a Reason: what the client had seen of this log; 0 if of another
+	Producer      string // the id under which the actor keeps the client's calls
 	KnownProducer bool   // first deliver the retained replies of the producer above its Ack
 }
 

@@ -3,6 +3,7 @@ package host
 import (
 	"encoding/json"
 	"sync/atomic"
+	"time"
 )
 
 // Ref names an actor: by Name and Key, or by ID alone, if the actor exists. With all three,
@@ -51,8 +52,8 @@ type OpenRequest struct {
 	Producer   string // id of the client that numbers this connection's calls
 	From       string // whose share of the actor's limits it takes: the client's address
 	Params     json.RawMessage
-	Auth       json.RawMessage // the result of OnAuth; nil if the actor has none
-	Subs       []string        // events to subscribe to; the OutputOpened has those that are refused
+	Identity   Identity // whose request it is
+	Subs       []string // events to subscribe to; the OutputOpened has those that are refused
 
 	Resume bool // resume after entry Seq of the log Log
 	Log    string
@@ -66,8 +67,8 @@ type OpenRequest struct {
 type RefreshRequest struct {
 	Attachment Attachment
 	Params     json.RawMessage
-	Auth       json.RawMessage // as in OpenRequest
-	Subs       []string        // as in OpenRequest: what the client has subscribed to
+	Identity   Identity
+	Subs       []string // as in OpenRequest: what the client has subscribed to
 }
 
 // SubscribeRequest runs OnAccess and CanSubscribe for events. The answer is an OutputSubscribed or an
@@ -102,8 +103,16 @@ type DirectCall struct {
 	IdempotencyKey string // if not empty, the call runs once in 24 h; another call with it fails with idempotency_mismatch
 	Action         string
 	Args           []json.RawMessage
-	Auth           json.RawMessage // as in OpenRequest
-	From           string          // as in OpenRequest
+	Identity       Identity
+	From           string // as in OpenRequest
+}
+
+// Identity is who makes a request, as OnAuth says. The zero Identity is that of a request to
+// an actor without OnAuth.
+type Identity struct {
+	Auth    json.RawMessage // the result of OnAuth
+	Subject string          // whose request it is, as a hash that is stored and compared
+	Until   time.Time       // when OnAuth has to run again; zero for never
 }
 
 // AuthRequest is the input of OnAuth: an HTTP request for a connection, or for an action

@@ -109,7 +109,8 @@ func newReader(s Session, p NewsParams) Reader {
 // OnConnect sends a new connection its articles.
 func (n *NewsRoom) OnConnect(c *actor.Context[Reader]) { n.sendArticles(c) }
 
-// OnRefresh sends a reader whose session has changed its new articles.
+// OnRefresh sends a reader who wants to read with the subscription, or without it, the
+// articles for that. (A session that has changed is another subject, with a new connection.)
 func (n *NewsRoom) OnRefresh(c *actor.Context[Reader]) {
 	var p NewsParams
 	c.Conn().Params(&p)

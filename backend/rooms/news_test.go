@@ -97,7 +97,8 @@ func TestNews_keepsTheNewest(t *testing.T) {
 	})
 }
 
-// A reader who subscribes or unsubscribes gets the new articles on the open connection.
+// A reader who subscribes or unsubscribes is another subject: its client opens the connection
+// again and gets the new articles, and nothing that was for the old subscription.
 func TestNews_sessionChanges(t *testing.T) {
 	news(t, func(room *actortest.Actor) {
 		room.Connect(nil)
@@ -105,12 +106,16 @@ func TestNews_sessionChanges(t *testing.T) {
 		reader := room.Connect(nil)
 		reader.Clear()
 		reader.As(rooms.Session{Subscription: rooms.SubscriptionPremium}).Refresh(nil)
+		why, _ := reader.Closed()
+		same(t, "the reason to open it again", why, "identity")
+		reader.Resume()
 		got := actortest.Events[rooms.Articles](reader)
 		if len(got) != 1 || got[0].Subscription != rooms.SubscriptionPremium || len(got[0].Articles) != 1 {
 			t.Errorf("subscribed: got %+v", got)
 		}
 		reader.Refresh(nil)
 		reader.Drop()
+		actortest.Call[rooms.Article](room, "publishArticle", draft("while it was away", rooms.LevelPremium))
 		reader.As(rooms.Session{Subscription: rooms.SubscriptionFree}).Resume()
 		got = actortest.Events[rooms.Articles](reader)
 		if len(got) != 2 || got[1].Subscription != rooms.SubscriptionFree || len(got[1].Articles) != 0 {

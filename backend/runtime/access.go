@@ -75,7 +75,7 @@ func (in *instance) enter(create bool, a Access, request *host.OpenRequest) (err
 	if err, ok := in.guard(a, request); !ok || err != nil {
 		return err, ok
 	}
-	return in.create(create, request.Input, request.Auth)
+	return in.create(create, request.Input, request.Identity)
 }
 
 // warnOfOpenDoors logs the definitions that check who connects, and nothing else.

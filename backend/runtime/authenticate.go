@@ -2,9 +2,7 @@ package runtime
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/definition"
@@ -17,31 +15,32 @@ func (n *Node) Authenticates(name string) bool {
 }
 
 // Authenticate runs OnAuth for a request to the actor with r's name and key, and returns
-// its result as JSON; nil if the actor has no OnAuth. It returns within the definition's
-// ConnectTimeout, even if OnAuth does not. The error is a *host.Fault, or that of ctx.
-func (n *Node) Authenticate(ctx context.Context, r host.Ref, q host.AuthRequest) (json.RawMessage, error) {
+// its result; the zero Identity if the actor has no OnAuth. It returns within the
+// definition's ConnectTimeout, even if OnAuth does not. The error is a *host.Fault, or that
+// of ctx.
+func (n *Node) Authenticate(ctx context.Context, r host.Ref, q host.AuthRequest) (who host.Identity, err error) {
 	d := n.defs[r.Name]
 	if d == nil || d.Auth == nil {
-		return nil, nil // the request itself reports an unknown actor
+		return who, nil // the request itself reports an unknown actor
 	}
 	if jsonshape.Depth(q.Params) > jsonshape.MaxDepth {
-		return nil, definition.TooDeepFault("params")
+		return who, definition.TooDeepFault("params")
 	}
 	hooked, cancel := context.WithTimeout(ctx, d.Options.ConnectTimeout)
 	defer cancel()
-	raw, err := n.runAuth(hooked, d, r, q)
+	who, err = n.runAuth(hooked, d, r, q)
 	if err == nil || ctx.Err() != nil {
-		return raw, err
+		return who, err
 	}
 	if errors.Is(err, context.DeadlineExceeded) && hooked.Err() != nil {
-		return nil, timeLimitFault("OnAuth", d.Options.ConnectTimeout, "actor.Options.ConnectTimeout")
+		return who, timeLimitFault("OnAuth", d.Options.ConnectTimeout, "actor.Options.ConnectTimeout")
 	}
 	if code, message, metadata, ok := known(d, err); ok {
 		f := &host.Fault{Code: code, Message: message}
 		if metadata != nil {
 			f.Metadata, _ = jsonshape.Marshal(metadata) // metadata that cannot be encoded is left out
 		}
-		return nil, f
+		return who, f
 	}
 	err = notNil(err)
 	attrs := []any{"actor", r.Name, "key", r.Key.String(), "error", err}
@@ -50,19 +49,19 @@ func (n *Node) Authenticate(ctx context.Context, r host.Ref, q host.AuthRequest)
 		attrs = append(attrs, "stack", string(p.stack))
 	}
 	n.log.Error("OnAuth failed", attrs...)
-	return nil, n.internalFault("OnAuth", err)
+	return who, n.internalFault("OnAuth", err)
 }
 
 // runAuth runs OnAuth on a zero value and returns when it does, or when ctx ends. An
 // OnAuth that does not return keeps its permit.
-func (n *Node) runAuth(ctx context.Context, d *definition.Definition, r host.Ref, q host.AuthRequest) (json.RawMessage, error) {
+func (n *Node) runAuth(ctx context.Context, d *definition.Definition, r host.Ref, q host.AuthRequest) (who host.Identity, err error) {
 	select {
 	case n.authPermits <- struct{}{}:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return who, ctx.Err()
 	}
 	type answer struct {
-		raw json.RawMessage
+		who host.Identity
 		err error
 	}
 	answered := make(chan answer, 1)
@@ -74,12 +73,7 @@ func (n *Node) runAuth(ctx context.Context, d *definition.Definition, r host.Ref
 			if err != nil {
 				return nil, err
 			}
-			if a.raw, err = jsonshape.Encode(result); err == nil && len(a.raw) > maxAuthBytes {
-				err = fmt.Errorf("the result has %d bytes of JSON; it is kept with each connection, so the limit is %d", len(a.raw), maxAuthBytes)
-			}
-			if err == nil && jsonshape.Depth(a.raw) > jsonshape.MaxDepth {
-				err = definition.TooDeepFault("the result of OnAuth")
-			}
+			a.who, err = IdentityOf(result)
 			return nil, err
 		})
 		answered <- a
@@ -92,15 +86,15 @@ func (n *Node) runAuth(ctx context.Context, d *definition.Definition, r host.Ref
 	n.mu.Unlock()
 	if closed {
 		<-n.authPermits
-		return nil, errShutdown
+		return who, errShutdown
 	}
 	select {
 	case a := <-answered:
 		if a.err != nil {
-			return nil, a.err
+			return who, a.err
 		}
-		return a.raw, nil
+		return a.who, nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return who, ctx.Err()
 	}
 }

@@ -240,11 +240,11 @@ func TestReadingAnActorDoesNotStoreIt(t *testing.T) {
 		if ref, err := b.node.Resolve(context.Background(), ledgerRef); err == nil {
 			t.Errorf("an actor that was only read exists as %s", ref.ID)
 		}
-		id, err := b.node.Create(context.Background(), ledgerRef, nil, nil)
+		id, err := b.node.Create(context.Background(), ledgerRef, nil, host.Identity{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := b.node.Create(context.Background(), ledgerRef, nil, nil); err == nil {
+		if _, err := b.node.Create(context.Background(), ledgerRef, nil, host.Identity{}); err == nil {
 			t.Error("an actor was created twice")
 		}
 		want := host.Ref{Name: ledgerRef.Name, Key: ledgerRef.Key, ID: id}
@@ -358,7 +358,7 @@ func TestCreateAfterAReadHasItsInput(t *testing.T) {
 		if _, err := result[string](b, atticRef, "dump"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := b.node.Create(t.Context(), atticRef, json.RawMessage(`["one","two"]`), nil); err != nil {
+		if _, err := b.node.Create(t.Context(), atticRef, json.RawMessage(`["one","two"]`), host.Identity{}); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := result[string](b, atticRef, "dump"); !strings.Contains(got, "[onetrue twotrue]") || err != nil {

@@ -653,7 +653,7 @@ func TestAStateWithAnotherFieldOrderIsRewritten(t *testing.T) {
 				s := &commitStore{Store: memory.New(memory.Options{})}
 				ref := host.Ref{Name: "vault", Key: host.Key{"a"}}
 				b := newBench(t, s, actor.NewRegistry(actor.Define[vault]("vault")))
-				if _, err := b.node.Create(t.Context(), ref, nil, nil); err != nil {
+				if _, err := b.node.Create(t.Context(), ref, nil, host.Identity{}); err != nil {
 					t.Fatal(err)
 				}
 				b.stop()

@@ -24,14 +24,15 @@ type Conn struct {
 	start uint64 // head of the log before it joined
 	value any    // its state, of the definition's ConnType
 	raw   []byte // its state as JSON
+	owner string // the subject whose connection it is; empty if unknown
 	attached
 
 	detached, detachedOf *list.Element // its places in conns, nil while it has a socket
 }
 
-// owner is whose share of the actor's limits the connection takes: its own, if no client
+// share is whose share of the actor's limits the connection takes: its own, if no client
 // has attached it since the actor was loaded.
-func (c *Conn) owner() string { return cmp.Or(c.from, c.id) }
+func (c *Conn) share() string { return cmp.Or(c.from, c.id) }
 
 // attached is what is known of a connection's client, and not stored.
 type attached struct {
@@ -39,7 +40,7 @@ type attached struct {
 	online     bool
 	dropped    time.Time // when it was last not online
 	params     json.RawMessage
-	auth       json.RawMessage
+	who        host.Identity
 	producer   string
 	from       string // its address, see host.OpenRequest.From
 
@@ -57,7 +58,7 @@ type connState struct {
 }
 
 func (c *Conn) record() store.Conn {
-	return store.Conn{Num: c.num, ID: c.id, Start: c.start, State: c.raw}
+	return store.Conn{Num: c.num, ID: c.id, Start: c.start, State: c.raw, Subject: c.owner}
 }
 
 // The methods below are for the goroutine of a turn.

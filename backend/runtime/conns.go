@@ -18,9 +18,10 @@ type conns struct {
 	window     time.Duration // how long a connection without a socket may be resumed
 	onExpiry   func()        // called when one may have expired
 	timer      *time.Timer
-	nextExpiry time.Time // of the one that expires next; zero if all have a socket
+	nextExpiry time.Time // when the next one expires, or is to be authenticated again; zero for none
 
-	// Those without a socket, in the order in which they lost it: all, and by owner.
+	// Those without a socket, in the order in which they lost it: all, and by whose share
+	// of the limits they take.
 	detached   list.List
 	detachedOf map[string]*list.List
 	noisiest   tally
@@ -58,6 +59,7 @@ func (cs *conns) join(c *Conn) {
 	cs.byID[c.id] = c
 	cs.attached[c.attachment] = c
 	cs.next++
+	cs.armAt(c.who.Until)
 }
 
 // attach gives a connection the socket of an attachment.
@@ -66,6 +68,12 @@ func (cs *conns) attach(c *Conn, a host.Attachment) {
 	cs.unlist(c)
 	c.attachment, c.online = a, true
 	cs.attached[a] = c
+}
+
+// detach forgets the socket of a connection. What still comes from it is dropped.
+func (cs *conns) detach(c *Conn) {
+	delete(cs.attached, c.attachment)
+	c.attachment = host.Attachment{}
 }
 
 // remove forgets a connection. It makes a new slice: a turn may be iterating over the
@@ -86,18 +94,32 @@ func (cs *conns) producers() map[string]bool {
 	return ids
 }
 
-func (cs *conns) expiresAt(c *Conn) time.Time { return c.dropped.Add(cs.window) }
+// expiresAt returns when a connection without a socket ends, or when the client of one with
+// a socket has to be authenticated again; zero for never.
+func (cs *conns) expiresAt(c *Conn) time.Time {
+	if c.online {
+		return c.who.Until
+	}
+	return c.dropped.Add(cs.window)
+}
+
+// armAt sets the timer to a time, if that is before the one it is set to. Zero is never.
+func (cs *conns) armAt(at time.Time) {
+	if !at.IsZero() && (cs.nextExpiry.IsZero() || at.Before(cs.nextExpiry)) {
+		cs.armExpiry()
+	}
+}
 
 // list adds a connection to those without a socket. It lost its socket after them.
 func (cs *conns) list(c *Conn) {
-	owner := c.owner()
-	of := cs.detachedOf[owner]
+	share := c.share()
+	of := cs.detachedOf[share]
 	if of == nil {
 		of = list.New()
-		cs.detachedOf[owner] = of
+		cs.detachedOf[share] = of
 	}
 	c.detached, c.detachedOf = cs.detached.PushBack(c), of.PushBack(c)
-	cs.noisiest.add(owner)
+	cs.noisiest.add(share)
 }
 
 // unlist takes a connection from those without a socket, if it is one.
@@ -105,13 +127,13 @@ func (cs *conns) unlist(c *Conn) {
 	if c.detached == nil {
 		return
 	}
-	owner := c.owner()
+	share := c.share()
 	cs.detached.Remove(c.detached)
-	of := cs.detachedOf[owner]
+	of := cs.detachedOf[share]
 	if of.Remove(c.detachedOf); of.Len() == 0 {
-		delete(cs.detachedOf, owner)
+		delete(cs.detachedOf, share)
 	}
-	cs.noisiest.remove(owner)
+	cs.noisiest.remove(share)
 	c.detached, c.detachedOf = nil, nil
 }
 
@@ -125,22 +147,33 @@ func (cs *conns) started() {
 	cs.armExpiry()
 }
 
-// expired returns the connections whose resume window is over.
+// expired returns the connections whose resume window is over, and those whose clients have
+// to be authenticated again.
 func (cs *conns) expired(now time.Time) (over []*Conn) {
 	for e := cs.detached.Front(); e != nil && !now.Before(cs.expiresAt(e.Value.(*Conn))); e = e.Next() {
 		over = append(over, e.Value.(*Conn))
+	}
+	for _, c := range cs.all {
+		if at := c.who.Until; c.online && !at.IsZero() && !now.Before(at) {
+			over = append(over, c)
+		}
 	}
 	return over
 }
 
 // excess returns the connection to end if more than limit have no socket, else nil: of the
-// owner who has most of them the one without a socket for longest.
+// share that has most of them the one without a socket for longest.
 func (cs *conns) excess(limit int) *Conn {
 	if cs.detached.Len() <= limit {
 		return nil
 	}
-	owner, _ := cs.noisiest.most()
-	return cs.detachedOf[owner].Front().Value.(*Conn)
+	_, most := cs.noisiest.most()
+	for e := cs.detached.Front(); e != nil; e = e.Next() {
+		if c := e.Value.(*Conn); cs.detachedOf[c.share()].Len() == most {
+			return c
+		}
+	}
+	return nil
 }
 
 // armExpiry sets the timer for the connection that expires next.
@@ -148,6 +181,11 @@ func (cs *conns) armExpiry() {
 	var next time.Time
 	if e := cs.detached.Front(); e != nil {
 		next = cs.expiresAt(e.Value.(*Conn))
+	}
+	for _, c := range cs.all {
+		if at := c.who.Until; c.online && !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
 	}
 	cs.nextExpiry = next
 	cs.stop()
@@ -160,9 +198,7 @@ func (cs *conns) armExpiry() {
 func (cs *conns) dropped(c *Conn, now time.Time) {
 	c.online, c.dropped = false, now
 	cs.list(c)
-	if cs.nextExpiry.IsZero() {
-		cs.armExpiry()
-	}
+	cs.armAt(cs.expiresAt(c))
 }
 
 // stop stops the timer.

@@ -6,20 +6,26 @@ import (
 	"github.com/troupe-dev/troupe/backend/host"
 )
 
-// expire ends the connections whose resume window is over. It reports false if
+// expire ends the connections whose resume window is over, and has clients authenticated
+// again whose identity is no longer valid. It reports false if
 // the instance was abandoned meanwhile.
 func (in *instance) expire(now time.Time) bool {
 	if in.conns.nextExpiry.IsZero() || now.Before(in.conns.nextExpiry) {
 		return true
 	}
 	for _, c := range in.conns.expired(now) {
-		if in.conns.byID[c.id] == c { // the end of another one may have ended it
-			if in.actor.gate.room() != nil {
-				return true // the pending reset expires them again
-			}
-			if !in.endConn(c, nil) {
-				return false
-			}
+		if in.conns.byID[c.id] != c { // the end of another one may have ended it
+			continue
+		}
+		if in.actor.gate.room() != nil {
+			return true // the pending reset expires them again
+		}
+		end := in.reauthenticate
+		if !c.online {
+			end = func(c *Conn) bool { return in.endConn(c, nil) }
+		}
+		if !end(c) {
+			return false
 		}
 	}
 	in.conns.armExpiry()

@@ -297,7 +297,7 @@ func TestG6_AnActorExistsOnceItIsDurable(t *testing.T) {
 		create := func() <-chan string {
 			answer := make(chan string, 1)
 			go func() {
-				_, err := b.node.Create(t.Context(), ledgerRef, nil, nil)
+				_, err := b.node.Create(t.Context(), ledgerRef, nil, host.Identity{})
 				answer <- code(err)
 			}()
 			synctest.Wait()
@@ -377,7 +377,7 @@ func TestG5_NoDirectCallWaitsForAStoreWithoutEnd(t *testing.T) {
 		behind := b.ask(ada, "add", 5)
 		done := make(chan string, 1)
 		go func() {
-			_, err := b.node.Create(t.Context(), ledgerRef, nil, nil)
+			_, err := b.node.Create(t.Context(), ledgerRef, nil, host.Identity{})
 			done <- code(err)
 		}()
 		time.Sleep(6 * time.Second)

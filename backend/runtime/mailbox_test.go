@@ -68,7 +68,7 @@ func TestG9_AMailboxIsBoundedInBytes(t *testing.T) {
 		}
 		overloaded(t, call(), 100_000, "actor.Options.MaxMailboxBytes")
 		overloaded(t, open(), 100_000, "actor.Options.MaxMailboxBytes")
-		_, err := n.Create(t.Context(), blockerRef("a"), large, nil)
+		_, err := n.Create(t.Context(), blockerRef("a"), large, host.Identity{})
 		overloaded(t, err, 100_000, "actor.Options.MaxMailboxBytes")
 		if err := n.Call(blockerRef("a"), host.CallRequest{Attachment: host.Attachment{N: 1}, Conn: "none", ID: 2, Action: "block"}); err != nil {
 			t.Errorf("a small call: %v", err)

@@ -390,8 +390,8 @@ func (n *Node) CallOnce(ctx context.Context, r host.Ref, c host.DirectCall) (jso
 }
 
 // Create implements host.Host.
-func (n *Node) Create(ctx context.Context, r host.Ref, input, auth json.RawMessage) (id string, err error) {
-	return n.resolve(ctx, r, &createEnvelope{create: true, input: input, auth: auth})
+func (n *Node) Create(ctx context.Context, r host.Ref, input json.RawMessage, who host.Identity) (id string, err error) {
+	return n.resolve(ctx, r, &createEnvelope{create: true, input: input, who: who})
 }
 
 // Resolve implements host.Host.
@@ -400,8 +400,8 @@ func (n *Node) Resolve(ctx context.Context, r host.Ref) (host.Ref, error) {
 }
 
 // Find implements host.Host.
-func (n *Node) Find(ctx context.Context, r host.Ref, auth json.RawMessage) (host.Ref, error) {
-	return n.find(ctx, r, &createEnvelope{auth: auth})
+func (n *Node) Find(ctx context.Context, r host.Ref, who host.Identity) (host.Ref, error) {
+	return n.find(ctx, r, &createEnvelope{who: who})
 }
 
 func (n *Node) find(ctx context.Context, r host.Ref, m *createEnvelope) (host.Ref, error) {

@@ -14,7 +14,9 @@ import (
 // openEnvelope makes a connection, or attaches an existing one.
 type openEnvelope struct{ host.OpenRequest }
 
-func (m *openEnvelope) size() int { return envelopeBytes + len(m.Params) + len(m.Input) + len(m.Auth) }
+func (m *openEnvelope) size() int {
+	return envelopeBytes + len(m.Params) + len(m.Input) + len(m.Identity.Auth)
+}
 
 func (m *openEnvelope) refuse(a *Actor, err *host.Fault) {
 	a.gone(m.Attachment, time.Now()) // if its OnResume did not return
@@ -33,20 +35,30 @@ func (m *openEnvelope) deliver(in *instance) bool {
 		}
 		return ok
 	}
+	m.Producer = in.producers.idOf(m.Producer, m.Identity.Subject)
 	if c := in.producers.byID[m.Producer]; c != nil {
 		in.producers.answers.acknowledge(c, m.Ack)
 	}
-	if c := in.conns.byID[m.Conn]; c != nil {
-		return m.resume(in, c)
+	c := in.conns.byID[m.Conn]
+	switch {
+	case c == nil:
+		return m.join(in, false)
+	case !m.Attachment.Replaces(c.attachment): // a newer open arrived first
+		m.refuse(in.actor, errReplaced)
+		return true
+	case in.isAnothers(c, m.Identity):
+		return m.succeed(in, c)
 	}
-	return m.join(in)
+	return m.resume(in, c)
 }
+
+var errReplaced = host.Faultf(wire.CodeReplaced, "the connection was opened again elsewhere")
 
 // opened makes the output that answers the open.
 func (m *openEnvelope) opened(in *instance, c *Conn, start uint64) *host.Output {
 	return &host.Output{Kind: host.OutputOpened, To: m.Attachment, Opened: &host.OpenedInfo{
 		Actor: in.actor.id, Name: in.def.Name, Log: in.log, Conn: c.id, Num: c.num,
-		Start: start, KnownProducer: in.producers.byID[m.Producer] != nil,
+		Start: start, Producer: m.Producer, KnownProducer: in.producers.byID[m.Producer] != nil,
 	}}
 }
 
@@ -55,14 +67,31 @@ func (m *openEnvelope) follows(in *instance) bool {
 	return m.Resume && m.Log == in.log && m.Seq <= in.head
 }
 
-// join makes a new connection: one turn, one commit.
-func (m *openEnvelope) join(in *instance) bool {
-	c := &Conn{num: in.conns.next, alone: [1]uint32{in.conns.next}, id: m.Conn, start: in.head, attached: attached{
-		attachment: m.Attachment, online: true, params: m.Params, auth: m.Auth, producer: m.Producer, from: m.From,
+// succeed makes a new connection for a client that has the secret of one of another
+// subject, which ends: it must get nothing that was meant for that one.
+func (m *openEnvelope) succeed(in *instance, c *Conn) bool {
+	err, ok := in.guard(Access{Door: DoorConnect}, &m.OpenRequest)
+	if !ok {
+		return false
+	}
+	if err != nil {
+		in.actor.gate.put(in.closes(time.Now(), m.Attachment, err), nil)
+		return true
+	}
+	return in.endConn(c, errReplaced) && m.join(in, true)
+}
+
+// join makes a new connection: one turn, one commit. succeeds: the client resumes the
+// connection of another subject.
+func (m *openEnvelope) join(in *instance, succeeds bool) bool {
+	c := &Conn{num: in.conns.next, alone: [1]uint32{in.conns.next}, id: m.Conn, owner: m.Identity.Subject, start: in.head, attached: attached{
+		attachment: m.Attachment, online: true, params: m.Params, who: m.Identity, producer: m.Producer, from: m.From,
 		askedLog: m.Log, askedSeq: m.Seq,
 	}}
 	opened := m.opened(in, c, in.head)
 	switch {
+	case succeeds && m.Resume:
+		opened.Opened.Reason = wire.ReasonIdentity
 	case m.follows(in):
 		opened.Opened.Reason, opened.Opened.AskedAfter = wire.ReasonExpired, m.Seq
 	case m.Resume:
@@ -159,10 +188,6 @@ func (m *openEnvelope) connState(t *Turn) (value any, raw []byte, err error) {
 
 // resume attaches an existing connection.
 func (m *openEnvelope) resume(in *instance, c *Conn) bool {
-	if !m.Attachment.Replaces(c.attachment) {
-		m.refuse(in.actor, host.Faultf(wire.CodeReplaced, "the connection was opened again elsewhere"))
-		return true // a newer open arrived first
-	}
 	head, follows := in.head, m.follows(in)
 	t := in.begin("OnResume", in.def.Options.ConnectTimeout, c)
 	o, refused, ok := t.refresh(DoorResume, &m.OpenRequest)
@@ -175,7 +200,7 @@ func (m *openEnvelope) resume(in *instance, c *Conn) bool {
 		}
 	}
 	if c.online {
-		in.actor.gate.put(in.closes(t.now, c.attachment, host.Faultf(wire.CodeReplaced, "the connection was opened again elsewhere")), nil)
+		in.actor.gate.put(in.closes(t.now, c.attachment, errReplaced), nil)
 	}
 	returns := !c.online
 	in.conns.attach(c, m.Attachment)
@@ -183,7 +208,8 @@ func (m *openEnvelope) resume(in *instance, c *Conn) bool {
 	if o.err != nil {
 		return in.endConn(c, o.err)
 	}
-	c.params, c.auth = m.Params, m.Auth
+	c.params = m.Params
+	in.identify(c, m.Identity)
 	in.apply(t, o, reply{})
 	if in.conns.byID[c.id] != c {
 		return true
@@ -219,7 +245,7 @@ func (m *openEnvelope) resume(in *instance, c *Conn) bool {
 // refreshEnvelope gives a connection new params.
 type refreshEnvelope struct{ host.RefreshRequest }
 
-func (m *refreshEnvelope) size() int { return envelopeBytes + len(m.Params) + len(m.Auth) }
+func (m *refreshEnvelope) size() int { return envelopeBytes + len(m.Params) + len(m.Identity.Auth) }
 
 func (m *refreshEnvelope) refuse(a *Actor, err *host.Fault) {
 	a.gone(m.Attachment, time.Now()) // its client repeats it when it resumes
@@ -232,15 +258,19 @@ func (m *refreshEnvelope) deliver(in *instance) bool {
 	if c == nil {
 		return true // the connection is over, or the socket was replaced
 	}
+	if in.isAnothers(c, m.Identity) {
+		return in.reauthenticate(c)
+	}
 	t := in.begin("OnRefresh", in.def.Options.ConnectTimeout, c)
-	o, refused, ok := t.refresh(DoorRefresh, &host.OpenRequest{Conn: c.id, Params: m.Params, Auth: m.Auth, Subs: m.Subs})
+	o, refused, ok := t.refresh(DoorRefresh, &host.OpenRequest{Conn: c.id, Params: m.Params, Identity: m.Identity, Subs: m.Subs})
 	if !ok {
 		return false
 	}
 	if o.err != nil {
 		return in.endConn(c, o.err)
 	}
-	c.params, c.auth = m.Params, m.Auth
+	c.params = m.Params
+	in.identify(c, m.Identity)
 	if len(refused) > 0 {
 		t.out.add(subscribed(m.Attachment, 0, refused))
 	}

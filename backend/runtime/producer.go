@@ -56,10 +56,26 @@ func newProducers(o *definition.Options, stored []store.Caller, inUse func() map
 	return p
 }
 
-// get returns a producer, a new one if it is unknown; from is who asks for it, and print
+// idOf returns the id of the producer of a subject whose client gives itself an id. It is
+// that id, unless it is another subject's: then it is one of the subject's own.
+func (p *producers) idOf(id, subject string) string {
+	own := id
+	if subject != "" {
+		own = hash("producer of "+subject, id)
+	}
+	if p.byID[own] != nil {
+		return own
+	}
+	if c := p.byID[id]; c == nil || c.record.Subject == "" || c.record.Subject == subject {
+		return id
+	}
+	return own
+}
+
+// get returns a producer, a new one if it is unknown; who and from ask for it, and print is
 // that of a single call. Others may be forgotten for it: most producers' calls change
 // nothing, so no commit would do that.
-func (p *producers) get(id, from, print string, now time.Time) *producer {
+func (p *producers) get(id, subject, from, print string, now time.Time) *producer {
 	c := p.byID[id]
 	if c == nil {
 		p.forget(now, 1)
@@ -69,6 +85,9 @@ func (p *producers) get(id, from, print string, now time.Time) *producer {
 			p.single++
 		}
 		p.gone = slices.DeleteFunc(p.gone, func(gone string) bool { return gone == id })
+	}
+	if subject != "" {
+		c.record.Subject = subject
 	}
 	return c
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
-	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -30,9 +29,8 @@ type idleEnvelope struct{ wakeEnvelope }
 type stopEnvelope struct{ wakeEnvelope }
 
 // create makes sure that the actor exists; it runs OnCreate and OnStart if the actor is
-// new. auth is the OnAuth result of the request. ok is false if the instance was
-// abandoned.
-func (in *instance) create(create bool, input, auth json.RawMessage) (err *host.Fault, ok bool) {
+// new. ok is false if the instance was abandoned.
+func (in *instance) create(create bool, input json.RawMessage, who host.Identity) (err *host.Fault, ok bool) {
 	if in.stored || create && in.created {
 		return nil, true
 	}
@@ -45,7 +43,7 @@ func (in *instance) create(create bool, input, auth json.RawMessage) (err *host.
 			return err, true
 		}
 		t := in.begin("OnCreate", in.def.Options.ActionTimeout, nil)
-		t.setIdentity(auth)
+		t.setIdentity(who)
 		o, ok := t.execute(func() (any, error) { return h.Call(in.state.value, t, args) })
 		if !ok || o.err != nil {
 			return o.err, ok
@@ -98,32 +96,34 @@ func (m *callEnvelope) deliver(in *instance) bool {
 		in.producers.answers.acknowledge(cl, m.Ack)
 	}
 	if in.def.Changes(m.Action) {
-		r.producer = in.producers.get(c.producer, c.from, "", in.actor.lastUsed)
+		r.producer = in.producers.get(c.producer, c.owner, c.from, "", in.actor.lastUsed)
 		if m.ID <= r.producer.record.Highest {
 			m.repeat(in, r.producer)
 			return true
 		}
 	}
-	return in.runAction(m.Action, m.Args, nil, r)
+	return in.runAction(m.Action, m.Args, host.Identity{}, r)
 }
+
+var errRan = host.Faultf(wire.CodeRan, "the call ran earlier; its result is no longer kept")
 
 // repeat answers a call that was accepted before. If its reply is an entry of the log,
 // the client gets it from there.
 func (m *callEnvelope) repeat(in *instance, cl *producer) {
 	a, ok := in.actor.storedAnswer(cl, m.ID)
 	if !ok {
-		a = store.Answer{Call: m.ID, Code: wire.CodeRan, Message: "the call ran earlier; its result is no longer kept"}
+		a = answerOf(m.ID, nil, errRan)
 	}
 	out := []*host.Output{answerOutput(a, m.Attachment)}
 	in.number(out, time.Now())
 	in.actor.gate.put(out, nil)
 }
 
-// runAction runs an action as a turn and answers it. auth is the OnAuth result of a call
-// without a connection. It returns false if the instance was abandoned.
-func (in *instance) runAction(name string, raw []json.RawMessage, auth json.RawMessage, r reply) bool {
+// runAction runs an action as a turn and answers it. who is of a call without a
+// connection. It returns false if the instance was abandoned.
+func (in *instance) runAction(name string, raw []json.RawMessage, who host.Identity, r reply) bool {
 	t := in.begin(name, in.def.Options.ActionTimeout, r.conn)
-	t.setIdentity(auth)
+	t.setIdentity(who)
 	action := in.def.Actions[name]
 	t.readOnly = action == nil || action.ReadOnly
 	t.bounded = !t.readOnly
@@ -154,13 +154,13 @@ type directEnvelope struct {
 	*waiter
 }
 
-func (m *directEnvelope) size() int { return sizeOfCall(m.Action, m.Args) + len(m.Auth) }
+func (m *directEnvelope) size() int { return sizeOfCall(m.Action, m.Args) + len(m.Identity.Auth) }
 
 func (m *directEnvelope) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
 
 func (m *directEnvelope) deliver(in *instance) bool {
 	in.actor.used()
-	access, request := Access{Door: DoorCall, Action: m.Action}, &host.OpenRequest{Auth: m.Auth}
+	access, request := Access{Door: DoorCall, Action: m.Action}, &host.OpenRequest{Identity: m.Identity}
 	if err, ok := in.enter(m.Create, access, request); !ok || err != nil {
 		if ok {
 			m.done(nil, err)
@@ -168,7 +168,7 @@ func (m *directEnvelope) deliver(in *instance) bool {
 		return ok
 	}
 	r := reply{waiter: m.waiter}
-	var print string
+	var print, id string
 	if m.IdempotencyKey != "" {
 		// Before anything is told or kept about the key.
 		if err, ok := in.guard(access, request); !ok || err != nil {
@@ -178,18 +178,23 @@ func (m *directEnvelope) deliver(in *instance) bool {
 			return ok
 		}
 		r.admitted = true
-		print = fingerprint(m.Action, m.Args)
-		if p := in.producers.byID[m.IdempotencyKey]; p != nil && p.record.Print != "" && p.record.Print != print {
+		print, id = fingerprint(m.Action, m.Args), in.producers.idOf(m.IdempotencyKey, m.Identity.Subject)
+		p := in.producers.byID[id]
+		if p != nil && p.record.Highest > 0 && p.record.Subject != m.Identity.Subject {
+			in.fail(m.waiter, errRan) // kept when a key was nobody's
+			return true
+		}
+		if p != nil && p.record.Print != "" && p.record.Print != print {
 			m.done(nil, host.Faultf(wire.CodeIdempotencyMismatch, "the idempotency key was used before, for another action or other arguments; use a new key for a new call"))
 			return true
 		}
 	}
 	if m.IdempotencyKey != "" && in.def.Changes(m.Action) {
-		r.producer, r.call = in.producers.get(m.IdempotencyKey, m.From, print, time.Now()), 1
+		r.producer, r.call = in.producers.get(id, m.Identity.Subject, m.From, print, time.Now()), 1
 		if r.producer.record.Highest >= r.call {
 			a, ok := in.actor.storedAnswer(r.producer, r.call)
 			if !ok {
-				a = store.Answer{Code: wire.CodeRan, Message: "the call ran earlier; its result is no longer kept"}
+				a = answerOf(r.call, nil, errRan)
 			}
 			out := answerOutput(a, host.Attachment{})
 			out.Done = m.whenVisible()
@@ -197,7 +202,7 @@ func (m *directEnvelope) deliver(in *instance) bool {
 			return true
 		}
 	}
-	return in.runAction(m.Action, m.Args, m.Auth, r)
+	return in.runAction(m.Action, m.Args, m.Identity, r)
 }
 
 // fingerprint tells calls apart. White space between the tokens of arguments is the same.
@@ -220,16 +225,16 @@ type createEnvelope struct {
 	create    bool
 	unguarded bool // without OnAccess
 	input     json.RawMessage
-	auth      json.RawMessage
+	who       host.Identity
 }
 
-func (m *createEnvelope) size() int { return envelopeBytes + len(m.input) + len(m.auth) }
+func (m *createEnvelope) size() int { return envelopeBytes + len(m.input) + len(m.who.Auth) }
 
 func (m *createEnvelope) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
 
 func (m *createEnvelope) deliver(in *instance) bool {
 	in.actor.used()
-	request := &host.OpenRequest{Auth: m.auth, Input: m.input}
+	request := &host.OpenRequest{Identity: m.who, Input: m.input}
 	if m.create && in.stored {
 		err, ok := in.guard(Access{Door: DoorCreate, Input: m.input}, request)
 		if !ok {
@@ -244,7 +249,7 @@ func (m *createEnvelope) deliver(in *instance) bool {
 	var err *host.Fault
 	ok := true
 	if m.unguarded {
-		err, ok = in.create(false, nil, nil)
+		err, ok = in.create(false, nil, host.Identity{})
 	} else {
 		err, ok = in.enter(m.create, Access{Door: DoorResolve}, request)
 	}
@@ -281,7 +286,7 @@ func (m *doEnvelope) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
 
 func (m *doEnvelope) deliver(in *instance) bool {
 	in.actor.used()
-	if err, ok := in.create(true, nil, nil); !ok || err != nil {
+	if err, ok := in.create(true, nil, host.Identity{}); !ok || err != nil {
 		if ok {
 			m.done(nil, err)
 		}
@@ -351,8 +356,16 @@ func (m *detachEnvelope) refuse(a *Actor, _ *host.Fault) { a.gone(m.attachment, 
 
 func (m *detachEnvelope) deliver(in *instance) bool {
 	in.actor.used()
-	c := in.conns.attached[m.attachment]
-	if c == nil || !c.online {
+	if c := in.conns.attached[m.attachment]; c != nil {
+		return in.drop(c)
+	}
+	return true
+}
+
+// drop notes that a connection has no socket. It reports false if the instance was abandoned
+// meanwhile.
+func (in *instance) drop(c *Conn) bool {
+	if !c.online {
 		return true
 	}
 	t := in.begin("OnDrop", in.def.Options.ActionTimeout, c)

@@ -132,7 +132,7 @@ func TestOnStopRunsWhenAnActorLeavesMemory(t *testing.T) {
 		t.Run(why, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				b := newBench(t, nil, keepers)
-				if _, err := b.node.Create(t.Context(), keeperRef, nil, nil); err != nil {
+				if _, err := b.node.Create(t.Context(), keeperRef, nil, host.Identity{}); err != nil {
 					t.Fatal(err)
 				}
 				for range 3 {

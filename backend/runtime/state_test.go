@@ -97,7 +97,7 @@ func TestG7_EveryKindOfFieldIsUndone(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, memory.New(memory.Options{}), attics)
 		ref := atticRef
-		if _, err := b.node.Create(context.Background(), ref, json.RawMessage(`["one","two"]`), nil); err != nil {
+		if _, err := b.node.Create(context.Background(), ref, json.RawMessage(`["one","two"]`), host.Identity{}); err != nil {
 			t.Fatal(err)
 		}
 		dump := func() string {
@@ -137,10 +137,10 @@ func TestG7_EveryKindOfFieldIsUndone(t *testing.T) {
 		if got, want := dump(), strings.TrimSuffix(after, "2")+"0"; got != want { // with the index
 			t.Errorf("after a restart got\n%s, want\n%s", got, want)
 		}
-		if _, err := b.node.Create(context.Background(), host.Ref{Name: "attic", Key: host.Key{"b"}}, json.RawMessage(`["x",""]`), nil); err == nil || err.(*host.Fault).Code != "empty_label" {
+		if _, err := b.node.Create(context.Background(), host.Ref{Name: "attic", Key: host.Key{"b"}}, json.RawMessage(`["x",""]`), host.Identity{}); err == nil || err.(*host.Fault).Code != "empty_label" {
 			t.Errorf("create with a bad label: got %v, want empty_label", err)
 		}
-		if _, err := b.node.Create(context.Background(), host.Ref{Name: "attic", Key: host.Key{"b"}}, json.RawMessage(`7`), nil); err == nil || err.(*host.Fault).Code != "invalid_input" {
+		if _, err := b.node.Create(context.Background(), host.Ref{Name: "attic", Key: host.Key{"b"}}, json.RawMessage(`7`), host.Identity{}); err == nil || err.(*host.Fault).Code != "invalid_input" {
 			t.Errorf("create with bad input: got %v, want invalid_input", err)
 		}
 	})

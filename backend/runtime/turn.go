@@ -28,7 +28,7 @@ type Turn struct {
 	bounded  bool  // MaxState applies: the turn is no hook
 	conn     *Conn // the connection that called, or nil
 
-	opening  *host.OpenRequest // of a turn that connects or refreshes; of a call without a connection, only its Auth
+	opening  *host.OpenRequest // of a turn that connects or refreshes; of a call without a connection, only its Identity
 	access   Access            // in OnAccess
 	resuming bool
 	joining  *Conn // the connection that this turn adds
@@ -48,18 +48,18 @@ type Turn struct {
 // paramsAndAuth returns the params and the OnAuth result of a connection's client.
 func (t *Turn) paramsAndAuth(c *Conn) (params, auth json.RawMessage) {
 	if t.opening != nil && (c == nil || c.id == t.opening.Conn) {
-		return t.opening.Params, t.opening.Auth // not accepted yet
+		return t.opening.Params, t.opening.Identity.Auth // not accepted yet
 	}
 	if c == nil {
 		return nil, nil
 	}
-	return c.params, c.auth
+	return c.params, c.who.Auth
 }
 
-// setIdentity sets the OnAuth result of a turn without a connection.
-func (t *Turn) setIdentity(auth json.RawMessage) {
-	if auth != nil {
-		t.opening = &host.OpenRequest{Auth: auth}
+// setIdentity sets whose turn it is, of a turn without a connection.
+func (t *Turn) setIdentity(who host.Identity) {
+	if who.Auth != nil {
+		t.opening = &host.OpenRequest{Identity: who}
 	}
 }
 

@@ -189,6 +189,9 @@ type Conn struct {
 	Start   uint64          `json:"start,omitempty"` // head of the log before it joined
 	State   json.RawMessage `json:"state,omitempty"`
 	Version int             `json:"v,omitempty"` // of the definition that wrote State
+
+	// Subject is whose connection it is: a hash, empty if its actor does not identify clients.
+	Subject string `json:"sub,omitempty"`
 }
 
 // Caller is the stored record of one caller. It keeps a repeated call from
@@ -198,7 +201,8 @@ type Caller struct {
 	Highest uint64    `json:"h"` // highest call id executed
 	Answers []Answer  `json:"a,omitempty"`
 	Used    time.Time `json:"t"`
-	Print   string    `json:"p,omitempty"` // of the one call of an idempotency key: a fingerprint of its action and arguments
+	Print   string    `json:"p,omitempty"`   // of the one call of an idempotency key: a fingerprint of its action and arguments
+	Subject string    `json:"sub,omitempty"` // whose calls they are, as of a Conn
 }
 
 // Answer is the answer of a call that is not an entry of the log: a failure, or

@@ -51,6 +51,7 @@ const (
 	// Connections.
 	CodeReplaced     Code = "replaced"     // the connection was opened again elsewhere
 	CodeDisconnected Code = "disconnected" // the actor ended the connection
+	CodeIdentity     Code = "identity"     // who the client is has changed, or is to be found out again
 	CodeSlow         Code = "slow"         // the reader did not keep up
 	CodeShutdown     Code = "shutdown"     // the server is going away
 
@@ -70,6 +71,7 @@ var Reconnects = map[Code]bool{
 	CodeOverloaded:  true,
 	CodeRateLimited: true,
 	CodeSlow:        true,
+	CodeIdentity:    true,
 	CodeShutdown:    true,
 	CodeTimeout:     true,
 	CodeInternal:    true,
@@ -80,5 +82,6 @@ const (
 	ReasonRestart  = "restart"  // another log: the server lost or replaced its data
 	ReasonExpired  = "expired"  // away for longer than the resume window
 	ReasonOverflow = "overflow" // the log kept less than what was missed
+	ReasonIdentity = "identity" // the connection was that of another client; this is a new one
 	ReasonSlow     = "slow"     // cut off as too slow, and the log moved past it
 )

@@ -49,8 +49,8 @@ export interface CallQueue {
   suspend(crashed: boolean): void;
   /** Settles a call with the server's answer; false if it was given up before. */
   answer(id: number, error: ActorError | undefined, result?: unknown): boolean;
-  /** Gives up all calls, because the connection is closed. */
-  abandon(cause: ActorError | undefined): void;
+  /** Gives up all calls, because the connection is closed, or is another one now. */
+  abandon(cause?: ActorError): void;
 }
 
 /**

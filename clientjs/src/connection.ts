@@ -313,8 +313,15 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
   };
 
   const emitReconnected = (gap?: Gap) => {
-    const { missed, exact, reason } = gap ?? { missed: 0, exact: true };
-    setStatus("connected", "reconnected", { recovered: !gap, missed, exact, reason, replayed } satisfies Reconnected);
+    // The calls of one user must not run as another one's.
+    if (gap?.reason === "identity") calls.abandon();
+    setStatus("connected", "reconnected", {
+      recovered: !gap,
+      missed: 0,
+      exact: true,
+      ...gap,
+      replayed,
+    } satisfies Reconnected);
   };
 
   const onOpened = (m: Opened) => {

@@ -70,7 +70,7 @@ export interface Reconnected {
   missed: number;
   /** false: `missed` is a lower bound. */
   exact: boolean;
-  /** If not recovered, why: `restart`, `expired`, `overflow` or `slow`. */
+  /** If not recovered, why: `restart`, `expired`, `overflow`, `slow`, or `identity`: the user is another one now. */
   reason?: string;
   /** How many events were replayed after the link was lost. */
   replayed: number;

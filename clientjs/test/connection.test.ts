@@ -1106,6 +1106,25 @@ describe("calls", () => {
     expect((await sent).metadata).toEqual({ reason: "closed" });
   });
 
+  it("are given up when the connection becomes another user's", async () => {
+    const connection = connect();
+    await settle();
+    server.stuck = true;
+    const sent = failure(connection["say"]!("sent"));
+    await settle();
+    server.cut();
+    const unsent = failure(connection["say"]!("unsent"));
+    server.stuck = false;
+    server.changedUser = true;
+    server.expire();
+    await settle(1000);
+    expect([(await sent).code, (await unsent).code]).toEqual(["maybe_ran", "not_sent"]);
+    expect(connection.status).toBe("connected");
+    const after = connection["say"]!("after");
+    await settle();
+    await after;
+  });
+
   it("keep an option if the new one is undefined", async () => {
     const connection = connect();
     await settle();

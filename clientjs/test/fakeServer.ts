@@ -41,6 +41,8 @@ export class FakeServer {
   down = false;
   /** Refusals for the next opens. */
   refusals: Array<{ code: string; reconnect: boolean; metadata?: unknown }> = [];
+  /** While true, who resumes is another user than before. */
+  changedUser = false;
   /** While set, sockets get this error instead of hello and are closed. */
   full: { code: string; message: string; metadata?: unknown } | undefined;
   /** While true, calls are neither run nor answered. */

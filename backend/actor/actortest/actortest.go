@@ -95,14 +95,14 @@ type Actor struct {
 // identity is the client of a connection or call, as OnAuth sees it.
 type identity struct {
 	header actor.Header
-	auth   json.RawMessage // if not nil, used in place of OnAuth's result
+	who    *host.Identity // if not nil, used in place of OnAuth's result
 }
 
 // As returns the actor for a client with the OnAuth result auth. OnAuth does not run for its
 // connections and calls.
 func (a *Actor) As(auth any) *Actor {
 	as := *a
-	as.auth = encode(a.node.T, auth)
+	as.who = identityOf(a.node.T, auth)
 	return &as
 }
 
@@ -118,10 +118,24 @@ func (a *Actor) WithHeader(name, value string) *Actor {
 	return &with
 }
 
+// identityOf returns the identity of a client whose OnAuth returns auth; nil, for that of
+// OnAuth itself, if auth is nil.
+func identityOf(t testing.TB, auth any) *host.Identity {
+	t.Helper()
+	if auth == nil {
+		return nil
+	}
+	who, err := runtime.IdentityOf(auth)
+	if err != nil {
+		t.Fatalf("the identity of %v: %v", auth, err)
+	}
+	return &who
+}
+
 // authenticate runs OnAuth, if there is one.
-func (n *Node) authenticate(r host.Ref, a identity, action string, params json.RawMessage) (json.RawMessage, error) {
-	if a.auth != nil {
-		return a.auth, nil
+func (n *Node) authenticate(r host.Ref, a identity, action string, params json.RawMessage) (host.Identity, error) {
+	if a.who != nil {
+		return *a.who, nil
 	}
 	return n.node.Authenticate(context.Background(), r, host.AuthRequest{Action: action, Header: a.header, RemoteAddr: "192.0.2.1", Params: params})
 }
@@ -161,11 +175,11 @@ func (a *Actor) Fail(action string, args ...any) *actor.Error {
 }
 
 func (a *Actor) call(action string, args []any) (json.RawMessage, error) {
-	auth, err := a.node.authenticate(a.ref, a.identity, action, nil)
+	who, err := a.node.authenticate(a.ref, a.identity, action, nil)
 	if err != nil {
 		return nil, err
 	}
-	return a.node.node.CallOnce(context.Background(), a.ref, host.DirectCall{Create: true, Action: action, Args: encodeAll(a.node.T, args), Auth: auth})
+	return a.node.node.CallOnce(context.Background(), a.ref, host.DirectCall{Create: true, Action: action, Args: encodeAll(a.node.T, args), Identity: who})
 }
 
 func (a *Actor) tb() testing.TB { return a.node.T }

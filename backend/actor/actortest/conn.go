@@ -75,7 +75,7 @@ func (c *Conn) attach() error {
 }
 
 func (c *Conn) ask() error {
-	auth, err := c.actor.node.authenticate(c.actor.ref, c.identity, "", c.params)
+	who, err := c.actor.node.authenticate(c.actor.ref, c.identity, "", c.params)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (c *Conn) ask() error {
 	c.log, c.cursor, c.attachment = log, log.Visible(), host.NextAttachment()
 	c.opened, c.closed, c.online = nil, nil, true
 	if err := node.Open(c.actor.ref, host.OpenRequest{
-		Attachment: c.attachment, Create: true, Conn: c.id, Producer: c.caller, Params: c.params, Auth: auth,
+		Attachment: c.attachment, Create: true, Conn: c.id, Producer: c.caller, Params: c.params, Identity: who,
 		Resume: resume, Log: c.logID, Seq: c.seq,
 	}); err != nil {
 		c.detachedLocked()
@@ -253,7 +253,7 @@ func (c *Conn) TryResume() error {
 
 // As sets the OnAuth result for the next resume or refresh. It returns c.
 func (c *Conn) As(auth any) *Conn {
-	c.auth = encode(c.tb(), auth)
+	c.who = identityOf(c.tb(), auth)
 	return c
 }
 
@@ -264,7 +264,7 @@ func (c *Conn) Refresh(params any) {
 	c.settle()
 	c.params = encode(c.tb(), params)
 	node := c.actor.node
-	auth, err := node.authenticate(c.actor.ref, c.identity, "", c.params)
+	who, err := node.authenticate(c.actor.ref, c.identity, "", c.params)
 	var refused *host.Fault
 	switch {
 	case errors.As(err, &refused):
@@ -274,7 +274,7 @@ func (c *Conn) Refresh(params any) {
 		c.detached()
 		node.node.Detach(c.actor.ref, c.attachment)
 	case err == nil:
-		err = node.node.Refresh(c.actor.ref, host.RefreshRequest{Attachment: c.attachment, Params: c.params, Auth: auth})
+		err = node.node.Refresh(c.actor.ref, host.RefreshRequest{Attachment: c.attachment, Params: c.params, Identity: who})
 	}
 	if err != nil && refused == nil {
 		c.tb().Fatalf("refresh: %v", err)

@@ -39,7 +39,7 @@ type Options struct {
 
 	// Authenticate returns what the actor's OnAuth says about a request; action is
 	// empty if it makes no call.
-	Authenticate func(r *http.Request, ref host.Ref, action string) (json.RawMessage, error)
+	Authenticate func(r *http.Request, ref host.Ref, action string) (host.Identity, error)
 
 	MaxMessage int // bytes of a request's body
 }
@@ -50,7 +50,7 @@ type Handler struct {
 	admission    *limit.Admission
 	buffers      *limit.Buffers
 	respond      *Responder
-	authenticate func(r *http.Request, ref host.Ref, action string) (json.RawMessage, error)
+	authenticate func(r *http.Request, ref host.Ref, action string) (host.Identity, error)
 	maxMessage   int
 	calls        atomic.Uint64
 }
@@ -131,7 +131,7 @@ func (h *Handler) serveAction(w http.ResponseWriter, r *http.Request) {
 		h.respond.Fail(w, err)
 		return
 	}
-	auth, err := h.authenticate(r, ref, action)
+	who, err := h.authenticate(r, ref, action)
 	if err != nil {
 		h.respond.Fail(w, err)
 		return
@@ -141,7 +141,7 @@ func (h *Handler) serveAction(w http.ResponseWriter, r *http.Request) {
 		IdempotencyKey: caller,
 		Action:         action,
 		Args:           body.Args,
-		Auth:           auth,
+		Identity:       who,
 		From:           forwarded.Source(forwarded.Client(r)),
 	})
 	if err != nil {
@@ -181,12 +181,12 @@ func (h *Handler) serveCreate(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ref := host.Ref{Name: name, Key: key}
-	auth, err := h.authenticate(r, ref, "")
+	who, err := h.authenticate(r, ref, "")
 	if err != nil {
 		h.respond.Fail(w, err)
 		return
 	}
-	id, err := h.host.Create(r.Context(), ref, body.Input, auth)
+	id, err := h.host.Create(r.Context(), ref, body.Input, who)
 	if err != nil {
 		h.respond.Fail(w, err)
 		return
@@ -206,12 +206,12 @@ func (h *Handler) serveResolve(w http.ResponseWriter, r *http.Request) {
 		h.respond.Fail(w, err)
 		return
 	}
-	auth, err := h.authenticate(r, ref, "")
+	who, err := h.authenticate(r, ref, "")
 	if err != nil {
 		h.respond.Fail(w, err)
 		return
 	}
-	ref, err = h.host.Find(r.Context(), ref, auth)
+	ref, err = h.host.Find(r.Context(), ref, who)
 	if err != nil {
 		h.respond.Fail(w, err)
 		return

@@ -6,6 +6,7 @@ import "time"
 // set.
 type Options struct {
 	ResumeWindow     time.Duration
+	AnySubject       bool
 	ActionTimeout    time.Duration
 	ConnectTimeout   time.Duration
 	IdleAfter        time.Duration
@@ -44,6 +45,7 @@ var Defaults = Options{
 // or fills the zero fields of o from d.
 func (o Options) or(d Options) Options {
 	set(&o.ResumeWindow, d.ResumeWindow)
+	set(&o.AnySubject, d.AnySubject)
 	set(&o.ActionTimeout, d.ActionTimeout)
 	set(&o.ConnectTimeout, d.ConnectTimeout)
 	set(&o.IdleAfter, d.IdleAfter)

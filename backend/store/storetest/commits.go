@@ -39,7 +39,7 @@ func stateUnchanged(t *testing.T, s store.Store) {
 }
 
 func connections(t *testing.T, s store.Store) {
-	a := store.Conn{Num: 1, ID: "a", Start: 7, State: json.RawMessage(`{"name":"Ada"}`)}
+	a := store.Conn{Num: 1, ID: "a", Start: 7, State: json.RawMessage(`{"name":"Ada"}`), Subject: "s"}
 	b := store.Conn{Num: 2, ID: "b"}
 	c1 := turn("ada", 1)
 	c1.Conns = []store.Conn{b, a}
@@ -59,7 +59,7 @@ func connections(t *testing.T, s store.Store) {
 }
 
 func callers(t *testing.T, s store.Store) {
-	x := store.Caller{ID: "x", Highest: 7, Used: start.UTC(), Print: "call", Answers: []store.Answer{
+	x := store.Caller{ID: "x", Highest: 7, Used: start.UTC(), Print: "call", Subject: "s", Answers: []store.Answer{
 		{Call: 5, Code: "no", Message: "not so", Metadata: json.RawMessage(`{"a":1}`)},
 		{Call: 7, Result: json.RawMessage(`[1]`)},
 	}}

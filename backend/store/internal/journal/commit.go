@@ -255,6 +255,9 @@ func AppendConn(b []byte, c *store.Conn) []byte {
 	if c.Version != 0 {
 		b = strconv.AppendInt(append(b, `,"v":`...), int64(c.Version), 10)
 	}
+	if c.Subject != "" {
+		b = appendString(append(b, `,"sub":`...), c.Subject)
+	}
 	return append(b, '}')
 }
 
@@ -266,6 +269,9 @@ func AppendCaller(b []byte, c *store.Caller) []byte {
 	b = append(b, '"')
 	if c.Print != "" {
 		b = appendString(append(b, `,"p":`...), c.Print)
+	}
+	if c.Subject != "" {
+		b = appendString(append(b, `,"sub":`...), c.Subject)
 	}
 	for i := range c.Answers {
 		b = appendAnswer(append(b, Separator(i, `,"a":[`)...), &c.Answers[i])
