@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/runtime"
 )
 
 // Purse is for everyone with a name, each connection for the one who opened it.
@@ -290,4 +293,69 @@ func TestSubject_validUntil(t *testing.T) {
 		e.settle()
 		c.expect("2 closed identity true")
 	}, purses(actor.Options{}))
+}
+
+// Disconnect ends all connections of a subject: to all actors, with a socket or without, and
+// those that are being opened. Others stay.
+func TestSubject_disconnect(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		c, other := e.dialAs(cookie("ada")), e.dialAs(cookie("bob"))
+		c.open(1, "one", purse)
+		c.open(2, "two", purse, `"key":["2"]`)
+		c.open(3, "room") // which identifies nobody
+		other.open(1, "bob", purse, `"subs":["parted"]`)
+		gone := e.dialAs(cookie("ada"))
+		gone.open(1, "gone", purse)
+		e.settle()
+		gone.cut()
+		if e.dir != "" {
+			c.cut()
+			other.cut()
+			e.restart()
+			c, other = e.dialAs(cookie("ada")), e.dialAs(cookie("bob"))
+			other.open(1, "bob", purse, `"subs":["parted"]`)
+		}
+		e.settle()
+		c.take()
+		other.take()
+		if err := e.node.Disconnect(t.Context(), runtime.SubjectOf("ada"), "signed out"); err != nil {
+			t.Fatal(err)
+		}
+		e.settle()
+		slow := "1 closed disconnected false, 2 closed disconnected false"
+		got := c.take()
+		slices.Sort(got)
+		if e.dir == "" && strings.Join(got, ", ") != slow {
+			t.Errorf("got %q, want %s", got, slow)
+		}
+		if got := other.take(); len(got) != 2 {
+			t.Errorf("bob is told %q, want that two connections have ended", got)
+		}
+		other.isOpen()
+		c.open(4, "one", purse) // OnAuth lets it in again
+		e.settle()
+		if got := c.take(); !strings.Contains(strings.Join(got, ", "), "4 opened") || strings.Contains(got[0], "resumed") {
+			t.Errorf("got %q, want a new connection", got)
+		}
+	}, purses(actor.Options{}))
+}
+
+// An open that was authenticated before a Disconnect and comes after it is authenticated
+// again.
+func TestSubject_disconnectMeanwhile(t *testing.T) {
+	var before func()
+	run(t, func(t *testing.T, e *env) {
+		c := e.dialAs(cookie("ada"))
+		before = func() {
+			if err := e.node.Disconnect(context.Background(), runtime.SubjectOf("ada"), "signed out"); err != nil {
+				t.Error(err)
+			}
+		}
+		c.open(1, "ada", purse)
+		e.settle()
+		c.expect("1 closed identity true")
+		c.open(2, "ada", purse)
+		e.settle()
+		c.expect("2 opened 0", "2 at 0")
+	}, purses(actor.Options{}), wrapHost(func(p host.Host) host.Host { return lastWordHost{p, &before} }))
 }

@@ -113,6 +113,7 @@ type Identity struct {
 	Auth    json.RawMessage // the result of OnAuth
 	Subject string          // whose request it is, as a hash that is stored and compared
 	Until   time.Time       // when OnAuth has to run again; zero for never
+	Asked   time.Time       // when OnAuth began
 }
 
 // AuthRequest is the input of OnAuth: an HTTP request for a connection, or for an action

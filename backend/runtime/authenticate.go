@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/definition"
@@ -26,9 +27,11 @@ func (n *Node) Authenticate(ctx context.Context, r host.Ref, q host.AuthRequest)
 	if jsonshape.Depth(q.Params) > jsonshape.MaxDepth {
 		return who, definition.TooDeepFault("params")
 	}
+	asked := time.Now()
 	hooked, cancel := context.WithTimeout(ctx, d.Options.ConnectTimeout)
 	defer cancel()
 	who, err = n.runAuth(hooked, d, r, q)
+	who.Asked = asked
 	if err == nil || ctx.Err() != nil {
 		return who, err
 	}

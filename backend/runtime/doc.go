@@ -5,14 +5,14 @@
 //
 // In reading order: node.go finds an actor and puts a request into its mailbox
 // (mailbox.go); before that, authenticate.go runs the actor's OnAuth, outside of its
-// goroutine. actor.go is that goroutine. It loads an instance (instance.go, state.go,
+// goroutine, and identity.go says whose request it is. actor.go is that goroutine. It loads an instance (instance.go, state.go,
 // conns.go, producer.go) and hands it one request after the other (request.go, open.go,
 // subscribe.go), of which access.go asks the actor's OnAccess. Each request is a turn
 // (turn.go, span.go, watchdog.go); the code of a turn
 // uses context.go, emit.go, outbox.go, conn.go and timer.go, and goroutine.go tells whether
 // it runs in the turn's goroutine. apply.go turns the outcome into a commit and outputs, and
 // gate.go lets the outputs into the actor's log when the commit is durable. expiry.go ends
-// connections that are not resumed. reset.go returns an actor to its last durable state.
+// connections that are not resumed, disconnect.go those of a subject. reset.go returns an actor to its last durable state.
 //
 // Used everywhere: fault.go turns errors into what clients get, limits.go has the limits that
 // are no options, stored.go reads entries that the store has, stats.go counts.

@@ -19,7 +19,10 @@ type (
 	expiry  interface{ ValidUntil() time.Time }
 )
 
-var errSessionOver = host.Faultf(wire.CodeUnauthorized, "the session is over")
+var (
+	errSessionOver    = host.Faultf(wire.CodeUnauthorized, "the session is over")
+	errReauthenticate = host.Faultf(wire.CodeIdentity, "the client has to be authenticated again")
+)
 
 // IdentityOf returns the identity that a result of OnAuth stands for. The error is about the
 // result: it cannot be encoded, is too large, or is no longer valid.
@@ -84,7 +87,7 @@ func (in *instance) identify(c *Conn, who host.Identity) {
 // OnAuth runs. What the client has sent before that has no effect. It reports false if the
 // instance was abandoned meanwhile.
 func (in *instance) reauthenticate(c *Conn) bool {
-	in.actor.gate.put(in.closes(time.Now(), c.attachment, host.Faultf(wire.CodeIdentity, "the client has to be authenticated again")), nil)
+	in.actor.gate.put(in.closes(time.Now(), c.attachment, errReauthenticate), nil)
 	in.conns.detach(c)
 	return in.drop(c)
 }

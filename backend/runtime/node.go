@@ -31,6 +31,8 @@ type Node struct {
 	started   time.Time
 	stats     stats
 
+	disconnected disconnected
+
 	queued  atomic.Int64 // bytes that wait in mailboxes
 	answers atomic.Int64 // bytes of kept answers, of all actors
 

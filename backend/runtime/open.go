@@ -35,6 +35,10 @@ func (m *openEnvelope) deliver(in *instance) bool {
 		}
 		return ok
 	}
+	if in.actor.node.disconnected.since(m.Identity) {
+		m.refuse(in.actor, errReauthenticate)
+		return true
+	}
 	m.Producer = in.producers.idOf(m.Producer, m.Identity.Subject)
 	if c := in.producers.byID[m.Producer]; c != nil {
 		in.producers.answers.acknowledge(c, m.Ack)
@@ -258,7 +262,7 @@ func (m *refreshEnvelope) deliver(in *instance) bool {
 	if c == nil {
 		return true // the connection is over, or the socket was replaced
 	}
-	if in.isAnothers(c, m.Identity) {
+	if in.isAnothers(c, m.Identity) || in.actor.node.disconnected.since(m.Identity) {
 		return in.reauthenticate(c)
 	}
 	t := in.begin("OnRefresh", in.def.Options.ConnectTimeout, c)

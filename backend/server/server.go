@@ -151,6 +151,18 @@ func (s *Server) Handler() http.Handler {
 // handler with it that acts for a visitor, such as signing in.
 func (s *Server) CheckOrigin(next http.Handler) http.Handler { return s.gateway.CheckOrigin(next) }
 
+// Disconnect ends all connections of a user, to all actors, also those without a socket;
+// clients get the reason and do not reconnect by themselves. Call it when a session has
+// ended or a right was taken away, after OnAuth and OnAccess know that. subject is what the
+// method Subject of OnAuth's result returns for the user. Single calls that have been
+// authenticated before still run.
+//
+// It returns when the actors have done so. The error is that of ctx or the store; then some
+// connections may be left.
+func (s *Server) Disconnect(ctx context.Context, subject, reason string) error {
+	return wrap("disconnect", s.node.Disconnect(ctx, runtime.SubjectOf(subject), reason))
+}
+
 // servedKey is the context key of requests that come through Serve; its value is the
 // server.
 type servedKey struct{}

@@ -1,0 +1,122 @@
+package runtime
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// disconnectedFor is how long a node remembers a Disconnect: longer than a request lasts
+// between its OnAuth and its turn.
+const disconnectedFor = 10 * time.Minute
+
+// disconnected are the subjects that were disconnected lately. An identity that OnAuth
+// returned before that is not valid any more. All its methods may be called at the same time.
+type disconnected struct {
+	mu       sync.Mutex
+	subjects map[string]time.Time // when
+}
+
+func (d *disconnected) add(subject string, now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for s, at := range d.subjects {
+		if now.Sub(at) > disconnectedFor {
+			delete(d.subjects, s)
+		}
+	}
+	if d.subjects == nil {
+		d.subjects = map[string]time.Time{}
+	}
+	d.subjects[subject] = now
+}
+
+// since reports whether the subject of an identity was disconnected since OnAuth began.
+func (d *disconnected) since(who host.Identity) bool {
+	if who.Subject == "" {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	at, ok := d.subjects[who.Subject]
+	return ok && !who.Asked.After(at)
+}
+
+// Disconnect ends all connections of a subject (see SubjectOf), of all actors, also those
+// without a socket. Their clients get the reason. It returns when the actors have done so. The
+// error is that of ctx or the store; the connections of some actors may be left then.
+func (n *Node) Disconnect(ctx context.Context, subject, reason string) error {
+	n.disconnected.add(subject, time.Now())
+	var pending sync.WaitGroup
+	var failed atomic.Pointer[host.Fault]
+	end := func(r host.Ref) {
+		pending.Add(1)
+		m := &disconnectEnvelope{subject: subject, reason: reason, done: func(err *host.Fault) {
+			if err != nil && err.Code != wire.CodeNotFound && err.Code != wire.CodeUnknownActor {
+				failed.Store(err)
+			}
+			pending.Done()
+		}}
+		if err := n.post(r, m); err != nil {
+			m.done(errShutdown)
+		}
+	}
+	n.mu.Lock()
+	awake := make(map[string]bool, len(n.actors))
+	for id := range n.actors {
+		awake[id] = true
+	}
+	n.mu.Unlock()
+	for id := range awake {
+		end(host.Ref{ID: id})
+	}
+	err := n.store.Connected(ctx, -1, func(id string) bool {
+		if !awake[id] {
+			end(host.Ref{ID: id})
+		}
+		return ctx.Err() == nil
+	})
+	done := make(chan struct{})
+	go func() { pending.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if f := failed.Load(); f != nil && err == nil {
+		return f
+	}
+	return err
+}
+
+// disconnectEnvelope ends the connections of a subject.
+type disconnectEnvelope struct {
+	subject, reason string
+	done            func(*host.Fault)
+}
+
+func (m *disconnectEnvelope) size() int { return 0 }
+
+func (m *disconnectEnvelope) refuse(_ *Actor, err *host.Fault) { m.done(err) }
+
+func (m *disconnectEnvelope) deliver(in *instance) bool {
+	for _, c := range in.conns.all {
+		if c.owner != m.subject || in.conns.byID[c.id] != c {
+			continue
+		}
+		if in.actor.gate.room() != nil {
+			m.done(host.Faultf(wire.CodeUnavailable, "an actor cannot save the end of its connections"))
+			return true
+		}
+		if !in.endConn(c, host.Faultf(wire.CodeDisconnected, "%s", m.reason)) {
+			m.done(errShutdown)
+			return false
+		}
+	}
+	m.done(nil)
+	return true
+}
