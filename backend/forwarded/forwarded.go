@@ -68,9 +68,9 @@ func (p Proxies) Handler(next http.Handler, logger *slog.Logger) http.Handler {
 					"want addresses such as 203.0.113.17, 203.0.113.17:4711 or [2001:db8::1]:4711", "proxy", proxy, "got", unread)
 			}
 			r = r.WithContext(context.WithValue(r.Context(), saidKey{}, said{
-				client: client,
-				host:   first(r.Header.Get("X-Forwarded-Host")),
-				proto:  first(r.Header.Get("X-Forwarded-Proto")),
+				client: client, claimed: len(r.Header.Values("X-Forwarded-For")) > 0,
+				host:  first(r.Header.Get("X-Forwarded-Host")),
+				proto: first(r.Header.Get("X-Forwarded-Proto")),
 			}))
 		}
 		next.ServeHTTP(w, r)
@@ -121,6 +121,7 @@ func parseAddr(word string) (netip.Addr, bool) {
 // concerns that client alone.
 type said struct {
 	client      netip.Addr // the zero Addr: the proxy does not say
+	claimed     bool       // there is a header about the client
 	host, proto string
 }
 
@@ -139,6 +140,17 @@ func Client(r *http.Request) netip.Addr {
 		return s.client
 	}
 	return peer(r)
+}
+
+// Counted returns the address by which the client of a request is limited: that of Client,
+// but an unspecified one if a header says, or hides, that the client is on this machine.
+// Addresses of this machine have no limits (see Network), which nobody gets by a header.
+func Counted(r *http.Request) netip.Addr {
+	addr := Client(r)
+	if s, _ := r.Context().Value(saidKey{}).(said); s.claimed && addr.IsLoopback() {
+		return netip.IPv4Unspecified()
+	}
+	return addr
 }
 
 func peer(r *http.Request) netip.Addr {

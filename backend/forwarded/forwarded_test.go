@@ -171,6 +171,42 @@ func TestForwarded(t *testing.T) {
 	}
 }
 
+// The exemption of this machine from limits is the peer's: no header gives it.
+func TestCounted(t *testing.T) {
+	for _, test := range []struct{ proxies, peer, header, want string }{
+		{"", "127.0.0.1:1", "", "127.0.0.1"},
+		{"", "127.0.0.1:1", "203.0.113.9", "127.0.0.1"}, // an untrusted peer of this machine
+		{"127.0.0.1", "127.0.0.1:1", "", "127.0.0.1"},
+		{"127.0.0.1", "127.0.0.1:1", "203.0.113.9", "203.0.113.9"},
+		{"127.0.0.1", "127.0.0.1:1", "127.0.0.1", "0.0.0.0"},
+		{"127.0.0.1", "127.0.0.1:1", "::1", "0.0.0.0"},
+		{"127.0.0.1", "127.0.0.1:1", "nonsense", "0.0.0.0"},
+		{"10.0.0.0/8", "10.0.0.1:1", "127.0.0.1", "0.0.0.0"},
+		{"10.0.0.0/8", "10.0.0.1:1", "[::1]:80", "0.0.0.0"},
+		{"10.0.0.0/8", "10.0.0.1:1", "::ffff:127.0.0.1", "0.0.0.0"},
+		{"10.0.0.0/8", "203.0.113.9:1", "127.0.0.1", "203.0.113.9"},
+	} {
+		p, err := forwarded.ParseProxies(test.proxies)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest(http.MethodGet, "http://own/", nil)
+		r.RemoteAddr = test.peer
+		if test.header != "" {
+			r.Header.Set("X-Forwarded-For", test.header)
+		}
+		p.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			got := forwarded.Counted(r)
+			if got.String() != test.want {
+				t.Errorf("%+v: got %s", test, got)
+			}
+			if _, limited := forwarded.Network(got); limited == strings.HasPrefix(test.want, "127.") {
+				t.Errorf("%+v: limited is %v", test, limited)
+			}
+		}), slog.New(slog.DiscardHandler)).ServeHTTP(httptest.NewRecorder(), r)
+	}
+}
+
 func TestNetwork(t *testing.T) {
 	for addr, want := range map[string]string{
 		"192.0.2.7": "192.0.2.7/32", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "10.0.0.1": "10.0.0.1/32",

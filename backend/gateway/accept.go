@@ -95,7 +95,7 @@ func (g *Gateway) admit(r *http.Request) (limit.Permit, *host.Fault) {
 	if g.buffers.Full() {
 		return limit.Permit{}, g.buffers.Overloaded()
 	}
-	return g.admission.Socket(forwarded.Client(r))
+	return g.admission.Socket(forwarded.Counted(r))
 }
 
 // reject refuses a socket; the error says when to retry.

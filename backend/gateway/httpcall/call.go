@@ -81,7 +81,7 @@ func (h *Handler) Calls() uint64 { return h.calls.Load() }
 // is no room for their answers.
 func (h *Handler) limit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if e := h.admission.Call(forwarded.Client(r)); e != nil {
+		if e := h.admission.Call(forwarded.Counted(r)); e != nil {
 			h.respond.Fail(w, e)
 			return
 		}
