@@ -18,15 +18,16 @@ import (
 )
 
 // CheckOrigin refuses requests from pages of other origins, before anything else is done:
-// such a page could otherwise act as its visitor. A request without an Origin does not
-// come from a page's script and passes.
+// such a page could otherwise act as its visitor. A request without an Origin passes, as
+// from a program, unless it has an effect and the browser says that it comes from another
+// site.
 //
 // The page can read the refusal, so that a wrong setting shows in the browser's console.
 // A browser allows that only if the preflight and the upgrade of a socket succeed.
 func (g *Gateway) CheckOrigin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		origin := r.Header.Get("Origin")
-		if origin == "" || g.origins.allow(r, origin) {
+		if origin == "" && (isSafe(r) || ofOwnSite(r)) || origin != "" && g.origins.allow(r, origin) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -44,6 +45,32 @@ func (g *Gateway) CheckOrigin(next http.Handler) http.Handler {
 			httpcall.WriteError(w, http.StatusForbidden, wire.CodeBadOrigin, why, nil)
 		}
 	})
+}
+
+// isSafe reports whether a request has no effect.
+func isSafe(r *http.Request) bool {
+	return r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
+}
+
+// ofOwnSite reports whether a request without an Origin may have an effect: it does not come
+// from a browser, or from a page of this origin, or its user typed the address. Pages of
+// others can make browsers send such requests, by <img> for example.
+func ofOwnSite(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return site == "" || site == "same-origin" || site == "none"
+}
+
+// checkSite refuses a GET that opens a socket if it is from a page of another site which
+// CheckOrigin does not see, because it has no Origin.
+func (g *Gateway) checkSite(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Origin") == "" && !ofOwnSite(r) {
+			g.stats.errors.Add(wire.CodeBadOrigin)
+			httpcall.WriteError(w, http.StatusForbidden, wire.CodeBadOrigin, "pages of other sites may not open a socket without an Origin", nil)
+			return
+		}
+		next(w, r)
+	}
 }
 
 // origins are Options.AllowOrigins, clean and ready for path.Match.
@@ -114,8 +141,8 @@ func (o origins) allow(r *http.Request, origin string) bool {
 	}
 	u, err := url.Parse(strings.ToLower(origin))
 	valid := err == nil && u.Host != "" // else "null", or nonsense
-	if valid && strings.EqualFold(u.Host, forwarded.Host(r)) {
-		return true
+	if valid && strings.EqualFold(u.Host, forwarded.Host(r)) && (u.Scheme == "https" || !forwarded.Secure(r)) {
+		return true // a page over HTTP may have been changed on its way, and is not this one
 	}
 	for _, pattern := range o {
 		if pattern == "*" {

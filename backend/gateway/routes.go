@@ -16,8 +16,8 @@ func (g *Gateway) routes() http.Handler {
 	r := chi.NewRouter()
 	r.Use(secure, g.recoverer, g.CheckOrigin, corsHandler(g.origins.allow))
 	r.Route("/api", func(r chi.Router) {
-		r.Get("/socket", g.serveSocket)
-		r.Get("/stream", g.serveStream)
+		r.Get("/socket", g.checkSite(g.serveSocket))
+		r.Get("/stream", g.checkSite(g.serveStream))
 		r.Post("/stream", g.servePost)
 		r.Post("/poll", g.servePoll)
 		r.Group(func(r chi.Router) {
