@@ -129,7 +129,7 @@ func start(ctx context.Context, config Config, logger *slog.Logger) (*server.Ser
 func options(c Config, logger *slog.Logger) server.Options {
 	o := server.Options{
 		Data: c.Data, JournalBytes: c.JournalBytes,
-		AllowOrigins: c.AllowOrigins, TrustedProxies: c.Proxies, BasePath: c.BasePath,
+		AllowOrigins: c.AllowOrigins, Hosts: c.Hosts, TrustedProxies: c.Proxies, BasePath: c.BasePath,
 		MaxSockets: c.MaxSockets, MaxActors: orNone(c.MaxActors), MaxBuffers: maxBuffers(c),
 		MaxSocketsPerIP: orNone(c.MaxSocketsPerIP), ConnectRatePerIP: orNone(c.ConnectRatePerIP), CallRatePerIP: orNone(c.CallRatePerIP),
 		Logger: logger, Check: c.Check, Drain: c.Drain, DebugAddr: c.DebugAddr, Version: version,

@@ -207,7 +207,7 @@ func TestRun_methods(t *testing.T) {
 	}
 	for _, url := range []string{
 		s.url + "/healthz", s.url + "/readyz", s.url + "/metrics", s.url + "/", s.url + "/licenses.txt",
-		debug[1] + "/healthz", debug[1] + "/readyz", debug[1] + "/metrics", debug[1] + "/debug/pprof/cmdline",
+		debug[1] + "/healthz", debug[1] + "/readyz", debug[1] + "/metrics", debug[1] + "/debug/pprof/symbol",
 	} {
 		get, body := request(t, "GET", url, "", "Accept", "text/html")
 		head, none := request(t, "HEAD", url, "", "Accept", "text/html")

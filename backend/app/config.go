@@ -26,6 +26,7 @@ type Config struct {
 	Store        string            // storeSQLite or storeMemory
 	JournalBytes int64             // limit of the SQLite store's journal
 	AllowOrigins []string          // origins besides the server's own whose pages may connect
+	Hosts        forwarded.Hosts   // names of the server; empty means the default of server.Options
 	Proxies      forwarded.Proxies // whose X-Forwarded-* headers are trusted
 	MaxSockets   int               // in all; 0: three quarters of the open-files limit
 	MaxActors    int               // in memory; 0: no limit
@@ -122,6 +123,14 @@ var settings = []setting{
 		flag: "allow-origin", env: "TROUPE_ALLOW_ORIGIN", standard: "", argument: "origin,…",
 		help: "further origins whose pages may connect, such as https://example.com",
 		set:  setOrigins,
+	},
+	{
+		flag: "hosts", env: "TROUPE_HOSTS", standard: "", argument: "name,…",
+		help: "names by which clients reach the server, such as example.com; requests for other hosts get 421, but localhost and IP addresses always work. On a loopback address without trusted proxies, the default is no other name; set it on every server that others reach",
+		set: func(c *Config, v string) (err error) {
+			c.Hosts, err = forwarded.ParseHosts(v)
+			return err
+		},
 	},
 	{
 		flag: "trusted-proxies", env: "TROUPE_TRUSTED_PROXIES", standard: "", argument: "address,…",

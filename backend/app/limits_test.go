@@ -121,7 +121,7 @@ func TestSmallMemory(t *testing.T) {
 		t.Errorf("log: got %s, want %s", log.String(), want)
 	}
 	// Bodies whose last byte is missing take memory until the server refuses more.
-	head := fmt.Sprintf("POST /api/actors/chatRoom/actions/sendMessage?key=a HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", size)
+	head := fmt.Sprintf("POST /api/actors/chatRoom/actions/sendMessage?key=a HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n", size)
 	body := []byte(head + `{"args":["ada","` + strings.Repeat("x", size-len(`{"args":["ada",""]}`)) + `"]`)
 	var open [conns]net.Conn
 	var refused atomic.Int64

@@ -145,7 +145,7 @@ func TestSession_keyFile(t *testing.T) {
 }
 
 func TestSession_refused(t *testing.T) {
-	s := start(t, "-store", "memory", "-base-path", "/app")
+	s := start(t, "-store", "memory", "-base-path", "/app", "-hosts", "news.example")
 	for _, test := range []struct {
 		method, body string
 		header       []string

@@ -22,7 +22,7 @@ func TestLimitBodyTime(t *testing.T) {
 		go func() { served <- server.Serve(listener) }()
 
 		begin := time.Now()
-		if _, err := io.WriteString(client, "POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"); err != nil {
+		if _, err := io.WriteString(client, "POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{"); err != nil {
 			t.Fatal(err)
 		}
 		var trickle sync.WaitGroup

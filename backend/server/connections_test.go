@@ -70,7 +70,7 @@ func TestG9_Connections(t *testing.T) {
 		}
 		l.from <- from
 		// Writing may fail if it was cut, reading does then.
-		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
 			<-ended

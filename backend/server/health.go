@@ -4,10 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/http/pprof"
+	"net/url"
 	"time"
 
 	"github.com/go-chi/chi/v5"
-	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/troupe-dev/troupe/backend/store"
 )
@@ -74,12 +75,32 @@ func (s *Server) report(w http.ResponseWriter, trouble string) {
 }
 
 // Debug serves operators: /metrics, /healthz, /readyz, and /debug/pprof with the
-// process's profiles. Options.DebugAddr serves it. Do not expose it to the public.
+// process's profiles, but not its command line, which may have secrets. It refuses pages of
+// other origins. Options.DebugAddr serves it. Do not expose it to the public.
 func (s *Server) Debug() http.Handler {
 	r := chi.NewRouter()
+	r.Use(noOtherPages)
 	r.Handle("/healthz", s.Health())
 	r.Handle("/readyz", s.Ready())
 	r.Handle("/metrics", s.Metrics())
-	r.Mount("/debug", middleware.Profiler())
+	r.Handle("/debug", http.RedirectHandler("/debug/pprof/", http.StatusFound))
+	r.HandleFunc("/debug/pprof/*", pprof.Index)
+	r.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	r.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	r.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	return r
+}
+
+// noOtherPages refuses requests of pages of other origins, also those without an effect: a
+// profile takes a core for as long as it lasts.
+func noOtherPages(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		site := r.Header.Get("Sec-Fetch-Site")
+		origin, err := url.Parse(r.Header.Get("Origin"))
+		if site != "" && site != "same-origin" && site != "none" || err != nil || r.Header.Get("Origin") != "" && origin.Host != r.Host {
+			http.Error(w, "pages of other origins may not use this address", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }

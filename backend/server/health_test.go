@@ -147,7 +147,7 @@ func TestMetrics_resumes(t *testing.T) {
 // Metrics and profiles are not served at the main address.
 func TestDebugAddr(t *testing.T) {
 	s := start(t, debugged(inMemory()))
-	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/heap", "/debug/vars"} {
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/goroutine"} {
 		if status, _ := get(t, s.url+path); status != http.StatusNotFound {
 			t.Errorf("%s at the main address: got %d, want 404", path, status)
 		}

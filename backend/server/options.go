@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/forwarded"
 	"github.com/troupe-dev/troupe/backend/gateway"
 	"github.com/troupe-dev/troupe/backend/store"
 )
@@ -49,6 +50,15 @@ type Options struct {
 	// means only pages of the server's own origin, and programs that are not browsers.
 	// Danger: "*" lets every page in the world act with its visitor's cookies.
 	AllowOrigins []string
+
+	// Hosts are the names by which clients reach the server, such as "example.com"
+	// (forwarded.ParseHosts reads them). It answers requests for other hosts with 421, but
+	// always answers for localhost and IP addresses. Empty means any host, except that Run
+	// and Serve on a loopback address without TrustedProxies answer for localhost, IP
+	// addresses and the name in Run's address only. Set it on every server that others
+	// reach: otherwise a page of any site can be led to the server under the site's name,
+	// and then counts as the server's own.
+	Hosts forwarded.Hosts
 
 	// TrustedProxies are the addresses of the proxies in front of the server
 	// (forwarded.ParseProxies reads them). Only their X-Forwarded-For, -Host and
@@ -111,9 +121,9 @@ type Options struct {
 	Metrics bool
 
 	// DebugAddr is a TCP address ("127.0.0.1:6060") at which New serves Server.Debug:
-	// metrics, health and profiles. Port 0 takes a free one; the log has it. Empty
-	// means none. Danger: profiles are not for the public; choose an address that only
-	// operators reach.
+	// metrics, health and profiles. Port 0 takes a free one; the log has it. It answers
+	// for localhost, IP addresses, its own name and Hosts. Empty means none. Danger:
+	// profiles are not for the public; choose an address that only operators reach.
 	DebugAddr string
 
 	// Version is the version that Health reports. Empty means the version of the
@@ -138,6 +148,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.BasePath, err = CleanBasePath(o.BasePath); err != nil {
 		return o, fmt.Errorf("BasePath: %w", err)
 	}
+	o.Hosts, _ = forwarded.ParseHosts(strings.Join(o.Hosts, ",")) // checked above
 	o.MaxSockets = limit(o.MaxSockets, openFiles()/4*3)
 	o.MaxActors = limit(o.MaxActors, 250_000)
 	o.MaxBuffers = limit(o.MaxBuffers, defaultMaxBuffers(MemoryLimit()))
@@ -190,6 +201,9 @@ func (o Options) check() error {
 		if !p.IsValid() {
 			return errors.New("TrustedProxies: a prefix is not valid: use forwarded.ParseProxies or netip.MustParsePrefix")
 		}
+	}
+	if _, err := forwarded.ParseHosts(strings.Join(o.Hosts, ",")); err != nil {
+		return fmt.Errorf("Hosts: %w", err)
 	}
 	for _, origin := range o.AllowOrigins {
 		if _, err := CleanOrigin(origin); err != nil {

@@ -110,9 +110,12 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 		MaxBuffers: o.MaxBuffers, MaxSockets: o.MaxSockets, MaxSocketsPerIP: o.MaxSocketsPerIP,
 		ConnectRatePerIP: o.ConnectRatePerIP, CallRatePerIP: o.CallRatePerIP,
 	})
-	s.handler = s.enter(s.gateway.Handler())
+	s.handler = s.enter(s.gateway.Handler(), o.Hosts)
 	if debug != nil {
-		s.debug = &http.Server{Handler: s.Debug(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: s.errorLog()}
+		if !isLoopback(debug.Addr()) {
+			s.logger.Warn("the debug address is not on loopback: everyone who reaches it can read metrics and profiles", "address", debug.Addr())
+		}
+		s.debug = &http.Server{Handler: append(ownName(o.DebugAddr), o.Hosts...).Handler(s.Debug(), hostRemedy), ReadHeaderTimeout: 10 * time.Second, ErrorLog: s.errorLog()}
 		s.debugEnded = make(chan error, 1)
 		go func() { s.debugEnded <- s.debug.Serve(debug) }()
 		s.logger.Info("debug address: /metrics, /readyz, /debug/pprof", "address", "http://"+debug.Addr().String())
@@ -167,9 +170,50 @@ func (s *Server) Disconnect(ctx context.Context, subject, reason string) error {
 // server.
 type servedKey struct{}
 
-// enter wraps routes in what precedes them all: slow bodies, proxies, the base path.
-func (s *Server) enter(h http.Handler) http.Handler {
-	return limitBodyTime(forwarded.Proxies(s.opts.TrustedProxies).Handler(withBasePath(s.opts.BasePath, h), s.logger))
+// enter wraps routes in what precedes them all: slow bodies, proxies, the host, the base
+// path. Without hosts any host will do.
+func (s *Server) enter(h http.Handler, hosts forwarded.Hosts) http.Handler {
+	h = withBasePath(s.opts.BasePath, h)
+	if len(hosts) > 0 {
+		h = hosts.Handler(h, hostRemedy)
+	}
+	return limitBodyTime(forwarded.Proxies(s.opts.TrustedProxies).Handler(h, s.logger))
+}
+
+// hostRemedy says to clients of an unknown host what an operator can do.
+const hostRemedy = "add the name to -hosts (server.Options.Hosts)"
+
+// localHosts allows localhost and IP addresses only, which no Hosts lacks.
+var localHosts = forwarded.Hosts{"localhost"}
+
+// hosts returns the hosts for which the server answers on an address; none means any. name is
+// that in the address to listen on.
+func (s *Server) hosts(addr net.Addr, name forwarded.Hosts) forwarded.Hosts {
+	switch {
+	case len(s.opts.Hosts) > 0:
+		return s.opts.Hosts
+	case isLoopback(addr) && len(s.opts.TrustedProxies) == 0:
+		return append(name, localHosts...)
+	}
+	if _, tcp := addr.(*net.TCPAddr); !tcp {
+		return nil // a proxy's
+	}
+	s.logger.Warn("no -hosts (server.Options.Hosts) are set, so the server answers for every name that resolves to it: set those of your site", "address", addr)
+	return nil
+}
+
+func isLoopback(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
+// ownName returns the host of an address to listen on, none if it has none.
+func ownName(addr string) forwarded.Hosts {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil || host == "" {
+		return nil
+	}
+	return forwarded.Hosts{strings.ToLower(host)}
 }
 
 // routes returns the handler that Run serves.
@@ -196,7 +240,7 @@ func (s *Server) Run(ctx context.Context, addr string) error {
 		return errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 	}
 	s.logger.Info("listening", "address", "http://"+l.Addr().String())
-	return s.Serve(ctx, l, nil)
+	return s.serve(ctx, l, nil, ownName(addr))
 }
 
 // Serve serves h on l until ctx ends or Close is called; then it drains
@@ -205,14 +249,18 @@ func (s *Server) Run(ctx context.Context, addr string) error {
 //
 // h mounts the server's handlers that clients should reach: Handler, Health, Ready.
 // All its routes get the server's limits on connections and slow requests and the
-// client's address from trusted proxies (package forwarded), and Options.BasePath is
-// stripped from their paths. nil means the routes of Run.
+// client's address from trusted proxies (package forwarded), the check of Options.Hosts, and
+// Options.BasePath is stripped from their paths. nil means the routes of Run.
 func (s *Server) Serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	return s.serve(ctx, l, h, nil)
+}
+
+func (s *Server) serve(ctx context.Context, l net.Listener, h http.Handler, name forwarded.Hosts) error {
 	if h == nil {
 		h = s.routes()
 	}
 	server := &http.Server{
-		Handler:     s.enter(h),
+		Handler:     s.enter(h, s.hosts(l.Addr(), name)),
 		BaseContext: func(net.Listener) context.Context { return context.WithValue(context.Background(), servedKey{}, s) },
 		// A client that sends its headers slowly holds a file descriptor, nothing more.
 		// Responses have no time limit: streams are long.

@@ -237,7 +237,7 @@ func TestServe_shutsDownDuringAnUpload(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_, err = io.WriteString(conn, "POST /api/actors/room/actions/sendMessage?key=a HTTP/1.1\r\nHost: x\r\n"+
+	_, err = io.WriteString(conn, "POST /api/actors/room/actions/sendMessage?key=a HTTP/1.1\r\nHost: localhost\r\n"+
 		"Expect: 100-continue\r\nContent-Length: 100\r\n\r\n")
 	if err != nil {
 		t.Fatal(err)

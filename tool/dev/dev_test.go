@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -81,7 +82,7 @@ func develop(t *testing.T, root string) (url string, states func(want string, is
 			at <- strings.Fields(line)[4]
 		}
 	}
-	go func() { ended <- run(ctx, root, "127.0.0.1:0", nil, say) }()
+	go func() { ended <- run(ctx, root, "127.0.0.1:0", "", nil, say) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -120,6 +121,20 @@ func develop(t *testing.T, root string) (url string, states func(want string, is
 	}
 }
 
+// Dev answers for its own names only: a page of another site may be led to its address.
+func TestHostsOf(t *testing.T) {
+	for addr, want := range map[string][]string{
+		"localhost:8080": {"localhost"}, "127.0.0.1:0": nil, ":8080": nil, "[::1]:1": nil, "mybox:8080": {"mybox"},
+	} {
+		if got, err := hostsOf(addr, ""); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, %v, want %q", addr, got, err, want)
+		}
+	}
+	if got, err := hostsOf("mybox:80", "a.example, b.example"); err != nil || !slices.Equal(got, []string{"a.example", "b.example", "mybox"}) {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
 func get(t *testing.T, url string) string {
 	t.Helper()
 	answer, err := http.Get(url)
@@ -155,6 +170,20 @@ func kill(t *testing.T, url, origin string, want int) {
 func TestDev(t *testing.T) {
 	root := tiny(t)
 	url, until := develop(t, root)
+	for _, path := range []string{"/", "/assets/main.js", eventsPath, "/api/x"} {
+		r, err := http.NewRequest(http.MethodGet, url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = "evil.example"
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.Body.Close(); answer.StatusCode != http.StatusMisdirectedRequest {
+			t.Errorf("%s for another host: got %s, want 421", path, answer.Status)
+		}
+	}
 	host := strings.TrimPrefix(url, "http://")
 	var now state
 	running := func(n int) func(state) bool {
@@ -293,7 +322,7 @@ func TestAddressInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	err = run(context.Background(), tiny(t), l.Addr().String(), nil, t.Logf)
+	err = run(context.Background(), tiny(t), l.Addr().String(), "", nil, t.Logf)
 	if err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("got %v, want that the address is in use", err)
 	}

@@ -27,13 +27,17 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/troupe-dev/troupe/backend/forwarded"
 )
 
 func main() {
 	addr := flag.String("addr", "localhost:8080", "where to listen; port 0 takes a free one")
+	hosts := flag.String("hosts", "", "names by which other machines reach dev; it always answers for localhost, IP addresses and the name in -addr")
 	data := flag.String("data", "data/dev", "directory of the server's data")
 	flag.Usage = func() {
 		fmt.Fprint(flag.CommandLine.Output(), "Usage: dev [flags] [-- flags of the server]\n")
@@ -43,10 +47,18 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	args := append([]string{"-addr", "127.0.0.1:0", "-data", *data, "-check", "-log", "warn"}, flag.Args()...)
-	if err := run(ctx, ".", *addr, args, say); err != nil {
+	if err := run(ctx, ".", *addr, *hosts, args, say); err != nil {
 		fmt.Fprintln(os.Stderr, "dev:", err)
 		os.Exit(1)
 	}
+}
+
+// hostsOf returns the names of dev: that in its address, and those in a list.
+func hostsOf(addr, list string) (forwarded.Hosts, error) {
+	if name, _, err := net.SplitHostPort(addr); err == nil && net.ParseIP(name) == nil {
+		list += "," + name
+	}
+	return forwarded.ParseHosts(list)
 }
 
 // say prints a line with the time.
@@ -54,12 +66,19 @@ func say(format string, args ...any) {
 	fmt.Printf(time.Now().Format("15:04:05.000 ")+format+"\n", args...)
 }
 
-// run serves the project in the directory root at addr until ctx ends. args are the
-// server's.
-func run(ctx context.Context, root, addr string, args []string, say func(string, ...any)) error {
+// run serves the project in the directory root at addr until ctx ends. hosts are more names
+// of dev, args are the server's.
+func run(ctx context.Context, root, addr, hosts string, args []string, say func(string, ...any)) error {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return err
+	}
+	names, err := hostsOf(addr, hosts)
+	if err != nil {
+		return err
+	}
+	if len(names) > 0 {
+		args = append([]string{"-hosts", strings.Join(names, ",")}, args...)
 	}
 	work, err := os.MkdirTemp("", "dev-")
 	if err != nil {
@@ -90,7 +109,7 @@ func run(ctx context.Context, root, addr string, args []string, say func(string,
 	}
 	// Event streams and sockets end with ctx: nothing else ends them.
 	proxy := &http.Server{
-		Handler:           newProxy(overlay, page, server),
+		Handler:           names.Handler(newProxy(overlay, page, server), "start dev with -hosts"),
 		ReadHeaderTimeout: 10 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
