@@ -88,7 +88,7 @@ func run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Wr
 	if err := writeSoon(stdout, fmt.Sprintf("Troupe is at %s\n", address(config.Addr, listener.Addr())+config.BasePath)); err != nil {
 		logger.Warn("cannot print the server's address", "error", err)
 	}
-	return srv.Serve(ctx, listener, routes(srv, page, config, logger))
+	return srv.Serve(ctx, listener, routes(srv, page, config))
 }
 
 // start makes the server and listens. A process that takes over from another one first
@@ -158,7 +158,7 @@ func orNone[T int | float64](limit T) T {
 }
 
 // routes returns the handler of the server's own paths, the sessions and the page.
-func routes(srv *server.Server, page http.Handler, config Config, logger *slog.Logger) http.Handler {
+func routes(srv *server.Server, page http.Handler, config Config) http.Handler {
 	r := chi.NewRouter()
 	r.Handle("/healthz", srv.Health())
 	r.Handle("/readyz", srv.Ready())
@@ -166,7 +166,7 @@ func routes(srv *server.Server, page http.Handler, config Config, logger *slog.L
 		r.Handle("/metrics", srv.Metrics())
 	}
 	r.Handle(server.TypesPath, srv.Types())
-	r.With(srv.CheckOrigin).Handle("/api/session", serveSession(config.BasePath+"/", logger))
+	r.With(srv.CheckOrigin).Handle("/api/session", serveSession(config.BasePath+"/"))
 	r.Method(http.MethodOptions, "/api/session", srv.Handler()) // preflights
 	r.Handle("/api", srv.Handler())
 	r.Handle("/api/*", srv.Handler())

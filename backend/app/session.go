@@ -28,7 +28,8 @@ const keySecret = "session.key"
 
 // sessionKey returns the key that signs sessions: the configured one, else the one in
 // the store, which is made if it does not exist. A store of format 3 had it in a file: that
-// is read once, and then kept for the case that you go back to the old version.
+// is read once, and then kept for the case that you go back to the old version. If others
+// may read it, there is a warning.
 func sessionKey(ctx context.Context, config Config, srv *server.Server, logger *slog.Logger) ([]byte, error) {
 	if config.SessionKey != "" {
 		return []byte(config.SessionKey), nil
@@ -49,6 +50,9 @@ func sessionKey(ctx context.Context, config Config, srv *server.Server, logger *
 		if short = len(old) < minSessionKey; short {
 			return nil
 		}
+		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
+			logger.Warn("other users of this machine may read the key that signs sessions; if they have, delete the file and start with a new -session-key, which ends all sessions", "file", path, "mode", info.Mode().Perm())
+		}
 		logger.Info("the key that signs sessions moves into the store; its file is no longer read, keep it only to go back to an older version", "file", path)
 		return old
 	})
@@ -67,7 +71,7 @@ func keyFile(config Config) string { return filepath.Join(config.Data, "session.
 // origins cannot call it.
 //
 // A real app would check a password, or a payment, here.
-func serveSession(path string, logger *slog.Logger) http.HandlerFunc {
+func serveSession(path string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
 			w.Header().Set("Allow", http.MethodPost)
@@ -85,12 +89,7 @@ func serveSession(path string, logger *slog.Logger) http.HandlerFunc {
 			answer(w, http.StatusBadRequest, map[string]string{"code": "malformed", "message": `want {"subscription":"free"} or {"subscription":"premium"}`})
 			return
 		}
-		cookie, pass, err := s.Sign()
-		if err != nil {
-			logger.Error("cannot sign a session", "error", err)
-			answer(w, http.StatusInternalServerError, map[string]string{"code": "internal_error", "message": "internal error; see the server log"})
-			return
-		}
+		cookie, pass := s.Sign()
 		http.SetCookie(w, &http.Cookie{
 			Name: rooms.SessionCookie, Value: cookie, Path: path, MaxAge: int(rooms.SessionAge / time.Second),
 			HttpOnly: true, SameSite: http.SameSiteLaxMode,

@@ -144,6 +144,27 @@ func TestSession_keyFile(t *testing.T) {
 	}
 }
 
+// A key file that others may read is used, with a warning.
+func TestSession_readableKeyFile(t *testing.T) {
+	for mode, warns := range map[os.FileMode]bool{0o600: false, 0o400: false, 0o644: true, 0o640: true, 0o602: true} {
+		data := t.TempDir()
+		file := filepath.Join(data, "session.key")
+		if err := os.WriteFile(file, []byte(strings.Repeat("k", 40)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+		s := start(t, "-data", data)
+		if log := s.stderr.String(); strings.Contains(log, "may read the key") != warns || strings.Contains(log, "kkk") {
+			t.Errorf("mode %o: got %s, want a warning: %v", mode, log, warns)
+		}
+		if err := s.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestSession_refused(t *testing.T) {
 	s := start(t, "-store", "memory", "-base-path", "/app", "-hosts", "news.example")
 	for _, test := range []struct {
