@@ -5,7 +5,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/troupe-dev/troupe/backend/wire"
@@ -42,6 +44,9 @@ func parseKey(raw json.RawMessage) (Key, *Fault) {
 	if len(raw) == 0 {
 		return nil, errNoKey
 	}
+	if halfSurrogate(raw) {
+		return nil, Faultf(wire.CodeBadKey, `a key has an escape such as \ud800 without its other half, which is no character`)
+	}
 	var one string
 	if json.Unmarshal(raw, &one) == nil && raw[0] == '"' {
 		return Key{one}, nil
@@ -61,6 +66,38 @@ func parseKey(raw json.RawMessage) (Key, *Fault) {
 		k = append(k, *p)
 	}
 	return k, nil
+}
+
+// halfSurrogate reports whether JSON has an escaped UTF-16 surrogate without its other half.
+// encoding/json replaces all of them by U+FFFD, which would make different keys the same.
+func halfSurrogate(raw []byte) bool {
+	for i := 0; i+1 < len(raw); i++ {
+		if raw[i] != '\\' {
+			continue
+		}
+		first, ok := escaped(raw[i:])
+		if !ok || !utf16.IsSurrogate(first) {
+			i++ // what is escaped
+			continue
+		}
+		second, _ := escaped(raw[i+escapeBytes:])
+		if utf16.DecodeRune(first, second) == utf8.RuneError {
+			return true
+		}
+		i += 2*escapeBytes - 1
+	}
+	return false
+}
+
+const escapeBytes = 6 // of \uXXXX
+
+// escaped returns the character of an escape \uXXXX with which raw starts.
+func escaped(raw []byte) (r rune, ok bool) {
+	if len(raw) < escapeBytes || raw[0] != '\\' || raw[1] != 'u' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(raw[2:escapeBytes]), 16, 16)
+	return rune(n), err == nil
 }
 
 // String returns the canonical form of the key, a JSON array.

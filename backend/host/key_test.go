@@ -56,3 +56,17 @@ func FuzzParseKey(f *testing.F) {
 		}
 	})
 }
+
+// Keys that differ are different actors: what has no UTF-8 is refused before encoding/json
+// makes it U+FFFD.
+func TestParseKey_surrogates(t *testing.T) {
+	for raw, want := range map[string]string{
+		`"\ud83d\ude00"`: "\U0001f600", `["a","\uD83D\uDE00x"]`: "a \U0001f600x", `"\\ud800"`: `\ud800`, `"\ufffd"`: "\ufffd", `"\\\\ud800"`: `\\ud800`,
+		`"\ud800"`: "", `["\udc00"]`: "", `"\ud800x"`: "", `["a","\ud800\ud800"]`: "", `"\ude00\ud83d"`: "", `"\ud83d\u0041"`: "", `"\\\ud800"`: "", `"\ud83d\n"`: "",
+	} {
+		key, err := host.ParseKey(json.RawMessage(raw))
+		if got := strings.Join(key, " "); err == nil && got != want || (err != nil) != (want == "") {
+			t.Errorf("%s: got %q, %v, want %q", raw, got, err, want)
+		}
+	}
+}
