@@ -13,6 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/forwarded"
 	"github.com/troupe-dev/troupe/backend/gateway/limit"
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/internal/fair"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -25,7 +26,8 @@ import (
 const (
 	maxSocketAuths  = 8         // of a socket that are under way; its others wait
 	maxAuths        = 256       // the same, of all sockets
-	maxWaitingAuths = 10_000    // that wait, of all sockets; beyond: overloaded
+	maxAddressAuths = 2_000     // that wait, of one address and definition; beyond: overloaded
+	maxWaitingAuths = 10_000    // the same, of all
 	maxPending      = 256 << 10 // bytes that wait, of one socket; beyond: overloaded
 )
 
@@ -34,6 +36,7 @@ const (
 // client; and the requests that wait. Its methods may be called at the same time.
 type socketAuth struct {
 	addr    string
+	from    string // see host.OpenRequest
 	header  string
 	buffers *limit.Buffers
 
@@ -133,7 +136,7 @@ func (a authenticator) socket(r *http.Request) *socketAuth {
 	}
 	var b strings.Builder
 	_ = r.Header.WriteSubset(&b, notKept) // to memory: it does not fail
-	return &socketAuth{addr: clientAddr(r), header: strings.Clone(b.String()), buffers: a.buffers}
+	return &socketAuth{addr: clientAddr(r), from: forwarded.Source(forwarded.Client(r)), header: strings.Clone(b.String()), buffers: a.buffers}
 }
 
 func clientAddr(r *http.Request) string {
@@ -146,7 +149,7 @@ func clientAddr(r *http.Request) string {
 // request is the argument of OnAuth for a connection.
 func (k *socketAuth) request(params json.RawMessage) (host.AuthRequest, error) {
 	header, err := textproto.NewReader(bufio.NewReader(strings.NewReader(k.header + "\r\n"))).ReadMIMEHeader()
-	return host.AuthRequest{Header: header, RemoteAddr: k.addr, Params: params}, err
+	return host.AuthRequest{Header: header, RemoteAddr: k.addr, Params: params, From: k.from}, err
 }
 
 // request authenticates a request that opens no socket.
@@ -154,7 +157,7 @@ func (a authenticator) request(r *http.Request, ref host.Ref, action string) (ho
 	if !a.definitions.Authenticates(ref.Name) {
 		return host.Identity{}, nil
 	}
-	return a.authenticate(r.Context(), ref, host.AuthRequest{Action: action, Header: r.Header, RemoteAddr: clientAddr(r)})
+	return a.authenticate(r.Context(), ref, host.AuthRequest{Action: action, Header: r.Header, RemoteAddr: clientAddr(r), From: forwarded.Source(forwarded.Client(r))})
 }
 
 // authenticate runs the OnAuth of an actor. An actor that is known by its id alone is
@@ -387,41 +390,22 @@ func (a *authRequest) done(who host.Identity, err error) {
 	s.receiver.runPending(c)
 }
 
-// An authQueue runs the authRequests of a gateway, maxAuths at a time.
-type authQueue struct {
-	mu      sync.Mutex
-	running int
-	waiting []*authRequest
-}
+// An authQueue runs the authRequests of a gateway, maxAuths at a time, in turns of
+// definitions and of addresses. What waits is bounded: for each address, and in all but for
+// addresses that have little waiting.
+type authQueue struct{ places *fair.Queue }
 
 // start runs a request, or lets it wait until others have ended.
 func (q *authQueue) start(a *authRequest) {
-	q.mu.Lock()
-	run, full := q.running < maxAuths, len(q.waiting) >= maxWaitingAuths
-	switch {
-	case run:
-		q.running++
-	case !full:
-		q.waiting = append(q.waiting, a)
-	}
-	q.mu.Unlock()
-	if run {
-		a.s.g.sockets.running.Go(func() { q.work(a) })
-	} else if full {
+	of, by := a.c.fanout.ref.Name, forwarded.Source(a.s.address)
+	if all, own := q.places.Waiting(of, by); own >= maxAddressAuths || all >= maxWaitingAuths && own >= maxSocketAuths {
 		a.done(host.Identity{}, errAuthQueue(maxWaitingAuths, "auths"))
+		return
 	}
-}
-
-// work runs a request, and those that have waited for it to end.
-func (q *authQueue) work(a *authRequest) {
-	for a != nil {
-		a.s.g.runJob(a)
-		q.mu.Lock()
-		if a = nil; len(q.waiting) > 0 {
-			a, q.waiting = q.waiting[0], q.waiting[1:]
-		} else {
-			q.running--
-		}
-		q.mu.Unlock()
-	}
+	q.places.Acquire(of, by, func() {
+		a.s.g.sockets.running.Go(func() {
+			defer q.places.Release(of)
+			a.s.g.runJob(a)
+		})
+	})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/gateway/httpcall"
 	"github.com/troupe-dev/troupe/backend/gateway/limit"
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/internal/fair"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -172,6 +173,7 @@ func New(h host.Host, d host.Definitions, opts Options) *Gateway {
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	g.storeReader = newStoreReader(g.ctx)
 	g.fanouts = fanouts{g: g, open: make(map[string]*fanout)}
+	g.authQueue = authQueue{fair.New(maxAuths)}
 	g.approves = d.Guards("")
 	g.origins = newOrigins(opts.AllowOrigins)
 	g.handler = g.routes()

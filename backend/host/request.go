@@ -123,4 +123,5 @@ type AuthRequest struct {
 	Header     map[string][]string // the fields of the request, by canonical name
 	RemoteAddr string              // the client's address, without a port
 	Params     json.RawMessage     // the client's params; nil if there are none
+	From       string              // as in OpenRequest, for the order in which requests run
 }

@@ -58,9 +58,14 @@ func (n *Node) Authenticate(ctx context.Context, r host.Ref, q host.AuthRequest)
 // runAuth runs OnAuth on a zero value and returns when it does, or when ctx ends. An
 // OnAuth that does not return keeps its permit.
 func (n *Node) runAuth(ctx context.Context, d *definition.Definition, r host.Ref, q host.AuthRequest) (who host.Identity, err error) {
+	permit := make(chan struct{})
+	cancel := n.authPermits.Acquire(d.Name, q.From, func() { close(permit) })
 	select {
-	case n.authPermits <- struct{}{}:
+	case <-permit:
 	case <-ctx.Done():
+		if !cancel() {
+			n.authPermits.Release(d.Name)
+		}
 		return who, ctx.Err()
 	}
 	type answer struct {
@@ -69,7 +74,7 @@ func (n *Node) runAuth(ctx context.Context, d *definition.Definition, r host.Ref
 	}
 	answered := make(chan answer, 1)
 	run := func() {
-		defer func() { <-n.authPermits }()
+		defer n.authPermits.Release(d.Name)
 		var a answer
 		_, a.err = protect(func() (any, error) {
 			result, err := d.Authenticate(ctx, r, q)
@@ -88,7 +93,7 @@ func (n *Node) runAuth(ctx context.Context, d *definition.Definition, r host.Ref
 	}
 	n.mu.Unlock()
 	if closed {
-		<-n.authPermits
+		n.authPermits.Release(d.Name)
 		return who, errShutdown
 	}
 	select {

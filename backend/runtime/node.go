@@ -14,6 +14,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/definition"
+	"github.com/troupe-dev/troupe/backend/internal/fair"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -38,7 +39,7 @@ type Node struct {
 
 	wait        sync.WaitGroup // of the actors' goroutines, and of endConnected and OnAuth
 	closing     chan struct{}  // closed by Shutdown
-	authPermits chan struct{}  // has an item for each running OnAuth
+	authPermits *fair.Queue    // of running OnAuth, by definition and address
 
 	mu     sync.Mutex // guards the fields below
 	actors map[string]*Actor
@@ -89,7 +90,7 @@ func New(r Registry, s store.Store, o Options) *Node {
 	n := &Node{
 		defs: r.Definitions(), store: s, log: o.Logger, check: o.Check,
 		maxActors: o.MaxActors, maxQueued: o.MaxQueuedBytes,
-		started: time.Now(), closing: make(chan struct{}), authPermits: make(chan struct{}, maxAuths), actors: map[string]*Actor{},
+		started: time.Now(), closing: make(chan struct{}), authPermits: fair.New(maxAuths), actors: map[string]*Actor{},
 	}
 	if n.check {
 		n.warnOfOpenDoors()
