@@ -44,6 +44,11 @@ func (g *Gateway) welcomes(w http.ResponseWriter, r *http.Request) bool {
 		g.respond.Fail(w, errShutdown)
 		return false
 	}
+	if e := g.auth.headerFault(r); e != nil {
+		g.stats.errors.Add(e.Code)
+		httpcall.WriteError(w, http.StatusRequestHeaderFieldsTooLarge, e.Code, e.Message, e.Metadata)
+		return false
+	}
 	return true
 }
 
@@ -92,7 +97,7 @@ func (g *Gateway) refuseSocket(w http.ResponseWriter, r *http.Request, tell []by
 
 // admit checks whether there is room for the socket that a request asks for.
 func (g *Gateway) admit(r *http.Request) (limit.Permit, *host.Fault) {
-	if g.buffers.Full() {
+	if g.buffers.Full() || g.headers.Full() {
 		return limit.Permit{}, g.buffers.Overloaded()
 	}
 	return g.admission.Socket(forwarded.Counted(r))

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/textproto"
 	"strings"
@@ -29,6 +30,7 @@ const (
 	maxAddressAuths = 2_000     // that wait, of one address and definition; beyond: overloaded
 	maxWaitingAuths = 10_000    // the same, of all
 	maxPending      = 256 << 10 // bytes that wait, of one socket; beyond: overloaded
+	maxHeader       = 8 << 10   // bytes of a request's header that a socket keeps; beyond: 431
 )
 
 // socketAuth is what a socket keeps for OnAuth: of the HTTP request that opened it the
@@ -38,6 +40,7 @@ type socketAuth struct {
 	addr    string
 	from    string // see host.OpenRequest
 	header  string
+	headers *limit.Buffers // of headers, which stay for as long as sockets
 	buffers *limit.Buffers
 
 	pending atomic.Int32 // channels with a pendingAuth
@@ -104,13 +107,14 @@ func (k *socketAuth) leave() (next *authRequest) {
 }
 
 // open counts what the socket keeps from now on.
-func (k *socketAuth) open() { k.buffers.Reserve(len(k.header)) }
+func (k *socketAuth) open() { k.headers.Reserve(len(k.header)) }
 
 // close gives back what was counted, and counts nothing more.
 func (k *socketAuth) close() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.buffers.Release(k.bytes + len(k.header))
+	k.buffers.Release(k.bytes)
+	k.headers.Release(len(k.header))
 	k.closed = true
 }
 
@@ -126,6 +130,30 @@ type authenticator struct {
 	host        host.Host
 	definitions host.Definitions
 	buffers     *limit.Buffers
+	headers     *limit.Buffers
+}
+
+// headerFault returns why a socket cannot keep the header of a request for OnAuth; nil if
+// it can.
+func (a authenticator) headerFault(r *http.Request) *host.Fault {
+	if !a.definitions.Authenticates("") {
+		return nil
+	}
+	const colonAndLineEnd = 4
+	size := 0
+	for name, values := range r.Header {
+		if notKept[name] {
+			continue
+		}
+		for _, v := range values {
+			size += len(name) + len(v) + colonAndLineEnd
+		}
+	}
+	if size <= maxHeader {
+		return nil
+	}
+	return host.Limit{Size: size, Limit: maxHeader, Option: "header"}.
+		Fault(wire.CodeTooLarge, fmt.Sprintf("the header of a socket's request is at most %d bytes, this one has %d; do its cookies belong to other parts of the site?", maxHeader, size))
 }
 
 // socket keeps what OnAuth needs of the request that opens a socket; nil if no actor
@@ -136,7 +164,7 @@ func (a authenticator) socket(r *http.Request) *socketAuth {
 	}
 	var b strings.Builder
 	_ = r.Header.WriteSubset(&b, notKept) // to memory: it does not fail
-	return &socketAuth{addr: clientAddr(r), from: forwarded.Source(forwarded.Client(r)), header: strings.Clone(b.String()), buffers: a.buffers}
+	return &socketAuth{addr: clientAddr(r), from: forwarded.Source(forwarded.Client(r)), header: strings.Clone(b.String()), headers: a.headers, buffers: a.buffers}
 }
 
 func clientAddr(r *http.Request) string {

@@ -380,3 +380,24 @@ func TestAuth_shutdown(t *testing.T) {
 		}
 	}, withVault)
 }
+
+// TestG8_HeadersOfSockets: what a socket keeps of its request is bounded, and does not take
+// the room of what is meant to drain.
+func TestG8_HeadersOfSockets(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		_, response, err := tryDialPipe(e.t, e.h, http.Header{"Cookie": {strings.Repeat("x", 9<<10)}}, "/api/socket?v=1")
+		if err == nil || response == nil || response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+			t.Errorf("a header of 9 KiB: got %v, %v; want status 431", response, err)
+		}
+		for range 20 {
+			e.dialAs(http.Header{"Cookie": {"who=ada; " + strings.Repeat("x", 7<<10)}})
+		}
+		if n := e.g.Buffers(); n != 0 {
+			t.Errorf("idle sockets hold %d bytes of what is meant to drain, want none", n)
+		}
+		c := e.dialAs(cookie("ada"))
+		c.open(1, "ada", vault)
+		e.settle()
+		c.expect("1 opened 0", "1 at 0")
+	}, withVault, gatewayOptions(gateway.Options{MaxBuffers: 200_000}))
+}

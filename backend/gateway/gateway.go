@@ -51,7 +51,8 @@ type Options struct {
 	CallRatePerIP    float64
 
 	// MaxBuffers is how many bytes may be held: of output that clients have not read, and
-	// of messages that have only partly arrived. 0 means no limit.
+	// of messages that have only partly arrived; and, apart from these, of the headers of
+	// sockets' requests, if an actor has an OnAuth. 0 means no limit.
 	MaxBuffers int64
 
 	HeartbeatInterval time.Duration // a beat is sent after this silence; 0 means 15 s
@@ -132,6 +133,7 @@ type Gateway struct {
 
 	admission *limit.Admission
 	buffers   *limit.Buffers
+	headers   *limit.Buffers // of the headers that are kept for OnAuth
 	respond   httpcall.Responder
 	calls     *httpcall.Handler
 
@@ -162,7 +164,8 @@ func New(h host.Host, d host.Definitions, opts Options) *Gateway {
 	}
 	g.admission, g.buffers = limit.NewAdmission(g.opts.admission()), limit.NewBuffers(g.opts.MaxBuffers)
 	g.log, g.collect = g.opts.Logger, debug.FreeOSMemory
-	g.auth = authenticator{h, d, g.buffers}
+	g.headers = limit.NewBuffers(g.opts.MaxBuffers)
+	g.auth = authenticator{h, d, g.buffers, g.headers}
 	g.respond = httpcall.Responder{Buffers: g.buffers, Errors: &g.stats.errors, Fault: func(err error) *host.Fault {
 		return asError(func() *slog.Logger { return g.log }, err)
 	}}
