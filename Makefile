@@ -2,7 +2,7 @@
 # has the steps of the tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help dev new rename run build ui docs packages test test-go test-ts test-e2e test-browsers test-long test-crash fuzz chaos soak bench bench-peers bench-growth pgo plot picture pictures fmt lint vuln generate licenses clean
+.PHONY: help dev new rename run build ui docs packages test test-go test-ts test-e2e test-browsers test-long test-crash attack fuzz chaos soak bench bench-peers bench-growth pgo plot picture pictures fmt lint vuln generate licenses clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/troupe-dev/troupe/backend/app.version=$(VERSION)
@@ -70,6 +70,9 @@ test-browsers: ## all browser tests in all browsers that are found: Chromium, Fi
 test-crash: ## kill the real binary hundreds of times under load (minutes)
 	go test -v -count=1 -timeout 60m ./backend/crashtest -crash.rounds=150 -crash.away=5s
 	go test -v -count=1 -timeout 30m -run PowerLoss ./backend/store/sqlite -sqlite.losses=1000
+
+attack: ## attack the real binary from one address, and measure a bystander (minutes)
+	go test -v -count=1 -timeout 60m ./backend/attack -attack.long
 
 MINUTES := 10
 

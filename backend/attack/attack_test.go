@@ -1,0 +1,140 @@
+package attack
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// text is about 10 KB, of which each is different.
+func text(i int) string { return name(i) + strings.Repeat("x", 9_900) }
+
+func article(i int) map[string]string {
+	return map[string]string{"category": "c", "content": text(i), "level": "public"}
+}
+
+// TestKeptAnswers: the answers that are kept for single calls with an Idempotency-Key make
+// neither later calls nor other actors slower, and take a bounded amount of memory.
+func TestKeptAnswers(t *testing.T) {
+	s := start(t, noRates...)
+	v := s.visitor(strangerAddr)
+	window := times(1_000, 400)
+	total := times(10_000, 2_800)
+	done := 0
+	publish := func(n int) {
+		each(n, func(i int) { v.action("newsRoom", "publishArticle", "n", name(done+i), article(done+i)) })
+		done += n
+	}
+	s.attacked(t, func() {
+		publish(window / 2)
+		sent, wrote := v.sent.Load(), s.written()
+		first := s.perRequest(window, publish)
+		publish(total - done - window)
+		last := s.perRequest(window, publish)
+		s.notGrowing(t, "keyed call", first, last)
+		s.amplified(t, s.written()-wrote, v.sent.Load()-sent)
+	})
+	const most = 250 << 20
+	if m := s.memory(); m > most {
+		t.Errorf("the server has %d MB in memory, want at most %d", m>>20, most>>20)
+	}
+}
+
+// TestG5_UnansweredCall: an unanswered call that its client sends again does not run twice,
+// whatever others have called meanwhile.
+func TestG5_UnansweredCall(t *testing.T) {
+	s := start(t, append(noRates, "-journal-bytes=200000")...)
+	payer := s.visitor(bystanderAddr)
+	k := payer.socket()
+	open := payer.open(1, "chatRoom", "bank", nil)
+	k.send(open)
+	k.await(isType(wire.TypeAt))
+	pay := call(1, 1, "sendMessage", "ada", "pay 100")
+	k.send(pay)
+	k.await(isType(wire.TypeReply)) // which the client does not get to see
+	k.drop()
+
+	v := s.visitor(strangerAddr)
+	each(10_700, func(i int) { v.action("chatRoom", "sendMessage", "bank", name(i), "eve", "x") })
+
+	k = payer.socket()
+	k.send(open)
+	k.await(isType(wire.TypeAt))
+	k.send(pay)
+	if m, _ := k.await(isType(wire.TypeReply, wire.TypeFail)); m.Code != wire.CodeRan {
+		t.Errorf("got %s %s %s for a call that was sent again, want fail ran", m.Type, m.Code, m.Data)
+	}
+}
+
+// TestG3_DetachedReader: a reader that is away for a moment comes back without a gap,
+// however many connections others open and leave meanwhile.
+func TestG3_DetachedReader(t *testing.T) {
+	s := start(t, noRates...)
+	reader := s.visitor(bystanderAddr)
+	k := reader.socket()
+	open := reader.open(1, "newsRoom", "r", nil)
+	open.Subs = []string{"newArticle"}
+	k.send(open)
+	opened, _ := k.await(isType(wire.TypeOpened))
+	at, _ := k.await(isType(wire.TypeAt))
+	k.drop()
+
+	v := s.visitor(strangerAddr)
+	const channels = 500
+	window := func(n int) {
+		for range n / channels {
+			k := v.socket()
+			for c := range uint32(channels) {
+				k.send(v.open(c+1, "newsRoom", "r", nil))
+			}
+			for range channels {
+				k.await(isType(wire.TypeAt))
+			}
+			k.drop()
+		}
+	}
+	window(500)
+	first := s.perRequest(1_000, window)
+	window(7_500)
+	last := s.perRequest(1_000, window)
+	s.notGrowing(t, "open", first, last)
+	window(1_500)
+	v.action("newsRoom", "publishArticle", "r", "", article(0))
+
+	open.Log, open.Seq = opened.Log, at.Seq
+	k = reader.socket()
+	k.send(open)
+	_, before := k.await(isType(wire.TypeAt))
+	for _, m := range before {
+		if m.Type == wire.TypeOpened && (!m.Resumed || m.Lost != nil) {
+			t.Errorf("the reader resumed: %t, lost: %+v; want all that it missed", m.Resumed, m.Lost)
+		}
+	}
+	if last := before[len(before)-1]; last.Type != wire.TypeEvent {
+		t.Errorf("the reader got %+v, want the article", last)
+	}
+}
+
+// TestIdleHeaders: sockets that keep long headers for OnAuth do not take the room of others.
+func TestIdleHeaders(t *testing.T) {
+	s := start(t, append(noRates, "-max-buffers=4000000")...)
+	v := s.visitor(strangerAddr)
+	s.attacked(t, func() {
+		refused := 0
+		for range times(300, 80) {
+			k, err := v.tryDial("Cookie", strings.Repeat("x", 60<<10))
+			if err != nil {
+				refused++
+				continue
+			}
+			t.Cleanup(k.drop)
+		}
+		if refused == 0 {
+			t.Error("headers of 60 KiB were accepted")
+		}
+		for range times(300, 80) {
+			v.socket("Cookie", strings.Repeat("x", 7<<10))
+		}
+	})
+}

@@ -1,0 +1,331 @@
+package attack
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	mathrand "math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// visitor is somebody at an address.
+type visitor struct {
+	s    *server
+	addr string
+	http *http.Client
+	sent atomic.Int64 // bytes
+
+	mu   sync.Mutex
+	rand *mathrand.Rand
+}
+
+const (
+	strangerAddr  = "203.0.113.9"
+	bystanderAddr = "198.51.100.7"
+)
+
+func (s *server) visitor(addr string) *visitor {
+	v := &visitor{s: s, addr: addr, rand: mathrand.New(mathrand.NewPCG(*seed, uint64(len(addr))))}
+	v.http = &http.Client{Transport: &http.Transport{DialContext: s.dial(&v.sent), MaxIdleConnsPerHost: 16}}
+	s.t.Cleanup(v.http.CloseIdleConnections)
+	return v
+}
+
+// secret returns 128 random bits.
+func (v *visitor) secret() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var b [16]byte
+	binary.LittleEndian.PutUint64(b[:], v.rand.Uint64())
+	binary.LittleEndian.PutUint64(b[8:], v.rand.Uint64())
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// post makes an HTTP request and returns its status. The header has pairs of names and values.
+func (v *visitor) post(path string, body any, header ...string) (status int, answer []byte) {
+	v.s.t.Helper()
+	status, answer, err := v.tryPost(path, body, header...)
+	if err != nil {
+		v.s.t.Fatal(err)
+	}
+	return status, answer
+}
+
+func (v *visitor) tryPost(path string, body any, header ...string) (status int, answer []byte, err error) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return 0, nil, err
+	}
+	r, err := http.NewRequest(http.MethodPost, "http://"+v.s.addr+path, bytes.NewReader(b))
+	if err != nil {
+		return 0, nil, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-Forwarded-For", v.addr)
+	for pair := range slices.Chunk(header, 2) {
+		r.Header.Set(pair[0], pair[1])
+	}
+	response, err := v.http.Do(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	answer, err = io.ReadAll(response.Body)
+	return response.StatusCode, answer, err
+}
+
+// action makes a single call that must succeed.
+func (v *visitor) action(actor, action, key, idempotencyKey string, args ...any) {
+	v.s.t.Helper()
+	var header []string
+	if idempotencyKey != "" {
+		header = []string{"Idempotency-Key", idempotencyKey}
+	}
+	if args == nil {
+		args = []any{}
+	}
+	if status, answer := v.post("/api/actors/"+actor+"/actions/"+action+"?key="+key, map[string]any{"args": args}, header...); status != http.StatusOK {
+		v.s.t.Errorf("%s: %d %s", action, status, answer)
+	}
+}
+
+// each calls f n times, a few at the same time, with the numbers from 0.
+func each(n int, f func(i int)) {
+	const workers = 4
+	var next atomic.Int64
+	var wait sync.WaitGroup
+	for range workers {
+		wait.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				f(i)
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// socket is a WebSocket of a visitor.
+type socket struct {
+	v    *visitor
+	ws   *websocket.Conn
+	rest []wire.ServerMessage // received, and not awaited yet
+}
+
+const patience = 30 * time.Second
+
+// tryDial opens a socket, with further pairs of a header.
+func (v *visitor) tryDial(header ...string) (*socket, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	h := http.Header{"X-Forwarded-For": {v.addr}}
+	for pair := range slices.Chunk(header, 2) {
+		h.Set(pair[0], pair[1])
+	}
+	client := &http.Client{Transport: &http.Transport{DialContext: v.s.dial(&v.sent)}}
+	ws, _, err := websocket.Dial(ctx, "ws://"+v.s.addr+"/api/socket?v=1", &websocket.DialOptions{HTTPClient: client, HTTPHeader: h})
+	if err != nil {
+		return nil, err
+	}
+	ws.SetReadLimit(-1)
+	return &socket{v: v, ws: ws}, nil
+}
+
+// socket opens a socket that is closed at the end of the test.
+func (v *visitor) socket(header ...string) *socket {
+	v.s.t.Helper()
+	k, err := v.tryDial(header...)
+	if err != nil {
+		v.s.t.Fatal(err)
+	}
+	v.s.t.Cleanup(k.drop)
+	return k
+}
+
+// drop cuts the socket off.
+func (k *socket) drop() { _ = k.ws.CloseNow() }
+
+func (k *socket) send(m wire.ClientMessage) {
+	k.v.s.t.Helper()
+	b, err := json.Marshal(m)
+	if err != nil {
+		panic(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := k.ws.Write(ctx, websocket.MessageText, b); err != nil {
+		k.v.s.t.Error(err)
+	}
+}
+
+// receive returns the next message.
+func (k *socket) receive() (m wire.ServerMessage, err error) {
+	for len(k.rest) == 0 {
+		if k.rest, err = k.read(); err != nil {
+			return m, err
+		}
+	}
+	m, k.rest = k.rest[0], k.rest[1:]
+	return m, nil
+}
+
+// read reads a frame.
+func (k *socket) read() ([]wire.ServerMessage, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_, frame, err := k.ws.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if frame[0] != '[' {
+		frame = slices.Concat([]byte{'['}, frame, []byte{']'})
+	}
+	var messages []wire.ServerMessage
+	err = json.Unmarshal(frame, &messages)
+	return messages, err
+}
+
+// await returns the first message that fits, and all that came before it.
+func (k *socket) await(fits func(wire.ServerMessage) bool) (m wire.ServerMessage, before []wire.ServerMessage) {
+	k.v.s.t.Helper()
+	for {
+		m, err := k.receive()
+		if err != nil {
+			k.v.s.t.Fatal(err)
+		}
+		if fits(m) {
+			return m, before
+		}
+		before = append(before, m)
+	}
+}
+
+func isType(types ...string) func(wire.ServerMessage) bool {
+	return func(m wire.ServerMessage) bool { return slices.Contains(types, m.Type) }
+}
+
+// open makes a message that opens a channel.
+func (v *visitor) open(channel uint32, actor, key string, params any) wire.ClientMessage {
+	k, _ := json.Marshal([]string{key})
+	p, _ := json.Marshal(params)
+	return wire.ClientMessage{
+		Type: wire.TypeOpen, Channel: channel, Actor: actor, Key: k, Params: p, Secret: v.secret(), Caller: v.secret(),
+	}
+}
+
+func call(channel uint32, id uint64, action string, args ...any) wire.ClientMessage {
+	m := wire.ClientMessage{Type: wire.TypeCall, Channel: channel, ID: id, Action: action, Args: []json.RawMessage{}}
+	for _, a := range args {
+		b, _ := json.Marshal(a)
+		m.Args = append(m.Args, b)
+	}
+	return m
+}
+
+// bystander calls an action of another actor from another address, again and again.
+type bystander struct {
+	k    *socket
+	next uint64
+}
+
+func (s *server) bystander() *bystander {
+	s.t.Helper()
+	v := s.visitor(bystanderAddr)
+	k := v.socket()
+	k.send(v.open(1, "chatRoom", "bystander", map[string]string{"userId": "by"}))
+	k.await(isType(wire.TypeAt))
+	return &bystander{k: k}
+}
+
+// call makes a call and returns how long it took.
+func (b *bystander) call() time.Duration {
+	b.k.v.s.t.Helper()
+	b.next++
+	begin := time.Now()
+	b.k.send(call(1, b.next, "sendMessage", "by", "hello"))
+	m, _ := b.k.await(isType(wire.TypeReply, wire.TypeFail))
+	if m.Type == wire.TypeFail {
+		b.k.v.s.t.Errorf("the bystander's call failed: %s %s", m.Code, m.Message)
+	}
+	return time.Since(begin)
+}
+
+// during calls until f returns, and reports the 99th percentile and the worst.
+func (b *bystander) during(f func()) (p99, worst time.Duration) {
+	b.k.v.s.t.Helper()
+	done := make(chan struct{})
+	go func() { defer close(done); f() }()
+	var all []time.Duration
+	for {
+		all = append(all, b.call())
+		select {
+		case <-done:
+			slices.Sort(all)
+			return all[len(all)*99/100], all[len(all)-1]
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// attacked makes an attack while a bystander calls. In the long form it checks how long
+// the bystander's calls take: at most three times as long as without, and 50 ms.
+func (s *server) attacked(t *testing.T, attack func()) {
+	t.Helper()
+	if !*long {
+		attack()
+		s.bystander().call()
+		return
+	}
+	b := s.bystander()
+	calm, _ := b.during(func() { time.Sleep(5 * time.Second) })
+	p99, worst := b.during(attack)
+	t.Logf("the bystander's p99: %v calm, %v under attack; worst %v", calm, p99, worst)
+	if limit := min(max(3*calm, 5*time.Millisecond), 50*time.Millisecond); p99 > limit {
+		t.Errorf("the bystander's p99 is %v, want at most %v", p99, limit)
+	}
+}
+
+// perRequest does a number of requests and returns the server's CPU time for each.
+func (s *server) perRequest(n int, f func(i int)) time.Duration {
+	s.t.Helper()
+	begin := s.cpu()
+	f(n)
+	return (s.cpu() - begin) / time.Duration(n)
+}
+
+// notGrowing checks that the last requests cost about what the first ones did.
+func (s *server) notGrowing(t *testing.T, what string, first, last time.Duration) {
+	t.Helper()
+	ratio := float64(last) / float64(max(first, 1))
+	t.Logf("CPU per %s: %v first, %v last: %.2f times", what, first, last, ratio)
+	limit := 1.3
+	if !*long {
+		limit = 2 // fewer requests, on a machine that may be busy
+	}
+	if ratio > limit {
+		t.Errorf("the last of the %ss cost %.1f times what the first did, want at most %.1f", what, ratio, limit)
+	}
+}
+
+// amplified checks the bytes that the server has written for those of an attacker.
+func (s *server) amplified(t *testing.T, wrote, sent int64) {
+	t.Helper()
+	t.Logf("the server wrote %.1f MB for %.1f MB: %.1f times", float64(wrote)/1e6, float64(sent)/1e6, float64(wrote)/float64(sent))
+	if wrote > 20*sent {
+		t.Errorf("the server wrote %d bytes for %d of an attacker, want at most 20 times as many", wrote, sent)
+	}
+}
+
+func name(i int) string { return fmt.Sprint("n", i) }
