@@ -138,3 +138,44 @@ func TestIdleHeaders(t *testing.T) {
 		}
 	})
 }
+
+// TestOpensOfALongLog: what an open costs does not grow with the log that others have left,
+// neither for a client that has missed all of it nor for one whose call is unanswered.
+func TestOpensOfALongLog(t *testing.T) {
+	s := start(t, append(noRates, "-journal-bytes=1000000000")...) // it is not trimmed meanwhile
+	v := s.visitor(strangerAddr)
+	k := v.socket()
+	first := v.open(1, "newsRoom", "l", nil)
+	k.send(first)
+	opened, _ := k.await(isType(wire.TypeOpened))
+	k.await(isType(wire.TypeAt))
+	k.send(call(1, 1, "publishArticle", article(0)))
+	k.await(isType(wire.TypeReply))
+
+	others := s.visitor(bystanderAddr)
+	publish := func(n int) {
+		each(n, func(i int) { others.action("newsRoom", "publishArticle", "l", "", article(i)) })
+	}
+	open := func(again wire.ClientMessage) func(n int) {
+		return func(n int) {
+			for range n {
+				k := v.socket()
+				again.Secret = v.secret()
+				k.send(again)
+				k.await(isType(wire.TypeAt))
+				k.drop()
+			}
+		}
+	}
+	missed, unanswered := v.open(1, "newsRoom", "l", nil), first
+	missed.Log, missed.Seq = opened.Log, opened.Seq
+	opens := times(100, 40)
+	publish(200)
+	open(missed)(10)
+	calm, calmUnanswered := s.perRequest(opens, open(missed)), s.perRequest(opens, open(unanswered))
+	publish(times(3_000, 1_500))
+	s.attacked(t, func() {
+		s.notGrowing(t, "open with a gap", calm, s.perRequest(opens, open(missed)))
+		s.notGrowing(t, "open with an unanswered call", calmUnanswered, s.perRequest(opens, open(unanswered)))
+	})
+}

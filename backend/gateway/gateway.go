@@ -144,6 +144,7 @@ type Gateway struct {
 	origins     origins
 	auth        authenticator
 	authQueue   authQueue
+	gapScans    *fair.Queue
 	approves    bool // some actor has a CanSubscribe
 
 	ctx    context.Context // ends when all sockets have
@@ -176,7 +177,7 @@ func New(h host.Host, d host.Definitions, opts Options) *Gateway {
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	g.storeReader = newStoreReader(g.ctx)
 	g.fanouts = fanouts{g: g, open: make(map[string]*fanout)}
-	g.authQueue = authQueue{fair.New(maxAuths)}
+	g.authQueue, g.gapScans = authQueue{fair.New(maxAuths)}, fair.New(maxGapScans)
 	g.approves = d.Guards("")
 	g.origins = newOrigins(opts.AllowOrigins)
 	g.handler = g.routes()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/troupe-dev/troupe/backend/forwarded"
 	"github.com/troupe-dev/troupe/backend/gateway/transport"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
@@ -14,6 +15,12 @@ import (
 const (
 	maxOldReplies     = 256
 	maxOldRepliesSize = 1 << 20
+)
+
+// Of gap scans.
+const (
+	maxGapScans     = 4       // at the same time, at most three quarters of them of one address
+	maxGapScanBytes = 1 << 20 // that one reads to count; what is beyond them is counted at least
 )
 
 // opening is what is known about the answer to an open until it is sent.
@@ -45,7 +52,7 @@ func (c *channel) open(f *transport.Frame, o *host.Output, pos host.Pos) {
 		c.s.g.storeReader.read(c.log, info.Start, c)
 		return
 	}
-	if info.KnownProducer && !info.Resumed {
+	if (info.KnownProducer || len(info.Replies) > 0) && !info.Resumed {
 		c.gapScan("", info.Start, info.Start)
 		return
 	}
@@ -154,7 +161,10 @@ type gapScan struct {
 	start uint64 // up to it
 	gap   *wire.Lost
 
-	chunk   *chunk // the one to look at
+	chunk   *chunk   // the one to look at
+	read    int      // bytes
+	wanted  []uint64 // replies that are still to be read, by number
+	from    string   // the address, which has its place in the turns of gap scans
 	replies []*host.Output
 	size    int
 	err     error
@@ -167,7 +177,7 @@ type gapScan struct {
 // a client that has seen nothing, replies may be anywhere.
 func (c *channel) gapScan(reason string, after, start uint64) {
 	c.phase = phaseAsking
-	w := &gapScan{c: c, after: after, start: start}
+	w := &gapScan{c: c, after: after, start: start, from: forwarded.Source(c.s.address)}
 	unknown := reason == "" || reason == wire.ReasonRestart && after == 0
 	if reason != "" {
 		w.gap = &wire.Lost{Reason: reason, Exact: !unknown}
@@ -178,16 +188,29 @@ func (c *channel) gapScan(reason string, after, start uint64) {
 	if w.at = w.after; unknown && c.opening.info.KnownProducer {
 		w.at = 0
 	}
-	w.next()
+	for _, seq := range c.opening.info.Replies {
+		if seq <= start {
+			w.wanted = append(w.wanted, seq)
+		}
+	}
+	c.s.g.gapScans.Acquire("", w.from, w.next)
 }
 
 // next reads on, or ends the gap scan.
 func (w *gapScan) next() {
-	if w.at < w.start && w.err == nil {
-		w.c.s.g.storeReader.read(w.c.log, w.at, w)
-		return
+	c := w.c
+	if w.err == nil && c.s.channel(c.num) == c {
+		switch {
+		case w.at < w.start:
+			c.s.g.storeReader.read(c.log, w.at, w)
+			return
+		case len(w.wanted) > 0:
+			c.s.g.storeReader.queue.push(w)
+			return
+		}
 	}
-	w.c.post(func() { w.c.inbox.gapScan = w })
+	c.s.g.gapScans.Release("")
+	c.post(func() { c.inbox.gapScan = w })
 }
 
 // arrived implements reader.
@@ -196,8 +219,13 @@ func (w *gapScan) arrived(k *chunk) {
 	w.c.s.g.storeReader.queue.push(w)
 }
 
-// run looks at a chunk.
+// run looks at a chunk, or reads a reply.
 func (w *gapScan) run() {
+	if w.chunk == nil {
+		w.readReply()
+		w.next()
+		return
+	}
 	outs := w.chunk.outs
 	w.err = w.chunk.err
 	if w.err == nil && len(outs) == 0 {
@@ -206,12 +234,41 @@ func (w *gapScan) run() {
 	}
 	for _, o := range outs {
 		w.inexact(o.Seq > max(w.at, w.after)+1)
+		w.read += len(o.Data)
 		if w.at = o.Seq; w.at <= w.start {
 			w.see(o)
 		}
 	}
 	w.chunk = nil
+	if w.read > maxGapScanBytes && !w.c.opening.info.KnownProducer {
+		w.inexact(w.at < w.start)
+		w.at = w.start
+	}
 	w.next()
+}
+
+// readReply reads a reply that the caller waits for, unless it is no longer retained.
+func (w *gapScan) readReply() {
+	seq := w.wanted[0]
+	w.wanted = w.wanted[1:]
+	outs, err := w.c.log.Stored(w.c.s.g.ctx, seq-1, 1, 1)
+	if w.err = err; err == nil && len(outs) > 0 && outs[0].Seq == seq {
+		w.reply(outs[0])
+	}
+}
+
+// reply keeps a reply if the caller waits for it.
+func (w *gapScan) reply(o *host.Output) {
+	c := w.c
+	if o.Producer != c.caller || o.Call <= c.ack {
+		return
+	}
+	w.replies = append(w.replies, o)
+	w.size += len(o.Data)
+	for len(w.replies) > maxOldReplies || w.size > maxOldRepliesSize {
+		w.size -= len(w.replies[0].Data)
+		w.replies = w.replies[1:]
+	}
 }
 
 // failed is called when run panicked.
@@ -229,13 +286,8 @@ func (w *gapScan) inexact(is bool) {
 func (w *gapScan) see(o *host.Output) {
 	c := w.c
 	if o.Kind == host.OutputReply {
-		if c.opening.info.KnownProducer && o.Producer == c.caller && o.Call > c.ack {
-			w.replies = append(w.replies, o)
-			w.size += len(o.Data)
-			for len(w.replies) > maxOldReplies || w.size > maxOldRepliesSize {
-				w.size -= len(w.replies[0].Data)
-				w.replies = w.replies[1:]
-			}
+		if c.opening.info.KnownProducer {
+			w.reply(o)
 		}
 		return
 	}

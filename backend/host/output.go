@@ -69,10 +69,11 @@ type OpenedInfo struct {
 	Until         uint64 // what is numbered up to here belongs to the opening; then comes an at
 	Resumed       bool   // the connection existed
 	Refused       []Refusal
-	Reason        string // not empty: what came before Start is lost, and why (restart, expired)
-	AskedAfter    uint64 // with a Reason: what the client had seen of this log; 0 if of another
-	Producer      string // the id under which the actor keeps the client's calls
-	KnownProducer bool   // first deliver the retained replies of the producer above its Ack
+	Reason        string   // not empty: what came before Start is lost, and why (restart, expired)
+	AskedAfter    uint64   // with a Reason: what the client had seen of this log; 0 if of another
+	KnownProducer bool     // first deliver the retained replies of the producer above its Ack, which are anywhere
+	Replies       []uint64 // first deliver these entries, as far as they are retained: all such replies
+	Producer      string   // the id under which the actor keeps the client's calls
 }
 
 // Encoded returns the result of the first call of encode for this output. All readers of the

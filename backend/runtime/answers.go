@@ -133,6 +133,7 @@ func (a *answers) dropExcess(limit int) {
 
 // acknowledge drops the kept answers of a producer's calls up to an id.
 func (a *answers) acknowledge(c *producer, upTo uint64) {
+	c.replies = slices.DeleteFunc(c.replies, func(r loggedReply) bool { return r.call <= upTo })
 	if len(c.record.Answers) == 0 || c.record.Answers[0].Call > upTo {
 		return
 	}

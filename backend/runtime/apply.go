@@ -30,11 +30,16 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 	if r.opened != nil {
 		outputs = slices.Insert(outputs, 0, r.opened)
 	}
+	var answer *host.Output
 	if r.conn != nil || r.waiter != nil {
-		outputs = append(outputs, in.answer(t, o, r, changed))
+		answer = in.answer(t, o, r, changed)
+		outputs = append(outputs, answer)
 	}
 	outputs = append(outputs, t.closes...)
 	in.number(outputs, t.now)
+	if answer != nil && answer.Numbered {
+		r.producer.replied(answer.Call, answer.Seq)
+	}
 	if r.opened != nil {
 		r.opened.Opened.Until = in.head
 	}

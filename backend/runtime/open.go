@@ -60,9 +60,10 @@ var errReplaced = host.Faultf(wire.CodeReplaced, "the connection was opened agai
 
 // opened makes the output that answers the open.
 func (m *openEnvelope) opened(in *instance, c *Conn, start uint64) *host.Output {
+	replies, unknown := in.producers.replies(m.Producer, m.Ack, in.def.Options.Retention())
 	return &host.Output{Kind: host.OutputOpened, To: m.Attachment, Opened: &host.OpenedInfo{
 		Actor: in.actor.id, Name: in.def.Name, Log: in.log, Conn: c.id, Num: c.num,
-		Start: start, Producer: m.Producer, KnownProducer: in.producers.byID[m.Producer] != nil,
+		Start: start, Producer: m.Producer, Replies: replies, KnownProducer: unknown,
 	}}
 }
 

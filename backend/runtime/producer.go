@@ -19,12 +19,17 @@ import (
 // A single call with an idempotency key has a producer of its own, which makes one call.
 type producer struct {
 	record  store.Caller
-	owner   string // who has made it, see host.OpenRequest.From; its id if that is not known
-	stored  bool   // a commit has it
-	stale   bool   // the store has answers of it that were dropped
-	listed  bool   // it is in answers.of
-	oneCall bool   // it is of a single call
+	owner   string        // who has made it, see host.OpenRequest.From; its id if that is not known
+	stored  bool          // a commit has it
+	stale   bool          // the store has answers of it that were dropped
+	listed  bool          // it is in answers.of
+	oneCall bool          // it is of a single call
+	loaded  bool          // it made calls before the actor was loaded
+	replies []loggedReply // entries of the log that are replies to it, since then, until it has them
 }
+
+// loggedReply is where the log has the reply of a call.
+type loggedReply struct{ call, seq uint64 }
 
 // producers are the producers of an instance.
 type producers struct {
@@ -46,7 +51,7 @@ func newProducers(o *definition.Options, stored []store.Caller, inUse func() map
 	stored = slices.Clone(stored)
 	slices.SortFunc(stored, func(a, b store.Caller) int { return a.Used.Compare(b.Used) })
 	for _, r := range stored {
-		c := &producer{record: r, owner: r.ID, stored: true, oneCall: r.Print != ""}
+		c := &producer{record: r, owner: r.ID, stored: true, oneCall: r.Print != "", loaded: true}
 		p.byID[r.ID] = c
 		if c.oneCall {
 			p.single++
@@ -175,6 +180,33 @@ func (p *producers) takeGone() []string {
 	gone := p.gone
 	p.gone = nil
 	return gone
+}
+
+// replies returns the numbers of the entries that are replies to a producer's calls above
+// ack. If more of them may be from before the actor was loaded, unknown is true. Retention is
+// how long the log is kept.
+func (p *producers) replies(id string, ack uint64, retention time.Duration) (seqs []uint64, unknown bool) {
+	c := p.byID[id]
+	if c == nil || c.record.Highest <= ack || time.Since(c.record.Used) > retention {
+		return nil, false
+	}
+	if c.loaded {
+		return nil, true
+	}
+	for _, r := range c.replies {
+		if r.call > ack {
+			seqs = append(seqs, r.seq)
+		}
+	}
+	return seqs, false
+}
+
+// replied notes an entry of the log that is the reply of a call.
+func (c *producer) replied(call, seq uint64) {
+	if len(c.replies) == maxAnswers {
+		c.replies = slices.Delete(c.replies, 0, 1)
+	}
+	c.replies = append(c.replies, loggedReply{call, seq})
 }
 
 // answer returns the kept answer of a call.

@@ -28,22 +28,39 @@ func (s *Store) entries(ctx context.Context, actor string, after uint64, limit, 
 	}
 	var entries []store.Entry
 	size := 0
-	err = readCommits(ctx, reader, locations, func(j *journal.Commit) (bool, error) {
-		for _, e := range j.Entries {
+	add := func(of []store.Entry) (more bool) {
+		for _, e := range of {
 			if e.Seq <= after {
 				continue
 			}
 			if n := len(entries); n > 0 && e.Seq != entries[n-1].Seq+1 {
-				return false, nil // the entries between were trimmed meanwhile
+				return false // the entries between were trimmed meanwhile
 			}
 			size += len(e.Data)
 			if len(entries) == limit || len(entries) > 0 && size > maxBytes {
-				return false, nil
+				return false
 			}
-			e.Time = time.UnixMilli(j.Time)
 			entries = append(entries, e)
 		}
+		return true
+	}
+	if len(locations) > 0 {
+		if of := s.decoded.get(actor, locations[0].Head); of != nil {
+			if !add(of) {
+				return entries, nil
+			}
+			locations = locations[1:]
+		}
+	}
+	err = readCommits(ctx, reader, locations, func(j *journal.Commit) (bool, error) {
+		for i := range j.Entries {
+			j.Entries[i].Time = time.UnixMilli(j.Time)
+		}
 		s.options.afterRead()
+		if !add(j.Entries) {
+			s.decoded.put(actor, j.Entries)
+			return false, nil
+		}
 		return true, nil
 	})
 	return entries, err

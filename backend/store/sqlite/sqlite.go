@@ -125,6 +125,8 @@ type Store struct {
 	garbage   bool                // there may be some
 	forgotten []int64             // numbers of tombstones to remove
 
+	decoded decodedCommits
+
 	// mu is held briefly, by readers too. Lock writing before it.
 	mu      sync.Mutex
 	index   journal.Index

@@ -166,6 +166,7 @@ func (s *Store) tickLoop() {
 // tick checks whether the files are still there and whether a disk that failed works
 // again, and does upkeep.
 func (s *Store) tick(ctx context.Context) {
+	s.decoded.clear()
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if s.writable(ctx) != nil || s.checkFiles() != nil {
