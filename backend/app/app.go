@@ -132,7 +132,8 @@ func options(c Config, logger *slog.Logger) server.Options {
 		AllowOrigins: c.AllowOrigins, Hosts: c.Hosts, TrustedProxies: c.Proxies, BasePath: c.BasePath,
 		MaxSockets: c.MaxSockets, MaxActors: orNone(c.MaxActors), MaxBuffers: maxBuffers(c),
 		MaxSocketsPerIP: orNone(c.MaxSocketsPerIP), ConnectRatePerIP: orNone(c.ConnectRatePerIP), CallRatePerIP: orNone(c.CallRatePerIP),
-		Logger: logger, Check: c.Check, Drain: c.Drain, DebugAddr: c.DebugAddr, Version: version,
+		ActorRatePerIP: orNone(c.ActorRatePerIP),
+		Logger:         logger, Check: c.Check, Drain: c.Drain, DebugAddr: c.DebugAddr, Version: version,
 	}
 	if c.Store == storeMemory {
 		o.Data, o.JournalBytes, o.Store = "", 0, memory.New(memory.Options{Retention: rooms.Registry.Retention()})

@@ -36,6 +36,7 @@ type Config struct {
 	MaxSocketsPerIP  int
 	ConnectRatePerIP float64
 	CallRatePerIP    float64
+	ActorRatePerIP   float64
 
 	SessionKey string // signs sessions; empty: the key file in Data
 	LogLevel   slog.Level
@@ -182,6 +183,11 @@ var settings = []setting{
 		set:  func(c *Config, v string) error { return setRate(&c.CallRatePerIP, v) },
 
 		oldFlag: "address-calls", oldEnv: "TROUPE_ADDRESS_CALLS",
+	},
+	{
+		flag: "actor-rate-per-ip", env: "TROUPE_ACTOR_RATE_PER_IP", standard: "5", argument: "n",
+		help: "limit of the new actors per second that one IP address may make in the long run, 500 of them at once; 0 means none",
+		set:  func(c *Config, v string) error { return setRate(&c.ActorRatePerIP, v) },
 	},
 	{
 		flag: "session-key", env: "TROUPE_SESSION_KEY", standard: "", argument: "secret",

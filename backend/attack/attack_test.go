@@ -1,8 +1,10 @@
 package attack
 
 import (
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -178,4 +180,30 @@ func TestOpensOfALongLog(t *testing.T) {
 		s.notGrowing(t, "open with a gap", calm, s.perRequest(opens, open(missed)))
 		s.notGrowing(t, "open with an unanswered call", calmUnanswered, s.perRequest(opens, open(unanswered)))
 	})
+}
+
+// TestNewActors: what one address may leave is bounded, and others may make actors meanwhile.
+func TestNewActors(t *testing.T) {
+	s := start(t, noRates...)
+	v := s.visitor(strangerAddr)
+	status := map[int]int{}
+	begin := time.Now()
+	for i := range 1_000 {
+		path := "/api/actors/chatRoom/actions/sendMessage?key=" + name(i)
+		if i%2 == 0 {
+			code, _ := v.post(path, map[string]any{"args": []any{"eve", "x"}})
+			status[code]++
+		} else {
+			code, _ := v.post("/api/actors/chatRoom", map[string]any{"key": []string{name(i)}})
+			status[code]++
+		}
+	}
+	made := status[http.StatusOK] + status[http.StatusCreated]
+	if most := 500 + 5*int(time.Since(begin).Seconds()+1); made > most || made+status[http.StatusTooManyRequests] != 1_000 {
+		t.Errorf("the server answered with %v, want at most %d new actors and else status 429", status, most)
+	}
+	if refused := s.metric(`troupe_actors_created_total{result="refused"}`); int(refused) != status[http.StatusTooManyRequests] {
+		t.Errorf("the metric says %v refused, want %d", refused, status[http.StatusTooManyRequests])
+	}
+	s.bystander().call()
 }

@@ -164,7 +164,7 @@ func (a authenticator) socket(r *http.Request) *socketAuth {
 	}
 	var b strings.Builder
 	_ = r.Header.WriteSubset(&b, notKept) // to memory: it does not fail
-	return &socketAuth{addr: clientAddr(r), from: forwarded.Source(forwarded.Client(r)), header: strings.Clone(b.String()), headers: a.headers, buffers: a.buffers}
+	return &socketAuth{addr: clientAddr(r), from: forwarded.Source(forwarded.Counted(r)), header: strings.Clone(b.String()), headers: a.headers, buffers: a.buffers}
 }
 
 func clientAddr(r *http.Request) string {
@@ -185,7 +185,7 @@ func (a authenticator) request(r *http.Request, ref host.Ref, action string) (ho
 	if !a.definitions.Authenticates(ref.Name) {
 		return host.Identity{}, nil
 	}
-	return a.authenticate(r.Context(), ref, host.AuthRequest{Action: action, Header: r.Header, RemoteAddr: clientAddr(r), From: forwarded.Source(forwarded.Client(r))})
+	return a.authenticate(r.Context(), ref, host.AuthRequest{Action: action, Header: r.Header, RemoteAddr: clientAddr(r), From: forwarded.Source(forwarded.Counted(r))})
 }
 
 // authenticate runs the OnAuth of an actor. An actor that is known by its id alone is
@@ -425,7 +425,7 @@ type authQueue struct{ places *fair.Queue }
 
 // start runs a request, or lets it wait until others have ended.
 func (q *authQueue) start(a *authRequest) {
-	of, by := a.c.fanout.ref.Name, forwarded.Source(a.s.address)
+	of, by := a.c.fanout.ref.Name, a.s.from
 	if all, own := q.places.Waiting(of, by); own >= maxAddressAuths || all >= maxWaitingAuths && own >= maxSocketAuths {
 		a.done(host.Identity{}, errAuthQueue(maxWaitingAuths, "auths"))
 		return

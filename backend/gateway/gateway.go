@@ -50,6 +50,10 @@ type Options struct {
 	ConnectRatePerIP float64
 	CallRatePerIP    float64
 
+	// ActorRatePerIP is how many new actors an address may make per second in the long run,
+	// 500 of them at once. Call Gateway.NewActor for each. 0 means no limit.
+	ActorRatePerIP float64
+
 	// MaxBuffers is how many bytes may be held: of output that clients have not read, and
 	// of messages that have only partly arrived; and, apart from these, of the headers of
 	// sockets' requests, if an actor has an OnAuth. 0 means no limit.
@@ -100,7 +104,8 @@ func (o Options) withDefaults() Options {
 func (o *Options) admission() limit.AdmissionOptions {
 	return limit.AdmissionOptions{
 		MaxSockets: o.MaxSockets, MaxSocketsPerIP: o.MaxSocketsPerIP,
-		ConnectRatePerIP: o.ConnectRatePerIP, CallRatePerIP: o.CallRatePerIP, Logger: o.Logger,
+		ConnectRatePerIP: o.ConnectRatePerIP, CallRatePerIP: o.CallRatePerIP,
+		ActorRatePerIP: o.ActorRatePerIP, Logger: o.Logger,
 	}
 }
 
@@ -194,6 +199,16 @@ func New(h host.Host, d host.Definitions, opts Options) *Gateway {
 // Handler serves everything below /api. It looks at the whole path, also when
 // another router has mounted it there.
 func (g *Gateway) Handler() http.Handler { return g.handler }
+
+// NewActor admits an actor that a client makes. The error is a *host.Fault, which says when
+// to try again. from is as in host.OpenRequest. The owner of actors calls it before it makes
+// one for an Open or a CallOnce; for a Create the gateway does.
+func (g *Gateway) NewActor(from string) error {
+	if e := g.admission.NewActor(from); e != nil {
+		return e
+	}
+	return nil
+}
 
 // Quiesce is the first step of a shutdown: new sockets and calls over HTTP are refused,
 // clients get a bye, and what they still send is ignored: they resend it

@@ -10,7 +10,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/troupe-dev/troupe/backend/forwarded"
 	"github.com/troupe-dev/troupe/backend/gateway/limit"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
@@ -210,7 +209,7 @@ func (r *receiver) open(m *wire.ClientMessage) {
 	r.s.mu.Unlock()
 	request := host.OpenRequest{
 		Attachment: c.attachment, Create: c.fanout.ref.ID == "" && (m.Create == nil || *m.Create), Input: m.Input,
-		Conn: c.conn, Producer: c.caller, Params: m.Params, From: forwarded.Source(r.s.address),
+		Conn: c.conn, Producer: c.caller, Params: m.Params, From: r.s.from,
 		Resume: m.Log != "", Log: m.Log, Seq: m.Seq, Ack: m.Ack,
 	}
 	if m.ActorID != "" {

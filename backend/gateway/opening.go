@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/troupe-dev/troupe/backend/forwarded"
 	"github.com/troupe-dev/troupe/backend/gateway/transport"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
@@ -177,7 +176,7 @@ type gapScan struct {
 // a client that has seen nothing, replies may be anywhere.
 func (c *channel) gapScan(reason string, after, start uint64) {
 	c.phase = phaseAsking
-	w := &gapScan{c: c, after: after, start: start, from: forwarded.Source(c.s.address)}
+	w := &gapScan{c: c, after: after, start: start, from: c.s.from}
 	unknown := reason == "" || reason == wire.ReasonRestart && after == 0
 	if reason != "" {
 		w.gap = &wire.Lost{Reason: reason, Exact: !unknown}

@@ -47,6 +47,7 @@ type socket struct {
 
 	permit  limit.Permit
 	address netip.Addr // of the client, for the log
+	from    string     // whose share of limits it takes, see host.OpenRequest.From
 
 	attachment host.Attachment // that of channel c is c after it; see host.NextAttachment
 	traffic    *metric.Stripe

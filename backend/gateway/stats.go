@@ -21,6 +21,8 @@ type Stats struct {
 	Gaps       map[string]uint64 // connections that came back to a gap, by reason
 	GapEntries uint64            // entries in those gaps, as far as known
 
+	RefusedActors uint64 // new actors that clients were refused, see Options.ActorRatePerIP
+
 	Volatile uint64            // volatile events that were dropped for blocked readers
 	Slow     uint64            // sockets that were cut off because their client did not read, or too slowly
 	Errors   map[string]uint64 // failed calls, refused or ended connections, and other errors that clients got, by code
@@ -47,7 +49,8 @@ func (g *Gateway) Stats() Stats {
 		Accepted: c.accepted.Load(),
 		Flow:     c.traffic.Snapshot(), Calls: c.calls.Load(), HTTPCalls: g.calls.Calls(),
 		Resumed: c.resumed.Load(), Gaps: c.gaps.Snapshot(), GapEntries: c.gapEntries.Load(),
-		Volatile: c.volatile.Load(), Slow: c.slow.Load(), Errors: c.errors.Snapshot(),
+		RefusedActors: g.admission.RefusedActors(),
+		Volatile:      c.volatile.Load(), Slow: c.slow.Load(), Errors: c.errors.Snapshot(),
 	}
 	g.sockets.each(func(socket *socket) {
 		s.Sockets[transportName(socket.out)]++

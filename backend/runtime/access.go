@@ -75,6 +75,9 @@ func (in *instance) enter(create bool, a Access, request *host.OpenRequest) (err
 	if err, ok := in.guard(a, request); !ok || err != nil {
 		return err, ok
 	}
+	if err := in.admitNew(create, request.From); err != nil {
+		return err, true
+	}
 	return in.create(create, request.Input, request.Identity)
 }
 

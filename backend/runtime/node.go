@@ -33,6 +33,7 @@ type Node struct {
 	stats     stats
 
 	disconnected disconnected
+	newActor     func(from string) error // may be nil
 
 	queued  atomic.Int64 // bytes that wait in mailboxes
 	answers atomic.Int64 // bytes of kept answers, of all actors
@@ -71,6 +72,11 @@ type Options struct {
 	// fail with overloaded [0: no limit].
 	MaxActors int
 
+	// NewActor, if not nil, is called before an actor is made for an Open or a CallOnce of a
+	// client, with its From. An error refuses it: a *host.Fault [nil: clients may make any
+	// number].
+	NewActor func(from string) error
+
 	// MaxQueuedBytes is how many bytes of calls and connects of all actors may wait for
 	// turns; beyond, they fail with overloaded [0: no limit].
 	MaxQueuedBytes int64
@@ -88,7 +94,7 @@ func New(r Registry, s store.Store, o Options) *Node {
 		o.MaxQueuedBytes = math.MaxInt64
 	}
 	n := &Node{
-		defs: r.Definitions(), store: s, log: o.Logger, check: o.Check,
+		defs: r.Definitions(), store: s, log: o.Logger, check: o.Check, newActor: o.NewActor,
 		maxActors: o.MaxActors, maxQueued: o.MaxQueuedBytes,
 		started: time.Now(), closing: make(chan struct{}), authPermits: fair.New(maxAuths), actors: map[string]*Actor{},
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
@@ -51,6 +52,7 @@ func (in *instance) create(create bool, input json.RawMessage, who host.Identity
 		in.applyUnseen(t, o)
 	}
 	in.created = true
+	in.actor.node.stats.created.Add(1)
 	if !in.start() {
 		return nil, false
 	}
@@ -62,6 +64,16 @@ func (in *instance) fail(w *waiter, err *host.Fault) {
 	out := []*host.Output{{Kind: host.OutputFail, Err: err, Done: w.whenVisible()}}
 	in.number(out, time.Now())
 	in.actor.gate.put(out, nil)
+}
+
+// admitNew checks whether a client may make the actor, if that does not exist.
+func (in *instance) admitNew(create bool, from string) *host.Fault {
+	if !create || in.stored || in.created || in.actor.node.newActor == nil {
+		return nil
+	}
+	var fault *host.Fault
+	errors.As(in.actor.node.newActor(from), &fault)
+	return fault
 }
 
 // callEnvelope runs an action for a connection.
@@ -160,7 +172,7 @@ func (m *directEnvelope) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
 
 func (m *directEnvelope) deliver(in *instance) bool {
 	in.actor.used()
-	access, request := Access{Door: DoorCall, Action: m.Action}, &host.OpenRequest{Identity: m.Identity}
+	access, request := Access{Door: DoorCall, Action: m.Action}, &host.OpenRequest{Identity: m.Identity, From: m.From}
 	if err, ok := in.enter(m.Create, access, request); !ok || err != nil {
 		if ok {
 			m.done(nil, err)

@@ -11,7 +11,8 @@ import (
 
 // Stats counts what a Node has done since it was made.
 type Stats struct {
-	Awake int // actors in memory now
+	Awake   int    // actors in memory now
+	Created uint64 // actors that were made, whether they were stored or not
 
 	Turns     metric.Durations // turns that have ended, successful or not
 	Refused   uint64           // of these: refused by the action or the runtime
@@ -34,6 +35,7 @@ type stats struct {
 	failed   atomic.Uint64
 	timedOut atomic.Uint64
 
+	created   atomic.Uint64
 	abandoned atomic.Uint64
 	resets    atomic.Uint64
 
@@ -74,6 +76,7 @@ func (n *Node) Stats() Stats {
 	c := &n.stats
 	return Stats{
 		Awake:   awake,
+		Created: c.created.Load(),
 		Turns:   c.turns.Snapshot(),
 		Refused: c.refused.Load(), Failed: c.failed.Load(), TimedOut: c.timedOut.Load(),
 		Abandoned: c.abandoned.Load(), Resets: c.resets.Load(),

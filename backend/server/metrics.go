@@ -73,6 +73,9 @@ var metrics = []metricDef{
 	}, "transport"),
 	gauge("connections", "Connections to actors that have a socket.", func(c *counts) float64 { return float64(c.gateway.Connections) }),
 	gauge("actors_awake", "Actors in memory.", func(c *counts) float64 { return float64(c.actors.Awake) }),
+	counters("actors_created_total", "Actors that clients or actors made, by result: ok, refused (-actor-rate-per-ip).", "result", func(c *counts) map[string]uint64 {
+		return map[string]uint64{"ok": c.actors.Created, "refused": c.gateway.RefusedActors}
+	}),
 	gauge("journal_bytes", "Size of the store's journal, which holds the actors' logs.", func(c *counts) float64 { return c.journal }),
 
 	counter("sockets_total", "Accepted sockets.", func(c *counts) uint64 { return c.gateway.Accepted }),

@@ -100,6 +100,10 @@ type Options struct {
 	// socket, with bursts of two seconds' worth. 0 means 500.
 	CallRatePerIP float64
 
+	// ActorRatePerIP limits the new actors per second that one IP address may make in the
+	// long run, with bursts of 500: an actor stays in the store for ever. 0 means 5.
+	ActorRatePerIP float64
+
 	// Logger gets errors, panics of actors and refusals. It never gets a secret, an
 	// argument or a parameter. The server logs through LogHandler, so that clients
 	// cannot fill the disk. A handler that blocks also blocks the actors that log: use
@@ -155,6 +159,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.MaxSocketsPerIP = limit(o.MaxSocketsPerIP, 2000)
 	o.ConnectRatePerIP = limit(o.ConnectRatePerIP, 50)
 	o.CallRatePerIP = limit(o.CallRatePerIP, 500)
+	o.ActorRatePerIP = limit(o.ActorRatePerIP, 5)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}

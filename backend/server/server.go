@@ -99,6 +99,7 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 	}
 	s.node = runtime.New(registry, s.store, runtime.Options{
 		Logger: o.Logger, Check: o.Check, MaxActors: o.MaxActors, MaxQueuedBytes: o.MaxBuffers,
+		NewActor: func(from string) error { return s.gateway.NewActor(from) },
 	})
 	contract := registry.Contract()
 	s.types = contract.Types
@@ -108,7 +109,7 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 	s.gateway = gateway.New(s.node, s.node, gateway.Options{
 		AllowOrigins: o.AllowOrigins, Contract: contract.Fingerprint, Parts: contract.Parts, Logger: o.Logger,
 		MaxBuffers: o.MaxBuffers, MaxSockets: o.MaxSockets, MaxSocketsPerIP: o.MaxSocketsPerIP,
-		ConnectRatePerIP: o.ConnectRatePerIP, CallRatePerIP: o.CallRatePerIP,
+		ConnectRatePerIP: o.ConnectRatePerIP, CallRatePerIP: o.CallRatePerIP, ActorRatePerIP: o.ActorRatePerIP,
 	})
 	s.handler = s.enter(s.gateway.Handler(), o.Hosts)
 	if debug != nil {

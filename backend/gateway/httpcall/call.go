@@ -142,7 +142,7 @@ func (h *Handler) serveAction(w http.ResponseWriter, r *http.Request) {
 		Action:         action,
 		Args:           body.Args,
 		Identity:       who,
-		From:           forwarded.Source(forwarded.Client(r)),
+		From:           forwarded.Source(forwarded.Counted(r)),
 	})
 	if err != nil {
 		h.respond.Fail(w, err)
@@ -184,6 +184,10 @@ func (h *Handler) serveCreate(w http.ResponseWriter, r *http.Request) {
 	who, err := h.authenticate(r, ref, "")
 	if err != nil {
 		h.respond.Fail(w, err)
+		return
+	}
+	if e := h.admission.NewActor(forwarded.Source(forwarded.Counted(r))); e != nil {
+		h.respond.Fail(w, e)
 		return
 	}
 	id, err := h.host.Create(r.Context(), ref, body.Input, who)

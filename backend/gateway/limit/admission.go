@@ -21,6 +21,7 @@ const (
 	warnEvery  = time.Minute     // how often the log reports refusals
 	fullRetry  = 5 * time.Second // when to retry after a refusal for the number of sockets
 	callsBurst = 2               // seconds' worth of calls at once
+	newActors  = 500             // new actors at once: a page may open as many
 )
 
 // AdmissionOptions are the limits of an Admission. 0 means no limit.
@@ -29,6 +30,7 @@ type AdmissionOptions struct {
 	MaxSocketsPerIP  int     // of one address
 	ConnectRatePerIP float64 // new sockets per second and address; bursts up to MaxSocketsPerIP
 	CallRatePerIP    float64 // HTTP calls per second and address; bursts of two seconds' worth
+	ActorRatePerIP   float64 // new actors per second and address; bursts of 500
 
 	Logger *slog.Logger
 }
@@ -44,6 +46,7 @@ type Admission struct {
 	visitors map[netip.Prefix]*visitor
 	idle     int       // visitors without sockets
 	rejected int       // sockets that are open only to say why they are refused
+	refused  uint64    // new actors that were refused
 	warned   time.Time // when the log last reported a refusal
 }
 
@@ -52,6 +55,7 @@ type visitor struct {
 	sockets  int
 	connects *rate.Limiter
 	calls    *rate.Limiter
+	actors   *rate.Limiter
 }
 
 // A Permit allows one socket, until it is returned with Leave. The zero Permit
@@ -152,6 +156,34 @@ func (a *Admission) Call(addr netip.Addr) *host.Fault {
 	return e
 }
 
+// NewActor admits an actor that a client makes. from is the client, as of
+// forwarded.Source. If it is over the limit, the fault says when to retry.
+func (a *Admission) NewActor(from string) *host.Fault {
+	network, err := netip.ParsePrefix(from)
+	if err != nil || a.opts.ActorRatePerIP == 0 { // err: of an address that is not limited
+		return nil
+	}
+	a.mu.Lock()
+	wait := take(a.visitorLocked(network).actors)
+	if wait > 0 {
+		a.refused++
+	}
+	a.mu.Unlock()
+	if wait == 0 {
+		return nil
+	}
+	e := refusal(wire.CodeRateLimited, "too many new actors from this address", a.opts.ActorRatePerIP, "actor-rate-per-ip", wait)
+	a.warn(network.Addr(), e)
+	return e
+}
+
+// RefusedActors returns how many new actors were refused.
+func (a *Admission) RefusedActors() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.refused
+}
+
 // visitorLocked returns the visitor of an address; it makes a new one if needed.
 func (a *Admission) visitorLocked(from netip.Prefix) *visitor {
 	v := a.visitors[from]
@@ -163,6 +195,7 @@ func (a *Admission) visitorLocked(from netip.Prefix) *visitor {
 		v = &visitor{
 			connects: limiter(o.ConnectRatePerIP, max(o.ConnectRatePerIP, float64(o.MaxSocketsPerIP))),
 			calls:    limiter(o.CallRatePerIP, callsBurst*o.CallRatePerIP),
+			actors:   limiter(o.ActorRatePerIP, max(o.ActorRatePerIP, newActors)),
 		}
 		a.visitors[from] = v
 		a.idle++
@@ -189,7 +222,7 @@ func (a *Admission) Tend(now time.Time) {
 		return
 	}
 	for from, v := range a.visitors {
-		if v.sockets == 0 && full(v.connects, now) && full(v.calls, now) {
+		if v.sockets == 0 && full(v.connects, now) && full(v.calls, now) && full(v.actors, now) {
 			delete(a.visitors, from)
 			a.idle--
 		}
