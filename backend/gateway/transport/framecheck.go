@@ -19,7 +19,7 @@ type frameCheck struct {
 	message bool     // in the middle of a fragmented message
 	parts   int      // control frames and fragments that have begun since they were last counted
 	rest    uint64   // bytes to come of the current frame's mask and payload
-	err     error    // a ProtocolError once there was one
+	err     error    // a ProtocolError, or one of Config.Charge, once there was one
 }
 
 const (

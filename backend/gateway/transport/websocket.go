@@ -218,6 +218,7 @@ func (w *WebSocket) Read(b []byte) (int, error) {
 	}
 	for ; w.check.parts > 0; w.check.parts-- {
 		if err := w.config.Charge(); err != nil {
+			w.check.err = err // what still comes is dropped, so that the close frame arrives
 			return 0, err
 		}
 	}
