@@ -336,3 +336,40 @@ func sleepAndLoad(b *testing.B, sleep bool) {
 	reportCPU(b, used)
 	closeStore(b, s)
 }
+
+// BenchmarkCommit_whileSaving is how long commits of one actor take while 100 MB of
+// snapshots of another one are written.
+func BenchmarkCommit_whileSaving(b *testing.B) {
+	const size, rounds = 50 << 20, 2
+	for b.Loop() {
+		dir := b.TempDir()
+		s := open(b, dir, quiet.WithIdleAfter(100*time.Millisecond))
+		large := commitOf("large", 1)
+		large.State = []byte(`["` + strings.Repeat("x", size) + `"]`)
+		commit(b, s, large)
+		var latencies []time.Duration
+		rev := uint64(0)
+		small := func() {
+			rev++
+			c := commitOf("small", rev)
+			begin := time.Now()
+			commit(b, s, c)
+			latencies = append(latencies, time.Since(begin))
+		}
+		for round := range uint64(rounds) {
+			edit := commitOf("large", round+2)
+			edit.Base, edit.State = nil, nil
+			edit.Edits = []store.Edit{{At: size / 2, Cut: 1, Put: []byte("y")}}
+			commit(b, s, edit)
+			for deadline := time.Now().Add(time.Minute); s.Unsaved("large") && time.Now().Before(deadline); {
+				small()
+			}
+		}
+		slices.Sort(latencies)
+		for _, p := range []int{500, 990, 999, 1000} {
+			b.ReportMetric(float64(latencies[(len(latencies)-1)*p/1000].Microseconds())/1000, fmt.Sprintf("p%g-ms", float64(p)/10))
+		}
+		b.ReportMetric(float64(len(latencies)), "commits")
+		closeStore(b, s)
+	}
+}

@@ -98,7 +98,7 @@ func (s *Store) dropResidents(found []dueActor) []dueActor {
 }
 
 // readDue returns those that the snapshots have.
-func readDue(ctx context.Context, reader *sql.DB, from journal.Due, before int64, limit int) ([]dueActor, error) {
+func readDue(ctx context.Context, reader *pool, from journal.Due, before int64, limit int) ([]dueActor, error) {
 	rows, err := reader.QueryContext(ctx, `SELECT s.due, s.actor, a.id FROM snapshots s JOIN actors a ON a.num = s.actor
 		WHERE s.due > 0 AND (s.due, s.actor) > (?, ?) AND s.due < ? ORDER BY s.due, s.actor LIMIT ?`, from.At, from.Num, before, limit)
 	if err != nil {

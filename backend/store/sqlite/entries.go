@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -68,7 +67,7 @@ func (s *Store) entries(ctx context.Context, actor string, after uint64, limit, 
 
 // findLocations returns the locations of the actor's commits that have entries above
 // a number, and the file that they are in. An unknown actor has none.
-func (s *Store) findLocations(ctx context.Context, actor string, after uint64) (*sql.DB, []journal.Location, error) {
+func (s *Store) findLocations(ctx context.Context, actor string, after uint64) (*pool, []journal.Location, error) {
 	for {
 		s.recover(ctx)
 		s.mu.Lock()

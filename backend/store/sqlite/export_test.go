@@ -115,3 +115,11 @@ func Checksum(parts ...string) int64 {
 	}
 	return int64(sum)
 }
+
+// Unsaved reports whether the newest commits of an actor are in no snapshot.
+func (s *Store) Unsaved(actor string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.index.ByID[actor]
+	return r != nil && r.Rev != r.Saved
+}

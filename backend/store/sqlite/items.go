@@ -3,7 +3,6 @@ package sqlite
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 
@@ -66,7 +65,7 @@ func (s *Store) items(ctx context.Context, actor string, q store.ItemRange) (sto
 
 // addRows adds the rows of a range to a page, and the edits that come before them or take
 // their place. It returns the edits that come after the last row; none if the page is full.
-func addRows(ctx context.Context, reader *sql.DB, page *record.Pager, edits []record.Item, owner int64, q store.ItemRange) ([]record.Item, error) {
+func addRows(ctx context.Context, reader *pool, page *record.Pager, edits []record.Item, owner int64, q store.ItemRange) ([]record.Item, error) {
 	query, args := "", []any{owner, q.Table}
 	if q.From != nil {
 		query, args = query+" AND key >= ?", append(args, q.From)

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -179,13 +178,12 @@ func (s *Store) isNewer(a *listedActor) bool {
 	return a.info.Rev == 0 || r != nil && r.Rev != a.info.Rev
 }
 
-func (s *Store) listed(ctx context.Context, reader *sql.DB, q store.ListQuery, after int64) ([]listedActor, error) {
+func (s *Store) listed(ctx context.Context, reader *pool, q store.ListQuery, after int64) ([]listedActor, error) {
 	query, args := "", []any{after}
 	if q.Name != "" {
 		query, args = "AND a.name = ?", append(args, q.Name)
 	}
-	// A snapshot of format 3 does not have its size.
-	rows, err := reader.QueryContext(ctx, `SELECT a.num, a.id, a.name, a.key, coalesce(s.rev, 0), coalesce(iif(s.changed = 0, octet_length(s.state), s.bytes), 0),
+	rows, err := reader.QueryContext(ctx, `SELECT a.num, a.id, a.name, a.key, coalesce(s.rev, 0), coalesce(iif(s.bytes = 0, octet_length(s.state), s.bytes), 0),
 			coalesce(s.connected, 0), coalesce(s.parked, 0), coalesce(s.due, 0), coalesce(s.changed, 0), coalesce(s.ended, 0)
 		FROM actors a LEFT JOIN snapshots s ON s.actor = a.num WHERE a.num > ? `+query+fmt.Sprint(" ORDER BY a.num LIMIT ", listRows), args...)
 	if err != nil {
@@ -210,7 +208,7 @@ func (s *Store) listed(ctx context.Context, reader *sql.DB, q store.ListQuery, a
 }
 
 // openReader returns the connections that read, or why there are none.
-func (s *Store) openReader(ctx context.Context) (*sql.DB, error) {
+func (s *Store) openReader(ctx context.Context) (*pool, error) {
 	s.recover(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()

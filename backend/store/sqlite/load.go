@@ -137,8 +137,8 @@ func (s *Store) awaitWriter() {
 
 // readActor reads an actor in one read transaction: its snapshot, and its later
 // commits in the journal. locations are those of the revisions from first on.
-func readActor(ctx context.Context, db *sql.DB, actor string, locations []journal.Location, first uint64) (*journal.Resident, error) {
-	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+func readActor(ctx context.Context, db *pool, actor string, locations []journal.Location, first uint64) (*journal.Resident, error) {
+	tx, err := db.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -150,17 +150,26 @@ func readActor(ctx context.Context, db *sql.DB, actor string, locations []journa
 	return r, replay(ctx, tx, r, locations, first)
 }
 
+// selectSnapshot is the query of readSnapshot.
+const selectSnapshot = `SELECT a.num, a.name, a.key, a.log, CASE a.owner WHEN 0 THEN a.num ELSE a.owner END,
+		s.rev, s.head, s.next_conn, s.sum, CAST(s.state AS BLOB), CAST(s.conns AS BLOB), CAST(s.callers AS BLOB),
+		s.version, s.due, s.changed, CAST(s.rest AS BLOB)
+	FROM actors a LEFT JOIN snapshots s ON s.actor = a.num WHERE a.id = ?`
+
+// snapshotReader is a querier that has selectSnapshot prepared.
+type snapshotReader interface {
+	querier
+	snapshotOf(ctx context.Context, actor string) *sql.Row
+}
+
 // readSnapshot reads an actor's snapshot. An actor without one is returned at
 // revision 0: all of its commits are in the journal.
-func readSnapshot(ctx context.Context, db querier, actor string) (*journal.Resident, error) {
+func readSnapshot(ctx context.Context, db snapshotReader, actor string) (*journal.Resident, error) {
 	r := &journal.Resident{ID: actor, Due: -1, Record: &record.Record{}}
 	var key []byte
 	var rev, head, nextConn, sum, version, due, changed integer
 	var state, conns, callers, encoded []byte
-	err := db.QueryRowContext(ctx, `SELECT a.num, a.name, a.key, a.log, CASE a.owner WHEN 0 THEN a.num ELSE a.owner END,
-			s.rev, s.head, s.next_conn, s.sum, CAST(s.state AS BLOB), CAST(s.conns AS BLOB), CAST(s.callers AS BLOB),
-			s.version, s.due, s.changed, CAST(s.rest AS BLOB)
-		FROM actors a LEFT JOIN snapshots s ON s.actor = a.num WHERE a.id = ?`, actor).
+	err := db.snapshotOf(ctx, actor).
 		Scan(&r.Num, &r.Record.Name, &key, &r.Record.Log, &r.Stored.Owner,
 			&rev, &head, &nextConn, &sum, &state, &conns, &callers, &version, &due, &changed, &encoded)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -183,7 +192,7 @@ func readSnapshot(ctx context.Context, db querier, actor string) (*journal.Resid
 		r.Stored.RestOwner = rest.Owner
 	}
 	r.Stored.Gen, r.Stored.CallerRows = rest.Gen, rest.CallerRows
-	if pool, isPool := db.(*sql.DB); isPool && (rest.Gen != 0 || rest.CallerRows) {
+	if pool, isPool := db.(*pool); isPool && (rest.Gen != 0 || rest.CallerRows) {
 		return readSnapshotAt(ctx, pool, actor)
 	}
 	if rest.Gen != 0 {
@@ -216,8 +225,8 @@ func readSnapshot(ctx context.Context, db querier, actor string) (*journal.Resid
 }
 
 // readSnapshotAt is readSnapshot for an actor that has rows in several tables.
-func readSnapshotAt(ctx context.Context, db *sql.DB, actor string) (*journal.Resident, error) {
-	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+func readSnapshotAt(ctx context.Context, db *pool, actor string) (*journal.Resident, error) {
+	tx, err := db.begin(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -77,8 +77,11 @@ func (s *Store) newSave(r *journal.Resident) *save {
 	rec := r.Record
 	v := &save{
 		actor: r, rev: rec.Rev, rest: rec.Rest(r.ID), state: rec.State.Freeze(), forgotten: rec.Forgotten, changed: rec.Changed,
-		bytes: rec.Size(), wiped: rec.Wiped != 0, dropped: slices.Collect(maps.Keys(rec.Dropped)), unsaved: r.Unsaved,
+		bytes: rec.Size(), wiped: rec.Wiped != 0, unsaved: r.Unsaved,
 		callerRows: r.Stored.CallerRows, owner: r.Stored.Owner, olds: [2]int64{r.Stored.Owner, r.Stored.RestOwner},
+	}
+	for table := range rec.Dropped {
+		v.dropped = append(v.dropped, table)
 	}
 	rec.Items.All(func(table int, item record.Item) bool {
 		v.edits = append(v.edits, itemEdit{table, item})
@@ -165,7 +168,7 @@ func (v *save) writeItems(ctx context.Context, f *files) error {
 
 // writePieces writes some pieces of the state.
 func (v *save) writePieces(ctx context.Context, f *files) error {
-	for end := v.at + sliceBytes; v.at < min(end, v.state.Len()); v.n++ {
+	for end := v.at + sliceBytes/2; v.at < min(end, v.state.Len()); v.n++ {
 		part := v.state.AppendRange(nil, v.at, min(pieceBytes, v.state.Len()-v.at))
 		v.sum = journal.AddChecksum(v.sum, part)
 		if _, err := f.conn.ExecContext(ctx, "INSERT INTO pieces (owner, gen, n, part) VALUES (?, ?, ?, CAST(? AS TEXT))", v.owner, v.gen, v.n, part); err != nil {
@@ -232,8 +235,13 @@ func (v *save) finish(ctx context.Context, f *files) error {
 		due = rest.Due.UnixMilli()
 	}
 	sum := int64(journal.AddChecksum(v.sum, state, conns, callers, encoded))
-	_, err := f.insertSnapshot.ExecContext(ctx, r.Num, int64(rest.Rev), int64(rest.Head), rest.NextConn, len(rest.Conns),
-		sum, nonNil(state), conns, callers, rest.Version, due, parked, ended, v.changed, v.bytes, nonNil(encoded))
+	var err error
+	if encoded == nil && rest.Version == 0 && due == 0 {
+		_, err = f.insertPlain.ExecContext(ctx, r.Num, int64(rest.Rev), int64(rest.Head), rest.NextConn, len(rest.Conns), sum, nonNil(state), conns, callers, v.changed)
+	} else {
+		_, err = f.insertSnapshot.ExecContext(ctx, r.Num, int64(rest.Rev), int64(rest.Head), rest.NextConn, len(rest.Conns),
+			sum, nonNil(state), conns, callers, rest.Version, due, parked, ended, v.changed, v.bytes, nonNil(encoded))
+	}
 	if err != nil {
 		return err
 	}
@@ -314,7 +322,9 @@ func (v *save) apply(s *Store) {
 		rec.Wiped = 0
 	}
 	maps.DeleteFunc(rec.Dropped, func(_ int, rev uint64) bool { return rev <= v.rev })
-	rec.Items.Until(v.rev)
+	if rec.Items.Len() > 0 {
+		rec.Items.Until(v.rev)
+	}
 	if v.forgotten {
 		s.forgotten = append(s.forgotten, r.Num)
 	}

@@ -114,7 +114,7 @@ ALTER TABLE snapshots ADD COLUMN due     INTEGER NOT NULL DEFAULT 0; -- when the
 ALTER TABLE snapshots ADD COLUMN parked  INTEGER NOT NULL DEFAULT 0; -- how many parked messages there are
 ALTER TABLE snapshots ADD COLUMN ended   INTEGER NOT NULL DEFAULT 0; -- when it was destroyed, if it is a tombstone; 1: to be removed
 ALTER TABLE snapshots ADD COLUMN changed INTEGER NOT NULL DEFAULT 0; -- its newest commit
-ALTER TABLE snapshots ADD COLUMN bytes   INTEGER NOT NULL DEFAULT 0; -- of its state and its items
+ALTER TABLE snapshots ADD COLUMN bytes   INTEGER NOT NULL DEFAULT 0; -- of its state and its items; 0: of state
 ALTER TABLE snapshots ADD COLUMN rest    TEXT    NOT NULL DEFAULT ''; -- JSON: the other fields. sum includes it
 CREATE INDEX snapshots_due    ON snapshots (due, actor)    WHERE due > 0;
 CREATE INDEX snapshots_parked ON snapshots (parked, actor) WHERE parked > 0;
@@ -176,7 +176,7 @@ FROM snapshots s JOIN actors a ON a.num = s.actor;
 
 // files are the connections to one open file.
 type files struct {
-	reader *sql.DB
+	reader *pool
 	writer *sql.DB
 	conn   *sql.Conn // of writer, the only one
 	opened identity
@@ -186,7 +186,7 @@ type files struct {
 
 	begin, commit, rollback                        *sql.Stmt
 	insertGroup, insertActor, insertSnapshot, trim *sql.Stmt
-	setCaller                                      *sql.Stmt
+	insertPlain, setCaller                         *sql.Stmt
 	statements                                     []*sql.Stmt // all of them
 }
 
@@ -284,12 +284,50 @@ func (f *files) open(ctx context.Context, path string, o Options, again bool) (e
 	if f.maxRow, err = sqlite.Limit(f.conn, sqlite3.SQLITE_LIMIT_LENGTH, -1); err != nil {
 		return err
 	}
-	if f.reader, err = sql.Open("sqlite", dsn(path, "ro", o.vfs, wait, "cache_size=-4000")); err != nil {
-		return err
+	f.reader, err = openPool(ctx, dsn(path, "ro", o.vfs, wait, "cache_size=-4000"))
+	return err
+}
+
+// pool are the connections that read.
+type pool struct {
+	*sql.DB
+	snapshot *sql.Stmt // see readSnapshot
+}
+
+func openPool(ctx context.Context, dsn string) (*pool, error) {
+	const conns = 4
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, err
 	}
-	f.reader.SetMaxOpenConns(4)
-	f.reader.SetMaxIdleConns(4)
-	return nil
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	snapshot, err := db.PrepareContext(ctx, selectSnapshot)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &pool{db, snapshot}, nil
+}
+
+func (p *pool) close() error { return errors.Join(p.snapshot.Close(), p.Close()) }
+
+func (p *pool) snapshotOf(ctx context.Context, actor string) *sql.Row {
+	return p.snapshot.QueryRowContext(ctx, actor)
+}
+
+// readTx is a transaction that only reads.
+type readTx struct {
+	*sql.Tx
+	pool *pool
+}
+
+func (p *pool) begin(ctx context.Context) (readTx, error) {
+	tx, err := p.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	return readTx{tx, p}, err
+}
+
+func (t readTx) snapshotOf(ctx context.Context, actor string) *sql.Row {
+	return t.StmtContext(ctx, t.pool.snapshot).QueryRowContext(ctx, actor)
 }
 
 // settle moves SQLite's log into the file, syncs the file, and restarts the log. It
@@ -340,6 +378,8 @@ func (f *files) prepare(ctx context.Context) error {
 		{&f.insertSnapshot, `INSERT OR REPLACE INTO snapshots
 			(actor, rev, head, next_conn, connected, sum, state, conns, callers, version, due, parked, ended, changed, bytes, rest)
 			VALUES (?, ?, ?, ?, ?, ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))`},
+		{&f.insertPlain, `INSERT OR REPLACE INTO snapshots (actor, rev, head, next_conn, connected, sum, state, conns, callers, changed)
+			VALUES (?, ?, ?, ?, ?, ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), ?)`},
 		{&f.setCaller, "INSERT OR REPLACE INTO callers (owner, id, sum, record) VALUES (?, ?, ?, CAST(? AS TEXT))"},
 		{&f.trim, "DELETE FROM groups WHERE id <= ?"},
 	} {
@@ -361,7 +401,7 @@ func (f *files) close() error {
 		_ = stmt.Close() // returns the error of its last use again
 	}
 	if f.reader != nil {
-		errs = append(errs, f.reader.Close())
+		errs = append(errs, f.reader.close())
 	}
 	if f.conn != nil {
 		errs = append(errs, f.conn.Close())

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -130,8 +129,8 @@ type Store struct {
 	// mu is held briefly, by readers too. Lock writing before it.
 	mu      sync.Mutex
 	index   journal.Index
-	reader  *sql.DB // of files
-	failure error   // why writes do not work
+	reader  *pool // of files
+	failure error // why writes do not work
 }
 
 var _ store.Store = (*Store)(nil)

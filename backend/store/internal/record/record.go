@@ -329,5 +329,8 @@ func (r *Record) Rest(actor string) *store.Snapshot {
 }
 
 func sorted[K comparable, V any](m map[K]V, compare func(a, b V) int) []V {
+	if len(m) == 0 {
+		return nil
+	}
 	return slices.SortedFunc(maps.Values(m), compare)
 }
