@@ -53,6 +53,9 @@ func (p *laggingHost) Follow(r host.Ref, f host.Follower) (*host.Log, error) {
 		}
 		c.original = original
 		c.copied = host.NewLog(original.Actor(), p.bytes, storedIn(p.store, original.Actor()))
+		c.copied.ReadReplies(func(ctx context.Context, producer string, above uint64, limit, maxBytes int) ([]store.Entry, error) {
+			return p.store.Replies(ctx, original.Actor(), producer, above, limit, maxBytes)
+		})
 		for {
 			c.pos = original.Visible()
 			c.copied.Start(original.Identity(), original.Head())

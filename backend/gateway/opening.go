@@ -173,7 +173,7 @@ type gapScan struct {
 // Without a reason there is no gap; in another log they cannot be counted.
 //
 // It starts at what the client has seen of this log: it has all replies up to there. For
-// a client that has seen nothing, replies may be anywhere.
+// a client that has seen nothing, replies may be anywhere: the store finds them.
 func (c *channel) gapScan(reason string, after, start uint64) {
 	c.phase = phaseAsking
 	w := &gapScan{c: c, after: after, start: start, from: c.s.from}
@@ -185,7 +185,9 @@ func (c *channel) gapScan(reason string, after, start uint64) {
 		}
 	}
 	if w.at = w.after; unknown && c.opening.info.KnownProducer {
-		w.at = 0
+		w.at = w.start
+		c.s.g.storeReader.queue.push(repliesRead{w})
+		return
 	}
 	for _, seq := range c.opening.info.Replies {
 		if seq <= start {
@@ -194,6 +196,24 @@ func (c *channel) gapScan(reason string, after, start uint64) {
 	}
 	c.s.g.gapScans.Acquire("", w.from, w.next)
 }
+
+// repliesRead reads the replies for a client that has seen nothing of the log.
+type repliesRead struct{ w *gapScan }
+
+func (r repliesRead) run() {
+	w, c := r.w, r.w.c
+	replies, err := c.log.Replies(c.s.g.storeReader.ctx, c.caller, c.ack, maxOldReplies, maxOldRepliesSize)
+	w.err = err
+	for _, o := range replies {
+		if o.Seq <= w.start {
+			w.replies = append(w.replies, o)
+		}
+	}
+	w.next()
+}
+
+// failed is called when run panicked.
+func (r repliesRead) failed() { r.w.failed() }
 
 // next reads on, or ends the gap scan.
 func (w *gapScan) next() {

@@ -25,6 +25,7 @@ type Log struct {
 	maxBytes int
 	maxAgeMs int64
 	stored   func(ctx context.Context, after uint64, limit, maxBytes int) ([]store.Entry, error)
+	replies  func(ctx context.Context, producer string, above uint64, limit, maxBytes int) ([]store.Entry, error)
 
 	mu       sync.RWMutex
 	identity string
@@ -52,6 +53,12 @@ type Follower interface{ Published() }
 // see store.Store.Entries; nil if there are none. The log keeps about maxBytes in memory.
 func NewLog(actorID string, maxBytes int, stored func(ctx context.Context, after uint64, limit, maxBytes int) ([]store.Entry, error)) *LogWriter {
 	return &LogWriter{Log{actor: actorID, maxBytes: maxBytes, stored: stored}}
+}
+
+// ReadReplies sets what reads replies from the store, see store.Store.Replies. Without it
+// there are none. Call it before the log has readers.
+func (w *LogWriter) ReadReplies(f func(ctx context.Context, producer string, above uint64, limit, maxBytes int) ([]store.Entry, error)) {
+	w.log.replies = f
 }
 
 // Log returns the reader's side.
@@ -124,6 +131,24 @@ func (l *Log) Stored(ctx context.Context, after uint64, limit, maxBytes int) ([]
 	if err != nil {
 		return nil, err
 	}
+	return l.released(entries), nil
+}
+
+// Replies returns the newest replies to a producer's calls above an id from the store, as
+// store.Store.Replies does. It does not walk the log.
+func (l *Log) Replies(ctx context.Context, producer string, above uint64, limit, maxBytes int) ([]*Output, error) {
+	if l.replies == nil {
+		return nil, nil
+	}
+	entries, err := l.replies(ctx, producer, above, limit, maxBytes)
+	if err != nil {
+		return nil, err
+	}
+	return l.released(entries), nil
+}
+
+// released returns the outputs of durable entries that are released.
+func (l *Log) released(entries []store.Entry) []*Output {
 	head := l.Head()
 	outputs := make([]*Output, 0, len(entries))
 	for _, e := range entries {
@@ -132,7 +157,7 @@ func (l *Log) Stored(ctx context.Context, after uint64, limit, maxBytes int) ([]
 		}
 		outputs = append(outputs, outputOf(e))
 	}
-	return outputs, nil
+	return outputs
 }
 
 // Append puts durable outputs and releases them, for a copy of a log.

@@ -48,6 +48,7 @@ type Actor struct {
 func newActor(n *Node, r host.Ref) *Actor {
 	a := &Actor{node: n, id: r.ID, name: r.Name, key: r.Key}
 	a.log = host.NewLog(a.id, definition.Defaults.LogBytes, a.storedEntries)
+	a.log.ReadReplies(a.storedReplies)
 	a.box = newMailbox(func() { n.wait.Go(a.run) }, &n.queued)
 	a.gate = newGate(a.log, n.committer, func() { a.box.post(wakeEnvelope{}) })
 	return a

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 	"github.com/troupe-dev/troupe/backend/store"
@@ -30,6 +31,25 @@ func (a *Actor) storedEntries(ctx context.Context, after uint64, limit, maxBytes
 			return entries[good:], nil
 		}
 	}
+}
+
+// storedReplies reads replies from the store, see store.Store.Replies. One whose result is
+// not JSON is left out.
+func (a *Actor) storedReplies(ctx context.Context, producer string, above uint64, limit, maxBytes int) ([]store.Entry, error) {
+	entries, err := a.node.store.Replies(ctx, a.id, producer, above, limit, maxBytes)
+	if err != nil {
+		return nil, err
+	}
+	for i := range entries {
+		entries[i].Data = a.validUTF8(entries[i].Data)
+	}
+	return slices.DeleteFunc(entries, func(e store.Entry) bool {
+		bad := len(e.Data) > 0 && !json.Valid(e.Data)
+		if bad {
+			a.logger().Error("a stored reply is not JSON and is left out", "seq", e.Seq, "producer", producer, "call", e.Call)
+		}
+		return bad
+	}), nil
 }
 
 // storedAnswer returns the kept answer of a call, and reports whether there is one that can

@@ -63,6 +63,11 @@ type Store interface {
 	// An unknown actor has no entries.
 	Entries(ctx context.Context, actor string, after uint64, limit, maxBytes int) ([]Entry, error)
 
+	// Replies returns the newest retained replies to a caller's calls above an id, in
+	// order: at most limit of them, and no more than about maxBytes of data (but at least
+	// one).
+	Replies(ctx context.Context, actor, caller string, above uint64, limit, maxBytes int) ([]Entry, error)
+
 	// Items returns the items of one of the actor's tables in a range of keys, in their
 	// order. A table or an actor that does not exist has none.
 	Items(ctx context.Context, actor string, r ItemRange) (ItemPage, error)

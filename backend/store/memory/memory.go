@@ -191,3 +191,27 @@ func (s *Store) Entries(_ context.Context, actor string, after uint64, limit, ma
 	})
 	return entries, nil
 }
+
+// Replies implements store.Store.
+func (s *Store) Replies(_ context.Context, actor, caller string, above uint64, limit, maxBytes int) ([]store.Entry, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m, known := s.actors[actor]
+	if !known || limit <= 0 {
+		return nil, nil
+	}
+	var replies []store.Entry
+	size := 0
+	m.entries.after(m.Served, func(e store.Entry) bool {
+		if e.Caller == caller && e.Call > above {
+			replies = append(replies, e)
+			size += len(e.Data)
+			for len(replies) > limit || len(replies) > 1 && size > maxBytes {
+				size -= len(replies[0].Data)
+				replies = replies[1:]
+			}
+		}
+		return true
+	})
+	return replies, nil
+}

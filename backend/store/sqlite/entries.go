@@ -1,7 +1,9 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -91,4 +93,75 @@ func (s *Store) findLocations(ctx context.Context, actor string, after uint64) (
 			return nil, nil, err
 		}
 	}
+}
+
+// Replies implements store.Store. Only commits that have the caller's id are decoded.
+func (s *Store) Replies(ctx context.Context, actor, caller string, above uint64, limit, maxBytes int) ([]store.Entry, error) {
+	replies, err := s.replies(ctx, actor, caller, above, limit, maxBytes)
+	if err != nil {
+		return nil, fmt.Errorf("read replies in the log of actor %s: %w", actor, err)
+	}
+	return replies, nil
+}
+
+func (s *Store) replies(ctx context.Context, actor, caller string, above uint64, limit, maxBytes int) ([]store.Entry, error) {
+	reader, locations, err := s.findLocations(ctx, actor, 0)
+	if err != nil || limit <= 0 {
+		return nil, err
+	}
+	var replies []store.Entry // the newest first
+	size := 0
+	marker := journal.CallerMarker(caller)
+	for more := true; more && len(locations) > 0; {
+		first := len(locations) - 1 // of its row
+		for first > 0 && locations[first-1].Row == locations[first].Row {
+			first--
+		}
+		row, err := readRow(ctx, reader, locations[first].Row)
+		if err != nil {
+			return nil, err
+		}
+		if row == nil {
+			break // it was trimmed meanwhile, and those before it
+		}
+		for _, p := range slices.Backward(locations[first:]) {
+			var found []store.Entry
+			if found, err = repliesIn(row, p, caller, marker); err != nil {
+				return nil, err
+			}
+			for _, e := range slices.Backward(found) {
+				size += len(e.Data)
+				// Calls of a caller run in their order: those before it are not above either.
+				if more = more && e.Call > above && len(replies) < limit && (len(replies) == 0 || size <= maxBytes); more {
+					replies = append(replies, e)
+				}
+			}
+		}
+		locations = locations[:first]
+	}
+	slices.Reverse(replies)
+	return replies, nil
+}
+
+// repliesIn returns the replies to a caller in one commit.
+func repliesIn(row []byte, p journal.Location, caller string, marker []byte) ([]store.Entry, error) {
+	if int(p.Off+p.Len) > len(row) {
+		return nil, fmt.Errorf("row %d of the journal is too short: %w", p.Row, journal.ErrDamaged)
+	}
+	text := row[p.Off : p.Off+p.Len]
+	if !bytes.Contains(text, marker) {
+		return nil, nil
+	}
+	var j journal.Commit
+	if err := json.Unmarshal(text, &j); err != nil {
+		return nil, fmt.Errorf("row %d of the journal: %w: %w", p.Row, journal.ErrDamaged, err)
+	}
+	var found []store.Entry
+	for _, e := range j.Entries {
+		if e.Caller == caller {
+			e.Time = time.UnixMilli(j.Time)
+			found = append(found, e)
+		}
+	}
+	return found, nil
 }

@@ -102,3 +102,50 @@ func entriesGap(t *testing.T, s store.Store) {
 	}
 	commit(t, s, turn("ada", 2, event(2)))
 }
+
+func replies(t *testing.T, s *reopenable) {
+	reply := func(seq uint64, caller string, call uint64) store.Entry {
+		return store.Entry{Seq: seq, Caller: caller, Call: call, Data: json.RawMessage(`"0123456789"`)}
+	}
+	trap := event(3)
+	trap.Data = json.RawMessage(`{"caller":"x","call":9}`)
+	other := turn("bob", 1, reply(1, "x", 5))
+	commit(t, s, turn("ada", 1, reply(1, "x", 1), event(2), trap), turn("ada", 2, reply(4, "y", 2)), other,
+		turn("ada", 3, reply(5, "x", 4), reply(6, "x", 6)), turn("ada", 4, event(7)), turn("ada", 5, reply(8, "<\"ä", 1)))
+	for range 2 {
+		for _, test := range []struct {
+			caller       string
+			above        uint64
+			limit, bytes int
+			want         []uint64
+		}{
+			{"x", 0, 10, 1000, []uint64{1, 5, 6}},
+			{"x", 1, 10, 1000, []uint64{5, 6}},
+			{"x", 5, 10, 1000, []uint64{6}},
+			{"x", 6, 10, 1000, nil},
+			{"x", 0, 2, 1000, []uint64{5, 6}},
+			{"x", 0, 10, 30, []uint64{5, 6}},
+			{"x", 0, 10, 1, []uint64{6}},
+			{"x", 0, 0, 1000, nil},
+			{"y", 0, 10, 1000, []uint64{4}},
+			{"<\"ä", 0, 10, 1000, []uint64{8}},
+			{"z", 0, 10, 1000, nil},
+		} {
+			got, err := s.Replies(t.Context(), "ada", test.caller, test.above, test.limit, test.bytes)
+			if err != nil || !slices.Equal(numbers(got), test.want) {
+				t.Errorf("replies to %s above %d, at most %d and %d bytes: got %v, %v; want %v", test.caller, test.above, test.limit, test.bytes, numbers(got), err, test.want)
+			}
+			for _, e := range got {
+				if all := entries(t, s, "ada", e.Seq-1, 1, 1000); len(all) != 1 || !e.Time.Equal(all[0].Time) {
+					t.Errorf("reply %d: got the time %v, want that of the entry", e.Seq, e.Time)
+				} else {
+					equal(t, "reply", e, all[0])
+				}
+			}
+		}
+		s.again(t)
+	}
+	if got, err := s.Replies(t.Context(), "nobody", "x", 0, 10, 1000); err != nil || len(got) != 0 {
+		t.Errorf("of an unknown actor: got %v, %v", got, err)
+	}
+}

@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store, reopen func(t *testi
 		{"entries come up to a limit", entriesLimit},
 		{"entries come up to a size, but at least one", entriesSize},
 		{"entries that do not follow the head are refused", entriesGap},
+		{"replies to a caller are found without its other entries, also when reopened", with(replies)},
 		{"actors do not see one another", twoActors},
 		{"changing a result changes nothing stored", isolation},
 		{"a reused Commit changes nothing stored", reusedCommit},

@@ -294,6 +294,9 @@ func appendAnswer(b []byte, a *store.Answer) []byte {
 	return append(b, '}')
 }
 
+// CallerMarker is a text that is in each encoded commit with a reply to a caller.
+func CallerMarker(caller string) []byte { return appendString([]byte(`"caller":`), caller) }
+
 // appendString writes a JSON string.
 func appendString(b []byte, s string) []byte {
 	for i := range len(s) {
