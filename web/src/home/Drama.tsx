@@ -46,7 +46,7 @@ export function Drama() {
     const cast = { ada: adas.say, bob: bobs.say };
     stop.current = playScene(
       {
-        say: (who, text) => void cast[who](text).catch(() => {}), // a time-out of ten minutes
+        say: (who, text) => cast[who](text).catch(() => {}), // a time-out of ten minutes
         pull: () => bob.plug.pull(),
         insert: bob.insert,
       },
