@@ -40,9 +40,9 @@ export function useChatRoom(key: string, me: Member) {
   /** Shows the message at once, and its result when that is known, which may be after the user left the room. */
   const send = async (text: string, id = randomId()) => {
     track({ type: "sending", id, text, timestamp: Date.now(), isQueued: !room.isConnected });
+    const sent = room.connection?.sendMessage(me.userId, text) ?? Promise.reject(new Error("not connected"));
     try {
-      if (!room.connection) throw new Error("not connected");
-      await room.connection.sendMessage(me.userId, text);
+      await sent;
       track({ type: "done", id });
     } catch (error) {
       track({ type: "failed", id, error: failure("sent", error) });

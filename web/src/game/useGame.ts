@@ -45,7 +45,7 @@ export function useGame(key: string, playerId: string) {
 
   const show = (game: Game) => {
     world.bodies.clear();
-    for (const [id, { position }] of Object.entries(game.players)) world.place(id, position);
+    Object.entries(game.players).forEach(([id, { position }]) => world.place(id, position));
     setPlayers(Object.keys(game.players));
     setStarted(game.started);
     setRound(game.round);
@@ -96,8 +96,9 @@ export function useGame(key: string, playerId: string) {
   const start = async () => {
     setStarting(true);
     if (!room.isConnected) addNews("The game starts as soon as there is a connection.");
+    const started = connection?.startGame();
     try {
-      await connection?.startGame();
+      await started;
     } catch (error) {
       addNews(failure("started", error));
     }
@@ -108,8 +109,9 @@ export function useGame(key: string, playerId: string) {
   const whisper = async (to: string, text: string, id = randomId()) => {
     const mine: Whisper = { id, from: playerId, to, text, timestamp: Date.now() };
     addWhisper({ ...mine, sending: true });
+    const sent = connection?.sendPrivateMessage(to, text);
     try {
-      await connection?.sendPrivateMessage(to, text);
+      await sent;
       addWhisper(mine);
     } catch (error) {
       addWhisper({ ...mine, error: failure("sent", error) });

@@ -12,6 +12,7 @@
 
 import "./news.css";
 import { useRef, useState } from "react";
+import type { Subscription } from "../registry.gen";
 import { failure } from "../ui/failure";
 import { PublishForm } from "./PublishForm";
 import { Reader } from "./Reader";
@@ -48,16 +49,21 @@ function You() {
   const news = useNews(() => ({ pass: pass.current }));
   const premium = news.subscription === "premium";
 
-  const change = async () => {
-    setBusy(true);
-    setError("");
+  /** Returns why it failed, or "". */
+  const subscribe = async (to: Subscription) => {
+    const { connection } = news;
     try {
-      pass.current = await setSubscription(premium ? "free" : "premium");
-      await news.connection?.refresh();
+      pass.current = await setSubscription(to);
+      await connection!.refresh();
+      return "";
     } catch (thrown) {
       // The link was lost: the next one has the new session anyway.
-      if (!(thrown instanceof DOMException)) setError(failure("changed", thrown));
+      return thrown instanceof DOMException ? "" : failure("changed", thrown);
     }
+  };
+  const change = async () => {
+    setBusy(true);
+    setError(await subscribe(premium ? "free" : "premium"));
     setBusy(false);
   };
 
