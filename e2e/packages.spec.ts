@@ -284,3 +284,52 @@ client.dispose();
   }
   expect(await exited).toEqual([0, null]);
 });
+
+// Slow, as each installs packages from the network.
+test.describe("in LONG=1", () => {
+  test.skip(!process.env.LONG, "make test-long runs it");
+
+  test("the React Compiler compiles the sample and the documentation without skipping a component", async ({
+    project,
+  }) => {
+    project.write("package.json", '{ "private": true }');
+    await project.install("babel-plugin-react-compiler@1.0.0", "@babel/core@7");
+    cpSync(local("packages/compiler/compile.cjs"), join(project.directory, "compile.cjs"));
+    const { stdout } = await promisify(execFile)(
+      "git",
+      ["ls-files", "web/src/*.ts", "web/src/*.tsx", "hooks/test/readme/*.tsx", "examples/*.tsx"],
+      { cwd: local("..") },
+    );
+    const files = stdout
+      .trim()
+      .split("\n")
+      .filter((file) => !file.includes(".test."));
+    const report = await project.run(`node compile.cjs ${files.map((file) => local(`../${file}`)).join(" ")}`);
+    expect(report).toMatch(/^\d\d compiled\n$/);
+  });
+
+  for (const [manager, add] of Object.entries({
+    npm: "npm install --no-audit --no-fund",
+    pnpm: "npx --yes pnpm@10 add",
+    yarn: "npx --yes yarn@1 add",
+    bun: "npx --yes bun@1.4.5 add",
+  })) {
+    test(`the package manager ${manager} installs both packages with one client`, async ({ project }) => {
+      project.write("package.json", '{ "private": true, "type": "module" }');
+      for (const file of packed) cpSync(file, join(project.directory, file.slice(file.lastIndexOf("/") + 1)));
+      await project.run(`${add} ./troupe-client.tgz ./troupe-react.tgz react@19`);
+      project.write(
+        "check.js",
+        `import { createRequire } from "node:module";
+         import { realpathSync } from "node:fs";
+         import { createClient, ActorError } from "@troupe/client";
+         import { createHooks } from "@troupe/react";
+         const resolve = (from) => realpathSync(createRequire(from).resolve("@troupe/client"));
+         const hooks = realpathSync(createRequire(import.meta.url).resolve("@troupe/react"));
+         const { useActor } = createHooks(createClient("http://localhost"));
+         console.log([typeof useActor, new ActorError("a", "b").code, resolve(import.meta.url) === resolve(hooks)].join(" "));`,
+      );
+      expect(await project.run("node check.js")).toBe("function a true\n");
+    });
+  }
+});
