@@ -1,15 +1,14 @@
 #!/usr/bin/env node
 // npx @troupe/client types URL: prints the TypeScript types of a server's actors.
 
-export {};
-
 declare const process: {
   argv: string[];
   exitCode: number | undefined;
   stdout: { write(text: string): void };
 };
 
-const USAGE = "usage: npx @troupe/client types URL > src/registry.ts";
+/** How the command is called. */
+export const USAGE = "usage: npx @troupe/client types URL > src/registry.ts";
 
 /** Returns what the command prints. Throws an Error for a person if it cannot. */
 async function run([command, address]: string[]): Promise<string> {
