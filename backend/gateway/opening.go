@@ -162,6 +162,7 @@ type gapScan struct {
 
 	chunk   *chunk   // the one to look at
 	read    int      // bytes
+	find    bool     // the store has to find the replies
 	wanted  []uint64 // replies that are still to be read, by number
 	from    string   // the address, which has its place in the turns of gap scans
 	replies []*host.Output
@@ -185,9 +186,7 @@ func (c *channel) gapScan(reason string, after, start uint64) {
 		}
 	}
 	if w.at = w.after; unknown && c.opening.info.KnownProducer {
-		w.at = w.start
-		c.s.g.storeReader.queue.push(repliesRead{w})
-		return
+		w.at, w.find = start, true
 	}
 	for _, seq := range c.opening.info.Replies {
 		if seq <= start {
@@ -197,24 +196,6 @@ func (c *channel) gapScan(reason string, after, start uint64) {
 	c.s.g.gapScans.Acquire("", w.from, w.next)
 }
 
-// repliesRead reads the replies for a client that has seen nothing of the log.
-type repliesRead struct{ w *gapScan }
-
-func (r repliesRead) run() {
-	w, c := r.w, r.w.c
-	replies, err := c.log.Replies(c.s.g.storeReader.ctx, c.caller, c.ack, maxOldReplies, maxOldRepliesSize)
-	w.err = err
-	for _, o := range replies {
-		if o.Seq <= w.start {
-			w.replies = append(w.replies, o)
-		}
-	}
-	w.next()
-}
-
-// failed is called when run panicked.
-func (r repliesRead) failed() { r.w.failed() }
-
 // next reads on, or ends the gap scan.
 func (w *gapScan) next() {
 	c := w.c
@@ -223,7 +204,7 @@ func (w *gapScan) next() {
 		case w.at < w.start:
 			c.s.g.storeReader.read(c.log, w.at, w)
 			return
-		case len(w.wanted) > 0:
+		case w.find || len(w.wanted) > 0:
 			c.s.g.storeReader.queue.push(w)
 			return
 		}
@@ -240,7 +221,12 @@ func (w *gapScan) arrived(k *chunk) {
 
 // run looks at a chunk, or reads a reply.
 func (w *gapScan) run() {
-	if w.chunk == nil {
+	switch {
+	case w.find:
+		w.findReplies()
+		w.next()
+		return
+	case w.chunk == nil:
 		w.readReply()
 		w.next()
 		return
@@ -264,6 +250,18 @@ func (w *gapScan) run() {
 		w.at = w.start
 	}
 	w.next()
+}
+
+// findReplies reads the replies that the caller waits for.
+func (w *gapScan) findReplies() {
+	w.find = false
+	var replies []*host.Output
+	replies, w.err = w.c.log.Replies(w.c.s.g.storeReader.ctx, w.c.caller, w.c.ack, maxOldReplies, maxOldRepliesSize)
+	for _, o := range replies {
+		if o.Seq <= w.start {
+			w.reply(o)
+		}
+	}
 }
 
 // readReply reads a reply that the caller waits for, unless it is no longer retained.
