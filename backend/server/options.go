@@ -208,7 +208,7 @@ func (o Options) check() error {
 		}
 	}
 	if _, err := forwarded.ParseHosts(strings.Join(o.Hosts, ",")); err != nil {
-		return fmt.Errorf("Hosts: %w", err)
+		return fmt.Errorf("option Hosts: %w", err)
 	}
 	for _, origin := range o.AllowOrigins {
 		if _, err := CleanOrigin(origin); err != nil {

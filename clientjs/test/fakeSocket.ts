@@ -223,7 +223,11 @@ export class FakeSocket implements WebSocketLike {
     if (isLost) {
       const reason = m.log !== actor.log ? "restart" : known ? "overflow" : "expired";
       const restart = reason === "restart"; // the content of the other log is not known
-      opened.lost = { reason: this.server.changedUser ? "identity" : reason, missed: restart ? 0 : missed.length, exact: !restart && start >= actor.trimmed };
+      opened.lost = {
+        reason: this.server.changedUser ? "identity" : reason,
+        missed: restart ? 0 : missed.length,
+        exact: !restart && start >= actor.trimmed,
+      };
     }
     this.send(opened);
     for (const entry of missed) a.deliver(entry, isLost);

@@ -160,7 +160,7 @@ func (a *Admission) Call(addr netip.Addr) *host.Fault {
 // forwarded.Source. If it is over the limit, the fault says when to retry.
 func (a *Admission) NewActor(from string) *host.Fault {
 	network, err := netip.ParsePrefix(from)
-	if err != nil || a.opts.ActorRatePerIP == 0 { // err: of an address that is not limited
+	if isLimited := err == nil && a.opts.ActorRatePerIP > 0; !isLimited { // err: of this machine
 		return nil
 	}
 	a.mu.Lock()

@@ -128,7 +128,7 @@ func (s *Store) list(ctx context.Context, q store.ListQuery) (page store.ListPag
 	after := int64(0)
 	if q.After != "" {
 		if after, err = strconv.ParseInt(q.After, 10, 64); err != nil {
-			return page, fmt.Errorf("After: %w", err)
+			return page, fmt.Errorf("the After of a query: %w", err)
 		}
 	}
 	reader, err := s.openReader(ctx)
