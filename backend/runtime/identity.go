@@ -74,6 +74,21 @@ func (in *instance) isAnothers(c *Conn, who host.Identity) bool {
 	return c.owner != "" && who.Subject != "" && c.owner != who.Subject && !in.def.Options.AnySubject
 }
 
+// anySubject has the producers of connections that any subject may resume.
+const anySubject = "any"
+
+// numbers returns the subject whose producers number the calls of a connection (nil: of a
+// new one) for the client of a request.
+func (in *instance) numbers(c *Conn, who host.Identity) string {
+	switch {
+	case in.def.Options.AnySubject:
+		return anySubject
+	case who.Subject == "" && c != nil:
+		return c.owner
+	}
+	return who.Subject
+}
+
 // identify notes what OnAuth returned for a connection's client.
 func (in *instance) identify(c *Conn, who host.Identity) {
 	c.who = who

@@ -39,11 +39,9 @@ func (m *openEnvelope) deliver(in *instance) bool {
 		m.refuse(in.actor, errReauthenticate)
 		return true
 	}
-	m.Producer = in.producers.idOf(m.Producer, m.Identity.Subject)
-	if c := in.producers.byID[m.Producer]; c != nil {
-		in.producers.answers.acknowledge(c, m.Ack)
-	}
 	c := in.conns.byID[m.Conn]
+	m.Producer = in.producers.idOf(m.Producer, in.numbers(c, m.Identity), false)
+	in.producers.acknowledge(m.Producer, m.Ack)
 	switch {
 	case c == nil:
 		return m.join(in, false)

@@ -62,8 +62,9 @@ func newProducers(o *definition.Options, stored []store.Caller, inUse func() map
 }
 
 // idOf returns the id of the producer of a subject whose client gives itself an id. It is
-// that id, unless it is another subject's: then it is one of the subject's own.
-func (p *producers) idOf(id, subject string) string {
+// one of the subject's own, so nobody else can take or use it; oneCall is whether it is of a
+// single call. What was stored when producers were nobody's keeps the client's id.
+func (p *producers) idOf(id, subject string, oneCall bool) string {
 	own := id
 	if subject != "" {
 		own = hash("producer of "+subject, id)
@@ -71,10 +72,17 @@ func (p *producers) idOf(id, subject string) string {
 	if p.byID[own] != nil {
 		return own
 	}
-	if c := p.byID[id]; c == nil || c.record.Subject == "" || c.record.Subject == subject {
+	if c := p.byID[id]; c != nil && c.oneCall == oneCall && (c.record.Subject == "" || c.record.Subject == subject) {
 		return id
 	}
 	return own
+}
+
+// acknowledge drops the kept answers of a connection's calls up to an id.
+func (p *producers) acknowledge(id string, upTo uint64) {
+	if c := p.byID[id]; c != nil && !c.oneCall {
+		p.answers.acknowledge(c, upTo)
+	}
 }
 
 // get returns a producer, a new one if it is unknown; who and from ask for it, and print is

@@ -104,12 +104,10 @@ func (m *callEnvelope) deliver(in *instance) bool {
 		return true // the connection is over, or the socket was replaced
 	}
 	r := reply{conn: c, call: m.ID}
-	if cl := in.producers.byID[c.producer]; cl != nil {
-		in.producers.answers.acknowledge(cl, m.Ack)
-	}
+	in.producers.acknowledge(c.producer, m.Ack)
 	if in.def.Changes(m.Action) {
-		r.producer = in.producers.get(c.producer, c.owner, c.from, "", in.actor.lastUsed)
-		if m.ID <= r.producer.record.Highest {
+		r.producer = in.producers.get(c.producer, in.numbers(c, host.Identity{}), c.from, "", in.actor.lastUsed)
+		if m.ID <= r.producer.record.Highest || r.producer.oneCall {
 			m.repeat(in, r.producer)
 			return true
 		}
@@ -120,10 +118,11 @@ func (m *callEnvelope) deliver(in *instance) bool {
 var errRan = host.Faultf(wire.CodeRan, "the call ran earlier; its result is no longer kept")
 
 // repeat answers a call that was accepted before. If its reply is an entry of the log,
-// the client gets it from there.
+// the client gets it from there. The answer of a single call is for no connection, whatever
+// id its client gives itself.
 func (m *callEnvelope) repeat(in *instance, cl *producer) {
 	a, ok := in.actor.storedAnswer(cl, m.ID)
-	if !ok {
+	if !ok || cl.oneCall {
 		a = answerOf(m.ID, nil, errRan)
 	}
 	out := []*host.Output{answerOutput(a, m.Attachment)}
@@ -190,7 +189,7 @@ func (m *directEnvelope) deliver(in *instance) bool {
 			return ok
 		}
 		r.admitted = true
-		print, id = fingerprint(m.Action, m.Args), in.producers.idOf(m.IdempotencyKey, m.Identity.Subject)
+		print, id = fingerprint(m.Action, m.Args), in.producers.idOf(m.IdempotencyKey, m.Identity.Subject, true)
 		p := in.producers.byID[id]
 		if p != nil && p.record.Highest > 0 && p.record.Subject != m.Identity.Subject {
 			in.fail(m.waiter, errRan) // kept when a key was nobody's
@@ -351,9 +350,7 @@ func (m *ackEnvelope) refuse(*Actor, *host.Fault) {}
 
 func (m *ackEnvelope) deliver(in *instance) bool {
 	if c := in.conns.attached[m.attachment]; c != nil {
-		if cl := in.producers.byID[c.producer]; cl != nil {
-			in.producers.answers.acknowledge(cl, m.ack)
-		}
+		in.producers.acknowledge(c.producer, m.ack)
 	}
 	return true
 }

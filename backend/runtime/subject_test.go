@@ -3,9 +3,11 @@ package runtime_test
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/runtime"
 	"github.com/troupe-dev/troupe/backend/store/memory"
@@ -92,5 +94,75 @@ func TestIdentityOf(t *testing.T) {
 	}
 	if !of(expiring{}).Until.IsZero() || !of(byPointer{}).Until.IsZero() {
 		t.Error("an identity without an end has one")
+	}
+}
+
+// The id that a client gives itself is its subject's: a stranger who has it, or takes it
+// first, gets no answer of another one's call, and does not make that run twice. An
+// Idempotency-Key may be guessed, and so what it becomes.
+func TestG5_NobodyCallsAsTheProducerOfAnother(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		any      bool
+		dan, eve string // subjects
+		ran      bool   // eve's call
+	}{
+		{"subjects", false, "dan", "eve", true},
+		{"subjects, and the actor allows any", true, "dan", "eve", true},
+		{"no subjects", false, "", "", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				reg := actor.NewRegistry(ledgerDef, actor.WithOptions(actor.Options{AnySubject: test.any}))
+				b := newBench(t, memory.New(memory.Options{}), reg)
+				asEve := as("eve")
+				asEve.Producer, asEve.Identity.Subject = "key-1", test.eve
+				eve := b.open(ledgerRef, asEve)
+				eve.read()
+				direct := host.DirectCall{Create: true, IdempotencyKey: "key-1", Action: "add", Args: []json.RawMessage{[]byte("7")}}
+				direct.Identity.Subject = test.dan
+				for range 2 {
+					if got, err := b.node.CallOnce(t.Context(), ledgerRef, direct); err != nil || string(got) != "7" {
+						t.Errorf("dan got %s, %v, want 7", got, err)
+					}
+					b.node.Ack(ledgerRef, eve.req.Attachment, 1)
+				}
+				eve.call(1, "add", 5)
+				want, total := "reply:12", 12
+				if !test.ran {
+					want, total = "fail:ran", 7
+				}
+				if got := kinds(eve.read()); !strings.Contains(got, want) || b.total(ledgerRef) != total {
+					t.Errorf("eve got %q and the total is %d, want %q and %d", got, b.total(ledgerRef), want, total)
+				}
+				if got, err := b.node.CallOnce(t.Context(), ledgerRef, direct); err != nil || string(got) != "7" || b.total(ledgerRef) != total {
+					t.Errorf("dan's call, repeated: got %s, %v, want 7", got, err)
+				}
+			})
+		})
+	}
+}
+
+// A connection that any subject may resume keeps what it has called.
+func TestG5_ACallDoesNotRunAgainForAnotherSubjectOfItsConnection(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		inBubble(t, func(t *testing.T) {
+			reg := actor.NewRegistry(ledgerDef, actor.WithOptions(actor.Options{AnySubject: true}))
+			b := newBench(t, memory.New(memory.Options{}), reg)
+			r := asAda
+			r.Identity.Subject = "guest"
+			guest := b.open(ledgerRef, r)
+			guest.call(1, "add", 5)
+			guest.read()
+			if restart {
+				b.restart()
+			}
+			r.Identity.Subject = "ada"
+			ada := b.open(ledgerRef, r)
+			ada.call(1, "add", 5)
+			if got := ada.read(); !got[0].Opened.Resumed || b.total(ledgerRef) != 5 {
+				t.Errorf("restart %t: got %s and total %d, want a resumed connection, whose call does not run again", restart, kinds(got), b.total(ledgerRef))
+			}
+		})
 	}
 }
