@@ -113,8 +113,7 @@ func (m *disconnectEnvelope) deliver(in *instance) bool {
 			return true
 		}
 		if !in.endConn(c, host.Faultf(wire.CodeDisconnected, "%s", m.reason)) {
-			m.done(errShutdown)
-			return false
+			return false // the goroutine that takes over refuses m
 		}
 	}
 	m.done(nil)

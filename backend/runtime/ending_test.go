@@ -3,12 +3,14 @@ package runtime_test
 import (
 	"errors"
 	"math"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/runtime"
 )
 
 type ratio struct {
@@ -116,6 +118,32 @@ func TestAnActorWhoseOnStartFailsLeavesMemory(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		if got := b.node.Actors(); got != 0 {
 			t.Errorf("%d actors are in memory", got)
+		}
+	})
+}
+
+// A Disconnect whose OnDisconnect does not return is answered once, with an error, also when
+// the hook returns later. The connection ends, and its client learns that.
+func TestADisconnectWhoseHookDoesNotReturn(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, stubborns)
+		release := hold(t, "OnDisconnect")
+		r := as("ada")
+		r.Identity.Subject = runtime.SubjectOf("ada")
+		ada := b.open(stubbornRef, r)
+		ada.read()
+		if err := b.node.Disconnect(t.Context(), r.Identity.Subject, "signed out"); code(err) != "timeout" {
+			t.Errorf("got %v, want timeout", err)
+		}
+		release()
+		if got, want := kinds(ada.read()), "opened closed:disconnected "; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if got := b.log.String(); strings.Contains(got, "negative WaitGroup") || strings.Contains(got, "ended unexpectedly") {
+			t.Error(got)
+		}
+		if got := connected(b); got != 0 {
+			t.Errorf("%d actors have a connection", got)
 		}
 	})
 }

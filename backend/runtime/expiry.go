@@ -4,7 +4,10 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/wire"
 )
+
+var errEnded = host.Faultf(wire.CodeDisconnected, "the connection has ended")
 
 // expire ends the connections whose resume window is over, and has clients authenticated
 // again whose identity is no longer valid. It reports false if
@@ -22,7 +25,11 @@ func (in *instance) expire(now time.Time) bool {
 		}
 		end := in.reauthenticate
 		if !c.online {
-			end = func(c *Conn) bool { return in.endConn(c, nil) }
+			var why *host.Fault
+			if c.over {
+				why = errEnded // it may have a socket, whose client does not know
+			}
+			end = func(c *Conn) bool { return in.endConn(c, why) }
 		}
 		if !end(c) {
 			return false
