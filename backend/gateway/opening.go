@@ -193,7 +193,7 @@ func (c *channel) gapScan(reason string, after, start uint64) {
 			w.wanted = append(w.wanted, seq)
 		}
 	}
-	c.s.g.gapScans.Acquire("", w.from, w.next)
+	c.s.g.gapScans.Acquire(w.from, "", w.next)
 }
 
 // next reads on, or ends the gap scan.
@@ -209,7 +209,7 @@ func (w *gapScan) next() {
 			return
 		}
 	}
-	c.s.g.gapScans.Release("")
+	c.s.g.gapScans.Release(w.from)
 	c.post(func() { c.inbox.gapScan = w })
 }
 

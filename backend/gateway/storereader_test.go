@@ -225,6 +225,46 @@ func TestGapScansTakeTurns(t *testing.T) {
 	}, roomOptions(actor.Options{LogBytes: 4 << 10}), slowStore(slow))
 }
 
+// TestGapScansOfAnAddress: an address does not have all places of gap scans.
+func TestGapScansOfAnAddress(t *testing.T) {
+	const walkers = 8
+	slow := &countingStore{}
+	run(t, func(t *testing.T, e *env) {
+		first := e.dial()
+		for i := range walkers + 1 {
+			first.open(i+1, fmt.Sprint("c", i))
+		}
+		e.settle()
+		log := first.logOf(1)
+		first.cut()
+		time.Sleep(150 * time.Second)
+		for range 20 {
+			e.once("burst", "64", "50")
+		}
+		slow.delay.Store(int64(time.Second))
+		dial := func(addr string) *client {
+			c := dialPipe(t, from(addr, e.h))
+			e.clients = append(e.clients, c)
+			e.settle()
+			c.expect("hello")
+			return c
+		}
+		eve := dial("192.0.2.1:7")
+		for i := range walkers { // each from another place, 20 s and more
+			eve.open(i+1, fmt.Sprint("c", i), resume(log, uint64(i)))
+		}
+		e.settle()
+		ada := dial("192.0.2.2:7")
+		ada.open(1, fmt.Sprint("c", walkers), resume(log, 1230))
+		time.Sleep(5 * time.Second)
+		slow.delay.Store(0)
+		if got := ada.take(); len(got) == 0 {
+			t.Error("a short scan of another address has not ended after 5 s")
+		}
+		e.settle()
+	}, roomOptions(actor.Options{LogBytes: 4 << 10}), slowStore(slow))
+}
+
 // slowStore puts a countingStore on top of a new store.
 func slowStore(s *countingStore) setup {
 	return func(e *env) {
