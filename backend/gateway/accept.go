@@ -115,7 +115,10 @@ func (g *Gateway) reject(w http.ResponseWriter, r *http.Request, e *host.Fault) 
 
 // newSocket makes a socket of a request, with nothing below it yet.
 func (g *Gateway) newSocket(r *http.Request, permit limit.Permit) *socket {
-	s := &socket{g: g, permit: permit, attachment: host.NextAttachment(), auth: g.auth.socket(r)}
+	s := &socket{g: g, permit: permit, attachment: host.NextAttachment()}
+	if !permit.Rejects() { // else it opens no channel
+		s.auth = g.auth.socket(r)
+	}
 	s.address, s.from = forwarded.Client(r), forwarded.Source(forwarded.Counted(r))
 	s.traffic = g.stats.traffic.Stripe(s.attachment.N >> 32)
 	s.reader.s, s.outbox = s, newOutbox(g.buffers)

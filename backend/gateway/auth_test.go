@@ -389,6 +389,13 @@ func TestG8_HeadersOfSockets(t *testing.T) {
 		if err == nil || response == nil || response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 			t.Errorf("a header of 9 KiB: got %v, %v; want status 431", response, err)
 		}
+		for range 2 { // which are refused with a close frame, so they are open for a moment
+			c, _, err := tryDialPipe(e.t, e.h, http.Header{"Origin": {"https://evil.example"}, "Cookie": {strings.Repeat("x", 200<<10)}}, "/api/socket?v=1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.clients = append(e.clients, c)
+		}
 		for range 20 {
 			e.dialAs(http.Header{"Cookie": {"who=ada; " + strings.Repeat("x", 7<<10)}})
 		}

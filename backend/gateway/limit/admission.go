@@ -66,6 +66,9 @@ type Permit struct {
 	reject bool
 }
 
+// Rejects reports whether the socket only says why it is refused.
+func (p Permit) Rejects() bool { return p.reject }
+
 // NewAdmission makes an Admission without visitors.
 func NewAdmission(o AdmissionOptions) *Admission {
 	return &Admission{opts: o, visitors: map[netip.Prefix]*visitor{}}
