@@ -148,7 +148,7 @@ CREATE TABLE callers (
 ) WITHOUT ROWID;
 
 -- Rows that nobody needs and that are deleted a few at a time: of a table of items, of
--- a whole owner (tbl -1), or pieces of other generations than the snapshot's (tbl -2).
+-- a whole owner (tbl -1), or pieces of the generations before g (tbl -1-g).
 CREATE TABLE garbage (
 	owner INTEGER NOT NULL,
 	tbl   INTEGER NOT NULL,
@@ -160,14 +160,18 @@ CREATE TABLE secrets (
 	value BLOB NOT NULL
 ) WITHOUT ROWID;
 
+-- A view that an old sqlite3 shell cannot parse makes it refuse the whole file: no ORDER
+-- BY in an aggregate.
 DROP VIEW states;
 CREATE VIEW states AS SELECT a.name, a.key, s.rev, s.head,
-	CASE WHEN s.rest ->> 'gen' IS NULL THEN s.state ELSE (
-		SELECT group_concat(p.part, '' ORDER BY p.n) FROM pieces p
-		WHERE p.owner = coalesce(s.rest ->> 'owner', a.num) AND p.gen = s.rest ->> 'gen'
+	CASE WHEN nullif(s.rest, '') ->> 'gen' IS NULL THEN s.state ELSE (
+		SELECT group_concat(p.part, '') FROM (
+			SELECT part FROM pieces
+			WHERE owner = coalesce(s.rest ->> 'owner', a.num) AND gen = s.rest ->> 'gen' ORDER BY n
+		) p
 	) END AS state,
 	s.conns,
-	CASE WHEN s.rest ->> 'callerRows' IS NULL THEN s.callers ELSE (
+	CASE WHEN nullif(s.rest, '') ->> 'callerRows' IS NULL THEN s.callers ELSE (
 		SELECT json_group_array(json(c.record)) FROM callers c WHERE c.owner = coalesce(s.rest ->> 'owner', a.num)
 	) END AS callers,
 	s.version, s.rest
