@@ -115,22 +115,22 @@ func (s *Store) saveSlice(ctx context.Context, v *save) bool {
 		}
 		return err
 	})
+	if err != nil { // v says that more is written than is: it begins again
+		s.slicing, v.actor.Slicing = nil, false
+	}
 	if err != nil && diskError(err) {
 		_ = s.failed(err) // which logs it and sets Health
 		return false
 	}
 	if err != nil {
 		s.block(v.actor, v.actor.ID, v.actor.Record, err)
+		return true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err == nil {
-		v.actor.Stored.Owner = v.owner
-	}
-	if done && err == nil {
+	v.actor.Stored.Owner = v.owner
+	if done {
 		v.apply(s)
-	}
-	if done || err != nil {
 		s.slicing, v.actor.Slicing = nil, false
 	}
 	return true
