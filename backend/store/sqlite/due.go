@@ -53,12 +53,15 @@ func (s *Store) dueAfter(ctx context.Context, after store.Wake, before time.Time
 		}
 		kept := s.dropResidents(slices.Clone(page))
 		found = append(found, kept...)
-		if len(page) < limit || len(kept) > 0 && len(found) >= limit {
+		slices.SortFunc(found, func(a, b dueActor) int { return a.Compare(b.Due) })
+		if len(page) < limit {
 			break
 		}
 		read = page[len(page)-1].Due
+		if len(found) >= limit && found[limit-1].Compare(read) <= 0 { // no other snapshot comes before
+			break
+		}
 	}
-	slices.SortFunc(found, func(a, b dueActor) int { return a.Compare(b.Due) })
 	var wakes []store.Wake
 	for _, a := range found[:min(len(found), limit)] {
 		id, err := a.id, error(nil)
