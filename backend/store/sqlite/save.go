@@ -129,13 +129,16 @@ func (v *save) begin(ctx context.Context, s *Store) error {
 	if v.state.Len() <= sliceBytes {
 		return nil
 	}
-	// Pieces of a save that did not end may be there.
-	err := s.files.conn.QueryRowContext(ctx, "SELECT coalesce(max(gen), 0) + 1 FROM pieces WHERE owner = ?", v.owner).Scan(&v.gen)
+	// Pieces of a save that did not end may be there, and garbage that says that all pieces
+	// of some generations are: those of this one are not.
+	err := s.files.conn.QueryRowContext(ctx, `SELECT 1 + max(
+		coalesce((SELECT max(gen) FROM pieces WHERE owner = ?1), 0),
+		coalesce((SELECT -2 - min(tbl) FROM garbage WHERE owner = ?1 AND tbl BETWEEN ?2 AND -2), 0))`, v.owner, unfinished/2).Scan(&v.gen)
 	if err != nil {
 		return err
 	}
 	v.gen = max(v.gen, v.actor.Stored.Gen+1)
-	return nil
+	return s.files.discard(ctx, v.owner, piecesOf(v.gen)) // unless finish is reached
 }
 
 // writeItems writes edits of items to their rows.
@@ -254,6 +257,11 @@ func (v *save) finish(ctx context.Context, f *files) error {
 	}
 	for _, table := range v.dropped {
 		if err := f.discard(ctx, v.owner, table); err != nil {
+			return err
+		}
+	}
+	if v.gen != 0 {
+		if _, err := f.conn.ExecContext(ctx, "DELETE FROM garbage WHERE owner = ? AND tbl = ?", v.owner, piecesOf(v.gen)); err != nil {
 			return err
 		}
 	}

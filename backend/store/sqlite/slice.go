@@ -16,6 +16,14 @@ const allRows = -1
 // piecesBefore is the tbl for the pieces of generations before one.
 func piecesBefore(gen int64) int { return int(-1 - gen) }
 
+// piecesOf is the tbl for the pieces of one generation. They are garbage while the save that
+// writes them has not ended, so that they do not stay if it never does: garbage is deleted
+// only when nothing is being saved.
+func piecesOf(gen int64) int { return int(unfinished + gen) }
+
+// unfinished is below all other values of tbl.
+const unfinished = -1 << 30
+
 // forgottenMark is the column ended of a tombstone that is to be removed.
 const forgottenMark = 1
 
@@ -164,6 +172,7 @@ var (
 	tableRows  = source{"items", "tbl, key", "length(key) + octet_length(value)", "AND tbl = ?2"}
 	pieceRows  = source{"pieces", "gen, n", "octet_length(part)", ""}
 	oldPieces  = source{"pieces", "gen, n", "octet_length(part)", "AND gen < -1 - ?2"}
+	leftPieces = source{"pieces", "gen, n", "octet_length(part)", fmt.Sprint("AND gen = ?2 - ", unfinished)}
 	callerRows = source{"callers", "id, owner", "octet_length(record)", ""}
 )
 
@@ -183,6 +192,8 @@ func (f *files) deleteGarbage(ctx context.Context) (more bool, err error) {
 		from = []source{itemRows, pieceRows, callerRows}
 	case tbl >= 0:
 		from = []source{tableRows}
+	case tbl < unfinished/2:
+		from = []source{leftPieces}
 	}
 	budget := int64(sliceBytes)
 	for _, source := range from {

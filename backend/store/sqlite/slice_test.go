@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
@@ -76,4 +77,62 @@ func TestSlices_whileTheDiskIsFull(t *testing.T) {
 			return
 		}
 	}
+}
+
+// Pieces of a save that was given up, or that a crash has ended, leave the file even if the
+// state is not large any more.
+func TestSlices_leftPieces(t *testing.T) {
+	d, clock, dir := newDisk(t), newClock(), t.TempDir()
+	s := open(t, dir, quiet.WithVFS(d.name).WithClock(clock.now))
+	commit(t, s, largeActor("ada"))
+	clock.pass(10 * time.Minute)
+	d.failing(func(op diskOp, path string) int32 {
+		var pieces int
+		if op == opWrite && raw(t, dir).QueryRow("SELECT count(*) FROM pieces").Scan(&pieces) == nil && pieces > 0 {
+			return sqlite3.SQLITE_FULL
+		}
+		return 0
+	})
+	s.Tick()
+	if s.Health() == nil {
+		t.Fatal("no slice failed")
+	}
+	d.failing(nil)
+	after := crashed(t, dir)
+	check := func(dir string, s *sqlite.Store) {
+		t.Helper()
+		small := commitOf("ada", 2)
+		small.Base = nil
+		commit(t, s, small)
+		for range 3 {
+			clock.pass(10 * time.Minute)
+			s.Tick()
+		}
+		var pieces, garbage int
+		must(t, raw(t, dir).QueryRow("SELECT (SELECT count(*) FROM pieces), (SELECT count(*) FROM garbage)").Scan(&pieces, &garbage))
+		if pieces != 0 || garbage != 0 {
+			t.Errorf("got %d pieces and %d rows of garbage, want none", pieces, garbage)
+		}
+		closeStore(t, s)
+	}
+	clock.pass(time.Second)
+	s.Tick()
+	check(dir, s)
+	check(after, open(t, after, quiet.WithClock(clock.now)))
+}
+
+// Garbage of old pieces that is not deleted yet does not take new ones with it.
+func TestSlices_newPieces(t *testing.T) {
+	dir := t.TempDir()
+	o := quiet.WithClock(newClock().now)
+	s := open(t, dir, o)
+	c := largeActor("ada")
+	commit(t, s, c)
+	const before4 = -5
+	exec(t, raw(t, dir), fmt.Sprint("INSERT INTO garbage SELECT num, ", before4, " FROM actors"))
+	closeStore(t, s)
+	s = open(t, dir, o)
+	s.Tick()
+	checkLarge(t, s, c)
+	closeStore(t, s)
 }
