@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
@@ -106,4 +108,26 @@ func TestUnclean(t *testing.T) {
 	check(killed, true)
 	check(killed, false)
 	check(format3(t), false)
+}
+
+// Garbage of a transaction that was durable, though the disk failed after it, is deleted
+// once the file is open again.
+func TestGarbage_afterTheDiskFailed(t *testing.T) {
+	d, clock, dir := newDisk(t), newClock(), t.TempDir()
+	s := open(t, dir, quiet.WithVFS(d.name).WithClock(clock.now))
+	defer closeStore(t, s)
+	commit(t, s, commitOf("bob", 1))
+	s.Tick()
+	d.failAll(opSync, sqlite3.SQLITE_IOERR_FSYNC)
+	if errs := s.Commit(t.Context(), []*store.Commit{commitOf("bob", 2)}); errs == nil {
+		t.Fatal("the disk did not fail")
+	}
+	d.failing(nil)
+	exec(t, raw(t, dir), "INSERT INTO garbage VALUES (1000, -1)")
+	clock.pass(time.Second)
+	s.Tick()
+	var rows int
+	if err := raw(t, dir).QueryRow("SELECT count(*) FROM garbage").Scan(&rows); err != nil || rows != 0 {
+		t.Errorf("got %d rows of garbage, %v; want none", rows, err)
+	}
 }

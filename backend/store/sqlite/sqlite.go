@@ -140,7 +140,7 @@ var _ store.Store = (*Store)(nil)
 // file that is damaged, is not a store or was written by a newer version, and leaves
 // it unchanged.
 func Open(ctx context.Context, dir string, o Options) (*Store, error) {
-	s := &Store{options: o.withDefaults(), dir: dir, done: make(chan struct{}), wake: make(chan struct{}, 1), garbage: true}
+	s := &Store{options: o.withDefaults(), dir: dir, done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	if err := makeDir(dir); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
@@ -195,6 +195,9 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	if err == nil && s.epoch == 0 {
 		s.unclean = !clean
+	}
+	if err == nil {
+		s.garbage = true // what was committed last is not known
 		err = s.findForgotten(ctx, f)
 	}
 	if err != nil {
