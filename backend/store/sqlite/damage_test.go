@@ -278,6 +278,42 @@ func TestDamagedPage(t *testing.T) {
 	}
 }
 
+// Garbage that cannot be deleted because its page is damaged stays. The store keeps working.
+func TestDamagedPage_underGarbage(t *testing.T) {
+	dir, c, log := t.TempDir(), newClock(), &bytes.Buffer{}
+	o := quiet.WithoutSync().WithClock(c.now)
+	o.Logger = slog.New(slog.NewTextHandler(log, nil))
+	s := open(t, dir, o)
+	ada := commitOf("ada", 1)
+	ada.Items = []store.ItemEdit{{Table: 1, Key: []byte("k"), Value: []byte(`"` + strings.Repeat("z", 60_000) + `"`)}}
+	commit(t, s, ada)
+	for range 3 { // empties the journal
+		c.pass(time.Hour)
+		s.Tick()
+	}
+	closeStore(t, s)
+	db := raw(t, dir)
+	exec(t, db, "PRAGMA wal_checkpoint(TRUNCATE)")
+	must(t, db.Close())
+	overwritePages(t, filepath.Join(dir, "troupe.db"))
+	s = open(t, dir, o)
+	defer closeStore(t, s)
+	end := commitOf("ada", 2)
+	end.Base, end.State, end.End = nil, nil, store.Destroyed
+	commit(t, s, end)
+	for rev := uint64(1); rev <= 5; rev++ {
+		c.pass(time.Hour)
+		s.Tick()
+		if err := s.Health(); err != nil {
+			t.Errorf("Health: %v", err)
+		}
+		commit(t, s, commitOf("bob", rev))
+	}
+	if got := log.String(); strings.Contains(got, "cannot be written") || !strings.Contains(got, "cannot be deleted") {
+		t.Errorf("got the log\n%s", got)
+	}
+}
+
 // overwritePages overwrites the pages of a file that are full of z.
 func overwritePages(t *testing.T, path string) {
 	t.Helper()

@@ -44,19 +44,23 @@ func (s *Store) removeForgotten(ctx context.Context) bool {
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && diskError(err) {
 		_ = s.failed(err)
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.forgotten = slices.DeleteFunc(s.forgotten, func(num int64) bool { return slices.Contains(removing, num) })
+	if err != nil { // the store works without
+		s.options.Logger.Error("tombstones cannot be removed: the file is damaged there", "file", s.path(), "numbers", removing, "error", err)
+		return true
+	}
 	for _, num := range removing {
 		if r := s.index.ByNum[num]; r != nil {
 			s.index.Forget(r)
 		}
 		s.index.Swept++ // what was read of it is no longer true
 	}
-	s.forgotten = slices.DeleteFunc(s.forgotten, func(num int64) bool { return slices.Contains(removing, num) })
 	return true
 }
 

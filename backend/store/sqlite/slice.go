@@ -153,12 +153,15 @@ func (s *Store) deleteSlice(ctx context.Context) bool {
 		}
 		return err
 	})
-	if err != nil {
+	if err != nil && diskError(err) {
 		_ = s.failed(err)
 		return false
 	}
-	s.garbage, s.files.discarded = more, false
-	return more
+	if err != nil { // everything else works, and so would opening the file again
+		s.options.Logger.Error("rows that nobody needs cannot be deleted: the file is damaged there", "file", s.path(), "error", err)
+	}
+	s.garbage, s.files.discarded = more && err == nil, false
+	return s.garbage
 }
 
 // source is a table in which an owner has rows.
