@@ -30,10 +30,11 @@ func (s *Store) items(ctx context.Context, actor string, q store.ItemRange) (sto
 	var page *record.Pager
 	var edits []record.Item
 	var owner int64
-	hidden := false // there are no rows, or they are of an earlier life
+	hidden := false // there are no rows, or they are of an earlier life or a dropped table
 	err = s.withRecord(ctx, actor, func(r *journal.Resident, rec *record.Record) {
 		page, owner = record.NewPager(q, rec.Rev), r.Stored.Owner
-		hidden = rec.Wiped != 0 || rec.Dropped[q.Table] != 0
+		table, known := rec.Tables[q.Table]
+		hidden = rec.Wiped != 0 || rec.Dropped[q.Table] != 0 || known && table.Field == ""
 		// More edits than these cannot be on the page.
 		live, size := 0, 0
 		rec.Items.Range(q, func(e record.Item) bool {

@@ -136,3 +136,23 @@ func TestSlices_newPieces(t *testing.T) {
 	checkLarge(t, s, c)
 	closeStore(t, s)
 }
+
+// A table that was dropped has no items, also while their rows wait to be deleted.
+func TestItems_ofADroppedTable(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, quiet.WithClock(newClock().now))
+	c := largeActor("ada")
+	commit(t, s, c)
+	closeStore(t, s)
+	s = open(t, dir, quiet.WithClock(newClock().now))
+	drop := commitOf("ada", 2)
+	drop.Base, drop.State, drop.Tables = nil, c.State, []store.Table{{ID: 1}}
+	commit(t, s, drop)
+	closeStore(t, s)
+	s = open(t, dir, quiet.WithClock(newClock().now))
+	defer closeStore(t, s)
+	page, err := s.Items(t.Context(), "ada", store.ItemRange{Table: 1, Limit: 10, MaxBytes: 1 << 20})
+	if err != nil || len(page.Items) != 0 {
+		t.Errorf("got %d items, %v; want none", len(page.Items), err)
+	}
+}
