@@ -153,9 +153,9 @@ func (v *save) writeItems(ctx context.Context, f *files) error {
 	for len(v.edits) > 0 && size < sliceBytes {
 		e := v.edits[0]
 		if e.Value == nil {
-			_, err = f.conn.ExecContext(ctx, "DELETE FROM items WHERE owner = ? AND tbl = ? AND key = ?", v.owner, e.table, e.Key)
+			_, err = f.conn.ExecContext(ctx, "DELETE FROM items WHERE owner = ? AND tbl = ? AND key = ?", v.owner, e.table, nonNil(e.Key))
 		} else {
-			_, err = set.ExecContext(ctx, v.owner, e.table, e.Key, e.Version, []byte(e.Value))
+			_, err = set.ExecContext(ctx, v.owner, e.table, nonNil(e.Key), e.Version, []byte(e.Value))
 		}
 		if err != nil {
 			return err
@@ -271,7 +271,7 @@ func (v *save) finish(ctx context.Context, f *files) error {
 	return nil
 }
 
-// nonNil makes an empty text of nil, which would be NULL.
+// nonNil makes an empty text or key of nil, which would be NULL.
 func nonNil(b []byte) []byte {
 	if b == nil {
 		return []byte{}

@@ -156,3 +156,29 @@ func TestItems_ofADroppedTable(t *testing.T) {
 		t.Errorf("got %d items, %v; want none", len(page.Items), err)
 	}
 }
+
+// The empty key is one like others, also as nil.
+func TestItems_emptyKey(t *testing.T) {
+	for _, key := range [][]byte{nil, {}} {
+		clock := newClock()
+		s := open(t, t.TempDir(), quiet.WithClock(clock.now))
+		for rev, value := range []string{"", "1", ""} {
+			c := commitOf("ada", uint64(rev+1))
+			c.Items = []store.ItemEdit{{Table: 1, Key: key, Value: []byte(value)}}
+			want := 1
+			if value == "" {
+				c.Items[0].Value, want = nil, 0
+			}
+			commit(t, s, c)
+			for range 3 {
+				clock.pass(time.Hour)
+				s.Tick()
+			}
+			page, err := s.Items(t.Context(), "ada", store.ItemRange{Table: 1, Limit: 10, MaxBytes: 1 << 20})
+			if err != nil || len(page.Items) != want || s.Unsaved("ada") {
+				t.Errorf("key %#v, revision %d: got %v, %v, unsaved %t; want %d items", key, c.Rev, page.Items, err, s.Unsaved("ada"), want)
+			}
+		}
+		closeStore(t, s)
+	}
+}
