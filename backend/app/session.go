@@ -34,20 +34,21 @@ func sessionKey(ctx context.Context, config Config, srv *server.Server, logger *
 	if config.SessionKey != "" {
 		return []byte(config.SessionKey), nil
 	}
-	var old []byte
 	path := keyFile(config)
-	if config.Store != storeMemory {
-		var err error
-		if old, err = os.ReadFile(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-	}
-	short := false
+	var failed error
 	key, err := srv.Secret(ctx, keySecret, func() []byte {
-		if len(old) == 0 {
-			return []byte(rand.Text() + rand.Text())
+		old, err := []byte(nil), fs.ErrNotExist
+		if config.Store != storeMemory {
+			old, err = os.ReadFile(path)
 		}
-		if short = len(old) < minSessionKey; short {
+		switch {
+		case errors.Is(err, fs.ErrNotExist), err == nil && len(old) == 0:
+			return []byte(rand.Text() + rand.Text())
+		case err != nil:
+			failed = err
+			return nil
+		case len(old) < minSessionKey:
+			failed = fmt.Errorf("%s has less than %d bytes: delete it to get a new key, which ends all sessions", path, minSessionKey)
 			return nil
 		}
 		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
@@ -56,8 +57,8 @@ func sessionKey(ctx context.Context, config Config, srv *server.Server, logger *
 		logger.Info("the key that signs sessions moves into the store; its file is no longer read, keep it only to go back to an older version", "file", path)
 		return old
 	})
-	if short {
-		return nil, fmt.Errorf("%s has less than %d bytes: delete it to get a new key, which ends all sessions", path, minSessionKey)
+	if failed != nil {
+		return nil, failed
 	}
 	return key, err
 }

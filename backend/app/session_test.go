@@ -142,6 +142,15 @@ func TestSession_keyFile(t *testing.T) {
 		}
 		s = start(t, "-data", data)
 	}
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(file), os.Mkdir(file, 0o700)); err != nil { // cannot be read
+		t.Fatal(err)
+	}
+	if err := start(t, "-data", data).stop(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A key file that others may read is used, with a warning.
