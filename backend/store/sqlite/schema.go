@@ -473,7 +473,10 @@ func keepOld(ctx context.Context, conn *sql.Conn, path string, o Options) error 
 	if err := remove(); err != nil { // of a process that was killed
 		return err
 	}
-	err := copyInto(ctx, path, temp)
+	err := os.WriteFile(temp, nil, 0o600) // others must not read it while it is written either
+	if err == nil {
+		err = copyInto(ctx, path, temp)
+	}
 	if err == nil {
 		err = syncFile(temp)
 	}
