@@ -42,8 +42,8 @@
 //
 // # Format
 //
-// The file's user_version is its format. Open changes an older one to the newest in one
-// transaction; before that it keeps a copy of the file, see keepOld. A commit that uses
+// The file's user_version is its format. Open changes an older one to the newest, each
+// format in one transaction; before that it keeps a copy of the file, see keepOld. A commit that uses
 // nothing that is new in a format is stored as in the one before.
 //
 // # Failures

@@ -115,7 +115,7 @@ func rowSize(commits, locations, n int) int64 {
 // Reset begins a group.
 func (e *Encoder) Reset() { e.n = 0 }
 
-// Rows returns the rows of the Rows, until the next reset.
+// Rows returns the rows of the group. They are valid until the next Reset.
 func (e *Encoder) Rows() []EncodedRow { return e.rows[:e.n] }
 
 // Add adds a commit of an actor, after which the actor is at end. It returns an error
