@@ -237,6 +237,11 @@ func (f *files) deleteRows(ctx context.Context, source source, owner int64, tbl 
 		if n == 0 {
 			return budget, nil
 		}
+		for i := range last {
+			if key, isBytes := last[i].([]byte); isBytes {
+				last[i] = nonNil(key) // the driver's empty key is nil, which would be NULL
+			}
+		}
 		_, err = f.conn.ExecContext(ctx, fmt.Sprintf("DELETE FROM %s WHERE owner = ?1 %s AND (%s) <= (?3, ?4)",
 			source.table, source.where, source.key), owner, tbl, last[0], last[1])
 		if err != nil {

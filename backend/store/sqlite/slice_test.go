@@ -179,6 +179,15 @@ func TestItems_emptyKey(t *testing.T) {
 				t.Errorf("key %#v, revision %d: got %v, %v, unsaved %t; want %d items", key, c.Rev, page.Items, err, s.Unsaved("ada"), want)
 			}
 		}
+		c := commitOf("ada", 4)
+		c.Items = []store.ItemEdit{{Table: 1, Key: key, Value: []byte("1")}}
+		end := commitOf("ada", 5)
+		end.Base, end.State, end.End = nil, nil, store.Destroyed
+		for _, c := range []*store.Commit{c, end} {
+			commit(t, s, c)
+			clock.pass(time.Hour)
+			s.Tick() // ends, because the garbage does
+		}
 		closeStore(t, s)
 	}
 }
