@@ -80,7 +80,8 @@ test("a subscription takes effect at once and survives a reload, and so does its
   const all = ["The first row.", "The first night."];
   await expect(articles(page, "You")).toHaveText(all);
   await expect(articles(page, "A guest")).toHaveText(["The first night."]);
-  expect(opened(), "the same connections").toBe(before);
+  expect(opened(), "a new connection, because the session is another one").toBe(before + 1);
+  await expect(reader(page, "You").getByRole("status", { name: "Notice" })).toBeEmpty();
   await page.reload();
   await expect(articles(page, "You")).toHaveText(all);
   expect(await page.evaluate("document.cookie"), "no script can read the session").toBe("");

@@ -40,7 +40,8 @@ export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp, linkIsTold
   const [reconnected, setReconnected] = useState<Reconnected>();
   const [retryAt, setRetryAt] = useState<number>();
   const [dismissed, setDismissed] = useState(false);
-  useEvent(actor, "reconnected", setReconnected);
+  // As another user nothing was missed: the page shows what this one may see.
+  useEvent(actor, "reconnected", (event) => setReconnected(event.reason === "identity" ? undefined : event));
   useEvent(actor, "disconnected", ({ retryInMs }) => {
     setReconnected(undefined);
     setRetryAt(retryInMs === undefined ? undefined : Date.now() + retryInMs);
