@@ -20,6 +20,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	_ "github.com/troupe-dev/troupe/backend/app" // so that go test does not keep results of another binary
 )
 
 var (

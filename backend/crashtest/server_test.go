@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	_ "github.com/troupe-dev/troupe/backend/app" // so that go test does not keep results of another binary
 )
 
 // tempDir is a directory for all tests of the package.
