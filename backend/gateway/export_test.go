@@ -2,6 +2,8 @@ package gateway
 
 import "time"
 
+const LeaveGrace = leaveGrace
+
 // Buffers returns how many bytes are held.
 func (g *Gateway) Buffers() int64 { return g.buffers.Reserved() }
 

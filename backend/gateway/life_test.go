@@ -391,3 +391,38 @@ func TestCloseWithoutAnAnswer(t *testing.T) {
 		}
 	})
 }
+
+// TestG3_PageGone: a browser that closes a page says so with status 1001. Its connections
+// end soon, unless they are resumed: a proxy may send 1001 as well.
+func TestG3_PageGone(t *testing.T) {
+	resumed := []string{"1 opened 0 resumed", `1 event 1 said "one"`, "1 at 1"}
+	for name, c := range map[string]struct {
+		status websocket.StatusCode
+		away   time.Duration
+		want   []string
+	}{
+		"a page that stays away":       {websocket.StatusGoingAway, gateway.LeaveGrace + time.Second, []string{"1 opened 1 lost expired 1 true", "1 at 1"}},
+		"clients of a proxy, in time":  {websocket.StatusGoingAway, gateway.LeaveGrace - time.Second, resumed},
+		"a client with another status": {websocket.StatusNormalClosure, gateway.LeaveGrace + time.Second, resumed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(t *testing.T, e *env) {
+				ada := e.dial()
+				ada.open(1, "ada", `"subs":["said"]`)
+				e.settle()
+				log := ada.logOf(1)
+				_ = ada.ws.Close(c.status, "") // its reader may get the answer before it does
+				e.say("one")
+				time.Sleep(c.away)
+				ada = e.dial()
+				ada.open(1, "ada", `"subs":["said"]`, resume(log, 0))
+				e.settle()
+				ada.expect(c.want...)
+				time.Sleep(2 * gateway.LeaveGrace) // the end of the first socket does not end the resumed connection
+				ada.call(1, 1, "say", "two")
+				e.settle()
+				ada.expect(`1 event 2 said "two"`, "1 reply 3 #1 2")
+			})
+		})
+	}
+}

@@ -59,6 +59,7 @@ func (r *wsReader) loop() {
 func (r *wsReader) next() (more bool) {
 	s := r.s
 	status, reason := websocket.StatusNormalClosure, ""
+	gone := false // the client's page
 	defer func() {
 		if v := recover(); v != nil {
 			s.g.panicked(v, s)
@@ -67,7 +68,10 @@ func (r *wsReader) next() (more bool) {
 		if more {
 			return
 		}
-		s.leave()
+		left := s.leave()
+		if gone {
+			s.endUnlessResumed(left)
+		}
 		r.goodbye(status, reason)
 		s.g.remove(s)
 	}()
@@ -91,6 +95,8 @@ func (r *wsReader) next() (more bool) {
 	case errors.Is(err, wire.ErrNotUTF8):
 		status, reason = websocket.StatusInvalidFramePayloadData, "a frame is UTF-8"
 		s.complain(wire.CodeMalformed)
+	default:
+		gone = websocket.CloseStatus(err) == websocket.StatusGoingAway
 	}
 	return err == nil
 }

@@ -28,7 +28,8 @@ const (
 	maxSpent     = 64 // empty slots at the start of dirty
 	maxLogged    = 8  // connections in a line of the log
 
-	closeTimeout = time.Second // for the answer to a close frame
+	closeTimeout = time.Second      // for the answer to a close frame
+	leaveGrace   = 10 * time.Second // see endUnlessResumed
 )
 
 // A socket is one WebSocket, or its equivalent over HTTP (stream.go). Three goroutines
@@ -87,8 +88,8 @@ func (s *socket) broke(slow bool) {
 	s.deafen()
 }
 
-// leave detaches all channels.
-func (s *socket) leave() {
+// leave detaches all channels. It returns those that can be resumed elsewhere.
+func (s *socket) leave() channels {
 	s.deafen()
 	s.outbox.close()
 	if s.auth != nil {
@@ -112,6 +113,29 @@ func (s *socket) leave() {
 			s.g.host.Detach(c.followed(), c.attachment)
 		}
 	}
+	if !drop {
+		return nil
+	}
+	return left
+}
+
+// endUnlessResumed ends the connections of channels after a moment, because their page is
+// gone: a browser that closes a page says so with status 1001, and often loses the messages
+// that the page sent last, among them its goodbye. A proxy that restarts sends 1001, too, and
+// the clients behind it return: a connection that has been resumed has another attachment,
+// and stays.
+func (s *socket) endUnlessResumed(left channels) {
+	if len(left) == 0 {
+		return
+	}
+	time.AfterFunc(leaveGrace, func() {
+		if s.g.sockets.isQuiesced() {
+			return
+		}
+		for _, c := range left {
+			s.g.host.Close(c.followed(), c.attachment)
+		}
+	})
 }
 
 // forget removes a channel that the owner of its actor, or its client, has ended.
