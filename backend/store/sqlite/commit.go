@@ -125,32 +125,6 @@ func (s *Store) resident(ctx context.Context, g *group, c *store.Commit) (*journ
 	return r, nil
 }
 
-// complete reads an actor from the file and makes it resident with its record. It
-// uses the reader: SQLite cannot commit a transaction that has read damaged pages.
-func (s *Store) complete(ctx context.Context, actor string) (*journal.Resident, error) {
-	loaded, err := readSnapshot(ctx, s.files.reader, actor)
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	r := s.index.ByNum[loaded.Num]
-	s.mu.Unlock()
-	if r != nil { // only the writer changes its locations, and this is the writer
-		if err := replay(ctx, s.files.reader, loaded, r.Locations, r.First()); err != nil {
-			return nil, err
-		}
-		if loaded.Rev > r.Rev {
-			return nil, errAhead
-		}
-	}
-	if loaded.Rev == 0 {
-		return nil, errNothing
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.index.Keep(loaded, s.options.now()), nil
-}
-
 // write writes a group and the upkeep that is due, and adds both to the index.
 func (s *Store) write(ctx context.Context, g *group) error {
 	u := s.plan(s.groups%trimEvery == 0)
@@ -213,18 +187,6 @@ func (s *Store) write(ctx context.Context, g *group) error {
 			c.actor.Waiting = true
 			s.planner.Due = append(s.planner.Due, c.actor)
 		}
-	}
-	return nil
-}
-
-// insertRow writes a row of the journal, unless another process has taken over.
-func (f *files) insertRow(ctx context.Context, w *journal.EncodedRow, epoch int64) error {
-	result, err := f.insertGroup.ExecContext(ctx, w.ID, w.Index, int64(journal.Checksum(w.Commits)), w.Commits, epoch)
-	if err != nil {
-		return err
-	}
-	if n, err := result.RowsAffected(); err != nil || n != 1 {
-		return errors.Join(errFenced, err)
 	}
 	return nil
 }

@@ -104,8 +104,5 @@ func (f *files) remove(ctx context.Context, num int64) error {
 	return err
 }
 
-// markClean notes that the file is closed and nothing is missing.
-func (s *Store) markClean(ctx context.Context) error {
-	_, err := s.files.conn.ExecContext(ctx, "UPDATE meta SET clean = 1 WHERE epoch = ?", s.epoch)
-	return err
-}
+// forgottenMark is the column ended of a tombstone that is to be removed.
+const forgottenMark = 1

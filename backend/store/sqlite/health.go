@@ -22,28 +22,6 @@ var errFenced = fmt.Errorf("another process has taken over the store: %w", store
 // errClosed fails everything after Close.
 var errClosed = errors.New("the store is closed")
 
-// commitError is an error of the COMMIT itself: a part of the transaction may
-// already be on disk.
-type commitError struct{ error }
-
-func (e commitError) Unwrap() error { return e.error }
-
-// inTransaction runs f as one transaction of the writer.
-func (f *files) inTransaction(ctx context.Context, do func() error) error {
-	if _, err := f.begin.ExecContext(ctx); err != nil {
-		return err
-	}
-	err := do()
-	if err == nil {
-		if _, err = f.commit.ExecContext(ctx); err == nil {
-			return nil
-		}
-		err = commitError{err}
-	}
-	_, _ = f.rollback.ExecContext(ctx) // fails after most errors: SQLite has rolled back itself
-	return err
-}
-
 // Health returns nil while the store can be written, else the reason why not. Damage
 // of single actors is in the log only. It may be called at any time.
 func (s *Store) Health() error {

@@ -206,14 +206,3 @@ func (s *Store) listed(ctx context.Context, reader *pool, q store.ListQuery, aft
 	}
 	return actors, rows.Err()
 }
-
-// openReader returns the connections that read, or why there are none.
-func (s *Store) openReader(ctx context.Context) (*pool, error) {
-	s.recover(ctx)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.reader == nil {
-		return nil, s.failure
-	}
-	return s.reader, nil
-}

@@ -18,12 +18,6 @@ import (
 // row is written together with the actor's first commit.
 var errNothing = fmt.Errorf("it has neither a snapshot nor a commit: %w", journal.ErrDamaged)
 
-// querier is a connection, a transaction or a pool.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
 // errNoID is the error of an actor of which the file has only a number.
 var errNoID = fmt.Errorf("it has no id: %w", journal.ErrDamaged)
 
@@ -148,18 +142,6 @@ func readActor(ctx context.Context, db *pool, actor string, locations []journal.
 		return nil, err
 	}
 	return r, replay(ctx, tx, r, locations, first)
-}
-
-// selectSnapshot is the query of readSnapshot.
-const selectSnapshot = `SELECT a.num, a.name, a.key, a.log, CASE a.owner WHEN 0 THEN a.num ELSE a.owner END,
-		s.rev, s.head, s.next_conn, s.sum, CAST(s.state AS BLOB), CAST(s.conns AS BLOB), CAST(s.callers AS BLOB),
-		s.version, s.due, s.changed, CAST(s.rest AS BLOB)
-	FROM actors a LEFT JOIN snapshots s ON s.actor = a.num WHERE a.id = ?`
-
-// snapshotReader is a querier that has selectSnapshot prepared.
-type snapshotReader interface {
-	querier
-	snapshotOf(ctx context.Context, actor string) *sql.Row
 }
 
 // readSnapshot reads an actor's snapshot. An actor without one is returned at
@@ -361,4 +343,65 @@ func readRow(ctx context.Context, db querier, id int64) ([]byte, error) {
 		return nil, fmt.Errorf("row %d of the journal does not have its checksum: %w", id, journal.ErrDamaged)
 	}
 	return commits, nil
+}
+
+// openReader returns the connections that read, or why there are none.
+func (s *Store) openReader(ctx context.Context) (*pool, error) {
+	s.recover(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reader == nil {
+		return nil, s.failure
+	}
+	return s.reader, nil
+}
+
+// complete reads an actor from the file and makes it resident with its record. It
+// uses the reader: SQLite cannot commit a transaction that has read damaged pages.
+func (s *Store) complete(ctx context.Context, actor string) (*journal.Resident, error) {
+	loaded, err := readSnapshot(ctx, s.files.reader, actor)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	r := s.index.ByNum[loaded.Num]
+	s.mu.Unlock()
+	if r != nil { // only the writer changes its locations, and this is the writer
+		if err := replay(ctx, s.files.reader, loaded, r.Locations, r.First()); err != nil {
+			return nil, err
+		}
+		if loaded.Rev > r.Rev {
+			return nil, errAhead
+		}
+	}
+	if loaded.Rev == 0 {
+		return nil, errNothing
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.index.Keep(loaded, s.options.now()), nil
+}
+
+// completeByNum is complete for an actor whose id is not in the index.
+func (s *Store) completeByNum(ctx context.Context, r *journal.Resident) error {
+	id, err := readID(ctx, s.files.reader, r.Num)
+	if err != nil {
+		return err
+	}
+	_, err = s.complete(ctx, id)
+	if errors.Is(err, store.ErrNotFound) { // though its number was just found
+		err = errNoID
+	}
+	if err != nil {
+		return fmt.Errorf("actor %s (number %d): %w", id, r.Num, err)
+	}
+	return nil
+}
+
+// isComplete reports whether an actor's record is in memory. Only the writer, which
+// calls this, removes it.
+func (s *Store) isComplete(r *journal.Resident) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return r.Record != nil
 }

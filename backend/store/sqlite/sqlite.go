@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
@@ -180,36 +181,6 @@ func makeDir(dir string) error {
 	return nil
 }
 
-// open opens the file, makes its index, and takes it over.
-func (s *Store) open(ctx context.Context) error {
-	f, x, err := openFiles(ctx, s.path(), s.options, s.epoch != 0)
-	if err != nil {
-		return err
-	}
-	epoch, clean, err := f.takeOver(ctx, s.epoch, s.options)
-	if err == nil {
-		f.opened, err = identify(s.path()) // after a transaction: SQLite has made its log
-	}
-	if err == nil {
-		err = f.conn.QueryRowContext(ctx, "SELECT max(coalesce(max(num), 0), (SELECT last FROM meta)), (SELECT coalesce(max(id), 0) FROM groups) FROM actors").Scan(&s.lastNum, &s.encoder.LastRow)
-	}
-	if err == nil && s.epoch == 0 {
-		s.unclean = !clean
-	}
-	if err == nil {
-		s.garbage = true // what was committed last is not known
-		err = s.findForgotten(ctx, f)
-	}
-	if err != nil {
-		return errors.Join(refused(s.path(), err), f.close())
-	}
-	s.files, s.epoch, s.encoder.MaxRow = f, epoch, f.maxRow
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.index, s.reader = *x, f.reader
-	return nil
-}
-
 func (s *Store) path() string { return filepath.Join(s.dir, fileName) }
 
 // Unclean reports whether the process that had the store open before ended without
@@ -248,13 +219,29 @@ func (s *Store) end() error {
 	return errors.Join(err, unlockDir(s.lock))
 }
 
-// closeFiles closes the file and drops its index. Set s.failure before: readers
-// that find no file return it.
-func (s *Store) closeFiles() error {
-	f := s.files
-	s.files, s.planner.Due, s.idling, s.saves, s.slicing, s.large = nil, nil, nil, nil, nil, nil
-	s.mu.Lock()
-	s.reader, s.index = nil, journal.NewIndex()
-	s.mu.Unlock()
-	return f.close()
+// tickLoop does upkeep when there are no commits.
+func (s *Store) tickLoop() {
+	ticker := time.NewTicker(s.options.tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.done:
+			return
+		case <-ticker.C:
+			s.tick(context.Background())
+		case <-s.wake:
+		}
+		for !s.isDone() && s.doSlice(context.Background()) {
+			runtime.Gosched() // a commit that waits goes first
+		}
+	}
+}
+
+func (s *Store) isDone() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
 }

@@ -3,14 +3,11 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"maps"
-	"runtime"
 	"slices"
 	"time"
 
-	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/internal/journal"
 )
 
@@ -107,14 +104,6 @@ type blockedError struct{ error }
 
 func (e blockedError) Unwrap() error { return e.error }
 
-// isComplete reports whether an actor's record is in memory. Only the writer, which
-// calls this, removes it.
-func (s *Store) isComplete(r *journal.Resident) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return r.Record != nil
-}
-
 // applyUpkeep updates the index with upkeep that is durable. Hold mu.
 func (s *Store) applyUpkeep(u *journal.Upkeep) {
 	for _, saved := range u.Save {
@@ -127,40 +116,6 @@ func (s *Store) applyUpkeep(u *journal.Upkeep) {
 	}
 	s.saves = nil
 	s.index.Pop(u.Trim)
-}
-
-// completeByNum is complete for an actor whose id is not in the index.
-func (s *Store) completeByNum(ctx context.Context, r *journal.Resident) error {
-	id, err := readID(ctx, s.files.reader, r.Num)
-	if err != nil {
-		return err
-	}
-	_, err = s.complete(ctx, id)
-	if errors.Is(err, store.ErrNotFound) { // though its number was just found
-		err = errNoID
-	}
-	if err != nil {
-		return fmt.Errorf("actor %s (number %d): %w", id, r.Num, err)
-	}
-	return nil
-}
-
-// tickLoop does upkeep when there are no commits.
-func (s *Store) tickLoop() {
-	ticker := time.NewTicker(s.options.tick)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-s.done:
-			return
-		case <-ticker.C:
-			s.tick(context.Background())
-		case <-s.wake:
-		}
-		for !s.isDone() && s.doSlice(context.Background()) {
-			runtime.Gosched() // a commit that waits goes first
-		}
-	}
 }
 
 // tick checks whether the files are still there and whether a disk that failed works
@@ -195,19 +150,6 @@ func (s *Store) doUpkeep(ctx context.Context, u *journal.Upkeep) bool {
 	defer s.mu.Unlock()
 	s.applyUpkeep(u)
 	return true
-}
-
-// fence fails a transaction if another process has taken over. It writes, so that the
-// transaction does if nothing else in it writes.
-func (f *files) fence(ctx context.Context, epoch int64) error {
-	result, err := f.conn.ExecContext(ctx, "UPDATE meta SET epoch = epoch WHERE epoch = ?", epoch)
-	if err != nil {
-		return err
-	}
-	if n, err := result.RowsAffected(); err != nil || n != 1 {
-		return errors.Join(errFenced, err)
-	}
-	return nil
 }
 
 // idle snapshots a batch of the actors that were not used for some time, and drops
