@@ -33,10 +33,7 @@ func (s *Store) removeForgotten(ctx context.Context) bool {
 	if len(removing) == 0 {
 		return true
 	}
-	err := s.files.inTransaction(ctx, func() error {
-		if err := s.files.fence(ctx, s.epoch); err != nil {
-			return err
-		}
+	err := s.files.inFencedTransaction(ctx, s.epoch, func() error {
 		for _, num := range removing {
 			if err := s.files.remove(ctx, num); err != nil {
 				return err
@@ -92,7 +89,7 @@ func (f *files) remove(ctx context.Context, num int64) error {
 		return nil // it has begun a new life
 	}
 	if err == nil {
-		err = f.discard(ctx, owner, allRows)
+		err = f.garbage.add(ctx, owner, allRows)
 	}
 	for _, query := range []string{
 		"DELETE FROM snapshots WHERE actor = ?", "DELETE FROM actors WHERE num = ?", "UPDATE meta SET last = max(last, ?)",

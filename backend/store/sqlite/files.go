@@ -24,7 +24,7 @@ type files struct {
 	opened identity
 	maxRow int // bytes
 
-	discarded bool // something was added to garbage
+	garbage garbage
 
 	begin, commit, rollback                        *sql.Stmt
 	insertGroup, insertActor, insertSnapshot, trim *sql.Stmt
@@ -88,7 +88,8 @@ func (f *files) open(ctx context.Context, path string, o Options, again bool) (e
 	if f.conn, err = f.writer.Conn(ctx); err != nil {
 		return err
 	}
-	for _, pragma := range []string{ // in this order, which the driver would not keep
+	f.garbage = garbage{conn: f.conn, pending: true} // it is not known what was committed last
+	for _, pragma := range []string{                 // in this order, which the driver would not keep
 		"page_size=8192",          // takes effect in a new file, as the next one
 		"auto_vacuum=INCREMENTAL", // free pages can be given back
 		"journal_mode=WAL",
@@ -296,6 +297,16 @@ func (f *files) inTransaction(ctx context.Context, do func() error) error {
 	}
 	_, _ = f.rollback.ExecContext(ctx) // fails after most errors: SQLite has rolled back itself
 	return err
+}
+
+// inFencedTransaction is inTransaction unless another process has taken over.
+func (f *files) inFencedTransaction(ctx context.Context, epoch int64, do func() error) error {
+	return f.inTransaction(ctx, func() error {
+		if err := f.fence(ctx, epoch); err != nil {
+			return err
+		}
+		return do()
+	})
 }
 
 // fence fails a transaction if another process has taken over. It writes, so that the

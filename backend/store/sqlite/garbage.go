@@ -21,10 +21,22 @@ func piecesOf(gen int64) int { return int(unfinished + gen) }
 // unfinished is below all other values of tbl.
 const unfinished = -1 << 30
 
-// discard notes rows that are to be deleted.
-func (f *files) discard(ctx context.Context, owner int64, tbl int) error {
-	_, err := f.conn.ExecContext(ctx, "INSERT OR IGNORE INTO garbage (owner, tbl) VALUES (?, ?)", owner, tbl)
-	f.discarded = true
+// garbage are the rows of a file that nobody needs. It belongs to the writer.
+type garbage struct {
+	conn    *sql.Conn
+	pending bool // there may be some
+}
+
+// add notes rows that are to be deleted.
+func (g *garbage) add(ctx context.Context, owner int64, tbl int) error {
+	g.pending = true
+	_, err := g.conn.ExecContext(ctx, "INSERT OR IGNORE INTO garbage (owner, tbl) VALUES (?, ?)", owner, tbl)
+	return err
+}
+
+// drop removes a note of add: the rows are deleted, or needed after all.
+func (g *garbage) drop(ctx context.Context, owner int64, tbl int) error {
+	_, err := g.conn.ExecContext(ctx, "DELETE FROM garbage WHERE owner = ? AND tbl = ?", owner, tbl)
 	return err
 }
 
@@ -43,11 +55,11 @@ var (
 	callerRows = source{"callers", "id, owner", "octet_length(record)", ""}
 )
 
-// deleteGarbage deletes a slice of the rows that nobody needs.
-func (f *files) deleteGarbage(ctx context.Context) (more bool, err error) {
+// deleteSlice deletes some of the rows, inside a transaction.
+func (g *garbage) deleteSlice(ctx context.Context) (more bool, err error) {
 	var owner int64
 	var tbl int
-	err = f.conn.QueryRowContext(ctx, "SELECT owner, tbl FROM garbage LIMIT 1").Scan(&owner, &tbl)
+	err = g.conn.QueryRowContext(ctx, "SELECT owner, tbl FROM garbage LIMIT 1").Scan(&owner, &tbl)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	} else if err != nil {
@@ -64,23 +76,22 @@ func (f *files) deleteGarbage(ctx context.Context) (more bool, err error) {
 	}
 	budget := int64(sliceBytes)
 	for _, source := range from {
-		if budget, err = f.deleteRows(ctx, source, owner, tbl, budget); err != nil {
+		if budget, err = g.deleteRows(ctx, source, owner, tbl, budget); err != nil {
 			return false, err
 		}
 		if budget <= 0 {
 			return true, nil
 		}
 	}
-	_, err = f.conn.ExecContext(ctx, "DELETE FROM garbage WHERE owner = ? AND tbl = ?", owner, tbl)
-	return true, err
+	return true, g.drop(ctx, owner, tbl)
 }
 
 // deleteRows deletes the first rows of a source, until the budget is used up. It returns
 // what is left of it.
-func (f *files) deleteRows(ctx context.Context, source source, owner int64, tbl int, budget int64) (int64, error) {
+func (g *garbage) deleteRows(ctx context.Context, source source, owner int64, tbl int, budget int64) (int64, error) {
 	const rowsAtOnce, rowBytes = 1024, 64
 	for budget > 0 {
-		rows, err := f.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s, %s FROM %s WHERE owner = ?1 %s ORDER BY %s LIMIT %d",
+		rows, err := g.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s, %s FROM %s WHERE owner = ?1 %s ORDER BY %s LIMIT %d",
 			source.key, source.size, source.table, source.where, source.key, rowsAtOnce), owner, tbl)
 		if err != nil {
 			return 0, err
@@ -106,7 +117,7 @@ func (f *files) deleteRows(ctx context.Context, source source, owner int64, tbl 
 				last[i] = nonNil(key) // the driver's empty key is nil, which would be NULL
 			}
 		}
-		_, err = f.conn.ExecContext(ctx, fmt.Sprintf("DELETE FROM %s WHERE owner = ?1 %s AND (%s) <= (?3, ?4)",
+		_, err = g.conn.ExecContext(ctx, fmt.Sprintf("DELETE FROM %s WHERE owner = ?1 %s AND (%s) <= (?3, ?4)",
 			source.table, source.where, source.key), owner, tbl, last[0], last[1])
 		if err != nil {
 			return 0, err

@@ -138,7 +138,7 @@ func (v *save) begin(ctx context.Context, s *Store) error {
 		return err
 	}
 	v.gen = max(v.gen, v.actor.Stored.Gen+1)
-	return s.files.discard(ctx, v.owner, piecesOf(v.gen)) // unless finish is reached
+	return s.files.garbage.add(ctx, v.owner, piecesOf(v.gen)) // unless finish is reached
 }
 
 // writeItems writes edits of items to their rows.
@@ -250,23 +250,23 @@ func (v *save) finish(ctx context.Context, f *files) error {
 	}
 	for _, owner := range v.olds {
 		if owner != v.owner {
-			if err := f.discard(ctx, owner, allRows); err != nil {
+			if err := f.garbage.add(ctx, owner, allRows); err != nil {
 				return err
 			}
 		}
 	}
 	for _, table := range v.dropped {
-		if err := f.discard(ctx, v.owner, table); err != nil {
+		if err := f.garbage.add(ctx, v.owner, table); err != nil {
 			return err
 		}
 	}
 	if v.gen != 0 {
-		if _, err := f.conn.ExecContext(ctx, "DELETE FROM garbage WHERE owner = ? AND tbl = ?", v.owner, piecesOf(v.gen)); err != nil {
+		if err := f.garbage.drop(ctx, v.owner, piecesOf(v.gen)); err != nil {
 			return err
 		}
 	}
 	if r.Stored.Gen != 0 || v.gen > 1 {
-		return f.discard(ctx, v.owner, piecesBefore(max(v.gen, r.Stored.Gen+1)))
+		return f.garbage.add(ctx, v.owner, piecesBefore(max(v.gen, r.Stored.Gen+1)))
 	}
 	return nil
 }

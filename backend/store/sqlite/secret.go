@@ -30,10 +30,7 @@ func (s *Store) secret(ctx context.Context, name string, generate func() []byte)
 	if value = generate(); len(value) == 0 {
 		return nil, errors.New("it would be empty")
 	}
-	err = s.files.inTransaction(ctx, func() error {
-		if err := s.files.fence(ctx, s.epoch); err != nil {
-			return err
-		}
+	err = s.files.inFencedTransaction(ctx, s.epoch, func() error {
 		_, err := s.files.conn.ExecContext(ctx, "INSERT INTO secrets (name, value) VALUES (?, ?)", name, value)
 		return err
 	})

@@ -72,7 +72,7 @@ func (s *Store) doSlice(ctx context.Context) bool {
 	if s.slicing != nil {
 		return s.saveSlice(ctx, s.slicing)
 	}
-	if s.garbage || s.files.discarded {
+	if s.files.garbage.pending {
 		return s.deleteSlice(ctx)
 	}
 	return false
@@ -81,10 +81,8 @@ func (s *Store) doSlice(ctx context.Context) bool {
 // saveSlice writes a slice of a snapshot.
 func (s *Store) saveSlice(ctx context.Context, v *save) bool {
 	done := false
-	err := s.files.inTransaction(ctx, func() (err error) {
-		if err = s.files.fence(ctx, s.epoch); err == nil {
-			done, err = v.step(ctx, s)
-		}
+	err := s.files.inFencedTransaction(ctx, s.epoch, func() (err error) {
+		done, err = v.step(ctx, s)
 		return err
 	})
 	if err != nil { // v says that more is written than is: it begins again
@@ -111,10 +109,8 @@ func (s *Store) saveSlice(ctx context.Context, v *save) bool {
 // deleteSlice deletes some garbage.
 func (s *Store) deleteSlice(ctx context.Context) bool {
 	more := false
-	err := s.files.inTransaction(ctx, func() (err error) {
-		if err = s.files.fence(ctx, s.epoch); err == nil {
-			more, err = s.files.deleteGarbage(ctx)
-		}
+	err := s.files.inFencedTransaction(ctx, s.epoch, func() (err error) {
+		more, err = s.files.garbage.deleteSlice(ctx)
 		return err
 	})
 	if err != nil && diskError(err) {
@@ -124,6 +120,6 @@ func (s *Store) deleteSlice(ctx context.Context) bool {
 	if err != nil { // everything else works, and so would opening the file again
 		s.options.Logger.Error("rows that nobody needs cannot be deleted: the file is damaged there", "file", s.path(), "error", err)
 	}
-	s.garbage, s.files.discarded = more && err == nil, false
-	return s.garbage
+	s.files.garbage.pending = more && err == nil
+	return more && err == nil
 }

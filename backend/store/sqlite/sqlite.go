@@ -122,7 +122,6 @@ type Store struct {
 	saves     []*save             // of the transaction that is being written
 	slicing   *save               // being written in slices
 	large     []*journal.Resident // to be written in slices, after that
-	garbage   bool                // there may be some
 	forgotten []int64             // numbers of tombstones to remove
 
 	decoded decodedCommits

@@ -24,7 +24,6 @@ func (s *Store) open(ctx context.Context) error {
 		s.unclean = !clean
 	}
 	if err == nil {
-		s.garbage = true // what was committed last is not known
 		err = s.findForgotten(ctx, f)
 	}
 	if err != nil {
