@@ -18,8 +18,8 @@
 //
 // What outgrows a row has rows of its own: items of tables (table items), states over
 // 1 MiB (pieces) and, if there are many, the callers of an actor (callers). A snapshot of
-// more than 1 MiB is written in slices, one transaction each, between which other commits
-// go on; its row, written last, makes it count. A slice that was written ahead does no
+// more than 1 MiB is written in slices, one transaction each, between which other
+// commits are written; its row, written last, makes it count. A slice that was written ahead does no
 // harm: the commits behind the old snapshot are absolute and are applied over it. Rows
 // that nobody needs are noted in the table garbage and deleted in slices, too.
 //
@@ -29,6 +29,15 @@
 //
 // Memory holds only the locations of the commits in the journal, and the states of the
 // actors that have changed lately. A sleeping actor costs disk.
+//
+// # Types
+//
+// A Store has a reader (load.go) and a writer (writer.go), which share a catalog
+// (catalog.go): the index in memory, the pool of connections that read, and the error
+// that stops writes. Only the writer has the files (files.go), the connections of the
+// open file. Its slicer (slice.go) writes large snapshots (save.go) and deletes garbage
+// (garbage.go), its tombstones (ended.go) remove destroyed actors. Lock writer.writing
+// before catalog.mu; readers lock only the latter.
 //
 // # Reading the file
 //

@@ -13,8 +13,8 @@ import (
 )
 
 // Due implements store.Store.
-func (s *Store) Due(ctx context.Context, after store.Wake, before time.Time, limit int) ([]store.Wake, error) {
-	wakes, err := s.dueAfter(ctx, after, before, limit)
+func (rd *reader) Due(ctx context.Context, after store.Wake, before time.Time, limit int) ([]store.Wake, error) {
+	wakes, err := rd.dueAfter(ctx, after, before, limit)
 	if err != nil {
 		return nil, fmt.Errorf("find actors that are due: %w", err)
 	}
@@ -27,8 +27,8 @@ type dueActor struct {
 	id string
 }
 
-func (s *Store) dueAfter(ctx context.Context, after store.Wake, before time.Time, limit int) ([]store.Wake, error) {
-	reader, err := s.openReader(ctx)
+func (rd *reader) dueAfter(ctx context.Context, after store.Wake, before time.Time, limit int) ([]store.Wake, error) {
+	reader, err := rd.openReader(ctx)
 	if err != nil || limit <= 0 {
 		return nil, err
 	}
@@ -45,13 +45,13 @@ func (s *Store) dueAfter(ctx context.Context, after store.Wake, before time.Time
 	if before.After(time.UnixMilli(end)) {
 		end++
 	}
-	found := s.dueResidents(from, end, limit)
+	found := rd.dueResidents(from, end, limit)
 	for read := from; ; {
 		page, err := readDue(ctx, reader, read, end, limit)
 		if err != nil {
 			return nil, err
 		}
-		kept := s.dropResidents(slices.Clone(page))
+		kept := rd.dropResidents(slices.Clone(page))
 		found = append(found, kept...)
 		slices.SortFunc(found, func(a, b dueActor) int { return a.Compare(b.Due) })
 		if len(page) < limit {
@@ -69,7 +69,7 @@ func (s *Store) dueAfter(ctx context.Context, after store.Wake, before time.Time
 			id, err = readID(ctx, reader, a.Num)
 		}
 		if damaged(err) {
-			s.options.Logger.Error("an actor is due, but is not woken", "number", a.Num, "error", err)
+			rd.options.Logger.Error("an actor is due, but is not woken", "number", a.Num, "error", err)
 			continue
 		} else if err != nil {
 			return nil, err
@@ -80,22 +80,22 @@ func (s *Store) dueAfter(ctx context.Context, after store.Wake, before time.Time
 }
 
 // dueResidents returns those that the index has.
-func (s *Store) dueResidents(from journal.Due, before int64, limit int) []dueActor {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (rd *reader) dueResidents(from journal.Due, before int64, limit int) []dueActor {
+	rd.mu.Lock()
+	defer rd.mu.Unlock()
 	var found []dueActor
-	for _, d := range s.index.DueAfter(from, before, limit) {
-		found = append(found, dueActor{d, s.index.ByNum[d.Num].ID})
+	for _, d := range rd.index.DueAfter(from, before, limit) {
+		found = append(found, dueActor{d, rd.index.ByNum[d.Num].ID})
 	}
 	return found
 }
 
 // dropResidents drops the actors of which the index knows better when they are due.
-func (s *Store) dropResidents(found []dueActor) []dueActor {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (rd *reader) dropResidents(found []dueActor) []dueActor {
+	rd.mu.Lock()
+	defer rd.mu.Unlock()
 	return slices.DeleteFunc(found, func(a dueActor) bool {
-		r := s.index.ByNum[a.Num]
+		r := rd.index.ByNum[a.Num]
 		return r != nil && r.Due >= 0
 	})
 }

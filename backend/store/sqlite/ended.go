@@ -8,67 +8,74 @@ import (
 	"slices"
 )
 
-// findForgotten finds the tombstones that the process before has not removed.
-func (s *Store) findForgotten(ctx context.Context, f *files) error {
+// tombstones removes the tombstones of destroyed actors that nobody needs any more. Its
+// fields belong to the writer.
+type tombstones struct {
+	w    *writer
+	nums []int64 // to be removed
+}
+
+// find finds the tombstones that the process before has not removed.
+func (t *tombstones) find(ctx context.Context, f *files) error {
 	rows, err := f.conn.QueryContext(ctx, fmt.Sprint("SELECT actor FROM snapshots WHERE ended > 0 AND ended = ", forgottenMark))
 	if err != nil {
 		return err
 	}
 	defer rows.Close() // rows.Err has its error
-	s.forgotten = nil
+	t.nums = nil
 	for rows.Next() {
 		var num int64
 		if err := rows.Scan(&num); err != nil {
 			return err
 		}
-		s.forgotten = append(s.forgotten, num)
+		t.nums = append(t.nums, num)
 	}
 	return rows.Err()
 }
 
-// removeForgotten removes the tombstones that nobody needs and that have no commit in
-// the journal: a new life of the same actor begins with its first revision.
-func (s *Store) removeForgotten(ctx context.Context) bool {
-	removing := s.removable()
+// remove removes the tombstones that have no commit in the journal: a new life of the
+// same actor begins with its first revision.
+func (t *tombstones) remove(ctx context.Context) bool {
+	removing := t.removable()
 	if len(removing) == 0 {
 		return true
 	}
-	err := s.files.inFencedTransaction(ctx, s.epoch, func() error {
+	err := t.w.files.inFencedTransaction(ctx, t.w.epoch, func() error {
 		for _, num := range removing {
-			if err := s.files.remove(ctx, num); err != nil {
+			if err := t.w.files.remove(ctx, num); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	if err != nil && diskError(err) {
-		_ = s.failed(err)
+		_ = t.w.failed(err)
 		return false
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.forgotten = slices.DeleteFunc(s.forgotten, func(num int64) bool { return slices.Contains(removing, num) })
+	t.w.mu.Lock()
+	defer t.w.mu.Unlock()
+	t.nums = slices.DeleteFunc(t.nums, func(num int64) bool { return slices.Contains(removing, num) })
 	if err != nil { // the store works without
-		s.options.Logger.Error("tombstones cannot be removed: the file is damaged there", "file", s.path(), "numbers", removing, "error", err)
+		t.w.options.Logger.Error("tombstones cannot be removed: the file is damaged there", "file", t.w.path, "numbers", removing, "error", err)
 		return true
 	}
 	for _, num := range removing {
-		if r := s.index.ByNum[num]; r != nil {
-			s.index.Forget(r)
+		if r := t.w.index.ByNum[num]; r != nil {
+			t.w.index.Forget(r)
 		}
-		s.index.Swept++ // what was read of it is no longer true
+		t.w.index.Swept++ // what was read of it is no longer true
 	}
 	return true
 }
 
 // removable returns the numbers of tombstones to remove now, and forgets those that have
 // begun a new life.
-func (s *Store) removable() (removing []int64) {
+func (t *tombstones) removable() (removing []int64) {
 	const atOnce = 64
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.forgotten = slices.DeleteFunc(s.forgotten, func(num int64) bool {
-		r := s.index.ByNum[num]
+	t.w.mu.Lock()
+	defer t.w.mu.Unlock()
+	t.nums = slices.DeleteFunc(t.nums, func(num int64) bool {
+		r := t.w.index.ByNum[num]
 		if r != nil && (r.Rev != r.Saved && r.Record != nil || r.Record != nil && !r.Record.Forgotten) {
 			return true // it is saved again
 		}

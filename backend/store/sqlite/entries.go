@@ -14,16 +14,16 @@ import (
 )
 
 // Entries implements store.Store.
-func (s *Store) Entries(ctx context.Context, actor string, after uint64, limit, maxBytes int) ([]store.Entry, error) {
-	entries, err := s.entries(ctx, actor, after, limit, maxBytes)
+func (rd *reader) Entries(ctx context.Context, actor string, after uint64, limit, maxBytes int) ([]store.Entry, error) {
+	entries, err := rd.entries(ctx, actor, after, limit, maxBytes)
 	if err != nil {
 		return nil, fmt.Errorf("read the log of actor %s: %w", actor, err)
 	}
 	return entries, nil
 }
 
-func (s *Store) entries(ctx context.Context, actor string, after uint64, limit, maxBytes int) ([]store.Entry, error) {
-	reader, locations, err := s.findLocations(ctx, actor, after)
+func (rd *reader) entries(ctx context.Context, actor string, after uint64, limit, maxBytes int) ([]store.Entry, error) {
+	reader, locations, err := rd.findLocations(ctx, actor, after)
 	if err != nil || limit <= 0 {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func (s *Store) entries(ctx context.Context, actor string, after uint64, limit, 
 		return true
 	}
 	if len(locations) > 0 {
-		if of := s.decoded.get(actor, locations[0].Head); of != nil {
+		if of := rd.decoded.get(actor, locations[0].Head); of != nil {
 			if !add(of) {
 				return entries, nil
 			}
@@ -57,9 +57,9 @@ func (s *Store) entries(ctx context.Context, actor string, after uint64, limit, 
 		for i := range j.Entries {
 			j.Entries[i].Time = time.UnixMilli(j.Time)
 		}
-		s.options.afterRead()
+		rd.options.afterRead()
 		if !add(j.Entries) {
-			s.decoded.put(actor, j.Entries)
+			rd.decoded.put(actor, j.Entries)
 			return false, nil
 		}
 		return true, nil
@@ -69,17 +69,17 @@ func (s *Store) entries(ctx context.Context, actor string, after uint64, limit, 
 
 // findLocations returns the locations of the actor's commits that have entries above
 // a number, and the file that they are in. An unknown actor has none.
-func (s *Store) findLocations(ctx context.Context, actor string, after uint64) (*pool, []journal.Location, error) {
+func (rd *reader) findLocations(ctx context.Context, actor string, after uint64) (*pool, []journal.Location, error) {
 	for {
-		s.recover(ctx)
-		s.mu.Lock()
-		reader, failure := s.reader, s.failure
-		r := s.index.ByID[actor]
+		rd.writer.reopen(ctx)
+		rd.mu.Lock()
+		reader, failure := rd.pool, rd.failure
+		r := rd.index.ByID[actor]
 		var locations []journal.Location
 		if r != nil {
 			locations = slices.Clone(r.LocationsAfter(after))
 		}
-		s.mu.Unlock()
+		rd.mu.Unlock()
 		if reader == nil {
 			return nil, nil, failure
 		}
@@ -87,7 +87,7 @@ func (s *Store) findLocations(ctx context.Context, actor string, after uint64) (
 			return reader, locations, nil
 		}
 		// The index may have the actor without its id. load adds the id.
-		if _, err := s.load(ctx, actor); errors.Is(err, store.ErrNotFound) {
+		if _, err := rd.load(ctx, actor); errors.Is(err, store.ErrNotFound) {
 			return reader, nil, nil
 		} else if err != nil {
 			return nil, nil, err
@@ -96,16 +96,16 @@ func (s *Store) findLocations(ctx context.Context, actor string, after uint64) (
 }
 
 // Replies implements store.Store. Only commits that have the caller's id are decoded.
-func (s *Store) Replies(ctx context.Context, actor, caller string, above uint64, limit, maxBytes int) ([]store.Entry, error) {
-	replies, err := s.replies(ctx, actor, caller, above, limit, maxBytes)
+func (rd *reader) Replies(ctx context.Context, actor, caller string, above uint64, limit, maxBytes int) ([]store.Entry, error) {
+	replies, err := rd.replies(ctx, actor, caller, above, limit, maxBytes)
 	if err != nil {
 		return nil, fmt.Errorf("read replies in the log of actor %s: %w", actor, err)
 	}
 	return replies, nil
 }
 
-func (s *Store) replies(ctx context.Context, actor, caller string, above uint64, limit, maxBytes int) ([]store.Entry, error) {
-	reader, locations, err := s.findLocations(ctx, actor, 0)
+func (rd *reader) replies(ctx context.Context, actor, caller string, above uint64, limit, maxBytes int) ([]store.Entry, error) {
+	reader, locations, err := rd.findLocations(ctx, actor, 0)
 	if err != nil || limit <= 0 {
 		return nil, err
 	}

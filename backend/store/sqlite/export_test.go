@@ -54,7 +54,7 @@ func (o Options) WithAfterRead(f func()) Options {
 // Tick does the upkeep of each second.
 func (s *Store) Tick() {
 	s.tick(context.Background())
-	for s.doSlice(context.Background()) {
+	for s.writer.slicer.slice(context.Background()) {
 	}
 }
 
@@ -81,28 +81,28 @@ func Versions() int { return len(migrations) }
 
 // LimitRow limits the length of a row to n bytes, as SQLite does at 1 GB.
 func (s *Store) LimitRow(t testing.TB, n int) {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	if _, err := sqlite.Limit(s.files.conn, sqlite3.SQLITE_LIMIT_LENGTH, n); err != nil {
+	s.writer.writing.Lock()
+	defer s.writer.writing.Unlock()
+	if _, err := sqlite.Limit(s.writer.files.conn, sqlite3.SQLITE_LIMIT_LENGTH, n); err != nil {
 		t.Fatal(err)
 	}
-	s.encoder.MaxRow = n
+	s.writer.encoder.MaxRow = n
 }
 
 // SyncOff makes the store acknowledge commits that are not on disk.
 func (s *Store) SyncOff(ctx context.Context) {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	if _, err := s.files.conn.ExecContext(ctx, "PRAGMA synchronous = OFF"); err != nil {
+	s.writer.writing.Lock()
+	defer s.writer.writing.Unlock()
+	if _, err := s.writer.files.conn.ExecContext(ctx, "PRAGMA synchronous = OFF"); err != nil {
 		panic(err)
 	}
 }
 
 // CloseUnsaved closes the store without writing snapshots.
 func (s *Store) CloseUnsaved(t testing.TB) {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	if err := errors.Join(s.closeFiles(), unlockDir(s.lock)); err != nil {
+	s.writer.writing.Lock()
+	defer s.writer.writing.Unlock()
+	if err := errors.Join(s.writer.closeFiles(), unlockDir(s.lock)); err != nil {
 		t.Error(err)
 	}
 }

@@ -22,72 +22,56 @@ var errFenced = fmt.Errorf("another process has taken over the store: %w", store
 // errClosed fails everything after Close.
 var errClosed = errors.New("the store is closed")
 
-// Health returns nil while the store can be written, else the reason why not. Damage
-// of single actors is in the log only. It may be called at any time.
-func (s *Store) Health() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.failure
-}
-
-// JournalBytes returns the size of the journal, without SQLite's overhead. It may
-// be called at any time.
-func (s *Store) JournalBytes() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.index.Bytes
-}
-
 // writable returns nil if the caller may try to write. It opens the file again if
 // an error has closed it.
-func (s *Store) writable(ctx context.Context) error {
-	s.mu.Lock()
-	failure := s.failure
-	s.mu.Unlock()
+func (w *writer) writable(ctx context.Context) error {
+	w.mu.Lock()
+	failure := w.failure
+	w.mu.Unlock()
 	switch {
-	case s.closed:
+	case w.closed:
 		return errClosed
-	case s.fenced:
+	case w.fenced:
 		return errFenced
 	case failure == nil:
 		return nil
-	case s.options.now().Before(s.retryAt):
+	case w.options.now().Before(w.retryAt):
 		return failure
 	}
-	if s.files != nil {
-		return s.checkFiles()
+	if w.files != nil {
+		return w.checkFiles()
 	}
-	if err := s.open(ctx); errors.Is(err, errFenced) {
-		return s.fence()
+	if err := w.open(ctx); errors.Is(err, errFenced) {
+		return w.fence()
 	} else if err != nil {
-		return s.setUnavailable(err)
+		return w.setUnavailable(err)
 	}
-	s.setAvailable()
+	w.setAvailable()
 	return nil
 }
 
 // checkFiles makes the store unavailable if one of its files is no longer at its path.
-func (s *Store) checkFiles() error {
-	if err := s.files.opened.check(); err != nil {
-		return s.setUnavailable(err)
+func (w *writer) checkFiles() error {
+	if err := w.files.opened.check(); err != nil {
+		return w.setUnavailable(err)
 	}
 	return nil
 }
 
-// recover opens the file again if an error has closed it and retryAt has come.
-func (s *Store) recover(ctx context.Context) {
-	s.mu.Lock()
-	closed := s.reader == nil
-	s.mu.Unlock()
+// reopen opens the file again if an error has closed it and retryAt has come.
+func (w *writer) reopen(ctx context.Context) {
+	w.mu.Lock()
+	closed := w.pool == nil
+	w.mu.Unlock()
 	if closed {
-		s.writing.Lock()
-		defer s.writing.Unlock()
-		_ = s.writable(ctx) // if it fails, callers find no reader and return s.failure
+		w.writing.Lock()
+		defer w.writing.Unlock()
+		_ = w.writable(ctx) // if it fails, callers find no pool and return w.failure
 	}
 }
 
 // failed handles the error of a transaction, and returns the error of its commits.
-func (s *Store) failed(err error) error {
+func (w *writer) failed(err error) error {
 	var e *sqlite.Error
 	code := 0
 	if errors.As(err, &e) {
@@ -95,16 +79,16 @@ func (s *Store) failed(err error) error {
 	}
 	switch {
 	case errors.Is(err, errFenced):
-		return s.fence()
+		return w.fence()
 	case code == sqlite3.SQLITE_FULL: // the end of the transaction was not written
-		return s.setUnavailable(fmt.Errorf("%w: %w", store.ErrFull, err))
+		return w.setUnavailable(fmt.Errorf("%w: %w", store.ErrFull, err))
 	case code == sqlite3.SQLITE_BUSY, code == sqlite3.SQLITE_LOCKED:
-		return s.setUnavailable(fmt.Errorf("another program keeps %s locked: %w", s.path(), err))
+		return w.setUnavailable(fmt.Errorf("another program keeps %s locked: %w", w.path, err))
 	}
 	// After a disk error it is not known which part of the transaction would survive
 	// a crash. Opening the file as after a crash decides that.
-	_ = s.setUnavailable(err)
-	s.discardFiles()
+	_ = w.setUnavailable(err)
+	w.discardFiles()
 	if errors.As(err, new(commitError)) {
 		return fmt.Errorf("%w: %w", store.ErrUnknown, err)
 	}
@@ -113,47 +97,47 @@ func (s *Store) failed(err error) error {
 
 // fence makes the store unavailable because another process has taken over. What
 // this one has read may be stale, so readers get an error, too.
-func (s *Store) fence() error {
-	s.fenced = true
-	_ = s.setUnavailable(errFenced)
-	if s.files != nil {
-		s.discardFiles()
+func (w *writer) fence() error {
+	w.fenced = true
+	_ = w.setUnavailable(errFenced)
+	if w.files != nil {
+		w.discardFiles()
 	}
 	return errFenced
 }
 
 // discardFiles closes the file after an error. An error of closing is only logged.
-func (s *Store) discardFiles() {
-	if err := s.closeFiles(); err != nil {
-		s.options.Logger.Warn("close the store's file", "file", s.path(), "error", err)
+func (w *writer) discardFiles() {
+	if err := w.closeFiles(); err != nil {
+		w.options.Logger.Warn("close the store's file", "file", w.path, "error", err)
 	}
 }
 
 // setUnavailable sets why the store cannot be written, and returns it. It logs the
 // first of several errors.
-func (s *Store) setUnavailable(err error) error {
-	s.retryAt = s.options.now().Add(retryAfter)
-	s.mu.Lock()
-	known := s.failure != nil
-	s.failure = err
-	s.mu.Unlock()
+func (w *writer) setUnavailable(err error) error {
+	w.retryAt = w.options.now().Add(retryAfter)
+	w.mu.Lock()
+	known := w.failure != nil
+	w.failure = err
+	w.mu.Unlock()
 	if !known {
-		s.options.Logger.Error("the store cannot be written: actions that change an actor fail until it can", "file", s.path(), "error", err)
+		w.options.Logger.Error("the store cannot be written: actions that change an actor fail until it can", "file", w.path, "error", err)
 	}
 	return err
 }
 
 // setAvailable records that the store works.
-func (s *Store) setAvailable() {
-	if s.closed { // Close writes what it can
+func (w *writer) setAvailable() {
+	if w.closed { // Close writes what it can
 		return
 	}
-	s.mu.Lock()
-	known := s.failure != nil
-	s.failure = nil
-	s.mu.Unlock()
+	w.mu.Lock()
+	known := w.failure != nil
+	w.failure = nil
+	w.mu.Unlock()
 	if known {
-		s.options.Logger.Info("the store works again", "file", s.path())
+		w.options.Logger.Info("the store works again", "file", w.path)
 	}
 }
 

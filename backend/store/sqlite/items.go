@@ -12,8 +12,8 @@ import (
 )
 
 // Items implements store.Store.
-func (s *Store) Items(ctx context.Context, actor string, q store.ItemRange) (store.ItemPage, error) {
-	page, err := s.items(ctx, actor, q)
+func (rd *reader) Items(ctx context.Context, actor string, q store.ItemRange) (store.ItemPage, error) {
+	page, err := rd.items(ctx, actor, q)
 	if errors.Is(err, store.ErrNotFound) {
 		return store.ItemPage{}, nil
 	} else if err != nil {
@@ -22,8 +22,8 @@ func (s *Store) Items(ctx context.Context, actor string, q store.ItemRange) (sto
 	return page, nil
 }
 
-func (s *Store) items(ctx context.Context, actor string, q store.ItemRange) (store.ItemPage, error) {
-	reader, err := s.openReader(ctx)
+func (rd *reader) items(ctx context.Context, actor string, q store.ItemRange) (store.ItemPage, error) {
+	reader, err := rd.openReader(ctx)
 	if err != nil {
 		return store.ItemPage{}, err
 	}
@@ -31,7 +31,7 @@ func (s *Store) items(ctx context.Context, actor string, q store.ItemRange) (sto
 	var edits []record.Item
 	var owner int64
 	hidden := false // there are no rows, or they are of an earlier life or a dropped table
-	err = s.withRecord(ctx, actor, func(r *journal.Resident, rec *record.Record) {
+	err = rd.withRecord(ctx, actor, func(r *journal.Resident, rec *record.Record) {
 		page, owner = record.NewPager(q, rec.Rev), r.Stored.Owner
 		table, known := rec.Tables[q.Table]
 		hidden = rec.Wiped != 0 || rec.Dropped[q.Table] != 0 || known && table.Field == ""
@@ -48,7 +48,7 @@ func (s *Store) items(ctx context.Context, actor string, q store.ItemRange) (sto
 	if err != nil {
 		return store.ItemPage{}, err
 	}
-	s.options.afterRead()
+	rd.options.afterRead()
 	// The rows are read after the edits: an edit that has left the edits since then is in
 	// the rows.
 	if !hidden {

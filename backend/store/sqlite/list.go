@@ -13,8 +13,8 @@ import (
 )
 
 // Names implements store.Store. It reads a few bytes of each actor.
-func (s *Store) Names(ctx context.Context) (map[string]int, error) {
-	reader, err := s.openReader(ctx)
+func (rd *reader) Names(ctx context.Context) (map[string]int, error) {
+	reader, err := rd.openReader(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -36,8 +36,8 @@ func (s *Store) Names(ctx context.Context) (map[string]int, error) {
 }
 
 // Connected implements store.Store.
-func (s *Store) Connected(ctx context.Context, partition int, f func(actor string) bool) error {
-	err := s.connected(ctx, func(actor string) bool {
+func (rd *reader) Connected(ctx context.Context, partition int, f func(actor string) bool) error {
+	err := rd.connected(ctx, func(actor string) bool {
 		return partition != store.AllPartitions && store.Partition(actor) != partition || f(actor)
 	})
 	if err != nil {
@@ -46,15 +46,15 @@ func (s *Store) Connected(ctx context.Context, partition int, f func(actor strin
 	return nil
 }
 
-func (s *Store) connected(ctx context.Context, f func(actor string) bool) error {
-	s.recover(ctx)
-	s.mu.Lock()
-	reader, failure := s.reader, s.failure
+func (rd *reader) connected(ctx context.Context, f func(actor string) bool) error {
+	rd.writer.reopen(ctx)
+	rd.mu.Lock()
+	reader, failure := rd.pool, rd.failure
 	seen := map[int64]bool{} // true: the index is newer than the snapshot
-	for num, r := range s.index.ByNum {
+	for num, r := range rd.index.ByNum {
 		seen[num] = r.Record != nil || r.Saved != r.Rev
 	}
-	s.mu.Unlock()
+	rd.mu.Unlock()
 	if reader == nil {
 		return failure
 	}
@@ -68,10 +68,10 @@ func (s *Store) connected(ctx context.Context, f func(actor string) bool) error 
 		}
 		var snapshot *store.Snapshot
 		if err == nil {
-			snapshot, err = s.load(ctx, id)
+			snapshot, err = rd.load(ctx, id)
 		}
 		if err != nil {
-			s.options.Logger.Error("the connections of an actor cannot be ended: it cannot be loaded", "actor", id, "number", num, "error", err)
+			rd.options.Logger.Error("the connections of an actor cannot be ended: it cannot be loaded", "actor", id, "number", num, "error", err)
 			continue // the other actors are not affected
 		}
 		if len(snapshot.Conns) > 0 && !f(id) {
@@ -113,8 +113,8 @@ func (s *Store) connected(ctx context.Context, f func(actor string) bool) error 
 }
 
 // List implements store.Store. The order is that in which the actors were made.
-func (s *Store) List(ctx context.Context, q store.ListQuery) (store.ListPage, error) {
-	page, err := s.list(ctx, q)
+func (rd *reader) List(ctx context.Context, q store.ListQuery) (store.ListPage, error) {
+	page, err := rd.list(ctx, q)
 	if err != nil {
 		return store.ListPage{}, fmt.Errorf("list actors: %w", err)
 	}
@@ -124,18 +124,18 @@ func (s *Store) List(ctx context.Context, q store.ListQuery) (store.ListPage, er
 // listRows is how many actors List looks at for a page.
 const listRows = 1024
 
-func (s *Store) list(ctx context.Context, q store.ListQuery) (page store.ListPage, err error) {
+func (rd *reader) list(ctx context.Context, q store.ListQuery) (page store.ListPage, err error) {
 	after := int64(0)
 	if q.After != "" {
 		if after, err = strconv.ParseInt(q.After, 10, 64); err != nil {
 			return page, fmt.Errorf("the After of a query: %w", err)
 		}
 	}
-	reader, err := s.openReader(ctx)
+	reader, err := rd.openReader(ctx)
 	if err != nil || q.Limit <= 0 {
 		return page, err
 	}
-	rows, err := s.listed(ctx, reader, q, after)
+	rows, err := rd.listed(ctx, reader, q, after)
 	if err != nil {
 		return page, err
 	}
@@ -148,10 +148,10 @@ func (s *Store) list(ctx context.Context, q store.ListQuery) (page store.ListPag
 		if !q.Matches(a.info.Key) {
 			continue
 		}
-		if s.isNewer(a) {
-			err := s.withRecord(ctx, a.info.Actor, func(_ *journal.Resident, r *record.Record) { a.info = r.Info(a.info.Actor) })
+		if rd.isNewer(a) {
+			err := rd.withRecord(ctx, a.info.Actor, func(_ *journal.Resident, r *record.Record) { a.info = r.Info(a.info.Actor) })
 			if damaged(err) {
-				s.options.Logger.Error("an actor is listed as its snapshot has it: it cannot be loaded", "actor", a.info.Actor, "error", err)
+				rd.options.Logger.Error("an actor is listed as its snapshot has it: it cannot be loaded", "actor", a.info.Actor, "error", err)
 			} else if err != nil && !errors.Is(err, store.ErrNotFound) {
 				return page, err
 			}
@@ -171,14 +171,14 @@ type listedActor struct {
 }
 
 // isNewer reports whether an actor has changed since its snapshot.
-func (s *Store) isNewer(a *listedActor) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := s.index.ByNum[a.num]
+func (rd *reader) isNewer(a *listedActor) bool {
+	rd.mu.Lock()
+	defer rd.mu.Unlock()
+	r := rd.index.ByNum[a.num]
 	return a.info.Rev == 0 || r != nil && r.Rev != a.info.Rev
 }
 
-func (s *Store) listed(ctx context.Context, reader *pool, q store.ListQuery, after int64) ([]listedActor, error) {
+func (rd *reader) listed(ctx context.Context, reader *pool, q store.ListQuery, after int64) ([]listedActor, error) {
 	query, args := "", []any{after}
 	if q.Name != "" {
 		query, args = "AND a.name = ?", append(args, q.Name)

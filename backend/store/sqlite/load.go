@@ -45,34 +45,43 @@ func (i *integer) Scan(value any) error {
 // errAhead is the error of an actor whose snapshot is newer than its newest commit.
 var errAhead = fmt.Errorf("its snapshot is ahead of the journal: %w", journal.ErrDamaged)
 
+// reader reads actors, from memory and through the pool. All methods may be called at
+// the same time.
+type reader struct {
+	*catalog
+	options Options
+	writer  *writer // opens the file again after an error
+	decoded decodedCommits
+}
+
 // Load implements store.Store.
-func (s *Store) Load(ctx context.Context, actor string) (*store.Snapshot, error) {
-	snapshot, err := s.load(ctx, actor)
+func (rd *reader) Load(ctx context.Context, actor string) (*store.Snapshot, error) {
+	snapshot, err := rd.load(ctx, actor)
 	if err != nil {
 		return nil, fmt.Errorf("load actor %s: %w", actor, err)
 	}
 	return snapshot, nil
 }
 
-func (s *Store) load(ctx context.Context, actor string) (snapshot *store.Snapshot, err error) {
-	err = s.withRecord(ctx, actor, func(_ *journal.Resident, r *record.Record) { snapshot = r.Snapshot(actor) })
+func (rd *reader) load(ctx context.Context, actor string) (snapshot *store.Snapshot, err error) {
+	err = rd.withRecord(ctx, actor, func(_ *journal.Resident, r *record.Record) { snapshot = r.Snapshot(actor) })
 	return snapshot, err
 }
 
 // withRecord calls f with an actor and its record, while it holds mu. The record is that
 // of the actor or, if that has changed while it was read, an older one.
-func (s *Store) withRecord(ctx context.Context, actor string, f func(*journal.Resident, *record.Record)) error {
+func (rd *reader) withRecord(ctx context.Context, actor string, f func(*journal.Resident, *record.Record)) error {
 	for waited := false; ; {
-		s.recover(ctx)
-		s.mu.Lock()
-		if r := s.index.ByID[actor]; r != nil && r.Record != nil {
-			defer s.mu.Unlock()
-			r.Used = s.options.now()
+		rd.writer.reopen(ctx)
+		rd.mu.Lock()
+		if r := rd.index.ByID[actor]; r != nil && r.Record != nil {
+			defer rd.mu.Unlock()
+			r.Used = rd.options.now()
 			f(r, r.Record)
 			return nil
 		}
-		reader, swept, failure := s.reader, s.index.Swept, s.failure
-		s.mu.Unlock()
+		reader, swept, failure := rd.pool, rd.index.Swept, rd.failure
+		rd.mu.Unlock()
 		if reader == nil {
 			return failure
 		}
@@ -81,52 +90,46 @@ func (s *Store) withRecord(ctx context.Context, actor string, f func(*journal.Re
 		if err != nil {
 			return err
 		}
-		s.options.afterRead()
-		s.mu.Lock()
-		r := s.index.ByNum[loaded.Num]
+		rd.options.afterRead()
+		rd.mu.Lock()
+		r := rd.index.ByNum[loaded.Num]
 		switch {
-		case s.reader != reader, r == nil && s.index.Swept != swept:
-			s.mu.Unlock()
+		case rd.pool != reader, r == nil && rd.index.Swept != swept:
+			rd.mu.Unlock()
 			continue // what was read says nothing about the index as it is
 		case r == nil && loaded.Rev == 0 && !waited: // its first commit is being written
-			s.mu.Unlock()
-			s.awaitWriter()
+			rd.mu.Unlock()
+			rd.writer.await()
 			waited = true
 			continue
 		case r == nil && loaded.Rev == 0:
-			s.mu.Unlock()
+			rd.mu.Unlock()
 			return errNothing
 		case r != nil && r.Record == nil:
 			// The journal has more of it. The locations are copied before the read
 			// transaction starts: a commit that is trimmed in between is in the
 			// snapshot that the transaction sees.
 			locations, first := slices.Clone(r.Locations), r.First()
-			s.mu.Unlock()
+			rd.mu.Unlock()
 			if loaded, err = readActor(ctx, reader, actor, locations, first); err != nil {
 				return err
 			}
-			s.options.afterRead()
-			s.mu.Lock()
-			if s.reader != reader || s.index.ByNum[loaded.Num] == nil && s.index.Swept != swept {
-				s.mu.Unlock()
+			rd.options.afterRead()
+			rd.mu.Lock()
+			if rd.pool != reader || rd.index.ByNum[loaded.Num] == nil && rd.index.Swept != swept {
+				rd.mu.Unlock()
 				continue
 			}
 		}
-		if r := s.index.ByNum[loaded.Num]; r != nil && loaded.Rev > r.Rev {
-			s.mu.Unlock()
+		if r := rd.index.ByNum[loaded.Num]; r != nil && loaded.Rev > r.Rev {
+			rd.mu.Unlock()
 			return errAhead
 		}
-		r = s.index.Keep(loaded, s.options.now())
+		r = rd.index.Keep(loaded, rd.options.now())
 		f(r, cmp.Or(r.Record, loaded.Record))
-		s.mu.Unlock()
+		rd.mu.Unlock()
 		return nil
 	}
-}
-
-// awaitWriter returns when the group that is being written is in the index.
-func (s *Store) awaitWriter() {
-	s.writing.Lock()
-	defer s.writing.Unlock()
 }
 
 // readActor reads an actor in one read transaction: its snapshot, and its later
@@ -346,62 +349,12 @@ func readRow(ctx context.Context, db querier, id int64) ([]byte, error) {
 }
 
 // openReader returns the connections that read, or why there are none.
-func (s *Store) openReader(ctx context.Context) (*pool, error) {
-	s.recover(ctx)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.reader == nil {
-		return nil, s.failure
+func (rd *reader) openReader(ctx context.Context) (*pool, error) {
+	rd.writer.reopen(ctx)
+	rd.mu.Lock()
+	defer rd.mu.Unlock()
+	if rd.pool == nil {
+		return nil, rd.failure
 	}
-	return s.reader, nil
-}
-
-// complete reads an actor from the file and makes it resident with its record. It
-// uses the reader: SQLite cannot commit a transaction that has read damaged pages.
-func (s *Store) complete(ctx context.Context, actor string) (*journal.Resident, error) {
-	loaded, err := readSnapshot(ctx, s.files.reader, actor)
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	r := s.index.ByNum[loaded.Num]
-	s.mu.Unlock()
-	if r != nil { // only the writer changes its locations, and this is the writer
-		if err := replay(ctx, s.files.reader, loaded, r.Locations, r.First()); err != nil {
-			return nil, err
-		}
-		if loaded.Rev > r.Rev {
-			return nil, errAhead
-		}
-	}
-	if loaded.Rev == 0 {
-		return nil, errNothing
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.index.Keep(loaded, s.options.now()), nil
-}
-
-// completeByNum is complete for an actor whose id is not in the index.
-func (s *Store) completeByNum(ctx context.Context, r *journal.Resident) error {
-	id, err := readID(ctx, s.files.reader, r.Num)
-	if err != nil {
-		return err
-	}
-	_, err = s.complete(ctx, id)
-	if errors.Is(err, store.ErrNotFound) { // though its number was just found
-		err = errNoID
-	}
-	if err != nil {
-		return fmt.Errorf("actor %s (number %d): %w", id, r.Num, err)
-	}
-	return nil
-}
-
-// isComplete reports whether an actor's record is in memory. Only the writer, which
-// calls this, removes it.
-func (s *Store) isComplete(r *journal.Resident) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return r.Record != nil
+	return rd.pool, nil
 }

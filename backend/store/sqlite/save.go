@@ -71,9 +71,9 @@ func (e *itemEdit) follows(before *itemEdit) bool {
 
 // newSave makes the snapshot of a complete actor. The actor may change while it is
 // written.
-func (s *Store) newSave(r *journal.Resident) *save {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func newSave(c *catalog, r *journal.Resident) *save {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	rec := r.Record
 	v := &save{
 		actor: r, rev: rec.Rev, rest: rec.Rest(r.ID), state: rec.State.Freeze(), forgotten: rec.Forgotten, changed: rec.Changed,
@@ -97,10 +97,10 @@ func (s *Store) newSave(r *journal.Resident) *save {
 }
 
 // step writes one slice inside a transaction. It reports whether that was the last one.
-func (v *save) step(ctx context.Context, s *Store) (done bool, err error) {
-	f := s.files
+func (v *save) step(ctx context.Context, w *writer) (done bool, err error) {
+	f := w.files
 	if !v.began {
-		if err := v.begin(ctx, s); err != nil {
+		if err := v.begin(ctx, w); err != nil {
 			return false, err
 		}
 	}
@@ -113,14 +113,14 @@ func (v *save) step(ctx context.Context, s *Store) (done bool, err error) {
 	return true, v.finish(ctx, f)
 }
 
-func (v *save) begin(ctx context.Context, s *Store) error {
+func (v *save) begin(ctx context.Context, w *writer) error {
 	v.began = true
 	if v.wiped {
-		s.lastNum++
-		v.owner = s.lastNum
-		_, err := s.files.conn.ExecContext(ctx, "UPDATE actors SET owner = ? WHERE num = ?", v.owner, v.actor.Num)
+		w.lastNum++
+		v.owner = w.lastNum
+		_, err := w.files.conn.ExecContext(ctx, "UPDATE actors SET owner = ? WHERE num = ?", v.owner, v.actor.Num)
 		if err == nil {
-			_, err = s.files.conn.ExecContext(ctx, "UPDATE meta SET last = ?", v.owner)
+			_, err = w.files.conn.ExecContext(ctx, "UPDATE meta SET last = ?", v.owner)
 		}
 		if err != nil {
 			return err
@@ -131,14 +131,14 @@ func (v *save) begin(ctx context.Context, s *Store) error {
 	}
 	// Pieces of a save that did not end may be there, and garbage that says that all pieces
 	// of some generations are: those of this one are not.
-	err := s.files.conn.QueryRowContext(ctx, `SELECT 1 + max(
+	err := w.files.conn.QueryRowContext(ctx, `SELECT 1 + max(
 		coalesce((SELECT max(gen) FROM pieces WHERE owner = ?1), 0),
 		coalesce((SELECT -2 - min(tbl) FROM garbage WHERE owner = ?1 AND tbl BETWEEN ?2 AND -2), 0))`, v.owner, unfinished/2).Scan(&v.gen)
 	if err != nil {
 		return err
 	}
 	v.gen = max(v.gen, v.actor.Stored.Gen+1)
-	return s.files.garbage.add(ctx, v.owner, piecesOf(v.gen)) // unless finish is reached
+	return w.files.garbage.add(ctx, v.owner, piecesOf(v.gen)) // unless finish is reached
 }
 
 // writeItems writes edits of items to their rows.
@@ -306,10 +306,10 @@ func (v *save) writeCallers(ctx context.Context, f *files) error {
 }
 
 // apply updates the index once the snapshot is durable. Hold mu.
-func (v *save) apply(s *Store) {
+func (v *save) apply(w *writer) {
 	r := v.actor
 	r.Saved, r.Unsaved = v.rev, max(r.Unsaved-v.unsaved, 0)
-	s.index.UpdateDirty(r)
+	w.index.UpdateDirty(r)
 	was := r.Stored
 	r.Stored = journal.Stored{Owner: v.owner, RestOwner: v.owner, Gen: v.gen, CallerRows: v.callerRows}
 	rec := r.Record
@@ -334,6 +334,6 @@ func (v *save) apply(s *Store) {
 		rec.Items.Until(v.rev)
 	}
 	if v.forgotten {
-		s.forgotten = append(s.forgotten, r.Num)
+		w.tombstones.nums = append(w.tombstones.nums, r.Num)
 	}
 }

@@ -4,38 +4,29 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"os"
 )
 
-// Secret implements store.Store.
-func (s *Store) Secret(ctx context.Context, name string, generate func() []byte) ([]byte, error) {
-	value, err := s.secret(ctx, name, generate)
-	if err != nil {
-		return nil, fmt.Errorf("the secret %s: %w", name, err)
-	}
-	return value, nil
-}
-
-func (s *Store) secret(ctx context.Context, name string, generate func() []byte) (value []byte, err error) {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	if err := s.writable(ctx); err != nil {
+// secret returns a secret, which it makes if there is none.
+func (w *writer) secret(ctx context.Context, name string, generate func() []byte) (value []byte, err error) {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	if err := w.writable(ctx); err != nil {
 		return nil, err
 	}
-	err = s.files.conn.QueryRowContext(ctx, "SELECT value FROM secrets WHERE name = ?", name).Scan(&value)
+	err = w.files.conn.QueryRowContext(ctx, "SELECT value FROM secrets WHERE name = ?", name).Scan(&value)
 	if !errors.Is(err, sql.ErrNoRows) {
 		return value, err
 	}
 	if value = generate(); len(value) == 0 {
 		return nil, errors.New("it would be empty")
 	}
-	err = s.files.inFencedTransaction(ctx, s.epoch, func() error {
-		_, err := s.files.conn.ExecContext(ctx, "INSERT INTO secrets (name, value) VALUES (?, ?)", name, value)
+	err = w.files.inFencedTransaction(ctx, w.epoch, func() error {
+		_, err := w.files.conn.ExecContext(ctx, "INSERT INTO secrets (name, value) VALUES (?, ?)", name, value)
 		return err
 	})
 	if err != nil {
-		return nil, s.failed(err)
+		return nil, w.failed(err)
 	}
 	return value, nil
 }

@@ -4,122 +4,115 @@ import (
 	"context"
 
 	"github.com/troupe-dev/troupe/backend/store/internal/journal"
-	"github.com/troupe-dev/troupe/backend/store/internal/record"
 )
 
-// slice adds actors to those that are saved in slices.
-func (s *Store) slice(actors []*journal.Resident) {
+// slicer writes snapshots that are too large for one transaction, and deletes garbage,
+// both a slice at a time. Its fields belong to the writer.
+type slicer struct {
+	w       *writer
+	wake    chan struct{} // has an item when there is something to write
+	current *save
+	queue   []*journal.Resident // to be saved after current
+}
+
+// add adds actors to those that are saved in slices.
+func (l *slicer) add(actors []*journal.Resident) {
 	for _, r := range actors {
 		if !r.Slicing {
 			r.Slicing = true
-			s.large = append(s.large, r)
+			l.queue = append(l.queue, r)
 		}
 	}
-	if len(s.large) > 0 {
-		s.wakeTicker()
+	if len(l.queue) == 0 {
+		return
 	}
-}
-
-func (s *Store) wakeTicker() {
 	select {
-	case s.wake <- struct{}{}:
-	default: // it is awake
+	case l.wake <- struct{}{}:
+	default: // the ticker is awake
 	}
 }
 
-// saveWhole snapshots an actor inside a transaction, however large it is.
-func (s *Store) saveWhole(ctx context.Context, r *journal.Resident) error {
-	if s.slicing != nil && s.slicing.actor == r {
-		s.slicing, r.Slicing = nil, false // this one is newer
-	}
-	v := s.newSave(r)
-	for {
-		done, err := v.step(ctx, s)
-		if err != nil {
-			return err
-		}
-		if done {
-			s.saves = append(s.saves, v)
-			return nil
-		}
+// supersede drops the save of an actor of which a newer one is written.
+func (l *slicer) supersede(r *journal.Resident) {
+	if l.current != nil && l.current.actor == r {
+		l.drop()
 	}
 }
 
-// block stops snapshots of an actor for some time.
-func (s *Store) block(r *journal.Resident, id string, record *record.Record, err error) {
-	r.Blocked = s.options.now().Add(blockFor).UnixNano()
-	s.options.Logger.Error("an actor cannot be snapshotted: its commits stay in the journal, which is not trimmed past them",
-		"actor", id, "name", record.Name, "key", record.Key, "bytes", record.State.Len(), "error", err)
+// drop ends the current save.
+func (l *slicer) drop() {
+	l.current.actor.Slicing = false
+	l.current = nil
 }
 
-// doSlice writes one slice, in a transaction of its own, so that no commit waits for
+// slice writes one slice, in a transaction of its own, so that no commit waits for
 // long. It reports whether there may be more to write.
-func (s *Store) doSlice(ctx context.Context) bool {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	if s.closed || s.writable(ctx) != nil {
+func (l *slicer) slice(ctx context.Context) bool {
+	l.w.writing.Lock()
+	defer l.w.writing.Unlock()
+	if l.w.closed || l.w.writable(ctx) != nil {
 		return false
 	}
-	for s.slicing == nil && len(s.large) > 0 {
-		r := s.large[0]
-		s.large = s.large[1:]
-		if r.Rev == r.Saved || r.IsBlocked(s.options.now()) || !s.isComplete(r) {
+	for l.current == nil && len(l.queue) > 0 {
+		r := l.queue[0]
+		l.queue = l.queue[1:]
+		if r.Rev == r.Saved || r.IsBlocked(l.w.options.now()) || !l.w.isComplete(r) {
 			r.Slicing = false
 			continue
 		}
-		s.slicing = s.newSave(r)
+		l.current = newSave(l.w.catalog, r)
 	}
-	if s.slicing != nil {
-		return s.saveSlice(ctx, s.slicing)
+	if l.current != nil {
+		return l.save(ctx)
 	}
-	if s.files.garbage.pending {
-		return s.deleteSlice(ctx)
+	if l.w.files.garbage.pending {
+		return l.deleteGarbage(ctx)
 	}
 	return false
 }
 
-// saveSlice writes a slice of a snapshot.
-func (s *Store) saveSlice(ctx context.Context, v *save) bool {
-	done := false
-	err := s.files.inFencedTransaction(ctx, s.epoch, func() (err error) {
-		done, err = v.step(ctx, s)
+// save writes a slice of the current snapshot.
+func (l *slicer) save(ctx context.Context) bool {
+	v, done := l.current, false
+	err := l.w.files.inFencedTransaction(ctx, l.w.epoch, func() (err error) {
+		done, err = v.step(ctx, l.w)
 		return err
 	})
 	if err != nil { // v says that more is written than is: it begins again
-		s.slicing, v.actor.Slicing = nil, false
+		l.drop()
 	}
 	if err != nil && diskError(err) {
-		_ = s.failed(err) // which logs it and sets Health
+		_ = l.w.failed(err) // which logs it and sets Health
 		return false
 	}
 	if err != nil {
-		s.block(v.actor, v.actor.ID, v.actor.Record, err)
+		l.w.block(v.actor, v.actor.ID, v.actor.Record, err)
 		return true
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
 	v.actor.Stored.Owner = v.owner
 	if done {
-		v.apply(s)
-		s.slicing, v.actor.Slicing = nil, false
+		v.apply(l.w)
+		l.drop()
 	}
 	return true
 }
 
-// deleteSlice deletes some garbage.
-func (s *Store) deleteSlice(ctx context.Context) bool {
-	more := false
-	err := s.files.inFencedTransaction(ctx, s.epoch, func() (err error) {
-		more, err = s.files.garbage.deleteSlice(ctx)
+// deleteGarbage deletes a slice of the garbage.
+func (l *slicer) deleteGarbage(ctx context.Context) bool {
+	f, more := l.w.files, false
+	err := f.inFencedTransaction(ctx, l.w.epoch, func() (err error) {
+		more, err = f.garbage.deleteSlice(ctx)
 		return err
 	})
 	if err != nil && diskError(err) {
-		_ = s.failed(err)
+		_ = l.w.failed(err)
 		return false
 	}
 	if err != nil { // everything else works, and so would opening the file again
-		s.options.Logger.Error("rows that nobody needs cannot be deleted: the file is damaged there", "file", s.path(), "error", err)
+		l.w.options.Logger.Error("rows that nobody needs cannot be deleted: the file is damaged there", "file", l.w.path, "error", err)
 	}
-	s.files.garbage.pending = more && err == nil
-	return more && err == nil
+	f.garbage.pending = more && err == nil
+	return f.garbage.pending
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/troupe-dev/troupe/backend/store"
-	"github.com/troupe-dev/troupe/backend/store/internal/journal"
 )
 
 // Names of the files in the data directory. SQLite adds troupe.db-wal and
@@ -93,44 +92,14 @@ func (o Options) withDefaults() Options {
 
 // Store is a store.Store in a directory. Make one with Open.
 type Store struct {
-	options Options
-	dir     string
-	lock    *flock.Flock
-	epoch   int64
-	unclean bool // see Unclean
+	*reader
+	writer *writer
+	lock   *flock.Flock // of the directory
 
 	done     chan struct{} // closed by Close
-	wake     chan struct{} // has an item when there is something to write in slices
 	ticker   sync.WaitGroup
 	closing  sync.Once
 	closeErr error
-
-	// writing is held by the writer: Commit, the ticker or Close. It guards the
-	// fields below, and the parts of the index that belong to the writer.
-	writing sync.Mutex
-	files   *files // nil after a disk error, until they are open again
-	closed  bool
-	fenced  bool      // another process has taken over
-	retryAt time.Time // while unavailable: no write before this time
-
-	encoder   journal.Encoder
-	lastNum   int64 // the newest number of an actor or owner
-	groups    int64 // number of groups so far
-	planner   journal.Planner
-	idling    []*journal.Resident // not used for some time, as of idleAt
-	idleAt    time.Time
-	saves     []*save             // of the transaction that is being written
-	slicing   *save               // being written in slices
-	large     []*journal.Resident // to be written in slices, after that
-	forgotten []int64             // numbers of tombstones to remove
-
-	decoded decodedCommits
-
-	// mu is held briefly, by readers too. Lock writing before it.
-	mu      sync.Mutex
-	index   journal.Index
-	reader  *pool // of files
-	failure error // why writes do not work
 }
 
 var _ store.Store = (*Store)(nil)
@@ -140,21 +109,19 @@ var _ store.Store = (*Store)(nil)
 // file that is damaged, is not a store or was written by a newer version, and leaves
 // it unchanged.
 func Open(ctx context.Context, dir string, o Options) (*Store, error) {
-	s := &Store{options: o.withDefaults(), dir: dir, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	o = o.withDefaults()
 	if err := makeDir(dir); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
-	var err error
-	if s.lock, err = lockDir(ctx, dir, s.options); err != nil {
+	lock, err := lockDir(ctx, dir, o)
+	if err != nil {
 		return nil, err
 	}
-	o = s.options
-	s.planner.Limits = journal.Limits{Retention: o.Retention, MaxBytes: o.MaxBytes, CapBytes: o.CapBytes}
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	if err := s.open(ctx); err != nil {
-		return nil, errors.Join(err, unlockDir(s.lock))
+	w := newWriter(filepath.Join(dir, fileName), o)
+	if err := w.start(ctx); err != nil {
+		return nil, errors.Join(err, unlockDir(lock))
 	}
+	s := &Store{reader: &reader{catalog: w.catalog, options: o, writer: w}, writer: w, lock: lock, done: make(chan struct{})}
 	if o.tick > 0 {
 		s.ticker.Go(s.tickLoop)
 	}
@@ -180,11 +147,24 @@ func makeDir(dir string) error {
 	return nil
 }
 
-func (s *Store) path() string { return filepath.Join(s.dir, fileName) }
+// Commit implements store.Store: it writes the group as one transaction, which
+// is on disk when it returns.
+func (s *Store) Commit(ctx context.Context, commits []*store.Commit) []error {
+	return s.writer.commit(ctx, commits)
+}
+
+// Secret implements store.Store.
+func (s *Store) Secret(ctx context.Context, name string, generate func() []byte) ([]byte, error) {
+	value, err := s.writer.secret(ctx, name, generate)
+	if err != nil {
+		return nil, fmt.Errorf("the secret %s: %w", name, err)
+	}
+	return value, nil
+}
 
 // Unclean reports whether the process that had the store open before ended without
 // closing it, for example because it was killed.
-func (s *Store) Unclean() bool { return s.unclean }
+func (s *Store) Unclean() bool { return s.writer.unclean }
 
 // Immediate implements store.Store: commits wait for the disk.
 func (s *Store) Immediate() bool { return false }
@@ -199,28 +179,18 @@ func (s *Store) Close() error {
 func (s *Store) end() error {
 	close(s.done)
 	s.ticker.Wait()
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	s.closed = true
-	var err error
-	if s.files != nil {
-		err = errors.Join(s.files.opened.checkFile(s.path()), s.saveAll(context.Background()))
-		if err == nil {
-			err = s.markClean(context.Background())
-		}
-	}
-	s.mu.Lock()
-	s.failure = errClosed
-	s.mu.Unlock()
-	if s.files != nil { // a failure has closed them
-		err = errors.Join(err, s.closeFiles())
-	}
-	return errors.Join(err, unlockDir(s.lock))
+	return errors.Join(s.writer.close(context.Background()), unlockDir(s.lock))
+}
+
+// tick does the upkeep of each second.
+func (s *Store) tick(ctx context.Context) {
+	s.decoded.clear()
+	s.writer.tick(ctx)
 }
 
 // tickLoop does upkeep when there are no commits.
 func (s *Store) tickLoop() {
-	ticker := time.NewTicker(s.options.tick)
+	ticker := time.NewTicker(s.reader.options.tick)
 	defer ticker.Stop()
 	for {
 		select {
@@ -228,9 +198,9 @@ func (s *Store) tickLoop() {
 			return
 		case <-ticker.C:
 			s.tick(context.Background())
-		case <-s.wake:
+		case <-s.writer.slicer.wake:
 		}
-		for !s.isDone() && s.doSlice(context.Background()) {
+		for !s.isDone() && s.writer.slicer.slice(context.Background()) {
 			runtime.Gosched() // a commit that waits goes first
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/store/internal/journal"
+	"github.com/troupe-dev/troupe/backend/store/internal/record"
 )
 
 // Limits of the upkeep.
@@ -25,76 +26,76 @@ const (
 )
 
 // plan chooses the snapshots that are due and, if trim is set, the rows to trim.
-func (s *Store) plan(trim bool) journal.Upkeep {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	u := s.planner.Plan(&s.index, trim, s.options.now())
-	s.slice(u.Large)
+func (w *writer) plan(trim bool) journal.Upkeep {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	u := w.planner.Plan(&w.index, trim, w.options.now())
+	w.slicer.add(u.Large)
 	return u
 }
 
 // withUpkeep runs a transaction that does something and then upkeep. A snapshot that
 // cannot be written does not fail it: its actor is blocked and left out.
-func (s *Store) withUpkeep(ctx context.Context, u *journal.Upkeep, do func() error) error {
+func (w *writer) withUpkeep(ctx context.Context, u *journal.Upkeep, do func() error) error {
 	for {
-		err := s.files.inTransaction(ctx, func() error {
+		err := w.files.inTransaction(ctx, func() error {
 			if err := do(); err != nil {
 				return err
 			}
-			return s.maintain(ctx, u)
+			return w.maintain(ctx, u)
 		})
 		if !errors.As(err, new(blockedError)) {
 			return err
 		}
-		u.Drop(s.options.now())
+		u.Drop(w.options.now())
 	}
 }
 
 // maintain does the upkeep inside a transaction.
-func (s *Store) maintain(ctx context.Context, u *journal.Upkeep) error {
-	s.saves = s.saves[:0]
+func (w *writer) maintain(ctx context.Context, u *journal.Upkeep) error {
+	w.saves = w.saves[:0]
 	for i := range u.Save {
 		r := u.Save[i].Actor
-		if !s.isComplete(r) {
-			err := s.completeByNum(ctx, r)
+		if !w.isComplete(r) {
+			err := w.completeByNum(ctx, r)
 			if damaged(err) {
-				s.options.Logger.Error("an actor cannot be read: its part of the journal is set aside", "file", s.path(), "error", err)
-				if err = s.files.setAside(ctx, r); err == nil {
+				w.options.Logger.Error("an actor cannot be read: its part of the journal is set aside", "file", w.path, "error", err)
+				if err = w.files.setAside(ctx, r); err == nil {
 					continue // its rows may be trimmed
 				}
 			}
 			if damaged(err) {
 				// Its commits may still be rescued: they must stay, and all later rows
 				// with them.
-				s.planner.Stuck, r.Blocked = true, s.options.now().Add(forever).UnixNano()
-				s.options.Logger.Error("the journal is no longer trimmed: the file is damaged; restore a backup", "file", s.path(), "error", err)
+				w.planner.Stuck, r.Blocked = true, w.options.now().Add(forever).UnixNano()
+				w.options.Logger.Error("the journal is no longer trimmed: the file is damaged; restore a backup", "file", w.path, "error", err)
 				return blockedError{err}
 			} else if err != nil {
 				return err
 			}
 		}
-		s.mu.Lock()
+		w.mu.Lock()
 		id, record, saved := r.ID, r.Record, r.Saved
-		s.mu.Unlock()
+		w.mu.Unlock()
 		if r.Rev == saved {
 			continue // loading it showed that its snapshot is up to date
 		}
-		switch err := s.saveWhole(ctx, r); {
+		switch err := w.saveWhole(ctx, r); {
 		case err == nil:
 		case diskError(err):
 			return err
 		default:
-			s.block(r, id, record, err)
+			w.block(r, id, record, err)
 			if damaged(err) {
 				return blockedError{err}
 			}
 		}
 	}
-	u.Drop(s.options.now())
+	u.Drop(w.options.now())
 	if u.Trim == 0 {
 		return nil
 	}
-	_, err := s.files.trim.ExecContext(ctx, s.index.Rows[u.Trim-1].ID)
+	_, err := w.files.trim.ExecContext(ctx, w.index.Rows[u.Trim-1].ID)
 	return err
 }
 
@@ -105,97 +106,96 @@ type blockedError struct{ error }
 func (e blockedError) Unwrap() error { return e.error }
 
 // applyUpkeep updates the index with upkeep that is durable. Hold mu.
-func (s *Store) applyUpkeep(u *journal.Upkeep) {
+func (w *writer) applyUpkeep(u *journal.Upkeep) {
 	for _, saved := range u.Save {
 		r := saved.Actor
 		r.Saved, r.Unsaved = saved.Rev, 0
-		s.index.UpdateDirty(r)
+		w.index.UpdateDirty(r)
 	}
-	for _, v := range s.saves {
-		v.apply(s)
+	for _, v := range w.saves {
+		v.apply(w)
 	}
-	s.saves = nil
-	s.index.Pop(u.Trim)
+	w.saves = nil
+	w.index.Pop(u.Trim)
 }
 
 // tick checks whether the files are still there and whether a disk that failed works
 // again, and does upkeep.
-func (s *Store) tick(ctx context.Context) {
-	s.decoded.clear()
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	if s.writable(ctx) != nil || s.checkFiles() != nil {
+func (w *writer) tick(ctx context.Context) {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	if w.writable(ctx) != nil || w.checkFiles() != nil {
 		return
 	}
-	u := s.plan(true)
-	if s.doUpkeep(ctx, &u) && s.idle(ctx) && s.removeForgotten(ctx) {
-		s.shrink(ctx)
+	u := w.plan(true)
+	if w.doUpkeep(ctx, &u) && w.idle(ctx) && w.tombstones.remove(ctx) {
+		w.shrink(ctx)
 	}
 }
 
 // doUpkeep does upkeep in a transaction of its own. It reports whether that
 // succeeded.
-func (s *Store) doUpkeep(ctx context.Context, u *journal.Upkeep) bool {
-	troubled := s.Health() != nil
+func (w *writer) doUpkeep(ctx context.Context, u *journal.Upkeep) bool {
+	troubled := w.Health() != nil
 	if len(u.Save) == 0 && u.Trim == 0 && !troubled {
 		return true
 	}
-	err := s.withUpkeep(ctx, u, func() error { return s.files.fence(ctx, s.epoch) })
+	err := w.withUpkeep(ctx, u, func() error { return w.files.fence(ctx, w.epoch) })
 	if err != nil {
-		_ = s.failed(err) // which logs it and sets Health
+		_ = w.failed(err) // which logs it and sets Health
 		return false
 	}
-	s.setAvailable()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.applyUpkeep(u)
+	w.setAvailable()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.applyUpkeep(u)
 	return true
 }
 
 // idle snapshots a batch of the actors that were not used for some time, and drops
 // their states from memory.
-func (s *Store) idle(ctx context.Context) bool {
-	now := s.options.now()
-	before := now.Add(-s.options.idleAfter)
-	s.mu.Lock()
-	if len(s.idling) == 0 && now.Sub(s.idleAt) >= s.options.idleAfter/3 {
-		s.idleAt = now
-		for _, r := range s.index.ByNum {
+func (w *writer) idle(ctx context.Context) bool {
+	now := w.options.now()
+	before := now.Add(-w.options.idleAfter)
+	w.mu.Lock()
+	if len(w.idling) == 0 && now.Sub(w.idleAt) >= w.options.idleAfter/3 {
+		w.idleAt = now
+		for _, r := range w.index.ByNum {
 			if r.Used.Before(before) && (r.Record != nil || len(r.Locations) == 0) {
-				s.idling = append(s.idling, r)
+				w.idling = append(w.idling, r)
 			}
 		}
 	}
 	var u journal.Upkeep
 	n := 0
-	for budget := int64(journal.SaveBytes); n < len(s.idling) && budget > 0; n++ {
-		budget -= u.AddSlice(s.idling[n], now)
+	for budget := int64(journal.SaveBytes); n < len(w.idling) && budget > 0; n++ {
+		budget -= u.AddSlice(w.idling[n], now)
 	}
-	s.slice(u.Large)
-	s.mu.Unlock()
-	batch := s.idling[:n]
-	s.idling = s.idling[n:]
-	if !s.doUpkeep(ctx, &u) {
+	w.slicer.add(u.Large)
+	w.mu.Unlock()
+	batch := w.idling[:n]
+	w.idling = w.idling[n:]
+	if !w.doUpkeep(ctx, &u) {
 		return false
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, r := range batch {
 		if r.Rev == r.Saved && r.Used.Before(before) {
-			s.index.Forget(r)
+			w.index.Forget(r)
 		}
 	}
 	return true
 }
 
 // chunks splits the snapshots of actors into transactions.
-func (s *Store) chunks(actors []*journal.Resident) iter.Seq[*journal.Upkeep] {
+func (w *writer) chunks(actors []*journal.Resident) iter.Seq[*journal.Upkeep] {
 	return func(yield func(*journal.Upkeep) bool) {
 		u, budget := &journal.Upkeep{}, int64(journal.SaveBytes)
 		for _, r := range actors {
-			s.mu.Lock()
-			budget -= u.Add(r, s.options.now())
-			s.mu.Unlock()
+			w.mu.Lock()
+			budget -= u.Add(r, w.options.now())
+			w.mu.Unlock()
 			if budget > 0 {
 				continue
 			}
@@ -209,14 +209,14 @@ func (s *Store) chunks(actors []*journal.Resident) iter.Seq[*journal.Upkeep] {
 }
 
 // saveAll snapshots every actor that has changed.
-func (s *Store) saveAll(ctx context.Context) error {
-	s.slicing = nil // each is saved whole
-	s.mu.Lock()
-	all := slices.Collect(maps.Values(s.index.ByNum))
-	s.mu.Unlock()
-	for u := range s.chunks(all) {
-		if !s.doUpkeep(ctx, u) {
-			return s.Health()
+func (w *writer) saveAll(ctx context.Context) error {
+	w.slicer.current = nil // each is saved whole
+	w.mu.Lock()
+	all := slices.Collect(maps.Values(w.index.ByNum))
+	w.mu.Unlock()
+	for u := range w.chunks(all) {
+		if !w.doUpkeep(ctx, u) {
+			return w.Health()
 		}
 	}
 	return nil
@@ -224,13 +224,36 @@ func (s *Store) saveAll(ctx context.Context) error {
 
 // shrink returns some of the file's free pages to the system if there are many, as
 // after a flood.
-func (s *Store) shrink(ctx context.Context) {
+func (w *writer) shrink(ctx context.Context) {
 	var free, size int64
-	err := s.files.conn.QueryRowContext(ctx, "SELECT (SELECT * FROM pragma_freelist_count), (SELECT * FROM pragma_page_size)").Scan(&free, &size)
-	if err == nil && free*size > max(spareBytes, s.index.Bytes) {
-		_, err = s.files.conn.ExecContext(ctx, "PRAGMA incremental_vacuum(512)")
+	err := w.files.conn.QueryRowContext(ctx, "SELECT (SELECT * FROM pragma_freelist_count), (SELECT * FROM pragma_page_size)").Scan(&free, &size)
+	if err == nil && free*size > max(spareBytes, w.index.Bytes) {
+		_, err = w.files.conn.ExecContext(ctx, "PRAGMA incremental_vacuum(512)")
 	}
 	if err != nil {
-		_ = s.failed(err)
+		_ = w.failed(err)
 	}
+}
+
+// saveWhole snapshots an actor inside a transaction, however large it is.
+func (w *writer) saveWhole(ctx context.Context, r *journal.Resident) error {
+	w.slicer.supersede(r)
+	v := newSave(w.catalog, r)
+	for {
+		done, err := v.step(ctx, w)
+		if err != nil {
+			return err
+		}
+		if done {
+			w.saves = append(w.saves, v)
+			return nil
+		}
+	}
+}
+
+// block stops snapshots of an actor for some time.
+func (w *writer) block(r *journal.Resident, id string, record *record.Record, err error) {
+	r.Blocked = w.options.now().Add(blockFor).UnixNano()
+	w.options.Logger.Error("an actor cannot be snapshotted: its commits stay in the journal, which is not trimmed past them",
+		"actor", id, "name", record.Name, "key", record.Key, "bytes", record.State.Len(), "error", err)
 }
