@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 
@@ -126,5 +127,49 @@ func BenchmarkAction(b *testing.B) {
 				call(test.action, test.args)
 			}
 		})
+	}
+}
+
+// BenchmarkCollection is a turn that appends an item and removes the first one, or
+// replaces a value of a map, without a socket: the length must not matter.
+func BenchmarkCollection(b *testing.B) {
+	for _, kind := range []string{"list", "map"} {
+		for _, n := range []int{10, 1000, 100_000} {
+			b.Run(fmt.Sprintf("%s/items=%d", kind, n), func(b *testing.B) {
+				node := runtime.New(shelves, memory.New(memory.Options{}), runtime.Options{Logger: slog.New(slog.DiscardHandler)})
+				b.Cleanup(func() { _ = node.Shutdown(context.Background()) })
+				do := func(steps ...json.RawMessage) {
+					_, err := node.CallOnce(context.Background(), host.Ref{Name: "shelf", Key: host.Key{"a"}}, host.DirectCall{Create: true, Action: "do", Args: steps})
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+				encode := func(steps ...step) json.RawMessage {
+					raw, err := json.Marshal(steps)
+					if err != nil {
+						b.Fatal(err)
+					}
+					return raw
+				}
+				var turns []json.RawMessage
+				if kind == "list" {
+					do(encode(step{Kind: "append", I: n, Book: book{strings.Repeat("x", 100), 1}}), json.RawMessage(`""`))
+					turns = append(turns, encode(step{Kind: "append", I: 1, Book: book{strings.Repeat("y", 100), 1}}, step{Kind: "delete", J: 1}))
+				} else {
+					var fill []step
+					for i := range n {
+						fill = append(fill, step{Kind: "score", Key: fmt.Sprintf("player%06d", i), I: 1})
+					}
+					do(encode(fill...), json.RawMessage(`""`))
+					for i := range 16 {
+						turns = append(turns, encode(step{Kind: "score", Key: fmt.Sprintf("player%06d", i*n/16), I: 10 + i}))
+					}
+				}
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					do(turns[i%len(turns)], json.RawMessage(`""`))
+				}
+			})
+		}
 	}
 }

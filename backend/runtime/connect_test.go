@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/actor/actortest"
@@ -71,5 +72,104 @@ func TestConnectContext_Conns(t *testing.T) {
 			t.Errorf("a state of another type: got %q", code)
 		}
 		taken("set")
+	})
+}
+
+// porter takes as long for a connection as its params say.
+type porter struct{}
+
+type porterParams struct {
+	Before, Connect, Resume, Back time.Duration
+}
+
+func wait(c interface {
+	Done() <-chan struct{}
+	Err() error
+}, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-c.Done():
+		return c.Err()
+	}
+}
+
+func (*porter) OnBeforeConnect(c *actor.ConnectContext, p porterParams) error {
+	if c.Resuming() {
+		return wait(c, p.Resume)
+	}
+	return wait(c, p.Before)
+}
+
+func (*porter) OnConnect(c *nothing) error {
+	var p porterParams
+	c.Conn().Params(&p)
+	return wait(c, p.Connect)
+}
+
+func (*porter) OnResume(c *nothing) error {
+	var p porterParams
+	c.Conn().Params(&p)
+	return wait(c, p.Back)
+}
+
+func TestConnectingHasItsOwnTimeLimit(t *testing.T) {
+	reg := actor.NewRegistry(actor.Define[porter]("porter", actor.WithOptions(actor.Options{ConnectTimeout: 2 * time.Second})))
+	for _, test := range []struct {
+		name   string
+		params porterParams
+		want   string
+	}{
+		{"in time", porterParams{Before: time.Second, Connect: time.Second / 2}, ""},
+		{"OnBeforeConnect is late", porterParams{Before: 3 * time.Second}, "timeout"},
+		{"OnConnect is late", porterParams{Connect: 3 * time.Second}, "timeout"},
+		{"together they are late", porterParams{Before: 1500 * time.Millisecond, Connect: time.Second}, "timeout"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			actortest.Run(t, reg, func(n *actortest.Node) {
+				start := time.Now()
+				_, err := n.Actor("porter", "a").TryConnect(test.params)
+				if test.want == "" && err != nil || test.want != "" && code(err) != test.want {
+					t.Errorf("got %v, want %q", err, test.want)
+				}
+				if got := time.Since(start); test.want != "" && got != 2*time.Second {
+					t.Errorf("the answer came after %s, want 2s", got)
+				}
+			})
+		})
+	}
+	t.Run("a resume is late", func(t *testing.T) {
+		actortest.Run(t, reg, func(n *actortest.Node) {
+			c := n.Actor("porter", "a").Connect(porterParams{Resume: 3 * time.Second})
+			c.Drop()
+			start := time.Now()
+			if err := c.TryResume(); code(err) != "timeout" || time.Since(start) != 2*time.Second {
+				t.Errorf("got %v after %s, want timeout after 2s", err, time.Since(start))
+			}
+		})
+	})
+	for _, pause := range []time.Duration{0, 9 * time.Second} {
+		t.Run(fmt.Sprintf("a resume is late, %s after a turn with a longer limit", pause), func(t *testing.T) {
+			actortest.Run(t, reg, func(n *actortest.Node) {
+				c := n.Actor("porter", "a").Connect(porterParams{Back: 3 * time.Second})
+				time.Sleep(5 * time.Second) // the watchdog of the turn that connected has nothing to end
+				c.Drop()
+				time.Sleep(pause)
+				start := time.Now()
+				if err := c.TryResume(); err != nil || time.Since(start) != 2*time.Second {
+					t.Errorf("got %v after %s, want the connection after 2s", err, time.Since(start))
+				}
+			})
+		})
+	}
+	t.Run("OnResume is late, and is undone alone", func(t *testing.T) {
+		actortest.Run(t, reg, func(n *actortest.Node) {
+			c := n.Actor("porter", "a").Connect(porterParams{Back: 3 * time.Second})
+			c.Drop()
+			start := time.Now()
+			if err := c.TryResume(); err != nil || time.Since(start) != 2*time.Second {
+				t.Errorf("got %v after %s, want the connection after 2s", err, time.Since(start))
+			}
+		})
 	})
 }
