@@ -45,7 +45,7 @@ async function film(browser, url, colorScheme, shot) {
   do {
     await page.clock.runFor(STEP_MS);
     since += STEP_MS;
-    // Frames of the socket arrive in real time: what was said must be there before time goes on.
+    // Frames of the socket arrive in real time: let them arrive before the clock moves.
     await page.waitForTimeout(60);
     await look();
   } while (await button.isHidden());

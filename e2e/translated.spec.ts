@@ -1,5 +1,5 @@
 // A browser that translates a page replaces its texts by elements, also those that come
-// later. The page must go on.
+// later. The page must keep working.
 
 import type { Page } from "@playwright/test";
 import { Chat } from "./chat";

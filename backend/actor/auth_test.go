@@ -215,7 +215,7 @@ func TestRefresh_refused(t *testing.T) {
 		ask        safeAsk
 		code, want string
 	}{
-		{safeAsk{As: "broken"}, "internal_error", "drop ada1"}, // the actor does not hear of it, and it may come back
+		{safeAsk{As: "broken"}, "internal_error", "drop ada1"}, // the actor does not notice, and the connection may come back
 		{safeAsk{Level: "barred"}, "barred", "bye ada1"},
 		{safeAsk{Level: "failing"}, "internal_error", "bye ada1"},
 		{safeAsk{Level: "over"}, "disconnected", "before adaover, refresh adaover, bye adaover"},

@@ -34,8 +34,8 @@ func (c *Context[S]) Key() Key { return Key(slices.Clone(c.turn.Key())) }
 // Name returns the name of the actor's definition.
 func (c *Context[S]) Name() string { return c.turn.Definition().Name }
 
-// ActorID returns the actor's id, which follows from its name and key. It is no secret: whoever
-// knows or guesses these can compute it.
+// ActorID returns the actor's id, which follows from its name and key. It is no secret:
+// anybody who knows or guesses these can compute it.
 func (c *Context[S]) ActorID() string { return c.turn.ActorID() }
 
 // Now returns the time at which the turn began.

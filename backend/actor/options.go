@@ -10,8 +10,8 @@ type Options struct {
 	// [2 min]. A long window keeps more connections and a longer log.
 	ResumeWindow time.Duration
 
-	// AnySubject lets whoever has a connection's secret resume and refresh it, whatever OnAuth
-	// returns. Otherwise a connection belongs to the client for which OnAuth returned the
+	// AnySubject lets any client that has a connection's secret resume and refresh it,
+	// whatever OnAuth returns. Otherwise a connection belongs to the client for which OnAuth returned the
 	// same when it was opened, see the package documentation; for another one it is a new
 	// connection [false].
 	AnySubject bool

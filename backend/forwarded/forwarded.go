@@ -177,8 +177,8 @@ func Network(addr netip.Addr) (n netip.Prefix, ok bool) {
 	return n, err == nil
 }
 
-// Source names whoever an address belongs to, for what clients share: its network, as of
-// Network, or the loopback address itself. It is empty if addr is the zero Addr.
+// Source names the client that an address stands for, where clients share a limit: its
+// network, as of Network, or the loopback address itself. It is empty if addr is the zero Addr.
 func Source(addr netip.Addr) string {
 	if n, ok := Network(addr); ok {
 		return n.String()

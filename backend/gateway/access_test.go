@@ -97,8 +97,8 @@ func (e *env) single(who, method, path, body string, header ...string) string {
 	return strings.TrimSpace(fmt.Sprint(a.status, " ", a.Code))
 }
 
-// TestAccess_everyDoor: whoever OnAccess refuses comes in nowhere, learns nothing and leaves
-// nothing. The doors are those of package actor; a new one belongs here.
+// TestAccess_everyDoor: a client that OnAccess refuses comes in nowhere, learns nothing and
+// leaves nothing. The doors are those of package actor; a new one belongs here.
 func TestAccess_everyDoor(t *testing.T) {
 	single := func(method, path, body string, header ...string) func(e *env, who string) []string {
 		return func(e *env, who string) []string { return []string{e.single(who, method, path, body, header...)} }

@@ -19,8 +19,8 @@ func (p busyHost) Follow(r host.Ref, f host.Follower) (*host.Log, error) {
 	return l, err
 }
 
-// TestFollowWhilePublished: a fanout that hears of outputs before it has its log still
-// sees all later ones.
+// TestFollowWhilePublished: a fanout that gets outputs before it has its log still sees
+// all later ones.
 func TestFollowWhilePublished(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()

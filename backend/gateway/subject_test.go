@@ -329,7 +329,7 @@ func TestSubject_disconnect(t *testing.T) {
 			t.Errorf("got %q, want %s", got, slow)
 		}
 		if got := other.take(); len(got) != 2 {
-			t.Errorf("bob is told %q, want that two connections have ended", got)
+			t.Errorf("bob got %q, want that two connections have ended", got)
 		}
 		other.isOpen()
 		c.open(4, "one", purse) // OnAuth lets it in again

@@ -80,7 +80,7 @@ func TestTrace2_Crash(t *testing.T) {
 		e.settle()
 		ada.expect() // nothing leaves before it is durable
 
-		e.g.Quiesce() // a dead process says nothing, and hears of no drop
+		e.g.Quiesce() // a dead process sends nothing, and notices no drop
 		ada.cut()
 		crash.kill()
 		e.restartOn(mem)

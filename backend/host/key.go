@@ -139,7 +139,7 @@ func longKey(what string, size, limit int, option string) *Fault {
 }
 
 // ActorID derives an actor's id from its address: the same everywhere. It is not keyed, so
-// whoever guesses a key can compute the id.
+// anybody who guesses a key can compute the id.
 func ActorID(name string, key Key) string {
 	sum := sha256.Sum256([]byte(name + "\x00" + key.String()))
 	return base64.RawURLEncoding.EncodeToString(sum[:16])

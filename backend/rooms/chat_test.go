@@ -198,7 +198,7 @@ func TestChat_guestsAreNotMembers(t *testing.T) {
 		guest.Drop()
 		guest.Resume()
 		guest.Close()
-		same(t, "what ada hears of it", len(actortest.Events[rooms.MembersChanged](ada)), 0)
+		same(t, "ada's events about it", len(actortest.Events[rooms.MembersChanged](ada)), 0)
 	})
 }
 

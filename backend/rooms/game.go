@@ -116,7 +116,8 @@ type GameParams struct {
 	AuthToken  string  `json:"authToken,omitempty"`
 }
 
-// OnStart runs when the room is in memory again: a game that was on goes on, or has ended.
+// OnStart runs when the room is in memory again: a game that was running continues, or has
+// ended.
 func (g *GameRoom) OnStart(c *actor.Context[Player]) { g.endLater(c) }
 
 // CreateConnState makes the state of a new connection from its params. An error refuses the

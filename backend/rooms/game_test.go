@@ -42,9 +42,9 @@ func TestGame_playersJoinAndLeave(t *testing.T) {
 		if len(state.Players) != 2 || state.Players["ada"].Health != 100 || state.Players["ada"].Position == state.Players["bob"].Position {
 			t.Errorf("got %+v, want two players at two places", state)
 		}
-		same(t, "what the newcomer is told", actortest.Events[rooms.Game](tab), []rooms.Game{state})
+		same(t, "the newcomer's event", actortest.Events[rooms.Game](tab), []rooms.Game{state})
 		same(t, "what ada hears", actortest.Events[rooms.PlayerJoined](ada), []rooms.PlayerJoined{{PlayerID: "bob", Player: state.Players["bob"]}})
-		same(t, "what bob hears of himself", len(actortest.Events[rooms.PlayerJoined](bob)), 0)
+		same(t, "bob's events about himself", len(actortest.Events[rooms.PlayerJoined](bob)), 0)
 
 		tab.Close()
 		same(t, "one tab closed", len(actortest.Events[rooms.PlayerLeft](ada)), 0)

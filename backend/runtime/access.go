@@ -36,7 +36,7 @@ func (t *Turn) admit(a Access) error {
 		return nil
 	}
 	what, readOnly := t.what, t.readOnly
-	t.setLabel("OnAccess") // stays if the hook fails: the log and the client are told
+	t.setLabel("OnAccess") // stays if the hook fails: the log and the client get it
 	t.access, t.readOnly = a, true
 	t.in.state.allow(false)
 	_, err := h.Call(t.in.state.value, t, nil)

@@ -46,7 +46,7 @@ func (a *answers) set(c *producer, kept []store.Answer) {
 
 // keep keeps an answer that is not an entry of the log. Beyond the limits of its producer
 // it drops that one's oldest answers; it does not keep one that alone is too large. Beyond
-// those of the actor and the node it drops the oldest ones of whoever has most.
+// those of the actor and the node it drops the oldest ones of the producer that has most.
 func (a *answers) keep(c *producer, answer store.Answer, now time.Time) {
 	a.expire(now)
 	if answerSize(answer) > maxAnswerBytes {

@@ -101,7 +101,8 @@ var (
 )
 
 // TestAGoroutineWithADeadContextDoesNothing: whatever a goroutine of an author does with
-// what was its turn's, the process and the actor go on, and the log names the remedy.
+// what was its turn's, the process and the actor keep running, and the log names the
+// remedy.
 func TestAGoroutineWithADeadContextDoesNothing(t *testing.T) {
 	for _, what := range []string{
 		"broadcast", "conn", "conns", "hasConn", "after", "every", "never", "auth", "id", "state", "setState", "send", "disconnect",

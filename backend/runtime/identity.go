@@ -69,7 +69,7 @@ func withMethods(result any) any {
 func SubjectOf(s string) string { return hash("subject", s) }
 
 // isAnothers reports whether a connection belongs to another subject than that of a request.
-// A connection whose subject is unknown belongs to whoever has its secret.
+// A connection whose subject is unknown belongs to any client that has its secret.
 func (in *instance) isAnothers(c *Conn, who host.Identity) bool {
 	return c.owner != "" && who.Subject != "" && c.owner != who.Subject && !in.def.Options.AnySubject
 }

@@ -110,7 +110,8 @@ func TestG9_MailboxesAreBoundedTogether(t *testing.T) {
 	})
 }
 
-// TestG9_AcksDoNotFillAMailbox: nor does a client that acknowledges without end.
+// TestG9_AcksDoNotFillAMailbox: a client that sends acknowledgements without end does not
+// fill a mailbox.
 func TestG9_AcksDoNotFillAMailbox(t *testing.T) {
 	limited(t, actor.Options{MaxMailbox: 10}, runtime.Options{}, func(t *testing.T, n *runtime.Node, free func()) {
 		defer free()

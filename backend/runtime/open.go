@@ -129,7 +129,7 @@ func (m *openEnvelope) join(in *instance, succeeds bool) bool {
 	if o.err != nil {
 		why := *o.err
 		// A hook that fails unexpectedly fails again, most likely. A client that was
-		// connected before has something to lose, and tries again all the same.
+		// connected before has something to lose, so it tries again.
 		why.Final = why.Code == wire.CodeInternal && !m.Resume
 		in.actor.gate.put(in.closes(t.now, m.Attachment, &why), nil)
 		return true
@@ -152,7 +152,7 @@ func (t *Turn) beforeConnect() error {
 		return bad
 	}
 	what := t.what
-	t.setLabel("OnBeforeConnect") // stays if the hook fails: the log and the client are told
+	t.setLabel("OnBeforeConnect") // stays if the hook fails: the log and the client get it
 	_, err := h.Call(t.in.state.value, t, args)
 	if err == nil {
 		err = t.failure

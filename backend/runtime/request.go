@@ -181,7 +181,7 @@ func (m *directEnvelope) deliver(in *instance) bool {
 	r := reply{waiter: m.waiter}
 	var print, id string
 	if m.IdempotencyKey != "" {
-		// Before anything is told or kept about the key.
+		// Before anything about the key is answered or stored.
 		if err, ok := in.guard(access, request); !ok || err != nil {
 			if ok {
 				in.fail(m.waiter, err)

@@ -13,8 +13,9 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
-// What was stored before subjects were: a connection and its calls go on for whoever has
-// their secrets. The answer of an Idempotency-Key, which others may guess, goes to nobody.
+// What an older version stored without a subject: any client with the secrets of a
+// connection and its calls may continue them. The answer of an Idempotency-Key, which
+// others may guess, goes to nobody.
 func TestSubject_unknown(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, memory.New(memory.Options{}), ledgers)

@@ -39,7 +39,7 @@ func (*Pump) Start(*actor.Context[actor.NoState]) error { return errors.New("the
 // Stop panics.
 func (*Pump) Stop(*actor.Context[actor.NoState]) { panic("the valve is broken") }
 
-// In check mode clients are told the causes of internal errors, over HTTP and over a
+// In check mode clients get the causes of internal errors, over HTTP and over a
 // socket; else nothing of them.
 func TestCheck_causes(t *testing.T) {
 	pumps := actor.NewRegistry(actor.Define[Pump]("pump"))

@@ -13,7 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
-// The types are there in check mode only, and whoever misses them is told what to do.
+// The types are served in check mode only; otherwise the answer says how to get them.
 func TestTypes(t *testing.T) {
 	for _, test := range []struct {
 		name     string

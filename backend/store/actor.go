@@ -17,7 +17,7 @@ const (
 
 	// Destroyed makes the actor a tombstone. The store drops its state, connections,
 	// tables, answers of callers, messages to itself and parked messages; what else the
-	// commit has is applied after that. Numbers go on: revisions, the head, NextConn,
+	// commit has is applied after that. Numbers continue: revisions, the head, NextConn,
 	// NextMessage and Floor. The entries up to this commit's head are no longer served.
 	// A later commit with a State begins a new life. The commit has no State.
 	Destroyed

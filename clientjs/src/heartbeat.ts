@@ -23,7 +23,7 @@ export interface Heartbeat {
   received(beat: boolean): void;
   /** A frame was sent. */
   sent(): void;
-  /** Probes the link, unless it was probed a short while ago; force probes it all the same. */
+  /** Probes the link, unless it was probed a short while ago; force probes it anyway. */
   probe(force?: boolean): void;
   /** The network is gone: probes now, and again as soon as there is another one. */
   offline(): void;

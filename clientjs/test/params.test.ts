@@ -130,7 +130,7 @@ describe("a params function", () => {
   });
 });
 
-it("a creation that never ends is reported after 10 s, and goes on", async () => {
+it("a creation that never ends is reported after 10 s, and keeps trying", async () => {
   let answer: (response: Response) => void = () => {};
   const own = server.createClient({ fetch: () => new Promise((resolve) => (answer = resolve)) }) as Client;
   const connection = own["chatRoom"]!.create("new").connect();

@@ -27,8 +27,8 @@ const (
 
 // A WebSocket is a Transport over a WebSocket. Frames are written around the
 // WebSocket library (ws), which reads, and writes control frames only; it sits on top
-// of the WebSocket as its net.Conn. That a WebSocket is a net.Conn is for the library
-// alone.
+// of the WebSocket as its net.Conn. Only the library
+// uses a WebSocket as a net.Conn.
 //
 // Writing never blocks: what the kernel does not take at once is kept and written by
 // a goroutine, with a deadline. At most one frame is kept, because Send is not called

@@ -7,8 +7,8 @@ import (
 )
 
 // A Queue gives out places. No kind of work may have more than three quarters of them.
-// Whoever waits gets a place in turns: of kind and kind, then of owner and owner, then in
-// the order of arrival. So an owner who waits for many delays others by one place each. All
+// Waiters get places in turns: kinds take turns, then the owners within a kind, then the
+// order of arrival counts. So an owner who waits for many delays others by one place each. All
 // methods may be called at the same time.
 type Queue struct {
 	places  int

@@ -103,7 +103,7 @@ func TestFormat3(t *testing.T) {
 	}
 }
 
-// Without room for the copy the file is changed all the same, and the log says so.
+// Without room for the copy the file is changed anyway, and the log says so.
 func TestFormat3_withoutACopy(t *testing.T) {
 	dir := format3(t)
 	must(t, os.Mkdir(filepath.Join(dir, "troupe.db.format3"), 0o700)) // the copy cannot take this name

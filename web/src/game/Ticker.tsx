@@ -7,7 +7,7 @@ export function Ticker({ news }: { news: readonly string[] }) {
     <section className="card">
       <h2>Game log</h2>
       <div role="log" aria-label="Game log" tabIndex={0} ref={scroller} onScroll={onScroll}>
-        {news.length === 0 && <p className="muted">Who comes and goes is told here.</p>}
+        {news.length === 0 && <p className="muted">Players who join or leave appear here.</p>}
         {news.map((text, i) => (
           <p key={i}>{text}</p>
         ))}

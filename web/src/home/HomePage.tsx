@@ -26,7 +26,7 @@ const SAMPLES = [
 const REASONS = [
   {
     title: "An action is one commit",
-    text: "It changes the actor's state and emits events, all on disk before anybody hears of it. A killed server has lost nothing that you were told.",
+    text: "It changes the actor's state and emits events, all on disk before anybody sees it. A killed server loses nothing that you have seen.",
   },
   {
     title: "Every event has a number",

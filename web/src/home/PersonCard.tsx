@@ -55,7 +55,7 @@ export function PersonCard({ person: { name, plug, insert }, status, lines, say 
         ref={scroller}
         onScroll={onScroll}
       >
-        {lines.length === 0 && <p className="empty">Nothing was said yet.</p>}
+        {lines.length === 0 && <p className="empty">No messages yet.</p>}
         <ol>
           {lines.map((line, i) => (
             <li key={line.number || `waiting ${i}`} data-mine={line.from === name} data-waiting={line.number === 0}>

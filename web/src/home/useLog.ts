@@ -19,7 +19,7 @@ const append = (log: readonly Entry[], entry: NewEntry): readonly Entry[] => [
 /** Returns everything that a connection to the stage has told since the component was mounted. */
 export function useLog(stage: EventActor<Registry["stage"]>): readonly Entry[] {
   const [log, add] = useReducer(append, []);
-  /** Whether what arrives now was said while the link was down. */
+  /** Whether what arrives now was sent while the link was down. */
   const replaying = useRef(false);
 
   useEvent(stage, "connected", () => add({ event: "connected", detail: "" }));
