@@ -21,12 +21,13 @@ func TestImportsGoDown(t *testing.T) {
 		forbid []string // others that it must not
 	}{
 		{"backend/store", nil, []string{"net/http", "database/sql"}},
+		{"backend/internal/overlay", []string{"backend/internal/rope", "backend/store"}, []string{"net/http", "database/sql"}},
 		{"backend/internal/rope", nil, []string{"net/http"}},
 		{"backend/internal/delta", nil, []string{"net/http"}},
 		{"backend/internal/metric", nil, []string{"net/http"}},
 		{"backend/internal/jsonshape", nil, []string{"net/http"}},
-		{"backend/store/memory", []string{"backend/store", "backend/store/internal/record", "backend/store/internal/text", "backend/internal/rope"}, []string{"net/http", "database/sql"}},
-		{"backend/store/sqlite", []string{"backend/store", "backend/store/internal/journal", "backend/store/internal/record", "backend/internal/delta", "backend/store/internal/text", "backend/internal/rope"}, []string{"net/http"}},
+		{"backend/store/memory", []string{"backend/store", "backend/store/internal/record", "backend/store/internal/text", "backend/internal/overlay", "backend/internal/rope"}, []string{"net/http", "database/sql"}},
+		{"backend/store/sqlite", []string{"backend/store", "backend/store/internal/journal", "backend/store/internal/record", "backend/internal/delta", "backend/store/internal/text", "backend/internal/overlay", "backend/internal/rope"}, []string{"net/http"}},
 		{"backend/host", []string{"backend/store", "backend/wire"}, []string{"net/http", "database/sql"}},
 		{"backend/internal/definition", []string{"backend/host", "backend/wire", "backend/internal/jsonshape", "backend/store"}, []string{"net/http", "database/sql"}},
 		{"backend/runtime", []string{"backend/internal/fair", "backend/host", "backend/internal/definition", "backend/internal/delta", "backend/internal/jsonshape", "backend/internal/metric", "backend/store", "backend/wire"}, []string{"net/http", "database/sql"}},

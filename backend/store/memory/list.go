@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/internal/overlay"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/internal/record"
 )
@@ -15,13 +16,13 @@ import (
 // fold moves the newest commit's edits of items to the items.
 func (m *member) fold() {
 	if m.Wiped != 0 {
-		m.items, m.Wiped = record.Items{}, 0
+		m.items, m.Wiped = overlay.Items{}, 0
 	}
 	for table := range m.Dropped {
 		m.items.Drop(table)
 	}
 	m.Dropped = nil
-	m.Items.All(func(table int, item record.Item) bool {
+	m.Items.All(func(table int, item overlay.Item) bool {
 		if item.Value == nil {
 			m.items.Delete(table, item.Key)
 		} else {
@@ -29,7 +30,7 @@ func (m *member) fold() {
 		}
 		return true
 	})
-	m.Items = record.Items{}
+	m.Items = overlay.Items{}
 }
 
 // Items implements store.Store.
@@ -41,7 +42,7 @@ func (s *Store) Items(_ context.Context, actor string, q store.ItemRange) (store
 		return store.ItemPage{}, nil
 	}
 	p := record.NewPager(q, m.Rev)
-	m.items.Range(q, func(item record.Item) bool { return p.Add(item.Item) })
+	m.items.Range(q, func(item overlay.Item) bool { return p.Add(item.Item) })
 	return p.Page, nil
 }
 

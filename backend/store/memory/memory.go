@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/internal/overlay"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/internal/record"
 )
@@ -59,9 +60,9 @@ var _ store.Store = (*Store)(nil)
 
 // member is one actor. Store.mu guards it.
 type member struct {
-	record.Record              // its Items are those of the newest commit only
-	entries       entries      // the retained ones; the last one has the number Head
-	items         record.Items // of all tables
+	record.Record               // its Items are those of the newest commit only
+	entries       entries       // the retained ones; the last one has the number Head
+	items         overlay.Items // of all tables
 }
 
 // New makes an empty Store.

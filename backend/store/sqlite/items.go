@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/troupe-dev/troupe/backend/internal/overlay"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/internal/journal"
 	"github.com/troupe-dev/troupe/backend/store/internal/record"
@@ -28,7 +29,7 @@ func (rd *reader) items(ctx context.Context, actor string, q store.ItemRange) (s
 		return store.ItemPage{}, err
 	}
 	var page *record.Pager
-	var edits []record.Item
+	var edits []overlay.Item
 	var owner int64
 	hidden := false // there are no rows, or they are of an earlier life or a dropped table
 	err = rd.withRecord(ctx, actor, func(r *journal.Resident, rec *record.Record) {
@@ -37,7 +38,7 @@ func (rd *reader) items(ctx context.Context, actor string, q store.ItemRange) (s
 		hidden = rec.Wiped != 0 || rec.Dropped[q.Table] != 0 || known && table.Field == ""
 		// More edits than these cannot be on the page.
 		live, size := 0, 0
-		rec.Items.Range(q, func(e record.Item) bool {
+		rec.Items.Range(q, func(e overlay.Item) bool {
 			edits = append(edits, e)
 			if e.Value != nil {
 				live, size = live+1, size+len(e.Key)+len(e.Value)
@@ -66,7 +67,7 @@ func (rd *reader) items(ctx context.Context, actor string, q store.ItemRange) (s
 
 // addRows adds the rows of a range to a page, and the edits that come before them or take
 // their place. It returns the edits that come after the last row; none if the page is full.
-func addRows(ctx context.Context, reader *pool, page *record.Pager, edits []record.Item, owner int64, q store.ItemRange) ([]record.Item, error) {
+func addRows(ctx context.Context, reader *pool, page *record.Pager, edits []overlay.Item, owner int64, q store.ItemRange) ([]overlay.Item, error) {
 	query, args := "", []any{owner, q.Table}
 	if q.From != nil {
 		query, args = query+" AND key >= ?", append(args, q.From)

@@ -6,9 +6,9 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/troupe-dev/troupe/backend/internal/overlay"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/internal/journal"
-	"github.com/troupe-dev/troupe/backend/store/internal/record"
 	"github.com/troupe-dev/troupe/backend/store/internal/text"
 )
 
@@ -59,7 +59,7 @@ type save struct {
 // itemEdit is an edit of an item.
 type itemEdit struct {
 	table int
-	record.Item
+	overlay.Item
 }
 
 // follows reports whether no other integer key is between two edits.
@@ -83,7 +83,7 @@ func newSave(c *catalog, r *journal.Resident) *save {
 	for table := range rec.Dropped {
 		v.dropped = append(v.dropped, table)
 	}
-	rec.Items.All(func(table int, item record.Item) bool {
+	rec.Items.All(func(table int, item overlay.Item) bool {
 		v.edits = append(v.edits, itemEdit{table, item})
 		return true
 	})

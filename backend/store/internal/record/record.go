@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/internal/overlay"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/internal/text"
 )
@@ -42,7 +43,7 @@ type Record struct {
 	Changed   int64          // the time of the newest commit, in Unix milliseconds; 0: not known
 	Served    uint64         // entries up to this one are not served: they are of an earlier life
 	Forgotten bool           // the tombstone is no longer needed
-	Items     Items          // edits of items; what they mean is up to the store
+	Items     overlay.Items  // edits of items; what they mean is up to the store
 	Wiped     uint64         // the revision that dropped all items before Items; 0: none
 	Dropped   map[int]uint64 // the same for single tables
 }
@@ -160,7 +161,7 @@ func (r *Record) Apply(c *store.Commit) {
 // destroy drops what a tombstone does not have.
 func (r *Record) destroy(c *store.Commit) {
 	r.State, r.Conns, r.Tables, r.rest = text.Text{}, nil, nil, 0
-	r.Items, r.Wiped, r.Dropped = Items{}, c.Rev, nil
+	r.Items, r.Wiped, r.Dropped = overlay.Items{}, c.Rev, nil
 	for id, caller := range r.Callers {
 		caller.Answers = nil
 		r.Callers[id] = caller
@@ -194,7 +195,7 @@ func (r *Record) applyMore(c *store.Commit) {
 		}
 	}
 	for _, e := range c.Items {
-		r.Items.Set(e.Table, Item{store.Item{Key: e.Key, Value: e.Value, Version: e.Version}, c.Rev})
+		r.Items.Set(e.Table, overlay.Item{Item: store.Item{Key: e.Key, Value: e.Value, Version: e.Version}, Rev: c.Rev})
 	}
 	for _, id := range c.GoneMessages {
 		delete(r.Messages, id)
