@@ -17,6 +17,9 @@ import (
 // collectionField is a field that is a collection: *List or *Map.
 type collectionField interface{ collection() definition.Collection }
 
+// tableField is a field that is a *Table.
+type tableField interface{ table() definition.Table }
+
 // partItems is how many items a change moves at most.
 const partItems = 256
 

@@ -91,6 +91,12 @@ var bindings = &definition.Bindings{
 		}
 		return nil
 	},
+	Table: func(field any) definition.Table {
+		if f, ok := field.(tableField); ok {
+			return f.table()
+		}
+		return nil
+	},
 	ClientError: func(err error) (code, message string, metadata any, ok bool) {
 		var e *Error
 		if !errors.As(err, &e) || e == nil {

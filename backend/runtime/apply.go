@@ -23,7 +23,7 @@ type reply struct {
 // apply makes the outcome of a turn the instance's state: it numbers the outputs, makes
 // a commit if the turn changed anything, and puts both behind the gate.
 func (in *instance) apply(t *Turn, o outcome, r reply) {
-	changed := o.err == nil && (o.changed || r.store || t.joining != nil || len(t.states) > 0 || len(t.ended) > 0 ||
+	changed := o.err == nil && (o.changed || o.items || r.store || t.joining != nil || len(t.states) > 0 || len(t.ended) > 0 ||
 		slices.ContainsFunc(t.out.outputs, func(o *host.Output) bool { return o.Numbered }))
 
 	outputs := t.out.all()
@@ -62,6 +62,7 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 	if o.changed || in.state.saved == nil {
 		in.state.save(commit, o.scalars)
 	}
+	in.tables.save(commit)
 	commit.Entries = slices.Grow(buffer.entries[:0], len(outputs))
 	for _, o := range outputs {
 		if o.Numbered {

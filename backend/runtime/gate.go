@@ -35,7 +35,7 @@ type pendingCommit struct {
 	rev   uint64
 	start host.Pos // where its outputs begin
 	bytes int      // of its outputs, and of those without a commit behind it
-	state int      // bytes of the state in it
+	state int      // bytes of the state and the items in it
 }
 
 func newGate(log *host.LogWriter, c *committer, onFail func()) *gate {
@@ -62,6 +62,9 @@ func (g *gate) put(outputs []*host.Output, commit *store.Commit) {
 		state := len(commit.State)
 		for i := range commit.Edits {
 			state += len(commit.Edits[i].Put)
+		}
+		for i := range commit.Items {
+			state += len(commit.Items[i].Key) + len(commit.Items[i].Value)
 		}
 		g.pending = append(g.pending, pendingCommit{rev: commit.Rev, start: end - host.Pos(len(outputs)), state: state})
 	case n == 0 && g.failed == nil:
@@ -119,6 +122,19 @@ func (g *gate) committed(err error) {
 	if !failed {
 		g.log.Release(to)
 	}
+}
+
+// durable returns the newest revision that is durable; rev is that of the newest commit.
+func (g *gate) durable(rev uint64) uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.failed != nil:
+		return 0 // not known; a reset is pending
+	case len(g.pending) > 0:
+		return g.pending[0].rev - 1
+	}
+	return rev
 }
 
 // room waits until turns may run further ahead of the store. It returns the error of a

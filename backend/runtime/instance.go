@@ -21,7 +21,8 @@ type instance struct {
 	generation uint64 // of its goroutine
 	watchdog   watchdog
 
-	state state
+	state  state
+	tables *tables
 
 	stored    bool // the store knows the actor
 	created   bool // OnCreate has run, or the store knows the actor
@@ -52,6 +53,7 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 		in.log = randomID()
 		in.producers = newProducers(&def.Options, nil, in.conns.producers, &a.node.answers)
 		in.state.keep()
+		in.tables = newTables(in, nil)
 		var err error
 		in.state.base, err = in.state.encode()
 		return in, err
@@ -80,6 +82,7 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 	in.conns.sort()
 	in.producers = newProducers(&def.Options, snap.Callers, in.conns.producers, &a.node.answers)
 	in.state.keep()
+	in.tables = newTables(in, snap.Tables)
 	if err = in.state.restored(); err == nil {
 		// Not the stored bytes: fields may have been added or removed since.
 		in.state.base, err = in.state.encode()
@@ -130,6 +133,7 @@ func (in *instance) applyUnseen(t *Turn, o outcome) {
 		return
 	}
 	in.state.accept(o.scalars)
+	in.tables.accept()
 	in.startTimers(t)
 }
 

@@ -82,17 +82,18 @@ func (t *Turn) end() bool {
 
 // savepoint marks what a turn has collected so far, to undo a hook that runs inside it.
 type savepoint struct {
-	outputs, ended, closes, timers int
-	states                         map[*Conn]connState
+	outputs, ended, closes, timers, edits int
+	states                                map[*Conn]connState
 }
 
 func (t *Turn) savepoint() savepoint {
-	return savepoint{len(t.out.outputs), len(t.ended), len(t.closes), len(t.timers), maps.Clone(t.states)}
+	return savepoint{len(t.out.outputs), len(t.ended), len(t.closes), len(t.timers), t.in.tables.savepoint(), maps.Clone(t.states)}
 }
 
 func (t *Turn) rollback(s savepoint) {
 	t.out.outputs, t.ended, t.closes, t.timers = t.out.outputs[:s.outputs], t.ended[:s.ended], t.closes[:s.closes], t.timers[:s.timers]
 	t.states, t.failure = s.states, nil
+	t.in.tables.rollback(s.edits)
 }
 
 // run calls f as a part of the turn. Its error is f's, the first one recorded by Fail, a
@@ -263,6 +264,7 @@ type outcome struct {
 	err     *host.Fault // nil if the turn succeeded
 	scalars []byte      // the JSON of the state's scalar fields after it
 	changed bool        // the state differs from the last one
+	items   bool        // tables have changed
 }
 
 // execute runs the body of the turn and its OnDisconnect hooks, undoes the turn if it
@@ -274,6 +276,7 @@ func (t *Turn) execute(body func() (any, error)) (o outcome, ok bool) {
 		in.state.undo()
 	}
 	in.state.allow(!t.readOnly)
+	in.tables.begin(t)
 	result, err := t.run(body)
 	scalars := in.state.base
 	if err == nil && len(t.ended) > 0 && !t.readOnly && t.ending == nil {
@@ -293,6 +296,7 @@ func (t *Turn) execute(body func() (any, error)) (o outcome, ok bool) {
 	o.scalars = in.state.base
 	if err == nil && !t.readOnly {
 		if o.scalars, err = in.state.encode(); err == nil {
+			o.items = in.tables.changed()
 			if o.changed = in.state.changed(o.scalars); o.changed {
 				err = in.state.checkSize(o.scalars, t.bounded && len(t.ended) == 0)
 			}
@@ -312,6 +316,7 @@ func (t *Turn) execute(body func() (any, error)) (o outcome, ok bool) {
 		}
 	}
 	in.state.allow(false)
+	in.tables.end()
 	if !t.end() {
 		return o, false
 	}

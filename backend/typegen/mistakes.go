@@ -185,14 +185,14 @@ func checkReadOnly(g *generator, m *types.Func, decl *ast.FuncDecl) {
 	}
 }
 
-// changesCollection reports whether a method changes a List or a Map.
+// changesCollection reports whether a method changes a List, a Map or a Table.
 func changesCollection(s *types.Selection) bool {
 	m, ok := s.Obj().(*types.Func)
 	if !ok || s.Kind() != types.MethodVal {
 		return false
 	}
 	elem := pointee(m.Signature().Recv().Type())
-	return isOf(elem, actorPackage, "List") || isOf(elem, actorPackage, "Map")
+	return isOf(elem, actorPackage, "List") || isOf(elem, actorPackage, "Map") || isOf(elem, actorPackage, "Table")
 }
 
 // checkFields reports a struct whose JSON is always {}, though it has fields.

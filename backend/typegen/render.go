@@ -193,7 +193,7 @@ func (d *decl) write(commented bool) string {
 		return fmt.Sprintf("export type %s = %s;\n", d.name, cmp.Or(d.text, "Record<string, never>"))
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "export interface %s {\n", d.name)
+	fmt.Fprintf(&b, "export interface %s {\n", d.name+d.params)
 	for _, f := range d.fields {
 		if commented {
 			comments(&b, "  ", f.doc)

@@ -18,6 +18,7 @@ import (
 type decl struct {
 	named  *types.Named
 	name   string
+	params string   // of a generic interface: "<K, V>"
 	fields []field  // of an interface
 	text   string   // what the type is, if it is no interface
 	union  []string // the values of a union
@@ -127,6 +128,11 @@ func (g *generator) namedExpr(n *types.Named, at site, byPointer bool) string {
 		return array(g.expr(n.TypeArgs().At(0), at.of("[]")))
 	case isOf(n, actorPackage, "Map"):
 		return g.record(n.TypeArgs().At(0), n.TypeArgs().At(1), at)
+	case isOf(n, actorPackage, "Table"):
+		g.problem(at.pos, "%s: %s cannot be sent, because it may be larger than memory: return an actor.Page of it", at.what, g.goName(n))
+		return "unknown"
+	case isOf(n, actorPackage, "Page"):
+		return g.pageExpr(n, at)
 	case isOf(n, "time", "Time"):
 		return "string"
 	case isOf(n, "encoding/json", "RawMessage"):
@@ -189,6 +195,19 @@ func (g *generator) namedExpr(n *types.Named, at site, byPointer bool) string {
 	default:
 		return g.expr(u, at)
 	}
+}
+
+// pageExpr returns the type of an actor.Page, which is generic in TypeScript, too.
+func (g *generator) pageExpr(n *types.Named, at site) string {
+	name := g.declare(n.Origin(), func(d *decl) {
+		d.params = "<K, V>"
+		d.fields = []field{
+			{name: "items", text: "{ key: K; value: V }[]", doc: "in the order of their keys"},
+			{name: "hasBefore", text: "boolean", doc: "the table has items before them"},
+			{name: "hasAfter", text: "boolean", doc: "the table has items after them"},
+		}
+	})
+	return name + "<" + g.expr(n.TypeArgs().At(0), at.of(".items[].key")) + ", " + g.expr(n.TypeArgs().At(1), at.of(".items[].value")) + ">"
 }
 
 // declare returns the name of a declaration, and makes it with fill if it is new.

@@ -28,6 +28,10 @@ type Bindings struct {
 	// the field is neither an actor.List nor an actor.Map.
 	Collection func(field any) Collection
 
+	// Table returns the table that a pointer to a field points to, nil if the field is not
+	// an actor.Table.
+	Table func(field any) Table
+
 	// ClientError returns the parts of an *actor.Error. metadata is not encoded yet, nil
 	// if there is none. ok is false for other errors.
 	ClientError func(err error) (code, message string, metadata any, ok bool)

@@ -20,9 +20,10 @@ type Definition struct {
 	Type    reflect.Type // the struct
 	Options Options
 
-	Fields      []int        // the stored top-level fields of Type that are not collections
-	ScalarType  reflect.Type // Type without its collections, with the same memory layout
+	Fields      []int        // the stored top-level fields of Type that are not collections or tables
+	ScalarType  reflect.Type // Type without its collections and tables, with the same memory layout
 	Collections []CollectionField
+	Tables      []TableField
 
 	ConnType   reflect.Type // the type of connection states
 	ConnCopier *Copier      // of ConnType
@@ -114,7 +115,7 @@ func New(s Spec) *Definition {
 	if d.ConnType == nil {
 		d.ConnType = d.bindings.NoState
 	}
-	d.checkMaps()
+	d.checkSent()
 	d.ConnCopier = CopierOf(d.ConnType)
 	d.setShapes(jsonshape.NewShapes(nil))
 	return d
@@ -175,11 +176,15 @@ func (d *Definition) checkState() {
 			d.addCollection(i, f)
 			continue
 		}
+		if d.isTable(f.Type) {
+			d.addTable(i, f)
+			continue
+		}
 		d.checkNested(f.Type, f.Name, map[reflect.Type]bool{})
 		d.Fields = append(d.Fields, i)
 	}
 	d.ScalarType = d.Type
-	if len(d.Collections) > 0 {
+	if len(d.Collections)+len(d.Tables) > 0 {
 		d.ScalarType = d.withoutCollections()
 		d.checkNames()
 	}
@@ -187,21 +192,38 @@ func (d *Definition) checkState() {
 
 func (d *Definition) addCollection(i int, f reflect.StructField) {
 	name := jsonName(f)
-	for _, other := range d.Collections {
-		if strings.EqualFold(other.Name, name) {
-			d.panicf("fields %s and %s: both are named %q", other.Field, f.Name, name)
-		}
-	}
+	d.checkNameOnce(f, name)
 	if f.Type.NumField() > 1 { // it embeds a List or Map
 		d.panicf("field %s: the other fields of %s would not be stored; move them to %s", f.Name, f.Type, d.Type)
 	}
 	key, item := d.Collection(reflect.New(f.Type)).Types()
-	if key != nil && (jsonshape.Marshals(key) || reflect.PointerTo(key).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())) {
-		d.panicf("field %s: its key type has MarshalText or UnmarshalText, which a Map does not call; use a type without them", f.Name)
+	if key != nil {
+		d.checkKey(key, f.Name)
 	}
 	d.checkNested(item, f.Name, map[reflect.Type]bool{})
 	label, _ := json.Marshal(name) // of a string: it does not fail
 	d.Collections = append(d.Collections, CollectionField{Index: i, Field: f.Name, Name: name, Label: append(label, ':')})
+}
+
+// checkNameOnce panics if another collection or table has the name of a field.
+func (d *Definition) checkNameOnce(f reflect.StructField, name string) {
+	check := func(other, otherName string) {
+		if strings.EqualFold(otherName, name) {
+			d.panicf("fields %s and %s: both are named %q", other, f.Name, name)
+		}
+	}
+	for _, other := range d.Collections {
+		check(other.Field, other.Name)
+	}
+	for _, other := range d.Tables {
+		check(other.Field, other.Name)
+	}
+}
+
+func (d *Definition) checkKey(key reflect.Type, field string) {
+	if jsonshape.Marshals(key) || reflect.PointerTo(key).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
+		d.panicf("field %s: its key type has MarshalText or UnmarshalText, which a Map or Table does not call; use a type without them", field)
+	}
 }
 
 func jsonName(f reflect.StructField) string {
@@ -214,7 +236,7 @@ func jsonName(f reflect.StructField) string {
 func (d *Definition) withoutCollections() (t reflect.Type) {
 	defer func() {
 		if why := recover(); why != nil {
-			d.panicf("a state with a List or Map cannot embed types that are unexported or have methods: %v", why)
+			d.panicf("a state with a List, Map or Table cannot embed types that are unexported or have methods: %v", why)
 		}
 	}()
 	fields := make([]reflect.StructField, d.Type.NumField())
@@ -234,14 +256,21 @@ func (d *Definition) withoutCollections() (t reflect.Type) {
 }
 
 // checkNames panics if a scalar field, also in an embedded struct, has the JSON name of a
-// collection. encoding/json ignores case, so the check decodes an object with it.
+// collection or a table. encoding/json ignores case, so the check decodes an object with it.
 func (d *Definition) checkNames() {
-	for _, c := range d.Collections {
-		text := json.NewDecoder(strings.NewReader("{" + string(c.Label) + "null}"))
+	check := func(field, name string) {
+		label, _ := json.Marshal(name) // of a string: it does not fail
+		text := json.NewDecoder(strings.NewReader("{" + string(label) + ":null}"))
 		text.DisallowUnknownFields()
 		if err := text.Decode(reflect.New(d.ScalarType).Interface()); err == nil || !strings.Contains(err.Error(), "unknown field") {
-			d.panicf("field %s: another field is also named %q in JSON", c.Field, c.Name)
+			d.panicf("field %s: another field is also named %q in JSON", field, name)
 		}
+	}
+	for _, c := range d.Collections {
+		check(c.Field, c.Name)
+	}
+	for _, t := range d.Tables {
+		check(t.Field, t.Name)
 	}
 }
 
@@ -272,7 +301,7 @@ func (d *Definition) Collection(field reflect.Value) Collection {
 }
 
 func (d *Definition) checkNested(t reflect.Type, path string, seen map[reflect.Type]bool) {
-	if d.isCollection(t) {
+	if d.isCollection(t) || d.isTable(t) {
 		d.panicf("field %s: a %s must be a field of %s itself", path, t, d.Type)
 	}
 	if seen[t] || jsonshape.Marshals(t) {
@@ -299,9 +328,11 @@ func (d *Definition) checkNested(t reflect.Type, path string, seen map[reflect.T
 	}
 }
 
-// checkMaps panics for maps in whose JSON values or keys are lost.
-func (d *Definition) checkMaps() {
+// checkSent panics for types that are stored or sent, and whose JSON would lose values: maps
+// whose values or keys are lost, and tables.
+func (d *Definition) checkSent() {
 	check := func(t reflect.Type, where string, args ...any) {
+		d.checkNotSent(t, fmt.Sprintf(where, args...), map[reflect.Type]bool{})
 		if m := jsonshape.BrokenMap(t); m != nil {
 			d.panicf("%s: in a %s, JSON does not call the MarshalJSON or MarshalText that %s or %s has with a pointer receiver; use map[%s]*%s, and keys with value receivers",
 				fmt.Sprintf(where, args...), m, m.Key(), m.Elem(), m.Key(), m.Elem())
@@ -314,6 +345,10 @@ func (d *Definition) checkMaps() {
 	for _, c := range d.Collections {
 		_, item := d.Collection(reflect.New(d.Type.Field(c.Index).Type)).Types()
 		check(item, "field %s", c.Field)
+	}
+	for _, t := range d.Tables {
+		_, item := d.Table(reflect.New(d.Type.Field(t.Index).Type)).Types()
+		check(item, "field %s", t.Field)
 	}
 	check(d.ConnType, "the connection state")
 	for t, e := range d.Events {

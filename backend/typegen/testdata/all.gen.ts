@@ -165,6 +165,16 @@ export interface OtherItem {
   count: number;
 }
 
+/** Page is a part of a Table, as clients get it: useActorPages shows pages that an action returns. */
+export interface Page<K, V> {
+  /** in the order of their keys */
+  items: { key: K; value: V }[];
+  /** the table has items before them */
+  hasBefore: boolean;
+  /** the table has items after them */
+  hasAfter: boolean;
+}
+
 /**
  * Page is a part of a list.
  *
@@ -251,6 +261,8 @@ export interface Registry {
       /** add adds an item. *\/ */
       add(userId: string, new_: OtherItem, arg3: Item[]): Item | null;
       get(): Record<string, Item>;
+      /** log10 has a position that may be null, and a page as its result. */
+      log10(before: number | null): Page<number, Base>;
       /** inner has an argument of an unnamed type. */
       inner(at: { X: number; Y: number }): void;
     };
@@ -289,13 +301,14 @@ export interface Registry {
 
 /** The registry for `createClient<typeof registry>(url, { registry })`. The client compares its fingerprints with the server's. */
 export const registry = {
-  "~contract": "aeMDd1ennJX1jz0g",
+  "~contract": "NfHUcMiwSyDmWjJp",
   "~parts": [
     "room.add():b0WG",
     "room.connect():laUk",
     "room.create():utZT",
     "room.get():iAM8",
     "room.inner():Vksm",
+    "room.log10():eutK",
     "room.on(item):aQYY",
     "room.on(itemAdded):UYs5",
     "teller.check():6Kjk",

@@ -12,7 +12,8 @@ import (
 
 // Room is an actor.
 type Room struct {
-	Items actor.List[Base] `json:"items"`
+	Items actor.List[Base]          `json:"items"`
+	Log   actor.Table[uint64, Base] `json:"log"`
 }
 
 // Item has the name of another type.
@@ -122,6 +123,11 @@ func (r *Room) Add(c *actor.Context[actor.NoState], userID string, new other.Ite
 
 func (r Room) Get(c *actor.Context[actor.NoState]) actor.Map[string, Item] {
 	return actor.Map[string, Item]{}
+}
+
+// Log10 has a position that may be null, and a page as its result.
+func (r Room) Log10(c *actor.Context[actor.NoState], before *uint64) actor.Page[uint64, Base] {
+	return r.Log.Page(actor.Before(before), 10)
 }
 
 // Inner has an argument of an unnamed type.

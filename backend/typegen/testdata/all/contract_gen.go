@@ -9,13 +9,14 @@ import (
 
 func init() {
 	Registry.SetContract(actor.Contract{
-		Fingerprint: "aeMDd1ennJX1jz0g",
+		Fingerprint: "NfHUcMiwSyDmWjJp",
 		Parts: []string{
 			"room.add():b0WG",
 			"room.connect():laUk",
 			"room.create():utZT",
 			"room.get():iAM8",
 			"room.inner():Vksm",
+			"room.log10():eutK",
 			"room.on(item):aQYY",
 			"room.on(itemAdded):UYs5",
 			"teller.check():6Kjk",
@@ -192,6 +193,16 @@ func init() {
 			"  count: number;\n" +
 			"}\n" +
 			"\n" +
+			"/** Page is a part of a Table, as clients get it: useActorPages shows pages that an action returns. */\n" +
+			"export interface Page<K, V> {\n" +
+			"  /** in the order of their keys */\n" +
+			"  items: { key: K; value: V }[];\n" +
+			"  /** the table has items before them */\n" +
+			"  hasBefore: boolean;\n" +
+			"  /** the table has items after them */\n" +
+			"  hasAfter: boolean;\n" +
+			"}\n" +
+			"\n" +
 			"/**\n" +
 			" * Page is a part of a list.\n" +
 			" *\n" +
@@ -278,6 +289,8 @@ func init() {
 			"      /** add adds an item. *\\/ */\n" +
 			"      add(userId: string, new_: OtherItem, arg3: Item[]): Item | null;\n" +
 			"      get(): Record<string, Item>;\n" +
+			"      /** log10 has a position that may be null, and a page as its result. */\n" +
+			"      log10(before: number | null): Page<number, Base>;\n" +
 			"      /** inner has an argument of an unnamed type. */\n" +
 			"      inner(at: { X: number; Y: number }): void;\n" +
 			"    };\n" +
@@ -316,13 +329,14 @@ func init() {
 			"\n" +
 			"/** The registry for `createClient<typeof registry>(url, { registry })`. The client compares its fingerprints with the server's. */\n" +
 			"export const registry = {\n" +
-			"  \"~contract\": \"aeMDd1ennJX1jz0g\",\n" +
+			"  \"~contract\": \"NfHUcMiwSyDmWjJp\",\n" +
 			"  \"~parts\": [\n" +
 			"    \"room.add():b0WG\",\n" +
 			"    \"room.connect():laUk\",\n" +
 			"    \"room.create():utZT\",\n" +
 			"    \"room.get():iAM8\",\n" +
 			"    \"room.inner():Vksm\",\n" +
+			"    \"room.log10():eutK\",\n" +
 			"    \"room.on(item):aQYY\",\n" +
 			"    \"room.on(itemAdded):UYs5\",\n" +
 			"    \"teller.check():6Kjk\",\n" +

@@ -6,13 +6,14 @@ import "github.com/troupe-dev/troupe/backend/actor"
 type Ctx = actor.Context[actor.NoState]
 
 type Box struct {
-	N      int                    `json:"n"`
-	Tags   []string               `json:"tags"`
-	By     map[string]int         `json:"by"`
-	Inner  struct{ Deep [3]int }  `json:"inner"`
-	List   actor.List[string]     `json:"list"`
-	Map    actor.Map[string, int] `json:"map"`
-	Before *Box                   `json:"before"`
+	N      int                      `json:"n"`
+	Tags   []string                 `json:"tags"`
+	By     map[string]int           `json:"by"`
+	Inner  struct{ Deep [3]int }    `json:"inner"`
+	List   actor.List[string]       `json:"list"`
+	Map    actor.Map[string, int]   `json:"map"`
+	Table  actor.Table[int, string] `json:"-"`
+	Before *Box                     `json:"before"`
 }
 
 func (b Box) Add(*Ctx) int { b.N++; return b.N } // want "Add has a value receiver, so it is read-only, and this change of b.N is not stored: write func (b *Box) Add(…)"
@@ -34,6 +35,8 @@ func (b Box) All(*Ctx) { b = Box{} } // want "change of b is not stored"
 func (b Box) Append(*Ctx) { b.List.Append("x") } // want "change of b.List"
 
 func (b Box) Set(*Ctx) { b.Map.Set("x", 1) } // want "change of b.Map"
+
+func (b Box) Delete(*Ctx) { b.Table.Delete(1) } // want "change of b.Table"
 
 func (b Box) Inside(*Ctx) {
 	func() {

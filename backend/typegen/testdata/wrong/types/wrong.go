@@ -56,4 +56,6 @@ func (r Room) OnlyRead(*Ctx, OnlyRead) {} // want "has UnmarshalJSON without Mar
 
 func (r Room) Fields(*Ctx, Fields) {}
 
+func (r Room) Whole(*Ctx) actor.Table[int, string] { return actor.Table[int, string]{} } // want "actor.Table[int, string] cannot be sent"
+
 var Registry = actor.NewRegistry(actor.Define[Room]("room"))

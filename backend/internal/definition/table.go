@@ -1,0 +1,87 @@
+package definition
+
+import (
+	"iter"
+	"reflect"
+
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// Limits of an item of a table.
+const (
+	MaxItemBytes    = 1 << 20
+	MaxItemKeyBytes = 1 << 10
+)
+
+// TableField is a field of the state with a Table.
+type TableField struct {
+	Index int
+	Field string
+	Name  string // in JSON, and in store.Table
+}
+
+// Table is the actor.Table in a field of a state, as the runtime sees it.
+type Table interface {
+	Bind(Rows)              // makes it a field of an actor that has these items
+	Check(store.Item) error // nil if an item can be decoded
+	Types() (key, item reflect.Type)
+}
+
+// Rows are the items of a table, as actor.Table sees them. All methods are for the goroutine of
+// the turn that runs. In a turn they panic if they cannot do what they should, which ends the
+// turn; outside a turn they do nothing.
+type Rows interface {
+	Header() (length int64, next uint64) // next is the next key to give
+	Get(key []byte) (store.Item, bool)
+
+	// Scan returns the items of a range. Limit is how many are wanted, 0 if that is not
+	// known. It panics if the table is changed meanwhile.
+	Scan(r store.ItemRange) iter.Seq[store.Item]
+
+	Set(item store.Item, next uint64, fresh bool) // fresh: there is no such key
+	Delete(key []byte)
+
+	Fail(item store.Item, err error)     // ends the turn: the item cannot be decoded
+	LeaveOut(item store.Item, err error) // notes that an item cannot be decoded and was left out
+	Checks() bool                        // values have to be checked
+}
+
+func (d *Definition) isTable(t reflect.Type) bool {
+	return t.Kind() != reflect.Pointer && d.Table(reflect.New(t)) != nil
+}
+
+// Table returns the table to which field points, nil if it is not one.
+func (d *Definition) Table(field reflect.Value) Table { return d.bindings.Table(field.Interface()) }
+
+func (d *Definition) addTable(i int, f reflect.StructField) {
+	name := jsonName(f)
+	if f.Type.NumField() > 1 { // it embeds a Table
+		d.panicf("field %s: the other fields of %s would not be stored; move them to %s", f.Name, f.Type, d.Type)
+	}
+	key, item := d.Table(reflect.New(f.Type)).Types()
+	d.checkKey(key, f.Name)
+	d.checkNested(item, f.Name, map[reflect.Type]bool{})
+	d.checkNameOnce(f, name)
+	d.Tables = append(d.Tables, TableField{Index: i, Field: f.Name, Name: name})
+}
+
+// checkNotSent panics if a type that is sent, or stored otherwise, has a Table in it.
+func (d *Definition) checkNotSent(t reflect.Type, where string, seen map[reflect.Type]bool) {
+	if d.isTable(t) {
+		d.panicf("%s: a %s cannot be sent, because it may be larger than memory; use an actor.Page of it", where, t)
+	}
+	if seen[t] {
+		return
+	}
+	seen[t] = true
+	switch t.Kind() {
+	case reflect.Map, reflect.Pointer, reflect.Slice, reflect.Array:
+		d.checkNotSent(t.Elem(), where, seen)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if f := t.Field(i); !ephemeral(f) {
+				d.checkNotSent(f.Type, where, seen)
+			}
+		}
+	}
+}
