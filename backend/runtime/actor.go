@@ -296,7 +296,7 @@ func (a *Actor) leave() (ended, ok bool) {
 			a.rest()
 			return false, true
 		}
-		in.stopTimers()
+		in.timers.stop()
 		if !in.stopHook() {
 			return false, false
 		}

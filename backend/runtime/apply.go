@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -48,7 +47,7 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 		if len(outputs) > 0 {
 			in.actor.gate.put(outputs, nil)
 		}
-		in.startTimers(t)
+		in.timers.start(t.timers)
 		return
 	}
 
@@ -84,7 +83,7 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 	in.created, in.stored = true, true
 	in.actor.node.stats.entries.Add(uint64(len(commit.Entries)))
 	in.actor.gate.put(outputs, commit)
-	in.startTimers(t)
+	in.timers.start(t.timers)
 }
 
 // commitBuffer is a commit with room for what most commits contain, in one allocation.
@@ -163,17 +162,6 @@ func (in *instance) applyConns(t *Turn, commit *store.Commit) {
 	}
 	slices.SortFunc(commit.Conns, func(a, b store.Conn) int { return int(a.Num) - int(b.Num) })
 	commit.NextConn = in.conns.next
-}
-
-func (in *instance) startTimers(t *Turn) {
-	if len(in.timers)+len(t.timers) > 2*in.timersKept+64 { // drop those that have stopped
-		maps.DeleteFunc(in.timers, func(tm *timer, _ struct{}) bool { return tm.isStopped() })
-		in.timersKept = len(in.timers)
-	}
-	for _, tm := range t.timers {
-		in.timers[tm] = struct{}{}
-		tm.start(func(tm *timer) { in.actor.box.post(&tickEnvelope{in: in, timer: tm}) })
-	}
 }
 
 // closes makes the output that ends an attachment.

@@ -46,7 +46,7 @@ func (t *Turn) Emit(event any, to *Conn, e Emission) {
 		t.Fail(fmt.Errorf("encode event %s: %w", typ.Name, err))
 		return
 	}
-	if err := t.in.checkSent(event, data); err != nil {
+	if err := t.checkSent(event, data); err != nil {
 		t.Fail(fmt.Errorf("event %s: %w", typ.Name, err))
 		return
 	}

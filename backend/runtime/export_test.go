@@ -9,7 +9,7 @@ import (
 // Timers returns how many timers the instance of an actor holds.
 func (n *Node) Timers(r host.Ref) (timers int) {
 	err := n.do(context.Background(), r, func(t *Turn) error {
-		timers = len(t.in.timers)
+		timers = len(t.in.timers.all)
 		return nil
 	})
 	if err != nil {

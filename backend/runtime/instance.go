@@ -36,8 +36,7 @@ type instance struct {
 
 	buffer *commitBuffer // of every commit, if the store is immediate
 
-	timers     map[*timer]struct{}
-	timersKept int // how many there were after stopped ones were last dropped
+	timers timers
 }
 
 // newInstance makes an instance from a snapshot, or of an actor that was never stored
@@ -45,9 +44,9 @@ type instance struct {
 func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*instance, error) {
 	in := &instance{
 		actor: a, def: def, generation: a.generation.Load(), state: newState(a, def),
-		conns:  newConns(def.Options.ResumeWindow, func() { a.box.post(wakeEnvelope{}) }),
-		timers: map[*timer]struct{}{},
+		conns: newConns(def.Options.ResumeWindow, func() { a.box.post(wakeEnvelope{}) }),
 	}
+	in.timers = newTimers(func(tm *timer) { a.box.post(&tickEnvelope{in: in, timer: tm}) })
 	in.watchdog.abandon = a.abandon
 	if snap == nil {
 		in.log = randomID()
@@ -95,16 +94,15 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 
 // discard stops the instance's timers.
 func (in *instance) discard() {
-	in.stopTimers()
+	in.timers.stop()
 	in.conns.stop()
 	in.producers.answers.discard()
 	in.watchdog.stop()
 }
 
-func (in *instance) stopTimers() {
-	for t := range in.timers {
-		t.stop()
-	}
+// begin starts a turn that may last for limit.
+func (in *instance) begin(what string, limit time.Duration, c *Conn) *Turn {
+	return in.watchdog.watch(&Turn{in: in, span: span{what: what}, conn: c}, limit)
 }
 
 // start runs OnStart. It reports false if the goroutine was superseded meanwhile.
@@ -134,7 +132,7 @@ func (in *instance) applyUnseen(t *Turn, o outcome) {
 	}
 	in.state.accept(o.scalars)
 	in.tables.accept()
-	in.startTimers(t)
+	in.timers.start(t.timers)
 }
 
 // stopHook runs OnStop. It reports false if the goroutine was superseded meanwhile.

@@ -327,7 +327,7 @@ func (m *tickEnvelope) deliver(in *instance) bool {
 		return true
 	}
 	if !m.timer.every {
-		delete(in.timers, m.timer)
+		in.timers.remove(m.timer)
 	}
 	t := in.begin("timer", in.def.Options.ActionTimeout, nil)
 	t.bounded = true

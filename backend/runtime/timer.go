@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"maps"
 	"sync"
 	"time"
 )
@@ -64,4 +65,37 @@ func (tm *timer) isStopped() bool {
 	tm.mu.Lock()
 	defer tm.mu.Unlock()
 	return tm.stopped
+}
+
+// timers are those of an instance. They belong to its goroutine.
+type timers struct {
+	all  map[*timer]struct{}
+	kept int // how many there were after stopped ones were last dropped
+	tick func(*timer)
+}
+
+// newTimers returns no timers. tick is called each time one fires.
+func newTimers(tick func(*timer)) timers {
+	return timers{all: map[*timer]struct{}{}, tick: tick}
+}
+
+// start starts the timers of a turn.
+func (ts *timers) start(started []*timer) {
+	if len(ts.all)+len(started) > 2*ts.kept+64 { // drop those that have stopped
+		maps.DeleteFunc(ts.all, func(tm *timer, _ struct{}) bool { return tm.isStopped() })
+		ts.kept = len(ts.all)
+	}
+	for _, tm := range started {
+		ts.all[tm] = struct{}{}
+		tm.start(ts.tick)
+	}
+}
+
+func (ts *timers) remove(tm *timer) { delete(ts.all, tm) }
+
+// stop stops all of them.
+func (ts *timers) stop() {
+	for tm := range ts.all {
+		tm.stop()
+	}
 }

@@ -10,7 +10,6 @@ import (
 	"reflect"
 	"runtime/debug"
 	"sync/atomic"
-	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/definition"
@@ -65,11 +64,6 @@ func (t *Turn) setIdentity(who host.Identity) {
 
 // turnError is the panic value with which a method of a context ends its turn.
 type turnError struct{ err *host.Fault }
-
-// begin starts a turn that may last for limit.
-func (in *instance) begin(what string, limit time.Duration, c *Conn) *Turn {
-	return in.watchdog.watch(&Turn{in: in, span: span{what: what}, conn: c}, limit)
-}
 
 // end closes the turn's context and the watch over it. It reports false if the instance
 // was abandoned meanwhile; then its goroutine must not change anything.
@@ -291,7 +285,7 @@ func (t *Turn) execute(body func() (any, error)) (o outcome, ok bool) {
 				scalars = t.hookApart("OnDisconnect", c, scalars)
 			}
 		}
-		o.result, err = in.encodeResult(t.what, result)
+		o.result, err = t.encodeResult(result)
 	}
 	o.scalars = in.state.base
 	if err == nil && !t.readOnly {
@@ -325,7 +319,7 @@ func (t *Turn) execute(body func() (any, error)) (o outcome, ok bool) {
 }
 
 // encodeResult returns the JSON of an action's result, nil if there is none.
-func (in *instance) encodeResult(what string, result any) (json.RawMessage, error) {
+func (t *Turn) encodeResult(result any) (json.RawMessage, error) {
 	if result == nil {
 		return nil, nil
 	}
@@ -335,27 +329,27 @@ func (in *instance) encodeResult(what string, result any) (json.RawMessage, erro
 		return nil, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("encode the result of %s: %w", what, err)
+		return nil, fmt.Errorf("encode the result of %s: %w", t.what, err)
 	}
-	if err := in.checkSent(result, b); err != nil {
-		return nil, fmt.Errorf("the result of %s: %w", what, err)
+	if err := t.checkSent(result, b); err != nil {
+		return nil, fmt.Errorf("the result of %s: %w", t.what, err)
 	}
 	if jsonshape.TooDeep(reflect.TypeOf(result), b) {
-		return nil, definition.TooDeepFault("the result of " + what)
+		return nil, definition.TooDeepFault("the result of " + t.what)
 	}
-	if limit := in.def.Options.MaxMessage; len(b) > limit {
-		return nil, tooLargeFault("the result of "+what, len(b), limit)
+	if limit := t.in.def.Options.MaxMessage; len(b) > limit {
+		return nil, tooLargeFault("the result of "+t.what, len(b), limit)
 	}
 	return b, nil
 }
 
 // checkSent finds, in check mode, strings in events and results that are not among the
 // values of their union, and integers that are other numbers in JavaScript.
-func (in *instance) checkSent(v any, data []byte) error {
-	if !in.actor.node.check {
+func (t *Turn) checkSent(v any, data []byte) error {
+	if !t.in.actor.node.check {
 		return nil
 	}
-	if s, ok := in.def.Sent[reflect.TypeOf(v)]; ok {
+	if s, ok := t.in.def.Sent[reflect.TypeOf(v)]; ok {
 		if err := s.Check(data); err != nil {
 			return err
 		}
