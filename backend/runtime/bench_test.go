@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/runtime"
+	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
@@ -171,5 +174,33 @@ func BenchmarkCollection(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkFirstCall is a call of an actor that is not in memory, with all that loads it.
+func BenchmarkFirstCall(b *testing.B) {
+	s := memory.New(memory.Options{Retention: time.Hour})
+	refs := make([]host.Ref, b.N)
+	for i := range refs {
+		refs[i] = host.Ref{Name: "shelf", Key: host.Key{strconv.Itoa(i)}}
+		c := &store.Commit{
+			Actor: host.ActorID("shelf", refs[i].Key), Name: "shelf", Key: refs[i].Key, Log: "log", Rev: 1, Time: time.Now(), NextConn: 1,
+			State: []byte(`{"name":"fiction","books":[{"title":"Emma","pages":474},{"title":"Persuasion","pages":249}],"scores":{"a":1},"authors":{},"Floats":[]}`),
+		}
+		if errs := s.Commit(b.Context(), []*store.Commit{c}); errs != nil {
+			b.Fatal(errs)
+		}
+	}
+	node := runtime.New(shelves, s, runtime.Options{Logger: slog.New(slog.DiscardHandler)})
+	b.ReportAllocs()
+	b.ResetTimer()
+	for _, ref := range refs {
+		if _, err := node.CallOnce(b.Context(), ref, host.DirectCall{Action: "restored"}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.StopTimer()
+	if err := node.Shutdown(context.Background()); err != nil {
+		b.Fatal(err)
 	}
 }

@@ -64,9 +64,6 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 		return nil, &host.Fault{Code: wire.CodeStateIncompatible, Message: fmt.Sprintf("the stored state of this %s does not fit this version of it", def.Name)}
 	}
 	in.created, in.stored = true, true
-	if exact && (len(text) == 0 || &text[0] == &snap.State[0]) {
-		in.state.saved = scalars
-	}
 	in.rev, in.head, in.log, in.conns.next = snap.Rev, snap.Head, snap.Log, snap.NextConn
 	for _, r := range snap.Conns {
 		c := &Conn{num: r.Num, alone: [1]uint32{r.Num}, id: r.ID, start: r.Start, owner: r.Subject, raw: a.validUTF8(r.State), attached: attached{dropped: a.node.started}}
@@ -88,8 +85,10 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 	}
 	if err != nil {
 		in.producers.answers.discard()
+		return in, err
 	}
-	return in, err
+	in.state.settle(text, scalars, exact, len(text) == 0 || &text[0] == &snap.State[0])
+	return in, nil
 }
 
 // discard stops the instance's timers.

@@ -35,6 +35,8 @@ type Node struct {
 	disconnected disconnected
 	newActor     func(from string) error // may be nil
 
+	unknownFields unknownFields
+
 	queued  atomic.Int64 // bytes that wait in mailboxes
 	answers atomic.Int64 // bytes of kept answers, of all actors
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/troupe-dev/troupe/backend/host"
@@ -18,8 +19,9 @@ import (
 
 // state is the state of a loaded actor. It has scalar fields, which are encoded and
 // compared as a whole after each turn, and collections, which record their changes. As
-// JSON it is one object: first the scalar fields, then the collections in their order.
-// It belongs to the goroutine of its instance.
+// JSON it is one object: first the scalar fields, then stored fields that its type does
+// not have, then the collections in their order. It belongs to the goroutine of its
+// instance.
 type state struct {
 	actor *Actor // for its log
 	def   *definition.Definition
@@ -27,6 +29,7 @@ type state struct {
 	value  reflect.Value // *T
 	base   []byte        // its scalar fields as JSON, after the last turn that succeeded
 	saved  []byte        // the same as the store has it; nil if the next commit has to have the whole state
+	extra  []byte        // stored fields that the type does not have, as members of the object joined by commas
 	broken *host.Fault   // not nil: the state cannot be used; every request gets this
 
 	warned bool // that the state is large
@@ -97,6 +100,9 @@ func (s *state) checkRoundTrip(scalars []byte) error {
 func (s *state) size(scalars []byte, of func(definition.Collection) int) int {
 	const brackets = 2
 	size := headSize(scalars)
+	if len(s.extra) > 0 {
+		size += len(s.extra) + 1
+	}
 	for i, c := range s.collections {
 		size += len(s.def.Collections[i].Label) + brackets + of(c) + 1
 	}
@@ -183,6 +189,41 @@ func (s *state) load(text []byte) (scalars []byte, exact bool, err error) {
 		exact = exact && ok && last
 	}
 	return append(bytes.Clone(rest), '}'), exact, nil
+}
+
+// settle ends loading. text, scalars and exact are of load, and base is set. stored reports
+// whether text is what the store has. It finds the stored fields that the type does not
+// have; most states are as this binary writes them, and are not searched.
+func (s *state) settle(text, scalars []byte, exact, stored bool) {
+	if !bytes.Equal(scalars, s.base) {
+		if exact {
+			text = scalars
+		}
+		scalars = s.keepUnknown(text)
+	}
+	if exact && stored {
+		s.saved = scalars
+	}
+}
+
+// keepUnknown keeps the fields in a text that the type does not have. It returns the text
+// without them, nil if they are not at its end, where this binary writes them.
+func (s *state) keepUnknown(text []byte) (known []byte) {
+	members := jsonshape.Members(text)
+	unknown := slices.DeleteFunc(slices.Clone(members), func(m jsonshape.Member) bool { return s.def.HasField(m.Name) })
+	if len(unknown) == 0 {
+		return text
+	}
+	for _, m := range unknown {
+		s.actor.node.unknownFields.warn(s.actor, m.Name)
+	}
+	s.extra = jsonshape.AppendMembers(nil, unknown)
+	known, atEnd := bytes.CutSuffix(text, append(bytes.Clone(s.extra), '}'))
+	if !atEnd {
+		return nil
+	}
+	known, _ = bytes.CutSuffix(known, []byte{','}) // it is not there if all fields are unknown
+	return append(bytes.Clone(known), '}')
 }
 
 // allow sets whether the running code may change the collections, and returns the
@@ -301,7 +342,7 @@ func (s *state) restored() error {
 // fields.
 func (s *state) save(commit *store.Commit, scalars []byte) {
 	switch {
-	case len(s.collections) == 0:
+	case len(s.collections) == 0 && len(s.extra) == 0:
 		commit.State, commit.Base = scalars, s.saved
 	case s.saved == nil:
 		commit.State = s.text(scalars)
@@ -313,9 +354,9 @@ func (s *state) save(commit *store.Commit, scalars []byte) {
 
 // text returns the whole state as JSON.
 func (s *state) text(scalars []byte) []byte {
-	text := head(scalars)
+	text := append(head(scalars), s.extra...)
 	for i, c := range s.collections {
-		if i > 0 {
+		if i > 0 || len(s.extra) > 0 {
 			text = append(text, ',')
 		}
 		var err error
@@ -331,6 +372,9 @@ func (s *state) text(scalars []byte) []byte {
 func (s *state) edits(scalars []byte) []store.Edit {
 	const brackets, comma = 2, 1
 	end := headSize(s.saved) - comma
+	if len(s.extra) > 0 {
+		end += comma + len(s.extra)
+	}
 	for i, c := range s.collections {
 		end += comma + len(s.def.Collections[i].Label) + brackets + c.SizeBefore()
 	}
@@ -349,7 +393,7 @@ func (s *state) edits(scalars []byte) []store.Edit {
 	return edits
 }
 
-// head returns the part of a state's text before the collections.
+// head returns the part of a state's text before the unknown fields and the collections.
 func head(scalars []byte) []byte {
 	h := append(make([]byte, 0, len(scalars)+64), scalars[:len(scalars)-1]...)
 	if len(h) > 1 {

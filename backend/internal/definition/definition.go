@@ -24,6 +24,7 @@ type Definition struct {
 	ScalarType  reflect.Type // Type without its collections and tables, with the same memory layout
 	Collections []CollectionField
 	Tables      []TableField
+	names       []string // of the stored fields in JSON
 
 	ConnType   reflect.Type // the type of connection states
 	ConnCopier *Copier      // of ConnType
@@ -188,6 +189,18 @@ func (d *Definition) checkState() {
 		d.ScalarType = d.withoutCollections()
 		d.checkNames()
 	}
+	for _, f := range jsonshape.FieldsOf(d.ScalarType) {
+		d.names = append(d.names, f.Name)
+	}
+	for _, c := range d.Collections {
+		d.names = append(d.names, c.Name)
+	}
+}
+
+// HasField reports whether a field of a stored state is one of the type's. As for
+// encoding/json, case does not matter.
+func (d *Definition) HasField(name string) bool {
+	return slices.ContainsFunc(d.names, func(n string) bool { return strings.EqualFold(n, name) })
 }
 
 func (d *Definition) addCollection(i int, f reflect.StructField) {
