@@ -1,12 +1,10 @@
 package actor
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/troupe-dev/troupe/backend/host"
-	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 )
 
 // Error is a failure that reaches the client unchanged: Code is for programs (snake_case,
@@ -26,19 +24,6 @@ func Errorf(code, format string, args ...any) error {
 
 // Error implements error.
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
-
-// MetadataJSON returns the metadata as JSON, nil if there is none or it cannot
-// be encoded.
-func (e *Error) MetadataJSON() json.RawMessage {
-	if e.Metadata == nil {
-		return nil
-	}
-	b, err := jsonshape.Marshal(e.Metadata)
-	if err != nil {
-		return nil
-	}
-	return b
-}
 
 // authorError converts an error of the runtime for an author: a fault becomes an *Error.
 func authorError(err error) error {

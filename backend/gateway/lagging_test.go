@@ -141,7 +141,7 @@ func (c *logCopy) run() {
 				}
 				c.copied.Start(id, head)
 			}
-			c.copied.Append(outs...)
+			c.copied.Release(c.copied.Put(outs...))
 		}
 	}
 }

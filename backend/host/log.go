@@ -160,11 +160,6 @@ func (l *Log) released(entries []store.Entry) []*Output {
 	return outputs
 }
 
-// Append puts durable outputs and releases them, for a copy of a log.
-func (w *LogWriter) Append(outputs ...*Output) {
-	w.Release(w.Put(outputs...))
-}
-
 // Start sets the identity and the head of a log when its actor has been loaded. Entries up
 // to head are in the store.
 func (w *LogWriter) Start(identity string, head uint64) {

@@ -26,8 +26,8 @@ func TestALogIsReadFromACursor(t *testing.T) {
 	l := w.Log()
 	w.Start("identity", 10)
 	from := l.Visible()
-	w.Append(event(11, 1), event(12, 1))
-	w.Append(event(13, 1))
+	add(w, event(11, 1), event(12, 1))
+	add(w, event(13, 1))
 	got, next, ok := l.Read(from, nil, 2)
 	if seqs(got) != "11 12 " || !ok {
 		t.Errorf("got %s %v, want 11 12", seqs(got), ok)
@@ -66,7 +66,7 @@ func TestALogKeepsABoundedPartInMemoryAndTheRestInTheStore(t *testing.T) {
 	l := w.Log()
 	w.Start("identity", 0)
 	for seq := range uint64(entries) {
-		w.Append(event(seq+1, 500))
+		add(w, event(seq+1, 500))
 	}
 	if _, _, ok := l.Read(0, nil, 10); ok {
 		t.Error("the log keeps everything in memory")
@@ -94,11 +94,11 @@ func TestFollowersAreNotifiedUntilTheyUnfollow(t *testing.T) {
 	a, b := &counting{}, &counting{}
 	w.Follow(a)
 	w.Follow(b)
-	w.Append(event(1, 1))
+	add(w, event(1, 1))
 	if none := w.Unfollow(a); none {
 		t.Error("none is left, says the log; one is")
 	}
-	w.Append(event(2, 1))
+	add(w, event(2, 1))
 	if none := w.Unfollow(b); !none {
 		t.Error("one is left, says the log; none is")
 	}
@@ -106,3 +106,6 @@ func TestFollowersAreNotifiedUntilTheyUnfollow(t *testing.T) {
 		t.Errorf("notified %d and %d times, want 1 and 2", a.n, b.n)
 	}
 }
+
+// add adds outputs that are visible at once.
+func add(w *host.LogWriter, outputs ...*host.Output) { w.Release(w.Put(outputs...)) }

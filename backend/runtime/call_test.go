@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"sync"
@@ -345,7 +346,7 @@ func TestG7_ResultsAndErrorsThatCannotBeEncodedFailTheTurn(t *testing.T) {
 		actortest.Call[any](ada, "score", "ada")
 		err := ada.Fail("sharedMetadata")
 		actortest.Call[any](ada, "score", "bob")
-		if got := string(err.MetadataJSON()); got != `{"ada":1}` {
+		if got := fmt.Sprintf("%s", err.Metadata); got != `{"ada":1}` {
 			t.Errorf("got metadata %s, want it as it was when the action failed", got)
 		}
 	})

@@ -29,7 +29,7 @@ type Options struct {
 // date. Its error has one line for each problem, with its position; if there is one,
 // nothing is written.
 func Generate(o Options) error {
-	files, err := Render(o)
+	files, err := render(o)
 	if err != nil {
 		return err
 	}
@@ -44,8 +44,8 @@ func Generate(o Options) error {
 	return nil
 }
 
-// Render returns the files that Generate writes, by path.
-func Render(o Options) (map[string]string, error) {
+// render returns the files that Generate writes, by path.
+func render(o Options) (map[string]string, error) {
 	g, err := load(o)
 	if err != nil {
 		return nil, err

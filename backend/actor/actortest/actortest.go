@@ -158,7 +158,7 @@ func (a *Actor) TryConnect(params any) (*Conn, error) {
 	raw := encode(a.node.T, params)
 	c := &Conn{
 		actor: a, identity: a.identity, id: fmt.Sprintf("conn-%d", len(a.node.conns)+1), params: raw,
-		caller: fmt.Sprintf("caller-%d", len(a.node.conns)+1), answers: map[uint64]*host.Output{}, woken: make(chan struct{}, 1),
+		producer: fmt.Sprintf("producer-%d", len(a.node.conns)+1), answers: map[uint64]*host.Output{}, woken: make(chan struct{}, 1),
 	}
 	a.node.conns = append(a.node.conns, c)
 	if err := c.attach(); err != nil {

@@ -18,7 +18,7 @@ type Conn struct {
 	actor    *Actor
 	identity // changed only by the test's goroutine
 	id       string
-	caller   string
+	producer string
 	params   json.RawMessage
 
 	woken chan struct{} // something new was read
@@ -90,7 +90,7 @@ func (c *Conn) ask() error {
 	c.log, c.cursor, c.attachment = log, log.Visible(), host.NextAttachment()
 	c.opened, c.closed, c.online = nil, nil, true
 	if err := node.Open(c.actor.ref, host.OpenRequest{
-		Attachment: c.attachment, Create: true, Conn: c.id, Producer: c.caller, Params: c.params, Identity: who,
+		Attachment: c.attachment, Create: true, Conn: c.id, Producer: c.producer, Params: c.params, Identity: who,
 		Resume: resume, Log: c.logID, Seq: c.seq,
 	}); err != nil {
 		c.detachedLocked()

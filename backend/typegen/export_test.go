@@ -1,0 +1,4 @@
+package typegen
+
+// Render returns the files that Generate writes, by path.
+var Render = render
