@@ -64,7 +64,7 @@ func checkVersion(r *http.Request) error {
 // hello is the first message on every socket.
 func (g *Gateway) hello(spread time.Duration) wire.Hello {
 	return wire.Hello{
-		Limits: g.opts.Limits, BeatMs: g.opts.HeartbeatInterval.Milliseconds(), DeadMs: g.opts.IdleTimeout.Milliseconds(), SpreadMs: spread.Milliseconds(),
+		Limits: g.opts.Limits, BeatMs: heartbeatInterval.Milliseconds(), DeadMs: idleTimeout.Milliseconds(), SpreadMs: spread.Milliseconds(),
 		Contract: g.opts.Contract, Parts: g.opts.Parts,
 	}
 }
@@ -153,7 +153,7 @@ func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request, permit li
 // transportConfig is that of the transport of a socket.
 func (s *socket) transportConfig() transport.Config {
 	return transport.Config{
-		Timeout: s.g.opts.WriteTimeout, Buffers: s.g.buffers, Wrote: s.wrote, Broke: s.broke,
+		Timeout: writeTimeout, Buffers: s.g.buffers, Wrote: s.wrote, Broke: s.broke,
 		MaxFrame: s.g.opts.Limits.Frame, Charge: s.receiver.charge, Spawn: s.g.sockets.running.Go,
 	}
 }

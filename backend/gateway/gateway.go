@@ -59,11 +59,6 @@ type Options struct {
 	// sockets' requests, if an actor has an OnAuth. 0 means no limit.
 	MaxBuffers int64
 
-	HeartbeatInterval time.Duration // a beat is sent after this silence; 0 means 15 s
-	IdleTimeout       time.Duration // a socket is closed if its client is silent for longer; 0 means 25 s
-	PositionInterval  time.Duration // a channel that was silent for so long while its log grew gets an at; 0 means 30 s
-	WriteTimeout      time.Duration // a write that is blocked for longer ends the socket; 0 means 20 s
-
 	// SpreadRate is how many clients per second may come back after a shutdown: clients
 	// spread their first attempts over sockets / SpreadRate seconds. 0 means 2,000.
 	SpreadRate float64
@@ -73,10 +68,6 @@ type Options struct {
 	// production: they name every actor, action and event.
 	Contract string
 	Parts    []string
-
-	// Workers is how many sockets are written to at the same time; 0 means
-	// GOMAXPROCS, at least 2. A worker never waits for a socket.
-	Workers int
 
 	Logger *slog.Logger // nil means slog.Default
 }
@@ -91,12 +82,7 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.Limits.Burst, wire.DefaultLimits.Burst)
 	orDefault(&o.OpenRate, 50)
 	orDefault(&o.OpenBurst, o.Limits.Channels)
-	orDefault(&o.HeartbeatInterval, 15*time.Second)
-	orDefault(&o.IdleTimeout, 25*time.Second)
-	orDefault(&o.PositionInterval, 30*time.Second)
-	orDefault(&o.WriteTimeout, 20*time.Second)
 	orDefault(&o.SpreadRate, 2000)
-	orDefault(&o.Workers, max(2, runtime.GOMAXPROCS(0)))
 	orDefault(&o.Logger, slog.Default())
 	return o
 }
@@ -122,6 +108,11 @@ func orDefault[T comparable](v *T, d T) {
 }
 
 const (
+	heartbeatInterval = 15 * time.Second // a beat is sent after this silence
+	idleTimeout       = 25 * time.Second // a socket is closed if its client is silent for longer
+	positionInterval  = 30 * time.Second // a channel that was silent for so long while its log grew gets an at
+	writeTimeout      = 20 * time.Second // a write that is blocked for longer ends the socket
+
 	storeReaders = 4           // store reads of logs at the same time
 	tick         = time.Second // of the janitor
 	fanoutTicks  = 10          // ticks between sweeps of the fanouts
@@ -186,7 +177,7 @@ func New(h host.Host, d host.Definitions, opts Options) *Gateway {
 	g.approves = d.Guards("")
 	g.origins = newOrigins(opts.AllowOrigins)
 	g.handler = g.routes()
-	for range g.opts.Workers {
+	for range max(2, runtime.GOMAXPROCS(0)) { // they never wait for a socket
 		g.workers.Go(func() { g.work(g.queue) })
 	}
 	for range storeReaders {

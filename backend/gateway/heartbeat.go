@@ -18,8 +18,7 @@ type heartbeat struct {
 	last time.Time // when the last beat was sent
 }
 
-// tend runs the periodic checks: see Options.HeartbeatInterval, IdleTimeout and
-// PositionInterval.
+// tend runs the periodic checks: see heartbeatInterval, idleTimeout and positionInterval.
 func (h *heartbeat) tend(now time.Time) {
 	s := h.s
 	clock := s.out.Clock()
@@ -38,13 +37,13 @@ func (h *heartbeat) tend(now time.Time) {
 	// A client that takes, bit by bit, what a slow link brings is not dead: it has not
 	// got to the beat yet that it has to answer. Nor can it be heard while the reader
 	// waits; if it takes nothing, the write that is blocked ends the socket.
-	if heard >= s.g.opts.IdleTimeout && taken >= s.g.opts.IdleTimeout && !s.outbox.isWaiting() {
+	if heard >= idleTimeout && taken >= idleTimeout && !s.outbox.isWaiting() {
 		s.cut()
 		return
 	}
 	// A client answers a beat. So one is also due if only the client was silent, so
 	// that a live client is never silent for long.
-	interval := s.g.opts.HeartbeatInterval
+	interval := heartbeatInterval
 	if s.reader.ws == nil {
 		interval -= tick // rather too early: proxies time out, too
 	}
@@ -62,7 +61,7 @@ func (h *heartbeat) positions(now time.Time) {
 	var quiet []*channel
 	for _, c := range s.channels {
 		sent := c.sentAt.Load()
-		if sent > 0 && now.Sub(time.UnixMilli(sent)) >= s.g.opts.PositionInterval && c.log.Head() > c.sent.Load() {
+		if sent > 0 && now.Sub(time.UnixMilli(sent)) >= positionInterval && c.log.Head() > c.sent.Load() {
 			c.wantAt = true
 			quiet = append(quiet, c)
 		}

@@ -83,7 +83,7 @@ func (s *socket) wrote(slow bool) {
 // blocked for too long.
 func (s *socket) broke(slow bool) {
 	if slow {
-		s.noteSlow("gateway: cut off a client that does not read", "for", s.g.opts.WriteTimeout)
+		s.noteSlow("gateway: cut off a client that does not read", "for", writeTimeout)
 	}
 	s.deafen()
 }

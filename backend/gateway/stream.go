@@ -100,7 +100,7 @@ func (g *Gateway) servePoll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	longest := g.opts.IdleTimeout * 4 / 5 // a client that polls at once after that is not dead
+	longest := idleTimeout * 4 / 5 // a client that polls at once after that is not dead
 	wait := time.Duration(min(max(body.WaitMs, 0), longest.Milliseconds())) * time.Millisecond
 	var p *transport.Poll
 	if body.Socket != "" {
