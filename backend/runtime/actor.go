@@ -241,11 +241,11 @@ func (a *Actor) tryLoad() (*instance, *host.Fault) {
 	in, err := newInstance(a, def, snap)
 	if err != nil {
 		var e *host.Fault
-		if !errors.As(err, &e) {
-			e = host.Faultf(wire.CodeInternal, "the actor cannot be started")
+		if errors.As(err, &e) {
+			return nil, e // newInstance has logged why
 		}
 		a.logger().Error("start actor failed", "error", err)
-		return nil, e
+		return nil, host.Faultf(wire.CodeInternal, "the actor cannot be started")
 	}
 	return in, nil
 }

@@ -58,6 +58,10 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 		Actor: in.actor.id, Name: in.def.Name, Key: in.actor.key, Log: in.log, Time: t.now,
 		Rev: in.rev,
 	}
+	if in.version != in.def.Version() {
+		in.version = in.def.Version()
+		commit.Version = in.version
+	}
 	if o.changed || in.state.saved == nil {
 		in.state.save(commit, o.scalars)
 	}
@@ -148,12 +152,12 @@ func (in *instance) applyConns(t *Turn, commit *store.Commit) {
 			c.value, c.raw = s.value, s.raw
 			delete(t.states, c)
 		}
-		commit.Conns = append(commit.Conns, c.record())
+		commit.Conns = append(commit.Conns, c.record(in.def.Version()))
 	}
 	for c, s := range t.states {
 		c.value, c.raw = s.value, s.raw
 		if !slices.Contains(t.ended, c) {
-			commit.Conns = append(commit.Conns, c.record())
+			commit.Conns = append(commit.Conns, c.record(in.def.Version()))
 		}
 	}
 	for _, c := range t.ended {

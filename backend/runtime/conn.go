@@ -57,8 +57,9 @@ type connState struct {
 	raw   []byte
 }
 
-func (c *Conn) record() store.Conn {
-	return store.Conn{Num: c.num, ID: c.id, Start: c.start, State: c.raw, Subject: c.owner}
+// record returns what is stored of the connection by a version of its definition.
+func (c *Conn) record(version int) store.Conn {
+	return store.Conn{Num: c.num, ID: c.id, Start: c.start, State: c.raw, Version: version, Subject: c.owner}
 }
 
 // The methods below are for the goroutine of a turn.

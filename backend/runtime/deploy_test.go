@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -26,8 +28,8 @@ type site struct {
 
 // onEachStore runs a test on the memory store and on SQLite.
 func onEachStore(t *testing.T, f func(*site)) {
-	t.Run("memory", func(t *testing.T) { f(newSite(t, "")) })
-	t.Run("sqlite", func(t *testing.T) { f(newSite(t, t.TempDir())) })
+	t.Run("memory", func(t *testing.T) { inBubble(t, func(t *testing.T) { f(newSite(t, "")) }) })
+	t.Run("sqlite", func(t *testing.T) { inBubble(t, func(t *testing.T) { f(newSite(t, t.TempDir())) }) })
 }
 
 func newSite(t *testing.T, dir string) *site {
@@ -65,6 +67,38 @@ func (s *site) stop() {
 			s.t.Error(err)
 		}
 	}
+}
+
+// crash continues on the store as it is on disk at this moment. It does nothing for the
+// memory store.
+func (s *site) crash(definitions ...actor.RegistryOption) {
+	s.t.Helper()
+	if s.dir != "" {
+		files, err := os.ReadDir(s.dir)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		copied := s.t.TempDir()
+		for _, f := range files {
+			b, err := os.ReadFile(filepath.Join(s.dir, f.Name()))
+			if err == nil && f.Name() != "troupe.lock" {
+				err = os.WriteFile(filepath.Join(copied, f.Name()), b, 0o600)
+			}
+			if err != nil {
+				s.t.Fatal(err)
+			}
+		}
+		s.stop()
+		s.dir = copied
+	}
+	s.deploy(definitions...)
+}
+
+// open opens a connection and returns what its client gets.
+func (s *site) open(name, key string, req host.OpenRequest) *reader {
+	s.t.Helper()
+	b := &bench{t: s.t, node: s.node}
+	return b.open(host.Ref{Name: name, Key: host.Key{key}}, req)
 }
 
 // call calls an action of an actor and returns the result as JSON, or the code of the

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -26,6 +27,7 @@ type instance struct {
 
 	stored    bool // the store knows the actor
 	created   bool // OnCreate has run, or the store knows the actor
+	version   int  // of the definition, as the store has it
 	rev       uint64
 	head      uint64
 	log       string
@@ -58,16 +60,24 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 		return in, err
 	}
 	text := a.validUTF8(snap.State)
-	scalars, exact, err := in.state.load(text)
+	scalars, exact, err := in.state.loadVersion(snap.Version, &text)
+	if errors.Is(err, definition.ErrNewer) {
+		a.node.newerVersions.warn(a, snap.Version, def.Version())
+		return nil, host.Faultf(wire.CodeUnavailable, "this %s was changed by a newer version of the server", def.Name)
+	}
 	if err != nil {
 		a.logger().Error("decode stored state failed", "error", err)
 		return nil, &host.Fault{Code: wire.CodeStateIncompatible, Message: fmt.Sprintf("the stored state of this %s does not fit this version of it", def.Name)}
 	}
+	in.version = snap.Version
 	in.created, in.stored = true, true
 	in.rev, in.head, in.log, in.conns.next = snap.Rev, snap.Head, snap.Log, snap.NextConn
 	for _, r := range snap.Conns {
-		c := &Conn{num: r.Num, alone: [1]uint32{r.Num}, id: r.ID, start: r.Start, owner: r.Subject, raw: a.validUTF8(r.State), attached: attached{dropped: a.node.started}}
-		if c.value, err = def.DecodeConnState(c.raw); err != nil {
+		c := &Conn{num: r.Num, alone: [1]uint32{r.Num}, id: r.ID, start: r.Start, owner: r.Subject, attached: attached{dropped: a.node.started}}
+		if c.raw, err = def.MigrateConn(r.Version, a.validUTF8(r.State)); err == nil {
+			c.value, err = def.DecodeConnState(c.raw)
+		}
+		if err != nil {
 			a.logger().Error("a stored connection state does not fit this version of the actor; the connection ends", "conn", r.ID, "error", err)
 			c.value, c.raw = reflect.Zero(def.ConnType).Interface(), nil
 			in.undecodable = append(in.undecodable, c)

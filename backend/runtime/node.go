@@ -36,6 +36,7 @@ type Node struct {
 	newActor     func(from string) error // may be nil
 
 	unknownFields unknownFields
+	newerVersions newerVersions
 
 	queued  atomic.Int64 // bytes that wait in mailboxes
 	answers atomic.Int64 // bytes of kept answers, of all actors

@@ -3,6 +3,7 @@ package runtime
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"runtime/debug"
@@ -189,6 +190,20 @@ func (s *state) load(text []byte) (scalars []byte, exact bool, err error) {
 		exact = exact && ok && last
 	}
 	return append(bytes.Clone(rest), '}'), exact, nil
+}
+
+// loadVersion is load of a state that a version of the definition has stored. It replaces
+// text by what the current version would have stored.
+func (s *state) loadVersion(version int, text *[]byte) (scalars []byte, exact bool, err error) {
+	if version != s.def.Version() {
+		if !json.Valid(*text) {
+			return nil, false, errors.New("it is not JSON")
+		}
+		if *text, err = s.def.MigrateState(version, *text); err != nil {
+			return nil, false, err
+		}
+	}
+	return s.load(*text)
 }
 
 // settle ends loading. text, scalars and exact are of load, and base is set. stored reports

@@ -26,6 +26,8 @@ type Definition struct {
 	Tables      []TableField
 	names       []string // of the stored fields in JSON
 
+	versions [][]Step // versions[v] are the steps from version v to the next
+
 	ConnType   reflect.Type // the type of connection states
 	ConnCopier *Copier      // of ConnType
 
@@ -60,6 +62,7 @@ type Spec struct {
 	Type     reflect.Type
 	Events   []reflect.Type
 	Options  Options
+	Versions []Version
 	Bindings *Bindings
 }
 
@@ -117,6 +120,7 @@ func New(s Spec) *Definition {
 		d.ConnType = d.bindings.NoState
 	}
 	d.checkSent()
+	d.setVersions(s.Versions)
 	d.ConnCopier = CopierOf(d.ConnType)
 	d.setShapes(jsonshape.NewShapes(nil))
 	return d

@@ -75,6 +75,19 @@ func outOfRange(t reflect.Type, number string) bool {
 	return strings.Trim(number, "0123456789") == ""
 }
 
+// KindOf returns the kind of JSON that a type has which does not encode itself: a string, a
+// number, a boolean, an array or an object, with its article.
+func KindOf(t reflect.Type) string {
+	switch kind := jsonKind(t); {
+	case strings.HasPrefix(kind, "an integer"):
+		return "a number"
+	case strings.HasSuffix(kind, "string"):
+		return "a string"
+	default:
+		return kind
+	}
+}
+
 // jsonKind names the JSON form of a Go type.
 func jsonKind(t reflect.Type) string {
 	switch t.Kind() {

@@ -7,14 +7,14 @@ type Member struct {
 	Value []byte
 }
 
-// Members returns the members of a JSON text in their order, none if the text is not an
+// Members returns the members of a JSON text in their order, nil if the text is not an
 // object. It must be valid JSON. The members share its memory.
 func Members(object []byte) []Member {
 	i := skipSpace(object, 0)
 	if object[i] != '{' {
 		return nil
 	}
-	var all []Member
+	all := []Member{}
 	for i = skipSpace(object, i+1); object[i] != '}'; {
 		start := i
 		end := skipString(object, i)

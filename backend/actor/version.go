@@ -1,0 +1,99 @@
+package actor
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+
+	"github.com/troupe-dev/troupe/backend/internal/definition"
+	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
+)
+
+// Step is a change of what is stored: Rename, Drop, Migrate or MigrateConn. It is a part of
+// a Version.
+type Step struct{ step definition.Step }
+
+// Version declares version n of a definition, and the steps by which what version n-1 has
+// stored becomes what version n stores:
+//
+//	actor.Define[ChatRoom]("chatRoom",
+//		actor.Version(1, actor.Rename("title", "name")),
+//		actor.Version(2, actor.Drop("topic"), actor.Migrate(func(old chatRoomV1) chatRoomV2 { … })),
+//	)
+//
+// What was stored before a definition had versions has version 0. Declare each version
+// from 1 on, in their order, and keep old ones: an actor may sleep for years. A version
+// without steps is right if only what is inside of fields has changed.
+//
+// The steps of all versions since the stored one run in their order when an actor is
+// loaded, on its JSON. Its first change stores the new form. Until then, an older binary
+// can still use the actor. After that an older binary leaves it alone and fails requests
+// with unavailable, which clients repeat; other actors work. If a step fails, the actor
+// fails with state_incompatible, and nothing is overwritten.
+//
+// New fields need no version: they begin with their zero value, and a binary that does not
+// know them keeps them.
+func Version(n int, steps ...Step) DefineOption {
+	v := definition.Version{Number: n}
+	for _, s := range steps {
+		v.Steps = append(v.Steps, s.step)
+	}
+	return defineOption(func(s *definition.Spec) { s.Versions = append(s.Versions, v) })
+}
+
+// Rename renames a field of the state. The names are those in JSON. It costs the same
+// however large the field is.
+func Rename(old, new string) Step {
+	s := definition.Step{Text: fmt.Sprintf("Rename(%q, %q)", old, new), From: old, To: new}
+	if new == "" {
+		panic(fmt.Sprintf("actor: %s: the new name is empty; write actor.Drop(%q) to remove the field", s.Text, old))
+	}
+	return Step{s}
+}
+
+// Drop removes a field of the state and what is stored in it. name is that in JSON.
+func Drop(name string) Step {
+	return Step{definition.Step{Text: fmt.Sprintf("Drop(%q)", name), From: name}}
+}
+
+// Migrate replaces the fields of the state that the struct Old has by those of the struct
+// New; other fields stay as they are. So neither need have more than the fields that
+// change:
+//
+//	actor.Migrate(func(old struct{ Age string `json:"age"` }) struct{ Age int `json:"age"` } { … })
+//
+// f may run any number of times for the same actor, and at any time. It must not have
+// effects. If it panics, the actor fails with state_incompatible.
+func Migrate[Old, New any](f func(old Old) New) Step { return convert("Migrate", f) }
+
+// MigrateConn makes the state of a connection from one that an earlier version has stored,
+// see Migrate. If it panics, the connection ends.
+func MigrateConn[Old, New any](f func(old Old) New) Step {
+	s := convert("MigrateConn", f)
+	s.step.OfConn = true
+	return s
+}
+
+func convert[Old, New any](name string, f func(Old) New) Step {
+	old, new := reflect.TypeFor[Old](), reflect.TypeFor[New]()
+	if f == nil {
+		panic(fmt.Sprintf("actor: %s(nil): want a func(old %s) %s", name, old, new))
+	}
+	return Step{definition.Step{
+		Text: fmt.Sprintf("%s(func(%s) %s)", name, old, new), Old: old, New: new,
+		Convert: func(raw []byte) (text []byte, err error) {
+			defer func() {
+				if why := recover(); why != nil {
+					err = fmt.Errorf("panic: %v", why)
+				}
+			}()
+			var value Old
+			if len(raw) > 0 {
+				if err := json.Unmarshal(raw, &value); err != nil {
+					return nil, err
+				}
+			}
+			return jsonshape.Marshal(f(value))
+		},
+	}}
+}
