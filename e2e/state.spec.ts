@@ -3,7 +3,7 @@
 
 import { WebSocket } from "ws";
 import { createClient, type Connection } from "../clientjs/src/index";
-import { followState, type ActorState } from "../hooks/src/actorState";
+import { followState, type UseActorState } from "../hooks/src/actorState";
 import type { Message } from "../web/src/registry.gen";
 import { expect, test } from "./fixtures";
 
@@ -20,9 +20,9 @@ test("useActorState has every message once, under load and across lost links", a
   let loads = 0;
   const told: string[][] = [];
   const follow = () => {
-    let known: ActorState<string[]> | undefined;
+    let known: UseActorState<string[]> | undefined;
     const connection: Connection = shaky.chatRoom!.getOrCreate("busy").connect();
-    const follower = followState<string[]>(
+    followState<string[]>(
       connection,
       ["messageReceived"],
       () => ({
@@ -39,7 +39,7 @@ test("useActorState has every message once, under load and across lost links", a
         if (state.status === "ready") told.push(state.state);
       },
     );
-    return { follower, connection, state: () => known };
+    return { connection, state: () => known };
   };
   const followers = [follow(), follow(), follow()];
   await witness["getMessages"]!();
@@ -49,7 +49,7 @@ test("useActorState has every message once, under load and across lost links", a
       for (let n = 0; n < EACH; n++) {
         await steady.chatRoom!.getOrCreate("busy")["sendMessage"]!(`w${w}`, `${n}`);
         if (w === 0 && n % 6 === 0) followers.push(follow());
-        if (w === 1 && n % 5 === 0) followers.at(-1)!.follower.reload();
+        if (w === 1 && n % 5 === 0) followers.at(-1)!.state()?.reload();
         if (w === 2 && n % 20 === 19) {
           link.cut();
           shaky.reconnect();

@@ -28,18 +28,17 @@ export type ActorState<S> =
   /** Loading failed, or a function of the options threw. */
   | { readonly status: "error"; readonly state: S | undefined; readonly error: unknown };
 
-/** The state before it is loaded for the first time. */
-export const LOADING = { status: "loading", state: undefined, error: undefined } as const;
-
-/** Keeps one state up to date. */
-export interface Follower {
-  /** Loads the state again. */
+/** The result of useActorState. */
+export type UseActorState<S> = ActorState<S> & {
+  /** Loads the state again, for example after an error. */
   reload(): void;
-  stop(): void;
-}
+};
+
+/** The state before there is a connection. */
+export const LOADING = { status: "loading", state: undefined, error: undefined, reload() {} } as const;
 
 /**
- * Loads a state and applies events to it until it is stopped; calls onChange after every change.
+ * Loads a state and applies events to it until the function returned is called. Calls onChange after every change.
  *
  * Each event is in the state exactly once. The replies and events of a connection arrive in the
  * order of the actor's turns, so the loaded state contains the events before the reply, and those
@@ -50,24 +49,29 @@ export function followState<S>(
   connection: Connection,
   events: readonly string[],
   options: () => StateOptions<UntypedActor, S>,
-  onChange: (state: ActorState<S>) => void,
-): Follower {
-  let current: ActorState<S> = LOADING;
+  onChange: (state: UseActorState<S>) => void,
+): () => void {
+  let current: UseActorState<S> = LOADING;
   let loading: AbortController | undefined;
   /** Events that arrived after the reply, while load is still running. */
   let queued: Array<(state: S) => S> = [];
 
-  const setState = (next: ActorState<S>) => onChange((current = next));
+  const setState = (status: ActorState<S>["status"], state: S | undefined, error?: unknown) =>
+    onChange((current = { status, state, error, reload } as UseActorState<S>));
 
-  const reload = async () => {
+  const load = async () => {
     loading?.abort();
     const { signal } = (loading = new AbortController());
     queued = [];
-    if (current !== LOADING) setState({ status: "loading", state: current.state, error: undefined });
+    setState("loading", current.state);
     // New listeners are subscribed in the next microtask; the call must be sent after that.
     await null;
     if (signal.aborted) return;
-    let next: ActorState<S>;
+    const end = (...next: Parameters<typeof setState>) => {
+      if (signal.aborted) return;
+      loading = undefined;
+      setState(...next);
+    };
     try {
       const view = withOnReply(connection.withOptions({ signal, timeoutMs: 0 }), () => {
         if (!signal.aborted) queued = [];
@@ -75,43 +79,37 @@ export function followState<S>(
       let state: S = await options().load(view);
       if (current.state !== undefined) state = options().merge?.(current.state, state) ?? state;
       for (const apply of queued) state = apply(state);
-      next = { status: "ready", state, error: undefined };
+      end("ready", state);
     } catch (error) {
-      next = { status: "error", state: current.state, error };
+      end("error", current.state, error);
     }
-    if (signal.aborted) return;
-    loading = undefined;
-    setState(next);
   };
+  const reload = () => void load();
 
+  /** Loads the state again after missed events, and after a refusal, which has failed the load. */
+  const onConnected = (data?: { recovered: boolean }) => {
+    if (data?.recovered === false || current.status === "error") reload();
+  };
   const unsubscribes = [
     // Before the listeners below, so that a `reconnected` in options.on is queued while the state is loading.
-    connection.on("reconnected", ({ recovered }) => {
-      if (!recovered || current.status === "error") void reload();
-    }),
-    // The first connection may come after a refusal, which has failed the load.
-    connection.on("connected", () => {
-      if (current.status === "error") void reload();
-    }),
+    connection.on("reconnected", onConnected),
+    connection.on("connected", onConnected),
     ...events.map((name) =>
       connection.on(name, (data) => {
         const apply = (state: S) => options().on[name]!(state, data);
         if (loading) queued.push(apply);
         else if (current.status === "ready") {
           const state = apply(current.state);
-          if (!Object.is(state, current.state)) setState({ ...current, state });
+          if (!Object.is(state, current.state)) setState("ready", state);
         }
       }),
     ),
   ];
-  void reload();
+  reload();
 
-  return {
-    reload: () => void reload(),
-    stop() {
-      loading?.abort();
-      for (const unsubscribe of unsubscribes) unsubscribe();
-    },
+  return () => {
+    loading?.abort();
+    for (const unsubscribe of unsubscribes) unsubscribe();
   };
 }
 
@@ -119,12 +117,11 @@ export function followState<S>(
 function withOnReply(connection: Connection, onReply: () => void): Connection {
   return new Proxy(connection, {
     get(target, name) {
-      const value: unknown = Reflect.get(target, name);
+      const value: unknown = target[name as string];
       if (typeof value !== "function") return value;
       return (...args: unknown[]) => {
-        const result: unknown = (value as (...args: unknown[]) => unknown)(...args);
-        if (name === "withOptions") return withOnReply(result as Connection, onReply);
-        return result instanceof Promise ? result.finally(onReply) : result;
+        const result = value(...args);
+        return name === "withOptions" ? withOnReply(result, onReply) : (result?.finally?.(onReply) ?? result);
       };
     },
   });

@@ -1,14 +1,9 @@
 // Shared connections: one per client and id (actor name, key and params), with a
 // reference count. Does not depend on React.
-import {
-  ActorError,
-  type Accessor,
-  type Attempt,
-  type ClientApi,
-  type Connection,
-  type Handle,
-  type Status,
-} from "@troupe/client";
+import type { Accessor, ActorError, Attempt, ClientApi, Connection, Handle, Status } from "@troupe/client";
+
+/** How long components that come later do not open a closed connection again, after one did. */
+const REOPEN_MS = 5_000;
 
 /** The status of a connection; `idle` while `enabled` is false. */
 export type ActorStatus = Status | "idle";
@@ -18,7 +13,6 @@ export interface ActorSnapshot {
   /** undefined before the first effect has run, on the server, and while not enabled. */
   connection: Connection | undefined;
   status: ActorStatus;
-  isConnected: boolean;
   /** The last error; cleared when the connection is up again. */
   error: ActorError | undefined;
 }
@@ -26,18 +20,20 @@ export interface ActorSnapshot {
 /** Returns the latest params of a component. */
 export type ParamsGetter = () => unknown;
 
+/** What a component needs to use a shared connection. */
+export interface User {
+  id: string;
+  params: ParamsGetter;
+}
+
 /** The snapshot before there is a connection. */
 export const CONNECTING: ActorSnapshot = {
   connection: undefined,
   status: "connecting",
-  isConnected: false,
   error: undefined,
 };
 /** The snapshot while not enabled. */
 export const IDLE: ActorSnapshot = { ...CONNECTING, status: "idle" };
-
-/** How long components that come later do not open a closed connection again, after one did. */
-const REOPEN_MS = 5_000;
 
 interface Entry {
   snapshot: ActorSnapshot;
@@ -46,9 +42,10 @@ interface Entry {
   /** The params of the latest user. They stay after the last user left, as long as the connection does. */
   params: ParamsGetter;
   listeners: Set<() => void>;
-  /** A component that comes later opens the connection again, if it is closed, only after this time. */
-  reopenAfter: number;
-  disposal?: ReturnType<typeof setTimeout>;
+  /** A component that comes later opens the connection again, if it is closed, only from this time on. */
+  reopenAt: number;
+  /** Runs while the connection, which nobody uses, may be used again. */
+  timer?: ReturnType<typeof setTimeout>;
 }
 
 /** The shared connections of a client. */
@@ -57,13 +54,16 @@ export interface ActorStore {
   handle(id: string): Handle;
   /** Starts the next attempt to connect now, also if the server has ended the connection. */
   reconnect(id: string): void;
-  /** Adds a user, and connects if it is the first. The function returned removes the user. */
-  acquire(id: string, params: ParamsGetter): () => void;
   /**
-   * Like acquire; also calls listener after every change of the snapshot, and opens a connection again that the server
-   * has ended, at most every 5 s.
+   * Adds a user, connects if it is the first, and runs start with the connection, if there is one. The function
+   * returned runs what start returned, and removes the user.
    */
-  subscribe(id: string, params: ParamsGetter, listener: () => void): () => void;
+  use(user: User, start: (connection: Connection) => () => void): () => void;
+  /**
+   * Adds a user whose listener is called after every change of the snapshot. Opens a connection again that the server has
+   * ended, at most every 5 s.
+   */
+  subscribe(user: User, listener: () => void): () => void;
   snapshot(id: string): ActorSnapshot;
 }
 
@@ -78,7 +78,7 @@ function encode(part: unknown): string {
   try {
     return JSON.stringify(part, sortKeys) ?? "null";
   } catch {
-    return '{"not":"JSON"}';
+    return "-0"; // which is not written otherwise, and is no key
   }
 }
 
@@ -92,28 +92,23 @@ export function actorId(name: string, key: unknown, params: unknown): string {
 }
 
 /** A handle whose calls reject with error; its connect() throws it. */
-const brokenHandle = (error: unknown): Handle => {
-  const members: Record<string, unknown> = {
-    connect() {
-      throw error;
-    },
-    withOptions: () => handle,
-  };
-  const handle = new Proxy({} as Handle, {
+const brokenHandle = (error: unknown): Handle =>
+  new Proxy({} as Handle, {
     get: (_, name) =>
       typeof name === "string" && !/^(then|toJSON|\$\$typeof)$/.test(name)
-        ? (members[name] ?? (() => Promise.reject(error)))
+        ? () => {
+            if (name === "connect") throw error;
+            return name === "withOptions" ? brokenHandle(error) : Promise.reject(error);
+          }
         : undefined,
   });
-  return handle;
-};
 
 const stores = new WeakMap<object, ActorStore>();
 
 /** Returns the store of a client: always the same one. */
 export function actorStore<R>(client: ClientApi<R>): ActorStore {
-  let store = stores.get(client);
-  if (!store) stores.set(client, (store = createActorStore(client as unknown as Record<string, Accessor>)));
+  const store = stores.get(client) ?? createActorStore(client as unknown as Record<string, Accessor>);
+  stores.set(client, store);
   return store;
 }
 
@@ -130,62 +125,57 @@ function createActorStore(client: Record<string, Accessor>): ActorStore {
       entry.snapshot = { ...entry.snapshot, ...next };
       for (const listener of [...entry.listeners]) listener();
     };
-    const [, , staticParams] = JSON.parse(id) as [string, string[], unknown[]];
+    // Those of a user, and not of the id, which may have lost what is not JSON.
+    const params = entry.params() ?? undefined;
     try {
       const connection = getHandle(id).connect(
-        // Those of a user, and not of the id, which may have lost what is not JSON.
-        staticParams.length
-          ? (entry.params() ?? undefined)
-          : (attempt: Attempt) => (entry.params() as (a: Attempt) => unknown)(attempt),
+        typeof params === "function"
+          ? (attempt: Attempt) => (entry.params() as (a: Attempt) => unknown)(attempt)
+          : params,
         {
-          onChange: (status, error) =>
-            change({
-              status,
-              isConnected: status === "connected",
-              error: status === "connected" ? error : (error ?? entry.snapshot.error),
-            }),
+          onChange: (status, error = status === "connected" ? undefined : entry.snapshot.error) =>
+            change({ status, error }),
         },
       );
       change({ connection, status: connection.status });
-    } catch (cause) {
-      const error = cause instanceof ActorError ? cause : new ActorError("link", String(cause), undefined, { cause });
-      change({ status: "closed", error });
+    } catch (error) {
+      // connect() throws nothing but ActorErrors.
+      change({ status: "closed", error: error as ActorError });
     }
   };
 
   const reconnect = (id: string) => {
     const entry = entries.get(id);
-    if (!entry) return;
-    if (entry.snapshot.connection) entry.snapshot.connection.reconnect();
-    else connect(id, entry);
+    if (entry?.snapshot.connection) entry.snapshot.connection.reconnect();
+    else if (entry) connect(id, entry);
   };
 
-  const acquire = (id: string, params: ParamsGetter, listener?: () => void) => {
-    let entry = entries.get(id);
-    if (!entry) {
-      entries.set(id, (entry = { snapshot: CONNECTING, users: [], params, listeners: new Set(), reopenAfter: 0 }));
-      connect(id, entry);
+  const acquire = ({ id, params }: User, listener?: () => void) => {
+    const known = entries.get(id);
+    const entry = known ?? { snapshot: CONNECTING, users: [], params, listeners: new Set(), reopenAt: 0 };
+    entries.set(id, entry);
+    if (!known) connect(id, entry);
+    entry.users.push((entry.params = params));
+    clearTimeout(entry.timer);
+    if (listener) {
+      // A component that comes later does not join a connection that is over; with it, the others try again. Not at
+      // once again, because a component that is only there while it is closed would do that for ever.
+      if (entry.snapshot.status === "closed" && Date.now() >= entry.reopenAt) {
+        entry.reopenAt = Date.now() + REOPEN_MS;
+        reconnect(id);
+      }
+      entry.listeners.add(listener);
     }
-    const acquired = entry;
-    acquired.users.push((acquired.params = params));
-    clearTimeout(acquired.disposal);
-    // A component that comes later does not join a connection that is over; with it, the others try again. Not at
-    // once again, because a component that is only there while it is closed would do that for ever.
-    if (listener && acquired.snapshot.status === "closed" && Date.now() >= acquired.reopenAfter) {
-      acquired.reopenAfter = Date.now() + REOPEN_MS;
-      reconnect(id);
-    }
-    if (listener) acquired.listeners.add(listener);
     return () => {
-      if (listener) acquired.listeners.delete(listener);
-      acquired.users.splice(acquired.users.lastIndexOf(params), 1);
-      acquired.params = acquired.users.at(-1) ?? acquired.params;
-      if (acquired.users.length) return;
+      entry.listeners.delete(listener!);
+      entry.users.splice(entry.users.lastIndexOf(params), 1);
+      entry.params = entry.users.at(-1) ?? entry.params;
+      if (entry.users.length) return;
       // Strict Mode, and a component that moves within one commit, reuse the connection. Components
       // that mount later must not: they would miss what the actor sent when it was opened.
-      acquired.disposal = setTimeout(() => {
+      entry.timer = setTimeout(() => {
         entries.delete(id);
-        acquired.snapshot.connection?.dispose();
+        entry.snapshot.connection?.dispose();
       });
     };
   };
@@ -199,7 +189,15 @@ function createActorStore(client: Record<string, Accessor>): ActorStore {
       }
     },
     reconnect,
-    acquire,
+    use(user, start) {
+      const release = acquire(user);
+      const { connection } = entries.get(user.id)!.snapshot;
+      const stop = connection && start(connection);
+      return () => {
+        stop?.();
+        release();
+      };
+    },
     subscribe: acquire,
     snapshot: (id) => entries.get(id)?.snapshot ?? CONNECTING,
   };

@@ -4,6 +4,6 @@ export { createHooks, type Hooks } from "./createHooks.js";
 export type { ActorStatus } from "./actorStore.js";
 export type { UseActor, UseActorOptions } from "./useActor.js";
 export { useEvent, type EventActor } from "./useEvent.js";
-export { useActorState, type UseActorState } from "./useActorState.js";
+export { useActorState } from "./useActorState.js";
 export { useOptimisticAction } from "./useOptimisticAction.js";
-export type { ActorState, StateOptions } from "./actorState.js";
+export type { ActorState, StateOptions, UseActorState } from "./actorState.js";

@@ -1,5 +1,5 @@
 import type { ActorError, Connection, Handle, Key, ParamsOf, ParamsSource } from "@troupe/client";
-import { useCallback, useInsertionEffect, useMemo, useRef, useSyncExternalStore } from "react";
+import { useLatest, useMemo, useSyncExternalStore } from "./react.js";
 import { actorId, CONNECTING, IDLE, type ActorStatus, type ActorStore } from "./actorStore.js";
 import { createView } from "./connectionView.js";
 import { useBoundEvent, type Binding, type EventActor } from "./useEvent.js";
@@ -49,18 +49,15 @@ export function useStoreActor<D>(
   const { name, params, enabled = true } = options;
   // A key that is there but undefined is a mistake.
   const id = actorId(name, "key" in options ? options.key : [], params);
-  const latest = useRef(params);
-  useInsertionEffect(() => {
-    latest.current = params;
-  });
+  const latest = useLatest(params);
 
   const binding = useMemo<Binding | undefined>(
     () => (enabled ? { store, id, params: () => latest.current } : undefined),
-    [store, id, enabled],
+    [store, id, enabled, latest],
   );
-  const subscribe = useCallback(
-    (listener: () => void) => binding?.store.subscribe(binding.id, binding.params, listener) ?? (() => {}),
-    [binding],
+  const subscribe = useMemo(
+    () => (listener: () => void) => (binding ? store.subscribe(binding, listener) : () => {}),
+    [store, binding],
   );
   const snapshot = useSyncExternalStore(
     subscribe,
@@ -75,6 +72,7 @@ export function useStoreActor<D>(
     () => ({
       ...snapshot,
       connection,
+      isConnected: snapshot.status === "connected",
       reconnect: () => binding && store.reconnect(id),
       handle: store.handle(id) as Handle<D>,
       "~binding": binding,

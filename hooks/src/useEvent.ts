@@ -1,6 +1,6 @@
 import type { EventsOf } from "@troupe/client";
-import { useEffect, useInsertionEffect, useRef } from "react";
-import type { ActorStore, ParamsGetter } from "./actorStore.js";
+import { useEffect, useLatest } from "./react.js";
+import type { ActorStore, User } from "./actorStore.js";
 
 /** What useEvent needs: an actor that useActor returned. */
 export interface EventActor<D> {
@@ -20,11 +20,9 @@ export interface EventActor<D> {
   readonly "~actor"?: D;
 }
 
-/** One actor in a store. */
-export interface Binding {
+/** One actor in a store, for one component. */
+export interface Binding extends User {
   store: ActorStore;
-  id: string;
-  params: ParamsGetter;
 }
 
 /**
@@ -50,19 +48,9 @@ export function useEvent<D, N extends keyof EventsOf<D> & string>(
  * are in the connection's first open.
  */
 export function useBoundEvent(binding: Binding | undefined, event: string, handler: (data: never) => void): void {
-  const latest = useRef(handler);
-  useInsertionEffect(() => {
-    latest.current = handler;
-  });
-  useEffect(() => {
-    if (!binding) return;
-    const release = binding.store.acquire(binding.id, binding.params);
-    const unsubscribe = binding.store
-      .snapshot(binding.id)
-      .connection?.on(event, (data) => latest.current(data as never));
-    return () => {
-      unsubscribe?.();
-      release();
-    };
-  }, [binding, event]);
+  const latest = useLatest(handler);
+  useEffect(
+    () => binding?.store.use(binding, (connection) => connection.on(event, (data) => latest.current(data as never))),
+    [binding, event, latest],
+  );
 }

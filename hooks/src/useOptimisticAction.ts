@@ -1,4 +1,4 @@
-import { useCallback, useInsertionEffect, useRef, useState } from "react";
+import { useCallback, useLatest, useState } from "./react.js";
 
 /**
  * Shows the effect of an action before the server has run it, and undoes that if the action fails.
@@ -22,22 +22,21 @@ export function useOptimisticAction<S, A extends unknown[], R>(
   action: (...args: A) => PromiseLike<R>,
   update: (state: S, ...args: A) => S,
 ): [state: S, run: (...args: A) => Promise<R>, isPending: boolean] {
-  const [pending, setPending] = useState<readonly { args: A }[]>([]);
-  const latest = useRef(action);
-  useInsertionEffect(() => {
-    latest.current = action;
-  });
+  const [pending, setPending] = useState<readonly A[]>([]);
+  const latest = useLatest(action);
 
-  const run = useCallback(async (...args: A): Promise<R> => {
-    const own = { args };
-    setPending((pending) => [...pending, own]);
-    try {
-      return await latest.current(...args);
-    } finally {
-      setPending((pending) => pending.filter((other) => other !== own));
-    }
-  }, []);
+  const run = useCallback(
+    async (...args: A): Promise<R> => {
+      setPending((pending) => [...pending, args]);
+      try {
+        return await latest.current(...args);
+      } finally {
+        setPending((pending) => pending.filter((other) => other !== args));
+      }
+    },
+    [latest],
+  );
 
-  const shown = pending.reduce((state, { args }) => update(state, ...args), state);
+  const shown = pending.reduce((state, args) => update(state, ...args), state);
   return [shown, run, pending.length > 0];
 }

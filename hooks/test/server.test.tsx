@@ -35,7 +35,8 @@ it("hydrates with the content that the server rendered, even if the connection a
   const log = vi.spyOn(console, "error").mockImplementation(() => {});
   const client = new FakeServer().createClient<UntypedRegistry>();
   hooks = createHooks(client);
-  const release = actorStore(client).acquire(actorId("chatRoom", ["general"], undefined), () => undefined);
+  const user = { id: actorId("chatRoom", ["general"], undefined), params: () => undefined };
+  const release = actorStore(client).use(user, () => () => {});
   await settle();
   const root = document.createElement("div");
   const seen: string[] = [];

@@ -14,18 +14,22 @@ it("shares a connection, counts its users, and disposes it after the last one", 
   const store = actorStore(client);
   expect(actorStore(client)).toBe(store);
   const id = actorId("chatRoom", "general", undefined);
+  const user = { id, params: () => undefined };
   const changes = vi.fn();
-  const releaseOne = store.subscribe(id, () => undefined, changes);
-  const releaseTwo = store.acquire(id, () => undefined);
+  const stop = vi.fn();
+  const releaseOne = store.subscribe(user, changes);
+  const releaseTwo = store.use(user, () => stop);
   await settle();
-  expect(store.snapshot(id)).toMatchObject({ status: "connected", isConnected: true });
+  expect(store.snapshot(id)).toMatchObject({ status: "connected" });
   expect(store.snapshot(id)).toBe(store.snapshot(id));
   expect(changes).toHaveBeenCalled();
   releaseOne();
   await settle(1000);
   expect(store.snapshot(id).status).toBe("connected");
+  expect(stop).not.toHaveBeenCalled();
   releaseTwo();
-  const releaseThree = store.acquire(id, () => undefined); // within one tick: reuses the connection
+  expect(stop).toHaveBeenCalledOnce();
+  const releaseThree = store.use(user, () => stop); // within one tick: reuses the connection
   await settle();
   expect(server.got("close")).toHaveLength(0);
   releaseThree();
