@@ -1,8 +1,4 @@
-const BASE_MS = 250;
-const MAX_MS = 30_000;
-
-/** A link or channel that was up for this long counts as good: its next loss resets the back-off. */
-export const STABLE_MS = 5_000;
+import { BACKOFF_MAX_MS, BACKOFF_MS } from "./timing.js";
 
 /**
  * Returns how many milliseconds to wait before the next attempt, after n failed ones (n from 0):
@@ -10,5 +6,5 @@ export const STABLE_MS = 5_000;
  * better than a delay with a fixed part.
  */
 export function backoff(n: number): number {
-  return Math.random() * Math.min(MAX_MS, BASE_MS * 2 ** n);
+  return Math.random() * Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** n);
 }

@@ -6,16 +6,8 @@ import { now } from "./clock.js";
 import { abandonedError, ActorError } from "./errors.js";
 import { toJSON } from "./json.js";
 import { byteLength, checkSize, type Limits } from "./limits.js";
+import { CRASH_MS, CRASHES, ENVELOPE_BYTES, MAX_WAITING } from "./timing.js";
 import type { CallOptions } from "./types.js";
-
-/** How many calls may wait to be sent. */
-const MAX_WAITING = 500;
-/** Room for the fields of a call message beside its action and arguments, in bytes. */
-const ENVELOPE_BYTES = 128;
-/** A link that ends this soon after a call was sent on it may have been ended by that call, in milliseconds … */
-const CRASH_MS = 1_000;
-/** … and after this many of them, one after the other, the call is not sent again. */
-const CRASHES = 3;
 
 /** A call without an answer. */
 export interface Call {

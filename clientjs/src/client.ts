@@ -1,5 +1,4 @@
 import type { Contract } from "./contract.js";
-import { createConnection } from "./connection.js";
 import { ActorError } from "./errors.js";
 import { createHandle, type Target } from "./handle.js";
 import { toJSON } from "./json.js";
@@ -7,8 +6,7 @@ import { createLoader } from "./loadHttp.js";
 import { callable } from "./proxy.js";
 import { createSocket } from "./socket.js";
 import { autoTransport } from "./transport/auto.js";
-import { lazyTransport } from "./transport/lazy.js";
-import { webSocketTransport } from "./transport/websocket.js";
+import { webSocketTransport, type WebSocketClass } from "./transport/websocket.js";
 import type { Client, ClientOptions, Key, UntypedRegistry } from "./types.js";
 
 /** Returns the key, the first argument, as an array of strings; without arguments that of the actor without a key. Throws `bad_key`. */
@@ -55,51 +53,36 @@ export function createClient<R extends object = UntypedRegistry>(
     return address.replace(/\/+$/, "");
   };
   const loadHttp = createLoader(options, url === undefined ? base : undefined);
+  const { transport = "auto", WebSocket: injected, random, idleMs = 500, timeoutMs = 60_000 } = options;
   const socket = createSocket(
     () => {
-      const { transport = "auto", WebSocket: injected } = options;
       if (typeof transport === "function") return transport;
-      if (transport === "websocket") return webSocketTransport(injected);
-      const sse = lazyTransport(async () => (await loadHttp()).transport);
-      const hasWebSocket = injected ?? typeof WebSocket === "function";
-      return transport === "auto" && hasWebSocket ? autoTransport(webSocketTransport(injected), sse) : sse;
+      const WebSocketImpl = injected ?? (globalThis.WebSocket as WebSocketClass | undefined);
+      if (transport === "websocket") return webSocketTransport(WebSocketImpl);
+      return autoTransport(
+        transport === "auto" && WebSocketImpl ? webSocketTransport(WebSocketImpl) : undefined,
+        loadHttp,
+      );
     },
     base,
-    options.idleMs ?? 500,
+    idleMs,
     (options.registry ?? {}) as Contract,
   );
-  const timeoutMs = options.timeoutMs ?? 60_000;
+  const parts = { socket, base, loadHttp, random, options: { timeoutMs } };
 
-  const handle = (actor: string, target: Target, isNew = false) => {
+  const handle = (target: Target, isNew?: boolean) => {
     toJSON("invalid_input", target.input);
-    return createHandle({
-      actor,
-      target,
-      isNew,
-      base,
-      loadHttp,
-      options: { timeoutMs },
-      connect: (ensureCreated, params, { timeoutMs: ownMs = timeoutMs, onChange } = {}) =>
-        createConnection({
-          socket,
-          target,
-          ensureCreated,
-          params,
-          random: options.random,
-          options: { timeoutMs: ownMs },
-          onChange,
-        }),
-    });
+    return createHandle(parts, target, isNew);
   };
 
   // Without arguments, they name the actor without a key; an undefined key is a mistake.
   const accessor = (actor: string) => ({
     getOrCreate: (...args: [] | [key: Key, options?: { input?: unknown }]) =>
-      handle(actor, { actor, key: keyArray(args), input: args[1]?.input }),
-    get: (...args: [] | [key: Key]) => handle(actor, { actor, key: keyArray(args), create: false }),
+      handle({ actor, key: keyArray(args), input: args[1]?.input }),
+    get: (...args: [] | [key: Key]) => handle({ actor, key: keyArray(args), create: false }),
     create: (...args: [] | [key: Key, options?: unknown]) =>
-      handle(actor, { actor, key: keyArray(args), ...createOptions(args[1]) }, true),
-    getForId: (actorId: string) => handle(actor, { actor, actorId }),
+      handle({ actor, key: keyArray(args), ...createOptions(args[1]) }, true),
+    getForId: (actorId: string) => handle({ actor, actorId }),
   });
 
   return callable(

@@ -16,18 +16,19 @@
 //   any          → closed        dispose()                          closed
 //   closed       → connecting    reconnect(), never connected
 //   closed       → disconnected  reconnect(), connected before
-import { backoff, STABLE_MS } from "./backoff.js";
+import { backoff } from "./backoff.js";
 import { mergeOptions } from "./callOptions.js";
 import { createCallQueue } from "./callQueue.js";
 import { now, soon } from "./clock.js";
 import { createCursor } from "./cursor.js";
 import { createEmitter, type Handler } from "./emitter.js";
-import { abandonedError, ActorError, errorFrom, reportUncaught, retryAfterMs } from "./errors.js";
-import type { Target } from "./handle.js";
+import { abandonedError, ActorError, asActorError, errorFrom, guarded, retryAfterMs } from "./errors.js";
+import type { ClientParts, Target } from "./handle.js";
 import { toJSON } from "./json.js";
 import { byteLength, checkSize } from "./limits.js";
 import { callable } from "./proxy.js";
-import type { Channel, Socket } from "./socket.js";
+import type { Channel } from "./socket.js";
+import { PREPARE_MS, STABLE_MS } from "./timing.js";
 import type {
   Attempt,
   CallOptions,
@@ -36,7 +37,6 @@ import type {
   Disconnected,
   LifecycleEvents,
   ParamsSource,
-  RandomSource,
   Reconnected,
   Stale,
   Status,
@@ -56,26 +56,20 @@ import {
 /** The names in LifecycleEvents. They are never subscribed to at the server. */
 const isLifecycleEvent = (name: string) => /^((dis|re)?connected|stale|error|closed)$/.test(name);
 
-/** How long the creation of the actor and the params function may take together, in milliseconds. */
-const PREPARE_MS = 10_000;
-
-/** What a connection is made of. */
-export interface ConnectionSpec {
-  socket: Socket;
-  target: Target;
-  /** Creates the actor, if that is needed before the first open. An error that cannot be retried ends the connection. */
-  ensureCreated: (() => Promise<unknown>) | undefined;
-  params: ParamsSource<unknown>;
-  random: RandomSource | undefined;
-  options: CallOptions;
-  onChange: ConnectOptions["onChange"];
-}
-
-/** Creates a connection, which connects by itself. Throws if no transport works here. */
-export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedActor> {
-  const { socket, target } = spec;
-  const k = randomSecret(spec.random);
-  const caller = randomSecret(spec.random);
+/**
+ * Creates a connection, which connects by itself. Throws if no transport works here. ensureCreated creates the actor, if
+ * that is needed before the first open; its error ends the connection unless it can be retried.
+ */
+export function createConnection(
+  { socket, random }: ClientParts,
+  target: Target,
+  ensureCreated: (() => Promise<unknown>) | undefined,
+  params: ParamsSource<unknown>,
+  options: CallOptions,
+  onChange: ConnectOptions["onChange"],
+): ConnectionApi<UntypedActor> {
+  const k = randomSecret(random);
+  const caller = randomSecret(random);
   let status: Status = "connecting";
   let id: string | undefined;
   let actorId: string | undefined;
@@ -116,19 +110,12 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
   });
 
   /** The only function that changes status. Emits the event that belongs to the change. */
-  const setStatus = (next: Status, event: keyof LifecycleEvents, data?: unknown) => {
-    const before = status;
+  const setStatus = (next: Status, data?: unknown, event: keyof LifecycleEvents = next as "closed") => {
     status = next;
-    if (next !== before) notifyOwner(next === "closed" ? (data as ActorError | undefined) : undefined);
+    notifyOwner(data instanceof ActorError ? data : undefined);
     emitter.emit(event, data);
   };
-  const notifyOwner = (error?: ActorError) => {
-    try {
-      spec.onChange?.(status, error);
-    } catch (thrown) {
-      reportUncaught(thrown);
-    }
-  };
+  const notifyOwner = (error?: ActorError) => guarded(() => onChange?.(status, error));
   const emitError = (error: ActorError) => {
     notifyOwner(error);
     if (!emitter.emit("error", error)) socket.report(error);
@@ -137,7 +124,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
   const send = (message: ClientMessage & { c: number }, paced?: boolean) =>
     socket.push(message.c, () => encode(message), paced);
 
-  const listenedEvents = () => new Set(emitter.names().filter((name) => !isLifecycleEvent(name)));
+  const listenedEvents = () => new Set([...emitter.names()].filter((name) => !isLifecycleEvent(name)));
 
   /** Subscribes to names that got their first listener, and unsubscribes from those that lost their last. */
   const syncSubscriptions = () => {
@@ -169,23 +156,20 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
 
   /** The params to send now. Throws if they are not JSON, too large, rejected before, or if signal is aborted. */
   const resolveParams = async (signal: AbortSignal) => {
-    let params = spec.params;
-    if (typeof params === "function") {
+    let value = params;
+    if (typeof value === "function") {
       try {
-        params = await (params as (a: Attempt) => unknown)({ attempt, signal });
+        value = await (value as (a: Attempt) => unknown)({ attempt, signal });
       } catch (cause) {
-        throw (paramsError =
-          cause instanceof ActorError
-            ? cause
-            : new ActorError("params_failed", `the params function failed: ${cause}`, undefined, { cause }));
+        throw (paramsError = asActorError("params_failed", "the params function", cause));
       }
     }
     if (signal.aborted) throw signal.reason;
-    const text = toJSON("invalid_params", params) ?? "";
+    const text = toJSON("invalid_params", value) ?? "";
     if (rejection && text === lastParams) throw rejection;
     checkSize(socket.limits, "params", byteLength(text));
     lastParams = text;
-    return params;
+    return value;
   };
 
   const open = async () => {
@@ -202,19 +186,16 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
       // Wait a microtask: listeners added right after connect() are in the first open, and get its errors.
       await null;
       if (signal.aborted) return;
-      await spec.ensureCreated?.();
-      spec.ensureCreated = undefined;
+      await ensureCreated?.();
+      ensureCreated = undefined;
       if (signal.aborted) return;
       waitsFor = "the params function";
-      const params = await resolveParams(signal);
+      const value = await resolveParams(signal);
       clearTimeout(prepareTimer);
-      sendOpen(params);
+      sendOpen(value);
     } catch (cause) {
       if (signal.aborted) return;
-      const error =
-        cause instanceof ActorError
-          ? cause
-          : new ActorError("internal_error", `the client failed: ${cause}`, undefined, { cause });
+      const error = asActorError("internal_error", "the client", cause);
       // The server would refuse the same creation (exists, invalid_input) or the same token again, and what cannot be
       // sent stays so. A params function may know that there is no token any more.
       const isFinal =
@@ -229,13 +210,13 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
    * Sends the open. If it resumes, it subscribes to the same names as before, from the cursor's position on;
    * names that are new follow in a sub, and start at the present.
    */
-  const sendOpen = (params: unknown) => {
+  const sendOpen = (value: unknown) => {
     if (!cursor.log) subscribed = listenedEvents();
     const message: Open = {
       t: "open",
       c: 0xffffffff, // the longest number, for checkSize
       ...target,
-      params,
+      params: value,
       subs: subscribed.size ? [...subscribed] : undefined,
       k,
       caller,
@@ -274,7 +255,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
   const reportLoss = (error: ActorError, retryInMs?: number) => {
     if (status !== "connected") return emitError(error);
     const willRetry = retryInMs !== undefined;
-    setStatus("disconnected", "disconnected", { reason: error.code, willRetry, retryInMs } satisfies Disconnected);
+    setStatus("disconnected", { reason: error.code, willRetry, retryInMs } satisfies Disconnected);
   };
 
   /** Closes the connection: with an error if it was refused, without one if it was disposed. */
@@ -293,7 +274,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     endError = error;
     if (!wasClosed) {
       calls.abandon(error);
-      setStatus("closed", "closed", error);
+      setStatus("closed", error);
     }
     if (!error) emitter.off();
   };
@@ -315,13 +296,8 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
   const emitReconnected = (gap?: Gap) => {
     // The calls of one user must not run as another one's.
     if (gap?.reason === "identity") calls.abandon();
-    setStatus("connected", "reconnected", {
-      recovered: !gap,
-      missed: 0,
-      exact: true,
-      ...gap,
-      replayed,
-    } satisfies Reconnected);
+    const data: Reconnected = { recovered: !gap, missed: 0, exact: true, ...gap, replayed };
+    setStatus("connected", data, "reconnected");
   };
 
   const onOpened = (m: Opened) => {
@@ -331,7 +307,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     actorId = m.actorId;
     attempt = 0;
     replayed = 0;
-    if (first) setStatus("connected", "connected");
+    if (first) setStatus("connected");
     else if (!m.resumed || m.lost) emitReconnected(m.lost ?? { missed: 0, exact: false, reason: "expired" });
     if (socket.stale) emitter.emit("stale", { differs: socket.stale } satisfies Stale);
   };
@@ -345,14 +321,13 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     calls.open();
   };
 
-  const call = (options: CallOptions, action: string, args: readonly unknown[]) =>
-    status === "closed" ? Promise.reject(abandonedError(false, "closed", endError)) : calls.add(options, action, args);
+  const call = (own: CallOptions, action: string, args: readonly unknown[]) =>
+    status === "closed" ? Promise.reject(abandonedError(false, "closed", endError)) : calls.add(own, action, args);
 
   const refresh = async () => {
     const c = channelNumber;
     if (!c) return; // the next open sends new params anyway
-    const params = await resolveParams(opening!.signal);
-    send({ t: "params", c, params });
+    send({ t: "params", c, params: await resolveParams(opening!.signal) });
   };
 
   const channel: Channel = {
@@ -392,7 +367,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
           channelNumber = 0;
           const error = errorFrom(m);
           // An expired token is replaced once, if the params function returns another one.
-          const replaceToken = m.code === "unauthorized" && typeof spec.params === "function" && !rejection;
+          const replaceToken = m.code === "unauthorized" && typeof params === "function" && !rejection;
           if (replaceToken) rejection = error;
           (replaceToken || m.reconnect ? retryLater : end)(error);
           break;
@@ -404,7 +379,7 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
     },
   };
 
-  const view = (options: CallOptions): ConnectionApi<UntypedActor> =>
+  const view = (own: CallOptions): ConnectionApi<UntypedActor> =>
     callable(
       {
         get status() {
@@ -419,17 +394,17 @@ export function createConnection(spec: ConnectionSpec): ConnectionApi<UntypedAct
         on: (name: string, handler: Handler) => emitter.on(name, handler),
         once: (name: string, handler: Handler) => emitter.on(name, handler, true),
         off: emitter.off,
-        call: (action: string, ...args: unknown[]) => call(options, action, args),
-        withOptions: (more: CallOptions) => view(mergeOptions(options, more)),
+        call: (action: string, ...args: unknown[]) => call(own, action, args),
+        withOptions: (more: CallOptions) => view(mergeOptions(own, more)),
         refresh,
         reconnect,
         dispose: channel.dispose,
       },
       (action) =>
         (...args: unknown[]) =>
-          call(options, action, args),
+          call(own, action, args),
     ) as unknown as ConnectionApi<UntypedActor>;
 
   socket.attach(channel);
-  return view(spec.options);
+  return view(options);
 }

@@ -1,7 +1,5 @@
 // How far a connection has read its actor's log, and how far the server knows that.
-
-/** How often a connection without calls acknowledges the events that it received, in milliseconds. */
-const ACK_MS = 30_000;
+import { ACK_MS } from "./timing.js";
 
 /** Acknowledges events up to position s, and answers up to call id ack. */
 export interface Acks {

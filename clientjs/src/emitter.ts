@@ -1,11 +1,12 @@
-import { reportUncaught } from "./errors.js";
+import { guarded } from "./errors.js";
 
 /** Handles the payload of an event. */
 export type Handler = (data: unknown) => void;
 
 interface Listener {
+  name: string;
   handler: Handler;
-  once: boolean;
+  once: boolean | undefined;
   removed?: boolean;
 }
 
@@ -18,7 +19,7 @@ export interface Emitter {
   /** Calls the listeners of an event; returns false if there are none. */
   emit(name: string, data?: unknown): boolean;
   /** Returns the names that have at least one listener. */
-  names(): string[];
+  names(): Set<string>;
 }
 
 /**
@@ -29,44 +30,33 @@ export interface Emitter {
  * listener is removed before it is called.
  */
 export function createEmitter(onChange: () => void): Emitter {
-  const listeners = new Map<string, Listener[]>();
+  let listeners: readonly Listener[] = [];
 
-  /** Removes the listeners of name that match. Replaces the array, because emit may be iterating over it. */
-  const remove = (name: string, matches: (l: Listener) => boolean) => {
-    const remaining = (listeners.get(name) ?? []).filter((l) => !(l.removed ||= matches(l)));
-    if (remaining.length) listeners.set(name, remaining);
-    else listeners.delete(name);
+  /** Removes the listeners that match. Replaces the array, because emit may be iterating over it. */
+  const remove = (matches: (l: Listener) => boolean) => {
+    listeners = listeners.filter((l) => !(l.removed ||= matches(l)));
     onChange();
   };
 
   return {
-    on(name, handler, once = false) {
+    on(name, handler, once) {
       if (typeof handler !== "function") throw new TypeError(`on("${name}") needs a function`);
-      const listener: Listener = { handler, once };
-      listeners.set(name, [...(listeners.get(name) ?? []), listener]);
+      const listener: Listener = { name, handler, once };
+      listeners = [...listeners, listener];
       onChange();
-      return () => {
-        if (!listener.removed) remove(name, (l) => l === listener);
-      };
+      return () => remove((l) => l === listener);
     },
-    off(name, handler) {
-      for (const n of name === undefined ? [...listeners.keys()] : [name]) {
-        remove(n, (l) => !handler || l.handler === handler);
-      }
-    },
+    off: (name, handler) =>
+      remove((l) => (name === undefined || l.name === name) && (!handler || l.handler === handler)),
     emit(name, data) {
-      const all = listeners.get(name);
-      for (const l of all ?? []) {
+      const heard = listeners.filter((l) => l.name === name);
+      for (const l of heard) {
         if (l.removed) continue;
-        if (l.once) remove(name, (other) => other === l);
-        try {
-          l.handler(data);
-        } catch (error) {
-          reportUncaught(error);
-        }
+        if (l.once) remove((other) => other === l);
+        guarded(() => l.handler(data));
       }
-      return !!all;
+      return !!heard[0];
     },
-    names: () => [...listeners.keys()],
+    names: () => new Set(listeners.map((l) => l.name)),
   };
 }

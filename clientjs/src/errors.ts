@@ -38,8 +38,7 @@ export class ActorError extends Error {
 
   /** What JSON.stringify writes, which leaves the message of an Error out otherwise. */
   toJSON(): { name: string; code: string; message: string; metadata?: unknown } {
-    const { name, code, message, metadata } = this;
-    return { name, code, message, metadata };
+    return { ...this, message: this.message };
   }
 }
 
@@ -72,3 +71,17 @@ export function reportUncaught(error: unknown): void {
   if (typeof document === "object" && typeof reportError === "function") reportError(error);
   else console.error(error);
 }
+
+/** Runs user code. Reports what it throws. */
+export function guarded<T>(fn: () => T): T | undefined {
+  try {
+    return fn();
+  } catch (error) {
+    reportUncaught(error);
+    return undefined;
+  }
+}
+
+/** An ActorError as it is; anything else as the cause of one. */
+export const asActorError = (code: Code, who: string, cause: unknown): ActorError =>
+  cause instanceof ActorError ? cause : new ActorError(code, `${who} failed: ${cause}`, undefined, { cause });

@@ -1,75 +1,73 @@
 // Handles: they name an actor, connect to it, and call its actions with single HTTP requests.
-import { mergeOptions, watchOptions } from "./callOptions.js";
-import { now } from "./clock.js";
-import { abandonedError } from "./errors.js";
+import { limited, mergeOptions } from "./callOptions.js";
+import { createConnection } from "./connection.js";
 import type { Http } from "./http.js";
 import type { Caller } from "./httpCall.js";
 import { toJSON } from "./json.js";
 import { callable } from "./proxy.js";
-import type { CallOptions, ConnectionApi, ConnectOptions, Handle, UntypedActor } from "./types.js";
+import type { Socket } from "./socket.js";
+import type { CallOptions, ConnectOptions, Handle, RandomSource } from "./types.js";
 import type { Open } from "./wire.js";
 
 /** Which actor is meant, and whether it may be created: fields of an open message. */
 export type Target = Pick<Open, "actor" | "key" | "actorId" | "create" | "input">;
 
-/** What a handle is made of. */
-export interface HandleSpec {
-  /** The name of the actor definition. */
-  actor: string;
-  target: Target;
-  /** The actor must not exist yet. */
-  isNew: boolean;
+/** What the handles and connections of a client share. */
+export interface ClientParts {
+  socket: Socket;
   base: () => string;
   loadHttp: () => Promise<Http>;
+  random: RandomSource | undefined;
+  /** The options of calls that do not have their own. */
   options: CallOptions;
-  connect(
-    ensureCreated: (() => Promise<unknown>) | undefined,
-    params: unknown,
-    options?: ConnectOptions,
-  ): ConnectionApi<UntypedActor>;
 }
 
-/** Creates a handle, which sends nothing until it is used. */
-export function createHandle(spec: HandleSpec): Handle {
+/** Creates a handle, which sends nothing until it is used. isNew: the actor must not exist yet. */
+export function createHandle(client: ClientParts, target: Target, isNew?: boolean): Handle {
   let caller: Caller | undefined;
-  /** Runs send with the code for HTTP. The options apply while it is loaded, too; send gets what is left of the time. */
-  const request = async <T>(options: CallOptions, send: (caller: Caller, options: CallOptions) => Promise<T>) => {
-    const { timeoutMs, signal } = options;
-    const startedAt = now();
-    if (!caller) {
-      let stopWatching: () => void;
-      const http = await new Promise<Http>((resolve, reject) => {
-        const giveUp = (reason: string, cause?: unknown) => reject(abandonedError(false, reason, cause));
-        stopWatching = watchOptions(options, giveUp);
-        spec.loadHttp().then(resolve, (error) => giveUp("link", error));
-      }).finally(() => stopWatching());
-      caller ??= http.createCaller(spec);
-    }
-    return send(caller, { timeoutMs: timeoutMs && Math.max(1, timeoutMs - (now() - startedAt)), signal });
-  };
+  /** Runs send with the code for HTTP. The options apply while it is loaded, too. */
+  const request = <T>(
+    options: CallOptions,
+    send: (caller: Caller, signal: AbortSignal, onSend: () => void) => Promise<T>,
+  ) =>
+    limited(options, async (signal, onSend) => {
+      const http = await client.loadHttp();
+      return send((caller ??= http.createCaller(client, target, isNew)), signal, onSend);
+    });
 
-  const create = () => request(spec.options, (caller) => caller.create());
+  const create = () =>
+    request(client.options, (caller, _, onSend) => {
+      onSend();
+      return caller.create();
+    });
 
   const withOptions = (options: CallOptions): Handle => {
     const call = async (action: string, ...args: unknown[]) => {
       const text = toJSON("invalid_args", args); // now, because the arguments may change
-      return request(options, (caller, left) => caller.call(left, action, text));
+      return request(options, (caller, signal, onSend) => caller.call(signal, onSend, action, text));
     };
     return callable(
       {
-        connect: (params?: unknown, more?: ConnectOptions) =>
-          spec.connect(spec.isNew ? create : undefined, params, more),
+        connect: (params?: unknown, { timeoutMs, onChange }: ConnectOptions = {}) =>
+          createConnection(
+            client,
+            target,
+            isNew ? create : undefined,
+            params,
+            mergeOptions(client.options, { timeoutMs }),
+            onChange,
+          ),
         call,
         withOptions: (more: CallOptions) => withOptions(mergeOptions(options, more)),
-        resolve: () => request(options, (caller, left) => caller.resolve(left)),
+        resolve: () => request(options, (caller, signal, onSend) => caller.resolve(signal, onSend)),
       },
       (action) =>
         (...args: unknown[]) =>
           call(action, ...args),
     ) as unknown as Handle;
   };
-  const handle = withOptions(spec.options);
-  if (!spec.isNew) return handle;
+  const handle = withOptions(client.options);
+  if (!isNew) return handle;
   // Awaiting a new handle creates the actor. It resolves to a handle that cannot be awaited again.
   const then = (...args: Parameters<PromiseLike<Handle>["then"]>) =>
     create()

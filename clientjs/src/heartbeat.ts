@@ -4,14 +4,8 @@
 // a change of network the link may have died unnoticed, so the client probes it: the
 // server answers a probe at once.
 import { now } from "./clock.js";
+import { HELLO_MS, PROBE_INTERVAL_MS, PROBE_MS } from "./timing.js";
 import { encode, type Hello } from "./wire.js";
-
-/** How long the server has to say hello on a new link. */
-const HELLO_MS = 10_000;
-/** How long the answer to a probe may take, and how often the watchdog looks at the clock to notice a sleep. */
-const PROBE_MS = 2_500;
-/** Minimum time between two probes of a link that works. */
-const PROBE_INTERVAL_MS = 15_000;
 
 /** Watches one link at a time. */
 export interface Heartbeat {

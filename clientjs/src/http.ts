@@ -1,8 +1,10 @@
 // What only HTTP needs: single calls, and links where WebSockets are blocked. loadHttp.ts loads it when it is first
 // used. It imports only types and what nothing else imports, so that bundlers make one chunk of it; the rest comes
-// in as `Tools`. A page may load it from a server that is newer than the page: keep createHttp compatible.
+// in as `Tools`. A page may load it from a server that is newer than the page, which compares `version` therefore.
 import { createCaller, type Caller } from "./httpCall.js";
-import type { HandleSpec } from "./handle.js";
+import type { Target } from "./handle.js";
+import { HTTP_VERSION } from "./timing.js";
+import { createRace, type Race } from "./transport/race.js";
 import { sseTransport } from "./transport/sse.js";
 import type { Transport } from "./transport/websocket.js";
 import type { CallOptions, ClientOptions } from "./types.js";
@@ -15,7 +17,7 @@ export type Fetch = (url: string, body: string | undefined, init: RequestInit) =
 export interface Tools {
   errorFrom(error: WireError): Error;
   abandonedError(sent: boolean, reason: string, cause?: unknown): Error;
-  watchOptions(options: CallOptions, giveUp: (reason: string, cause?: unknown) => void): () => void;
+  limited<T>(options: CallOptions, step: (signal: AbortSignal, onSend: () => void) => Promise<T>): Promise<T>;
   byteLength(text: string): number;
   now(): number;
 }
@@ -23,10 +25,17 @@ export interface Tools {
 /** What a client does over HTTP. */
 export interface Http {
   /** Creates the part of a handle that sends requests. */
-  createCaller(spec: HandleSpec): Caller;
-  /** Links over server-sent events or polls, and POSTs. */
-  transport: Transport;
+  createCaller(
+    client: { base: () => string; options: CallOptions },
+    target: Target,
+    isNew: boolean | undefined,
+  ): Caller;
+  /** Creates links that are raced with those of the first transport, or are over HTTP only, if there is none. */
+  race(first: Transport | undefined, isBlocked: boolean): Race;
 }
+
+/** The version of createHttp and all that it takes and returns. Another one may not be called. */
+export const version: number = HTTP_VERSION;
 
 /** Creates the HTTP part of a client. */
 export function createHttp(options: ClientOptions, tools: Tools): Http {
@@ -45,8 +54,9 @@ export function createHttp(options: ClientOptions, tools: Tools): Http {
       credentials: options.credentials,
     } as RequestInit);
   };
+  const sse = sseTransport(send, tools);
   return {
-    createCaller: (spec) => createCaller(spec, send, tools),
-    transport: sseTransport(send, tools),
+    createCaller: (client, target, isNew) => createCaller(client, target, isNew, send, tools),
+    race: (first, isBlocked) => (first ? createRace(first, sse, isBlocked, tools) : sse),
   };
 }

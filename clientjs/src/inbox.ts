@@ -1,11 +1,5 @@
-import { reportUncaught } from "./errors.js";
-
-/**
- * After a call was answered, the next task waits for this many microtasks, so that code behind
- * `await connection.call(…)` runs before a later event is dispatched. A direct await takes one,
- * each async function around it up to three.
- */
-const SETTLE_TICKS = 8;
+import { guarded } from "./errors.js";
+import { SETTLE_TICKS } from "./timing.js";
 
 /** What arrived and waits to be handled. */
 export interface Inbox {
@@ -25,11 +19,7 @@ export function createInbox(): Inbox {
       if (processing) return;
       processing = true;
       for (const task of tasks) {
-        try {
-          if (task()) for (let i = 0; i < SETTLE_TICKS; i++) await null;
-        } catch (error) {
-          reportUncaught(error);
-        }
+        if (guarded(task)) for (let i = 0; i < SETTLE_TICKS; i++) await null;
       }
       tasks.length = 0;
       processing = false;

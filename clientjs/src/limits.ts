@@ -1,5 +1,6 @@
 import { now } from "./clock.js";
 import { ActorError } from "./errors.js";
+import { MESSAGE_BYTES } from "./timing.js";
 
 /** The limits that the server enforces and sends in `hello`. Sizes are in bytes. */
 export interface Limits {
@@ -18,9 +19,6 @@ export interface Limits {
   /** Messages that may arrive at once. */
   burst: number;
 }
-
-/** The largest message of a server with default limits: assumed until the server has said hello. */
-const MESSAGE_BYTES = 65_536;
 
 /** The length of text in UTF-8. Not every runtime has a TextEncoder: jsdom has none. */
 export function byteLength(text: string): number {
@@ -44,11 +42,8 @@ export function checkSize(limits: Limits | undefined, option: "message" | "param
   });
 }
 
-/** Counts tokens, one for each message. */
-export interface Bucket {
-  /** Takes a token and returns 0, or returns how many milliseconds to wait for one. */
-  take(): number;
-}
+/** Takes a token, one for each message, and returns 0; or returns how many milliseconds to wait for one. */
+export type Bucket = () => number;
 
 /**
  * Creates a token bucket that stays under the server's: 90 % of its rate and half of its burst, because the
@@ -59,14 +54,10 @@ export function createBucket({ rate, burst }: Limits): Bucket {
   const size = Math.max(1, burst / 2);
   let tokens = size;
   let refilledAt = now();
-  return {
-    take() {
-      const at = now();
-      tokens = Math.min(size, tokens + (at - refilledAt) * perMs);
-      refilledAt = at;
-      if (tokens < 1) return (1 - tokens) / perMs;
-      tokens--;
-      return 0;
-    },
+  return () => {
+    const at = now();
+    tokens = Math.min(size, tokens + (at - refilledAt) * perMs);
+    refilledAt = at;
+    return tokens < 1 ? (1 - tokens) / perMs : (tokens--, 0);
   };
 }

@@ -1,8 +1,9 @@
-import { watchOptions } from "./callOptions.js";
+import { limited } from "./callOptions.js";
 import { now } from "./clock.js";
 import { abandonedError, errorFrom } from "./errors.js";
 import type { Http } from "./http.js";
 import { byteLength } from "./limits.js";
+import { HTTP_VERSION } from "./timing.js";
 import type { ClientOptions } from "./types.js";
 
 /**
@@ -14,12 +15,13 @@ import type { ClientOptions } from "./types.js";
 export function createLoader(options: ClientOptions, base: (() => string) | undefined): () => Promise<Http> {
   let http: Http | undefined;
   const load = async () => {
-    const { createHttp } = await import("./http.js").catch((error: unknown) => {
+    const { createHttp, version } = await import("./http.js").catch((error: unknown) => {
       if (!base) throw error;
       const address = `${base()}/lib/http.js?${Date.now()}`;
       return import(/* @vite-ignore */ /* webpackIgnore: true */ address) as Promise<typeof import("./http.js")>;
     });
-    return createHttp(options, { errorFrom, abandonedError, watchOptions, byteLength, now });
+    if (version !== HTTP_VERSION) throw new Error("the server has a newer client: reload the page");
+    return createHttp(options, { errorFrom, abandonedError, limited, byteLength, now });
   };
   // A load that hangs is not kept: the next call tries again.
   return async () => (http ??= await load());

@@ -23,9 +23,13 @@ export interface Outbox {
   reset(limits?: Limits): void;
 }
 
+/** A channel, and the function that encodes the message. */
+type Message = [c: number, encode: () => string | undefined];
+
 /** Creates an outbox; transmit sends one frame. */
 export function createOutbox(transmit: (frame: string) => void): Outbox {
-  let queue: Array<{ c: number; encode: () => string | undefined; paced: boolean }> = [];
+  let urgent: Message[] = [];
+  let paced: Message[] = [];
   let limits: Limits | undefined;
   let bucket: Bucket;
   let flushing = false;
@@ -41,18 +45,20 @@ export function createOutbox(transmit: (frame: string) => void): Outbox {
       batch = [];
       size = 2;
     };
-    while (queue[0]) {
-      if (queue[0].paced) {
-        const wait = tokenTimer ? 0 : bucket.take();
-        if (wait) {
-          tokenTimer = setTimeout(() => {
-            tokenTimer = undefined;
-            flush();
-          }, Math.ceil(wait));
-        }
-        if (tokenTimer) break;
+    /** Takes the next message that may be sent. */
+    const next = () => {
+      if (urgent[0]) return urgent.shift();
+      const wait = paced[0] && !tokenTimer ? bucket() : 0;
+      if (wait) {
+        tokenTimer = setTimeout(() => {
+          tokenTimer = undefined;
+          flush();
+        }, Math.ceil(wait));
       }
-      const text = queue.shift()!.encode();
+      return tokenTimer ? undefined : paced.shift();
+    };
+    for (let message; (message = next());) {
+      const text = message[1]();
       if (!text) continue;
       const bytes = byteLength(text) + 1;
       if (size + bytes > limits!.frame) send();
@@ -66,22 +72,24 @@ export function createOutbox(transmit: (frame: string) => void): Outbox {
     get limits() {
       return limits;
     },
-    push(c, encode, paced = true) {
+    push(c, encode, isPaced = true) {
       if (!limits) return;
-      const at = paced ? -1 : queue.findIndex((other) => other.paced);
-      queue.splice(at < 0 ? queue.length : at, 0, { c, encode, paced });
-      if (flushing) return;
+      (isPaced ? paced : urgent).push([c, encode]);
+      if (!flushing) soon(flush);
       flushing = true;
-      soon(flush);
     },
     remove(c) {
-      queue = queue.filter((message) => message.c !== c);
+      [urgent, paced] = [urgent, paced].map((queue) => queue.filter(([other]) => other !== c)) as [
+        Message[],
+        Message[],
+      ];
     },
     flush,
     reset(next) {
       clearTimeout(tokenTimer);
       tokenTimer = undefined;
-      queue = [];
+      urgent = [];
+      paced = [];
       limits = next;
       if (next) bucket = createBucket(next);
     },

@@ -1,6 +1,6 @@
 // The one socket of a client. It carries the channels of all connections, keeps
 // itself alive, stays under the server's limits, and reconnects when it is lost.
-import { backoff, STABLE_MS } from "./backoff.js";
+import { backoff } from "./backoff.js";
 import { now, soon } from "./clock.js";
 import { compareContracts, type Contract } from "./contract.js";
 import { ActorError, errorFrom, retryAfterMs } from "./errors.js";
@@ -9,11 +9,9 @@ import { createInbox } from "./inbox.js";
 import type { Limits } from "./limits.js";
 import { createOutbox } from "./outbox.js";
 import { listenToPage } from "./pageEvents.js";
+import { FROZEN_MS, STABLE_MS } from "./timing.js";
 import type { Link, Transport } from "./transport/websocket.js";
 import { decodeFrame, encode, encodeFrame, type ChannelMessage, type Hello, type ServerMessage } from "./wire.js";
-
-/** A page that was frozen dials when it wakes up, or at the latest after this time of running. */
-const FROZEN_MS = 30_000;
 
 /** What a socket needs from a connection. */
 export interface Channel {
@@ -238,7 +236,7 @@ export function createSocket(
   };
 
   const outbox = createOutbox(transmit);
-  const heartbeat = createHeartbeat(transmit, (why) => onLost(why));
+  const heartbeat = createHeartbeat(transmit, (why) => onLost(why + (link?.failures ? `; ${link.failures}` : "")));
 
   const reconnectNow = () => {
     if (linkTimer && !link && now() >= notBefore) dial();

@@ -114,5 +114,7 @@ export function randomSecret(
   if (!fill) throw new ActorError("link", "no crypto.getRandomValues here: pass createClient(url, { random })");
   const bytes = new Uint8Array(16);
   fill(bytes);
-  return btoa(String.fromCharCode(...bytes)).replace(/[+/=]/g, (c) => ({ "+": "-", "/": "_" })[c] ?? "");
+  return btoa(String.fromCharCode(...bytes))
+    .slice(0, 22)
+    .replace(/\W/g, (c) => (c > "+" ? "_" : "-"));
 }

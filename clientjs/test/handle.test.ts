@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { watchOptions } from "../src/callOptions.js";
+import { limited } from "../src/callOptions.js";
 import { abandonedError, errorFrom } from "../src/errors.js";
 import { createHandle } from "../src/handle.js";
 import { createHttp, type Http } from "../src/http.js";
 import { ActorError, createClient } from "../src/index.js";
 import { byteLength } from "../src/limits.js";
+import { createSocket } from "../src/socket.js";
 import { FakeServer, lifecycle, settle } from "./fakeServer.js";
 
 type Answer = { status?: number; body?: unknown; text?: string } | Error;
@@ -263,18 +264,25 @@ describe("a handle", () => {
 
   it("a call that waits while the code for HTTP is loaded has its own time-out and signal", async () => {
     let loaded: (http: Http) => void;
-    const tools = { errorFrom, abandonedError, watchOptions, byteLength, now: () => performance.now() };
+    const tools = { errorFrom, abandonedError, limited, byteLength, now: () => performance.now() };
     const http = createHttp({ fetch: fakeFetch }, tools);
     const slow = (isNew: boolean) =>
-      createHandle({
-        actor: "chatRoom",
-        target: { actor: "chatRoom", key: ["x"] },
+      createHandle(
+        {
+          socket: createSocket(
+            () => expect.fail("not used"),
+            () => "",
+            0,
+            {},
+          ),
+          base: () => "http://troupe.test",
+          loadHttp: () => new Promise((resolve) => (loaded = resolve)),
+          random: undefined,
+          options: { timeoutMs: 60_000 },
+        },
+        { actor: "chatRoom", key: ["x"] },
         isNew,
-        base: () => "http://troupe.test",
-        loadHttp: () => new Promise((resolve) => (loaded = resolve)),
-        options: { timeoutMs: 60_000 },
-        connect: () => expect.fail("not used"),
-      });
+      );
     const handle = slow(false);
     const abort = new AbortController();
     const settled: unknown[] = [];
@@ -361,7 +369,7 @@ describe("a handle", () => {
     const remove = vi.spyOn(signal, "removeEventListener");
     expect(await rooms.get("x").withOptions({ signal })["say"]!()).toBe(42);
     expect(vi.getTimerCount()).toBe(0);
-    expect(add).toHaveBeenCalledTimes(2); // while the code for HTTP is loaded, and for the request
+    expect(add).toHaveBeenCalledTimes(1); // for the loading of the code and the request
     expect(remove.mock.calls).toEqual(add.mock.calls);
   });
 

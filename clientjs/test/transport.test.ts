@@ -149,6 +149,17 @@ describe("auto", () => {
     expect(messages[0]).toMatch(/^over HTTP: TypeError: fetch failed; the socket closed with 1006; trying/);
   });
 
+  it("tells both causes if the WebSocket stays silent, and HTTP has failed", async () => {
+    server.webSockets = "vanish";
+    start({ fetch: () => Promise.reject(new TypeError("fetch failed")) });
+    const messages: string[] = [];
+    connection.on("error", ({ message }) => messages.push(message));
+    await settle(10_010);
+    expect(messages).toEqual([
+      expect.stringMatching(/^nothing received for 1000\d ms; over HTTP: TypeError: fetch failed; trying/),
+    ]);
+  });
+
   it("reports a WebSocket that the page's policy forbids: it has an error and no close", async () => {
     class Forbidden extends FakeSocket {
       readonly readyState = 3;

@@ -1,82 +1,83 @@
-// Uses WebSocket where it works, and HTTP where WebSockets are blocked.
-import { now } from "../clock.js";
-import type { Link, Transport } from "./websocket.js";
-
-/** A WebSocket that is silent for this long is blocked. */
-const SILENCE_TIMEOUT_MS = 2_000;
-/** A transport that was found to be blocked is not tried first again for this long. */
-const BLOCKED_MS = 300_000;
+// Uses WebSocket where it works. Where it does not, the code for HTTP is loaded, and race.ts decides from then on.
+import type { Http } from "../http.js";
+import { SILENCE_MS } from "../timing.js";
+import type { Link, LinkEvents, Transport } from "./websocket.js";
 
 /**
- * Creates a transport that uses whichever of two transports first receives a frame. It dials the second one when
- * the first fails, or has been silent for 2 s. The first one counts as blocked if the second received a hello, or
- * if the first was closed right after its hello: the next attempts then dial only the second, for 5 minutes or
- * until it fails. A server that is down does not make the first one count as blocked.
+ * Creates a transport that uses `first`. It loads the code for HTTP, which then chooses between the two, when the first
+ * one fails, has been silent for 2 s, or was closed right after its hello the last time; or at once, if there is none.
  */
-export function autoTransport(first: Transport, second: Transport): Transport {
-  let blockedUntil = 0;
+export function autoTransport(first: Transport | undefined, load: () => Promise<Http>): Transport {
+  let race: ReturnType<Http["race"]> | undefined;
+  let isBlocked = !first;
 
   return (base, events) => {
-    const links = new Map<Transport, Link>();
-    let chosen: Transport | undefined;
-    let gotHello = false;
+    if (race) return race(base, events);
+    let link: Link | undefined;
     let frames = 0;
-    let dialedSecond = false;
-    let ended = false;
+    let gotHello = false;
+    let closed = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
-    /** Why the transports failed, in that order. */
-    let causes = "";
+    /** Why the first transport failed, and then why the code for HTTP could not be loaded, or the other way round. */
+    let failures = "";
+    let loading: Promise<void> | undefined;
 
-    const dial = (transport: Transport) => {
+    const fail = (why: string) => {
+      failures += (failures && "; ") + why;
+      // The first one may still be opening, or the code be on its way.
+      if (isBlocked || failures !== why) events.end(failures);
+    };
+    const fallBack = () => {
       clearTimeout(timer);
-      dialedSecond = transport === second;
-      const end = (why: string) => {
-        links.delete(transport);
-        if (ended || (chosen && chosen !== transport)) return;
-        if (!chosen) {
-          why = causes += `${causes && "; "}${transport === second ? "over HTTP: " : ""}${why}`;
-          if (!dialedSecond) return dial(second);
-          if (links.size) return;
+      loading ??= load().then(
+        (http) => {
+          if (closed || frames) return;
+          race = http.race(first, isBlocked);
+          link = race(base, events, (raced) => {
+            if (failures) throw failures;
+            sink = raced;
+            return link!;
+          });
+        },
+        (error) => closed || frames || fail(`over HTTP: could not load the code for HTTP: ${error}`),
+      ) as Promise<void>;
+    };
+    /** Gets what the first transport delivers. */
+    let sink: LinkEvents = {
+      frame(text) {
+        clearTimeout(timer);
+        if (!frames++) gotHello = text.includes('"hello"');
+        events.frame(text);
+      },
+      end(why) {
+        if (frames) {
+          isBlocked = gotHello && frames < 2;
+          events.end(why);
+        } else {
+          fail(why);
+          fallBack();
         }
-        ended = true;
-        if (!chosen) blockedUntil = 0;
-        else if (transport === first && gotHello && frames === 1) blockedUntil = now() + BLOCKED_MS;
-        events.end(why);
-      };
-      try {
-        const link = transport(base, {
-          frame(text) {
-            frames++;
-            if (!chosen) {
-              chosen = transport;
-              clearTimeout(timer);
-              for (const [other, link] of links) if (other !== transport) link.close();
-              gotHello = text.includes('"hello"');
-              if (gotHello && transport === second && now() >= blockedUntil) {
-                blockedUntil = now() + BLOCKED_MS;
-              }
-            }
-            if (chosen === transport) events.frame(text);
-          },
-          end,
-        });
-        links.set(transport, link);
-      } catch (error) {
-        end(String(error));
-      }
+      },
     };
 
-    if (now() < blockedUntil) dial(second);
+    if (isBlocked) fallBack();
     else {
-      dial(first);
-      if (!dialedSecond) timer = setTimeout(dial, SILENCE_TIMEOUT_MS, second);
+      timer = setTimeout(fallBack, SILENCE_MS);
+      try {
+        link = first!(base, { frame: (text) => sink.frame(text), end: (why) => sink.end(why) });
+      } catch (error) {
+        sink.end(String(error));
+      }
     }
     return {
-      send: (frame) => links.get(chosen!)?.send(frame),
+      get failures() {
+        return link?.failures ?? failures;
+      },
+      send: (frame) => link?.send(frame),
       close() {
-        ended = true;
+        closed = true;
         clearTimeout(timer);
-        for (const link of links.values()) link.close();
+        link?.close();
       },
     };
   };

@@ -1,20 +1,85 @@
-import type { Link, Transport } from "./websocket.js";
+// Chooses between WebSocket and HTTP, where WebSockets seem to be blocked.
+import type { Tools } from "../http.js";
+import { BLOCKED_MS, SILENCE_MS } from "../timing.js";
+import type { Link, LinkEvents, Transport } from "./websocket.js";
 
-/** Creates a transport whose code is loaded at each dial. If that fails, the link ends like one that could not be opened. */
-export function lazyTransport(load: () => Promise<Transport>): Transport {
-  return (base, events) => {
-    let link: Link | undefined;
-    let closed = false;
-    load()
-      .then((transport) => {
-        if (!closed) link = transport(base, events);
-      })
-      .catch((error: unknown) => events.end(`could not load the code for HTTP: ${error}`));
+/** Opens a link. `running` gives the link of the first transport if it is being opened already; it throws if that failed. */
+export type Race = (base: string, events: LinkEvents, running?: (events: LinkEvents) => Link) => Link;
+
+/**
+ * Creates a transport that uses whichever of two transports first receives a frame. It dials the second one when
+ * the first fails, or has been silent for 2 s. The first one counts as blocked if the second received a hello, or
+ * if the first was closed right after its hello, which `isBlocked` tells of an earlier link: the next attempts then dial
+ * only the second, for 5 minutes or until it fails. A server that is down does not make the first one count as blocked.
+ */
+export function createRace(first: Transport, second: Transport, isBlocked: boolean, { now }: Pick<Tools, "now">): Race {
+  let blockedUntil = isBlocked ? now() + BLOCKED_MS : 0;
+
+  return (base, events, running) => {
+    const links = new Map<Transport, Link>();
+    let chosen: Transport | undefined;
+    let gotHello = false;
+    let frames = 0;
+    let dialedSecond = false;
+    let ended = false;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    /** Why the transports failed, in that order. */
+    let failures = "";
+
+    const dial = (transport: Transport) => {
+      clearTimeout(timer);
+      dialedSecond = transport === second;
+      const end = (why: string) => {
+        links.delete(transport);
+        if (ended || (chosen && chosen !== transport)) return;
+        if (!chosen) {
+          why = failures += `${failures && "; "}${transport === second ? "over HTTP: " : ""}${why}`;
+          if (!dialedSecond) return dial(second);
+          if (links.size) return;
+        }
+        ended = true;
+        if (!chosen) blockedUntil = 0;
+        else if (transport === first && gotHello && frames === 1) blockedUntil = now() + BLOCKED_MS;
+        events.end(why);
+      };
+      const open = transport === first && running ? (_: string, raced: LinkEvents) => running(raced) : transport;
+      try {
+        const link = open(base, {
+          frame(text) {
+            frames++;
+            if (!chosen) {
+              chosen = transport;
+              clearTimeout(timer);
+              for (const [other, link] of links) if (other !== transport) link.close();
+              gotHello = text.includes('"hello"');
+              if (gotHello && transport === second && now() >= blockedUntil) {
+                blockedUntil = now() + BLOCKED_MS;
+              }
+            }
+            if (chosen === transport) events.frame(text);
+          },
+          end,
+        });
+        links.set(transport, link);
+      } catch (error) {
+        end(String(error));
+      }
+    };
+
+    if (now() < blockedUntil) dial(second);
+    else {
+      dial(first);
+      if (!dialedSecond) timer = setTimeout(dial, running ? 0 : SILENCE_MS, second);
+    }
     return {
-      send: (frame) => link?.send(frame),
+      get failures() {
+        return failures;
+      },
+      send: (frame) => links.get(chosen!)?.send(frame),
       close() {
-        closed = true;
-        link?.close();
+        ended = true;
+        clearTimeout(timer);
+        for (const link of links.values()) link.close();
       },
     };
   };

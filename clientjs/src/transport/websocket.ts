@@ -10,6 +10,8 @@ export interface LinkEvents {
 
 /** One link to the server. A transport may drop frames that are sent after the link has failed. */
 export interface Link {
+  /** Why some ways to open it have failed, if others are still tried. Told when the link is given up. */
+  readonly failures?: string;
   send(frame: string): void;
   /** Closes the link without waiting, because a broken link may take minutes to close. Later frames are ignored. */
   close(): void;
@@ -34,10 +36,8 @@ export interface WebSocketLike {
 /** A WebSocket constructor. */
 export type WebSocketClass = new (url: string) => WebSocketLike;
 
-/** Creates a transport over WebSocket. Throws `link` if there is no WebSocket constructor. */
-export function webSocketTransport(injected?: WebSocketClass): Transport {
-  const WebSocketImpl =
-    injected ?? (typeof WebSocket === "function" ? (WebSocket as unknown as WebSocketClass) : undefined);
+/** Creates a transport over WebSocket. Throws `link` if there is no constructor of one. */
+export function webSocketTransport(WebSocketImpl: WebSocketClass | undefined): Transport {
   if (!WebSocketImpl) throw new ActorError("link", "no WebSocket here: pass one to createClient(url, { WebSocket })");
   return (base, events) => {
     const ws = new WebSocketImpl(`${base.replace(/^http/, "ws")}/api/socket?v=1`);
