@@ -107,6 +107,7 @@ func (in *instance) discard() {
 	in.conns.stop()
 	in.producers.answers.discard()
 	in.watchdog.stop()
+	in.tables.discard()
 }
 
 // begin starts a turn that may last for limit.

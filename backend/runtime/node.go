@@ -41,6 +41,8 @@ type Node struct {
 	queued  atomic.Int64 // bytes that wait in mailboxes
 	answers atomic.Int64 // bytes of kept answers, of all actors
 
+	tableCache tableCache
+
 	wait        sync.WaitGroup // of the actors' goroutines, and of endConnected and OnAuth
 	closing     chan struct{}  // closed by Shutdown
 	authPermits *fair.Queue    // of running OnAuth, by definition and address
@@ -83,6 +85,10 @@ type Options struct {
 	// MaxQueuedBytes is how many bytes of calls and connects of all actors may wait for
 	// turns; beyond, they fail with overloaded [0: no limit].
 	MaxQueuedBytes int64
+
+	// TableCacheBytes is how many bytes of items of tables, of all actors, are kept in memory
+	// [64 MiB].
+	TableCacheBytes int64
 }
 
 var errShutdown = host.Faultf(wire.CodeShutdown, "the server is shutting down")
@@ -96,7 +102,12 @@ func New(r Registry, s store.Store, o Options) *Node {
 	if o.MaxQueuedBytes <= 0 {
 		o.MaxQueuedBytes = math.MaxInt64
 	}
+	if o.TableCacheBytes <= 0 {
+		o.TableCacheBytes = 64 << 20
+	}
 	n := &Node{
+		tableCache: tableCache{limit: o.TableCacheBytes},
+
 		defs: r.Definitions(), store: s, log: o.Logger, check: o.Check, newActor: o.NewActor,
 		maxActors: o.MaxActors, maxQueued: o.MaxQueuedBytes,
 		started: time.Now(), closing: make(chan struct{}), authPermits: fair.New(maxAuths), actors: map[string]*Actor{},

@@ -19,10 +19,10 @@ import (
 )
 
 // state is the state of a loaded actor. It has scalar fields, which are encoded and
-// compared as a whole after each turn, and collections, which record their changes. As
-// JSON it is one object: first the scalar fields, then stored fields that its type does
-// not have, then the collections in their order. It belongs to the goroutine of its
-// instance.
+// compared as a whole after each turn, collections, which record their changes, and tables,
+// whose items are apart (see the type tables). As JSON it is one object: first the scalar
+// fields, then stored fields that its type does not have, then the collections in their
+// order. It belongs to the goroutine of its instance.
 type state struct {
 	actor *Actor // for its log
 	def   *definition.Definition
@@ -36,19 +36,28 @@ type state struct {
 	warned bool // that the state is large
 
 	collections []definition.Collection // in its fields, as listed in the definition
-	fields      []reflect.Value         // and what those fields have to hold
+	tables      []definition.Table      // likewise
+	fields      []reflect.Value         // what the fields of collections, then those of tables, have to hold
 }
 
 // newState returns the state of an actor that was never stored. Call keep once it is
 // filled.
 func newState(a *Actor, def *definition.Definition) state {
 	s := state{actor: a, def: def, value: reflect.New(def.Type)}
-	for _, f := range def.Collections {
-		field := s.value.Elem().Field(f.Index)
-		s.collections = append(s.collections, def.Collection(field.Addr()))
+	keep := func(field reflect.Value) {
 		kept := reflect.New(field.Type()).Elem()
 		kept.Set(field)
 		s.fields = append(s.fields, kept)
+	}
+	for _, f := range def.Collections {
+		field := s.value.Elem().Field(f.Index)
+		s.collections = append(s.collections, def.Collection(field.Addr()))
+		keep(field)
+	}
+	for _, f := range def.Tables {
+		field := s.value.Elem().Field(f.Index)
+		s.tables = append(s.tables, def.Table(field.Addr()))
+		keep(field)
 	}
 	return s
 }
@@ -273,11 +282,17 @@ func (s *state) changed(scalars []byte) bool {
 	return !bytes.Equal(scalars, s.base)
 }
 
-// checkMisuse returns an error if a collection was assigned.
+// checkMisuse returns an error if a collection or a table was assigned.
 func (s *state) checkMisuse() error {
 	for i, c := range s.collections {
 		f := s.def.Collections[i]
 		if s.def.Collection(s.value.Elem().Field(f.Index).Addr()) != c {
+			return fmt.Errorf("field %s was assigned; change it with its methods", f.Field)
+		}
+	}
+	for i, t := range s.tables {
+		f := s.def.Tables[i]
+		if s.def.Table(s.value.Elem().Field(f.Index).Addr()) != t {
 			return fmt.Errorf("field %s was assigned; change it with its methods", f.Field)
 		}
 	}
@@ -307,6 +322,9 @@ func (s *state) undoTo(scalars []byte, changes []int) {
 		}
 		undone = undone || c.Savepoint() > savepoint
 		c.Rollback(savepoint)
+	}
+	for i := range s.tables {
+		s.value.Elem().Field(s.def.Tables[i].Index).Set(s.fields[len(s.collections)+i]) // likewise
 	}
 	if now, err := s.encode(); err != nil || !bytes.Equal(now, scalars) {
 		s.decode(scalars)

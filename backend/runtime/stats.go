@@ -21,6 +21,8 @@ type Stats struct {
 	Abandoned uint64           // turns that did not return
 	Resets    uint64           // resets of actors to their last durable state
 
+	UndecodableItems uint64 // items of tables that do not fit their types, each once per load of its actor
+
 	Commits  uint64           // durable commits
 	Unsaved  uint64           // failed commits
 	Entries  uint64           // log entries in commits
@@ -38,6 +40,8 @@ type stats struct {
 	created   atomic.Uint64
 	abandoned atomic.Uint64
 	resets    atomic.Uint64
+
+	undecodable atomic.Uint64
 
 	commits  atomic.Uint64
 	unsaved  atomic.Uint64
@@ -80,7 +84,8 @@ func (n *Node) Stats() Stats {
 		Turns:   c.turns.Snapshot(),
 		Refused: c.refused.Load(), Failed: c.failed.Load(), TimedOut: c.timedOut.Load(),
 		Abandoned: c.abandoned.Load(), Resets: c.resets.Load(),
-		Commits: c.commits.Load(), Unsaved: c.unsaved.Load(), Entries: c.entries.Load(),
+		UndecodableItems: c.undecodable.Load(),
+		Commits:          c.commits.Load(), Unsaved: c.unsaved.Load(), Entries: c.entries.Load(),
 		SaveTime: c.saveTime.Snapshot(),
 	}
 }

@@ -42,6 +42,8 @@ type table struct {
 	saved  store.Table // as the newest commit has it
 
 	changes uint64 // counts the edits, and those that were undone
+	pages   *pageIndex
+	leftOut map[string]bool // keys of items that cannot be decoded
 }
 
 // tableEdit has what an edit of a table replaced.
@@ -56,10 +58,13 @@ type tableEdit struct {
 
 // overlayEdit is an edit of the overlay that is in a commit.
 type overlayEdit struct {
-	table int
+	table *table
 	key   []byte
 	rev   uint64
 }
+
+// maxLeftOut is of how many items the log says that they cannot be decoded.
+const maxLeftOut = 1000
 
 // newTables returns the tables of an instance, nil if its definition has none.
 func newTables(in *instance, stored []store.Table) *tables {
@@ -70,14 +75,14 @@ func newTables(in *instance, stored []store.Table) *tables {
 	for _, h := range stored {
 		ts.nextID = max(ts.nextID, h.ID+1)
 	}
-	for _, f := range in.def.Tables {
-		t := &table{all: ts, name: f.Name}
+	for i, f := range in.def.Tables {
+		t := &table{all: ts, name: f.Name, pages: newPageIndex(&in.actor.node.tableCache)}
 		for _, h := range stored {
 			if h.Field == f.Name {
 				t.header, t.saved = h, h
 			}
 		}
-		in.def.Table(in.state.value.Elem().Field(f.Index).Addr()).Bind(t)
+		in.state.tables[i].Bind(t)
 		ts.fields = append(ts.fields, t)
 	}
 	return ts
@@ -88,6 +93,16 @@ func (ts *tables) begin(t *Turn) {
 	if ts != nil {
 		ts.settle()
 		ts.turn.Store(t)
+	}
+}
+
+// discard drops what is in memory.
+func (ts *tables) discard() {
+	if ts == nil {
+		return
+	}
+	for _, t := range ts.fields {
+		t.pages.drop()
 	}
 }
 
@@ -144,7 +159,7 @@ func (ts *tables) save(c *store.Commit) {
 		id := e.table.header.ID
 		item, _ := ts.edits.Get(id, e.key)
 		c.Items = append(c.Items, store.ItemEdit{Table: id, Key: item.Key, Value: item.Value, Version: item.Version})
-		ts.sent = append(ts.sent, overlayEdit{id, item.Key, c.Rev})
+		ts.sent = append(ts.sent, overlayEdit{e.table, item.Key, c.Rev})
 	}
 	clear(ts.undo)
 	ts.undo, ts.turnStart = ts.undo[:0], 0
@@ -156,7 +171,7 @@ func (ts *tables) save(c *store.Commit) {
 	}
 }
 
-// settle drops the edits that are durable from the overlay.
+// settle moves the edits that are durable from the overlay into the pages in memory.
 func (ts *tables) settle() {
 	if len(ts.sent) == 0 {
 		return
@@ -165,8 +180,9 @@ func (ts *tables) settle() {
 	n := 0
 	for ; n < len(ts.sent) && ts.sent[n].rev <= durable; n++ {
 		e := ts.sent[n]
-		if item, ok := ts.edits.Get(e.table, e.key); ok && item.Rev == e.rev {
-			ts.edits.Delete(e.table, e.key)
+		if item, ok := ts.edits.Get(e.table.header.ID, e.key); ok && item.Rev == e.rev {
+			ts.edits.Delete(e.table.header.ID, e.key)
+			e.table.pages.set(item.Item)
 		}
 	}
 	ts.sent = slices.Delete(ts.sent, 0, n)
@@ -207,20 +223,25 @@ func (t *table) get(turn *Turn, key []byte) (store.Item, bool) {
 	if t.saved.Len == 0 {
 		return store.Item{}, false
 	}
-	page := t.read(turn, store.ItemRange{From: key, To: append(slices.Clip(key), 0), Limit: 1})
-	if len(page.Items) == 0 {
+	page := t.read(turn, store.ItemRange{From: key, To: afterKey(key), Limit: 1})
+	i, found := page.search(key)
+	if !found {
 		return store.Item{}, false
 	}
-	return page.Items[0], true
+	return page.items[i], true
 }
 
-// read reads from the store. If that fails, the turn ends.
-func (t *table) read(turn *Turn, r store.ItemRange) store.ItemPage {
-	r.Table = t.saved.ID
+// read returns a page that has the start of a range, in its direction, from memory or from the
+// store. If the store fails, the turn ends.
+func (t *table) read(turn *Turn, r store.ItemRange) *page {
+	if p := t.pages.find(r); p != nil {
+		return p
+	}
 	in := t.all.in
-	page, err := in.actor.node.store.Items(turn, in.actor.id, r)
+	r.Table, r.MaxBytes = t.saved.ID, pageBytes
+	got, err := in.actor.node.store.Items(turn, in.actor.id, r)
 	if err == nil {
-		return page
+		return t.pages.add(r, got.Items, got.More)
 	}
 	if turn.Err() != nil {
 		turn.Fail(turn.Err())
@@ -229,16 +250,14 @@ func (t *table) read(turn *Turn, r store.ItemRange) store.ItemPage {
 	in.actor.logger().Error("read the items of a table failed", "field", t.name, "error", err)
 	fault := host.Faultf(wire.CodeUnavailable, "the items of %s cannot be read", t.name)
 	if errors.Is(err, store.ErrConflict) {
-		in.state.broken = fault
+		in.state.broken = fault // another process has the actor
 	}
 	turn.Fail(fault)
 	panic(turnError{fault})
 }
 
-const (
-	scanItems = 64        // a read of a range whose length is not known
-	scanBytes = 256 << 10 // a read of items
-)
+// scanItems is how many items are read of a range whose length is not known.
+const scanItems = 64
 
 func (t *table) Scan(r store.ItemRange) iter.Seq[store.Item] {
 	return func(yield func(store.Item) bool) {
@@ -249,10 +268,10 @@ func (t *table) Scan(r store.ItemRange) iter.Seq[store.Item] {
 		if r.Limit <= 0 {
 			r.Limit = scanItems
 		}
-		r.Table, r.MaxBytes = t.header.ID, scanBytes
+		r.Table = t.header.ID
 		changes := t.changes
 		checked := func(item store.Item) bool {
-			if !yield(item) {
+			if !yield(item) || !turn.Use() {
 				return false
 			}
 			if t.changes != changes {
@@ -261,21 +280,20 @@ func (t *table) Scan(r store.ItemRange) iter.Seq[store.Item] {
 			return true
 		}
 		for more := true; more; {
-			var page store.ItemPage
-			if t.saved.Len > 0 {
-				page = t.read(turn, r)
-			}
+			var items []store.Item
 			part := r
-			if more = page.More; more {
-				last := page.Items[len(page.Items)-1].Key
-				if r.Backward {
-					part.From, r.To = last, last
+			if more = t.saved.Len > 0; more {
+				p := t.read(turn, r)
+				items = p.within(r.From, r.To)
+				if r.Backward && bytes.Compare(p.lo, r.From) > 0 {
+					part.From, r.To = p.lo, p.lo
+				} else if !r.Backward && p.hi != nil && (r.To == nil || bytes.Compare(p.hi, r.To) < 0) {
+					part.To, r.From = p.hi, p.hi
 				} else {
-					part.To = append(slices.Clip(last), 0)
-					r.From = part.To
+					more = false
 				}
 			}
-			if !t.merge(page.Items, part, checked) {
+			if !t.merge(items, part, checked) {
 				return
 			}
 		}
@@ -285,27 +303,33 @@ func (t *table) Scan(r store.ItemRange) iter.Seq[store.Item] {
 // merge calls yield with the stored items of a range, with the edits over them, until yield
 // returns false.
 func (t *table) merge(items []store.Item, r store.ItemRange, yield func(store.Item) bool) bool {
+	next := func() (item store.Item) {
+		if r.Backward {
+			item, items = items[len(items)-1], items[:len(items)-1]
+		} else {
+			item, items = items[0], items[1:]
+		}
+		return item
+	}
 	ok := true
 	t.all.edits.Range(r, func(e overlay.Item) bool {
-		for len(items) > 0 {
+		for ok && len(items) > 0 {
 			c := bytes.Compare(items[0].Key, e.Key)
 			if r.Backward {
-				c = -c
+				c = bytes.Compare(e.Key, items[len(items)-1].Key)
 			}
 			if c > 0 {
 				break
 			}
-			if c < 0 && !yield(items[0]) {
-				ok = false
-				return false
+			if item := next(); c < 0 {
+				ok = yield(item)
 			}
-			items = items[1:]
 		}
-		ok = e.Value == nil || yield(e.Item)
+		ok = ok && (e.Value == nil || yield(e.Item))
 		return ok
 	})
-	for ; ok && len(items) > 0; items = items[1:] {
-		ok = yield(items[0])
+	for ok && len(items) > 0 {
+		ok = yield(next())
 	}
 	return ok
 }
@@ -390,5 +414,13 @@ func (t *table) Fail(item store.Item, err error) {
 }
 
 func (t *table) LeaveOut(item store.Item, err error) {
-	t.all.in.actor.logger().Error("an item of a table cannot be decoded", "field", t.name, "key", string(item.Key), "error", err)
+	if len(t.leftOut) >= maxLeftOut || t.leftOut[string(item.Key)] {
+		return
+	}
+	if t.leftOut == nil {
+		t.leftOut = map[string]bool{}
+	}
+	t.leftOut[string(item.Key)] = true
+	t.all.in.actor.node.stats.undecodable.Add(1)
+	t.all.in.actor.logger().Error("an item of a table cannot be decoded; pages and ranges leave it out", "field", t.name, "key", string(item.Key), "error", err)
 }
