@@ -130,7 +130,7 @@ func options(c Config, logger *slog.Logger) server.Options {
 	o := server.Options{
 		Data: c.Data, JournalBytes: c.JournalBytes,
 		AllowOrigins: c.AllowOrigins, Hosts: c.Hosts, TrustedProxies: c.Proxies, BasePath: c.BasePath,
-		MaxSockets: c.MaxSockets, MaxActors: orNone(c.MaxActors), MaxBuffers: maxBuffers(c),
+		MaxSockets: c.MaxSockets, MaxActors: orNone(c.MaxActors), MaxBuffers: maxBuffers(c), TableCache: c.TableCache,
 		MaxSocketsPerIP: orNone(c.MaxSocketsPerIP), ConnectRatePerIP: orNone(c.ConnectRatePerIP), CallRatePerIP: orNone(c.CallRatePerIP),
 		ActorRatePerIP: orNone(c.ActorRatePerIP),
 		Logger:         logger, Check: c.Check, Drain: c.Drain, DebugAddr: c.DebugAddr, Version: version,

@@ -27,6 +27,7 @@ type Config struct {
 	MaxSockets   int               // in all; 0: three quarters of the open-files limit
 	MaxActors    int               // in memory; 0: no limit
 	MaxBuffers   int               // in bytes; 0: no limit; autoBuffers: by the memory limit
+	TableCache   int64             // bytes of items of tables in memory
 
 	// Limits of one IP address; 0 means none. Rates are per second. See server.Options.
 	MaxSocketsPerIP  int

@@ -16,7 +16,7 @@ import (
 )
 
 func TestParseConfig(t *testing.T) {
-	standard := app.Config{Addr: ":8080", Data: "./data", Store: "sqlite", JournalBytes: 64 << 20, MaxActors: 250_000, MaxBuffers: -1, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500, ActorRatePerIP: 5}
+	standard := app.Config{Addr: ":8080", Data: "./data", Store: "sqlite", JournalBytes: 64 << 20, MaxActors: 250_000, MaxBuffers: -1, TableCache: 64 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500, ActorRatePerIP: 5}
 	with := func(change func(*app.Config)) app.Config {
 		c := standard
 		change(&c)
@@ -37,13 +37,13 @@ func TestParseConfig(t *testing.T) {
 				Addr: "127.0.0.1:0", Data: "/srv/troupe", Store: "memory", JournalBytes: 1 << 20,
 				AllowOrigins: []string{"https://a.example", "http://b.example:81"}, LogLevel: slog.LevelDebug, LogJSON: true,
 				Warnings:  []string{"-journal-bytes has no effect with -store memory: leave it out, or use -store sqlite"},
-				MaxActors: 250_000, MaxBuffers: -1, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500, ActorRatePerIP: 5,
+				MaxActors: 250_000, MaxBuffers: -1, TableCache: 64 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500, ActorRatePerIP: 5,
 			},
 		},
 		{
 			"environment variables", nil,
 			[]string{"TROUPE_ADDR=:1", "TROUPE_DATA=d", "TROUPE_STORE=memory", "TROUPE_JOURNAL_BYTES=4096", "TROUPE_ALLOW_ORIGIN=https://a.example", "TROUPE_LOG=warn"},
-			app.Config{Addr: ":1", Data: "d", Store: "memory", JournalBytes: 4096, AllowOrigins: []string{"https://a.example"}, LogLevel: slog.LevelWarn, MaxActors: 250_000, MaxBuffers: -1, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500, ActorRatePerIP: 5,
+			app.Config{Addr: ":1", Data: "d", Store: "memory", JournalBytes: 4096, AllowOrigins: []string{"https://a.example"}, LogLevel: slog.LevelWarn, MaxActors: 250_000, MaxBuffers: -1, TableCache: 64 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500, ActorRatePerIP: 5,
 				Warnings: []string{"TROUPE_JOURNAL_BYTES has no effect with -store memory: leave it out, or use -store sqlite"}},
 		},
 		{

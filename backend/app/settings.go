@@ -120,6 +120,16 @@ var settings = []setting{
 		},
 	},
 	{
+		flag: "table-cache", env: "TROUPE_TABLE_CACHE", standard: "67108864", argument: "n",
+		help: "limit of the items of tables that are kept in memory, in bytes; turns read the others from the store",
+		set: func(c *Config, v string) (err error) {
+			if c.TableCache, err = strconv.ParseInt(v, 10, 64); err != nil || c.TableCache < 1 {
+				return fmt.Errorf("want a number of bytes, got %q", v)
+			}
+			return nil
+		},
+	},
+	{
 		flag: "max-sockets-per-ip", env: "TROUPE_MAX_SOCKETS_PER_IP", standard: "2000", argument: "n",
 		help: "limit of the sockets of one IP address, and of its connections at twice as many; 0 means none. People behind one router share an address. Clients on this machine are not limited",
 		set:  func(c *Config, v string) error { return setCount(&c.MaxSocketsPerIP, v) },

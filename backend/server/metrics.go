@@ -105,6 +105,7 @@ var metrics = []metricDef{
 				"refused": a.Refused, "failed": a.Failed, "timeout": a.TimedOut, "abandoned": a.Abandoned,
 			}
 		}),
+	counter("undecodable_items_total", "Items of tables that do not fit their types, each once whenever its actor is loaded.", func(c *counts) uint64 { return c.actors.UndecodableItems }),
 	counter("resets_total", "Actors that were reset to their last durable state.", func(c *counts) uint64 { return c.actors.Resets }),
 	counters("commits_total", "Commits of actors, by result: ok, failed.", "result", func(c *counts) map[string]uint64 {
 		return map[string]uint64{"ok": c.actors.Commits, "failed": c.actors.Unsaved}

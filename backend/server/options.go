@@ -87,6 +87,11 @@ type Options struct {
 	// if that is less.
 	MaxBuffers int64
 
+	// TableCache limits the items of tables (actor.Table) that are kept in memory, of all
+	// actors, in bytes. Turns read the others from the store. 0 means 64 MiB; there is no
+	// "no limit".
+	TableCache int64
+
 	// MaxSocketsPerIP limits the sockets of one IP address, and its connections to
 	// twice as many. An IPv6 /64 counts as one address. Addresses of this machine are
 	// not limited. People behind one router share an address. 0 means 2,000.
@@ -197,6 +202,8 @@ func (o Options) check() error {
 		return errors.New("both JournalBytes and a Store are set: set the limit in the options of the store")
 	case o.JournalBytes < 0:
 		return fmt.Errorf("JournalBytes: want a number of bytes, or 0 for 64 MiB, got %d", o.JournalBytes)
+	case o.TableCache < 0:
+		return fmt.Errorf("TableCache: want a number of bytes, or 0 for 64 MiB, got %d", o.TableCache)
 	case o.Drain < 0 || o.Drain > maxDrain:
 		return fmt.Errorf("option Drain: want a duration from 0 to %v, got %v", maxDrain, o.Drain)
 	case files > 0 && files < minFiles:

@@ -38,6 +38,7 @@ func TestOptions_errors(t *testing.T) {
 	for want, o := range map[string]Options{
 		"both Data (d) and a Store":                                    {Data: "d", Store: memory.New(memory.Options{})},
 		"both JournalBytes and a Store are set":                        {JournalBytes: 1 << 20, Store: memory.New(memory.Options{})},
+		"TableCache: want a number of bytes":                           {TableCache: -1},
 		"JournalBytes: want a number of bytes":                         {JournalBytes: -1},
 		"option Drain: want a duration from 0 to 1h0m0s, got -1s":      {Drain: -time.Second},
 		"option Drain: want a duration from 0 to 1h0m0s, got 100h0m0s": {Drain: 100 * time.Hour},
