@@ -251,22 +251,32 @@ func inspect(ctx context.Context, path string, o Options) (*journal.Index, error
 	}
 	defer db.Close() // it only reads
 	db.SetMaxOpenConns(1)
-	var tables, id, version int
-	row := db.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM sqlite_schema), (SELECT * FROM pragma_application_id), (SELECT * FROM pragma_user_version)")
-	if err := row.Scan(&tables, &id, &version); err != nil {
+	switch version, err := readFormat(ctx, db); {
+	case err != nil:
 		return nil, err
-	}
-	switch {
-	case tables == 0:
-		return nil, nil
-	case id != applicationID:
-		return nil, errors.New("this is a database, but not one of Troupe")
-	case version > len(migrations):
-		return nil, fmt.Errorf("a newer version of Troupe wrote it (its format is %d, this one knows up to %d)", version, len(migrations))
 	case version < len(migrations):
 		return nil, nil
 	}
 	return scan(ctx, db, o.now())
+}
+
+// readFormat returns the format of a file, 0 of one that is empty. It refuses files that are
+// not stores, and those of newer versions.
+func readFormat(ctx context.Context, db querier) (version int, err error) {
+	var tables, id int
+	row := db.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM sqlite_schema), (SELECT * FROM pragma_application_id), (SELECT * FROM pragma_user_version)")
+	if err := row.Scan(&tables, &id, &version); err != nil {
+		return 0, err
+	}
+	switch {
+	case tables == 0:
+		return 0, nil
+	case id != applicationID:
+		return 0, errors.New("this is a database, but not one of Troupe")
+	case version > len(migrations):
+		return 0, fmt.Errorf("a newer version of Troupe wrote it (its format is %d, this one knows up to %d)", version, len(migrations))
+	}
+	return version, nil
 }
 
 // refused wraps the error of a file that cannot be opened.

@@ -28,46 +28,61 @@ func (rd *reader) items(ctx context.Context, actor string, q store.ItemRange) (s
 	if err != nil {
 		return store.ItemPage{}, err
 	}
-	var page *record.Pager
-	var edits []overlay.Item
-	var owner int64
-	hidden := false // there are no rows, or they are of an earlier life or a dropped table
-	err = rd.withRecord(ctx, actor, func(r *journal.Resident, rec *record.Record) {
-		page, owner = record.NewPager(q, rec.Rev), r.Stored.Owner
-		table, known := rec.Tables[q.Table]
-		hidden = rec.Wiped != 0 || rec.Dropped[q.Table] != 0 || known && table.Field == ""
-		// More edits than these cannot be on the page.
-		live, size := 0, 0
-		rec.Items.Range(q, func(e overlay.Item) bool {
-			edits = append(edits, e)
-			if e.Value != nil {
-				live, size = live+1, size+len(e.Key)+len(e.Value)
-			}
-			return live <= q.Limit && (live < 2 || size <= q.MaxBytes)
-		})
-	})
+	var start itemStart
+	err = rd.withRecord(ctx, actor, func(r *journal.Resident, rec *record.Record) { start = pageStart(r, rec, q) })
 	if err != nil {
 		return store.ItemPage{}, err
 	}
 	rd.options.afterRead()
-	// The rows are read after the edits: an edit that has left the edits since then is in
-	// the rows.
-	if !hidden {
-		if edits, err = addRows(ctx, reader, page, edits, owner, q); err != nil {
+	return itemPage(ctx, reader, start, q)
+}
+
+// itemStart is what a record has for a page of items, before the rows are read.
+type itemStart struct {
+	page   *record.Pager
+	edits  []overlay.Item
+	owner  int64
+	hidden bool // there are no rows, or they are of an earlier life or a dropped table
+}
+
+// pageStart returns the edits of an actor's record for a page of items.
+func pageStart(r *journal.Resident, rec *record.Record, q store.ItemRange) itemStart {
+	s := itemStart{page: record.NewPager(q, rec.Rev), owner: r.Stored.Owner}
+	table, known := rec.Tables[q.Table]
+	s.hidden = rec.Wiped != 0 || rec.Dropped[q.Table] != 0 || known && table.Field == ""
+	// More edits than these cannot be on the page.
+	live, size := 0, 0
+	rec.Items.Range(q, func(e overlay.Item) bool {
+		s.edits = append(s.edits, e)
+		if e.Value != nil {
+			live, size = live+1, size+len(e.Key)+len(e.Value)
+		}
+		return live <= q.Limit && (live < 2 || size <= q.MaxBytes)
+	})
+	return s
+}
+
+// itemPage adds the rows. They are read after the edits: an edit that has left the edits
+// since then is in the rows.
+func itemPage(ctx context.Context, db querier, s itemStart, q store.ItemRange) (store.ItemPage, error) {
+	edits := s.edits
+	if !s.hidden {
+		var err error
+		if edits, err = addRows(ctx, db, s.page, edits, s.owner, q); err != nil {
 			return store.ItemPage{}, err
 		}
 	}
 	for _, e := range edits {
-		if e.Value != nil && !page.Add(e.Item) {
+		if e.Value != nil && !s.page.Add(e.Item) {
 			break
 		}
 	}
-	return page.Page, nil
+	return s.page.Page, nil
 }
 
 // addRows adds the rows of a range to a page, and the edits that come before them or take
 // their place. It returns the edits that come after the last row; none if the page is full.
-func addRows(ctx context.Context, reader *pool, page *record.Pager, edits []overlay.Item, owner int64, q store.ItemRange) ([]overlay.Item, error) {
+func addRows(ctx context.Context, db querier, page *record.Pager, edits []overlay.Item, owner int64, q store.ItemRange) ([]overlay.Item, error) {
 	query, args := "", []any{owner, q.Table}
 	if q.From != nil {
 		query, args = query+" AND key >= ?", append(args, q.From)
@@ -79,7 +94,7 @@ func addRows(ctx context.Context, reader *pool, page *record.Pager, edits []over
 	if q.Backward {
 		order = "DESC"
 	}
-	rows, err := reader.QueryContext(ctx, "SELECT key, version, CAST(value AS BLOB) FROM items WHERE owner = ? AND tbl = ?"+query+" ORDER BY key "+order, args...)
+	rows, err := db.QueryContext(ctx, "SELECT key, version, CAST(value AS BLOB) FROM items WHERE owner = ? AND tbl = ?"+query+" ORDER BY key "+order, args...)
 	if err != nil {
 		return nil, err
 	}
