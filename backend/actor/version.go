@@ -89,8 +89,8 @@ func convert[Old, New any](name string, f func(Old) New) Step {
 			}()
 			var value Old
 			if len(raw) > 0 {
-				if err := json.Unmarshal(raw, &value); err != nil {
-					return nil, err
+				if json.Unmarshal(raw, &value) != nil {
+					return nil, jsonshape.Locate(old, raw, "")
 				}
 			}
 			return jsonshape.Marshal(f(value))

@@ -212,7 +212,12 @@ func (s *state) loadVersion(version int, text *[]byte) (scalars []byte, exact bo
 			return nil, false, err
 		}
 	}
-	return s.load(*text)
+	if scalars, exact, err = s.load(*text); err != nil {
+		if located := s.def.LocateState(*text); located != nil {
+			err = located
+		}
+	}
+	return scalars, exact, err
 }
 
 // settle ends loading. text, scalars and exact are of load, and base is set. stored reports

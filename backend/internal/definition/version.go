@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
+	"github.com/troupe-dev/troupe/backend/store"
 )
 
 // Version has the steps from the version before it.
@@ -51,6 +52,46 @@ func (d *Definition) MigrateState(from int, text []byte) ([]byte, error) {
 		return nil, err
 	}
 	return append(jsonshape.AppendMembers([]byte{'{'}, object), '}'), nil
+}
+
+// MigrateTables returns the headers of tables that a version has stored as the current
+// version stores them. It may return tables itself, and does not change it.
+func (d *Definition) MigrateTables(from int, tables []store.Table) []store.Table {
+	own := slices.Clone(tables)
+	_ = d.migrate(from, false, func(s *Step) error { // fails for newer versions only, which are not loaded
+		for i := range own {
+			if s.From != "" && own[i].Field == s.From {
+				if own[i].Field = s.To; s.To == "" {
+					own[i] = store.Table{ID: own[i].ID} // dropped
+				}
+			}
+		}
+		return nil
+	})
+	return own
+}
+
+// LocateState returns why a state does not decode, with the place in it; nil if it does.
+func (d *Definition) LocateState(text []byte) error {
+	if err := jsonshape.Locate(d.ScalarType, text, ""); err != nil {
+		return err
+	}
+	for _, m := range jsonshape.Members(text) {
+		for _, c := range d.Collections {
+			if !strings.EqualFold(c.Name, m.Name) {
+				continue
+			}
+			key, item := d.Collection(reflect.New(d.Type.Field(c.Index).Type)).Types()
+			all := reflect.SliceOf(item)
+			if key != nil {
+				all = reflect.MapOf(key, item)
+			}
+			if err := jsonshape.Locate(all, m.Value, c.Name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // MigrateConn returns a connection's state that a version has stored as the current
@@ -163,6 +204,9 @@ type storedField struct{ name, kind string }
 
 type storedFields []storedField
 
+// tableKind is the kind of a table, which is not in the state's JSON.
+const tableKind = "a table"
+
 // find returns the index of a field, -1 if there is none.
 func (fs storedFields) find(name string) int {
 	return slices.IndexFunc(fs, func(f storedField) bool { return strings.EqualFold(f.name, name) })
@@ -203,6 +247,9 @@ func (d *Definition) kindOf(t reflect.Type) string {
 			return "an object"
 		}
 		return "an array"
+	}
+	if d.isTable(t) {
+		return tableKind
 	}
 	if jsonshape.Marshals(t) {
 		return ""
@@ -246,7 +293,12 @@ func (d *Definition) beforeConvert(s *Step, state storedFields) (storedFields, s
 			return nil, fmt.Sprintf("want func(old Old) New with structs that have the fields of the state that change, %s is none", t)
 		}
 	}
-	news := d.fieldsOf(s.New)
+	news, olds := d.fieldsOf(s.New), d.fieldsOf(s.Old)
+	for _, f := range slices.Concat(news, olds) {
+		if f.kind == tableKind {
+			return nil, fmt.Sprintf("field %q: a Table is renamed by Rename and removed by Drop; leave it out of %s and %s", f.name, s.Old, s.New)
+		}
+	}
 	for _, f := range news {
 		at := state.find(f.name)
 		if at < 0 {
@@ -259,7 +311,6 @@ func (d *Definition) beforeConvert(s *Step, state storedFields) (storedFields, s
 	for _, f := range news {
 		state = state.without(f.name)
 	}
-	olds := d.fieldsOf(s.Old)
 	for _, f := range olds {
 		if state.find(f.name) >= 0 {
 			return nil, fmt.Sprintf("it takes the field %q and does not return it, but the state has it after it: add it to %s, or remove it from %s", f.name, s.New, s.Old)

@@ -37,3 +37,19 @@ func AppendMembers(dst []byte, members []Member) []byte {
 	}
 	return dst
 }
+
+// Elements returns the elements of a JSON text, nil if the text is not an array. It must be
+// valid JSON. They share its memory.
+func Elements(array []byte) [][]byte {
+	i := skipSpace(array, 0)
+	if array[i] != '[' {
+		return nil
+	}
+	all := [][]byte{}
+	for i = skipSpace(array, i+1); array[i] != ']'; {
+		end := skipValue(array, i)
+		all = append(all, array[i:end:end])
+		i = next(array, end)
+	}
+	return all
+}
