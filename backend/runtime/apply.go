@@ -61,6 +61,7 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 	if in.version != in.def.Version() {
 		in.version = in.def.Version()
 		commit.Version = in.version
+		commit.Tables, in.dropped = in.dropped, nil
 	}
 	if o.changed || in.state.saved == nil {
 		in.state.save(commit, o.scalars)

@@ -25,9 +25,10 @@ type instance struct {
 	state  state
 	tables *tables
 
-	stored    bool // the store knows the actor
-	created   bool // OnCreate has run, or the store knows the actor
-	version   int  // of the definition, as the store has it
+	stored    bool          // the store knows the actor
+	created   bool          // OnCreate has run, or the store knows the actor
+	version   int           // of the definition, as the store has it
+	dropped   []store.Table // by steps from that version
 	rev       uint64
 	head      uint64
 	log       string
@@ -54,7 +55,7 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 		in.log = randomID()
 		in.producers = newProducers(&def.Options, nil, in.conns.producers, &a.node.answers)
 		in.state.keep()
-		in.tables = newTables(in, nil)
+		in.tables = newTables(in, nil, nil)
 		var err error
 		in.state.base, err = in.state.encode()
 		return in, err
@@ -88,7 +89,21 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 	in.conns.sort()
 	in.producers = newProducers(&def.Options, snap.Callers, in.conns.producers, &a.node.answers)
 	in.state.keep()
-	in.tables = newTables(in, snap.Tables)
+	tables := snap.Tables
+	if in.version != def.Version() {
+		tables = def.MigrateTables(snap.Version, snap.Tables)
+		for i, h := range tables {
+			if h.Field == "" && snap.Tables[i].Field != "" {
+				in.dropped = append(in.dropped, h)
+			}
+		}
+	}
+	for _, h := range tables {
+		if !def.HasTable(h) {
+			a.node.unknownFields.warn(a, h.Field)
+		}
+	}
+	in.tables = newTables(in, snap.Tables, tables)
 	if err = in.state.restored(); err == nil {
 		// Not the stored bytes: fields may have been added or removed since.
 		in.state.base, err = in.state.encode()

@@ -66,8 +66,9 @@ type overlayEdit struct {
 // maxLeftOut is of how many items the log says that they cannot be decoded.
 const maxLeftOut = 1000
 
-// newTables returns the tables of an instance, nil if its definition has none.
-func newTables(in *instance, stored []store.Table) *tables {
+// newTables returns the tables of an instance, nil if its definition has none. stored are
+// the headers in the store, and migrated those of the current version.
+func newTables(in *instance, stored, migrated []store.Table) *tables {
 	if len(in.def.Tables) == 0 {
 		return nil
 	}
@@ -77,9 +78,9 @@ func newTables(in *instance, stored []store.Table) *tables {
 	}
 	for i, f := range in.def.Tables {
 		t := &table{all: ts, name: f.Name, pages: newPageIndex(&in.actor.node.tableCache)}
-		for _, h := range stored {
+		for j, h := range migrated {
 			if h.Field == f.Name {
-				t.header, t.saved = h, h
+				t.header, t.saved = h, stored[j]
 			}
 		}
 		in.state.tables[i].Bind(t)

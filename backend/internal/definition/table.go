@@ -3,6 +3,7 @@ package definition
 import (
 	"iter"
 	"reflect"
+	"slices"
 
 	"github.com/troupe-dev/troupe/backend/store"
 )
@@ -52,6 +53,11 @@ func (d *Definition) isTable(t reflect.Type) bool {
 
 // Table returns the table to which field points, nil if it is not one.
 func (d *Definition) Table(field reflect.Value) Table { return d.bindings.Table(field.Interface()) }
+
+// HasTable reports whether a stored table is one of the type's. A dropped one is.
+func (d *Definition) HasTable(h store.Table) bool {
+	return h.Field == "" || slices.ContainsFunc(d.Tables, func(f TableField) bool { return f.Name == h.Field })
+}
 
 func (d *Definition) addTable(i int, f reflect.StructField) {
 	name := jsonName(f)

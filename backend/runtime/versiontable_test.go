@@ -1,0 +1,88 @@
+package runtime_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+type logV0 struct {
+	Rows  actor.Table[uint64, string] `json:"rows"`
+	Other actor.Table[string, int]    `json:"other"`
+}
+
+type logV1 struct {
+	Lines actor.Table[uint64, string] `json:"lines"`
+	N     int                         `json:"n"`
+}
+
+type logV2 struct {
+	N int `json:"n"`
+}
+
+func (l *logV0) Add(_ *noState, text string) {
+	l.Rows.Append(text)
+	l.Other.Set(text, 1)
+}
+func (l *logV1) Add(_ *noState, text string) { l.Lines.Append(text) }
+func (l *logV1) Count(_ *noState)            { l.N++ }
+func (l *logV2) Count(_ *noState)            { l.N++ }
+func (l logV1) Get(*noState) (all []string) {
+	for _, text := range l.Lines.Range(0, 100) {
+		all = append(all, text)
+	}
+	return append(all, fmt.Sprint(l.Lines.Len()))
+}
+
+// TestTablesAreRenamedAndDropped with the first change, whether it is one of the table or
+// not; a Table that a binary does not have is kept.
+func TestTablesAreRenamedAndDropped(t *testing.T) {
+	onEachStore(t, func(s *site) {
+		v0, v1 := actor.Define[logV0]("log"), actor.Define[logV1]("log", actor.Version(1, actor.Rename("rows", "lines"), actor.Drop("other")))
+		headers := func(key, want string) {
+			s.t.Helper()
+			if got := fmt.Sprint(s.stored("log", key).Tables); got != want {
+				s.t.Errorf("%s: got tables %s, want %s", key, got, want)
+			}
+		}
+		s.deploy(v0)
+		for _, key := range []string{"a", "b", "c"} {
+			s.call("log", key, "add", "one")
+		}
+		s.deploy(v1)
+		s.want(`["one","1"]`, "log", "a", "get")
+		headers("a", "[{1 rows 1 13 2} {2 other 1 4 0}]")
+		s.call("log", "a", "count")
+		headers("a", "[{1 lines 1 13 2} {2  0 0 0}]")
+		s.call("log", "b", "add", "two")
+		headers("b", "[{1 lines 2 26 3} {2  0 0 0}]")
+		s.crash(v1)
+		s.want(`["one","1"]`, "log", "a", "get")
+		s.want(`["one","two","2"]`, "log", "b", "get")
+		s.call("log", "a", "add", "two")
+		s.want(`["one","two","2"]`, "log", "a", "get")
+		for _, key := range []string{"a", "b"} {
+			page, err := s.store.Items(s.t.Context(), s.stored("log", key).Actor, store.ItemRange{Table: 2, Limit: 10, MaxBytes: 1000})
+			if err != nil || len(page.Items) > 0 {
+				s.t.Errorf("%s: got %v, %v in a dropped table", key, page.Items, err)
+			}
+		}
+
+		s.deploy(v0)
+		s.want("unavailable", "log", "a", "add", "lost")
+		s.call("log", "c", "add", "two")
+
+		// Without versions, a table is kept as other fields are.
+		s.deploy(actor.Define[logV2]("log"))
+		s.call("log", "c", "count")
+		s.wantLines(1, "field=rows")
+		headers("c", "[{1 rows 2 26 3} {2 other 2 8 0}]")
+		s.deploy(v1)
+		s.want(`["one","two","2"]`, "log", "c", "get")
+		s.deploy(actor.Define[logV2]("log", actor.Version(1, actor.Drop("other")), actor.Version(2, actor.Drop("rows"))))
+		s.call("log", "c", "count")
+		headers("c", "[{1  0 0 0} {2  0 0 0}]")
+	})
+}
