@@ -19,7 +19,18 @@ const BUDGETS = [
     external: hooks,
     limit: 1536,
   },
-  { name: "@troupe/react: all", code: 'export * from "./hooks/src/index.ts"', external: hooks, limit: 2192 },
+  {
+    name: "@troupe/react: with useActorState, useOptimisticAction",
+    code: 'export { createHooks, useEvent, useActorState, useOptimisticAction } from "./hooks/src/index.ts"',
+    external: hooks,
+    limit: 2192,
+  },
+  {
+    name: "@troupe/react: with useActorPages",
+    code: 'export { createHooks, useEvent, useActorPages } from "./hooks/src/index.ts"',
+    external: hooks,
+    limit: 2624,
+  },
 ];
 
 for (const { name, code, external, limit } of BUDGETS) {

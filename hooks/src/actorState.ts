@@ -1,5 +1,6 @@
 // A state that is loaded by an action and kept up to date by events. Does not depend on React.
 import type { Connection, EventsOf, UntypedActor } from "@troupe/client";
+import { withOnReply } from "./onReply.js";
 
 /** How to load a state, and how events change it. */
 export interface StateOptions<D, S> {
@@ -111,18 +112,4 @@ export function followState<S>(
     loading?.abort();
     for (const unsubscribe of unsubscribes) unsubscribe();
   };
-}
-
-/** Wraps a connection: onReply is called when a call was answered, before any later event. */
-function withOnReply(connection: Connection, onReply: () => void): Connection {
-  return new Proxy(connection, {
-    get(target, name) {
-      const value: unknown = target[name as string];
-      if (typeof value !== "function") return value;
-      return (...args: unknown[]) => {
-        const result = value(...args);
-        return name === "withOptions" ? withOnReply(result, onReply) : (result?.finally?.(onReply) ?? result);
-      };
-    },
-  });
 }
