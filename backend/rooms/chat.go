@@ -2,32 +2,33 @@ package rooms
 
 import (
 	"cmp"
-	"crypto/rand"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/troupe-dev/troupe/backend/actor"
 )
 
-// Limits of a chat room. All messages are sent as one reply, and all members as one
-// event, so both must stay well below the largest message (1 MiB of JSON).
+// Limits of a chat room. All members are one event, which must stay well below the largest
+// message (1 MiB of JSON).
 const (
-	maxMembers       = 200
-	maxMessageRunes  = 2000
-	maxNameRunes     = 64
-	keepMessages     = 200
-	keepMessageBytes = 256 << 10 // of JSON
+	maxMembers      = 200
+	maxMessageRunes = 2000
+	maxNameRunes    = 64
+	newestMessages  = 200 // of getMessages
+	maxPage         = 100 // messages
 )
 
 // ChatRoom is a room in which people talk. Its exported fields are its state, and its
 // methods whose first parameter is an *actor.Context are its actions.
 type ChatRoom struct {
-	Messages actor.List[Message] `json:"messages"` // the newest ones, oldest first
+	History  actor.Table[uint64, Message] `json:"history"`  // all messages, oldest first
+	Messages actor.List[Message]          `json:"messages"` // of a room that is older than History; see keepAll
 }
 
 // Message is a chat message.
 type Message struct {
-	ID        string `json:"id"`
+	ID        string `json:"id"` // its key in History
 	UserID    string `json:"userId"`
 	Name      string `json:"name,omitempty"` // the author's, if the connection has one
 	Text      string `json:"text"`
@@ -99,6 +100,7 @@ func (r *ChatRoom) OnDisconnect(c *actor.Context[Member]) { r.left(c) }
 
 // arrived sends the members: to everyone if they have changed, else to the newcomer.
 func (r *ChatRoom) arrived(c *actor.Context[Member]) {
+	r.keepAll()
 	changed := MembersChanged{Members: r.GetMembers(c)}
 	if c.Conn().State().UserID == "" {
 		c.Conn().Send(changed)
@@ -124,26 +126,46 @@ func (r *ChatRoom) SendMessage(c *actor.Context[Member], userID, text string) (M
 	if userID == "" || utf8.RuneCountInString(userID) > maxNameRunes || !isOrAnonymous(c, userID) {
 		return Message{}, actor.Errorf("wrong_user", "this connection cannot speak for %q", userID)
 	}
-	m := Message{ID: rand.Text(), UserID: userID, Text: text, Timestamp: c.Now().UnixMilli()}
+	m := Message{UserID: userID, Text: text, Timestamp: c.Now().UnixMilli()}
 	if c.HasConn() {
 		m.Name = c.Conn().State().Name
 	}
-	r.Messages.Append(m)
-	forgetOldest(&r.Messages, keepMessages, keepMessageBytes)
+	r.keepAll()
+	m = r.add(m)
 	c.Broadcast(MessageReceived(m))
 	return m, nil
 }
 
+// add adds a message to the history, and returns it with its ID.
+func (r *ChatRoom) add(m Message) Message {
+	key := r.History.Append(m)
+	m.ID = strconv.FormatUint(key, 10)
+	r.History.Set(key, m)
+	return m
+}
+
+// keepAll moves messages into the history that were stored when a room kept only the newest.
+func (r *ChatRoom) keepAll() {
+	for _, m := range r.Messages.Values() {
+		r.add(m)
+	}
+	r.Messages.Delete(0, r.Messages.Len())
+}
+
 // DeleteMessage deletes a message. It succeeds if the message does not exist.
 func (r *ChatRoom) DeleteMessage(c *actor.Context[Member], messageID string) error {
-	i := r.Messages.IndexFunc(func(m Message) bool { return m.ID == messageID })
-	if i < 0 {
+	key, err := strconv.ParseUint(messageID, 10, 64)
+	if err != nil {
 		return nil
 	}
-	if !isOrAnonymous(c, r.Messages.At(i).UserID) {
+	m, ok := r.History.Get(key)
+	if !ok {
+		return nil
+	}
+	if !isOrAnonymous(c, m.UserID) {
 		return actor.Errorf("not_yours", "only its author can delete a message")
 	}
-	r.Messages.Delete(i, i+1)
+	r.History.Delete(key)
 	c.Broadcast(MessageDeleted{MessageID: messageID})
 	return nil
 }
@@ -156,8 +178,20 @@ func (r *ChatRoom) SetTyping(c *actor.Context[Member], typing bool) {
 	c.Broadcast(Typing{UserID: me.UserID, Name: me.Name, Typing: typing}, actor.Except(c.Conn()), actor.Latest(me.UserID))
 }
 
-// GetMessages returns all messages. Its value receiver makes it a read-only action.
-func (r ChatRoom) GetMessages(*actor.Context[Member]) []Message { return r.Messages.Values() }
+// GetMessages returns the newest messages: 200, or as many as are 256 KiB of JSON, oldest
+// first. Its value receiver makes it a read-only action.
+func (r ChatRoom) GetMessages(*actor.Context[Member]) []Message {
+	messages := []Message{}
+	for _, item := range r.History.Page(actor.Before[uint64](nil), newestMessages).Items {
+		messages = append(messages, item.Value)
+	}
+	return messages
+}
+
+// GetPage returns the last n messages before a key, or of all if it is null: 100 at most.
+func (r ChatRoom) GetPage(_ *actor.Context[Member], before *uint64, n int) actor.Page[uint64, Message] {
+	return r.History.Page(actor.Before(before), min(max(n, 1), maxPage))
+}
 
 // GetMembers returns the members: every user who is online, once.
 func (r ChatRoom) GetMembers(c *actor.Context[Member]) []Member {

@@ -123,11 +123,30 @@ func TestChat_authorsDeleteTheirMessages(t *testing.T) {
 	})
 }
 
-func TestChat_keepsTheNewestMessages(t *testing.T) {
+func TestChat_keepsAllMessages(t *testing.T) {
 	chat(t, func(room *actortest.Actor) {
 		ada := room.Connect(nil)
 		for i := range 203 {
 			actortest.Call[rooms.Message](ada, "sendMessage", "ada", fmt.Sprint(i))
+		}
+		var before *uint64
+		var all []string
+		for pages := 1; ; pages++ {
+			page := actortest.Call[actor.Page[uint64, rooms.Message]](ada, "getPage", before, 1000)
+			var part []string
+			for _, item := range page.Items {
+				same(t, "id", item.Value.ID, fmt.Sprint(item.Key))
+				part = append(part, item.Value.Text)
+			}
+			all = append(part, all...)
+			if !page.HasBefore {
+				same(t, "pages of 100", pages, 3)
+				break
+			}
+			before = &page.Items[0].Key
+		}
+		if len(all) != 203 || all[0] != "0" || all[202] != "202" {
+			t.Errorf("got %d messages, want all 203: %v", len(all), all)
 		}
 		got := texts(actortest.Call[[]rooms.Message](room.Connect(nil), "getMessages"))
 		if len(got) != 200 || got[0] != "3" || got[199] != "202" {

@@ -8,12 +8,13 @@ import (
 
 func init() {
 	Registry.SetContract(actor.Contract{
-		Fingerprint: "z4cDeVXK0aMJjlJ8",
+		Fingerprint: "XMTr17cwpAt-6SPs",
 		Parts: []string{
 			"chatRoom.connect():mVO6",
 			"chatRoom.deleteMessage():w0x0",
 			"chatRoom.getMembers():oiqb",
 			"chatRoom.getMessages():d17B",
+			"chatRoom.getPage():J4O0",
 			"chatRoom.on(membersChanged):0h8r",
 			"chatRoom.on(messageDeleted):1b8T",
 			"chatRoom.on(messageReceived):MKf8",
@@ -132,6 +133,7 @@ func init() {
 			"\n" +
 			"/** Message is a chat message. */\n" +
 			"export interface Message {\n" +
+			"  /** its key in History */\n" +
 			"  id: string;\n" +
 			"  userId: string;\n" +
 			"  /** the author's, if the connection has one */\n" +
@@ -159,6 +161,16 @@ func init() {
 			"  subscription?: Subscription;\n" +
 			"  /** from POST /api/session, if the session has just changed */\n" +
 			"  pass?: string;\n" +
+			"}\n" +
+			"\n" +
+			"/** Page is a part of a Table, as clients get it: useActorPages shows pages that an action returns. */\n" +
+			"export interface Page<K, V> {\n" +
+			"  /** in the order of their keys */\n" +
+			"  items: { key: K; value: V }[];\n" +
+			"  /** the table has items before them */\n" +
+			"  hasBefore: boolean;\n" +
+			"  /** the table has items after them */\n" +
+			"  hasAfter: boolean;\n" +
 			"}\n" +
 			"\n" +
 			"/** PlayerJoined is sent to the others when a player joins. */\n" +
@@ -246,8 +258,13 @@ func init() {
 			"      deleteMessage(messageId: string): void;\n" +
 			"      /** setTyping tells the others whether the caller is typing. */\n" +
 			"      setTyping(typing: boolean): void;\n" +
-			"      /** getMessages returns all messages. Its value receiver makes it a read-only action. */\n" +
+			"      /**\n" +
+			"       * getMessages returns the newest messages: 200, or as many as are 256 KiB of JSON, oldest\n" +
+			"       * first. Its value receiver makes it a read-only action.\n" +
+			"       */\n" +
 			"      getMessages(): Message[];\n" +
+			"      /** getPage returns the last n messages before a key, or of all if it is null: 100 at most. */\n" +
+			"      getPage(before: number | null, n: number): Page<number, Message>;\n" +
 			"      /** getMembers returns the members: every user who is online, once. */\n" +
 			"      getMembers(): Member[];\n" +
 			"    };\n" +
@@ -342,12 +359,13 @@ func init() {
 			"\n" +
 			"/** The registry for `createClient<typeof registry>(url, { registry })`. The client compares its fingerprints with the server's. */\n" +
 			"export const registry = {\n" +
-			"  \"~contract\": \"z4cDeVXK0aMJjlJ8\",\n" +
+			"  \"~contract\": \"XMTr17cwpAt-6SPs\",\n" +
 			"  \"~parts\": [\n" +
 			"    \"chatRoom.connect():mVO6\",\n" +
 			"    \"chatRoom.deleteMessage():w0x0\",\n" +
 			"    \"chatRoom.getMembers():oiqb\",\n" +
 			"    \"chatRoom.getMessages():d17B\",\n" +
+			"    \"chatRoom.getPage():J4O0\",\n" +
 			"    \"chatRoom.on(membersChanged):0h8r\",\n" +
 			"    \"chatRoom.on(messageDeleted):1b8T\",\n" +
 			"    \"chatRoom.on(messageReceived):MKf8\",\n" +

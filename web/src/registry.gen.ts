@@ -84,6 +84,7 @@ export interface MembersChanged {
 
 /** Message is a chat message. */
 export interface Message {
+  /** its key in History */
   id: string;
   userId: string;
   /** the author's, if the connection has one */
@@ -111,6 +112,16 @@ export interface NewsParams {
   subscription?: Subscription;
   /** from POST /api/session, if the session has just changed */
   pass?: string;
+}
+
+/** Page is a part of a Table, as clients get it: useActorPages shows pages that an action returns. */
+export interface Page<K, V> {
+  /** in the order of their keys */
+  items: { key: K; value: V }[];
+  /** the table has items before them */
+  hasBefore: boolean;
+  /** the table has items after them */
+  hasAfter: boolean;
 }
 
 /** PlayerJoined is sent to the others when a player joins. */
@@ -198,8 +209,13 @@ export interface Registry {
       deleteMessage(messageId: string): void;
       /** setTyping tells the others whether the caller is typing. */
       setTyping(typing: boolean): void;
-      /** getMessages returns all messages. Its value receiver makes it a read-only action. */
+      /**
+       * getMessages returns the newest messages: 200, or as many as are 256 KiB of JSON, oldest
+       * first. Its value receiver makes it a read-only action.
+       */
       getMessages(): Message[];
+      /** getPage returns the last n messages before a key, or of all if it is null: 100 at most. */
+      getPage(before: number | null, n: number): Page<number, Message>;
       /** getMembers returns the members: every user who is online, once. */
       getMembers(): Member[];
     };
@@ -294,12 +310,13 @@ export interface Registry {
 
 /** The registry for `createClient<typeof registry>(url, { registry })`. The client compares its fingerprints with the server's. */
 export const registry = {
-  "~contract": "z4cDeVXK0aMJjlJ8",
+  "~contract": "XMTr17cwpAt-6SPs",
   "~parts": [
     "chatRoom.connect():mVO6",
     "chatRoom.deleteMessage():w0x0",
     "chatRoom.getMembers():oiqb",
     "chatRoom.getMessages():d17B",
+    "chatRoom.getPage():J4O0",
     "chatRoom.on(membersChanged):0h8r",
     "chatRoom.on(messageDeleted):1b8T",
     "chatRoom.on(messageReceived):MKf8",
