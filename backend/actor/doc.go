@@ -88,7 +88,9 @@
 //	CanSubscribe(c *Context[S], event string) error    an error refuses c.Conn() an event; read-only: a value receiver
 //	OnStop(c *Context[S]) error                        the actor leaves memory
 //
-// OnBeforeConnect, CreateConnState and OnConnect are one turn. After a restart of
+// OnBeforeConnect, CreateConnState and OnConnect are one turn. What it sends to the new
+// connection alone is not stored: a client that does not receive all of it before the
+// server ends joins again, and OnConnect runs again. After a restart of
 // the server, OnResume and OnDisconnect may run without an OnDrop. An actor is stored
 // with the first change made by a turn other than OnCreate and OnStart. Before that
 // it has no readers, so events of OnCreate and OnStart are dropped.

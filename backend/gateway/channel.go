@@ -38,11 +38,12 @@ type channel struct {
 	name        string   // of the actor's definition; empty if opened by id and not open yet
 	inFlight    []uint64 // ids of calls without an answer, as they came
 	inbox       inbox
-	bytes       int          // of inbox.answers; counted in s.outbox, too
-	answered    bool         // the owner of the actor has opened it
-	wantAt      bool         // it was quiet for long
-	pendingAuth *pendingAuth // while it waits for OnAuth; else nil
-	approvals   *approvals   // for CanSubscribe; nil before the first one
+	joining     []*host.Output // see joining.go
+	bytes       int            // of inbox.answers and joining; counted in s.outbox, too
+	answered    bool           // the owner of the actor has opened it
+	wantAt      bool           // it was quiet for long
+	pendingAuth *pendingAuth   // while it waits for OnAuth; else nil
+	approvals   *approvals     // for CanSubscribe; nil before the first one
 
 	// The rest belongs to the flush.
 	phase    phase
@@ -124,7 +125,7 @@ func (c *channel) addressed(o *host.Output, pos host.Pos) {
 	defer c.s.mu.Unlock()
 	switch o.Kind {
 	case host.OutputOpened:
-		c.inbox.opened, c.inbox.openedPos, c.answered = o, pos, true
+		c.inbox.opened, c.inbox.openedPos, c.answered = c.keepJoiningLocked(o), pos, true
 		c.name = o.Opened.Name
 	case host.OutputClosed:
 		c.inbox.closed, c.inbox.closedPos = o, pos
@@ -205,6 +206,8 @@ func (c *channel) wants(o *host.Output, pos host.Pos) bool {
 			return o.Producer == c.caller && o.Target.Includes(c.member)
 		}
 		return o.To == c.attachment && pos > c.lastTo
+	case host.OutputStub:
+		return o.Target.Includes(c.member)
 	case host.OutputFail:
 		return o.To == c.attachment && pos > c.lastTo
 	}
@@ -218,7 +221,7 @@ func (c *channel) fill(f *transport.Frame, outs []*host.Output, quota int) (more
 	c.s.mu.Lock()
 	m := c.inbox
 	c.inbox.opened, c.inbox.chunk, c.inbox.gapScan = nil, nil, nil
-	wantAt := c.wantAt
+	wantAt, joining := c.wantAt, len(c.joining) > 0
 	c.wantAt = false
 	c.s.mu.Unlock()
 
@@ -247,6 +250,9 @@ func (c *channel) fill(f *transport.Frame, outs []*host.Output, quota int) (more
 	}
 	if len(m.answers) > 0 {
 		c.dropAnswers()
+	}
+	if joining {
+		c.dropJoining()
 	}
 	// The end is an output of the log and met there, unless that is gone.
 	if m.closed != nil && c.phase == phaseLive && c.pos > m.closedPos {
@@ -335,6 +341,11 @@ func (c *channel) fillReplay(f *transport.Frame, quota int, closed *host.Output)
 			return true
 		}
 		if c.wants(o, 0) {
+			if o = c.stored(o); o == nil {
+				c.s.tooSlow()
+				c.phase = phaseOver
+				return false
+			}
 			if !c.message(f, o) {
 				return true
 			}

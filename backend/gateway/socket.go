@@ -145,7 +145,7 @@ func (s *socket) forget(c *channel) {
 	defer s.mu.Unlock()
 	s.channels.remove(c)
 	c.dropPendingLocked()
-	c.inbox.answers = nil
+	c.inbox.answers, c.joining = nil, nil
 	c.reserveAnswersLocked(-c.bytes)
 }
 

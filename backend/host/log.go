@@ -243,6 +243,20 @@ func (w *LogWriter) Release(pos Pos) {
 	}
 }
 
+// Unstored returns the unstored outputs above a number, visible or not, that are for a
+// connection. ok is false if not all of them are in memory.
+func (w *LogWriter) Unstored(after uint64, conn uint32) (outputs []*Output, ok bool) {
+	l := &w.log
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, o := range l.outputs {
+		if o.Unstored && o.Seq > after && o.Target.Includes(conn) {
+			outputs = append(outputs, o)
+		}
+	}
+	return outputs, after >= l.floor
+}
+
 // Truncate drops the outputs that were not released and returns them.
 func (w *LogWriter) Truncate() []*Output {
 	l := &w.log

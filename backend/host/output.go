@@ -18,6 +18,7 @@ const (
 	OutputOpened                       // the answer of an Open: the connection is there
 	OutputClosed                       // the end of an attachment
 	OutputSubscribed                   // the answer of a Subscribe, or of a Refresh
+	OutputStub                         // an entry whose event was not stored; only the store has it
 )
 
 // Output is an item of an actor's Log. Numbered outputs (entries: events that are not
@@ -34,6 +35,7 @@ type Output struct {
 	Target   store.Target
 	Direct   bool   // goes to its targets whether they subscribe or not
 	Volatile bool   // may be dropped for a slow reader
+	Unstored bool   // it is what a joining sends to its own connection: the store gets an OutputStub
 	Latest   string // if not empty, replaces an undelivered event with the same Event and Latest
 
 	// A reply or failure, and the data of an event.
@@ -65,9 +67,10 @@ type OpenedInfo struct {
 	Conn  string // the connection's id
 	Num   uint32 // the connection's number, which targets name
 
-	Start         uint64 // the connection has seen everything up to here
-	Until         uint64 // what is numbered up to here belongs to the opening; then comes an at
-	Resumed       bool   // the connection existed
+	Start         uint64    // the connection has seen everything up to here
+	Joining       []*Output // what of its joining is Unstored and above Start, as far as it has to be sent again
+	Until         uint64    // what is numbered up to here belongs to the opening; then comes an at
+	Resumed       bool      // the connection existed
 	Refused       []Refusal
 	Reason        string   // not empty: what came before Start is lost, and why (restart, expired)
 	AskedAfter    uint64   // with a Reason: what the client had seen of this log; 0 if of another
@@ -90,15 +93,25 @@ func (o *Output) Encoded(encode func(*Output) []byte) []byte {
 // Size returns about how many bytes the output takes in memory.
 func (o *Output) Size() int {
 	const fixed = 256 // the struct, and the encoded copy's overhead
-	return fixed + 2*len(o.Data) + len(o.Event) + 4*len(o.Target.Conns)
+	n := fixed + 2*len(o.Data) + len(o.Event) + 4*len(o.Target.Conns)
+	if o.Opened != nil && o.Opened.Resumed { // else they are in the log beside it
+		for _, j := range o.Opened.Joining {
+			n += j.Size()
+		}
+	}
+	return n
 }
 
 // Entry returns the output in its stored form.
 func (o *Output) Entry() store.Entry {
-	return store.Entry{
+	e := store.Entry{
 		Seq: o.Seq, Event: o.Event, Direct: o.Direct, Target: o.Target,
 		Caller: o.Producer, Call: o.Call, Data: o.Data,
 	}
+	if o.Unstored {
+		return e.Stub()
+	}
+	return e
 }
 
 // outputOf returns the output of a stored entry.
@@ -108,7 +121,10 @@ func outputOf(e store.Entry) *Output {
 		Event: e.Event, Direct: e.Direct, Target: e.Target,
 		Producer: e.Caller, Call: e.Call, Data: e.Data,
 	}
-	if e.Event == "" {
+	switch {
+	case e.IsStub():
+		o.Kind = OutputStub
+	case e.Event == "":
 		o.Kind = OutputReply
 	}
 	return o

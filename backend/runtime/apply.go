@@ -36,6 +36,9 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 	}
 	outputs = append(outputs, t.closes...)
 	in.number(outputs, t.now)
+	if t.joining != nil {
+		r.opened.Opened.Joining = t.joining.unstore(outputs)
+	}
 	if answer != nil && answer.Numbered {
 		r.producer.replied(answer.Call, answer.Seq)
 	}

@@ -18,13 +18,14 @@ import (
 // Conn is the runtime's record of a connection. It belongs to its instance's
 // goroutine, and changes only when a turn is applied.
 type Conn struct {
-	num   uint32
-	alone [1]uint32 // num: the target of what is for this connection alone, never changed
-	id    string
-	start uint64 // head of the log before it joined
-	value any    // its state, of the definition's ConnType
-	raw   []byte // its state as JSON
-	owner string // the subject whose connection it is; empty if unknown
+	num    uint32
+	alone  [1]uint32 // num: the target of what is for this connection alone, never changed
+	id     string
+	start  uint64 // head of the log before it joined
+	joined uint64 // the last entry of its joining that is not stored, see unstore; 0 if there is none
+	value  any    // its state, of the definition's ConnType
+	raw    []byte // its state as JSON
+	owner  string // the subject whose connection it is; empty if unknown
 	attached
 
 	detached, detachedOf *list.Element // its places in conns, nil while it has a socket
@@ -59,7 +60,21 @@ type connState struct {
 
 // record returns what is stored of the connection by a version of its definition.
 func (c *Conn) record(version int) store.Conn {
-	return store.Conn{Num: c.num, ID: c.id, Start: c.start, State: c.raw, Version: version, Subject: c.owner}
+	return store.Conn{Num: c.num, ID: c.id, Start: c.start, Joined: c.joined, State: c.raw, Version: version, Subject: c.owner}
+}
+
+// unstore marks and returns what the turn in which the connection joins sends to it alone:
+// the store gets stubs of it. Otherwise each open would make the actor write all that
+// OnConnect sends. A client that has not received it when it is no longer in memory joins
+// again, see openEnvelope.missing.
+func (c *Conn) unstore(outputs []*host.Output) (joining []*host.Output) {
+	for _, o := range outputs {
+		if o.Numbered && o.Direct && o.Target.Mode == store.ToOnly && len(o.Target.Conns) == 1 && o.Target.Conns[0] == c.num {
+			o.Unstored = true
+			joining, c.joined = append(joining, o), o.Seq
+		}
+	}
+	return joining
 }
 
 // The methods below are for the goroutine of a turn.

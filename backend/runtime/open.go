@@ -49,9 +49,13 @@ func (m *openEnvelope) deliver(in *instance) bool {
 		m.refuse(in.actor, errReplaced)
 		return true
 	case in.isAnothers(c, m.Identity):
-		return m.succeed(in, c)
+		return m.succeed(in, c, true)
 	}
-	return m.resume(in, c)
+	joining, ok := m.missing(in, c)
+	if !ok {
+		return m.succeed(in, c, false)
+	}
+	return m.resume(in, c, joining)
 }
 
 var errReplaced = host.Faultf(wire.CodeReplaced, "the connection was opened again elsewhere")
@@ -70,9 +74,33 @@ func (m *openEnvelope) follows(in *instance) bool {
 	return m.Resume && m.Log == in.log && m.Seq <= in.head
 }
 
-// succeed makes a new connection for a client that has the secret of one of another
-// subject, which ends: it must get nothing that was meant for that one.
-func (m *openEnvelope) succeed(in *instance, c *Conn) bool {
+// missing returns what the joining of the connection has sent to it alone and the client has
+// not received, because the answer of its first open was lost. If the client has a gap there
+// anyway, it is nothing. ok is false if not all of it is in memory.
+func (m *openEnvelope) missing(in *instance, c *Conn) (joining []*host.Output, ok bool) {
+	after := c.start
+	switch {
+	case c.joined == 0 || m.Resume && !m.follows(in) && !m.repeats(c):
+		return nil, true
+	case m.follows(in):
+		after = max(after, m.Seq)
+	}
+	if after >= c.joined {
+		return nil, true
+	}
+	return in.actor.log.Unstored(after, c.num)
+}
+
+// repeats reports whether the client opens from the position of another log from which it
+// opened when the connection joined.
+func (m *openEnvelope) repeats(c *Conn) bool {
+	return m.Log == c.askedLog && m.Seq == c.askedSeq
+}
+
+// succeed makes a new connection in place of one, which ends. Either the client has the
+// secret of one of another subject, and must get nothing that was meant for that one; or
+// the client misses what the old one was sent when it joined, and OnConnect sends that again.
+func (m *openEnvelope) succeed(in *instance, c *Conn, anothers bool) bool {
 	err, ok := in.guard(Access{Door: DoorConnect}, &m.OpenRequest)
 	if !ok {
 		return false
@@ -81,19 +109,19 @@ func (m *openEnvelope) succeed(in *instance, c *Conn) bool {
 		in.actor.gate.put(in.closes(time.Now(), m.Attachment, err), nil)
 		return true
 	}
-	return in.endConn(c, errReplaced) && m.join(in, true)
+	return in.endConn(c, errReplaced) && m.join(in, anothers)
 }
 
-// join makes a new connection: one turn, one commit. succeeds: the client resumes the
+// join makes a new connection: one turn, one commit. anothers: the client resumes the
 // connection of another subject.
-func (m *openEnvelope) join(in *instance, succeeds bool) bool {
+func (m *openEnvelope) join(in *instance, anothers bool) bool {
 	c := &Conn{num: in.conns.next, alone: [1]uint32{in.conns.next}, id: m.Conn, owner: m.Identity.Subject, start: in.head, attached: attached{
 		attachment: m.Attachment, online: true, params: m.Params, who: m.Identity, producer: m.Producer, from: m.From,
 		askedLog: m.Log, askedSeq: m.Seq,
 	}}
 	opened := m.opened(in, c, in.head)
 	switch {
-	case succeeds && m.Resume:
+	case anothers && m.Resume:
 		opened.Opened.Reason = wire.ReasonIdentity
 	case m.follows(in):
 		opened.Opened.Reason, opened.Opened.AskedAfter = wire.ReasonExpired, m.Seq
@@ -189,8 +217,9 @@ func (m *openEnvelope) connState(t *Turn) (value any, raw []byte, err error) {
 	return value, raw, err
 }
 
-// resume attaches an existing connection.
-func (m *openEnvelope) resume(in *instance, c *Conn) bool {
+// resume attaches an existing connection. joining is what the client still misses of its
+// joining.
+func (m *openEnvelope) resume(in *instance, c *Conn, joining []*host.Output) bool {
 	head, follows := in.head, m.follows(in)
 	t := in.begin("OnResume", in.def.Options.ConnectTimeout, c)
 	o, refused, ok := t.refresh(DoorResume, &m.OpenRequest)
@@ -220,13 +249,13 @@ func (m *openEnvelope) resume(in *instance, c *Conn) bool {
 
 	start := c.start
 	opened := m.opened(in, c, start)
-	opened.Opened.Resumed, opened.Opened.Refused = true, refused
+	opened.Opened.Resumed, opened.Opened.Refused, opened.Opened.Joining = true, refused, joining
 	switch {
 	case follows && m.Seq >= c.start:
 		opened.Opened.Start = m.Seq
 	case follows: // the client did not get the answer to its first open
 		opened.Opened.Reason, opened.Opened.AskedAfter = wire.ReasonExpired, m.Seq
-	case m.Resume && m.Log == c.askedLog && m.Seq == c.askedSeq: // likewise, from another log
+	case m.Resume && m.repeats(c): // likewise, from another log
 		opened.Opened.Reason = wire.ReasonRestart
 	case m.Resume:
 		opened.Opened.Start, opened.Opened.Reason = head, wire.ReasonRestart

@@ -158,10 +158,10 @@ type Edit struct {
 	Put     []byte
 }
 
-// Entry is one numbered output of an actor: an event, or the reply of a call.
+// Entry is one numbered output of an actor: an event, the reply of a call, or a stub.
 type Entry struct {
 	Seq    uint64          `json:"s"`
-	Event  string          `json:"e,omitempty"`      // its name; empty for a reply
+	Event  string          `json:"e,omitempty"`      // its name; empty for a reply and a stub
 	Direct bool            `json:"direct,omitempty"` // an event sent to its targets whether they subscribe or not
 	Target Target          `json:"to,omitzero"`
 	Caller string          `json:"caller,omitempty"` // of a reply
@@ -169,6 +169,15 @@ type Entry struct {
 	Data   json.RawMessage `json:"d,omitempty"`      // JSON; nil for a reply without a result
 	Time   time.Time       `json:"-"`
 }
+
+// Stub returns the entry without its event: it keeps the number of an event that is not
+// worth storing, because the actor makes it again for its connection.
+func (e Entry) Stub() Entry {
+	return Entry{Seq: e.Seq, Direct: true, Target: e.Target, Time: e.Time}
+}
+
+// IsStub reports whether the entry is a stub.
+func (e *Entry) IsStub() bool { return e.Direct && e.Event == "" }
 
 // Target selects the connections of the actor that receive an entry. The zero
 // Target selects all.
@@ -192,6 +201,7 @@ type Conn struct {
 	Num     uint32          `json:"n"`
 	ID      string          `json:"id"`
 	Start   uint64          `json:"start,omitempty"` // head of the log before it joined
+	Joined  uint64          `json:"join,omitempty"`  // number of the last stub of its joining; 0 if it has none
 	State   json.RawMessage `json:"state,omitempty"`
 	Version int             `json:"v,omitempty"` // of the definition that wrote State
 

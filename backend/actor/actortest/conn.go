@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -159,6 +160,10 @@ func (c *Conn) take(o *host.Output) {
 		if c.opened != nil && o.Target.Includes(c.num) {
 			c.events = append(c.events, o)
 		}
+	case host.OutputStub:
+		if c.opened != nil && o.Target.Includes(c.num) {
+			c.tb().Errorf("connection %s has not received what its OnConnect sent, and that is not in memory any more", c.id)
+		}
 	default:
 		if o.To == c.attachment || o.Numbered && c.opened != nil && o.Target.Includes(c.num) {
 			c.answers[o.Call] = o
@@ -170,10 +175,7 @@ func (c *Conn) take(o *host.Output) {
 func (c *Conn) start(o *host.Output) {
 	info := o.Opened
 	c.opened, c.logID, c.num, c.seq, c.gap = info, info.Log, info.Num, info.Start, info.Reason
-	replay, err := c.log.Stored(context.Background(), info.Start, 1<<20, 1<<30)
-	if err != nil {
-		c.tb().Errorf("read the replay of connection %s: %v", c.id, err)
-	}
+	replay := c.replay(info.Start)
 	if o.Seq > info.Start && (len(replay) == 0 || replay[0].Seq != info.Start+1) {
 		c.seq, c.gap = o.Seq, "overflow" // never a partial replay (G4)
 		return
@@ -181,6 +183,19 @@ func (c *Conn) start(o *host.Output) {
 	for _, o := range replay {
 		c.take(o)
 	}
+}
+
+// replay returns the entries of the log after a number.
+func (c *Conn) replay(after uint64) []*host.Output {
+	if pos, ok := c.log.After(after); ok {
+		outputs, _, _ := c.log.Read(pos, nil, 1<<20)
+		return slices.DeleteFunc(outputs, func(o *host.Output) bool { return !o.Numbered })
+	}
+	stored, err := c.log.Stored(context.Background(), after, 1<<20, 1<<30)
+	if err != nil {
+		c.tb().Errorf("read the replay of connection %s: %v", c.id, err)
+	}
+	return stored
 }
 
 func (c *Conn) call(action string, args []any) (json.RawMessage, error) {

@@ -39,7 +39,7 @@ func stateUnchanged(t *testing.T, s store.Store) {
 }
 
 func connections(t *testing.T, s store.Store) {
-	a := store.Conn{Num: 1, ID: "a", Start: 7, State: json.RawMessage(`{"name":"Ada"}`), Subject: "s"}
+	a := store.Conn{Num: 1, ID: "a", Start: 7, Joined: 9, State: json.RawMessage(`{"name":"Ada"}`), Subject: "s"}
 	b := store.Conn{Num: 2, ID: "b"}
 	c1 := turn("ada", 1)
 	c1.Conns = []store.Conn{b, a}

@@ -249,6 +249,9 @@ func AppendConn(b []byte, c *store.Conn) []byte {
 	b = strconv.AppendUint(append(b, `{"n":`...), uint64(c.Num), 10)
 	b = appendString(append(b, `,"id":`...), c.ID)
 	b = strconv.AppendUint(append(b, `,"start":`...), c.Start, 10)
+	if c.Joined != 0 {
+		b = strconv.AppendUint(append(b, `,"join":`...), c.Joined, 10)
+	}
 	if c.State != nil {
 		b = append(append(b, `,"state":`...), c.State...)
 	}
