@@ -141,6 +141,31 @@ func TestIdleHeaders(t *testing.T) {
 	})
 }
 
+// TestBytesOfOpens: what an open makes the server write does not depend on how much
+// OnConnect sends to the newcomer. A commit alone writes a page of 8 KiB, so the opens come
+// over a few sockets at a time.
+func TestBytesOfOpens(t *testing.T) {
+	s := start(t, noRates...)
+	others := s.visitor(bystanderAddr)
+	each(100, func(i int) { others.action("newsRoom", "publishArticle", "w", "", article(i)) })
+	v := s.visitor(strangerAddr)
+	window := func(n int) {
+		each(n, func(int) {
+			k := v.socket()
+			defer k.drop()
+			k.send(v.open(1, "newsRoom", "w", nil))
+			if m, _ := k.await(isType(wire.TypeEvent)); len(m.Data) < 200_000 {
+				t.Errorf("a newcomer gets %d bytes of articles, want more for this test", len(m.Data))
+			}
+		})
+	}
+	opens := times(1_000, 150)
+	sent, wrote := v.sent.Load(), s.written() // before the bystander writes, too
+	first := s.perRequest(opens, window)
+	s.amplified(t, s.written()-wrote, v.sent.Load()-sent)
+	s.attacked(t, func() { s.notGrowing(t, "open of a long room", first, s.perRequest(opens, window)) })
+}
+
 // TestOpensOfALongLog: what an open costs does not grow with the log that others have left,
 // neither for a client that has missed all of it nor for one whose call is unanswered.
 func TestOpensOfALongLog(t *testing.T) {
