@@ -13,7 +13,7 @@ COPY package.json package-lock.json ./
 COPY clientjs/package.json clientjs/
 COPY hooks/package.json hooks/
 COPY e2e/package.json e2e/
-RUN npm ci --no-audit --no-fund
+RUN npm ci --no-audit --no-fund --ignore-scripts
 COPY . .
 ARG VERSION=docker
 RUN make build VERSION=$VERSION && mkdir /data

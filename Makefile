@@ -46,7 +46,7 @@ packages: node_modules/.package-lock.json ## make the npm packages: bin/troupe-c
 
 # What npm installed is as new as the lock file.
 node_modules/.package-lock.json: package-lock.json
-	npm ci --no-audit --no-fund
+	npm ci --no-audit --no-fund --ignore-scripts
 	@touch $@
 
 test: ## run all tests and linters; installs what is missing
