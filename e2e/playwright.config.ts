@@ -40,7 +40,7 @@ export default defineConfig({
   outputDir: "test-results",
   reporter: process.env.CI ? [["list"]] : [["list"], ["html", { outputFolder: "report", open: "never" }]],
   fullyParallel: true,
-  workers: 2,
+  workers: 4, // on two cores: a worker waits for its browser and for time to pass more than half of the time
   forbidOnly: !!process.env.CI,
   timeout: 90_000,
   expect: { timeout: 20_000 },
