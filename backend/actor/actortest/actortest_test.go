@@ -119,6 +119,9 @@ func TestAConnectionThatComesBack(t *testing.T) {
 
 // The store keeps 64 MiB of events.
 func TestG4_AGapIsNeverReplayedInPart(t *testing.T) {
+	if testing.Short() {
+		t.Skip("68 MB of events take long with the race detector: see make test-long")
+	}
 	actortest.Run(t, halls(0), func(n *actortest.Node) {
 		room := n.Actor("hall", "a")
 		c := room.Connect("ada")
