@@ -57,6 +57,9 @@ func run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Wr
 	if config.Restore != "" {
 		return restore(ctx, config, stdout)
 	}
+	if config.CheckOf != "" {
+		return checkStored(ctx, config, stdout, stderr)
+	}
 	log := newLog(config, stderr)
 	defer func() {
 		ending, cancel := context.WithTimeout(context.Background(), outputTimeout)

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -48,6 +49,8 @@ type Config struct {
 	Backup   string // copy the data to this file and exit
 	Restore  string // replace the data with this backup and exit
 	Health   bool   // probe the server and exit
+	CheckOf  string // check whether the actors in this directory or backup can be loaded, and exit
+	AllItems bool   // with CheckOf: all items of Tables
 
 	Warnings []string // of settings that have an old name, or no effect
 }
@@ -80,6 +83,7 @@ func ParseConfig(args, env []string, stdout io.Writer) (Config, error) {
 	}
 	flags.BoolVar(&c.Version, "version", false, "print the version and exit")
 	flags.BoolVar(&c.Licenses, "licenses", false, "print the licences of all dependencies and exit")
+	flags.BoolVar(&c.AllItems, "all", false, "check all items of tables")
 	if err := parse(&c, flags, args); errors.Is(err, flag.ErrHelp) {
 		printHelp(stdout)
 		return c, err
@@ -101,6 +105,12 @@ func ParseConfig(args, env []string, stdout io.Writer) (Config, error) {
 			c.Warnings = append(c.Warnings, fmt.Sprintf("%s is now %s: use the new name, as the next version removes the old one", source, now))
 		}
 	}
+	switch {
+	case c.CheckOf == checkData:
+		c.CheckOf = c.Data
+	case c.CheckOf == "" && c.AllItems:
+		return c, errors.New("-all: it is a flag of troupe check (troupe -h explains all flags)")
+	}
 	if sameAddr(c.Addr, c.DebugAddr) {
 		return c, fmt.Errorf("-debug-addr: want another address than that of -addr, got %q", c.DebugAddr)
 	}
@@ -115,19 +125,30 @@ func sameAddr(a, b string) bool {
 	return errA == nil && errB == nil && portA == portB && portA != "0" && (hostA == hostB || hostA == "" || hostB == "")
 }
 
-// parse reads flags and the command after them: none, backup FILE, restore FILE, or health.
-// Flags may also follow the command.
+// checkData is the value of CheckOf for the data directory, until that is known. No file has
+// this name.
+const checkData = "/\x00"
+
+// parse reads flags and the command after them: none, backup FILE, restore FILE, check,
+// check FILE, or health. Flags may also follow the command.
 func parse(c *Config, flags *flag.FlagSet, args []string) error {
 	if err := flags.Parse(args); err != nil || flags.NArg() == 0 {
 		return err
 	}
 	word := flags.Arg(0)
 	files := map[string]*string{"backup": &c.Backup, "restore": &c.Restore}
-	if files[word] == nil && word != "health" {
+	if files[word] == nil && word != "health" && word != "check" {
 		return fmt.Errorf("unexpected argument %q", word)
 	}
 	if err := flags.Parse(flags.Args()[1:]); err != nil {
 		return err
+	}
+	if word == "check" {
+		if flags.NArg() > 1 {
+			return fmt.Errorf("unexpected argument %q", flags.Arg(1))
+		}
+		c.CheckOf = cmp.Or(flags.Arg(0), checkData)
+		return nil
 	}
 	if word == "health" {
 		if flags.NArg() != 0 {
@@ -162,6 +183,8 @@ func printHelp(w io.Writer) {
 		"Usage: troupe [flags]               serve\n"+
 		"       troupe [flags] backup FILE   copy the data to a file, even while a server runs\n"+
 		"       troupe [flags] restore FILE  replace the data with a backup; stop the server first\n"+
+		"       troupe [flags] check [FILE]  try whether this binary can load all actors of the data or a backup,\n"+
+		"                                    even while a server runs; -all: all items of tables. The exit status is 0 or 1\n"+
 		"       troupe [flags] health        probe the server at -addr; the exit status is 0 or 1\n\n")
 	for _, s := range settings {
 		standard := s.standard

@@ -35,7 +35,8 @@
 // down; health.go and metrics.go have the handlers for operators; connections.go and
 // body.go limit connections and slow requests; memory.go finds the container's limit;
 // log.go and logqueue.go keep the log from filling the disk and from blocking;
-// orphans.go names stored actors that no definition has.
+// orphans.go names stored actors that no definition has; check.go tries whether all can be
+// loaded.
 //
 // Actors are written with package actor. Command typegen
 // (backend/typegen/cmd/typegen) writes the types of their clients. The sample's

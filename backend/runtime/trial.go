@@ -1,0 +1,93 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/troupe-dev/troupe/backend/internal/definition"
+	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// Trial loads stored actors as a Node would, without running them: of their hooks only
+// OnRestore runs. All its methods may be called at the same time.
+type Trial struct{ defs definition.Set }
+
+// NewTrial makes a Trial of the definitions of a registry.
+func NewTrial(r Registry) *Trial { return &Trial{r.Definitions()} }
+
+// Tried is what became of a stored actor.
+type Tried struct {
+	Undefined bool    // there is no definition of its name
+	Newer     bool    // a newer version of its definition has stored it
+	Err       error   // it cannot be loaded; the place in the state, and why
+	Conns     []error // why states of its connections do not decode
+	Unknown   []string
+	Tables    []TriedTable
+}
+
+// TriedTable is a table of a stored actor. Check returns why an item does not decode, nil
+// if it does.
+type TriedTable struct {
+	ID    int
+	Field string
+	Check func(store.Item) error
+}
+
+// Load tries an actor.
+func (tr *Trial) Load(snap *store.Snapshot) (t Tried) {
+	def := tr.defs[snap.Name]
+	if def == nil {
+		return Tried{Undefined: true}
+	}
+	s, text := newState(nil, def), jsonshape.ValidUTF8(snap.State)
+	_, _, err := s.loadVersion(snap.Version, &text)
+	if errors.Is(err, definition.ErrNewer) {
+		return Tried{Newer: true, Err: err}
+	}
+	if err == nil {
+		err = s.tryRestore()
+	}
+	if err != nil {
+		t.Err = err
+		return t
+	}
+	for _, m := range jsonshape.Members(text) {
+		if !def.HasField(m.Name) {
+			t.Unknown = append(t.Unknown, m.Name)
+		}
+	}
+	for _, h := range def.MigrateTables(snap.Version, snap.Tables) {
+		if !def.HasTable(h) {
+			t.Unknown = append(t.Unknown, h.Field)
+		}
+		for _, f := range def.Tables {
+			if f.Name == h.Field {
+				t.Tables = append(t.Tables, TriedTable{h.ID, f.Name, def.Table(s.value.Elem().Field(f.Index).Addr()).Check})
+			}
+		}
+	}
+	for _, c := range snap.Conns {
+		raw, err := def.MigrateConn(c.Version, jsonshape.ValidUTF8(c.State))
+		if err == nil && len(raw) > 0 {
+			err = jsonshape.Locate(def.ConnType, raw, "")
+		}
+		if err != nil {
+			t.Conns = append(t.Conns, fmt.Errorf("the state of connection %s: %w", c.ID, err))
+		}
+	}
+	return t
+}
+
+// tryRestore runs OnRestore, and encodes the state.
+func (s *state) tryRestore() error {
+	for i, c := range s.collections {
+		field := s.def.Collections[i].Field
+		c.Keep(field, func() { panic(fmt.Sprintf("field %s was changed by OnRestore", field)) })
+	}
+	if err := s.restored(); err != nil {
+		return fmt.Errorf("OnRestore: %w", err)
+	}
+	_, err := s.encode()
+	return err
+}
