@@ -6,6 +6,25 @@ import (
 	"github.com/troupe-dev/troupe/backend/actor"
 )
 
+// What is stored of states and of connections' states, by names in JSON, with the versions
+// of the definitions. If a line changes or is removed, say with actor.Version what becomes
+// of what is stored already. This is no part of the contract: clients do not notice.
+//
+//	chatRoom.history: Table of {id: string, userId: string, name: string, text: string, timestamp: int64} by uint64
+//	chatRoom.messages: List of {id: string, userId: string, name: string, text: string, timestamp: int64}
+//	chatRoom connection.userId: string
+//	chatRoom connection.name: string
+//	gameRoom.players: Map of {health: int, position: {x: float64, y: float64}} by string
+//	gameRoom.started: bool
+//	gameRoom.round: {endsAt: int64, spotlight: {x: float64, y: float64}, scores: map[string]int}
+//	gameRoom connection.playerId: string
+//	gameRoom connection.role: string
+//	newsRoom.articles: List of {id: string, category: string, content: string, level: string, timestamp: int64}
+//	newsRoom connection.userId: string
+//	newsRoom connection.subscription: string
+//	stage.said: int
+//	stage.lines: List of {number: int, from: string, text: string}
+
 func init() {
 	Registry.SetContract(actor.Contract{
 		Fingerprint: "XMTr17cwpAt-6SPs",

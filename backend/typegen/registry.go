@@ -157,6 +157,8 @@ func (g *generator) define(call *ast.CallExpr) {
 				g.problem(emits.Pos(), "the event name %q is reserved: the client uses it itself; rename the type %s", name, t.Obj().Name())
 			}
 			a.events = append(a.events, &event{actor.WireName(t.Obj().Name()), t, emits.Pos()})
+		case g.callOf(option, "Version") != nil:
+			a.version++ // Define requires all of them
 		case g.callOf(option, "WithOptions") != nil:
 		default:
 			g.problem(option.Pos(), "cannot follow an option that is made elsewhere: write actor.Emits[…]() here, or name a package-level variable of this package here")
@@ -181,6 +183,9 @@ func (g *generator) methods(a *actorDef) {
 			continue
 		}
 		first := pointee(sig.Params().At(0).Type())
+		if isOf(first, actorPackage, "Context") {
+			a.conn = types.Unalias(types.Unalias(first).(*types.Named).TypeArgs().At(0))
+		}
 		switch name := m.Name(); {
 		case name == "CreateConnState" || name == "OnBeforeConnect":
 			if sig.Params().Len() == 2 {

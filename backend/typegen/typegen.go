@@ -103,6 +103,8 @@ type actorDef struct {
 	actions       []*action
 	events        []*event
 	params, input *payload
+	conn          types.Type // the state of connections, nil if no method has it
+	version       int
 }
 
 type action struct {

@@ -142,5 +142,7 @@ type Empty struct{}
 var Registry = actor.NewRegistry(
 	actor.Define[Room]("room", actor.Emits[ItemAdded](), actor.Emits[other.Item](), actor.WithOptions(actor.Options{})),
 	actor.Define[Empty]("empty-one"),
-	actor.Define[Teller]("teller"),
+	actor.Define[Teller]("teller", actor.Version(1), second),
 )
+
+var second = actor.Version(2)

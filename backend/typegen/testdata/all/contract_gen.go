@@ -7,6 +7,14 @@ import (
 	"github.com/troupe-dev/troupe/backend/typegen/testdata/all/other"
 )
 
+// What is stored of states and of connections' states, by names in JSON, with the versions
+// of the definitions. If a line changes or is removed, say with actor.Version what becomes
+// of what is stored already. This is no part of the contract: clients do not notice.
+//
+//	room.items: List of {id: string, Page: int}
+//	room.log: Table of {id: string, Page: int} by uint64
+//	teller: version 2
+
 func init() {
 	Registry.SetContract(actor.Contract{
 		Fingerprint: "NfHUcMiwSyDmWjJp",
