@@ -184,7 +184,7 @@ func printHelp(w io.Writer) {
 		"       troupe [flags] backup FILE   copy the data to a file, even while a server runs\n"+
 		"       troupe [flags] restore FILE  replace the data with a backup; stop the server first\n"+
 		"       troupe [flags] check [FILE]  try whether this binary can load all actors of the data or a backup,\n"+
-		"                                    even while a server runs; -all: all items of tables. The exit status is 0 or 1\n"+
+		"                                    even while a server runs; the exit status is 0 or 1\n"+
 		"       troupe [flags] health        probe the server at -addr; the exit status is 0 or 1\n\n")
 	for _, s := range settings {
 		standard := s.standard
@@ -193,6 +193,6 @@ func printHelp(w io.Writer) {
 		}
 		fmt.Fprintf(w, "  %s\n        %s.\n        Default: %s. Environment: %s\n", strings.TrimSpace("-"+s.flag+" "+s.argument), s.help, standard, s.env)
 	}
-	fmt.Fprint(w, "  -version\n        print the version and exit.\n  -licenses\n        print the licences of all dependencies and exit.\n  -h\n        print this help and exit.\n\n"+
+	fmt.Fprint(w, "  -all\n        with check: read all items of tables, not only the first and last 1,000.\n  -version\n        print the version and exit.\n  -licenses\n        print the licences of all dependencies and exit.\n  -h\n        print this help and exit.\n\n"+
 		"A flag overrides its environment variable.\n")
 }

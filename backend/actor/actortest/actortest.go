@@ -79,6 +79,14 @@ func (n *Node) Restart() {
 	n.start()
 }
 
+// Deploy is Restart with another registry, as a new binary has it: for tests of
+// actor.Version, and of a roll-back.
+func (n *Node) Deploy(r *actor.Registry) {
+	n.T.Helper()
+	n.registry = r
+	n.Restart()
+}
+
 // Actor returns an actor, which need not exist. Each string is a component of
 // its key.
 func (n *Node) Actor(name string, key ...string) *Actor {
