@@ -237,17 +237,24 @@ func (t Table[K, V]) Page(at Position[K], n int) Page[K, V] {
 	const maxBytes = 256 << 10
 	rows := t.stored()
 	r, rest := store.ItemRange{Limit: n + 1, Backward: !at.after}, store.ItemRange{Limit: 1}
+	var key []byte
 	if at.key != nil {
-		key := encodeTableKey(*at.key)
+		// With the item itself, which mostly exists: then there is something behind the page.
+		key = encodeTableKey(*at.key)
+		r.Limit++
 		if at.after {
-			r.From, rest.To = append(key, 0), append(key, 0)
+			r.From, rest.To = key, key
 		} else {
-			r.To, rest.From = key, key
+			r.To, rest.From = append(key, 0), append(key, 0)
 		}
 	}
 	page := Page[K, V]{Items: []PageItem[K, V]{}}
 	size, more, behind := 0, false, false
 	for item := range rows.Scan(r) {
+		if at.key != nil && string(item.Key) == string(key) {
+			behind = true
+			continue
+		}
 		size += len(item.Key) + len(item.Value)
 		if len(page.Items) >= n || len(page.Items) > 0 && size > maxBytes {
 			more = true
@@ -260,7 +267,7 @@ func (t Table[K, V]) Page(at Position[K], n int) Page[K, V] {
 		}
 		page.Items = append(page.Items, PageItem[K, V]{Key: d.key, Value: d.value})
 	}
-	if at.key != nil {
+	if at.key != nil && !behind {
 		for range rows.Scan(rest) {
 			behind = true
 			break
