@@ -10,8 +10,10 @@ import (
 )
 
 // List is a list in an actor's state that may be long: the cost of a turn hardly depends on
-// its length, because only changes are encoded and stored. In the store and on the wire it
-// is a JSON array, like a field of type []T:
+// its length, because only changes are encoded and stored. It is in memory as a whole while
+// its actor is awake, and waking the actor decodes all of it, so it is right for up to some
+// thousand items, or a megabyte; use a Table for more. In the store and on the wire it is a
+// JSON array, like a field of type []T:
 //
 //	type ChatRoom struct {
 //		Messages actor.List[Message] `json:"messages"`

@@ -21,8 +21,9 @@ type MapKey interface {
 }
 
 // Map is a map in an actor's state that may be large: the cost of a turn hardly depends on
-// its size, because only changes are encoded and stored. In the store and on the wire it is
-// a JSON object, like a field of type map[K]V:
+// its size, because only changes are encoded and stored. Like a List it is in memory as a
+// whole: right for up to some thousand keys, or a megabyte; use a Table for more. In the store
+// and on the wire it is a JSON object, like a field of type map[K]V:
 //
 //	type GameRoom struct {
 //		Players actor.Map[string, Player] `json:"players"`

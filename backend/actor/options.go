@@ -41,6 +41,7 @@ type Options struct {
 	// [16 MiB]. An action, Do or timer that makes it larger fails with too_large; at half
 	// of it there is a warning in the log. Hooks may exceed it: without them the actor
 	// could not start, and connections could not end. A stored state that is larger works.
+	// The items of Tables do not count: keep in them what grows without bound.
 	MaxState int
 
 	// MaxConnState is how large the state of one connection may grow, in bytes of JSON

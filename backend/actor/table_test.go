@@ -1,6 +1,7 @@
 package actor_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -165,3 +166,101 @@ func TestTable(t *testing.T) {
 		}
 	})
 }
+
+type nestedTable struct {
+	In struct {
+		T actor.Table[int, string] `json:"t"`
+	} `json:"in"`
+}
+
+type listOfTables struct {
+	L actor.List[actor.Table[int, string]] `json:"l"`
+}
+
+type tableOfLists struct {
+	T actor.Table[int, actor.List[string]] `json:"t"`
+}
+
+type sameName struct {
+	A int                      `json:"a"`
+	T actor.Table[int, string] `json:"A"`
+}
+
+type sentTable struct {
+	T actor.Table[int, string] `json:"t"`
+}
+
+func (s sentTable) Whole(*diaryContext) actor.Table[int, string] { return s.T }
+
+type sentState struct {
+	T actor.Table[int, string] `json:"t"`
+}
+
+func (s sentState) Whole(*diaryContext) []sentState { return []sentState{s} }
+
+// Define refuses a Table that could not work.
+func TestTable_DefineRefuses(t *testing.T) {
+	for want, define := range map[string]func(){
+		"field In.T: a actor.Table[int,string] must be a field of":  func() { actor.Define[nestedTable]("x") },
+		"field L: a actor.Table[int,string] must be a field of":     func() { actor.Define[listOfTables]("x") },
+		"field T: a actor.List[string] must be a field of":          func() { actor.Define[tableOfLists]("x") },
+		`another field is also named "A" in JSON`:                   func() { actor.Define[sameName]("x") },
+		"the result of Whole: a actor.Table[int,string] cannot be":  func() { actor.Define[sentTable]("x") },
+		"the result of Whole: a actor.Table[int,string] cannot be ": func() { actor.Define[sentState]("x") },
+	} {
+		func() {
+			defer func() {
+				if got := fmt.Sprint(recover()); !strings.Contains(got, want) {
+					t.Errorf("got %s, want %s", got, want)
+				}
+			}()
+			define()
+		}()
+	}
+}
+
+// A Table that is sent in a way that Define cannot see, or that belongs to no actor, panics
+// with what to do.
+func TestTable_PanicsWithTheRemedy(t *testing.T) {
+	var table actor.Table[int, string]
+	for want, use := range map[string]func(){
+		"return a Page of it": func() { _, _ = json.Marshal(table) },
+		"actortest":           func() { table.Set(1, "x") },
+	} {
+		func() {
+			defer func() {
+				if got := fmt.Sprint(recover()); !strings.Contains(got, want) {
+					t.Errorf("got %s, want %s", got, want)
+				}
+			}()
+			use()
+		}()
+	}
+}
+
+// What an item loses in JSON is found in check mode, in which tests run; and so are numbers
+// beyond the last key, and texts without a next one.
+func TestTable_Checks(t *testing.T) {
+	registry := actor.NewRegistry(actor.Define[lossy]("lossy"))
+	actortest.Run(t, registry, func(n *actortest.Node) {
+		a := n.Actor("lossy", "a")
+		for _, action := range []string{"lose", "full", "noNext"} {
+			if err := a.Fail(action); err.Code != "internal_error" {
+				t.Errorf("%s: got %v, want internal_error", action, err)
+			}
+		}
+		if got := actortest.Call[int](a, "len"); got != 0 {
+			t.Errorf("after failed turns: got %d items, want none", got)
+		}
+	})
+}
+
+type lossy struct {
+	T actor.Table[int8, any]    `json:"t"`
+	S actor.Table[string, bool] `json:"s"`
+}
+
+func (l *lossy) Lose(*diaryContext)   { l.T.Append(int64(1)) }
+func (l *lossy) Full(*diaryContext)   { l.T.Set(127, "x"); l.T.Append("y") }
+func (l *lossy) NoNext(*diaryContext) { l.S.Set("x", true); l.S.Append(true) }
+func (l lossy) Len(*diaryContext) int { return l.T.Len() + l.S.Len() }

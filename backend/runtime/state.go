@@ -126,11 +126,11 @@ func (s *state) checkSize(scalars []byte, bounded bool) error {
 	size, limit := s.size(scalars, definition.Collection.Size), s.def.Options.MaxState
 	if bounded && size > limit && size > s.size(s.base, definition.Collection.SizeBefore) {
 		return host.Limit{Size: size, Limit: limit, Option: "actor.Options.MaxState"}.
-			Fault(wire.CodeTooLarge, fmt.Sprintf("the state of %s would have %d bytes, the limit is %d", s.def.Name, size, limit))
+			Fault(wire.CodeTooLarge, fmt.Sprintf("the state of %s would have %d bytes, the limit is %d; keep what grows in an actor.Table", s.def.Name, size, limit))
 	}
 	if size > limit/2 && !s.warned {
 		s.warned = true
-		s.actor.logger().Warn("the state of an actor has reached half of its limit", "bytes", size, "limit", limit, "option", "actor.Options.MaxState")
+		s.actor.logger().Warn("the state of an actor has reached half of its limit; keep what grows in an actor.Table", "bytes", size, "limit", limit, "option", "actor.Options.MaxState")
 	}
 	return nil
 }
