@@ -29,9 +29,10 @@ export interface PagesOptions<D, K extends PageKey, V> {
   /**
    * Loads the items before a key, or the last ones if it is null, by calling one action of the given connection. The
    * result counts as the table at the moment of the action's reply, however long load takes after it. The call has no
-   * time-out.
+   * time-out. (Pass the key on as it is, or write its type, such as `before: number | null`: TypeScript infers the type of
+   * keys from what load returns.)
    */
-  load: (connection: Connection<D>, before: K | null) => Page<K, V> | PromiseLike<Page<K, V>>;
+  load: (connection: Connection<D>, before: never) => Page<K, V> | PromiseLike<Page<K, V>>;
   /**
    * By event name: returns how the event changes an item, or undefined if it changes none. An event about an item that is
    * not loaded may be told like any other: it changes nothing.
@@ -147,7 +148,7 @@ export function followPages<K extends PageKey, V>(
         const view = withOnReply(connection.withOptions({ signal, timeoutMs: 0 }), () => {
           if (!signal.aborted) queued = [];
         });
-        const page = await options().load(view, live.from ?? null);
+        const page = await options().load(view, (live.from ?? null) as never);
         if (signal.aborted) return;
         live = queued.reduce(changed<K, V>, prepended(live, page));
       }

@@ -1,18 +1,20 @@
-import type { Member } from "../registry.gen";
+import type { ActorPages } from "@troupe/react";
+import { useEffect, useRef } from "react";
+import type { Member, Message } from "../registry.gen";
 import { Avatar, hueStyle } from "../ui/Avatar";
 import { Icon } from "../ui/icons";
 import { formatDay, formatTime } from "../ui/text";
 import { UserText } from "../ui/UserText";
 import { useStickToEnd } from "../ui/useStickToEnd";
-import { type Chat, type Row, toRows } from "./messages";
+import { keyOf, type Row, toRows } from "./messages";
 import type { Outgoing } from "./outgoing";
 
-const KEPT = 200; // by the server
-
 interface Props {
-  chat: Chat;
-  /** The messages have been loaded. */
-  loaded: boolean;
+  room: string;
+  messages: readonly Message[];
+  missed: readonly Message[];
+  /** The pages that messages are of. */
+  pages: ActorPages<number, Message>;
   outgoing: readonly Outgoing[];
   me: Member;
   connected: boolean;
@@ -21,9 +23,15 @@ interface Props {
   onDiscard: (message: Outgoing) => void;
 }
 
-export function MessageList({ chat, loaded, outgoing, me, connected, onDelete, onRetry, onDiscard }: Props) {
-  const rows = toRows(chat.messages, chat.missed);
-  const { scroller, onScroll, unseen, toEnd } = useStickToEnd(chat.messages, outgoing.length);
+export function MessageList(props: Props) {
+  const { room, messages, missed, pages, outgoing, me, connected, onDelete, onRetry, onDiscard } = props;
+  const rows = toRows(messages, missed[0]);
+  const newest = messages.at(-1);
+  const { scroller, onScroll, isAtEnd, unseen, toEnd } = useStickToEnd(
+    messages,
+    outgoing.length,
+    newest ? keyOf(newest) : 0,
+  );
   /** Moves the focus to the list, because the button that has it disappears. */
   const keepFocus =
     <T,>(act: (subject: T) => void) =>
@@ -35,14 +43,26 @@ export function MessageList({ chat, loaded, outgoing, me, connected, onDelete, o
   return (
     <div className="messages-frame">
       {/* Scrollable elements must be reachable by keyboard. */}
-      <div className="messages" role="log" aria-label="Messages" tabIndex={0} ref={scroller} onScroll={onScroll}>
-        {empty && loaded && (
+      <div
+        className="messages"
+        role="log"
+        aria-label="Messages"
+        aria-live={isAtEnd ? "polite" : "off"} // older messages are not news
+        tabIndex={0}
+        ref={scroller}
+        onScroll={onScroll}
+      >
+        {empty && pages.status === "ready" && (
           <div className="empty">
             <p>No messages yet.</p>
             <p>Write the first one.</p>
           </div>
         )}
-        {chat.messages.length >= KEPT && <p className="kept">{`Only the last ${KEPT} messages are kept.`}</p>}
+        {pages.hasOlder ? (
+          <Older pages={pages} />
+        ) : (
+          rows.length > 0 && <p className="beginning" dir="auto">{`This is the beginning of # ${room}.`}</p>
+        )}
         <ol>
           {rows.map((row) => (
             <MessageItem
@@ -63,11 +83,35 @@ export function MessageList({ chat, loaded, outgoing, me, connected, onDelete, o
           ))}
         </ol>
       </div>
-      {unseen && (
-        <button type="button" className="new-messages" onClick={toEnd}>
-          <Icon name="down" /> New messages
+      {!isAtEnd && (
+        <button type="button" className="to-newest" data-unseen={unseen} onClick={toEnd}>
+          <Icon name="down" /> {unseen ? "New messages" : "Newest messages"}
         </button>
       )}
+    </div>
+  );
+}
+
+/** Loads older messages when it comes into view. */
+function Older({ pages }: Pick<Props, "pages">) {
+  const { isLoadingOlder, error, loadOlder } = pages;
+  const element = useRef<HTMLDivElement>(null);
+  const failed = error !== undefined;
+  useEffect(() => {
+    if (isLoadingOlder || failed) return;
+    const observer = new IntersectionObserver(([entry]) => entry?.isIntersecting && loadOlder(), {
+      root: element.current!.parentElement,
+      rootMargin: "600px 0px 0px",
+    });
+    observer.observe(element.current!);
+    return () => observer.disconnect();
+  }, [isLoadingOlder, failed, loadOlder]);
+  return (
+    <div className="older" ref={element}>
+      {failed && <p>Older messages could not be loaded.</p>}
+      <button type="button" disabled={isLoadingOlder} onClick={loadOlder}>
+        {isLoadingOlder ? "Loading older messages…" : failed ? "Try again" : "Older messages"}
+      </button>
     </div>
   );
 }

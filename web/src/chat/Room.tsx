@@ -25,7 +25,7 @@ export function Room({ room: name, me, unread, open, onToggle }: Props) {
   const room = useChatRoom(name, me);
   const typing = useTyping(room, me);
   useTitleCount(room, me);
-  const missed = room.chat.missed.length;
+  const missed = room.missed.length;
 
   return (
     <>
@@ -67,8 +67,10 @@ export function Room({ room: name, me, unread, open, onToggle }: Props) {
             }
           />
           <MessageList
-            chat={room.chat}
-            loaded={room.loaded}
+            room={name}
+            messages={room.messages}
+            missed={room.missed}
+            pages={room.pages}
             outgoing={room.outgoing}
             me={me}
             connected={room.isConnected}

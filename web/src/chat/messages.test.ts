@@ -1,85 +1,64 @@
 import { describe, expect, it } from "vitest";
 import type { Message } from "../registry.gen";
-import { connectionRestored, type Chat, deleted, emptyChat, connectionLost, merge, received, toRows } from "./messages";
+import { type Away, type AwayAction, awayReducer, missedBy, toRows } from "./messages";
 
 const minute = 60_000;
 const message = (id: string, timestamp = 0, userId = "ada"): Message => ({ id, userId, text: id, timestamp });
-type Step = (chat: Chat) => Chat;
-const after = (...steps: Step[]): Chat => steps.reduce((chat, step) => step(chat), emptyChat);
-const hears =
-  (id: string, userId = "ada"): Step =>
-  (chat) =>
-    received(chat, message(id, 0, userId));
-const forgets =
-  (id: string): Step =>
-  (chat) =>
-    deleted(chat, id);
-const returns: Step = (chat) => connectionRestored(chat, "ada");
-const ids = (messages: readonly Message[]) => messages.map(({ id }) => id);
-
-describe("messages of the server", () => {
-  it("can be deleted", () => {
-    expect(ids(after(hears("a"), hears("b"), forgets("a"), forgets("c")).messages)).toEqual(["b"]);
-  });
-
-  it("replace known ones in the time that a list covers", () => {
-    const known = [message("old", 1), message("deleted", 6), message("kept", 7)];
-    expect(ids(merge(known, [message("first", 5), message("kept", 7), message("new", 9)]))).toEqual([
-      "old",
-      "first",
-      "kept",
-      "new",
-    ]);
-    expect(merge(known, [])).toEqual([]);
-  });
-});
 
 describe("missed messages", () => {
+  const loaded = (newest: number): AwayAction => ({ type: "loaded", newest });
+  const received = (key: number): AwayAction => ({ type: "received", key });
+  const lost: AwayAction = { type: "lost" };
+  const back: AwayAction = { type: "restored", recovered: true };
+  const reloading: AwayAction = { type: "restored", recovered: false };
+  const away = (...actions: AwayAction[]) => actions.reduce(awayReducer, {} as Away);
+  const messages = [1, 2, 3, 4, 5, 6].map((n) => message(`${n}`, 0, n === 4 ? "ada" : "bob"));
+  const missed = (...actions: AwayAction[]) => missedBy("ada", away(...actions), messages).map(({ id }) => id);
+
   it("are those of others while the connection was lost", () => {
-    const chat = after(hears("a"), connectionLost, hears("b", "bob"), hears("c", "ada"), returns);
-    expect(chat.missed).toEqual(["b"]);
-    expect(chat.before).toBeUndefined();
+    expect(missed(loaded(2), lost, received(3), received(4), received(5), back, received(6))).toEqual(["3", "5"]);
   });
 
   it("are none if nobody wrote any", () => {
-    expect(after(hears("a"), connectionLost, returns).missed).toEqual([]);
+    expect(missed(loaded(6), lost, back)).toEqual([]);
   });
 
   it("are all messages of a room that was empty", () => {
-    const chat = after(connectionLost, hears("a", "bob"), hears("b", "bob"), returns);
-    expect(chat.missed).toEqual(["a", "b"]);
-    expect(toRows(chat.messages, chat.missed).map((row) => row.startsMissed)).toEqual([true, false]);
+    expect(missed(loaded(0), lost, received(1), received(2), back)).toEqual(["1", "2"]);
   });
 
-  it("are not those from before, even if the last of these was deleted", () => {
-    const chat = after(hears("a", "bob"), hears("b", "bob"), connectionLost, forgets("b"), hears("c", "bob"), returns);
-    expect(chat.missed).toEqual(["c"]);
-    expect(after(hears("a", "bob"), connectionLost, forgets("a"), returns).missed).toEqual([]);
+  it("are none before the messages were loaded", () => {
+    expect(missed(lost, back, loaded(6))).toEqual([]);
+    expect(missed(lost, reloading, loaded(6))).toEqual([]);
   });
 
   it("count from the first loss if the connection is lost again before it recovers", () => {
-    expect(
-      after(hears("a"), connectionLost, hears("b", "bob"), connectionLost, hears("c", "bob"), returns).missed,
-    ).toEqual(["b", "c"]);
+    expect(missed(loaded(1), lost, received(2), lost, received(3), back)).toEqual(["2", "3"]);
   });
 
-  it("keep their divider when the first of them is deleted later", () => {
-    const chat = after(connectionLost, hears("a", "bob"), hears("b", "bob"), returns, forgets("a"));
-    expect(toRows(chat.messages, chat.missed).map((row) => row.startsMissed)).toEqual([true]);
+  it("are known when they are loaded, if the events were lost", () => {
+    expect(missed(loaded(2), lost, reloading)).toEqual([]);
+    expect(missed(loaded(2), lost, reloading, loaded(5))).toEqual(["3", "5"]);
+  });
+
+  it("stay when others follow, until the connection is lost again", () => {
+    expect(missed(loaded(2), lost, received(3), back, received(5), loaded(6))).toEqual(["3"]);
+    expect(missed(loaded(2), lost, received(3), back, received(5), lost, received(6), back)).toEqual(["6"]);
   });
 });
 
 describe("rows", () => {
   it("start a group with another author, after a while, and at the first missed message", () => {
+    const missed = message("missed", 10 * minute, "bob");
     const rows = toRows(
       [
         message("a", 0),
         message("same", minute),
         message("later", 10 * minute),
         message("bob", 10 * minute, "bob"),
-        message("missed", 10 * minute, "bob"),
+        missed,
       ],
-      ["missed"],
+      missed,
     );
     expect(rows.filter((row) => row.startsGroup).map((row) => row.message.id)).toEqual(["a", "later", "bob", "missed"]);
     expect(rows.filter((row) => row.startsMissed).map((row) => row.message.id)).toEqual(["missed"]);
@@ -97,7 +76,7 @@ describe("rows", () => {
   it("start a day, but today only after an earlier one", () => {
     const day = 24 * 60 * minute;
     const startsDay = (now: number) =>
-      toRows([message("a", 0), message("b", day)], [], now).map((row) => row.startsDay);
+      toRows([message("a", 0), message("b", day)], undefined, now).map((row) => row.startsDay);
     expect(startsDay(day)).toEqual([true, true]);
     expect(startsDay(0)).toEqual([false, true]);
   });

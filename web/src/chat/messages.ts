@@ -3,49 +3,52 @@
 import type { Message } from "../registry.gen";
 import { isSameDay } from "../ui/text";
 
-export interface Chat {
-  messages: readonly Message[];
-  /** Ids of the messages that were here when the connection was lost; undefined while it is up. */
-  before?: ReadonlySet<string>;
-  /** Ids of the messages that others sent while the connection was lost. */
-  missed: readonly string[];
+/** The place of a message in the room, which is also its id. */
+export const keyOf = ({ id }: Message): number => Number(id);
+
+/** What the user was away for. Messages are told apart by their keys, which grow. */
+export interface Away {
+  /** The key of the newest message that was here; undefined before the messages have been loaded. */
+  newest?: number;
+  /** The newest message when the connection was lost; undefined while it is up. */
+  lostAfter?: number | undefined;
+  /** Messages after one key, up to another, were sent while it was lost. The second is unknown while they are loaded. */
+  missed?: { after: number; upTo: number | undefined };
 }
 
-export const emptyChat: Chat = { messages: [], missed: [] };
+export type AwayAction =
+  | { type: "received"; key: number }
+  | { type: "lost" }
+  /** The connection is up again; all messages sent meanwhile have arrived, or, if not recovered, are loaded again. */
+  | { type: "restored"; recovered: boolean }
+  /** The messages are loaded, up to this key. */
+  | { type: "loaded"; newest: number };
 
-export const listed = (chat: Chat, messages: readonly Message[]): Chat => ({
-  ...chat,
-  messages: merge(chat.messages, messages),
-});
-
-export const received = (chat: Chat, message: Message): Chat => ({ ...chat, messages: [...chat.messages, message] });
-
-export const deleted = (chat: Chat, messageId: string): Chat => ({
-  ...chat,
-  messages: chat.messages.filter(({ id }) => id !== messageId),
-});
-
-/** The connection is lost. If it was lost before and has not recovered since, the first loss counts. */
-export const connectionLost = (chat: Chat): Chat => ({
-  ...chat,
-  before: chat.before ?? new Set(chat.messages.map(({ id }) => id)),
-});
-
-/** The connection is up again, and all messages sent meanwhile have arrived. */
-export function connectionRestored({ before, ...chat }: Chat, me: string): Chat {
-  const isNew = ({ id, userId }: Message) => !!before && !before.has(id) && userId !== me;
-  return { ...chat, missed: chat.messages.filter(isNew).map(({ id }) => id) };
+export function awayReducer(away: Away, action: AwayAction): Away {
+  const { newest, lostAfter, missed } = away;
+  switch (action.type) {
+    case "received":
+      return newest === undefined ? away : { ...away, newest: Math.max(newest, action.key) };
+    case "lost":
+      // If it was lost before and has not recovered since, the first loss counts.
+      return { ...away, lostAfter: lostAfter ?? newest };
+    case "restored":
+      if (lostAfter === undefined) return away;
+      return { newest, missed: { after: lostAfter, upTo: action.recovered ? newest : undefined } };
+    case "loaded":
+      return {
+        ...away,
+        newest: action.newest,
+        ...(missed && { missed: { ...missed, upTo: missed.upTo ?? action.newest } }),
+      };
+  }
 }
 
-/**
- * Merges the known messages with the server's list. In the time that the list covers, messages that are not in it
- * were deleted. The server keeps only the newest messages, so older known ones stay.
- */
-export function merge(known: readonly Message[], listed: readonly Message[]): readonly Message[] {
-  const first = listed[0];
-  if (!first) return [];
-  const ids = new Set(listed.map(({ id }) => id));
-  return [...known.filter(({ id, timestamp }) => !ids.has(id) && timestamp < first.timestamp), ...listed];
+/** The messages of others that were sent while the connection was lost. */
+export function missedBy(me: string, { missed }: Away, messages: readonly Message[]): readonly Message[] {
+  if (missed?.upTo === undefined) return [];
+  const { after, upTo } = missed;
+  return messages.filter((m) => m.userId !== me && keyOf(m) > after && keyOf(m) <= upTo);
 }
 
 /** A message and the dividers and headers that are shown before it. */
@@ -64,9 +67,7 @@ const GROUP_MS = 5 * 60_000;
 /** After a change of name, messages are grouped as if they came from somebody else. */
 const sameAuthor = (a: Message, b: Message) => a.userId === b.userId && a.name === b.name;
 
-export function toRows(messages: readonly Message[], missed: readonly string[] = [], now = Date.now()): Row[] {
-  // The first one may have been deleted since.
-  const firstMissed = messages.find(({ id }) => missed.includes(id));
+export function toRows(messages: readonly Message[], firstMissed?: Message, now = Date.now()): Row[] {
   return messages.map((message, i) => {
     const before = messages[i - 1];
     const startsDay = !isSameDay(before?.timestamp ?? now, message.timestamp);

@@ -1,11 +1,13 @@
-import { useActorState, useOptimisticAction } from "@troupe/react";
-import { useEffect, useReducer, useState } from "react";
+import { useActorPages, useOptimisticAction } from "@troupe/react";
+import { useEffect, useMemo, useReducer, useState } from "react";
 import type { Member } from "../registry.gen";
 import { useActor, useEvent } from "../troupe";
 import { failure } from "../ui/failure";
 import { randomId } from "../ui/storage";
-import { connectionRestored, deleted, emptyChat, listed, connectionLost, received } from "./messages";
+import { awayReducer, missedBy } from "./messages";
 import { storeOutgoing, storedOutgoing, type OutgoingAction, outgoingReducer } from "./outgoing";
+
+const PAGE = 50;
 
 /** Connects to a chat room. Returns its messages and members, and functions that send and delete. */
 export function useChatRoom(key: string, me: Member) {
@@ -14,16 +16,24 @@ export function useChatRoom(key: string, me: Member) {
   const [members, setMembers] = useState<Member[]>([]);
   const [problem, setProblem] = useState("");
 
-  const { state: chat = emptyChat } = useActorState(room, {
-    load: async (connection) => listed(emptyChat, await connection.getMessages()),
-    merge: (known, { messages }) => connectionRestored(listed(known, messages), me.userId),
+  const pages = useActorPages(room, {
+    load: (connection, before) => connection.getPage(before, PAGE),
     on: {
-      messageReceived: (chat, message) => received(chat, message),
-      messageDeleted: (chat, { messageId }) => deleted(chat, messageId),
-      disconnected: (chat) => connectionLost(chat),
-      reconnected: (chat) => connectionRestored(chat, me.userId),
+      messageReceived: (message) => ({ key: Number(message.id), value: message }),
+      messageDeleted: ({ messageId }) => ({ key: Number(messageId) }),
     },
   });
+  const messages = useMemo(() => pages.items.map(({ value }) => value), [pages.items]);
+
+  const [away, observe] = useReducer(awayReducer, {});
+  const isReady = pages.status === "ready";
+  const newest = pages.items.at(-1)?.key ?? 0;
+  useEffect(() => {
+    if (isReady) observe({ type: "loaded", newest });
+  }, [isReady, newest]);
+  useEvent(room, "messageReceived", ({ id }) => observe({ type: "received", key: Number(id) }));
+  useEvent(room, "disconnected", () => observe({ type: "lost" }));
+  useEvent(room, "reconnected", ({ recovered }) => observe({ type: "restored", recovered }));
   useEvent(room, "membersChanged", (changed) => setMembers(changed.members));
 
   useEffect(() => storeOutgoing(key, { type: "left" }), [key]);
@@ -50,7 +60,11 @@ export function useChatRoom(key: string, me: Member) {
   };
 
   /** Removes the message at once, and shows it again if deleting fails. */
-  const [shown, remove] = useOptimisticAction(chat, async (id: string) => room.connection?.deleteMessage(id), deleted);
+  const [shown, remove] = useOptimisticAction(
+    messages,
+    async (id: string) => room.connection?.deleteMessage(id),
+    (messages, id) => messages.filter((message) => message.id !== id),
+  );
   const deleteMessage = async (id: string) => {
     setProblem("");
     try {
@@ -62,8 +76,9 @@ export function useChatRoom(key: string, me: Member) {
 
   return {
     ...room,
-    chat: shown,
-    loaded: chat !== emptyChat,
+    messages: shown,
+    missed: missedBy(me.userId, away, shown),
+    pages,
     outgoing,
     members,
     send,

@@ -61,8 +61,8 @@ function Arena({ room, playerId }: { room: string; playerId: string }) {
           <Stage world={game.world} onMove={game.move} />
         </div>
         <p className="hint">
-          You are <strong>{playerId}</strong>. A game takes a minute. The player who is in the spotlight most often wins. Move
-          with the arrow keys or W, A, S, D, or touch the stage. Open a second window to get another player.
+          You are <strong>{playerId}</strong>. A game takes a minute. The player who is in the spotlight most often
+          wins. Move with the arrow keys or W, A, S, D, or touch the stage. Open a second window to get another player.
         </p>
       </section>
       <aside className="wings">
