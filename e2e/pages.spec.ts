@@ -95,10 +95,7 @@ for (const [name, { path, fill }] of Object.entries(pages)) {
 }
 
 for (const colorScheme of ["light", "dark"] as const) {
-  test(`while the link is down and after it, ${colorScheme}: axe finds nothing`, async ({
-    link,
-    visit,
-  }) => {
+  test(`while the link is down and after it, ${colorScheme}: axe finds nothing`, async ({ link, visit }) => {
     const page = await visit(`${link.url}/chat/general`, { colorScheme, reducedMotion: "reduce" });
     const chat = await new Chat(page).join("Ada");
     link.refuse();

@@ -51,6 +51,7 @@ var tested = []string{
 	"backend/readme/",      // compiled, and run by the tests here
 	"backend/rooms/",       // the same by the tests there
 	"hooks/test/readme/",   // type-checked, and run by hooks/test/readme.test.tsx
+	"web/src/chat/",        // type-checked, and run by e2e/chat.spec.ts and history.spec.ts
 	"etc/nginx.conf",       // e2e/proxy.spec.ts
 	"e2e/snippets.spec.ts", // reads the document
 }
