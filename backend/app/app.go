@@ -133,7 +133,7 @@ func options(c Config, logger *slog.Logger) server.Options {
 	o := server.Options{
 		Data: c.Data, JournalBytes: c.JournalBytes,
 		AllowOrigins: c.AllowOrigins, Hosts: c.Hosts, TrustedProxies: c.Proxies, BasePath: c.BasePath,
-		MaxSockets: c.MaxSockets, MaxActors: orNone(c.MaxActors), MaxBuffers: maxBuffers(c), TableCache: c.TableCache,
+		MaxSockets: c.MaxSockets, MaxActors: orNone(c.MaxActors), MaxActorBytes: byteLimit(c.MaxActorBytes), MaxBuffers: byteLimit(c.MaxBuffers), TableCache: c.TableCache,
 		MaxSocketsPerIP: orNone(c.MaxSocketsPerIP), ConnectRatePerIP: orNone(c.ConnectRatePerIP), CallRatePerIP: orNone(c.CallRatePerIP),
 		ActorRatePerIP: orNone(c.ActorRatePerIP),
 		Logger:         logger, Check: c.Check, Drain: c.Drain, DebugAddr: c.DebugAddr, Version: version,
@@ -144,12 +144,12 @@ func options(c Config, logger *slog.Logger) server.Options {
 	return o
 }
 
-// maxBuffers returns the limit of buffers as an option.
-func maxBuffers(c Config) int64 {
-	if c.MaxBuffers == autoBuffers {
+// byteLimit returns a limit in bytes as an option.
+func byteLimit(limit int) int64 {
+	if limit == autoBytes {
 		return 0 // the default
 	}
-	return int64(orNone(c.MaxBuffers))
+	return int64(orNone(limit))
 }
 
 // orNone converts a limit from flags to server.Options: no limit is 0 as a flag, and a

@@ -17,18 +17,19 @@ import (
 
 // Config is the configuration of a server. Make one with ParseConfig.
 type Config struct {
-	Addr         string            // to listen on
-	BasePath     string            // below which browsers reach the server, such as /app; empty: the root
-	Data         string            // directory of the SQLite store
-	Store        string            // storeSQLite or storeMemory
-	JournalBytes int64             // limit of the SQLite store's journal
-	AllowOrigins []string          // origins besides the server's own whose pages may connect
-	Hosts        forwarded.Hosts   // names of the server; empty means the default of server.Options
-	Proxies      forwarded.Proxies // whose X-Forwarded-* headers are trusted
-	MaxSockets   int               // in all; 0: three quarters of the open-files limit
-	MaxActors    int               // in memory; 0: no limit
-	MaxBuffers   int               // in bytes; 0: no limit; autoBuffers: by the memory limit
-	TableCache   int64             // bytes of items of tables in memory
+	Addr          string            // to listen on
+	BasePath      string            // below which browsers reach the server, such as /app; empty: the root
+	Data          string            // directory of the SQLite store
+	Store         string            // storeSQLite or storeMemory
+	JournalBytes  int64             // limit of the SQLite store's journal
+	AllowOrigins  []string          // origins besides the server's own whose pages may connect
+	Hosts         forwarded.Hosts   // names of the server; empty means the default of server.Options
+	Proxies       forwarded.Proxies // whose X-Forwarded-* headers are trusted
+	MaxSockets    int               // in all; 0: three quarters of the open-files limit
+	MaxActors     int               // in memory; 0: no limit
+	MaxActorBytes int               // of states and logs in memory; 0: no limit; autoBytes: by the memory limit
+	MaxBuffers    int               // in bytes; likewise
+	TableCache    int64             // bytes of items of tables in memory
 
 	// Limits of one IP address; 0 means none. Rates are per second. See server.Options.
 	MaxSocketsPerIP  int
@@ -55,8 +56,8 @@ type Config struct {
 	Warnings []string // of settings that have an old name, or no effect
 }
 
-// autoBuffers is the value of Config.MaxBuffers for server.Options' default.
-const autoBuffers = -1
+// autoBytes is the value of Config.MaxActorBytes and MaxBuffers for server.Options' default.
+const autoBytes = -1
 
 // ParseConfig reads the configuration from command-line arguments and, for flags that
 // are not given, from environment variables ("NAME=value"). It returns flag.ErrHelp

@@ -16,7 +16,7 @@ import (
 )
 
 func TestParseConfig(t *testing.T) {
-	standard := app.Config{Addr: ":8080", Data: "./data", Store: "sqlite", JournalBytes: 64 << 20, MaxActors: 250_000, MaxBuffers: -1, TableCache: 64 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500, ActorRatePerIP: 5}
+	standard := app.Config{Addr: ":8080", Data: "./data", Store: "sqlite", JournalBytes: 64 << 20, MaxActors: 250_000, MaxActorBytes: -1, MaxBuffers: -1, TableCache: 64 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500, ActorRatePerIP: 5}
 	with := func(change func(*app.Config)) app.Config {
 		c := standard
 		change(&c)
@@ -37,13 +37,13 @@ func TestParseConfig(t *testing.T) {
 				Addr: "127.0.0.1:0", Data: "/srv/troupe", Store: "memory", JournalBytes: 1 << 20,
 				AllowOrigins: []string{"https://a.example", "http://b.example:81"}, LogLevel: slog.LevelDebug, LogJSON: true,
 				Warnings:  []string{"-journal-bytes has no effect with -store memory: leave it out, or use -store sqlite"},
-				MaxActors: 250_000, MaxBuffers: -1, TableCache: 64 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500, ActorRatePerIP: 5,
+				MaxActors: 250_000, MaxActorBytes: -1, MaxBuffers: -1, TableCache: 64 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500, ActorRatePerIP: 5,
 			},
 		},
 		{
 			"environment variables", nil,
 			[]string{"TROUPE_ADDR=:1", "TROUPE_DATA=d", "TROUPE_STORE=memory", "TROUPE_JOURNAL_BYTES=4096", "TROUPE_ALLOW_ORIGIN=https://a.example", "TROUPE_LOG=warn"},
-			app.Config{Addr: ":1", Data: "d", Store: "memory", JournalBytes: 4096, AllowOrigins: []string{"https://a.example"}, LogLevel: slog.LevelWarn, MaxActors: 250_000, MaxBuffers: -1, TableCache: 64 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500, ActorRatePerIP: 5,
+			app.Config{Addr: ":1", Data: "d", Store: "memory", JournalBytes: 4096, AllowOrigins: []string{"https://a.example"}, LogLevel: slog.LevelWarn, MaxActors: 250_000, MaxActorBytes: -1, MaxBuffers: -1, TableCache: 64 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500, ActorRatePerIP: 5,
 				Warnings: []string{"TROUPE_JOURNAL_BYTES has no effect with -store memory: leave it out, or use -store sqlite"}},
 		},
 		{
@@ -76,9 +76,9 @@ func TestParseConfig(t *testing.T) {
 			c.Proxies = forwarded.Proxies{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")}
 		})},
 		{
-			"limits", []string{"-max-sockets", "5", "-max-actors", "6", "-max-buffers", "7", "-max-sockets-per-ip", "3", "-connect-rate-per-ip", "0.5", "-call-rate-per-ip", "0", "-actor-rate-per-ip", "7"}, nil,
+			"limits", []string{"-max-sockets", "5", "-max-actors", "6", "-max-actor-bytes", "8", "-max-buffers", "7", "-max-sockets-per-ip", "3", "-connect-rate-per-ip", "0.5", "-call-rate-per-ip", "0", "-actor-rate-per-ip", "7"}, nil,
 			with(func(c *app.Config) {
-				c.MaxSockets, c.MaxActors, c.MaxBuffers = 5, 6, 7
+				c.MaxSockets, c.MaxActors, c.MaxActorBytes, c.MaxBuffers = 5, 6, 8, 7
 				c.MaxSocketsPerIP, c.ConnectRatePerIP, c.CallRatePerIP, c.ActorRatePerIP = 3, 0.5, 0, 7
 			}),
 		},
@@ -199,7 +199,7 @@ func TestParseConfig_help(t *testing.T) {
 		"-addr", "TROUPE_ADDR", ":8080", "PORT", "-data", "TROUPE_DATA", "./data", "-store", "TROUPE_STORE", "memory",
 		"-journal-bytes", "TROUPE_JOURNAL_BYTES", "67108864",
 		"-base-path", "TROUPE_BASE_PATH", "-allow-origin", "TROUPE_ALLOW_ORIGIN", "-trusted-proxies", "TROUPE_TRUSTED_PROXIES",
-		"-max-sockets", "TROUPE_MAX_SOCKETS", "-max-actors", "-max-buffers", "-max-sockets-per-ip", "TROUPE_MAX_SOCKETS_PER_IP", "-connect-rate-per-ip", "TROUPE_CONNECT_RATE_PER_IP", "-call-rate-per-ip", "TROUPE_CALL_RATE_PER_IP", "-actor-rate-per-ip", "TROUPE_ACTOR_RATE_PER_IP", "-log", "TROUPE_LOG", "info,text", "-check\n", "TROUPE_CHECK",
+		"-max-sockets", "TROUPE_MAX_SOCKETS", "-max-actors", "-max-actor-bytes", "TROUPE_MAX_ACTOR_BYTES", "-max-buffers", "-max-sockets-per-ip", "TROUPE_MAX_SOCKETS_PER_IP", "-connect-rate-per-ip", "TROUPE_CONNECT_RATE_PER_IP", "-call-rate-per-ip", "TROUPE_CALL_RATE_PER_IP", "-actor-rate-per-ip", "TROUPE_ACTOR_RATE_PER_IP", "-log", "TROUPE_LOG", "info,text", "-check\n", "TROUPE_CHECK",
 		"-debug-addr", "TROUPE_DEBUG_ADDR", "-metrics\n", "TROUPE_METRICS", "-drain duration", "TROUPE_DRAIN", "-version",
 	} {
 		if !strings.Contains(out.String(), want) {

@@ -110,14 +110,14 @@ var settings = []setting{
 		set:  func(c *Config, v string) error { return setCount(&c.MaxActors, v) },
 	},
 	{
+		flag: "max-actor-bytes", env: "TROUPE_MAX_ACTOR_BYTES", standard: "auto", argument: "n",
+		help: "limit of the bytes of the states and logs of actors in memory; near it idle actors leave early, beyond it no others are loaded; auto means a quarter of the container's memory limit, or of the machine's memory; 0 means none",
+		set:  func(c *Config, v string) error { return setBytes(&c.MaxActorBytes, v) },
+	},
+	{
 		flag: "max-buffers", env: "TROUPE_MAX_BUFFERS", standard: "auto", argument: "n",
 		help: "limit of the bytes that wait for actors, and again of those that wait for slow clients; auto means 256 MiB, or an eighth of the container's memory limit if that is less; 0 means none",
-		set: func(c *Config, v string) error {
-			if c.MaxBuffers = autoBuffers; v == "auto" {
-				return nil
-			}
-			return setCount(&c.MaxBuffers, v)
-		},
+		set:  func(c *Config, v string) error { return setBytes(&c.MaxBuffers, v) },
 	},
 	{
 		flag: "table-cache", env: "TROUPE_TABLE_CACHE", standard: "67108864", argument: "n",
@@ -305,6 +305,13 @@ func setCount(n *int, v string) (err error) {
 		return fmt.Errorf("want a number, or 0, got %q", v)
 	}
 	return nil
+}
+
+func setBytes(n *int, v string) error {
+	if *n = autoBytes; v == "auto" {
+		return nil
+	}
+	return setCount(n, v)
 }
 
 func setRate(perSecond *float64, v string) (err error) {

@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -205,6 +206,31 @@ func TestOpensOfALongLog(t *testing.T) {
 		s.notGrowing(t, "open with a gap", calm, s.perRequest(opens, open(missed)))
 		s.notGrowing(t, "open with an unanswered call", calmUnanswered, s.perRequest(opens, open(unanswered)))
 	})
+}
+
+// TestMemoryOfActors: the states and logs of rooms that strangers fill take a bounded amount
+// of memory, though an idle connection keeps each room there.
+func TestMemoryOfActors(t *testing.T) {
+	const limit = 32 << 20
+	s := start(t, append(noRates, "-actor-rate-per-ip=0", fmt.Sprint("-max-actor-bytes=", limit))...)
+	v := s.visitor(strangerAddr)
+	before := s.memory()
+	s.attacked(t, func() {
+		k := v.socket()
+		rooms := times(90, 60)
+		for room := range rooms {
+			k.send(v.open(uint32(room+1), "newsRoom", name(room), nil))
+			if m, _ := k.await(isType(wire.TypeAt, wire.TypeClosed, wire.TypeError)); m.Type != wire.TypeAt {
+				t.Fatalf("room %d: %+v", room, m)
+			}
+		}
+		each(50*rooms, func(i int) { v.action("newsRoom", "publishArticle", name(i%rooms), "", article(i)) })
+	})
+	counted := s.metric("troupe_actor_bytes")
+	t.Logf("%.1f MB of states and logs, %d MB of memory, before %d", counted/1e6, s.memory()>>20, before>>20)
+	if counted > limit {
+		t.Errorf("the states and logs have %.0f bytes, want at most %d", counted, limit)
+	}
 }
 
 // TestNewActors: what one address may leave is bounded, and others may make actors meanwhile.

@@ -276,21 +276,52 @@ func (w *LogWriter) Truncate() []*Output {
 // that have just become visible are after end: followers have not been notified of them
 // yet.
 func (l *Log) trimLocked(end int) {
-	n, oldest := 0, int64(0)
+	n, bytes, oldest := 0, l.bytes, int64(0)
 	if visible := int(l.visible - l.base); visible > 0 && l.maxAgeMs > 0 {
 		oldest = l.outputs[visible-1].TimeMs - l.maxAgeMs
 	}
-	for n < end && (l.bytes > l.maxBytes || l.outputs[n].TimeMs < oldest) {
-		o := l.outputs[n]
+	for n < end && (bytes > l.maxBytes || l.outputs[n].TimeMs < oldest) {
+		bytes -= l.outputs[n].Size()
+		n++
+	}
+	l.dropLocked(n)
+}
+
+// dropLocked drops the oldest n outputs.
+func (l *Log) dropLocked(n int) {
+	for i, o := range l.outputs[:n] {
 		if o.Numbered {
 			l.floor = o.Seq
 		}
 		l.bytes -= o.Size()
-		l.outputs[n] = nil
+		l.outputs[i] = nil
+	}
+	if l.outputs = l.outputs[n:]; len(l.outputs) == 0 {
+		l.outputs = nil
+	}
+	l.base += Pos(n)
+}
+
+// Shrink drops the oldest visible outputs from memory until it has no more than about
+// maxBytes. Readers that are behind get them from the store.
+func (w *LogWriter) Shrink(maxBytes int) {
+	l := &w.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n, bytes, visible := 0, l.bytes, int(l.visible-l.base)
+	for n < visible && bytes > maxBytes {
+		bytes -= l.outputs[n].Size()
 		n++
 	}
-	l.outputs = l.outputs[n:]
-	l.base += Pos(n)
+	l.dropLocked(n)
+}
+
+// Bytes returns about how many bytes the log takes in memory.
+func (w *LogWriter) Bytes() int {
+	l := &w.log
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.bytes
 }
 
 // End returns the position after the newest output, visible or not.

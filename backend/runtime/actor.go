@@ -36,6 +36,7 @@ type Actor struct {
 	// Owned by the goroutine of this generation.
 	in       *instance // nil before the first use, after a reset, or if it cannot be loaded
 	lastUsed time.Time
+	bytes    int64 // as counted in node.memory
 	idle     *time.Timer
 	previous *instance   // a new instance takes its attachments
 	loadErr  *host.Fault // the last attempt to load failed, at loadTime
@@ -93,7 +94,7 @@ func (a *Actor) run() {
 			orderly = true
 			return
 		case idleEnvelope:
-			if ended, ok := a.leave(); ended || !ok {
+			if ended, ok := a.leave(m.early); ended || !ok {
 				orderly = true
 				return
 			}
@@ -144,6 +145,7 @@ func (a *Actor) deliver(m envelope) (ok bool) {
 		return false
 	}
 	a.discardBroken()
+	a.weigh()
 	a.evictMissing(a.in != nil && !a.in.created)
 	return true
 }
@@ -283,16 +285,21 @@ func (a *Actor) rest() {
 	a.idle.Reset(after)
 }
 
-// leave evicts an idle actor from memory unless it is still needed. ok is false if the
+// leave evicts an idle actor from memory unless it is still needed. early is as in
+// idleEnvelope: an actor with timers does not leave early, and of one that stays the log
+// leaves. ok is false if the
 // goroutine was superseded meanwhile.
-func (a *Actor) leave() (ended, ok bool) {
+func (a *Actor) leave(early bool) (ended, ok bool) {
 	awaited := a.previous != nil && len(a.previous.conns.all) > 0
 	if a.in == nil && awaited && !a.load() {
 		return false, false // superseded while loading it for its connections
 	}
 	if in := a.in; in != nil {
-		idle := !in.created || time.Since(a.lastUsed) >= in.def.Options.IdleAfter
+		idle := !in.created || time.Since(a.lastUsed) >= in.def.Options.IdleAfter || early && len(in.timers.all) == 0
 		if len(in.conns.all) > 0 || a.log.Followed() || !idle {
+			if early && time.Since(a.lastUsed) >= reliefInterval {
+				a.empty()
+			}
 			a.rest()
 			return false, true
 		}
@@ -309,6 +316,7 @@ func (a *Actor) leave() (ended, ok bool) {
 		a.in.discard()
 		a.in = nil
 	}
+	a.empty()
 	if !a.node.remove(a) {
 		a.rest()
 		return false, true

@@ -15,7 +15,7 @@
 // connections that are not resumed, disconnect.go those of a subject. reset.go returns an actor to its last durable state.
 //
 // Used everywhere: fault.go turns errors into what clients get, limits.go has the limits that
-// are no options, stored.go reads entries that the store has, stats.go counts.
+// are no options, memory.go counts what states and logs take, stored.go reads entries that the store has, stats.go counts.
 //
 // # Locks
 //

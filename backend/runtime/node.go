@@ -38,6 +38,7 @@ type Node struct {
 	unknownFields unknownFields
 	newerVersions newerVersions
 
+	memory  memory
 	queued  atomic.Int64 // bytes that wait in mailboxes
 	answers atomic.Int64 // bytes of kept answers, of all actors
 
@@ -77,6 +78,11 @@ type Options struct {
 	// fail with overloaded [0: no limit].
 	MaxActors int
 
+	// MaxActorBytes is how many bytes the states, as JSON, and the logs of the actors in
+	// memory may have. Shortly before, idle actors leave memory early; beyond, requests for
+	// actors that are not in memory fail with overloaded [0: no limit].
+	MaxActorBytes int64
+
 	// NewActor, if not nil, is called before an actor is made for an Open or a CallOnce of a
 	// client, with its From. An error refuses it: a *host.Fault [nil: clients may make any
 	// number].
@@ -109,7 +115,7 @@ func New(r Registry, s store.Store, o Options) *Node {
 		tableCache: tableCache{limit: o.TableCacheBytes},
 
 		defs: r.Definitions(), store: s, log: o.Logger, check: o.Check, newActor: o.NewActor,
-		maxActors: o.MaxActors, maxQueued: o.MaxQueuedBytes,
+		maxActors: o.MaxActors, memory: newMemory(o.MaxActorBytes), maxQueued: o.MaxQueuedBytes,
 		started: time.Now(), closing: make(chan struct{}), authPermits: fair.New(maxAuths), actors: map[string]*Actor{},
 	}
 	if n.check {
@@ -201,12 +207,8 @@ func (n *Node) Shutdown(ctx context.Context) error {
 		n.closed = true
 		close(n.closing)
 	}
-	actors := make([]*Actor, 0, len(n.actors))
-	for _, a := range n.actors {
-		actors = append(actors, a)
-	}
 	n.mu.Unlock()
-	for _, a := range actors {
+	for _, a := range n.awake() {
 		a.box.postLast(stopEnvelope{})
 	}
 	done := make(chan struct{})
@@ -259,6 +261,10 @@ func (n *Node) getLocked(r host.Ref, forClient bool) (*Actor, *host.Fault) {
 	if a == nil {
 		if forClient && n.maxActors > 0 && len(n.actors) >= n.maxActors {
 			return nil, overloadFault("actor limit reached", n.maxActors, "max-actors")
+		}
+		if forClient && n.memory.isFull() {
+			n.relieve()
+			return nil, overloadFault("memory limit of actors reached", int(n.memory.max), "max-actor-bytes")
 		}
 		a = newActor(n, r)
 		n.actors[r.ID] = a

@@ -23,8 +23,12 @@ func (wakeEnvelope) deliver(*instance) bool     { return true }
 func (wakeEnvelope) refuse(*Actor, *host.Fault) {}
 func (wakeEnvelope) size() int                  { return 0 }
 
-// idleEnvelope makes the actor leave memory if it is not in use.
-type idleEnvelope struct{ wakeEnvelope }
+// idleEnvelope makes the actor leave memory if it is not in use. early: also if it was a
+// moment ago, because memory is short.
+type idleEnvelope struct {
+	wakeEnvelope
+	early bool
+}
 
 // stopEnvelope ends the actor after the envelopes before it.
 type stopEnvelope struct{ wakeEnvelope }

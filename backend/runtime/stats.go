@@ -12,6 +12,7 @@ import (
 // Stats counts what a Node has done since it was made.
 type Stats struct {
 	Awake   int    // actors in memory now
+	Bytes   int64  // of their states and logs, about
 	Created uint64 // actors that were made, whether they were stored or not
 
 	Turns     metric.Durations // turns that have ended, successful or not
@@ -80,6 +81,7 @@ func (n *Node) Stats() Stats {
 	c := &n.stats
 	return Stats{
 		Awake:   awake,
+		Bytes:   n.memory.used.Load(),
 		Created: c.created.Load(),
 		Turns:   c.turns.Snapshot(),
 		Refused: c.refused.Load(), Failed: c.failed.Load(), TimedOut: c.timedOut.Load(),

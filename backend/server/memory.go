@@ -62,6 +62,22 @@ func readLimit(root fs.FS, name string) int64 {
 	return n
 }
 
+// defaultMaxActorBytes returns the default of Options.MaxActorBytes: a quarter of the memory
+// limit, or else of the machine's memory; 0 if neither is known.
+func defaultMaxActorBytes(root fs.FS) int64 {
+	if limit := memoryLimit(root); limit > 0 {
+		return limit / 4
+	}
+	info, _ := fs.ReadFile(root, "proc/meminfo") // only Linux has it
+	for line := range strings.Lines(string(info)) {
+		if total, ok := strings.CutPrefix(line, "MemTotal:"); ok {
+			kib, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(total), "kB")), 10, 64)
+			return kib << 10 / 4
+		}
+	}
+	return 0
+}
+
 // defaultMaxBuffers returns the default of Options.MaxBuffers where memory has a limit. As
 // much may wait for actors as for clients, and both take more memory than their bytes.
 func defaultMaxBuffers(memory int64) int64 {

@@ -56,6 +56,21 @@ func TestMemoryLimit(t *testing.T) {
 	}
 }
 
+func TestDefaultMaxActorBytes(t *testing.T) {
+	machine := fstest.MapFS{"proc/meminfo": {Data: []byte("MemTotal:       65536000 kB\nMemFree:         1000 kB\n")}}
+	if got, want := defaultMaxActorBytes(machine), int64(65_536_000)<<10/4; got != want {
+		t.Errorf("without a limit: got %d, want %d", got, want)
+	}
+	machine["proc/self/cgroup"] = &fstest.MapFile{Data: []byte("0::/\n")}
+	machine["sys/fs/cgroup/memory.max"] = &fstest.MapFile{Data: []byte("268435456\n")}
+	if got, want := defaultMaxActorBytes(machine), int64(64<<20); got != want {
+		t.Errorf("with a limit: got %d, want %d", got, want)
+	}
+	if got := defaultMaxActorBytes(fstest.MapFS{}); got != 0 {
+		t.Errorf("if nothing is known: got %d, want 0", got)
+	}
+}
+
 func TestDefaultMaxBuffers(t *testing.T) {
 	for memory, want := range map[int64]int64{0: 256 << 20, 16 << 30: 256 << 20, 256 << 20: 32 << 20, 1 << 20: 1 << 20} {
 		if got := defaultMaxBuffers(memory); got != want {

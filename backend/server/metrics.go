@@ -73,6 +73,7 @@ var metrics = []metricDef{
 	}, "transport"),
 	gauge("connections", "Connections to actors that have a socket.", func(c *counts) float64 { return float64(c.gateway.Connections) }),
 	gauge("actors_awake", "Actors in memory.", func(c *counts) float64 { return float64(c.actors.Awake) }),
+	gauge("actor_bytes", "Bytes of the states, as JSON, and of the logs of the actors in memory.", func(c *counts) float64 { return float64(c.actors.Bytes) }),
 	counters("actors_created_total", "Actors that clients or actors made, by result: ok, refused (-actor-rate-per-ip).", "result", func(c *counts) map[string]uint64 {
 		return map[string]uint64{"ok": c.actors.Created, "refused": c.gateway.RefusedActors}
 	}),

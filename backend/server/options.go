@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"regexp"
 	"runtime/debug"
 	"slices"
@@ -80,6 +81,12 @@ type Options struct {
 	// "overloaded". 0 means 250,000. An idle actor leaves memory after a while
 	// (actor.Options.IdleAfter).
 	MaxActors int
+
+	// MaxActorBytes limits the bytes of the states, as JSON, and of the logs of the actors
+	// in memory; Go's values take about twice as much. Shortly before it, idle actors leave
+	// memory early. Beyond it, clients of actors that are not in memory get "overloaded". 0
+	// means a quarter of the container's memory limit (MemoryLimit), or of the machine's memory.
+	MaxActorBytes int64
 
 	// MaxBuffers limits the bytes that wait for actors, and again those that wait for
 	// slow clients. Beyond it, new work gets "overloaded", and blocked clients are cut
@@ -160,6 +167,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.Hosts, _ = forwarded.ParseHosts(strings.Join(o.Hosts, ",")) // checked above
 	o.MaxSockets = limit(o.MaxSockets, openFiles()/4*3)
 	o.MaxActors = limit(o.MaxActors, 250_000)
+	o.MaxActorBytes = limit(o.MaxActorBytes, defaultMaxActorBytes(os.DirFS("/")))
 	o.MaxBuffers = limit(o.MaxBuffers, defaultMaxBuffers(MemoryLimit()))
 	o.MaxSocketsPerIP = limit(o.MaxSocketsPerIP, 2000)
 	o.ConnectRatePerIP = limit(o.ConnectRatePerIP, 50)

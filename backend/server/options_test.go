@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -21,11 +22,11 @@ func TestOptions_defaults(t *testing.T) {
 	if o.Data != "data" || o.BasePath != "/app" || o.Logger == nil {
 		t.Errorf("got %+v", o)
 	}
-	if o.MaxSockets != openFiles()/4*3 || o.MaxActors != 250_000 || o.MaxBuffers != defaultMaxBuffers(MemoryLimit()) || o.MaxSocketsPerIP != 2000 || o.ConnectRatePerIP != 50 || o.CallRatePerIP != 500 || o.ActorRatePerIP != 5 {
+	if o.MaxSockets != openFiles()/4*3 || o.MaxActors != 250_000 || o.MaxActorBytes != defaultMaxActorBytes(os.DirFS("/")) || o.MaxBuffers != defaultMaxBuffers(MemoryLimit()) || o.MaxSocketsPerIP != 2000 || o.ConnectRatePerIP != 50 || o.CallRatePerIP != 500 || o.ActorRatePerIP != 5 {
 		t.Errorf("got the limits %+v", o)
 	}
-	o, err = Options{MaxSockets: -1, MaxActors: -1, MaxBuffers: -1, MaxSocketsPerIP: -1, ConnectRatePerIP: -1, CallRatePerIP: -0.5, ActorRatePerIP: -1}.withDefaults()
-	if err != nil || o.MaxSockets != 0 || o.MaxActors != 0 || o.MaxBuffers != 0 || o.MaxSocketsPerIP != 0 || o.ConnectRatePerIP != 0 || o.CallRatePerIP != 0 || o.ActorRatePerIP != 0 {
+	o, err = Options{MaxSockets: -1, MaxActors: -1, MaxActorBytes: -1, MaxBuffers: -1, MaxSocketsPerIP: -1, ConnectRatePerIP: -1, CallRatePerIP: -0.5, ActorRatePerIP: -1}.withDefaults()
+	if err != nil || o.MaxSockets != 0 || o.MaxActors != 0 || o.MaxActorBytes != 0 || o.MaxBuffers != 0 || o.MaxSocketsPerIP != 0 || o.ConnectRatePerIP != 0 || o.CallRatePerIP != 0 || o.ActorRatePerIP != 0 {
 		t.Errorf("got the limits %+v, %v; want none", o, err)
 	}
 	o, err = Options{MaxSockets: 1, MaxActors: 2, MaxBuffers: 3, MaxSocketsPerIP: 4, ConnectRatePerIP: 0.5, CallRatePerIP: 6}.withDefaults()

@@ -98,7 +98,7 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 		}
 	}
 	s.node = runtime.New(registry, s.store, runtime.Options{
-		Logger: o.Logger, Check: o.Check, MaxActors: o.MaxActors, MaxQueuedBytes: o.MaxBuffers, TableCacheBytes: o.TableCache,
+		Logger: o.Logger, Check: o.Check, MaxActors: o.MaxActors, MaxActorBytes: o.MaxActorBytes, MaxQueuedBytes: o.MaxBuffers, TableCacheBytes: o.TableCache,
 		NewActor: func(from string) error { return s.gateway.NewActor(from) },
 	})
 	contract := registry.Contract()
