@@ -133,7 +133,7 @@ func followTutorial(t *testing.T, root string) {
 func copyOf(t *testing.T, project string) string {
 	t.Helper()
 	root := t.TempDir()
-	for _, dir := range []string{"go.mod", "go.sum", "tsconfig.json", ".oxlintrc.json", "package.json", "backend/actor", "backend/host", "backend/internal", "backend/rooms", "backend/runtime", "backend/store", "backend/typegen", "backend/wire", "clientjs/src", "hooks/src", "web/src"} {
+	for _, dir := range []string{"go.mod", "go.sum", "tsconfig.json", ".oxlintrc.json", "package.json", "backend", "clientjs/src", "hooks/src", "web/src"} {
 		err := filepath.WalkDir(filepath.Join(project, dir), func(path string, entry os.DirEntry, err error) error {
 			if err != nil || entry.IsDir() {
 				return err
