@@ -53,7 +53,7 @@ func TestWrongVersionsAreRefused(t *testing.T) {
 		{page(actor.Version(1), actor.Version(3)), "actor.Version(3, …) is declared where version 2 is expected"},
 		{page(actor.Version(1), actor.Version(1)), "actor.Version(1, …) is declared where version 2 is expected"},
 		{page(actor.Version(0)), "what was stored without any has version 0"},
-		{one(actor.Rename("title", "nmae")), `actor.Version(1), Rename("title", "nmae"): after it the state has no field "nmae", but the fields name, views, size, tags: write names as they are in JSON`},
+		{one(actor.Rename("title", "heading")), `actor.Version(1), Rename("title", "heading"): after it the state has no field "heading", but the fields name, views, size, tags: write names as they are in JSON`},
 		{one(actor.Rename("views", "name")), `Rename("views", "name"): after it the state still has a field "views": remove that from the struct`},
 		{one(actor.Rename("name", "name")), `Rename("name", "name"): the names are the same`},
 		{one(actor.Rename("a", "name"), actor.Rename("b", "name")), `Rename("a", "name"): after it the state has no field "name", but the fields views, size, tags, b`},
