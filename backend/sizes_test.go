@@ -18,8 +18,6 @@ import (
 // most six files. Cut a larger one into parts that have a state of their own each.
 func TestFilesAndTypesStaySmall(t *testing.T) {
 	const maxLines, maxFiles = 500, 6
-	// Types that are still in more files.
-	tolerated := map[string]int{"runtime.instance": 7}
 	files := map[string][]string{} // of a type's methods
 	for _, root := range []string{".", "../e2e", "../examples", "../tool", "../web"} {
 		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -55,7 +53,7 @@ func TestFilesAndTypesStaySmall(t *testing.T) {
 		}
 	}
 	for name, in := range files {
-		if len(in) > max(maxFiles, tolerated[name]) {
+		if len(in) > maxFiles {
 			t.Errorf("%s has methods in %d files, want at most %d: %s", name, len(in), maxFiles, strings.Join(in, " "))
 		}
 	}
