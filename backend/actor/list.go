@@ -7,6 +7,7 @@ import (
 	"reflect"
 
 	"github.com/troupe-dev/troupe/backend/internal/definition"
+	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 )
 
 // List is a list in an actor's state that may be long: the cost of a turn hardly depends on
@@ -59,7 +60,7 @@ func readList[T any](raw []byte) (all []item[T], exact bool, err error) {
 	all = make([]item[T], len(texts))
 	size := 1 + max(len(texts), 1) // brackets and commas
 	for i, text := range texts {
-		if err := json.Unmarshal(text, &all[i].value); err != nil {
+		if err := jsonshape.Unmarshal(text, &all[i].value); err != nil {
 			return nil, false, fmt.Errorf("item %d: %w", i, err)
 		}
 		all[i].size = len(text)

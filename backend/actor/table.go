@@ -1,7 +1,6 @@
 package actor
 
 import (
-	"encoding/json"
 	"fmt"
 	"iter"
 	"reflect"
@@ -86,7 +85,7 @@ func (c *tableCore[K, V]) decode(item store.Item) (d decoded[K, V], err error) {
 	if d.key, err = decodeTableKey[K](item.Key); err != nil {
 		return d, err
 	}
-	if err := json.Unmarshal(item.Value, &d.value); err != nil {
+	if err := jsonshape.Unmarshal(item.Value, &d.value); err != nil {
 		return d, fmt.Errorf("item %v: %w", d.key, err)
 	}
 	return d, nil

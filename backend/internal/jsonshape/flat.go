@@ -24,6 +24,7 @@ type Flat struct {
 	kind   reflect.Kind
 	fields []flatField  // of a struct
 	size   atomic.Int32 // of the JSON of a recent value, in bytes
+	reads  bool         // it, or a part of it, decodes itself
 }
 
 type flatField struct {
@@ -50,7 +51,8 @@ func newFlat(t reflect.Type) *Flat {
 	if Marshals(t) || t == numberType {
 		return nil
 	}
-	e := &Flat{kind: t.Kind()}
+	p := reflect.PointerTo(t)
+	e := &Flat{kind: t.Kind(), reads: p.Implements(jsonReaderType) || p.Implements(unmarshalerType)}
 	switch e.kind {
 	case reflect.String, reflect.Bool, reflect.Float64,
 		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
@@ -79,6 +81,7 @@ func newFlat(t reflect.Type) *Flat {
 			return nil
 		}
 		names[name] = true
+		e.reads = e.reads || inner.reads
 		omitEmpty := options != "" && inner.kind != reflect.Struct // a struct is never empty
 		e.fields = append(e.fields, flatField{inner, i, `"` + name + `":`, omitEmpty})
 	}

@@ -51,6 +51,9 @@ func checkFlat(t *testing.T, e *Flat, v reflect.Value) {
 	if (err == nil) != (wantErr == nil) || err == nil && string(got) != "before"+string(want) {
 		t.Fatalf("%#v:\n got %s, %v\nwant %s, %v", v.Interface(), strings.TrimPrefix(string(got), "before"), err, want, wantErr)
 	}
+	if err == nil {
+		checkFlatDecode(t, e, want, v.Type(), true)
+	}
 }
 
 // random makes types and values.
