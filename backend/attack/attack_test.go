@@ -84,7 +84,7 @@ func TestG3_DetachedReader(t *testing.T) {
 	k.drop()
 
 	v := s.visitor(strangerAddr)
-	const channels = 500
+	const channels = 100
 	window := func(n int) {
 		for range n / channels {
 			k := v.socket()

@@ -135,9 +135,21 @@ func (s *server) proc(name string) string {
 	return string(b)
 }
 
-// cpu returns the CPU time that the server has used.
-func (s *server) cpu() time.Duration {
+// cpu returns the CPU time that the server has used: that of its threads, to the nanosecond,
+// where the kernel counts it.
+func (s *server) cpu() (used time.Duration) {
 	s.t.Helper()
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", s.process.Process.Pid))
+	for _, thread := range threads {
+		b, _ := os.ReadFile(thread)
+		if fields := strings.Fields(string(b)); len(fields) > 0 {
+			ns, _ := strconv.ParseInt(fields[0], 10, 64)
+			used += time.Duration(ns)
+		}
+	}
+	if used > 0 {
+		return used
+	}
 	stat := s.proc("stat")
 	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
 	user, err := strconv.Atoi(fields[11])
