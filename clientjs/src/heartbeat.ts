@@ -50,7 +50,7 @@ export function createHeartbeat(send: (frame: string) => void, onTimeout: (why: 
           );
         }
       },
-      Math.min(left(), PROBE_MS),
+      Math.max(Math.min(left(), PROBE_MS), 0),
     );
   };
 

@@ -252,7 +252,7 @@ export function createSocket(
   const onFreeze = () => {
     if (!link) return;
     outbox.flush();
-    onLost("the page is frozen", "link", FROZEN_MS);
+    onLost("the page froze", "link", FROZEN_MS);
   };
 
   /** Closes the channels, so that the server does not wait for the connections to resume. */
@@ -284,7 +284,7 @@ export function createSocket(
         stopLinkTimer();
         if (hello) channel.onUp();
       } else if (!linkTimer) {
-        linkTimer = setTimeout(dial, notBefore - now());
+        linkTimer = setTimeout(dial, Math.max(notBefore - now(), 0));
         reconnectNow(); // unless it is too early
       }
     },

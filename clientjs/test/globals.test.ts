@@ -85,6 +85,31 @@ it("it works where an AbortSignal has no throwIfAborted", async () => {
   }
 });
 
+it.each([["websocket"], ["sse"], ["auto"]] as const)("over %s, no timer is set into the past", async (transport) => {
+  await settle(5_000); // the clock is not at 0
+  const { setTimeout: own } = globalThis;
+  const delays: number[] = [];
+  vi.stubGlobal("setTimeout", (fn: () => void, ms: number, ...args: unknown[]) => {
+    delays.push(ms ?? 0);
+    return own(fn, ms, ...args);
+  });
+  await live({ transport });
+  expect(delays.length).toBeGreaterThan(3);
+  expect(Math.min(...delays)).toBeGreaterThanOrEqual(0);
+});
+
+it.each([["websocket"], ["sse"], ["auto"]] as const)(
+  "over %s, it works with the globals of React Native",
+  async (transport) => {
+    // A window without events, decoders of streams, a document or Web Crypto. (Its AbortSignal has a test above.)
+    const missing = "crypto TextDecoder document location addEventListener removeEventListener reportError";
+    for (const name of [...missing.split(" "), "BroadcastChannel", "structuredClone"]) vi.stubGlobal(name, undefined);
+    vi.stubGlobal("window", globalThis);
+    vi.stubGlobal("navigator", { product: "ReactNative" });
+    await live({ transport, random });
+  },
+);
+
 it("it works with fake timers that replace queueMicrotask", async () => {
   vi.stubGlobal("queueMicrotask", () => {});
   await live();
