@@ -55,7 +55,7 @@ func (g *generator) golang(c contract, types string) (string, error) {
 		fmt.Fprintf(&b, "%q\n", imports[as])
 	}
 	fmt.Fprintf(&b, ")\n\n%s\nfunc init() {\n%s.SetContract(%[3]s.Contract{\nFingerprint: %[4]q,\nParts: []string{\n%[5]s},\nUnions: []%[3]s.Union{\n%[6]s},\nTypes: %[7]s,\n})\n}\n",
-		g.stored(), g.variable, actorName, c.fingerprint, parts.String(), unions.String(), strings.Join(lines, " +\n"))
+		stored(g.actors, g.goName), g.variable, actorName, c.fingerprint, parts.String(), unions.String(), strings.Join(lines, " +\n"))
 	src, err := format.Source([]byte(b.String()))
 	if err != nil {
 		return "", fmt.Errorf("generate Go: %w", err)

@@ -15,48 +15,54 @@ const storedComment = `// What is stored of states and of connections' states, b
 // of what is stored already. This is no part of the contract: clients do not notice.
 `
 
+// storedTypes writes what is stored of types, a line for each field.
+type storedTypes struct {
+	goName func(types.Type) string
+	strings.Builder
+}
+
 // stored returns what actors store, as a comment with a line for each field.
-func (g *generator) stored() string {
-	var b strings.Builder
-	for _, a := range g.actors {
+func stored(actors []*actorDef, goName func(types.Type) string) string {
+	s := storedTypes{goName: goName}
+	for _, a := range actors {
 		if a.version > 0 {
-			fmt.Fprintf(&b, "//\t%s: version %d\n", a.name, a.version)
+			fmt.Fprintf(&s, "//\t%s: version %d\n", a.name, a.version)
 		}
-		g.storedFields(&b, a.name, a.typ)
+		s.fields(a.name, a.typ)
 		if a.conn != nil && !isOf(a.conn, actorPackage, "NoState") {
-			g.storedFields(&b, a.name+" connection", a.conn)
+			s.fields(a.name+" connection", a.conn)
 		}
 	}
-	if b.Len() == 0 {
+	if s.Len() == 0 {
 		return ""
 	}
-	return storedComment + "//\n" + b.String()
+	return storedComment + "//\n" + s.String()
 }
 
-func (g *generator) storedFields(b *strings.Builder, of string, t types.Type) {
-	s, ok := t.Underlying().(*types.Struct)
-	if !ok || g.encodesItself(t) {
-		fmt.Fprintf(b, "//\t%s: %s\n", of, g.storedShape(t, nil))
+func (s *storedTypes) fields(of string, t types.Type) {
+	u, ok := t.Underlying().(*types.Struct)
+	if !ok || encodesItself(t) {
+		fmt.Fprintf(s, "//\t%s: %s\n", of, s.shape(t, nil))
 		return
 	}
-	for _, f := range jsonshape.Fields(node{typ: s}, declared) {
-		fmt.Fprintf(b, "//\t%s.%s\n", of, g.storedField(f, nil))
+	for _, f := range jsonshape.Fields(node{typ: u}, declared) {
+		fmt.Fprintf(s, "//\t%s.%s\n", of, s.field(f, nil))
 	}
 }
 
-func (g *generator) storedField(f jsonshape.Field[node], above []types.Type) string {
-	text := f.Name + ": " + g.storedShape(f.Type.typ, above)
+func (s *storedTypes) field(f jsonshape.Field[node], above []types.Type) string {
+	text := f.Name + ": " + s.shape(f.Type.typ, above)
 	if f.Quoted {
 		text += " in quotes"
 	}
 	return text
 }
 
-// storedShape returns what the JSON of a type depends on: its parts down to basic types.
+// shape returns what the JSON of a type depends on: its parts down to basic types.
 // above has the named types around it, which are not written again.
-func (g *generator) storedShape(t types.Type, above []types.Type) string {
+func (s *storedTypes) shape(t types.Type, above []types.Type) string {
 	t = types.Unalias(t)
-	of := func(t types.Type) string { return g.storedShape(t, above) }
+	of := func(t types.Type) string { return s.shape(t, above) }
 	if n, ok := t.(*types.Named); ok {
 		args := n.TypeArgs()
 		switch {
@@ -64,8 +70,8 @@ func (g *generator) storedShape(t types.Type, above []types.Type) string {
 			return "List of " + of(args.At(0))
 		case isOf(n, actorPackage, "Map"), isOf(n, actorPackage, "Table"):
 			return fmt.Sprintf("%s of %s by %s", n.Obj().Name(), of(args.At(1)), of(args.At(0)))
-		case g.encodesItself(n), slices.ContainsFunc(above, func(a types.Type) bool { return types.Identical(a, n) }):
-			return g.goName(n)
+		case encodesItself(n), slices.ContainsFunc(above, func(a types.Type) bool { return types.Identical(a, n) }):
+			return s.goName(n)
 		}
 		above = append(slices.Clip(above), n)
 	}
@@ -83,7 +89,7 @@ func (g *generator) storedShape(t types.Type, above []types.Type) string {
 	case *types.Struct:
 		var fields []string
 		for _, f := range jsonshape.Fields(node{typ: u}, declared) {
-			fields = append(fields, g.storedField(f, above))
+			fields = append(fields, s.field(f, above))
 		}
 		return "{" + strings.Join(fields, ", ") + "}"
 	}
@@ -91,7 +97,7 @@ func (g *generator) storedShape(t types.Type, above []types.Type) string {
 }
 
 // encodesItself reports whether a type has a MarshalJSON or MarshalText.
-func (g *generator) encodesItself(t types.Type) bool {
+func encodesItself(t types.Type) bool {
 	p := types.NewPointer(t)
 	return types.Implements(p, jsonMarshaler) || types.Implements(p, textMarshaler)
 }
