@@ -474,3 +474,15 @@ func randomID() string {
 	_, _ = rand.Read(b[:]) // never fails
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
+
+// maxCause is how many characters of an unexpected error a client gets in check mode; the
+// log has all of it.
+const maxCause = 4_000
+
+// internalFault is what a client gets for an unexpected error: its text in check mode only.
+func (n *Node) internalFault(what string, err error) *host.Fault {
+	if n.check {
+		return host.Faultf(wire.CodeInternal, "internal error in %s: %.*s", what, maxCause, err)
+	}
+	return host.Faultf(wire.CodeInternal, "internal error in %s; see the server log", what)
+}

@@ -14,7 +14,6 @@ import (
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/definition"
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
-	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // Turn is one run of an action or a hook: a transaction on its instance. It collects its
@@ -198,18 +197,6 @@ func notNil(err error) error {
 		return fmt.Errorf("a nil %T was returned as an error, which makes the error not nil: return nil itself", err)
 	}
 	return err
-}
-
-// maxCause is how many characters of an unexpected error a client gets in check mode; the
-// log has all of it.
-const maxCause = 4_000
-
-// internalFault is what a client gets for an unexpected error: its text in check mode only.
-func (n *Node) internalFault(what string, err error) *host.Fault {
-	if n.check {
-		return host.Faultf(wire.CodeInternal, "internal error in %s: %.*s", what, maxCause, err)
-	}
-	return host.Faultf(wire.CodeInternal, "internal error in %s; see the server log", what)
 }
 
 // hook runs an optional hook inside the turn. If it fails, so does the turn.
