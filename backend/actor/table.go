@@ -247,7 +247,7 @@ func (t Table[K, V]) Page(at Position[K], n int) Page[K, V] {
 			r.To, rest.From = append(key, 0), append(key, 0)
 		}
 	}
-	page := Page[K, V]{Items: []PageItem[K, V]{}}
+	page := Page[K, V]{Items: make([]PageItem[K, V], 0, max(0, min(n, 100)))}
 	size, more, behind := 0, false, false
 	for item := range rows.Scan(r) {
 		if at.key != nil && string(item.Key) == string(key) {

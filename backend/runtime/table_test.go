@@ -29,8 +29,6 @@ type archive struct {
 	Pages actor.Table[uint64, string]   `json:"pages"`
 	List  actor.List[int]               `json:"list"`
 	Names actor.Table[string, []string] `json:"names"`
-
-	tester *archiveTester
 }
 
 type archiveContext = actor.Context[actor.NoState]

@@ -89,8 +89,8 @@ func (x *pageIndex) find(r store.ItemRange) *page {
 	return p
 }
 
-// add adds what was read of a range: all of its items, or its first ones if more. The page
-// takes the place of those within it; what other pages also have is cut off.
+// add adds what was read of a range: all of its items, or its first ones if more. It keeps the
+// slice. The page takes the place of those within it; what other pages also have is cut off.
 func (x *pageIndex) add(r store.ItemRange, items []store.Item, more bool) *page {
 	p := &page{index: x, lo: r.From, hi: r.To}
 	if more {
@@ -101,7 +101,7 @@ func (x *pageIndex) add(r store.ItemRange, items []store.Item, more bool) *page 
 			p.hi = afterKey(last)
 		}
 	}
-	p.items = slices.Clone(items)
+	p.items = items
 	if r.Backward {
 		slices.Reverse(p.items)
 	}

@@ -23,6 +23,9 @@ func (p *Pager) Add(item store.Item) bool {
 		p.Page.More = true
 		return false
 	}
+	if p.Page.Items == nil {
+		p.Page.Items = make([]store.Item, 0, min(p.limit, 64))
+	}
 	p.Page.Items = append(p.Page.Items, item)
 	return true
 }
