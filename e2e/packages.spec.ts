@@ -330,7 +330,7 @@ test.describe("in LONG=1", () => {
            const room = handle.connect();
            const received = new Promise((resolve) => room.once("messageReceived", ({ text }) => resolve(text)));
            await room.sendMessage("ada", "hello");
-           console.log(transport, await received, (await handle.getMessages()).length);
+           console.log([transport, await received, (await handle.getMessages()).length].join(" "));
            client.dispose();
          }`,
       );
