@@ -85,7 +85,14 @@ func (c *tableCore[K, V]) decode(item store.Item) (d decoded[K, V], err error) {
 	if d.key, err = decodeTableKey[K](item.Key); err != nil {
 		return d, err
 	}
-	if err := jsonshape.Unmarshal(item.Value, &d.value); err != nil {
+	value := item.Value
+	if c.rows != nil {
+		value, err = c.rows.Current(item)
+	}
+	if err == nil {
+		err = jsonshape.Unmarshal(value, &d.value)
+	}
+	if err != nil {
 		return d, fmt.Errorf("item %v: %w", d.key, err)
 	}
 	return d, nil
@@ -217,7 +224,7 @@ func (t *Table[K, V]) set(rows definition.Rows, key K, value V, next uint64) {
 
 // checkRoundTrip panics if a value changes when it is read again.
 func (t *Table[K, V]) checkRoundTrip(item store.Item, value V) {
-	d, err := t.core.decode(item)
+	d, err := new(tableCore[K, V]).decode(item) // as of the current version
 	if err != nil {
 		panic(fmt.Sprintf("actor: an item cannot be decoded from its own JSON: %v", err))
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 )
 
-// Step is a change of what is stored: Rename, Drop, Migrate or MigrateConn. It is a part of
-// a Version.
+// Step is a change of what is stored: Rename, Drop, Migrate, MigrateConn or MigrateItem. It is
+// a part of a Version.
 type Step struct{ step definition.Step }
 
 // Version declares version n of a definition, and the steps by which what version n-1 has
@@ -71,6 +71,19 @@ func Migrate[Old, New any](f func(old Old) New) Step { return convert("Migrate",
 func MigrateConn[Old, New any](f func(old Old) New) Step {
 	s := convert("MigrateConn", f)
 	s.step.OfConn = true
+	return s
+}
+
+// MigrateItem makes the value of an item of a Table from one that an earlier version has
+// stored, see Migrate. table is the name of the field in JSON. It runs whenever an old item
+// is read, and Set stores the new form. If it panics, the item is one that does not decode.
+func MigrateItem[Old, New any](table string, f func(old Old) New) Step {
+	s := convert("MigrateItem", f)
+	s.step.Items = table
+	s.step.Text = fmt.Sprintf("MigrateItem(%q, func(%s) %s)", table, s.step.Old, s.step.New)
+	if table == "" {
+		panic(fmt.Sprintf("actor: %s: the name of the Table is empty: want that of its field in JSON", s.step.Text))
+	}
 	return s
 }
 

@@ -62,7 +62,7 @@ func TestWrongVersionsAreRefused(t *testing.T) {
 		{one(actor.Drop("")), "the name is empty"},
 		{one(actor.Drop("Views")), `Drop("Views"): after it the state still has a field "Views": remove that from the struct`},
 		{page(actor.Version(1, actor.Drop("old")), actor.Version(2, actor.Rename("old", "name"))), `actor.Version(1), Drop("old"): after it the state still has a field "old"`},
-		{one(actor.Step{}), "a step is made by actor.Rename, Drop, Migrate or MigrateConn"},
+		{one(actor.Step{}), "a step is made by actor.Rename, Drop, Migrate, MigrateConn or MigrateItem"},
 		{func() { actor.Migrate[textViews, numberViews](nil) }, "actor: Migrate(nil): want a func(old actor_test.textViews) actor_test.numberViews"},
 		{one(actor.Migrate(to[numberViews, textViews]), actor.Migrate(to[numberViews, textViews])), `actor_test.numberViews has a field "Views" that is a number, but what comes after it takes a string`},
 		{one(actor.Migrate(to[textViews, numberViews])), `actor_test.textViews has a field "Views" that is a string, but what comes after it takes a number`},
@@ -73,8 +73,15 @@ func TestWrongVersionsAreRefused(t *testing.T) {
 		{one(actor.Migrate(to[numberViews, map[string]any])), "map[string]interface {} is none"},
 		{one(actor.Migrate(to[ownText, numberViews])), "actor_test.ownText is none"},
 		{one(actor.MigrateConn(to[string, reader])), "string is a string, but what comes after it takes an object"},
-		{one(actor.MigrateConn(to[justTitle, string])), `actor_test.justTitle has a field "Title", which the connections' state does not have after it; it has the fields name`},
+		{one(actor.MigrateConn(to[justTitle, string])), `actor_test.justTitle has a field "Title", which the states of connections do not have after it; they have the fields name`},
 		{page(actor.Version(1, actor.MigrateConn(to[reader, int])), actor.Version(2, actor.MigrateConn(to[reader, string]))), "actor_test.reader is an object, but what comes after it takes a string"},
+		{one(actor.MigrateItem("tags", to[string, int])), `after it the state has no Table "tags"`},
+		{func() { actor.MigrateItem("", to[string, int]) }, "the name of the Table is empty"},
+		{func() { actor.Define[diary]("x", actor.Version(1, actor.MigrateItem("days", to[string, int]))) }, "string is a string, but what comes after it takes an object"},
+		{func() { actor.Define[diary]("x", actor.Version(1, actor.MigrateItem("days", to[justTitle, int]))) }, `actor_test.justTitle has a field "Title", which the items do not have`},
+		{func() {
+			actor.Define[diary]("x", actor.Version(1, actor.MigrateItem("old", to[entry, int]), actor.Rename("old", "days")))
+		}, ""},
 		{func() { actor.Define[fine]("x", actor.Version(1, actor.MigrateConn(to[int, int]))) }, "have no state"},
 
 		{one(actor.Rename("title", "name"), actor.Drop("old"), actor.Migrate(to[numberViews, textViews])), ""},

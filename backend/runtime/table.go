@@ -340,6 +340,7 @@ func (t *table) Set(item store.Item, next uint64, fresh bool) {
 	if turn == nil {
 		return
 	}
+	item.Version = t.all.in.def.Version()
 	t.checkItem(item)
 	old, found := store.Item{}, false
 	if !fresh {
@@ -408,6 +409,10 @@ func (t *table) edit(item store.Item, header store.Table) {
 }
 
 func (t *table) Checks() bool { return t.all.in.actor.node.check }
+
+func (t *table) Current(item store.Item) ([]byte, error) {
+	return t.all.in.def.MigrateItem(t.name, item.Version, item.Value)
+}
 
 func (t *table) Fail(item store.Item, err error) {
 	t.LeaveOut(item, err)

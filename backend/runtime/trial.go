@@ -63,7 +63,13 @@ func (tr *Trial) Load(snap *store.Snapshot) (t Tried) {
 		}
 		for _, f := range def.Tables {
 			if f.Name == h.Field {
-				t.Tables = append(t.Tables, TriedTable{h.ID, f.Name, def.Table(s.value.Elem().Field(f.Index).Addr()).Check})
+				table := def.Table(s.value.Elem().Field(f.Index).Addr())
+				t.Tables = append(t.Tables, TriedTable{h.ID, f.Name, func(item store.Item) (err error) {
+					if item.Value, err = def.MigrateItem(f.Name, item.Version, item.Value); err != nil {
+						return err
+					}
+					return table.Check(item)
+				}})
 			}
 		}
 	}

@@ -86,3 +86,57 @@ func TestTablesAreRenamedAndDropped(t *testing.T) {
 		headers("c", "[{1  0 0 0} {2  0 0 0}]")
 	})
 }
+
+type rowV1 struct {
+	Text string `json:"text"`
+}
+
+type rowV3 struct {
+	Text  string `json:"text"`
+	Words int    `json:"words"`
+}
+
+type itemsV0 struct {
+	Rows actor.Table[uint64, string] `json:"rows"`
+}
+
+type itemsV3 struct {
+	Lines actor.Table[uint64, rowV3] `json:"lines"`
+}
+
+func (l *itemsV0) Add(_ *noState, text string) { l.Rows.Append(text) }
+func (l *itemsV3) Add(_ *noState, text string) { l.Lines.Append(rowV3{text, 100}) }
+func (l itemsV3) Get(*noState) string {
+	var all []rowV3
+	for _, row := range l.Lines.All() {
+		all = append(all, row)
+	}
+	one, ok := l.Lines.Get(1)
+	return fmt.Sprint(all, one, ok)
+}
+
+// TestItemsAreMigrated when they are read, each from the version that has written it, also
+// after the table was renamed.
+func TestItemsAreMigrated(t *testing.T) {
+	onEachStore(t, func(s *site) {
+		v3 := actor.Define[itemsV3]("items",
+			actor.Version(1, actor.MigrateItem("rows", func(old string) rowV1 {
+				if old == "bad" {
+					panic("bad")
+				}
+				return rowV1{old + "!"}
+			})),
+			actor.Version(2, actor.Rename("rows", "lines")),
+			actor.Version(3, actor.MigrateItem("lines", func(old rowV1) rowV3 { return rowV3{old.Text, 1} })))
+		s.deploy(actor.Define[itemsV0]("items"))
+		for _, text := range []string{"one", "bad", "two"} {
+			s.call("items", "a", "add", text)
+		}
+		s.deploy(v3)
+		s.want(`"[{one! 1} {two! 1}] {one! 1} true"`, "items", "a", "get")
+		s.call("items", "a", "add", "new")
+		s.want(`"[{one! 1} {two! 1} {new 100}] {one! 1} true"`, "items", "a", "get")
+		s.crash(v3)
+		s.want(`"[{one! 1} {two! 1} {new 100}] {one! 1} true"`, "items", "a", "get")
+	})
+}

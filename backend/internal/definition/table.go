@@ -45,6 +45,9 @@ type Rows interface {
 	Fail(item store.Item, err error)     // ends the turn: the item cannot be decoded
 	LeaveOut(item store.Item, err error) // notes that an item cannot be decoded and was left out
 	Checks() bool                        // values have to be checked
+
+	// Current returns the value of an item as the current version of the definition stores it.
+	Current(item store.Item) ([]byte, error)
 }
 
 func (d *Definition) isTable(t reflect.Type) bool {

@@ -25,10 +25,14 @@ type Step struct {
 	From, To string // renames a field of the state; without To drops it
 
 	// Convert makes the JSON of a New from that of an Old: of the fields of the state that
-	// an Old has or, if OfConn, of a connection's state.
+	// an Old has; if OfConn, of a connection's state; with Items, of an item of the Table in
+	// the field of that name.
 	Old, New reflect.Type
 	Convert  func(raw []byte) ([]byte, error)
 	OfConn   bool
+	Items    string
+
+	table string // the name that the field of Items has in the current version
 }
 
 // ErrNewer is the error of what a newer version of a definition has stored.
@@ -44,7 +48,7 @@ func (d *Definition) MigrateState(from int, text []byte) ([]byte, error) {
 	if object == nil {
 		return nil, errors.New("it is not a JSON object")
 	}
-	err := d.migrate(from, false, func(s *Step) (err error) {
+	err := d.migrate(from, (*Step).ofState, func(s *Step) (err error) {
 		object, err = s.state(object)
 		return err
 	})
@@ -58,7 +62,7 @@ func (d *Definition) MigrateState(from int, text []byte) ([]byte, error) {
 // version stores them. It may return tables itself, and does not change it.
 func (d *Definition) MigrateTables(from int, tables []store.Table) []store.Table {
 	own := slices.Clone(tables)
-	_ = d.migrate(from, false, func(s *Step) error { // fails for newer versions only, which are not loaded
+	_ = d.migrate(from, (*Step).ofState, func(s *Step) error { // fails for newer versions only, which are not loaded
 		for i := range own {
 			if s.From != "" && own[i].Field == s.From {
 				if own[i].Field = s.To; s.To == "" {
@@ -97,22 +101,34 @@ func (d *Definition) LocateState(text []byte) error {
 // MigrateConn returns a connection's state that a version has stored as the current
 // version stores it.
 func (d *Definition) MigrateConn(from int, raw []byte) ([]byte, error) {
-	err := d.migrate(from, true, func(s *Step) (err error) {
+	err := d.migrate(from, (*Step).ofConn, func(s *Step) (err error) {
 		raw, err = s.Convert(raw)
 		return err
 	})
 	return raw, err
 }
 
-// migrate calls f with the steps from a version to the current one, those of connections'
-// states or the others.
-func (d *Definition) migrate(from int, ofConn bool, f func(*Step) error) error {
+// MigrateItem returns the value of an item that a version has stored as the current version
+// stores it. table is the name of the Table's field.
+func (d *Definition) MigrateItem(table string, from int, raw []byte) ([]byte, error) {
+	err := d.migrate(from, func(s *Step) bool { return s.table == table }, func(s *Step) (err error) {
+		raw, err = s.Convert(raw)
+		return err
+	})
+	return raw, err
+}
+
+func (s *Step) ofState() bool { return !s.OfConn && s.Items == "" }
+func (s *Step) ofConn() bool  { return s.OfConn }
+
+// migrate calls f with the steps from a version to the current one that are meant.
+func (d *Definition) migrate(from int, meant func(*Step) bool, f func(*Step) error) error {
 	if from > d.Version() {
 		return fmt.Errorf("version %d: %w than %d", from, ErrNewer, d.Version())
 	}
 	for v, steps := range d.versions[max(from, 0):] {
 		for i := range steps {
-			if steps[i].OfConn != ofConn {
+			if !meant(&steps[i]) {
 				continue
 			}
 			if err := f(&steps[i]); err != nil {
@@ -176,19 +192,26 @@ func (d *Definition) setVersions(versions []Version) {
 		}
 		d.versions = append(d.versions, v.Steps)
 	}
-	state, conn := d.fieldsOf(d.Type), d.ConnType
+	state, conn, tables := d.fieldsOf(d.Type), d.ConnType, versionedTables{}
+	for _, f := range d.Tables {
+		_, item := d.Table(reflect.New(d.Type.Field(f.Index).Type)).Types()
+		tables[f.Name] = versionedTable{f.Name, item}
+	}
 	for i := len(versions) - 1; i >= 0; i-- {
 		steps := versions[i].Steps
 		for j := len(steps) - 1; j >= 0; j-- {
 			var why string
 			switch s := &steps[j]; {
 			case s.Text == "":
-				why = "a step is made by actor.Rename, Drop, Migrate or MigrateConn"
+				why = "a step is made by actor.Rename, Drop, Migrate, MigrateConn or MigrateItem"
+			case s.Items != "":
+				why = tables.before(d, s)
 			case s.OfConn:
 				conn, why = d.beforeConn(s, conn)
 			case s.Convert != nil:
 				state, why = d.beforeConvert(s, state)
 			default:
+				tables.rename(s)
 				state, why = before(s, state)
 			}
 			if why != "" {
@@ -325,22 +348,64 @@ func (d *Definition) beforeConn(s *Step, conn reflect.Type) (reflect.Type, strin
 	if conn == d.bindings.NoState {
 		return nil, "the actor's connections have no state"
 	}
-	if why := follows(d.kindOf(s.New), d.kindOf(conn)); why != "" {
-		return nil, fmt.Sprintf("%s is %s", s.New, why)
-	}
-	if s.New != conn && s.New.Kind() == reflect.Struct && conn.Kind() == reflect.Struct && !jsonshape.Marshals(s.New) && !jsonshape.Marshals(conn) {
-		after := d.fieldsOf(conn)
-		for _, f := range d.fieldsOf(s.New) {
-			at := after.find(f.name)
-			if at < 0 {
-				return nil, fmt.Sprintf("%s has a field %q, which the connections' state does not have after it; it has %s", s.New, f.name, after)
-			}
-			if why := follows(f.kind, after[at].kind); why != "" {
-				return nil, fmt.Sprintf("%s has a field %q that is %s", s.New, f.name, why)
-			}
-		}
+	if why := d.fits(s.New, conn, "states of connections"); why != "" {
+		return nil, why
 	}
 	return s.Old, ""
+}
+
+// fits returns why JSON of a type cannot come before what takes the JSON of another one,
+// empty if it can. what has that JSON.
+func (d *Definition) fits(made, taken reflect.Type, what string) string {
+	if why := follows(d.kindOf(made), d.kindOf(taken)); why != "" {
+		return fmt.Sprintf("%s is %s", made, why)
+	}
+	if made == taken || made.Kind() != reflect.Struct || taken.Kind() != reflect.Struct || jsonshape.Marshals(made) || jsonshape.Marshals(taken) {
+		return ""
+	}
+	after := d.fieldsOf(taken)
+	for _, f := range d.fieldsOf(made) {
+		at := after.find(f.name)
+		if at < 0 {
+			return fmt.Sprintf("%s has a field %q, which the %s do not have after it; they have %s", made, f.name, what, after)
+		}
+		if why := follows(f.kind, after[at].kind); why != "" {
+			return fmt.Sprintf("%s has a field %q that is %s", made, f.name, why)
+		}
+	}
+	return ""
+}
+
+// versionedTables are the Tables at one step, by the names of their fields there.
+type versionedTables map[string]versionedTable
+
+// versionedTable has the name of its field in the current version, and the type of its items
+// at one step.
+type versionedTable struct {
+	name string
+	item reflect.Type
+}
+
+// rename notes the name that a table has before a step.
+func (ts versionedTables) rename(s *Step) {
+	if t, ok := ts[s.To]; ok {
+		delete(ts, s.To)
+		ts[s.From] = t
+	}
+}
+
+// before notes the type that the items have before a MigrateItem, or returns why the step is
+// wrong.
+func (ts versionedTables) before(d *Definition, s *Step) (why string) {
+	t, ok := ts[s.Items]
+	if !ok {
+		return fmt.Sprintf("after it the state has no Table %q: write its name in JSON", s.Items)
+	}
+	if why := d.fits(s.New, t.item, "items"); why != "" {
+		return why
+	}
+	s.table, ts[s.Items] = t.name, versionedTable{t.name, s.Old}
+	return ""
 }
 
 // follows returns why JSON of one kind cannot come before a step or type that takes another
