@@ -201,6 +201,41 @@ func TestSubject_aConnectionDoesNotChangeHands(t *testing.T) {
 	}
 }
 
+// A client that has lost the answer which says that its connection is another subject's is told
+// again, so that it gives up the calls of the one before it. After its own first call it is not.
+func TestSubject_theAnswerIsLost(t *testing.T) {
+	runOver(t, func(t *testing.T, e *env) {
+		c := e.dialAs(cookie("ada"))
+		c.open(1, "ada", purse)
+		e.settle()
+		log := c.takeMessages()[0].Log
+		c.cut()
+		e.settle()
+		for range 3 {
+			c = e.dialAs(cookie("bob"))
+			c.open(1, "ada", purse, resume(log, 0))
+			e.settle()
+			c.expect("1 opened 1 lost identity 0 true", "1 at 1")
+			c.cut()
+			e.settle()
+		}
+		c = e.dialAs(cookie("bob"))
+		c.open(1, "ada", purse, resume(log, 0))
+		e.settle()
+		c.take()
+		c.call(1, 1, "pay", 5)
+		e.settle()
+		c.cut() // it may or may not see the answer
+		e.settle()
+		c = e.dialAs(cookie("bob"))
+		c.open(1, "ada", purse, resume(log, 0))
+		e.settle()
+		if m := c.takeMessages()[0]; m.Lost != nil && m.Lost.Reason == "identity" {
+			t.Errorf("got lost %+v after a call of its own", m.Lost)
+		}
+	}, purses(actor.Options{}))
+}
+
 // The replies that are kept for a client that numbers its calls are for its own subject, and
 // so is what it may repeat.
 func TestSubject_repliesAndRepeatedCalls(t *testing.T) {

@@ -50,6 +50,10 @@ type attached struct {
 	askedLog string
 	askedSeq uint64
 
+	// It took the place of another subject's connection, and has made no call: its client
+	// may not know, and would repeat the calls of the other one.
+	succeeds bool
+
 	over bool // its OnDisconnect did not return: it ends without another run
 }
 

@@ -122,6 +122,7 @@ func (m *openEnvelope) join(in *instance, anothers bool) bool {
 	opened := m.opened(in, c, in.head)
 	switch {
 	case anothers && m.Resume:
+		c.succeeds = true
 		opened.Opened.Reason = wire.ReasonIdentity
 	case m.follows(in):
 		opened.Opened.Reason, opened.Opened.AskedAfter = wire.ReasonExpired, m.Seq
@@ -251,9 +252,11 @@ func (m *openEnvelope) resume(in *instance, c *Conn, joining []*host.Output) boo
 	opened := m.opened(in, c, start)
 	opened.Opened.Resumed, opened.Opened.Refused, opened.Opened.Joining = true, refused, joining
 	switch {
+	case c.succeeds && m.Resume && m.repeats(c): // the client did not get the answer to its first open
+		opened.Opened.Resumed, opened.Opened.Reason = false, wire.ReasonIdentity
 	case follows && m.Seq >= c.start:
 		opened.Opened.Start = m.Seq
-	case follows: // the client did not get the answer to its first open
+	case follows: // likewise
 		opened.Opened.Reason, opened.Opened.AskedAfter = wire.ReasonExpired, m.Seq
 	case m.Resume && m.repeats(c): // likewise, from another log
 		opened.Opened.Reason = wire.ReasonRestart

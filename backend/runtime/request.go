@@ -107,6 +107,7 @@ func (m *callEnvelope) deliver(in *instance) bool {
 	if c == nil || c.attachment != m.Attachment {
 		return true // the connection is over, or the socket was replaced
 	}
+	c.succeeds = false
 	r := reply{conn: c, call: m.ID}
 	in.producers.acknowledge(c.producer, m.Ack)
 	if in.def.Changes(m.Action) {
