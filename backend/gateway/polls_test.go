@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/troupe-dev/troupe/backend/gateway"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -180,4 +183,27 @@ func TestG8_NoPolls(t *testing.T) {
 			t.Error("the log does not tell")
 		}
 	})
+}
+
+// Polls and posts with wrong numbers have no effect, and count as calls of their address.
+func TestG9_WrongNumbersAreCharged(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		r := newRaw(t, e)
+		defer r.cut()
+		send := func(path, body string) int {
+			q := httptest.NewRequest("POST", path, strings.NewReader(fmt.Sprintf(body, r.socket)))
+			q.RemoteAddr = "192.0.2.1:1" // the machine itself is not limited
+			w := httptest.NewRecorder()
+			e.h.ServeHTTP(w, q)
+			return w.Code
+		}
+		var codes []int
+		for range 2 {
+			codes = append(codes, send("/api/poll", `{"socket":%q,"n":99}`), send("/api/stream", `{"socket":%q,"n":99,"frame":[]}`))
+		}
+		codes = append(codes, send("/api/poll", `{"socket":%q,"n":99}`), send("/api/stream", `{"socket":%q,"n":99,"frame":[]}`))
+		if want := []int{409, 409, 409, 409, 429, 429}; !slices.Equal(codes, want) {
+			t.Errorf("got %v, want %v", codes, want)
+		}
+	}, gatewayOptions(gateway.Options{CallRatePerIP: 2}))
 }

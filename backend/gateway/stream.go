@@ -8,6 +8,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/troupe-dev/troupe/backend/forwarded"
 	"github.com/troupe-dev/troupe/backend/gateway/httpcall"
 	"github.com/troupe-dev/troupe/backend/gateway/limit"
 	"github.com/troupe-dev/troupe/backend/gateway/transport"
@@ -33,6 +34,17 @@ func transportFault(err error) error {
 		return errOutOfOrder
 	}
 	return err
+}
+
+// failTransport answers a poll or a post with the error of its transport. One with a wrong
+// number has no effect, and is no message that the socket's rate counts: it counts as a call.
+func (g *Gateway) failTransport(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, transport.ErrOutOfOrder) {
+		if limited := g.admission.Call(forwarded.Counted(r)); limited != nil {
+			err = limited
+		}
+	}
+	g.respond.Fail(w, transportFault(err))
 }
 
 // newHTTPSocket makes a socket over HTTP on the transport that connect makes, and greets
@@ -133,7 +145,7 @@ func (g *Gateway) servePoll(w http.ResponseWriter, r *http.Request) {
 	answered, err := p.Serve(r.Context(), w, body.N, wait)
 	switch {
 	case err != nil:
-		g.respond.Fail(w, transportFault(err))
+		g.failTransport(w, r, err)
 	case !answered:
 		httpcall.WriteJSON(w, http.StatusOK, []wire.ServerMessage{})
 	}
@@ -170,7 +182,7 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request) {
 		err = s.receivePost(h, body.Frame)
 	}
 	if err != nil {
-		g.respond.Fail(w, transportFault(err))
+		g.failTransport(w, r, err)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
