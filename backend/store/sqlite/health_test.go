@@ -171,13 +171,17 @@ func TestDiskFailsAtRandom(t *testing.T) {
 // empty result, also at the moment of the failure.
 func TestLoad_whileTheDiskFails(t *testing.T) {
 	d := newDisk(t)
-	s := open(t, t.TempDir(), quiet.WithVFS(d.name).WithClock(newClockThatRuns().now))
+	o := quiet
+	o.Retention = 1e6 * time.Hour // each look at the clock takes 100 ms
+	s := open(t, t.TempDir(), o.WithVFS(d.name).WithClock(newClockThatRuns().now))
 	commit(t, s, commitOf("ada", 1))
+	var reads sync.RWMutex // locked: no read is under way, which would close its file when it ends
 	var wait sync.WaitGroup
 	stop := make(chan struct{})
 	for range 8 {
 		wait.Go(func() {
 			for {
+				reads.RLock()
 				if got, err := s.Load(t.Context(), "ada"); (got == nil) == (err == nil) {
 					t.Errorf("Load: got %v, %v; want one of both", got, err)
 				}
@@ -185,6 +189,7 @@ func TestLoad_whileTheDiskFails(t *testing.T) {
 				if err == nil && len(got) != 1 {
 					t.Errorf("Entries: got %v, %v; want one entry or an error", got, err)
 				}
+				reads.RUnlock()
 				select {
 				case <-stop:
 					return
@@ -210,6 +215,10 @@ func TestLoad_whileTheDiskFails(t *testing.T) {
 		for s.Health() != nil {
 			s.Tick()
 		}
+		func() {
+			reads.Lock() // those of the old file end
+			defer reads.Unlock()
+		}()
 	}
 	d.failing(func(op diskOp, _ string) int32 {
 		if op == opClose && s.Health() == nil {
