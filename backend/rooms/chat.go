@@ -154,8 +154,8 @@ func (r *ChatRoom) keepAll() {
 
 // DeleteMessage deletes a message. It succeeds if the message does not exist.
 func (r *ChatRoom) DeleteMessage(c *actor.Context[Member], messageID string) error {
-	key, err := strconv.ParseUint(messageID, 10, 64)
-	if err != nil {
+	key, ok := keyOf(messageID)
+	if !ok {
 		return nil
 	}
 	m, ok := r.History.Get(key)
@@ -168,6 +168,12 @@ func (r *ChatRoom) DeleteMessage(c *actor.Context[Member], messageID string) err
 	r.History.Delete(key)
 	c.Broadcast(MessageDeleted{MessageID: messageID})
 	return nil
+}
+
+// keyOf returns the key of a message in the history. No message has an ID that is not a number.
+func keyOf(messageID string) (key uint64, ok bool) {
+	key, err := strconv.ParseUint(messageID, 10, 64)
+	return key, err == nil
 }
 
 // SetTyping tells the others whether the caller is typing.
