@@ -236,6 +236,57 @@ func TestSubject_theAnswerIsLost(t *testing.T) {
 	}, purses(actor.Options{}))
 }
 
+// Greeter greets its connections.
+type Greeter struct{}
+
+func (Greeter) OnAuth(_ context.Context, r *actor.AuthRequest) (Holder, error) {
+	return Holder{Name: r.Header.Cookie("who")}, nil
+}
+
+func (*Greeter) OnConnect(c *actor.Context[actor.NoState]) {
+	c.Conn().Send(Whisper("hello " + actor.Auth[Holder](c).Name))
+}
+
+// Burst sends much to everyone.
+func (*Greeter) Burst(c *actor.Context[actor.NoState]) {
+	for range 4 {
+		c.Broadcast(Parted(strings.Repeat("x", 100_000)))
+	}
+}
+
+// It is told so, too, if the log's memory does not have any more what OnConnect sent, so that it
+// joins again.
+func TestSubject_theAnswerAndTheJoiningAreLost(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		if e.lagging {
+			return // there the owner's log is large
+		}
+		const greeter = `"actor":"greeter"`
+		c := e.dialAs(cookie("ada"))
+		c.open(1, "ada", greeter)
+		e.settle()
+		log := c.takeMessages()[0].Log
+		c.cut()
+		e.settle()
+		for range 3 {
+			c = e.dialAs(cookie("bob"))
+			c.open(1, "ada", greeter, resume(log, 1))
+			e.settle()
+			if m := c.takeMessages()[0]; m.Resumed || m.Lost == nil || m.Lost.Reason != "identity" {
+				t.Errorf("got %+v (lost %+v), want a new connection that says identity", m, m.Lost)
+			}
+			c.cut()
+			e.settle()
+			for range 3 {
+				if a := do(t, e.h, "POST", "/api/actors/greeter/actions/burst?key=lobby", `{"args":[]}`); a.status != 200 {
+					t.Fatal(a.body)
+				}
+			}
+			e.settle()
+		}
+	}, otherActor(actor.Define[Greeter]("greeter", actor.Emits[Whisper](), actor.Emits[Parted](), actor.WithOptions(actor.Options{LogBytes: 200_000}))))
+}
+
 // The replies that are kept for a client that numbers its calls are for its own subject, and
 // so is what it may repeat.
 func TestSubject_repliesAndRepeatedCalls(t *testing.T) {

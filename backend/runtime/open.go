@@ -53,7 +53,7 @@ func (m *openEnvelope) deliver(in *instance) bool {
 	}
 	joining, ok := m.missing(in, c)
 	if !ok {
-		return m.succeed(in, c, false)
+		return m.succeed(in, c, m.unaware(c))
 	}
 	return m.resume(in, c, joining)
 }
@@ -97,9 +97,14 @@ func (m *openEnvelope) repeats(c *Conn) bool {
 	return m.Log == c.askedLog && m.Seq == c.askedSeq
 }
 
+// unaware reports whether the connection took the place of another subject's, and the client
+// did not get the answer that said so.
+func (m *openEnvelope) unaware(c *Conn) bool { return c.succeeds && m.Resume && m.repeats(c) }
+
 // succeed makes a new connection in place of one, which ends. Either the client has the
 // secret of one of another subject, and must get nothing that was meant for that one; or
 // the client misses what the old one was sent when it joined, and OnConnect sends that again.
+// anothers is as in join.
 func (m *openEnvelope) succeed(in *instance, c *Conn, anothers bool) bool {
 	err, ok := in.guard(Access{Door: DoorConnect}, &m.OpenRequest)
 	if !ok {
@@ -112,8 +117,8 @@ func (m *openEnvelope) succeed(in *instance, c *Conn, anothers bool) bool {
 	return in.endConn(c, errReplaced) && m.join(in, anothers)
 }
 
-// join makes a new connection: one turn, one commit. anothers: the client resumes the
-// connection of another subject.
+// join makes a new connection: one turn, one commit. anothers: as far as the client knows,
+// its connection is that of another subject.
 func (m *openEnvelope) join(in *instance, anothers bool) bool {
 	c := &Conn{num: in.conns.next, alone: [1]uint32{in.conns.next}, id: m.Conn, owner: m.Identity.Subject, start: in.head, attached: attached{
 		attachment: m.Attachment, online: true, params: m.Params, who: m.Identity, producer: m.Producer, from: m.From,
@@ -252,7 +257,7 @@ func (m *openEnvelope) resume(in *instance, c *Conn, joining []*host.Output) boo
 	opened := m.opened(in, c, start)
 	opened.Opened.Resumed, opened.Opened.Refused, opened.Opened.Joining = true, refused, joining
 	switch {
-	case c.succeeds && m.Resume && m.repeats(c): // the client did not get the answer to its first open
+	case m.unaware(c): // the client did not get the answer to its first open
 		opened.Opened.Resumed, opened.Opened.Reason = false, wire.ReasonIdentity
 	case follows && m.Seq >= c.start:
 		opened.Opened.Start = m.Seq
