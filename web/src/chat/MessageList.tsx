@@ -58,10 +58,9 @@ export function MessageList(props: Props) {
             <p>Write the first one.</p>
           </div>
         )}
-        {pages.hasOlder ? (
-          <Older pages={pages} />
-        ) : (
-          rows.length > 0 && <p className="beginning" dir="auto">{`This is the beginning of # ${room}.`}</p>
+        {pages.hasOlder && pages.status !== "error" && <Older pages={pages} />}
+        {!pages.hasOlder && rows.length > 0 && (
+          <p className="beginning" dir="auto">{`This is the beginning of # ${room}.`}</p>
         )}
         <ol>
           {rows.map((row) => (
@@ -89,6 +88,19 @@ export function MessageList(props: Props) {
         </button>
       )}
     </div>
+  );
+}
+
+/** Says that the messages could not be loaded, and loads them again. Without a connection, useActorPages does that. */
+export function LoadFailure({ pages, connected }: Pick<Props, "pages" | "connected">) {
+  if (pages.status !== "error" || !connected) return null;
+  return (
+    <p role="alert">
+      Messages could not be loaded.{" "}
+      <button type="button" onClick={pages.reload}>
+        Try again
+      </button>
+    </p>
   );
 }
 
