@@ -72,3 +72,30 @@ describe("messages that could not be loaded", () => {
     expect(pages.loadOlder).toHaveBeenCalledOnce();
   });
 });
+
+describe("the focus stays in the list when the button that has it disappears", () => {
+  const press = (name: string) => {
+    const button = screen.getByRole("button", { name });
+    button.focus();
+    fireEvent.click(button);
+  };
+
+  it("of older messages", () => {
+    const { rerender } = render(list(pagesOf({})));
+    press("Older messages");
+    rerender(list(pagesOf({ isLoadingOlder: true })));
+    rerender(list(pagesOf({ hasOlder: false })));
+    expect(document.activeElement).toBe(screen.getByRole("log"));
+  });
+
+  it("of the newest message", () => {
+    render(list(pagesOf({})));
+    const log = screen.getByRole("log");
+    Object.defineProperty(log, "scrollHeight", { value: 1_000 });
+    fireEvent.scroll(log); // it is at its start
+    press("Newest messages");
+    fireEvent.scroll(log);
+    expect(screen.queryByRole("button", { name: "Newest messages" })).toBeNull();
+    expect(document.activeElement).toBe(log);
+  });
+});

@@ -58,7 +58,7 @@ export function MessageList(props: Props) {
             <p>Write the first one.</p>
           </div>
         )}
-        {pages.hasOlder && pages.status !== "error" && <Older pages={pages} />}
+        {pages.hasOlder && pages.status !== "error" && <Older pages={pages} onClick={keepFocus(pages.loadOlder)} />}
         {!pages.hasOlder && rows.length > 0 && (
           <p className="beginning" dir="auto">{`This is the beginning of # ${room}.`}</p>
         )}
@@ -83,7 +83,7 @@ export function MessageList(props: Props) {
         </ol>
       </div>
       {!isAtEnd && (
-        <button type="button" className="to-newest" data-unseen={unseen} onClick={toEnd}>
+        <button type="button" className="to-newest" data-unseen={unseen} onClick={keepFocus(toEnd)}>
           <Icon name="down" /> {unseen ? "New messages" : "Newest messages"}
         </button>
       )}
@@ -105,7 +105,7 @@ export function LoadFailure({ pages, connected }: Pick<Props, "pages" | "connect
 }
 
 /** Loads older messages when it comes into view. */
-function Older({ pages }: Pick<Props, "pages">) {
+function Older({ pages, onClick }: Pick<Props, "pages"> & { onClick: (event: unknown) => void }) {
   const { isLoadingOlder, error, loadOlder } = pages;
   const element = useRef<HTMLDivElement>(null);
   const failed = error !== undefined;
@@ -121,7 +121,7 @@ function Older({ pages }: Pick<Props, "pages">) {
   return (
     <div className="older" ref={element}>
       {failed && <p>Older messages could not be loaded.</p>}
-      <button type="button" disabled={isLoadingOlder} onClick={loadOlder}>
+      <button type="button" disabled={isLoadingOlder} onClick={onClick}>
         {isLoadingOlder ? "Loading older messages…" : failed ? "Try again" : "Older messages"}
       </button>
     </div>
