@@ -127,7 +127,8 @@ export function followPages<K extends PageKey, V>(
   let shown: Loaded<K, V> = { items: [], from: undefined };
   /** What events change: the items shown or, while they are loaded again, those that will be. */
   let live = shown;
-  let loading: AbortController | undefined;
+  /** null once it was stopped: components may still call the functions that were shown last. */
+  let loading: AbortController | null | undefined;
   /** What events have changed since the reply, while load is still running. */
   let queued: ItemChange<K, V>[] = [];
 
@@ -163,7 +164,7 @@ export function followPages<K extends PageKey, V>(
   };
 
   const loadOlder = () => {
-    if (loading || current.status !== "ready" || !current.hasOlder) return;
+    if (loading !== undefined || current.status !== "ready" || !current.hasOlder) return;
     show({ isLoadingOlder: true });
     const { from } = live;
     void loadPages(
@@ -177,6 +178,7 @@ export function followPages<K extends PageKey, V>(
   };
 
   const reload = () => {
+    if (loading === null) return;
     loading?.abort();
     const { from } = shown;
     let pages = 0;
@@ -226,5 +228,6 @@ export function followPages<K extends PageKey, V>(
   return () => {
     loading?.abort();
     for (const unsubscribe of unsubscribes) unsubscribe();
+    loading = null;
   };
 }

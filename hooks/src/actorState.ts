@@ -53,7 +53,8 @@ export function followState<S>(
   onChange: (state: UseActorState<S>) => void,
 ): () => void {
   let current: UseActorState<S> = LOADING;
-  let loading: AbortController | undefined;
+  /** null once it was stopped: components may still call the functions that were shown last. */
+  let loading: AbortController | null | undefined;
   /** Events that arrived after the reply, while load is still running. */
   let queued: Array<(state: S) => S> = [];
 
@@ -85,7 +86,9 @@ export function followState<S>(
       end("error", current.state, error);
     }
   };
-  const reload = () => void load();
+  const reload = () => {
+    if (loading !== null) void load();
+  };
 
   /** Loads the state again after missed events, and after a refusal, which has failed the load. */
   const onConnected = (data?: { recovered: boolean }) => {
@@ -111,5 +114,6 @@ export function followState<S>(
   return () => {
     loading?.abort();
     for (const unsubscribe of unsubscribes) unsubscribe();
+    loading = null;
   };
 }

@@ -254,6 +254,21 @@ plainAndStrict((world) => {
     expect(last).toMatchObject({ status: "ready", items: [] });
   });
 
+  it.each(["loadOlder", "reload"] as const)("does nothing when %s of an earlier actor is called", async (name) => {
+    fill(12);
+    const { rerender } = world.show(<Items />);
+    await settle();
+    const earlier = last;
+    rerender(<Items name="other" />);
+    await settle();
+    const calls = loads().length;
+    act(() => earlier[name]());
+    expect(last).toMatchObject({ status: "ready", items: [], hasOlder: false });
+    await settle();
+    expect(last).toMatchObject({ status: "ready", items: [], hasOlder: false });
+    expect(loads()).toHaveLength(calls);
+  });
+
   it("shows the end of the table at some moment, whatever happens when", async () => {
     vi.spyOn(console, "error").mockImplementation(() => {}); // errors of lost links
     let seed = 11;

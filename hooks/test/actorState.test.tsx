@@ -195,6 +195,20 @@ plainAndStrict((world) => {
     expect(container.textContent).toBe("ready 1,-1,1");
   });
 
+  it("does nothing when reload of an earlier actor is called", async () => {
+    add(room());
+    const { container, rerender } = world.show(<Numbers />);
+    await settle();
+    const { reload } = last;
+    rerender(<Numbers name="other" />);
+    await settle();
+    act(reload);
+    expect(container.textContent).toBe("ready ");
+    await settle();
+    expect(container.textContent).toBe("ready ");
+    expect(world.server.got("call")).toHaveLength(2);
+  });
+
   it("never shows another actor's state", async () => {
     add(room());
     const { container, rerender } = world.show(<Numbers />);
