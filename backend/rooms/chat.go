@@ -166,7 +166,7 @@ func (r *ChatRoom) DeleteMessage(c *actor.Context[Member], messageID string) err
 		return actor.Errorf("not_yours", "only its author can delete a message")
 	}
 	r.History.Delete(key)
-	c.Broadcast(MessageDeleted{MessageID: messageID})
+	c.Broadcast(MessageDeleted{MessageID: m.ID})
 	return nil
 }
 

@@ -120,6 +120,10 @@ func TestChat_authorsDeleteTheirMessages(t *testing.T) {
 		actortest.Call[any](guest, "deleteMessage", "unknown")
 		same(t, "deleted", actortest.Events[rooms.MessageDeleted](bob), []rooms.MessageDeleted{{MessageID: first.ID}})
 		same(t, "left", actortest.Call[[]rooms.Message](bob, "getMessages"), []rooms.Message{second})
+
+		// The event has the message's own id, so that it removes it from every list.
+		actortest.Call[any](ada, "deleteMessage", "0"+second.ID)
+		same(t, "deleted", actortest.Events[rooms.MessageDeleted](bob)[1:], []rooms.MessageDeleted{{MessageID: second.ID}})
 	})
 }
 
