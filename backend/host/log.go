@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 
 	"github.com/troupe-dev/troupe/backend/store"
 )
@@ -36,7 +37,8 @@ type Log struct {
 	floor    uint64 // entries numbered up to floor are not in memory
 	bytes    int    // of the outputs in memory
 
-	followers []Follower // replaced, never changed in place
+	followers []Follower    // replaced, never changed in place
+	notified  atomic.Uint64 // followers were notified of what is before this Pos
 }
 
 // LogWriter is the writer's side of a Log, for the owner of the actor or of a copy. Turns
@@ -241,6 +243,7 @@ func (w *LogWriter) Release(pos Pos) {
 	for _, f := range followers {
 		f.Published()
 	}
+	l.notified.Store(uint64(pos))
 }
 
 // Unstored returns the unstored outputs above a number, visible or not, that are for a
@@ -303,13 +306,14 @@ func (l *Log) dropLocked(n int) {
 }
 
 // Shrink drops the oldest visible outputs from memory until it has no more than about
-// maxBytes. Readers that are behind get them from the store.
+// maxBytes. Readers that are behind get them from the store. Followers have been notified of
+// what it drops: answers are not in the store.
 func (w *LogWriter) Shrink(maxBytes int) {
 	l := &w.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n, bytes, visible := 0, l.bytes, int(l.visible-l.base)
-	for n < visible && bytes > maxBytes {
+	n, bytes, notified := 0, l.bytes, Pos(l.notified.Load())
+	for l.base+Pos(n) < notified && bytes > maxBytes {
 		bytes -= l.outputs[n].Size()
 		n++
 	}

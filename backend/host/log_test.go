@@ -108,4 +108,39 @@ func TestFollowersAreNotifiedUntilTheyUnfollow(t *testing.T) {
 }
 
 // add adds outputs that are visible at once.
+// shrinking shrinks the log as soon as it is notified.
+type shrinking struct{ w *host.LogWriter }
+
+func (s shrinking) Published() { s.w.Shrink(0) }
+
+// reading reads the log as soon as it is notified.
+type reading struct {
+	log  *host.Log
+	pos  host.Pos
+	got  string
+	lost bool
+}
+
+func (r *reading) Published() {
+	outputs, next, ok := r.log.Read(r.pos, nil, 10)
+	r.pos, r.got, r.lost = next, r.got+seqs(outputs), r.lost || !ok
+}
+
+// Answers are in memory only: a follower that is notified of one must find it.
+func TestALogShrinksByWhatItsFollowersKnow(t *testing.T) {
+	w := host.NewLog("a", 1<<20, nil)
+	reader := &reading{log: w.Log()}
+	w.Follow(shrinking{w})
+	w.Follow(reader)
+	add(w, event(1, 1), event(2, 1))
+	add(w, event(3, 1))
+	if reader.got != "1 2 3 " || reader.lost {
+		t.Errorf("the second follower got %s(lost %v), want 1 2 3", reader.got, reader.lost)
+	}
+	w.Shrink(0)
+	if n := w.Bytes(); n != 0 {
+		t.Errorf("%d bytes are left, want none", n)
+	}
+}
+
 func add(w *host.LogWriter, outputs ...*host.Output) { w.Release(w.Put(outputs...)) }
