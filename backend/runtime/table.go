@@ -235,6 +235,9 @@ func (t *table) get(turn *Turn, key []byte) (store.Item, bool) {
 // read returns a page that has the start of a range, in its direction, from memory or from the
 // store. If the store fails, the turn ends.
 func (t *table) read(turn *Turn, r store.ItemRange) *page {
+	if r.To != nil && bytes.Compare(r.From, r.To) >= 0 {
+		return &page{lo: r.From, hi: r.To} // it has no keys, and no place in the index
+	}
 	if p := t.pages.find(r); p != nil {
 		return p
 	}

@@ -30,7 +30,8 @@ type page struct {
 	bytes  int64
 }
 
-// pageIndex has the pages of one table in memory, in the order of their keys. None overlap.
+// pageIndex has the pages of one table in memory, in the order of their keys. None overlap,
+// and none is a range without keys.
 type pageIndex struct {
 	cache  *tableCache
 	pages  *rope.Rope[*page]
