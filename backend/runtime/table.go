@@ -97,6 +97,14 @@ func (ts *tables) begin(t *Turn) {
 	}
 }
 
+// apart runs f, a part of the turn in which the tables cannot be used.
+func (ts *tables) apart(f func()) {
+	if ts != nil {
+		defer ts.turn.Store(ts.turn.Swap(nil))
+	}
+	f()
+}
+
 // discard drops what is in memory.
 func (ts *tables) discard() {
 	if ts == nil {

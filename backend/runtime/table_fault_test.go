@@ -110,6 +110,24 @@ type withOnRestore struct {
 func (f *withOnRestore) OnRestore()             { f.Files.Len() }
 func (f withOnRestore) Get(*archiveContext) int { return f.Changes }
 
+// untidy changes its table in OnRestore, which also runs when a turn or a hook is undone.
+type untidy struct {
+	Changes int                         `json:"changes"`
+	Files   actor.Table[uint64, string] `json:"files"`
+}
+
+func (u *untidy) OnRestore()                         { u.Files.Append("from OnRestore") }
+func (u *untidy) OnDisconnect(*archiveContext) error { u.Changes++; return errDisk }
+func (u *untidy) Fail(*archiveContext) error         { u.Changes++; return errDisk }
+func (u *untidy) Change(*archiveContext)             { u.Changes++ }
+func (u untidy) Len(*archiveContext) int             { return u.Files.Len() }
+func (u *untidy) End(c *archiveContext) {
+	u.Files.Append("kept")
+	for conn := range c.Conns() {
+		conn.Disconnect("over")
+	}
+}
+
 var (
 	filesRef     = host.Ref{Name: "files", Key: host.Key{"a"}}
 	fileVersions = actor.NewRegistry(actor.Define[files]("files"))
@@ -226,6 +244,30 @@ func TestTable_Misuse(t *testing.T) {
 		b.restart()
 		if _, err := result[int](b, filesRef, "get"); err == nil || !strings.Contains(b.log.String(), "in place of OnRestore OnStart") {
 			t.Errorf("in OnRestore: got %v and the log\n%s", err, b.log.String())
+		}
+	})
+}
+
+// G7: OnRestore runs when a turn or a hook is undone, and cannot add to what is undone.
+func TestG7_OnRestoreDoesNotChangeTables(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		ref := host.Ref{Name: "untidy", Key: host.Key{"a"}}
+		b := newBench(t, nil, actor.NewRegistry(actor.Define[untidy]("untidy")))
+		if _, err := result[any](b, ref, "change"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := result[any](b, ref, "fail"); code(err) != "internal_error" {
+			t.Errorf("got %v, want internal_error", err)
+		}
+		b.open(ref, asAda)
+		if _, err := result[any](b, ref, "end"); err != nil {
+			t.Error(err)
+		}
+		if got, err := result[int](b, ref, "len"); got != 1 || err != nil {
+			t.Errorf("got %d items, %v; want the one that the action has added", got, err)
+		}
+		if got := strings.Count(b.log.String(), "in place of OnRestore OnStart"); got != 2 {
+			t.Errorf("got %d lines about OnRestore, want 2:\n%s", got, b.log.String())
 		}
 	})
 }

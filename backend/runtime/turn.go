@@ -231,7 +231,7 @@ func (t *Turn) hookApart(name string, c *Conn, before []byte) (after []byte) {
 	if err != nil {
 		_ = t.public(err) // for its log line
 		t.rollback(s)
-		t.in.state.undoTo(before, changes)
+		t.in.tables.apart(func() { t.in.state.undoTo(before, changes) }) // OnRestore must not change them
 		after = before
 	}
 	t.setLabel(what)
@@ -293,7 +293,7 @@ func (t *Turn) execute(body func() (any, error)) (o outcome, ok bool) {
 		o = outcome{err: t.public(err), scalars: in.state.base}
 		t.rollback(savepoint{})
 		if !t.readOnly || in.actor.node.check {
-			in.state.undo()
+			in.tables.apart(in.state.undo) // likewise
 		}
 	}
 	in.state.allow(false)
