@@ -212,12 +212,27 @@ func (s *state) loadVersion(version int, text *[]byte) (scalars []byte, exact bo
 			return nil, false, err
 		}
 	}
-	if scalars, exact, err = s.load(*text); err != nil {
-		if located := s.def.LocateState(*text); located != nil {
-			err = located
+	_, err = protect(func() (_ any, err error) { // an author's UnmarshalJSON may panic
+		if scalars, exact, err = s.load(*text); err != nil {
+			if located := s.def.LocateState(*text); located != nil {
+				err = located
+			}
 		}
-	}
+		return nil, err
+	})
 	return scalars, exact, err
+}
+
+// loadConnState returns a connection's state that a version of the definition has stored, and
+// its JSON in the current version.
+func loadConnState(def *definition.Definition, version int, text []byte) (value any, raw []byte, err error) {
+	_, err = protect(func() (_ any, err error) {
+		if raw, err = def.MigrateConn(version, text); err == nil {
+			value, err = def.DecodeConnState(raw)
+		}
+		return nil, err
+	})
+	return value, raw, err
 }
 
 // settle ends loading. text, scalars and exact are of load, and base is set. stored reports

@@ -64,20 +64,26 @@ func (tr *Trial) Load(snap *store.Snapshot) (t Tried) {
 		for _, f := range def.Tables {
 			if f.Name == h.Field {
 				table := def.Table(s.value.Elem().Field(f.Index).Addr())
-				t.Tables = append(t.Tables, TriedTable{h.ID, f.Name, func(item store.Item) (err error) {
-					if item.Value, err = def.MigrateItem(f.Name, item.Version, item.Value); err != nil {
-						return err
-					}
-					return table.Check(item)
+				t.Tables = append(t.Tables, TriedTable{h.ID, f.Name, func(item store.Item) error {
+					_, err := protect(func() (_ any, err error) {
+						if item.Value, err = def.MigrateItem(f.Name, item.Version, item.Value); err == nil {
+							err = table.Check(item)
+						}
+						return nil, err
+					})
+					return err
 				}})
 			}
 		}
 	}
 	for _, c := range snap.Conns {
-		raw, err := def.MigrateConn(c.Version, jsonshape.ValidUTF8(c.State))
-		if err == nil && len(raw) > 0 {
-			err = jsonshape.Locate(def.ConnType, raw, "")
-		}
+		_, err := protect(func() (any, error) {
+			raw, err := def.MigrateConn(c.Version, jsonshape.ValidUTF8(c.State))
+			if err == nil && len(raw) > 0 {
+				err = jsonshape.Locate(def.ConnType, raw, "")
+			}
+			return nil, err
+		})
 		if err != nil {
 			t.Conns = append(t.Conns, fmt.Errorf("the state of connection %s: %w", c.ID, err))
 		}

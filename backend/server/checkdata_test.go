@@ -240,3 +240,48 @@ func BenchmarkCheck(b *testing.B) {
 	b.ReportMetric(float64(peak)/1e6, "peak-MB")
 	b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s/op")
 }
+
+// brittle panics when it is decoded.
+type brittle struct{}
+
+func (brittle) MarshalJSON() ([]byte, error) { return []byte("1"), nil }
+func (*brittle) UnmarshalJSON([]byte) error  { panic("brittle") }
+
+type brittleState struct {
+	Field brittle                      `json:"field"`
+	List  actor.List[brittle]          `json:"list"`
+	Table actor.Table[uint64, brittle] `json:"table"`
+}
+
+func (*brittleState) CreateConnState(*actor.ConnectContext) brittle { return brittle{} }
+
+func (*brittleState) Get(*actor.Context[brittle]) {}
+
+// TestCheckFindsWhatPanics: an UnmarshalJSON that panics is a fault of its actor.
+func TestCheckFindsWhatPanics(t *testing.T) {
+	dir := t.TempDir()
+	s, err := sqlite.Open(t.Context(), dir, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, c := range []store.Commit{
+		{Key: []string{"field"}, State: []byte(`{"field":1}`)},
+		{Key: []string{"list"}, State: []byte(`{"list":[1]}`)},
+		{Key: []string{"conn"}, State: []byte(`{}`), Conns: []store.Conn{{Num: 1, ID: "a", State: []byte(`1`)}}},
+		{
+			Key: []string{"item"}, State: []byte(`{}`), Tables: []store.Table{{ID: 1, Field: "table", Len: 1}},
+			Items: []store.ItemEdit{{Table: 1, Key: []byte{0, 0, 0, 0, 0, 0, 0, 1}, Value: []byte(`1`)}},
+		},
+	} {
+		c.Name = "brittle"
+		storeArchive(t, s, c)
+	}
+	report, err := server.Check(t.Context(), actor.NewRegistry(actor.Define[brittleState]("brittle")), server.CheckOptions{Data: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := report.Definitions[0]; d.Faulty != 4 || strings.Count(report.String(), "panic: brittle") != 4 {
+		t.Errorf("got %d faulty actors, want all 4:\n%s", d.Faulty, report)
+	}
+}
