@@ -87,6 +87,38 @@ func TestTablesAreRenamedAndDropped(t *testing.T) {
 	})
 }
 
+// logOver has the rows of a logV0 under the name of its other table.
+type logOver struct {
+	Other actor.Table[uint64, string] `json:"other"`
+	N     int                         `json:"n"`
+}
+
+func (l *logOver) Add(_ *noState, text string) { l.Other.Append(text) }
+func (l logOver) Get(*noState) (all []string) {
+	for _, text := range l.Other.All() {
+		all = append(all, text)
+	}
+	return append(all, fmt.Sprint(l.Other.Len()))
+}
+
+// TestATableIsRenamedOverAnother that the type no longer has: as of fields, the renamed one
+// stays.
+func TestATableIsRenamedOverAnother(t *testing.T) {
+	onEachStore(t, func(s *site) {
+		v1 := actor.Define[logOver]("log", actor.Version(1, actor.Rename("rows", "other")))
+		s.deploy(actor.Define[logV0]("log"))
+		s.call("log", "a", "add", "one")
+		s.deploy(v1)
+		s.want(`["one","1"]`, "log", "a", "get")
+		s.call("log", "a", "add", "two")
+		s.crash(v1)
+		s.want(`["one","two","2"]`, "log", "a", "get")
+		if got := fmt.Sprint(s.stored("log", "a").Tables); got != "[{1 other 2 26 3} {2  0 0 0}]" {
+			s.t.Errorf("got tables %s", got)
+		}
+	})
+}
+
 type rowV1 struct {
 	Text string `json:"text"`
 }

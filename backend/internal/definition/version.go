@@ -63,11 +63,15 @@ func (d *Definition) MigrateState(from int, text []byte) ([]byte, error) {
 func (d *Definition) MigrateTables(from int, tables []store.Table) []store.Table {
 	own := slices.Clone(tables)
 	_ = d.migrate(from, (*Step).ofState, func(s *Step) error { // fails for newer versions only, which are not loaded
+		from := slices.IndexFunc(own, func(h store.Table) bool { return s.From != "" && h.Field == s.From })
+		if from < 0 {
+			return nil
+		}
 		for i := range own {
-			if s.From != "" && own[i].Field == s.From {
-				if own[i].Field = s.To; s.To == "" {
-					own[i] = store.Table{ID: own[i].ID} // dropped
-				}
+			if i == from && s.To != "" {
+				own[i].Field = s.To
+			} else if i == from || own[i].Field == s.To { // dropped, or in the place of the renamed one
+				own[i] = store.Table{ID: own[i].ID}
 			}
 		}
 		return nil
