@@ -316,11 +316,13 @@ func (a *Actor) leave(early bool) (ended, ok bool) {
 		a.in.discard()
 		a.in = nil
 	}
-	a.empty()
-	if !a.node.remove(a) {
+	if !a.node.remove(a) { // it has followers, or requests: they need its log
+		a.weigh()
 		a.rest()
 		return false, true
 	}
+	a.node.memory.used.Add(-a.bytes)
+	a.bytes = 0
 	if a.idle != nil {
 		a.idle.Stop()
 	}

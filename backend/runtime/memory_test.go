@@ -134,6 +134,7 @@ func TestG8_MaxActorBytes(t *testing.T) {
 			must(t, n.call(i, "keep", 300_000))
 		}
 		for range 2 {
+			synctest.Wait() // an actor is counted after its answer
 			overloaded(t, n.call(4, "keep", 1), limit, "max-actor-bytes")
 			time.Sleep(time.Second)
 			must(t, n.call(0, "keep", 300_001))
