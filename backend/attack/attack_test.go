@@ -143,15 +143,15 @@ func TestIdleHeaders(t *testing.T) {
 }
 
 // TestBytesOfOpens: what an open makes the server write does not depend on how much
-// OnConnect sends to the newcomer. A commit alone writes a page of 8 KiB, so the opens come
-// over a few sockets at a time.
+// OnConnect sends to the newcomer. A commit alone writes a page of 8 KiB, more than 20 times
+// the bytes of an open. Opens at the same time share it, so they come over 16 sockets.
 func TestBytesOfOpens(t *testing.T) {
 	s := start(t, noRates...)
 	others := s.visitor(bystanderAddr)
 	each(100, func(i int) { others.action("newsRoom", "publishArticle", "w", "", article(i)) })
 	v := s.visitor(strangerAddr)
 	window := func(n int) {
-		each(n, func(int) {
+		eachOf(16, n, func(int) {
 			k := v.socket()
 			defer k.drop()
 			k.send(v.open(1, "newsRoom", "w", nil))

@@ -103,8 +103,10 @@ func (v *visitor) action(actor, action, key, idempotencyKey string, args ...any)
 }
 
 // each calls f n times, a few at the same time, with the numbers from 0.
-func each(n int, f func(i int)) {
-	const workers = 4
+func each(n int, f func(i int)) { eachOf(4, n, f) }
+
+// eachOf is each with a number of calls at the same time.
+func eachOf(workers, n int, f func(i int)) {
 	var next atomic.Int64
 	var wait sync.WaitGroup
 	for range workers {
