@@ -174,8 +174,8 @@ func TestTable_ReadsThatFail(t *testing.T) {
 	}
 }
 
-// Items that do not fit their type fail who asks for them, and nobody else; one line of the
-// log has the key. A binary that does not know a table keeps it.
+// An item that does not fit its type fails only the turns that ask for it by its key, which is
+// logged once. A binary that does not know a table keeps it.
 func TestTable_OtherVersions(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, nil, fileVersions)
