@@ -64,7 +64,7 @@ func pageStart(r *journal.Resident, rec *record.Record, q store.ItemRange) itemS
 
 // itemPage adds the rows. They are read after the edits: an edit that has left the edits
 // since then is in the rows.
-func itemPage(ctx context.Context, db querier, s itemStart, q store.ItemRange) (store.ItemPage, error) {
+func itemPage(ctx context.Context, db itemReader, s itemStart, q store.ItemRange) (store.ItemPage, error) {
 	edits := s.edits
 	if !s.hidden {
 		var err error
@@ -82,19 +82,8 @@ func itemPage(ctx context.Context, db querier, s itemStart, q store.ItemRange) (
 
 // addRows adds the rows of a range to a page, and the edits that come before them or take
 // their place. It returns the edits that come after the last row; none if the page is full.
-func addRows(ctx context.Context, db querier, page *record.Pager, edits []overlay.Item, owner int64, q store.ItemRange) ([]overlay.Item, error) {
-	query, args := "", []any{owner, q.Table}
-	if q.From != nil {
-		query, args = query+" AND key >= ?", append(args, q.From)
-	}
-	if q.To != nil {
-		query, args = query+" AND key < ?", append(args, q.To)
-	}
-	order := ""
-	if q.Backward {
-		order = "DESC"
-	}
-	rows, err := db.QueryContext(ctx, "SELECT key, version, CAST(value AS BLOB) FROM items WHERE owner = ? AND tbl = ?"+query+" ORDER BY key "+order, args...)
+func addRows(ctx context.Context, db itemReader, page *record.Pager, edits []overlay.Item, owner int64, q store.ItemRange) ([]overlay.Item, error) {
+	rows, err := db.readItems(ctx, owner, q)
 	if err != nil {
 		return nil, err
 	}
