@@ -7,10 +7,11 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/internal/definition"
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
+	"github.com/troupe-dev/troupe/backend/store"
 )
 
-// Step is a change of what is stored: Rename, Drop, Migrate, MigrateConn or MigrateItem. It is
-// a part of a Version.
+// Step is a change of what is stored: Rename, Drop, Migrate, MigrateConn, MigrateItem or
+// ToTable. It is a part of a Version.
 type Step struct{ step definition.Step }
 
 // Version declares version n of a definition, and the steps by which what version n-1 has
@@ -85,6 +86,53 @@ func MigrateItem[Old, New any](table string, f func(old Old) New) Step {
 		panic(fmt.Sprintf("actor: %s: the name of the Table is empty: want that of its field in JSON", s.step.Text))
 	}
 	return s
+}
+
+// ToTable moves the items of a List into a Table, which has its place in the state now. field
+// is the name in JSON, which stays the same; a Rename before or after it changes the name. f
+// gets each item of the List with its index, and returns the key and the value that it has in
+// the Table:
+//
+//	actor.ToTable("messages", func(i int, m Message) (uint64, Message) { return uint64(i) + 1, m })
+//
+// If the keys are integers, Append continues behind the highest one. The first change of the
+// actor stores all items in one commit. If f panics, or returns a key twice, or if the Table
+// already has items, the actor fails with state_incompatible, and nothing is overwritten.
+func ToTable[K MapKey, Old, New any](field string, f func(i int, old Old) (K, New)) Step {
+	key, old, new := reflect.TypeFor[K](), reflect.TypeFor[Old](), reflect.TypeFor[New]()
+	text := fmt.Sprintf("ToTable(%q, func(int, %s) (%s, %s))", field, old, key, new)
+	if f == nil || field == "" {
+		panic(fmt.Sprintf("actor: %s: want the name of the field in JSON, and a function", text))
+	}
+	return Step{definition.Step{
+		Text: text, From: field, Key: key, Old: old, New: new,
+		Move: func(list []byte) (items []store.Item, next uint64, err error) {
+			defer func() {
+				if why := recover(); why != nil {
+					err = fmt.Errorf("panic: %v", why)
+				}
+			}()
+			var olds []Old
+			if json.Unmarshal(list, &olds) != nil {
+				return nil, 0, jsonshape.Locate(reflect.SliceOf(old), list, field)
+			}
+			seen := make(map[K]bool, len(olds))
+			for i, o := range olds {
+				key, value := f(i, o)
+				if seen[key] {
+					return nil, 0, fmt.Errorf("two items have the key %v", key)
+				}
+				seen[key] = true
+				raw, err := encodeItem(nil, &value)
+				if err != nil {
+					return nil, 0, fmt.Errorf("encode item %v: %w", key, err)
+				}
+				items = append(items, store.Item{Key: encodeTableKey(key), Value: raw})
+				next, _ = nextKey(key, next)
+			}
+			return items, next, nil
+		},
+	}}
 }
 
 func convert[Old, New any](name string, f func(Old) New) Step {

@@ -39,6 +39,8 @@ func (ownText) MarshalText() ([]byte, error) { return nil, nil }
 
 func to[New, Old any](Old) (n New) { return n }
 
+func row[K, V any](int, V) (key K, value V) { return key, value }
+
 // TestWrongVersionsAreRefused: Define says what to write.
 func TestWrongVersionsAreRefused(t *testing.T) {
 	page := func(options ...actor.DefineOption) func() {
@@ -62,7 +64,7 @@ func TestWrongVersionsAreRefused(t *testing.T) {
 		{one(actor.Drop("")), "the name is empty"},
 		{one(actor.Drop("Views")), `Drop("Views"): after it the state still has a field "Views": remove that from the struct`},
 		{page(actor.Version(1, actor.Drop("old")), actor.Version(2, actor.Rename("old", "name"))), `actor.Version(1), Drop("old"): after it the state still has a field "old"`},
-		{one(actor.Step{}), "a step is made by actor.Rename, Drop, Migrate, MigrateConn or MigrateItem"},
+		{one(actor.Step{}), "a step is made by actor.Rename, Drop, Migrate, MigrateConn, MigrateItem or ToTable"},
 		{func() { actor.Migrate[textViews, numberViews](nil) }, "actor: Migrate(nil): want a func(old actor_test.textViews) actor_test.numberViews"},
 		{one(actor.Migrate(to[numberViews, textViews]), actor.Migrate(to[numberViews, textViews])), `actor_test.numberViews has a field "Views" that is a number, but what comes after it takes a string`},
 		{one(actor.Migrate(to[textViews, numberViews])), `actor_test.textViews has a field "Views" that is a string, but what comes after it takes a number`},
@@ -81,6 +83,24 @@ func TestWrongVersionsAreRefused(t *testing.T) {
 		{func() { actor.Define[diary]("x", actor.Version(1, actor.MigrateItem("days", to[justTitle, int]))) }, `actor_test.justTitle has a field "Title", which the items do not have`},
 		{func() {
 			actor.Define[diary]("x", actor.Version(1, actor.MigrateItem("old", to[entry, int]), actor.Rename("old", "days")))
+		}, ""},
+		{func() {
+			actor.Define[diary]("x", actor.Version(1, actor.MigrateItem("old", to[string, int])), actor.Version(2, actor.Drop("old")))
+		}, ""},
+		{one(actor.ToTable("tags", row[int, string])), `after it the state has no Table "tags"`},
+		{one(actor.ToTable("old", row[int, string])), `after it the state has no Table "old"`},
+		{func() { actor.ToTable("", row[int, string]) }, "want the name of the field in JSON, and a function"},
+		{func() { actor.ToTable[int, int, int]("days", nil) }, "want the name of the field in JSON, and a function"},
+		{func() { actor.Define[diary]("x", actor.Version(1, actor.ToTable("days", row[int, entry]))) }, "its function returns keys of type int, those of the Table are of type string"},
+		{func() { actor.Define[diary]("x", actor.Version(1, actor.ToTable("days", row[string, string]))) }, "string is a string, but what comes after it takes an object"},
+		{func() {
+			actor.Define[diary]("x", actor.Version(1, actor.ToTable("days", row[string, entry]), actor.ToTable("days", row[string, entry])))
+		}, `after it the state has no Table "days"`},
+		{func() {
+			actor.Define[diary]("x", actor.Version(1, actor.Rename("a", "old"), actor.ToTable("old", row[string, entry]), actor.Rename("old", "days")))
+		}, ""},
+		{func() {
+			actor.Define[diary]("x", actor.Version(1, actor.ToTable("old", row[int, int]), actor.Drop("old")))
 		}, ""},
 		{func() { actor.Define[fine]("x", actor.Version(1, actor.MigrateConn(to[int, int]))) }, "have no state"},
 

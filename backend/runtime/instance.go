@@ -61,7 +61,12 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 		return in, err
 	}
 	text := a.validUTF8(snap.State)
+	tables := snap.Tables
 	scalars, exact, err := in.state.loadVersion(snap.Version, &text)
+	if err == nil && snap.Version != def.Version() {
+		tables = def.MigrateTables(snap.Version, snap.Tables)
+		err = in.state.checkMoved(tables)
+	}
 	if errors.Is(err, definition.ErrNewer) {
 		a.node.newerVersions.warn(a, snap.Version, def.Version())
 		return nil, host.Faultf(wire.CodeUnavailable, "this %s was changed by a newer version of the server", def.Name)
@@ -86,21 +91,17 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 	in.conns.sort()
 	in.producers = newProducers(&def.Options, snap.Callers, in.conns.producers, &a.node.answers)
 	in.state.keep()
-	tables := snap.Tables
-	if in.version != def.Version() {
-		tables = def.MigrateTables(snap.Version, snap.Tables)
-		for i, h := range tables {
-			if h.Field == "" && snap.Tables[i].Field != "" {
-				in.dropped = append(in.dropped, h)
-			}
+	for i, h := range tables {
+		if h.Field == "" && snap.Tables[i].Field != "" {
+			in.dropped = append(in.dropped, h)
 		}
-	}
-	for _, h := range tables {
 		if !def.HasTable(h) {
 			a.node.unknownFields.warn(a, h.Field)
 		}
 	}
 	in.tables = newTables(in, snap.Tables, tables)
+	in.tables.move(in.state.moved)
+	in.state.moved = nil
 	if err = in.state.restored(); err == nil {
 		// Not the stored bytes: fields may have been added or removed since.
 		in.state.base, err = in.state.encode()

@@ -27,11 +27,12 @@ type state struct {
 	actor *Actor // for its log
 	def   *definition.Definition
 
-	value  reflect.Value // *T
-	base   []byte        // its scalar fields as JSON, after the last turn that succeeded
-	saved  []byte        // the same as the store has it; nil if the next commit has to have the whole state
-	extra  []byte        // stored fields that the type does not have, as members of the object joined by commas
-	broken *host.Fault   // not nil: the state cannot be used; every request gets this
+	value  reflect.Value      // *T
+	base   []byte             // its scalar fields as JSON, after the last turn that succeeded
+	saved  []byte             // the same as the store has it; nil if the next commit has to have the whole state
+	moved  []definition.Moved // from the stored state into tables, by a step of a version; for newTables
+	extra  []byte             // stored fields that the type does not have, as members of the object joined by commas
+	broken *host.Fault        // not nil: the state cannot be used; every request gets this
 
 	warned bool // that the state is large
 
@@ -208,7 +209,7 @@ func (s *state) loadVersion(version int, text *[]byte) (scalars []byte, exact bo
 		if !json.Valid(*text) {
 			return nil, false, errors.New("it is not JSON")
 		}
-		if *text, err = s.def.MigrateState(version, *text); err != nil {
+		if *text, s.moved, err = s.def.MigrateState(version, *text); err != nil {
 			return nil, false, err
 		}
 	}
@@ -221,6 +222,19 @@ func (s *state) loadVersion(version int, text *[]byte) (scalars []byte, exact bo
 		return nil, err
 	})
 	return scalars, exact, err
+}
+
+// checkMoved returns an error if a step of a version moves items into a table that has some.
+// tables are the headers of the current version.
+func (s *state) checkMoved(tables []store.Table) error {
+	for _, m := range s.moved {
+		for _, h := range tables {
+			if h.Field == m.Table && h.Len > 0 {
+				return fmt.Errorf("the List in field %s cannot become a Table: that already has %d items", m.Table, h.Len)
+			}
+		}
+	}
+	return nil
 }
 
 // loadConnState returns a connection's state that a version of the definition has stored, and

@@ -89,6 +89,22 @@ func newTables(in *instance, stored, migrated []store.Table) *tables {
 	return ts
 }
 
+// move puts items into the tables that a step of a version has made. They are in the next
+// commit, with the state that does not have them any more.
+func (ts *tables) move(moved []definition.Moved) {
+	for _, m := range moved {
+		t := ts.fields[slices.IndexFunc(ts.fields, func(t *table) bool { return t.name == m.Table })]
+		for _, item := range m.Items {
+			header := t.header
+			header.Len++
+			header.Bytes += int64(len(item.Key) + len(item.Value))
+			header.Next = max(header.Next, m.Next)
+			t.edit(item, header)
+		}
+	}
+	ts.accept()
+}
+
 // begin lets a turn use the tables.
 func (ts *tables) begin(t *Turn) {
 	if ts != nil {

@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/troupe-dev/troupe/backend/internal/definition"
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
@@ -45,8 +46,15 @@ func (tr *Trial) Load(snap *store.Snapshot) (t Tried) {
 	if errors.Is(err, definition.ErrNewer) {
 		return Tried{Newer: true, Err: err}
 	}
+	tables := def.MigrateTables(snap.Version, snap.Tables)
+	if err == nil {
+		err = s.checkMoved(tables)
+	}
 	if err == nil {
 		err = s.tryRestore()
+	}
+	if err == nil {
+		err = s.tryMoved()
 	}
 	if err != nil {
 		t.Err = err
@@ -57,22 +65,13 @@ func (tr *Trial) Load(snap *store.Snapshot) (t Tried) {
 			t.Unknown = append(t.Unknown, m.Name)
 		}
 	}
-	for _, h := range def.MigrateTables(snap.Version, snap.Tables) {
+	for _, h := range tables {
 		if !def.HasTable(h) {
 			t.Unknown = append(t.Unknown, h.Field)
 		}
-		for _, f := range def.Tables {
+		for i, f := range def.Tables {
 			if f.Name == h.Field {
-				table := def.Table(s.value.Elem().Field(f.Index).Addr())
-				t.Tables = append(t.Tables, TriedTable{h.ID, f.Name, func(item store.Item) error {
-					_, err := protect(func() (_ any, err error) {
-						if item.Value, err = def.MigrateItem(f.Name, item.Version, item.Value); err == nil {
-							err = table.Check(item)
-						}
-						return nil, err
-					})
-					return err
-				}})
+				t.Tables = append(t.Tables, TriedTable{h.ID, f.Name, func(item store.Item) error { return s.tryItem(i, item) }})
 			}
 		}
 	}
@@ -89,6 +88,30 @@ func (tr *Trial) Load(snap *store.Snapshot) (t Tried) {
 		}
 	}
 	return t
+}
+
+// tryItem returns why an item of the table at an index does not decode.
+func (s *state) tryItem(i int, item store.Item) error {
+	_, err := protect(func() (_ any, err error) {
+		if item.Value, err = s.def.MigrateItem(s.def.Tables[i].Name, item.Version, item.Value); err == nil {
+			err = s.tables[i].Check(item)
+		}
+		return nil, err
+	})
+	return err
+}
+
+// tryMoved returns why an item that a step moves into a table does not decode.
+func (s *state) tryMoved() error {
+	for _, m := range s.moved {
+		at := slices.IndexFunc(s.def.Tables, func(f definition.TableField) bool { return f.Name == m.Table })
+		for _, item := range m.Items {
+			if err := s.tryItem(at, item); err != nil {
+				return fmt.Errorf("table %s: %w", m.Table, err)
+			}
+		}
+	}
+	return nil
 }
 
 // tryRestore runs OnRestore, and encodes the state.

@@ -2,9 +2,11 @@ package runtime_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/runtime"
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
@@ -170,5 +172,125 @@ func TestItemsAreMigrated(t *testing.T) {
 		s.want(`"[{one! 1} {two! 1} {new 100}] {one! 1} true"`, "items", "a", "get")
 		s.crash(v3)
 		s.want(`"[{one! 1} {two! 1} {new 100}] {one! 1} true"`, "items", "a", "get")
+	})
+}
+
+type rowsV0 struct {
+	Rows actor.List[string] `json:"rows"`
+	N    int                `json:"n"`
+}
+
+type rowsV3 struct {
+	Lines actor.Table[uint64, rowV3] `json:"lines"`
+	N     int                        `json:"n"`
+}
+
+func (l *rowsV0) Add(_ *noState, text string) { l.Rows.Append(text) }
+func (l *rowsV3) Add(_ *noState, text string) { l.Lines.Append(rowV3{text, 100}) }
+func (l *rowsV3) Count(*noState)              { l.N++ }
+func (l *rowsV3) Fail(*noState) error {
+	l.Lines.Delete(10)
+	return actor.Errorf("no", "no")
+}
+func (l rowsV3) Get(*noState) string {
+	s := ""
+	for key, row := range l.Lines.All() {
+		s += fmt.Sprintf("%d%v", key, row)
+	}
+	return fmt.Sprintf("%s%d", s, l.Lines.Len())
+}
+
+// rowsV1 moves a List into a Table, of which later steps change the items and the name.
+func rowsV1() []actor.DefineOption {
+	return []actor.DefineOption{
+		actor.Version(1, actor.ToTable("rows", func(i int, old string) (uint64, rowV1) {
+			if old == "twice" {
+				i = 0
+			}
+			return uint64(10 * (i + 1)), rowV1{old + "!"}
+		})),
+		actor.Version(2, actor.Rename("rows", "lines")),
+		actor.Version(3, actor.MigrateItem("lines", func(old rowV1) rowV3 { return rowV3{old.Text, 1} })),
+	}
+}
+
+// TestAListBecomesATable with the first change, in one commit with the state that does not have
+// the List any more. Until then reads see the Table and change nothing.
+func TestAListBecomesATable(t *testing.T) {
+	onEachStore(t, func(s *site) {
+		v0, v3 := actor.Define[rowsV0]("rows"), actor.Define[rowsV3]("rows", rowsV1()...)
+		const moved = `"10{one! 1}20{two! 1}2"`
+		s.deploy(v0)
+		for _, key := range []string{"read", "count", "add", "empty"} {
+			for _, text := range []string{"one", "two"} {
+				if key != "empty" {
+					s.call("rows", key, "add", text)
+				}
+			}
+		}
+		s.call("rows", "twice", "add", "one")
+		s.call("rows", "twice", "add", "twice")
+
+		trial := runtime.NewTrial(actor.NewRegistry(v3))
+		for key, want := range map[string]string{"read": "<nil>", "twice": "two items have the key 10"} {
+			if got := fmt.Sprint(trial.Load(s.stored("rows", key)).Err); !strings.Contains(got, want) {
+				s.t.Errorf("try %s: got %s, want %s", key, got, want)
+			}
+		}
+		s.deploy(v3)
+		s.want(moved, "rows", "read", "get")
+		s.want("no", "rows", "read", "fail")
+		s.want(moved, "rows", "read", "get")
+		s.want("state_incompatible", "rows", "twice", "get")
+		s.wantLines(1, "two items have the key 10")
+		s.call("rows", "count", "count")
+		s.call("rows", "add", "add", "three")
+		s.call("rows", "empty", "add", "one")
+
+		s.crash(v3)
+		for key, want := range map[string]string{"read": moved, "count": moved, "add": `"10{one! 1}20{two! 1}21{three 100}3"`, "empty": `"1{one 100}1"`} {
+			s.want(want, "rows", key, "get")
+		}
+		for key, want := range map[string]string{"read": `{"n":0,"rows":["one","two"]}`, "count": `{"n":1}`, "add": `{"n":0}`} {
+			if got := string(s.stored("rows", key).State); got != want {
+				s.t.Errorf("%s: got state %s, want %s", key, got, want)
+			}
+		}
+
+		s.deploy(v0)
+		s.want("unavailable", "rows", "count", "add", "lost")
+		s.call("rows", "read", "add", "three")
+		s.deploy(v3)
+		s.want(`"10{one! 1}20{two! 1}30{three! 1}3"`, "rows", "read", "get")
+	})
+}
+
+type bothV0 struct {
+	Old actor.List[string]          `json:"old"`
+	New actor.Table[uint64, string] `json:"new"`
+}
+
+type bothV1 struct {
+	New actor.Table[uint64, string] `json:"new"`
+}
+
+func (b *bothV0) Add(_ *noState, old, new string) {
+	if b.New.Set(1, new); old != "" {
+		b.Old.Append(old)
+	}
+}
+func (b bothV1) Get(*noState) int { return b.New.Len() }
+
+// TestAListDoesNotOverwriteATable: if the Table already has items, nothing moves.
+func TestAListDoesNotOverwriteATable(t *testing.T) {
+	onEachStore(t, func(s *site) {
+		v1 := actor.Define[bothV1]("both", actor.Version(1, actor.Rename("old", "new"), actor.ToTable("new", func(i int, old string) (uint64, string) { return uint64(i), old })))
+		s.deploy(actor.Define[bothV0]("both"))
+		s.call("both", "a", "add", "old", "new")
+		s.call("both", "b", "add", "", "new")
+		s.deploy(v1)
+		s.want("state_incompatible", "both", "a", "get")
+		s.wantLines(1, "that already has 1 items")
+		s.want("1", "both", "b", "get")
 	})
 }

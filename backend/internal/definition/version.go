@@ -32,7 +32,13 @@ type Step struct {
 	OfConn   bool
 	Items    string
 
-	table string // the name that the field of Items has in the current version
+	// Move makes the items of a Table from the JSON of a List, each an Old, both in the field
+	// From: a New under a Key, without Version. next is the next key to give.
+	Move func(list []byte) (items []store.Item, next uint64, err error)
+	Key  reflect.Type
+
+	version int    // that the step leads to
+	table   string // of Items or Move: the name that the Table has in the current version, empty if it was dropped
 }
 
 // ErrNewer is the error of what a newer version of a definition has stored.
@@ -42,41 +48,33 @@ var ErrNewer = errors.New("it was stored by a newer version")
 func (d *Definition) Version() int { return len(d.versions) }
 
 // MigrateState returns a state that a version has stored as the current version stores
-// it. text is JSON.
-func (d *Definition) MigrateState(from int, text []byte) ([]byte, error) {
+// it, and what has moved from it into tables. text is JSON.
+func (d *Definition) MigrateState(from int, text []byte) (_ []byte, moved []Moved, err error) {
 	object := jsonshape.Members(text)
 	if object == nil {
-		return nil, errors.New("it is not a JSON object")
+		return nil, nil, errors.New("it is not a JSON object")
 	}
-	err := d.migrate(from, (*Step).ofState, func(s *Step) (err error) {
-		object, err = s.state(object)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return append(jsonshape.AppendMembers([]byte{'{'}, object), '}'), nil
-}
-
-// MigrateTables returns the headers of tables that a version has stored as the current
-// version stores them. It may return tables itself, and does not change it.
-func (d *Definition) MigrateTables(from int, tables []store.Table) []store.Table {
-	own := slices.Clone(tables)
-	_ = d.migrate(from, (*Step).ofState, func(s *Step) error { // fails for newer versions only, which are not loaded
-		from := slices.IndexFunc(own, func(h store.Table) bool { return s.From != "" && h.Field == s.From })
-		if from < 0 {
-			return nil
+	err = d.migrate(from, (*Step).ofState, func(s *Step) (err error) {
+		if s.Move == nil {
+			object, err = s.state(object)
+			return err
 		}
-		for i := range own {
-			if i == from && s.To != "" {
-				own[i].Field = s.To
-			} else if i == from || own[i].Field == s.To { // dropped, or in the place of the renamed one
-				own[i] = store.Table{ID: own[i].ID}
+		if list, ok := value(object, s.From); ok {
+			m := Moved{Table: s.table}
+			if m.Items, m.Next, err = s.move(list); err != nil {
+				return err
+			}
+			if m.Table != "" && len(m.Items) > 0 {
+				moved = append(moved, m)
 			}
 		}
+		object = without(object, s.From)
 		return nil
 	})
-	return own
+	if err != nil {
+		return nil, nil, err
+	}
+	return append(jsonshape.AppendMembers([]byte{'{'}, object), '}'), moved, nil
 }
 
 // LocateState returns why a state does not decode, with the place in it; nil if it does.
@@ -112,16 +110,6 @@ func (d *Definition) MigrateConn(from int, raw []byte) ([]byte, error) {
 	return raw, err
 }
 
-// MigrateItem returns the value of an item that a version has stored as the current version
-// stores it. table is the name of the Table's field.
-func (d *Definition) MigrateItem(table string, from int, raw []byte) ([]byte, error) {
-	err := d.migrate(from, func(s *Step) bool { return s.table == table }, func(s *Step) (err error) {
-		raw, err = s.Convert(raw)
-		return err
-	})
-	return raw, err
-}
-
 func (s *Step) ofState() bool { return !s.OfConn && s.Items == "" }
 func (s *Step) ofConn() bool  { return s.OfConn }
 
@@ -148,13 +136,12 @@ func (s *Step) state(object []jsonshape.Member) ([]jsonshape.Member, error) {
 	if s.Convert != nil {
 		return s.convert(object)
 	}
-	from := slices.DeleteFunc(slices.Clone(object), func(m jsonshape.Member) bool { return !strings.EqualFold(m.Name, s.From) })
+	value, ok := value(object, s.From)
 	object = without(object, s.From)
-	if s.To == "" || len(from) == 0 {
+	if s.To == "" || !ok {
 		return object, nil
 	}
-	value := from[len(from)-1].Value // encoding/json takes the last one, too
-	label, _ := json.Marshal(s.To)   // of a string: it does not fail
+	label, _ := json.Marshal(s.To) // of a string: it does not fail
 	text := append(append(label, ':'), value...)
 	return append(without(object, s.To), jsonshape.Member{Name: s.To, Text: text, Value: value}), nil
 }
@@ -175,6 +162,17 @@ func (s *Step) convert(object []jsonshape.Member) ([]jsonshape.Member, error) {
 		object = without(object, m.Name)
 	}
 	return append(object, news...), nil
+}
+
+// value returns the value of the last member of a name, as encoding/json takes it: case does
+// not matter.
+func value(object []jsonshape.Member, name string) (value []byte, ok bool) {
+	for _, m := range slices.Backward(object) {
+		if strings.EqualFold(m.Name, name) {
+			return m.Value, true
+		}
+	}
+	return nil, false
 }
 
 func has(object []jsonshape.Member, name string) bool {
@@ -198,18 +196,22 @@ func (d *Definition) setVersions(versions []Version) {
 	}
 	state, conn, tables := d.fieldsOf(d.Type), d.ConnType, versionedTables{}
 	for _, f := range d.Tables {
-		_, item := d.Table(reflect.New(d.Type.Field(f.Index).Type)).Types()
-		tables[f.Name] = versionedTable{f.Name, item}
+		key, item := d.Table(reflect.New(d.Type.Field(f.Index).Type)).Types()
+		tables[f.Name] = versionedTable{f.Name, key, item}
 	}
 	for i := len(versions) - 1; i >= 0; i-- {
 		steps := versions[i].Steps
 		for j := len(steps) - 1; j >= 0; j-- {
 			var why string
-			switch s := &steps[j]; {
+			s := &steps[j]
+			s.version = i + 1
+			switch {
 			case s.Text == "":
-				why = "a step is made by actor.Rename, Drop, Migrate, MigrateConn or MigrateItem"
+				why = "a step is made by actor.Rename, Drop, Migrate, MigrateConn, MigrateItem or ToTable"
 			case s.Items != "":
-				why = tables.before(d, s)
+				why = tables.before(d, s, state)
+			case s.Move != nil:
+				state, why = tables.beforeMove(d, s, state)
 			case s.OfConn:
 				conn, why = d.beforeConn(s, conn)
 			case s.Convert != nil:
@@ -377,38 +379,6 @@ func (d *Definition) fits(made, taken reflect.Type, what string) string {
 			return fmt.Sprintf("%s has a field %q that is %s", made, f.name, why)
 		}
 	}
-	return ""
-}
-
-// versionedTables are the Tables at one step, by the names of their fields there.
-type versionedTables map[string]versionedTable
-
-// versionedTable has the name of its field in the current version, and the type of its items
-// at one step.
-type versionedTable struct {
-	name string
-	item reflect.Type
-}
-
-// rename notes the name that a table has before a step.
-func (ts versionedTables) rename(s *Step) {
-	if t, ok := ts[s.To]; ok {
-		delete(ts, s.To)
-		ts[s.From] = t
-	}
-}
-
-// before notes the type that the items have before a MigrateItem, or returns why the step is
-// wrong.
-func (ts versionedTables) before(d *Definition, s *Step) (why string) {
-	t, ok := ts[s.Items]
-	if !ok {
-		return fmt.Sprintf("after it the state has no Table %q: write its name in JSON", s.Items)
-	}
-	if why := d.fits(s.New, t.item, "items"); why != "" {
-		return why
-	}
-	s.table, ts[s.Items] = t.name, versionedTable{t.name, s.Old}
 	return ""
 }
 
