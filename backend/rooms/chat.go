@@ -22,8 +22,7 @@ const (
 // ChatRoom is a room in which people talk. Its exported fields are its state, and its
 // methods whose first parameter is an *actor.Context are its actions.
 type ChatRoom struct {
-	History  actor.Table[uint64, Message] `json:"history"`  // all messages, oldest first
-	Messages actor.List[Message]          `json:"messages"` // of a room that is older than History; see keepAll
+	History actor.Table[uint64, Message] `json:"history"` // all messages, oldest first
 }
 
 // Message is a chat message.
@@ -100,7 +99,6 @@ func (r *ChatRoom) OnDisconnect(c *actor.Context[Member]) { r.left(c) }
 
 // arrived sends the members: to everyone if they have changed, else to the newcomer.
 func (r *ChatRoom) arrived(c *actor.Context[Member]) {
-	r.keepAll()
 	changed := MembersChanged{Members: r.GetMembers(c)}
 	if c.Conn().State().UserID == "" {
 		c.Conn().Send(changed)
@@ -130,26 +128,19 @@ func (r *ChatRoom) SendMessage(c *actor.Context[Member], userID, text string) (M
 	if c.HasConn() {
 		m.Name = c.Conn().State().Name
 	}
-	r.keepAll()
-	m = r.add(m)
+	key := r.History.Append(m)
+	m.ID = strconv.FormatUint(key, 10)
+	r.History.Set(key, m)
 	c.Broadcast(MessageReceived(m))
 	return m, nil
 }
 
-// add adds a message to the history, and returns it with its ID.
-func (r *ChatRoom) add(m Message) Message {
-	key := r.History.Append(m)
+// fromList returns the key and the message in the history for one of the List in which rooms
+// once kept the newest messages.
+func fromList(i int, m Message) (uint64, Message) {
+	key := uint64(i) + 1
 	m.ID = strconv.FormatUint(key, 10)
-	r.History.Set(key, m)
-	return m
-}
-
-// keepAll moves messages into the history that were stored when a room kept only the newest.
-func (r *ChatRoom) keepAll() {
-	for _, m := range r.Messages.Values() {
-		r.add(m)
-	}
-	r.Messages.Delete(0, r.Messages.Len())
+	return key, m
 }
 
 // DeleteMessage deletes a message. It succeeds if the message does not exist.

@@ -51,6 +51,9 @@ func TestChat_olderRoomsKeepTheirMessages(t *testing.T) {
 		return last
 	}
 	call(actor.NewRegistry(actor.Define[oldChat]("chatRoom")), [2]string{"say", `"one"`}, [2]string{"say", `"two"`})
+	if got := call(rooms.Registry, [2]string{"getMessages", ""}); !strings.Contains(got, `"id":"1","userId":"ada","text":"one"`) || !strings.Contains(got, `"text":"two"`) {
+		t.Errorf("got %s before the room has changed, want one and two", got)
+	}
 	got := call(rooms.Registry, [2]string{"sendMessage", `"ada","three"`}, [2]string{"deleteMessage", `"2"`}, [2]string{"getMessages", ""})
 	if !strings.Contains(got, `"text":"one"`) || strings.Contains(got, `"text":"two"`) || !strings.Contains(got, `"id":"3","userId":"ada","text":"three"`) {
 		t.Errorf("got %s, want one and three", got)

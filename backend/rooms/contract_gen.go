@@ -10,8 +10,8 @@ import (
 // of the definitions. If a line changes or is removed, say with actor.Version what becomes
 // of what is stored already. This is no part of the contract: clients do not notice.
 //
+//	chatRoom: version 1
 //	chatRoom.history: Table of {id: string, userId: string, name: string, text: string, timestamp: int64} by uint64
-//	chatRoom.messages: List of {id: string, userId: string, name: string, text: string, timestamp: int64}
 //	chatRoom connection.userId: string
 //	chatRoom connection.name: string
 //	gameRoom.players: Map of {health: int, position: {x: float64, y: float64}} by string

@@ -13,6 +13,7 @@ var Registry = actor.NewRegistry(
 		actor.Emits[MessageDeleted](),
 		actor.Emits[MembersChanged](),
 		actor.Emits[Typing](),
+		actor.Version(1, actor.Rename("messages", "history"), actor.ToTable("history", fromList)),
 	),
 	actor.Define[GameRoom]("gameRoom",
 		actor.Emits[PlayerMoved](),
