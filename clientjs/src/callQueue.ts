@@ -55,15 +55,15 @@ export function createCallQueue(
 ): CallQueue {
   /** By id, in ascending order. */
   const calls = new Map<number, Call>();
-  let waiting: Call[] = [];
   /** Ids of the calls that the present link carries, with the time when each was sent; 0 before that. */
   const inFlight = new Map<number, number>();
   let lastId = 0;
   let isOpen = false;
 
   const sendWaiting = () => {
-    while (isOpen && waiting[0] && inFlight.size < link.limits!.inFlight) {
-      const call = waiting.shift()!;
+    for (const call of calls.values()) {
+      if (!isOpen || inFlight.size >= link.limits!.inFlight) return;
+      if (inFlight.has(call.id)) continue;
       inFlight.set(call.id, 0);
       send(() => {
         try {
@@ -92,8 +92,9 @@ export function createCallQueue(
       new Promise((resolve, reject) => {
         const { signal } = options;
         if (signal?.aborted) throw abandonedError(false, "aborted", signal.reason);
-        if (waiting.length >= MAX_WAITING) {
-          throw new ActorError("not_sent", `${MAX_WAITING} calls are waiting`, {
+        // A call that was given up, but is still in flight, makes room for one more.
+        if (calls.size - inFlight.size >= MAX_WAITING) {
+          throw new ActorError("not_sent", `${MAX_WAITING} calls wait`, {
             reason: "queue",
             limit: MAX_WAITING,
             option: "queue",
@@ -115,14 +116,12 @@ export function createCallQueue(
           crashes: 0,
           settle(error, result) {
             calls.delete(call.id);
-            if (!inFlight.has(call.id)) waiting = waiting.filter((other) => other !== call);
             stopWatching();
             if (error) reject(error);
             else resolve(result);
           },
         };
         calls.set(call.id, call);
-        waiting.push(call);
         sendWaiting();
       }),
     get busySince() {
@@ -139,11 +138,10 @@ export function createCallQueue(
       if (suspect && sentAt) {
         if (now() - sentAt >= CRASH_MS) suspect.crashes = 0;
         else if (crashed && ++suspect.crashes === CRASHES) {
-          suspect.settle(abandonedError(true, "crash", `${CRASHES} links ended right after it was sent`));
+          suspect.settle(abandonedError(true, "crash", `${CRASHES} links ended right after it`));
         }
       }
       inFlight.clear();
-      waiting = [...calls.values()];
     },
     answer(id, error, result) {
       const call = calls.get(id);

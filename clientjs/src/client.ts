@@ -11,12 +11,11 @@ import type { Client, ClientOptions, Key, UntypedRegistry } from "./types.js";
 
 /** Returns the key, the first argument, as an array of strings; without arguments that of the actor without a key. Throws `bad_key`. */
 function keyArray(args: readonly unknown[]): readonly string[] {
-  const [key] = args.length ? args : [[]];
-  const parts = typeof key === "string" ? [key] : key;
-  if (!Array.isArray(parts) || parts.some((part) => typeof part !== "string")) {
+  const parts = [args.length ? args[0] : []].flat();
+  if (!parts.every((part) => typeof part === "string")) {
     throw new ActorError("bad_key", "a key is a string, an array of strings, or left out");
   }
-  return [...parts];
+  return parts;
 }
 
 /** Returns the options of `create`, of which the input alone is an older form. `{}` is options without an input. */

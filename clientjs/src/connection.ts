@@ -89,9 +89,10 @@ export function createConnection(
   let attempt = 0;
   let failures = 0;
   let opening: AbortController | undefined;
-  let retryTimer: ReturnType<typeof setTimeout> | undefined;
-  /** Runs while something has to be waited for before the open can be sent. */
-  let prepareTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Runs until the next attempt, or limits what has to be waited for before the open can be sent. */
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  /** The timer is that of the next attempt. */
+  let waiting = false;
 
   /** What the params function threw last. */
   let paramsError: ActorError | undefined;
@@ -173,11 +174,11 @@ export function createConnection(
   };
 
   const open = async () => {
-    clearTimeout(retryTimer);
-    retryTimer = undefined;
+    clearTimeout(timer);
+    waiting = false;
     const { signal } = (opening = new AbortController());
     let waitsFor = "the creation of the actor";
-    prepareTimer = setTimeout(
+    timer = setTimeout(
       () => retryLater(new ActorError("timeout", `${waitsFor} takes over ${PREPARE_MS} ms`)),
       PREPARE_MS,
     );
@@ -191,18 +192,18 @@ export function createConnection(
       if (signal.aborted) return;
       waitsFor = "the params function";
       const value = await resolveParams(signal);
-      clearTimeout(prepareTimer);
+      clearTimeout(timer);
       sendOpen(value);
     } catch (cause) {
       if (signal.aborted) return;
       const error = asActorError("internal_error", "the client", cause);
       // The server would refuse the same creation (exists, invalid_input) or the same token again, and what cannot be
       // sent stays so. A params function may know that there is no token any more.
-      const isFinal =
+      const retryable =
         error === paramsError
-          ? error.code === "unauthorized"
-          : !/^(not_sent|maybe_ran|unavailable|overloaded|rate_limited|shutdown|timeout)$/.test(error.code);
-      (isFinal ? end : retryLater)(error);
+          ? error.code !== "unauthorized"
+          : /^(not_sent|maybe_ran|unavailable|overloaded|rate_limited|shutdown|timeout)$/.test(error.code);
+      (retryable ? retryLater : end)(error);
     }
   };
 
@@ -234,11 +235,9 @@ export function createConnection(
     if (live && now() - liveSince >= STABLE_MS) failures = 0;
     socket.close(channelNumber);
     opening?.abort();
-    clearTimeout(retryTimer);
-    clearTimeout(prepareTimer);
-    retryTimer = undefined;
+    clearTimeout(timer);
+    waiting = live = false;
     channelNumber = 0;
-    live = false;
     cursor.stop();
     calls.suspend(crashed);
   };
@@ -247,15 +246,19 @@ export function createConnection(
   const retryLater = (error: ActorError) => {
     leaveChannel();
     const retryInMs = Math.round(Math.max(retryAfterMs(error), backoff(failures++)));
-    retryTimer = setTimeout(open, retryInMs);
+    timer = setTimeout(open, retryInMs);
+    waiting = true;
     reportLoss(error, retryInMs);
   };
 
   /** Emits that the channel is lost or could not be opened; without retryInMs, there is no other attempt. */
   const reportLoss = (error: ActorError, retryInMs?: number) => {
     if (status !== "connected") return emitError(error);
-    const willRetry = retryInMs !== undefined;
-    setStatus("disconnected", { reason: error.code, willRetry, retryInMs } satisfies Disconnected);
+    setStatus("disconnected", {
+      reason: error.code,
+      willRetry: retryInMs !== undefined,
+      retryInMs,
+    } satisfies Disconnected);
   };
 
   /** Closes the connection: with an error if it was refused, without one if it was disposed. */
@@ -340,7 +343,7 @@ export function createConnection(
       reportLoss(error, retryInMs);
     },
     reconnectNow() {
-      if (retryTimer) void open();
+      if (waiting) void open();
     },
     reopen: reconnect,
     onError: emitError,

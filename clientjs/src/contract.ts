@@ -15,6 +15,6 @@ export function compareContracts(ours: Contract, { contract, parts }: Hello): st
   if (!contract || contract === (ours["~contract"] ?? contract)) return undefined;
   if (!parts) return [];
   const all = [...(ours["~parts"] ?? []), ...parts];
-  const differs = all.filter((part) => all.indexOf(part) === all.lastIndexOf(part)).map((part) => part.split(":")[0]!);
-  return [...new Set(differs)];
+  const differs = all.filter((part) => all.indexOf(part) === all.lastIndexOf(part));
+  return [...new Set(differs.map((part) => part.split(":")[0]!))];
 }

@@ -53,11 +53,11 @@ export const retryAfterMs = ({ metadata }: ActorError): number =>
 
 /** The error of a call that the client gave up: `maybe_ran` if it was sent, else `not_sent`. Its message tells the cause. */
 export function abandonedError(sent: boolean, reason: string, cause?: unknown): ActorError {
-  const why =
-    cause instanceof ActorError ? `: ${cause.code}: ${cause.message}` : cause === undefined ? "" : `: ${cause}`;
+  const why = cause instanceof ActorError ? `${cause.code}: ${cause.message}` : cause;
   return new ActorError(
     sent ? "maybe_ran" : "not_sent",
-    (sent ? `no answer (${reason}): the call may have run` : `the call was not sent (${reason})`) + why,
+    `${sent ? "no answer: the call may have run" : "the call was not sent"} (${reason})` +
+      (why === undefined ? "" : `: ${why}`),
     { reason },
     { cause },
   );
@@ -77,7 +77,8 @@ export function guarded<T>(fn: () => T): T | undefined {
   try {
     return fn();
   } catch (error) {
-    reportUncaught(error);
+    if (typeof document === "object" && typeof reportError === "function") reportError(error);
+    else console.error(error);
     return undefined;
   }
 }

@@ -35,7 +35,7 @@ export function byteLength(text: string): number {
 export function checkSize(limits: Limits | undefined, option: "message" | "params", size: number): void {
   const limit = limits ? limits[option] : MESSAGE_BYTES;
   if (size <= limit) return;
-  throw new ActorError("too_large", `${option} of ${size} bytes is over the limit of ${limit}`, {
+  throw new ActorError("too_large", `${option}: ${size} of ${limit} bytes`, {
     size,
     limit,
     option,

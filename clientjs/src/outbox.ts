@@ -79,10 +79,9 @@ export function createOutbox(transmit: (frame: string) => void): Outbox {
       flushing = true;
     },
     remove(c) {
-      [urgent, paced] = [urgent, paced].map((queue) => queue.filter(([other]) => other !== c)) as [
-        Message[],
-        Message[],
-      ];
+      const isOther = ([other]: Message) => other !== c;
+      urgent = urgent.filter(isOther);
+      paced = paced.filter(isOther);
     },
     flush,
     reset(next) {

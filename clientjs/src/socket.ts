@@ -208,7 +208,7 @@ export function createSocket(
       openedAt = now();
       outbox.reset(hello.limits);
       stale = compareContracts(contract, hello);
-      if (stale?.[0]) console.warn(`the server has another contract: ${stale.join(", ")}`);
+      if (stale?.[0]) console.warn(`stale contract: ${stale.join(", ")}`);
       heartbeat.start(hello);
       forEachAttached((channel) => channel.onUp());
     } else if (message.c !== undefined) {

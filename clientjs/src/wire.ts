@@ -111,7 +111,7 @@ export function decodeFrame(text: string): ServerMessage[] {
 export function randomSecret(
   fill: RandomSource = globalThis.crypto && ((bytes) => crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>)),
 ): string {
-  if (!fill) throw new ActorError("link", "no crypto.getRandomValues here: pass createClient(url, { random })");
+  if (!fill) throw new ActorError("link", "no crypto here: use createClient(url, { random })");
   const bytes = new Uint8Array(16);
   fill(bytes);
   return btoa(String.fromCharCode(...bytes))

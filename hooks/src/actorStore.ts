@@ -70,7 +70,11 @@ export interface ActorStore {
 /** A replacer for JSON.stringify: equal objects get the same text, whatever the order of their properties. */
 const sortKeys = (_: string, value: unknown) =>
   value && typeof value === "object" && !Array.isArray(value)
-    ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+    ? Object.fromEntries(
+        Object.keys(value)
+          .sort()
+          .map((name) => [name, value[name as never]]),
+      )
     : value;
 
 /** Encodes a part of an id. What is not JSON has a form, too, which the client refuses when it connects. */
@@ -151,10 +155,12 @@ function createActorStore(client: Record<string, Accessor>): ActorStore {
   };
 
   const acquire = ({ id, params }: User, listener?: () => void) => {
-    const known = entries.get(id);
-    const entry = known ?? { snapshot: CONNECTING, users: [], params, listeners: new Set(), reopenAt: 0 };
-    entries.set(id, entry);
-    if (!known) connect(id, entry);
+    let entry = entries.get(id)!;
+    if (!entry) {
+      entry = { snapshot: CONNECTING, users: [], params, listeners: new Set(), reopenAt: 0 };
+      entries.set(id, entry);
+      connect(id, entry);
+    }
     entry.users.push((entry.params = params));
     clearTimeout(entry.timer);
     if (listener) {
@@ -169,8 +175,10 @@ function createActorStore(client: Record<string, Accessor>): ActorStore {
     return () => {
       entry.listeners.delete(listener!);
       entry.users.splice(entry.users.lastIndexOf(params), 1);
-      entry.params = entry.users.at(-1) ?? entry.params;
-      if (entry.users.length) return;
+      if (entry.users[0]) {
+        entry.params = entry.users.at(-1)!;
+        return;
+      }
       // Strict Mode, and a component that moves within one commit, reuse the connection. Components
       // that mount later must not: they would miss what the actor sent when it was opened.
       entry.timer = setTimeout(() => {

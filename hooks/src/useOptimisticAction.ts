@@ -38,5 +38,5 @@ export function useOptimisticAction<S, A extends unknown[], R>(
   );
 
   const shown = pending.reduce((state, args) => update(state, ...args), state);
-  return [shown, run, pending.length > 0];
+  return [shown, run, !!pending[0]];
 }

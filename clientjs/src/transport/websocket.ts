@@ -38,7 +38,7 @@ export type WebSocketClass = new (url: string) => WebSocketLike;
 
 /** Creates a transport over WebSocket. Throws `link` if there is no constructor of one. */
 export function webSocketTransport(WebSocketImpl: WebSocketClass | undefined): Transport {
-  if (!WebSocketImpl) throw new ActorError("link", "no WebSocket here: pass one to createClient(url, { WebSocket })");
+  if (!WebSocketImpl) throw new ActorError("link", "no WebSocket here: use createClient(url, { WebSocket })");
   return (base, events) => {
     const ws = new WebSocketImpl(`${base.replace(/^http/, "ws")}/api/socket?v=1`);
     ws.onmessage = (event) => events.frame(String(event.data));
@@ -51,7 +51,7 @@ export function webSocketTransport(WebSocketImpl: WebSocketClass | undefined): T
     // onclose follows, except where the page's policy forbids the socket. The package ws throws if there is no handler.
     ws.onerror = () => {
       if (ws.readyState === 3) {
-        setTimeout(end, 0, "the socket was refused: does the page's CSP (connect-src) allow it?");
+        setTimeout(end, 0, "the socket was refused (by the page's CSP, connect-src?)");
       }
     };
     return {
