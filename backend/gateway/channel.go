@@ -233,6 +233,10 @@ func (c *channel) fill(f *transport.Frame, outs []*host.Output, quota int) (more
 		if m.opened != nil {
 			c.open(f, m.opened, m.openedPos)
 		} else if m.closed != nil {
+			c.seq = m.closed.Seq // the kept answer of a call that destroyed the actor comes first
+			if !c.fillAnswers(f) {
+				return true
+			}
 			c.end(f, m.closed)
 		}
 	case phaseAsking:
@@ -423,11 +427,16 @@ func (c *channel) end(f *transport.Frame, o *host.Output) {
 		e = &host.Fault{Code: wire.CodeDisconnected, Message: "the actor ended the connection"}
 	}
 	c.s.g.stats.errors.Add(e.Code)
-	appendClosed := wire.AppendClosed
-	if e.Final {
-		appendClosed = wire.AppendFinal
+	b := wire.AppendHead(f.Begin(), c.num)
+	switch {
+	case e.Code == wire.CodeDestroyed:
+		b = wire.AppendDestroyed(b, e.Message, e.Highest)
+	case e.Final:
+		b = wire.AppendFinal(b, e.Code, e.Message, e.Metadata)
+	default:
+		b = wire.AppendClosed(b, e.Code, e.Message, e.Metadata)
 	}
-	f.Put(appendClosed(wire.AppendHead(f.Begin(), c.num), e.Code, e.Message, e.Metadata))
+	f.Put(b)
 	c.phase = phaseOver
 	c.s.forget(c)
 }

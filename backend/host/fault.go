@@ -14,6 +14,10 @@ type Fault struct {
 	Message  string          // for people
 	Metadata json.RawMessage // anything more, as JSON; nil if there is nothing
 	Final    bool            // as the reason of a close: opening again is of no use, whatever the code
+
+	// Highest is, as the reason of a close with the code destroyed, the highest call id of the
+	// connection's producer that was executed; nil if that is not known.
+	Highest *uint64
 }
 
 // Faultf returns a fault without metadata; format and args make its message.

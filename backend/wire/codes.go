@@ -51,6 +51,7 @@ const (
 	// Connections.
 	CodeReplaced     Code = "replaced"     // the connection was opened again elsewhere
 	CodeDisconnected Code = "disconnected" // the actor ended the connection
+	CodeDestroyed    Code = "destroyed"    // the actor was destroyed, with its connections; as the error of a call: the call did not run
 	CodeIdentity     Code = "identity"     // who the client is has changed, or is to be found out again
 	CodeSlow         Code = "slow"         // the reader did not keep up
 	CodeShutdown     Code = "shutdown"     // the server is going away

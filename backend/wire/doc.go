@@ -105,6 +105,15 @@
 //
 // ends the channel. reconnect says whether the client should open again.
 //
+//	{"c":1,"t":"closed","code":"destroyed","message":"…","reconnect":false,"h":7}
+//
+// says that the actor was destroyed: its state, its log and its connections are gone. h is
+// the highest call id of this caller that was executed. Of the calls without an answer those
+// up to h ran, and the others did not and never will; without h that is not known. A client
+// that was away gets it in answer to an open with the log of the destroyed actor, behind
+// the reply of its call, if it was that call which destroyed it. This open does not make a
+// new actor, even with create: true. One without log does.
+//
 //	{"t":"error","c":1,"code":"…","message":"…","metadata":…}
 //
 // reports a problem that neither fails a call nor closes a channel; c is absent if it

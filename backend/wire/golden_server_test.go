@@ -183,6 +183,21 @@ var serverFrames = []struct {
 		}},
 	},
 	{
+		"closed-destroyed", "the actor is gone: of the calls without an answer those up to 7 ran",
+		on(1, func(b []byte) []byte { return wire.AppendDestroyed(b, "the actor was destroyed", new(uint64(7))) }),
+		[]wire.ServerMessage{{Channel: 1, Type: "closed", Code: "destroyed", Message: "the actor was destroyed", Highest: new(uint64(7))}},
+	},
+	{
+		"closed-destroyed-none", "and no call ran",
+		on(1, func(b []byte) []byte { return wire.AppendDestroyed(b, "the actor was destroyed", new(uint64(0))) }),
+		[]wire.ServerMessage{{Channel: 1, Type: "closed", Code: "destroyed", Message: "the actor was destroyed", Highest: new(uint64)}},
+	},
+	{
+		"closed-destroyed-unknown", "and it is not known which calls ran",
+		on(1, func(b []byte) []byte { return wire.AppendDestroyed(b, "the actor was destroyed", nil) }),
+		[]wire.ServerMessage{{Channel: 1, Type: "closed", Code: "destroyed", Message: "the actor was destroyed"}},
+	},
+	{
 		"error", "about a channel",
 		string(wire.AppendError(nil, 1, wire.CodeUnknownEvent, `chatRoom has no event "nope"`, []byte(`{"event":"nope"}`))),
 		[]wire.ServerMessage{{

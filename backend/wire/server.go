@@ -52,6 +52,7 @@ type ServerMessage struct {
 	Message   string          `json:"message,omitempty"`
 	Metadata  json.RawMessage `json:"metadata,omitempty"`
 	Reconnect bool            `json:"reconnect,omitempty"`
+	Highest   *uint64         `json:"h,omitempty"`
 	DelayMs   int64           `json:"delayMs,omitempty"`
 }
 
@@ -162,6 +163,17 @@ func AppendClosed(b []byte, code Code, message string, metadata []byte) []byte {
 func AppendFinal(b []byte, code Code, message string, metadata []byte) []byte {
 	b = appendProblem(append(b, `,"t":"closed"`...), code, message, metadata)
 	return append(b, `,"reconnect":false}`...)
+}
+
+// AppendDestroyed is AppendClosed for an actor that was destroyed. highest is the highest
+// call id of the client's caller that was executed; nil if that is not known.
+func AppendDestroyed(b []byte, message string, highest *uint64) []byte {
+	b = AppendFinal(b, CodeDestroyed, message, nil)
+	if highest == nil {
+		return b
+	}
+	b = append(b[:len(b)-1], `,"h":`...)
+	return append(strconv.AppendUint(b, *highest, 10), '}')
 }
 
 // AppendError appends a whole error message; c is 0 if it concerns the socket.

@@ -9,7 +9,7 @@ export type Code =
   | "too_large" | "rate_limited" | "overloaded" | "too_many_channels" | "too_many_sockets" | "too_deep"
   | "internal_error" | "timeout" | "unavailable" | "read_only" | "connection_required"
   | "state_incompatible" | "ran" | "idempotency_mismatch"
-  | "replaced" | "disconnected" | "identity" | "slow" | "shutdown"
+  | "replaced" | "disconnected" | "destroyed" | "identity" | "slow" | "shutdown"
   | "not_sent" | "maybe_ran" | "link" | "protocol" | "params_failed"
   | (string & {});
 
@@ -20,6 +20,8 @@ export type Code =
  * sent, but no answer arrived). Their `metadata.reason` is `timeout`, `aborted`, `closed`, `queue`, `link`, `headers`,
  * or `crash`: three links in a row ended within a second after the call was sent on them. Their message and `cause` tell
  * more, for example with which error the server closed the connection.
+ *
+ * `destroyed` is the error of a connection whose actor was destroyed, and of its calls that did not run.
  */
 export class ActorError extends Error {
   override readonly name = "ActorError";

@@ -78,7 +78,7 @@ export type ChannelMessage =
   | { t: "reply"; c: number; s: number; id: number; d?: unknown }
   | ({ t: "fail"; c: number; s: number; id: number } & WireError)
   | { t: "at"; c: number; s: number }
-  | ({ t: "closed"; c: number; reconnect: boolean } & WireError)
+  | ({ t: "closed"; c: number; reconnect: boolean; h?: number } & WireError)
   | ({ t: "error"; c: number } & WireError);
 
 /** A message of the server. */

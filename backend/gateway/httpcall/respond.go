@@ -134,6 +134,7 @@ var statuses = map[wire.Code]int{
 	wire.CodeUnknownAction:       http.StatusNotFound,
 	wire.CodeUnknownSocket:       http.StatusNotFound,
 	wire.CodeOutOfOrder:          http.StatusConflict,
+	wire.CodeDestroyed:           http.StatusGone,
 	wire.CodeExists:              http.StatusConflict,
 	wire.CodeRan:                 http.StatusConflict,
 	wire.CodeIdempotencyMismatch: http.StatusUnprocessableEntity,
