@@ -41,8 +41,11 @@ export interface CallQueue {
   suspend(crashed: boolean): void;
   /** Settles a call with the server's answer; false if it was given up before. */
   answer(id: number, error: ActorError | undefined, result?: unknown): boolean;
-  /** Gives up all calls, because the connection is closed, or is another one now. */
-  abandon(cause?: ActorError): void;
+  /**
+   * Gives up all calls, because the connection is closed, or is another one now. If the highest id of a call that ran is
+   * known, those up to it fail with `ran` and the others, which will not run, with cause.
+   */
+  abandon(cause?: ActorError, highest?: number): void;
 }
 
 /**
@@ -150,8 +153,16 @@ export function createCallQueue(
       sendWaiting();
       return !!call;
     },
-    abandon(cause) {
-      for (const call of [...calls.values()]) call.settle(abandonedError(call.sent, "closed", cause));
+    abandon(cause, highest) {
+      for (const call of [...calls.values()]) {
+        call.settle(
+          highest === undefined
+            ? abandonedError(call.sent, "closed", cause)
+            : call.id > highest
+              ? cause
+              : new ActorError("ran", "the call ran", undefined, { cause }),
+        );
+      }
     },
   };
 }

@@ -288,7 +288,7 @@ export function createConnection(
       // A socket keeps the cookies that it was opened with; those of the user may be others now.
       const otherIdentity = /^(unauthorized|forbidden)$/.test(endError.code);
       endError = rejection = undefined;
-      status = cursor.log === undefined ? "connecting" : "disconnected";
+      status = id ? "disconnected" : "connecting";
       notifyOwner();
       // A listener may have disposed it.
       if ((status as Status) !== "closed") socket.attach(channel, otherIdentity);
@@ -304,14 +304,15 @@ export function createConnection(
   };
 
   const onOpened = (m: Opened) => {
-    const first = !cursor.log;
+    const first = !id;
+    const reason = cursor.log ? "expired" : "destroyed";
     cursor.open(m.log, m.s);
     id = m.connId;
     actorId = m.actorId;
     attempt = 0;
     replayed = 0;
     if (first) setStatus("connected");
-    else if (!m.resumed || m.lost) emitReconnected(m.lost ?? { missed: 0, exact: false, reason: "expired" });
+    else if (!m.resumed || m.lost) emitReconnected(m.lost ?? { missed: 0, exact: false, reason });
     if (socket.stale) emitter.emit("stale", { differs: socket.stale } satisfies Stale);
   };
 
@@ -345,7 +346,9 @@ export function createConnection(
     reconnectNow() {
       if (waiting) void open();
     },
-    reopen: reconnect,
+    reopen() {
+      if (endError?.code !== "destroyed") reconnect();
+    },
     onError: emitError,
     dispose: () => end(),
     receive(m: ChannelMessage) {
@@ -369,6 +372,10 @@ export function createConnection(
           socket.close(channelNumber);
           channelNumber = 0;
           const error = errorFrom(m);
+          if (m.code === "destroyed") {
+            calls.abandon(error, m.h);
+            cursor.open(); // to resume would end in the same way
+          }
           // An expired token is replaced once, if the params function returns another one.
           const replaceToken = m.code === "unauthorized" && typeof params === "function" && !rejection;
           if (replaceToken) rejection = error;

@@ -9,10 +9,10 @@ export interface Acks {
 
 /** The position of one connection in its actor's log. */
 export interface Cursor {
-  /** The identity of the log; undefined until the connection was opened once. */
+  /** The identity of the log; undefined until the connection was opened once, and when that log is gone. */
   readonly log: string | undefined;
-  /** The connection was opened at position seq of a log, possibly a new one. */
-  open(log: string, seq: number): void;
+  /** The connection was opened at position seq of a log, possibly a new one. Without a log, the next open does not resume. */
+  open(log?: string, seq?: number): void;
   /** A message with position seq arrived. */
   advance(seq: number): void;
   /** Fields of an open message: where to resume. */
@@ -39,7 +39,7 @@ export function createCursor(ackedId: () => number, onAckDue: () => void): Curso
     get log() {
       return log;
     },
-    open(newLog, start) {
+    open(newLog, start = 0) {
       log = newLog;
       ackedSeq = seq = start;
     },

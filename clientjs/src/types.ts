@@ -70,7 +70,10 @@ export interface Reconnected {
   missed: number;
   /** false: `missed` is a lower bound. */
   exact: boolean;
-  /** If not recovered, why: `restart`, `expired`, `overflow`, `slow`, or `identity`: the user is another one now. */
+  /**
+   * If not recovered, why: `restart`, `expired`, `overflow`, `slow`, `identity`: the user is another one now, or
+   * `destroyed`: the actor was destroyed, and `reconnect()` has made a new one.
+   */
   reason?: string;
   /** How many events were replayed after the link was lost. */
   replayed: number;
@@ -176,7 +179,8 @@ export interface ConnectionApi<D> {
    * the events that the action caused were dispatched, and code that awaits it runs before any later event is
    * dispatched. That holds through two layers of async functions; deeper ones may see later events first.
    *
-   * The promise rejects with an ActorError: the action's own, or `not_sent`, `maybe_ran`, `ran`, `too_large`, …
+   * The promise rejects with an ActorError: the action's own, or `not_sent`, `maybe_ran`, `ran`, `too_large`, … If the
+   * actor was destroyed before the answer arrived, the code is `destroyed` if the call did not run, and `ran` if it did.
    */
   call: Call<D>;
   /** Returns the same connection with other options for its calls. */
@@ -194,6 +198,9 @@ export interface ConnectionApi<D> {
    * Starts the next attempt now, if the connection waits for one. After the server has ended the connection, for
    * example with `unauthorized`, it opens it again: call it when the user has signed in. The listeners stay. If the
    * connection was connected before, `reconnected` follows, else `connected`. Has no effect after `dispose()`.
+   *
+   * After `destroyed` it opens the actor anew: one that `getOrCreate` names is made again, without what the old one had.
+   * Nothing else does that: a connection whose actor was destroyed while it was offline ends.
    */
   reconnect(): void;
   /** Ends the connection. Unanswered calls reject with `maybe_ran` if they were sent, else with `not_sent`. */
@@ -273,8 +280,8 @@ export interface ClientApi<R> {
   /**
    * Starts the next attempt now, for the socket and every connection that waits for one: for a "Try now" button.
    * That also happens by itself when the browser comes online or the page becomes visible. Connections that the server
-   * has ended are opened again: call it after the user has signed in. Dispose those that you do not want back. Has no
-   * effect on connections that are connected or disposed.
+   * has ended are opened again, unless their actors were destroyed: call it after the user has signed in. Dispose those that
+   * you do not want back. Has no effect on connections that are connected or disposed.
    */
   reconnect(): void;
   /** true if the server's contract differed from the registry given to createClient when it was last reached. */

@@ -884,6 +884,97 @@ describe("reconnecting", () => {
     expect(server.open).toHaveLength(0);
   });
 
+  describe("when the actor is destroyed", () => {
+    it("G3, G5: a connected one hears it, and its calls fail with what became of them", async () => {
+      const connection = connect();
+      const seen = lifecycle(connection);
+      await settle();
+      server.actions["say"] = () => {};
+      const done = connection["say"]!();
+      await settle();
+      await done;
+      server.stuck = true;
+      const sent = failure(connection["say"]!());
+      await settle();
+      server.destroy();
+      await settle(60_000);
+      expect((await sent).code).toBe("destroyed");
+      expect(seen).toEqual(["connected", "disconnected false", "closed destroyed"]);
+      expect(server.got("open")).toHaveLength(1);
+      expect((await failure(connection["say"]!())).code).toBe("not_sent");
+    });
+
+    it("G3, G5: one that was offline does not make it again, and each call is told whether it ran", async () => {
+      const connection = connect();
+      const seen = lifecycle(connection);
+      await settle();
+      let ran = 0;
+      server.actions["say"] = () => {
+        ran++;
+        server.blackHole(); // the answer is lost
+      };
+      const done = failure(connection["say"]!());
+      await settle();
+      const lost = failure(connection["say"]!());
+      await settle();
+      server.down = true;
+      server.cut();
+      const waiting = failure(connection["say"]!());
+      await settle(5000);
+      server.destroy();
+      server.down = false;
+      await settle(60_000);
+      expect([(await done).code, (await lost).code, (await waiting).code]).toEqual(["ran", "destroyed", "destroyed"]);
+      expect(ran).toBe(1);
+      expect(connection.status).toBe("closed");
+      expect(seen.slice(-2)).toEqual(["error destroyed", "closed destroyed"]);
+      const opens = server.got("open").length;
+      client.reconnect();
+      await settle(60_000);
+      expect(server.got("open"), "client.reconnect() leaves it alone").toHaveLength(opens);
+    });
+
+    it("reconnect() opens a new one without a position, and later calls run there", async () => {
+      const connection = connect();
+      const seen: unknown[] = lifecycle(connection);
+      await settle();
+      server.actions["say"] = () => "said";
+      const before = connection["say"]!();
+      await settle();
+      expect(await before).toBe("said");
+      server.destroy();
+      await settle();
+      const reasons: unknown[] = [];
+      connection.on("reconnected", ({ reason }) => reasons.push(reason));
+      connection.reconnect();
+      expect(connection.status).toBe("disconnected");
+      await settle(1000);
+      const open = server.got("open").at(-1)!;
+      expect([open.log, open.s]).toEqual([undefined, undefined]);
+      const after = connection["say"]!();
+      await settle();
+      expect(await after).toBe("said");
+      expect(seen).toEqual(["connected", "disconnected false", "closed destroyed", "reconnected false"]);
+      expect(reasons).toEqual(["destroyed"]);
+    });
+
+    it("without h it is not known whether a call ran", async () => {
+      const connection = connect();
+      await settle();
+      server.stuck = true;
+      const sent = failure(connection["say"]!());
+      await settle();
+      server.down = true;
+      server.cut();
+      const late = failure(connection["say"]!());
+      await settle();
+      server.down = false;
+      server.refusals.push({ code: "destroyed", reconnect: false });
+      await settle(10_000);
+      expect([(await sent).code, (await late).code]).toEqual(["maybe_ran", "not_sent"]);
+    });
+  });
+
   it("opens a channel again that the server closed temporarily", async () => {
     const connection = connect();
     const seen: unknown[] = lifecycle(connection);

@@ -1,4 +1,5 @@
 // The actors of the fake server: each has a log, and connections are cursors in it.
+import type { ServerMessage } from "../src/wire.js";
 import type { FakeServer } from "./fakeServer.js";
 import type { FakeSocket } from "./fakeSocket.js";
 
@@ -48,6 +49,9 @@ export class FakeActor {
   connections = new Map<string, { start: number }>();
   callers = new Map<string, { highest: number; failures: Map<number, Failure> }>();
   attachments = new Set<Attachment>();
+  /** The log of the life before this one. */
+  ended: string | undefined;
+  lives = 1;
 
   constructor(readonly server: FakeServer) {}
 
@@ -56,6 +60,12 @@ export class FakeActor {
     const added = { ...entry, s: ++this.head };
     this.entries.push(added);
     for (const a of this.attachments) a.deliver(added);
+  }
+
+  /** The end of a channel whose actor was destroyed. */
+  destroyed(c: number, caller: string): ServerMessage {
+    const h = this.callers.get(caller)?.highest ?? 0;
+    return { t: "closed", c, code: "destroyed", message: "the actor was destroyed", reconnect: false, h };
   }
 
   /** Sends an event to all subscribers. */

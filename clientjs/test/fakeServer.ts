@@ -159,6 +159,22 @@ export class FakeServer {
     for (const actor of this.actors.values()) actor.log = newLog();
   }
 
+  /** Destroys all actors: their connections are closed, and who opens with their logs hears it. */
+  destroy(): void {
+    for (const actor of this.actors.values()) {
+      for (const a of [...actor.attachments]) {
+        a.socket.detach(a.c);
+        a.socket.send(actor.destroyed(a.c, a.caller));
+      }
+      actor.ended = actor.log;
+      actor.log = newLog();
+      actor.entries = [];
+      actor.trimmed = actor.head;
+      actor.connections.clear();
+      actor.lives++;
+    }
+  }
+
   /** Closes all open channels. */
   closeChannels(code: string, reconnect: boolean): void {
     for (const s of this.open) {

@@ -194,6 +194,7 @@ export class FakeSocket implements WebSocketLike {
     const refusal = code ? { code, reconnect: false } : this.server.refusals.shift();
     if (refusal) return this.send({ t: "closed", c: m.c, message: refusal.code, ...refusal });
     const actor = this.server.actor(m.actor ?? m.actorId!, ...(m.key ?? []));
+    if (m.log !== undefined && m.log === actor.ended) return this.send(actor.destroyed(m.c, m.caller));
     const conn = `conn-${m.k}`;
     for (const other of actor.attachments) {
       if (other.conn !== conn) continue;
