@@ -61,7 +61,7 @@ export interface ActorStore {
   use(user: User, start: (connection: Connection) => () => void): () => void;
   /**
    * Adds a user whose listener is called after every change of the snapshot. Opens a connection again that the server has
-   * ended, at most every 5 s.
+   * ended, at most every 5 s, but none whose actor was destroyed.
    */
   subscribe(user: User, listener: () => void): () => void;
   snapshot(id: string): ActorSnapshot;
@@ -165,8 +165,10 @@ function createActorStore(client: Record<string, Accessor>): ActorStore {
     clearTimeout(entry.timer);
     if (listener) {
       // A component that comes later does not join a connection that is over; with it, the others try again. Not at
-      // once again, because a component that is only there while it is closed would do that for ever.
-      if (entry.snapshot.status === "closed" && Date.now() >= entry.reopenAt) {
+      // once again, because a component that is only there while it is closed would do that for ever. A destroyed actor
+      // would be made again.
+      const { status, error } = entry.snapshot;
+      if (status === "closed" && error?.code !== "destroyed" && Date.now() >= entry.reopenAt) {
         entry.reopenAt = Date.now() + REOPEN_MS;
         reconnect(id);
       }

@@ -37,7 +37,10 @@ export interface UseActor<D> extends EventActor<D> {
   readonly isConnected: boolean;
   /** The last error; cleared when the connection is up again. */
   readonly error: ActorError | undefined;
-  /** Starts the next attempt now, also after the server has ended the connection: for when the user has signed in. */
+  /**
+   * Starts the next attempt now, also after the server has ended the connection: for when the user has signed in. If the
+   * actor was destroyed (`error.code` is `destroyed`), that makes a new one.
+   */
   reconnect(): void;
 }
 

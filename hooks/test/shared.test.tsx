@@ -148,6 +148,26 @@ plainAndStrict((world) => {
     expect(world.server.got("open")).toHaveLength(2);
   });
 
+  it("G3: a component that comes after the actor was destroyed does not make it again, reconnect() does", async () => {
+    let actor: ReturnType<typeof world.useActor> | undefined;
+    function Panel() {
+      return world.useActor(general).error?.code ?? "none";
+    }
+    function Room() {
+      actor = world.useActor(general);
+      return actor.status === "closed" ? <Panel /> : actor.status;
+    }
+    const { container } = world.show(<Room />);
+    await settle();
+    world.server.destroy();
+    await settle(60_000);
+    expect(container.textContent).toBe("destroyed");
+    expect(world.server.got("open")).toHaveLength(1);
+    act(() => actor!.reconnect());
+    await settle();
+    expect(container.textContent).toBe("connected");
+  });
+
   it("another event name, or another listener, does not open a connection again that is over", async () => {
     world.server.judge = () => "unauthorized";
     function Room({ event }: { event: string }) {
