@@ -126,6 +126,7 @@ func TestActors_pages(t *testing.T) {
 			t.Errorf("got %d actors before the loop ended, want 300", n)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
 		n = 0
 		var last error
 		for _, err := range s.Actors(ctx, "room", nil) {

@@ -167,8 +167,11 @@ function createActorStore(client: Record<string, Accessor>): ActorStore {
       // A component that comes later does not join a connection that is over; with it, the others try again. Not at
       // once again, because a component that is only there while it is closed would do that for ever. A destroyed actor
       // would be made again.
-      const { status, error } = entry.snapshot;
-      if (status === "closed" && error?.code !== "destroyed" && Date.now() >= entry.reopenAt) {
+      if (
+        entry.snapshot.status === "closed" &&
+        entry.snapshot.error?.code !== "destroyed" &&
+        Date.now() >= entry.reopenAt
+      ) {
         entry.reopenAt = Date.now() + REOPEN_MS;
         reconnect(id);
       }
