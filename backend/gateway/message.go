@@ -210,7 +210,7 @@ func (r *receiver) open(m *wire.ClientMessage) {
 	request := host.OpenRequest{
 		Attachment: c.attachment, Create: c.fanout.ref.ID == "" && (m.Create == nil || *m.Create), Input: m.Input,
 		Conn: c.conn, Producer: c.caller, Params: m.Params, From: r.s.from,
-		Resume: m.Log != "", Log: m.Log, Seq: m.Seq, Ack: m.Ack,
+		Resume: m.Log != "", Log: m.Log, Seq: m.Seq, Owner: m.Owner, Ack: m.Ack,
 	}
 	if m.ActorID != "" {
 		request.Name = m.Actor

@@ -86,7 +86,7 @@ func (c *channel) asked(f *transport.Frame, m inbox) {
 func (c *channel) start(f *transport.Frame, seq uint64, gap *wire.Lost, replies []*host.Output) {
 	info := c.opening.info
 	f.Put(wire.AppendOpened(wire.AppendHead(f.Begin(), c.num), wire.Opened{
-		Seq: seq, ActorID: info.Actor, Log: info.Log, ConnID: info.Conn, Resumed: info.Resumed, Lost: gap,
+		Seq: seq, ActorID: info.Actor, Log: info.Log, ConnID: info.Conn, Owner: info.Owner, Resumed: info.Resumed, Lost: gap,
 	}))
 	for _, o := range replies {
 		f.Put(wire.AppendReply(wire.AppendHead(f.Begin(), c.num), seq, o.Call, o.Data))

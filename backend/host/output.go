@@ -66,6 +66,7 @@ type OpenedInfo struct {
 	Log   string // the log's identity
 	Conn  string // the connection's id
 	Num   uint32 // the connection's number, which targets name
+	Owner string // tells clients of different subjects apart; empty if there is no subject
 
 	Start         uint64    // the connection has seen everything up to here
 	Joining       []*Output // what of its joining is Unstored and above Start, as far as it has to be sent again

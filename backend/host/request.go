@@ -58,6 +58,7 @@ type OpenRequest struct {
 	Resume bool // resume after entry Seq of the log Log
 	Log    string
 	Seq    uint64
+	Owner  string // of the client's last OpenedInfo
 	Ack    uint64 // every call of Producer up to this id has been answered
 }
 

@@ -1,10 +1,14 @@
 package runtime
 
 import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"reflect"
+	"sync"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
@@ -72,6 +76,65 @@ func SubjectOf(s string) string { return hash("subject", s) }
 // A connection whose subject is unknown belongs to any client that has its secret.
 func (in *instance) isAnothers(c *Conn, who host.Identity) bool {
 	return c.owner != "" && who.Subject != "" && c.owner != who.Subject && !in.def.Options.AnySubject
+}
+
+// ownerToken returns what a client keeps to show later whose connection it had: the same for
+// each connection of a subject with this id, and nothing about the subject. It is empty if
+// there is no subject.
+func (in *instance) ownerToken(r *host.OpenRequest) string {
+	if r.Identity.Subject == "" || in.def.Options.AnySubject {
+		return ""
+	}
+	key := in.actor.node.ownerKey.get(in.actor.node)
+	if key == nil {
+		return ""
+	}
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(r.Conn + "\x00" + r.Identity.Subject))
+	return hash("owner", string(key))[:ownerKeyID] + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:12])
+}
+
+// ownerKeyID is how long the part of an owner token is that names its key.
+const ownerKeyID = 4
+
+// wasAnothers reports whether the client of a request had its connection as another subject,
+// also if the actor no longer knows that connection. What it has not sent then must not
+// become this subject's.
+func (in *instance) wasAnothers(r *host.OpenRequest) bool {
+	if len(r.Owner) <= ownerKeyID {
+		return false
+	}
+	token := in.ownerToken(r)
+	return token != "" && r.Owner[:ownerKeyID] == token[:ownerKeyID] && r.Owner != token
+}
+
+// ownerKey is a key of the store.
+type ownerKey struct {
+	mu  sync.Mutex
+	key []byte // guarded by mu; nil: not read yet
+}
+
+// get returns the key, nil if it cannot be read now.
+func (k *ownerKey) get(n *Node) []byte {
+	const patience = 5 * time.Second
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.key != nil {
+		return k.key
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	key, err := n.store.Secret(ctx, "owner.key", func() []byte {
+		key := make([]byte, sha256.Size)
+		_, _ = rand.Read(key) // it does not fail
+		return key
+	})
+	if err != nil {
+		n.log.Warn("read the key by which a client of another subject is known failed: until it can be read, such a client is known only while its old connection exists", "error", err)
+		return nil
+	}
+	k.key = key
+	return key
 }
 
 // anySubject has the producers of connections that any subject may resume.

@@ -33,6 +33,7 @@ type Node struct {
 	stats     stats
 
 	disconnected disconnected
+	ownerKey     ownerKey
 	newActor     func(from string) error // may be nil
 
 	unknownFields unknownFields

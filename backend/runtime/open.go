@@ -44,7 +44,7 @@ func (m *openEnvelope) deliver(in *instance) bool {
 	in.producers.acknowledge(m.Producer, m.Ack)
 	switch {
 	case c == nil:
-		return m.join(in, false)
+		return m.join(in, in.wasAnothers(&m.OpenRequest))
 	case !m.Attachment.Replaces(c.attachment): // a newer open arrived first
 		m.refuse(in.actor, errReplaced)
 		return true
@@ -53,7 +53,7 @@ func (m *openEnvelope) deliver(in *instance) bool {
 	}
 	joining, ok := m.missing(in, c)
 	if !ok {
-		return m.succeed(in, c, m.unaware(c))
+		return m.succeed(in, c, m.unaware(in, c))
 	}
 	return m.resume(in, c, joining)
 }
@@ -65,7 +65,7 @@ func (m *openEnvelope) opened(in *instance, c *Conn, start uint64) *host.Output 
 	replies, unknown := in.producers.replies(m.Producer, m.Ack, in.def.Options.Retention())
 	return &host.Output{Kind: host.OutputOpened, To: m.Attachment, Opened: &host.OpenedInfo{
 		Actor: in.actor.id, Name: in.def.Name, Log: in.log, Conn: c.id, Num: c.num,
-		Start: start, Producer: m.Producer, Replies: replies, KnownProducer: unknown,
+		Owner: in.ownerToken(&m.OpenRequest), Start: start, Producer: m.Producer, Replies: replies, KnownProducer: unknown,
 	}}
 }
 
@@ -99,7 +99,9 @@ func (m *openEnvelope) repeats(c *Conn) bool {
 
 // unaware reports whether the connection took the place of another subject's, and the client
 // did not get the answer that said so.
-func (m *openEnvelope) unaware(c *Conn) bool { return c.succeeds && m.Resume && m.repeats(c) }
+func (m *openEnvelope) unaware(in *instance, c *Conn) bool {
+	return in.wasAnothers(&m.OpenRequest) || c.succeeds && m.Resume && m.repeats(c)
+}
 
 // succeed makes a new connection in place of one, which ends. Either the client has the
 // secret of one of another subject, and must get nothing that was meant for that one; or
@@ -126,7 +128,7 @@ func (m *openEnvelope) join(in *instance, anothers bool) bool {
 	}}
 	opened := m.opened(in, c, in.head)
 	switch {
-	case anothers && m.Resume:
+	case anothers && (m.Resume || m.Owner != ""):
 		c.succeeds = true
 		opened.Opened.Reason = wire.ReasonIdentity
 	case m.follows(in):
@@ -257,7 +259,7 @@ func (m *openEnvelope) resume(in *instance, c *Conn, joining []*host.Output) boo
 	opened := m.opened(in, c, start)
 	opened.Opened.Resumed, opened.Opened.Refused, opened.Opened.Joining = true, refused, joining
 	switch {
-	case m.unaware(c): // the client did not get the answer to its first open
+	case m.unaware(in, c): // the client did not get the answer to its first open
 		opened.Opened.Resumed, opened.Opened.Reason = false, wire.ReasonIdentity
 	case follows && m.Seq >= c.start:
 		opened.Opened.Start = m.Seq

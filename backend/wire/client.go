@@ -31,6 +31,7 @@ type ClientMessage struct {
 	Secret  string          `json:"k,omitempty"`
 	Caller  string          `json:"caller,omitempty"`
 	Log     string          `json:"log,omitempty"`
+	Owner   string          `json:"owner,omitempty"` // of the last opened
 
 	// call
 	ID     uint64            `json:"id,omitempty"`

@@ -82,7 +82,11 @@
 //	lost      only if the open asked to resume and not everything after its s will
 //	          follow: {"reason":"restart","missed":3,"exact":true}. missed counts the
 //	          entries meant for this connection that are skipped; exact: false means
-//	          "at least". reason is restart, expired, overflow or slow
+//	          "at least". reason is restart, expired, overflow, slow or identity
+//	owner     only if the actor identifies clients: send it in later opens with the same
+//	          k. It tells whose connection it was, also after that is gone, so that one
+//	          user's calls do not run as another's: then there is a lost with the reason
+//	          identity, also if the open did not ask to resume
 //
 // Then come the missed events (or the events of the connection's own joining), in
 // order, and an at. A known caller gets its retained replies even if events are lost.

@@ -40,6 +40,7 @@ type ServerMessage struct {
 	Seq     uint64 `json:"s,omitempty"`
 	ActorID string `json:"actorId,omitempty"`
 	Log     string `json:"log,omitempty"`
+	Owner   string `json:"owner,omitempty"`
 	ConnID  string `json:"connId,omitempty"`
 	Resumed bool   `json:"resumed,omitempty"`
 	Lost    *Lost  `json:"lost,omitempty"`
@@ -69,6 +70,7 @@ type Opened struct {
 	ActorID string
 	Log     string
 	ConnID  string
+	Owner   string // empty: the actor does not identify clients
 	Resumed bool
 	Lost    *Lost
 }
@@ -127,6 +129,10 @@ func AppendOpened(b []byte, o Opened) []byte {
 	b = appendString(b, o.Log)
 	b = append(b, `,"connId":`...)
 	b = appendString(b, o.ConnID)
+	if o.Owner != "" {
+		b = append(b, `,"owner":`...)
+		b = appendString(b, o.Owner)
+	}
 	if o.Resumed {
 		b = append(b, `,"resumed":true`...)
 	}

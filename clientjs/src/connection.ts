@@ -73,6 +73,8 @@ export function createConnection(
   let status: Status = "connecting";
   let id: string | undefined;
   let actorId: string | undefined;
+  /** Tells the server whose connection it was. */
+  let owner: string | undefined;
   /** Why the connection is closed; undefined if it is open or disposed. */
   let endError: ActorError | undefined;
 
@@ -221,6 +223,7 @@ export function createConnection(
       subs: subscribed.size ? [...subscribed] : undefined,
       k,
       caller,
+      owner,
       ...cursor.resume(),
     };
     // A frame over the limit would close the socket for all connections, again at every attempt.
@@ -309,6 +312,7 @@ export function createConnection(
     cursor.open(m.log, m.s);
     id = m.connId;
     actorId = m.actorId;
+    owner = m.owner;
     attempt = 0;
     replayed = 0;
     if (first) setStatus("connected");

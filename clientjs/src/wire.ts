@@ -19,6 +19,7 @@ export interface Open {
   caller: string;
   log?: string;
   s?: number;
+  owner?: string | undefined;
   ack?: number;
 }
 
@@ -67,6 +68,7 @@ export interface Opened {
   actorId: string;
   log: string;
   connId: string;
+  owner?: string;
   resumed?: boolean;
   lost?: Gap;
 }

@@ -1216,6 +1216,21 @@ describe("calls", () => {
     await after;
   });
 
+  it("go with the owner that the server gave last, which tells whose they are", async () => {
+    server.owner = "ada";
+    connect();
+    await settle();
+    for (const owner of ["bob", undefined]) {
+      server.owner = owner;
+      server.cut();
+      await settle(1000);
+    }
+    server.cut();
+    await settle(1000);
+    const opens = server.received.filter((m) => m.t === "open");
+    expect(opens.map((m) => m.owner)).toEqual([undefined, "ada", "bob", undefined]);
+  });
+
   it("keep an option if the new one is undefined", async () => {
     const connection = connect();
     await settle();

@@ -43,6 +43,8 @@ export class FakeServer {
   refusals: Array<{ code: string; reconnect: boolean; metadata?: unknown }> = [];
   /** While true, who resumes is another user than before. */
   changedUser = false;
+  /** The owner in the answers to opens. */
+  owner: string | undefined;
   /** While set, sockets get this error instead of hello and are closed. */
   full: { code: string; message: string; metadata?: unknown } | undefined;
   /** While true, calls are neither run nor answered. */

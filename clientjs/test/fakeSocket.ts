@@ -218,6 +218,7 @@ export class FakeSocket implements WebSocketLike {
       log: actor.log,
       connId: conn,
     };
+    if (this.server.owner) opened.owner = this.server.owner;
     if (known) opened.resumed = true;
     else actor.connections.set(conn, { start });
     const missed = actor.entries.filter((e) => e.s > start);
