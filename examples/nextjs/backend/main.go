@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"log"
 	"os"
 	"os/signal"
@@ -36,19 +37,20 @@ func (l *Likes) Like(c *actor.Context[actor.NoState]) int {
 func (l Likes) Total(*actor.Context[actor.NoState]) int { return l.Count }
 
 func main() {
+	addr := flag.String("addr", "localhost:8080", "where to listen")
+	origin := flag.String("origin", "http://localhost:3000", "where Next.js serves the page")
+	data := flag.String("data", "data/nextjs", "the directory of the data")
+	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, "localhost:8080"); err != nil {
+	if err := run(ctx, *addr, server.Options{Data: *data, AllowOrigins: []string{*origin}}); err != nil {
 		log.Fatal(err)
 	}
 }
 
 // run serves on addr until ctx ends.
-func run(ctx context.Context, addr string) error {
-	srv, err := server.New(Registry, server.Options{
-		Data:         "data/nextjs",
-		AllowOrigins: []string{"http://localhost:3000"}, // where Next.js serves the page
-	})
+func run(ctx context.Context, addr string, options server.Options) error {
+	srv, err := server.New(Registry, options)
 	if err != nil {
 		return err
 	}

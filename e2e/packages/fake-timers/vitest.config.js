@@ -1,0 +1,7 @@
+export default {
+  test: {
+    environment: "jsdom",
+    environmentOptions: { jsdom: { url: process.env.SERVER } },
+    include: ["in-vitest.js"],
+  },
+};
