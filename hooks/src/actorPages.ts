@@ -54,7 +54,10 @@ export interface ActorPages<K, V> {
   readonly status: "loading" | "ready" | "error";
   /** Why loading has failed; also with status `ready` if it was that of older items, which loadOlder tries again. */
   readonly error: unknown;
-  /** Loads the page before the first item. Does nothing while there is none, or one is being loaded. */
+  /**
+   * Loads the page before the first item. Does nothing while there is none, while pages are being loaded, and while
+   * status is not `ready`. It stays the same function, as reload does, until the actor is another one.
+   */
   loadOlder(): void;
   /** Loads again what is loaded, for example after an error. */
   reload(): void;

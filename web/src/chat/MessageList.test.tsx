@@ -3,7 +3,7 @@ import type { ActorPages } from "@troupe/react";
 import { cleanup, fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Message } from "../registry.gen";
-import { LoadFailure, MessageList } from "./MessageList";
+import { MessageList } from "./MessageList";
 
 beforeEach(() => {
   class Observer {
@@ -28,21 +28,18 @@ function pagesOf(some: Partial<ActorPages<number, Message>>): ActorPages<number,
 }
 
 const list = (pages: ActorPages<number, Message>, connected = true) => (
-  <>
-    <MessageList
-      room="general"
-      messages={pages.items.map(({ value }) => value)}
-      missed={[]}
-      pages={pages}
-      outgoing={[]}
-      me={me}
-      connected={connected}
-      onDelete={() => {}}
-      onRetry={() => {}}
-      onDiscard={() => {}}
-    />
-    <LoadFailure pages={pages} connected={connected} />
-  </>
+  <MessageList
+    room="general"
+    messages={pages.items.map(({ value }) => value)}
+    missed={[]}
+    pages={pages}
+    outgoing={[]}
+    me={me}
+    connected={connected}
+    onDelete={() => {}}
+    onRetry={() => {}}
+    onDiscard={() => {}}
+  />
 );
 
 describe("messages that could not be loaded", () => {
@@ -85,6 +82,14 @@ describe("the focus stays in the list when the button that has it disappears", (
     press("Older messages");
     rerender(list(pagesOf({ isLoadingOlder: true })));
     rerender(list(pagesOf({ hasOlder: false })));
+    expect(document.activeElement).toBe(screen.getByRole("log"));
+  });
+
+  it("of messages that are loaded again", () => {
+    const { rerender } = render(list(pagesOf({ status: "error", error: new Error("internal_error") })));
+    press("Try again");
+    rerender(list(pagesOf({ status: "loading" })));
+    expect(screen.queryByRole("alert")).toBeNull();
     expect(document.activeElement).toBe(screen.getByRole("log"));
   });
 

@@ -41,63 +41,70 @@ export function MessageList(props: Props) {
     };
   const empty = rows.length + outgoing.length === 0;
   return (
-    <div className="messages-frame">
-      {/* Scrollable elements must be reachable by keyboard. */}
-      <div
-        className="messages"
-        role="log"
-        aria-label="Messages"
-        aria-live={isAtEnd ? "polite" : "off"} // older messages are not news
-        tabIndex={0}
-        ref={scroller}
-        onScroll={onScroll}
-      >
-        {empty && pages.status === "ready" && (
-          <div className="empty">
-            <p>No messages yet.</p>
-            <p>Write the first one.</p>
-          </div>
+    <>
+      <div className="messages-frame">
+        {/* Scrollable elements must be reachable by keyboard. */}
+        <div
+          className="messages"
+          role="log"
+          aria-label="Messages"
+          aria-live={isAtEnd ? "polite" : "off"} // older messages are not news
+          tabIndex={0}
+          ref={scroller}
+          onScroll={onScroll}
+        >
+          {empty && pages.status === "ready" && (
+            <div className="empty">
+              <p>No messages yet.</p>
+              <p>Write the first one.</p>
+            </div>
+          )}
+          {pages.hasOlder && pages.status !== "error" && <Older pages={pages} onClick={keepFocus(pages.loadOlder)} />}
+          {!pages.hasOlder && rows.length > 0 && (
+            <p className="beginning" dir="auto">{`This is the beginning of # ${room}.`}</p>
+          )}
+          <ol>
+            {rows.map((row) => (
+              <MessageItem
+                key={row.message.id}
+                row={row}
+                mine={row.message.userId === me.userId}
+                onDelete={keepFocus(onDelete)}
+              />
+            ))}
+            {outgoing.map((message) => (
+              <OutgoingItem
+                key={message.id}
+                message={message}
+                connected={connected}
+                onRetry={keepFocus(onRetry)}
+                onDiscard={keepFocus(onDiscard)}
+              />
+            ))}
+          </ol>
+        </div>
+        {!isAtEnd && (
+          <button type="button" className="to-newest" data-unseen={unseen} onClick={keepFocus(toEnd)}>
+            <Icon name="down" /> {unseen ? "New messages" : "Newest messages"}
+          </button>
         )}
-        {pages.hasOlder && pages.status !== "error" && <Older pages={pages} onClick={keepFocus(pages.loadOlder)} />}
-        {!pages.hasOlder && rows.length > 0 && (
-          <p className="beginning" dir="auto">{`This is the beginning of # ${room}.`}</p>
-        )}
-        <ol>
-          {rows.map((row) => (
-            <MessageItem
-              key={row.message.id}
-              row={row}
-              mine={row.message.userId === me.userId}
-              onDelete={keepFocus(onDelete)}
-            />
-          ))}
-          {outgoing.map((message) => (
-            <OutgoingItem
-              key={message.id}
-              message={message}
-              connected={connected}
-              onRetry={keepFocus(onRetry)}
-              onDiscard={keepFocus(onDiscard)}
-            />
-          ))}
-        </ol>
       </div>
-      {!isAtEnd && (
-        <button type="button" className="to-newest" data-unseen={unseen} onClick={keepFocus(toEnd)}>
-          <Icon name="down" /> {unseen ? "New messages" : "Newest messages"}
-        </button>
-      )}
-    </div>
+      <LoadFailure pages={pages} connected={connected} onRetry={keepFocus(pages.reload)} />
+    </>
   );
 }
 
 /** Says that the messages could not be loaded, and loads them again. Without a connection, useActorPages does that. */
-export function LoadFailure({ pages, connected }: Pick<Props, "pages" | "connected">) {
+function LoadFailure({
+  pages,
+  connected,
+  onRetry,
+}: Pick<Props, "pages" | "connected"> & { onRetry: (event: unknown) => void }) {
   if (pages.status !== "error" || !connected) return null;
   return (
     <p role="alert">
       Messages could not be loaded.{" "}
-      <button type="button" onClick={pages.reload}>
+      <button type="button" onClick={onRetry}>
         Try again
       </button>
     </p>

@@ -5,7 +5,7 @@ import { Icon } from "../ui/icons";
 import { count } from "../ui/text";
 import { isolated } from "../ui/UserText";
 import { Composer } from "./Composer";
-import { LoadFailure, MessageList } from "./MessageList";
+import { MessageList } from "./MessageList";
 import { People } from "./People";
 import { useChatRoom } from "./useChatRoom";
 import type { Drawer } from "./useDrawer";
@@ -78,7 +78,6 @@ export function Room({ room: name, me, unread, open, onToggle }: Props) {
             onRetry={(message) => room.send(message.text, message.id)}
             onDiscard={(message) => room.discard(message.id)}
           />
-          <LoadFailure pages={room.pages} connected={room.isConnected} />
           {room.problem && <p role="alert">{room.problem}</p>}
           <p className="typing">{typingText(typing.names)}</p>
           <Composer room={name} onSend={room.send} onTyping={typing.onTyping} />
