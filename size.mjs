@@ -17,19 +17,19 @@ const BUDGETS = [
     name: "@troupe/react: useActor, useEvent",
     code: 'export { createHooks } from "./hooks/src/index.ts"',
     external: hooks,
-    limit: 1543,
+    limit: 1536,
   },
   {
     name: "@troupe/react: with useActorState, useOptimisticAction",
     code: 'export { createHooks, useEvent, useActorState, useOptimisticAction } from "./hooks/src/index.ts"',
     external: hooks,
-    limit: 2197,
+    limit: 2190,
   },
   {
     name: "@troupe/react: with useActorPages",
     code: 'export { createHooks, useEvent, useActorPages } from "./hooks/src/index.ts"',
     external: hooks,
-    limit: 2611,
+    limit: 2604,
   },
 ];
 

@@ -199,7 +199,7 @@ export interface ConnectionApi<D> {
    * example with `unauthorized`, it opens it again: call it when the user has signed in. The listeners stay. If the
    * connection was connected before, `reconnected` follows, else `connected`. Has no effect after `dispose()`.
    *
-   * After `destroyed` it opens the actor anew: one that `getOrCreate` names is made again, without what the old one had.
+   * After `destroyed` it opens the actor again: `getOrCreate` makes a new one, without what the old one had.
    * Nothing else does that: a connection whose actor was destroyed while it was offline ends.
    */
   reconnect(): void;

@@ -150,15 +150,15 @@ function createActorStore(client: Record<string, Accessor>): ActorStore {
 
   const reconnect = (id: string) => {
     const entry = entries.get(id);
-    if (entry?.snapshot.connection) entry.snapshot.connection.reconnect();
-    else if (entry) connect(id, entry);
+    if (!entry) return;
+    if (entry.snapshot.connection) entry.snapshot.connection.reconnect();
+    else connect(id, entry);
   };
 
   const acquire = ({ id, params }: User, listener?: () => void) => {
     let entry = entries.get(id)!;
     if (!entry) {
-      entry = { snapshot: CONNECTING, users: [], params, listeners: new Set(), reopenAt: 0 };
-      entries.set(id, entry);
+      entries.set(id, (entry = { snapshot: CONNECTING, users: [], params, listeners: new Set(), reopenAt: 0 }));
       connect(id, entry);
     }
     entry.users.push((entry.params = params));

@@ -18,8 +18,8 @@ export function createView(shared: Connection): Connection {
         remove();
         handler(data);
       };
-      const isOnce = once && typeof handler === "function"; // else `on` throws
-      const removeShared = connection.on(name, (isOnce ? handleOnce : handler) as never);
+      // on() throws if the handler is no function.
+      const removeShared = connection.on(name, (once && typeof handler === "function" ? handleOnce : handler) as never);
       const remove = () => {
         removeShared();
         listeners = listeners.filter((l) => l[2] !== remove);
@@ -27,12 +27,12 @@ export function createView(shared: Connection): Connection {
       listeners.push([name, handler, remove]);
       return remove;
     };
-    const members: Record<string | symbol, unknown> = {
+    const members: Record<string | symbol, unknown> & Pick<Connection, "withOptions"> = {
       on: add(),
       once: add(true),
       off,
       dispose: () => off(),
-      withOptions: (...args: Parameters<Connection["withOptions"]>) => view(connection.withOptions(...args)),
+      withOptions: (options) => view(connection.withOptions(options)),
     };
     return new Proxy(connection, {
       get: (target, name) => (Object.hasOwn(members, name) ? members[name] : target[name as string]),
