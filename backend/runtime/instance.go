@@ -63,9 +63,11 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 	text := a.validUTF8(snap.State)
 	tables := snap.Tables
 	scalars, exact, err := in.state.loadVersion(snap.Version, &text)
-	if err == nil && snap.Version != def.Version() {
-		tables = def.MigrateTables(snap.Version, snap.Tables)
-		err = in.state.checkMoved(tables)
+	if err == nil {
+		if snap.Version != def.Version() {
+			tables = def.MigrateTables(snap.Version, snap.Tables)
+		}
+		err = in.state.checkTables(tables)
 	}
 	if errors.Is(err, definition.ErrNewer) {
 		a.node.newerVersions.warn(a, snap.Version, def.Version())

@@ -224,9 +224,13 @@ func (s *state) loadVersion(version int, text *[]byte) (scalars []byte, exact bo
 	return scalars, exact, err
 }
 
-// checkMoved returns an error if a step of a version moves items into a table that has some.
-// tables are the headers of the current version.
-func (s *state) checkMoved(tables []store.Table) error {
+// checkTables returns an error if the stored tables do not fit the type: if they have keys of
+// another kind, or if a step of a version moves items into a table that has some. tables are
+// the headers of the current version.
+func (s *state) checkTables(tables []store.Table) error {
+	if err := s.def.CheckTableKeys(tables); err != nil {
+		return err
+	}
 	for _, m := range s.moved {
 		for _, h := range tables {
 			if h.Field == m.Table && h.Len > 0 {

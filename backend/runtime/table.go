@@ -38,6 +38,7 @@ type tables struct {
 type table struct {
 	all    *tables
 	name   string      // of the field in JSON
+	keys   string      // their kind
 	header store.Table // ID 0: it was never written
 	saved  store.Table // as the newest commit has it
 
@@ -77,7 +78,7 @@ func newTables(in *instance, stored, migrated []store.Table) *tables {
 		ts.nextID = max(ts.nextID, h.ID+1)
 	}
 	for i, f := range in.def.Tables {
-		t := &table{all: ts, name: f.Name, pages: newPageIndex(&in.actor.node.tableCache)}
+		t := &table{all: ts, name: f.Name, keys: f.Keys, pages: newPageIndex(&in.actor.node.tableCache)}
 		for j, h := range migrated {
 			if h.Field == f.Name {
 				t.header, t.saved = h, stored[j]
@@ -426,7 +427,7 @@ func (t *table) edit(item store.Item, header store.Table) {
 		t.header.Field = t.name
 		ts.nextID++
 	}
-	header.ID, header.Field = t.header.ID, t.name
+	header.ID, header.Field, header.Keys = t.header.ID, t.name, t.keys
 	rev := ts.in.rev + 1
 	old, had := ts.edits.Get(t.header.ID, item.Key)
 	ts.undo = append(ts.undo, tableEdit{table: t, key: item.Key, old: old, had: had, again: had && old.Rev == rev, header: t.header})

@@ -48,7 +48,7 @@ func (tr *Trial) Load(snap *store.Snapshot) (t Tried) {
 	}
 	tables := def.MigrateTables(snap.Version, snap.Tables)
 	if err == nil {
-		err = s.checkMoved(tables)
+		err = s.checkTables(tables)
 	}
 	if err == nil {
 		err = s.tryRestore()

@@ -55,11 +55,11 @@ func TestTablesAreRenamedAndDropped(t *testing.T) {
 		}
 		s.deploy(v1)
 		s.want(`["one","1"]`, "log", "a", "get")
-		headers("a", "[{1 rows 1 13 2} {2 other 1 4 0}]")
+		headers("a", "[{1 rows 1 13 2 u} {2 other 1 4 0 s}]")
 		s.call("log", "a", "count")
-		headers("a", "[{1 lines 1 13 2} {2  0 0 0}]")
+		headers("a", "[{1 lines 1 13 2 u} {2  0 0 0 }]")
 		s.call("log", "b", "add", "two")
-		headers("b", "[{1 lines 2 26 3} {2  0 0 0}]")
+		headers("b", "[{1 lines 2 26 3 u} {2  0 0 0 }]")
 		s.crash(v1)
 		s.want(`["one","1"]`, "log", "a", "get")
 		s.want(`["one","two","2"]`, "log", "b", "get")
@@ -80,12 +80,12 @@ func TestTablesAreRenamedAndDropped(t *testing.T) {
 		s.deploy(actor.Define[logV2]("log"))
 		s.call("log", "c", "count")
 		s.wantLines(1, "field=rows")
-		headers("c", "[{1 rows 2 26 3} {2 other 2 8 0}]")
+		headers("c", "[{1 rows 2 26 3 u} {2 other 2 8 0 s}]")
 		s.deploy(v1)
 		s.want(`["one","two","2"]`, "log", "c", "get")
 		s.deploy(actor.Define[logV2]("log", actor.Version(1, actor.Drop("other")), actor.Version(2, actor.Drop("rows"))))
 		s.call("log", "c", "count")
-		headers("c", "[{1  0 0 0} {2  0 0 0}]")
+		headers("c", "[{1  0 0 0 } {2  0 0 0 }]")
 	})
 }
 
@@ -115,7 +115,7 @@ func TestATableIsRenamedOverAnother(t *testing.T) {
 		s.call("log", "a", "add", "two")
 		s.crash(v1)
 		s.want(`["one","two","2"]`, "log", "a", "get")
-		if got := fmt.Sprint(s.stored("log", "a").Tables); got != "[{1 other 2 26 3} {2  0 0 0}]" {
+		if got := fmt.Sprint(s.stored("log", "a").Tables); got != "[{1 other 2 26 3 u} {2  0 0 0 }]" {
 			s.t.Errorf("got tables %s", got)
 		}
 	})
@@ -292,5 +292,46 @@ func TestAListDoesNotOverwriteATable(t *testing.T) {
 		s.want("state_incompatible", "both", "a", "get")
 		s.wantLines(1, "that already has 1 items")
 		s.want("1", "both", "b", "get")
+	})
+}
+
+type keysV0 struct {
+	Rows actor.Table[uint64, string] `json:"rows"`
+}
+
+type keysV1 struct {
+	Rows actor.Table[int64, string] `json:"rows"`
+}
+
+func (k *keysV0) Add(_ *noState, text string) { k.Rows.Append(text) }
+func (k *keysV0) Clear(*noState)              { k.Rows.Delete(1) }
+func (k *keysV1) Add(_ *noState, text string) { k.Rows.Append(text) }
+func (k keysV1) Keys(*noState) (keys []int64) {
+	for key := range k.Rows.All() {
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+// TestATableKeepsItsKindOfKeys: the keys of a table are not read as those of another type. A
+// table without items has none to misread.
+func TestATableKeepsItsKindOfKeys(t *testing.T) {
+	onEachStore(t, func(s *site) {
+		v0, v1 := actor.Define[keysV0]("keys"), actor.Define[keysV1]("keys")
+		s.deploy(v0)
+		s.call("keys", "a", "add", "one")
+		s.call("keys", "b", "add", "one")
+		s.call("keys", "b", "clear")
+		s.deploy(v1)
+		s.want("state_incompatible", "keys", "a", "keys")
+		s.wantLines(1, "the keys of table rows are stored as unsigned integers, and its type has signed integers now")
+		s.call("keys", "b", "add", "two")
+		s.want("[2]", "keys", "b", "keys")
+		if err := runtime.NewTrial(actor.NewRegistry(v1)).Load(s.stored("keys", "a")).Err; err == nil || !strings.Contains(err.Error(), "signed integers") {
+			t.Errorf("the trial finds %v", err)
+		}
+		s.deploy(v0)
+		s.call("keys", "a", "add", "two")
+		s.want("state_incompatible", "keys", "b", "add", "three")
 	})
 }

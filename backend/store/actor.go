@@ -38,6 +38,7 @@ type Table struct {
 	Len   int64  `json:"n,omitempty"` // number of items
 	Bytes int64  `json:"b,omitempty"` // of their keys and values
 	Next  uint64 `json:"k,omitempty"` // the next key to give
+	Keys  string `json:"y,omitempty"` // the kind of its keys, as the runtime names it; empty: not known
 }
 
 // ItemEdit sets or deletes one item of a table.

@@ -1,6 +1,7 @@
 package definition
 
 import (
+	"fmt"
 	"iter"
 	"reflect"
 	"slices"
@@ -19,6 +20,7 @@ type TableField struct {
 	Index int
 	Field string
 	Name  string // in JSON, and in store.Table
+	Keys  string // the kind of its keys, as in store.Table
 }
 
 // Table is the actor.Table in a field of a state, as the runtime sees it.
@@ -71,7 +73,36 @@ func (d *Definition) addTable(i int, f reflect.StructField) {
 	d.checkKey(key, f.Name)
 	d.checkNested(item, f.Name, map[reflect.Type]bool{})
 	d.checkNameOnce(f, name)
-	d.Tables = append(d.Tables, TableField{Index: i, Field: f.Name, Name: name})
+	d.Tables = append(d.Tables, TableField{Index: i, Field: f.Name, Name: name, Keys: kindOfKeys(key)})
+}
+
+// Kinds of keys in store.Table: one byte each, because it is in every commit that changes the
+// number of items.
+var keyKinds = map[string]string{"s": "strings", "i": "signed integers", "u": "unsigned integers"}
+
+// kindOfKeys returns how keys of a type are stored. Two types of one kind can read each
+// other's keys, except for integers that are too large.
+func kindOfKeys(key reflect.Type) string {
+	switch {
+	case key.Kind() == reflect.String:
+		return "s"
+	case reflect.Zero(key).CanInt():
+		return "i"
+	}
+	return "u"
+}
+
+// CheckTableKeys returns an error if a stored table with items has keys of another kind than
+// the type's Table. They would be read as other keys: as integers, half of the range away.
+func (d *Definition) CheckTableKeys(tables []store.Table) error {
+	for _, h := range tables {
+		for _, f := range d.Tables {
+			if h.Field == f.Name && h.Len > 0 && h.Keys != "" && h.Keys != f.Keys {
+				return fmt.Errorf("the keys of table %s are stored as %s, and its type has %s now: a table with other keys needs another name", f.Name, keyKinds[h.Keys], keyKinds[f.Keys])
+			}
+		}
+	}
+	return nil
 }
 
 // checkNotSent panics if a type that is sent, or stored otherwise, has a Table in it.

@@ -155,7 +155,7 @@ func full() *store.Commit {
 	c.Conns = []store.Conn{{Num: 1, ID: "a", State: json.RawMessage(`1`)}, {Num: 2, ID: "b"}}
 	c.Callers = []store.Caller{{ID: "x", Highest: 1, Used: start.UTC(), Answers: []store.Answer{{Call: 1, Code: "no"}}}}
 	c.Version, c.Born, c.CallersSince = 3, 1_700_000_000_000_001, 1_700_000_000_000_002
-	c.Tables = []store.Table{{ID: 1, Field: "messages", Len: 1, Bytes: 9, Next: 2}}
+	c.Tables = []store.Table{{ID: 1, Field: "messages", Len: 1, Bytes: 9, Next: 2, Keys: "u"}}
 	c.Items = []store.ItemEdit{{Table: 1, Key: key(1), Value: []byte(`"a"`), Version: 3}}
 	c.NextMessage, c.Floor = 9, 4
 	c.Messages = []store.Message{message(8)}

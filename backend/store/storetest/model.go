@@ -72,7 +72,7 @@ func (m model) addMore(r *rand.Rand, c *store.Commit) {
 			c.Tables = []store.Table{{ID: table}}
 			return
 		}
-		c.Tables = []store.Table{{ID: table, Field: fmt.Sprint("field", table), Len: int64(c.Rev), Bytes: 10}}
+		c.Tables = []store.Table{{ID: table, Field: fmt.Sprint("field", table), Len: int64(c.Rev), Bytes: 10, Keys: "s"}}
 		for range r.IntN([]int{4, 300}[r.IntN(10)/9]) {
 			e := store.ItemEdit{Table: table, Key: key(r.IntN(200)), Version: r.IntN(2)}
 			if r.IntN(3) > 0 {

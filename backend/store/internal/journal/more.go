@@ -110,7 +110,8 @@ func appendTable(b []byte, t *store.Table) []byte {
 	b = appendText(b, `,"f":`, t.Field)
 	b = appendNumber(b, `,"n":`, uint64(t.Len))
 	b = appendNumber(b, `,"b":`, uint64(t.Bytes))
-	return append(appendNumber(b, `,"k":`, t.Next), '}')
+	b = appendNumber(b, `,"k":`, t.Next)
+	return append(appendText(b, `,"y":`, t.Keys), '}')
 }
 
 func appendItem(b []byte, e *store.ItemEdit) []byte {
