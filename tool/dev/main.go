@@ -101,6 +101,7 @@ func run(ctx context.Context, root, addr, hosts string, args []string, say func(
 	if err != nil {
 		return err
 	}
+	page.server = server
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("the address %s is in use: stop the other server, or choose another one with make dev ADDR=localhost:8081", addr)

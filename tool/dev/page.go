@@ -21,7 +21,8 @@ import (
 type page struct {
 	root    string
 	overlay *overlay
-	check   *job // checks the types, in the background
+	server  *server // set before run
+	check   *job    // checks the types, in the background
 
 	building sync.Mutex
 	dev      *build.Dev
@@ -106,12 +107,21 @@ func (p *page) build(why string) {
 	p.overlay.say("built the page in %d ms (%s)", time.Since(begin).Milliseconds(), why)
 }
 
-// checkTypes runs the type checker.
+// checkTypes runs the type checker on files that belong together: while the server is
+// being built, its types are those of the last build, or half written.
 func (p *page) checkTypes(ctx context.Context) {
+	builds, err := p.server.settled(ctx)
+	if err != nil {
+		return // another file was saved
+	}
 	tsc := filepath.Join(p.root, "node_modules", ".bin", "tsc")
 	output, err := command(ctx, p.root, tsc, "--noEmit", "--pretty", "false")
 	if ctx.Err() != nil {
 		return // another file was saved
+	}
+	if !p.server.stillSettled(builds) {
+		p.check.request() // the types changed under the type checker
+		return
 	}
 	if err != nil && output != "" {
 		err = errors.New(output)

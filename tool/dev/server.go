@@ -37,7 +37,9 @@ type server struct {
 	templs  map[string]bool // saved since the last generation
 	goFiles bool            // Go files were saved since then
 	saveAt  time.Time       // when the first of them was saved
-	due     bool            // some were saved since the last build ended
+	due     bool            // a build was asked for that has not ended
+	asked   int             // number of builds that were asked for so far
+	idle    chan struct{}   // closed when due becomes false
 	url     string          // of the server; empty: it does not run now
 	broken  bool            // it will not run before something is saved
 	changed chan struct{}   // closed when url or broken changes
@@ -50,7 +52,7 @@ type server struct {
 // newServer prepares a server. Of the UI it embeds only the manifest: dev serves the
 // files itself. built is called after each build, successful or not.
 func newServer(root, work string, args []string, overlay *overlay, built func()) (*server, error) {
-	s := &server{root: root, work: work, args: args, overlay: overlay, built: built, due: true, changed: make(chan struct{})}
+	s := &server{root: root, work: work, args: args, overlay: overlay, built: built, due: true, changed: make(chan struct{}), idle: make(chan struct{})}
 	s.templs, s.goFiles, s.saveAt = map[string]bool{"": true}, true, time.Now()
 	s.builds = newJob(s.rebuild)
 	s.builds.request()
@@ -109,16 +111,46 @@ func (s *server) saved(changed []string) (building bool) {
 		}
 	}
 	if ours {
-		s.due = true
-		s.builds.request()
+		s.ask()
 	}
 	return s.due
+}
+
+// ask requests a build. s.mu is held.
+func (s *server) ask() {
+	s.asked++
+	if !s.due {
+		s.due, s.idle = true, make(chan struct{})
+	}
+	s.builds.request()
+}
+
+// settled waits until no build is due or running, so that the generated files belong to
+// the sources. It returns how many were asked for so far.
+func (s *server) settled(ctx context.Context) (asked int, err error) {
+	for {
+		s.mu.Lock()
+		due, idle, asked := s.due, s.idle, s.asked
+		s.mu.Unlock()
+		if !due {
+			return asked, nil
+		} else if err := wait(ctx, idle); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// stillSettled reports whether no build was asked for since settled returned asked.
+func (s *server) stillSettled(asked int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked == asked
 }
 
 // rebuild builds the server and, if the binary has changed, replaces the running one.
 func (s *server) rebuild(ctx context.Context) {
 	s.mu.Lock()
-	saveAt := s.saveAt
+	saveAt, asked := s.saveAt, s.asked
 	s.mu.Unlock()
 	binary, err := s.compile(ctx)
 	if ctx.Err() != nil {
@@ -132,9 +164,15 @@ func (s *server) rebuild(ctx context.Context) {
 		s.serveAt("", true)
 	}
 	s.mu.Lock()
-	s.due = false
+	done := s.asked == asked // else the next build starts now
+	if done && s.due {
+		s.due = false
+		close(s.idle)
+	}
 	s.mu.Unlock()
-	s.built()
+	if done {
+		s.built()
+	}
 }
 
 // compile runs the generators, builds, and returns the binary's path. The backend's
@@ -270,7 +308,6 @@ func (s *server) kill() {
 	s.mu.Lock()
 	p := s.serving
 	running := s.url != ""
-	s.due = s.due || running
 	s.mu.Unlock()
 	if !running {
 		return // one is being started
@@ -279,7 +316,9 @@ func (s *server) kill() {
 	_ = p.cmd.Process.Kill() // an error means that it has ended
 	<-p.done
 	s.overlay.say("the page killed the server")
-	s.builds.request()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ask()
 }
 
 // gone records that a server has ended: if it was not replaced, it crashed.
