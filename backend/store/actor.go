@@ -19,7 +19,8 @@ const (
 	// tables, answers of callers, messages to itself and parked messages; what else the
 	// commit has is applied after that. Numbers continue: revisions, the head, NextConn,
 	// NextMessage and Floor. The entries up to this commit's head are no longer served.
-	// A later commit with a State begins a new life. The commit has no State.
+	// A later commit with a State begins a new life. The commit has no State. From this
+	// commit to that one, the actor has the Key of its newest commit, which may be nil.
 	Destroyed
 
 	// Forgotten says that the tombstone is no longer needed. The store removes it at a

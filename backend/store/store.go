@@ -88,7 +88,7 @@ type Store interface {
 	// as they were.
 	List(ctx context.Context, q ListQuery) (ListPage, error)
 
-	// Names returns how many actors of each definition are stored.
+	// Names returns how many actors of each definition are stored, without tombstones.
 	Names(ctx context.Context) (map[string]int, error)
 
 	// Secret returns a value that belongs to the store, such as a key that signs: if the

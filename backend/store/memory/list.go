@@ -116,7 +116,9 @@ func (s *Store) Names(context.Context) (map[string]int, error) {
 	defer s.mu.Unlock()
 	names := map[string]int{}
 	for _, m := range s.actors {
-		names[m.Name]++
+		if !m.Tombstone {
+			names[m.Name]++
+		}
 	}
 	return names, nil
 }

@@ -45,8 +45,9 @@ type group struct {
 
 // staged is a commit that passed the checks.
 type staged struct {
-	actor  *journal.Resident
-	commit *store.Commit
+	actor    *journal.Resident
+	commit   *store.Commit
+	identity bool // its key and log are to be written
 }
 
 func (g *group) fail(i int, err error) {
@@ -71,6 +72,7 @@ func (w *writer) stage(ctx context.Context, commits []*store.Commit) *group {
 		if r.Group != w.groups {
 			r.Group, r.Next, r.Failed = w.groups, r.Record.End(), false
 		}
+		ended := r.Next.Tombstone || c.End == store.Destroyed
 		if r.Failed {
 			err = fmt.Errorf("it follows one that failed: %w", store.ErrConflict)
 		} else {
@@ -95,7 +97,7 @@ func (w *writer) stage(ctx context.Context, commits []*store.Commit) *group {
 		if created {
 			g.created = append(g.created, r)
 		}
-		g.good = append(g.good, staged{r, c})
+		g.good = append(g.good, staged{r, c, ended && !created})
 	}
 	return g
 }
@@ -139,10 +141,15 @@ func (w *writer) write(ctx context.Context, g *group) error {
 			}
 		}
 		for _, c := range g.good {
-			if c.commit.Log != c.actor.Record.Log { // a new life
-				if _, err := w.files.conn.ExecContext(ctx, "UPDATE actors SET log = ? WHERE num = ?", c.commit.Log, c.actor.Num); err != nil {
-					return err
-				}
+			if !c.identity {
+				continue
+			}
+			key, err := json.Marshal(c.commit.Key)
+			if err != nil {
+				return err
+			}
+			if _, err := w.files.conn.ExecContext(ctx, "UPDATE actors SET key = ?, log = ? WHERE num = ?", string(key), c.commit.Log, c.actor.Num); err != nil {
+				return err
 			}
 		}
 		for _, row := range w.encoder.Rows() {
@@ -167,7 +174,7 @@ func (w *writer) write(ctx context.Context, g *group) error {
 	for _, c := range g.good {
 		c.actor.Apply(c.commit)
 		c.actor.Rev, c.actor.Head, c.actor.Used = c.actor.Record.Rev, c.actor.Record.Head, now
-		c.actor.Served = max(c.actor.Served, c.actor.Record.Served)
+		c.actor.Served, c.actor.Ended = max(c.actor.Served, c.actor.Record.Served), c.actor.Record.Ended != nil
 		w.index.SetDue(c.actor, c.actor.Record.Due)
 	}
 	for _, row := range w.encoder.Rows() {

@@ -14,25 +14,80 @@ import (
 
 // Names implements store.Store. It reads a few bytes of each actor.
 func (rd *reader) Names(ctx context.Context) (map[string]int, error) {
+	names := map[string]int{}
+	count := func(query string, f func(num int64, name string) error) error {
+		reader, err := rd.openReader(ctx)
+		if err != nil {
+			return err
+		}
+		rows, err := reader.QueryContext(ctx, query)
+		if err != nil {
+			return err
+		}
+		defer rows.Close() // rows.Err has its error
+		for rows.Next() {
+			var num int64
+			var name string
+			if err := rows.Scan(&num, &name); err != nil {
+				return err
+			}
+			if err := f(num, name); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	}
+	err := count("SELECT count(*), name FROM actors GROUP BY name", func(n int64, name string) error {
+		names[name] = int(n)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	ended := map[int64]string{} // tombstones, with their names
+	err = count("SELECT a.num, a.name FROM snapshots s JOIN actors a ON a.num = s.actor WHERE s.ended > 0", func(num int64, name string) error {
+		ended[num] = name
+		return nil
+	})
+	if err == nil {
+		err = rd.updateEnded(ctx, ended)
+	}
+	for _, name := range ended {
+		if names[name]--; names[name] <= 0 {
+			delete(names, name)
+		}
+	}
+	return names, err
+}
+
+// updateEnded brings the tombstones among snapshots, with their names, up to date.
+func (rd *reader) updateEnded(ctx context.Context, ended map[int64]string) error {
+	var newer []int64
+	rd.mu.Lock()
+	for num, r := range rd.index.ByNum {
+		if _, known := ended[num]; r.Rev != r.Saved && (known || r.Ended) {
+			newer = append(newer, num)
+		}
+	}
+	rd.mu.Unlock()
 	reader, err := rd.openReader(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	rows, err := reader.QueryContext(ctx, "SELECT name, count(*) FROM actors GROUP BY name")
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close() // rows.Err has its error
-	names := map[string]int{}
-	for rows.Next() {
-		var name string
-		var n int
-		if err := rows.Scan(&name, &n); err != nil {
-			return nil, err
+	for _, num := range newer {
+		id, err := readID(ctx, reader, num)
+		if err == nil {
+			err = rd.withRecord(ctx, id, func(_ *journal.Resident, r *record.Record) {
+				if delete(ended, num); r.Tombstone {
+					ended[num] = r.Name
+				}
+			})
 		}
-		names[name] = n
+		if err != nil && !damaged(err) && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
 	}
-	return names, rows.Err()
+	return nil
 }
 
 // Connected implements store.Store.

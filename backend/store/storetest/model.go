@@ -38,6 +38,9 @@ func (m model) addMore(r *rand.Rand, c *store.Commit) {
 	if a := m[c.Actor]; a != nil {
 		more = a.more
 	}
+	if more.tombstone && r.IntN(2) == 0 {
+		c.Key = nil
+	}
 	switch r.IntN(6) {
 	case 0:
 		c.Version, c.Born, c.CallersSince = more.version+1, int64(c.Rev)*1000, int64(c.Rev)*1001
@@ -62,6 +65,9 @@ func (m model) addMore(r *rand.Rand, c *store.Commit) {
 	case 3:
 		if c.Rev > 1 && r.IntN(8) == 0 {
 			c.End, c.Base, c.State, c.Edits = store.Destroyed, nil, nil, nil
+			if r.IntN(2) == 0 {
+				c.Key = nil
+			}
 		}
 	default:
 		table := 1 + r.IntN(3)

@@ -279,6 +279,59 @@ func names(t *testing.T, s store.Store) {
 	equal(t, "names", got, map[string]int{"room": 2, "hall": 1})
 }
 
+func namesOfDestroyed(t *testing.T, s *reopenable) {
+	hall := turn("cleo", 1)
+	hall.Name = "hall"
+	end := *turn("cleo", 2)
+	end.Name, end.Base, end.State, end.End = "hall", nil, nil, store.Destroyed
+	commit(t, s, turn("bob", 1), hall, full(), destroy(), &end)
+	check := func(what string, want map[string]int) {
+		t.Helper()
+		for range 2 {
+			got, err := s.Names(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			equal(t, what, got, want)
+			s.again(t)
+		}
+	}
+	check("names", map[string]int{"room": 1})
+	again := turn("cleo", 3)
+	again.Name, again.Base = "hall", nil
+	commit(t, s, again)
+	check("names after a new life", map[string]int{"room": 1, "hall": 1})
+}
+
+// keyOfDestroyed: the key of a tombstone is that of its newest commit.
+func keyOfDestroyed(t *testing.T, s *reopenable) {
+	check := func(want []string) {
+		t.Helper()
+		for range 2 {
+			got := load(t, s, "ada")
+			equal(t, "key", got.Key, want)
+			equal(t, "listed", listed(t, s, store.ListQuery{Limit: 5})[0].Key, want)
+			s.again(t)
+		}
+	}
+	commit(t, s, full(), destroy())
+	check(full().Key)
+	settle := turn("ada", 3)
+	settle.Base, settle.State, settle.Key = nil, nil, nil
+	commit(t, s, settle)
+	check(nil)
+	again := turn("ada", 4)
+	again.Base = nil
+	commit(t, s, again)
+	check(again.Key)
+	end := turn("ada", 5)
+	end.Base, end.State, end.Key, end.End = nil, nil, nil, store.Destroyed
+	after := turn("ada", 6)
+	after.Base = nil
+	commit(t, s, end, after)
+	check(after.Key)
+}
+
 func secret(t *testing.T, s *reopenable) {
 	made := 0
 	get := func(name, value string) string {

@@ -227,6 +227,9 @@ func (m model) apply(c *store.Commit) {
 		m[c.Actor] = a
 	}
 	last := *c
+	if a.last != nil && !a.more.tombstone && c.End != store.Destroyed {
+		last.Key = a.last.Key
+	}
 	if c.End == store.Destroyed {
 		a.destroy(c)
 	}

@@ -59,6 +59,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store, reopen func(t *testi
 		{"a destroyed actor is a tombstone, also when reopened", with(destroyed)},
 		{"a destroyed actor begins a new life, also when reopened", with(newLife)},
 		{"a forgotten tombstone goes, or its next commit follows", with(forgotten)},
+		{"Names leaves tombstones out, also when reopened", with(namesOfDestroyed)},
+		{"a tombstone has the key of its newest commit, also when reopened", with(keyOfDestroyed)},
 		{"many callers and many items survive reopening", with(manyRows)},
 		{"all methods may be called at the same time", concurrent},
 		{"everything survives reopening", with(survives)},

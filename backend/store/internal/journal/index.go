@@ -98,6 +98,7 @@ type Resident struct {
 	Used    time.Time
 	Due     int64  // the actor's Due in Unix milliseconds, 0: never; -1: its snapshot has it
 	Served  uint64 // entries up to this one are not served: they are of an earlier life
+	Ended   bool   // it was destroyed before, as far as the journal or the record says
 
 	// Stored is what the snapshot says of the actor's rows in other tables.
 	Stored Stored
@@ -199,7 +200,7 @@ func (x *Index) Keep(loaded *Resident, now time.Time) *Resident {
 	if r.Record == nil && r.Rev == loaded.Rev {
 		r.Record, r.Saved, r.Stored = loaded.Record, loaded.Saved, loaded.Stored
 		x.SetDue(r, r.Record.Due)
-		r.Served = max(r.Served, r.Record.Served)
+		r.Served, r.Ended = max(r.Served, r.Record.Served), r.Ended || r.Record.Ended != nil
 		x.UpdateDirty(r)
 	}
 	return r
@@ -284,7 +285,7 @@ func (x *Index) tokens(r *Resident, locations []byte) (rest []byte, ok bool) {
 		}
 	}
 	if destroyed {
-		r.Served = r.Head
+		r.Served, r.Ended = r.Head, true
 		due = max(due, 0)
 	}
 	if due >= 0 {

@@ -84,11 +84,12 @@ func callerSize(c store.Caller) int {
 // End is the position of an actor after a commit. The next commit must follow it.
 type End struct {
 	Rev, Head uint64
-	Size      int // of the state, in bytes
+	Size      int  // of the state, in bytes
+	Tombstone bool // the actor is destroyed
 }
 
 // End returns the actor's position.
-func (r *Record) End() End { return End{r.Rev, r.Head, r.State.Len()} }
+func (r *Record) End() End { return End{r.Rev, r.Head, r.State.Len(), r.Tombstone} }
 
 // Then returns where an actor at e is after a commit, or an error that wraps
 // store.ErrConflict if the commit does not follow.
@@ -101,12 +102,12 @@ func (e End) Then(c *store.Commit) (End, error) {
 			return e, fmt.Errorf("entry %d of actor %s, want %d: %w", c.Entries[i].Seq, c.Actor, want, store.ErrConflict)
 		}
 	}
-	next := End{c.Rev, e.Head + uint64(len(c.Entries)), e.Size}
+	next := End{c.Rev, e.Head + uint64(len(c.Entries)), e.Size, e.Tombstone}
 	if c.End == store.Destroyed {
-		next.Size = 0
+		next.Size, next.Tombstone = 0, true
 	}
 	if c.State != nil {
-		next.Size = len(c.State)
+		next.Size, next.Tombstone = len(c.State), false
 		return next, nil
 	}
 	for _, edit := range c.Edits {
@@ -122,7 +123,10 @@ func (e End) Then(c *store.Commit) (End, error) {
 // messages with the commit and copies everything else.
 func (r *Record) Apply(c *store.Commit) {
 	if r.Rev == 0 {
-		r.Name, r.Key = c.Name, slices.Clone(c.Key)
+		r.Name = c.Name
+	}
+	if r.Rev == 0 || r.Tombstone || c.End == store.Destroyed {
+		r.Key = slices.Clone(c.Key)
 	}
 	if c.End == store.Destroyed {
 		r.destroy(c)
