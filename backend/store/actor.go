@@ -90,6 +90,8 @@ type Message struct {
 	Spec    string          `json:"s,omitempty"`   // of one that repeats
 	Work    bool            `json:"w,omitempty"`   // it is work outside of a turn
 	Tries   int             `json:"c,omitempty"`   // how often it has failed
+	Fatal   int             `json:"x,omitempty"`   // how often its turn may have ended the process, or did not return
+	Retry   time.Time       `json:"r,omitzero"`    // of one that has failed: not before this time again
 	Parked  string          `json:"err,omitempty"` // not empty: it is given up for now, because of this
 }
 

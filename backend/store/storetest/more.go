@@ -22,6 +22,7 @@ func message(id uint64) store.Message {
 	return store.Message{
 		ID: id, Order: id + 1, To: "bob", Name: "room", Key: []string{"a", "<b>"}, Type: "credit", Version: 2,
 		Data: json.RawMessage(`{ "text": "<&>" }`), Due: start.Add(time.Minute).UTC(), Label: "l", Spec: "0 9 * * *", Work: true, Tries: 3,
+		Fatal: 1, Retry: start.Add(time.Hour).UTC(),
 	}
 }
 

@@ -105,6 +105,14 @@ func appendText(b []byte, label, text string) []byte {
 	return appendString(append(b, label...), text)
 }
 
+// appendTime encodes a time that is not zero.
+func appendTime(b []byte, label string, at time.Time) []byte {
+	if at.IsZero() {
+		return b
+	}
+	return append(at.UTC().AppendFormat(append(append(b, label...), '"'), time.RFC3339Nano), '"')
+}
+
 func appendTable(b []byte, t *store.Table) []byte {
 	b = strconv.AppendInt(append(b, `{"i":`...), int64(t.ID), 10)
 	b = appendText(b, `,"f":`, t.Field)
@@ -138,15 +146,15 @@ func appendMessage(b []byte, m *store.Message) []byte {
 	if m.Data != nil {
 		b = append(append(b, `,"d":`...), m.Data...)
 	}
-	if !m.Due.IsZero() {
-		b = append(m.Due.UTC().AppendFormat(append(b, `,"at":"`...), time.RFC3339Nano), '"')
-	}
+	b = appendTime(b, `,"at":`, m.Due)
 	b = appendText(b, `,"l":`, m.Label)
 	b = appendText(b, `,"s":`, m.Spec)
 	if m.Work {
 		b = append(b, `,"w":true`...)
 	}
 	b = appendNumber(b, `,"c":`, uint64(m.Tries))
+	b = appendNumber(b, `,"x":`, uint64(m.Fatal))
+	b = appendTime(b, `,"r":`, m.Retry)
 	return append(appendText(b, `,"err":`, m.Parked), '}')
 }
 
