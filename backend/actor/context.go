@@ -76,7 +76,7 @@ func conns[S any](t *runtime.Turn) iter.Seq[*Conn[S]] {
 // After runs f as a turn after d, if this turn succeeds and the actor is still awake then.
 // stop prevents it; it may be called from any goroutine.
 func (c *Context[S]) After(d time.Duration, f func(*Context[S]) error) (stop func()) {
-	return c.turn.Schedule(d, false, inTurn(f))
+	return c.turn.AddTimer(d, false, inTurn(f))
 }
 
 // Every runs f as a turn each d, the first time after d, until stop is called
@@ -86,7 +86,7 @@ func (c *Context[S]) Every(d time.Duration, f func(*Context[S]) error) (stop fun
 	if c.turn.Use() && d <= 0 {
 		panic("actor: Every needs a positive interval")
 	}
-	return c.turn.Schedule(d, true, inTurn(f))
+	return c.turn.AddTimer(d, true, inTurn(f))
 }
 
 // Self returns the actor for use outside its turns.

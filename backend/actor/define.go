@@ -13,7 +13,7 @@ import (
 // Definition is a Go type registered as an actor. Make one with Define.
 type Definition struct{ def *definition.Definition }
 
-// DefineOption is an option of Define: Emits or WithOptions.
+// DefineOption is an option of Define: Emits, Handles, Version or WithOptions.
 type DefineOption interface{ applyTo(*definition.Spec) }
 
 type defineOption func(*definition.Spec)

@@ -58,7 +58,7 @@
 // its methods need no locks, and calls of one connection run in their order (G1).
 //
 // A turn is a transaction (G7): if it returns an error, panics or takes too
-// long, the state, the connection states, the events and the timers that it
+// long, the state, the connection states, the events, the messages and the timers that it
 // started are as if it had not run (a timer that it stopped stays stopped). If it
 // succeeds, all its changes become durable together, and only then are its events and
 // its result sent. Turns do not wait for the store; their output does.
@@ -99,6 +99,21 @@
 // without a disconnect. OnBeforeConnect and OnRefresh run then, in one turn (before
 // OnResume). CreateConnState does not: copy params into the connection's state in
 // OnRefresh. An error of either hook ends the connection.
+//
+// # Messages
+//
+// [Context.Schedule] sends a message to the actor itself, durably: its handler, which
+// [Handles] declares, runs at its time also if the actor sleeps or the server was down
+// then, and exactly once.
+//
+//	func (p *Poll) Open(c *actor.Context[Voter], round int) {
+//		c.Schedule(c.Now().Add(time.Minute), CloseVote{round})
+//	}
+//
+//	func (p *Poll) closeVote(c *actor.Context[Voter], m CloseVote) error { … }
+//
+// [Context.After] and [Context.Every] are for what need not outlive the actor's stay in
+// memory: they cost no commit.
 //
 // # Authentication
 //

@@ -70,4 +70,11 @@ type Options struct {
 	// [1,000 commits, 1 MiB of outputs]; beyond, the actor waits for the store.
 	MaxRunAhead      int
 	MaxRunAheadBytes int
+
+	// MaxMessages is how many messages of an actor may be pending, MaxMessagesBytes how
+	// many bytes they may have [10,000, 4 MiB]; beyond, a turn that adds one fails with
+	// overloaded. A turn that handles a message may go to twice that. One message may have
+	// 64 KiB.
+	MaxMessages      int
+	MaxMessagesBytes int
 }

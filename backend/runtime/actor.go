@@ -133,6 +133,9 @@ func (a *Actor) deliver(m envelope) (ok bool) {
 		if !a.in.conns.nextExpiry.IsZero() && !a.in.expire(time.Now()) {
 			return false
 		}
+		if !a.in.messages.runDue() {
+			return false
+		}
 		a.discardBroken()
 	}
 	if a.in == nil {

@@ -22,7 +22,7 @@ type reply struct {
 // apply makes the outcome of a turn the instance's state: it numbers the outputs, makes
 // a commit if the turn changed anything, and puts both behind the gate.
 func (in *instance) apply(t *Turn, o outcome, r reply) {
-	changed := o.err == nil && (o.changed || o.items || r.store || t.joining != nil || len(t.states) > 0 || len(t.ended) > 0 ||
+	changed := o.err == nil && (o.changed || o.items || in.messages.changed() || r.store || t.joining != nil || len(t.states) > 0 || len(t.ended) > 0 ||
 		slices.ContainsFunc(t.out.outputs, func(o *host.Output) bool { return o.Numbered }))
 
 	outputs := t.out.all()
@@ -61,6 +61,10 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 		Actor: in.actor.id, Name: in.def.Name, Key: in.actor.key, Log: in.log, Time: t.now,
 		Rev: in.rev,
 	}
+	if in.rev == 1 {
+		in.born = t.now.UnixMicro()
+		commit.Born = in.born
+	}
 	if in.version != in.def.Version() {
 		in.version = in.def.Version()
 		commit.Version = in.version
@@ -70,6 +74,7 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 		in.state.save(commit, o.scalars)
 	}
 	in.tables.save(commit)
+	in.messages.save(commit)
 	commit.Entries = slices.Grow(buffer.entries[:0], len(outputs))
 	for _, o := range outputs {
 		if o.Numbered {
@@ -92,7 +97,12 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 	in.actor.node.stats.entries.Add(uint64(len(commit.Entries)))
 	in.actor.gate.put(outputs, commit)
 	in.timers.start(t.timers)
+	in.messages.arm()
 }
+
+// due returns when the actor has to be awake next; zero: never. It is the earliest of all
+// reasons.
+func (in *instance) due() time.Time { return in.messages.nextRun() }
 
 // commitBuffer is a commit with room for what most commits contain, in one allocation.
 type commitBuffer struct {

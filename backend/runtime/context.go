@@ -155,8 +155,8 @@ func (t *Turn) Conns() []*Conn {
 	return conns
 }
 
-// Schedule adds a timer to the turn; it starts when the turn has succeeded.
-func (t *Turn) Schedule(d time.Duration, every bool, run func(*Turn) error) (stop func()) {
+// AddTimer adds a timer to the turn; it starts when the turn has succeeded.
+func (t *Turn) AddTimer(d time.Duration, every bool, run func(*Turn) error) (stop func()) {
 	if !t.Use() {
 		return func() {}
 	}
@@ -168,3 +168,6 @@ func (t *Turn) Schedule(d time.Duration, every bool, run func(*Turn) error) (sto
 	t.timers = append(t.timers, tm)
 	return tm.stop
 }
+
+// Messages returns the messages of the turn's actor.
+func (t *Turn) Messages() Messages { return Messages{t} }

@@ -11,7 +11,8 @@
 // (turn.go, span.go, watchdog.go); the code of a turn
 // uses context.go, emit.go, outbox.go, conn.go and timer.go, and goroutine.go tells whether
 // it runs in the turn's goroutine. apply.go turns the outcome into a commit and outputs, and
-// gate.go lets the outputs into the actor's log when the commit is durable. expiry.go ends
+// gate.go lets the outputs into the actor's log when the commit is durable. message.go has the messages that an actor
+// schedules to itself; alarm.go and handle.go run those that are due. expiry.go ends
 // connections that are not resumed, disconnect.go those of a subject. reset.go returns an actor to its last durable state.
 //
 // Used everywhere: fault.go turns errors into what clients get, limits.go has the limits that

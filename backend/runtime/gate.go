@@ -35,7 +35,7 @@ type pendingCommit struct {
 	rev   uint64
 	start host.Pos // where its outputs begin
 	bytes int      // of its outputs, and of those without a commit behind it
-	state int      // bytes of the state and the items in it
+	state int      // bytes of the state, the items and the messages in it
 }
 
 func newGate(log *host.LogWriter, c *committer, onFail func()) *gate {
@@ -65,6 +65,9 @@ func (g *gate) put(outputs []*host.Output, commit *store.Commit) {
 		}
 		for i := range commit.Items {
 			state += len(commit.Items[i].Key) + len(commit.Items[i].Value)
+		}
+		for i := range commit.Messages {
+			state += len(commit.Messages[i].Data)
 		}
 		g.pending = append(g.pending, pendingCommit{rev: commit.Rev, start: end - host.Pos(len(outputs)), state: state})
 	case n == 0 && g.failed == nil:

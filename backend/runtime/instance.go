@@ -22,14 +22,16 @@ type instance struct {
 	generation uint64 // of its goroutine
 	watchdog   watchdog
 
-	state  state
-	tables *tables
+	state    state
+	tables   *tables
+	messages *messages
 
 	stored    bool          // the store knows the actor
 	created   bool          // OnCreate has run, or the store knows the actor
 	version   int           // of the definition, as the store has it
 	dropped   []store.Table // by steps from that version
 	rev       uint64
+	born      int64 // the time of revision 1, in microseconds
 	head      uint64
 	log       string
 	conns     conns
@@ -55,7 +57,7 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 		in.log = randomID()
 		in.producers = newProducers(&def.Options, nil, in.conns.producers, &a.node.answers)
 		in.state.keep()
-		in.tables = newTables(in, nil, nil)
+		in.tables, in.messages = newTables(in, nil, nil), newMessages(in, nil)
 		var err error
 		in.state.base, err = in.state.encode()
 		return in, err
@@ -79,6 +81,7 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 	}
 	in.version = snap.Version
 	in.created, in.stored = true, true
+	in.born = snap.Born
 	in.rev, in.head, in.log, in.conns.next = snap.Rev, snap.Head, snap.Log, snap.NextConn
 	for _, r := range snap.Conns {
 		c := &Conn{num: r.Num, alone: [1]uint32{r.Num}, id: r.ID, start: r.Start, joined: r.Joined, owner: r.Subject, attached: attached{dropped: a.node.started}}
@@ -102,6 +105,7 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 		}
 	}
 	in.tables = newTables(in, snap.Tables, tables)
+	in.messages = newMessages(in, snap)
 	in.tables.move(in.state.moved)
 	in.state.moved = nil
 	if err = in.state.restored(); err == nil {
@@ -123,6 +127,7 @@ func (in *instance) discard() {
 	in.producers.answers.discard()
 	in.watchdog.stop()
 	in.tables.discard()
+	in.messages.alarm.stop()
 }
 
 // begin starts a turn that may last for limit.
@@ -157,6 +162,7 @@ func (in *instance) applyUnseen(t *Turn, o outcome) {
 	}
 	in.state.accept(o.scalars)
 	in.tables.accept()
+	in.messages.keep()
 	in.timers.start(t.timers)
 }
 

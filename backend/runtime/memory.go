@@ -68,7 +68,7 @@ func (a *Actor) weigh() {
 			a.log.Shrink(a.in.def.Options.LogBytes / 16)
 			bytes = int64(a.log.Bytes())
 		}
-		bytes += int64(a.in.state.size(a.in.state.base, definition.Collection.Size))
+		bytes += int64(a.in.state.size(a.in.state.base, definition.Collection.Size) + a.in.messages.bytes)
 	}
 	if bytes == a.bytes {
 		return

@@ -30,6 +30,7 @@ type Node struct {
 	maxActors int // 0: any number
 	maxQueued int64
 	started   time.Time
+	now       func() time.Time // the clock by which messages are due
 	stats     stats
 
 	disconnected disconnected
@@ -117,7 +118,7 @@ func New(r Registry, s store.Store, o Options) *Node {
 
 		defs: r.Definitions(), store: s, log: o.Logger, check: o.Check, newActor: o.NewActor,
 		maxActors: o.MaxActors, memory: newMemory(o.MaxActorBytes), maxQueued: o.MaxQueuedBytes,
-		started: time.Now(), closing: make(chan struct{}), authPermits: fair.New(maxAuths), actors: map[string]*Actor{},
+		started: time.Now(), now: time.Now, closing: make(chan struct{}), authPermits: fair.New(maxAuths), actors: map[string]*Actor{},
 	}
 	if n.check {
 		n.warnOfOpenDoors()

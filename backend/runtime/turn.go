@@ -14,6 +14,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/definition"
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
+	"github.com/troupe-dev/troupe/backend/store"
 )
 
 // Turn is one run of an action or a hook: a transaction on its instance. It collects its
@@ -23,8 +24,9 @@ type Turn struct {
 	span
 	in       *instance
 	readOnly bool
-	bounded  bool  // MaxState applies: the turn is no hook
-	conn     *Conn // the connection that called, or nil
+	bounded  bool           // MaxState applies: the turn is no hook
+	conn     *Conn          // the connection that called, or nil
+	message  *store.Message // that the turn handles, or nil
 
 	opening  *host.OpenRequest // of a turn that connects or refreshes; of a call without a connection, only its Identity
 	access   Access            // in OnAccess
@@ -75,18 +77,19 @@ func (t *Turn) end() bool {
 
 // savepoint marks what a turn has collected so far, to undo a hook that runs inside it.
 type savepoint struct {
-	outputs, ended, closes, timers, edits int
-	states                                map[*Conn]connState
+	outputs, ended, closes, timers, edits, messages int
+	states                                          map[*Conn]connState
 }
 
 func (t *Turn) savepoint() savepoint {
-	return savepoint{len(t.out.outputs), len(t.ended), len(t.closes), len(t.timers), t.in.tables.savepoint(), maps.Clone(t.states)}
+	return savepoint{len(t.out.outputs), len(t.ended), len(t.closes), len(t.timers), t.in.tables.savepoint(), t.in.messages.savepoint(), maps.Clone(t.states)}
 }
 
 func (t *Turn) rollback(s savepoint) {
 	t.out.outputs, t.ended, t.closes, t.timers = t.out.outputs[:s.outputs], t.ended[:s.ended], t.closes[:s.closes], t.timers[:s.timers]
 	t.states, t.failure = s.states, nil
 	t.in.tables.rollback(s.edits)
+	t.in.messages.rollback(s.messages)
 }
 
 // run calls f as a part of the turn. Its error is f's, the first one recorded by Fail, a
@@ -243,6 +246,7 @@ func (t *Turn) hookApart(name string, c *Conn, before []byte) (after []byte) {
 type outcome struct {
 	result  json.RawMessage
 	err     *host.Fault // nil if the turn succeeded
+	cause   error       // of err, with what clients do not see
 	scalars []byte      // the JSON of the state's scalar fields after it
 	changed bool        // the state differs from the last one
 	items   bool        // tables have changed
@@ -290,7 +294,7 @@ func (t *Turn) execute(body func() (any, error)) (o outcome, ok bool) {
 		}
 	}
 	if err != nil {
-		o = outcome{err: t.public(err), scalars: in.state.base}
+		o = outcome{err: t.public(err), cause: err, scalars: in.state.base}
 		t.rollback(savepoint{})
 		if !t.readOnly || in.actor.node.check {
 			in.tables.apart(in.state.undo) // likewise

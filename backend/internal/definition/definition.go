@@ -37,6 +37,7 @@ type Definition struct {
 	Events     map[reflect.Type]Event
 	EventNames map[string]reflect.Type
 	Sent       map[reflect.Type]jsonshape.Shape // of events and results
+	Handlers   Handlers                         // of messages
 
 	bindings    *Bindings
 	contextType reflect.Type // Context[S], nil if no method has one
@@ -61,6 +62,7 @@ type Spec struct {
 	Name     string
 	Type     reflect.Type
 	Events   []reflect.Type
+	Handlers []HandlerSpec
 	Options  Options
 	Versions []Version
 	Bindings *Bindings
@@ -105,6 +107,7 @@ func New(s Spec) *Definition {
 		Actions: map[string]*Method{}, Hooks: map[string]*Method{},
 		Events: map[reflect.Type]Event{}, EventNames: map[string]reflect.Type{},
 	}
+	d.Handlers = Handlers{d: d, byName: map[string]*Handler{}, byType: map[reflect.Type]*Handler{}}
 	if d.Name == "" || len(d.Name) > host.MaxNameBytes || strings.ContainsFunc(d.Name, notNameRune) {
 		d.panicf("the name %q: want letters, digits, - or _, at most %d bytes", d.Name, host.MaxNameBytes)
 	}
@@ -114,6 +117,9 @@ func New(s Spec) *Definition {
 	d.checkState()
 	for _, e := range s.Events {
 		d.addEvent(e)
+	}
+	for _, h := range s.Handlers {
+		d.Handlers.add(h)
 	}
 	d.findMethods()
 	if d.ConnType == nil {
@@ -370,6 +376,9 @@ func (d *Definition) checkSent() {
 	check(d.ConnType, "the connection state")
 	for t, e := range d.Events {
 		check(t, "event %s", e.Name)
+	}
+	for t, h := range d.Handlers.byType {
+		check(t, "message %s", h.Name)
 	}
 	for _, methods := range []map[string]*Method{d.Actions, d.Hooks, {"OnAuth": d.Auth}} {
 		for _, m := range methods {

@@ -21,6 +21,8 @@ type Options struct {
 	CallerTTL        time.Duration
 	MaxRunAhead      int
 	MaxRunAheadBytes int
+	MaxMessages      int
+	MaxMessagesBytes int
 }
 
 // Defaults are the default options.
@@ -40,6 +42,8 @@ var Defaults = Options{
 	CallerTTL:        24 * time.Hour,
 	MaxRunAhead:      1_000,
 	MaxRunAheadBytes: 1 << 20,
+	MaxMessages:      10_000,
+	MaxMessagesBytes: 4 << 20,
 }
 
 // or fills the zero fields of o from d.
@@ -60,6 +64,8 @@ func (o Options) or(d Options) Options {
 	set(&o.CallerTTL, d.CallerTTL)
 	set(&o.MaxRunAhead, d.MaxRunAhead)
 	set(&o.MaxRunAheadBytes, d.MaxRunAheadBytes)
+	set(&o.MaxMessages, d.MaxMessages)
+	set(&o.MaxMessagesBytes, d.MaxMessagesBytes)
 	return o
 }
 

@@ -1,0 +1,127 @@
+package actor
+
+import (
+	"iter"
+	"reflect"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/internal/definition"
+	"github.com/troupe-dev/troupe/backend/runtime"
+)
+
+// MessageID is the id of a message. It stays the same when the handler runs again because
+// it failed, or because the server ended before its changes were durable: pass it to other
+// services as an idempotency key.
+type MessageID string
+
+// Handles declares the handler of messages of type M, which the actor schedules to itself
+// with Context.Schedule and Context.Repeat:
+//
+//	type CloseVote struct{ Round int `json:"round"` }
+//
+//	func (p *Poll) closeVote(c *actor.Context[Voter], m CloseVote) error { … }
+//
+//	actor.Define[Poll]("poll", actor.Handles((*Poll).closeVote))
+//
+// The handler is not exported: an exported method is an action, which clients can call. A
+// message is stored as JSON under its type's name in lowerCamel, CloseVote as closeVote,
+// until its handler has succeeded. So after a deploy the type still has to decode what an
+// older binary has stored, as the state has to.
+//
+// A run of the handler is a turn. What it changes and the end of the message are one
+// commit: the message takes effect exactly once (G11), also if the server ends meanwhile. An
+// [Error] that the handler returns is an answer: the message is finished without effect,
+// and the log has a warning. If it fails in another way, its changes are undone and it is
+// tried again, after 1 s at most, twice as long with each try up to 5 min. After 10 tries
+// the message is parked: it is kept and does not run.
+//
+// Define panics if the handler is exported, if M is not a named type, or if two handlers
+// would have the same messages.
+func Handles[T, S, M any](handler func(*T, *Context[S], M) error) DefineOption {
+	return defineOption(func(s *definition.Spec) {
+		s.Handlers = append(s.Handlers, definition.HandlerSpec{
+			Func: handler, State: reflect.TypeFor[T](), Context: reflect.TypeFor[Context[S]](), Message: reflect.TypeFor[M](),
+			Call: func(state, turn, message any) error {
+				return handler(state.(*T), &Context[S]{turn.(*runtime.Turn)}, message.(M))
+			},
+		})
+	})
+}
+
+// ScheduleOption is an option of Context.Schedule: Named.
+type ScheduleOption func(*runtime.ScheduleOptions)
+
+// Named gives a message a name that is unique in its actor: it replaces the message that
+// has the name, also one that is parked. The name must not be empty.
+func Named(name string) ScheduleOption {
+	if name == "" {
+		panic("actor: Named needs a name")
+	}
+	return func(o *runtime.ScheduleOptions) { o.Label = name }
+}
+
+// Schedule sends a message to the actor itself at a time, or at once if the time is over.
+// It runs at or after that time, to the millisecond, also if the actor has left memory or
+// the server was down then: late ones run in the order of their times. Its type must be
+// declared with Handles. The message is encoded at once.
+//
+// The message is a change of the turn: it is there if the turn succeeds and becomes
+// durable, and gone if the turn fails. One that OnCreate or OnStart of a new actor
+// schedules is stored with the actor's first commit.
+//
+// A message of more than 64 KiB fails the turn with too_large, one too many with
+// overloaded, see Options.MaxMessages.
+func (c *Context[S]) Schedule(at time.Time, message any, options ...ScheduleOption) MessageID {
+	var o runtime.ScheduleOptions
+	for _, option := range options {
+		option(&o)
+	}
+	return MessageID(c.turn.Messages().Schedule(at, message, o))
+}
+
+// Cancel removes a message that the actor has scheduled. It reports false if there is none:
+// it was handled, canceled or replaced. A message that is being handled is not there.
+func (c *Context[S]) Cancel(id MessageID) bool { return c.turn.Messages().Cancel(string(id)) }
+
+// CancelNamed removes the message with a name. It reports false if there is none.
+func (c *Context[S]) CancelNamed(name string) bool { return c.turn.Messages().CancelNamed(name) }
+
+// Scheduled is a message that an actor has scheduled to itself.
+type Scheduled struct {
+	ID     MessageID
+	Name   string // from Named; empty if it has none
+	Type   string // of the message, as it is stored
+	Due    time.Time
+	Tries  int    // how often its handler has failed
+	Parked string // not empty: the message is parked, because of this
+}
+
+// Scheduled returns the messages that the actor has scheduled to itself and that are not
+// finished, as they are at the time of the call: in the order in which they run, the parked
+// ones last.
+func (c *Context[S]) Scheduled() iter.Seq[Scheduled] {
+	ms := c.turn.Messages()
+	all := ms.Scheduled()
+	return func(yield func(Scheduled) bool) {
+		for i := range all {
+			m := &all[i]
+			if !yield(Scheduled{MessageID(ms.IDOf(m)), m.Label, m.Type, m.Due, m.Tries, m.Parked}) {
+				return
+			}
+		}
+	}
+}
+
+// MessageID returns the id of the message that the turn handles, empty in other turns.
+func (c *Context[S]) MessageID() MessageID {
+	_, id := c.turn.Messages().Handling()
+	return MessageID(id)
+}
+
+// Due returns when the message that the turn handles was due, zero in other turns.
+func (c *Context[S]) Due() time.Time {
+	if m, _ := c.turn.Messages().Handling(); m != nil {
+		return m.Due
+	}
+	return time.Time{}
+}

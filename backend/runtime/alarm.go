@@ -1,0 +1,104 @@
+package runtime
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/host"
+)
+
+// alarm wakes the goroutine of an instance when its next message is due.
+type alarm struct {
+	in    *instance
+	at    time.Time // zero: it is not set
+	timer *time.Timer
+
+	// waiting says that an alarmEnvelope is in the mailbox. Another one would be there
+	// for good, one more for each request that finds a message due.
+	waiting *atomic.Bool
+}
+
+func newAlarm(in *instance) alarm { return alarm{in: in, waiting: new(atomic.Bool)} }
+
+// set sets the alarm to a time; zero: never.
+func (a *alarm) set(at time.Time) {
+	if at.Equal(a.at) {
+		return
+	}
+	a.at = at
+	if at.IsZero() {
+		a.timer.Stop()
+		return
+	}
+	wait := at.Sub(a.in.actor.node.now())
+	if a.timer == nil {
+		a.timer = time.AfterFunc(wait, func() {
+			if a.waiting.CompareAndSwap(false, true) {
+				a.in.actor.box.post(&alarmEnvelope{in: a.in})
+			}
+		})
+		return
+	}
+	a.timer.Reset(wait)
+}
+
+// stop ends the alarm.
+func (a *alarm) stop() {
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+}
+
+// alarmEnvelope makes the actor's goroutine run the messages that are due.
+type alarmEnvelope struct{ in *instance }
+
+func (m *alarmEnvelope) size() int                  { return 0 }
+func (m *alarmEnvelope) refuse(*Actor, *host.Fault) {}
+
+func (m *alarmEnvelope) deliver(in *instance) bool {
+	if m.in == in {
+		in.messages.alarm.waiting.Store(false)
+		in.messages.rearm() // it may have rung meanwhile, or a moment too early
+	}
+	return true
+}
+
+// rearm sets the alarm again, whether or not it has rung.
+func (ms *messages) rearm() {
+	ms.alarm.at = time.Time{}
+	ms.arm()
+}
+
+// arm sets the alarm to the next message. Those of an actor that is not stored wait for its
+// first commit.
+func (ms *messages) arm() {
+	if !ms.in.stored || len(ms.queue) == 0 && ms.alarm.at.IsZero() {
+		return
+	}
+	ms.alarm.set(ms.nextRun())
+}
+
+// maxDueTurns is how many messages run before the actor looks after its mailbox.
+const maxDueTurns = 32
+
+// runDue runs messages that are due. It reports false if the instance was abandoned
+// meanwhile.
+func (ms *messages) runDue() bool {
+	if len(ms.queue) == 0 || !ms.in.stored {
+		return true
+	}
+	now := ms.in.actor.node.now()
+	for range maxDueTurns {
+		if next := ms.nextRun(); next.IsZero() || next.After(now) || ms.in.state.broken != nil {
+			break
+		}
+		if ms.in.actor.gate.room() != nil {
+			return true // the pending reset loads them again
+		}
+		if !ms.handle(ms.queue[0], now) {
+			return false
+		}
+	}
+	ms.rearm()
+	return true
+}

@@ -1,0 +1,114 @@
+package runtime
+
+import (
+	"cmp"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/internal/definition"
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// Of a message whose handler fails.
+const (
+	firstRetry = time.Second // at most; doubles with each try
+	maxRetry   = 5 * time.Minute
+	maxTries   = 10 // then it is parked
+)
+
+// handle runs the handler of a message that is due, as a turn whose commit removes the
+// message. It reports false if the instance was abandoned meanwhile.
+func (ms *messages) handle(m *store.Message, now time.Time) bool {
+	in := ms.in
+	t := in.begin(m.Type, in.def.Options.ActionTimeout, nil)
+	t.message, t.bounded = m, true
+	ms.edit(m, nil)
+	o, ok := t.execute(func() (any, error) {
+		return nil, in.def.Handlers.Handle(in.state.value, t, m.Type, m.Version, m.Data)
+	})
+	if !ok {
+		return false
+	}
+	if o.err == nil {
+		in.apply(t, o, reply{})
+		return true
+	}
+	return ms.failed(m, o.cause, now)
+}
+
+// failed makes a commit of what becomes of a message whose turn has failed. An error of
+// the author for clients is an answer: the message is finished.
+func (ms *messages) failed(m *store.Message, cause error, now time.Time) bool {
+	log := ms.in.actor.logger().With("message", m.Type, "messageID", m.ID)
+	if _, _, _, refused := ms.in.def.ClientError(cause); refused {
+		log.Warn("message refused by its handler", "error", cause)
+		return ms.record(m, nil)
+	}
+	next := *m
+	if next.Tries++; next.Tries >= maxTries {
+		next.Parked = parkedText(cause)
+		log.Error("message parked: its handler keeps failing", "tries", next.Tries, "error", cause)
+	} else {
+		next.Retry = dueTime(now.Add(backoff(next.Tries)))
+		log.Warn("message failed; it will be tried again", "tries", next.Tries, "at", next.Retry, "error", cause)
+	}
+	return ms.record(m, &next)
+}
+
+// backoff returns how long to wait after a number of tries: any time up to a bound that
+// doubles (full jitter), so that what has failed together is not tried again together.
+func backoff(tries int) time.Duration {
+	bound := maxRetry
+	if tries < 10 {
+		bound = min(bound, firstRetry<<(tries-1))
+	}
+	return rand.N(bound) + 1
+}
+
+// parkedText returns why a message is parked, as it is stored.
+func parkedText(cause error) string {
+	const maxText = 1_000
+	text := cause.Error()
+	if len(text) > maxText {
+		text = text[:maxText]
+	}
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if unhandled := (*definition.UnhandledError)(nil); errors.As(cause, &unhandled) {
+		return unhandledPrefix + text
+	}
+	return cmp.Or(text, "it failed")
+}
+
+// unhandledPrefix begins the text of messages that were parked because the program had no
+// handler for them. They are tried again when it has one.
+const unhandledPrefix = "not handled: "
+
+// unpark returns a stored message as the instance begins with it.
+func unpark(d *definition.Definition, m *store.Message) *store.Message {
+	if !strings.HasPrefix(m.Parked, unhandledPrefix) {
+		return m
+	}
+	if _, err := d.Handlers.Find(m.Type, m.Version); err != nil {
+		return m
+	}
+	again := *m
+	again.Parked, again.Tries, again.Retry = "", 0, time.Time{}
+	return &again
+}
+
+// record makes a commit that replaces a message, without a turn of the author. It reports
+// false if the instance was abandoned meanwhile.
+func (ms *messages) record(before, after *store.Message) bool {
+	t := ms.in.begin(before.Type, ms.in.def.Options.ActionTimeout, nil)
+	t.readOnly = true
+	o, ok := t.execute(func() (any, error) {
+		ms.edit(before, after)
+		return nil, nil
+	})
+	if ok {
+		ms.in.apply(t, o, reply{})
+	}
+	return ok
+}
