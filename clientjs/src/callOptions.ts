@@ -4,8 +4,10 @@ import type { CallOptions } from "./types.js";
 /** Options over others; one that is undefined keeps the other's value. */
 export const mergeOptions = (
   under: CallOptions,
-  { timeoutMs = under.timeoutMs, signal = under.signal }: CallOptions,
+  { timeoutMs = under.timeoutMs, signal = under.signal, ...more }: CallOptions,
 ): CallOptions => ({
+  ...under,
+  ...more,
   timeoutMs,
   signal,
 });

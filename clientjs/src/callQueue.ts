@@ -26,11 +26,11 @@ export interface Call {
 /** The unanswered calls of one connection. */
 export interface CallQueue {
   /** The highest call id up to which every call was answered or given up. */
-  readonly ackedId: number;
+  ackedId(): number;
   /** Queues a call; the promise settles with its answer, or with the error why it was given up. */
   add(options: CallOptions, action: string, args: readonly unknown[]): Promise<unknown>;
   /** When the first call without an answer was sent on the present link; Infinity if there is none. */
-  readonly busySince: number;
+  busySince(): number;
   /** The channel is open: sends the waiting calls, as far as the limit on calls in flight allows. */
   open(): void;
   /**
@@ -88,9 +88,7 @@ export function createCallQueue(
   };
 
   return {
-    get ackedId() {
-      return (calls.keys().next().value ?? lastId + 1) - 1;
-    },
+    ackedId: () => (calls.keys().next().value ?? lastId + 1) - 1,
     add: (options, action, values) =>
       new Promise((resolve, reject) => {
         const { signal } = options;
@@ -120,6 +118,7 @@ export function createCallQueue(
           settle(error, result) {
             calls.delete(call.id);
             stopWatching();
+            options["~onSettled"]?.();
             if (error) reject(error);
             else resolve(result);
           },
@@ -127,17 +126,15 @@ export function createCallQueue(
         calls.set(call.id, call);
         sendWaiting();
       }),
-    get busySince() {
-      return inFlight.values().next().value || Infinity;
-    },
+    busySince: () => inFlight.values().next().value || Infinity,
     open() {
       isOpen = true;
       sendWaiting();
     },
     suspend(crashed) {
       isOpen = false;
-      const [[id, sentAt] = [0, 0]] = inFlight;
-      const suspect = calls.get(id);
+      const [[id, sentAt] = []] = inFlight;
+      const suspect = calls.get(id!);
       if (suspect && sentAt) {
         if (now() - sentAt >= CRASH_MS) suspect.crashes = 0;
         else if (crashed && ++suspect.crashes === CRASHES) {

@@ -45,7 +45,7 @@ export function createClient<R extends object = UntypedRegistry>(
   options: ClientOptions = {},
 ): Client<R> {
   const base = () => {
-    const address = String(url ?? (typeof location === "object" ? location.origin + pageBase() : ""));
+    const address = String(url ?? (globalThis.location ? location.origin + pageBase() : ""));
     if (!/^https?:[^?#]+$/.test(address)) {
       throw new ActorError("link", `createClient needs a URL: http(s)://host[:port][/base], not "${address}"`);
     }

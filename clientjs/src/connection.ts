@@ -127,7 +127,7 @@ export function createConnection(
   const send = (message: ClientMessage & { c: number }, paced?: boolean) =>
     socket.push(message.c, () => encode(message), paced);
 
-  const listenedEvents = () => new Set([...emitter.names()].filter((name) => !isLifecycleEvent(name)));
+  const listenedEvents = () => new Set(emitter.names().filter((name) => !isLifecycleEvent(name)));
 
   /** Subscribes to names that got their first listener, and unsubscribes from those that lost their last. */
   const syncSubscriptions = () => {
@@ -136,7 +136,7 @@ export function createConnection(
     const removed = [...subscribed].filter((name) => !added.delete(name));
     for (const name of removed) subscribed.delete(name);
     if (!channelNumber) return; // the next open, or a sub behind it, has the others
-    for (const name of added) subscribed.add(name);
+    subscribed = new Set([...subscribed, ...added]);
     if (added.size) send({ t: "sub", c: channelNumber, e: [...added] });
     if (removed.length) send({ t: "unsub", c: channelNumber, e: removed });
   };
@@ -149,13 +149,10 @@ export function createConnection(
       );
     }),
   );
-  const cursor = createCursor(
-    () => calls.ackedId,
-    () => {
-      const acks = live ? cursor.acks() : {};
-      if (acks.s || acks.ack) send({ t: "ack", c: channelNumber, ...acks });
-    },
-  );
+  const cursor = createCursor(calls.ackedId, () => {
+    const acks = live ? cursor.acks() : {};
+    if (acks.s || acks.ack) send({ t: "ack", c: channelNumber, ...acks });
+  });
 
   /** The params to send now. Throws if they are not JSON, too large, rejected before, or if signal is aborted. */
   const resolveParams = async (signal: AbortSignal) => {
@@ -214,7 +211,7 @@ export function createConnection(
    * names that are new follow in a sub, and start at the present.
    */
   const sendOpen = (value: unknown) => {
-    if (!cursor.log) subscribed = listenedEvents();
+    if (!cursor.log()) subscribed = listenedEvents();
     const message: Open = {
       t: "open",
       c: 0xffffffff, // the longest number, for checkSize
@@ -249,8 +246,8 @@ export function createConnection(
   const retryLater = (error: ActorError) => {
     leaveChannel();
     const retryInMs = Math.round(Math.max(retryAfterMs(error), backoff(failures++)));
-    timer = setTimeout(open, retryInMs);
     waiting = true;
+    timer = setTimeout(open, retryInMs);
     reportLoss(error, retryInMs);
   };
 
@@ -308,25 +305,15 @@ export function createConnection(
 
   const onOpened = (m: Opened) => {
     const first = !id;
-    const reason = cursor.log ? "expired" : "destroyed";
+    const reason = cursor.log() ? "expired" : "destroyed";
     cursor.open(m.log, m.s);
     id = m.connId;
     actorId = m.actorId;
     owner = m.owner;
-    attempt = 0;
-    replayed = 0;
+    attempt = replayed = 0;
     if (first) setStatus("connected");
-    else if (!m.resumed || m.lost) emitReconnected(m.lost ?? { missed: 0, exact: false, reason });
+    else if (m.lost || !m.resumed) emitReconnected(m.lost ?? { missed: 0, exact: false, reason });
     if (socket.stale) emitter.emit("stale", { differs: socket.stale } satisfies Stale);
-  };
-
-  const onAt = () => {
-    if (live) return;
-    live = true;
-    rejection = undefined;
-    liveSince = now();
-    if (status === "disconnected") emitReconnected();
-    calls.open();
   };
 
   const call = (own: CallOptions, action: string, args: readonly unknown[]) =>
@@ -340,9 +327,7 @@ export function createConnection(
 
   const channel: Channel = {
     onUp: open,
-    get busySince() {
-      return calls.busySince;
-    },
+    busySince: () => calls.busySince(),
     onDown(error, retryInMs, crashed) {
       leaveChannel(crashed);
       reportLoss(error, retryInMs);
@@ -370,7 +355,12 @@ export function createConnection(
         case "fail":
           return calls.answer(m.id, errorFrom(m));
         case "at":
-          onAt();
+          if (live) break;
+          live = true;
+          rejection = undefined;
+          liveSince = now();
+          if (status === "disconnected") emitReconnected();
+          calls.open();
           break;
         case "closed": {
           socket.close(channelNumber);

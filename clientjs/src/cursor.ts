@@ -10,7 +10,7 @@ export interface Acks {
 /** The position of one connection in its actor's log. */
 export interface Cursor {
   /** The identity of the log; undefined until the connection was opened once, and when that log is gone. */
-  readonly log: string | undefined;
+  log(): string | undefined;
   /** The connection was opened at position seq of a log, possibly a new one. Without a log, the next open does not resume. */
   open(log?: string, seq?: number): void;
   /** A message with position seq arrived. */
@@ -36,9 +36,7 @@ export function createCursor(ackedId: () => number, onAckDue: () => void): Curso
   let ackTimer: ReturnType<typeof setTimeout> | undefined;
 
   return {
-    get log() {
-      return log;
-    },
+    log: () => log,
     open(newLog, start = 0) {
       log = newLog;
       ackedSeq = seq = start;

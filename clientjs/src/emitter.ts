@@ -18,8 +18,8 @@ export interface Emitter {
   off(name?: string, handler?: Handler): void;
   /** Calls the listeners of an event; returns false if there are none. */
   emit(name: string, data?: unknown): boolean;
-  /** Returns the names that have at least one listener. */
-  names(): Set<string>;
+  /** Returns the name of each listener's event. */
+  names(): string[];
 }
 
 /**
@@ -46,8 +46,7 @@ export function createEmitter(onChange: () => void): Emitter {
       onChange();
       return () => remove((l) => l === listener);
     },
-    off: (name, handler) =>
-      remove((l) => (name === undefined || l.name === name) && (!handler || l.handler === handler)),
+    off: (name, handler) => remove((l) => (name ?? l.name) === l.name && (handler ?? l.handler) === l.handler),
     emit(name, data) {
       const heard = listeners.filter((l) => l.name === name);
       for (const l of heard) {
@@ -57,6 +56,6 @@ export function createEmitter(onChange: () => void): Emitter {
       }
       return !!heard[0];
     },
-    names: () => new Set(listeners.map((l) => l.name)),
+    names: () => listeners.map((l) => l.name),
   };
 }

@@ -65,22 +65,13 @@ export function abandonedError(sent: boolean, reason: string, cause?: unknown): 
   );
 }
 
-/**
- * Reports an error thrown by user code to the page's error handlers. Outside of pages it is logged: there,
- * reportError may be missing, or end the process.
- */
-export function reportUncaught(error: unknown): void {
-  if (typeof document === "object" && typeof reportError === "function") reportError(error);
-  else console.error(error);
-}
-
-/** Runs user code. Reports what it throws. */
+/** Runs user code. What it throws is reported to the page's error handlers. */
 export function guarded<T>(fn: () => T): T | undefined {
   try {
     return fn();
   } catch (error) {
-    if (typeof document === "object" && typeof reportError === "function") reportError(error);
-    else console.error(error);
+    // Outside of pages it is logged: there, reportError may be missing, or end the process.
+    (typeof document === "object" && typeof reportError === "function" ? reportError : console.error)(error);
     return undefined;
   }
 }

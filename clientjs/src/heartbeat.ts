@@ -50,7 +50,7 @@ export function createHeartbeat(send: (frame: string) => void, onTimeout: (why: 
           );
         }
       },
-      Math.max(Math.min(left(), PROBE_MS), 0),
+      Math.min(left(), PROBE_MS),
     );
   };
 

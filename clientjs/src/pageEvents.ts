@@ -16,11 +16,8 @@ export function listenToPage(
   const listen = (name: string, handler: (event: Event) => void) =>
     // In the capture phase, events of the document pass the window, too.
     globalThis.addEventListener?.(name, handler, { capture: true, signal: stop.signal });
-  for (const name of ["online", "pageshow", "visibilitychange", "resume"]) {
-    listen(name, () => {
-      if (!globalThis.document?.hidden) onWake();
-    });
-  }
+  const onShown = () => globalThis.document?.hidden || onWake();
+  for (const name of ["online", "pageshow", "visibilitychange", "resume"]) listen(name, onShown);
   listen("offline", onOffline);
   listen("freeze", onFreeze);
   listen("pagehide", (event) => ((event as PageTransitionEvent).persisted ? onFreeze : onUnload)());

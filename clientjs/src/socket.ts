@@ -23,7 +23,7 @@ export interface Channel {
    */
   onDown(error: ActorError, retryInMs: number, crashed: boolean): void;
   /** When the first of its calls that have no answer was sent on this link; Infinity if there is none. */
-  readonly busySince: number;
+  busySince(): number;
   /** If the connection waits for its next attempt, that starts now. */
   reconnectNow(): void;
   /** Opens the connection again, which the server has ended. */
@@ -176,12 +176,12 @@ export function createSocket(
   /** The link ended. ownMs: the client did that itself, and dials again after that time. */
   const onLost = (why: string, code = byeMs === undefined ? "link" : "shutdown", ownMs?: number) => {
     // If the server died of a call, then probably of the one that it has had for the longest time.
-    const [suspect] = [...attached].sort((a, b) => a.busySince - b.busySince);
+    const [suspect] = [...attached].sort((a, b) => a.busySince() - b.busySince());
     // A link that carried traffic, but not for long, keeps the back-off under half a second. If calls got no answer,
     // the server may have died of one: then the back-off doubles as usual.
     if (!carriedTraffic) failures ||= 1;
     else if (now() - openedAt >= STABLE_MS) failures = 0;
-    else if (answered || !suspect || suspect.busySince === Infinity) failures = Math.min(failures, 2);
+    else if (answered || !suspect || suspect.busySince() === Infinity) failures = Math.min(failures, 2);
     // A server that shuts down spreads its clients itself.
     const retryInMs = Math.round(
       Math.max(
@@ -213,9 +213,8 @@ export function createSocket(
       forEachAttached((channel) => channel.onUp());
     } else if (message.c !== undefined) {
       carriedTraffic = true;
-      const isAnswer = channels.get(message.c)?.receive(message);
-      answered ||= !!isAnswer;
-      return isAnswer;
+      if (!channels.get(message.c)?.receive(message)) return;
+      return (answered = true);
     } else if (message.t === "bye") {
       byeMs = message.delayMs;
     } else if (message.t === "error") {
@@ -292,13 +291,12 @@ export function createSocket(
       if (canReopen) ended.set(channel, epoch);
       else ended.delete(channel);
       if (!attached.delete(channel) || attached.size) return;
-      clearTimeout(linkTimer);
+      stopLinkTimer();
       if (link) linkTimer = setTimeout(closeIdle, idleMs);
       else closeIdle();
     },
     dispose() {
-      for (const channel of ended.keys()) channel.dispose();
-      forEachAttached((channel) => channel.dispose());
+      for (const channel of [...ended.keys(), ...attached]) channel.dispose();
       closeIdle();
     },
     reconnectNow,

@@ -147,6 +147,8 @@ export interface CallOptions {
   timeoutMs?: number;
   /** Gives the calls up when it is aborted. */
   signal?: AbortSignal;
+  /** For the hooks: called when a call of a connection is answered or given up, before any later event. */
+  "~onSettled"?: () => void;
 }
 
 /** The type of `call`. */

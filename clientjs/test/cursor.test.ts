@@ -39,7 +39,7 @@ it("acknowledges only what the server does not know", () => {
 it("starts at the position of another log, even a lower one", () => {
   cursor.open("log", 500);
   cursor.open("other", 3);
-  expect(cursor.log).toBe("other");
+  expect(cursor.log()).toBe("other");
   expect(cursor.acks()).toEqual({});
   cursor.advance(4);
   expect(cursor.acks()).toEqual({ s: 4 });

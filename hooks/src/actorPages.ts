@@ -1,6 +1,5 @@
 // Pages of a table that are loaded by an action, from its end on, and kept up to date by events. Does not depend on React.
 import type { Connection, EventsOf, UntypedActor } from "@troupe/client";
-import { withOnReply } from "./onReply.js";
 
 /** The key of an item: keys have an order. */
 export type PageKey = string | number;
@@ -149,8 +148,12 @@ export function followPages<K extends PageKey, V>(
     try {
       while (!signal.aborted && wanted()) {
         queued = [];
-        const view = withOnReply(connection.withOptions({ signal, timeoutMs: 0 }), () => {
-          if (!signal.aborted) queued = [];
+        const view = connection.withOptions({
+          signal,
+          timeoutMs: 0,
+          "~onSettled"() {
+            if (!signal.aborted) queued = [];
+          },
         });
         const page = await options().load(view, (live.from ?? null) as never);
         if (signal.aborted) return;

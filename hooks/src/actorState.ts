@@ -1,6 +1,5 @@
 // A state that is loaded by an action and kept up to date by events. Does not depend on React.
 import type { Connection, EventsOf, UntypedActor } from "@troupe/client";
-import { withOnReply } from "./onReply.js";
 
 /** How to load a state, and how events change it. */
 export interface StateOptions<D, S> {
@@ -69,22 +68,26 @@ export function followState<S>(
     // New listeners are subscribed in the next microtask; the call must be sent after that.
     await null;
     if (signal.aborted) return;
-    const end = (...next: Parameters<typeof setState>) => {
-      if (signal.aborted) return;
-      loading = undefined;
-      setState(...next);
-    };
+    let next: Parameters<typeof setState>;
     try {
-      const view = withOnReply(connection.withOptions({ signal, timeoutMs: 0 }), () => {
-        if (!signal.aborted) queued = [];
-      });
-      let state: S = await options().load(view);
+      let state: S = await options().load(
+        connection.withOptions({
+          signal,
+          timeoutMs: 0,
+          "~onSettled"() {
+            if (!signal.aborted) queued = [];
+          },
+        }),
+      );
       if (current.state !== undefined) state = options().merge?.(current.state, state) ?? state;
       for (const apply of queued) state = apply(state);
-      end("ready", state);
+      next = ["ready", state];
     } catch (error) {
-      end("error", current.state, error);
+      next = ["error", current.state, error];
     }
+    if (signal.aborted) return;
+    loading = undefined;
+    setState(...next);
   };
   const reload = () => {
     if (loading !== null) void load();
@@ -102,10 +105,9 @@ export function followState<S>(
       connection.on(name, (data) => {
         const apply = (state: S) => options().on[name]!(state, data);
         if (loading) queued.push(apply);
-        else if (current.status === "ready") {
-          const state = apply(current.state);
-          if (!Object.is(state, current.state)) setState("ready", state);
-        }
+        if (current.status !== "ready") return;
+        const state = apply(current.state);
+        if (!Object.is(state, current.state)) setState("ready", state);
       }),
     ),
   ];

@@ -27,13 +27,9 @@ export interface User {
 }
 
 /** The snapshot before there is a connection. */
-export const CONNECTING: ActorSnapshot = {
-  connection: undefined,
-  status: "connecting",
-  error: undefined,
-};
+export const CONNECTING: ActorSnapshot = { connection: undefined, status: "connecting", error: undefined };
 /** The snapshot while not enabled. */
-export const IDLE: ActorSnapshot = { ...CONNECTING, status: "idle" };
+export const IDLE: ActorSnapshot = { connection: undefined, status: "idle", error: undefined };
 
 interface Entry {
   snapshot: ActorSnapshot;
@@ -91,8 +87,8 @@ function encode(part: unknown): string {
  * however they are written. All functions count as the same params. Never throws.
  */
 export function actorId(name: string, key: unknown, params: unknown): string {
-  const keyPart = encode(typeof key === "string" ? [key] : key);
-  return `[${encode(name)},${keyPart},[${typeof params === "function" ? "" : encode(params)}]]`;
+  const parts = [name, typeof key === "string" ? [key] : key, typeof params === "function" ? [] : [params]];
+  return `[${parts.map(encode)}]`;
 }
 
 /** A handle whose calls reject with error; its connect() throws it. */
@@ -141,7 +137,7 @@ function createActorStore(client: Record<string, Accessor>): ActorStore {
             change({ status, error }),
         },
       );
-      change({ connection, status: connection.status });
+      change({ connection, status: "connecting" });
     } catch (error) {
       // connect() throws nothing but ActorErrors.
       change({ status: "closed", error: error as ActorError });
@@ -156,11 +152,10 @@ function createActorStore(client: Record<string, Accessor>): ActorStore {
   };
 
   const acquire = ({ id, params }: User, listener?: () => void) => {
-    let entry = entries.get(id)!;
-    if (!entry) {
-      entries.set(id, (entry = { snapshot: CONNECTING, users: [], params, listeners: new Set(), reopenAt: 0 }));
-      connect(id, entry);
-    }
+    const known = entries.get(id);
+    const entry = known ?? { snapshot: CONNECTING, users: [], params, listeners: new Set(), reopenAt: 0 };
+    entries.set(id, entry);
+    if (!known) connect(id, entry);
     entry.users.push((entry.params = params));
     clearTimeout(entry.timer);
     if (listener) {

@@ -8,9 +8,9 @@ type Handler = (data: never) => void;
  * and so does `dispose()`, because other components may still use the connection.
  */
 export function createView(shared: Connection): Connection {
-  let listeners: Array<[name: string, handler: Handler, remove: () => void]> = [];
+  const listeners = new Map<() => void, [name: string, handler: Handler]>();
   const off = (name?: string, handler?: Handler) => {
-    for (const [n, h, remove] of listeners) if ((name ?? n) === n && (handler ?? h) === h) remove();
+    for (const [remove, [n, h]] of listeners) if ((name ?? n) === n && (handler ?? h) === h) remove();
   };
   const view = (connection: Connection): Connection => {
     const add = (once?: boolean) => (name: string, handler: Handler) => {
@@ -22,12 +22,12 @@ export function createView(shared: Connection): Connection {
       const removeShared = connection.on(name, (once && typeof handler === "function" ? handleOnce : handler) as never);
       const remove = () => {
         removeShared();
-        listeners = listeners.filter((l) => l[2] !== remove);
+        listeners.delete(remove);
       };
-      listeners.push([name, handler, remove]);
+      listeners.set(remove, [name, handler]);
       return remove;
     };
-    const members: Record<string | symbol, unknown> & Pick<Connection, "withOptions"> = {
+    const members: Record<string, unknown> & Pick<Connection, "withOptions"> = {
       on: add(),
       once: add(true),
       off,
@@ -35,7 +35,7 @@ export function createView(shared: Connection): Connection {
       withOptions: (options) => view(connection.withOptions(options)),
     };
     return new Proxy(connection, {
-      get: (target, name) => (Object.hasOwn(members, name) ? members[name] : target[name as string]),
+      get: (target, name) => (Object.hasOwn(members, name) ? members : target)[name as string],
     });
   };
   return view(shared);

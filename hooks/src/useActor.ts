@@ -2,7 +2,7 @@ import type { ActorError, Connection, Handle, Key, ParamsOf, ParamsSource } from
 import { useLatest, useMemo, useSyncExternalStore } from "./react.js";
 import { actorId, CONNECTING, IDLE, type ActorStatus, type ActorStore } from "./actorStore.js";
 import { createView } from "./connectionView.js";
-import { useBoundEvent, type Binding, type EventActor } from "./useEvent.js";
+import { useEvent, type Binding, type EventActor } from "./useEvent.js";
 
 /** Options of useActor. */
 export type UseActorOptions<R, N extends keyof R & string> = {
@@ -71,16 +71,16 @@ export function useStoreActor<D>(
   const shared = snapshot.connection;
   const connection = useMemo(() => shared && (createView(shared) as Connection<D>), [shared]);
 
-  return useMemo(
-    () => ({
+  return useMemo(() => {
+    const actor: UseActor<D> = {
       ...snapshot,
       connection,
       isConnected: snapshot.status === "connected",
       reconnect: () => binding && store.reconnect(id),
       handle: store.handle(id) as Handle<D>,
       "~binding": binding,
-      useEvent: (event: string, handler: (data: never) => void) => useBoundEvent(binding, event, handler),
-    }),
-    [snapshot, connection, store, id, binding],
-  );
+      useEvent: (event, handler) => useEvent(actor, event, handler),
+    };
+    return actor;
+  }, [snapshot, connection, store, id, binding]);
 }

@@ -39,18 +39,15 @@ export function useEvent<D, N extends keyof EventsOf<D> & string>(
   event: N,
   handler: (data: EventsOf<D>[N]) => void,
 ): void {
-  useBoundEvent(actor["~binding"] as Binding | undefined, event, handler as (data: never) => void);
-}
-
-/**
- * Listens through the store, not through the connection of the last render. The effects of children run
- * before those of their parents, and whichever runs first connects. In this way all listeners of a commit
- * are in the connection's first open.
- */
-export function useBoundEvent(binding: Binding | undefined, event: string, handler: (data: never) => void): void {
+  const binding = actor["~binding"] as Binding | undefined;
   const latest = useLatest(handler);
+  // Through the store, not through the connection of the last render. The effects of children run before those of their
+  // parents, and whichever runs first connects. In this way all listeners of a commit are in the connection's first open.
   useEffect(
-    () => binding?.store.use(binding, (connection) => connection.on(event, (data) => latest.current(data as never))),
+    () =>
+      binding?.store.use(binding, (connection) =>
+        connection.on(event, (data) => latest.current(data as EventsOf<D>[N])),
+      ),
     [binding, event, latest],
   );
 }

@@ -22,7 +22,7 @@ export function useFollowed<D, O extends { on: object }, S>(
   const latest = useLatest(options);
 
   // The state belongs to a binding: that of another actor is not shown.
-  const [{ of, state }, setStored] = useState<{ of?: Binding; state: S }>({ state: initial });
+  const [[of, state], setStored] = useState<readonly [of: Binding | undefined, state: S]>([undefined, initial]);
   useEffect(
     () =>
       binding?.store.use(binding, (connection) =>
@@ -30,7 +30,7 @@ export function useFollowed<D, O extends { on: object }, S>(
           connection,
           JSON.parse(names) as string[],
           () => latest.current,
-          (state) => setStored({ of: binding, state }),
+          (state) => setStored([binding, state]),
         ),
       ),
     [binding, names, latest, follow],

@@ -1,7 +1,7 @@
 // Uses WebSocket where it works. Where it does not, the code for HTTP is loaded, and race.ts decides from then on.
 import type { Http } from "../http.js";
 import { SILENCE_MS } from "../timing.js";
-import type { Link, LinkEvents, Transport } from "./websocket.js";
+import type { Link, Transport } from "./websocket.js";
 
 /**
  * Creates a transport that uses `first`. It loads the code for HTTP, which then chooses between the two, when the first
@@ -15,7 +15,8 @@ export function autoTransport(first: Transport | undefined, load: () => Promise<
     if (race) return race(base, events);
     let link: Link | undefined;
     let frames = 0;
-    let gotHello = false;
+    /** All that arrived was a hello. */
+    let onlyHello = false;
     let closed = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
     /** Why the first transport failed, and then why the code for HTTP could not be loaded, or the other way round. */
@@ -35,38 +36,37 @@ export function autoTransport(first: Transport | undefined, load: () => Promise<
           race = http.race(first, isBlocked);
           link = race(base, events, (raced) => {
             if (failures) throw failures;
-            sink = raced;
+            events = raced;
             return link!;
           });
         },
         (error) => closed || frames || fail(`over HTTP: could not load the code for HTTP: ${error}`),
       ) as Promise<void>;
     };
-    /** Gets what the first transport delivers. */
-    let sink: LinkEvents = {
-      frame(text) {
-        clearTimeout(timer);
-        if (!frames++) gotHello = text.includes('"hello"');
-        events.frame(text);
-      },
-      end(why) {
-        if (frames) {
-          isBlocked = gotHello && frames < 2;
-          events.end(why);
-        } else {
-          fail(why);
-          fallBack();
-        }
-      },
+    const end = (why: string) => {
+      if (frames || race) {
+        isBlocked = onlyHello;
+        events.end(why);
+      } else {
+        fail(why);
+        fallBack();
+      }
     };
 
     if (isBlocked) fallBack();
     else {
       timer = setTimeout(fallBack, SILENCE_MS);
       try {
-        link = first!(base, { frame: (text) => sink.frame(text), end: (why) => sink.end(why) });
+        link = first!(base, {
+          frame(text) {
+            clearTimeout(timer);
+            onlyHello = !frames++ && text.includes('"hello"');
+            events.frame(text);
+          },
+          end,
+        });
       } catch (error) {
-        sink.end(String(error));
+        end(String(error));
       }
     }
     return {

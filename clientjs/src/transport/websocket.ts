@@ -54,9 +54,6 @@ export function webSocketTransport(WebSocketImpl: WebSocketClass | undefined): T
         setTimeout(end, 0, "the socket was refused (by the page's CSP, connect-src?)");
       }
     };
-    return {
-      send: (frame) => ws.send(frame),
-      close: () => ws.close(),
-    };
+    return ws;
   };
 }
