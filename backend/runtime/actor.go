@@ -25,9 +25,7 @@ type Actor struct {
 	gate *gate
 	box  *mailbox
 
-	addressMu sync.Mutex // guards the address of an actor that is known by its id only
-	name      string
-	key       host.Key
+	address atomic.Pointer[host.Ref] // without name and key while only the id is known
 
 	// generation counts the goroutines that have run the actor. A goroutine whose turn
 	// does not return, or ends it, is superseded once and then touches nothing here.
@@ -47,7 +45,8 @@ type Actor struct {
 }
 
 func newActor(n *Node, r host.Ref) *Actor {
-	a := &Actor{node: n, id: r.ID, name: r.Name, key: r.Key}
+	a := &Actor{node: n, id: r.ID}
+	a.address.Store(&host.Ref{ID: r.ID, Name: r.Name, Key: r.Key})
 	a.log = host.NewLog(a.id, definition.Defaults.LogBytes, a.storedEntries)
 	a.log.ReadReplies(a.storedReplies)
 	a.box = newMailbox(func() { n.wait.Go(a.run) }, &n.queued)
@@ -56,10 +55,13 @@ func newActor(n *Node, r host.Ref) *Actor {
 }
 
 // ref returns the actor's address.
-func (a *Actor) ref() host.Ref {
-	a.addressMu.Lock()
-	defer a.addressMu.Unlock()
-	return host.Ref{ID: a.id, Name: a.name, Key: a.key}
+func (a *Actor) ref() host.Ref { return *a.address.Load() }
+
+// learn notes the actor's name and key, if only its id was known.
+func (a *Actor) learn(r host.Ref) {
+	if known := a.address.Load(); known.Name == "" && r.Name != "" {
+		a.address.CompareAndSwap(known, &host.Ref{ID: a.id, Name: r.Name, Key: r.Key})
+	}
 }
 
 // logger returns a logger that names the actor.
@@ -126,31 +128,51 @@ func (a *Actor) deliver(m envelope) (ok bool) {
 		a.in.discard() // it was only read so far
 		a.in = nil
 	}
-	if a.in == nil && !a.load() {
-		return false
-	}
-	if a.in != nil {
-		if !a.in.conns.nextExpiry.IsZero() && !a.in.expire(time.Now()) {
+	buried := false
+	for again := true; again; {
+		if !a.prepare() {
 			return false
 		}
-		if !a.in.messages.runDue() {
+		if a.in == nil {
+			m.refuse(a, a.loadErr)
+			a.rest()
+			a.evictMissing(a.loadErr.Code == wire.CodeNotFound)
+			return true
+		}
+		if !m.deliver(a.in) {
 			return false
 		}
-		a.discardBroken()
-	}
-	if a.in == nil {
-		m.refuse(a, a.loadErr)
-		a.rest()
-		a.evictMissing(a.loadErr.Code == wire.CodeNotFound)
-		return true
-	}
-	if !m.deliver(a.in) {
-		return false
+		if buried, again = a.in.life.over, a.in.life.again; buried {
+			a.bury()
+		}
 	}
 	a.discardBroken()
 	a.weigh()
-	a.evictMissing(a.in != nil && !a.in.created)
+	a.evictMissing(buried || a.in != nil && !a.in.created)
 	return true
+}
+
+// prepare loads the instance, ends connections that are over and runs messages that are due. It reports false if the
+// goroutine was superseded meanwhile.
+func (a *Actor) prepare() (ok bool) {
+	for {
+		if a.in == nil && !a.load() {
+			return false
+		}
+		if a.in != nil && !a.in.conns.nextExpiry.IsZero() && !a.in.expire(time.Now()) {
+			return false
+		}
+		if a.in != nil && !a.in.life.over && !a.in.messages.runDue() {
+			return false
+		}
+		if a.in == nil || !a.in.life.over {
+			a.discardBroken()
+			return true
+		}
+		if !a.bury() { // a hook has destroyed it, and would do so again
+			a.loadErr, a.loadTime = host.Faultf(wire.CodeUnavailable, "the actor cannot save its end"), time.Now()
+		}
+	}
 }
 
 // evictMissing evicts an actor that does not exist, so that probing for random keys
@@ -228,7 +250,7 @@ func (a *Actor) tryLoad() (*instance, *host.Fault) {
 		return nil, host.Faultf(wire.CodeUnavailable, "the actor cannot be loaded")
 	}
 	ref := a.ref()
-	if snap != nil {
+	if snap != nil && (!snap.Tombstone || ref.Name == "") {
 		ref.Name, ref.Key = snap.Name, snap.Key
 	}
 	def := a.node.defs[ref.Name]
@@ -238,10 +260,8 @@ func (a *Actor) tryLoad() (*instance, *host.Fault) {
 		}
 		return nil, host.Faultf(wire.CodeUnknownActor, "there is no actor named %q", ref.Name)
 	}
-	if a.name == "" { // only its id was known
-		a.addressMu.Lock()
-		a.name, a.key = ref.Name, ref.Key
-		a.addressMu.Unlock()
+	if snap == nil || !snap.Tombstone { // which may not have its key
+		a.learn(ref)
 	}
 	in, err := newInstance(a, def, snap)
 	if err != nil {
@@ -278,7 +298,7 @@ func (a *Actor) used() {
 // rest arms the timer after which the actor may leave memory.
 func (a *Actor) rest() {
 	after := definition.Defaults.IdleAfter
-	if def := a.node.defs[a.name]; def != nil {
+	if def := a.node.defs[a.ref().Name]; def != nil {
 		after = def.Options.IdleAfter
 	}
 	if a.idle == nil {

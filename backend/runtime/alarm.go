@@ -89,7 +89,7 @@ func (ms *messages) runDue() bool {
 	}
 	now := ms.in.actor.node.now()
 	for range maxDueTurns {
-		if next := ms.nextRun(); next.IsZero() || next.After(now) || ms.in.state.broken != nil {
+		if next := ms.nextRun(); next.IsZero() || next.After(now) || ms.in.state.broken != nil || ms.in.life.over {
 			break
 		}
 		if ms.in.actor.gate.room() != nil {

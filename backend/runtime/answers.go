@@ -148,6 +148,7 @@ func (a *answers) takeStale(records []store.Caller, byID map[string]*producer) [
 	for _, c := range a.stale[:n] {
 		if c.stale && byID[c.record.ID] == c {
 			records = append(records, c.record)
+			c.unsaved = false
 		}
 		c.stale = false
 	}

@@ -22,6 +22,10 @@ type reply struct {
 // apply makes the outcome of a turn the instance's state: it numbers the outputs, makes
 // a commit if the turn changed anything, and puts both behind the gate.
 func (in *instance) apply(t *Turn, o outcome, r reply) {
+	if t.destroyed {
+		in.life.destroy(t, o, r)
+		return
+	}
 	changed := o.err == nil && (o.changed || o.items || in.messages.changed() || r.store || t.joining != nil || len(t.states) > 0 || len(t.ended) > 0 ||
 		slices.ContainsFunc(t.out.outputs, func(o *host.Output) bool { return o.Numbered }))
 
@@ -58,7 +62,7 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 	buffer := in.commitBuffer()
 	commit := &buffer.commit
 	*commit = store.Commit{
-		Actor: in.actor.id, Name: in.def.Name, Key: in.actor.key, Log: in.log, Time: t.now,
+		Actor: in.actor.id, Name: in.def.Name, Key: in.actor.ref().Key, Log: in.log, Time: t.now,
 		Rev: in.rev,
 	}
 	if in.rev == 1 {
@@ -84,16 +88,16 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 		}
 	}
 	if r.producer != nil {
-		r.producer.stale = false
+		r.producer.stale, r.producer.unsaved = false, false
 		commit.Callers = append(buffer.callers[:0], r.producer.record)
 		r.producer.stored = true
 	}
 	commit.Callers = in.producers.answers.takeStale(commit.Callers, in.producers.byID)
 	in.producers.forget(t.now, 0)
-	commit.GoneCallers = in.producers.takeGone()
+	in.producers.saveGone(commit)
 	in.applyConns(t, commit)
 	in.state.accept(o.scalars)
-	in.created, in.stored = true, true
+	in.created, in.stored, in.life.tombstone = true, true, false
 	in.actor.node.stats.entries.Add(uint64(len(commit.Entries)))
 	in.actor.gate.put(outputs, commit)
 	in.timers.start(t.timers)

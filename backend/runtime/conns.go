@@ -85,6 +85,14 @@ func (cs *conns) remove(c *Conn) {
 	cs.unlist(c)
 }
 
+// clear forgets all connections.
+func (cs *conns) clear() {
+	cs.stop()
+	next := cs.next
+	*cs = newConns(cs.window, cs.onExpiry)
+	cs.next = next
+}
+
 // producers returns the producers of the connections.
 func (cs *conns) producers() map[string]bool {
 	ids := make(map[string]bool, len(cs.all))

@@ -22,7 +22,7 @@ func (t *Turn) Definition() *definition.Definition { return t.in.def }
 // Key returns the actor's key. The caller must not change it.
 func (t *Turn) Key() host.Key {
 	t.Use()
-	return t.in.actor.key
+	return t.in.actor.ref().Key
 }
 
 // ActorID returns the actor's id, which follows from its name and key.
@@ -171,3 +171,17 @@ func (t *Turn) AddTimer(d time.Duration, every bool, run func(*Turn) error) (sto
 
 // Messages returns the messages of the turn's actor.
 func (t *Turn) Messages() Messages { return Messages{t} }
+
+// Destroy ends the actor's life when the turn succeeds: its state, tables, connections and
+// log are gone then, and no hook runs. What is left is a tombstone, by which clients of
+// this life learn of the end, and their calls are not run again.
+func (t *Turn) Destroy() {
+	if !t.Use() {
+		return
+	}
+	if t.readOnly {
+		t.Fail(host.Faultf(wire.CodeReadOnly, "%s is read-only (it has a value receiver) and cannot destroy the actor", t.what))
+		return
+	}
+	t.destroyed = true
+}

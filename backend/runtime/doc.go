@@ -13,7 +13,8 @@
 // it runs in the turn's goroutine. apply.go turns the outcome into a commit and outputs, and
 // gate.go lets the outputs into the actor's log when the commit is durable. message.go has the messages that an actor
 // schedules to itself; alarm.go and handle.go run those that are due. expiry.go ends
-// connections that are not resumed, disconnect.go those of a subject. reset.go returns an actor to its last durable state.
+// connections that are not resumed, disconnect.go those of a subject. destroy.go ends the life
+// of an actor, and begins the next one. reset.go returns an actor to its last durable state.
 //
 // Used everywhere: fault.go turns errors into what clients get, limits.go has the limits that
 // are no options, memory.go counts what states and logs take, stored.go reads entries that the store has, stats.go counts.

@@ -31,6 +31,7 @@ type instance struct {
 	version   int           // of the definition, as the store has it
 	dropped   []store.Table // by steps from that version
 	rev       uint64
+	life      life
 	born      int64 // the time of revision 1, in microseconds
 	head      uint64
 	log       string
@@ -44,8 +45,14 @@ type instance struct {
 	timers timers
 }
 
+// newer returns the fault of an actor that a newer version of its definition has stored.
+func (in *instance) newer(snap *store.Snapshot) *host.Fault {
+	in.actor.node.newerVersions.warn(in.actor, snap.Version, in.def.Version())
+	return host.Faultf(wire.CodeUnavailable, "this %s was changed by a newer version of the server", in.def.Name)
+}
+
 // newInstance makes an instance from a snapshot, or of an actor that was never stored
-// (snap is nil).
+// (snap is nil) or was destroyed.
 func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*instance, error) {
 	in := &instance{
 		actor: a, def: def, generation: a.generation.Load(), state: newState(a, def),
@@ -53,11 +60,18 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 	}
 	in.timers = newTimers(func(tm *timer) { a.box.post(&tickEnvelope{in: in, timer: tm}) })
 	in.watchdog.abandon = a.abandon
-	if snap == nil {
+	in.life.in = in
+	if snap != nil && snap.Tombstone && snap.Version > def.Version() {
+		return nil, in.newer(snap)
+	}
+	if snap == nil || snap.Tombstone {
 		in.log = randomID()
 		in.producers = newProducers(&def.Options, nil, in.conns.producers, &a.node.answers)
+		if snap != nil {
+			in.life.revive(snap)
+		}
 		in.state.keep()
-		in.tables, in.messages = newTables(in, nil, nil), newMessages(in, nil)
+		in.tables, in.messages = newTables(in, nil, nil), newMessages(in, snap)
 		var err error
 		in.state.base, err = in.state.encode()
 		return in, err
@@ -72,8 +86,7 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 		err = in.state.checkTables(tables)
 	}
 	if errors.Is(err, definition.ErrNewer) {
-		a.node.newerVersions.warn(a, snap.Version, def.Version())
-		return nil, host.Faultf(wire.CodeUnavailable, "this %s was changed by a newer version of the server", def.Name)
+		return nil, in.newer(snap)
 	}
 	if err != nil {
 		a.logger().Error("decode stored state failed", "error", err)
@@ -95,6 +108,7 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 	}
 	in.conns.sort()
 	in.producers = newProducers(&def.Options, snap.Callers, in.conns.producers, &a.node.answers)
+	in.producers.since = snap.CallersSince
 	in.state.keep()
 	for i, h := range tables {
 		if h.Field == "" && snap.Tables[i].Field != "" {
@@ -156,7 +170,7 @@ func (in *instance) start() bool {
 // applyUnseen applies a turn of an actor that may not be stored yet. Such an actor has no
 // readers, so its outputs are dropped; its state goes into its first commit.
 func (in *instance) applyUnseen(t *Turn, o outcome) {
-	if in.stored {
+	if in.stored || t.destroyed {
 		in.apply(t, o, reply{})
 		return
 	}

@@ -188,6 +188,29 @@ func (ms *messages) saveEdits(commit *store.Commit) {
 	}
 }
 
+// sends reports whether there is an unsaved message to another actor.
+func (ms *messages) sends() bool {
+	return slices.ContainsFunc(ms.edits, func(e messageEdit) bool { return e.after != nil && unsent(e.after) && ms.byID[e.after.ID] != nil })
+}
+
+// unsent reports whether a message waits to be sent to another actor. Such messages leave
+// also when their actor is destroyed.
+func unsent(m *store.Message) bool { return m.To != "" && m.Parked == "" }
+
+// destroy puts into the commit that destroys the actor what is left of its messages. The
+// number of the end is above those of all messages that the actor may have been sent before,
+// as far as clocks agree.
+func (ms *messages) destroy(commit *store.Commit) {
+	for _, m := range ms.byID {
+		if !unsent(m) {
+			ms.drop(m)
+		}
+	}
+	ms.nextNumber()
+	ms.savedDue = time.Time{} // the store drops it
+	ms.save(commit)
+}
+
 // nextNumber returns a number that is higher than all before it, also than those of an
 // earlier life of the actor.
 func (ms *messages) nextNumber() uint64 {

@@ -271,6 +271,7 @@ func (n *Node) getLocked(r host.Ref, forClient bool) (*Actor, *host.Fault) {
 		a = newActor(n, r)
 		n.actors[r.ID] = a
 	}
+	a.learn(r)
 	return a, nil
 }
 

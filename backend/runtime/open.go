@@ -29,6 +29,14 @@ func (m *openEnvelope) deliver(in *instance) bool {
 		m.refuse(in.actor, host.Faultf(wire.CodeNotFound, "there is no actor %.64q with this id", m.Name))
 		return true
 	}
+	if m.Resume && in.life.hasEnded(m.Log) {
+		if in.actor.node.disconnected.since(m.Identity) {
+			m.refuse(in.actor, errReauthenticate)
+			return true
+		}
+		m.hearEnd(in)
+		return true
+	}
 	if err, ok := in.enter(m.Create, Access{Door: DoorConnect}, &m.OpenRequest); !ok || err != nil {
 		if ok {
 			m.refuse(in.actor, err)
@@ -116,7 +124,14 @@ func (m *openEnvelope) succeed(in *instance, c *Conn, anothers bool) bool {
 		in.actor.gate.put(in.closes(time.Now(), m.Attachment, err), nil)
 		return true
 	}
-	return in.endConn(c, errReplaced) && m.join(in, anothers)
+	if !in.endConn(c, errReplaced) {
+		return false
+	}
+	if in.life.over {
+		in.life.again = true
+		return true
+	}
+	return m.join(in, anothers)
 }
 
 // join makes a new connection: one turn, one commit. anothers: as far as the client knows,

@@ -22,6 +22,7 @@ type producer struct {
 	owner   string        // who has made it, see host.OpenRequest.From; its id if that is not known
 	stored  bool          // a commit has it
 	stale   bool          // the store has answers of it that were dropped
+	unsaved bool          // the store does not have its newest call
 	listed  bool          // it is in answers.of
 	oneCall bool          // it is of a single call
 	loaded  bool          // it made calls before the actor was loaded
@@ -42,6 +43,7 @@ type producers struct {
 	checked time.Time // when forget last looked at all of them
 	next    int       // and how many of a kind make it look again
 	gone    []string  // stored ones that were forgotten since the last commit
+	since   int64     // when the newest one of a connection that was forgotten was used, in microseconds
 }
 
 // newProducers returns those that are stored.
@@ -181,13 +183,17 @@ func (p *producers) drop(c *producer) {
 	if c.stored {
 		p.gone = append(p.gone, c.record.ID)
 	}
+	if !c.oneCall {
+		p.since = max(p.since, c.record.Used.UnixMicro())
+	}
 }
 
-// takeGone returns those that the next commit has to remove from the store.
-func (p *producers) takeGone() []string {
-	gone := p.gone
-	p.gone = nil
-	return gone
+// saveGone has the commit remove those that were forgotten from the store.
+func (p *producers) saveGone(c *store.Commit) {
+	if len(p.gone) > 0 {
+		c.GoneCallers, c.CallersSince = p.gone, p.since
+		p.gone = nil
+	}
 }
 
 // replies returns the numbers of the entries that are replies to a producer's calls above
@@ -230,7 +236,7 @@ func (c *producer) answer(call uint64) (store.Answer, bool) {
 // executed records that a call has run. Calls of a producer run in their order.
 func (c *producer) executed(call uint64, now time.Time) {
 	c.record.Highest = max(c.record.Highest, call)
-	c.record.Used = now
+	c.record.Used, c.unsaved = now, true
 }
 
 // answerOutput makes the output of an answer for an attachment.

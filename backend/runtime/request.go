@@ -54,11 +54,17 @@ func (in *instance) create(create bool, input json.RawMessage, who host.Identity
 			return o.err, ok
 		}
 		in.applyUnseen(t, o)
+		if in.life.over {
+			return in.life.fault(""), true
+		}
 	}
 	in.created = true
 	in.actor.node.stats.created.Add(1)
 	if !in.start() {
 		return nil, false
+	}
+	if in.life.over {
+		return in.life.fault(""), true
 	}
 	return in.state.broken, true
 }
@@ -177,6 +183,13 @@ func (m *directEnvelope) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
 func (m *directEnvelope) deliver(in *instance) bool {
 	in.actor.used()
 	access, request := Access{Door: DoorCall, Action: m.Action}, &host.OpenRequest{Identity: m.Identity, From: m.From}
+	var print, id string
+	if m.IdempotencyKey != "" {
+		print, id = fingerprint(m.Action, m.Args), in.producers.idOf(m.IdempotencyKey, m.Identity.Subject, true)
+		if in.life.tombstone && !in.created && m.repeats(in, id, print) {
+			return true // a repetition does not begin a new life
+		}
+	}
 	if err, ok := in.enter(m.Create, access, request); !ok || err != nil {
 		if ok {
 			m.done(nil, err)
@@ -184,7 +197,6 @@ func (m *directEnvelope) deliver(in *instance) bool {
 		return ok
 	}
 	r := reply{waiter: m.waiter}
-	var print, id string
 	if m.IdempotencyKey != "" {
 		// Before anything about the key is answered or stored.
 		if err, ok := in.guard(access, request); !ok || err != nil {
@@ -194,31 +206,39 @@ func (m *directEnvelope) deliver(in *instance) bool {
 			return ok
 		}
 		r.admitted = true
-		print, id = fingerprint(m.Action, m.Args), in.producers.idOf(m.IdempotencyKey, m.Identity.Subject, true)
-		p := in.producers.byID[id]
-		if p != nil && p.record.Highest > 0 && p.record.Subject != m.Identity.Subject {
-			in.fail(m.waiter, errRan) // kept when a key was nobody's
+		if m.repeats(in, id, print) {
 			return true
 		}
-		if p != nil && p.record.Print != "" && p.record.Print != print {
-			m.done(nil, host.Faultf(wire.CodeIdempotencyMismatch, "the idempotency key was used before, for another action or other arguments; use a new key for a new call"))
-			return true
-		}
-	}
-	if m.IdempotencyKey != "" && in.def.Changes(m.Action) {
-		r.producer, r.call = in.producers.get(id, m.Identity.Subject, m.From, print, time.Now()), 1
-		if r.producer.record.Highest >= r.call {
-			a, ok := in.actor.storedAnswer(r.producer, r.call)
-			if !ok {
-				a = answerOf(r.call, nil, errRan)
-			}
-			out := answerOutput(a, host.Attachment{})
-			out.Done = m.whenVisible()
-			in.actor.gate.put([]*host.Output{out}, nil)
-			return true
+		if in.def.Changes(m.Action) {
+			r.producer, r.call = in.producers.get(id, m.Identity.Subject, m.From, print, time.Now()), 1
 		}
 	}
 	return in.runAction(m.Action, m.Args, m.Identity, r)
+}
+
+// repeats answers the call if one was made before with its key, whose producer is id. It
+// reports whether it did.
+func (m *directEnvelope) repeats(in *instance, id, print string) bool {
+	p := in.producers.byID[id]
+	switch {
+	case p == nil || p.record.Highest == 0:
+		return false
+	case p.record.Subject != m.Identity.Subject: // kept when a key was nobody's
+		in.fail(m.waiter, errRan)
+	case p.record.Print != "" && p.record.Print != print:
+		m.done(nil, host.Faultf(wire.CodeIdempotencyMismatch, "the idempotency key was used before, for another action or other arguments; use a new key for a new call"))
+	case !in.def.Changes(m.Action):
+		return false
+	default:
+		a, ok := in.actor.storedAnswer(p, 1)
+		if !ok {
+			a = answerOf(1, nil, errRan)
+		}
+		out := answerOutput(a, host.Attachment{})
+		out.Done = m.whenVisible()
+		in.actor.gate.put([]*host.Output{out}, nil)
+	}
+	return true
 }
 
 // fingerprint tells calls apart. White space between the tokens of arguments is the same.

@@ -11,9 +11,10 @@ import (
 
 // Stats counts what a Node has done since it was made.
 type Stats struct {
-	Awake   int    // actors in memory now
-	Bytes   int64  // of their states and logs, about
-	Created uint64 // actors that were made, whether they were stored or not
+	Awake     int    // actors in memory now
+	Bytes     int64  // of their states and logs, about
+	Created   uint64 // actors that were made, whether they were stored or not
+	Destroyed uint64 // actors that were destroyed
 
 	Turns     metric.Durations // turns that have ended, successful or not
 	Refused   uint64           // of these: refused by the action or the runtime
@@ -39,6 +40,7 @@ type stats struct {
 	timedOut atomic.Uint64
 
 	created   atomic.Uint64
+	destroyed atomic.Uint64
 	abandoned atomic.Uint64
 	resets    atomic.Uint64
 
@@ -82,7 +84,7 @@ func (n *Node) Stats() Stats {
 	return Stats{
 		Awake:   awake,
 		Bytes:   n.memory.used.Load(),
-		Created: c.created.Load(),
+		Created: c.created.Load(), Destroyed: c.destroyed.Load(),
 		Turns:   c.turns.Snapshot(),
 		Refused: c.refused.Load(), Failed: c.failed.Load(), TimedOut: c.timedOut.Load(),
 		Abandoned: c.abandoned.Load(), Resets: c.resets.Load(),

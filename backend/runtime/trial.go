@@ -41,6 +41,12 @@ func (tr *Trial) Load(snap *store.Snapshot) (t Tried) {
 	if def == nil {
 		return Tried{Undefined: true}
 	}
+	if snap.Tombstone {
+		if snap.Version > def.Version() {
+			return Tried{Newer: true, Err: definition.ErrNewer}
+		}
+		return Tried{}
+	}
 	s, text := newState(nil, def), jsonshape.ValidUTF8(snap.State)
 	_, _, err := s.loadVersion(snap.Version, &text)
 	if errors.Is(err, definition.ErrNewer) {

@@ -41,6 +41,8 @@ type Turn struct {
 	timers  []*timer
 	failure error // the first error recorded by Fail
 
+	destroyed bool // the turn ends the actor's life
+
 	dead     atomic.Bool // the turn is over
 	reported atomic.Bool // its use after that is in the log
 }
@@ -79,15 +81,19 @@ func (t *Turn) end() bool {
 type savepoint struct {
 	outputs, ended, closes, timers, edits, messages int
 	states                                          map[*Conn]connState
+	destroyed                                       bool
 }
 
 func (t *Turn) savepoint() savepoint {
-	return savepoint{len(t.out.outputs), len(t.ended), len(t.closes), len(t.timers), t.in.tables.savepoint(), t.in.messages.savepoint(), maps.Clone(t.states)}
+	return savepoint{
+		len(t.out.outputs), len(t.ended), len(t.closes), len(t.timers), t.in.tables.savepoint(), t.in.messages.savepoint(),
+		maps.Clone(t.states), t.destroyed,
+	}
 }
 
 func (t *Turn) rollback(s savepoint) {
 	t.out.outputs, t.ended, t.closes, t.timers = t.out.outputs[:s.outputs], t.ended[:s.ended], t.closes[:s.closes], t.timers[:s.timers]
-	t.states, t.failure = s.states, nil
+	t.states, t.failure, t.destroyed = s.states, nil, s.destroyed
 	t.in.tables.rollback(s.edits)
 	t.in.messages.rollback(s.messages)
 }
@@ -264,14 +270,14 @@ func (t *Turn) execute(body func() (any, error)) (o outcome, ok bool) {
 	in.tables.begin(t)
 	result, err := t.run(body)
 	scalars := in.state.base
-	if err == nil && len(t.ended) > 0 && !t.readOnly && t.ending == nil {
+	if err == nil && len(t.ended) > 0 && !t.readOnly && t.ending == nil && !t.destroyed {
 		scalars, err = in.state.encode() // a state that cannot be encoded fails the action, not the hook
 		if err == nil {
 			err = in.state.checkSize(scalars, t.bounded) // here, because what the hooks add passes
 		}
 	}
 	if err == nil {
-		for i := 0; i < len(t.ended); i++ { // a hook may end more
+		for i := 0; i < len(t.ended) && !t.destroyed; i++ { // a hook may end more
 			if c := t.ended[i]; !c.over {
 				scalars = t.hookApart("OnDisconnect", c, scalars)
 			}
@@ -279,7 +285,7 @@ func (t *Turn) execute(body func() (any, error)) (o outcome, ok bool) {
 		o.result, err = t.encodeResult(result)
 	}
 	o.scalars = in.state.base
-	if err == nil && !t.readOnly {
+	if err == nil && !t.readOnly && !t.destroyed {
 		if o.scalars, err = in.state.encode(); err == nil {
 			o.items = in.tables.changed()
 			if o.changed = in.state.changed(o.scalars); o.changed {

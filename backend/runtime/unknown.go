@@ -10,7 +10,7 @@ type unknownField struct{ definition, name string }
 
 // warn logs that an actor's state has an unknown field, once for a definition and a name.
 func (u *unknownFields) warn(a *Actor, name string) {
-	if _, known := u.warned.LoadOrStore(unknownField{a.name, name}, true); !known {
+	if _, known := u.warned.LoadOrStore(unknownField{a.ref().Name, name}, true); !known {
 		a.logger().Warn("stored states have a field that their type does not have; it is kept. Declare it again, or say by actor.Version what becomes of it: actor.Rename, Migrate or Drop",
 			"field", name)
 	}
@@ -27,7 +27,7 @@ type newerVersion struct {
 
 // warn logs that a newer version has stored an actor, once for a definition and a version.
 func (n *newerVersions) warn(a *Actor, stored, own int) {
-	if _, known := n.warned.LoadOrStore(newerVersion{a.name, stored}, true); !known {
+	if _, known := n.warned.LoadOrStore(newerVersion{a.ref().Name, stored}, true); !known {
 		a.logger().Warn("actors were stored by a newer version of their definition: they are left alone and unavailable until a binary with that version runs; other actors work",
 			"stored", stored, "version", own)
 	}
