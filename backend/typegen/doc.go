@@ -85,5 +85,5 @@
 // with its position, and nothing is written. So is a mistake that would go unnoticed: a
 // change of the receiver in a method with a value receiver, which is read-only; a name
 // that is almost that of a hook; an event without exported fields. An exported method
-// without a Context is a warning.
+// without a Context is a warning, and so is a handler of messages with a value receiver.
 package typegen

@@ -99,6 +99,14 @@ func (g *generator) callOf(expr ast.Expr, function string) *ast.CallExpr {
 
 // typeArgument returns T of a call of f[T].
 func (g *generator) typeArgument(call *ast.CallExpr) types.Type {
+	if args := g.typeArguments(call); args.Len() > 0 {
+		return types.Unalias(args.At(0))
+	}
+	return nil
+}
+
+// typeArguments returns the type arguments of a call, also those that are inferred.
+func (g *generator) typeArguments(call *ast.CallExpr) *types.TypeList {
 	id := ast.Unparen(call.Fun)
 	switch f := id.(type) {
 	case *ast.IndexExpr:
@@ -113,10 +121,25 @@ func (g *generator) typeArgument(call *ast.CallExpr) types.Type {
 	if !ok {
 		return nil
 	}
-	if args := g.pkg.TypesInfo.Instances[ident].TypeArgs; args.Len() > 0 {
-		return types.Unalias(args.At(0))
+	return g.pkg.TypesInfo.Instances[ident].TypeArgs
+}
+
+// handles reads actor.Handles((*T).method), whose type arguments are those of the method:
+// the actor, the state of its connections, and the message.
+func (g *generator) handles(a *actorDef, call *ast.CallExpr) {
+	args := g.typeArguments(call)
+	if args.Len() < 3 || len(call.Args) != 1 {
+		return
 	}
-	return nil
+	a.messages = append(a.messages, types.Unalias(args.At(2)))
+	sel, ok := ast.Unparen(call.Args[0]).(*ast.SelectorExpr)
+	if !ok || g.pkg.TypesInfo.Selections[sel] == nil {
+		return // a function, which Define accepts, too
+	}
+	m := g.pkg.TypesInfo.Selections[sel].Obj().(*types.Func)
+	if pointee(m.Signature().Recv().Type()) == nil {
+		g.warn(m.Pos(), "method %s handles messages, but its receiver is a value: what it changes is lost; write func (%s) %[1]s", m.Name(), receiver(a))
+	}
 }
 
 // define reads actor.Define[T](name, options…).
@@ -157,6 +180,8 @@ func (g *generator) define(call *ast.CallExpr) {
 				g.problem(emits.Pos(), "the event name %q is reserved: the client uses it itself; rename the type %s", name, t.Obj().Name())
 			}
 			a.events = append(a.events, &event{actor.WireName(t.Obj().Name()), t, emits.Pos()})
+		case g.callOf(option, "Handles") != nil:
+			g.handles(a, g.callOf(option, "Handles"))
 		case g.callOf(option, "Version") != nil:
 			a.version++ // Define requires all of them
 		case g.callOf(option, "WithOptions") != nil:

@@ -6,13 +6,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 )
 
 // storedComment comes before the list of what is stored.
-const storedComment = `// What is stored of states and of connections' states, by names in JSON, with the versions
-// of the definitions. If a line changes or is removed, say with actor.Version what becomes
-// of what is stored already. This is no part of the contract: clients do not notice.
+const storedComment = `// What is stored of states, of connections' states and of messages, by names in JSON, with
+// the versions of the definitions. If a line changes or is removed, say with actor.Version
+// what becomes of what is stored already. This is no part of the contract: clients do not
+// notice.
 `
 
 // storedTypes writes what is stored of types, a line for each field.
@@ -32,11 +34,24 @@ func stored(actors []*actorDef, goName func(types.Type) string) string {
 		if a.conn != nil && !isOf(a.conn, actorPackage, "NoState") {
 			s.fields(a.name+" connection", a.conn)
 		}
+		for _, m := range a.messages {
+			s.message(a.name, m)
+		}
 	}
 	if s.Len() == 0 {
 		return ""
 	}
 	return storedComment + "//\n" + s.String()
+}
+
+// message writes a message under the name that it is stored under, which a new name of its
+// type changes.
+func (s *storedTypes) message(of string, t types.Type) {
+	named, ok := t.(*types.Named)
+	if !ok {
+		return // which Define refuses
+	}
+	fmt.Fprintf(s, "//\t%s message %s: %s\n", of, actor.WireName(named.Obj().Name()), s.shape(t, nil))
 }
 
 func (s *storedTypes) fields(of string, t types.Type) {

@@ -103,7 +103,8 @@ type actorDef struct {
 	actions       []*action
 	events        []*event
 	params, input *payload
-	conn          types.Type // the state of connections, nil if no method has it
+	messages      []types.Type // that it handles
+	conn          types.Type   // the state of connections, nil if no method has it
 	version       int
 }
 

@@ -139,10 +139,25 @@ func (r Room) NotAnAction() {}
 // Empty has nothing.
 type Empty struct{}
 
+// Remind is a message, which clients do not see.
+type Remind struct {
+	Of   []Item `json:"of"`
+	Next *Remind
+}
+
+type tick struct{}
+
+func (*Room) remind(_ *actor.Context[actor.NoState], m Remind) error { return nil }
+
+func onTick(*Room, *actor.Context[actor.NoState], tick) error { return nil }
+
 var Registry = actor.NewRegistry(
-	actor.Define[Room]("room", actor.Emits[ItemAdded](), actor.Emits[other.Item](), actor.WithOptions(actor.Options{})),
+	actor.Define[Room]("room", actor.Emits[ItemAdded](), actor.Emits[other.Item](), actor.WithOptions(actor.Options{}),
+		actor.Handles((*Room).remind), handlesTick),
 	actor.Define[Empty]("empty-one"),
 	actor.Define[Teller]("teller", actor.Version(1), second),
 )
 
 var second = actor.Version(2)
+
+var handlesTick = actor.Handles(onTick)

@@ -7,12 +7,15 @@ import (
 	"github.com/troupe-dev/troupe/backend/typegen/testdata/all/other"
 )
 
-// What is stored of states and of connections' states, by names in JSON, with the versions
-// of the definitions. If a line changes or is removed, say with actor.Version what becomes
-// of what is stored already. This is no part of the contract: clients do not notice.
+// What is stored of states, of connections' states and of messages, by names in JSON, with
+// the versions of the definitions. If a line changes or is removed, say with actor.Version
+// what becomes of what is stored already. This is no part of the contract: clients do not
+// notice.
 //
 //	room.items: List of {id: string, Page: int}
 //	room.log: Table of {id: string, Page: int} by uint64
+//	room message remind: {of: []{id: string, Page: int, note: string, named: {id: string, Page: int}, pointer: *Item, left: *Item, tree: []Item, quoted: int64 in quotes, when: time.Time, bytes: []byte, array: [3]byte, raw: json.RawMessage, any: any, byName: map[string]*Item, byNumber: map[int][]float32, BySide: map[string]int, other-item: {count: int}, page: {items: []{count: int}, next: *{count: int}}, pages: {items: []string, next: *string}, alias: map[string]map[string]float64, color: Color, temp: Temperature, hinted: any, inline: {a: int, b: {c: bool}}, union: []string, -: int}, Next: *Remind}
+//	room message tick: {}
 //	teller: version 2
 
 func init() {

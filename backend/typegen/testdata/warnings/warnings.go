@@ -41,4 +41,15 @@ func (b *Box) add(n int) {}
 
 func (b *Box) OnStart(*Ctx) {}
 
-var Registry = actor.NewRegistry(actor.Define[Box]("box"))
+type empty struct{}
+
+type fill struct{ N int }
+
+func (b *Box) empty(_ *Ctx, _ empty) error { return nil }
+
+func (b Box) fill(_ *Ctx, _ fill) error { return nil } // warn "method fill handles messages, but its receiver is a value: what it changes is lost; write func (b *Box) fill"
+
+var Registry = actor.NewRegistry(actor.Define[Box]("box",
+	actor.Handles((*Box).empty),
+	actor.Handles((*Box).fill),
+))

@@ -22,4 +22,9 @@ func (r Room) Posts(*actor.Context[actor.NoState]) []Post             { return r
 
 type Left struct{ Name string }
 
-var registry = actor.NewRegistry(actor.Define[Room]("room", actor.Emits[Left]()))
+// nap is a message that the room sends to itself: it is stored, but no part of the contract.
+type nap struct{ Of Author }
+
+func (r *Room) nap(_ *actor.Context[actor.NoState], _ nap) error { return nil }
+
+var registry = actor.NewRegistry(actor.Define[Room]("room", actor.Emits[Left](), actor.Handles((*Room).nap)))
