@@ -23,6 +23,7 @@ const (
 // methods whose first parameter is an *actor.Context are its actions.
 type ChatRoom struct {
 	History actor.Table[uint64, Message] `json:"history"` // all messages, oldest first
+	Later   actor.Map[string, Later]     `json:"later"`   // those that are sent at a later time, by ID
 }
 
 // Message is a chat message.
@@ -31,7 +32,8 @@ type Message struct {
 	UserID    string `json:"userId"`
 	Name      string `json:"name,omitempty"` // the author's, if the connection has one
 	Text      string `json:"text"`
-	Timestamp int64  `json:"timestamp"` // Unix milliseconds
+	Timestamp int64  `json:"timestamp"`           // Unix milliseconds
+	DeletedAt int64  `json:"deletedAt,omitempty"` // when it deletes itself, Unix milliseconds
 }
 
 // Events of a chat room. An event's name is its type's name in lowerCamel: clients listen
@@ -55,6 +57,11 @@ type (
 		UserID string `json:"userId"`
 		Name   string `json:"name"`
 		Typing bool   `json:"typing"`
+	}
+
+	// LaterChanged has the messages that a user will send later. It is sent to that user.
+	LaterChanged struct {
+		Later []Later `json:"later"`
 	}
 )
 
@@ -115,6 +122,15 @@ func (r *ChatRoom) left(c *actor.Context[Member]) {
 
 // SendMessage adds a message, sends it to everyone, and returns it.
 func (r *ChatRoom) SendMessage(c *actor.Context[Member], userID, text string) (Message, error) {
+	m, err := newMessage(c, userID, text)
+	if err != nil {
+		return Message{}, err
+	}
+	return r.post(c, m), nil
+}
+
+// newMessage returns a message of the caller.
+func newMessage(c *actor.Context[Member], userID, text string) (Message, error) {
 	if strings.TrimSpace(text) == "" {
 		return Message{}, actor.Errorf("empty_message", "a message needs a text")
 	}
@@ -124,15 +140,21 @@ func (r *ChatRoom) SendMessage(c *actor.Context[Member], userID, text string) (M
 	if userID == "" || utf8.RuneCountInString(userID) > maxNameRunes || !isOrAnonymous(c, userID) {
 		return Message{}, actor.Errorf("wrong_user", "this connection cannot speak for %q", userID)
 	}
-	m := Message{UserID: userID, Text: text, Timestamp: c.Now().UnixMilli()}
+	m := Message{UserID: userID, Text: text}
 	if c.HasConn() {
 		m.Name = c.Conn().State().Name
 	}
+	return m, nil
+}
+
+// post adds a message to the history and sends it to everyone.
+func (r *ChatRoom) post(c *actor.Context[Member], m Message) Message {
+	m.Timestamp = c.Now().UnixMilli()
 	key := r.History.Append(m)
 	m.ID = strconv.FormatUint(key, 10)
 	r.History.Set(key, m)
 	c.Broadcast(MessageReceived(m))
-	return m, nil
+	return m
 }
 
 // fromList returns the key and the message in the history for one of the List in which rooms
@@ -156,9 +178,14 @@ func (r *ChatRoom) DeleteMessage(c *actor.Context[Member], messageID string) err
 	if !isOrAnonymous(c, m.UserID) {
 		return actor.Errorf("not_yours", "only its author can delete a message")
 	}
+	r.remove(c, key, m)
+	return nil
+}
+
+// remove removes a message from the history and from the pages.
+func (r *ChatRoom) remove(c *actor.Context[Member], key uint64, m Message) {
 	r.History.Delete(key)
 	c.Broadcast(MessageDeleted{MessageID: m.ID})
-	return nil
 }
 
 // keyOf returns the key of a message in the history. No message has an ID that is not a number.

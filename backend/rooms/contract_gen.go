@@ -6,14 +6,18 @@ import (
 	"github.com/troupe-dev/troupe/backend/actor"
 )
 
-// What is stored of states and of connections' states, by names in JSON, with the versions
-// of the definitions. If a line changes or is removed, say with actor.Version what becomes
-// of what is stored already. This is no part of the contract: clients do not notice.
+// What is stored of states, of connections' states and of messages, by names in JSON, with
+// the versions of the definitions. If a line changes or is removed, say with actor.Version
+// what becomes of what is stored already. This is no part of the contract: clients do not
+// notice.
 //
 //	chatRoom: version 1
-//	chatRoom.history: Table of {id: string, userId: string, name: string, text: string, timestamp: int64} by uint64
+//	chatRoom.history: Table of {id: string, userId: string, name: string, text: string, timestamp: int64, deletedAt: int64} by uint64
+//	chatRoom.later: Map of {id: string, userId: string, name: string, text: string, at: int64, keepMs: int64} by string
 //	chatRoom connection.userId: string
 //	chatRoom connection.name: string
+//	chatRoom message publish: {}
+//	chatRoom message vanish: {key: uint64}
 //	gameRoom.players: Map of {health: int, position: {x: float64, y: float64}} by string
 //	gameRoom.started: bool
 //	gameRoom.round: {endsAt: int64, spotlight: {x: float64, y: float64}, scores: map[string]int}
@@ -27,18 +31,22 @@ import (
 
 func init() {
 	Registry.SetContract(actor.Contract{
-		Fingerprint: "XMTr17cwpAt-6SPs",
+		Fingerprint: "EEWSzSmEuNu75uKu",
 		Parts: []string{
+			"chatRoom.cancelLater():w0x0",
 			"chatRoom.connect():mVO6",
 			"chatRoom.deleteMessage():w0x0",
+			"chatRoom.getLater():N53e",
 			"chatRoom.getMembers():oiqb",
-			"chatRoom.getMessages():d17B",
-			"chatRoom.getPage():J4O0",
+			"chatRoom.getMessages():EsU4",
+			"chatRoom.getPage():9KlY",
+			"chatRoom.on(laterChanged):buQj",
 			"chatRoom.on(membersChanged):0h8r",
 			"chatRoom.on(messageDeleted):1b8T",
-			"chatRoom.on(messageReceived):MKf8",
+			"chatRoom.on(messageReceived):qITY",
 			"chatRoom.on(typing):Jb0P",
-			"chatRoom.sendMessage():GoXh",
+			"chatRoom.sendMessage():BEwt",
+			"chatRoom.sendTimed():ij3a",
 			"chatRoom.setTyping():FD_J",
 			"gameRoom.connect():CTYf",
 			"gameRoom.getGame():ooGk",
@@ -130,6 +138,23 @@ func init() {
 			"  round: Round;\n" +
 			"}\n" +
 			"\n" +
+			"/** Later is a message that is sent at a later time. */\n" +
+			"export interface Later {\n" +
+			"  /** for cancelLater */\n" +
+			"  id: string;\n" +
+			"  userId: string;\n" +
+			"  name?: string;\n" +
+			"  text: string;\n" +
+			"  /** Unix milliseconds */\n" +
+			"  at: number;\n" +
+			"  keepMs?: number;\n" +
+			"}\n" +
+			"\n" +
+			"/** LaterChanged has the messages that a user will send later. It is sent to that user. */\n" +
+			"export interface LaterChanged {\n" +
+			"  later: Later[];\n" +
+			"}\n" +
+			"\n" +
 			"/**\n" +
 			" * Level is the audience of an article. Calls with a value other than its constants are\n" +
 			" * refused.\n" +
@@ -160,6 +185,8 @@ func init() {
 			"  text: string;\n" +
 			"  /** Unix milliseconds */\n" +
 			"  timestamp: number;\n" +
+			"  /** when it deletes itself, Unix milliseconds */\n" +
+			"  deletedAt?: number;\n" +
 			"}\n" +
 			"\n" +
 			"/** MessageDeleted is sent to everyone when a message is deleted. */\n" +
@@ -256,6 +283,14 @@ func init() {
 			"/** Subscription is the subscription of a reader. */\n" +
 			"export type Subscription = \"free\" | \"premium\";\n" +
 			"\n" +
+			"/** Timing says when a message is sent, and when it deletes itself. */\n" +
+			"export interface Timing {\n" +
+			"  /** when it is sent, Unix milliseconds; left out: now */\n" +
+			"  at?: number;\n" +
+			"  /** how long it stays; left out: for good */\n" +
+			"  keepMs?: number;\n" +
+			"}\n" +
+			"\n" +
 			"/** Typing is sent to the others when someone starts or stops typing. */\n" +
 			"export interface Typing {\n" +
 			"  userId: string;\n" +
@@ -286,6 +321,15 @@ func init() {
 			"      getPage(before: number | null, n: number): Page<number, Message>;\n" +
 			"      /** getMembers returns the members: every user who is online, once. */\n" +
 			"      getMembers(): Member[];\n" +
+			"      /**\n" +
+			"       * sendTimed sends a message at a time, or one that deletes itself, or both. A time that is\n" +
+			"       * over means now.\n" +
+			"       */\n" +
+			"      sendTimed(userId: string, text: string, t: Timing): void;\n" +
+			"      /** cancelLater removes a message that is not sent yet. It succeeds if there is none. */\n" +
+			"      cancelLater(id: string): void;\n" +
+			"      /** getLater returns the messages that the caller will send, the next one first. */\n" +
+			"      getLater(): Later[];\n" +
 			"    };\n" +
 			"    events: {\n" +
 			"      /** messageReceived is a new message, sent to everyone. */\n" +
@@ -296,6 +340,8 @@ func init() {
 			"      membersChanged: MembersChanged;\n" +
 			"      /** typing is sent to the others when someone starts or stops typing. */\n" +
 			"      typing: Typing;\n" +
+			"      /** laterChanged has the messages that a user will send later. It is sent to that user. */\n" +
+			"      laterChanged: LaterChanged;\n" +
 			"    };\n" +
 			"    params: ChatParams | undefined;\n" +
 			"    input: undefined;\n" +
@@ -378,18 +424,22 @@ func init() {
 			"\n" +
 			"/** The registry for `createClient<typeof registry>(url, { registry })`. The client compares its fingerprints with the server's. */\n" +
 			"export const registry = {\n" +
-			"  \"~contract\": \"XMTr17cwpAt-6SPs\",\n" +
+			"  \"~contract\": \"EEWSzSmEuNu75uKu\",\n" +
 			"  \"~parts\": [\n" +
+			"    \"chatRoom.cancelLater():w0x0\",\n" +
 			"    \"chatRoom.connect():mVO6\",\n" +
 			"    \"chatRoom.deleteMessage():w0x0\",\n" +
+			"    \"chatRoom.getLater():N53e\",\n" +
 			"    \"chatRoom.getMembers():oiqb\",\n" +
-			"    \"chatRoom.getMessages():d17B\",\n" +
-			"    \"chatRoom.getPage():J4O0\",\n" +
+			"    \"chatRoom.getMessages():EsU4\",\n" +
+			"    \"chatRoom.getPage():9KlY\",\n" +
+			"    \"chatRoom.on(laterChanged):buQj\",\n" +
 			"    \"chatRoom.on(membersChanged):0h8r\",\n" +
 			"    \"chatRoom.on(messageDeleted):1b8T\",\n" +
-			"    \"chatRoom.on(messageReceived):MKf8\",\n" +
+			"    \"chatRoom.on(messageReceived):qITY\",\n" +
 			"    \"chatRoom.on(typing):Jb0P\",\n" +
-			"    \"chatRoom.sendMessage():GoXh\",\n" +
+			"    \"chatRoom.sendMessage():BEwt\",\n" +
+			"    \"chatRoom.sendTimed():ij3a\",\n" +
 			"    \"chatRoom.setTyping():FD_J\",\n" +
 			"    \"gameRoom.connect():CTYf\",\n" +
 			"    \"gameRoom.getGame():ooGk\",\n" +

@@ -62,6 +62,23 @@ export interface GameStarted {
   round: Round;
 }
 
+/** Later is a message that is sent at a later time. */
+export interface Later {
+  /** for cancelLater */
+  id: string;
+  userId: string;
+  name?: string;
+  text: string;
+  /** Unix milliseconds */
+  at: number;
+  keepMs?: number;
+}
+
+/** LaterChanged has the messages that a user will send later. It is sent to that user. */
+export interface LaterChanged {
+  later: Later[];
+}
+
 /**
  * Level is the audience of an article. Calls with a value other than its constants are
  * refused.
@@ -92,6 +109,8 @@ export interface Message {
   text: string;
   /** Unix milliseconds */
   timestamp: number;
+  /** when it deletes itself, Unix milliseconds */
+  deletedAt?: number;
 }
 
 /** MessageDeleted is sent to everyone when a message is deleted. */
@@ -188,6 +207,14 @@ export interface SpotlightCaught {
 /** Subscription is the subscription of a reader. */
 export type Subscription = "free" | "premium";
 
+/** Timing says when a message is sent, and when it deletes itself. */
+export interface Timing {
+  /** when it is sent, Unix milliseconds; left out: now */
+  at?: number;
+  /** how long it stays; left out: for good */
+  keepMs?: number;
+}
+
 /** Typing is sent to the others when someone starts or stops typing. */
 export interface Typing {
   userId: string;
@@ -218,6 +245,15 @@ export interface Registry {
       getPage(before: number | null, n: number): Page<number, Message>;
       /** getMembers returns the members: every user who is online, once. */
       getMembers(): Member[];
+      /**
+       * sendTimed sends a message at a time, or one that deletes itself, or both. A time that is
+       * over means now.
+       */
+      sendTimed(userId: string, text: string, t: Timing): void;
+      /** cancelLater removes a message that is not sent yet. It succeeds if there is none. */
+      cancelLater(id: string): void;
+      /** getLater returns the messages that the caller will send, the next one first. */
+      getLater(): Later[];
     };
     events: {
       /** messageReceived is a new message, sent to everyone. */
@@ -228,6 +264,8 @@ export interface Registry {
       membersChanged: MembersChanged;
       /** typing is sent to the others when someone starts or stops typing. */
       typing: Typing;
+      /** laterChanged has the messages that a user will send later. It is sent to that user. */
+      laterChanged: LaterChanged;
     };
     params: ChatParams | undefined;
     input: undefined;
@@ -310,18 +348,22 @@ export interface Registry {
 
 /** The registry for `createClient<typeof registry>(url, { registry })`. The client compares its fingerprints with the server's. */
 export const registry = {
-  "~contract": "XMTr17cwpAt-6SPs",
+  "~contract": "EEWSzSmEuNu75uKu",
   "~parts": [
+    "chatRoom.cancelLater():w0x0",
     "chatRoom.connect():mVO6",
     "chatRoom.deleteMessage():w0x0",
+    "chatRoom.getLater():N53e",
     "chatRoom.getMembers():oiqb",
-    "chatRoom.getMessages():d17B",
-    "chatRoom.getPage():J4O0",
+    "chatRoom.getMessages():EsU4",
+    "chatRoom.getPage():9KlY",
+    "chatRoom.on(laterChanged):buQj",
     "chatRoom.on(membersChanged):0h8r",
     "chatRoom.on(messageDeleted):1b8T",
-    "chatRoom.on(messageReceived):MKf8",
+    "chatRoom.on(messageReceived):qITY",
     "chatRoom.on(typing):Jb0P",
-    "chatRoom.sendMessage():GoXh",
+    "chatRoom.sendMessage():BEwt",
+    "chatRoom.sendTimed():ij3a",
     "chatRoom.setTyping():FD_J",
     "gameRoom.connect():CTYf",
     "gameRoom.getGame():ooGk",
