@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"go/ast"
+	"go/format"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -95,7 +96,7 @@ func parse(name string) (forms, error) {
 type edit struct{ file, after, before, insert string }
 
 var edits = []edit{
-	{"backend/rooms/registry.go", `(?m)^var Registry = actor\.NewRegistry\($`, `(?m)^\)$`, "\tactor.Define[{{.Type}}](\"{{.Name}}\",\n\t\tactor.Emits[{{.Type}}Added](),\n\t),\n"},
+	{"backend/rooms/registry.go", `(?m)^var Registry = actor\.NewRegistry\($`, `(?m)^\)$`, "\tactor.Define[{{.Type}}](\"{{.Name}}\",\n\t\tactor.Emits[{{.Type}}Added](),\n\t\tactor.Emits[{{.Type}}Closed](),\n\t\tactor.Handles((*{{.Type}}).close),\n\t),\n"},
 	{"web/src/app/App.tsx", `(?m)^import `, `(?m)^import \{ Header \}`, "import { {{.Type}}Page } from \"../{{.Name}}/{{.Type}}Page\";\n"},
 	{"web/src/app/App.tsx", `(?m)^function route\(`, `(?m)^    default:$`, "    case \"{{.Path}}\":\n      return { title: \"{{.Title}}\", element: <{{.Type}}Page /> };\n"},
 	{"web/src/app/Header.tsx", `(?m)^const PAGES = \[$`, `(?m)^\];$`, "  { section: \"{{.Path}}\", href: \"/{{.Path}}\", label: \"{{.Title}}\" },\n"},
@@ -133,6 +134,11 @@ func add(root, name string) ([]string, error) {
 		}
 		if content[m.path], err = render(string(text), f); err != nil {
 			return nil, err
+		}
+		if filepath.Ext(m.path) == ".go" { // columns depend on the length of the name
+			if content[m.path], err = format.Source(content[m.path]); err != nil {
+				return nil, err
+			}
 		}
 		paths = append(paths, m.path)
 	}
@@ -202,7 +208,10 @@ func free(root string, f forms) error {
 			return err
 		}
 		for _, name := range declared(parsed) {
-			if slices.Contains([]string{f.Type, f.Type + "Entry", f.Type + "Added", "keep" + f.Type + "Entries", "Test" + f.Type}, name) {
+			if slices.Contains([]string{
+				f.Type, f.Type + "Entry", f.Type + "Added", f.Type + "Closed", f.Type + "View",
+				"close" + f.Type, "keep" + f.Type + "Entries", "keep" + f.Type + "Open", "Test" + f.Type,
+			}, name) {
 				return fmt.Errorf("backend/rooms has a %s already: choose another name", name)
 			}
 		}

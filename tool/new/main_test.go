@@ -106,7 +106,7 @@ func followTutorial(t *testing.T, root string) {
 		t.Fatal(err)
 	}
 	blocks := regexp.MustCompile("(?s)<!-- make new: (\\S+) -->\n```\\w+\n(.*?)```").FindAllStringSubmatch(strings.NewReplacer("poll", "zebra", "Poll", "Zebra").Replace(string(tutorial)), -1)
-	below := []string{"\treturn r.Entries.Values()\n}\n", "\t\tactor.Emits[ZebraAdded](),\n", "(entries, entry) => [...entries, entry],\n", "</button>\n"}
+	below := []string{"\treturn ZebraView{r.Entries.Values(), r.Closed}\n}\n", "\t\tactor.Emits[ZebraAdded](),\n", "({ entries: [...entries, entry], closed: false }),\n", "</button>\n"}
 	if len(blocks) != len(below) {
 		t.Fatalf("the tutorial has %d edits, want %d", len(blocks), len(below))
 	}
