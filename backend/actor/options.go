@@ -77,4 +77,10 @@ type Options struct {
 	// 64 KiB.
 	MaxMessages      int
 	MaxMessagesBytes int
+
+	// DestroyAfter is for how long an actor may be unused until it is destroyed, as by
+	// Context.Destroy [0: it never is]. Changes count as use, and so do connections and
+	// requests that only read. It takes up to a fifth longer. An actor that was stored before
+	// its definition had a DestroyAfter counts from its next use on.
+	DestroyAfter time.Duration
 }

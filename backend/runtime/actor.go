@@ -165,11 +165,14 @@ func (a *Actor) prepare() (ok bool) {
 		if a.in != nil && !a.in.life.over && !a.in.messages.runDue() {
 			return false
 		}
+		if a.in != nil && !a.in.life.over && !a.in.life.settle() {
+			return false
+		}
 		if a.in == nil || !a.in.life.over {
 			a.discardBroken()
 			return true
 		}
-		if !a.bury() { // a hook has destroyed it, and would do so again
+		if !a.bury() { // a hook or a message has destroyed it, and would do so again
 			a.loadErr, a.loadTime = host.Faultf(wire.CodeUnavailable, "the actor cannot save its end"), time.Now()
 		}
 	}
@@ -231,10 +234,13 @@ func (a *Actor) load() (ok bool) {
 	a.gate.maxCommits, a.gate.maxBytes = in.def.Options.MaxRunAhead, in.def.Options.MaxRunAheadBytes
 	a.log.Start(in.log, in.head)
 	a.used()
-	if in.created && !in.start() {
+	if !in.life.settle() {
 		return false
 	}
-	if in.state.broken == nil && !in.endUndecodable() {
+	if in.created && !in.life.over && !in.start() {
+		return false
+	}
+	if in.state.broken == nil && !in.life.over && !in.endUndecodable() {
 		return false
 	}
 	a.previous = nil
@@ -255,7 +261,7 @@ func (a *Actor) tryLoad() (*instance, *host.Fault) {
 	}
 	def := a.node.defs[ref.Name]
 	if def == nil {
-		if ref.Name == "" {
+		if ref.Name == "" || snap != nil && a.forgetUndefined(snap) {
 			return nil, host.Faultf(wire.CodeNotFound, "there is no actor with this id")
 		}
 		return nil, host.Faultf(wire.CodeUnknownActor, "there is no actor named %q", ref.Name)
@@ -327,7 +333,7 @@ func (a *Actor) leave(early bool) (ended, ok bool) {
 			return false, true
 		}
 		in.timers.stop()
-		if !in.stopHook() {
+		if !in.stopHook() || !in.life.renew() {
 			return false, false
 		}
 	}
@@ -354,7 +360,7 @@ func (a *Actor) leave(early bool) (ended, ok bool) {
 
 // stop ends the actor because the node shuts down.
 func (a *Actor) stop() {
-	if a.in != nil && !a.in.stopHook() {
+	if a.in != nil && (!a.in.stopHook() || !a.in.life.renew()) {
 		return // superseded: the goroutine that takes over stops it
 	}
 	if err := a.gate.await(); err != nil {

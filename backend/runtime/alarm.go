@@ -72,10 +72,9 @@ func (ms *messages) rearm() {
 // arm sets the alarm to the next message. Those of an actor that is not stored wait for its
 // first commit.
 func (ms *messages) arm() {
-	if !ms.in.stored || len(ms.queue) == 0 && ms.alarm.at.IsZero() {
-		return
+	if ms.in.stored {
+		ms.alarm.set(ms.in.due())
 	}
-	ms.alarm.set(ms.nextRun())
 }
 
 // maxDueTurns is how many messages run before the actor looks after its mailbox.

@@ -78,6 +78,7 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 		in.state.save(commit, o.scalars)
 	}
 	in.tables.save(commit)
+	in.life.used, in.life.tombstone = t.now, false
 	in.messages.save(commit)
 	commit.Entries = slices.Grow(buffer.entries[:0], len(outputs))
 	for _, o := range outputs {
@@ -97,7 +98,7 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 	in.producers.saveGone(commit)
 	in.applyConns(t, commit)
 	in.state.accept(o.scalars)
-	in.created, in.stored, in.life.tombstone = true, true, false
+	in.created, in.stored = true, true
 	in.actor.node.stats.entries.Add(uint64(len(commit.Entries)))
 	in.actor.gate.put(outputs, commit)
 	in.timers.start(t.timers)
@@ -106,7 +107,15 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 
 // due returns when the actor has to be awake next; zero: never. It is the earliest of all
 // reasons.
-func (in *instance) due() time.Time { return in.messages.nextRun() }
+func (in *instance) due() time.Time { return earlier(in.messages.nextRun(), in.life.due()) }
+
+// earlier returns the earlier of two times, of which zero is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
 
 // commitBuffer is a commit with room for what most commits contain, in one allocation.
 type commitBuffer struct {

@@ -18,6 +18,9 @@ type life struct {
 
 	tombstone bool      // the actor was destroyed, and no commit has begun a new life
 	ended     time.Time // when the last life ended, of a tombstone
+	log       string    // the identity of its log
+	senders   int       // that may ask for their answers, of a tombstone
+	used      time.Time // the newest commit
 	over      bool      // the actor was destroyed on this instance, which takes no more turns
 	again     bool      // the current envelope is for the next instance
 }
@@ -57,7 +60,7 @@ func (l *life) destroy(t *Turn, o outcome, r reply) {
 		in.born = t.now.UnixMicro()
 		commit.Born = in.born
 	}
-	l.tombstone, l.ended = true, t.now
+	l.tombstone, l.ended, l.log = true, t.now, in.log
 	in.messages.destroy(commit)
 	commit.Key = l.storedKey()
 	for _, o := range outputs {
@@ -144,11 +147,28 @@ func (a *Actor) bury() (ok bool) {
 	return true
 }
 
+// forgetUndefined is forget for a tombstone whose definition is gone. It reports whether the
+// tombstone is no longer needed.
+func (a *Actor) forgetUndefined(snap *store.Snapshot) bool {
+	now := a.node.now()
+	switch {
+	case !snap.Tombstone || len(snap.Messages)+len(snap.Senders) > 0:
+		return false
+	case snap.Due.IsZero() || now.Before(snap.Due):
+		return snap.Due.IsZero()
+	}
+	a.gate.put(nil, &store.Commit{
+		Actor: a.id, Name: snap.Name, Log: snap.Log, Time: now, Rev: snap.Rev + 1,
+		NextConn: snap.NextConn, Due: store.NoDue, End: store.Forgotten,
+	})
+	return a.gate.await() == nil
+}
+
 // revive prepares the instance for the life after a tombstone, which begins with the first
 // commit of a state. Numbers continue.
 func (l *life) revive(snap *store.Snapshot) {
 	in := l.in
-	l.tombstone, l.ended = true, snap.Ended.At
+	l.tombstone, l.ended, l.log, l.senders = true, snap.Ended.At, snap.Log, len(snap.Senders)
 	in.version, in.born = snap.Version, snap.Born
 	in.rev, in.head, in.conns.next = snap.Rev, snap.Head, snap.NextConn
 	in.log = nextLog(snap.Log)

@@ -93,6 +93,9 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 		return nil, &host.Fault{Code: wire.CodeStateIncompatible, Message: fmt.Sprintf("the stored state of this %s does not fit this version of it", def.Name)}
 	}
 	in.version = snap.Version
+	if in.life.used = snap.Changed; snap.Changed.IsZero() {
+		in.life.used = a.node.now()
+	}
 	in.created, in.stored = true, true
 	in.born = snap.Born
 	in.rev, in.head, in.log, in.conns.next = snap.Rev, snap.Head, snap.Log, snap.NextConn

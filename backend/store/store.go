@@ -254,6 +254,7 @@ type Snapshot struct {
 	Messages     []Message // by ID
 	Senders      []Sender  // by ID
 	Due          time.Time // zero: never
+	Changed      time.Time // of its newest commit; zero: not known
 	Ended        *Ended    // of the life before this one, or before the tombstone
 	Tombstone    bool      // the actor was destroyed and has not begun a new life
 }

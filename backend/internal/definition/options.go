@@ -3,7 +3,7 @@ package definition
 import "time"
 
 // Options has the same fields as actor.Options, which documents them. In a Set all are
-// set.
+// set, but DestroyAfter.
 type Options struct {
 	ResumeWindow     time.Duration
 	AnySubject       bool
@@ -23,6 +23,7 @@ type Options struct {
 	MaxRunAheadBytes int
 	MaxMessages      int
 	MaxMessagesBytes int
+	DestroyAfter     time.Duration
 }
 
 // Defaults are the default options.
@@ -66,6 +67,7 @@ func (o Options) or(d Options) Options {
 	set(&o.MaxRunAheadBytes, d.MaxRunAheadBytes)
 	set(&o.MaxMessages, d.MaxMessages)
 	set(&o.MaxMessagesBytes, d.MaxMessagesBytes)
+	set(&o.DestroyAfter, d.DestroyAfter)
 	return o
 }
 

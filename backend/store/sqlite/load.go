@@ -193,7 +193,7 @@ func readSnapshot(ctx context.Context, db snapshotReader, actor string) (*journa
 		Rev: uint64(rev.Int64), Head: uint64(head.Int64), State: state, NextConn: uint32(nextConn.Int64),
 		Version: int(version.Int64), Born: rest.Born, CallersSince: rest.CallersSince,
 		NextMessage: rest.NextMessage, Floor: rest.Floor, Tables: rest.Tables, Messages: rest.Messages, Senders: rest.Senders,
-		Due: record.Milli(due.Int64), Ended: rest.Ended, Tombstone: rest.Tombstone,
+		Due: record.Milli(due.Int64), Changed: record.Milli(changed.Int64), Ended: rest.Ended, Tombstone: rest.Tombstone,
 	}
 	if err := errors.Join(json.Unmarshal(conns, &snapshot.Conns), json.Unmarshal(callers, &snapshot.Callers)); err != nil {
 		return nil, fmt.Errorf("the snapshot: %w: %w", journal.ErrDamaged, err)
@@ -204,7 +204,7 @@ func readSnapshot(ctx context.Context, db snapshotReader, actor string) (*journa
 		}
 	}
 	r.Record = record.Of(&snapshot)
-	r.Record.Changed, r.Record.Forgotten = changed.Int64, rest.Forgotten
+	r.Record.Forgotten = rest.Forgotten
 	r.Rev, r.Head, r.Saved = snapshot.Rev, snapshot.Head, snapshot.Rev
 	return r, nil
 }

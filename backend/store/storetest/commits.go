@@ -22,7 +22,7 @@ func firstCommit(t *testing.T, s store.Store) {
 	c := turn("ada", 1, event(1), event(2))
 	commit(t, s, c)
 	got := load(t, s, "ada")
-	want := &store.Snapshot{Actor: "ada", Name: c.Name, Key: c.Key, Log: c.Log, Rev: 1, Head: 2, State: c.State, NextConn: 2}
+	want := &store.Snapshot{Actor: "ada", Name: c.Name, Key: c.Key, Log: c.Log, Rev: 1, Head: 2, State: c.State, NextConn: 2, Changed: c.Time.UTC()}
 	equal(t, "snapshot", got, withEmpty(want))
 	equal(t, "entries", entries(t, s, "ada", 0, 10, 1<<20), c.Entries)
 }
@@ -208,7 +208,7 @@ func snapshotOf(c *store.Commit) *store.Snapshot {
 		Actor: c.Actor, Name: c.Name, Key: c.Key, Log: c.Log, Rev: c.Rev,
 		Head: uint64(len(c.Entries)), State: c.State, NextConn: c.NextConn, Conns: c.Conns, Callers: c.Callers,
 		Version: c.Version, Born: c.Born, CallersSince: c.CallersSince, Tables: c.Tables,
-		NextMessage: c.NextMessage, Floor: c.Floor, Messages: c.Messages, Senders: c.Senders,
+		NextMessage: c.NextMessage, Floor: c.Floor, Messages: c.Messages, Senders: c.Senders, Changed: c.Time.UTC(),
 	}
 	if !c.Due.IsZero() {
 		s.Due = c.Due.UTC()

@@ -76,7 +76,7 @@ func keepsTheRest(t *testing.T, s store.Store) {
 	next := turn("ada", 2)
 	commit(t, s, next)
 	want := snapshotOf(c)
-	want.Rev, want.State, want.NextConn = 2, next.State, next.NextConn
+	want.Rev, want.State, want.NextConn, want.Changed = 2, next.State, next.NextConn, next.Time.UTC()
 	equal(t, "after a commit without them", load(t, s, "ada"), want)
 
 	none := turn("ada", 3)
@@ -381,7 +381,7 @@ func destroyed(t *testing.T, s *reopenable) {
 	x.Answers = nil
 	want.Callers = []store.Caller{x, c.Callers[0]}
 	want.Messages = []store.Message{message(8), message(10)}
-	want.Due, want.Tombstone = c.Due.UTC(), true
+	want.Due, want.Changed, want.Tombstone = c.Due.UTC(), c.Time.UTC(), true
 	want.Ended = &store.Ended{At: c.Time.UTC(), Order: 9, Log: c.Log}
 	for range 2 {
 		equal(t, "tombstone", withEmpty(load(t, s, "ada")), withEmpty(want))

@@ -274,7 +274,7 @@ func (m model) load(t *testing.T, s store.Store, actor string) {
 	}
 	want := &store.Snapshot{
 		Actor: actor, Name: a.last.Name, Key: a.last.Key, Log: a.last.Log, Rev: a.last.Rev,
-		Head: uint64(len(a.entries)), State: a.last.State, NextConn: a.last.NextConn,
+		Head: uint64(len(a.entries)), State: a.last.State, NextConn: a.last.NextConn, Changed: a.last.Time.UTC(),
 	}
 	for _, num := range slices.Sorted(maps.Keys(a.conns)) {
 		want.Conns = append(want.Conns, a.conns[num])

@@ -59,6 +59,9 @@ func Of(s *store.Snapshot) *Record {
 	if !s.Due.IsZero() {
 		r.Due = s.Due.UnixMilli()
 	}
+	if !s.Changed.IsZero() {
+		r.Changed = s.Changed.UnixMilli()
+	}
 	r.keep(s.Conns, s.Callers)
 	r.keepMore(s.Tables, s.Messages, s.Senders)
 	return r
@@ -315,7 +318,7 @@ func (r *Record) Rest(actor string) *store.Snapshot {
 		Tables:   sorted(r.Tables, func(a, b store.Table) int { return cmp.Compare(a.ID, b.ID) }),
 		Messages: sorted(r.Messages, func(a, b store.Message) int { return cmp.Compare(a.ID, b.ID) }),
 		Senders:  sorted(r.Senders, func(a, b store.Sender) int { return cmp.Compare(a.ID, b.ID) }),
-		Due:      Milli(r.Due), Tombstone: r.Tombstone,
+		Due:      Milli(r.Due), Changed: Milli(r.Changed), Tombstone: r.Tombstone,
 	}
 	for i := range s.Callers {
 		s.Callers[i].Answers = slices.Clone(s.Callers[i].Answers)
