@@ -33,13 +33,15 @@ type Actor struct {
 
 	// Owned by the goroutine of this generation.
 	in       *instance // nil before the first use, after a reset, or if it cannot be loaded
-	lastUsed time.Time
-	bytes    int64 // as counted in node.memory
+	lastUsed time.Time // not by messages that were due
+	bytes    int64     // as counted in node.memory
 	idle     *time.Timer
 	previous *instance   // a new instance takes its attachments
 	loadErr  *host.Fault // the last attempt to load failed, at loadTime
 	loadTime time.Time
 	current  envelope // being handled
+
+	loaded atomic.Bool // it has an instance, which wakes itself when it is due
 
 	invalidUTF8 sync.Once // its log line
 }
@@ -104,6 +106,7 @@ func (a *Actor) run() {
 			if !a.deliver(m) {
 				return // superseded: another goroutine runs the actor
 			}
+			a.loaded.Store(a.in != nil)
 		}
 	}
 }
@@ -233,7 +236,9 @@ func (a *Actor) load() (ok bool) {
 	a.log.Configure(in.def.Options.LogBytes, in.def.Options.Retention().Milliseconds())
 	a.gate.maxCommits, a.gate.maxBytes = in.def.Options.MaxRunAhead, in.def.Options.MaxRunAheadBytes
 	a.log.Start(in.log, in.head)
-	a.used()
+	if _, due := a.current.(*dueEnvelope); !due {
+		a.used()
+	}
 	if !in.life.settle() {
 		return false
 	}
@@ -325,7 +330,7 @@ func (a *Actor) leave(early bool) (ended, ok bool) {
 	}
 	if in := a.in; in != nil {
 		idle := !in.created || time.Since(a.lastUsed) >= in.def.Options.IdleAfter || early && len(in.timers.all) == 0
-		if len(in.conns.all) > 0 || a.log.Followed() || !idle {
+		if len(in.conns.all) > 0 || a.log.Followed() || !idle || !early && in.messages.soon() {
 			if early && time.Since(a.lastUsed) >= reliefInterval {
 				a.empty()
 			}
@@ -341,11 +346,18 @@ func (a *Actor) leave(early bool) (ended, ok bool) {
 		a.rest() // the wake-up for the failure is in the mailbox, or the store fails
 		return false, true
 	}
+	var due time.Time
 	if a.in != nil {
+		if a.in.stored {
+			due = a.in.due()
+		}
 		a.in.discard()
 		a.in = nil
 	}
-	if !a.node.remove(a) { // it has followers, or requests: they need its log
+	a.loaded.Store(false)
+	removed := a.node.remove(a)
+	a.node.waker.add(a.id, due)
+	if !removed { // it has followers, or requests: they need its log
 		a.weigh()
 		a.rest()
 		return false, true

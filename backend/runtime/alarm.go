@@ -59,6 +59,9 @@ func (m *alarmEnvelope) deliver(in *instance) bool {
 	if m.in == in {
 		in.messages.alarm.waiting.Store(false)
 		in.messages.rearm() // it may have rung meanwhile, or a moment too early
+		if len(in.conns.all) == 0 && time.Since(in.actor.lastUsed) >= in.def.Options.IdleAfter {
+			in.actor.box.post(idleEnvelope{}) // it stayed in memory for this
+		}
 	}
 	return true
 }
@@ -67,6 +70,12 @@ func (m *alarmEnvelope) deliver(in *instance) bool {
 func (ms *messages) rearm() {
 	ms.alarm.at = time.Time{}
 	ms.arm()
+}
+
+// soon reports whether the next message is so soon that the actor stays in memory for it.
+func (ms *messages) soon() bool {
+	next := ms.nextRun()
+	return ms.in.stored && !next.IsZero() && next.Sub(ms.in.actor.node.now()) < ms.in.def.Options.IdleAfter
 }
 
 // arm sets the alarm to the next message. Those of an actor that is not stored wait for its

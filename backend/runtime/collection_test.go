@@ -318,7 +318,7 @@ func sameShelf(t *testing.T, a *actortest.Actor, want *plainShelf) {
 	}
 }
 
-func marshal(t *testing.T, v any) string {
+func marshal(t testing.TB, v any) string {
 	t.Helper()
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
 )
@@ -39,3 +40,9 @@ func (n *Node) Actors() int {
 
 // AnswerBytes returns how many bytes of answers are kept, of all actors.
 func (n *Node) AnswerBytes() int64 { return n.answers.Load() }
+
+// WithClock returns options of a node whose messages are due by a clock.
+func WithClock(o Options, now func() time.Time) Options {
+	o.now = now
+	return o
+}

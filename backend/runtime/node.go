@@ -45,6 +45,7 @@ type Node struct {
 	answers atomic.Int64 // bytes of kept answers, of all actors
 
 	tableCache tableCache
+	waker      *waker
 
 	wait        sync.WaitGroup // of the actors' goroutines, and of endConnected and OnAuth
 	closing     chan struct{}  // closed by Shutdown
@@ -97,6 +98,8 @@ type Options struct {
 	// TableCacheBytes is how many bytes of items of tables, of all actors, are kept in memory
 	// [64 MiB].
 	TableCacheBytes int64
+
+	now func() time.Time // the clock by which messages are due; of tests
 }
 
 var errShutdown = host.Faultf(wire.CodeShutdown, "the server is shutting down")
@@ -110,6 +113,9 @@ func New(r Registry, s store.Store, o Options) *Node {
 	if o.MaxQueuedBytes <= 0 {
 		o.MaxQueuedBytes = math.MaxInt64
 	}
+	if o.now == nil {
+		o.now = time.Now
+	}
 	if o.TableCacheBytes <= 0 {
 		o.TableCacheBytes = 64 << 20
 	}
@@ -118,13 +124,15 @@ func New(r Registry, s store.Store, o Options) *Node {
 
 		defs: r.Definitions(), store: s, log: o.Logger, check: o.Check, newActor: o.NewActor,
 		maxActors: o.MaxActors, memory: newMemory(o.MaxActorBytes), maxQueued: o.MaxQueuedBytes,
-		started: time.Now(), now: time.Now, closing: make(chan struct{}), authPermits: fair.New(maxAuths), actors: map[string]*Actor{},
+		started: time.Now(), now: o.now, closing: make(chan struct{}), authPermits: fair.New(maxAuths), actors: map[string]*Actor{},
 	}
 	if n.check {
 		n.warnOfOpenDoors()
 	}
 	n.committer = &committer{store: s, stats: &n.stats}
+	n.waker = newWaker(n)
 	n.wait.Go(n.endConnected)
+	n.wait.Go(n.waker.run)
 	return n
 }
 

@@ -58,19 +58,52 @@ func (s *Store) selected(f func(id string, m *member) bool, compare func(a, b st
 	return ids
 }
 
+const duesPart = 256 // actors
+
+// compareWakes is negative if a comes before b.
+func compareWakes(a, b store.Wake) int {
+	return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Actor, b.Actor))
+}
+
+// setDueLocked notes that an actor's Due has changed. Both are in Unix milliseconds, 0 for
+// never.
+func (s *Store) setDueLocked(actor string, before, after int64) {
+	if before == after {
+		return
+	}
+	find := func(ms int64) (w store.Wake, i int, found bool) {
+		w = store.Wake{At: time.UnixMilli(ms).UTC(), Actor: actor}
+		i, found = s.dues.Search(func(other *store.Wake) int { return compareWakes(*other, w) })
+		return w, i, found
+	}
+	if before > 0 {
+		if _, i, found := find(before); found {
+			s.dues.Replace(i, 1)
+		}
+	}
+	if after > 0 {
+		w, i, _ := find(after)
+		s.dues.Replace(i, 0, w)
+	}
+}
+
 // Due implements store.Store.
 func (s *Store) Due(_ context.Context, after store.Wake, before time.Time, limit int) ([]store.Wake, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	compare := func(a, b store.Wake) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Actor, b.Actor)) }
-	wake := func(id string) store.Wake { return store.Wake{At: time.UnixMilli(s.actors[id].Due).UTC(), Actor: id} }
-	ids := s.selected(func(id string, m *member) bool {
-		w := wake(id)
-		return m.Due > 0 && w.At.Before(before) && (after == store.Wake{} || compare(w, after) > 0)
-	}, func(a, b string) int { return compare(wake(a), wake(b)) })
+	i := 0
+	if after != (store.Wake{}) {
+		found := false
+		if i, found = s.dues.Search(func(w *store.Wake) int { return compareWakes(*w, after) }); found {
+			i++
+		}
+	}
 	var wakes []store.Wake
-	for _, id := range ids[:min(len(ids), limit)] {
-		wakes = append(wakes, wake(id))
+	for _, w := range s.dues.From(i) {
+		if len(wakes) >= limit || !w.At.Before(before) {
+			break
+		}
+		wakes = append(wakes, *w)
 	}
 	return wakes, nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/internal/overlay"
+	"github.com/troupe-dev/troupe/backend/internal/rope"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/internal/record"
 )
@@ -54,6 +55,7 @@ type Store struct {
 	bytes    int64     // of the retained entries
 	now      time.Time // the newest commit's
 	secrets  map[string][]byte
+	dues     *rope.Rope[store.Wake] // of all actors that have one, in their order
 }
 
 var _ store.Store = (*Store)(nil)
@@ -67,7 +69,7 @@ type member struct {
 
 // New makes an empty Store.
 func New(options Options) *Store {
-	return &Store{options: options.withDefaults(), actors: make(map[string]*member), secrets: make(map[string][]byte)}
+	return &Store{options: options.withDefaults(), actors: make(map[string]*member), secrets: make(map[string][]byte), dues: rope.New[store.Wake](duesPart, nil)}
 }
 
 // Immediate implements store.Store: Commit never waits.
@@ -120,12 +122,15 @@ func (s *Store) commitLocked(c *store.Commit) error {
 		return err
 	}
 	s.actors[c.Actor] = m
+	due := m.Due
 	m.Apply(c)
 	m.fold()
 	s.keepLocked(m, c)
 	if m.Forgotten {
 		delete(s.actors, c.Actor)
+		m.Due = 0
 	}
+	s.setDueLocked(c.Actor, due, m.Due)
 	return nil
 }
 
