@@ -106,6 +106,15 @@ func (l *Log) Read(from Pos, buf []*Output, limit int) (outputs []*Output, next 
 	return append(buf, l.outputs[from-l.base:next-l.base]...), next, true
 }
 
+// Tail appends the newest visible outputs in memory, at most limit of them, to buf and
+// returns the position after them.
+func (l *Log) Tail(buf []*Output, limit int) (outputs []*Output, next Pos) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	seen := int(l.visible - l.base)
+	return append(buf, l.outputs[max(0, seen-limit):seen]...), l.visible
+}
+
 // After returns the position directly after the entry numbered seq: that of the unnumbered
 // outputs after it, or of the next entry. ok is false if the next entry is no longer in
 // memory.
@@ -157,7 +166,7 @@ func (l *Log) released(entries []store.Entry) []*Output {
 		if e.Seq > head {
 			break // durable, but not released yet
 		}
-		outputs = append(outputs, outputOf(e))
+		outputs = append(outputs, OutputOf(e))
 	}
 	return outputs
 }

@@ -115,8 +115,8 @@ func (o *Output) Entry() store.Entry {
 	return e
 }
 
-// outputOf returns the output of a stored entry.
-func outputOf(e store.Entry) *Output {
+// OutputOf returns the output of a stored entry.
+func OutputOf(e store.Entry) *Output {
 	o := &Output{
 		Kind: OutputEvent, Numbered: true, Seq: e.Seq, TimeMs: e.Time.UnixMilli(),
 		Event: e.Event, Direct: e.Direct, Target: e.Target,

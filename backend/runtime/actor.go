@@ -41,17 +41,20 @@ type Actor struct {
 	loadTime time.Time
 	current  envelope // being handled
 
-	loaded atomic.Bool // it has an instance, which wakes itself when it is due
+	loaded atomic.Bool              // it has an instance, which wakes itself when it is due
+	recent atomic.Pointer[turnRing] // keeps the newest turns while somebody looks; else nil
 
 	invalidUTF8 sync.Once // its log line
 }
 
+// newActor needs n.mu.
 func newActor(n *Node, r host.Ref) *Actor {
 	a := &Actor{node: n, id: r.ID}
 	a.address.Store(&host.Ref{ID: r.ID, Name: r.Name, Key: r.Key})
 	a.log = host.NewLog(a.id, definition.Defaults.LogBytes, a.storedEntries)
 	a.log.ReadReplies(a.storedReplies)
 	a.box = newMailbox(func() { n.wait.Go(a.run) }, &n.queued)
+	a.recent.Store(n.watched[a.id])
 	a.gate = newGate(a.log, n.committer, func() { a.box.post(wakeEnvelope{}) })
 	return a
 }
@@ -87,7 +90,11 @@ func (a *Actor) run() {
 		a.node.wait.Go(func() { a.takeOver(a.running(), host.Faultf(wire.CodeInternal, "the action ended its goroutine")) })
 	}()
 	for {
-		m := a.box.next()
+		m := a.box.next(glanceOf(a))
+		if look, ok := m.(*lookEnvelope); ok {
+			look.answer(a)
+			continue
+		}
 		a.current = m
 		if err := a.gate.room(); err != nil {
 			a.reset(err)

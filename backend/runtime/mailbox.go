@@ -41,6 +41,9 @@ type mailbox struct {
 	bytes   int // of the waiting envelopes
 	running bool
 	closed  bool // the actor has left memory; get it from the node again
+
+	glance glance          // of the actor when its goroutine last asked for an envelope
+	looks  []*lookEnvelope // see look; they do not count as envelopes
 }
 
 // room is how much may wait in a mailbox.
@@ -96,12 +99,18 @@ func (b *mailbox) countLocked(bytes int) {
 	}
 }
 
-// next waits for an envelope and takes it.
-func (b *mailbox) next() envelope {
+// next waits for an envelope and takes it. g is what others may see of the actor meanwhile.
+func (b *mailbox) next(g glance) envelope {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for b.waitingLocked() == 0 {
+	b.glance = g
+	for b.waitingLocked() == 0 && len(b.looks) == 0 {
 		b.arrived.Wait()
+	}
+	if len(b.looks) > 0 {
+		m := b.looks[0]
+		b.looks = slices.Delete(b.looks, 0, 1)
+		return m
 	}
 	m := b.queue[b.taken]
 	b.queue[b.taken] = nil
@@ -154,7 +163,36 @@ func (b *mailbox) stop() bool {
 		return false
 	}
 	b.running, b.closed = false, true
+	b.endLooksLocked()
 	return true
+}
+
+// look has the actor's goroutine answer a look before all envelopes. It reports false if that
+// does not run: a look starts nothing, and does not keep it from ending.
+func (b *mailbox) look(m *lookEnvelope) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.running || b.closed {
+		return false
+	}
+	b.looks = append(b.looks, m)
+	b.arrived.Signal()
+	return true
+}
+
+func (b *mailbox) endLooksLocked() {
+	for _, m := range b.looks {
+		m.refuse(nil, nil)
+	}
+	b.looks = nil
+}
+
+// seen returns what others may see of the actor, how many envelopes wait, and whether its
+// goroutine runs.
+func (b *mailbox) seen() (g glance, waiting int, running bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.glance, b.waitingLocked(), b.running
 }
 
 // postLast adds the last envelope to deliver. If the actor's goroutine does not run, it
@@ -177,6 +215,7 @@ func (b *mailbox) end() []envelope {
 	rest := b.queue[b.taken:]
 	b.countLocked(-b.bytes)
 	b.queue, b.taken, b.closed, b.running = nil, 0, true, false
+	b.endLooksLocked()
 	return rest
 }
 

@@ -51,9 +51,10 @@ type Node struct {
 	closing     chan struct{}  // closed by Shutdown
 	authPermits *fair.Queue    // of running OnAuth, by definition and address
 
-	mu     sync.Mutex // guards the fields below
-	actors map[string]*Actor
-	closed bool
+	mu      sync.Mutex // guards the fields below
+	actors  map[string]*Actor
+	closed  bool
+	watched map[string]*turnRing // of the actors whose turns an Inspector watches, by id
 }
 
 var (

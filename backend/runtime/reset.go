@@ -119,9 +119,11 @@ func (a *Actor) abandon(t *Turn) {
 	t.dead.Store(true)
 	a.node.stats.abandoned.Add(1)
 	a.logger().Error("turn does not return and is abandoned", "turn", t.label())
-	a.node.wait.Go(func() {
-		a.takeOver(t, t.timeoutFault(t.label()))
-	})
+	cause := t.timeoutFault(t.label())
+	if r := a.recent.Load(); r != nil {
+		r.add(TurnRecord{At: t.now, What: t.label(), Took: time.Since(t.now), Err: cause})
+	}
+	a.node.wait.Go(func() { a.takeOver(t, cause) })
 }
 
 // takeOver runs the actor in place of a goroutine that was superseded in a turn, or

@@ -54,7 +54,11 @@ type stats struct {
 
 // turn counts a turn that has ended.
 func (s *stats) turn(t *Turn, err *host.Fault) {
-	s.turns.Observe(time.Since(t.now))
+	took := time.Since(t.now)
+	s.turns.Observe(took)
+	if r := t.in.actor.recent.Load(); r != nil {
+		r.add(TurnRecord{At: t.now, What: t.what, Conn: connID(t.conn), ReadOnly: t.readOnly, Took: took, Err: err})
+	}
 	switch {
 	case err == nil:
 	case err.Code == wire.CodeInternal:

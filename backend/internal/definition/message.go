@@ -99,6 +99,10 @@ func (e *UnhandledError) Error() string { return e.Reason }
 // Of returns the handler of messages of a type, nil if there is none.
 func (hs *Handlers) Of(t reflect.Type) *Handler { return hs.byType[t] }
 
+// Named returns the handler of the messages that are stored with a type's name, nil if there
+// is none.
+func (hs *Handlers) Named(name string) *Handler { return hs.byName[name] }
+
 // Find returns the handler of a stored message: its type's name and the version of the
 // definition that made it. The error is an *UnhandledError.
 func (hs *Handlers) Find(name string, version int) (*Handler, error) {

@@ -1,0 +1,117 @@
+package runtime_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/runtime"
+	"github.com/troupe-dev/troupe/backend/store/memory"
+)
+
+func TestInspector_operates(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, memory.New(memory.Options{}), safes)
+		i := runtime.Inspect(b.node)
+		id := host.ActorID(safeRef.Name, safeRef.Key)
+		if err := i.Reset(t.Context(), id); code(err) != "not_found" {
+			t.Errorf("reset of one that does not exist: got %v", err)
+		}
+		ada, bob := b.open(safeRef, asAda), b.open(safeRef, asBob)
+		ada.call(1, "put", 7)
+		ada.read()
+
+		if err := i.Disconnect(t.Context(), id, "conn-bob", "go away"); err != nil {
+			t.Fatal(err)
+		}
+		if o := bob.last(); o.Kind != host.OutputClosed || o.Err.Code != "disconnected" || o.Err.Message != "go away" {
+			t.Errorf("bob got %s", kinds(bob.got))
+		}
+		if err := i.Disconnect(t.Context(), id, "conn-bob", ""); code(err) != "not_found" {
+			t.Errorf("again: got %v", err)
+		}
+
+		if err := i.Reset(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := result[int](b, safeRef, "woken"); err != nil || n != 1 {
+			t.Errorf("after a reset: got %d and %v, want a new instance", n, err)
+		}
+		ada.call(2, "put", 8)
+		if o := ada.last(); o.Kind != host.OutputReply {
+			t.Errorf("ada's connection is over: %s", kinds(ada.got))
+		}
+
+		l := lookAt(t, b, id)
+		edited := strings.Replace(string(l.State), `"opened":0`, `"opened":3`, 1)
+		edited = strings.Replace(edited, `[{"value":7,`, `[{"value":70,`, 1)
+		for name, test := range map[string]struct {
+			behind uint64
+			state  string
+			code   string
+		}{
+			"another revision":                  {1, edited, "changed"},
+			"no JSON":                           {0, "{", "invalid_input"},
+			"no object":                         {0, "[]", "invalid_input"},
+			"another type":                      {0, `{"opened":"x"}`, "invalid_input"},
+			"a field that is no":                {0, `{"opend":1}`, "invalid_input"},
+			"a secret from where there is none": {0, `{"coins":[{},{},{"code":"‹secret›"}]}`, "invalid_input"},
+			"what OnRestore refuses":            {0, `{"opened":-1}`, "invalid_input"},
+			"what OnStart refuses":              {0, `{"opened":1001}`, "invalid_input"},
+			"too large":                         {0, `{"title":"` + strings.Repeat("x", 20<<20) + `"}`, "too_large"},
+		} {
+			if _, err := i.Edit(t.Context(), id, lookAt(t, b, id).Rev-test.behind, json.RawMessage(test.state)); code(err) != test.code {
+				t.Errorf("%s: got %.200v, want %s", name, err, test.code)
+			}
+		}
+		if after := lookAt(t, b, id); string(after.State) != string(l.State) {
+			t.Errorf("refused edits have left %s", after.State)
+		}
+		rev := lookAt(t, b, id).Rev
+		before, err := i.Edit(t.Context(), id, rev, json.RawMessage(edited))
+		if err != nil || string(before) != string(l.State) {
+			t.Fatalf("got %s and %v", before, err)
+		}
+		check := func() {
+			t.Helper()
+			if l := lookAt(t, b, id); string(l.State) != edited || l.Rev != rev+1 {
+				t.Errorf("got the state %s at %d, want %s", l.State, l.Rev, edited)
+			}
+			snap, err := b.store.Load(t.Context(), id)
+			if err != nil || strings.Contains(string(snap.State), "secret") || strings.Count(string(snap.State), "hush-coin") != 2 || !strings.Contains(string(snap.State), "hush-note") {
+				t.Errorf("the store has %s, %v", snap.State, err)
+			}
+		}
+		check()
+		ada.call(3, "coin")
+		if o := ada.last(); o.Kind != host.OutputReply {
+			t.Errorf("ada's connection is over: %s", kinds(ada.got))
+		}
+		b.restart()
+		check()
+	})
+}
+
+func TestInspector_callsAs(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, safes)
+		i := runtime.Inspect(b.node)
+		ref := host.Ref{Name: "guest", Key: host.Key{"a"}}
+		who := host.DirectCall{Create: true, Action: "who"}
+		if got, err := i.CallAs(t.Context(), ref, json.RawMessage(`{"Name":"bob"}`), who); err != nil || string(got) != `"bob"` {
+			t.Errorf("got %s and %v", got, err)
+		}
+		for _, as := range []string{"", `{"Nam":"bob"}`, `7`} {
+			if _, err := i.CallAs(t.Context(), ref, json.RawMessage(as), who); code(err) != "invalid_params" {
+				t.Errorf("as %s: got %v", as, err)
+			}
+		}
+		if got, err := i.CallAs(t.Context(), safeRef, nil, host.DirectCall{Create: true, Action: "coin"}); err != nil || string(got) != `{"value":1,"code":"‹secret›"}` {
+			t.Errorf("got %s and %v", got, err)
+		}
+		if _, err := i.CallAs(t.Context(), host.Ref{Name: "nobody"}, nil, who); code(err) != "unknown_actor" {
+			t.Errorf("got %v", err)
+		}
+	})
+}
