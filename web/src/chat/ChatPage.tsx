@@ -9,7 +9,10 @@
 //   messages   log "Messages" with a listitem per message (its text is a <p>) ·
 //              button "Delete message" · button "Retry" · button "Discard" ·
 //              button "New messages" when scrolled up
-//   writing    textbox "Message" · button "Send"
+//   writing    textbox "Message" · button "Send" · button "Timing" opens group "Timing"
+//              with combobox "Send" (textbox "Date and time") and combobox "Disappears"
+//   later      region "Sent later" with a listitem per message · status "Later" ·
+//              button "Cancel: …"
 //   people     region "Who is here" with a listitem per member ·
 //              on a phone button "Who is here" opens it
 

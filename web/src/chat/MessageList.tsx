@@ -3,7 +3,7 @@ import { useEffect, useRef } from "react";
 import type { Member, Message } from "../registry.gen";
 import { Avatar, hueStyle } from "../ui/Avatar";
 import { Icon } from "../ui/icons";
-import { formatDay, formatTime } from "../ui/text";
+import { formatDay, formatTime, formatWhen } from "../ui/text";
 import { UserText } from "../ui/UserText";
 import { useStickToEnd } from "../ui/useStickToEnd";
 import { keyOf, type Row, toRows } from "./messages";
@@ -153,6 +153,11 @@ function MessageItem({ row, mine, onDelete }: { row: Row; mine: boolean; onDelet
       )}
       <div className="bubble">
         <UserText text={message.text} />
+        {message.deletedAt && (
+          <span className="until">
+            <Icon name="clock" /> Disappears {formatWhen(message.deletedAt)}
+          </span>
+        )}
         {mine && (
           <button
             type="button"

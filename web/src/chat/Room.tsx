@@ -5,6 +5,7 @@ import { Icon } from "../ui/icons";
 import { count } from "../ui/text";
 import { isolated } from "../ui/UserText";
 import { Composer } from "./Composer";
+import { LaterList } from "./LaterList";
 import { MessageList } from "./MessageList";
 import { People } from "./People";
 import { useChatRoom } from "./useChatRoom";
@@ -75,10 +76,11 @@ export function Room({ room: name, me, unread, open, onToggle }: Props) {
             me={me}
             connected={room.isConnected}
             onDelete={room.deleteMessage}
-            onRetry={(message) => room.send(message.text, message.id)}
+            onRetry={(message) => room.send(message.text, message.timing, message.id)}
             onDiscard={(message) => room.discard(message.id)}
           />
           {room.problem && <p role="alert">{room.problem}</p>}
+          <LaterList later={room.later} onCancel={room.cancelLater} />
           <p className="typing">{typingText(typing.names)}</p>
           <Composer room={name} onSend={room.send} onTyping={typing.onTyping} />
         </div>

@@ -1,5 +1,6 @@
 // Messages of the user that the server does not have yet.
 
+import type { Timing } from "../registry.gen";
 import { read, write } from "../ui/storage";
 
 /** A message that is being sent, or could not be sent. */
@@ -7,6 +8,8 @@ export interface Outgoing {
   id: string;
   text: string;
   timestamp: number;
+  /** When it is sent, and how long it stays, if the user has chosen that. */
+  timing?: Timing | undefined;
   /** There has been no connection since it was written, so it has certainly not been sent. */
   isQueued?: boolean;
   /** Why it was not sent; undefined while it is being sent. */
@@ -14,7 +17,7 @@ export interface Outgoing {
 }
 
 export type OutgoingAction =
-  | { type: "sending"; id: string; text: string; timestamp: number; isQueued: boolean }
+  | { type: "sending"; id: string; text: string; timestamp: number; timing?: Timing | undefined; isQueued: boolean }
   | { type: "connected" }
   | { type: "failed"; id: string; error: string }
   | { type: "done"; id: string }
@@ -26,8 +29,8 @@ const IN_DOUBT = "You left before an answer arrived: it may have been sent.";
 export function outgoingReducer(outgoing: readonly Outgoing[], action: OutgoingAction): readonly Outgoing[] {
   switch (action.type) {
     case "sending": {
-      const { id, text, timestamp, isQueued } = action;
-      return [...without(outgoing, id), { id, text, timestamp, isQueued }];
+      const { id, text, timestamp, timing, isQueued } = action;
+      return [...without(outgoing, id), { id, text, timestamp, timing, isQueued }];
     }
     case "connected":
       return outgoing.map((message) => ({ ...message, isQueued: false }));

@@ -1,6 +1,6 @@
-import { useActorPages, useOptimisticAction } from "@troupe/react";
+import { useActorPages, useActorState, useOptimisticAction } from "@troupe/react";
 import { useEffect, useMemo, useReducer, useState } from "react";
-import type { Member } from "../registry.gen";
+import type { Later, Member, Timing } from "../registry.gen";
 import { useActor, useEvent } from "../troupe";
 import { failure } from "../ui/failure";
 import { randomId } from "../ui/storage";
@@ -8,6 +8,7 @@ import { awayReducer, missedBy } from "./messages";
 import { storeOutgoing, storedOutgoing, type OutgoingAction, outgoingReducer } from "./outgoing";
 
 const PAGE = 50;
+const NONE: readonly Later[] = [];
 
 /** Connects to a chat room. Returns its messages and members, and functions that send and delete. */
 export function useChatRoom(key: string, me: Member) {
@@ -48,11 +49,12 @@ export function useChatRoom(key: string, me: Member) {
   useEvent(room, "reconnected", () => track({ type: "connected" }));
 
   /** Shows the message at once, and its result when that is known, which may be after the user left the room. */
-  const send = async (text: string, id = randomId()) => {
-    track({ type: "sending", id, text, timestamp: Date.now(), isQueued: !room.isConnected });
-    const sent = room.connection?.sendMessage(me.userId, text) ?? Promise.reject(new Error("not connected"));
+  const send = async (text: string, timing?: Timing, id = randomId()) => {
+    track({ type: "sending", id, text, timestamp: Date.now(), timing, isQueued: !room.isConnected });
+    const { connection } = room;
     try {
-      await sent;
+      if (!connection) throw new Error("not connected");
+      await (timing ? connection.sendTimed(me.userId, text, timing) : connection.sendMessage(me.userId, text));
       track({ type: "done", id });
     } catch (error) {
       track({ type: "failed", id, error: failure("sent", error) });
@@ -74,9 +76,29 @@ export function useChatRoom(key: string, me: Member) {
     }
   };
 
+  const { state: later = NONE } = useActorState(room, {
+    load: (connection) => connection.getLater(),
+    on: { laterChanged: (_, changed) => changed.later },
+  });
+  const [waiting, cancel] = useOptimisticAction(
+    later,
+    async (id: string) => room.connection?.cancelLater(id),
+    (later, id) => later.filter((message) => message.id !== id),
+  );
+  const cancelLater = async (id: string) => {
+    setProblem("");
+    try {
+      await cancel(id);
+    } catch (error) {
+      setProblem(failure("canceled", error));
+    }
+  };
+
   return {
     ...room,
     messages: shown,
+    later: waiting,
+    cancelLater,
     missed: missedBy(me.userId, away, shown),
     pages,
     outgoing,

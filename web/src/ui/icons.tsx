@@ -13,6 +13,7 @@ const PATHS = {
   close: "M6 6l12 12M18 6 6 18",
   down: "M12 5v13M6 12.5l6 6 6-6",
   plus: "M12 5v14M5 12h14",
+  clock: "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16M12 8v4.5l3 2",
 } as const;
 
 export function Icon({ name }: { name: keyof typeof PATHS }) {
