@@ -25,6 +25,10 @@ import (
 var tempDir string
 
 func TestMain(m *testing.M) {
+	if data := os.Getenv(vaultData); data != "" {
+		fmt.Fprintln(os.Stderr, serveVaults(data))
+		os.Exit(1)
+	}
 	var err error
 	if tempDir, err = os.MkdirTemp("", "troupe-crashtest-"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -65,6 +69,7 @@ type server struct {
 	// journal is the size of the next process's journal in bytes; 0 means the
 	// server's default.
 	journal int
+	env     []string
 
 	process *exec.Cmd
 	log     lockedBuffer
@@ -90,8 +95,10 @@ func (b *lockedBuffer) String() string {
 	return b.b.String()
 }
 
-func newServer(t *testing.T) *server {
-	s := &server{t: t, binary: buildServer(t), data: t.TempDir()}
+func newServer(t *testing.T) *server { return newServerOf(t, buildServer(t)) }
+
+func newServerOf(t *testing.T, binary string) *server {
+	s := &server{t: t, binary: binary, data: t.TempDir()}
 	t.Cleanup(func() {
 		if s.process != nil {
 			s.kill()
@@ -116,6 +123,7 @@ func (s *server) start() {
 	s.t.Helper()
 	cmd := exec.Command(s.binary, "-addr", "127.0.0.1:0", "-data", s.data, "-log", "warn")
 	cmd.Env = append(os.Environ(), "GOTRACEBACK=all")
+	cmd.Env = append(cmd.Env, s.env...)
 	if s.journal > 0 {
 		cmd.Env = append(cmd.Env, fmt.Sprint("TROUPE_JOURNAL_BYTES=", s.journal))
 	}
