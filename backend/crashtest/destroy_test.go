@@ -155,6 +155,10 @@ func (c *vaultClient) sendCall(call *vaultCall) {
 func (c *vaultClient) call(action string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	const maxPending = 30 // the server refuses more than 64
+	if len(c.pending) >= maxPending && action != "end" {
+		return
+	}
 	c.calls++
 	call := &vaultCall{id: c.calls, action: action, what: fmt.Sprint(c.name, "/", c.calls)}
 	c.pending = append(c.pending, call)

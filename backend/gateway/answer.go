@@ -70,7 +70,7 @@ func (c *channel) fillAnswers(f *transport.Frame) bool {
 	answers := c.inbox.answers
 	c.s.mu.Unlock()
 	for _, a := range answers {
-		if a.pos <= c.lastTo {
+		if a.pos < c.passed {
 			continue
 		}
 		if a.output.Seq > c.seq {
@@ -79,7 +79,7 @@ func (c *channel) fillAnswers(f *transport.Frame) bool {
 		if !c.message(f, a.output) {
 			return false
 		}
-		c.lastTo = a.pos
+		c.passed = a.pos + 1
 	}
 	return true
 }
@@ -89,7 +89,7 @@ func (c *channel) dropAnswers() {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	n := 0
-	for n < len(c.inbox.answers) && c.inbox.answers[n].pos <= c.lastTo {
+	for n < len(c.inbox.answers) && c.inbox.answers[n].pos < c.passed {
 		c.reserveAnswersLocked(-c.inbox.answers[n].size())
 		n++
 	}

@@ -56,7 +56,7 @@ type channel struct {
 	owesAt   bool
 	unblocks uint32   // how often the socket had been blocked when the channel last looked
 	fresh    host.Pos // volatile events before it are stale
-	lastTo   host.Pos // of the last failure, or reply without a number, that it has passed
+	passed   host.Pos // failures, and replies without a number, before it have been dealt with
 }
 
 // An inbox holds what other goroutines leave for the flush.
@@ -205,11 +205,11 @@ func (c *channel) wants(o *host.Output, pos host.Pos) bool {
 		if o.Numbered {
 			return o.Producer == c.caller && o.Target.Includes(c.member)
 		}
-		return o.To == c.attachment && pos > c.lastTo
+		return o.To == c.attachment && pos >= c.passed
 	case host.OutputStub:
 		return o.Target.Includes(c.member)
 	case host.OutputFail:
-		return o.To == c.attachment && pos > c.lastTo
+		return o.To == c.attachment && pos >= c.passed
 	}
 	return false
 }
@@ -243,7 +243,7 @@ func (c *channel) fill(f *transport.Frame, outs []*host.Output, quota int) (more
 		c.asked(f, m)
 	case phaseReplay:
 		if m.chunk != nil {
-			c.take(m.chunk)
+			c.take(m.chunk, m.closed)
 		}
 	}
 	switch c.phase {
@@ -294,7 +294,7 @@ func (c *channel) fillLive(f *transport.Frame, outs []*host.Output, quota int) (
 				return true
 			}
 			if !o.To.IsZero() {
-				c.lastTo = pos
+				c.passed = pos + 1
 			}
 		}
 		c.advance(f, o.Seq)
@@ -319,15 +319,18 @@ func (c *channel) startReplay() {
 	c.s.g.storeReader.read(c.log, c.seq, c)
 }
 
-// take starts a chunk that was read for the channel.
-func (c *channel) take(k *chunk) {
+// take starts a chunk that was read for the channel. closed is as in fillReplay.
+func (c *channel) take(k *chunk, closed *host.Output) {
 	c.reading = false
+	gap := len(k.outs) > 0 && k.outs[0].Seq != c.seq+1 || len(k.outs) == 0 && c.seq < c.log.Head()
 	switch {
 	case k.err != nil:
 		c.s.logger().Warn("gateway: reading a log failed", "id", c.log.Actor(), "conn", c.conn, "error", k.err)
 		c.s.close(statusTryAgain, wire.CodeUnavailable)
 		c.phase = phaseOver
-	case len(k.outs) > 0 && k.outs[0].Seq != c.seq+1, len(k.outs) == 0 && c.seq < c.log.Head():
+	case gap && closed != nil && closed.Err != nil && closed.Err.Code == wire.CodeDestroyed:
+		c.seq = max(c.seq, closed.Seq) // the rest is gone with the actor
+	case gap:
 		c.s.tooSlow() // the log is not kept for so long
 		c.phase = phaseOver
 	default:

@@ -38,7 +38,7 @@ func (c *channel) open(f *transport.Frame, o *host.Output, pos host.Pos) {
 	info := o.Opened
 	c.opening = opening{info, pos, o.Seq}
 	c.caller = info.Producer
-	c.fresh, c.lastTo = pos, pos
+	c.fresh, c.passed = pos, pos+1
 	c.until = info.Until
 	c.startSubs()
 	c.checkSubs(info.Name)
@@ -64,12 +64,12 @@ func (c *channel) asked(f *transport.Frame, m inbox) {
 	switch {
 	case m.gapScan != nil:
 		if m.gapScan.err != nil {
-			c.take(&chunk{err: m.gapScan.err})
+			c.take(&chunk{err: m.gapScan.err}, nil)
 			return
 		}
 		c.start(f, m.gapScan.start, m.gapScan.gap, m.gapScan.replies)
 	case m.chunk != nil && m.chunk.err != nil:
-		c.take(m.chunk)
+		c.take(m.chunk, nil)
 	case m.chunk != nil && len(m.chunk.outs) > 0 && m.chunk.outs[0].Seq == info.Start+1:
 		c.start(f, info.Start, nil, nil)
 	case m.chunk != nil:

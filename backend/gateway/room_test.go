@@ -74,6 +74,13 @@ func (r *Room) SayWhere(c *roomContext, text string) {
 // Forget changes the state and returns nothing.
 func (r *Room) Forget(c *roomContext) { r.Said = 0; c.Broadcast(Said("forgotten")) }
 
+// End destroys the room.
+func (r *Room) End(c *roomContext) string {
+	c.Broadcast(Said("the end"))
+	c.Destroy()
+	return "gone"
+}
+
 // Mark changes the state and emits nothing.
 func (r *Room) Mark(_ *roomContext) int { r.Said++; return r.Said }
 

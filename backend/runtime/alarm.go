@@ -78,11 +78,11 @@ func (ms *messages) soon() bool {
 	return ms.in.stored && !next.IsZero() && next.Sub(ms.in.actor.node.now()) < ms.in.def.Options.IdleAfter
 }
 
-// arm sets the alarm to the next message. Those of an actor that is not stored wait for its
-// first commit.
+// arm sets the alarm to the next message, or to the end of an actor that is not used. Messages
+// of an actor that is not stored wait for its first commit.
 func (ms *messages) arm() {
 	if ms.in.stored {
-		ms.alarm.set(ms.in.due())
+		ms.alarm.set(earlier(ms.nextRun(), ms.in.life.due()))
 	}
 }
 

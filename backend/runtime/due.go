@@ -228,7 +228,7 @@ func (w *waker) loaded(id string, err *host.Fault) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.waking, id)
-	if err == nil {
+	if err == nil || err.Code == wire.CodeNotFound {
 		delete(w.waits, id)
 		return
 	}

@@ -34,8 +34,12 @@ func (l *life) due() time.Time {
 // if the instance was abandoned meanwhile.
 func (l *life) settle() bool {
 	in := l.in
-	now, saved := in.actor.node.now(), in.messages.savedDue
-	if saved.IsZero() || now.Before(saved) || in.actor.gate.room() != nil {
+	saved := in.messages.savedDue
+	if saved.IsZero() {
+		return true
+	}
+	now := in.actor.node.now()
+	if now.Before(saved) || in.actor.gate.room() != nil {
 		return true
 	}
 	end := l.due()
