@@ -2,7 +2,11 @@
 // page. Each is one file that you can read and copy on its own.
 package rooms
 
-import "github.com/troupe-dev/troupe/backend/actor"
+import (
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+)
 
 //go:generate go run ../typegen/cmd/typegen -o ../../web/src/registry.gen.ts
 
@@ -34,5 +38,7 @@ var Registry = actor.NewRegistry(
 	),
 	actor.Define[Stage]("stage",
 		actor.Emits[Spoken](),
+		// Each visit to the home page makes one.
+		actor.WithOptions(actor.Options{DestroyAfter: 24 * time.Hour}),
 	),
 )

@@ -3,6 +3,7 @@ package rooms_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor/actortest"
 	"github.com/troupe-dev/troupe/backend/rooms"
@@ -45,5 +46,22 @@ func TestStage_keepsTheNewestLines(t *testing.T) {
 		lines := actortest.Call[[]rooms.Spoken](stage, "getLines")
 		same(t, "lines", len(lines), 100)
 		same(t, "the last number", lines[99].Number, 103)
+	})
+}
+
+func TestStage_isDestroyedWhenNobodyIsThereForADay(t *testing.T) {
+	actortest.Run(t, rooms.Registry, func(n *actortest.Node) {
+		stage := n.Actor("stage", "one")
+		ada := stage.Connect(nil)
+		actortest.Call[any](ada, "say", "Ada", "hello")
+		time.Sleep(48 * time.Hour)
+		if got := actortest.Call[[]rooms.Spoken](ada, "getLines"); len(got) != 1 {
+			t.Errorf("while Ada is there: got %v", got)
+		}
+		ada.Close()
+		time.Sleep(30 * time.Hour)
+		if got := actortest.Call[[]rooms.Spoken](stage, "getLines"); len(got) != 0 {
+			t.Errorf("after it: got %v, want a new stage", got)
+		}
 	})
 }
