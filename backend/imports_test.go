@@ -66,7 +66,7 @@ func TestDirectImports(t *testing.T) {
 		ours []string
 	}{
 		{"backend/host", []string{"backend/store", "backend/wire"}},
-		{"backend/actor/actortest", []string{"backend/actor", "backend/host", "backend/internal/jsonshape", "backend/runtime", "backend/store/memory"}},
+		{"backend/actor/actortest", []string{"backend/actor", "backend/host", "backend/internal/jsonshape", "backend/runtime", "backend/store", "backend/store/memory"}},
 		{"backend/store/storetest", []string{"backend/store"}},
 		{"backend/rooms", []string{"backend/actor"}},
 		{"backend/server", []string{"backend/actor", "backend/forwarded", "backend/gateway", "backend/internal/metric", "backend/runtime", "backend/store", "backend/store/sqlite"}},

@@ -99,6 +99,12 @@ func (a *Actor) run() {
 		if err := a.gate.room(); err != nil {
 			a.reset(err)
 		}
+		if a.node.killed.Load() {
+			m.refuse(a, errShutdown)
+			a.close()
+			orderly = true
+			return
+		}
 		switch m := m.(type) {
 		case stopEnvelope:
 			a.stop()
@@ -386,6 +392,11 @@ func (a *Actor) stop() {
 		a.logger().Error("saving an actor's last changes failed", "error", err)
 		a.reset(err) // answers the calls that wait
 	}
+	a.close()
+}
+
+// close drops the instance and refuses what is in the mailbox, and what comes.
+func (a *Actor) close() {
 	if a.in != nil {
 		a.in.discard()
 		a.in = nil

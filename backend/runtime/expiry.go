@@ -63,3 +63,11 @@ func (in *instance) limitDetached() bool {
 	}
 	return true
 }
+
+// expiryEnvelope wakes an actor, so that it ends its expired connections, and calls done
+// then.
+type expiryEnvelope struct{ done func(*host.Fault) }
+
+func (m *expiryEnvelope) deliver(*instance) bool           { m.done(nil); return true }
+func (m *expiryEnvelope) size() int                        { return 0 }
+func (m *expiryEnvelope) refuse(_ *Actor, err *host.Fault) { m.done(err) }

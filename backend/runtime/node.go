@@ -48,6 +48,7 @@ type Node struct {
 	waker      *waker
 
 	wait        sync.WaitGroup // of the actors' goroutines, and of endConnected and OnAuth
+	killed      atomic.Bool    // see Kill
 	closing     chan struct{}  // closed by Shutdown
 	authPermits *fair.Queue    // of running OnAuth, by definition and address
 
@@ -200,14 +201,6 @@ func (n *Node) wakeConnected() (ok bool) {
 	}
 	return !failed.Load()
 }
-
-// expiryEnvelope wakes an actor, so that it ends its expired connections, and calls done
-// then.
-type expiryEnvelope struct{ done func(*host.Fault) }
-
-func (m *expiryEnvelope) deliver(*instance) bool           { m.done(nil); return true }
-func (m *expiryEnvelope) size() int                        { return 0 }
-func (m *expiryEnvelope) refuse(_ *Actor, err *host.Fault) { m.done(err) }
 
 // Shutdown ends all actors: they handle their mailboxes, OnStop runs, and their changes
 // become durable. Connections are not ended; clients may resume them on another node with

@@ -11,7 +11,8 @@
 //	}
 //
 // A connection can lose its socket (Drop) and come back (Resume), and the server
-// can restart (Restart); see the example.
+// can restart (Restart) or crash (Crash); see the example. time.Sleep lets messages and timers
+// become due; Scheduled returns what an actor has scheduled.
 //
 // Tests use the same runtime, log and gate as production, on the memory store.
 package actortest
@@ -25,12 +26,14 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/runtime"
+	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
@@ -42,7 +45,9 @@ type Node struct {
 
 	registry *actor.Registry
 	store    *memory.Store
+	life     *life // of the node
 	node     *runtime.Node
+	crashed  []*runtime.Node // earlier ones, which may have running turns
 	conns    []*Conn
 }
 
@@ -59,13 +64,17 @@ func Run(t *testing.T, r *actor.Registry, f func(*Node)) {
 }
 
 func (n *Node) start() {
-	n.node = runtime.New(n.registry, n.store, runtime.Options{Logger: slog.New(testHandler{n.T}), Check: true})
+	n.life = &life{Store: n.store}
+	n.node = runtime.New(n.registry, n.life, runtime.Options{Logger: slog.New(testHandler{n.T}), Check: true})
 }
 
 func (n *Node) stop() {
-	if err := n.node.Shutdown(context.Background()); err != nil {
-		n.T.Error(err)
+	for _, node := range append(n.crashed, n.node) {
+		if err := node.Shutdown(context.Background()); err != nil {
+			n.T.Error(err)
+		}
 	}
+	n.crashed = nil
 }
 
 // Restart ends the node and starts another one on the same store, as a restart
@@ -77,6 +86,42 @@ func (n *Node) Restart() {
 		c.detached()
 	}
 	n.start()
+}
+
+// Crash ends the node as the end of its process would, and starts another one on the same
+// store. Of a turn that has not ended nothing is left, no OnStop runs, timers are gone, and
+// actors are loaded from the store when they are next used, or when a message is due. A call
+// that has no answer returns an error.
+func (n *Node) Crash() {
+	n.T.Helper()
+	n.life.over.Store(true)
+	runtime.Kill(n.node)
+	n.crashed = append(n.crashed, n.node)
+	for _, c := range n.conns {
+		c.detached()
+		c.wake()
+	}
+	synctest.Wait() // actors without a running turn are gone
+	n.start()
+}
+
+// life is the store as a node sees it until it crashes: a turn that is running then goes
+// on, but without effect.
+type life struct {
+	*memory.Store
+	over atomic.Bool
+}
+
+// Commit implements store.Store.
+func (l *life) Commit(ctx context.Context, group []*store.Commit) []error {
+	if !l.over.Load() {
+		return l.Store.Commit(ctx, group)
+	}
+	errs := make([]error, len(group))
+	for i := range errs {
+		errs[i] = store.ErrConflict
+	}
+	return errs
 }
 
 // Deploy is Restart with another registry, as a new binary has it: for tests of

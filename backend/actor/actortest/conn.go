@@ -46,6 +46,11 @@ type Conn struct {
 // Published implements host.Follower.
 func (c *Conn) Published() {
 	c.read()
+	c.wake()
+}
+
+// wake wakes what waits for an answer.
+func (c *Conn) wake() {
 	select {
 	case c.woken <- struct{}{}:
 	default:
@@ -216,7 +221,7 @@ func (c *Conn) call(action string, args []any) (json.RawMessage, error) {
 	for {
 		c.read()
 		c.mu.Lock()
-		a, closed := c.answers[id], c.closed
+		a, closed, crashed := c.answers[id], c.closed, !c.online || c.attachment != attachment
 		delete(c.answers, id)
 		c.mu.Unlock()
 		switch {
@@ -226,6 +231,8 @@ func (c *Conn) call(action string, args []any) (json.RawMessage, error) {
 			return a.Data, nil
 		case closed != nil:
 			return nil, closed
+		case crashed:
+			return nil, &actor.Error{Code: "maybe_ran", Message: "the connection lost its socket before the answer"} // as a client that gives up
 		}
 		<-c.woken
 	}
