@@ -18,7 +18,8 @@ type life struct {
 
 	tombstone bool      // the actor was destroyed, and no commit has begun a new life
 	ended     time.Time // when the last life ended, of a tombstone
-	log       string    // the identity of its log
+	log       string    // the identity of its log, of a tombstone
+	before    string    // that of the log of the life before this one, or before the tombstone; empty: there was none
 	senders   int       // that may ask for their answers, of a tombstone
 	used      time.Time // the newest commit
 	over      bool      // the actor was destroyed on this instance, which takes no more turns
@@ -168,7 +169,7 @@ func (a *Actor) forgetUndefined(snap *store.Snapshot) bool {
 // commit of a state. Numbers continue.
 func (l *life) revive(snap *store.Snapshot) {
 	in := l.in
-	l.tombstone, l.ended, l.log, l.senders = true, snap.Ended.At, snap.Log, len(snap.Senders)
+	l.tombstone, l.ended, l.log, l.before, l.senders = true, snap.Ended.At, snap.Log, snap.Ended.Log, len(snap.Senders)
 	in.version, in.born = snap.Version, snap.Born
 	in.rev, in.head, in.conns.next = snap.Rev, snap.Head, snap.NextConn
 	in.log = nextLog(snap.Log)
@@ -199,11 +200,13 @@ func splitLog(log string) (first string, life uint64) {
 	return first, life
 }
 
-// hasEnded reports whether a log is that of an earlier life of the actor.
+// hasEnded reports whether a log is that of an earlier life of the actor. A store that was
+// restored from a backup has given the log of the current life another identity.
 func (l *life) hasEnded(log string) bool {
-	first, life := splitLog(l.in.log)
-	otherFirst, otherLife := splitLog(log)
-	return first == otherFirst && otherLife < life
+	first, life := splitLog(log)
+	current, number := splitLog(l.in.log)
+	before, last := splitLog(l.before)
+	return first == current && life < number || l.before != "" && first == before && life <= last
 }
 
 // hearEnd answers a client that resumes a connection of an earlier life: first the answers

@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -9,6 +10,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/runtime"
+	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
@@ -97,6 +99,48 @@ func TestAnUnknownLogBeginsALife(t *testing.T) {
 			}
 		}
 	})
+}
+
+// renamedLogs is a store that was restored from a backup: all logs have another identity.
+type renamedLogs struct{ store.Store }
+
+func (s renamedLogs) Load(ctx context.Context, id string) (*store.Snapshot, error) {
+	snap, err := s.Store.Load(ctx, id)
+	if err == nil {
+		snap.Log = "restored"
+	}
+	return snap, err
+}
+
+func TestG5_TheEndIsKnownInARestoredBackup(t *testing.T) {
+	for _, lives := range []int{0, 1} { // that have begun since then
+		inBubble(t, func(t *testing.T) {
+			cryptHooks("")
+			b := newBench(t, nil, crypts)
+			ada := b.open(cryptRef, as("ada"))
+			ada.call(1, "add", 1)
+			ada.call(2, "end")
+			ada.read()
+			bob := b.open(cryptRef, as("bob"))
+			if lives == 0 {
+				bob.call(1, "end")
+			}
+			bob.read()
+			b.stop()
+			b.store = renamedLogs{b.store}
+			b.start()
+			if got := kinds(b.open(cryptRef, ada.resumed()).read()); lives == 1 && got != `reply:"gone" closed:destroyed ` {
+				t.Errorf("of the life before: got %q", got)
+			}
+			want := `reply:"gone" closed:destroyed `
+			if lives == 1 {
+				want = "opened "
+			}
+			if got := kinds(b.open(cryptRef, bob.resumed()).read()); got != want {
+				t.Errorf("%d lives later: got %q, want %q", lives, got, want)
+			}
+		})
+	}
 }
 
 // A producer that may have been forgotten is told that its calls are not known.

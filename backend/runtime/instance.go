@@ -93,6 +93,9 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 		return nil, &host.Fault{Code: wire.CodeStateIncompatible, Message: fmt.Sprintf("the stored state of this %s does not fit this version of it", def.Name)}
 	}
 	in.version = snap.Version
+	if snap.Ended != nil {
+		in.life.before = snap.Ended.Log
+	}
 	if in.life.used = snap.Changed; snap.Changed.IsZero() {
 		in.life.used = a.node.now()
 	}

@@ -77,6 +77,7 @@ var metrics = []metricDef{
 	counters("actors_created_total", "Actors that clients or actors made, by result: ok, refused (-actor-rate-per-ip).", "result", func(c *counts) map[string]uint64 {
 		return map[string]uint64{"ok": c.actors.Created, "refused": c.gateway.RefusedActors}
 	}),
+	counter("actors_destroyed_total", "Actors that were destroyed.", func(c *counts) uint64 { return c.actors.Destroyed }),
 	gauge("journal_bytes", "Size of the store's journal, which holds the actors' logs.", func(c *counts) float64 { return c.journal }),
 
 	counter("sockets_total", "Accepted sockets.", func(c *counts) uint64 { return c.gateway.Accepted }),

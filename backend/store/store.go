@@ -136,7 +136,7 @@ type Commit struct {
 
 	Version      int   // of the definition that wrote the state
 	Born         int64 // the time of the actor's revision 1, in microseconds
-	CallersSince int64 // when the newest of the callers that were forgotten was used, in microseconds
+	CallersSince int64 // when the newest of the callers that were forgotten was used, in microseconds, without those of single calls
 
 	Tables []Table    // tables that are new or whose header changed
 	Items  []ItemEdit // applied in their order
