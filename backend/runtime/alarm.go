@@ -81,9 +81,21 @@ func (ms *messages) soon() bool {
 // arm sets the alarm to the next message, or to the end of an actor that is not used. Messages
 // of an actor that is not stored wait for its first commit.
 func (ms *messages) arm() {
-	if ms.in.stored {
-		ms.alarm.set(earlier(ms.nextRun(), ms.in.life.due()))
+	if !ms.in.stored {
+		return
 	}
+	at := earlier(ms.nextRun(), ms.in.life.due())
+	if held := ms.in.actor.hold.left(); held > 0 && !at.IsZero() {
+		at = later(at, ms.in.actor.node.now().Add(held))
+	}
+	ms.alarm.set(at)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // maxDueTurns is how many messages run before the actor looks after its mailbox.
@@ -95,6 +107,10 @@ func (ms *messages) runDue() bool {
 	if len(ms.queue) == 0 || !ms.in.stored {
 		return true
 	}
+	if ms.in.actor.hold.left() > 0 {
+		ms.rearm()
+		return true
+	}
 	now := ms.in.actor.node.now()
 	for range maxDueTurns {
 		if next := ms.nextRun(); next.IsZero() || next.After(now) || ms.in.state.broken != nil || ms.in.life.over {
@@ -103,7 +119,10 @@ func (ms *messages) runDue() bool {
 		if ms.in.actor.gate.room() != nil {
 			return true // the pending reset loads them again
 		}
-		if !ms.handle(ms.queue[0], now) {
+		m := ms.queue[0]
+		if run, ok := ms.mayRun(m, now); !ok {
+			return false
+		} else if run && !ms.handle(ms.byID[m.ID], now) {
 			return false
 		}
 	}

@@ -18,7 +18,7 @@
 // of an actor, and begins the next one. reset.go returns an actor to its last durable state.
 //
 // Used everywhere: fault.go turns errors into what clients get, limits.go has the limits that
-// are no options, memory.go counts what states and logs take, stored.go reads entries that the store has, stats.go counts.
+// are no options, parked.go counts parked messages, memory.go what states and logs take, stored.go reads entries that the store has, stats.go counts.
 //
 // # Locks
 //

@@ -18,6 +18,87 @@ const (
 	maxTries   = 10 // then it is parked
 )
 
+// A message whose turns may have ended the process, or do not return, is parked after so
+// many.
+const maxFatal = 3
+
+// hold keeps the messages of an actor from running for a while after it was reset:
+// a store that fails would have their handlers run again and again.
+type hold struct {
+	from time.Time // of the newest reset
+	wait time.Duration
+}
+
+const (
+	firstHold = 100 * time.Millisecond // doubles with each reset that follows soon
+	maxHold   = time.Minute
+)
+
+func (h *hold) extend() {
+	now := time.Now()
+	if now.Sub(h.from) > 2*h.wait+time.Second {
+		h.wait = 0
+	}
+	h.from, h.wait = now, min(max(2*h.wait, firstHold), maxHold)
+}
+
+// left returns how long the messages still have to wait.
+func (h *hold) left() time.Duration {
+	if h.wait == 0 {
+		return 0
+	}
+	return max(h.wait-time.Since(h.from), 0)
+}
+
+// mayRun reports whether a message that is due may run now, which may take a commit of its
+// own. ok is false if the instance was abandoned meanwhile.
+//
+// A handler that ends the process would do so again after each restart. So after a process
+// that did not close the store, the first run of a message that was due at the start is
+// counted before it begins.
+func (ms *messages) mayRun(m *store.Message, now time.Time) (run, ok bool) {
+	a := ms.in.actor
+	if a.stuck == m.ID {
+		a.stuck = 0
+		return false, ms.fatal(m, now)
+	}
+	if !a.node.unclean || runsAt(m).After(a.node.started) || a.counted[m.ID] {
+		return true, true
+	}
+	if m.Fatal+1 >= maxFatal {
+		return false, ms.fatal(m, now)
+	}
+	next := *m
+	next.Fatal++
+	if !ms.record(m, &next) {
+		return false, false
+	}
+	if a.gate.await() != nil {
+		return false, true // the pending reset loads it again
+	}
+	if a.counted == nil {
+		a.counted = map[uint64]bool{}
+	}
+	a.counted[m.ID] = true
+	return true, true
+}
+
+// fatal makes a commit that counts a turn which did not return, or may have ended the
+// process.
+func (ms *messages) fatal(m *store.Message, now time.Time) bool {
+	next := *m
+	next.Fatal++
+	log := ms.in.actor.logger().With("message", m.Type, "messageID", m.ID, "times", next.Fatal)
+	if next.Fatal >= maxFatal {
+		next.Parked = "its handler did not return, or ended the process"
+		log.Error("message parked: its handler does not return, or ends the process")
+	} else {
+		next.Retry = dueTime(now.Add(backoff(next.Fatal)))
+		log.Warn("message was abandoned; it will be tried again", "at", next.Retry)
+	}
+	return ms.record(m, &next)
+}
+
 // handle runs the handler of a message that is due, as a turn whose commit removes the
 // message. It reports false if the instance was abandoned meanwhile.
 func (ms *messages) handle(m *store.Message, now time.Time) bool {
@@ -47,6 +128,7 @@ func (ms *messages) failed(m *store.Message, cause error, now time.Time) bool {
 		return ms.record(m, nil)
 	}
 	next := *m
+	next.Fatal = 0
 	if next.Tries++; next.Tries >= maxTries {
 		next.Parked = parkedText(cause)
 		log.Error("message parked: its handler keeps failing", "tries", next.Tries, "error", cause)
@@ -94,7 +176,7 @@ func unpark(d *definition.Definition, m *store.Message) *store.Message {
 		return m
 	}
 	again := *m
-	again.Parked, again.Tries, again.Retry = "", 0, time.Time{}
+	again.Parked, again.Tries, again.Fatal, again.Retry = "", 0, 0, time.Time{}
 	return &again
 }
 

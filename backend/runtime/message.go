@@ -33,6 +33,7 @@ type messages struct {
 	number      uint64 // the highest so far
 	savedNumber uint64 // as the store has it
 	savedDue    time.Time
+	savedParked int
 
 	alarm alarm
 }
@@ -50,6 +51,7 @@ func newMessages(in *instance, snap *store.Snapshot) *messages {
 	for i := range snap.Messages {
 		ms.put(unpark(in.def, &snap.Messages[i]))
 	}
+	ms.countParked()
 	return ms
 }
 
@@ -63,12 +65,7 @@ func sizeOf(m *store.Message) int {
 }
 
 // runsAt returns when a message is to run.
-func runsAt(m *store.Message) time.Time {
-	if m.Retry.After(m.Due) {
-		return m.Retry
-	}
-	return m.Due
-}
+func runsAt(m *store.Message) time.Time { return later(m.Due, m.Retry) }
 
 // place returns where a message is in the queue, or belongs.
 func (ms *messages) place(m *store.Message) int {
@@ -156,6 +153,7 @@ func (ms *messages) save(commit *store.Commit) {
 	if ms.number != ms.savedNumber {
 		ms.savedNumber, commit.NextMessage = ms.number, ms.number
 	}
+	ms.countParked()
 	due := ms.in.due()
 	if due.Equal(ms.savedDue) {
 		return
@@ -163,6 +161,14 @@ func (ms *messages) save(commit *store.Commit) {
 	ms.savedDue, commit.Due = due, due
 	if due.IsZero() {
 		commit.Due = store.NoDue
+	}
+}
+
+// countParked tells the node how many messages are parked.
+func (ms *messages) countParked() {
+	if ms.parked != ms.savedParked {
+		ms.savedParked = ms.parked
+		ms.in.actor.node.parked.set(ms.in.actor.id, ms.parked)
 	}
 }
 

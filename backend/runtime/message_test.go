@@ -42,6 +42,36 @@ type counts struct {
 	of map[string]int
 }
 
+// plannerTries notes when the handler runs, by the message's id, between start and stop.
+var plannerTries tries
+
+type tries struct {
+	mu sync.Mutex
+	of map[string][]time.Time
+}
+
+func (n *tries) start() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.of = map[string][]time.Time{}
+}
+
+func (n *tries) stop() map[string][]time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	of := n.of
+	n.of = nil
+	return of
+}
+
+func (n *tries) add(id string, at time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.of != nil {
+		n.of[id] = append(n.of[id], at)
+	}
+}
+
 func (n *counts) add(name string) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -50,6 +80,12 @@ func (n *counts) add(name string) int {
 	}
 	n.of[name]++
 	return n.of[name]
+}
+
+func (n *counts) clear() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.of = nil
 }
 
 func (n *counts) get(name string) int {
@@ -138,6 +174,7 @@ func (p planner) GetPlanned(c *nothing) []string {
 
 func (p *planner) remind(c *nothing, m remind) error {
 	plannerRuns.add(string(c.MessageID()))
+	plannerTries.add(string(c.MessageID()), c.Now())
 	p.Ran = append(p.Ran, m.Text)
 	c.Broadcast(note(m))
 	switch {
@@ -320,6 +357,7 @@ func TestAHandlerMayAddMoreMessages(t *testing.T) {
 
 func TestAHandlerThatFailsLeavesNoTrace(t *testing.T) {
 	actortest.Run(t, planners, func(n *actortest.Node) {
+		plannerRuns.clear()
 		a := n.Actor("planner", "failing").Connect(nil)
 		actortest.Call[any](a, "break", 1)
 		id := plan(a, planned{Text: "x", In: 1000})

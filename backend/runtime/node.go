@@ -46,6 +46,8 @@ type Node struct {
 
 	tableCache tableCache
 	waker      *waker
+	parked     parkedMessages
+	unclean    bool // the process before this one ended without closing the store
 
 	wait        sync.WaitGroup // of the actors' goroutines, and of endConnected and OnAuth
 	killed      atomic.Bool    // see Kill
@@ -133,8 +135,12 @@ func New(r Registry, s store.Store, o Options) *Node {
 	}
 	n.committer = &committer{store: s, stats: &n.stats}
 	n.waker = newWaker(n)
+	if s, ok := s.(interface{ Unclean() bool }); ok {
+		n.unclean = s.Unclean()
+	}
 	n.wait.Go(n.endConnected)
 	n.wait.Go(n.waker.run)
+	n.wait.Go(func() { n.parked.count(n) })
 	return n
 }
 

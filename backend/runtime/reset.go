@@ -18,6 +18,7 @@ func (a *Actor) reset(cause error) {
 		cause = err
 	}
 	a.node.stats.resets.Add(1)
+	a.hold.extend()
 	a.logger().Error("actor reset to its last durable state", "cause", cause)
 	dropFault := host.Faultf(wire.CodeUnavailable, "the actor could not save its state; the call had no effect")
 	durable, known := a.durable(cause)
@@ -131,6 +132,9 @@ func (a *Actor) abandon(t *Turn) {
 func (a *Actor) takeOver(t *Turn, cause *host.Fault) {
 	if t != nil && t.ending != nil {
 		t.ending.over = true // its hook does not run again
+	}
+	if t != nil && t.message != nil {
+		a.stuck = t.message.ID
 	}
 	stuck := a.current
 	a.current = nil

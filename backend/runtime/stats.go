@@ -23,6 +23,8 @@ type Stats struct {
 	Abandoned uint64           // turns that did not return
 	Resets    uint64           // resets of actors to their last durable state
 
+	ParkedMessages int // of all stored actors; the count is complete some time after the start
+
 	UndecodableItems uint64 // items of tables that do not fit their types, each once per load of its actor
 
 	Commits  uint64           // durable commits
@@ -89,6 +91,8 @@ func (n *Node) Stats() Stats {
 		Awake:   awake,
 		Bytes:   n.memory.used.Load(),
 		Created: c.created.Load(), Destroyed: c.destroyed.Load(),
+		ParkedMessages: n.parked.load(),
+
 		Turns:   c.turns.Snapshot(),
 		Refused: c.refused.Load(), Failed: c.failed.Load(), TimedOut: c.timedOut.Load(),
 		Abandoned: c.abandoned.Load(), Resets: c.resets.Load(),

@@ -93,7 +93,7 @@ func TestMetrics(t *testing.T) {
 		`troupe_errors_total{code="unknown_action"} 1`,
 		`troupe_turns_total{result="refused"} 1`, `troupe_turns_total{result="failed"} 0`,
 		`troupe_frames_total{direction="in"} 3`, `troupe_commits_total{result="failed"} 0`,
-		"troupe_resumes_total 0", "troupe_volatile_dropped_total 0", "troupe_slow_sockets_total 0", "troupe_resets_total 0",
+		"troupe_resumes_total 0", "troupe_volatile_dropped_total 0", "troupe_slow_sockets_total 0", "troupe_resets_total 0", "troupe_parked_messages 0",
 		`troupe_turn_seconds_bucket{le="+Inf"}`, "go_goroutines", "process_open_fds",
 	} {
 		if !strings.Contains(got, "\n"+want) {

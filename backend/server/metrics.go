@@ -107,6 +107,7 @@ var metrics = []metricDef{
 				"refused": a.Refused, "failed": a.Failed, "timeout": a.TimedOut, "abandoned": a.Abandoned,
 			}
 		}),
+	gauge("parked_messages", "Messages of actors that are given up for now, because their handlers kept failing.", func(c *counts) float64 { return float64(c.actors.ParkedMessages) }),
 	counter("undecodable_items_total", "Items of tables that do not fit their types, each once whenever its actor is loaded.", func(c *counts) uint64 { return c.actors.UndecodableItems }),
 	counter("resets_total", "Actors that were reset to their last durable state.", func(c *counts) uint64 { return c.actors.Resets }),
 	counters("commits_total", "Commits of actors, by result: ok, failed.", "result", func(c *counts) map[string]uint64 {

@@ -37,7 +37,8 @@ var (
 	ErrUnknown = errors.New("store: outcome unknown")
 )
 
-// A Store stores actors. All methods may be called at the same time. The commits
+// A Store stores actors. It may have a method Unclean() bool, which reports whether the
+// process that used it before ended without Close. All methods may be called at the same time. The commits
 // of one actor must be passed one after the other, in the order of their revisions.
 type Store interface {
 	// Commit makes a group durable and returns when it is. The result is nil if
