@@ -1,0 +1,371 @@
+package delivery
+
+import (
+	"slices"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// Limits of a batch.
+const (
+	maxBatch      = 32
+	maxBatchBytes = 256 << 10
+)
+
+// Outbox is the sender's side of all of its pairs. The zero Outbox has no messages.
+type Outbox struct {
+	targets map[string]*target
+	ready   []string // ids of targets that may have something to send
+	changes []change // of messages, that are not durable; by revision
+	settled int      // targets that have nothing outstanding and have not been told
+}
+
+// target is what an actor has for one receiver.
+type target struct {
+	queue   []*entry // what the sender has, durably or not, by Order
+	attempt uint64   // in flight; 0: none
+	silent  int      // how many attempts in a row had no answer
+	next    time.Time
+	waits   bool   // for next, and is not in ready
+	highest uint64 // Order of those that were removed durably
+}
+
+// entry is a message.
+type entry struct {
+	m        *store.Message
+	order    uint64
+	durable  bool // with this order
+	answered bool // finally
+	unmarked bool // and the receiver has no mark for it
+}
+
+// change is what a commit does to a message.
+type change struct {
+	rev     uint64
+	to      string
+	e       *entry
+	order   uint64 // of e then
+	removed bool
+}
+
+func (o *Outbox) target(id string) *target {
+	t := o.targets[id]
+	if t == nil {
+		if o.targets == nil {
+			o.targets = map[string]*target{}
+		}
+		t = &target{}
+		o.targets[id] = t
+	}
+	return t
+}
+
+// Edit notes what the commit of a revision does to a message: before is what it was, after
+// what it is, with the same ID; nil: there is none. A message that is new, or is sent again
+// after it was parked, has a higher Order than all before it. One with the same Order waits
+// until its Retry, and so do those behind it.
+func (o *Outbox) Edit(before, after *store.Message, rev uint64) {
+	was, is := before != nil && before.Parked == "", after != nil && after.Parked == ""
+	var e *entry
+	if was {
+		e = o.find(before.To, before.ID, before.Order)
+	}
+	switch {
+	case was && is && e != nil:
+		e.m = after
+		if e.order == after.Order {
+			o.targets[after.To].next = after.Retry
+			return
+		}
+		e.order, e.durable = after.Order, false
+		o.changes = append(o.changes, change{rev: rev, to: after.To, e: e, order: e.order})
+	case was && !is && e != nil:
+		e.answered = true
+		o.changes = append(o.changes, change{rev: rev, to: before.To, e: e, order: e.order, removed: true})
+	case !was && is:
+		e = o.insert(after)
+		o.changes = append(o.changes, change{rev: rev, to: after.To, e: e, order: e.order})
+	}
+}
+
+// Load adds a message that is stored. It waits until next if it is the first to its target.
+func (o *Outbox) Load(m *store.Message, next time.Time) {
+	e := o.insert(m)
+	e.durable = true
+	t := o.targets[m.To]
+	if t.queue[0] == e {
+		t.next = next
+	}
+	o.wake(m.To, t)
+}
+
+func (o *Outbox) insert(m *store.Message) *entry {
+	t := o.target(m.To)
+	if len(t.queue) == 0 && t.highest > 0 {
+		o.settled--
+	}
+	e := &entry{m: m, order: m.Order}
+	i := len(t.queue)
+	for i > 0 && t.queue[i-1].order > e.order { // loaded ones are in the order of their IDs
+		i--
+	}
+	t.queue = slices.Insert(t.queue, i, e)
+	return e
+}
+
+func (o *Outbox) wake(id string, t *target) {
+	t.waits = false
+	if !slices.Contains(o.ready, id) {
+		o.ready = append(o.ready, id)
+	}
+}
+
+// Durable notes that all commits up to a revision are durable.
+func (o *Outbox) Durable(rev uint64) {
+	n := 0
+	for ; n < len(o.changes) && o.changes[n].rev <= rev; n++ {
+		c := o.changes[n]
+		t := o.targets[c.to]
+		switch {
+		case c.removed:
+			t.highest = max(t.highest, c.order)
+			t.remove(c.e)
+			if len(t.queue) == 0 {
+				o.settled++
+			}
+		case c.e.order == c.order:
+			c.e.durable = true
+		}
+		if len(t.queue) > 0 {
+			o.wake(c.to, t)
+		}
+	}
+	o.changes = slices.Delete(o.changes, 0, n)
+}
+
+func (t *target) remove(e *entry) {
+	if t.queue[0] == e {
+		t.queue[0] = nil
+		t.queue = t.queue[1:]
+		return
+	}
+	t.queue = slices.DeleteFunc(t.queue, func(x *entry) bool { return x == e })
+}
+
+// find returns a message of a target with this ID and Order, nil if it is not there.
+func (o *Outbox) find(to string, id, order uint64) *entry {
+	if t := o.targets[to]; t != nil {
+		for _, e := range t.queue {
+			if e.m.ID == id && e.order == order {
+				return e
+			}
+		}
+	}
+	return nil
+}
+
+// Batches returns what has to be sent now: a batch for each target that has none in flight. attempt
+// numbers them; no two of an actor may have the same. The caller fills in the
+// sender. Last of a message is set if it has failed tries-1 times.
+func (o *Outbox) Batches(now time.Time, tries int, attempt func() uint64) []*host.Delivery {
+	var batches []*host.Delivery
+	for _, id := range o.ready {
+		t := o.targets[id]
+		if t == nil || t.attempt != 0 {
+			continue // the answer makes it ready
+		}
+		if now.Before(t.next) {
+			t.waits = true
+			continue
+		}
+		if d := t.batch(tries); d != nil {
+			d.Attempt = attempt()
+			t.attempt = d.Attempt
+			batches = append(batches, d)
+		}
+	}
+	o.ready = o.ready[:0]
+	return batches
+}
+
+// batch returns the first messages that may be sent, nil if there are none.
+func (t *target) batch(tries int) *host.Delivery {
+	var d *host.Delivery
+	bytes := 0
+	prev := uint64(0)
+	for _, e := range t.queue {
+		if e.answered {
+			if e.unmarked {
+				// After a crash it would be sent again, and if one behind it had run, it would
+				// be below the mark and pass for one that has run, too.
+				break
+			}
+			continue
+		}
+		if !e.durable || d != nil && (len(d.Messages) == maxBatch || bytes+len(e.m.Data) > maxBatchBytes) {
+			break
+		}
+		if d == nil {
+			d = &host.Delivery{
+				To:      host.Ref{ID: e.m.To, Name: e.m.Name, Key: e.m.Key},
+				Settled: t.settled(),
+			}
+		}
+		bytes += len(e.m.Data)
+		d.Messages = append(d.Messages, host.DeliveryMessage{
+			ID: e.m.ID, Order: e.order, Prev: prev,
+			Type: e.m.Type, Version: e.m.Version, Data: e.m.Data, Last: e.m.Tries >= tries-1,
+		})
+		prev = e.order
+	}
+	return d
+}
+
+// settled returns the number up to which the sender durably has no message.
+func (t *target) settled() uint64 {
+	if len(t.queue) > 0 {
+		return t.queue[0].order - 1
+	}
+	return t.highest
+}
+
+// Outcome is what the answer of a batch means for the sender.
+type Outcome struct {
+	// Settled are messages with a final answer: the sender removes them, or parks them if they
+	// were given up.
+	Settled []Answered
+
+	// Failed is the message that has failed and may be tried again: the sender counts that and
+	// sets its Retry.
+	Failed *Answered
+
+	// Renumber says that the messages to the target need numbers above Floor.
+	Renumber bool
+	Floor    uint64
+}
+
+// Answered is a message with its answer.
+type Answered struct {
+	Message *store.Message
+	host.DeliveryAnswer
+}
+
+// Answer takes the answers of an attempt. Those that are not final count only if the attempt is
+// the newest one: an older copy of the batch may have run since.
+func (o *Outbox) Answer(to string, attempt uint64, answers []host.DeliveryAnswer) (out Outcome) {
+	t := o.targets[to]
+	if t == nil {
+		return out
+	}
+	newest := t.attempt == attempt
+	for _, a := range answers {
+		e := o.find(to, a.ID, a.Order)
+		if e == nil || e.answered {
+			continue
+		}
+		answered := Answered{e.m, a}
+		switch a.Result {
+		case host.DeliveryDone, host.DeliveryRefused, host.DeliveryGivenUp:
+			e.answered = true
+			out.Settled = append(out.Settled, answered)
+		case host.DeliveryDestroyed:
+			if newest {
+				e.answered, e.unmarked = true, true
+				out.Settled = append(out.Settled, answered)
+			}
+		case host.DeliveryRenumber:
+			out.Renumber, out.Floor = newest, a.Floor
+		case host.DeliveryFailed:
+			if newest {
+				out.Failed = &answered
+			}
+		}
+	}
+	if newest {
+		t.attempt, t.silent, t.next = 0, 0, time.Time{}
+		o.wake(to, t)
+	}
+	return out
+}
+
+// Silent notes that an attempt has no answer; wait returns how long to wait after n of them in a
+// row.
+func (o *Outbox) Silent(to string, attempt uint64, now time.Time, wait func(n int) time.Duration) {
+	t := o.targets[to]
+	if t == nil || t.attempt != attempt {
+		return
+	}
+	t.attempt = 0
+	t.silent++
+	t.next = now.Add(wait(t.silent))
+	o.wake(to, t)
+}
+
+// Renumber returns the messages of a target that need new numbers, in their order.
+func (o *Outbox) Renumber(to string) (messages []*store.Message) {
+	if t := o.targets[to]; t != nil {
+		for _, e := range t.queue {
+			if !e.answered {
+				messages = append(messages, e.m)
+			}
+		}
+	}
+	return messages
+}
+
+// Wake makes the targets ready whose time to wait is over.
+func (o *Outbox) Wake(now time.Time) {
+	for id, t := range o.targets {
+		if t.waits && !now.Before(t.next) {
+			o.wake(id, t)
+		}
+	}
+}
+
+// Next returns the earliest time for which a target waits; zero if none does.
+func (o *Outbox) Next() (next time.Time) {
+	for _, t := range o.targets {
+		if t.waits && (next.IsZero() || t.next.Before(next)) {
+			next = t.next
+		}
+	}
+	return next
+}
+
+// InFlight reports whether an answer is awaited.
+func (o *Outbox) InFlight() bool {
+	for _, t := range o.targets {
+		if t.attempt != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Notices returns deliveries without messages for the targets for which nothing is
+// outstanding, and forgets these targets.
+func (o *Outbox) Notices() []*host.Delivery {
+	if o.settled == 0 {
+		return nil
+	}
+	var notices []*host.Delivery
+	for id, t := range o.targets {
+		if len(t.queue) == 0 {
+			notices = append(notices, &host.Delivery{To: host.Ref{ID: id}, Settled: t.highest})
+			delete(o.targets, id)
+		}
+	}
+	o.settled = 0
+	return notices
+}
+
+// Settled returns up to which number no message to a receiver is outstanding, where last is the
+// highest number of the sender. It holds when all commits so far are durable.
+func (o *Outbox) Settled(to string, last uint64) uint64 {
+	if t := o.targets[to]; t != nil && len(t.queue) > 0 {
+		return t.queue[0].order - 1
+	}
+	return last
+}
