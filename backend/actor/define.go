@@ -85,6 +85,12 @@ var bindings = &definition.Bindings{
 			Header: cloneHeader(r.Header), RemoteAddr: r.RemoteAddr, RawParams: slices.Clone(r.Params),
 		})
 	},
+	Undelivered: reflect.TypeFor[Undelivered](),
+	NewUndelivered: func(u definition.Undelivered) reflect.Value {
+		return reflect.ValueOf(Undelivered{
+			ID: MessageID(u.ID), To: refOf(u.To), Type: u.Type, Err: authorError(u.Err).(*Error), data: u.Data,
+		})
+	},
 	Collection: func(field any) definition.Collection {
 		if f, ok := field.(collectionField); ok {
 			return f.collection()

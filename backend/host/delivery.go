@@ -2,8 +2,8 @@ package host
 
 import "encoding/json"
 
-// Courier carries messages of actors to the owners of their receivers. A *runtime.Node is
-// the Courier of the actors that it owns. Every method may be called at the same time, does
+// Courier carries messages of actors to the owners of their receivers. runtime.CourierOf
+// returns that of the actors of a node. Every method may be called at the same time, does
 // not wait, and calls its function once, from any goroutine and possibly before it returns.
 // The function does not block.
 //

@@ -47,6 +47,9 @@ type Actor struct {
 	loaded atomic.Bool              // it has an instance, which wakes itself when it is due
 	recent atomic.Pointer[turnRing] // keeps the newest turns while somebody looks; else nil
 
+	sending   atomic.Bool // a sendEnvelope is in the mailbox
+	wakeSends func()      // see sendWaker
+
 	invalidUTF8 sync.Once // its log line
 }
 
@@ -58,7 +61,8 @@ func newActor(n *Node, r host.Ref) *Actor {
 	a.log.ReadReplies(a.storedReplies)
 	a.box = newMailbox(func() { n.wait.Go(a.run) }, &n.queued)
 	a.recent.Store(n.watched[a.id])
-	a.gate = newGate(a.log, n.committer, func() { a.box.post(wakeEnvelope{}) })
+	a.wakeSends = sendWaker(a)
+	a.gate = newGate(a.log, n.committer, func() { a.box.post(wakeEnvelope{}) }, a.wakeSends)
 	return a
 }
 
@@ -266,6 +270,7 @@ func (a *Actor) load() (ok bool) {
 	}
 	a.previous = nil
 	in.conns.started()
+	in.sends.send()
 	a.discardBroken()
 	return true
 }
@@ -346,7 +351,7 @@ func (a *Actor) leave(early bool) (ended, ok bool) {
 	}
 	if in := a.in; in != nil {
 		idle := !in.created || time.Since(a.lastUsed) >= in.def.Options.IdleAfter || early && len(in.timers.all) == 0
-		if len(in.conns.all) > 0 || a.log.Followed() || !idle || !early && in.messages.soon() {
+		if len(in.conns.all) > 0 || a.log.Followed() || in.sends.busy() || !idle || !early && in.messages.soon() {
 			if early && time.Since(a.lastUsed) >= reliefInterval {
 				a.empty()
 			}
@@ -354,7 +359,7 @@ func (a *Actor) leave(early bool) (ended, ok bool) {
 			return false, true
 		}
 		in.timers.stop()
-		if !in.stopHook() || !in.life.renew() {
+		if !in.stopHook() || !in.life.renew() || !in.sends.leave() {
 			return false, false
 		}
 	}
@@ -364,7 +369,7 @@ func (a *Actor) leave(early bool) (ended, ok bool) {
 	}
 	var due time.Time
 	if a.in != nil {
-		if a.in.stored {
+		if a.in.rev > 0 {
 			due = a.in.due()
 		}
 		a.in.discard()
@@ -388,7 +393,7 @@ func (a *Actor) leave(early bool) (ended, ok bool) {
 
 // stop ends the actor because the node shuts down.
 func (a *Actor) stop() {
-	if a.in != nil && (!a.in.stopHook() || !a.in.life.renew()) {
+	if a.in != nil && (!a.in.stopHook() || !a.in.sends.settle() || !a.in.life.renew()) {
 		return // superseded: the goroutine that takes over stops it
 	}
 	if err := a.gate.await(); err != nil {

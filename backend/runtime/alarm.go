@@ -79,7 +79,7 @@ func (ms *messages) soon() bool {
 }
 
 // arm sets the alarm to the next message, or to the end of an actor that is not used. Messages
-// of an actor that is not stored wait for its first commit.
+// of an actor that is not stored wait for its first commit, and sends has a timer of its own.
 func (ms *messages) arm() {
 	if !ms.in.stored {
 		return

@@ -17,6 +17,8 @@ type reply struct {
 	opened   *host.Output // a turn that connects: goes first
 	store    bool         // commit even if nothing changed
 	admitted bool         // OnAccess has admitted the call
+	receipt  *receipt     // a message of another actor: what becomes of it
+	bare     bool         // the commit is about messages only: it does not make the actor, nor begins a new life
 }
 
 // apply makes the outcome of a turn the instance's state: it numbers the outputs, makes
@@ -58,6 +60,7 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 		return
 	}
 
+	bare := r.bare && !in.created
 	in.rev++
 	buffer := in.commitBuffer()
 	commit := &buffer.commit
@@ -69,16 +72,12 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 		in.born = t.now.UnixMicro()
 		commit.Born = in.born
 	}
-	if in.version != in.def.Version() {
-		in.version = in.def.Version()
-		commit.Version = in.version
-		commit.Tables, in.dropped = in.dropped, nil
+	if bare {
+		in.life.entomb(commit)
+	} else {
+		in.saveState(commit, o)
 	}
-	if o.changed || in.state.saved == nil {
-		in.state.save(commit, o.scalars)
-	}
-	in.tables.save(commit)
-	in.life.used, in.life.tombstone = t.now, false
+	in.inbox.save(commit, r.receipt)
 	in.messages.save(commit)
 	commit.Entries = slices.Grow(buffer.entries[:0], len(outputs))
 	for _, o := range outputs {
@@ -97,17 +96,38 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 	in.producers.forget(t.now, 0)
 	in.producers.saveGone(commit)
 	in.applyConns(t, commit)
-	in.state.accept(o.scalars)
-	in.created, in.stored = true, true
+	if bare {
+		commit.Key = in.life.storedKey()
+	} else {
+		in.state.accept(o.scalars)
+		in.created, in.stored = true, true
+	}
 	in.actor.node.stats.entries.Add(uint64(len(commit.Entries)))
 	in.actor.gate.put(outputs, commit)
 	in.timers.start(t.timers)
 	in.messages.arm()
+	in.sends.applied()
+}
+
+// saveState puts the state and the tables into a commit.
+func (in *instance) saveState(commit *store.Commit, o outcome) {
+	if in.version != in.def.Version() {
+		in.version = in.def.Version()
+		commit.Version = in.version
+		commit.Tables, in.dropped = in.dropped, nil
+	}
+	if o.changed || in.state.saved == nil {
+		in.state.save(commit, o.scalars)
+	}
+	in.tables.save(commit)
+	in.life.used, in.life.tombstone = commit.Time, false
 }
 
 // due returns when the actor has to be awake next; zero: never. It is the earliest of all
 // reasons.
-func (in *instance) due() time.Time { return earlier(in.messages.nextRun(), in.life.due()) }
+func (in *instance) due() time.Time {
+	return earlier(earlier(in.messages.nextRun(), in.sends.due), in.life.due())
+}
 
 // earlier returns the earlier of two times, of which zero is never.
 func earlier(a, b time.Time) time.Time {

@@ -20,7 +20,7 @@ type life struct {
 	ended     time.Time // when the last life ended, of a tombstone
 	log       string    // the identity of its log, of a tombstone
 	before    string    // that of the log of the life before this one, or before the tombstone; empty: there was none
-	senders   int       // that may ask for their answers, of a tombstone
+	inquired  time.Time // when the tombstone has asked its senders whether they need it
 	used      time.Time // the newest commit
 	over      bool      // the actor was destroyed on this instance, which takes no more turns
 	again     bool      // the current envelope is for the next instance
@@ -36,7 +36,7 @@ func (l *life) destroy(t *Turn, o outcome, r reply) {
 		in.producers.answers.set(p, nil) // the tombstone has the answer of this call only
 	}
 	var outputs []*host.Output
-	keep := in.stored || r.producer != nil || in.messages.sends()
+	keep := in.stored || r.producer != nil || r.receipt != nil || in.messages.sends()
 	if keep {
 		outputs = t.out.all()
 		for _, event := range outputs {
@@ -62,6 +62,7 @@ func (l *life) destroy(t *Turn, o outcome, r reply) {
 		commit.Born = in.born
 	}
 	l.tombstone, l.ended, l.log = true, t.now, in.log
+	in.inbox.save(commit, r.receipt)
 	in.messages.destroy(commit)
 	commit.Key = l.storedKey()
 	for _, o := range outputs {
@@ -78,6 +79,14 @@ func (l *life) destroy(t *Turn, o outcome, r reply) {
 	in.actor.node.stats.entries.Add(uint64(len(commit.Entries)))
 	in.actor.node.stats.destroyed.Add(1)
 	in.actor.gate.put(outputs, commit)
+}
+
+// entomb makes the first commit of an actor that has not begun a life one of a tombstone.
+func (l *life) entomb(commit *store.Commit) {
+	if !l.tombstone {
+		commit.End = store.Destroyed
+		l.tombstone, l.ended, l.log = true, commit.Time, commit.Log
+	}
 }
 
 // storedKey returns the key that the store is to have. A tombstone has none, for it may name
@@ -169,7 +178,7 @@ func (a *Actor) forgetUndefined(snap *store.Snapshot) bool {
 // commit of a state. Numbers continue.
 func (l *life) revive(snap *store.Snapshot) {
 	in := l.in
-	l.tombstone, l.ended, l.log, l.before, l.senders = true, snap.Ended.At, snap.Log, snap.Ended.Log, len(snap.Senders)
+	l.tombstone, l.ended, l.log, l.before = true, snap.Ended.At, snap.Log, snap.Ended.Log
 	in.version, in.born = snap.Version, snap.Born
 	in.rev, in.head, in.conns.next = snap.Rev, snap.Head, snap.NextConn
 	in.log = nextLog(snap.Log)

@@ -21,6 +21,7 @@ type gate struct {
 	maxCommits int
 	maxBytes   int
 	group      [1]*store.Commit // the actor goroutine's, for an immediate store
+	wake       bool             // the actor goroutine's: the next commit is reported to onDurable
 
 	mu      sync.Mutex // guards the fields below
 	changed sync.Cond  // of mu: a commit has finished
@@ -29,6 +30,8 @@ type gate struct {
 	failed  error           // of the first commit that failed; nothing is released until reset
 	dropped []pendingCommit // the failed commit and those after it
 	onFail  func()
+
+	onDurable func() // called when a commit with wake is durable
 }
 
 type pendingCommit struct {
@@ -36,11 +39,12 @@ type pendingCommit struct {
 	start host.Pos // where its outputs begin
 	bytes int      // of its outputs, and of those without a commit behind it
 	state int      // bytes of the state, the items and the messages in it
+	wake  bool
 }
 
-func newGate(log *host.LogWriter, c *committer, onFail func()) *gate {
+func newGate(log *host.LogWriter, c *committer, onFail, onDurable func()) *gate {
 	g := &gate{
-		log: log, committer: c, onFail: onFail,
+		log: log, committer: c, onFail: onFail, onDurable: onDurable,
 		maxCommits: definition.Defaults.MaxRunAhead, maxBytes: definition.Defaults.MaxRunAheadBytes,
 	}
 	g.changed.L = &g.mu
@@ -69,7 +73,8 @@ func (g *gate) put(outputs []*host.Output, commit *store.Commit) {
 		for i := range commit.Messages {
 			state += len(commit.Messages[i].Data)
 		}
-		g.pending = append(g.pending, pendingCommit{rev: commit.Rev, start: end - host.Pos(len(outputs)), state: state})
+		g.pending = append(g.pending, pendingCommit{rev: commit.Rev, start: end - host.Pos(len(outputs)), state: state, wake: g.wake})
+		g.wake = false
 	case n == 0 && g.failed == nil:
 		g.mu.Unlock()
 		g.log.Release(end)
@@ -124,6 +129,9 @@ func (g *gate) committed(err error) {
 	}
 	if !failed {
 		g.log.Release(to)
+		if p.wake {
+			g.onDurable()
+		}
 	}
 }
 

@@ -169,7 +169,7 @@ const unhandledPrefix = "not handled: "
 
 // unpark returns a stored message as the instance begins with it.
 func unpark(d *definition.Definition, m *store.Message) *store.Message {
-	if !strings.HasPrefix(m.Parked, unhandledPrefix) {
+	if m.To != "" || !strings.HasPrefix(m.Parked, unhandledPrefix) {
 		return m
 	}
 	if _, err := d.Handlers.Find(m.Type, m.Version); err != nil {
@@ -190,7 +190,7 @@ func (ms *messages) record(before, after *store.Message) bool {
 		return nil, nil
 	})
 	if ok {
-		ms.in.apply(t, o, reply{})
+		ms.in.apply(t, o, reply{bare: true})
 	}
 	return ok
 }

@@ -174,3 +174,10 @@ func hash(what, of string) string {
 	sum := sha256.Sum256([]byte(what + "\x00" + of))
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
+
+// randomID returns 128 random bits in base64url.
+func randomID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}

@@ -25,6 +25,8 @@ type instance struct {
 	state    state
 	tables   *tables
 	messages *messages
+	sends    sends
+	inbox    inbox
 
 	stored    bool          // the store knows the actor
 	created   bool          // OnCreate has run, or the store knows the actor
@@ -61,6 +63,8 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 	in.timers = newTimers(func(tm *timer) { a.box.post(&tickEnvelope{in: in, timer: tm}) })
 	in.watchdog.abandon = a.abandon
 	in.life.in = in
+	in.sends = sends{in: in}
+	in.inbox = newInbox(in, snap)
 	if snap != nil && snap.Tombstone && snap.Version > def.Version() {
 		return nil, in.newer(snap)
 	}
@@ -72,6 +76,7 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 		}
 		in.state.keep()
 		in.tables, in.messages = newTables(in, nil, nil), newMessages(in, snap)
+		in.sends.load(snap)
 		var err error
 		in.state.base, err = in.state.encode()
 		return in, err
@@ -126,6 +131,7 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 	}
 	in.tables = newTables(in, snap.Tables, tables)
 	in.messages = newMessages(in, snap)
+	in.sends.load(snap)
 	in.tables.move(in.state.moved)
 	in.state.moved = nil
 	if err = in.state.restored(); err == nil {
@@ -148,6 +154,7 @@ func (in *instance) discard() {
 	in.watchdog.stop()
 	in.tables.discard()
 	in.messages.alarm.stop()
+	in.sends.stop()
 }
 
 // begin starts a turn that may last for limit.

@@ -127,6 +127,13 @@ func (b *mailbox) next(g glance) envelope {
 	return m
 }
 
+// waits reports whether an envelope waits.
+func (b *mailbox) waits() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.waitingLocked() > 0
+}
+
 func (b *mailbox) waitingLocked() int { return len(b.queue) - b.taken }
 
 // takeDirect takes the requests that a caller waits for without a connection.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/definition"
+	"github.com/troupe-dev/troupe/backend/internal/delivery"
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/wire"
@@ -26,6 +27,8 @@ type messages struct {
 	queue   []*store.Message // to the actor itself and not parked, in the order in which they run
 	bytes   int              // of all
 	parked  int
+
+	outgoing int // to other actors, and not parked
 
 	edits []messageEdit // since the last commit
 	kept  int           // of these, how many are of turns before the first commit
@@ -89,6 +92,8 @@ func (ms *messages) put(m *store.Message) {
 	}
 	if m.Parked != "" {
 		ms.parked++
+	} else if m.To != "" {
+		ms.outgoing++
 	}
 	if queued(m) {
 		ms.queue = slices.Insert(ms.queue, ms.place(m), m)
@@ -103,6 +108,8 @@ func (ms *messages) drop(m *store.Message) {
 	}
 	if m.Parked != "" {
 		ms.parked--
+	} else if m.To != "" {
+		ms.outgoing--
 	}
 	if queued(m) {
 		i := ms.place(m)
@@ -148,6 +155,7 @@ func (ms *messages) keep() { ms.kept = len(ms.edits) }
 // save puts all edits into a commit.
 func (ms *messages) save(commit *store.Commit) {
 	if len(ms.edits) > 0 {
+		ms.in.sends.save(commit)
 		ms.saveEdits(commit)
 	}
 	if ms.number != ms.savedNumber {
@@ -220,7 +228,7 @@ func (ms *messages) destroy(commit *store.Commit) {
 // nextNumber returns a number that is higher than all before it, also than those of an
 // earlier life of the actor.
 func (ms *messages) nextNumber() uint64 {
-	ms.number = max(ms.number+1, uint64(ms.in.actor.node.now().UnixMicro()))
+	ms.number = delivery.Next(ms.number, ms.in.actor.node.now())
 	return ms.number
 }
 
@@ -296,7 +304,7 @@ func dueTime(at time.Time) time.Time {
 func (m Messages) encode(message any) (typ string, data []byte, err error) {
 	h := m.t.in.def.Handlers.Of(reflect.TypeOf(message))
 	if h == nil {
-		return "", nil, m.undeclared(message)
+		return "", nil, undeclared(m.t.in.def, message)
 	}
 	data, err = encodeMessage(h.Name, message)
 	return h.Name, data, err
@@ -317,13 +325,12 @@ func encodeMessage(name string, message any) ([]byte, error) {
 	return data, nil
 }
 
-// undeclared returns the error of a message that no handler takes.
-func (m Messages) undeclared(message any) error {
+// undeclared returns the error of a message that no handler of a definition takes.
+func undeclared(d *definition.Definition, message any) error {
 	typ := reflect.TypeOf(message)
 	if typ == nil {
 		return fmt.Errorf("the message is nil: want a value of a type that a handler takes, see actor.Handles")
 	}
-	d := m.t.in.def
 	if typ.Kind() == reflect.Pointer && d.Handlers.Of(typ.Elem()) != nil {
 		return fmt.Errorf("a message is a value, not a %s: pass what it points to", typ)
 	}
@@ -354,8 +361,11 @@ func (m Messages) add(msg *store.Message) bool {
 }
 
 // id returns the id of a message of the actor that authors see.
-func (m Messages) id(number uint64) string {
-	return m.t.in.actor.id + "." + strconv.FormatUint(number, 10)
+func (m Messages) id(number uint64) string { return messageID(m.t.in.actor.id, number) }
+
+// messageID returns the id of a message of an actor that authors see.
+func messageID(actor string, number uint64) string {
+	return actor + "." + strconv.FormatUint(number, 10)
 }
 
 // Cancel removes a message that the actor has scheduled. It reports false if there is none
@@ -411,6 +421,9 @@ func (m Messages) IDOf(msg *store.Message) string { return m.id(msg.ID) }
 func (m Messages) Handling() (msg *store.Message, id string) {
 	if !m.t.Use() || m.t.message == nil {
 		return nil, ""
+	}
+	if m.t.from != nil {
+		return m.t.message, messageID(m.t.from.ID, m.t.message.ID)
 	}
 	return m.t.message, m.id(m.t.message.ID)
 }

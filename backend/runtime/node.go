@@ -2,8 +2,6 @@ package runtime
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -48,6 +46,9 @@ type Node struct {
 	waker      *waker
 	parked     parkedMessages
 	unclean    bool // the process before this one ended without closing the store
+
+	courier  host.Courier
+	attempts atomic.Uint64 // of deliveries
 
 	wait        sync.WaitGroup // of the actors' goroutines, and of endConnected and OnAuth
 	killed      atomic.Bool    // see Kill
@@ -103,6 +104,9 @@ type Options struct {
 	// [64 MiB].
 	TableCacheBytes int64
 
+	// Courier carries messages from the node's actors to others [CourierOf the node].
+	Courier host.Courier
+
 	now func() time.Time // the clock by which messages are due; of tests
 }
 
@@ -129,6 +133,10 @@ func New(r Registry, s store.Store, o Options) *Node {
 		defs: r.Definitions(), store: s, log: o.Logger, check: o.Check, newActor: o.NewActor,
 		maxActors: o.MaxActors, memory: newMemory(o.MaxActorBytes), maxQueued: o.MaxQueuedBytes,
 		started: time.Now(), now: o.now, closing: make(chan struct{}), authPermits: fair.New(maxAuths), actors: map[string]*Actor{},
+	}
+	n.attempts.Store(uint64(n.started.UnixMicro())) // unlike those of a node before it
+	if n.courier = o.Courier; n.courier == nil {
+		n.courier = CourierOf(n)
 	}
 	if n.check {
 		n.warnOfOpenDoors()
@@ -477,13 +485,6 @@ func (n *Node) do(ctx context.Context, r host.Ref, f func(*Turn) error) error {
 		return n.post(r, &doEnvelope{f, w})
 	})
 	return err
-}
-
-// randomID returns 128 random bits in base64url.
-func randomID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
 // maxCause is how many characters of an unexpected error a client gets in check mode; the

@@ -27,6 +27,7 @@ type Turn struct {
 	bounded  bool           // MaxState applies: the turn is no hook
 	conn     *Conn          // the connection that called, or nil
 	message  *store.Message // that the turn handles, or nil
+	from     *host.Ref      // whose message it is; nil if it is the actor's own
 
 	opening  *host.OpenRequest // of a turn that connects or refreshes; of a call without a connection, only its Identity
 	access   Access            // in OnAccess

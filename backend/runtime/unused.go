@@ -15,8 +15,10 @@ import (
 func (l *life) due() time.Time {
 	o := &l.in.def.Options
 	switch {
-	case l.tombstone && len(l.in.messages.byID)+l.senders > 0:
-		return time.Time{} // it has messages to send, or to answer
+	case l.tombstone && len(l.in.messages.byID) > 0:
+		return time.Time{} // it has messages to send
+	case l.tombstone && !l.inquired.IsZero() && l.in.inbox.marks.Len() > 0:
+		return dueTime(l.inquired.Add(inquireAgain))
 	case l.tombstone:
 		return dueTime(l.ended.Add(o.CallerTTL))
 	case o.DestroyAfter <= 0:
@@ -46,10 +48,7 @@ func (l *life) settle() bool {
 	ended := !end.IsZero() && !now.Before(end)
 	switch {
 	case l.tombstone:
-		if ended && !in.created {
-			l.forget(now)
-		}
-		return true
+		return !ended || in.created || l.end(now)
 	case !in.stored || !ended && in.due().Equal(saved):
 		return true
 	case ended && len(in.conns.all) == 0 && !in.actor.lastUsed.After(l.used):
@@ -83,13 +82,24 @@ func (l *life) commit(what string, f func(*Turn)) bool {
 	return ok
 }
 
-// forget ends the tombstone: nobody is left who would ask for it.
-func (l *life) forget(now time.Time) {
+// inquireAgain is how often a tombstone asks its senders whether they need it.
+const inquireAgain = time.Hour
+
+// end forgets the tombstone, if nobody is left who would ask for it: a sender that has no
+// answer to a message would have it run in the next life. It reports false if the instance
+// was abandoned meanwhile.
+func (l *life) end(now time.Time) bool {
 	in := l.in
+	if in.inbox.marks.Len() > 0 {
+		l.inquired = now
+		in.inbox.inquire(true, true)
+		return in.sends.commit("inquire")
+	}
 	l.over = true
 	in.rev++
 	in.actor.gate.put(nil, &store.Commit{
 		Actor: in.actor.id, Name: in.def.Name, Log: l.log, Time: now, Rev: in.rev,
 		NextConn: in.conns.next, Due: store.NoDue, End: store.Forgotten,
 	})
+	return true
 }

@@ -24,6 +24,10 @@ type Bindings struct {
 	// NewAuthRequest makes an *actor.AuthRequest.
 	NewAuthRequest func(ref host.Ref, r host.AuthRequest) reflect.Value
 
+	// Undelivered is actor.Undelivered, and NewUndelivered makes one.
+	Undelivered    reflect.Type
+	NewUndelivered func(u Undelivered) reflect.Value
+
 	// Collection returns the collection that a pointer to a field points to, nil if
 	// the field is neither an actor.List nor an actor.Map.
 	Collection func(field any) Collection
@@ -35,6 +39,15 @@ type Bindings struct {
 	// ClientError returns the parts of an *actor.Error. metadata is not encoded yet, nil
 	// if there is none. ok is false for other errors.
 	ClientError func(err error) (code, message string, metadata any, ok bool)
+}
+
+// Undelivered is a message to another actor that had no effect, as OnUndelivered gets it.
+type Undelivered struct {
+	ID   string
+	To   host.Ref
+	Type string
+	Data []byte
+	Err  *host.Fault
 }
 
 // Collection is the List or Map in a field of a state, as the runtime sees it. Its text is

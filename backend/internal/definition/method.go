@@ -36,7 +36,8 @@ var (
 // hookSignatures lists the hooks and their signatures for messages.
 // kind: 'c' *actor.Context, 'p' *actor.ConnectContext and params, 's' the same
 // with a result, 'i' *actor.Context and input, 'e' *actor.Context and an event's
-// name, read-only, 'a' *actor.AccessContext, read-only, 'n' nothing.
+// name, read-only, 'a' *actor.AccessContext, read-only, 'u' *actor.Context and an
+// actor.Undelivered, 'n' nothing.
 var hookSignatures = map[string]struct {
 	kind byte
 	want string
@@ -53,6 +54,7 @@ var hookSignatures = map[string]struct {
 	"OnDisconnect":    {'c', "OnDisconnect(c *actor.Context[S]) error"},
 	"OnAccess":        {'a', "OnAccess(c *actor.AccessContext) error, with a value receiver: it is read-only"},
 	"CanSubscribe":    {'e', "CanSubscribe(c *actor.Context[S], event string) error, with a value receiver: it is read-only"},
+	"OnUndelivered":   {'u', "OnUndelivered(c *actor.Context[S], u actor.Undelivered) error"},
 	"OnStop":          {'c', "OnStop(c *actor.Context[S]) error"},
 }
 
@@ -194,6 +196,8 @@ func (d *Definition) checkHook(m *Method, kind byte) bool {
 		return isContext && len(m.Args) <= 1 && m.Result == nil
 	case 'e':
 		return isContext && m.ReadOnly && len(m.Args) == 1 && m.Args[0] == stringType && m.Result == nil && m.hasError
+	case 'u':
+		return isContext && !m.ReadOnly && len(m.Args) == 1 && m.Args[0] == d.bindings.Undelivered && m.Result == nil
 	case 'a':
 		return m.context == d.bindings.AccessContext && m.ReadOnly && len(m.Args) == 0 && m.Result == nil && m.hasError
 	case 'p':
@@ -337,6 +341,11 @@ func (d *Definition) Authenticate(ctx context.Context, ref host.Ref, r host.Auth
 		return nil, err
 	}
 	return out[0].Interface(), nil
+}
+
+// Undelivered returns the argument of OnUndelivered for Method.Call.
+func (d *Definition) Undelivered(u Undelivered) []reflect.Value {
+	return Argument(d.bindings.NewUndelivered(u))
 }
 
 // ClientError returns the parts of an *actor.Error. metadata is not encoded yet, nil if

@@ -72,7 +72,7 @@ func TestBatchesAreLimited(t *testing.T) {
 		var o delivery.Outbox
 		for i := range test.messages {
 			data := json.RawMessage(make([]byte, test.bytes))
-			o.Load(&store.Message{ID: uint64(i + 1), Order: uint64(i + 1), To: "b", Data: data}, time.Time{})
+			o.Load(&store.Message{ID: uint64(i + 1), Order: uint64(i + 1), To: "b", Data: data}, time.Time{}, 0)
 		}
 		if got := fmt.Sprint(batches(t, &o)); got != test.want {
 			t.Errorf("%d messages of %d bytes are sent in batches of %s, want %s", test.messages, test.bytes, got, test.want)
@@ -83,7 +83,7 @@ func TestBatchesAreLimited(t *testing.T) {
 func TestASilentTargetDelaysItsOwnMessagesOnly(t *testing.T) {
 	var o delivery.Outbox
 	for i, to := range []string{"dead", "dead", "alive"} {
-		o.Load(&store.Message{ID: uint64(i + 1), Order: uint64(i + 1), To: to}, time.Time{})
+		o.Load(&store.Message{ID: uint64(i + 1), Order: uint64(i + 1), To: to}, time.Time{}, 0)
 	}
 	attempt := counter()
 	for _, d := range o.Batches(start, 10, attempt) {
@@ -93,7 +93,7 @@ func TestASilentTargetDelaysItsOwnMessagesOnly(t *testing.T) {
 			o.Answer(d.To.ID, d.Attempt, []host.DeliveryAnswer{{ID: 3, Order: 3}})
 		}
 	}
-	o.Load(&store.Message{ID: 4, Order: 4, To: "alive"}, time.Time{})
+	o.Load(&store.Message{ID: 4, Order: 4, To: "alive"}, time.Time{}, 0)
 	all := o.Batches(start.Add(time.Second), 10, attempt)
 	if len(all) != 1 || all[0].To.ID != "alive" {
 		t.Fatalf("while one target is silent the batches are %+v, want one to the other", all)
@@ -114,7 +114,7 @@ func TestASilentTargetDelaysItsOwnMessagesOnly(t *testing.T) {
 func TestAFailedMessageIsGivenUpAtItsLastTry(t *testing.T) {
 	var o delivery.Outbox
 	m := &store.Message{ID: 1, Order: 1, To: "b"}
-	o.Load(m, time.Time{})
+	o.Load(m, time.Time{}, 0)
 	attempt := counter()
 	for try := 1; try <= 3; try++ {
 		d := o.Batches(start, 3, attempt)[0]

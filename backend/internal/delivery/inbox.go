@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // maxSenders is how many senders a receiver keeps before it asks the oldest ones whether they
@@ -114,7 +115,7 @@ func (b *Inbox) Finish(d *host.Delivery, m *host.DeliveryMessage, r host.Deliver
 		if err != nil {
 			a.Message = err.Message
 			if r == host.DeliveryRefused {
-				a.Code, a.Metadata = err.Code, err.Metadata
+				a.Code, a.Metadata = cmp.Or(err.Code, wire.CodeInternal), err.Metadata
 			}
 		}
 		s.Refused = append(s.Refused, a)
@@ -161,6 +162,9 @@ func (b *Inbox) Forget(now time.Time, all bool) (gone []string, floor uint64) {
 	slices.Sort(gone)
 	return gone, b.floor
 }
+
+// Forgets reports whether Forget with all has any.
+func (b *Inbox) Forgets() bool { return len(b.settled) > 0 }
 
 // Len returns the number of senders.
 func (b *Inbox) Len() int { return len(b.senders) }

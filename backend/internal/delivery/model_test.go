@@ -128,7 +128,7 @@ func (w *world) load(a *actor) {
 	w.loadInbox(a)
 	for _, id := range slices.Sorted(maps.Keys(a.mem.messages)) {
 		if m := a.mem.messages[id]; m.Parked == "" {
-			a.out.Load(m, time.Time{})
+			a.out.Load(m, time.Time{}, 0)
 		}
 	}
 }

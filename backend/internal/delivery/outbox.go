@@ -76,6 +76,7 @@ func (o *Outbox) Edit(before, after *store.Message, rev uint64) {
 	case was && is && e != nil:
 		e.m = after
 		if e.order == after.Order {
+			e.answered, e.unmarked = false, false
 			o.targets[after.To].next = after.Retry
 			return
 		}
@@ -90,13 +91,14 @@ func (o *Outbox) Edit(before, after *store.Message, rev uint64) {
 	}
 }
 
-// Load adds a message that is stored. It waits until next if it is the first to its target.
-func (o *Outbox) Load(m *store.Message, next time.Time) {
+// Load adds a message that is stored. If it is the first to its target, it waits until next,
+// after a number of attempts without an answer.
+func (o *Outbox) Load(m *store.Message, next time.Time, silent int) {
 	e := o.insert(m)
 	e.durable = true
 	t := o.targets[m.To]
 	if t.queue[0] == e {
-		t.next = next
+		t.next, t.silent = next, silent
 	}
 	o.wake(m.To, t)
 }
@@ -333,6 +335,39 @@ func (o *Outbox) Next() (next time.Time) {
 	}
 	return next
 }
+
+// Wakes returns the earliest time at which something that is outstanding has to be sent: now,
+// unless all receivers are waited for. There must be something.
+func (o *Outbox) Wakes(now time.Time) (at time.Time) {
+	for _, t := range o.targets {
+		switch {
+		case len(t.queue) == 0:
+		case !t.next.After(now):
+			return now
+		case at.IsZero() || t.next.Before(at):
+			at = t.next
+		}
+	}
+	return at
+}
+
+// Waiting returns the first messages to the targets that are waited for, as they have to be
+// stored for the wait to go on later.
+func (o *Outbox) Waiting(now time.Time) (messages []*store.Message, retries []time.Time) {
+	for _, t := range o.targets {
+		if len(t.queue) == 0 || !t.next.After(now) || t.queue[0].answered || !t.queue[0].durable {
+			continue
+		}
+		messages, retries = append(messages, t.queue[0].m), append(retries, t.next)
+	}
+	return messages, retries
+}
+
+// Pending reports whether the outbox has changes that are not durable.
+func (o *Outbox) Pending() bool { return len(o.changes) > 0 }
+
+// Quiet reports whether Notices has any.
+func (o *Outbox) Quiet() bool { return o.settled > 0 }
 
 // InFlight reports whether an answer is awaited.
 func (o *Outbox) InFlight() bool {

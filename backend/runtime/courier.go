@@ -1,0 +1,33 @@
+package runtime
+
+import "github.com/troupe-dev/troupe/backend/host"
+
+// CourierOf returns the courier of messages to the actors of a node.
+func CourierOf(n *Node) host.Courier { return ownCourier{n} }
+
+// ownCourier carries messages to the actors of its node.
+type ownCourier struct{ node *Node }
+
+// Deliver implements host.Courier. A delivery without messages does not load its receiver.
+func (c ownCourier) Deliver(d *host.Delivery, answered func([]host.DeliveryAnswer, error)) {
+	if len(d.Messages) == 0 {
+		c.node.mu.Lock()
+		a := c.node.actors[d.To.ID]
+		c.node.mu.Unlock()
+		if a != nil {
+			a.box.post(&settledEnvelope{from: d.From.ID, born: d.Born, settled: d.Settled})
+		}
+		answered(nil, nil)
+		return
+	}
+	if err := c.node.deliver(d.To, &deliveryEnvelope{delivery: d, answered: answered}, ofCall); err != nil {
+		answered(nil, err)
+	}
+}
+
+// Inquire implements host.Courier.
+func (c ownCourier) Inquire(q host.Inquiry, answered func(uint64, error)) {
+	if err := c.node.post(q.To, &inquiryEnvelope{q, answered}); err != nil {
+		answered(0, err)
+	}
+}
