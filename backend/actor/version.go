@@ -10,8 +10,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
-// Step is a change of what is stored: Rename, Drop, Migrate, MigrateConn, MigrateItem or
-// ToTable. It is a part of a Version.
+// Step is a change of what is stored: Rename, Drop, Migrate, MigrateConn, MigrateItem,
+// ToTable, RenameMessage or MigrateMessage. It is a part of a Version.
 type Step struct{ step definition.Step }
 
 // Version declares version n of a definition, and the steps by which what version n-1 has
@@ -84,6 +84,30 @@ func MigrateItem[Old, New any](table string, f func(old Old) New) Step {
 	s.step.Text = fmt.Sprintf("MigrateItem(%q, func(%s) %s)", table, s.step.Old, s.step.New)
 	if table == "" {
 		panic(fmt.Sprintf("actor: %s: the name of the Table is empty: want that of its field in JSON", s.step.Text))
+	}
+	return s
+}
+
+// RenameMessage gives stored messages of a type another type, because the Go type that a
+// handler takes has another name now. The names are those under which messages are stored:
+// closeVote for CloseVote.
+func RenameMessage(old, new string) Step {
+	s := definition.Step{Text: fmt.Sprintf("RenameMessage(%q, %q)", old, new), Message: old, To: new}
+	if old == "" || new == "" {
+		panic(fmt.Sprintf("actor: %s: want the names of two types of messages, as closeVote for CloseVote", s.Text))
+	}
+	return Step{s}
+}
+
+// MigrateMessage makes a message from one that an earlier version has stored, see Migrate.
+// name is that of its type, as for RenameMessage: the one that it has at this step. It runs
+// when the message is handled. If it panics, the handler fails.
+func MigrateMessage[Old, New any](name string, f func(old Old) New) Step {
+	s := convert("MigrateMessage", f)
+	s.step.Message = name
+	s.step.Text = fmt.Sprintf("MigrateMessage(%q, func(%s) %s)", name, s.step.Old, s.step.New)
+	if name == "" {
+		panic(fmt.Sprintf("actor: %s: the name is empty: want that of a type of messages, as closeVote for CloseVote", s.step.Text))
 	}
 	return s
 }

@@ -47,6 +47,11 @@ func TestWrongVersionsAreRefused(t *testing.T) {
 		return func() { actor.Define[page]("page", options...) }
 	}
 	one := func(steps ...actor.Step) func() { return page(actor.Version(1, steps...)) }
+	messages := func(steps ...actor.Step) func() {
+		return func() {
+			actor.Define[messenger]("x", actor.Version(1, steps...), actor.Handles((*messenger).closeVote))
+		}
+	}
 	for _, test := range []struct {
 		define func()
 		want   string
@@ -64,7 +69,7 @@ func TestWrongVersionsAreRefused(t *testing.T) {
 		{one(actor.Drop("")), "the name is empty"},
 		{one(actor.Drop("Views")), `Drop("Views"): after it the state still has a field "Views": remove that from the struct`},
 		{page(actor.Version(1, actor.Drop("old")), actor.Version(2, actor.Rename("old", "name"))), `actor.Version(1), Drop("old"): after it the state still has a field "old"`},
-		{one(actor.Step{}), "a step is made by actor.Rename, Drop, Migrate, MigrateConn, MigrateItem or ToTable"},
+		{one(actor.Step{}), "a step is made by actor.Rename, Drop, Migrate, MigrateConn, MigrateItem, ToTable, RenameMessage or MigrateMessage"},
 		{func() { actor.Migrate[textViews, numberViews](nil) }, "actor: Migrate(nil): want a func(old actor_test.textViews) actor_test.numberViews"},
 		{one(actor.Migrate(to[numberViews, textViews]), actor.Migrate(to[numberViews, textViews])), `actor_test.numberViews has a field "Views" that is a number, but what comes after it takes a string`},
 		{one(actor.Migrate(to[textViews, numberViews])), `actor_test.textViews has a field "Views" that is a string, but what comes after it takes a number`},
@@ -103,6 +108,19 @@ func TestWrongVersionsAreRefused(t *testing.T) {
 			actor.Define[diary]("x", actor.Version(1, actor.ToTable("old", row[int, int]), actor.Drop("old")))
 		}, ""},
 		{func() { actor.Define[fine]("x", actor.Version(1, actor.MigrateConn(to[int, int]))) }, "have no state"},
+		{one(actor.RenameMessage("a", "b")), `actor.Version(1), RenameMessage("a", "b"): after it there is no handler of messages "b", but of none: write names as they are stored`},
+		{messages(actor.RenameMessage("a", "letter")), `no handler of messages "letter", but of closeVote: write names as they are stored, as closeVote for CloseVote`},
+		{messages(actor.RenameMessage("closeVote", "closeVote")), "the names are the same"},
+		{messages(actor.RenameMessage("a", "closeVote"), actor.RenameMessage("b", "closeVote")), `RenameMessage("a", "closeVote"): after it there is no handler of messages "closeVote", but of b`},
+		{messages(actor.RenameMessage("closeVote", "b"), actor.RenameMessage("b", "closeVote")), ""},
+		{messages(actor.RenameMessage("a", "closeVote"), actor.MigrateMessage("a", to[closeVote, int])), `MigrateMessage("a", func(int) actor_test.closeVote): after it there is no handler of messages "a", but of closeVote`},
+		{messages(actor.MigrateMessage("a", to[closeVote, int]), actor.RenameMessage("a", "closeVote")), ""},
+		{messages(actor.MigrateMessage("closeVote", to[int, int])), "int is a number, but what comes after it takes an object"},
+		{messages(actor.MigrateMessage("closeVote", to[justTitle, int])), `actor_test.justTitle has a field "Title", which the messages do not have`},
+		{func() { actor.RenameMessage("", "a") }, "want the names of two types of messages"},
+		{func() { actor.RenameMessage("a", "") }, "want the names of two types of messages"},
+		{func() { actor.MigrateMessage("", to[int, int]) }, "the name is empty: want that of a type of messages"},
+		{func() { actor.MigrateMessage[int, int]("a", nil) }, "MigrateMessage(nil): want a func(old int) int"},
 
 		{one(actor.Rename("title", "name"), actor.Drop("old"), actor.Migrate(to[numberViews, textViews])), ""},
 		{page(actor.Version(1, actor.Rename("a", "b")), actor.Version(2, actor.Rename("b", "name")), actor.Version(3), actor.Version(4, actor.MigrateConn(to[reader, string]))), ""},

@@ -23,6 +23,7 @@ type Tried struct {
 	Newer     bool    // a newer version of its definition has stored it
 	Err       error   // it cannot be loaded; the place in the state, and why
 	Conns     []error // why states of its connections do not decode
+	Messages  []error // why messages that it has scheduled to itself do not decode
 	Unknown   []string
 	Tables    []TriedTable
 }
@@ -91,6 +92,18 @@ func (tr *Trial) Load(snap *store.Snapshot) (t Tried) {
 		})
 		if err != nil {
 			t.Conns = append(t.Conns, fmt.Errorf("the state of connection %s: %w", c.ID, err))
+		}
+	}
+	for _, m := range snap.Messages {
+		if m.To != "" {
+			continue // its receiver decodes it
+		}
+		_, err := protect(func() (any, error) {
+			_, _, err := def.Handlers.Decode(m.Type, m.Version, m.Data)
+			return nil, err
+		})
+		if err != nil {
+			t.Messages = append(t.Messages, fmt.Errorf("message %d: %w", m.ID, err))
 		}
 	}
 	return t

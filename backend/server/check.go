@@ -62,7 +62,7 @@ type UnknownField struct {
 }
 
 // Check tries whether the definitions of a registry can load every actor of a store, with
-// the states of connections and items of Tables, before you deploy them. It changes nothing.
+// the states of connections, messages and items of Tables, before you deploy them. It changes nothing.
 // A server may run on the directory meanwhile; the actors are then those of one moment. Of
 // the actors' code only steps of versions and OnRestore run.
 //
@@ -142,7 +142,7 @@ func (c *check) try(ctx context.Context, j job, items bool) {
 		faults = append(faults, j.Err)
 	} else {
 		tried = c.trial.Load(j.Snapshot)
-		faults = tried.Conns
+		faults = append(tried.Conns, tried.Messages...)
 		if tried.Err != nil && !tried.Newer {
 			faults = append(faults, tried.Err)
 		}

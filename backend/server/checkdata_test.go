@@ -39,8 +39,16 @@ func (*archive) CreateConnState(*actor.ConnectContext) visitor { return visitor{
 
 func (*archive) Get(*actor.Context[visitor]) {}
 
+// dusting is a message of an archive. Version 0 stored it as a string.
+type dusting struct {
+	Room string `json:"room"`
+}
+
+func (*archive) dust(*actor.Context[visitor], dusting) error { return nil }
+
 var archives = actor.NewRegistry(
-	actor.Define[archive]("archive", actor.Version(1, actor.Rename("title", "name"))),
+	actor.Define[archive]("archive", actor.Version(1, actor.Rename("title", "name"), actor.MigrateMessage("dusting", func(old string) dusting { return dusting{old} })),
+		actor.Handles((*archive).dust)),
 	actor.Define[Pump]("pump"),
 )
 
@@ -72,6 +80,16 @@ func TestCheckFindsWhatABinaryCannotLoad(t *testing.T) {
 		{Key: []string{"unknown too"}, State: state(`,"colour":"blue"`), Tables: []store.Table{{ID: 1, Field: "shelves", Len: 1}}},
 		{Key: []string{"conn"}, State: state(``), Conns: []store.Conn{{Num: 1, ID: "fine", State: []byte(`{"age":7}`)}, {Num: 2, ID: "odd", State: []byte(`{"age":"old"}`)}}},
 		{
+			Key: []string{"messages"}, State: state(``), NextMessage: 9, Messages: []store.Message{
+				{ID: 1, Order: 1, Type: "dusting", Data: []byte(`"hall"`)},
+				{ID: 2, Order: 2, Type: "dusting", Data: []byte(`{"room":"hall"}`)},
+				{ID: 3, Order: 3, Type: "dusting", Version: 1, Data: []byte(`{"room":5}`)},
+				{ID: 4, Order: 4, Type: "airing", Data: []byte(`{}`)},
+				{ID: 6, Order: 6, Type: "dusting", Version: 2, Data: []byte(`{}`)},
+				{ID: 5, Order: 5, To: "x", Name: "other", Type: "whatever", Data: []byte(`{}`)},
+			},
+		},
+		{
 			Key: []string{"item"}, State: state(``), Tables: []store.Table{{ID: 1, Field: "boxes", Len: 1}},
 			Items: []store.ItemEdit{{Table: 1, Key: []byte{0, 0, 0, 0, 0, 0, 0, 1}, Value: []byte(`5`)}},
 		},
@@ -82,11 +100,15 @@ func TestCheckFindsWhatABinaryCannotLoad(t *testing.T) {
 	storeArchive(t, s, store.Commit{Name: "gone", Key: []string{"a"}, State: []byte(`{}`)})
 	want := []server.CheckedDefinition{
 		{
-			Name: "archive", Actors: 9, Newer: 1, Faulty: 4,
+			Name: "archive", Actors: 10, Newer: 1, Faulty: 5,
 			Faults: []server.CheckFault{
 				{Key: []string{"note"}, Text: `notes[2].at: want a time.Time: Time.UnmarshalJSON: input is not a JSON string`},
 				{Key: []string{"label", "x"}, Text: `labels["b"]: want an integer, got string`},
 				{Key: []string{"conn"}, Text: "the state of connection odd: age: want an integer, got string"},
+				{Key: []string{"messages"}, Text: "message 2: migrate the message dusting: actor.Version(1), MigrateMessage(\"dusting\", func(string) server_test.dusting): want a string, got object"},
+				{Key: []string{"messages"}, Text: "message 3: decode the message dusting: room: want a string, got number"},
+				{Key: []string{"messages"}, Text: `message 4: "archive" has no handler of messages of type "airing": add actor.Handles with one`},
+				{Key: []string{"messages"}, Text: `message 6: the message was made by version 2 of "archive", this is version 1`},
 				{Key: []string{"item"}, Text: "table boxes: item 1: json: cannot unmarshal number into Go value of type string"},
 			},
 			Unknown: []server.UnknownField{{Name: "colour", Actors: 2}, {Name: "shelves", Actors: 1}, {Name: "size", Actors: 1}},
@@ -97,12 +119,16 @@ func TestCheckFindsWhatABinaryCannotLoad(t *testing.T) {
 	for i, f := range want[0].Faults {
 		want[0].Faults[i].Actor = host.ActorID("archive", f.Key)
 	}
-	const text = `archive: 9 actors, 4 ok
+	const text = `archive: 10 actors, 4 ok
   1 stored by a newer version of the definition: unavailable in this one
-  4 faulty
+  5 faulty
     ["note"]: notes[2].at: want a time.Time: Time.UnmarshalJSON: input is not a JSON string
     ["label","x"]: labels["b"]: want an integer, got string
     ["conn"]: the state of connection odd: age: want an integer, got string
+    ["messages"]: message 2: migrate the message dusting: actor.Version(1), MigrateMessage("dusting", func(string) server_test.dusting): want a string, got object
+    ["messages"]: message 3: decode the message dusting: room: want a string, got number
+    ["messages"]: message 4: "archive" has no handler of messages of type "airing": add actor.Handles with one
+    ["messages"]: message 6: the message was made by version 2 of "archive", this is version 1
     ["item"]: table boxes: item 1: json: cannot unmarshal number into Go value of type string
   field "colour" of 2 actors is unknown and kept
   field "shelves" of 1 actor is unknown and kept
@@ -114,8 +140,8 @@ pump: 0 actors
 		t.Helper()
 		calls := 0
 		report, err := server.Check(t.Context(), archives, server.CheckOptions{Data: path, Progress: func(done, total int) {
-			if calls++; done != calls || total != 10 {
-				t.Errorf("progress: got %d of %d, want %d of 10", done, total, calls)
+			if calls++; done != calls || total != 11 {
+				t.Errorf("progress: got %d of %d, want %d of 11", done, total, calls)
 			}
 		}})
 		if err != nil {
@@ -124,7 +150,7 @@ pump: 0 actors
 		if !reflect.DeepEqual(report.Definitions, want) {
 			t.Errorf("got\n%+v, want\n%+v", report.Definitions, want)
 		}
-		if got := report.String(); got != text || report.OK() || calls != 10 {
+		if got := report.String(); got != text || report.OK() || calls != 11 {
 			t.Errorf("got %s, %t, %d calls of Progress, want\n%s", got, report.OK(), calls, text)
 		}
 	}

@@ -4,9 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"go/token"
+	"maps"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
+
+	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
 )
 
 // Handler handles the messages of a type.
@@ -106,27 +110,99 @@ func (hs *Handlers) Named(name string) *Handler { return hs.byName[name] }
 // Find returns the handler of a stored message: its type's name and the version of the
 // definition that made it. The error is an *UnhandledError.
 func (hs *Handlers) Find(name string, version int) (*Handler, error) {
-	h, d := hs.byName[name], hs.d
-	if h == nil {
-		return nil, &UnhandledError{fmt.Sprintf("%q has no handler of messages of type %q: add actor.Handles with one", d.Name, name)}
-	}
+	d := hs.d
 	if version > d.Version() {
 		return nil, &UnhandledError{fmt.Sprintf("the message was made by version %d of %q, this is version %d", version, d.Name, d.Version())}
 	}
+	current, _, _ := hs.migrate(name, version, nil)
+	h := hs.byName[current]
+	if h == nil {
+		return nil, &UnhandledError{fmt.Sprintf("%q has no handler of messages of type %q: add actor.Handles with one", d.Name, current)}
+	}
 	return h, nil
+}
+
+// Decode decodes a stored message, see Find.
+func (hs *Handlers) Decode(name string, version int, data []byte) (h *Handler, message any, err error) {
+	if h, err = hs.Find(name, version); err != nil {
+		return nil, nil, err
+	}
+	if _, data, err = hs.migrate(name, version, data); err != nil {
+		return nil, nil, fmt.Errorf("migrate the message %s: %w", name, err)
+	}
+	value := reflect.New(h.Message)
+	if json.Unmarshal(data, value.Interface()) != nil {
+		return nil, nil, fmt.Errorf("decode the message %s: %w", name, jsonshape.Locate(h.Message, data, ""))
+	}
+	return h, value.Elem().Interface(), nil
 }
 
 // Handle decodes a stored message and runs its handler on a receiver, a pointer to the
 // state, in a turn, which is a *runtime.Turn. The error of a message without a handler is
 // an *UnhandledError.
 func (hs *Handlers) Handle(receiver reflect.Value, turn any, name string, version int, data []byte) error {
-	h, err := hs.Find(name, version)
+	h, message, err := hs.Decode(name, version, data)
 	if err != nil {
 		return err
 	}
-	message := reflect.New(h.Message)
-	if err := json.Unmarshal(data, message.Interface()); err != nil {
-		return fmt.Errorf("decode the message %s: %w", name, err)
+	return h.call(receiver.Interface(), turn, message)
+}
+
+// migrate returns the name and, unless it is nil, the data of a message that a version has
+// stored as the current version stores them. name is that of its type.
+func (hs *Handlers) migrate(name string, version int, data []byte) (_ string, _ []byte, err error) {
+	meant := func(s *Step) bool { return s.Message != "" && s.Message == name }
+	err = hs.d.migrate(version, meant, func(s *Step) (err error) {
+		if s.To != "" {
+			name = s.To
+		} else if data != nil {
+			data, err = s.Convert(data)
+		}
+		return err
+	})
+	return name, data, err
+}
+
+// versionedMessages are the types of messages at one step, by name.
+type versionedMessages map[string]reflect.Type
+
+func (hs *Handlers) versioned() versionedMessages {
+	ms := versionedMessages{}
+	for name, h := range hs.byName {
+		ms[name] = h.Message
 	}
-	return h.call(receiver.Interface(), turn, message.Elem().Interface())
+	return ms
+}
+
+// before makes ms the messages before a step, or returns why the step is wrong.
+func (ms versionedMessages) before(d *Definition, s *Step) string {
+	after := s.Message
+	if s.To != "" {
+		after = s.To
+	}
+	t := ms[after]
+	switch {
+	case s.To == s.Message:
+		return "the names are the same"
+	case t == nil:
+		return fmt.Sprintf("after it there is no handler of messages %q, but of %s: write names as they are stored, as closeVote for CloseVote", after, ms)
+	case s.To == "":
+		if why := d.fits(s.New, t, "messages"); why != "" {
+			return why
+		}
+		ms[s.Message] = s.Old
+	case ms[s.Message] != nil:
+		return fmt.Sprintf("after it there still is a handler of messages %q", s.Message)
+	default:
+		delete(ms, s.To)
+		ms[s.Message] = t
+	}
+	return ""
+}
+
+func (ms versionedMessages) String() string {
+	if len(ms) == 0 {
+		return "none"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(ms)), ", ")
 }

@@ -24,9 +24,13 @@ type Step struct {
 
 	From, To string // renames a field of the state; without To drops it
 
+	// Message is the name of a type of messages. With To it is renamed, with Convert its
+	// messages are converted.
+	Message string
+
 	// Convert makes the JSON of a New from that of an Old: of the fields of the state that
 	// an Old has; if OfConn, of a connection's state; with Items, of an item of the Table in
-	// the field of that name.
+	// the field of that name; with Message, of a message.
 	Old, New reflect.Type
 	Convert  func(raw []byte) ([]byte, error)
 	OfConn   bool
@@ -110,7 +114,7 @@ func (d *Definition) MigrateConn(from int, raw []byte) ([]byte, error) {
 	return raw, err
 }
 
-func (s *Step) ofState() bool { return !s.OfConn && s.Items == "" }
+func (s *Step) ofState() bool { return !s.OfConn && s.Items == "" && s.Message == "" }
 func (s *Step) ofConn() bool  { return s.OfConn }
 
 // migrate calls f with the steps from a version to the current one that are meant.
@@ -194,7 +198,7 @@ func (d *Definition) setVersions(versions []Version) {
 		}
 		d.versions = append(d.versions, v.Steps)
 	}
-	state, conn, tables := d.fieldsOf(d.Type), d.ConnType, versionedTables{}
+	state, conn, tables, messages := d.fieldsOf(d.Type), d.ConnType, versionedTables{}, d.Handlers.versioned()
 	for _, f := range d.Tables {
 		key, item := d.Table(reflect.New(d.Type.Field(f.Index).Type)).Types()
 		tables[f.Name] = versionedTable{f.Name, key, item}
@@ -207,7 +211,9 @@ func (d *Definition) setVersions(versions []Version) {
 			s.version = i + 1
 			switch {
 			case s.Text == "":
-				why = "a step is made by actor.Rename, Drop, Migrate, MigrateConn, MigrateItem or ToTable"
+				why = "a step is made by actor.Rename, Drop, Migrate, MigrateConn, MigrateItem, ToTable, RenameMessage or MigrateMessage"
+			case s.Message != "":
+				why = messages.before(d, s)
 			case s.Items != "":
 				why = tables.before(d, s, state)
 			case s.Move != nil:
