@@ -17,19 +17,19 @@ const BUDGETS = [
     name: "@troupe/react: useActor, useEvent",
     code: 'export { createHooks } from "./hooks/src/index.ts"',
     external: hooks,
-    limit: 1507,
+    limit: 1497,
   },
   {
     name: "@troupe/react: with useActorState, useOptimisticAction",
     code: 'export { createHooks, useEvent, useActorState, useOptimisticAction } from "./hooks/src/index.ts"',
     external: hooks,
-    limit: 2094,
+    limit: 2084,
   },
   {
     name: "@troupe/react: with useActorPages",
     code: 'export { createHooks, useEvent, useActorPages } from "./hooks/src/index.ts"',
     external: hooks,
-    limit: 2507,
+    limit: 2502,
   },
 ];
 

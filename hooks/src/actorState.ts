@@ -94,13 +94,12 @@ export function followState<S>(
   };
 
   /** Loads the state again after missed events, and after a refusal, which has failed the load. */
-  const onConnected = (data?: { recovered: boolean }) => {
-    if (data?.recovered === false || current.status === "error") reload();
-  };
+  const onConnected = (data?: { recovered: boolean }) =>
+    (data?.recovered === false || current.status === "error") && reload();
   const unsubscribes = [
     // Before the listeners below, so that a `reconnected` in options.on is queued while the state is loading.
-    connection.on("reconnected", onConnected),
     connection.on("connected", onConnected),
+    connection.on("reconnected", onConnected),
     ...events.map((name) =>
       connection.on(name, (data) => {
         const apply = (state: S) => options().on[name]!(state, data);

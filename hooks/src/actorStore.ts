@@ -146,9 +146,8 @@ function createActorStore(client: Record<string, Accessor>): ActorStore {
 
   const reconnect = (id: string) => {
     const entry = entries.get(id);
-    if (!entry) return;
-    if (entry.snapshot.connection) entry.snapshot.connection.reconnect();
-    else connect(id, entry);
+    if (entry?.snapshot.connection) entry.snapshot.connection.reconnect();
+    else if (entry) connect(id, entry);
   };
 
   const acquire = ({ id, params }: User, listener?: () => void) => {
@@ -175,16 +174,15 @@ function createActorStore(client: Record<string, Accessor>): ActorStore {
     return () => {
       entry.listeners.delete(listener!);
       entry.users.splice(entry.users.lastIndexOf(params), 1);
-      if (entry.users[0]) {
-        entry.params = entry.users.at(-1)!;
-        return;
-      }
+      if (entry.users[0]) entry.params = entry.users.at(-1)!;
       // Strict Mode, and a component that moves within one commit, reuse the connection. Components
       // that mount later must not: they would miss what the actor sent when it was opened.
-      entry.timer = setTimeout(() => {
-        entries.delete(id);
-        entry.snapshot.connection?.dispose();
-      });
+      else {
+        entry.timer = setTimeout(() => {
+          entries.delete(id);
+          entry.snapshot.connection?.dispose();
+        });
+      }
     };
   };
 
