@@ -16,10 +16,12 @@ const (
 
 // Outbox is the sender's side of all of its pairs. The zero Outbox has no messages.
 type Outbox struct {
-	targets map[string]*target
-	ready   []string // ids of targets that may have something to send
-	changes []change // of messages, that are not durable; by revision
-	settled int      // targets that have nothing outstanding and have not been told
+	targets  map[string]*target
+	ready    []string           // ids of targets that may have something to send
+	waiting  map[string]*target // those that wait for a time; they are not in ready
+	inFlight int                // targets with a batch in flight
+	changes  []change           // of messages, that are not durable; by revision
+	settled  int                // targets that have nothing outstanding and have not been told
 }
 
 // target is what an actor has for one receiver.
@@ -28,7 +30,7 @@ type target struct {
 	attempt uint64   // in flight; 0: none
 	silent  int      // how many attempts in a row had no answer
 	next    time.Time
-	waits   bool   // for next, and is not in ready
+	ready   bool   // it is in Outbox.ready
 	highest uint64 // Order of those that were removed durably
 }
 
@@ -118,8 +120,9 @@ func (o *Outbox) insert(m *store.Message) *entry {
 }
 
 func (o *Outbox) wake(id string, t *target) {
-	t.waits = false
-	if !slices.Contains(o.ready, id) {
+	delete(o.waiting, id)
+	if !t.ready {
+		t.ready = true
 		o.ready = append(o.ready, id)
 	}
 }
@@ -175,16 +178,24 @@ func (o *Outbox) Batches(now time.Time, tries int, attempt func() uint64) []*hos
 	var batches []*host.Delivery
 	for _, id := range o.ready {
 		t := o.targets[id]
-		if t == nil || t.attempt != 0 {
+		if t == nil {
+			continue
+		}
+		t.ready = false
+		if t.attempt != 0 {
 			continue // the answer makes it ready
 		}
 		if now.Before(t.next) {
-			t.waits = true
+			if o.waiting == nil {
+				o.waiting = map[string]*target{}
+			}
+			o.waiting[id] = t
 			continue
 		}
 		if d := t.batch(tries); d != nil {
 			d.Attempt = attempt()
 			t.attempt = d.Attempt
+			o.inFlight++
 			batches = append(batches, d)
 		}
 	}
@@ -287,6 +298,7 @@ func (o *Outbox) Answer(to string, attempt uint64, answers []host.DeliveryAnswer
 	}
 	if newest {
 		t.attempt, t.silent, t.next = 0, 0, time.Time{}
+		o.inFlight--
 		o.wake(to, t)
 	}
 	return out
@@ -300,6 +312,7 @@ func (o *Outbox) Silent(to string, attempt uint64, now time.Time, wait func(n in
 		return
 	}
 	t.attempt = 0
+	o.inFlight--
 	t.silent++
 	t.next = now.Add(wait(t.silent))
 	o.wake(to, t)
@@ -319,8 +332,8 @@ func (o *Outbox) Renumber(to string) (messages []*store.Message) {
 
 // Wake makes the targets ready whose time to wait is over.
 func (o *Outbox) Wake(now time.Time) {
-	for id, t := range o.targets {
-		if t.waits && !now.Before(t.next) {
+	for id, t := range o.waiting {
+		if !now.Before(t.next) {
 			o.wake(id, t)
 		}
 	}
@@ -328,8 +341,8 @@ func (o *Outbox) Wake(now time.Time) {
 
 // Next returns the earliest time for which a target waits; zero if none does.
 func (o *Outbox) Next() (next time.Time) {
-	for _, t := range o.targets {
-		if t.waits && (next.IsZero() || t.next.Before(next)) {
+	for _, t := range o.waiting {
+		if next.IsZero() || t.next.Before(next) {
 			next = t.next
 		}
 	}
@@ -370,14 +383,7 @@ func (o *Outbox) Pending() bool { return len(o.changes) > 0 }
 func (o *Outbox) Quiet() bool { return o.settled > 0 }
 
 // InFlight reports whether an answer is awaited.
-func (o *Outbox) InFlight() bool {
-	for _, t := range o.targets {
-		if t.attempt != 0 {
-			return true
-		}
-	}
-	return false
-}
+func (o *Outbox) InFlight() bool { return o.inFlight > 0 }
 
 // Notices returns deliveries without messages for the targets for which nothing is
 // outstanding, and forgets these targets.
@@ -390,6 +396,7 @@ func (o *Outbox) Notices() []*host.Delivery {
 		if len(t.queue) == 0 {
 			notices = append(notices, &host.Delivery{To: host.Ref{ID: id}, Settled: t.highest})
 			delete(o.targets, id)
+			delete(o.waiting, id)
 		}
 	}
 	o.settled = 0
