@@ -92,10 +92,7 @@ func (fs *fanouts) join(ref host.Ref, c *channel) error {
 // enter returns the fanout of an actor and counts one more channel of it, so that it is not
 // released meanwhile. If it is new, the caller has to have it follow the actor.
 func (fs *fanouts) enter(ref host.Ref) (f *fanout, isNew bool) {
-	key := "id\x00" + ref.ID
-	if ref.ID == "" {
-		key = "key\x00" + ref.Name + "\x00" + ref.Key.String()
-	}
+	key := keyOf(ref)
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	f = fs.open[key]
@@ -111,6 +108,14 @@ func (fs *fanouts) enter(ref host.Ref) (f *fanout, isNew bool) {
 	}
 	f.count.Add(1)
 	return f, isNew
+}
+
+// keyOf returns the key of a fanout in fanouts.open.
+func keyOf(ref host.Ref) string {
+	if ref.ID == "" {
+		return "key\x00" + ref.Name + "\x00" + ref.Key.String()
+	}
+	return "id\x00" + ref.ID
 }
 
 // follow has the fanout follow its actor. If that fails, every channel that waits for it

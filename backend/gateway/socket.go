@@ -264,7 +264,7 @@ func (s *socket) run() {
 		s.rest()
 		return
 	}
-	s.traffic.Out(f.Size())
+	s.traffic.Out(f.Size(), f.Len())
 	if s.out.Send(f) {
 		s.rest()
 	}

@@ -98,8 +98,8 @@ type Traffic struct{ stripes [stripes]Stripe }
 
 // A Stripe is a part of a Traffic, on a cache line of its own.
 type Stripe struct {
-	in, bytesIn, out, bytesOut atomic.Uint64
-	_                          [32]byte
+	in, bytesIn, out, bytesOut, messagesOut atomic.Uint64
+	_                                       [24]byte
 }
 
 // Stripe returns one of the stripes.
@@ -111,14 +111,15 @@ func (s *Stripe) In(bytes int) {
 	s.bytesIn.Add(uint64(bytes))
 }
 
-// Out counts a sent frame.
-func (s *Stripe) Out(bytes int) {
+// Out counts a sent frame, and the messages in it.
+func (s *Stripe) Out(bytes, messages int) {
 	s.out.Add(1)
+	s.messagesOut.Add(uint64(messages))
 	s.bytesOut.Add(uint64(bytes))
 }
 
 // Flow is a snapshot of a Traffic.
-type Flow struct{ FramesIn, BytesIn, FramesOut, BytesOut uint64 }
+type Flow struct{ FramesIn, BytesIn, FramesOut, BytesOut, MessagesOut uint64 }
 
 // Snapshot returns what was counted.
 func (t *Traffic) Snapshot() (f Flow) {
@@ -128,6 +129,7 @@ func (t *Traffic) Snapshot() (f Flow) {
 		f.BytesIn += s.bytesIn.Load()
 		f.FramesOut += s.out.Load()
 		f.BytesOut += s.bytesOut.Load()
+		f.MessagesOut += s.messagesOut.Load()
 	}
 	return f
 }

@@ -64,10 +64,10 @@ func TestTraffic(t *testing.T) {
 	var traffic metric.Traffic
 	for n := range uint64(100) {
 		traffic.Stripe(n).In(10)
-		traffic.Stripe(n).Out(20)
-		traffic.Stripe(n).Out(30)
+		traffic.Stripe(n).Out(20, 2)
+		traffic.Stripe(n).Out(30, 3)
 	}
-	want := metric.Flow{FramesIn: 100, BytesIn: 1000, FramesOut: 200, BytesOut: 5000}
+	want := metric.Flow{FramesIn: 100, BytesIn: 1000, FramesOut: 200, BytesOut: 5000, MessagesOut: 500}
 	if got := traffic.Snapshot(); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -81,7 +81,7 @@ func TestCountingAllocatesNothing(t *testing.T) {
 	n.Add("known")
 	got := testing.AllocsPerRun(100, func() {
 		h.Observe(time.Millisecond)
-		traffic.Stripe(3).Out(1)
+		traffic.Stripe(3).Out(1, 1)
 		n.Add("known")
 	})
 	if got != 0 {
