@@ -40,6 +40,7 @@ func TestImportsGoDown(t *testing.T) {
 		{"backend/gateway/httpcall", []string{"backend/gateway/limit", "backend/host", "backend/forwarded", "backend/store", "backend/wire", "backend/internal/metric"}, []string{"database/sql"}},
 		{"backend/gateway/transport", nil, []string{"database/sql"}},
 		{"backend/gateway", []string{"backend/internal/fair", "backend/host", "backend/forwarded", "backend/store", "backend/wire", "backend/internal/metric"}, []string{"database/sql"}},
+		{"backend/inspect", []string{"backend/forwarded", "backend/internal/fair", "backend/runtime", "backend/internal/overlay", "backend/internal/rope", "backend/host", "backend/internal/definition", "backend/internal/delivery", "backend/internal/delta", "backend/internal/jsonshape", "backend/internal/metric", "backend/store", "backend/wire"}, []string{"database/sql"}},
 		{"backend/typegen", []string{"backend/internal/fair", "backend/actor", "backend/runtime", "backend/internal/overlay", "backend/internal/rope", "backend/host", "backend/internal/definition", "backend/internal/delivery", "backend/internal/delta", "backend/internal/jsonshape", "backend/internal/metric", "backend/store", "backend/wire"}, nil},
 		{"web", nil, nil},
 	}
@@ -70,7 +71,7 @@ func TestDirectImports(t *testing.T) {
 		{"backend/actor/actortest", []string{"backend/actor", "backend/host", "backend/internal/jsonshape", "backend/runtime", "backend/store", "backend/store/memory"}},
 		{"backend/store/storetest", []string{"backend/store"}},
 		{"backend/rooms", []string{"backend/actor"}},
-		{"backend/server", []string{"backend/actor", "backend/forwarded", "backend/gateway", "backend/internal/metric", "backend/runtime", "backend/store", "backend/store/sqlite"}},
+		{"backend/server", []string{"backend/actor", "backend/forwarded", "backend/gateway", "backend/inspect", "backend/internal/metric", "backend/runtime", "backend/store", "backend/store/sqlite"}},
 		{"backend/app", []string{"backend/forwarded", "backend/rooms", "backend/server", "backend/store/memory", "backend/store/sqlite", "web"}},
 		{"examples/...", []string{"backend/actor", "backend/server"}},
 	}

@@ -136,7 +136,7 @@ func options(c Config, logger *slog.Logger) server.Options {
 		MaxSockets: c.MaxSockets, MaxActors: orNone(c.MaxActors), MaxActorBytes: byteLimit(c.MaxActorBytes), MaxBuffers: byteLimit(c.MaxBuffers), TableCache: c.TableCache,
 		MaxSocketsPerIP: orNone(c.MaxSocketsPerIP), ConnectRatePerIP: orNone(c.ConnectRatePerIP), CallRatePerIP: orNone(c.CallRatePerIP),
 		ActorRatePerIP: orNone(c.ActorRatePerIP),
-		Logger:         logger, Check: c.Check, Drain: c.Drain, DebugAddr: c.DebugAddr, Version: version,
+		Logger:         logger, Check: c.Check, Drain: c.Drain, DebugAddr: c.DebugAddr, Inspect: c.Inspect, InspectToken: c.InspectToken, Version: version,
 	}
 	if c.Store == storeMemory {
 		o.Data, o.JournalBytes, o.Store = "", 0, memory.New(memory.Options{Retention: rooms.Registry.Retention()})

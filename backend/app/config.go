@@ -38,12 +38,16 @@ type Config struct {
 	ActorRatePerIP   float64
 
 	SessionKey string // signs sessions; empty: the key file in Data
-	LogLevel   slog.Level
-	LogJSON    bool
-	DebugAddr  string        // for operators; empty: none
-	Metrics    bool          // serve /metrics on Addr, too
-	Drain      time.Duration // grace period between SIGTERM and shutdown
-	Check      bool          // look for mistakes in actors, at the cost of time
+
+	InspectToken string // in the inspector's link; empty: a new one with each start
+
+	LogLevel  slog.Level
+	LogJSON   bool
+	DebugAddr string        // for operators; empty: none
+	Inspect   string        // off, read or write
+	Metrics   bool          // serve /metrics on Addr, too
+	Drain     time.Duration // grace period between SIGTERM and shutdown
+	Check     bool          // look for mistakes in actors, at the cost of time
 
 	Version  bool   // print the version and exit
 	Licenses bool   // print the licences of all dependencies and exit
@@ -111,6 +115,9 @@ func ParseConfig(args, env []string, stdout io.Writer) (Config, error) {
 		c.CheckOf = c.Data
 	case c.CheckOf == "" && c.AllItems:
 		return c, errors.New("-all: it is a flag of troupe check (troupe -h explains all flags)")
+	}
+	if c.Inspect != "off" && c.DebugAddr == "" {
+		return c, errors.New("-inspect: it is served at -debug-addr: set that, too, such as -debug-addr 127.0.0.1:6060")
 	}
 	if sameAddr(c.Addr, c.DebugAddr) {
 		return c, fmt.Errorf("-debug-addr: want another address than that of -addr, got %q", c.DebugAddr)

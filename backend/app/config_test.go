@@ -16,7 +16,7 @@ import (
 )
 
 func TestParseConfig(t *testing.T) {
-	standard := app.Config{Addr: ":8080", Data: "./data", Store: "sqlite", JournalBytes: 64 << 20, MaxActors: 250_000, MaxActorBytes: -1, MaxBuffers: -1, TableCache: 64 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500, ActorRatePerIP: 5}
+	standard := app.Config{Addr: ":8080", Data: "./data", Store: "sqlite", JournalBytes: 64 << 20, MaxActors: 250_000, MaxActorBytes: -1, MaxBuffers: -1, TableCache: 64 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500, ActorRatePerIP: 5, Inspect: "off"}
 	with := func(change func(*app.Config)) app.Config {
 		c := standard
 		change(&c)
@@ -37,13 +37,13 @@ func TestParseConfig(t *testing.T) {
 				Addr: "127.0.0.1:0", Data: "/srv/troupe", Store: "memory", JournalBytes: 1 << 20,
 				AllowOrigins: []string{"https://a.example", "http://b.example:81"}, LogLevel: slog.LevelDebug, LogJSON: true,
 				Warnings:  []string{"-journal-bytes has no effect with -store memory: leave it out, or use -store sqlite"},
-				MaxActors: 250_000, MaxActorBytes: -1, MaxBuffers: -1, TableCache: 64 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500, ActorRatePerIP: 5,
+				MaxActors: 250_000, MaxActorBytes: -1, MaxBuffers: -1, TableCache: 64 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500, ActorRatePerIP: 5, Inspect: "off",
 			},
 		},
 		{
 			"environment variables", nil,
 			[]string{"TROUPE_ADDR=:1", "TROUPE_DATA=d", "TROUPE_STORE=memory", "TROUPE_JOURNAL_BYTES=4096", "TROUPE_ALLOW_ORIGIN=https://a.example", "TROUPE_LOG=warn"},
-			app.Config{Addr: ":1", Data: "d", Store: "memory", JournalBytes: 4096, AllowOrigins: []string{"https://a.example"}, LogLevel: slog.LevelWarn, MaxActors: 250_000, MaxActorBytes: -1, MaxBuffers: -1, TableCache: 64 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500, ActorRatePerIP: 5,
+			app.Config{Addr: ":1", Data: "d", Store: "memory", JournalBytes: 4096, AllowOrigins: []string{"https://a.example"}, LogLevel: slog.LevelWarn, MaxActors: 250_000, MaxActorBytes: -1, MaxBuffers: -1, TableCache: 64 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500, ActorRatePerIP: 5, Inspect: "off",
 				Warnings: []string{"TROUPE_JOURNAL_BYTES has no effect with -store memory: leave it out, or use -store sqlite"}},
 		},
 		{
@@ -122,6 +122,9 @@ func TestParseConfig(t *testing.T) {
 		{"for operators, by variables", nil, []string{"TROUPE_DEBUG_ADDR=:6060", "TROUPE_METRICS=true", "TROUPE_DRAIN=1m"}, with(func(c *app.Config) {
 			c.DebugAddr, c.Metrics, c.Drain = ":6060", true, time.Minute
 		})},
+		{"an inspector", []string{"-debug-addr", ":6060", "-inspect", "write"}, []string{"TROUPE_INSPECT_TOKEN=secret"}, with(func(c *app.Config) {
+			c.DebugAddr, c.Inspect, c.InspectToken = ":6060", "write", "secret"
+		})},
 		{"the version", []string{"-version"}, nil, with(func(c *app.Config) { c.Version = true })},
 	}
 	for _, test := range tests {
@@ -160,6 +163,8 @@ func TestParseConfig_errors(t *testing.T) {
 		{[]string{"-debug-addr", "6060"}, nil, `-debug-addr: want host:port or :port with a port from 0 to 65535, got "6060"`},
 		{[]string{"-debug-addr", "localhost:pprof"}, nil, `-debug-addr: want host:port or :port`},
 		{[]string{"-addr", ":8080", "-debug-addr", ":8080"}, nil, `-debug-addr: want another address than that of -addr, got ":8080"`},
+		{[]string{"-debug-addr", ":6060", "-inspect", "on"}, nil, `-inspect: want off, read or write, got "on"`},
+		{[]string{"-inspect", "read"}, nil, `-inspect: it is served at -debug-addr: set that, too`},
 		{[]string{"-log", "info,debug"}, nil, `-log: want one level and one format, such as warn,json, got "info,debug"`},
 		{[]string{"-log", "text,json"}, nil, `-log: want one level and one format`},
 		{[]string{"-drain", "-5s"}, nil, `-drain: want a duration such as 5s, at most 1h, got "-5s"`},
@@ -200,7 +205,7 @@ func TestParseConfig_help(t *testing.T) {
 		"-journal-bytes", "TROUPE_JOURNAL_BYTES", "67108864",
 		"-base-path", "TROUPE_BASE_PATH", "-allow-origin", "TROUPE_ALLOW_ORIGIN", "-trusted-proxies", "TROUPE_TRUSTED_PROXIES",
 		"-max-sockets", "TROUPE_MAX_SOCKETS", "-max-actors", "-max-actor-bytes", "TROUPE_MAX_ACTOR_BYTES", "-max-buffers", "-max-sockets-per-ip", "TROUPE_MAX_SOCKETS_PER_IP", "-connect-rate-per-ip", "TROUPE_CONNECT_RATE_PER_IP", "-call-rate-per-ip", "TROUPE_CALL_RATE_PER_IP", "-actor-rate-per-ip", "TROUPE_ACTOR_RATE_PER_IP", "-log", "TROUPE_LOG", "info,text", "-check\n", "TROUPE_CHECK",
-		"-debug-addr", "TROUPE_DEBUG_ADDR", "-metrics\n", "TROUPE_METRICS", "-drain duration", "TROUPE_DRAIN", "-version",
+		"-debug-addr", "TROUPE_DEBUG_ADDR", "-metrics\n", "TROUPE_METRICS", "-drain duration", "TROUPE_DRAIN", "-version", "-inspect mode", "TROUPE_INSPECT", "-inspect-token", "TROUPE_INSPECT_TOKEN",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the help does not mention %s:\n%s", want, &out)

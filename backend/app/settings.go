@@ -182,6 +182,25 @@ var settings = []setting{
 		},
 	},
 	{
+		flag: "inspect", env: "TROUPE_INSPECT", standard: "off", argument: "mode",
+		help: "inspector of all actors at /inspect of -debug-addr: read to look, write to change things, too; the log has the link. It shows what users wrote",
+		set: func(c *Config, v string) error {
+			if v != "off" && v != "read" && v != "write" {
+				return fmt.Errorf("want off, read or write, got %q", v)
+			}
+			c.Inspect = v
+			return nil
+		},
+	},
+	{
+		flag: "inspect-token", env: "TROUPE_INSPECT_TOKEN", standard: "", argument: "secret",
+		help: "secret in the inspector's link, 20 characters or more. By default, each start makes a new one. Other users of the machine can read flags, but not variables",
+		set: func(c *Config, v string) error {
+			c.InspectToken = v
+			return nil
+		},
+	},
+	{
 		flag: "metrics", env: "TROUPE_METRICS", standard: "false",
 		help: "serve /metrics at the main address, too, where everyone can read it",
 		set: func(c *Config, v string) (err error) {

@@ -41,6 +41,9 @@ func (i *Inspector) Find(name string, key host.Key) (id string, err error) {
 	return r.ID, nil
 }
 
+// IsAwake reports whether an actor is in memory.
+func (i *Inspector) IsAwake(id string) bool { return inMemory(i.n, id) != nil }
+
 // glance is what others may see of an actor without asking its goroutine.
 type glance struct {
 	loaded bool

@@ -113,7 +113,7 @@ func lookAt(in *instance, q LookQuery) *Look {
 	}
 	l.cutMessages(in.actor.node.defs)
 	if q.MaxState > 0 && l.StateBytes <= q.MaxState {
-		l.State = maskState(in.def, in.state.text(in.state.base))
+		l.State = maskState(in.def, wholeState(&in.state))
 	}
 	if in.tables != nil {
 		for _, t := range in.tables.fields {
@@ -140,6 +140,14 @@ func lookAt(in *instance, q LookQuery) *Look {
 		l.Conns = append(l.Conns, conn)
 	}
 	return l
+}
+
+// wholeState returns a state as JSON, after the last turn.
+func wholeState(s *state) []byte {
+	if len(s.collections) == 0 && len(s.extra) == 0 {
+		return s.base
+	}
+	return s.text(s.base)
 }
 
 // Look looks at an actor. One that is busy is waited for until ctx ends, see Look.Busy. The

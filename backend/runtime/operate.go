@@ -131,7 +131,7 @@ func (i *Inspector) Edit(ctx context.Context, id string, rev uint64, state json.
 		if rev != in.rev {
 			return host.Faultf(codeChanged, "the actor has changed since: it is at revision %d", in.rev), true
 		}
-		old := in.state.text(in.state.base)
+		old := wholeState(&in.state)
 		text, err := editedState(in, old, state)
 		if err != nil {
 			return err, true
@@ -210,7 +210,7 @@ func editedState(in *instance, old, edited []byte) (text []byte, fault *host.Fau
 			return nil, err
 		}
 		s.settle(edited, scalars, exact, false)
-		text = s.text(s.base)
+		text = wholeState(&s)
 		return nil, nil
 	})
 	if err != nil {

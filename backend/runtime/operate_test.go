@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/runtime"
 	"github.com/troupe-dev/troupe/backend/store/memory"
@@ -90,6 +91,26 @@ func TestInspector_operates(t *testing.T) {
 		}
 		b.restart()
 		check()
+	})
+}
+
+// TestInspector_editsPlainStates: of an actor without Lists and Maps.
+func TestInspector_editsPlainStates(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, actor.NewRegistry(actor.Define[barn]("barn")))
+		ref := host.Ref{Name: "barn", Key: host.Key{"a"}}
+		if _, err := result[any](b, ref, "keep", 3); err != nil {
+			t.Fatal(err)
+		}
+		i := runtime.Inspect(b.node)
+		id := host.ActorID(ref.Name, ref.Key)
+		before, err := i.Edit(t.Context(), id, 1, json.RawMessage(`{"text":"rung"}`))
+		if err != nil || string(before) != `{"text":"xxx"}` {
+			t.Errorf("got %s and %v", before, err)
+		}
+		if _, err := result[any](b, ref, "rang"); err != nil {
+			t.Error(err)
+		}
 	})
 }
 

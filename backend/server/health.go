@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/troupe-dev/troupe/backend/inspect"
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
@@ -75,8 +76,8 @@ func (s *Server) report(w http.ResponseWriter, trouble string) {
 }
 
 // Debug serves operators: /metrics, /healthz, /readyz, and /debug/pprof with the
-// process's profiles, but not its command line, which may have secrets. It refuses pages of
-// other origins. Options.DebugAddr serves it. Do not expose it to the public.
+// process's profiles, but not its command line, which may have secrets; with Options.Inspect
+// also /inspect. It refuses pages of other origins. Options.DebugAddr serves it. Do not expose it to the public.
 func (s *Server) Debug() http.Handler {
 	r := chi.NewRouter()
 	r.Use(noOtherPages)
@@ -88,6 +89,10 @@ func (s *Server) Debug() http.Handler {
 	r.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	r.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	r.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	if s.inspector != nil {
+		r.Handle(inspect.Path, s.inspector.Handler())
+		r.Handle(inspect.Path+"/*", s.inspector.Handler())
+	}
 	return r
 }
 

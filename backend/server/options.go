@@ -16,6 +16,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/forwarded"
 	"github.com/troupe-dev/troupe/backend/gateway"
+	"github.com/troupe-dev/troupe/backend/inspect"
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
@@ -142,6 +143,16 @@ type Options struct {
 	// profiles are not for the public; choose an address that only operators reach.
 	DebugAddr string
 
+	// Inspect is what operators may do with the inspector (docs/inspect.md), which Server.Debug
+	// serves at /inspect: "read" to look at all actors, with what users wrote in them, or
+	// "write" to change them, too. Its link, with a token, is in the log. Empty and "off" mean
+	// that there is none.
+	Inspect string
+
+	// InspectToken is the secret in the inspector's link. Empty means a random one, which ends
+	// with the process.
+	InspectToken string
+
 	// Version is the version that Health reports. Empty means the version of the
 	// binary's main module, if Go knows it.
 	Version string
@@ -184,6 +195,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	return o, nil
 }
+
+// minInspectToken is the length of the shortest token that is not too easy to guess.
+const minInspectToken = 20
 
 // maxDrain is the longest drain. Supervisors kill a process long before.
 const maxDrain = time.Hour
@@ -229,6 +243,12 @@ func (o Options) check() error {
 		if _, err := CleanOrigin(origin); err != nil {
 			return fmt.Errorf("AllowOrigins: %w", err)
 		}
+	}
+	if _, err := inspect.ParseMode(o.Inspect); err != nil {
+		return fmt.Errorf("option Inspect: %w", err)
+	}
+	if o.InspectToken != "" && len(o.InspectToken) < minInspectToken {
+		return fmt.Errorf("option InspectToken: want %d characters or more, got %d", minInspectToken, len(o.InspectToken))
 	}
 	if o.DebugAddr != "" {
 		if err := CheckAddr(o.DebugAddr); err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/forwarded"
 	"github.com/troupe-dev/troupe/backend/gateway"
+	"github.com/troupe-dev/troupe/backend/inspect"
 	"github.com/troupe-dev/troupe/backend/runtime"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/sqlite"
@@ -47,6 +48,8 @@ type Server struct {
 
 	debug      *http.Server
 	debugEnded chan error // receives the error of debug; nil without DebugAddr
+
+	inspector *inspect.Inspector // nil without Inspect
 
 	endOrphans func() // ends what startOrphans began, and waits for it
 
@@ -112,6 +115,12 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 		ConnectRatePerIP: o.ConnectRatePerIP, CallRatePerIP: o.CallRatePerIP, ActorRatePerIP: o.ActorRatePerIP,
 	})
 	s.handler = s.enter(s.gateway.Handler(), o.Hosts)
+	if mode, _ := inspect.ParseMode(o.Inspect); mode != inspect.Off { // checked above
+		s.inspector = inspect.New(inspect.Options{
+			Node: runtime.Inspect(s.node), Gateway: gateway.Inspect(s.gateway), Write: mode == inspect.Write, Token: o.InspectToken,
+			Hosts: append(ownName(o.DebugAddr), o.Hosts...), Types: s.types, Version: o.Version, Logger: o.Logger,
+		})
+	}
 	if debug != nil {
 		if !isLoopback(debug.Addr()) {
 			s.logger.Warn("the debug address is not on loopback: everyone who reaches it can read metrics and profiles", "address", debug.Addr())
@@ -120,6 +129,9 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 		s.debugEnded = make(chan error, 1)
 		go func() { s.debugEnded <- s.debug.Serve(debug) }()
 		s.logger.Info("debug address: /metrics, /readyz, /debug/pprof", "address", "http://"+debug.Addr().String())
+		if s.inspector != nil {
+			s.logger.Info("inspector", "link", s.inspector.Link("http://"+debug.Addr().String()))
+		}
 	}
 	s.startOrphans(registry.Names())
 	return s, nil
@@ -377,6 +389,9 @@ func (s *Server) shutDown(ctx context.Context) error {
 	if err := <-requests; err != nil {
 		// Their turns are over, or their bodies never arrived.
 		s.logger.Warn("HTTP requests that did not end were cut off", "error", errors.Join(err, s.http.Close()))
+	}
+	if s.inspector != nil {
+		s.inspector.Close()
 	}
 	// Before the store, because its next owner also takes this address.
 	if s.debug != nil {
