@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -166,6 +167,33 @@ func TestAMessageWhoseStepPanicsIsParked(t *testing.T) {
 		s.deploy(oven(1)) // a mended one
 		if n := len(s.stored("oven", "a").Messages); n != 1 {
 			t.Errorf("got %d messages, want the one that is parked", n)
+		}
+	})
+}
+
+// cook sends messages to ovens. hotOven is an oven of version 0 that fails for now.
+type (
+	cook    struct{}
+	hotOven struct{ oven0 }
+)
+
+func (*cook) Order(c *actor.Context[actor.NoState], minutes int) {
+	c.Send(actor.Of("oven", "a"), bake{minutes})
+}
+
+func (*hotOven) bake(*actor.Context[actor.NoState], bake) error { return errors.New("too hot") }
+
+// TestAVersionHandlesTheMessagesThatWereOnTheirWay from another actor.
+func TestAVersionHandlesTheMessagesThatWereOnTheirWay(t *testing.T) {
+	onEachStore(t, func(s *site) {
+		s.deploy(actor.Define[hotOven]("oven", actor.Handles((*hotOven).bake)), actor.Define[cook]("cook"))
+		s.call("cook", "b", "order", 7)
+		time.Sleep(time.Minute)
+		s.deploy(oven(2), actor.Define[cook]("cook"))
+		time.Sleep(10 * time.Minute)
+		wantOven(s, "roast for 7m")
+		if n := len(s.stored("cook", "b").Messages); n != 0 {
+			s.t.Errorf("the sender still has %d messages", n)
 		}
 	})
 }

@@ -23,7 +23,7 @@ type Tried struct {
 	Newer     bool    // a newer version of its definition has stored it
 	Err       error   // it cannot be loaded; the place in the state, and why
 	Conns     []error // why states of its connections do not decode
-	Messages  []error // why messages that it has scheduled to itself do not decode
+	Messages  []error // why messages that it has scheduled or sent, and that are not finished, do not decode
 	Unknown   []string
 	Tables    []TriedTable
 }
@@ -95,11 +95,15 @@ func (tr *Trial) Load(snap *store.Snapshot) (t Tried) {
 		}
 	}
 	for _, m := range snap.Messages {
+		handles := def
 		if m.To != "" {
-			continue // its receiver decodes it
+			handles = tr.defs[m.Name]
 		}
 		_, err := protect(func() (any, error) {
-			_, _, err := def.Handlers.Decode(m.Type, m.Version, m.Data)
+			if handles == nil {
+				return nil, fmt.Errorf("it is for an actor of %q, which has no definition", m.Name)
+			}
+			_, _, err := handles.Handlers.Decode(m.Type, m.Version, m.Data)
 			return nil, err
 		})
 		if err != nil {

@@ -87,6 +87,8 @@ func TestCheckFindsWhatABinaryCannotLoad(t *testing.T) {
 				{ID: 4, Order: 4, Type: "airing", Data: []byte(`{}`)},
 				{ID: 6, Order: 6, Type: "dusting", Version: 2, Data: []byte(`{}`)},
 				{ID: 5, Order: 5, To: "x", Name: "other", Type: "whatever", Data: []byte(`{}`)},
+				{ID: 7, Order: 7, To: "y", Name: "pump", Type: "dusting", Data: []byte(`{}`)},
+				{ID: 8, Order: 8, To: "z", Name: "archive", Type: "dusting", Data: []byte(`"hall"`)},
 			},
 		},
 		{
@@ -108,7 +110,9 @@ func TestCheckFindsWhatABinaryCannotLoad(t *testing.T) {
 				{Key: []string{"messages"}, Text: "message 2: migrate the message dusting: actor.Version(1), MigrateMessage(\"dusting\", func(string) server_test.dusting): want a string, got object"},
 				{Key: []string{"messages"}, Text: "message 3: decode the message dusting: room: want a string, got number"},
 				{Key: []string{"messages"}, Text: `message 4: "archive" has no handler of messages of type "airing": add actor.Handles with one`},
+				{Key: []string{"messages"}, Text: `message 5: it is for an actor of "other", which has no definition`},
 				{Key: []string{"messages"}, Text: `message 6: the message was made by version 2 of "archive", this is version 1`},
+				{Key: []string{"messages"}, Text: `message 7: "pump" has no handler of messages of type "dusting": add actor.Handles with one`},
 				{Key: []string{"item"}, Text: "table boxes: item 1: json: cannot unmarshal number into Go value of type string"},
 			},
 			Unknown: []server.UnknownField{{Name: "colour", Actors: 2}, {Name: "shelves", Actors: 1}, {Name: "size", Actors: 1}},
@@ -128,7 +132,9 @@ func TestCheckFindsWhatABinaryCannotLoad(t *testing.T) {
     ["messages"]: message 2: migrate the message dusting: actor.Version(1), MigrateMessage("dusting", func(string) server_test.dusting): want a string, got object
     ["messages"]: message 3: decode the message dusting: room: want a string, got number
     ["messages"]: message 4: "archive" has no handler of messages of type "airing": add actor.Handles with one
+    ["messages"]: message 5: it is for an actor of "other", which has no definition
     ["messages"]: message 6: the message was made by version 2 of "archive", this is version 1
+    ["messages"]: message 7: "pump" has no handler of messages of type "dusting": add actor.Handles with one
     ["item"]: table boxes: item 1: json: cannot unmarshal number into Go value of type string
   field "colour" of 2 actors is unknown and kept
   field "shelves" of 1 actor is unknown and kept
