@@ -30,7 +30,7 @@ test("a message is sent later, though the server was killed meanwhile", everywhe
   const url = `${server.url}/chat/general`;
   const ada = await new LaterChat(await visit(url)).join("Ada");
   const bob = await new LaterChat(await visit(url)).join("Bob");
-  const due = Date.now() + 6_000;
+  const due = Date.now() + 10_000;
   await ada.sayAt(due, "Curtain up!");
   await expect(ada.later).toHaveText([/Curtain up!/]);
   await expect(ada.status).toHaveText("1 message will be sent later");
