@@ -131,7 +131,7 @@ func start(ctx context.Context, config Config, logger *slog.Logger) (*server.Ser
 // options maps the configuration to the server's options.
 func options(c Config, logger *slog.Logger) server.Options {
 	o := server.Options{
-		Data: c.Data, JournalBytes: c.JournalBytes,
+		Data: c.Data, JournalBytes: c.JournalBytes, NoSecureDelete: !c.SecureDelete,
 		AllowOrigins: c.AllowOrigins, Hosts: c.Hosts, TrustedProxies: c.Proxies, BasePath: c.BasePath,
 		MaxSockets: c.MaxSockets, MaxActors: orNone(c.MaxActors), MaxActorBytes: byteLimit(c.MaxActorBytes), MaxBuffers: byteLimit(c.MaxBuffers), TableCache: c.TableCache,
 		MaxSocketsPerIP: orNone(c.MaxSocketsPerIP), ConnectRatePerIP: orNone(c.ConnectRatePerIP), CallRatePerIP: orNone(c.CallRatePerIP),

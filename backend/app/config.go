@@ -22,6 +22,7 @@ type Config struct {
 	Data          string            // directory of the SQLite store
 	Store         string            // storeSQLite or storeMemory
 	JournalBytes  int64             // limit of the SQLite store's journal
+	SecureDelete  bool              // the store overwrites what is deleted
 	AllowOrigins  []string          // origins besides the server's own whose pages may connect
 	Hosts         forwarded.Hosts   // names of the server; empty means the default of server.Options
 	Proxies       forwarded.Proxies // whose X-Forwarded-* headers are trusted

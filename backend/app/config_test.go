@@ -16,7 +16,7 @@ import (
 )
 
 func TestParseConfig(t *testing.T) {
-	standard := app.Config{Addr: ":8080", Data: "./data", Store: "sqlite", JournalBytes: 64 << 20, MaxActors: 250_000, MaxActorBytes: -1, MaxBuffers: -1, TableCache: 64 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500, ActorRatePerIP: 5, Inspect: "off"}
+	standard := app.Config{Addr: ":8080", Data: "./data", Store: "sqlite", JournalBytes: 64 << 20, SecureDelete: true, MaxActors: 250_000, MaxActorBytes: -1, MaxBuffers: -1, TableCache: 64 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500, ActorRatePerIP: 5, Inspect: "off"}
 	with := func(change func(*app.Config)) app.Config {
 		c := standard
 		change(&c)
@@ -34,7 +34,7 @@ func TestParseConfig(t *testing.T) {
 			[]string{"-addr", "127.0.0.1:0", "-data=/srv/troupe", "-store", "memory", "-journal-bytes", "1048576", "-allow-origin", "https://a.example, http://b.example:81/", "-log", "debug,json"},
 			nil,
 			app.Config{
-				Addr: "127.0.0.1:0", Data: "/srv/troupe", Store: "memory", JournalBytes: 1 << 20,
+				Addr: "127.0.0.1:0", Data: "/srv/troupe", Store: "memory", JournalBytes: 1 << 20, SecureDelete: true,
 				AllowOrigins: []string{"https://a.example", "http://b.example:81"}, LogLevel: slog.LevelDebug, LogJSON: true,
 				Warnings:  []string{"-journal-bytes has no effect with -store memory: leave it out, or use -store sqlite"},
 				MaxActors: 250_000, MaxActorBytes: -1, MaxBuffers: -1, TableCache: 64 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500, ActorRatePerIP: 5, Inspect: "off",
@@ -42,7 +42,7 @@ func TestParseConfig(t *testing.T) {
 		},
 		{
 			"environment variables", nil,
-			[]string{"TROUPE_ADDR=:1", "TROUPE_DATA=d", "TROUPE_STORE=memory", "TROUPE_JOURNAL_BYTES=4096", "TROUPE_ALLOW_ORIGIN=https://a.example", "TROUPE_LOG=warn"},
+			[]string{"TROUPE_ADDR=:1", "TROUPE_DATA=d", "TROUPE_STORE=memory", "TROUPE_SECURE_DELETE=false", "TROUPE_JOURNAL_BYTES=4096", "TROUPE_ALLOW_ORIGIN=https://a.example", "TROUPE_LOG=warn"},
 			app.Config{Addr: ":1", Data: "d", Store: "memory", JournalBytes: 4096, AllowOrigins: []string{"https://a.example"}, LogLevel: slog.LevelWarn, MaxActors: 250_000, MaxActorBytes: -1, MaxBuffers: -1, TableCache: 64 << 20, MaxSocketsPerIP: 2000, ConnectRatePerIP: 50, CallRatePerIP: 500, ActorRatePerIP: 5, Inspect: "off",
 				Warnings: []string{"TROUPE_JOURNAL_BYTES has no effect with -store memory: leave it out, or use -store sqlite"}},
 		},
@@ -178,6 +178,7 @@ func TestParseConfig_errors(t *testing.T) {
 		{[]string{"-connect-rate-per-ip", "NaN"}, nil, `-connect-rate-per-ip: want a number per second, or 0, got "NaN"`},
 		{nil, []string{"TROUPE_ADDRESS_CALLS=many"}, `TROUPE_ADDRESS_CALLS: want a number per second`},
 		{[]string{"-journal-bytes", "64MB"}, nil, `-journal-bytes: want a number of bytes, got "64MB"`},
+		{[]string{"-secure-delete=maybe"}, nil, `-secure-delete: want true or false, got "maybe"`},
 		{[]string{"-journal-bytes", "0"}, nil, `-journal-bytes: want a number of bytes, got "0"`},
 		{nil, []string{"TROUPE_CHECK=maybe"}, `TROUPE_CHECK: want true or false, got "maybe"`},
 		{[]string{"backup", "-nonsense"}, nil, `-nonsense (troupe -h explains all flags)`},
@@ -202,7 +203,7 @@ func TestParseConfig_help(t *testing.T) {
 	}
 	for _, want := range []string{
 		"-addr", "TROUPE_ADDR", ":8080", "PORT", "-data", "TROUPE_DATA", "./data", "-store", "TROUPE_STORE", "memory",
-		"-journal-bytes", "TROUPE_JOURNAL_BYTES", "67108864",
+		"-journal-bytes", "TROUPE_JOURNAL_BYTES", "67108864", "-secure-delete", "TROUPE_SECURE_DELETE",
 		"-base-path", "TROUPE_BASE_PATH", "-allow-origin", "TROUPE_ALLOW_ORIGIN", "-trusted-proxies", "TROUPE_TRUSTED_PROXIES",
 		"-max-sockets", "TROUPE_MAX_SOCKETS", "-max-actors", "-max-actor-bytes", "TROUPE_MAX_ACTOR_BYTES", "-max-buffers", "-max-sockets-per-ip", "TROUPE_MAX_SOCKETS_PER_IP", "-connect-rate-per-ip", "TROUPE_CONNECT_RATE_PER_IP", "-call-rate-per-ip", "TROUPE_CALL_RATE_PER_IP", "-actor-rate-per-ip", "TROUPE_ACTOR_RATE_PER_IP", "-log", "TROUPE_LOG", "info,text", "-check\n", "TROUPE_CHECK",
 		"-debug-addr", "TROUPE_DEBUG_ADDR", "-metrics\n", "TROUPE_METRICS", "-drain duration", "TROUPE_DRAIN", "-version", "-inspect mode", "TROUPE_INSPECT", "-inspect-token", "TROUPE_INSPECT_TOKEN",

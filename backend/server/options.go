@@ -47,6 +47,11 @@ type Options struct {
 	// there is no "no limit". Your own Store has its own limit: setting both is an error.
 	JournalBytes int64
 
+	// NoSecureDelete leaves what was deleted or replaced in unused parts of the store's file
+	// until something else takes their place. By default it is overwritten, so that a
+	// destroyed actor leaves the file, which costs 13 to 15 % of the store's processor time.
+	NoSecureDelete bool
+
 	// AllowOrigins are further origins whose pages may use the server, such as
 	// "https://example.com": see gateway.Options.AllowOrigins for patterns. Empty
 	// means only pages of the server's own origin, and programs that are not browsers.

@@ -85,7 +85,7 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 	}
 	if s.store == nil {
 		s.ownsStore = true
-		options := sqlite.Options{Retention: registry.Retention(), MaxBytes: o.JournalBytes, Logger: o.Logger}
+		options := sqlite.Options{Retention: registry.Retention(), MaxBytes: o.JournalBytes, NoSecureDelete: o.NoSecureDelete, Logger: o.Logger}
 		if s.store, err = sqlite.Open(ctx, o.Data, options); err != nil {
 			return nil, fmt.Errorf("open the store: %w", err)
 		}

@@ -45,7 +45,7 @@
 // view states the snapshots; both can be read with the sqlite3 shell while the
 // server runs. Do not write to the file.
 //
-// What is deleted or replaced is overwritten (secure_delete), so that it is out of the
+// What is deleted or replaced is overwritten (secure_delete, unless Options.NoSecureDelete), so that it is out of the
 // file once the journal is trimmed past it and SQLite's log has been moved into the file.
 // Backups that were made before still have it.
 //

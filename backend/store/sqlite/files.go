@@ -96,8 +96,8 @@ func (f *files) open(ctx context.Context, path string, o Options, again bool) (e
 		synchronous,
 		fmt.Sprint("wal_autocheckpoint=", o.AutoCheckpoint),
 		"journal_size_limit=16777216",
-		"cache_size=-16000", // KiB
-		"secure_delete=ON",  // what is deleted or replaced leaves the file, see doc.go
+		"cache_size=-16000",                             // KiB
+		fmt.Sprint("secure_delete=", !o.NoSecureDelete), // what is deleted or replaced leaves the file, see doc.go
 	} {
 		if _, err := f.conn.ExecContext(ctx, "PRAGMA "+pragma); err != nil {
 			return err

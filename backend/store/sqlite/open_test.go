@@ -17,7 +17,7 @@ import (
 )
 
 // raw opens the file itself.
-func raw(t *testing.T, dir string) *sql.DB {
+func raw(t testing.TB, dir string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "troupe.db")+"?_pragma=busy_timeout=5000")
 	if err != nil {
