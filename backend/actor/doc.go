@@ -112,7 +112,7 @@
 //
 //	func (p *Poll) closeVote(c *actor.Context[Voter], m CloseVote) error { … }
 //
-// [Context.After] and [Context.Every] are for what need not outlive the actor's stay in
+// [Context.Repeat] repeats a message. [Context.After] and [Context.Every] are for what need not outlive the actor's stay in
 // memory: they cost no commit.
 //
 // # Authentication

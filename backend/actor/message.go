@@ -79,6 +79,66 @@ func (c *Context[S]) Schedule(at time.Time, message any, options ...ScheduleOpti
 	return MessageID(c.turn.Messages().Schedule(at, message, o))
 }
 
+// Recurrence says when a message repeats: Cron or Interval.
+type Recurrence struct{ r runtime.Recurrence }
+
+// Cron repeats a message at the times of a cron expression in a time zone, which is a name
+// such as "Europe/Berlin", or "UTC":
+//
+//	actor.Cron("0 9 * * MON-FRI", "Europe/Berlin")
+//
+// The five fields are minute, hour, day of the month, month and day of the week; @daily and
+// the like also do. When clocks are set back, times in the hour that occurs twice run twice;
+// when they are set forward, times in the hour that is left out do not run.
+func Cron(expression, zone string) Recurrence {
+	return Recurrence{r: runtime.Recurrence{Cron: expression, Zone: zone}}
+}
+
+// Interval repeats a message each d, the first time after d. It must be a second or more.
+func Interval(d time.Duration) Recurrence { return Recurrence{r: runtime.Recurrence{Interval: d}} }
+
+// RepeatOption is an option of Context.Repeat: SkipLate.
+type RepeatOption func(*runtime.Recurrence)
+
+// SkipLate leaves out the times at which a message could not run within d, because the
+// server was down or the handler failed. Without it the message runs once, late, for all
+// times that it has missed.
+func SkipLate(d time.Duration) RepeatOption {
+	if d <= 0 {
+		panic("actor: SkipLate needs a positive duration")
+	}
+	return func(r *runtime.Recurrence) { r.SkipLate = d }
+}
+
+// Repeat has the handler get a message again and again. The name is that of Named: it is
+// unique in the actor, and CancelNamed ends the repetition.
+//
+//	func (r *Report) OnStart(c *actor.Context[actor.NoState]) {
+//		c.Repeat("digest", actor.Cron("0 9 * * MON-FRI", "Europe/Berlin"), Digest{})
+//	}
+//
+// If the actor already repeats the same message with that name at the same times, Repeat
+// changes nothing, so it belongs into OnStart. Another message or other times replace the
+// old ones; times of the old ones that were missed are gone.
+//
+// Each run is a message of its own, with its own MessageID. If the server was down at
+// several of its times, it runs once for all of them, see Missed, and then at its usual
+// times. A run that fails is tried again, as Handles says; after 10 tries it is given up, and
+// the message goes on at its next time. An expression or a zone that cannot be read fails
+// the turn.
+func (c *Context[S]) Repeat(name string, when Recurrence, message any, options ...RepeatOption) {
+	r := when.r
+	for _, option := range options {
+		option(&r)
+	}
+	c.turn.Messages().Repeat(name, r, message)
+}
+
+// Missed returns how many more times the message that the turn handles was due before it
+// ran: Due is the first of them. It is 0 unless the message repeats and was late, and at most
+// 10,000.
+func (c *Context[S]) Missed() int { return c.turn.Messages().Missed() }
+
 // Cancel removes a message that the actor has scheduled. It reports false if there is none:
 // it was handled, canceled or replaced. A message that is being handled is not there.
 func (c *Context[S]) Cancel(id MessageID) bool { return c.turn.Messages().Cancel(string(id)) }
@@ -92,6 +152,7 @@ type Scheduled struct {
 	Name   string // from Named; empty if it has none
 	Type   string // of the message, as it is stored
 	Due    time.Time
+	Repeat string // when it repeats; empty: it runs once
 	Tries  int    // how often its handler has failed
 	Parked string // not empty: the message is parked, because of this
 }
@@ -105,7 +166,7 @@ func (c *Context[S]) Scheduled() iter.Seq[Scheduled] {
 	return func(yield func(Scheduled) bool) {
 		for i := range all {
 			m := &all[i]
-			if !yield(Scheduled{MessageID(ms.IDOf(m)), m.Label, m.Type, m.Due, m.Tries, m.Parked}) {
+			if !yield(Scheduled{MessageID(ms.IDOf(m)), m.Label, m.Type, m.Due, m.Spec, m.Tries, m.Parked}) {
 				return
 			}
 		}

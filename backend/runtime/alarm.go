@@ -120,6 +120,11 @@ func (ms *messages) runDue() bool {
 			return true // the pending reset loads them again
 		}
 		m := ms.queue[0]
+		if done, ok := ms.skip(m, now); !ok {
+			return false
+		} else if done {
+			continue
+		}
 		if run, ok := ms.mayRun(m, now); !ok {
 			return false
 		} else if run && !ms.handle(ms.byID[m.ID], now) {

@@ -12,8 +12,9 @@
 // uses context.go, emit.go, outbox.go, conn.go and timer.go, and goroutine.go tells whether
 // it runs in the turn's goroutine. apply.go turns the outcome into a commit and outputs, and
 // gate.go lets the outputs into the actor's log when the commit is durable. message.go has the messages that an actor
-// schedules to itself; alarm.go and handle.go run those that are due, due.go wakes
-// sleeping actors for them. send.go sends those to other actors through a courier (courier.go), and receive.go runs what comes from others. expiry.go ends
+// schedules to itself; alarm.go and handle.go run those that are due, recur.go repeats them,
+// due.go wakes sleeping actors for them. send.go sends those to other actors through a
+// courier (courier.go), and receive.go runs what comes from others. expiry.go ends
 // connections that are not resumed, disconnect.go those of a subject. destroy.go ends the life
 // of an actor, and begins the next one. reset.go returns an actor to its last durable state.
 //

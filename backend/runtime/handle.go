@@ -3,6 +3,7 @@ package runtime
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -70,7 +71,7 @@ func (ms *messages) mayRun(m *store.Message, now time.Time) (run, ok bool) {
 	}
 	next := *m
 	next.Fatal++
-	if !ms.record(m, &next) {
+	if !ms.record(m, func() { ms.edit(m, &next) }) {
 		return false, false
 	}
 	if a.gate.await() != nil {
@@ -96,7 +97,7 @@ func (ms *messages) fatal(m *store.Message, now time.Time) bool {
 		next.Retry = dueTime(now.Add(backoff(next.Fatal)))
 		log.Warn("message was abandoned; it will be tried again", "at", next.Retry)
 	}
-	return ms.record(m, &next)
+	return ms.record(m, func() { ms.edit(m, &next) })
 }
 
 // handle runs the handler of a message that is due, as a turn whose commit removes the
@@ -105,8 +106,12 @@ func (ms *messages) handle(m *store.Message, now time.Time) bool {
 	in := ms.in
 	t := in.begin(m.Type, in.def.Options.ActionTimeout, nil)
 	t.message, t.bounded = m, true
-	ms.edit(m, nil)
+	following, err := ms.following(m, now)
+	ms.advance(m, following)
 	o, ok := t.execute(func() (any, error) {
+		if err != nil {
+			return nil, err
+		}
 		return nil, in.def.Handlers.Handle(in.state.value, t, m.Type, m.Version, m.Data)
 	})
 	if !ok {
@@ -125,18 +130,25 @@ func (ms *messages) failed(m *store.Message, cause error, now time.Time) bool {
 	log := ms.in.actor.logger().With("message", m.Type, "messageID", m.ID)
 	if _, _, _, refused := ms.in.def.ClientError(cause); refused {
 		log.Warn("message refused by its handler", "error", cause)
-		return ms.record(m, nil)
+		return ms.record(m, func() {
+			following, _ := ms.following(m, now)
+			ms.advance(m, following)
+		})
 	}
 	next := *m
 	next.Fatal = 0
 	if next.Tries++; next.Tries >= maxTries {
+		if following, err := ms.following(m, now); m.Spec != "" && err == nil {
+			log.Error("message given up: its handler keeps failing; it goes on at its next time", "tries", next.Tries, "error", cause)
+			return ms.record(m, func() { ms.advance(m, following) })
+		}
 		next.Parked = parkedText(cause)
 		log.Error("message parked: its handler keeps failing", "tries", next.Tries, "error", cause)
 	} else {
 		next.Retry = dueTime(now.Add(backoff(next.Tries)))
 		log.Warn("message failed; it will be tried again", "tries", next.Tries, "at", next.Retry, "error", cause)
 	}
-	return ms.record(m, &next)
+	return ms.record(m, func() { ms.edit(m, &next) })
 }
 
 // backoff returns how long to wait after a number of tries: any time up to a bound that
@@ -152,7 +164,7 @@ func backoff(tries int) time.Duration {
 // parkedText returns why a message is parked, as it is stored.
 func parkedText(cause error) string {
 	const maxText = 1_000
-	text := cause.Error()
+	text := fmt.Sprint(cause) // also of an Error that panics
 	if len(text) > maxText {
 		text = text[:maxText]
 	}
@@ -180,13 +192,13 @@ func unpark(d *definition.Definition, m *store.Message) *store.Message {
 	return &again
 }
 
-// record makes a commit that replaces a message, without a turn of the author. It reports
-// false if the instance was abandoned meanwhile.
-func (ms *messages) record(before, after *store.Message) bool {
-	t := ms.in.begin(before.Type, ms.in.def.Options.ActionTimeout, nil)
+// record makes a commit of edits because of a message, without a turn of the author. It
+// reports false if the instance was abandoned meanwhile.
+func (ms *messages) record(m *store.Message, edit func()) bool {
+	t := ms.in.begin(m.Type, ms.in.def.Options.ActionTimeout, nil)
 	t.readOnly = true
 	o, ok := t.execute(func() (any, error) {
-		ms.edit(before, after)
+		edit()
 		return nil, nil
 	})
 	if ok {

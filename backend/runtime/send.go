@@ -426,7 +426,7 @@ func (s *sends) failed(x *delivery.Answered) bool {
 	}
 	next.Retry = dueTime(time.Now().Add(backoff(next.Tries)))
 	s.log(*x).Warn("message failed at its receiver; it will be sent again", "tries", next.Tries, "at", next.Retry, "error", x.Err)
-	return s.in.messages.record(x.Message, &next)
+	return s.in.messages.record(x.Message, func() { s.in.messages.edit(x.Message, &next) })
 }
 
 // renumber gives what is outstanding for a receiver numbers above a floor.
