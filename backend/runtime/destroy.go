@@ -209,13 +209,13 @@ func splitLog(log string) (first string, life uint64) {
 	return first, life
 }
 
-// hasEnded reports whether a log is that of an earlier life of the actor. A store that was
-// restored from a backup has given the log of the current life another identity.
+// hasEnded reports whether a log is that of an earlier life of the actor. It compares with
+// the life before, because a store that was restored from a backup has given the log of the
+// current one another identity.
 func (l *life) hasEnded(log string) bool {
 	first, life := splitLog(log)
-	current, number := splitLog(l.in.log)
 	before, last := splitLog(l.before)
-	return first == current && life < number || l.before != "" && first == before && life <= last
+	return l.before != "" && first == before && life <= last
 }
 
 // hearEnd answers a client that resumes a connection of an earlier life: first the answers

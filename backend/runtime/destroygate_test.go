@@ -10,6 +10,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/memory"
 	"github.com/troupe-dev/troupe/backend/store/storetest"
 )
 
@@ -104,4 +105,62 @@ type fullStore struct {
 func (s *fullStore) Commit(_ context.Context, group []*store.Commit) []error {
 	s.commits++
 	return slices.Repeat([]error{fmt.Errorf("commit: %w", store.ErrFull)}, len(group))
+}
+
+// Another client takes the place of a connection, whose end destroys the actor: the newcomer
+// is in the next life.
+func TestDestroyWhenAConnectionIsReplaced(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		cryptHooks("")
+		b := newBench(t, nil, crypts)
+		first := as("ada")
+		first.Identity.Subject = "one"
+		ada := b.open(cryptRef, first)
+		ada.call(1, "add", 3)
+		ada.read()
+		life := b.stored()
+		cryptHooks("disconnect")
+		second := as("ada")
+		second.Identity.Subject = "two"
+		r := b.open(cryptRef, second)
+		if got := kinds(r.read()); got != "opened " || r.got[0].Opened.Log == life.Log {
+			t.Errorf("the newcomer got %q", got)
+		}
+		if snap := b.stored(); snap.Ended == nil || snap.Ended.Log != life.Log || string(snap.State) != `{"n":0}` {
+			t.Errorf("stored %+v", snap)
+		}
+	})
+}
+
+// recordingStore keeps the newest commit.
+type recordingStore struct {
+	store.Store
+	last store.Commit
+}
+
+func (s *recordingStore) Commit(ctx context.Context, group []*store.Commit) []error {
+	s.last = *group[len(group)-1]
+	return s.Store.Commit(ctx, group)
+}
+
+// What the last turn emits is not stored, and its number is above those of all messages.
+func TestTheCommitOfADestroy(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		cryptHooks("")
+		s := &recordingStore{Store: memory.New(memory.Options{})}
+		b := newBench(t, s, crypts)
+		if _, err := result[string](b, cryptRef, "add", 1); err == nil {
+			t.Fatal("add returns a number")
+		}
+		if _, err := result[string](b, cryptRef, "end"); err != nil {
+			t.Fatal(err)
+		}
+		entries := s.last.Entries
+		if s.last.End != store.Destroyed || len(entries) != 1 || !entries[0].IsStub() || entries[0].Data != nil {
+			t.Errorf("got %+v", s.last)
+		}
+		if now := uint64(time.Now().UnixMicro()); s.last.NextMessage < now || b.stored().Ended.Order < now {
+			t.Errorf("the end has the number %d, %d; want at least %d", s.last.NextMessage, b.stored().Ended.Order, now)
+		}
+	})
 }

@@ -195,6 +195,7 @@ func TestG5_ARepeatedKeyDoesNotBeginANewLife(t *testing.T) {
 					if restart {
 						b.restart()
 					}
+					ranCryptHooks()
 					if got := once("end", "end") + once("end", "add", 1); got != `"gone"idempotency_mismatch` {
 						t.Errorf("repeated: got %s", got)
 					}
@@ -204,6 +205,9 @@ func TestG5_ARepeatedKeyDoesNotBeginANewLife(t *testing.T) {
 						}
 					}
 					b.checkTombstone()
+					if got := ranCryptHooks(); got != "" {
+						t.Errorf("repeated: hooks ran: %s", got)
+					}
 					if got := once("other", "add", 4); got != "4" {
 						t.Errorf("another key: got %s", got)
 					}
