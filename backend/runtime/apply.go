@@ -18,6 +18,7 @@ type reply struct {
 	store    bool         // commit even if nothing changed
 	admitted bool         // OnAccess has admitted the call
 	receipt  *receipt     // a message of another actor: what becomes of it
+	state    []byte       // of an operator: the commit has it in place of the turn's; the instance is then discarded
 	bare     bool         // the commit is about messages only: it does not make the actor, nor begins a new life
 }
 
@@ -76,6 +77,9 @@ func (in *instance) apply(t *Turn, o outcome, r reply) {
 		in.life.entomb(commit)
 	} else {
 		in.saveState(commit, o)
+	}
+	if r.state != nil {
+		commit.State, commit.Base, commit.Edits = r.state, nil, nil
 	}
 	in.inbox.save(commit, r.receipt)
 	in.messages.save(commit)

@@ -19,8 +19,11 @@ import (
 // What an operator does to an actor happens between its turns. It loads an actor that sleeps.
 // The errors of these methods are a *host.Fault, or that of ctx.
 
-// codeChanged is the code of an edit that was made from an older state. Clients do not get it.
-const codeChanged wire.Code = "changed"
+// Codes that clients do not get.
+const (
+	codeChanged  wire.Code = "changed"   // an edit was made from an older state
+	codeUnderWay wire.Code = "under_way" // a message cannot be changed now
+)
 
 // CallAs runs an action without a connection, as CallOnce does. as is what OnAuth would have
 // returned, as JSON; nil if the actor has no OnAuth.
@@ -137,12 +140,21 @@ func (i *Inspector) Edit(ctx context.Context, id string, rev uint64, state json.
 			return err, true
 		}
 		before = maskState(in.def, old)
-		why, ok := exchangeState(in, text)
+		if ok, failed := commitState(in, text); !ok || failed != nil {
+			return failed, ok
+		}
+		why, ok := reload(in.actor)
 		if !ok || why == nil {
 			return nil, ok
 		}
+		// It has all other changes in the commit before.
+		in.rev++
+		in.actor.gate.put(nil, &store.Commit{
+			Actor: in.actor.id, Name: in.def.Name, Key: in.actor.ref().Key, Log: in.log, Time: time.Now(),
+			Rev: in.rev, State: old, NextConn: in.conns.next,
+		})
 		refused := host.Faultf(wire.CodeInvalidInput, "the actor does not start from it: %v", why)
-		if why, ok = exchangeState(in, old); why != nil {
+		if why, ok = reload(in.actor); why != nil {
 			refused = why
 		}
 		return refused, ok
@@ -150,12 +162,24 @@ func (i *Inspector) Edit(ctx context.Context, id string, rev uint64, state json.
 	return before, err
 }
 
-// exchangeState commits a state that no turn has made, and loads the actor from it. in is its
-// instance, or was. It returns why the actor cannot be used afterwards; ok is as in
-// envelope.deliver.
-func exchangeState(in *instance, text []byte) (why *host.Fault, ok bool) {
-	a := in.actor
-	commitState(in, text)
+// commitState commits a state that no turn has made. ok is as in envelope.deliver.
+func commitState(in *instance, text []byte) (ok bool, failed *host.Fault) {
+	t := in.begin("edit", in.def.Options.ActionTimeout, nil)
+	t.readOnly = true
+	o, ok := t.execute(func() (any, error) { return nil, nil })
+	if !ok {
+		return false, nil
+	}
+	if o.err != nil {
+		return true, o.err
+	}
+	in.apply(t, o, reply{store: true, state: text})
+	return true, nil
+}
+
+// reload loads an actor again from what its commits have made. It returns why the actor
+// cannot be used; ok is as in envelope.deliver.
+func reload(a *Actor) (why *host.Fault, ok bool) {
 	if err := a.gate.await(); err != nil {
 		a.reset(err)
 		return host.Faultf(wire.CodeUnavailable, "the store has not taken the state"), true
@@ -226,18 +250,51 @@ func editedState(in *instance, old, edited []byte) (text []byte, fault *host.Fau
 	return text, nil
 }
 
-func commitState(in *instance, text []byte) {
-	in.rev++
-	commit := &store.Commit{
-		Actor: in.actor.id, Name: in.def.Name, Key: in.actor.ref().Key, Log: in.log, Time: time.Now(),
-		Rev: in.rev, State: text, NextConn: in.conns.next,
-	}
-	if in.version != in.def.Version() {
-		in.version = in.def.Version()
-		commit.Version = in.version
-		commit.Tables, in.dropped = in.dropped, nil
-	}
-	in.tables.save(commit)
-	in.messages.save(commit)
-	in.actor.gate.put(nil, commit)
+// Destroy ends an actor's life, as Context.Destroy does.
+func (i *Inspector) Destroy(ctx context.Context, id string) error {
+	return i.operate(ctx, id, func(in *instance) (*host.Fault, bool) {
+		t := in.begin("destroy", in.def.Options.ActionTimeout, nil)
+		o, ok := t.execute(func() (any, error) {
+			t.Destroy()
+			return nil, nil
+		})
+		if ok {
+			in.apply(t, o, reply{})
+		}
+		return o.err, ok
+	})
+}
+
+// MessageChange is what an operator does to a message.
+type MessageChange string
+
+// Changes of messages.
+const (
+	RunMessage    MessageChange = "run"    // it is due now; one that is parked is tried again, from the first try on
+	CancelMessage MessageChange = "cancel" // it is finished: it does not run, and its sender does not hear of it
+)
+
+// ChangeMessage changes a message of an actor that is not finished, by its number.
+func (i *Inspector) ChangeMessage(ctx context.Context, id string, number uint64, change MessageChange) error {
+	return i.operate(ctx, id, func(in *instance) (*host.Fault, bool) {
+		m := in.messages.byID[number]
+		switch {
+		case m == nil:
+			return host.Faultf(wire.CodeNotFound, "the actor has no message with this id: it is finished"), true
+		case m.To != "" && m.Parked == "":
+			return host.Faultf(codeUnderWay, "the message is on its way to its receiver, which may have it"), true
+		case change == CancelMessage:
+			return nil, in.messages.record(m, func() { in.messages.edit(m, nil) })
+		}
+		next := *m
+		next.Parked, next.Tries, next.Fatal, next.Retry = "", 0, 0, time.Time{}
+		if m.To != "" {
+			next.Order = in.messages.nextNumber()
+		} else {
+			next.Due = dueTime(in.actor.node.now())
+		}
+		ok := in.messages.record(m, func() { in.messages.edit(m, &next) })
+		in.actor.box.post(wakeEnvelope{}) // runs it
+		return nil, ok
+	})
 }

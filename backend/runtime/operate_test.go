@@ -2,12 +2,17 @@ package runtime_test
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/runtime"
+	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
@@ -133,6 +138,130 @@ func TestInspector_callsAs(t *testing.T) {
 		}
 		if _, err := i.CallAs(t.Context(), host.Ref{Name: "nobody"}, nil, who); code(err) != "unknown_actor" {
 			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// workshop plans work for itself, and asks others.
+type workshop struct {
+	Done []string `json:"done"`
+}
+
+type chore struct {
+	What string `json:"what"`
+	Pin  string `json:"pin" troupe:"secret"`
+}
+
+var workshopFails atomic.Bool
+
+func (d *workshop) Plan(c *actor.Context[actor.NoState], what string, inHours int) {
+	c.Schedule(time.Now().Add(time.Duration(inHours)*time.Hour), chore{what, "hush"})
+}
+
+func (d *workshop) Ask(c *actor.Context[actor.NoState], other, what string) {
+	c.Send(actor.Ref{Name: "workshop", Key: actor.Key{other}}, chore{what, "hush"})
+}
+
+func (d *workshop) do(_ *actor.Context[actor.NoState], m chore) error {
+	if workshopFails.Load() {
+		return errors.New("the workshop is on fire")
+	}
+	d.Done = append(d.Done, m.What)
+	return nil
+}
+
+func (d workshop) All(*actor.Context[actor.NoState]) string { return strings.Join(d.Done, " ") }
+
+var workshops = actor.NewRegistry(actor.Define[workshop]("workshop", actor.Handles((*workshop).do)))
+
+func workshopRef(key string) host.Ref { return host.Ref{Name: "workshop", Key: host.Key{key}} }
+
+// TestInspector_messages: messages run at once, are cancelled, and are tried again after they
+// were parked, those to the actor itself and those to others.
+func TestInspector_messages(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, workshops)
+		i := runtime.Inspect(b.node)
+		id := host.ActorID("workshop", host.Key{"a"})
+		done := func(key string) string {
+			t.Helper()
+			synctest.Wait()
+			all, err := result[string](b, workshopRef(key), "all")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return all
+		}
+		call := func(action string, args ...any) {
+			t.Helper()
+			if _, err := result[any](b, workshopRef("a"), action, args...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		change := func(m store.Message, c runtime.MessageChange) {
+			t.Helper()
+			if err := i.ChangeMessage(t.Context(), id, m.ID, c); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		call("plan", "tea", 5)
+		call("plan", "milk", 6)
+		b.sleep()
+		l := lookAt(t, b, id)
+		if len(l.Messages) != 2 || string(l.Messages[0].Data) != `{"what":"tea","pin":"‹secret›"}` || l.Due.IsZero() {
+			t.Errorf("asleep: got %+v", l)
+		}
+		tea, milk := l.Messages[0], l.Messages[1]
+		change(milk, runtime.RunMessage)
+		change(tea, runtime.CancelMessage)
+		if got := done("a"); got != "milk" {
+			t.Errorf("got %q, want milk alone", got)
+		}
+		if err := i.ChangeMessage(t.Context(), id, tea.ID, runtime.RunMessage); code(err) != "not_found" {
+			t.Errorf("a finished one: got %v", err)
+		}
+
+		workshopFails.Store(true)
+		call("plan", "own", 0)
+		call("ask", "b", "others")
+		time.Sleep(2 * time.Hour)
+		workshopFails.Store(false)
+		l = lookAt(t, b, id)
+		if len(l.Messages) != 2 || l.Messages[0].Parked == "" || l.Messages[1].Parked == "" || b.node.Stats().ParkedMessages != 2 {
+			t.Fatalf("parked: got %+v and %d", l.Messages, b.node.Stats().ParkedMessages)
+		}
+		for _, m := range l.Messages {
+			change(m, runtime.RunMessage)
+		}
+		if a, other := done("a"), done("b"); a != "milk own" || other != "others" {
+			t.Errorf("tried again: got %q and %q", a, other)
+		}
+		if l := lookAt(t, b, id); len(l.Messages) != 0 {
+			t.Errorf("got messages %+v, want none", l.Messages)
+		}
+	})
+}
+
+func TestInspector_destroys(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, safes)
+		i := runtime.Inspect(b.node)
+		id := host.ActorID(safeRef.Name, safeRef.Key)
+		ada := b.open(safeRef, asAda)
+		ada.call(1, "put", 7)
+		ada.read()
+		if err := i.Destroy(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		if o := ada.last(); o.Kind != host.OutputClosed || o.Err.Code != "destroyed" {
+			t.Errorf("ada got %s", kinds(ada.got))
+		}
+		if l := lookAt(t, b, id); !l.Tombstone || l.State != nil || l.Ended.IsZero() || l.ConnCount != 0 {
+			t.Errorf("got %+v, want a tombstone", l)
+		}
+		if err := i.Destroy(t.Context(), id); code(err) != "not_found" {
+			t.Errorf("again: got %v", err)
 		}
 	})
 }
