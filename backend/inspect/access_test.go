@@ -91,6 +91,7 @@ func TestAccess_readOnly(t *testing.T) {
 	e.sell("a", "tea", 1)
 	for path, body := range map[string]string{
 		"call": `{"action":"sell","args":["x",1]}`, "disconnect": `{"conn":"x"}`, "reset": `{}`, "state": `{"rev":1,"state":{}}`,
+		"destroy": `{"key":["a"]}`, "messages/1": `{"change":"run"}`,
 	} {
 		if w := e.request("POST", "/api/actors/"+idOf("a")+"/"+path, body); w.Code != http.StatusForbidden {
 			t.Errorf("%s: got %d %s", path, w.Code, w.Body)

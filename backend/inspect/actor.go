@@ -91,15 +91,31 @@ type conn struct {
 }
 
 type channel struct {
-	Socket        uint64              `json:"socket"`
-	Transport     string              `json:"transport"`
-	Address       string              `json:"address,omitempty"`
-	Subscriptions []host.Subscription `json:"subscriptions"`
-	Sent          uint64              `json:"sent"`
-	SentMs        int64               `json:"sentMs"`
-	Behind        uint64              `json:"behind"`
-	Unanswered    []uint64            `json:"unanswered"`
-	Blocked       bool                `json:"blocked"`
+	Socket        uint64         `json:"socket"`
+	Transport     string         `json:"transport"`
+	Address       string         `json:"address,omitempty"`
+	Subscriptions []subscription `json:"subscriptions"`
+	Sent          uint64         `json:"sent"`
+	SentMs        int64          `json:"sentMs"`
+	Behind        uint64         `json:"behind"`
+	Unanswered    []uint64       `json:"unanswered"`
+	Blocked       bool           `json:"blocked"`
+}
+
+type subscription struct {
+	Event string `json:"event"`
+	After uint64 `json:"after"` // it gets entries above this one
+}
+
+func channelOf(ch *host.Channel) *channel {
+	shown := &channel{
+		Socket: ch.Socket, Transport: ch.Transport, Address: ch.Address, Subscriptions: []subscription{},
+		Sent: ch.Sent, SentMs: millis(ch.SentAt), Behind: ch.Behind, Unanswered: append([]uint64{}, ch.Unanswered...), Blocked: ch.Blocked,
+	}
+	for _, s := range ch.Subscriptions {
+		shown.Subscriptions = append(shown.Subscriptions, subscription(s))
+	}
+	return shown
 }
 
 func attachmentOf(a host.Attachment) string {
@@ -152,10 +168,7 @@ func look(ctx context.Context, node *runtime.Inspector, gateway Gateway, id stri
 			Start: c.Start, State: c.State, Subject: c.Subject, From: c.From, Params: c.Params, Auth: c.Auth,
 		}
 		if ch, ok := channels[c.Attachment]; ok {
-			shown.Channel = &channel{
-				Socket: ch.Socket, Transport: ch.Transport, Address: ch.Address, Subscriptions: ch.Subscriptions,
-				Sent: ch.Sent, SentMs: millis(ch.SentAt), Behind: ch.Behind, Unanswered: ch.Unanswered, Blocked: ch.Blocked,
-			}
+			shown.Channel = channelOf(&ch)
 		}
 		a.Conns = append(a.Conns, shown)
 	}

@@ -173,16 +173,21 @@ func TestWrites(t *testing.T) {
 	post(at+"/state", `{"rev":2,"state":{"owner":"hidden too","safe":"‹secret›"}}`, 200, `{"before":{"owner":"hidden","safe":"‹secret›"}}`)
 	post(at+"/disconnect", `{"conn":"nobody"}`, 404, "not_found")
 	post(at+"/reset", ``, 200, `{}`)
+	post(at+"/messages/7", `{"change":"run"}`, 404, "not_found")
+	post(at+"/messages/7", `{"change":"bad"}`, 400, "invalid_input")
+	post(at+"/destroy", `{"key":["b"]}`, 400, "another key")
+	post(at+"/destroy", `{"key":["a"]}`, 200, `{}`)
+	post(at+"/reset", ``, 404, "not_found")
 	post("/api/actors/nobody/reset", ``, 404, "not_found")
 
 	log := e.log.String()
 	if strings.Contains(log, "hidden") {
 		t.Errorf("the log has what users wrote: %s", log)
 	}
-	if n := strings.Count(log, "an operator has touched an actor"); n != 8 {
-		t.Errorf("got %d lines in the log, want 8: %s", n, log)
+	if n := strings.Count(log, "an operator has touched an actor"); n != 12 {
+		t.Errorf("got %d lines in the log, want 12: %s", n, log)
 	}
-	for _, want := range []string{`what=call actor=shop key="[\"a\"]"`, "address=192.0.2.1:1234", "outcome=negative action=sell", "what=reset", "outcome=changed rev=1"} {
+	for _, want := range []string{`what=call actor=shop key="[\"a\"]"`, "address=192.0.2.1:1234", "outcome=negative action=sell", "what=reset", "outcome=changed rev=1", "what=destroy"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("%s is not in the log: %s", want, log)
 		}

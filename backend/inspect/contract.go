@@ -101,7 +101,9 @@ func signatureOf(text, action string) (signature string, names []string) {
 	return signature, names
 }
 
-// ServeHTTP answers with all offers.
-func (o offers) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, map[string]any{"definitions": o})
+// serveOffers answers with all offers, and with whether actions may be run.
+func serveOffers(o offers, write bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, map[string]any{"definitions": o, "write": write})
+	}
 }

@@ -117,7 +117,7 @@ func (i *Inspector) routes() http.Handler {
 			writeError(w, http.StatusNotFound, wire.CodeNotFound, "there is no such address; docs/inspect.md has all")
 		})
 		r.Get("/overview", i.getOverview)
-		r.Get("/definitions", newOffers(i.node.Definitions(), i.o.Types).ServeHTTP)
+		r.Get("/definitions", serveOffers(newOffers(i.node.Definitions(), i.o.Types), i.o.Write))
 		r.Get("/actors", i.getActors)
 		r.Get("/actor", i.findActor)
 		r.Get("/stream", i.stream)
@@ -134,6 +134,8 @@ func (i *Inspector) routes() http.Handler {
 				r.Post("/disconnect", i.disconnect)
 				r.Post("/reset", i.reset)
 				r.Post("/state", i.editState)
+				r.Post("/destroy", i.destroy)
+				r.Post("/messages/{number}", i.changeMessage)
 			})
 		})
 	})
@@ -172,7 +174,7 @@ func (i *Inspector) fail(w http.ResponseWriter, err error) {
 	switch code := f.Code; {
 	case code == wire.CodeNotFound || code == wire.CodeUnknownActor:
 		status = http.StatusNotFound
-	case code == "changed":
+	case code == "changed" || code == "under_way":
 		status = http.StatusConflict
 	case code == wire.CodeUnavailable || code == wire.CodeShutdown:
 		status = http.StatusServiceUnavailable

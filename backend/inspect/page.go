@@ -16,7 +16,7 @@ import (
 //go:generate go tool templ generate -f page.templ
 
 // files are the page's, as web/build has made them from web/src/inspect. They are committed,
-// so that every server that imports this package has the page: "make ui" writes them.
+// so that every server that imports this package has the page: "go run ./web/cmd/build" writes them.
 //
 //go:embed page
 var files embed.FS
@@ -53,11 +53,11 @@ func serveAsset(w http.ResponseWriter, r *http.Request) {
 
 // servePage serves the shell. The page finds its own way from the address.
 func servePage(w http.ResponseWriter, r *http.Request) {
-	render(w, r, http.StatusOK, page(asset("inspect.js"), asset("inspect.css"), asset("icon.svg")))
+	render(w, r, http.StatusOK, page(asset("inspect.js"), asset("theme.js"), asset("inspect.css"), asset("icon.svg")))
 }
 
 func refusePage(w http.ResponseWriter, r *http.Request) {
-	render(w, r, http.StatusUnauthorized, refusal(asset("inspect.css"), asset("icon.svg")))
+	render(w, r, http.StatusUnauthorized, refusal(asset("theme.js"), asset("inspect.css"), asset("icon.svg")))
 }
 
 func render(w http.ResponseWriter, r *http.Request, status int, c templ.Component) {

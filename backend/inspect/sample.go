@@ -49,6 +49,7 @@ type sample struct {
 	Awake    int               `json:"awake"`    // actors in memory
 	Memory   uint64            `json:"memory"`   // bytes of the process
 	Bytes    int64             `json:"bytes"`    // of these, states and logs of actors, about
+	Parked   int               `json:"parked"`   // messages that are given up for now
 	Gaps     uint64            `json:"gaps"`     // connections that came back to a gap
 	Errors   map[string]uint64 `json:"errors"`   // that clients got, by code
 }
@@ -64,7 +65,7 @@ func sampleOf(a, b counts) sample {
 		Failed:   rate(a.node.Failed+a.node.TimedOut+a.node.Abandoned, b.node.Failed+b.node.TimedOut+b.node.Abandoned),
 		Commit50: quantile(a.node.SaveTime, b.node.SaveTime, 0.5), Commit99: quantile(a.node.SaveTime, b.node.SaveTime, 0.99),
 		Turn50: quantile(a.node.Turns, b.node.Turns, 0.5), Turn99: quantile(a.node.Turns, b.node.Turns, 0.99),
-		Sockets: b.net.Sockets, Awake: b.node.Awake, Memory: b.memory, Bytes: b.node.Bytes,
+		Sockets: b.net.Sockets, Awake: b.node.Awake, Memory: b.memory, Bytes: b.node.Bytes, Parked: b.node.ParkedMessages,
 		Errors: since(a.net.Errors, b.net.Errors),
 	}
 	for _, n := range since(a.net.Gaps, b.net.Gaps) {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
+	"strconv"
 
 	"github.com/go-chi/chi/v5"
 
@@ -110,6 +112,46 @@ func (i *Inspector) reset(w http.ResponseWriter, r *http.Request) {
 	}
 	defer cancel()
 	i.done(w, r, "reset", ref, nothing, i.node.Reset(ctx, ref.ID))
+}
+
+// destroy ends an actor's life. The request repeats its key, so that nobody destroys one by
+// mistake.
+func (i *Inspector) destroy(w http.ResponseWriter, r *http.Request) {
+	var q struct {
+		Key host.Key `json:"key"`
+	}
+	ctx, cancel, ref, ok := i.operation(w, r, &q)
+	if !ok {
+		return
+	}
+	defer cancel()
+	if !slices.Equal(q.Key, ref.Key) {
+		i.fail(w, host.Faultf(wire.CodeInvalidInput, "this actor has another key: %s", ref.Key))
+		return
+	}
+	i.done(w, r, "destroy", ref, nothing, i.node.Destroy(ctx, ref.ID))
+}
+
+// changeMessage runs, cancels or retries a message.
+func (i *Inspector) changeMessage(w http.ResponseWriter, r *http.Request) {
+	var q struct {
+		Change runtime.MessageChange `json:"change"`
+	}
+	ctx, cancel, ref, ok := i.operation(w, r, &q)
+	if !ok {
+		return
+	}
+	defer cancel()
+	number, err := strconv.ParseUint(chi.URLParam(r, "number"), 10, 64)
+	switch {
+	case err != nil:
+		err = host.Faultf(wire.CodeNotFound, "a message's number is what stands behind the dot of its id")
+	case q.Change != runtime.RunMessage && q.Change != runtime.CancelMessage:
+		err = host.Faultf(wire.CodeInvalidInput, "change: want run or cancel")
+	default:
+		err = i.node.ChangeMessage(ctx, ref.ID, number, q.Change)
+	}
+	i.done(w, r, string(q.Change)+" message", ref, nothing, err, "message", number)
 }
 
 // editState replaces the state of an actor that is still at a revision.

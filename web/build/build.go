@@ -133,7 +133,7 @@ func Run(root string) ([]File, error) {
 			return nil, err
 		}
 	}
-	if err := WriteDocs(root); err != nil {
+	if err := errors.Join(WriteDocs(root), WriteInspector(root)); err != nil {
 		return nil, err
 	}
 	return write(filepath.Join(root, "web", "dist"), outputs, manifest)

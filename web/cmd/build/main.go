@@ -1,19 +1,22 @@
 // Build builds the web UI, the libraries and the documentation: everything in web/dist.
 // Run it in the project's directory, with "go run ./web/cmd/build". With the argument
-// docs it builds only the documentation, which needs no npm packages.
+// docs it builds only the documentation, which needs no npm packages; with inspect only the
+// inspector's page, which is committed.
 package main
 
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/troupe-dev/troupe/web/build"
 )
 
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == "docs" {
-		if err := build.WriteDocs("."); err != nil {
-			fmt.Fprintln(os.Stderr, "build the documentation:", err)
+	part := map[string]func(string) error{"docs": build.WriteDocs, "inspect": build.WriteInspector}[strings.Join(os.Args[1:], " ")]
+	if part != nil {
+		if err := part("."); err != nil {
+			fmt.Fprintf(os.Stderr, "build %s: %v\n", os.Args[1], err)
 			os.Exit(1)
 		}
 		return

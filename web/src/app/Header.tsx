@@ -1,7 +1,6 @@
-import { useState } from "react";
-import { Icon, Logo } from "../ui/icons";
+import { Logo } from "../ui/icons";
 import { base, Link } from "./router";
-import { storedTheme, storeTheme, THEMES } from "./theme";
+import { ThemeButton } from "../ui/ThemeButton";
 
 const PAGES = [
   { section: "chat", href: "/chat/general", label: "Chat" },
@@ -27,25 +26,5 @@ export function Header({ path }: { path: string }) {
       </nav>
       <ThemeButton />
     </header>
-  );
-}
-
-function ThemeButton() {
-  const [theme, setTheme] = useState(storedTheme);
-  const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length]!;
-  const change = () => {
-    setTheme(next);
-    storeTheme(next);
-  };
-  return (
-    <button
-      type="button"
-      className="icon-button"
-      onClick={change}
-      aria-label={`Theme: ${theme}`}
-      title={`Theme: ${theme}`}
-    >
-      <Icon name={theme} />
-    </button>
   );
 }
