@@ -115,7 +115,7 @@ test("an actor's state, log and turns are live, and the log can be paused", ever
 
   await page.getByRole("button", { name: "Pause" }).click();
   await say(server, "live", "three");
-  await expect(page.getByRole("button", { name: "Go on (1 new)" })).toBeVisible();
+  await expect(page.getByRole("button", { name: "Go on (2 new)" })).toBeVisible();
   await expect(entries.filter({ hasText: "spoken" })).toHaveCount(2);
   await page.getByRole("button", { name: "Go on" }).click();
   await expect(entries.filter({ hasText: "spoken" })).toHaveCount(3);

@@ -14,6 +14,7 @@
 //	page.go     the app, built by esbuild, and its type checks
 //	server.go   the server: generate, build, replace
 //	proxy.go    the address: files of the app, or a proxy to the server
+//	inspector.go  the way to the server's inspector
 //	overlay.go  the state that pages get; client.js listens to it
 package main
 
@@ -80,6 +81,11 @@ func run(ctx context.Context, root, addr, hosts string, args []string, say func(
 	if len(names) > 0 {
 		args = append([]string{"-hosts", strings.Join(names, ",")}, args...)
 	}
+	inspector, err := newInspector()
+	if err != nil {
+		return err
+	}
+	args = append(inspector.flags(), args...)
 	work, err := os.MkdirTemp("", "dev-")
 	if err != nil {
 		return err
@@ -110,7 +116,7 @@ func run(ctx context.Context, root, addr, hosts string, args []string, say func(
 	}
 	// Event streams and sockets end with ctx: nothing else ends them.
 	proxy := &http.Server{
-		Handler:           names.Handler(newProxy(overlay, page, server), "start dev with -hosts"),
+		Handler:           names.Handler(newProxy(overlay, page, server, inspector), "start dev with -hosts"),
 		ReadHeaderTimeout: 10 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
@@ -126,6 +132,7 @@ func run(ctx context.Context, root, addr, hosts string, args []string, say func(
 		}
 	})
 	say("the app is at http://%s (Ctrl-C ends it)", listener.Addr())
+	say("its inspector is at http://%s%s", listener.Addr(), inspector.link())
 	for {
 		changed := files.next(ctx)
 		if ctx.Err() != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -31,7 +32,7 @@ const noServer = `<!doctype html><html lang="en"><head><title>No server</title><
 
 // newProxy returns the handler of dev's address: it serves the files of the app and
 // forwards everything else to the server.
-func newProxy(overlay *overlay, page *page, server *server) http.Handler {
+func newProxy(overlay *overlay, page *page, server *server, inspector inspector) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(eventsPath, overlay)
 	mux.HandleFunc(clientPath, func(w http.ResponseWriter, r *http.Request) {
@@ -43,9 +44,19 @@ func newProxy(overlay *overlay, page *page, server *server) http.Handler {
 	})))
 	mux.HandleFunc("/assets/", page.serveApp)
 	mux.HandleFunc("/lib/", page.serveLibrary)
-	proxy := &httputil.ReverseProxy{
+	mux.HandleFunc(enterPath, inspector.enter)
+	mux.Handle(inspectPath, forward(overlay, newTransport(server, inspector.addr)))
+	proxy := forward(overlay, newTransport(server, ""))
+	mux.Handle(typesPath, proxy)
+	mux.Handle("/", proxy)
+	return mux
+}
+
+// forward returns a proxy that adds our script to pages.
+func forward(overlay *overlay, to *transport) http.Handler {
+	return &httputil.ReverseProxy{
 		Rewrite:   func(*httputil.ProxyRequest) {}, // the transport knows where the server is
-		Transport: newTransport(server),
+		Transport: to,
 		ModifyResponse: func(answer *http.Response) error {
 			return inject(overlay, answer)
 		},
@@ -60,9 +71,6 @@ func newProxy(overlay *overlay, page *page, server *server) http.Handler {
 		},
 		FlushInterval: -1,
 	}
-	mux.Handle(typesPath, proxy)
-	mux.Handle("/", proxy)
-	return mux
 }
 
 // inject adds our script to pages.
@@ -88,12 +96,13 @@ func inject(overlay *overlay, answer *http.Response) error {
 // being replaced wait.
 type transport struct {
 	server *server
+	addr   string // of another port of the server; empty: its own
 	http   *http.Transport
 }
 
-func newTransport(server *server) *transport {
+func newTransport(server *server, addr string) *transport {
 	// One connection per request: an idle one could lead to the old server.
-	return &transport{server, &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
+	return &transport{server, addr, &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
 }
 
 // RoundTrip sends a request. It tries again if the server was replaced meanwhile.
@@ -108,7 +117,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		again := r.Clone(r.Context())
-		again.URL.Scheme, again.URL.Host = target.Scheme, target.Host
+		again.URL.Scheme, again.URL.Host = target.Scheme, cmp.Or(t.addr, target.Host)
 		if r.Body != nil {
 			again.Body = io.NopCloser(r.Body) // a transport closes the body even if it did not read it
 		}

@@ -60,6 +60,7 @@ export function Drama() {
         <button type="button" className="primary" onClick={play} disabled={playing}>
           {playing ? "The scene is on…" : "Play the scene"}
         </button>
+        {isDev && <a href="/__dev/inspect">Look into the server</a>}
         {isDev && (
           <button type="button" onClick={() => void fetch("/__dev/kill", { method: "POST" })}>
             Kill the server

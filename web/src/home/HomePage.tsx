@@ -6,7 +6,7 @@
 //              "Plug Ada back in") · log "What Ada sees" with a listitem per line · textbox "Line of Ada" ·
 //              button "Say it as Ada"
 //   the log    region "What Bob's client heard", log "Events" with a listitem per event
-//   in dev     button "Kill the server"
+//   in dev     button "Kill the server" · link "Look into the server"
 
 import { useState } from "react";
 import "./home.css";
