@@ -3,10 +3,10 @@
 import { Chat } from "./chat";
 import { everywhere, expect, test } from "./fixtures";
 
-/** A time as the value of an input for a date and a time, with seconds, in the time zone of pages. */
+/** A time as the value of an input for a date and a time, in the time zone of pages: with seconds, unless they are 0. */
 const toInput = (time: number) => {
   const date = new Date(time);
-  return new Date(time - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+  return new Date(time - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 19).replace(/:00$/, "");
 };
 
 /** What waits, and the fields of the text box. */
