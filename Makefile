@@ -69,6 +69,7 @@ test-browsers: ## all browser tests in all browsers that are found: Chromium, Fi
 
 test-crash: ## kill the real binary hundreds of times under load (minutes)
 	go test -v -count=1 -timeout 60m ./backend/crashtest -crash.rounds=150 -crash.away=5s
+	go test -v -count=1 -timeout 30m -run TestG12 ./backend/runtime -runtime.runs=300
 	go test -v -count=1 -timeout 30m -run PowerLoss ./backend/store/sqlite -sqlite.losses=1000
 
 attack: ## attack the real binary from one address, and measure a bystander (minutes)

@@ -292,7 +292,7 @@ func (a *Actor) tryLoad() (*instance, *host.Fault) {
 		}
 		return nil, host.Faultf(wire.CodeUnknownActor, "there is no actor named %q", ref.Name)
 	}
-	if snap == nil || !snap.Tombstone { // which may not have its key
+	if snap == nil || !snap.Tombstone || len(snap.Messages) > 0 { // else it does not have its key
 		a.learn(ref)
 	}
 	in, err := newInstance(a, def, snap)

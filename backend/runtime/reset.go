@@ -133,7 +133,7 @@ func (a *Actor) takeOver(t *Turn, cause *host.Fault) {
 	if t != nil && t.ending != nil {
 		t.ending.over = true // its hook does not run again
 	}
-	if t != nil && t.message != nil {
+	if t != nil && t.message != nil && t.from == nil {
 		a.stuck = t.message.ID
 	}
 	stuck := a.current

@@ -1,19 +1,15 @@
 package runtime
 
 import (
-	"errors"
 	"fmt"
-	"log/slog"
 	"math/bits"
 	"reflect"
 	"strings"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
-	"github.com/troupe-dev/troupe/backend/internal/definition"
 	"github.com/troupe-dev/troupe/backend/internal/delivery"
 	"github.com/troupe-dev/troupe/backend/store"
-	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 const (
@@ -28,6 +24,8 @@ const (
 	// outstanding: it may send again.
 	quietAfter = 10 * time.Second
 )
+
+var sendLimits = delivery.Limits{Tries: maxTries, Fatal: maxFatal, Wait: maxRetry}
 
 // Send adds a message to another actor, and returns its id, which is empty if the turn fails
 // for it.
@@ -84,11 +82,11 @@ type sends struct {
 	due    time.Time // while some are outstanding: when the actor has to be awake for them
 
 	// Times at which run has something to do; zero: never.
-	retryAt  time.Time // a receiver that did not answer is tried again
+	retryAt  time.Time // a receiver that did not answer is tried again; by the node's clock, since it is stored
 	settleAt time.Time // removals are made durable
 	quietAt  time.Time // receivers are told that nothing is outstanding
 	timer    *time.Timer
-	firesAt  time.Time
+	firesAt  time.Time // at the latest; zero: it is not set
 
 	changed bool // the commit that is made changes messages to other actors
 	held    bool // nothing is sent now
@@ -106,8 +104,8 @@ func (s *sends) load(snap *store.Snapshot) {
 		case m.To == "":
 		case m.Parked == "":
 			s.due = snap.Due
-			next, silent := resume(m)
-			s.outbox.Load(m, next, silent)
+			next, silent := s.resume(m)
+			s.outbox.Load(m, next, silent, s.doubts(m))
 		case strings.HasPrefix(m.Parked, unhandledPrefix):
 			if d := s.in.actor.node.defs[m.Name]; d != nil {
 				if _, err := d.Handlers.Find(m.Type, m.Version); err == nil {
@@ -122,13 +120,35 @@ func (s *sends) load(snap *store.Snapshot) {
 
 // resume returns until when a stored message waits, and after how many attempts without an answer
 // if it waited when the actor left memory: about as many as there were since it got its number.
-func resume(m *store.Message) (next time.Time, silent int) {
+func (s *sends) resume(m *store.Message) (next time.Time, silent int) {
 	if m.Retry.IsZero() {
 		return m.Retry, 0
 	}
-	now := time.Now()
-	next = now.Add(min(m.Retry.Sub(now), maxRetry)) // also if the clock was set back
-	return next, bits.Len64(uint64(max(now.Sub(time.UnixMicro(int64(m.Order))), 0) / time.Second))
+	now := s.in.actor.node.now()
+	return m.Retry, bits.Len64(uint64(max(now.Sub(time.UnixMicro(int64(m.Order))), 0) / time.Second))
+}
+
+// doubts reports whether a stored message may be why the process before this one ended: it
+// may have been on its way. See messages.mayRun.
+func (s *sends) doubts(m *store.Message) bool {
+	a := s.in.actor
+	return a.node.unclean && m.Order <= uint64(a.node.started.UnixMicro()) && !a.counted[m.ID]
+}
+
+// count counts, before they are sent again, that messages may have ended the process. It reports
+// false if the instance was abandoned meanwhile.
+func (s *sends) count(doubted []*store.Message) bool {
+	a := s.in.actor
+	for _, m := range doubted {
+		next := *m
+		next.Fatal++
+		s.keep(m, &next)
+		if a.counted == nil {
+			a.counted = map[uint64]bool{}
+		}
+		a.counted[m.ID] = true
+	}
+	return s.commit("count")
 }
 
 // keep replaces a message in the next commit, whichever turn has it.
@@ -155,7 +175,7 @@ func (s *sends) save(commit *store.Commit) {
 	case ms.outgoing == 0:
 		s.due = time.Time{}
 	case s.due.IsZero():
-		s.due = dueTime(commit.Time.Add(findSender))
+		s.due = dueTime(s.in.actor.node.now().Add(findSender))
 	}
 }
 
@@ -193,8 +213,8 @@ func (s *sends) run() bool {
 	if !s.quietAt.IsZero() && !now.Before(s.quietAt) {
 		s.tell()
 	}
-	if !s.retryAt.IsZero() && !now.Before(s.retryAt) {
-		s.outbox.Wake(now)
+	if !s.retryAt.IsZero() {
+		s.outbox.Wake(s.in.actor.node.now(), sendLimits)
 	}
 	s.send()
 	return true
@@ -204,8 +224,11 @@ func (s *sends) run() bool {
 func (s *sends) send() {
 	now := time.Now()
 	s.outbox.Durable(s.in.actor.gate.durable(s.in.rev))
-	for _, d := range s.outbox.Batches(now, maxTries, func() uint64 { return s.in.actor.node.attempts.Add(1) }) {
+	for _, d := range s.outbox.Batches(s.in.actor.node.now(), sendLimits, func() uint64 { return s.in.actor.node.attempts.Add(1) }) {
 		s.post(d)
+	}
+	if doubted := s.outbox.Doubted(); len(doubted) > 0 {
+		s.count(doubted) // cannot be abandoned: it runs no code of the author
 	}
 	s.retryAt = s.outbox.Next()
 	if s.quietAt.IsZero() && s.outbox.Quiet() {
@@ -236,17 +259,17 @@ func (s *sends) tell() {
 
 // arm sets the timer for the next time at which run has something to do.
 func (s *sends) arm() {
-	at := earlier(earlier(s.retryAt, s.settleAt), s.quietAt)
-	if at.Equal(s.firesAt) {
+	at := earlier(s.settleAt, s.quietAt)
+	if !s.retryAt.IsZero() {
+		at = earlier(at, time.Now().Add(min(s.retryAt.Sub(s.in.actor.node.now()), maxRetry)))
+	}
+	if at.IsZero() || !s.firesAt.IsZero() && !at.Before(s.firesAt) {
 		return
 	}
 	s.firesAt = at
-	switch {
-	case at.IsZero():
-		s.timer.Stop()
-	case s.timer == nil:
+	if s.timer == nil {
 		s.timer = time.AfterFunc(time.Until(at), s.in.actor.wakeSends)
-	default:
+	} else {
 		s.timer.Reset(time.Until(at))
 	}
 }
@@ -265,7 +288,7 @@ func (s *sends) busy() bool { return s.outbox.InFlight() || s.outbox.Pending() }
 // settled, and when the next try is. It reports false if the instance was abandoned meanwhile.
 func (s *sends) leave() bool {
 	s.tell()
-	due, now := s.due, time.Now()
+	due, now := s.due, s.in.actor.node.now()
 	if s.in.messages.outgoing > 0 {
 		due = dueTime(s.outbox.Wakes(now))
 	}
@@ -303,152 +326,4 @@ func (sendEnvelope) deliver(in *instance) bool {
 	in.actor.sending.Store(false)
 	in.sends.firesAt = time.Time{}
 	return in.sends.run()
-}
-
-// answerEnvelope brings the answers of a batch to its sender, or why there are none. The next
-// instance of a sender that cannot be loaded sends the batch again.
-type answerEnvelope struct {
-	wakeEnvelope
-	born    int64
-	to      string
-	attempt uint64
-	answers []host.DeliveryAnswer
-	err     error
-}
-
-func (m *answerEnvelope) deliver(in *instance) bool {
-	if in.born != m.born {
-		return true
-	}
-	s := &in.sends
-	if m.err != nil {
-		s.silent(m)
-		return s.run()
-	}
-	s.held = true // until a message that has failed waits, and what has to be renumbered is
-	ok := s.answered(m)
-	s.held = false
-	return ok && (in.life.over || s.run())
-}
-
-// answered handles the answers of a batch. It reports false if the instance was abandoned
-// meanwhile.
-func (s *sends) answered(m *answerEnvelope) bool {
-	out := s.outbox.Answer(m.to, m.attempt, m.answers)
-	for _, x := range out.Settled {
-		if !s.settled(x) {
-			return false
-		}
-		if s.in.life.over {
-			return true // the next instance has the batch sent again
-		}
-	}
-	if out.Failed != nil && !s.failed(out.Failed) {
-		return false
-	}
-	return !out.Renumber || s.renumber(m.to, out.Floor)
-}
-
-// noteworthy is after how many attempts without an answer the log says so.
-const noteworthy = 7 // about a minute
-
-// silent notes that an attempt has no answer.
-func (s *sends) silent(m *answerEnvelope) {
-	s.outbox.Silent(m.to, m.attempt, time.Now(), func(n int) time.Duration {
-		if n == noteworthy {
-			s.in.actor.logger().Warn("messages wait for an actor that does not answer", "to", m.to, "error", m.err)
-		}
-		return backoff(n)
-	})
-}
-
-// settled notes the final answer of a message.
-func (s *sends) settled(x delivery.Answered) bool {
-	switch x.Result {
-	case host.DeliveryDone:
-		s.keep(x.Message, nil)
-		return true
-	case host.DeliveryGivenUp:
-		if s.in.life.tombstone {
-			s.log(x).Error("message dropped: the handler of its receiver keeps failing, and its sender was destroyed", "error", x.Err)
-			s.keep(x.Message, nil)
-			return true
-		}
-		parked := *x.Message
-		parked.Parked, parked.Retry = parkedText(faultError(x.Err)), time.Time{}
-		s.log(x).Error("message parked: the handler of its receiver keeps failing", "error", parked.Parked)
-		s.keep(x.Message, &parked)
-		return true
-	default:
-		return s.undelivered(x)
-	}
-}
-
-// undelivered has the actor handle that a message was refused, in the turn that removes it.
-func (s *sends) undelivered(x delivery.Answered) bool {
-	in, m := s.in, x.Message
-	reason := x.Err
-	if reason == nil {
-		reason = host.Faultf(wire.CodeDestroyed, "the receiver was destroyed after the message was sent")
-	}
-	hook := in.def.Hooks["OnUndelivered"]
-	if hook == nil || in.life.tombstone {
-		s.log(x).Warn("message was not delivered", "error", reason)
-		s.keep(m, nil)
-		return true
-	}
-	t := in.begin("OnUndelivered", in.def.Options.ActionTimeout, nil)
-	t.message, t.bounded = m, true
-	in.messages.edit(m, nil)
-	o, ok := t.execute(func() (any, error) {
-		_, err := hook.Call(in.state.value, t, in.def.Undelivered(definition.Undelivered{
-			ID: messageID(in.actor.id, m.ID), To: host.Ref{ID: m.To, Name: m.Name, Key: m.Key}, Type: m.Type, Data: m.Data, Err: reason,
-		}))
-		return nil, err
-	})
-	if !ok {
-		return false
-	}
-	if o.err == nil {
-		in.apply(t, o, reply{})
-		return true
-	}
-	// It is sent again, has the same answer, and the hook runs again.
-	return in.messages.failed(m, o.cause, in.actor.node.now())
-}
-
-// failed counts a try of a message.
-func (s *sends) failed(x *delivery.Answered) bool {
-	next := *x.Message
-	next.Tries++
-	if x.Abandoned {
-		next.Fatal++
-	}
-	next.Retry = dueTime(time.Now().Add(backoff(next.Tries)))
-	s.log(*x).Warn("message failed at its receiver; it will be sent again", "tries", next.Tries, "at", next.Retry, "error", x.Err)
-	return s.in.messages.record(x.Message, func() { s.in.messages.edit(x.Message, &next) })
-}
-
-// renumber gives what is outstanding for a receiver numbers above a floor.
-func (s *sends) renumber(to string, floor uint64) bool {
-	ms := s.in.messages
-	ms.number = max(ms.number, floor)
-	for _, m := range s.outbox.Renumber(to) {
-		next := *m
-		next.Order = ms.nextNumber()
-		s.keep(m, &next)
-	}
-	return s.commit("renumber")
-}
-
-func (s *sends) log(x delivery.Answered) *slog.Logger {
-	return s.in.actor.logger().With("message", x.Message.Type, "messageID", x.Message.ID, "to", x.Message.Name, "toKey", host.Key(x.Message.Key).String())
-}
-
-// faultError returns the error that an answer carries, as it was at the receiver.
-func faultError(f *host.Fault) error {
-	if f == nil {
-		return errors.New("it failed")
-	}
-	return errors.New(f.Message)
 }

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"testing"
@@ -28,7 +26,6 @@ type wallet struct {
 	Sent     map[string]int `json:"sent"`     // how many, by receiver
 	Received map[string]int `json:"received"` // the number of the last one, by sender
 	Disorder int            `json:"disorder"` // how many came in another order than that in which they were sent
-	Returned int            `json:"returned"` // how many were not delivered
 }
 
 // credit is what it sends.
@@ -114,45 +111,40 @@ func (s *unreliable) commit(ctx context.Context, c *store.Commit) error {
 
 // bank is a node with wallets on a store.
 type bank struct {
-	t      *testing.T
-	chance *rand.Rand
-	open   func() store.Store
-	store  *unreliable
-	node   *runtime.Node
-	want   map[string]int // balances
-	resets uint64
+	t       *testing.T
+	seed    uint64
+	chance  *rand.Rand
+	dir     string // empty for the memory store
+	open    func() store.Store
+	options func() (*actor.Registry, runtime.Options)
+	store   *unreliable
+	node    *runtime.Node
+	want    map[string]int // balances
+	resets  uint64
 }
 
 // onBanks runs f with seeds, on each store.
-func onBanks(t *testing.T, f func(b *bank, seed uint64)) {
+func onBanks(t *testing.T, f func(b *bank)) {
 	t.Helper()
 	runs := *sendRuns
 	if testing.Short() {
 		runs = min(runs, 8)
 	}
-	stores := map[string]func(t *testing.T) func() store.Store{
-		"memory": func(*testing.T) func() store.Store {
-			s := memory.New(memory.Options{})
-			return func() store.Store { return s }
-		},
-		"sqlite": func(t *testing.T) func() store.Store {
-			dir := t.TempDir()
-			return func() store.Store {
-				s, err := sqlite.Open(context.Background(), dir, sqlite.Options{Logger: slog.New(slog.DiscardHandler)})
-				if err != nil {
-					t.Fatal(err)
-				}
-				return s
-			}
-		},
-	}
-	for name, open := range stores {
-		t.Run(name, func(t *testing.T) {
+	for _, kind := range []string{"memory", "sqlite"} {
+		t.Run(kind, func(t *testing.T) {
 			for seed := range uint64(runs) {
 				inBubble(t, func(t *testing.T) {
-					b := &bank{t: t, chance: rand.New(rand.NewPCG(seed, 2)), open: open(t), want: map[string]int{}}
-					b.start(nil)
-					f(b, seed)
+					b := &bank{t: t, seed: seed, chance: rand.New(rand.NewPCG(seed, 2)), want: map[string]int{}}
+					b.options = func() (*actor.Registry, runtime.Options) { return wallets(), runtime.Options{} }
+					if kind == "sqlite" {
+						b.dir = t.TempDir()
+						b.open = func() store.Store { return openSQLite(t, b.dir) }
+					} else {
+						s := memory.New(memory.Options{})
+						b.open = func() store.Store { return s }
+					}
+					b.start()
+					f(b)
 					b.stop()
 				})
 				if t.Failed() {
@@ -163,10 +155,22 @@ func onBanks(t *testing.T, f func(b *bank, seed uint64)) {
 	}
 }
 
-func (b *bank) start(courier host.Courier) {
-	s := b.open()
-	b.store = &unreliable{Store: s, chance: b.chance.IntN}
-	b.node = runtime.New(wallets(), b.store, runtime.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Courier: courier})
+func openSQLite(t *testing.T, dir string) store.Store {
+	s, err := sqlite.Open(context.Background(), dir, sqlite.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (b *bank) start() {
+	registry, o := b.options()
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	bad := b.store != nil && b.store.bad
+	b.store = &unreliable{Store: b.open(), chance: b.chance.IntN, bad: bad}
+	b.node = runtime.New(registry, b.store, o)
 }
 
 func (b *bank) stop() {
@@ -174,7 +178,7 @@ func (b *bank) stop() {
 	if err := b.node.Shutdown(context.Background()); err != nil {
 		b.t.Error(err)
 	}
-	if _, ok := b.store.Store.(*sqlite.Store); ok {
+	if b.dir != "" {
 		if err := b.store.Close(); err != nil {
 			b.t.Error(err)
 		}
@@ -183,34 +187,33 @@ func (b *bank) stop() {
 
 // restart replaces the node.
 func (b *bank) restart() {
-	bad := b.store.bad
 	b.stop()
-	b.start(nil)
-	b.store.bad = bad
+	b.start()
 }
 
-func (b *bank) call(wallet, action string, args ...any) (json.RawMessage, error) {
+// call calls an action of an actor and decodes its result.
+func (b *bank) call(result any, name, key, action string, args ...any) error {
 	r := host.DirectCall{Create: true, Action: action}
 	for _, a := range args {
 		r.Args = append(r.Args, []byte(marshal(b.t, a)))
 	}
-	return b.node.CallOnce(context.Background(), host.Ref{Name: "wallet", Key: host.Key{wallet}}, r)
+	raw, err := b.node.CallOnce(context.Background(), host.Ref{Name: name, Key: host.Key{key}}, r)
+	if err == nil && result != nil {
+		err = json.Unmarshal(raw, result)
+	}
+	return err
 }
 
 // give makes a transfer between two wallets.
 func (b *bank) give(from, to string, amount int) {
-	if _, err := b.call(from, "give", to, amount); err == nil {
+	if b.call(nil, "wallet", from, "give", to, amount) == nil {
 		b.want[from] -= amount
 		b.want[to] += amount
 	}
 }
 
 func (b *bank) get(name string) (w wallet) {
-	raw, err := b.call(name, "get")
-	if err == nil {
-		err = json.Unmarshal(raw, &w)
-	}
-	if err != nil {
+	if err := b.call(&w, "wallet", name, "get"); err != nil {
 		b.t.Fatal(err)
 	}
 	return w
@@ -227,7 +230,7 @@ func (b *bank) check(names ...string) {
 
 func TestG12_TransfersConserveMoney(t *testing.T) {
 	resets := uint64(0)
-	onBanks(t, func(b *bank, seed uint64) {
+	onBanks(t, func(b *bank) {
 		names := []string{"a", "b", "c", "d"}
 		b.store.bad = true
 		for range 60 {
@@ -244,5 +247,5 @@ func TestG12_TransfersConserveMoney(t *testing.T) {
 		b.check(names...)
 		resets += b.resets
 	})
-	t.Log(fmt.Sprint(resets), "resets")
+	t.Log(resets, "resets")
 }

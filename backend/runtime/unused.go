@@ -17,10 +17,16 @@ func (l *life) due() time.Time {
 	switch {
 	case l.tombstone && len(l.in.messages.byID) > 0:
 		return time.Time{} // it has messages to send
-	case l.tombstone && !l.inquired.IsZero() && l.in.inbox.marks.Len() > 0:
-		return dueTime(l.inquired.Add(inquireAgain))
 	case l.tombstone:
-		return dueTime(l.ended.Add(o.CallerTTL))
+		end, saved := dueTime(l.ended.Add(o.CallerTTL)), l.in.messages.savedDue
+		switch {
+		case l.in.inbox.marks.Len() == 0:
+		case !l.inquired.IsZero():
+			return dueTime(l.inquired.Add(inquireAgain))
+		case saved.After(end): // it has asked before it was loaded
+			return saved
+		}
+		return end
 	case o.DestroyAfter <= 0:
 		return time.Time{}
 	}

@@ -11,7 +11,10 @@ import (
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
-var start = time.UnixMilli(1_000_000)
+var (
+	start  = time.UnixMilli(1_000_000)
+	limits = delivery.Limits{Tries: 10, Fatal: 3, Wait: time.Hour}
+)
 
 func counter() func() uint64 {
 	n := uint64(0)
@@ -36,11 +39,11 @@ func batches(t *testing.T, o *delivery.Outbox) (sizes []int) {
 	t.Helper()
 	attempt, rev := counter(), uint64(1)
 	for range 100 {
-		all := o.Batches(start, 10, attempt)
+		all := o.Batches(start, limits, attempt)
 		if len(all) == 0 {
 			return sizes
 		}
-		if again := o.Batches(start, 10, attempt); len(again) > 0 {
+		if again := o.Batches(start, limits, attempt); len(again) > 0 {
 			t.Fatalf("there are two batches in flight")
 		}
 		d := all[0]
@@ -72,7 +75,7 @@ func TestBatchesAreLimited(t *testing.T) {
 		var o delivery.Outbox
 		for i := range test.messages {
 			data := json.RawMessage(make([]byte, test.bytes))
-			o.Load(&store.Message{ID: uint64(i + 1), Order: uint64(i + 1), To: "b", Data: data}, time.Time{}, 0)
+			o.Load(&store.Message{ID: uint64(i + 1), Order: uint64(i + 1), To: "b", Data: data}, time.Time{}, 0, false)
 		}
 		if got := fmt.Sprint(batches(t, &o)); got != test.want {
 			t.Errorf("%d messages of %d bytes are sent in batches of %s, want %s", test.messages, test.bytes, got, test.want)
@@ -83,30 +86,30 @@ func TestBatchesAreLimited(t *testing.T) {
 func TestASilentTargetDelaysItsOwnMessagesOnly(t *testing.T) {
 	var o delivery.Outbox
 	for i, to := range []string{"dead", "dead", "alive"} {
-		o.Load(&store.Message{ID: uint64(i + 1), Order: uint64(i + 1), To: to}, time.Time{}, 0)
+		o.Load(&store.Message{ID: uint64(i + 1), Order: uint64(i + 1), To: to}, time.Time{}, 0, false)
 	}
 	attempt := counter()
-	for _, d := range o.Batches(start, 10, attempt) {
+	for _, d := range o.Batches(start, limits, attempt) {
 		if d.To.ID == "dead" {
 			o.Silent("dead", d.Attempt, start, func(n int) time.Duration { return time.Duration(n) * time.Minute })
 		} else {
 			o.Answer(d.To.ID, d.Attempt, []host.DeliveryAnswer{{ID: 3, Order: 3}})
 		}
 	}
-	o.Load(&store.Message{ID: 4, Order: 4, To: "alive"}, time.Time{}, 0)
-	all := o.Batches(start.Add(time.Second), 10, attempt)
+	o.Load(&store.Message{ID: 4, Order: 4, To: "alive"}, time.Time{}, 0, false)
+	all := o.Batches(start.Add(time.Second), limits, attempt)
 	if len(all) != 1 || all[0].To.ID != "alive" {
 		t.Fatalf("while one target is silent the batches are %+v, want one to the other", all)
 	}
 	if next := o.Next(); !next.Equal(start.Add(time.Minute)) {
 		t.Errorf("the silent target is tried at %s, want after a minute", next)
 	}
-	o.Wake(start.Add(59 * time.Second))
-	if early := o.Batches(start.Add(59*time.Second), 10, attempt); len(early) > 0 {
+	o.Wake(start.Add(59*time.Second), limits)
+	if early := o.Batches(start.Add(59*time.Second), limits, attempt); len(early) > 0 {
 		t.Errorf("the silent target is tried before its time: %+v", early)
 	}
-	o.Wake(start.Add(time.Minute))
-	if all = o.Batches(start.Add(time.Minute), 10, attempt); len(all) != 1 || len(all[0].Messages) != 2 {
+	o.Wake(start.Add(time.Minute), limits)
+	if all = o.Batches(start.Add(time.Minute), limits, attempt); len(all) != 1 || len(all[0].Messages) != 2 {
 		t.Fatalf("after its time the batches are %+v, want one of both messages", all)
 	}
 }
@@ -114,10 +117,10 @@ func TestASilentTargetDelaysItsOwnMessagesOnly(t *testing.T) {
 func TestAFailedMessageIsGivenUpAtItsLastTry(t *testing.T) {
 	var o delivery.Outbox
 	m := &store.Message{ID: 1, Order: 1, To: "b"}
-	o.Load(m, time.Time{}, 0)
+	o.Load(m, time.Time{}, 0, false)
 	attempt := counter()
 	for try := 1; try <= 3; try++ {
-		d := o.Batches(start, 3, attempt)[0]
+		d := o.Batches(start, delivery.Limits{Tries: 3, Fatal: 3, Wait: time.Hour}, attempt)[0]
 		if last := d.Messages[0].Last; last != (try == 3) {
 			t.Errorf("try %d of 3: Last is %v", try, last)
 		}

@@ -18,7 +18,7 @@ import (
 // in between. Actors are destroyed and made again, and their clocks jump. In the end, each
 // message must have run once, or have been refused once, or be parked.
 
-const tries = 3 // after which a message is parked
+var modelLimits = delivery.Limits{Tries: 3, Fatal: 3, Wait: time.Hour}
 
 // record is what an actor has durably, or will have.
 type record struct {
@@ -128,7 +128,7 @@ func (w *world) load(a *actor) {
 	w.loadInbox(a)
 	for _, id := range slices.Sorted(maps.Keys(a.mem.messages)) {
 		if m := a.mem.messages[id]; m.Parked == "" {
-			a.out.Load(m, time.Time{}, 0)
+			a.out.Load(m, time.Time{}, 0, false)
 		}
 	}
 }
@@ -224,8 +224,8 @@ func (w *world) send(a *actor) {
 	if a.mem == nil {
 		return
 	}
-	a.out.Wake(w.now())
-	for _, d := range a.out.Batches(w.now(), tries, func() uint64 { w.attempts++; return w.attempts }) {
+	a.out.Wake(w.now(), modelLimits)
+	for _, d := range a.out.Batches(w.now(), modelLimits, func() uint64 { w.attempts++; return w.attempts }) {
 		d.From, d.Born = host.Ref{ID: a.id}, a.mem.born
 		if k := 1 + w.IntN(len(d.Messages)); k < len(d.Messages) {
 			d.Messages = d.Messages[:k]

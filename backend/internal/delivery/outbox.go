@@ -22,6 +22,7 @@ type Outbox struct {
 	inFlight int                // targets with a batch in flight
 	changes  []change           // of messages, that are not durable; by revision
 	settled  int                // targets that have nothing outstanding and have not been told
+	doubted  []*store.Message   // see Doubted
 }
 
 // target is what an actor has for one receiver.
@@ -41,6 +42,10 @@ type entry struct {
 	durable  bool // with this order
 	answered bool // finally
 	unmarked bool // and the receiver has no mark for it
+
+	// The process that sent it before may have ended because of it. It waits until that is
+	// counted, and is sent alone.
+	doubted, alone bool
 }
 
 // change is what a commit does to a message.
@@ -77,12 +82,12 @@ func (o *Outbox) Edit(before, after *store.Message, rev uint64) {
 	switch {
 	case was && is && e != nil:
 		e.m = after
-		if e.order == after.Order {
+		if e.order == after.Order && !e.doubted {
 			e.answered, e.unmarked = false, false
 			o.targets[after.To].next = after.Retry
 			return
 		}
-		e.order, e.durable = after.Order, false
+		e.order, e.durable, e.doubted = after.Order, false, false
 		o.changes = append(o.changes, change{rev: rev, to: after.To, e: e, order: e.order})
 	case was && !is && e != nil:
 		e.answered = true
@@ -94,10 +99,11 @@ func (o *Outbox) Edit(before, after *store.Message, rev uint64) {
 }
 
 // Load adds a message that is stored. If it is the first to its target, it waits until next,
-// after a number of attempts without an answer.
-func (o *Outbox) Load(m *store.Message, next time.Time, silent int) {
+// after a number of attempts without an answer. doubted is whether the process before this
+// one may have ended because of it: see Doubted.
+func (o *Outbox) Load(m *store.Message, next time.Time, silent int, doubted bool) {
 	e := o.insert(m)
-	e.durable = true
+	e.durable, e.doubted, e.alone = true, doubted, doubted
 	t := o.targets[m.To]
 	if t.queue[0] == e {
 		t.next, t.silent = next, silent
@@ -171,10 +177,25 @@ func (o *Outbox) find(to string, id, order uint64) *entry {
 	return nil
 }
 
-// Batches returns what has to be sent now: a batch for each target that has none in flight. attempt
-// numbers them; no two of an actor may have the same. The caller fills in the
-// sender. Last of a message is set if it has failed tries-1 times.
-func (o *Outbox) Batches(now time.Time, tries int, attempt func() uint64) []*host.Delivery {
+// Doubted returns messages that Batches would have sent since the last call, if it were not
+// for the end of the process that sent them before. The caller counts that in them, with
+// the same Order; when its commit is durable, they are sent.
+func (o *Outbox) Doubted() []*store.Message {
+	doubted := o.doubted
+	o.doubted = nil
+	return doubted
+}
+
+// Limits are how often a message is sent.
+type Limits struct {
+	Tries int           // after which a message that fails is given up
+	Fatal int           // after which it is given up without being run
+	Wait  time.Duration // the longest one for a target: what is longer is of a clock that was set back
+}
+
+// Batches returns what has to be sent now: a batch for each target that has none in flight.
+// attempt numbers them; no two of an actor may have the same. The caller fills in the sender.
+func (o *Outbox) Batches(now time.Time, limits Limits, attempt func() uint64) []*host.Delivery {
 	var batches []*host.Delivery
 	for _, id := range o.ready {
 		t := o.targets[id]
@@ -185,14 +206,18 @@ func (o *Outbox) Batches(now time.Time, tries int, attempt func() uint64) []*hos
 		if t.attempt != 0 {
 			continue // the answer makes it ready
 		}
-		if now.Before(t.next) {
+		if t.isWaiting(now, limits) {
 			if o.waiting == nil {
 				o.waiting = map[string]*target{}
 			}
 			o.waiting[id] = t
 			continue
 		}
-		if d := t.batch(tries); d != nil {
+		d, doubted := t.batch(limits)
+		if doubted != nil {
+			o.doubted = append(o.doubted, doubted)
+		}
+		if d != nil {
 			d.Attempt = attempt()
 			t.attempt = d.Attempt
 			o.inFlight++
@@ -203,9 +228,9 @@ func (o *Outbox) Batches(now time.Time, tries int, attempt func() uint64) []*hos
 	return batches
 }
 
-// batch returns the first messages that may be sent, nil if there are none.
-func (t *target) batch(tries int) *host.Delivery {
-	var d *host.Delivery
+// batch returns the first messages that may be sent, nil if there are none. If the first one
+// is doubted, it returns that.
+func (t *target) batch(limits Limits) (d *host.Delivery, doubted *store.Message) {
 	bytes := 0
 	prev := uint64(0)
 	for _, e := range t.queue {
@@ -220,6 +245,12 @@ func (t *target) batch(tries int) *host.Delivery {
 		if !e.durable || d != nil && (len(d.Messages) == maxBatch || bytes+len(e.m.Data) > maxBatchBytes) {
 			break
 		}
+		if e.alone && d != nil {
+			break
+		}
+		if e.doubted {
+			return nil, e.m
+		}
 		if d == nil {
 			d = &host.Delivery{
 				To:      host.Ref{ID: e.m.To, Name: e.m.Name, Key: e.m.Key},
@@ -229,11 +260,15 @@ func (t *target) batch(tries int) *host.Delivery {
 		bytes += len(e.m.Data)
 		d.Messages = append(d.Messages, host.DeliveryMessage{
 			ID: e.m.ID, Order: e.order, Prev: prev,
-			Type: e.m.Type, Version: e.m.Version, Data: e.m.Data, Last: e.m.Tries >= tries-1,
+			Type: e.m.Type, Version: e.m.Version, Data: e.m.Data,
+			Last: e.m.Tries >= limits.Tries-1, Skip: e.m.Fatal >= limits.Fatal,
 		})
 		prev = e.order
+		if e.alone {
+			break
+		}
 	}
-	return d
+	return d, nil
 }
 
 // settled returns the number up to which the sender durably has no message.
@@ -330,10 +365,15 @@ func (o *Outbox) Renumber(to string) (messages []*store.Message) {
 	return messages
 }
 
+func (t *target) isWaiting(now time.Time, limits Limits) bool {
+	wait := t.next.Sub(now)
+	return wait > 0 && wait <= limits.Wait
+}
+
 // Wake makes the targets ready whose time to wait is over.
-func (o *Outbox) Wake(now time.Time) {
+func (o *Outbox) Wake(now time.Time, limits Limits) {
 	for id, t := range o.waiting {
-		if !now.Before(t.next) {
+		if !t.isWaiting(now, limits) {
 			o.wake(id, t)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 func BenchmarkOutbox_Targets(b *testing.B) {
 	for _, n := range []int{100, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			now := time.Now()
+			now, limits := time.Now(), Limits{Tries: 10, Fatal: 3, Wait: time.Hour}
 			for b.Loop() {
 				var o Outbox
 				attempts, rev := uint64(0), uint64(1)
@@ -22,7 +22,7 @@ func BenchmarkOutbox_Targets(b *testing.B) {
 					o.Edit(nil, &store.Message{ID: uint64(i + 1), Order: uint64(i + 1), To: fmt.Sprint(i)}, rev)
 				}
 				o.Durable(rev)
-				deliveries := o.Batches(now, 10, func() uint64 { attempts++; return attempts })
+				deliveries := o.Batches(now, limits, func() uint64 { attempts++; return attempts })
 				if len(deliveries) != n {
 					b.Fatalf("got %d deliveries", len(deliveries))
 				}
@@ -32,7 +32,7 @@ func BenchmarkOutbox_Targets(b *testing.B) {
 					rev++
 					o.Edit(out.Settled[0].Message, nil, rev)
 					o.Durable(rev)
-					o.Batches(now, 10, nil)
+					o.Batches(now, limits, nil)
 					if !o.Next().IsZero() {
 						b.Fatal("a receiver is waited for")
 					}
