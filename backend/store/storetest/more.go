@@ -152,7 +152,7 @@ func droppedTable(t *testing.T, s store.Store) {
 func messages(t *testing.T, s store.Store) {
 	c := turn("ada", 1)
 	c.Messages = []store.Message{message(3), message(1), message(2)}
-	c.Senders = []store.Sender{{ID: "z", Highest: 1}, {ID: "b", Born: 1, Highest: 2, Refused: []store.Answer{{Call: 2, Code: "no"}}}}
+	c.Senders = []store.Sender{{ID: "z", Highest: 1}, {ID: "b", Born: 1, Highest: 2, Refused: []store.Answer{{Call: 1, Message: "given up"}, {Call: 2, Code: "no"}}}}
 	commit(t, s, c)
 	got := load(t, s, "ada")
 	equal(t, "messages, by ID", got.Messages, []store.Message{message(1), message(2), message(3)})

@@ -290,6 +290,8 @@ func appendAnswer(b []byte, a *store.Answer) []byte {
 	if a.Code != "" {
 		b = appendString(append(b, `,"code":`...), a.Code)
 		b = appendString(append(b, `,"m":`...), a.Message)
+	} else {
+		b = appendText(b, `,"m":`, a.Message)
 	}
 	if a.Metadata != nil {
 		b = append(append(b, `,"x":`...), a.Metadata...)
