@@ -104,9 +104,8 @@ pgo: ## measure calls and fan-out on both stores, and write default.pgo, the pro
 plot: ## draw what they have measured, and write the figures into docs/benchmarks.md
 	cd e2e/bench && go run . -plot
 
-pictures: build ## take the icons, the picture that is shown beside links to the page, and those of the inspector
+pictures: build ## take the icons, and the picture that is shown beside links to the page
 	node e2e/pictures.mjs
-	node e2e/inspectpicture.mjs
 
 picture: build ## take the moving picture of the README from the running page
 	node e2e/picture.mjs

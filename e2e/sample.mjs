@@ -18,10 +18,9 @@ export const local = (path) => fileURLToPath(new URL(`../${path}`, import.meta.u
  * Runs a function with a browser and the URL of a server that keeps nothing.
  *
  * @param {(browser: import("@playwright/test").Browser, url: string) => Promise<void>} take
- * @param {string[]} flags more flags of the server
  */
-export async function withSample(take, flags = []) {
-  const server = spawn(local("bin/troupe"), ["-addr", "127.0.0.1:0", "-store", "memory", "-log", "warn", ...flags], {
+export async function withSample(take) {
+  const server = spawn(local("bin/troupe"), ["-addr", "127.0.0.1:0", "-store", "memory", "-log", "warn"], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const browser = await chromium.launch({ executablePath: findBrowser("chromium") });

@@ -8,8 +8,10 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,9 +39,15 @@ func (v *vault) End(c *actor.Context[actor.NoState], what string) []string {
 // vaultData is the environment variable that makes the test's binary a server of vaults.
 const vaultData = "TROUPE_CRASHTEST_VAULTS"
 
-// serveVaults is the process that TestG5_DestroyAndCrashes kills.
-func serveVaults(data string) error {
-	srv, err := troupe.New(actor.NewRegistry(actor.Define[vault]("vault")), troupe.Options{Data: data})
+// registries are what the test's binary serves, by the environment variable that asks for it.
+var registries = map[string]*actor.Registry{
+	vaultData: actor.NewRegistry(actor.Define[vault]("vault")),
+	purseData: purses,
+}
+
+// serveActors is the process that TestG5_DestroyAndCrashes and TestG12_MessagesAndCrashes kill.
+func serveActors(registry *actor.Registry, data string) error {
+	srv, err := troupe.New(registry, troupe.Options{Data: data})
 	if err != nil {
 		return err
 	}
@@ -48,6 +56,15 @@ func serveVaults(data string) error {
 		return err
 	}
 	fmt.Println("http://" + l.Addr().String())
+	go func() {
+		stop := make(chan os.Signal, 1)
+		signal.Notify(stop, syscall.SIGTERM)
+		<-stop
+		if srv.Close(context.Background()) == nil {
+			os.Exit(0)
+		}
+		os.Exit(1)
+	}()
 	return http.Serve(l, srv.Handler())
 }
 

@@ -9,6 +9,9 @@
 // while it snapshots and trims. The clients speak the protocol of package wire, like
 // the JavaScript client.
 //
+// TestG12_MessagesAndCrashes kills a server whose actors send each other money and have
+// alarms, and counts both.
+//
 // Other tests give the server a disk that is full, read-only or gone.
 //
 //	go test ./backend/crashtest                        a few rounds

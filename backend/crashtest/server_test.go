@@ -25,9 +25,11 @@ import (
 var tempDir string
 
 func TestMain(m *testing.M) {
-	if data := os.Getenv(vaultData); data != "" {
-		fmt.Fprintln(os.Stderr, serveVaults(data))
-		os.Exit(1)
+	for env, registry := range registries {
+		if data := os.Getenv(env); data != "" {
+			fmt.Fprintln(os.Stderr, serveActors(registry, data))
+			os.Exit(1)
+		}
 	}
 	var err error
 	if tempDir, err = os.MkdirTemp("", "troupe-crashtest-"); err != nil {

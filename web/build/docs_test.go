@@ -82,7 +82,7 @@ func TestDocs(t *testing.T) {
 			case strings.HasPrefix(to, "https://"), strings.HasPrefix(to, "http://"), strings.HasPrefix(to, "/"):
 				continue
 			case strings.HasPrefix(to, "images/"):
-				if w := get(ui, "/docs/"+to); w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), "image/") {
+				if w := get(ui, "/docs/"+to); w.Code != 200 || w.Header().Get("Content-Type") != "image/svg+xml" {
 					t.Errorf("%s: %s: got %d, %v", at, to, w.Code, w.Header())
 				}
 				continue

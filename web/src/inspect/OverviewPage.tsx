@@ -110,7 +110,7 @@ export function OverviewPage() {
           base={1024}
           series={[
             { label: "process", values: of((s) => s.memory) },
-            { label: "actors", values: of((s) => s.bytes) },
+            { label: "states and logs", values: of((s) => s.bytes) },
           ]}
           format={bytes}
         />

@@ -1,0 +1,240 @@
+package crashtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+)
+
+// purse sends money to others, and has alarms that count.
+type purse struct {
+	Balance  int            `json:"balance"`
+	Sent     map[string]int `json:"sent"`     // by receiver
+	Received map[string]int `json:"received"` // the number of the newest payment, by sender
+	Disorder int            `json:"disorder"`
+	Rang     map[string]int `json:"rang"` // how often each alarm has run
+}
+
+type payment struct {
+	N      int `json:"n"`
+	Amount int `json:"amount"`
+}
+
+type ring struct {
+	Name string `json:"name"`
+}
+
+// Pay sends money to another purse.
+func (p *purse) Pay(c *actor.Context[actor.NoState], to string, amount int) {
+	if p.Sent == nil {
+		p.Sent = map[string]int{}
+	}
+	p.Sent[to]++
+	p.Balance -= amount
+	c.Send(actor.Of("purse", to), payment{p.Sent[to], amount})
+}
+
+// SetAlarm schedules an alarm.
+func (p *purse) SetAlarm(c *actor.Context[actor.NoState], name string, ms int) {
+	c.Schedule(c.Now().Add(time.Duration(ms)*time.Millisecond), ring{name})
+}
+
+// Break destroys the purse, and returns what it had.
+func (p *purse) Break(c *actor.Context[actor.NoState]) int {
+	c.Destroy()
+	return p.Balance
+}
+
+// Look returns all of it.
+func (p purse) Look(*actor.Context[actor.NoState]) purse { return p }
+
+func (p *purse) payment(c *actor.Context[actor.NoState], m payment) error {
+	from, _ := c.Sender()
+	if last := p.Received[from.Key[0]]; last >= m.N {
+		p.Disorder++
+	}
+	if p.Received == nil {
+		p.Received = map[string]int{}
+	}
+	p.Received[from.Key[0]] = m.N
+	p.Balance += m.Amount
+	return nil
+}
+
+func (p *purse) ring(_ *actor.Context[actor.NoState], m ring) error {
+	if p.Rang == nil {
+		p.Rang = map[string]int{}
+	}
+	p.Rang[m.Name]++
+	return nil
+}
+
+// OnUndelivered takes the money back.
+func (p *purse) OnUndelivered(_ *actor.Context[actor.NoState], u actor.Undelivered) {
+	var m payment
+	if u.As(&m) {
+		p.Balance += m.Amount
+	}
+}
+
+// purseData is the environment variable that makes the test's binary a server of purses.
+const purseData = "TROUPE_CRASHTEST_PURSES"
+
+var purses = actor.NewRegistry(actor.Define[purse]("purse", actor.Handles((*purse).payment), actor.Handles((*purse).ring)))
+
+// purseCall calls an action until it has an answer: it has one effect.
+func purseCall(s *server, result any, key, action, idempotency string, args ...any) error {
+	body, err := json.Marshal(map[string]any{"args": append([]any{}, args...)})
+	if err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(settling); ; time.Sleep(5 * time.Millisecond) {
+		err = func() error {
+			url := fmt.Sprintf("http://%s/api/actors/purse/actions/%s?key=%s", s.address(), action, key)
+			request, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
+			if err != nil {
+				return err
+			}
+			request.Header.Set("Content-Type", "application/json")
+			if idempotency != "" {
+				request.Header.Set("Idempotency-Key", idempotency)
+			}
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				return err
+			}
+			defer response.Body.Close()
+			answer, err := io.ReadAll(response.Body)
+			if err == nil && response.StatusCode != http.StatusOK {
+				err = fmt.Errorf("%s: %s", response.Status, answer)
+			}
+			if err != nil || result == nil {
+				return err
+			}
+			return json.Unmarshal(answer, &struct{ Result any }{result})
+		}()
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
+// After any number of crashes, money is conserved, each alarm has rung once (G11), and
+// payments have come in their order (G12), also to purses that are destroyed now and then.
+func TestG12_MessagesAndCrashes(t *testing.T) {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64() | 1
+	}
+	t.Logf("to repeat its choices: -crash.seed=%d", seed)
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newServerOf(t, binary)
+	s.env = []string{purseData + "=" + s.data}
+	s.start()
+
+	payers, jars := []string{"a", "b", "c", "d"}, []string{"jar", "tin"} // jars are broken now and then
+	all := slices.Concat(payers, jars)
+	var mu sync.Mutex
+	had, payments, alarms := 0, 0, map[string]string{} // what broken jars had; whose an alarm is
+	done := make(chan struct{})
+	var load sync.WaitGroup
+	for i := range 8 {
+		r := rand.New(rand.NewPCG(seed, uint64(i)))
+		load.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-done:
+					return
+				case <-time.After(time.Duration(r.IntN(30)) * time.Millisecond):
+				}
+				id, from, to := fmt.Sprintf("%d-%d", i, n), payers[r.IntN(len(payers))], all[r.IntN(len(all))]
+				inJar, x := 0, r.IntN(20)
+				var err error
+				switch {
+				case x < 12:
+					err = purseCall(s, nil, from, "pay", id, to, 1+r.IntN(50))
+				case x < 19:
+					err = purseCall(s, nil, from, "setAlarm", id, id, r.IntN(1000))
+				default:
+					err = purseCall(s, &inJar, jars[r.IntN(len(jars))], "break", id)
+				}
+				mu.Lock()
+				switch {
+				case err != nil:
+					t.Error(err)
+				case x < 12:
+					payments++
+				case x < 19:
+					alarms[id] = from
+				}
+				had += inJar
+				mu.Unlock()
+			}
+		})
+	}
+	r := rand.New(rand.NewPCG(seed, 200))
+	for i := range *roundsFlag * 3 {
+		time.Sleep(time.Duration(r.IntN(500)) * time.Millisecond)
+		if i%3 == 2 {
+			s.stop() // what is on its way when three processes in a row are killed is parked
+		} else {
+			s.kill()
+		}
+		s.start()
+	}
+	close(done)
+	load.Wait()
+	checkPurses(t, s, all, had, alarms)
+	s.kill() // the next process has only the disk's data
+	s.start()
+	checkPurses(t, s, all, had, alarms)
+	t.Logf("%d payments and %d alarms; broken jars had %d", payments, len(alarms), had)
+}
+
+// checkPurses waits until nothing is on its way, and compares what purses have with what
+// was done.
+func checkPurses(t *testing.T, s *server, names []string, had int, alarms map[string]string) {
+	t.Helper()
+	for deadline := time.Now().Add(settling); ; time.Sleep(20 * time.Millisecond) {
+		sum, rang := had, map[string]int{}
+		var wrong []string
+		for _, name := range names {
+			var p purse
+			if err := purseCall(s, &p, name, "look", ""); err != nil {
+				t.Fatal(err)
+			}
+			sum += p.Balance
+			for id, n := range p.Rang {
+				if rang[id] += n; n != 1 || alarms[id] != name {
+					wrong = append(wrong, fmt.Sprintf("alarm %s of %q has rung %d times at %s", id, alarms[id], n, name))
+				}
+			}
+			if p.Disorder > 0 {
+				wrong = append(wrong, fmt.Sprintf("%d payments to %s were out of order", p.Disorder, name))
+			}
+		}
+		for _, w := range wrong {
+			t.Error(w)
+		}
+		if len(wrong) > 0 || sum == 0 && len(rang) == len(alarms) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("there is %d too much; %d of %d alarms have rung", sum, len(rang), len(alarms))
+			return
+		}
+	}
+}
