@@ -34,7 +34,7 @@ export function ActorPage({ id }: { id: string }) {
   const [after, setAfter] = useState(0);
   const [viewed, setViewed] = useState<number>();
   const [dialog, setDialog] = useState<"reset" | "edit" | "destroy">();
-  const numbers = useRef(0);
+  const numbers = useRef({ rows: 0, turns: 0 });
   const now = useNow();
 
   const status = useStream(
@@ -54,12 +54,12 @@ export function ActorPage({ id }: { id: string }) {
         setActor(next);
       } else if (name === "log") {
         const { entries, skipped } = data as { entries: Entry[]; skipped: number };
-        const more: LogRow[] = skipped ? [{ id: ++numbers.current, skipped }] : [];
-        for (const entry of entries) more.unshift({ id: ++numbers.current, entry });
+        const more: LogRow[] = skipped ? [{ id: ++numbers.current.rows, skipped }] : [];
+        for (const entry of entries) more.unshift({ id: ++numbers.current.rows, entry });
         setRows((before) => [...more, ...before].slice(0, KEPT_ROWS));
       } else if (name === "turns") {
         const more: (Turn & { id: number })[] = [];
-        for (const turn of (data as { turns: Turn[] }).turns) more.unshift({ ...turn, id: ++numbers.current });
+        for (const turn of (data as { turns: Turn[] }).turns) more.unshift({ ...turn, id: ++numbers.current.turns });
         setTurns((before) => [...more, ...before].slice(0, KEPT_TURNS));
       } else if (name === "gone") {
         setGone((data as { message: string }).message);
