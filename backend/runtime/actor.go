@@ -39,10 +39,10 @@ type Actor struct {
 	previous *instance   // a new instance takes its attachments
 	loadErr  *host.Fault // the last attempt to load failed, at loadTime
 	loadTime time.Time
-	current  envelope        // being handled
-	hold     hold            // of messages, after resets
-	stuck    uint64          // the message whose turn did not return, until that is counted
-	counted  map[uint64]bool // messages of which this process has counted that they may end it
+	current  envelope // being handled
+	hold     hold     // of messages, after resets
+	stuck    uint64   // the message whose turn did not return, until that is counted
+	counted  fatals
 
 	loaded atomic.Bool              // it has an instance, which wakes itself when it is due
 	recent atomic.Pointer[turnRing] // keeps the newest turns while somebody looks; else nil

@@ -96,18 +96,15 @@ func gridOf(spec string) (grid, error) {
 	return newGrid(r)
 }
 
-// after returns the first time of the grid after two times, of which due is on the grid;
-// zero if there is none.
+// after returns the first time of the grid after t, which is not before due, a time of the
+// grid; zero if there is none.
 func (g *grid) after(due, t time.Time) time.Time {
 	if g.cron != nil {
-		next := g.cron.Next(later(due, t))
+		next := g.cron.Next(t)
 		if next.IsZero() {
 			return next
 		}
 		return next.UTC()
-	}
-	if t.Before(due) {
-		return due.Add(g.interval)
 	}
 	return due.Add((t.Sub(due)/g.interval + 1) * g.interval)
 }

@@ -132,7 +132,7 @@ func (s *sends) resume(m *store.Message) (next time.Time, silent int) {
 // may have been on its way. See messages.mayRun.
 func (s *sends) doubts(m *store.Message) bool {
 	a := s.in.actor
-	return a.node.unclean && m.Order <= uint64(a.node.started.UnixMicro()) && !a.counted[m.ID]
+	return a.node.unclean && m.Order <= uint64(a.node.started.UnixMicro()) && !a.counted.has(m)
 }
 
 // count counts, before they are sent again, that messages may have ended the process. It reports
@@ -143,10 +143,7 @@ func (s *sends) count(doubted []*store.Message) bool {
 		next := *m
 		next.Fatal++
 		s.keep(m, &next)
-		if a.counted == nil {
-			a.counted = map[uint64]bool{}
-		}
-		a.counted[m.ID] = true
+		a.counted.add(&next)
 	}
 	return s.commit("count")
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/sqlite"
 )
 
-var sendRuns = flag.Int("runtime.runs", 25, "how many seeds the random tests of messages between actors have")
+var sendRuns = flag.Int("runtime.runs", 25, "how many seeds the random tests of messages have")
 
 // wallet sends money to other wallets.
 type wallet struct {
@@ -126,6 +126,18 @@ type bank struct {
 // onBanks runs f with seeds, on each store.
 func onBanks(t *testing.T, f func(b *bank)) {
 	t.Helper()
+	onStores(t, func(t *testing.T, open func() store.Store, dir string, seed uint64) {
+		b := &bank{t: t, seed: seed, chance: rand.New(rand.NewPCG(seed, 2)), open: open, dir: dir, want: map[string]int{}}
+		b.options = func() (*actor.Registry, runtime.Options) { return wallets(), runtime.Options{} }
+		b.start()
+		f(b)
+		b.stop()
+	})
+}
+
+// onStores runs f in a bubble with seeds, on each store. dir is empty for the one in memory.
+func onStores(t *testing.T, f func(t *testing.T, open func() store.Store, dir string, seed uint64)) {
+	t.Helper()
 	runs := *sendRuns
 	if testing.Short() {
 		runs = min(runs, 8)
@@ -134,18 +146,13 @@ func onBanks(t *testing.T, f func(b *bank)) {
 		t.Run(kind, func(t *testing.T) {
 			for seed := range uint64(runs) {
 				inBubble(t, func(t *testing.T) {
-					b := &bank{t: t, seed: seed, chance: rand.New(rand.NewPCG(seed, 2)), want: map[string]int{}}
-					b.options = func() (*actor.Registry, runtime.Options) { return wallets(), runtime.Options{} }
 					if kind == "sqlite" {
-						b.dir = t.TempDir()
-						b.open = func() store.Store { return openSQLite(t, b.dir) }
-					} else {
-						s := memory.New(memory.Options{})
-						b.open = func() store.Store { return s }
+						dir := t.TempDir()
+						f(t, func() store.Store { return openSQLite(t, dir) }, dir, seed)
+						return
 					}
-					b.start()
-					f(b)
-					b.stop()
+					s := memory.New(memory.Options{})
+					f(t, func() store.Store { return s }, "", seed)
 				})
 				if t.Failed() {
 					t.Fatalf("seed %d", seed)
