@@ -165,6 +165,9 @@ func (a *Actor) deliver(m envelope) (ok bool) {
 		if !m.deliver(a.in) {
 			return false
 		}
+		if a.in == nil { // an operator has reset it
+			break
+		}
 		if buried, again = a.in.life.over, a.in.life.again; buried {
 			a.bury()
 		}

@@ -118,8 +118,7 @@ func (ms *messages) fatal(m *store.Message, now time.Time) bool {
 // message. It reports false if the instance was abandoned meanwhile.
 func (ms *messages) handle(m *store.Message, now time.Time) bool {
 	in := ms.in
-	t := in.begin(m.Type, in.def.Options.ActionTimeout, nil)
-	t.message, t.bounded = m, true
+	t := in.beginMessage(m.Type, m, nil)
 	following, err := ms.following(m, now)
 	ms.advance(m, following)
 	o, ok := t.execute(func() (any, error) {

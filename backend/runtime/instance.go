@@ -162,6 +162,12 @@ func (in *instance) begin(what string, limit time.Duration, c *Conn) *Turn {
 	return in.watchdog.watch(&Turn{in: in, span: span{what: what}, conn: c}, limit)
 }
 
+// beginMessage starts a turn that handles a message; from is its sender, nil if that is the
+// actor itself. Whoever abandons the turn reads both, so they are set before it is watched.
+func (in *instance) beginMessage(what string, m *store.Message, from *host.Ref) *Turn {
+	return in.watchdog.watch(&Turn{in: in, span: span{what: what}, message: m, from: from, bounded: true}, in.def.Options.ActionTimeout)
+}
+
 // start runs OnStart. It reports false if the goroutine was superseded meanwhile.
 func (in *instance) start() bool {
 	if in.def.Hooks["OnStart"] == nil {

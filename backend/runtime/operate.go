@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
@@ -73,6 +74,7 @@ func identityAs(def *definition.Definition, as json.RawMessage) (who host.Identi
 type operateEnvelope struct {
 	run func(in *instance) (err *host.Fault, ok bool) // ok is as in envelope.deliver
 	*waiter
+	claimed *atomic.Bool // by the actor, which runs it, or by the operator, who has gone
 }
 
 func (m *operateEnvelope) size() int { return 0 }
@@ -80,6 +82,9 @@ func (m *operateEnvelope) size() int { return 0 }
 func (m *operateEnvelope) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
 
 func (m *operateEnvelope) deliver(in *instance) bool {
+	if !m.claimed.CompareAndSwap(false, true) {
+		return true // its operator has heard that nothing was done
+	}
 	if !in.stored {
 		m.done(nil, host.Faultf(wire.CodeNotFound, "this %s does not exist", in.def.Name))
 		return true
@@ -96,11 +101,20 @@ func (m *operateEnvelope) deliver(in *instance) bool {
 	return true
 }
 
+// operate runs f on the actor's goroutine. If ctx ends before the actor has begun with it, f
+// does not run any more.
 func (i *Inspector) operate(ctx context.Context, id string, run func(*instance) (*host.Fault, bool)) error {
+	var claimed atomic.Bool
 	_, err := roundTrip(ctx, func(w *waiter) error {
-		return i.n.post(host.Ref{ID: id}, &operateEnvelope{run, w})
+		return i.n.post(host.Ref{ID: id}, &operateEnvelope{run, w, &claimed})
 	})
-	return err
+	if err == nil || ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
+		return err
+	}
+	if claimed.CompareAndSwap(false, true) {
+		return host.Faultf(wire.CodeTimeout, "the actor is busy; nothing was done")
+	}
+	return host.Faultf(wire.CodeMaybeRan, "the actor has begun with it and has not answered in time; look at it before you try again")
 }
 
 // Disconnect ends a connection of an actor. Its client gets the reason and does not reconnect

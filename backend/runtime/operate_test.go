@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -43,6 +44,9 @@ func TestInspector_operates(t *testing.T) {
 		}
 		if n, err := result[int](b, safeRef, "woken"); err != nil || n != 1 {
 			t.Errorf("after a reset: got %d and %v, want a new instance", n, err)
+		}
+		if n := b.node.Stats().Resets; n != 1 || strings.Contains(b.log.String(), "panic") {
+			t.Errorf("one reset counts as %d, and the log has\n%s", n, b.log.String())
 		}
 		ada.call(2, "put", 8)
 		if o := ada.last(); o.Kind != host.OutputReply {
@@ -262,6 +266,55 @@ func TestInspector_destroys(t *testing.T) {
 		}
 		if err := i.Destroy(t.Context(), id); code(err) != "not_found" {
 			t.Errorf("again: got %v", err)
+		}
+	})
+}
+
+// slowpoke is busy for as long as it is told.
+type slowpoke struct {
+	N int `json:"n"`
+}
+
+func (s *slowpoke) Work(*actor.Context[actor.NoState], int) {
+	s.N++
+	time.Sleep(2 * time.Second)
+}
+func (s slowpoke) Get(*actor.Context[actor.NoState]) int { return s.N }
+
+// An operator who does not wait any longer for a busy actor is told that nothing was done, and
+// nothing is.
+func TestInspector_operationsThatTimeOut(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, actor.NewRegistry(actor.Define[slowpoke]("slowpoke")))
+		ref := host.Ref{Name: "slowpoke", Key: host.Key{"a"}}
+		if _, err := result[any](b, ref, "work", 1); err != nil {
+			t.Fatal(err)
+		}
+		i, id := runtime.Inspect(b.node), host.ActorID(ref.Name, ref.Key)
+		for name, operate := range map[string]func(context.Context) error{
+			"reset":   func(ctx context.Context) error { return i.Reset(ctx, id) },
+			"destroy": func(ctx context.Context) error { return i.Destroy(ctx, id) },
+		} {
+			done := make(chan error)
+			go func() {
+				_, err := result[any](b, ref, "work", 1)
+				done <- err
+			}()
+			synctest.Wait()
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			if err := operate(ctx); code(err) != "timeout" || !strings.Contains(err.Error(), "nothing was done") {
+				t.Errorf("%s: got %v", name, err)
+			}
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		if n, err := result[int](b, ref, "get"); n != 3 || err != nil {
+			t.Errorf("got %d and %v, want 3", n, err)
+		}
+		if n := b.node.Stats().Resets; n != 0 {
+			t.Errorf("got %d resets", n)
 		}
 	})
 }

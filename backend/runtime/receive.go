@@ -152,9 +152,7 @@ func (b *inbox) take(d *host.Delivery, msg *host.DeliveryMessage) (answer host.D
 		}
 		return b.failed(d, msg, err, !retried(err))
 	}
-	t := in.begin(msg.Type, in.def.Options.ActionTimeout, nil)
-	t.bounded, t.from = true, &d.From
-	t.message = &store.Message{ID: msg.ID, Order: msg.Order, Type: msg.Type, Version: msg.Version, Data: msg.Data}
+	t := in.beginMessage(msg.Type, &store.Message{ID: msg.ID, Order: msg.Order, Type: msg.Type, Version: msg.Version, Data: msg.Data}, &d.From)
 	o, ok := t.execute(func() (any, error) {
 		return nil, in.def.Handlers.Handle(in.state.value, t, msg.Type, msg.Version, msg.Data)
 	})

@@ -104,8 +104,7 @@ func (s *sends) undelivered(x delivery.Answered) bool {
 		in.actor.stuck = 0
 		return in.messages.fatal(m, in.actor.node.now())
 	}
-	t := in.begin("OnUndelivered", in.def.Options.ActionTimeout, nil)
-	t.message, t.bounded = m, true
+	t := in.beginMessage("OnUndelivered", m, nil)
 	in.messages.edit(m, nil)
 	o, ok := t.execute(func() (any, error) {
 		_, err := hook.Call(in.state.value, t, in.def.Undelivered(definition.Undelivered{

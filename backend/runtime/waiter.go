@@ -25,13 +25,17 @@ type directAnswer struct {
 	err  *host.Fault
 }
 
-// done takes the answer: an output, or why there is none.
+// done takes the answer: an output, or why there is none. Only the first one counts: a
+// request that is refused after it was answered must not hold up its actor.
 func (w *waiter) done(o *host.Output, err *host.Fault) {
-	if o == nil {
-		w.answered <- directAnswer{err: err}
-		return
+	answer := directAnswer{err: err}
+	if o != nil {
+		answer = directAnswer{o.Data, o.Err}
 	}
-	w.answered <- directAnswer{o.Data, o.Err}
+	select {
+	case w.answered <- answer:
+	default:
+	}
 }
 
 // whenVisible returns what to call once the answer is durable; nil without a waiter.
