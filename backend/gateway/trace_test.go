@@ -54,13 +54,8 @@ func TestTrace1_Join(t *testing.T) {
 // TestTrace2_Crash: a server dies when two of three calls are durable and none is
 // answered.
 func TestTrace2_Crash(t *testing.T) {
-	mem := memory.New(memory.Options{})
-	crash := &crashStore{Store: mem, killed: make(chan struct{}), held: make(chan struct{})}
 	runOver(t, func(t *testing.T, e *env) {
-		// A fresh store for each of the two runs.
-		mem = memory.New(memory.Options{})
-		*crash = crashStore{Store: mem, killed: make(chan struct{}), held: make(chan struct{})}
-
+		crash := e.store.(*crashStore)
 		until19(e)
 		ada := e.dial()
 		ada.open(1, "ada", `"subs":["said"]`)
@@ -83,7 +78,7 @@ func TestTrace2_Crash(t *testing.T) {
 		e.g.Quiesce() // a dead process sends nothing, and notices no drop
 		ada.cut()
 		crash.kill()
-		e.restartOn(mem)
+		e.restartOn(crash.Store)
 
 		ada = e.dial()
 		ada.open(1, "ada", `"subs":["said"]`, resume(log, 19))
@@ -92,7 +87,9 @@ func TestTrace2_Crash(t *testing.T) {
 		ada.call(1, 3, "mark")
 		e.settle()
 		ada.expect("1 reply 23 #3 21")
-	}, func(e *env) { e.store = crash })
+	}, func(e *env) {
+		e.store = &crashStore{Store: memory.New(memory.Options{}), killed: make(chan struct{}), held: make(chan struct{})}
+	})
 }
 
 // restartOn is restart with another view on what is stored.

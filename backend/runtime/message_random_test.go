@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -107,7 +106,7 @@ func (s *mortal) Load(ctx context.Context, id string) (*store.Snapshot, error) {
 // office is a node with agendas on a store.
 type office struct {
 	t       *testing.T
-	chance  *rand.Rand
+	chance  *luck
 	open    func() store.Store
 	stored  store.Store
 	store   *mortal
@@ -117,7 +116,8 @@ type office struct {
 }
 
 func (o *office) start(unclean, bad bool) {
-	o.store = &mortal{unreliable: unreliable{Store: o.stored, chance: o.chance.IntN, bad: bad}, unclean: unclean}
+	o.store = &mortal{unreliable: unreliable{Store: o.stored, chance: o.chance.IntN}, unclean: unclean}
+	o.store.bad.Store(bad)
 	o.node = runtime.New(agendas(), o.store, runtime.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 }
 
@@ -138,7 +138,7 @@ func (o *office) close() {
 
 // replace ends the node, in order or not, and starts another one after some time.
 func (o *office) replace() {
-	bad, unclean := o.store.bad, false
+	bad, unclean := o.store.bad.Load(), false
 	if o.chance.IntN(2) == 0 {
 		o.store.dead.Store(true) // what it has not stored is lost
 		o.crashes++
@@ -171,7 +171,7 @@ func TestG11_ScheduledMessagesTakeEffectOnce(t *testing.T) {
 	resets, crashes := uint64(0), 0
 	onStores(t, func(t *testing.T, open func() store.Store, _ string, seed uint64) {
 		appointmentRuns.clear()
-		o := &office{t: t, chance: rand.New(rand.NewPCG(seed, 11)), open: open, stored: open()}
+		o := &office{t: t, chance: newLuck(seed, 11), open: open, stored: open()}
 		o.start(false, true)
 		refs := []host.Ref{{Name: "agenda", Key: host.Key{"a"}}, {Name: "agenda", Key: host.Key{"b"}}}
 		type planned struct {
@@ -197,7 +197,7 @@ func TestG11_ScheduledMessagesTakeEffectOnce(t *testing.T) {
 				o.replace()
 			}
 		}
-		o.store.bad = false
+		o.store.bad.Store(false)
 		time.Sleep(20 * time.Minute)
 		var got [2]agenda
 		for i, ref := range refs {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -210,11 +211,27 @@ type marks struct {
 
 var runsOfMarks markRuns
 
-type markRuns struct{ runs []string }
+type markRuns struct {
+	mu   sync.Mutex
+	runs []string
+}
 
-func (r *markRuns) reset() { r.runs = nil; clear(actionsOfMarks) }
+func (r *markRuns) reset() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.runs = nil
+	clear(actionsOfMarks)
+}
+
+func (r *markRuns) add(what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.runs = append(r.runs, what)
+}
 
 func (r *markRuns) of(what string) (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, run := range r.runs {
 		if run == what {
 			n++
@@ -228,7 +245,7 @@ func (r *markRuns) of(what string) (n int) {
 func changesNothing(id uint64) bool { return id%4 == 3 }
 
 func (m *marks) Mark(_ *actor.Context[actor.NoState], what string) int {
-	runsOfMarks.runs = append(runsOfMarks.runs, what)
+	runsOfMarks.add(what)
 	var id uint64
 	if _, err := fmt.Sscan(what[strings.LastIndex(what, "/")+1:], &id); err != nil || changesNothing(id) {
 		return 0
@@ -238,7 +255,7 @@ func (m *marks) Mark(_ *actor.Context[actor.NoState], what string) int {
 }
 
 func (m *marks) End(c *actor.Context[actor.NoState], what string) {
-	runsOfMarks.runs = append(runsOfMarks.runs, what)
+	runsOfMarks.add(what)
 	c.Destroy()
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -119,6 +120,12 @@ func (u undelivered) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
+func (u undelivered) count() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.ids)
+}
+
 // strongroom is a bank of strongboxes, which are destroyed now and then.
 type strongroom struct {
 	*bank
@@ -166,7 +173,7 @@ func (s *strongroom) step() {
 // check adds up where all coins are: none may be lost, none may be twice.
 func (s *strongroom) check() {
 	s.t.Helper()
-	sum := s.closed + len(s.log.ids)
+	sum := s.closed + s.log.count()
 	for _, name := range s.names {
 		var one strongbox
 		if err := s.call(&one, "strongbox", name, "get"); err != nil {
@@ -178,7 +185,7 @@ func (s *strongroom) check() {
 		}
 	}
 	if sum != 0 {
-		s.t.Errorf("there are %d coins too many: %d were in safes when they were destroyed, and %d came back to nobody", sum, s.closed, len(s.log.ids))
+		s.t.Errorf("there are %d coins too many: %d were in safes when they were destroyed, and %d came back to nobody", sum, s.closed, s.log.count())
 	}
 }
 
@@ -186,11 +193,11 @@ func (s *strongroom) check() {
 func TestG12_TransfersAndDestroy(t *testing.T) {
 	onBanks(t, func(b *bank) {
 		s := newStrongroom(b, func() runtime.Options { return runtime.Options{} })
-		s.store.bad = true
+		s.store.bad.Store(true)
 		for range 60 {
 			s.step()
 		}
-		s.store.bad = false
+		s.store.bad.Store(false)
 		time.Sleep(20 * time.Minute)
 		s.check()
 	})
@@ -200,16 +207,16 @@ func TestG12_TransfersAndDestroy(t *testing.T) {
 // forgets its sender.
 type lateCourier struct {
 	bank *bank
-	good bool
+	good atomic.Bool
 }
 
 // later calls f of the node that runs then, after a random time.
 func (c *lateCourier) later(f func(host.Courier)) {
 	delay := []time.Duration{0, 0, 5 * time.Millisecond, time.Second, time.Minute, 10 * time.Minute}[c.bank.chance.IntN(6)]
-	if c.good {
+	if c.good.Load() {
 		delay = 0
 	}
-	time.AfterFunc(delay, func() { f(runtime.CourierOf(c.bank.node)) })
+	time.AfterFunc(delay, func() { f(runtime.CourierOf(c.bank.current.Load())) })
 }
 
 func (c *lateCourier) Deliver(d *host.Delivery, answered func([]host.DeliveryAnswer, error)) {
@@ -219,11 +226,11 @@ func (c *lateCourier) Deliver(d *host.Delivery, answered func([]host.DeliveryAns
 	}
 	time.AfterFunc(30*time.Second, func() { answer(nil, host.Faultf("silent", "no answer in time")) })
 	copies := 1
-	if !c.good {
+	if !c.good.Load() {
 		copies = c.bank.chance.IntN(4)
 	}
 	for range copies {
-		drip := !c.good && c.bank.chance.IntN(3) == 0
+		drip := !c.good.Load() && c.bank.chance.IntN(3) == 0
 		c.later(func(to host.Courier) {
 			to.Deliver(d, func(answers []host.DeliveryAnswer, err error) {
 				if !drip {
@@ -244,13 +251,14 @@ func TestG12_TransfersOverBadLinks(t *testing.T) {
 		courier := &lateCourier{bank: b}
 		s := newStrongroom(b, func() runtime.Options { return runtime.Options{Courier: courier} })
 		for i := range 80 {
-			s.store.bad = i > 40
+			s.store.bad.Store(i > 40)
 			s.step()
 			if s.chance.IntN(4) == 0 {
 				time.Sleep(time.Duration(s.chance.IntN(60)) * time.Second)
 			}
 		}
-		s.store.bad, courier.good = false, true
+		s.store.bad.Store(false)
+		courier.good.Store(true)
 		time.Sleep(time.Hour)
 		s.check()
 	})
@@ -266,11 +274,12 @@ func TestG12_TransfersWithAClockSetBack(t *testing.T) {
 			defer mu.Unlock()
 			return time.Now().Add(set)
 		}
-		courier := &lateCourier{bank: b, good: b.seed%2 == 0}
+		courier := &lateCourier{bank: b}
+		courier.good.Store(b.seed%2 == 0)
 		s := newStrongroom(b, func() runtime.Options {
 			return runtime.WithClock(runtime.Options{Courier: courier}, now)
 		})
-		s.store.bad = true
+		s.store.bad.Store(true)
 		for i := range 80 {
 			if i == 40 {
 				mu.Lock()
@@ -279,7 +288,8 @@ func TestG12_TransfersWithAClockSetBack(t *testing.T) {
 			}
 			s.step()
 		}
-		s.store.bad, courier.good = false, true
+		s.store.bad.Store(false)
+		courier.good.Store(true)
 		time.Sleep(time.Hour)
 		s.check()
 	})

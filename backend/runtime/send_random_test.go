@@ -7,6 +7,8 @@ import (
 	"flag"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,7 +76,21 @@ func wallets() *actor.Registry {
 type unreliable struct {
 	store.Store
 	chance func(n int) int
-	bad    bool
+	bad    atomic.Bool
+}
+
+// luck is chance with a seed, for several goroutines.
+type luck struct {
+	mu sync.Mutex
+	r  *rand.Rand
+}
+
+func newLuck(seed, stream uint64) *luck { return &luck{r: rand.New(rand.NewPCG(seed, stream))} }
+
+func (l *luck) IntN(n int) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.r.IntN(n)
 }
 
 func (s *unreliable) Immediate() bool { return false }
@@ -84,7 +100,7 @@ func (s *unreliable) Commit(ctx context.Context, group []*store.Commit) []error 
 	errs := make([]error, len(group))
 	for i := range group {
 		how := 3
-		if s.bad {
+		if s.bad.Load() {
 			how = s.chance(8)
 		}
 		switch how {
@@ -113,13 +129,14 @@ func (s *unreliable) commit(ctx context.Context, c *store.Commit) error {
 type bank struct {
 	t       *testing.T
 	seed    uint64
-	chance  *rand.Rand
+	chance  *luck
 	dir     string // empty for the memory store
 	open    func() store.Store
 	options func() (*actor.Registry, runtime.Options)
 	store   *unreliable
 	node    *runtime.Node
-	want    map[string]int // balances
+	current atomic.Pointer[runtime.Node] // node, for other goroutines
+	want    map[string]int               // balances
 	resets  uint64
 }
 
@@ -127,7 +144,7 @@ type bank struct {
 func onBanks(t *testing.T, f func(b *bank)) {
 	t.Helper()
 	onStores(t, func(t *testing.T, open func() store.Store, dir string, seed uint64) {
-		b := &bank{t: t, seed: seed, chance: rand.New(rand.NewPCG(seed, 2)), open: open, dir: dir, want: map[string]int{}}
+		b := &bank{t: t, seed: seed, chance: newLuck(seed, 2), open: open, dir: dir, want: map[string]int{}}
 		b.options = func() (*actor.Registry, runtime.Options) { return wallets(), runtime.Options{} }
 		b.start()
 		f(b)
@@ -175,9 +192,11 @@ func (b *bank) start() {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	bad := b.store != nil && b.store.bad
-	b.store = &unreliable{Store: b.open(), chance: b.chance.IntN, bad: bad}
+	bad := b.store != nil && b.store.bad.Load()
+	b.store = &unreliable{Store: b.open(), chance: b.chance.IntN}
+	b.store.bad.Store(bad)
 	b.node = runtime.New(registry, b.store, o)
+	b.current.Store(b.node)
 }
 
 func (b *bank) stop() {
@@ -239,7 +258,7 @@ func TestG12_TransfersConserveMoney(t *testing.T) {
 	resets := uint64(0)
 	onBanks(t, func(b *bank) {
 		names := []string{"a", "b", "c", "d"}
-		b.store.bad = true
+		b.store.bad.Store(true)
 		for range 60 {
 			if from, to := b.chance.IntN(4), b.chance.IntN(4); from != to {
 				b.give(names[from], names[to], b.chance.IntN(100))
@@ -249,7 +268,7 @@ func TestG12_TransfersConserveMoney(t *testing.T) {
 			}
 		}
 		time.Sleep(5 * time.Second)
-		b.store.bad = false
+		b.store.bad.Store(false)
 		time.Sleep(10 * time.Minute)
 		b.check(names...)
 		resets += b.resets
