@@ -13,8 +13,9 @@ import (
 
 // Inspector looks at the actors of a node, for operators, and touches them (operate.go).
 // Looking never loads an actor and never keeps one in memory: what sleeps is read from the
-// store. Fields tagged `troupe:"secret"` are masked in everything that it returns. All
-// methods may be called at the same time.
+// store. Fields tagged `troupe:"secret"` are masked in everything that it returns, by the types
+// of the current definition; docs/inspect.md says what they do not know. All methods may be
+// called at the same time.
 type Inspector struct{ n *Node }
 
 // Inspect returns the inspector of a node.
@@ -135,7 +136,8 @@ func inMemory(n *Node, id string) *Actor {
 }
 
 // Items returns items of one of an actor's tables, as they are durable, see
-// store.Store.Items. Their values are those of the versions that have written them.
+// store.Store.Items. Their values are masked, and as the current version has them; nil if that
+// cannot be known.
 func (i *Inspector) Items(ctx context.Context, name, id, field string, r store.ItemRange) (store.ItemPage, error) {
 	page, err := i.n.store.Items(ctx, id, r)
 	if err != nil {
@@ -143,7 +145,7 @@ func (i *Inspector) Items(ctx context.Context, name, id, field string, r store.I
 	}
 	for k := range page.Items {
 		item := &page.Items[k]
-		item.Value = maskItem(i.n.defs[name], field, item.Value)
+		item.Value = maskItem(i.n.defs[name], field, item.Version, item.Value)
 	}
 	return page, nil
 }

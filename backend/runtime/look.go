@@ -60,8 +60,8 @@ type ConnLook struct {
 	State      json.RawMessage // masked
 	Subject    string          // whose it is, as a hash
 	From       string          // its client's address; empty if that is not known
-	Params     json.RawMessage // if LookQuery.Params
-	Auth       json.RawMessage // the result of OnAuth, if LookQuery.Params
+	Params     json.RawMessage // masked, if LookQuery.Params
+	Auth       json.RawMessage // the result of OnAuth, masked, if LookQuery.Params
 }
 
 // LookQuery says how much of an actor is wanted.
@@ -135,7 +135,7 @@ func lookAt(in *instance, q LookQuery) *Look {
 			conn.Dropped = c.dropped
 		}
 		if q.Params {
-			conn.Params, conn.Auth = c.params, c.who.Auth
+			conn.Params, conn.Auth = maskParams(in.def, c.params), maskAuth(in.def, c.who.Auth)
 		}
 		l.Conns = append(l.Conns, conn)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strconv"
 
 	"github.com/troupe-dev/troupe/backend/internal/definition"
 	"github.com/troupe-dev/troupe/backend/internal/jsonshape"
@@ -11,7 +12,9 @@ import (
 )
 
 // What an Inspector returns has no secrets: they are masked by the types of the definition. Of
-// a definition that this binary does not have, nothing is known, and nothing is shown.
+// a definition that this binary does not have, nothing is known, and nothing is shown; likewise
+// of a type of events or messages and of a table. What an earlier version has stored is shown
+// as the current version has it.
 
 // stateTypes returns the types that a state's JSON has secrets of: its scalar fields, and a
 // struct that has the collections as slices and maps.
@@ -24,13 +27,18 @@ func stateTypes(def *definition.Definition) []reflect.Type {
 		if key != nil {
 			t = reflect.MapOf(reflect.TypeFor[string](), item)
 		}
-		fields = append(fields, reflect.StructField{Name: fmt.Sprint("Field", i), Type: t, Tag: field.Tag})
+		fields = append(fields, reflect.StructField{Name: fmt.Sprint("Field", i), Type: t, Tag: maskTag(c.Name, field)})
 	}
 	types := []reflect.Type{def.ScalarType}
 	if len(fields) > 0 {
 		types = append(types, reflect.StructOf(fields))
 	}
 	return types
+}
+
+// maskTag returns the tag of a field that stands for another, by its name in JSON.
+func maskTag(name string, field reflect.StructField) reflect.StructTag {
+	return reflect.StructTag("json:" + strconv.Quote(name+",") + " troupe:" + strconv.Quote(field.Tag.Get("troupe")))
 }
 
 func maskState(def *definition.Definition, state []byte) json.RawMessage {
@@ -52,20 +60,46 @@ func unmaskState(def *definition.Definition, edited, original []byte) (_ []byte,
 	return edited, nil
 }
 
-// maskItem masks an item of a table.
-func maskItem(def *definition.Definition, table string, value []byte) json.RawMessage {
+// maskItem masks an item of a table that a version has written. It is nil if it cannot be made
+// one of the current version.
+func maskItem(def *definition.Definition, table string, version int, value []byte) json.RawMessage {
 	if def == nil || !json.Valid(value) {
 		return nil
 	}
 	for _, f := range def.Tables {
 		if field := def.Type.Field(f.Index); f.Name == table {
+			value, err := def.MigrateItem(table, version, value)
+			if err != nil {
+				return nil
+			}
 			_, item := def.Table(reflect.New(field.Type)).Types()
-			holder := reflect.StructOf([]reflect.StructField{{Name: "Item", Type: item, Tag: reflect.StructTag(`json:"i" troupe:"` + field.Tag.Get("troupe") + `"`)}})
+			holder := reflect.StructOf([]reflect.StructField{{Name: "Item", Type: item, Tag: maskTag("i", field)}})
 			masked := jsonshape.Masked(holder, append(append([]byte(`{"i":`), value...), '}'))
 			return masked[len(`{"i":`) : len(masked)-1]
 		}
 	}
-	return value // of a table that was dropped
+	return nil
+}
+
+// maskParams masks the params of a connection, by the type that the hooks take.
+func maskParams(def *definition.Definition, params []byte) json.RawMessage {
+	if !json.Valid(params) {
+		return nil
+	}
+	for _, name := range []string{"OnBeforeConnect", "CreateConnState"} { // they take the same type
+		if h := def.Hooks[name]; h != nil && len(h.Args) > 0 {
+			return jsonshape.Masked(h.Args[0], params)
+		}
+	}
+	return params
+}
+
+// maskAuth masks the result of OnAuth.
+func maskAuth(def *definition.Definition, auth []byte) json.RawMessage {
+	if def.Auth == nil || !json.Valid(auth) {
+		return nil
+	}
+	return jsonshape.Masked(def.Auth.Result, auth)
 }
 
 func maskConn(def *definition.Definition, state []byte) json.RawMessage {
@@ -83,7 +117,7 @@ func maskEvent(def *definition.Definition, event string, data []byte) json.RawMe
 	if t := def.EventNames[event]; t != nil {
 		return jsonshape.Masked(t, data)
 	}
-	return data
+	return nil
 }
 
 // maskReply masks the result of a call. Which action it is of is not known, so all results
@@ -105,9 +139,9 @@ func maskMessage(def *definition.Definition, m *store.Message) json.RawMessage {
 	if def == nil || !json.Valid(m.Data) {
 		return nil
 	}
-	h := def.Handlers.Named(m.Type)
-	if h == nil || m.Version != def.Version() && jsonshape.HasSecrets(h.Message) {
+	h, data, err := def.Handlers.Migrate(m.Type, m.Version, m.Data)
+	if err != nil {
 		return nil
 	}
-	return jsonshape.Masked(h.Message, m.Data)
+	return jsonshape.Masked(h.Message, data)
 }

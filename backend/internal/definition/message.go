@@ -103,10 +103,6 @@ func (e *UnhandledError) Error() string { return e.Reason }
 // Of returns the handler of messages of a type, nil if there is none.
 func (hs *Handlers) Of(t reflect.Type) *Handler { return hs.byType[t] }
 
-// Named returns the handler of the messages that are stored with a type's name, nil if there
-// is none.
-func (hs *Handlers) Named(name string) *Handler { return hs.byName[name] }
-
 // Find returns the handler of a stored message: its type's name and the version of the
 // definition that made it. The error is an *UnhandledError.
 func (hs *Handlers) Find(name string, version int) (*Handler, error) {
@@ -122,13 +118,22 @@ func (hs *Handlers) Find(name string, version int) (*Handler, error) {
 	return h, nil
 }
 
-// Decode decodes a stored message, see Find.
-func (hs *Handlers) Decode(name string, version int, data []byte) (h *Handler, message any, err error) {
+// Migrate returns the data of a stored message as the current version stores it, and its
+// handler, see Find.
+func (hs *Handlers) Migrate(name string, version int, data []byte) (h *Handler, _ []byte, err error) {
 	if h, err = hs.Find(name, version); err != nil {
 		return nil, nil, err
 	}
 	if _, data, err = hs.migrate(name, version, data); err != nil {
 		return nil, nil, fmt.Errorf("migrate the message %s: %w", name, err)
+	}
+	return h, data, nil
+}
+
+// Decode decodes a stored message, see Find.
+func (hs *Handlers) Decode(name string, version int, data []byte) (h *Handler, message any, err error) {
+	if h, data, err = hs.Migrate(name, version, data); err != nil {
+		return nil, nil, err
 	}
 	value := reflect.New(h.Message)
 	if json.Unmarshal(data, value.Interface()) != nil {
