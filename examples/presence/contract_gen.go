@@ -6,9 +6,10 @@ import (
 	"github.com/troupe-dev/troupe/backend/actor"
 )
 
-// What is stored of states and of connections' states, by names in JSON, with the versions
-// of the definitions. If a line changes or is removed, say with actor.Version what becomes
-// of what is stored already. This is no part of the contract: clients do not notice.
+// What is stored of states, of connections' states and of messages, by names in JSON, with
+// the versions of the definitions. If a line changes or is removed, say with actor.Version
+// what becomes of what is stored already. This is no part of the contract: clients do not
+// notice.
 //
 //	room connection.name: string
 
