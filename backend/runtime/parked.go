@@ -34,7 +34,7 @@ func (p *parkedMessages) set(actor string, n int) {
 
 // count counts those that were parked before the node's start.
 func (p *parkedMessages) count(n *Node) {
-	q := store.ListQuery{Limit: 1_000}
+	q := store.ListQuery{Limit: 256}
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
 		page, err := n.store.List(context.Background(), q)
 		if err != nil {

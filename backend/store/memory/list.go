@@ -58,11 +58,22 @@ func (s *Store) selected(f func(id string, m *member) bool, compare func(a, b st
 	return ids
 }
 
-const duesPart = 256 // actors
+const ropePart = 256 // actors
 
 // compareWakes is negative if a comes before b.
 func compareWakes(a, b store.Wake) int {
 	return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Actor, b.Actor))
+}
+
+// setIDLocked notes that an actor is there, or is not there any more.
+func (s *Store) setIDLocked(actor string, there bool) {
+	i, found := s.ids.Search(func(id *string) int { return cmp.Compare(*id, actor) })
+	switch {
+	case there && !found:
+		s.ids.Replace(i, 0, actor)
+	case !there && found:
+		s.ids.Replace(i, 1)
+	}
 }
 
 // setDueLocked notes that an actor's Due has changed. Both are in Unix milliseconds, 0 for
@@ -127,18 +138,23 @@ func (s *Store) Connected(_ context.Context, partition int, f func(actor string)
 func (s *Store) List(_ context.Context, q store.ListQuery) (store.ListPage, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ids := s.selected(func(id string, m *member) bool {
-		return id > q.After && (q.Name == "" || m.Name == q.Name) && q.Matches(m.Key)
-	}, cmp.Compare[string])
 	var page store.ListPage
-	for _, id := range ids {
+	i, found := s.ids.Search(func(id *string) int { return cmp.Compare(*id, q.After) })
+	if found {
+		i++
+	}
+	for _, id := range s.ids.From(i) {
+		m := s.actors[*id]
+		if q.Name != "" && m.Name != q.Name || !q.Matches(m.Key) {
+			continue
+		}
 		if len(page.Actors) == q.Limit {
 			if q.Limit > 0 {
 				page.Next = page.Actors[q.Limit-1].Actor
 			}
 			break
 		}
-		page.Actors = append(page.Actors, s.actors[id].Info(id))
+		page.Actors = append(page.Actors, m.Info(*id))
 	}
 	return page, nil
 }

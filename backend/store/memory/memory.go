@@ -55,6 +55,7 @@ type Store struct {
 	bytes    int64     // of the retained entries
 	now      time.Time // the newest commit's
 	secrets  map[string][]byte
+	ids      *rope.Rope[string]     // of all actors, in their order
 	dues     *rope.Rope[store.Wake] // of all actors that have one, in their order
 }
 
@@ -69,7 +70,10 @@ type member struct {
 
 // New makes an empty Store.
 func New(options Options) *Store {
-	return &Store{options: options.withDefaults(), actors: make(map[string]*member), secrets: make(map[string][]byte), dues: rope.New[store.Wake](duesPart, nil)}
+	return &Store{
+		options: options.withDefaults(), actors: make(map[string]*member), secrets: make(map[string][]byte),
+		ids: rope.New[string](ropePart, nil), dues: rope.New[store.Wake](ropePart, nil),
+	}
 }
 
 // Immediate implements store.Store: Commit never waits.
@@ -122,12 +126,16 @@ func (s *Store) commitLocked(c *store.Commit) error {
 		return err
 	}
 	s.actors[c.Actor] = m
+	if !known {
+		s.setIDLocked(c.Actor, true)
+	}
 	due := m.Due
 	m.Apply(c)
 	m.fold()
 	s.keepLocked(m, c)
 	if m.Forgotten {
 		delete(s.actors, c.Actor)
+		s.setIDLocked(c.Actor, false)
 		m.Due = 0
 	}
 	s.setDueLocked(c.Actor, due, m.Due)
