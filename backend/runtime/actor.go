@@ -42,7 +42,6 @@ type Actor struct {
 	current  envelope // being handled
 	hold     hold     // of messages, after resets
 	stuck    uint64   // the message whose turn did not return, until that is counted
-	counted  fatals
 
 	loaded atomic.Bool              // it has an instance, which wakes itself when it is due
 	recent atomic.Pointer[turnRing] // keeps the newest turns while somebody looks; else nil
@@ -252,6 +251,9 @@ func (a *Actor) load() (ok bool) {
 	if err != nil {
 		return true
 	}
+	if m, due := a.current.(*dueEnvelope); due {
+		m.letLoad()
+	}
 	if a.previous != nil {
 		in.adopt(a.previous)
 	}
@@ -273,7 +275,9 @@ func (a *Actor) load() (ok bool) {
 	}
 	a.previous = nil
 	in.conns.started()
-	in.sends.send()
+	if in.state.broken == nil && !in.life.over {
+		in.sends.send()
+	}
 	a.discardBroken()
 	return true
 }

@@ -170,12 +170,12 @@ func (w *waker) setLocked(h *wakeHeap, wake store.Wake) {
 // wakeAll wakes those that are due. It reports false if the node shuts down.
 func (w *waker) wakeAll() bool {
 	for {
-		id, ok := w.take()
-		switch {
-		case !ok:
+		id, due := w.take()
+		if !due {
 			return true
-		case !w.wake(id):
-			return false
+		}
+		if woken, ok := w.wake(id); !woken {
+			return ok
 		}
 	}
 }
@@ -207,20 +207,47 @@ func (w *waker) take() (id string, ok bool) {
 	}
 }
 
-// wake wakes one actor, when there is a permit. It reports false if the node shuts down.
-func (w *waker) wake(id string) bool {
-	for _, permits := range []chan struct{}{w.flying, w.loads} {
-		select {
-		case permits <- struct{}{}:
-		case <-w.node.closing:
-			return false
+// wake wakes one actor, when there is a permit. If there is none for a while, the actor stays
+// due, and woken is false. ok is false if the node shuts down.
+func (w *waker) wake(id string) (woken, ok bool) {
+	for i, permits := range []chan struct{}{w.flying, w.loads} {
+		if woken, ok = w.acquire(permits); woken {
+			continue
 		}
+		if i > 0 {
+			<-w.flying
+		}
+		w.mu.Lock()
+		delete(w.waking, id)
+		w.next.set(store.Wake{At: w.node.now(), Actor: id})
+		w.mu.Unlock()
+		return false, ok
 	}
 	m := &dueEnvelope{waker: w, id: id}
 	if err := w.node.post(host.Ref{ID: id}, m); err != nil {
 		m.unload(host.Faultf(wire.CodeUnavailable, "the actor cannot be woken: %s", err))
 	}
-	return true
+	return true, true
+}
+
+// acquire waits for a permit, but not for so long that the clock is not looked at. ok is false
+// if the node shuts down.
+func (w *waker) acquire(permits chan<- struct{}) (acquired, ok bool) {
+	select {
+	case permits <- struct{}{}:
+		return true, true
+	default:
+	}
+	timer := time.NewTimer(dueSpan)
+	defer timer.Stop()
+	select {
+	case permits <- struct{}{}:
+		return true, true
+	case <-timer.C:
+		return false, true
+	case <-w.node.closing:
+		return false, false
+	}
 }
 
 // loaded notes that an actor is in memory, or why it is not.
@@ -270,8 +297,9 @@ func (w *waker) sleep(trouble time.Duration) bool {
 // dueEnvelope wakes an actor that is due: it runs its messages before the envelope is
 // delivered.
 type dueEnvelope struct {
-	waker *waker
-	id    string
+	waker  *waker
+	id     string
+	loaded bool // its permit is returned
 }
 
 func (m *dueEnvelope) size() int { return 0 }
@@ -284,13 +312,21 @@ func (m *dueEnvelope) refuse(a *Actor, err *host.Fault) {
 // unload notes that the actor could not be loaded.
 func (m *dueEnvelope) unload(err *host.Fault) {
 	m.waker.loaded(m.id, err)
-	<-m.waker.loads
+	m.letLoad()
 	<-m.waker.flying
+}
+
+// letLoad lets another actor be loaded.
+func (m *dueEnvelope) letLoad() {
+	if !m.loaded {
+		m.loaded = true
+		<-m.waker.loads
+	}
 }
 
 func (m *dueEnvelope) deliver(in *instance) bool {
 	m.waker.loaded(m.id, nil)
-	<-m.waker.loads
+	m.letLoad()
 	durable := func(*host.Output, *host.Fault) { <-m.waker.flying }
 	out := []*host.Output{{Kind: host.OutputReply, Done: durable}}
 	in.number(out, time.Now())

@@ -51,23 +51,6 @@ func (h *hold) left() time.Duration {
 	return max(h.wait-time.Since(h.from), 0)
 }
 
-// fatals are the messages of which this process has counted that they may end it, and
-// their Fatal then: the store may have it also if the commit has failed.
-type fatals map[uint64]int
-
-func (f *fatals) add(m *store.Message) {
-	if *f == nil {
-		*f = fatals{}
-	}
-	(*f)[m.ID] = m.Fatal
-}
-
-// has reports whether a message was counted, and the store has it so.
-func (f fatals) has(m *store.Message) bool {
-	n, counted := f[m.ID]
-	return counted && m.Fatal >= n
-}
-
 // mayRun reports whether a message that is due may run now, which may take a commit of its
 // own. ok is false if the instance was abandoned meanwhile.
 //
@@ -80,7 +63,7 @@ func (ms *messages) mayRun(m *store.Message, now time.Time) (run, ok bool) {
 		a.stuck = 0
 		return false, ms.fatal(m, now)
 	}
-	if !a.node.unclean || runsAt(m).After(a.node.started) || a.counted.has(m) {
+	if runsAt(m).After(a.node.started) || !a.node.doubts.has(a.id, m) {
 		return true, true
 	}
 	if m.Fatal+1 >= maxFatal {
@@ -88,7 +71,7 @@ func (ms *messages) mayRun(m *store.Message, now time.Time) (run, ok bool) {
 	}
 	next := *m
 	next.Fatal++
-	a.counted.add(&next)
+	a.node.doubts.count(a.id, &next)
 	if !ms.record(m, func() { ms.edit(m, &next) }) {
 		return false, false
 	}

@@ -45,7 +45,7 @@ type Node struct {
 	tableCache tableCache
 	waker      *waker
 	parked     parkedMessages
-	unclean    bool // the process before this one ended without closing the store
+	doubts     doubts
 
 	courier  host.Courier
 	attempts atomic.Uint64 // of deliveries
@@ -144,7 +144,7 @@ func New(r Registry, s store.Store, o Options) *Node {
 	n.committer = &committer{store: s, stats: &n.stats}
 	n.waker = newWaker(n)
 	if s, ok := s.(interface{ Unclean() bool }); ok {
-		n.unclean = s.Unclean()
+		n.doubts.unclean = s.Unclean()
 	}
 	n.wait.Go(n.endConnected)
 	n.wait.Go(n.waker.run)

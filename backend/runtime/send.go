@@ -132,7 +132,7 @@ func (s *sends) resume(m *store.Message) (next time.Time, silent int) {
 // may have been on its way. See messages.mayRun.
 func (s *sends) doubts(m *store.Message) bool {
 	a := s.in.actor
-	return a.node.unclean && m.Order <= uint64(a.node.started.UnixMicro()) && !a.counted.has(m)
+	return m.Order <= uint64(a.node.started.UnixMicro()) && a.node.doubts.has(a.id, m)
 }
 
 // count counts, before they are sent again, that messages may have ended the process. It reports
@@ -143,7 +143,7 @@ func (s *sends) count(doubted []*store.Message) bool {
 		next := *m
 		next.Fatal++
 		s.keep(m, &next)
-		a.counted.add(&next)
+		a.node.doubts.count(a.id, &next)
 	}
 	return s.commit("count")
 }
@@ -176,9 +176,12 @@ func (s *sends) save(commit *store.Commit) {
 	}
 }
 
-// commit makes a commit of the messages that are not in one. It reports false if the
-// instance was abandoned meanwhile.
+// commit makes a commit of the messages that are not in one, unless the actor was destroyed:
+// a commit would begin another life. It reports false if the instance was abandoned meanwhile.
 func (s *sends) commit(what string) bool {
+	if s.in.life.over {
+		return true
+	}
 	t := s.in.begin(what, s.in.def.Options.ActionTimeout, nil)
 	t.readOnly = true
 	o, ok := t.execute(func() (any, error) { return nil, nil })
