@@ -30,6 +30,11 @@ func TestAccess(t *testing.T) {
 	// Another process: its cookies and tokens are others.
 	restarted := inspect.New(inspect.Options{Node: runtime.Inspect(e.node), Gateway: gateway{}})
 	defer restarted.Close()
+	plus := inspect.New(inspect.Options{Node: runtime.Inspect(e.node), Gateway: gateway{}, Token: "a+b/c="})
+	defer plus.Close()
+	if got := plus.Link("http://x"); got != "http://x/inspect/?token=a%2Bb%2Fc%3D" {
+		t.Errorf("got the link %s", got)
+	}
 	_, old, _ := strings.Cut(restarted.Link(""), "token=")
 
 	reset := "/api/actors/" + idOf("a") + "/reset"

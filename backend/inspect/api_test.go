@@ -176,6 +176,8 @@ func TestWrites(t *testing.T) {
 	post(at+"/messages/7", `{"change":"run"}`, 404, "not_found")
 	post(at+"/messages/7", `{"change":"bad"}`, 400, "invalid_input")
 	post(at+"/destroy", `{"key":["b"]}`, 400, "another key")
+	post(at+"/messages/7", `{"change":"`+strings.Repeat("x", 1<<20)+`"}`, 400, "invalid_input")
+	post(at+"/disconnect", `{"conn":"`+strings.Repeat("y", 1<<20)+`"}`, 404, "not_found")
 	post(at+"/destroy", `{"key":["a"]}`, 200, `{}`)
 	post(at+"/reset", ``, 404, "not_found")
 	post("/api/actors/nobody/reset", ``, 404, "not_found")
@@ -184,10 +186,13 @@ func TestWrites(t *testing.T) {
 	if strings.Contains(log, "hidden") {
 		t.Errorf("the log has what users wrote: %s", log)
 	}
-	if n := strings.Count(log, "an operator has touched an actor"); n != 12 {
-		t.Errorf("got %d lines in the log, want 12: %s", n, log)
+	if n := strings.Count(log, "an operator has touched an actor"); n != 15 {
+		t.Errorf("got %d lines in the log, want 15: %.5000s", n, log)
 	}
-	for _, want := range []string{`what=call actor=shop key="[\"a\"]"`, "address=192.0.2.1:1234", "outcome=negative action=sell", "what=reset", "outcome=changed rev=1", "what=destroy"} {
+	if len(log) > 10_000 {
+		t.Errorf("the log has %d bytes", len(log))
+	}
+	for _, want := range []string{`what=call actor=shop key="[\"a\"]"`, "address=192.0.2.1 ", "what=\"change message\"", "conn=yyy", "outcome=negative action=sell", "what=reset", "outcome=changed rev=1", "what=destroy"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("%s is not in the log: %s", want, log)
 		}

@@ -4,7 +4,7 @@
 //
 // inspect.go has the options and the routes; access.go decides who may come in; sample.go
 // counts for the overview; read.go and write.go are the API, stream.go is its live part;
-// contract.go says what actors offer; page.go serves the page, which web/build makes from
+// actor.go is an actor in it, itemkey.go the keys of tables; contract.go says what actors offer; page.go serves the page, which web/build makes from
 // web/src/inspect.
 //
 // Looking never wakes an actor and never keeps one awake, and while no page is open, the

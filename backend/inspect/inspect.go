@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/go-chi/chi/v5"
 
@@ -80,6 +82,7 @@ type Inspector struct {
 	life    context.Context // ends with Close
 	end     context.CancelFunc
 	running sync.WaitGroup
+	streams atomic.Int64
 }
 
 // New makes an inspector. Call Close after use.
@@ -92,7 +95,7 @@ func New(o Options) *Inspector {
 	return i
 }
 
-// Close ends all streams.
+// Close has all streams end, without waiting for them.
 func (i *Inspector) Close() {
 	i.end()
 	i.running.Wait()
@@ -103,7 +106,9 @@ func (i *Inspector) Handler() http.Handler { return i.handler }
 
 // Link returns the address that lets a browser in. origin is that of the debug address, such
 // as http://localhost:6060.
-func (i *Inspector) Link(origin string) string { return origin + Path + "/?token=" + i.access.token }
+func (i *Inspector) Link(origin string) string {
+	return origin + Path + "/?token=" + url.QueryEscape(i.access.token)
+}
 
 func (i *Inspector) routes() http.Handler {
 	r := chi.NewRouter()
@@ -176,7 +181,7 @@ func (i *Inspector) fail(w http.ResponseWriter, err error) {
 		status = http.StatusNotFound
 	case code == "changed" || code == "under_way":
 		status = http.StatusConflict
-	case code == wire.CodeUnavailable || code == wire.CodeShutdown:
+	case code == wire.CodeOverloaded || code == wire.CodeUnavailable || code == wire.CodeShutdown:
 		status = http.StatusServiceUnavailable
 	case code == wire.CodeTimeout || code == wire.CodeMaybeRan:
 		status = http.StatusGatewayTimeout

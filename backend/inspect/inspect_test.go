@@ -16,6 +16,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/inspect"
 	"github.com/troupe-dev/troupe/backend/runtime"
+	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
@@ -83,9 +84,13 @@ func (e *env) Write(p []byte) (int, error) {
 }
 
 func newEnv(t *testing.T, write bool) *env {
+	return newEnvOn(t, write, memory.New(memory.Options{}))
+}
+
+func newEnvOn(t *testing.T, write bool, s store.Store) *env {
 	e := &env{t: t}
 	logger := slog.New(slog.NewTextHandler(e, nil))
-	e.node = runtime.New(shops, memory.New(memory.Options{}), runtime.Options{Logger: logger})
+	e.node = runtime.New(shops, s, runtime.Options{Logger: logger})
 	e.in = inspect.New(inspect.Options{Node: runtime.Inspect(e.node), Gateway: gateway{}, Write: write, Token: token, Logger: logger, Types: types, Version: "v1"})
 	t.Cleanup(func() {
 		e.in.Close()

@@ -30,7 +30,7 @@ const (
 	storedAfter = 15 * time.Second // how often stored actors are counted while a page is open
 )
 
-// An intArg reads a number from a query.
+// intArg reads a number from a query.
 func intArg(r *http.Request, name string, standard, least, most int) int {
 	n, err := strconv.Atoi(r.URL.Query().Get(name))
 	if err != nil {

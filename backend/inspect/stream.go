@@ -10,6 +10,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/runtime"
+	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -21,6 +22,7 @@ const (
 	liveEntries = 60                     // of a log that are shown at a time
 	keepAlive   = 15 * time.Second
 	sendTimeout = 10 * time.Second
+	maxStreams  = 50
 )
 
 // events writes server-sent events. Its methods return an error when the page is gone.
@@ -67,6 +69,11 @@ func (i *Inspector) stream(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, wire.CodeMalformed, "want view=overview, or view=actor and an id")
 		return
 	}
+	defer i.streams.Add(-1)
+	if i.streams.Add(1) > maxStreams {
+		i.fail(w, host.Faultf(wire.CodeOverloaded, "the inspector has %d pages open, the limit: close one", maxStreams))
+		return
+	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	if err := live(ctx, e, r); err != nil && ctx.Err() == nil {
 		var f *host.Fault
@@ -87,12 +94,10 @@ func (i *Inspector) liveOverview(ctx context.Context, e *events, _ *http.Request
 	counted := time.Time{}
 	for {
 		if time.Since(counted) >= storedAfter {
-			stored, err := i.node.Stored(ctx)
-			if err != nil {
-				return err
-			}
-			if err := e.send("stored", stored); err != nil {
-				return err
+			if stored, err := i.node.Stored(ctx); err == nil { // else it is tried again
+				if err := e.send("stored", stored); err != nil {
+					return err
+				}
 			}
 			counted = time.Now()
 		}
@@ -128,32 +133,36 @@ func (i *Inspector) liveActor(ctx context.Context, e *events, r *http.Request) e
 		begin := time.Now()
 		if !begin.Before(next) || len(records) > 0 && !begin.Before(soonest) {
 			a, err := i.lookSoon(ctx, id, q)
-			if err != nil {
+			if isGone(err) {
 				return err
 			}
 			soonest = begin.Add(liveShare * time.Since(begin))
 			next = begin.Add(max(quietPeriod, liveShare*time.Since(begin)))
-			if tail == nil {
-				tail = i.node.Tail(a.Name, id)
-			}
-			now, err := json.Marshal(a)
-			if err != nil {
-				return err
-			}
-			if !bytes.Equal(now, before) {
-				before = now
-				if err := e.send("actor", json.RawMessage(now)); err != nil {
+			if err == nil {
+				if tail == nil {
+					tail = i.node.Tail(a.Name, id)
+				}
+				now, err := json.Marshal(a)
+				if err != nil {
 					return err
+				}
+				if !bytes.Equal(now, before) {
+					before = now
+					if err := e.send("actor", json.RawMessage(now)); err != nil {
+						return err
+					}
 				}
 			}
 		}
-		entries, skipped, err := tail.Next(ctx, liveEntries, maxData)
-		if err != nil {
-			return err
-		}
-		if len(entries) > 0 || skipped > 0 {
-			if err := e.send("log", map[string]any{"entries": entriesOf(entries), "skipped": skipped}); err != nil {
+		if tail != nil {
+			entries, skipped, err := tail.Next(ctx, liveEntries, maxData)
+			if isGone(err) {
 				return err
+			}
+			if len(entries) > 0 || skipped > 0 {
+				if err := e.send("log", map[string]any{"entries": entriesOf(entries), "skipped": skipped}); err != nil {
+					return err
+				}
 			}
 		}
 		if len(records) > 0 {
@@ -168,6 +177,13 @@ func (i *Inspector) liveActor(ctx context.Context, e *events, r *http.Request) e
 			return nil
 		}
 	}
+}
+
+// isGone reports whether an error says that there is no such actor any more. Others, such as
+// those of a slow store, pass.
+func isGone(err error) bool {
+	var f *host.Fault
+	return errors.As(err, &f) && f.Code == wire.CodeNotFound || errors.Is(err, store.ErrNotFound)
 }
 
 // lookSoon is look that does not wait for a turn for long.

@@ -7,9 +7,13 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
 // page reads a stream as a page does.
@@ -123,6 +127,62 @@ func TestStream_actor(t *testing.T) {
 		}
 		if w := e.request("GET", "/api/stream?view=x", ""); w.Code != http.StatusBadRequest {
 			t.Errorf("got %d", w.Code)
+		}
+	})
+}
+
+// slowStore does not load while it is slow.
+type slowStore struct {
+	store.Store
+	slow atomic.Bool
+}
+
+func (s *slowStore) Load(ctx context.Context, id string) (*store.Snapshot, error) {
+	if s.slow.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return s.Store.Load(ctx, id)
+}
+
+// TestStream_slowStore: the page of an actor that sleeps outlives a store that is slow.
+func TestStream_slowStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &slowStore{Store: memory.New(memory.Options{})}
+		e := newEnvOn(t, false, s)
+		e.sell("a", "tea", 1)
+		time.Sleep(time.Hour)
+		s.slow.Store(true)
+		p := e.open("view=actor&id=" + idOf("a"))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if len(p.take("actor")) != 0 {
+			t.Error("it was sent an actor that was not read")
+		}
+		s.slow.Store(false)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if got := p.take("actor"); len(got) != 1 || !strings.Contains(got[0], `"owner":"tea"`) {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
+// TestStream_many: too many streams are refused, and there is room when they end.
+func TestStream_many(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv(t, false)
+		pages := []*page{}
+		for range 50 {
+			pages = append(pages, e.open("view=overview"))
+		}
+		if w := e.request("GET", "/api/stream?view=overview", ""); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "overloaded") {
+			t.Errorf("got %d %s", w.Code, w.Body)
+		}
+		pages[0].end()
+		synctest.Wait()
+		if p := e.open("view=overview"); len(p.take("overview")) != 1 {
+			t.Error("there is no room after one has ended")
 		}
 	})
 }

@@ -8,9 +8,11 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/troupe-dev/troupe/backend/forwarded"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/runtime"
 	"github.com/troupe-dev/troupe/backend/wire"
@@ -18,6 +20,9 @@ import (
 
 // maxBody is how large a request may be: it may have a whole state.
 const maxBody = 64 << 20
+
+// maxLogged is how many bytes of a name in a request are in the log.
+const maxLogged = 100
 
 // operation reads a request's body into v and returns the actor that it is about. It reports
 // false if it has answered. Each operation is in the server's log, with the address from
@@ -56,7 +61,12 @@ func (i *Inspector) done(w http.ResponseWriter, r *http.Request, what string, re
 	} else if err != nil {
 		outcome = err.Error()
 	}
-	args = append([]any{"what", what, "actor", ref.Name, "key", ref.Key.String(), "id", ref.ID, "address", r.RemoteAddr, "outcome", outcome}, args...)
+	for k, arg := range args {
+		if text, ok := arg.(string); ok && len(text) > maxLogged {
+			args[k] = strings.ToValidUTF8(text[:maxLogged], "") + "…"
+		}
+	}
+	args = append([]any{"what", what, "actor", ref.Name, "key", ref.Key.String(), "id", ref.ID, "address", forwarded.Client(r).String(), "outcome", outcome}, args...)
 	i.log.Warn("inspector: an operator has touched an actor", args...)
 	if err != nil {
 		i.fail(w, err)
@@ -126,7 +136,7 @@ func (i *Inspector) destroy(w http.ResponseWriter, r *http.Request) {
 	}
 	defer cancel()
 	if !slices.Equal(q.Key, ref.Key) {
-		i.fail(w, host.Faultf(wire.CodeInvalidInput, "this actor has another key: %s", ref.Key))
+		i.done(w, r, "destroy", ref, nil, host.Faultf(wire.CodeInvalidInput, "this actor has another key: %s", ref.Key))
 		return
 	}
 	i.done(w, r, "destroy", ref, nothing, i.node.Destroy(ctx, ref.ID))
@@ -142,6 +152,7 @@ func (i *Inspector) changeMessage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer cancel()
+	what := "change message"
 	number, err := strconv.ParseUint(chi.URLParam(r, "number"), 10, 64)
 	switch {
 	case err != nil:
@@ -149,9 +160,10 @@ func (i *Inspector) changeMessage(w http.ResponseWriter, r *http.Request) {
 	case q.Change != runtime.RunMessage && q.Change != runtime.CancelMessage:
 		err = host.Faultf(wire.CodeInvalidInput, "change: want run or cancel")
 	default:
+		what = string(q.Change) + " message"
 		err = i.node.ChangeMessage(ctx, ref.ID, number, q.Change)
 	}
-	i.done(w, r, string(q.Change)+" message", ref, nothing, err, "message", number)
+	i.done(w, r, what, ref, nothing, err, "message", number)
 }
 
 // editState replaces the state of an actor that is still at a revision.

@@ -267,6 +267,39 @@ func TestInspector_busy(t *testing.T) {
 	})
 }
 
+// TestInspector_manyLooks: looks that nobody waits for take no room, and many that somebody
+// waits for are not all taken.
+func TestInspector_manyLooks(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, slowRegistry)
+		ref := host.Ref{Name: "slow", Key: host.Key{"a"}}
+		go func() { _, _ = result[int](b, ref, "wait", 500) }()
+		synctest.Wait()
+		i := runtime.Inspect(b.node)
+		id := host.ActorID(ref.Name, ref.Key)
+		over, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 100 {
+			if l, err := i.Look(over, id, wholeOf); err != nil || !l.Busy {
+				t.Fatalf("got %+v and %v", l, err)
+			}
+		}
+		seen := make(chan *runtime.Look, 20)
+		for range 20 {
+			go func() { seen <- lookAt(t, b, id) }()
+		}
+		synctest.Wait()
+		if len(seen) != 4 {
+			t.Errorf("%d of 20 looks were answered while the actor was busy, want 4", len(seen))
+		}
+		for n := range 20 {
+			if l := <-seen; l.Busy != (n < 4) {
+				t.Errorf("look %d: busy is %v", n, l.Busy)
+			}
+		}
+	})
+}
+
 func TestInspector_turns(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, nil, safes)

@@ -75,6 +75,7 @@ type LookQuery struct {
 // lookEnvelope asks an actor's goroutine, between two turns. It is answered by a *Look, or
 // nil if the actor is not loaded. It neither loads the actor nor counts as a use of it.
 type lookEnvelope struct {
+	ctx      context.Context // once it has ended, nobody waits
 	query    LookQuery
 	answered chan *Look // has room for it
 }
@@ -85,7 +86,7 @@ func (m *lookEnvelope) size() int                  { return 0 }
 
 func (m *lookEnvelope) answer(a *Actor) {
 	var l *Look
-	if a.in != nil {
+	if a.in != nil && m.ctx.Err() == nil {
 		_, _ = protect(func() (any, error) { // an author's MarshalJSON may panic
 			l = lookAt(a.in, m.query)
 			return nil, nil
@@ -150,27 +151,35 @@ func wholeState(s *state) []byte {
 	return s.text(s.base)
 }
 
-// Look looks at an actor. One that is busy is waited for until ctx ends, see Look.Busy. The
+// Look looks at an actor. One that is busy is waited for until ctx ends, but not
+// behind many other looks, see Look.Busy. The
 // error is a *host.Fault, not_found, or that of the store.
 func (i *Inspector) Look(ctx context.Context, id string, q LookQuery) (*Look, error) {
 	a := inMemory(i.n, id)
 	if a == nil {
 		return i.lookAtStored(ctx, id, q)
 	}
-	m := &lookEnvelope{query: q, answered: make(chan *Look, 1)}
+	m := &lookEnvelope{ctx: ctx, query: q, answered: make(chan *Look, 1)}
 	g, waiting, _ := a.box.seen()
-	if a.box.look(m) {
+	busy := &Look{
+		Ref: a.ref(), Awake: true, Busy: true, Used: g.used, ConnCount: g.conns, Waiting: waiting, Memory: g.bytes,
+		Log: a.log.Log().Identity(), Head: a.log.Log().Head(),
+	}
+	if runs, taken := a.box.look(m); runs {
+		if !taken {
+			return busy, nil
+		}
 		select {
 		case l := <-m.answered:
 			if l != nil {
 				l.Waiting = waiting
 				return l, nil
 			}
+			if ctx.Err() != nil {
+				return busy, nil
+			}
 		case <-ctx.Done():
-			return &Look{
-				Ref: a.ref(), Awake: true, Busy: true, Used: g.used, ConnCount: g.conns, Waiting: waiting, Memory: g.bytes,
-				Log: a.log.Log().Identity(), Head: a.log.Log().Head(),
-			}, nil
+			return busy, nil
 		}
 	}
 	return i.lookAtStored(ctx, id, q)

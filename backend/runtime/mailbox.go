@@ -174,17 +174,24 @@ func (b *mailbox) stop() bool {
 	return true
 }
 
-// look has the actor's goroutine answer a look before all envelopes. It reports false if that
-// does not run: a look starts nothing, and does not keep it from ending.
-func (b *mailbox) look(m *lookEnvelope) bool {
+// maxLooks is how many looks wait at most: they come before what clients wait for.
+const maxLooks = 16
+
+// look has the actor's goroutine answer a look before all envelopes. It reports whether that
+// runs, for a look starts nothing and does not keep it from ending, and whether there was room.
+func (b *mailbox) look(m *lookEnvelope) (runs, taken bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.running || b.closed {
-		return false
+		return false, false
+	}
+	b.looks = slices.DeleteFunc(b.looks, func(m *lookEnvelope) bool { return m.ctx.Err() != nil })
+	if len(b.looks) >= maxLooks {
+		return true, false
 	}
 	b.looks = append(b.looks, m)
 	b.arrived.Signal()
-	return true
+	return true, true
 }
 
 func (b *mailbox) endLooksLocked() {

@@ -80,16 +80,18 @@ func (s *Server) report(w http.ResponseWriter, trouble string) {
 // also /inspect. It refuses pages of other origins. Options.DebugAddr serves it. Do not expose it to the public.
 func (s *Server) Debug() http.Handler {
 	r := chi.NewRouter()
-	r.Use(noOtherPages)
-	r.Handle("/healthz", s.Health())
-	r.Handle("/readyz", s.Ready())
-	r.Handle("/metrics", s.Metrics())
-	r.Handle("/debug", http.RedirectHandler("/debug/pprof/", http.StatusFound))
-	r.HandleFunc("/debug/pprof/*", pprof.Index)
-	r.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	r.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	r.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	if s.inspector != nil {
+	r.Group(func(r chi.Router) {
+		r.Use(noOtherPages)
+		r.Handle("/healthz", s.Health())
+		r.Handle("/readyz", s.Ready())
+		r.Handle("/metrics", s.Metrics())
+		r.Handle("/debug", http.RedirectHandler("/debug/pprof/", http.StatusFound))
+		r.HandleFunc("/debug/pprof/*", pprof.Index)
+		r.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		r.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		r.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	})
+	if s.inspector != nil { // it refuses other pages itself, as its API answers
 		r.Handle(inspect.Path, s.inspector.Handler())
 		r.Handle(inspect.Path+"/*", s.inspector.Handler())
 	}

@@ -130,7 +130,12 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 		go func() { s.debugEnded <- s.debug.Serve(debug) }()
 		s.logger.Info("debug address: /metrics, /readyz, /debug/pprof", "address", "http://"+debug.Addr().String())
 		if s.inspector != nil {
-			s.logger.Info("inspector", "link", s.inspector.Link("http://"+debug.Addr().String()))
+			origin := "http://" + debug.Addr().String()
+			if o.InspectToken == "" {
+				s.logger.Info("inspector", "link", s.inspector.Link(origin))
+			} else { // its operators know it, and those who read the log need not
+				s.logger.Info("inspector; its link is this with ?token= and the token", "address", origin+inspect.Path+"/")
+			}
 		}
 	}
 	s.startOrphans(registry.Names())

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 )
 
@@ -37,8 +38,13 @@ func (i inspector) flags() []string { return []string{"-debug-addr", i.addr, "-i
 func (i inspector) link() string { return inspectPath + "?token=" + i.token }
 
 // enter leads to the inspector. The token is not in the page, which may show what others
-// wrote; the inspector refuses to be entered from other pages than dev's.
+// wrote; the inspector refuses to be entered from other pages than dev's. Only this machine gets
+// it: dev's address may be one that others reach.
 func (i inspector) enter(w http.ResponseWriter, r *http.Request) {
+	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err != nil || !peer.Addr().Unmap().IsLoopback() {
+		http.Error(w, "the inspector is for the machine that runs make dev", http.StatusForbidden)
+		return
+	}
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	http.Redirect(w, r, i.link(), http.StatusSeeOther)
 }
