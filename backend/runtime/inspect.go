@@ -47,16 +47,15 @@ func (i *Inspector) IsAwake(id string) bool { return inMemory(i.n, id) != nil }
 
 // glance is what others may see of an actor without asking its goroutine.
 type glance struct {
-	loaded bool
-	conns  int
-	bytes  int64
-	used   time.Time
+	conns int
+	bytes int64
+	used  time.Time
 }
 
 func glanceOf(a *Actor) glance {
 	g := glance{bytes: a.bytes, used: a.lastUsed}
 	if a.in != nil {
-		g.loaded, g.conns = true, len(a.in.conns.all)
+		g.conns = len(a.in.conns.all)
 	}
 	return g
 }
@@ -64,7 +63,6 @@ func glanceOf(a *Actor) glance {
 // AwakeActor is an actor in memory.
 type AwakeActor struct {
 	Ref     host.Ref
-	Loaded  bool      // else only its log is in memory, for a reader of it
 	Conns   int       // also those without a socket
 	Bytes   int64     // of its state, as JSON, and its log
 	Waiting int       // envelopes in its mailbox
@@ -100,7 +98,7 @@ func (i *Inspector) Awake(q AwakeQuery) (page []AwakeActor, total int) {
 			continue
 		}
 		g, waiting, _ := a.box.seen()
-		page = append(page, AwakeActor{Ref: r, Loaded: g.loaded, Conns: g.conns, Bytes: g.bytes, Waiting: waiting, Used: g.used})
+		page = append(page, AwakeActor{Ref: r, Conns: g.conns, Bytes: g.bytes, Waiting: waiting, Used: g.used})
 	}
 	slices.SortFunc(page, func(a, b AwakeActor) int {
 		by := 0

@@ -129,20 +129,23 @@ func (i *Inspector) Disconnect(ctx context.Context, id, conn, reason string) err
 	})
 }
 
+// errOperatorReset is the cause of a reset that is nobody's fault.
+var errOperatorReset = errors.New("an operator has reset it")
+
 // Reset discards what the actor has in memory beside its durable state: timers, and fields
 // that are not stored. It is then loaded again. Connections stay.
 func (i *Inspector) Reset(ctx context.Context, id string) error {
 	return i.operate(ctx, id, func(in *instance) (*host.Fault, bool) {
-		in.actor.reset(errors.New("an operator has reset it"))
+		in.actor.reset(errOperatorReset)
 		in.actor.box.post(wakeEnvelope{}) // loads it, for its connections
 		return nil, true
 	})
 }
 
-// Edit replaces the state of an actor, in one commit between two turns, if rev is the
+// Edit replaces the state of an actor between two turns, in one commit, if rev is the
 // revision of the newest turn. The state must be one that the actor can load. Each mask of a
 // secret in it stands for the secret at its place. The actor is then loaded again, as by
-// Reset. Clients are not told. It returns the state before, masked.
+// Reset; if it cannot be, a second commit returns it to the state before. Clients are not told. It returns the state before, masked.
 func (i *Inspector) Edit(ctx context.Context, id string, rev uint64, state json.RawMessage) (before json.RawMessage, err error) {
 	err = i.operate(ctx, id, func(in *instance) (*host.Fault, bool) {
 		if rev != in.rev {

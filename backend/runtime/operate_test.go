@@ -42,6 +42,9 @@ func TestInspector_operates(t *testing.T) {
 		if err := i.Reset(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
+		if strings.Contains(b.log.String(), "level=ERROR") {
+			t.Errorf("an operator's reset is an error in the log: %s", b.log.String())
+		}
 		if n, err := result[int](b, safeRef, "woken"); err != nil || n != 1 {
 			t.Errorf("after a reset: got %d and %v, want a new instance", n, err)
 		}

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
@@ -19,7 +20,11 @@ func (a *Actor) reset(cause error) {
 	}
 	a.node.stats.resets.Add(1)
 	a.hold.extend()
-	a.logger().Error("actor reset to its last durable state", "cause", cause)
+	level := slog.LevelError
+	if errors.Is(cause, errOperatorReset) {
+		level = slog.LevelWarn
+	}
+	a.logger().Log(context.Background(), level, "actor reset to its last durable state", "cause", cause)
 	dropFault := host.Faultf(wire.CodeUnavailable, "the actor could not save its state; the call had no effect")
 	durable, known := a.durable(cause)
 	if !known {
