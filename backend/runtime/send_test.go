@@ -53,6 +53,9 @@ func (p *penpal) PostAndFail(c *nothing, to string) error {
 	return actor.Errorf("failed", "as asked")
 }
 
+// Burn destroys it.
+func (p *penpal) Burn(c *nothing) { c.Destroy() }
+
 func (p *penpal) PostUndeclared(c *nothing) { c.Send(actor.Of("penpal", "b"), postcard{}) }
 func (p *penpal) PostUnknown(c *nothing)    { c.Send(actor.Of("nobody", "b"), missive{}) }
 func (p *penpal) PostBadKey(c *nothing) {
