@@ -111,8 +111,8 @@ func (ms *messages) runDue() bool {
 		ms.rearm()
 		return true
 	}
-	now := ms.in.actor.node.now()
 	for range maxDueTurns {
+		now := ms.in.actor.node.now()
 		if next := ms.nextRun(); next.IsZero() || next.After(now) || ms.in.state.broken != nil || ms.in.life.over {
 			break
 		}
@@ -125,7 +125,7 @@ func (ms *messages) runDue() bool {
 		} else if done {
 			continue
 		}
-		if run, ok := ms.mayRun(m, now); !ok {
+		if run, ok := ms.mayRun(m); !ok {
 			return false
 		} else if run && !ms.handle(ms.byID[m.ID], now) {
 			return false

@@ -57,17 +57,17 @@ func (h *hold) left() time.Duration {
 // A handler that ends the process would do so again after each restart. So after a process
 // that did not close the store, the first run of a message that was due at the start is
 // counted before it begins.
-func (ms *messages) mayRun(m *store.Message, now time.Time) (run, ok bool) {
+func (ms *messages) mayRun(m *store.Message) (run, ok bool) {
 	a := ms.in.actor
 	if a.stuck == m.ID {
 		a.stuck = 0
-		return false, ms.fatal(m, now)
+		return false, ms.fatal(m)
 	}
 	if runsAt(m).After(a.node.started) || !a.node.doubts.has(a.id, m) {
 		return true, true
 	}
 	if m.Fatal+1 >= maxFatal {
-		return false, ms.fatal(m, now)
+		return false, ms.fatal(m)
 	}
 	next := *m
 	next.Fatal++
@@ -83,11 +83,16 @@ func (ms *messages) mayRun(m *store.Message, now time.Time) (run, ok bool) {
 
 // fatal makes a commit that counts a turn which did not return, or may have ended the
 // process.
-func (ms *messages) fatal(m *store.Message, now time.Time) bool {
+func (ms *messages) fatal(m *store.Message) bool {
+	now := ms.in.actor.node.now()
 	next := *m
 	next.Fatal++
 	log := ms.in.actor.logger().With("message", m.Type, "messageID", m.ID, "times", next.Fatal)
 	if next.Fatal >= maxFatal {
+		if following, err := ms.following(m, now); m.Spec != "" && err == nil {
+			log.Error("message given up: its handler does not return, or ends the process; it goes on at its next time")
+			return ms.record(m, func() { ms.advance(m, following) })
+		}
 		next.Parked = "its handler did not return, or ended the process"
 		log.Error("message parked: its handler does not return, or ends the process")
 	} else {
@@ -117,12 +122,13 @@ func (ms *messages) handle(m *store.Message, now time.Time) bool {
 		in.apply(t, o, reply{})
 		return true
 	}
-	return ms.failed(m, o.cause, now)
+	return ms.failed(m, o.cause)
 }
 
 // failed makes a commit of what becomes of a message whose turn has failed. An error of
 // the author for clients is an answer: the message is finished.
-func (ms *messages) failed(m *store.Message, cause error, now time.Time) bool {
+func (ms *messages) failed(m *store.Message, cause error) bool {
+	now := ms.in.actor.node.now() // its turn may have lasted
 	log := ms.in.actor.logger().With("message", m.Type, "messageID", m.ID)
 	if _, _, _, refused := ms.in.def.ClientError(cause); refused {
 		log.Warn("message refused by its handler", "error", cause)

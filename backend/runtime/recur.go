@@ -205,7 +205,7 @@ func (m Messages) Repeat(name string, r Recurrence, message any) {
 	}
 	ms, spec := m.t.in.messages, r.spec()
 	old := ms.byLabel[name]
-	if old != nil && old.Spec == spec && old.Type == typ && sameJSON(old.Data, data) {
+	if old != nil && old.Parked == "" && old.Spec == spec && old.Type == typ && sameJSON(old.Data, data) {
 		return
 	}
 	now := ms.in.actor.node.now()

@@ -2,8 +2,10 @@ package runtime
 
 import (
 	"fmt"
+	"maps"
 	"math/bits"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,8 +101,8 @@ func (s *sends) load(snap *store.Snapshot) {
 	if ms.outgoing+ms.parked == 0 {
 		return
 	}
-	for _, m := range ms.byID {
-		switch {
+	for _, id := range slices.Sorted(maps.Keys(ms.byID)) { // it changes meanwhile
+		switch m := ms.byID[id]; {
 		case m.To == "":
 		case m.Parked == "":
 			s.due = snap.Due

@@ -102,7 +102,7 @@ func (s *sends) undelivered(x delivery.Answered) bool {
 	}
 	if in.actor.stuck == m.ID {
 		in.actor.stuck = 0
-		return in.messages.fatal(m, in.actor.node.now())
+		return in.messages.fatal(m)
 	}
 	t := in.beginMessage("OnUndelivered", m, nil)
 	in.messages.edit(m, nil)
@@ -120,7 +120,7 @@ func (s *sends) undelivered(x delivery.Answered) bool {
 		return true
 	}
 	// It is sent again, has the same answer, and the hook runs again.
-	return in.messages.failed(m, o.cause, in.actor.node.now())
+	return in.messages.failed(m, o.cause)
 }
 
 // drop removes a message that has no effect and that nobody handles. The log says so when

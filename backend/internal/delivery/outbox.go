@@ -118,7 +118,7 @@ func (o *Outbox) insert(m *store.Message) *entry {
 	}
 	e := &entry{m: m, order: m.Order}
 	i := len(t.queue)
-	for i > 0 && t.queue[i-1].order > e.order { // loaded ones are in the order of their IDs
+	for i > 0 && t.queue[i-1].order > e.order { // loaded ones come by their IDs
 		i--
 	}
 	t.queue = slices.Insert(t.queue, i, e)
