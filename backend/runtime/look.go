@@ -175,8 +175,10 @@ func (i *Inspector) Look(ctx context.Context, id string, q LookQuery) (*Look, er
 				l.Waiting = waiting
 				return l, nil
 			}
-			if ctx.Err() != nil {
+			select {
+			case <-ctx.Done():
 				return busy, nil
+			default:
 			}
 		case <-ctx.Done():
 			return busy, nil
