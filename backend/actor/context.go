@@ -92,8 +92,8 @@ func (c *Context[S]) Every(d time.Duration, f func(*Context[S]) error) (stop fun
 // Destroy ends the actor's life, if the turn succeeds: its state, tables, connections and log
 // are gone at once, and no hook runs, neither OnDisconnect nor OnStop. The clients of its
 // connections hear destroyed, also those that are away, when they come back. The result
-// of this turn still reaches its client, and its events those that are connected. Whoever
-// opens the actor after that, or calls it over HTTP, begins a new life, with OnCreate. An
+// of this turn still reaches its client, and its events reach clients that are connected. The
+// next open of the actor, or call over HTTP, begins a new life, with OnCreate. An
 // actor that was never stored leaves nothing behind. A read-only action fails with read_only.
 func (c *Context[S]) Destroy() { c.turn.Destroy() }
 

@@ -15,8 +15,8 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// access decides who may come in: whoever has the token, and then the cookie, from a page of
-// the inspector's own origin, at a name that belongs to it.
+// access decides which requests are allowed: those with the token, and later the cookie, from
+// a page of the inspector's own origin, under a host name that belongs to it.
 type access struct {
 	token  string
 	cookie string // its value; who sees it cannot compute the token

@@ -26,6 +26,6 @@ func (p *Paste) Remove(c *actor.Context[actor.NoState]) (bytes int) {
 // Pastes has the pastes.
 var Pastes = actor.NewRegistry(
 	actor.Define[Paste]("paste", actor.WithOptions(actor.Options{
-		DestroyAfter: 30 * 24 * time.Hour, // if nobody has read, written or connected for so long
+		DestroyAfter: 30 * 24 * time.Hour, // after 30 days without reads, writes or connections
 	})),
 )

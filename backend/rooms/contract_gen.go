@@ -285,9 +285,9 @@ func init() {
 			"\n" +
 			"/** Timing says when a message is sent, and when it deletes itself. */\n" +
 			"export interface Timing {\n" +
-			"  /** when it is sent, Unix milliseconds; left out: now */\n" +
+			"  /** when it is sent, Unix milliseconds; omit it to send now */\n" +
 			"  at?: number;\n" +
-			"  /** how long it stays; left out: for good */\n" +
+			"  /** milliseconds until it is deleted; omit it to keep the message */\n" +
 			"  keepMs?: number;\n" +
 			"}\n" +
 			"\n" +

@@ -17,8 +17,8 @@ const (
 
 // Timing says when a message is sent, and when it deletes itself.
 type Timing struct {
-	At     int64 `json:"at,omitempty"`     // when it is sent, Unix milliseconds; left out: now
-	KeepMs int64 `json:"keepMs,omitempty"` // how long it stays; left out: for good
+	At     int64 `json:"at,omitempty"`     // when it is sent, Unix milliseconds; omit it to send now
+	KeepMs int64 `json:"keepMs,omitempty"` // milliseconds until it is deleted; omit it to keep the message
 }
 
 // Later is a message that is sent at a later time.

@@ -13,8 +13,8 @@ type alarm struct {
 	at    time.Time // zero: it is not set
 	timer *time.Timer
 
-	// waiting says that an alarmEnvelope is in the mailbox. Another one would be there
-	// for good, one more for each request that finds a message due.
+	// waiting is set while an alarmEnvelope is in the mailbox, so that there is at most one:
+	// each request that finds a message due would add another.
 	waiting *atomic.Bool
 }
 

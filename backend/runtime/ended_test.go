@@ -223,8 +223,8 @@ func TestG5_ARepeatedKeyDoesNotBeginANewLife(t *testing.T) {
 	}
 }
 
-// The tombstone does not have its key. Whoever knows it begins a new life, also if the
-// tombstone was loaded by its id meanwhile.
+// The tombstone does not have its key. A client that knows the key begins a new
+// life, even if the tombstone was loaded by its id meanwhile.
 func TestANewLifeAfterALookByID(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		cryptHooks("")

@@ -163,7 +163,7 @@ func (in *instance) begin(what string, limit time.Duration, c *Conn) *Turn {
 }
 
 // beginMessage starts a turn that handles a message; from is its sender, nil if that is the
-// actor itself. Whoever abandons the turn reads both, so they are set before it is watched.
+// actor itself. The watchdog may read both, so they are set before it watches the turn.
 func (in *instance) beginMessage(what string, m *store.Message, from *host.Ref) *Turn {
 	return in.watchdog.watch(&Turn{in: in, span: span{what: what}, message: m, from: from, bounded: true}, in.def.Options.ActionTimeout)
 }

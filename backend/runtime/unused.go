@@ -37,7 +37,7 @@ func (l *life) due() time.Time {
 	return dueTime(last)
 }
 
-// settle destroys the actor if it was not used for so long, forgets its tombstone if that is
+// settle destroys the actor if it has been unused for DestroyAfter, forgets its tombstone if that is
 // old enough, and saves when it is due next if what it was due for is over. It reports false
 // if the instance was abandoned meanwhile.
 func (l *life) settle() bool {

@@ -209,9 +209,9 @@ export type Subscription = "free" | "premium";
 
 /** Timing says when a message is sent, and when it deletes itself. */
 export interface Timing {
-  /** when it is sent, Unix milliseconds; left out: now */
+  /** when it is sent, Unix milliseconds; omit it to send now */
   at?: number;
-  /** how long it stays; left out: for good */
+  /** milliseconds until it is deleted; omit it to keep the message */
   keepMs?: number;
 }
 
