@@ -315,6 +315,7 @@ for (const [name, options] of Object.entries(sizes)) {
     await say(server, "x".repeat(120), "long key");
     const page = await look(options);
     const check = async (what: string) => {
+      await expect(page.getByRole("heading", { level: 1 }), what).toBeVisible(); // the page has been rendered
       const { violations } = await new AxeBuilder({ page }).analyze();
       expect(
         violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(" ")}`),
@@ -348,6 +349,20 @@ for (const [name, options] of Object.entries(sizes)) {
     }
   });
 }
+
+test("no accessibility violation while the server does not answer, and when it fails", async ({ look }) => {
+  const page = await look({ viewport: { width: 1280, height: 500 } }); // too low for the overview
+  for (const answer of ["none", "failure"]) {
+    await page.context().route("**/inspect/api/**", (route) => answer === "failure" && route.abort());
+    for (const path of ["/", "/actors", `/actors/${"x".repeat(22)}`]) {
+      await openPage(page, path);
+      await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+      const { violations } = await new AxeBuilder({ page }).analyze();
+      expect(violations, `${path}, ${answer}`).toEqual([]);
+    }
+    await page.context().unrouteAll();
+  }
+});
 
 test("the keyboard is enough", async ({ server, look }) => {
   await say(server, "keys", "one");

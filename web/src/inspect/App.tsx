@@ -61,7 +61,8 @@ export function App() {
         </nav>
         <ThemeButton />
       </header>
-      <main id="main" ref={main} tabIndex={-1}>
+      {/* A Tab stop: before its data is there, a page may hold nothing else that takes the focus, yet has to be scrolled. */}
+      <main id="main" ref={main} tabIndex={0}>
         <ErrorBoundary key={path}>{element}</ErrorBoundary>
       </main>
     </>
