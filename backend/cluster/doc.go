@@ -1,0 +1,9 @@
+// Package cluster lets several nodes run the actors of one application. A node is a process;
+// all nodes are equal, and none coordinates the others.
+//
+// Actors belong to partitions (store.Partition), and each partition belongs to one node.
+// The table (table.go) says which: it is one small message that nodes change by
+// compare-and-set (register.go), and want.go decides where partitions should be. A node
+// that runs is an incarnation: it has an id and a journal that are never used again, and a
+// slot, its number in the table.
+package cluster
