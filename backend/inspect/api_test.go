@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -43,22 +44,27 @@ func TestActors(t *testing.T) {
 	if e.get(`/api/actors?prefix=["11"]`, &page); page.Total != 10 || page.Actors[0].Key[0] != "110" {
 		t.Errorf("a prefix: got %v", page)
 	}
-	seen := map[string]bool{}
-	for after := ""; ; after = page.Next {
-		page = rowsOf{}
-		e.get("/api/actors?from=store&name=shop&limit=50&after="+after, &page)
-		for _, a := range page.Actors {
-			if seen[a.ID] || !a.Awake {
-				t.Errorf("%v is there twice, or does not seem awake", a)
+	for query, want := range map[string]int{"name=shop&limit=50": 120, `prefix=["1"]&limit=7`: 20, `prefix=["11"]&limit=1`: 10, "limit=200": 120} {
+		seen := map[string]bool{}
+		for after := ""; ; after = page.Next {
+			page = rowsOf{}
+			e.get("/api/actors?from=store&"+query+"&after="+after, &page)
+			if limit, _ := strconv.Atoi(query[strings.LastIndex(query, "=")+1:]); len(page.Actors) > limit {
+				t.Errorf("%s: got a page of %d", query, len(page.Actors))
 			}
-			seen[a.ID] = true
+			for _, a := range page.Actors {
+				if seen[a.ID] || !a.Awake {
+					t.Errorf("%s: %v is there twice, or does not seem awake", query, a)
+				}
+				seen[a.ID] = true
+			}
+			if page.Next == "" {
+				break
+			}
 		}
-		if page.Next == "" {
-			break
+		if len(seen) != want {
+			t.Errorf("%s: got %d stored actors, want %d", query, len(seen), want)
 		}
-	}
-	if len(seen) != 120 {
-		t.Errorf("got %d stored actors, want 120", len(seen))
 	}
 	if e.get(`/api/actors?from=store&prefix=["11"]`, &page); len(page.Actors) != 10 {
 		t.Errorf("a prefix of stored ones: got %v", page)

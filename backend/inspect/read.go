@@ -98,14 +98,13 @@ func (i *Inspector) getActors(w http.ResponseWriter, r *http.Request) {
 		i.getAwake(w, r, prefix, limit)
 		return
 	}
-	query := store.ListQuery{Name: q.Get("name"), Prefix: prefix, After: q.Get("after"), Limit: limit}
+	query := store.ListQuery{Name: q.Get("name"), Prefix: prefix, After: q.Get("after")}
 	if len(prefix) > 0 { // its last component may be the start of one
 		query.Prefix = prefix[:len(prefix)-1]
-		query.Limit = storePage
 	}
 	found := rows{Actors: []row{}, Total: -1}
 	for range storePages {
-		page, err := i.node.List(r.Context(), query)
+		page, err := listUpTo(r.Context(), i.node, query, prefix, limit-len(found.Actors))
 		if err != nil {
 			i.fail(w, err)
 			return
@@ -124,6 +123,29 @@ func (i *Inspector) getActors(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	writeJSON(w, found)
+}
+
+// listUpTo reads a page of stored actors that ends with the one that is number limit of those
+// with the prefix, or before.
+func listUpTo(ctx context.Context, node *runtime.Inspector, q store.ListQuery, prefix []string, limit int) (store.ListPage, error) {
+	if q.Limit = limit; len(prefix) > 0 {
+		q.Limit = storePage // few of them may have the prefix
+	}
+	page, err := node.List(ctx, q)
+	if err != nil {
+		return page, err
+	}
+	matches := 0
+	for n, a := range page.Actors {
+		if !runtime.HasPrefix(a.Key, prefix) {
+			continue
+		}
+		if matches++; matches == limit && n+1 < len(page.Actors) {
+			q.Limit = n + 1 // again, for the position there: only the store can name it
+			return node.List(ctx, q)
+		}
+	}
+	return page, nil
 }
 
 func (i *Inspector) getAwake(w http.ResponseWriter, r *http.Request, prefix []string, limit int) {

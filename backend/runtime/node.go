@@ -130,7 +130,7 @@ func New(r Registry, s store.Store, o Options) *Node {
 	n := &Node{
 		tableCache: tableCache{limit: o.TableCacheBytes},
 
-		defs: r.Definitions(), store: s, log: o.Logger, check: o.Check, newActor: o.NewActor,
+		defs: r.Definitions(), stats: stats{turns: newTurnTimes(r.Definitions())}, store: s, log: o.Logger, check: o.Check, newActor: o.NewActor,
 		maxActors: o.MaxActors, memory: newMemory(o.MaxActorBytes), maxQueued: o.MaxQueuedBytes,
 		started: time.Now(), now: o.now, closing: make(chan struct{}), authPermits: fair.New(maxAuths), actors: map[string]*Actor{},
 	}

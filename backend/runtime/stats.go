@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/internal/definition"
 	"github.com/troupe-dev/troupe/backend/internal/metric"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -17,6 +18,7 @@ type Stats struct {
 	Destroyed uint64 // actors that were destroyed
 
 	Turns     metric.Durations // turns that have ended, successful or not
+	TurnsOf   []TurnsOf        // the same, by what ran; only what has run, in no order
 	Refused   uint64           // of these: refused by the action or the runtime
 	Failed    uint64           // of these: a panic, or an error that only the log shows
 	TimedOut  uint64           // of these: took too long
@@ -33,10 +35,17 @@ type Stats struct {
 	SaveTime metric.Durations // of a group of commits; none with an immediate store
 }
 
-// stats holds the counters of Stats. A successful turn costs one reading of the clock and
-// two atomic additions, its commit two more.
+// TurnsOf has the turns of one kind.
+type TurnsOf struct {
+	Actor  string // its definition
+	Action string // the action, hook or type of message; "create", "timer", "Do"; "other"
+	Took   metric.Durations
+}
+
+// stats holds the counters of Stats. A successful turn costs one reading of the clock, two
+// look-ups and two atomic additions, its commit two more additions.
 type stats struct {
-	turns    metric.Histogram
+	turns    map[*definition.Definition]map[string]*metric.Histogram // made once, by newTurnTimes
 	refused  atomic.Uint64
 	failed   atomic.Uint64
 	timedOut atomic.Uint64
@@ -54,10 +63,53 @@ type stats struct {
 	saveTime metric.Histogram
 }
 
+// otherTurns is what turns count as whose names are not of the definition: an operator's, and
+// calls of actions that do not exist, of which clients could make up any number.
+const otherTurns = "other"
+
+// newTurnTimes returns a histogram for each kind of turn of each definition.
+func newTurnTimes(defs definition.Set) map[*definition.Definition]map[string]*metric.Histogram {
+	turns := map[*definition.Definition]map[string]*metric.Histogram{}
+	for _, d := range defs {
+		times := map[string]*metric.Histogram{"create": {}, "timer": {}, "Do": {}, otherTurns: {}}
+		for hook := range definition.HookSignatures() { // some turns run without their hook, too
+			times[hook] = new(metric.Histogram)
+		}
+		for action := range d.Actions {
+			times[action] = new(metric.Histogram)
+		}
+		for _, message := range d.Handlers.Names() {
+			times[message] = new(metric.Histogram)
+		}
+		turns[d] = times
+	}
+	return turns
+}
+
+// times returns the turns by what ran, and all together.
+func (s *stats) times() (all metric.Durations, of []TurnsOf) {
+	all.UpTo = map[time.Duration]uint64{}
+	for d, times := range s.turns {
+		for what, h := range times {
+			took := h.Snapshot()
+			all.Add(took)
+			if took.Count > 0 {
+				of = append(of, TurnsOf{d.Name, what, took})
+			}
+		}
+	}
+	return all, of
+}
+
 // turn counts a turn that has ended.
 func (s *stats) turn(t *Turn, err *host.Fault) {
 	took := time.Since(t.now)
-	s.turns.Observe(took)
+	times := s.turns[t.in.def]
+	h := times[t.what]
+	if h == nil {
+		h = times[otherTurns]
+	}
+	h.Observe(took)
 	if r := t.in.actor.recent.Load(); r != nil {
 		r.add(TurnRecord{At: t.now, What: t.what, Conn: connID(t.conn), ReadOnly: t.readOnly, Took: took, Err: err})
 	}
@@ -87,13 +139,14 @@ func (n *Node) Stats() Stats {
 	awake := len(n.actors)
 	n.mu.Unlock()
 	c := &n.stats
+	turns, turnsOf := c.times()
 	return Stats{
 		Awake:   awake,
 		Bytes:   n.memory.used.Load(),
 		Created: c.created.Load(), Destroyed: c.destroyed.Load(),
 		ParkedMessages: n.parked.load(),
 
-		Turns:   c.turns.Snapshot(),
+		Turns: turns, TurnsOf: turnsOf,
 		Refused: c.refused.Load(), Failed: c.failed.Load(), TimedOut: c.timedOut.Load(),
 		Abandoned: c.abandoned.Load(), Resets: c.resets.Load(),
 		UndecodableItems: c.undecodable.Load(),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"maps"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,6 +44,14 @@ func TestStats(t *testing.T) {
 		}
 		if s.Turns.Sum < time.Second || s.Turns.Sum > 2*time.Second {
 			t.Errorf("they took %v, want the second of the one that dawdled", s.Turns.Sum)
+		}
+		of := map[string]uint64{}
+		for _, kind := range s.TurnsOf {
+			of[kind.Actor+" "+kind.Action] = kind.Took.Count
+		}
+		want := map[string]uint64{"counted count": 2, "counted refuse": 1, "counted panic": 1, "counted dawdle": 1, "counted other": 1}
+		if !maps.Equal(of, want) {
+			t.Errorf("turns by what ran: got %v, want %v", of, want)
 		}
 		if s.Awake != 1 || s.Commits != 2 || s.Unsaved != 0 || s.Entries != 0 {
 			t.Errorf("got %d awake, %d commits, %d that failed, %d entries; want 1, 2, 0, 0", s.Awake, s.Commits, s.Unsaved, s.Entries)

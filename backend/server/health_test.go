@@ -94,7 +94,7 @@ func TestMetrics(t *testing.T) {
 		`troupe_turns_total{result="refused"} 1`, `troupe_turns_total{result="failed"} 0`,
 		`troupe_frames_total{direction="in"} 3`, `troupe_commits_total{result="failed"} 0`,
 		"troupe_resumes_total 0", "troupe_volatile_dropped_total 0", "troupe_slow_sockets_total 0", "troupe_resets_total 0", "troupe_parked_messages 0",
-		`troupe_turn_seconds_bucket{le="+Inf"}`, "go_goroutines", "process_open_fds",
+		`troupe_turn_seconds_bucket{action="sendMessage",actor="room",le="+Inf"} 2`, `troupe_turn_seconds_count{action="other",actor="room"} 1`, "go_goroutines", "process_open_fds",
 	} {
 		if !strings.Contains(got, "\n"+want) {
 			t.Errorf("the metrics lack %q", want)
@@ -103,11 +103,14 @@ func TestMetrics(t *testing.T) {
 	for _, positive := range []string{
 		`troupe_frame_bytes_total{direction="in"}`, `troupe_frame_bytes_total{direction="out"}`, `troupe_frames_total{direction="out"}`,
 		"troupe_journal_bytes", `troupe_turns_total{result="ok"}`, `troupe_commits_total{result="ok"}`, "troupe_entries_total",
-		"troupe_turn_seconds_sum", "troupe_turn_seconds_count", "troupe_commit_seconds_sum", "troupe_commit_seconds_count",
+		`troupe_turn_seconds_sum{action="sendMessage",actor="room"}`, "troupe_commit_seconds_sum", "troupe_commit_seconds_count",
 	} {
 		if !regexp.MustCompile(`\n` + regexp.QuoteMeta(positive) + ` [0-9.e+-]*[1-9]`).MatchString(got) {
 			t.Errorf("%s is not positive", positive)
 		}
+	}
+	if strings.Contains(got, "noSuchAction") {
+		t.Error("the metrics have a label that a client has made up")
 	}
 	if t.Failed() {
 		t.Log(regexp.MustCompile(`(?m)^troupe_.*$`).FindAllString(got, -1))

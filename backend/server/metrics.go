@@ -117,7 +117,7 @@ var metrics = []metricDef{
 }
 
 var (
-	turnSeconds   = prometheus.NewDesc("troupe_turn_seconds", "Duration of turns.", nil, nil)
+	turnSeconds   = prometheus.NewDesc("troupe_turn_seconds", "Duration of turns, by the actor's definition and what ran: an action, a hook, the type of a message, create, timer, Do, or other.", []string{"actor", "action"}, nil)
 	commitSeconds = prometheus.NewDesc("troupe_commit_seconds", "Time that the store took to make a group of commits durable. Empty with the memory store.", nil, nil)
 )
 
@@ -145,14 +145,16 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 			to <- prometheus.MustNewConstMetric(f.desc, f.kind, value, label...)
 		})
 	}
-	to <- histogram(turnSeconds, n.actors.Turns)
+	for _, t := range n.actors.TurnsOf {
+		to <- histogram(turnSeconds, t.Took, t.Actor, t.Action)
+	}
 	to <- histogram(commitSeconds, n.actors.SaveTime)
 }
 
-func histogram(desc *prometheus.Desc, d metric.Durations) prometheus.Metric {
+func histogram(desc *prometheus.Desc, d metric.Durations, labels ...string) prometheus.Metric {
 	upTo := make(map[float64]uint64, len(d.UpTo))
 	for bound, n := range d.UpTo {
 		upTo[bound.Seconds()] = n
 	}
-	return prometheus.MustNewConstHistogram(desc, d.Count, d.Sum.Seconds(), upTo)
+	return prometheus.MustNewConstHistogram(desc, d.Count, d.Sum.Seconds(), upTo, labels...)
 }

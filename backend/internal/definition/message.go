@@ -103,6 +103,9 @@ func (e *UnhandledError) Error() string { return e.Reason }
 // Of returns the handler of messages of a type, nil if there is none.
 func (hs *Handlers) Of(t reflect.Type) *Handler { return hs.byType[t] }
 
+// Names returns the names of the types of messages, in no order.
+func (hs *Handlers) Names() []string { return slices.Collect(maps.Keys(hs.byName)) }
+
 // Find returns the handler of a stored message: its type's name and the version of the
 // definition that made it. The error is an *UnhandledError.
 func (hs *Handlers) Find(name string, version int) (*Handler, error) {

@@ -37,6 +37,15 @@ type Durations struct {
 	UpTo  map[time.Duration]uint64 // by bound: the number of durations up to it
 }
 
+// Add adds the counts of e, whose UpTo has the same bounds. d.UpTo must not be nil.
+func (d *Durations) Add(e Durations) {
+	d.Count += e.Count
+	d.Sum += e.Sum
+	for bound, n := range e.UpTo {
+		d.UpTo[bound] += n
+	}
+}
+
 // Snapshot returns the counts. Its sum may miss durations that are counted at the
 // same time.
 func (h *Histogram) Snapshot() Durations {
