@@ -381,3 +381,80 @@ test("the keyboard is enough", async ({ server, look }) => {
   await page.getByRole("group", { name: "Log, newest first" }).focus();
   await page.keyboard.press("ArrowDown");
 });
+
+// The sample has no actor with this much. The server is real, but its answers about one actor are changed on their way.
+test("an actor with more than a page shows at once, and a parked message", async ({ server, look }) => {
+  await say(server, "much", "one");
+  const page = await look();
+  await openActor(page, "stage", "much");
+  const id = page.url().split("/").at(-1)!;
+  const item = (n: number) => ({ key: String(n), value: `item ${n}`, bytes: 9 });
+  const conn = (num: number) => ({ num, id: `connection${num}`, online: true, droppedMs: 0, expiresMs: 0, start: 0 });
+  const parked = { id: `${id}.7`, type: "remind", dueMs: 1, retryMs: 0, tries: 10, parked: "no paper" };
+  const posts: string[] = [];
+  await page.context().route(
+    (url) => url.pathname === `/inspect/api/actors/${id}` || url.pathname === "/inspect/api/stream",
+    async (route) => {
+      const url = new URL(route.request().url());
+      const real = await page.context().request.get(`${url.origin}/inspect/api/actors/${id}`);
+      const after = Number(url.searchParams.get("after") ?? 0);
+      const actor = {
+        ...(await real.json()),
+        state:
+          url.searchParams.get("state") === "whole"
+            ? { long: "x".repeat(1000), many: [...Array(500).keys()] }
+            : undefined,
+        connCount: 3,
+        conns: after ? [conn(3)] : [conn(1), conn(2)],
+        tables: [{ field: "lines", keys: "int", len: 30, bytes: 300 }],
+        messages: [parked],
+        messageCount: 1,
+      };
+      if (!url.pathname.endsWith("/stream")) return route.fulfill({ json: actor });
+      const body = `event: actor\ndata: ${JSON.stringify(actor)}\n\n`;
+      return route.fulfill({ contentType: "text/event-stream", body });
+    },
+  );
+  await page.context().route("**/inspect/api/actors/*/tables/lines?*", (route) => {
+    const after = new URL(route.request().url()).searchParams.get("after");
+    const items = after === "6" ? [item(5)] : [...Array(25).keys()].map((n) => item(30 - n));
+    return route.fulfill({ json: { len: 30, more: after === null, items } });
+  });
+  await page.context().route("**/inspect/api/actors/*/messages/**", (route) => {
+    posts.push(`${new URL(route.request().url()).pathname} ${route.request().postData()}`);
+    return route.fulfill({ json: {} });
+  });
+  await page.reload();
+
+  const state = region(page, "State");
+  await expect(state).toContainText("too large to be shown live");
+  await state.getByRole("button", { name: "Load it once" }).click();
+  await state.getByRole("button", { name: "all 1000 characters" }).click();
+  await expect(state).toContainText("x".repeat(1000));
+  await state.getByText("many").click();
+  await expect(state).not.toContainText("150");
+  await state.getByRole("button", { name: /^\d+ more$/ }).click();
+  await expect(state).toContainText("150");
+
+  const conns = region(page, "Connections").getByRole("list").first().getByRole("listitem");
+  await expect(conns).toHaveCount(2);
+  await page.getByRole("button", { name: "Next connections" }).click();
+  await expect(conns).toHaveText([/#3/]);
+  await page.getByRole("button", { name: "First connections" }).click();
+  await expect(conns).toHaveCount(2);
+
+  await page.getByRole("button", { name: "Show lines" }).click();
+  const items = page.getByRole("table", { name: "lines" }).getByRole("row");
+  await expect(items).toHaveCount(26); // with the head
+  await page.getByRole("button", { name: "More items" }).click();
+  await expect(items).toHaveCount(27);
+  await expect(page.getByRole("button", { name: "More items" })).toHaveCount(0);
+  await page.getByRole("button", { name: "Reload lines" }).click();
+  await expect(items).toHaveCount(26);
+
+  const messages = region(page, "Messages");
+  await expect(messages).toContainText("parked after 10 tries");
+  await expect(messages).toContainText("no paper");
+  await messages.getByRole("button", { name: "Try again" }).click();
+  await expect.poll(() => posts).toEqual([`/inspect/api/actors/${id}/messages/7 {"change":"run"}`]);
+});
