@@ -86,6 +86,17 @@ test("saved changes appear on the page, and errors are shown", async ({ visit })
   const problems = page.getByRole("alert").filter({ has: page.getByRole("button", { name: "Close" }) });
   await ada.said("before");
 
+  // The home page and the terminal lead into the inspector.
+  const look = await visit(dev.url);
+  await look.getByRole("link", { name: "Look into the server" }).click();
+  await expect(
+    look.getByRole("region", { name: "Stored actors" }).getByRole("link", { name: "chatRoom" }),
+  ).toBeVisible();
+  const link = () => /its inspector is at (\S+)/.exec(dev.log)?.[1] ?? "";
+  await expect.poll(link).not.toBe("");
+  const opened = await visit(link());
+  await expect(opened.getByRole("heading", { level: 1 })).toHaveText("Overview");
+
   const timed = async (what: string, limitMs: number, change: () => void, seen: () => Promise<void>) => {
     const begin = performance.now();
     change();
