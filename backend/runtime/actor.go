@@ -376,9 +376,7 @@ func (a *Actor) leave(early bool) (ended, ok bool) {
 	}
 	var due time.Time
 	if a.in != nil {
-		if a.in.rev > 0 {
-			due = a.in.due()
-		}
+		due = a.in.messages.savedDue
 		a.in.discard()
 		a.in = nil
 	}

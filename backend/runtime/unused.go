@@ -53,8 +53,12 @@ func (l *life) settle() bool {
 	end := l.due()
 	ended := !end.IsZero() && !now.Before(end)
 	switch {
+	case l.tombstone && in.created: // another life begins
+		return true
+	case l.tombstone && ended:
+		return l.end(now)
 	case l.tombstone:
-		return !ended || in.created || l.end(now)
+		return in.due().Equal(saved) || in.sends.commit("renew")
 	case !in.stored || !ended && in.due().Equal(saved):
 		return true
 	case ended && len(in.conns.all) == 0 && !in.actor.lastUsed.After(l.used):
