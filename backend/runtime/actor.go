@@ -320,10 +320,26 @@ func (a *Actor) put(outputs ...*host.Output) {
 		return
 	}
 	head, ms := a.log.Log().Head(), time.Now().UnixMilli()
+	blind := true
 	for _, o := range outputs {
 		o.Seq, o.TimeMs = head, ms
+		blind = blind && o.Err != nil && isBlind(o.Err)
+	}
+	if blind {
+		a.gate.tell(outputs)
+		return
 	}
 	a.gate.put(outputs, nil)
+}
+
+// isBlind reports whether an error says nothing about the state of an actor: also a process
+// that owns the actor no longer may answer with it. What a reset answers is.
+func isBlind(err *host.Fault) bool {
+	switch err.Code {
+	case wire.CodeUnavailable, wire.CodeOverloaded, wire.CodeShutdown, wire.CodeReplaced:
+		return true
+	}
+	return false
 }
 
 // used notes that the actor is in use.

@@ -2,7 +2,9 @@ package runtime
 
 import (
 	"context"
+	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,7 +16,11 @@ import (
 
 // gate is an actor's output gate: outputs enter the log in the order of turns and become
 // visible only when every commit before them is durable. Within limits, turns do not wait
-// for it. The actor calls put; the committer calls committed.
+// for it. The actor calls put and tell; the committer calls committed.
+//
+// Outputs without a commit, such as the answer of a read, need a proof that nobody has taken
+// the actor over (G10): that the store is certain of it, a commit behind them, or
+// store.Owner.Prove.
 type gate struct {
 	log        *host.LogWriter
 	committer  *committer
@@ -34,13 +40,18 @@ type gate struct {
 	onDurable func() // called when a commit with wake is durable
 }
 
+// pendingCommit is a commit that is not durable yet, or a proof for outputs without one.
 type pendingCommit struct {
-	rev   uint64
-	start host.Pos // where its outputs begin
-	bytes int      // of its outputs, and of those without a commit behind it
-	state int      // bytes of the state, the items and the messages in it
-	wake  bool
+	rev      uint64   // ofProof: it is a proof
+	start    host.Pos // where its outputs begin
+	end      host.Pos // where those without a commit begin that came later
+	bytes    int      // of its outputs, and of the later ones
+	unproven int      // bytes of the later ones for which it is no proof; it may have been on its way before them
+	state    int      // bytes of the state, the items and the messages in it
+	wake     bool
 }
+
+const ofProof = math.MaxUint64 // above what is durable, so that a reset drops the outputs
 
 func newGate(log *host.LogWriter, c *committer, onFail, onDurable func()) *gate {
 	g := &gate{
@@ -53,7 +64,12 @@ func newGate(log *host.LogWriter, c *committer, onFail, onDurable func()) *gate 
 
 // put appends the outputs of a turn to the log, and its commit, if it has one,
 // to the committer's queue.
-func (g *gate) put(outputs []*host.Output, commit *store.Commit) {
+func (g *gate) put(outputs []*host.Output, commit *store.Commit) { g.add(outputs, commit, true) }
+
+// tell is put for outputs that say nothing about the actor's state: they need no proof.
+func (g *gate) tell(outputs []*host.Output) { g.add(outputs, nil, false) }
+
+func (g *gate) add(outputs []*host.Output, commit *store.Commit, stateful bool) {
 	size := 0
 	for _, o := range outputs {
 		size += o.Size()
@@ -61,6 +77,7 @@ func (g *gate) put(outputs []*host.Output, commit *store.Commit) {
 	g.mu.Lock()
 	end := g.log.Put(outputs...)
 	n := len(g.pending)
+	own := true // the entry is this put's
 	switch {
 	case commit != nil:
 		state := len(commit.State)
@@ -73,21 +90,28 @@ func (g *gate) put(outputs []*host.Output, commit *store.Commit) {
 		for i := range commit.Messages {
 			state += len(commit.Messages[i].Data)
 		}
-		g.pending = append(g.pending, pendingCommit{rev: commit.Rev, start: end - host.Pos(len(outputs)), state: state, wake: g.wake})
+		g.pending = append(g.pending, pendingCommit{rev: commit.Rev, start: end - host.Pos(len(outputs)), end: end, state: state, wake: g.wake})
 		g.wake = false
-	case n == 0 && g.failed == nil:
+	case n > 0:
+		own = false
+	case g.failed != nil:
+		g.mu.Unlock()
+		return // the pending reset drops them
+	case !stateful || g.committer.valid():
 		g.mu.Unlock()
 		g.log.Release(end)
 		return
-	case n == 0:
-		g.mu.Unlock()
-		return // the pending reset drops them
+	default:
+		g.pending = append(g.pending, pendingCommit{rev: ofProof, start: end - host.Pos(len(outputs)), end: end})
 	}
 	p := &g.pending[len(g.pending)-1]
 	p.bytes += size
+	if !own && stateful {
+		p.unproven += size
+	}
 	g.bytes += size
 	g.committer.waiting.Add(int64(size))
-	if commit == nil {
+	if !own {
 		g.mu.Unlock()
 		return
 	}
@@ -98,7 +122,7 @@ func (g *gate) put(outputs []*host.Output, commit *store.Commit) {
 	g.committer.submit(g, commit)
 }
 
-// committed takes the outcome of the oldest pending commit.
+// committed takes the outcome of the oldest pending commit or proof.
 func (g *gate) committed(err error) {
 	g.mu.Lock()
 	p := g.pending[0]
@@ -109,7 +133,9 @@ func (g *gate) committed(err error) {
 	}
 	g.bytes -= p.bytes
 	g.committer.waiting.Add(-int64(p.bytes + p.state))
-	g.committer.stats.commit(err)
+	if p.rev != ofProof {
+		g.committer.stats.commit(err)
+	}
 	first := err != nil && g.failed == nil
 	if first {
 		g.failed = err
@@ -117,6 +143,9 @@ func (g *gate) committed(err error) {
 	failed := g.failed != nil
 	if failed {
 		g.dropped = append(g.dropped, p)
+	}
+	if !failed && p.unproven > 0 && !g.committer.valid() {
+		g.proveLater(p.end, p.unproven)
 	}
 	to := g.log.End()
 	if len(g.pending) > 0 {
@@ -135,15 +164,31 @@ func (g *gate) committed(err error) {
 	}
 }
 
+// proveLater keeps outputs from start on until there is a proof that was asked for after
+// them: the next commit, or one of their own. It needs g.mu.
+func (g *gate) proveLater(start host.Pos, bytes int) {
+	if len(g.pending) > 0 {
+		g.pending[0].start = start
+	} else {
+		g.pending = append(g.pending, pendingCommit{rev: ofProof, start: start, end: g.log.End()})
+		g.committer.submit(g, nil)
+	}
+	g.pending[0].bytes += bytes
+	g.bytes += bytes
+	g.committer.waiting.Add(int64(bytes))
+}
+
 // durable returns the newest revision that is durable; rev is that of the newest commit.
 func (g *gate) durable(rev uint64) uint64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	switch {
-	case g.failed != nil:
+	if g.failed != nil {
 		return 0 // not known; a reset is pending
-	case len(g.pending) > 0:
-		return g.pending[0].rev - 1
+	}
+	for _, p := range g.pending {
+		if p.rev != ofProof {
+			return p.rev - 1
+		}
 	}
 	return rev
 }
@@ -198,6 +243,7 @@ func (g *gate) reset(durable uint64) (dropped []*host.Output) {
 // actors collect in the next one.
 type committer struct {
 	store   store.Store
+	owner   store.Owner // the store, if others may take it over; else nil
 	stats   *stats
 	waiting atomic.Int64 // bytes of all gates' pending commits, with their states
 
@@ -208,13 +254,21 @@ type committer struct {
 	next time.Time // when the next group may start; owned by run
 }
 
+func newCommitter(s store.Store, counts *stats) *committer {
+	owner, _ := s.(store.Owner)
+	return &committer{store: s, owner: owner, stats: counts}
+}
+
+// valid reports whether outputs without a commit may leave without a proof.
+func (c *committer) valid() bool { return c.owner == nil || c.owner.Valid() }
+
 type job struct {
 	gate   *gate
-	commit *store.Commit
+	commit *store.Commit // nil: a proof
 }
 
 // submit makes a commit durable and reports to its gate. With an immediate store it does
-// so before it returns.
+// so before it returns. Without a commit it asks for a proof.
 func (c *committer) submit(g *gate, commit *store.Commit) {
 	if c.store.Immediate() {
 		g.group[0] = commit
@@ -267,8 +321,11 @@ func (c *committer) more() bool {
 // write makes a group of jobs durable and reports to their gates.
 func (c *committer) write(jobs []job) {
 	group := make([]*store.Commit, 0, len(jobs))
+	proves := false
 	for _, j := range jobs {
-		if !j.gate.broken() {
+		if j.commit == nil {
+			proves = true
+		} else if !j.gate.broken() {
 			group = append(group, j.commit)
 		}
 	}
@@ -278,8 +335,16 @@ func (c *committer) write(jobs []job) {
 		errs = c.store.Commit(context.Background(), group)
 		c.stats.saveTime.Observe(time.Since(start))
 	}
+	var unproven error
+	if proves && (len(group) == 0 || errs != nil && !slices.Contains(errs, nil)) { // else a commit is the proof
+		unproven = c.owner.Prove(context.Background())
+	}
 	next := 0
 	for _, j := range jobs {
+		if j.commit == nil {
+			j.gate.committed(unproven)
+			continue
+		}
 		err := error(store.ErrConflict) // it follows a failed one
 		if next < len(group) && group[next] == j.commit {
 			err = nil

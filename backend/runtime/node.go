@@ -141,7 +141,7 @@ func New(r Registry, s store.Store, o Options) *Node {
 	if n.check {
 		n.warnOfOpenDoors()
 	}
-	n.committer = &committer{store: s, stats: &n.stats}
+	n.committer = newCommitter(s, &n.stats)
 	n.waker = newWaker(n)
 	if s, ok := s.(interface{ Unclean() bool }); ok {
 		n.doubts.unclean = s.Unclean()

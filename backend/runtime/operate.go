@@ -79,14 +79,14 @@ type operateEnvelope struct {
 
 func (m *operateEnvelope) size() int { return 0 }
 
-func (m *operateEnvelope) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
+func (m *operateEnvelope) refuse(a *Actor, err *host.Fault) { m.waiter.refuse(a, err) }
 
 func (m *operateEnvelope) deliver(in *instance) bool {
 	if !m.claimed.CompareAndSwap(false, true) {
 		return true // its operator has heard that nothing was done
 	}
 	if !in.stored {
-		m.done(nil, host.Faultf(wire.CodeNotFound, "this %s does not exist", in.def.Name))
+		m.refuse(in.actor, host.Faultf(wire.CodeNotFound, "this %s does not exist", in.def.Name))
 		return true
 	}
 	err, ok := m.run(in)

@@ -246,12 +246,23 @@ type inquiryEnvelope struct {
 
 func (m *inquiryEnvelope) size() int { return 0 }
 
-func (m *inquiryEnvelope) refuse(_ *Actor, err *host.Fault) {
-	if err.Code == wire.CodeNotFound { // with its messages
-		m.answered(math.MaxUint64, nil)
+func (m *inquiryEnvelope) refuse(a *Actor, err *host.Fault) {
+	if err.Code != wire.CodeNotFound {
+		m.answered(0, err)
 		return
 	}
-	m.answered(0, err)
+	a.put(&host.Output{Kind: host.OutputReply, Done: m.whenVisible(math.MaxUint64)}) // it is gone with its messages
+}
+
+// whenVisible returns what answers once the answer may be seen.
+func (m *inquiryEnvelope) whenVisible(settled uint64) func(*host.Output, *host.Fault) {
+	return func(_ *host.Output, err *host.Fault) {
+		if err != nil {
+			m.answered(0, err)
+			return
+		}
+		m.answered(settled, nil)
+	}
 }
 
 func (m *inquiryEnvelope) deliver(in *instance) bool {
@@ -259,13 +270,7 @@ func (m *inquiryEnvelope) deliver(in *instance) bool {
 	if in.born == m.Born {
 		settled = in.sends.outbox.Settled(m.From, in.messages.number)
 	}
-	out := []*host.Output{{Kind: host.OutputReply, Done: func(_ *host.Output, err *host.Fault) {
-		if err != nil {
-			m.answered(0, err)
-			return
-		}
-		m.answered(settled, nil)
-	}}}
+	out := []*host.Output{{Kind: host.OutputReply, Done: m.whenVisible(settled)}}
 	in.number(out, time.Now())
 	in.actor.gate.put(out, nil)
 	return true

@@ -178,7 +178,7 @@ type directEnvelope struct {
 
 func (m *directEnvelope) size() int { return sizeOfCall(m.Action, m.Args) + len(m.Identity.Auth) }
 
-func (m *directEnvelope) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
+func (m *directEnvelope) refuse(a *Actor, err *host.Fault) { m.waiter.refuse(a, err) }
 
 func (m *directEnvelope) deliver(in *instance) bool {
 	in.actor.used()
@@ -192,7 +192,7 @@ func (m *directEnvelope) deliver(in *instance) bool {
 	}
 	if err, ok := in.enter(m.Create, access, request); !ok || err != nil {
 		if ok {
-			m.done(nil, err)
+			m.refuse(in.actor, err)
 		}
 		return ok
 	}
@@ -226,7 +226,7 @@ func (m *directEnvelope) repeats(in *instance, id, print string) bool {
 	case p.record.Subject != m.Identity.Subject: // kept when a key was nobody's
 		in.fail(m.waiter, errRan)
 	case p.record.Print != "" && p.record.Print != print:
-		m.done(nil, host.Faultf(wire.CodeIdempotencyMismatch, "the idempotency key was used before, for another action or other arguments; use a new key for a new call"))
+		in.fail(m.waiter, host.Faultf(wire.CodeIdempotencyMismatch, "the idempotency key was used before, for another action or other arguments; use a new key for a new call"))
 	case !in.def.Changes(m.Action):
 		return false
 	default:
@@ -266,7 +266,7 @@ type createEnvelope struct {
 
 func (m *createEnvelope) size() int { return envelopeBytes + len(m.input) + len(m.who.Auth) }
 
-func (m *createEnvelope) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
+func (m *createEnvelope) refuse(a *Actor, err *host.Fault) { m.waiter.refuse(a, err) }
 
 func (m *createEnvelope) deliver(in *instance) bool {
 	in.actor.used()
@@ -291,7 +291,7 @@ func (m *createEnvelope) deliver(in *instance) bool {
 	}
 	if !ok || err != nil {
 		if ok {
-			m.done(nil, err)
+			m.refuse(in.actor, err)
 		}
 		return ok
 	}
@@ -318,13 +318,13 @@ type doEnvelope struct {
 
 func (m *doEnvelope) size() int { return 0 }
 
-func (m *doEnvelope) refuse(_ *Actor, err *host.Fault) { m.done(nil, err) }
+func (m *doEnvelope) refuse(a *Actor, err *host.Fault) { m.waiter.refuse(a, err) }
 
 func (m *doEnvelope) deliver(in *instance) bool {
 	in.actor.used()
 	if err, ok := in.create(true, nil, host.Identity{}); !ok || err != nil {
 		if ok {
-			m.done(nil, err)
+			m.refuse(in.actor, err)
 		}
 		return ok
 	}

@@ -47,6 +47,15 @@ func (w *waiter) whenVisible() func(*host.Output, *host.Fault) {
 	return w.done
 }
 
+// refuse answers a request whose turn has not run.
+func (w *waiter) refuse(a *Actor, err *host.Fault) {
+	if isBlind(err) {
+		w.done(nil, err) // also while the store does not answer
+		return
+	}
+	a.put(&host.Output{Kind: host.OutputFail, Err: err, Done: w.done})
+}
+
 // roundTrip posts an envelope with a waiter, and waits for the answer. If the turn has run
 // and the store does not say whether it has the commit, the error is maybe_ran.
 func roundTrip(ctx context.Context, post func(*waiter) error) (json.RawMessage, error) {

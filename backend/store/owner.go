@@ -15,7 +15,8 @@ type Owner interface {
 	Valid() bool
 
 	// Prove returns nil once the store has confirmed that this process owned its
-	// actors when Prove was called. The error wraps ErrConflict if another process
+	// actors when Prove was called. A commit that succeeds proves the same of the call of
+	// Commit, which never is Immediate. The error wraps ErrConflict if another process
 	// has taken over, for good, and ErrUnknown if that could not be found out.
 	Prove(ctx context.Context) error
 }
