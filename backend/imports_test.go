@@ -21,6 +21,7 @@ func TestImportsGoDown(t *testing.T) {
 		forbid []string // others that it must not
 	}{
 		{"backend/store", nil, []string{"net/http", "database/sql"}},
+		{"backend/store/internal/pages", []string{"backend/store"}, []string{"net/http", "database/sql"}},
 		{"backend/internal/overlay", []string{"backend/internal/rope", "backend/store"}, []string{"net/http", "database/sql"}},
 		{"backend/internal/rope", nil, []string{"net/http"}},
 		{"backend/internal/delta", nil, []string{"net/http"}},
