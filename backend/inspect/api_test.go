@@ -204,3 +204,34 @@ func TestWrites(t *testing.T) {
 		}
 	}
 }
+
+// The pages of a crowd have every actor once, in order.
+func TestActors_crowd(t *testing.T) {
+	e := newEnv(t, false)
+	for k := range 2500 {
+		e.sell(fmt.Sprintf("%04d", k*1031%2500), "tea", 0)
+	}
+	for _, first := range []string{"0", "13"} {
+		var got []string
+		for after := first; after != ""; {
+			var page rowsOf
+			e.get("/api/actors?sort=key&limit=100&after="+after, &page)
+			for _, a := range page.Actors {
+				got = append(got, a.Key[0])
+			}
+			if page.Total != 2500 {
+				t.Fatalf("got %d of 2500", page.Total)
+			}
+			after = page.Next
+		}
+		skipped, _ := strconv.Atoi(first)
+		for i, key := range got {
+			if want := fmt.Sprintf("%04d", skipped+i); key != want {
+				t.Fatalf("from %s on: got %s as number %d, want %s", first, key, i, want)
+			}
+		}
+		if len(got) != 2500-skipped {
+			t.Errorf("from %s on: got %d", first, len(got))
+		}
+	}
+}

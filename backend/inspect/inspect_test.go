@@ -70,7 +70,7 @@ func (gateway) Channels(host.Ref, []host.Attachment) map[host.Attachment]host.Ch
 const token = "a-token-that-is-long-enough"
 
 type env struct {
-	t    *testing.T
+	t    testing.TB
 	node *runtime.Node
 	in   *inspect.Inspector
 	log  bytes.Buffer
@@ -83,11 +83,11 @@ func (e *env) Write(p []byte) (int, error) {
 	return e.log.Write(p)
 }
 
-func newEnv(t *testing.T, write bool) *env {
+func newEnv(t testing.TB, write bool) *env {
 	return newEnvOn(t, write, memory.New(memory.Options{}))
 }
 
-func newEnvOn(t *testing.T, write bool, s store.Store) *env {
+func newEnvOn(t testing.TB, write bool, s store.Store) *env {
 	e := &env{t: t}
 	logger := slog.New(slog.NewTextHandler(e, nil))
 	e.node = runtime.New(shops, s, runtime.Options{Logger: logger})

@@ -92,15 +92,34 @@ const (
 
 // Awake returns a page of the actors in memory, and how many the query selects.
 func (i *Inspector) Awake(q AwakeQuery) (page []AwakeActor, total int) {
+	compare := q.compare()
+	keep := max(q.Offset, 0) + max(q.Limit, 0)
+	var last *AwakeActor // none behind it is on the page or before; nil: not known yet
 	for _, a := range i.n.awake() {
 		r := a.ref()
 		if q.Name != "" && r.Name != q.Name || !HasPrefix(r.Key, q.Prefix) {
 			continue
 		}
+		total++
 		g, waiting, _ := a.box.seen()
-		page = append(page, AwakeActor{Ref: r, Conns: g.conns, Bytes: g.bytes, Waiting: waiting, Used: g.used})
+		found := AwakeActor{Ref: r, Conns: g.conns, Bytes: g.bytes, Waiting: waiting, Used: g.used}
+		if last != nil && compare(found, *last) >= 0 {
+			continue
+		}
+		if page = append(page, found); keep > 0 && len(page) >= 2*keep+1000 {
+			slices.SortFunc(page, compare)
+			page = page[:keep]
+			last = new(page[keep-1])
+		}
 	}
-	slices.SortFunc(page, func(a, b AwakeActor) int {
+	slices.SortFunc(page, compare)
+	page = page[min(max(q.Offset, 0), len(page)):]
+	return page[:min(max(q.Limit, 0), len(page))], total
+}
+
+// compare returns the order of the rows.
+func (q AwakeQuery) compare() func(a, b AwakeActor) int {
+	return func(a, b AwakeActor) int {
 		by := 0
 		switch q.By {
 		case ByConns:
@@ -113,10 +132,7 @@ func (i *Inspector) Awake(q AwakeQuery) (page []AwakeActor, total int) {
 			by = b.Used.Compare(a.Used)
 		}
 		return cmp.Or(by, strings.Compare(a.Ref.Name, b.Ref.Name), slices.Compare(a.Ref.Key, b.Ref.Key), strings.Compare(a.Ref.ID, b.Ref.ID))
-	})
-	total = len(page)
-	page = page[min(max(q.Offset, 0), total):]
-	return slices.Clip(page[:min(max(q.Limit, 0), len(page))]), total
+	}
 }
 
 // HasPrefix reports whether a key begins with components, the last of which may be the start
