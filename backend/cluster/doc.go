@@ -4,6 +4,10 @@
 // Actors belong to partitions (store.Partition), and each partition belongs to one node.
 // The table (table.go) says which: it is one small message that nodes change by
 // compare-and-set (register.go), and want.go decides where partitions should be. A node
-// that runs is an incarnation: it has an id and a journal that are never used again, and a
-// slot, its number in the table.
+// that runs is an incarnation (member.go): it has an id and a journal that are never used
+// again, and a slot, its number in the table.
+//
+// A partition changes hands in two ways only (place.go): its owner gives it away, or another
+// node has ended its owner's journal, after which the owner can write nothing more. Nodes do
+// that when an owner has been silent for longer than its lease (lease.go).
 package cluster

@@ -7,10 +7,6 @@ import (
 	"time"
 )
 
-// errStale says that a write did not take place, and never will: the register had another
-// revision than expected.
-var errStale = errors.New("cluster: the register has another revision")
-
 // register holds one value that nodes replace by compare-and-set: the table. A register on
 // JetStream is a subject, and its revisions are sequences of the stream.
 type register interface {
@@ -19,7 +15,7 @@ type register interface {
 	read(ctx context.Context) (value []byte, revision uint64, err error)
 
 	// write replaces the value if the register's revision is the expected one, and returns
-	// the new revision. After errStale the value was not and will not be written. After
+	// the new revision. After ErrStale the value was not and will not be written. After
 	// another error it may have been, or may still be.
 	write(ctx context.Context, value []byte, expected uint64) (revision uint64, err error)
 }
@@ -36,13 +32,18 @@ const (
 type tables struct {
 	register register
 	inc      string           // who changes the table here
-	heard    func(new *table) // called in the order of versions, under changed; may be nil
+	heard    func(new *table) // called in the order of revisions, under mu; may be nil
 
-	changing sync.Mutex // one change at a time: its outcome is known before the next
+	changing chan struct{} // has room for the one change that is made: its outcome is known before the next
 
 	mu       sync.Mutex // guards the fields below, and orders heard
 	current  *table
 	revision uint64
+	newer    uint64 // the newest revision that other nodes have
+}
+
+func newTables(r register, inc string, heard func(new *table)) *tables {
+	return &tables{register: r, inc: inc, heard: heard, changing: make(chan struct{}, 1)}
 }
 
 // newest returns the newest known table; do not change it. It is nil before the first refresh.
@@ -88,6 +89,32 @@ func (t *tables) refresh(ctx context.Context) error {
 	return t.hear(value, revision)
 }
 
+// announced says that another node knows a revision, and reports whether it is newer.
+func (t *tables) announced(revision uint64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.newer = max(t.newer, revision)
+	return revision > t.revision
+}
+
+// catchUp reads the register, again if a replica has answered that is behind.
+func (t *tables) catchUp(ctx context.Context) error {
+	for {
+		if err := t.refresh(ctx); err != nil {
+			return err
+		}
+		t.mu.Lock()
+		behind := t.revision < t.newer
+		t.mu.Unlock()
+		if !behind {
+			return nil
+		}
+		if err := pause(ctx, staleAgain); err != nil {
+			return err
+		}
+	}
+}
+
 // change edits the table until the edit is in the register, and returns the table that has it.
 // It calls edit with a copy of the newest table, perhaps several times, and returns its
 // error. An edit that changes nothing writes nothing. When ctx ends, the edit may have been
@@ -96,8 +123,12 @@ func (t *tables) refresh(ctx context.Context) error {
 // The writer must be in the table after the edit: its count of changes there tells whether a
 // write with an unknown outcome was made, however many others have followed.
 func (t *tables) change(ctx context.Context, edit func(*table) error) (*table, error) {
-	t.changing.Lock()
-	defer t.changing.Unlock()
+	select {
+	case t.changing <- struct{}{}:
+		defer func() { <-t.changing }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	for {
 		t.mu.Lock()
 		old, expected := t.current, t.revision
@@ -136,7 +167,7 @@ func (t *tables) write(ctx context.Context, next *table, expected, changes uint6
 				t.setLocked(next, revision)
 			}
 			return t.current, nil
-		case errors.Is(err, errStale):
+		case errors.Is(err, ErrStale):
 			// That may be an earlier try's doing. Only a newer table can tell.
 			newer, err := t.after(ctx, expected)
 			if err != nil {

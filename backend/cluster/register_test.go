@@ -34,12 +34,13 @@ func (c *chance) upTo(d time.Duration) time.Duration { return time.Duration(c.in
 // writes that its caller has given up take place later.
 type fakeRegister struct {
 	chance *chance
-	delay  time.Duration // of requests and of answers, at most
-	lose   int           // one in lose requests, and answers, is lost; 0: none
-	blind  bool          // broken on purpose: it does not compare
+	blind  bool // broken on purpose: it does not compare
 
 	mu     sync.Mutex
-	values [][]byte // values[i] has revision i+1
+	delay  time.Duration // of requests and of answers, at most
+	lose   int           // one in lose requests, and answers, is lost; 0: none
+	cut    bool          // all are lost
+	values [][]byte      // values[i] has revision i+1
 }
 
 var errLost = errors.New("no answer")
@@ -60,7 +61,7 @@ func (f *fakeRegister) read(ctx context.Context) ([]byte, uint64, error) {
 }
 
 func (f *fakeRegister) write(ctx context.Context, value []byte, expected uint64) (uint64, error) {
-	if f.chance.oneIn(2 * f.lose) {
+	if f.late() {
 		time.AfterFunc(f.chance.upTo(5*time.Second), func() { _, _ = f.put(value, expected) })
 		<-ctx.Done()
 		return 0, ctx.Err()
@@ -79,7 +80,7 @@ func (f *fakeRegister) put(value []byte, expected uint64) (uint64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if uint64(len(f.values)) != expected && !f.blind {
-		return 0, errStale
+		return 0, ErrStale
 	}
 	f.values = append(f.values, value)
 	return uint64(len(f.values)), nil
@@ -87,11 +88,30 @@ func (f *fakeRegister) put(value []byte, expected uint64) (uint64, error) {
 
 // way is the way of a request or an answer.
 func (f *fakeRegister) way(ctx context.Context) error {
-	if f.chance.oneIn(f.lose) {
+	f.mu.Lock()
+	lost, delay := f.cut || f.chance.oneIn(f.lose), f.chance.upTo(f.delay)
+	f.mu.Unlock()
+	if lost {
+		ctx, cancel := context.WithTimeout(ctx, tryFor)
+		defer cancel()
 		<-ctx.Done()
 		return errLost
 	}
-	return pause(ctx, f.chance.upTo(f.delay))
+	return pause(ctx, delay)
+}
+
+// late reports whether a write should take place after its caller has given up.
+func (f *fakeRegister) late() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.cut && f.chance.oneIn(2*f.lose)
+}
+
+// set changes its luck.
+func (f *fakeRegister) set(change func(*fakeRegister)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(f)
 }
 
 // TestChangesAreMadeOnce lets nodes count in their own entries of the table, through a register
@@ -106,7 +126,7 @@ func TestChangesAreMadeOnce(t *testing.T) {
 		for i := range nodes {
 			wait.Go(func() {
 				me := testNode(string(rune('a'+i)), 1)
-				tables := &tables{register: f, inc: me.Inc}
+				tables := newTables(f, me.Inc, nil)
 				for tables.refresh(t.Context()) != nil {
 				}
 				if _, err := tables.change(t.Context(), func(next *table) error { return next.join(me) }); err != nil {
@@ -144,7 +164,7 @@ func TestChangesAreMadeOnce(t *testing.T) {
 
 func TestTablesRefuseWhatTheyCannotRead(t *testing.T) {
 	f := &fakeRegister{chance: newChance(1), values: [][]byte{[]byte(`{"format":2}`)}}
-	tables := &tables{register: f, inc: "a"}
+	tables := newTables(f, "a", nil)
 	if err := tables.refresh(t.Context()); err == nil {
 		t.Error("a table of format 2 was read")
 	}

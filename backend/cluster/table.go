@@ -67,36 +67,36 @@ func newTable() *table {
 func parseTable(data []byte) (*table, error) {
 	t := table{Debts: map[uint32][]int{}, Past: map[uint32][]int{}}
 	if err := json.Unmarshal(data, &t); err != nil {
-		return nil, fmt.Errorf("cluster: the table does not decode: %w", err)
+		return nil, fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	if t.Format != tableFormat {
-		return nil, fmt.Errorf("cluster: the table has format %d, and this binary reads format %d: run the same release on all nodes", t.Format, tableFormat)
+		return nil, fmt.Errorf("%w: it has format %d, and this binary reads format %d: run the same release on all nodes", errDamaged, t.Format, tableFormat)
 	}
 	if len(t.Owner) != store.Partitions || len(t.Want) != store.Partitions {
-		return nil, fmt.Errorf("cluster: the table has %d partitions and wants %d, not %d", len(t.Owner), len(t.Want), store.Partitions)
+		return nil, fmt.Errorf("%w: it has %d partitions and wants %d, not %d", errDamaged, len(t.Owner), len(t.Want), store.Partitions)
 	}
 	slots := map[uint32]bool{0: true}
 	for _, n := range t.Nodes {
 		if slots[n.Slot] || n.Slot >= t.Next || n.Inc == "" {
-			return nil, fmt.Errorf("cluster: the table is damaged: slot %d of node %q", n.Slot, n.Name)
+			return nil, fmt.Errorf("%w: slot %d of node %q", errDamaged, n.Slot, n.Name)
 		}
 		if n.State != up && n.State != leaving && n.State != sealed {
-			return nil, fmt.Errorf("cluster: the table is damaged: state %q of node %q", n.State, n.Name)
+			return nil, fmt.Errorf("%w: state %q of node %q", errDamaged, n.State, n.Name)
 		}
 		slots[n.Slot] = true
 	}
 	for p := range store.Partitions {
 		if !slots[t.Owner[p]] || !slots[t.Want[p]] {
-			return nil, fmt.Errorf("cluster: the table is damaged: partition %d has an owner that is no node", p)
+			return nil, fmt.Errorf("%w: partition %d has an owner that is no node", errDamaged, p)
 		}
 	}
 	if t.Debts == nil || t.Past == nil {
-		return nil, errors.New("cluster: the table is damaged: null")
+		return nil, fmt.Errorf("%w: null", errDamaged)
 	}
 	for _, of := range []map[uint32][]int{t.Debts, t.Past} {
 		for slot, parts := range of {
 			if slot == 0 || !slots[slot] || !areParts(parts) {
-				return nil, fmt.Errorf("cluster: the table is damaged: partitions %v of slot %d", parts, slot)
+				return nil, fmt.Errorf("%w: partitions %v of slot %d", errDamaged, parts, slot)
 			}
 		}
 	}
@@ -168,6 +168,11 @@ func (t *table) owned(slot uint32) []int {
 	return parts
 }
 
+var (
+	errNameTaken = errors.New("cluster: another node of the same name is up: names must differ")
+	errDamaged   = errors.New("cluster: the table cannot be used")
+)
+
 // checkJoin returns why a node cannot join, as a sentence for its operator; nil if it can.
 func (t *table) checkJoin(n node) error {
 	for _, other := range t.Nodes {
@@ -178,7 +183,7 @@ func (t *table) checkJoin(n node) error {
 			return fmt.Errorf("cluster: this binary speaks link formats %d to %d, and node %q %d to %d: upgrade one release at a time", n.Proto[0], n.Proto[1], other.Name, other.Proto[0], other.Proto[1])
 		}
 		if other.Name == n.Name && other.State == up {
-			return fmt.Errorf("cluster: a node named %q is up: names must differ", n.Name)
+			return fmt.Errorf("%w: %q", errNameTaken, n.Name)
 		}
 	}
 	return nil

@@ -1,0 +1,356 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// fakeServers are the stores' servers: journals, and the saved value of each partition. An
+// actor is a partition here, and its state a count, so that a lost or doubled commit shows.
+type fakeServers struct {
+	*chance
+	fault func(format string, args ...any) // reports that a promise was broken
+
+	behind int // one read of the newest message in behind is old; 0: none
+
+	// Broken on purpose.
+	noSeal  bool // a seal does not end a journal
+	fromAck bool // a lease begins with the acknowledgement, not with the sending
+
+	mu       sync.Mutex
+	journals map[string]*fakeJournal
+	saved    [store.Partitions]int
+	stored   [store.Partitions]int // the newest commit of any journal
+	acked    [store.Partitions]int // the newest that its owner knows of
+}
+
+type fakeJournal struct {
+	messages []fakeMessage // messages[i] has number i+1
+	sealed   bool
+	deleted  bool
+}
+
+type fakeMessage struct {
+	id          string // of the try
+	part, value int    // part -1: no commit
+	at          time.Time
+}
+
+// append adds a message on condition, as every write to a journal is made.
+func (f *fakeServers) append(inc string, expected uint64, m fakeMessage, seal bool) (uint64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	j := f.journals[inc]
+	if j == nil || j.deleted || uint64(len(j.messages)) != expected {
+		return 0, ErrStale
+	}
+	if seal && f.noSeal {
+		return expected + 1, nil
+	}
+	m.at = time.Now()
+	j.messages = append(j.messages, m)
+	j.sealed = j.sealed || seal
+	if m.part >= 0 {
+		if m.value != f.stored[m.part]+1 {
+			f.fault("journal %s: commit %d of partition %d follows %d", inc, m.value, m.part, f.stored[m.part])
+		}
+		f.stored[m.part] = m.value
+	}
+	return uint64(len(j.messages)), nil
+}
+
+// fakeStore is the store of a process.
+type fakeStore struct {
+	servers *fakeServers
+	process context.Context // ends with the process
+	lease   time.Duration
+	way     *fakeRegister // the way to the servers: only its luck is used
+
+	publishing slot   // one message at a time
+	seal       uint64 // of the own journal
+
+	mu      sync.Mutex
+	inc     string
+	last    uint64
+	sent    time.Time
+	deposed chan struct{}
+	over    bool // deposed is closed, or the journal was ended here
+	values  [store.Partitions]int
+}
+
+var _ Store = (*fakeStore)(nil)
+
+// send writes to a journal. The write may take place after its caller has given up.
+func (s *fakeStore) send(ctx context.Context, inc string, expected uint64, m fakeMessage, seal bool) (seq uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, tryFor)
+	defer cancel()
+	if s.way.late() {
+		time.AfterFunc(s.way.chance.upTo(4*time.Second), func() { _, _ = s.servers.append(inc, expected, m, seal) })
+		<-ctx.Done()
+		return 0, ctx.Err()
+	}
+	if err := s.way.way(ctx); err != nil {
+		return 0, err
+	}
+	seq, stale := s.servers.append(inc, expected, m, seal)
+	if err := s.way.way(ctx); err != nil {
+		return 0, err
+	}
+	return seq, stale
+}
+
+// publish adds a message to the own journal. If ctx ends, the outcome is unknown to the caller,
+// but not to the messages behind it.
+func (s *fakeStore) publish(ctx context.Context, part, value int, seal bool) error {
+	done := make(chan error, 1)
+	go func() { done <- s.write(part, value, seal) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return store.ErrUnknown
+	}
+}
+
+// write is publish until the outcome is known.
+func (s *fakeStore) write(part, value int, seal bool) error {
+	ctx := s.process
+	s.publishing <- struct{}{}
+	defer func() { <-s.publishing }()
+	s.mu.Lock()
+	inc, expected, over := s.inc, s.last, s.over
+	s.mu.Unlock()
+	if over {
+		return store.ErrConflict
+	}
+	m := fakeMessage{id: fmt.Sprint(inc, expected), part: part, value: value}
+	first := time.Now()
+	for {
+		seq, err := s.send(ctx, inc, expected, m, seal)
+		if errors.Is(err, ErrStale) {
+			seq, err = expected+1, nil
+			if !s.servers.has(inc, seq, m.id) {
+				s.end(true)
+				return store.ErrConflict
+			}
+		}
+		if err == nil {
+			if s.servers.fromAck {
+				first = time.Now()
+			}
+			s.mu.Lock()
+			if s.sent = first; seal {
+				s.seal = seq
+			} else {
+				s.last = seq
+			}
+			if part >= 0 {
+				s.values[part] = value
+			}
+			s.mu.Unlock()
+			if seal {
+				s.end(false)
+			}
+			return nil
+		}
+		if pause(ctx, tryAgain) != nil {
+			return store.ErrUnknown
+		}
+	}
+}
+
+func (f *fakeServers) has(inc string, seq uint64, id string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	j := f.journals[inc]
+	return j != nil && uint64(len(j.messages)) >= seq && j.messages[seq-1].id == id
+}
+
+func (s *fakeStore) end(byOthers bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over && byOthers {
+		close(s.deposed)
+	}
+	s.over = true
+}
+
+func (s *fakeStore) Begin(ctx context.Context) (string, error) {
+	if err := s.way.way(ctx); err != nil {
+		return "", err
+	}
+	sent := time.Now()
+	s.servers.mu.Lock()
+	inc := fmt.Sprintf("inc%d", len(s.servers.journals)+1)
+	s.servers.journals[inc] = &fakeJournal{messages: []fakeMessage{{id: "opened", part: -1}}}
+	s.servers.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inc, s.last, s.sent, s.deposed, s.over = inc, 1, sent, make(chan struct{}), false
+	s.seal = 0
+	clear(s.values[:])
+	return inc, nil
+}
+
+func (s *fakeStore) Deposed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.deposed
+}
+
+func (s *fakeStore) Last() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
+}
+
+func (s *fakeStore) Valid() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.over && time.Since(s.sent) < s.lease-s.lease/10
+}
+
+func (s *fakeStore) Prove(ctx context.Context) error { return s.publish(ctx, -1, 0, false) }
+
+func (s *fakeStore) SealOwn(ctx context.Context) (uint64, error) {
+	err := s.publish(ctx, -1, 0, true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.seal != 0 {
+		return s.seal, nil // an earlier try has ended it
+	}
+	return 0, err
+}
+
+func (s *fakeStore) LastOf(ctx context.Context, inc string) (uint64, bool, error) {
+	if err := s.way.way(ctx); err != nil {
+		return 0, false, err
+	}
+	s.servers.mu.Lock()
+	defer s.servers.mu.Unlock()
+	j := s.servers.journals[inc]
+	if n := uint64(len(j.messages)); n > 1 && s.servers.oneIn(s.servers.behind) {
+		return n - 1, false, nil // a replica that is behind
+	}
+	return uint64(len(j.messages)), j.sealed, nil
+}
+
+func (s *fakeStore) Seal(ctx context.Context, inc string, expected uint64) (uint64, error) {
+	return s.send(ctx, inc, expected, fakeMessage{id: "seal", part: -1}, true)
+}
+
+func (s *fakeStore) Adopt(ctx context.Context, parts []int, debts, past []Journal) error {
+	if err := s.way.way(ctx); err != nil {
+		return err
+	}
+	s.servers.mu.Lock()
+	defer s.servers.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.servers.checkPast(s.inc, parts, past)
+	for _, p := range parts {
+		s.values[p] = max(s.values[p], s.servers.saved[p])
+		for _, of := range debts {
+			j := s.servers.journals[of.Inc]
+			if !s.servers.noSeal && (!j.sealed || uint64(len(j.messages)) != of.Seal) {
+				s.servers.fault("%s was adopted up to %d and has %d messages", of.Inc, of.Seal, len(j.messages))
+			}
+			for _, m := range j.messages {
+				if m.part == p {
+					s.values[p] = max(s.values[p], m.value)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// checkPast checks that an adopter knows of all journals with entries that clients may need.
+func (f *fakeServers) checkPast(adopter string, parts []int, past []Journal) {
+	if f.journals[adopter].sealed {
+		return // it has lost them again
+	}
+	for inc, j := range f.journals {
+		if inc == adopter || slices.ContainsFunc(past, func(of Journal) bool { return of.Inc == inc }) {
+			continue
+		}
+		for _, m := range j.messages {
+			if slices.Contains(parts, m.part) && time.Since(m.at) < simWindow {
+				f.fault("%s adopts partition %d without the entries that %s has", adopter, m.part, inc)
+				return
+			}
+		}
+	}
+}
+
+// save writes the values of partitions, which never go back: a store writes them on condition.
+func (s *fakeStore) save(ctx context.Context, parts []int) error {
+	s.mu.Lock()
+	values := s.values
+	s.mu.Unlock()
+	if err := s.way.way(ctx); err != nil {
+		return err
+	}
+	s.servers.mu.Lock()
+	defer s.servers.mu.Unlock()
+	for _, p := range parts {
+		s.servers.saved[p] = max(s.servers.saved[p], values[p])
+	}
+	return nil
+}
+
+func (s *fakeStore) Save(ctx context.Context, parts []int, _ Journal) error {
+	return s.save(ctx, parts)
+}
+func (s *fakeStore) Release(ctx context.Context, parts []int) error { return s.save(ctx, parts) }
+
+func (s *fakeStore) Delete(ctx context.Context, of Journal) error {
+	if err := s.way.way(ctx); err != nil {
+		return err
+	}
+	s.servers.mu.Lock()
+	defer s.servers.mu.Unlock()
+	j := s.servers.journals[of.Inc]
+	for _, m := range j.messages {
+		if m.part >= 0 && time.Since(m.at) < simWindow {
+			s.servers.fault("%s was deleted %v after its commit", of.Inc, time.Since(m.at))
+		}
+		if m.part >= 0 && m.value > s.servers.saved[m.part] {
+			s.servers.fault("%s was deleted with commit %d of partition %d, of which %d is saved", of.Inc, m.value, m.part, s.servers.saved[m.part])
+		}
+	}
+	j.deleted = true
+	return nil
+}
+
+// fakeActors are the actors of a process.
+type fakeActors struct {
+	turns [store.Partitions]slot
+}
+
+// slot is a lock that may be held while virtual time passes.
+type slot chan struct{}
+
+func newFakeActors() *fakeActors {
+	a := &fakeActors{}
+	for i := range a.turns {
+		a.turns[i] = make(slot, 1)
+	}
+	return a
+}
+
+func (a *fakeActors) Adopt(int) {}
+func (a *fakeActors) Reset(int) {}
+
+// Release waits for the partition's turn.
+func (a *fakeActors) Release(ctx context.Context, part int) error {
+	a.turns[part] <- struct{}{}
+	defer func() { <-a.turns[part] }()
+	return ctx.Err()
+}

@@ -1,0 +1,211 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+)
+
+// A node's lease is its newest acknowledged message: it may answer from memory until nearly
+// Lease after it began to send that message (store.Owner). Others wait for Lease after they
+// have learned of the message, and then end the journal, on condition that it is still the
+// newest. The owner's count begins before the message is stored and the others' after it, so
+// no clocks are compared: only their rates have to be about the same. If the owner has
+// written meanwhile, the seal fails. The idea is Gray's and Cheriton's lease, with
+// compare-and-set in place of a lock service.
+
+// aliveSubject is where nodes say that they are alive.
+const aliveSubject = "t.a"
+
+// alive is what a node says every sixth of a lease.
+type alive struct {
+	Slot  uint32 `json:"s"`
+	Last  uint64 `json:"l"` // its newest acknowledged message
+	Table uint64 `json:"t"` // the revision of the newest table that it knows
+}
+
+// watched is what a node knows of another.
+type watched struct {
+	last    uint64    // its newest known message; 0: none yet
+	since   time.Time // since when
+	heard   time.Time // when it last said that it is alive, or was looked for
+	looking bool      // a goroutine reads or seals its journal
+}
+
+// announce says that the node is alive, and which table there is.
+func (l *life) announce() {
+	l.tables.mu.Lock()
+	a := alive{Slot: l.slot, Last: l.store.Last(), Table: l.tables.revision}
+	l.tables.mu.Unlock()
+	message, err := json.Marshal(a)
+	if err != nil {
+		panic(err) // it has numbers only
+	}
+	if err := l.bus.Publish(aliveSubject, message); err != nil {
+		l.Logger.Debug("cluster: alive was not sent", "error", err) // the next one is
+	}
+}
+
+// beatLoop says that the node is alive, and renews its lease while it is idle.
+func (l *life) beatLoop(ctx context.Context) {
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	tick := time.NewTicker(l.Lease / 6)
+	defer tick.Stop()
+	last, since := uint64(0), time.Now()
+	proving := make(chan struct{}, 1)
+	for {
+		l.announce()
+		if now := l.store.Last(); now != last {
+			last, since = now, time.Now()
+		} else if time.Since(since) >= l.Lease/4 {
+			select {
+			case proving <- struct{}{}:
+				wait.Go(func() {
+					defer func() { <-proving }()
+					try, cancel := context.WithTimeout(ctx, tryFor)
+					defer cancel()
+					if err := l.store.Prove(try); err != nil && ctx.Err() == nil {
+						l.Logger.Warn("cluster: the lease was not renewed", "node", l.Node.Name, "error", err)
+					}
+				})
+			default:
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// hearAlive gets what nodes say.
+func (l *life) hearAlive(message []byte) {
+	var a alive
+	if err := json.Unmarshal(message, &a); err != nil {
+		l.Logger.Error("cluster: alive does not decode", "error", err)
+		return
+	}
+	l.mu.Lock()
+	if a.Slot == l.slot {
+		l.mu.Unlock()
+		return
+	}
+	w := l.watchLocked(a.Slot)
+	w.heard = time.Now()
+	if a.Last > w.last {
+		w.last, w.since = a.Last, w.heard
+	}
+	l.mu.Unlock()
+	if l.tables.announced(a.Table) {
+		l.nudge(burying) // which reads it
+	}
+}
+
+func (l *life) watchLocked(slot uint32) *watched {
+	w := l.watched[slot]
+	if w == nil {
+		w = &watched{}
+		l.watched[slot] = w
+	}
+	return w
+}
+
+// observeLoop watches the leases of the other nodes.
+func (l *life) observeLoop(ctx context.Context, wait *sync.WaitGroup) {
+	tick := time.NewTicker(l.Lease / 12)
+	defer tick.Stop()
+	for {
+		for _, n := range l.tables.newest().Nodes {
+			if n.State == sealed || n.Inc == l.inc {
+				continue
+			}
+			l.mu.Lock()
+			w := l.watchLocked(n.Slot)
+			over := w.last != 0 && time.Since(w.since) >= l.Lease
+			look := !w.looking && l.dead[n.Slot] == 0 && (over || time.Since(w.heard) >= l.Lease/4)
+			expected := w.last
+			if look {
+				w.looking, w.heard = true, time.Now()
+			}
+			l.mu.Unlock()
+			if look {
+				wait.Go(func() { l.look(ctx, n, expected, over) })
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// look finds out whether another node writes, because it is silent. If its lease is over, it
+// ends its journal.
+func (l *life) look(ctx context.Context, n node, expected uint64, over bool) {
+	ctx, cancel := context.WithTimeout(ctx, tryFor)
+	defer cancel()
+	last, ended, err := uint64(0), false, error(nil)
+	if over {
+		last, err = l.store.Seal(ctx, n.Inc, expected)
+		ended = err == nil
+	}
+	if !over || errors.Is(err, ErrStale) {
+		last, ended, err = l.store.LastOf(ctx, n.Inc)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w := l.watchLocked(n.Slot)
+	w.looking = false
+	switch {
+	case err != nil: // it is looked for again
+	case ended:
+		l.dead[n.Slot] = last
+		l.nudge(burying)
+	case last > w.last:
+		w.last, w.since = last, time.Now()
+	}
+}
+
+// sealDead notes the seals in a table.
+func (l *life) sealDead(next *table) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for slot, seal := range l.dead {
+		next.seal(slot, seal)
+	}
+}
+
+// buryLoop follows the table, and writes seals into it.
+func (l *life) buryLoop(ctx context.Context) {
+	for l.await(ctx, burying, 10*time.Second) {
+		if err := l.tables.catchUp(ctx); err != nil && ctx.Err() == nil {
+			l.Logger.Warn("cluster: the table was not read", "node", l.Node.Name, "error", err)
+			l.nudge(burying)
+			_ = pause(ctx, tryAgain)
+		}
+		t := l.tables.newest()
+		l.mu.Lock()
+		missing := false
+		for slot := range l.dead {
+			if n := t.slot(slot); n == nil || n.State == sealed {
+				delete(l.dead, slot)
+				delete(l.watched, slot)
+			} else {
+				missing = true
+				l.Logger.Warn("cluster: a node has died", "name", n.Name, "slot", slot)
+			}
+		}
+		l.mu.Unlock()
+		if !missing {
+			continue
+		}
+		if _, err := l.tables.change(ctx, func(next *table) error { l.sealDead(next); return nil }); err == nil {
+			l.announce()
+		}
+	}
+}

@@ -1,0 +1,399 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/cluster/link"
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// Journal is the journal of an incarnation.
+type Journal struct {
+	Inc  string // whose
+	Seal uint64 // the message that ended it; 0 if it may go on
+}
+
+// Store is the store of a node, as its membership needs it. The store writes commits to a
+// journal, one per incarnation. All methods may be called at the same time.
+type Store interface {
+	store.Owner
+
+	// Begin begins a journal and returns its id, which nobody has used. The store gives up all
+	// partitions that it has.
+	Begin(ctx context.Context) (inc string, err error)
+
+	// Deposed is closed when the store learns that another node has ended the newest journal.
+	Deposed() <-chan struct{}
+
+	// Last returns the number of the newest acknowledged message of the newest journal, which
+	// is not one that ends it.
+	Last() uint64
+
+	// LastOf returns the number of the newest message of a journal that it finds, and whether it
+	// ended the journal. There may be newer ones.
+	LastOf(ctx context.Context, inc string) (last uint64, sealed bool, err error)
+
+	// Seal ends a journal if its newest message has the expected number. If it has not, the
+	// error is ErrStale. After another error the journal may have been ended, or may still be.
+	Seal(ctx context.Context, inc string, expected uint64) (seal uint64, err error)
+
+	// SealOwn ends the newest journal.
+	SealOwn(ctx context.Context) (seal uint64, err error)
+
+	// Adopt takes partitions. It returns once the store knows all commits to their actors. Those
+	// of debts are in the journals only; those of past are saved, and the journals
+	// have entries that clients may still need.
+	Adopt(ctx context.Context, parts []int, debts, past []Journal) error
+
+	// Save saves what a journal of Adopt's debts has of the actors of partitions.
+	Save(ctx context.Context, parts []int, of Journal) error
+
+	// Release saves what is not saved of the actors of partitions, and gives them up.
+	Release(ctx context.Context, parts []int) error
+
+	// Delete deletes a journal that has ended and to which nobody owes anything.
+	Delete(ctx context.Context, of Journal) error
+}
+
+// ErrStale says that a conditional write did not take place, and never will: there was
+// something newer than expected.
+var ErrStale = errors.New("cluster: there is something newer than expected")
+
+// actors are the actors of a node, by partition. All methods may be called at the same time.
+type actors interface {
+	// Adopt says that the node has a partition from now on.
+	Adopt(part int)
+
+	// Release ends the actors of a partition that the node is giving away: requests are refused
+	// already. It returns when their commits are durable.
+	Release(ctx context.Context, part int) error
+
+	// Reset drops the actors of a partition that the node has lost.
+	Reset(part int)
+}
+
+// options are the options of a member.
+type options struct {
+	Node   node          // without what the table decides
+	Lease  time.Duration // how long a node may answer after its newest message; others wait for so long
+	Window time.Duration // how long clients may need the entries of a journal
+	Logger *slog.Logger
+}
+
+// member is a process in a cluster. If it loses its journal to another node, it joins again as a
+// new incarnation.
+type member struct {
+	options
+	store    Store
+	actors   actors
+	register register
+	bus      link.Bus
+
+	// since has when the node got a partition, in Unix nanoseconds; 0 if it does not have it.
+	since [store.Partitions]atomic.Int64
+
+	mu      sync.Mutex
+	life    *life         // nil between two incarnations
+	leaving chan struct{} // closed by leave
+	left    chan struct{} // closed when run has returned
+}
+
+func newMember(o options, s Store, a actors, r register, b link.Bus) *member {
+	return &member{options: o, store: s, actors: a, register: r, bus: b, leaving: make(chan struct{}), left: make(chan struct{})}
+}
+
+// owns returns since when the node has the partition of an actor. The node must not do anything
+// for actors that it does not own; with store.Owner that makes one owner at a time.
+func (m *member) owns(part int) (since time.Time, ok bool) {
+	ns := m.since[part].Load()
+	return time.Unix(0, ns), ns != 0
+}
+
+// table returns the newest table that the node knows, and its slot; nil if it has not joined.
+func (m *member) table() (*table, uint32) {
+	m.mu.Lock()
+	l := m.life
+	m.mu.Unlock()
+	if l == nil {
+		return nil, 0
+	}
+	t := l.tables.newest()
+	me := t.inc(l.inc)
+	if me == nil {
+		return nil, 0
+	}
+	return t, me.Slot
+}
+
+var errDeposed = errors.New("cluster: another node has ended this node's journal")
+
+// run keeps the process in the cluster until leave, or until ctx ends as if the process were
+// killed. An error is a reason for which it can not be a member.
+func (m *member) run(ctx context.Context) error {
+	defer close(m.left)
+	for {
+		err := m.live(ctx)
+		if !errors.Is(err, errDeposed) {
+			return err
+		}
+		select {
+		case <-m.leaving:
+			return nil // others have its partitions already
+		default:
+		}
+		m.Logger.Warn("another node has taken over this node's actors: it joins again", "node", m.Node.Name)
+	}
+}
+
+// leave gives the partitions away and leaves the cluster. It returns when run has. If ctx ends
+// first, others take the partitions over when the lease is over.
+func (m *member) leave(ctx context.Context) error {
+	m.mu.Lock()
+	select {
+	case <-m.leaving:
+	default:
+		close(m.leaving)
+	}
+	m.mu.Unlock()
+	select {
+	case <-m.left:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// life is an incarnation.
+type life struct {
+	*member
+	inc    string
+	tables *tables
+	end    context.CancelCauseFunc // ends the incarnation
+	wake   [loops]chan struct{}    // each loop's, when the table has changed
+
+	mu      sync.Mutex // guards the fields below
+	slot    uint32     // 0 until it has joined
+	places  [store.Partitions]placing
+	given   [store.Partitions]time.Time // when it last gave a partition away
+	watched map[uint32]*watched         // the other nodes, by slot
+	dead    map[uint32]uint64           // seals that the table may not have yet, by slot
+}
+
+// The loops of an incarnation that follow the table.
+const (
+	adopting = iota
+	giving
+	saving
+	burying
+	joining
+	loops
+)
+
+// live is one incarnation, from its beginning to its end.
+func (m *member) live(ctx context.Context) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	l := &life{member: m, end: end, watched: map[uint32]*watched{}, dead: map[uint32]uint64{}}
+	for i := range l.wake {
+		l.wake[i] = make(chan struct{}, 1)
+	}
+	if err := m.again(ctx, "begin a journal", func(ctx context.Context) (err error) {
+		ctx, cancel := context.WithTimeout(ctx, tryFor)
+		defer cancel()
+		l.inc, err = m.store.Begin(ctx)
+		return err
+	}); err != nil {
+		return err
+	}
+	l.tables = newTables(m.register, l.inc, l.changed)
+	if err := m.again(ctx, "read the table", l.tables.refresh); err != nil {
+		return err
+	}
+	stop, err := m.bus.Subscribe(aliveSubject, l.hearAlive)
+	if err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	defer stop()
+
+	var wait sync.WaitGroup
+	defer func() {
+		end(nil)
+		m.disown() // before anything else
+		wait.Wait()
+		m.disown()
+		for part, place := range l.places {
+			if place != away {
+				m.actors.Reset(part)
+			}
+		}
+	}()
+	wait.Go(func() {
+		select {
+		case <-m.store.Deposed():
+			end(errDeposed)
+		case <-ctx.Done():
+		}
+	})
+	wait.Go(func() { l.observeLoop(ctx, &wait) })
+	if err := l.join(ctx); err != nil {
+		return cause(ctx, err)
+	}
+	m.mu.Lock()
+	m.life = l
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		m.life = nil
+		m.mu.Unlock()
+	}()
+	wait.Go(func() { l.beatLoop(ctx) })
+	wait.Go(func() { l.adoptLoop(ctx) })
+	wait.Go(func() { l.giveLoop(ctx) })
+	wait.Go(func() { l.saveLoop(ctx) })
+	wait.Go(func() { l.buryLoop(ctx) })
+	wait.Go(func() { l.tidyLoop(ctx) })
+
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-m.leaving:
+		return cause(ctx, l.leaveTable(ctx))
+	}
+}
+
+// disown says that the node has no partition.
+func (m *member) disown() {
+	for part := range m.since {
+		m.since[part].Store(0)
+	}
+}
+
+// cause returns why ctx has ended, or err if it has not.
+func cause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if errors.Is(err, store.ErrConflict) {
+		return errDeposed
+	}
+	return err
+}
+
+// again calls f until it returns nil, ctx ends, or the error can not go away.
+func (m *member) again(ctx context.Context, what string, f func(context.Context) error) error {
+	for tries := 0; ; tries++ {
+		err := f(ctx)
+		if err == nil || errors.Is(err, errDamaged) || errors.Is(err, store.ErrConflict) {
+			return err
+		}
+		if tries%20 == 4 {
+			m.Logger.Warn("cluster: cannot "+what+", and tries again", "node", m.Node.Name, "error", err)
+		}
+		if pause(ctx, tryAgain) != nil {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// join puts the incarnation into the table, with the seals of nodes that have died: after a
+// crash of all nodes there is nobody else to write them.
+func (l *life) join(ctx context.Context) error {
+	waited := time.Now()
+	for {
+		if err := l.again(ctx, "read the table", l.tables.refresh); err != nil {
+			return err
+		}
+		made, err := l.tables.change(ctx, func(next *table) error {
+			l.sealDead(next)
+			n := l.Node
+			n.Inc = l.inc
+			return next.join(n)
+		})
+		if err == nil {
+			l.mu.Lock()
+			l.slot = made.inc(l.inc).Slot
+			l.mu.Unlock()
+			l.nudge(adopting, giving, saving, burying) // it did not know its slot when the table changed
+			l.announce()
+			return nil
+		}
+		// The name may be that of this process's last run, which has crashed.
+		if !errors.Is(err, errNameTaken) || time.Since(waited) > 5*l.Lease {
+			return err
+		}
+		if !l.await(ctx, joining, l.Lease/6) {
+			return ctx.Err()
+		}
+	}
+}
+
+// leaveTable gives all partitions away, and ends the own journal: nobody waits for the lease.
+func (l *life) leaveTable(ctx context.Context) error {
+	if _, err := l.tables.change(ctx, func(next *table) error { next.leave(l.slot); return nil }); err != nil {
+		return err
+	}
+	l.announce()
+	for {
+		t := l.tables.newest()
+		if mine := t.owned(l.slot); len(mine) == 0 || t.Want[mine[0]] == 0 {
+			break // nobody else is up
+		}
+		if !l.await(ctx, joining, time.Second) {
+			return ctx.Err()
+		}
+	}
+	rest := l.take(serving, leaves, store.Partitions, func(*table, int) bool { return true })
+	if err := l.release(ctx, rest); err != nil {
+		return err
+	}
+	var seal uint64
+	if err := l.again(ctx, "end the journal", func(ctx context.Context) (err error) {
+		ctx, cancel := context.WithTimeout(ctx, tryFor)
+		defer cancel()
+		seal, err = l.store.SealOwn(ctx)
+		return err
+	}); err != nil {
+		return err
+	}
+	_, err := l.tables.change(ctx, func(next *table) error { next.seal(l.slot, seal); return nil })
+	l.announce()
+	return err
+}
+
+// changed hears of a new table, under tables.mu.
+func (l *life) changed(next *table) {
+	for _, c := range l.wake {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+	l.mu.Lock()
+	joined := l.slot != 0
+	l.mu.Unlock()
+	if me := next.inc(l.inc); joined && (me == nil || me.State == sealed) {
+		select {
+		case <-l.leaving: // it has done that itself
+		default:
+			l.end(errDeposed)
+		}
+	}
+}
+
+// await waits until the table changes or some time has passed. It is false if ctx has ended.
+func (l *life) await(ctx context.Context, loop int, most time.Duration) bool {
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case <-l.wake[loop]:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return ctx.Err() == nil
+}

@@ -1,0 +1,223 @@
+package cluster
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// placing is what an incarnation does with a partition.
+type placing uint8
+
+const (
+	away    placing = iota // nothing: it is another node's, or has not been adopted yet
+	taking                 // it is being adopted
+	serving                // its actors run here
+	leaves                 // it is being given away
+)
+
+// giveAtOnce is how many partitions a node gives away at a time: their actors wait meanwhile.
+const giveAtOnce = 16
+
+// take finds partitions of this node that are in one state, at most most of them, and puts
+// them into another.
+func (l *life) take(from, to placing, most int, which func(t *table, part int) bool) []int {
+	t := l.tables.newest()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var parts []int
+	for part, owner := range t.Owner {
+		if owner == l.slot && l.places[part] == from && len(parts) < most && which(t, part) {
+			parts = append(parts, part)
+			l.places[part] = to
+		}
+	}
+	return parts
+}
+
+func (l *life) setPlaces(parts []int, to placing) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, part := range parts {
+		l.places[part] = to
+	}
+}
+
+// adoptLoop takes the partitions that the table gives to this node.
+func (l *life) adoptLoop(ctx context.Context) {
+	for l.await(ctx, adopting, 10*time.Second) {
+		parts := l.take(away, taking, store.Partitions, func(t *table, part int) bool { return t.Want[part] == l.slot })
+		if len(parts) == 0 {
+			continue
+		}
+		t := l.tables.newest()
+		if err := l.again(ctx, "adopt partitions", func(ctx context.Context) error {
+			return l.store.Adopt(ctx, parts, t.journals(t.Debts, parts, l.slot), t.journals(t.Past, parts, l.slot))
+		}); err != nil {
+			l.Logger.Error("cluster: partitions were not adopted", "node", l.Node.Name, "error", err)
+			l.setPlaces(parts, away)
+			continue
+		}
+		now := time.Now().UnixNano()
+		l.setPlaces(parts, serving)
+		for _, part := range parts {
+			l.since[part].Store(now)
+			l.actors.Adopt(part)
+		}
+		l.nudge(giving, saving)
+	}
+}
+
+// journals returns the journals of the slots of one of the table's lists that have one of
+// the partitions.
+func (t *table) journals(of map[uint32][]int, parts []int, but uint32) []Journal {
+	var journals []Journal
+	for i := range t.Nodes {
+		n := &t.Nodes[i]
+		if n.Slot != but && slices.ContainsFunc(parts, func(p int) bool { return slices.Contains(of[n.Slot], p) }) {
+			journals = append(journals, Journal{Inc: n.Inc, Seal: n.Seal})
+		}
+	}
+	return journals
+}
+
+// giveLoop gives partitions to the nodes that should have them.
+func (l *life) giveLoop(ctx context.Context) {
+	elsewhere := func(t *table, part int) bool { return t.Want[part] != l.slot && t.Want[part] != 0 }
+	for l.await(ctx, giving, 10*time.Second) {
+		for ctx.Err() == nil {
+			parts := l.take(serving, leaves, giveAtOnce, elsewhere)
+			if len(parts) == 0 {
+				parts = l.take(away, leaves, store.Partitions, elsewhere) // nothing was done with them
+			} else if err := l.release(ctx, parts); err != nil {
+				break
+			}
+			if len(parts) == 0 {
+				break
+			}
+			l.mu.Lock()
+			for _, part := range parts {
+				l.given[part] = time.Now() // before the table says it
+			}
+			l.mu.Unlock()
+			_, err := l.tables.change(ctx, func(next *table) error { next.give(l.slot, parts); return nil })
+			l.setPlaces(parts, away)
+			if err != nil {
+				break
+			}
+			l.announce()
+			l.nudge(adopting, joining) // perhaps they should stay after all
+		}
+	}
+}
+
+// release ends the actors of partitions, and saves them. From its beginning the node no longer
+// has the partitions. It tries until ctx ends.
+func (l *life) release(ctx context.Context, parts []int) error {
+	var wait sync.WaitGroup
+	for _, part := range parts {
+		l.since[part].Store(0)
+	}
+	for _, part := range parts {
+		wait.Go(func() {
+			if err := l.actors.Release(ctx, part); err != nil && ctx.Err() == nil {
+				l.Logger.Warn("cluster: the actors of a partition did not end in time", "partition", part, "error", err)
+			}
+		})
+	}
+	wait.Wait()
+	return l.again(ctx, "save partitions", func(ctx context.Context) error { return l.store.Release(ctx, parts) })
+}
+
+// saveLoop saves what only the journals of dead nodes have.
+func (l *life) saveLoop(ctx context.Context) {
+	for l.await(ctx, saving, 10*time.Second) {
+		t := l.tables.newest()
+		for slot, owed := range t.Debts {
+			parts := l.take(serving, serving, store.Partitions, func(_ *table, part int) bool { return slices.Contains(owed, part) })
+			n := t.slot(slot)
+			if len(parts) == 0 || n == nil {
+				continue
+			}
+			if err := l.store.Save(ctx, parts, Journal{n.Inc, n.Seal}); err != nil {
+				if ctx.Err() == nil {
+					l.Logger.Warn("cluster: actors of a dead node were not saved yet", "node", l.Node.Name, "error", err)
+				}
+				continue
+			}
+			if _, err := l.tables.change(ctx, func(next *table) error { next.saved(l.slot, slot, parts); return nil }); err == nil {
+				l.announce()
+			}
+		}
+	}
+}
+
+// tidyLoop forgets journals that nobody needs any more: the node with the lowest slot does it
+// for the dead, and each node says of what it gave away when that is over.
+func (l *life) tidyLoop(ctx context.Context) {
+	tick := time.NewTicker(max(time.Second, l.Window/10))
+	defer tick.Stop()
+	settled := map[uint32]time.Time{} // since when nobody owes anything to a dead node's journal
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		t := l.tables.newest()
+		if len(l.passed(t)) > 0 {
+			// A partition may have come and gone since: ask again at the change.
+			if _, err := l.tables.change(ctx, func(next *table) error { next.passed(l.slot, l.passed(next)); return nil }); err == nil {
+				l.announce()
+			}
+		}
+		var dead []uint32
+		lowest := uint32(0)
+		for _, n := range t.Nodes {
+			if n.State == up && (lowest == 0 || n.Slot < lowest) {
+				lowest = n.Slot
+			}
+			if n.State == sealed && len(t.Debts[n.Slot]) == 0 && !slices.Contains(t.Owner, n.Slot) {
+				dead = append(dead, n.Slot)
+			}
+		}
+		maps.DeleteFunc(settled, func(slot uint32, _ time.Time) bool { return !slices.Contains(dead, slot) })
+		for _, slot := range dead {
+			n := t.slot(slot)
+			if settled[slot].IsZero() {
+				settled[slot] = time.Now()
+			}
+			if lowest != l.slot || time.Since(settled[slot]) < l.Window {
+				continue
+			}
+			if err := l.store.Delete(ctx, Journal{n.Inc, n.Seal}); err != nil {
+				l.Logger.Warn("cluster: the journal of a dead node was not deleted yet", "error", err)
+				continue
+			}
+			if _, err := l.tables.change(ctx, func(next *table) error { next.forget(slot); return nil }); err == nil {
+				l.announce()
+			}
+		}
+	}
+}
+
+// passed returns the partitions that the node gave away a window ago.
+func (l *life) passed(t *table) []int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(t.Past[l.slot]), func(part int) bool { return time.Since(l.given[part]) < l.Window })
+}
+
+// nudge makes loops look at the table.
+func (l *life) nudge(which ...int) {
+	for _, loop := range which {
+		select {
+		case l.wake[loop] <- struct{}{}:
+		default:
+		}
+	}
+}
