@@ -29,6 +29,7 @@ func TestImportsGoDown(t *testing.T) {
 		{"backend/internal/jsonshape", nil, []string{"net/http"}},
 		{"backend/store/memory", []string{"backend/store", "backend/store/internal/record", "backend/store/internal/text", "backend/internal/overlay", "backend/internal/rope"}, []string{"net/http", "database/sql"}},
 		{"backend/store/sqlite", []string{"backend/store", "backend/store/internal/journal", "backend/store/internal/record", "backend/internal/delta", "backend/store/internal/text", "backend/internal/overlay", "backend/internal/rope"}, []string{"net/http"}},
+		{"backend/store/jetstream", []string{"backend/store", "backend/store/internal/journal", "backend/store/internal/record", "backend/internal/delta", "backend/store/internal/text", "backend/internal/overlay", "backend/internal/rope"}, []string{"database/sql", "github.com/nats-io/nats-server/v2/server"}},
 		{"backend/host", []string{"backend/store", "backend/wire"}, []string{"net/http", "database/sql"}},
 		{"backend/internal/delivery", []string{"backend/host", "backend/store", "backend/wire"}, []string{"net/http", "database/sql"}},
 		{"backend/internal/definition", []string{"backend/host", "backend/wire", "backend/internal/jsonshape", "backend/store"}, []string{"net/http", "database/sql"}},

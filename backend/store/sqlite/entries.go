@@ -1,13 +1,10 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/internal/journal"
@@ -27,44 +24,25 @@ func (rd *reader) entries(ctx context.Context, actor string, after uint64, limit
 	if err != nil || limit <= 0 {
 		return nil, err
 	}
-	var entries []store.Entry
-	size := 0
-	add := func(of []store.Entry) (more bool) {
-		for _, e := range of {
-			if e.Seq <= after {
-				continue
-			}
-			if n := len(entries); n > 0 && e.Seq != entries[n-1].Seq+1 {
-				return false // the entries between were trimmed meanwhile
-			}
-			size += len(e.Data)
-			if len(entries) == limit || len(entries) > 0 && size > maxBytes {
-				return false
-			}
-			entries = append(entries, e)
-		}
-		return true
-	}
+	page := journal.NewEntryPage(after, limit, maxBytes)
 	if len(locations) > 0 {
-		if of := rd.decoded.get(actor, locations[0].Head); of != nil {
-			if !add(of) {
-				return entries, nil
+		if of := rd.decoded.Get(actor, locations[0].Head); of != nil {
+			if !page.Add(of) {
+				return page.Entries, nil
 			}
 			locations = locations[1:]
 		}
 	}
 	err = readCommits(ctx, reader, locations, func(j *journal.Commit) (bool, error) {
-		for i := range j.Entries {
-			j.Entries[i].Time = time.UnixMilli(j.Time)
-		}
+		entries := j.TimedEntries()
 		rd.options.afterRead()
-		if !add(j.Entries) {
-			rd.decoded.put(actor, j.Entries)
+		if !page.Add(entries) {
+			rd.decoded.Put(actor, entries)
 			return false, nil
 		}
 		return true, nil
 	})
-	return entries, err
+	return page.Entries, err
 }
 
 // findLocations returns the locations of the actor's commits that have entries above
@@ -109,10 +87,8 @@ func (rd *reader) replies(ctx context.Context, actor, caller string, above uint6
 	if err != nil || limit <= 0 {
 		return nil, err
 	}
-	var replies []store.Entry // the newest first
-	size := 0
-	marker := journal.CallerMarker(caller)
-	for more := true; more && len(locations) > 0; {
+	page := journal.NewReplyPage(caller, above, limit, maxBytes)
+	for !page.Full() && len(locations) > 0 {
 		first := len(locations) - 1 // of its row
 		for first > 0 && locations[first-1].Row == locations[first].Row {
 			first--
@@ -125,43 +101,14 @@ func (rd *reader) replies(ctx context.Context, actor, caller string, above uint6
 			break // it was trimmed meanwhile, and those before it
 		}
 		for _, p := range slices.Backward(locations[first:]) {
-			var found []store.Entry
-			if found, err = repliesIn(row, p, caller, marker); err != nil {
-				return nil, err
+			if int(p.Off+p.Len) > len(row) {
+				return nil, fmt.Errorf("row %d of the journal is too short: %w", p.Row, journal.ErrDamaged)
 			}
-			for _, e := range slices.Backward(found) {
-				size += len(e.Data)
-				// Calls of a caller run in their order: those before it are not above either.
-				if more = more && e.Call > above && len(replies) < limit && (len(replies) == 0 || size <= maxBytes); more {
-					replies = append(replies, e)
-				}
+			if err := page.Add(row[p.Off : p.Off+p.Len]); err != nil {
+				return nil, fmt.Errorf("row %d: %w", p.Row, err)
 			}
 		}
 		locations = locations[:first]
 	}
-	slices.Reverse(replies)
-	return replies, nil
-}
-
-// repliesIn returns the replies to a caller in one commit.
-func repliesIn(row []byte, p journal.Location, caller string, marker []byte) ([]store.Entry, error) {
-	if int(p.Off+p.Len) > len(row) {
-		return nil, fmt.Errorf("row %d of the journal is too short: %w", p.Row, journal.ErrDamaged)
-	}
-	text := row[p.Off : p.Off+p.Len]
-	if !bytes.Contains(text, marker) {
-		return nil, nil
-	}
-	var j journal.Commit
-	if err := json.Unmarshal(text, &j); err != nil {
-		return nil, fmt.Errorf("row %d of the journal: %w: %w", p.Row, journal.ErrDamaged, err)
-	}
-	var found []store.Entry
-	for _, e := range j.Entries {
-		if e.Caller == caller {
-			e.Time = time.UnixMilli(j.Time)
-			found = append(found, e)
-		}
-	}
-	return found, nil
+	return page.Replies(), nil
 }

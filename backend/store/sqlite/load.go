@@ -51,7 +51,7 @@ type reader struct {
 	*catalog
 	options Options
 	writer  *writer // opens the file again after an error
-	decoded decodedCommits
+	decoded journal.Decoded
 }
 
 // Load implements store.Store.

@@ -188,7 +188,7 @@ func (s *Store) end() error {
 
 // tick does the upkeep of each second.
 func (s *Store) tick(ctx context.Context) {
-	s.decoded.clear()
+	s.decoded.Clear()
 	s.writer.tick(ctx)
 }
 

@@ -37,7 +37,7 @@ func AddChecksum(sum uint32, parts ...[]byte) uint32 {
 	return sum
 }
 
-// Commit is a commit as stored in the journal. appendCommit encodes it without
+// Commit is a commit as stored in the journal. AppendCommit encodes it without
 // encoding/json, because encoding is most of the cost of a commit.
 type Commit struct {
 	Actor       int64           `json:"a"`
@@ -61,6 +61,15 @@ type Commit struct {
 	Due          *int64       `json:"due"` // Unix milliseconds; 0: never
 	End          store.Ending `json:"end"`
 	EndLog       string       `json:"log"` // the log of the life that ended
+	Identity     *Identity    `json:"o"`   // see AppendIdentity
+}
+
+// Identity is what a store without a catalog of actors keeps in the commits that change
+// it: the first one of an actor, and those of a tombstone.
+type Identity struct {
+	Name string   `json:"n"`
+	Key  []string `json:"k"`
+	Log  string   `json:"l"`
 }
 
 // Decode returns the stored parts of the Apply that was passed to the store; state
@@ -106,8 +115,8 @@ type EncodedRow struct {
 	Commits   []byte
 }
 
-// rowSize returns the size of a row of the journal, in the file and in the index.
-func rowSize(commits, locations, n int) int64 {
+// RowSize returns the size of a row of the journal, in the file and in the index.
+func RowSize(commits, locations, n int) int64 {
 	const row, location = 120, 40
 	return int64(commits + locations + row + n*location)
 }
@@ -137,7 +146,7 @@ func (e *Encoder) Add(r *Resident, c *store.Commit, end record.End) error {
 		w.Commits[len(w.Commits)-1] = ',' // in place of the bracket
 	}
 	off := len(w.Commits)
-	w.Commits = appendCommit(w.Commits, r.Num, c, end.Size)
+	w.Commits = AppendCommit(w.Commits, r.Num, c, end.Size)
 	if n := len(w.Commits); n > e.MaxRow-rowSpare {
 		if w.Commits[off-1] = ']'; off == 1 { // it is the first one
 			e.n--
@@ -150,13 +159,13 @@ func (e *Encoder) Add(r *Resident, c *store.Commit, end record.End) error {
 	w.Locations = append(w.Locations, p)
 	w.Index = appendLocation(w.Index, r.Num, c, p)
 	w.Actors = append(w.Actors, r)
-	w.Bytes = rowSize(len(w.Commits), len(w.Index), len(w.Actors))
+	w.Bytes = RowSize(len(w.Commits), len(w.Index), len(w.Actors))
 	return nil
 }
 
-// appendCommit encodes a commit as Commit decodes it. Fields that are JSON are
+// AppendCommit encodes a commit as Commit decodes it. Fields that are JSON are
 // copied. size is the size of the state after the commit.
-func appendCommit(b []byte, num int64, c *store.Commit, size int) []byte {
+func AppendCommit(b []byte, num int64, c *store.Commit, size int) []byte {
 	b = strconv.AppendInt(append(b, `{"a":`...), num, 10)
 	b = strconv.AppendUint(append(b, `,"r":`...), c.Rev, 10)
 	b = strconv.AppendInt(append(b, `,"t":`...), c.Time.UnixMilli(), 10)
@@ -187,10 +196,20 @@ func appendCommit(b []byte, num int64, c *store.Commit, size int) []byte {
 	}
 	b = closeList(b, len(c.Callers))
 	for i, id := range c.GoneCallers {
-		b = appendString(append(b, Separator(i, `,"l":[`)...), id)
+		b = AppendString(append(b, Separator(i, `,"l":[`)...), id)
 	}
 	b = closeList(b, len(c.GoneCallers))
 	return append(appendMore(b, c), '}')
+}
+
+// AppendIdentity adds the Identity of a commit to the commit that b ends with.
+func AppendIdentity(b []byte, c *store.Commit) []byte {
+	b = AppendString(append(b[:len(b)-1], `,"o":{"n":`...), c.Name)
+	for i, k := range c.Key {
+		b = AppendString(append(b, Separator(i, `,"k":[`)...), k)
+	}
+	b = closeList(b, len(c.Key))
+	return append(AppendString(append(b, `,"l":`...), c.Log), "}}"...)
 }
 
 // Separator returns the text before item i of a list that starts with start.
@@ -220,7 +239,7 @@ func appendState(b, base, state []byte) []byte {
 func appendEntry(b []byte, e *store.Entry) []byte {
 	b = strconv.AppendUint(append(b, `{"s":`...), e.Seq, 10)
 	if e.Event != "" {
-		b = appendString(append(b, `,"e":`...), e.Event)
+		b = AppendString(append(b, `,"e":`...), e.Event)
 	}
 	if e.Direct {
 		b = append(b, `,"direct":true`...)
@@ -233,7 +252,7 @@ func appendEntry(b []byte, e *store.Entry) []byte {
 		b = append(closeList(b, len(e.Target.Conns)), '}')
 	}
 	if e.Caller != "" {
-		b = appendString(append(b, `,"caller":`...), e.Caller)
+		b = AppendString(append(b, `,"caller":`...), e.Caller)
 	}
 	if e.Call != 0 {
 		b = strconv.AppendUint(append(b, `,"call":`...), e.Call, 10)
@@ -247,7 +266,7 @@ func appendEntry(b []byte, e *store.Entry) []byte {
 // AppendConn encodes a connection.
 func AppendConn(b []byte, c *store.Conn) []byte {
 	b = strconv.AppendUint(append(b, `{"n":`...), uint64(c.Num), 10)
-	b = appendString(append(b, `,"id":`...), c.ID)
+	b = AppendString(append(b, `,"id":`...), c.ID)
 	b = strconv.AppendUint(append(b, `,"start":`...), c.Start, 10)
 	if c.Joined != 0 {
 		b = strconv.AppendUint(append(b, `,"join":`...), c.Joined, 10)
@@ -259,22 +278,22 @@ func AppendConn(b []byte, c *store.Conn) []byte {
 		b = strconv.AppendInt(append(b, `,"v":`...), int64(c.Version), 10)
 	}
 	if c.Subject != "" {
-		b = appendString(append(b, `,"sub":`...), c.Subject)
+		b = AppendString(append(b, `,"sub":`...), c.Subject)
 	}
 	return append(b, '}')
 }
 
 // AppendCaller encodes a caller.
 func AppendCaller(b []byte, c *store.Caller) []byte {
-	b = appendString(append(b, `{"id":`...), c.ID)
+	b = AppendString(append(b, `{"id":`...), c.ID)
 	b = strconv.AppendUint(append(b, `,"h":`...), c.Highest, 10)
 	b = c.Used.UTC().AppendFormat(append(b, `,"t":"`...), time.RFC3339Nano)
 	b = append(b, '"')
 	if c.Print != "" {
-		b = appendString(append(b, `,"p":`...), c.Print)
+		b = AppendString(append(b, `,"p":`...), c.Print)
 	}
 	if c.Subject != "" {
-		b = appendString(append(b, `,"sub":`...), c.Subject)
+		b = AppendString(append(b, `,"sub":`...), c.Subject)
 	}
 	for i := range c.Answers {
 		b = appendAnswer(append(b, Separator(i, `,"a":[`)...), &c.Answers[i])
@@ -288,8 +307,8 @@ func appendAnswer(b []byte, a *store.Answer) []byte {
 		b = append(append(b, `,"r":`...), a.Result...)
 	}
 	if a.Code != "" {
-		b = appendString(append(b, `,"code":`...), a.Code)
-		b = appendString(append(b, `,"m":`...), a.Message)
+		b = AppendString(append(b, `,"code":`...), a.Code)
+		b = AppendString(append(b, `,"m":`...), a.Message)
 	} else {
 		b = appendText(b, `,"m":`, a.Message)
 	}
@@ -300,10 +319,10 @@ func appendAnswer(b []byte, a *store.Answer) []byte {
 }
 
 // CallerMarker is a text that is in each encoded commit with a reply to a caller.
-func CallerMarker(caller string) []byte { return appendString([]byte(`"caller":`), caller) }
+func CallerMarker(caller string) []byte { return AppendString([]byte(`"caller":`), caller) }
 
-// appendString writes a JSON string.
-func appendString(b []byte, s string) []byte {
+// AppendString writes a JSON string.
+func AppendString(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
 			quoted, _ := json.Marshal(s) // encoding a string does not fail

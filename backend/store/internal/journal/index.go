@@ -97,11 +97,15 @@ type Resident struct {
 	Unsaved int64          // bytes of the journal since the snapshot, about
 	Used    time.Time
 	Due     int64  // the actor's Due in Unix milliseconds, 0: never; -1: its snapshot has it
+	DueRev  uint64 // the newest revision in the journal that has set it
 	Served  uint64 // entries up to this one are not served: they are of an earlier life
 	Ended   bool   // it was destroyed before, as far as the journal or the record says
 
 	// Stored is what the snapshot says of the actor's rows in other tables.
 	Stored Stored
+
+	// Message has the snapshot, in a store that keeps snapshots in messages. Nil: not known.
+	Message *Message
 
 	// The writer's.
 	Group   int64      // that the next two belong to
@@ -109,6 +113,7 @@ type Resident struct {
 	Failed  bool       // one of them does not follow
 	Waiting bool       // in Planner.Due
 	Slicing bool       // is being saved in slices, or will be
+	Leaving bool       // its tombstone is being removed: no commit follows it
 	Blocked int64      // not snapshotted before this time, in Unix nanoseconds
 	plan    int64      // that the next two belong to
 	planned bool       // to be saved
@@ -123,6 +128,12 @@ type Stored struct {
 	Gen        int64           // of the snapshot's pieces; 0: the state is in the snapshot
 	CallerRows bool            // callers have rows
 	Touched    map[string]bool // and those of these callers are not up to date
+}
+
+// Message is a message that has a snapshot.
+type Message struct {
+	Seq    uint64 // 0: there is none
+	Pieces int    // further messages that it has needed so far
 }
 
 // Apply applies a commit to the actor's record.
@@ -221,8 +232,9 @@ func (x *Index) Pop(n int) {
 	for _, row := range x.Rows[:n] {
 		x.Bytes -= row.Bytes
 		for _, r := range row.Actors {
-			r.Locations = r.Locations[1:]
-			if len(r.Locations) == 0 {
+			if len(r.Locations) > 1 && r.Locations[0].Row == row.ID {
+				r.Locations = r.Locations[1:]
+			} else if len(r.Locations) == 1 && r.Locations[0].Row == row.ID {
 				r.Locations = nil
 			}
 		}
@@ -252,6 +264,11 @@ func appendLocation(dst []byte, num int64, c *store.Commit, p Location) []byte {
 	dst = strconv.AppendUint(append(dst, ' '), c.Rev, 10)
 	dst = strconv.AppendUint(append(dst, ' '), p.Head, 10)
 	dst = strconv.AppendUint(append(dst, ' '), uint64(p.Len), 10)
+	return AppendTokens(dst, c)
+}
+
+// AppendTokens adds the tokens of a commit to its location.
+func AppendTokens(dst []byte, c *store.Commit) []byte {
 	if !c.Due.IsZero() {
 		dst = strconv.AppendInt(append(dst, " d"...), record.DueOf(c.Due), 10)
 	}
@@ -261,37 +278,51 @@ func appendLocation(dst []byte, num int64, c *store.Commit, p Location) []byte {
 	return dst
 }
 
-// tokens applies the tokens behind a location to its actor, and cuts them off.
-func (x *Index) tokens(r *Resident, locations []byte) (rest []byte, ok bool) {
-	due, destroyed := int64(-1), false
-	for len(locations) > 0 && locations[0] >= 'a' {
-		switch token := locations[0]; token {
+// Tokens is what the tokens behind a location say.
+type Tokens struct {
+	Due       int64 // Unix milliseconds, 0: never, -1: it has not changed
+	Destroyed bool
+}
+
+// CutTokens cuts the tokens, and the space after them, off what follows a location's
+// numbers.
+func CutTokens(b []byte) (t Tokens, rest []byte, ok bool) {
+	t.Due = -1
+	for len(b) > 0 && b[0] >= 'a' {
+		switch token := b[0]; token {
 		case 'd':
 			var n uint64
-			if n, locations, ok = CutNumber(locations[1:]); !ok {
-				return nil, false
+			if n, b, ok = CutNumber(b[1:]); !ok {
+				return t, nil, false
 			}
-			due = int64(n)
+			t.Due = int64(n)
 		case 'x':
-			destroyed = true
-			if locations = locations[1:]; len(locations) > 0 {
-				if locations[0] != ' ' {
-					return nil, false
+			t.Destroyed = true
+			if b = b[1:]; len(b) > 0 {
+				if b[0] != ' ' {
+					return t, nil, false
 				}
-				locations = locations[1:]
+				b = b[1:]
 			}
 		default:
-			return nil, false
+			return t, nil, false
 		}
 	}
-	if destroyed {
+	if t.Destroyed {
+		t.Due = max(t.Due, 0)
+	}
+	return t, b, true
+}
+
+// ApplyTokens applies the tokens of an actor's newest commit.
+func (x *Index) ApplyTokens(r *Resident, t Tokens) {
+	if t.Destroyed {
 		r.Served, r.Ended = r.Head, true
-		due = max(due, 0)
 	}
-	if due >= 0 {
-		x.SetDue(r, due)
+	if t.Due >= 0 {
+		x.SetDue(r, t.Due)
+		r.DueRev = r.Rev
 	}
-	return locations, true
 }
 
 // Add adds a row of the journal; locations is its column of them.
@@ -320,17 +351,19 @@ func (x *Index) Add(row *Row, locations []byte) error {
 		}
 		r.Rev, r.Head = rev, p.Head
 		if len(locations) > 0 && locations[0] >= 'a' {
+			var t Tokens
 			var ok bool
-			if locations, ok = x.tokens(r, locations); !ok {
+			if t, locations, ok = CutTokens(locations); !ok {
 				return bad("its tokens")
 			}
+			x.ApplyTokens(r, t)
 		}
 		r.Locations = append(r.Locations, p)
 		r.Unsaved += int64(p.Len)
 		row.Actors = append(row.Actors, r)
 		off += p.Len + 1 // and a comma
 	}
-	row.Bytes = rowSize(int(off), stored, len(row.Actors))
+	row.Bytes = RowSize(int(off), stored, len(row.Actors))
 	x.Push(*row)
 	return nil
 }

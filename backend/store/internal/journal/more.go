@@ -47,7 +47,7 @@ func (j *Commit) decodeMore(c *store.Commit) {
 func appendMore(b []byte, c *store.Commit) []byte {
 	b = AppendMore(b, &More{c.Version, c.Born, c.CallersSince, c.NextMessage, c.Floor, c.Tables, c.Messages, c.Senders})
 	for i := range c.Items {
-		b = appendItem(append(b, Separator(i, `,"items":[`)...), &c.Items[i])
+		b = AppendItem(append(b, Separator(i, `,"items":[`)...), &c.Items[i])
 	}
 	b = closeList(b, len(c.Items))
 	for i, id := range c.GoneMessages {
@@ -55,7 +55,7 @@ func appendMore(b []byte, c *store.Commit) []byte {
 	}
 	b = closeList(b, len(c.GoneMessages))
 	for i, id := range c.GoneSenders {
-		b = appendString(append(b, Separator(i, `,"goneSenders":[`)...), id)
+		b = AppendString(append(b, Separator(i, `,"goneSenders":[`)...), id)
 	}
 	b = closeList(b, len(c.GoneSenders))
 	if !c.Due.IsZero() {
@@ -63,7 +63,7 @@ func appendMore(b []byte, c *store.Commit) []byte {
 	}
 	if c.End != store.Alive {
 		b = strconv.AppendUint(append(b, `,"end":`...), uint64(c.End), 10)
-		b = appendString(append(b, `,"log":`...), c.Log)
+		b = AppendString(append(b, `,"log":`...), c.Log)
 	}
 	return b
 }
@@ -102,7 +102,7 @@ func appendText(b []byte, label, text string) []byte {
 	if text == "" {
 		return b
 	}
-	return appendString(append(b, label...), text)
+	return AppendString(append(b, label...), text)
 }
 
 // appendTime encodes a time that is not zero.
@@ -122,7 +122,8 @@ func appendTable(b []byte, t *store.Table) []byte {
 	return append(appendText(b, `,"y":`, t.Keys), '}')
 }
 
-func appendItem(b []byte, e *store.ItemEdit) []byte {
+// AppendItem encodes an edit of an item.
+func AppendItem(b []byte, e *store.ItemEdit) []byte {
 	b = strconv.AppendInt(append(b, `{"t":`...), int64(e.Table), 10)
 	b = base64.StdEncoding.AppendEncode(append(b, `,"k":"`...), e.Key)
 	b = appendNumber(append(b, '"'), `,"v":`, uint64(e.Version))
@@ -138,10 +139,10 @@ func appendMessage(b []byte, m *store.Message) []byte {
 	b = appendText(b, `,"to":`, m.To)
 	b = appendText(b, `,"n":`, m.Name)
 	for i, k := range m.Key {
-		b = appendString(append(b, Separator(i, `,"k":[`)...), k)
+		b = AppendString(append(b, Separator(i, `,"k":[`)...), k)
 	}
 	b = closeList(b, len(m.Key))
-	b = appendString(append(b, `,"t":`...), m.Type)
+	b = AppendString(append(b, `,"t":`...), m.Type)
 	b = appendNumber(b, `,"v":`, uint64(m.Version))
 	if m.Data != nil {
 		b = append(append(b, `,"d":`...), m.Data...)
@@ -159,7 +160,7 @@ func appendMessage(b []byte, m *store.Message) []byte {
 }
 
 func appendSender(b []byte, s *store.Sender) []byte {
-	b = appendString(append(b, `{"id":`...), s.ID)
+	b = AppendString(append(b, `{"id":`...), s.ID)
 	b = strconv.AppendInt(append(b, `,"b":`...), s.Born, 10)
 	b = strconv.AppendUint(append(b, `,"h":`...), s.Highest, 10)
 	for i := range s.Refused {
@@ -186,7 +187,7 @@ func (r *Rest) Encode() []byte {
 	if r.Ended != nil {
 		b = r.Ended.At.UTC().AppendFormat(append(b, `,"ended":{"t":"`...), time.RFC3339Nano)
 		b = strconv.AppendUint(append(b, `","o":`...), r.Ended.Order, 10)
-		b = append(appendString(append(b, `,"l":`...), r.Ended.Log), '}')
+		b = append(AppendString(append(b, `,"l":`...), r.Ended.Log), '}')
 	}
 	if r.Tombstone {
 		b = append(b, `,"tombstone":true`...)

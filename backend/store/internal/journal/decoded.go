@@ -1,4 +1,4 @@
-package sqlite
+package journal
 
 import (
 	"slices"
@@ -7,17 +7,17 @@ import (
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
-// Of what decodedCommits keeps.
+// Of what Decoded keeps.
 const (
 	maxDecoded      = 8
 	maxDecodedBytes = 16 << 20 // unless one commit alone has more
 )
 
-// decodedCommits keeps the entries of commits of which a read of a log has used a part
+// Decoded keeps the entries of commits of which a read of a log has used a part
 // only, because the next read continues there: a commit may be much longer than what is read
 // at once, and has to be decoded as a whole. The zero value is empty. All methods may be
 // called at the same time.
-type decodedCommits struct {
+type Decoded struct {
 	mu    sync.Mutex
 	all   []decodedCommit // the newest last
 	bytes int
@@ -30,9 +30,9 @@ type decodedCommit struct {
 	bytes   int
 }
 
-// get returns the entries of the actor's commit that ends with an entry's number, nil if
+// Get returns the entries of the actor's commit that ends with an entry's number, nil if
 // they are not kept.
-func (d *decodedCommits) get(actor string, last uint64) []store.Entry {
+func (d *Decoded) Get(actor string, last uint64) []store.Entry {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	i := slices.IndexFunc(d.all, func(c decodedCommit) bool { return c.actor == actor && c.last == last })
@@ -42,8 +42,8 @@ func (d *decodedCommits) get(actor string, last uint64) []store.Entry {
 	return d.all[i].entries
 }
 
-// put keeps the entries of a commit.
-func (d *decodedCommits) put(actor string, entries []store.Entry) {
+// Put keeps the entries of a commit.
+func (d *Decoded) Put(actor string, entries []store.Entry) {
 	c := decodedCommit{actor: actor, last: entries[len(entries)-1].Seq, entries: entries}
 	for i := range entries {
 		const fixed = 128
@@ -59,8 +59,8 @@ func (d *decodedCommits) put(actor string, entries []store.Entry) {
 	}
 }
 
-// clear forgets everything. Call it from time to time.
-func (d *decodedCommits) clear() {
+// Clear forgets everything. Call it from time to time.
+func (d *Decoded) Clear() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.all, d.bytes = nil, 0

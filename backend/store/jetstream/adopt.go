@@ -1,0 +1,300 @@
+package jetstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/internal/journal"
+)
+
+// Sealed is a journal of another incarnation, which has ended.
+type Sealed struct {
+	Journal string
+	Seal    uint64 // the sequence of its last message
+}
+
+// sealedJournal is a journal of which the index has rows.
+type sealedJournal struct {
+	Sealed
+	subject string
+	rows    int // in the index
+}
+
+// Adopt takes partitions over: it reads what the journals of their earlier owners have of
+// their actors, and then their heads as these are needed. The journals are those of the
+// last owners, if they were sealed, and all whose entries clients may still ask for.
+// When it returns, the store owns the partitions. The error wraps store.ErrConflict if the
+// store itself is deposed.
+func (s *Store) Adopt(ctx context.Context, parts []int, journals ...Sealed) error {
+	return s.adopter.adopt(ctx, parts, false, journals...)
+}
+
+// Settle saves every actor that a sealed journal has commits of that are in no head yet.
+// Then nobody needs the journal any more but clients that resume.
+func (s *Store) Settle(ctx context.Context, journal string) error {
+	return s.adopter.settle(ctx, journal)
+}
+
+// Release gives a partition back: it saves its actors, and forgets them. From then on,
+// their commits and reads fail with store.ErrConflict. If it fails, the store still owns
+// the partition.
+func (s *Store) Release(ctx context.Context, part int) error { return s.adopter.release(ctx, part) }
+
+// TakeOver seals every other journal that is there, and adopts all partitions: for a node
+// that is alone, and for tests.
+func (s *Store) TakeOver(ctx context.Context) error { return s.adopter.takeOver(ctx) }
+
+// adopter takes partitions over and gives them back.
+type adopter struct{ *keeper }
+
+func (a adopter) adopt(ctx context.Context, parts []int, alone bool, journals ...Sealed) error {
+	if err := a.own.resolved(ctx); err != nil {
+		return err
+	}
+	type source struct {
+		*sealedJournal
+		groups []scannedMessage
+	}
+	var sources []source
+	unclean := false
+	for _, j := range journals {
+		groups, clean, err := a.journals.scan(ctx, j.Journal, j.Seal)
+		if err != nil {
+			return fmt.Errorf("read the journal %s: %w", j.Journal, err)
+		}
+		unclean = unclean || !clean
+		sources = append(sources, source{&sealedJournal{Sealed: j, subject: a.journalOf(j.Journal)}, groups})
+	}
+	a.work.Lock()
+	defer a.work.Unlock() // nothing is saved or trimmed meanwhile
+	a.catalog.mu.Lock()
+	a.unclean = a.unclean || unclean
+	wanted := partSet(parts)
+	now := a.options.now()
+	type message struct {
+		scannedMessage
+		of *sealedJournal
+	}
+	var all []message
+	for _, s := range sources {
+		for _, g := range s.groups {
+			all = append(all, message{g, s.sealedJournal})
+		}
+	}
+	slices.SortFunc(all, func(a, b message) int { return int(a.seq) - int(b.seq) })
+	var rows []journal.Row
+	for _, m := range all {
+		row := journal.Row{ID: int64(m.seq), At: now}
+		if err := a.addLocations(&row, m.data, wanted.has); err != nil {
+			a.dropParts(wanted)
+			a.catalog.mu.Unlock()
+			return err
+		}
+		if len(row.Actors) > 0 {
+			rows = append(rows, row)
+			a.foreign[row.ID], a.scanned[row.ID] = m.of, m.data
+			m.of.rows++
+		}
+	}
+	a.insertRows(rows)
+	a.catalog.mu.Unlock()
+
+	// The barrier after the journals, and the snapshots after the barrier: what was trimmed
+	// from a journal is in a snapshot that was there before.
+	barrier, err := a.writeBarrier(ctx)
+	if err == nil {
+		err = a.readWakes(ctx, parts, wanted)
+	}
+	a.catalog.mu.Lock()
+	defer a.catalog.mu.Unlock()
+	if err != nil {
+		a.dropParts(wanted)
+		return fmt.Errorf("take over: %w", err)
+	}
+	a.barrierSeq = max(a.barrierSeq, barrier)
+	for _, part := range parts {
+		a.owned[part] = true
+	}
+	for _, s := range sources {
+		if alone {
+			a.sealed = append(a.sealed, s.sealedJournal)
+		}
+	}
+	return nil
+}
+
+// insertRows puts rows of other journals to where they belong in the order of sequences.
+func (c *catalog) insertRows(rows []journal.Row) {
+	for _, row := range rows {
+		c.index.Bytes += row.Bytes
+	}
+	c.index.Rows = append(c.index.Rows, rows...)
+	sort.SliceStable(c.index.Rows, func(i, j int) bool { return c.index.Rows[i].ID < c.index.Rows[j].ID })
+}
+
+// readWakes reads what is stored of the sleeping actors of partitions. What the journal
+// says is newer.
+func (a adopter) readWakes(ctx context.Context, parts []int, wanted partitions) error {
+	filters := make([]string, len(parts))
+	for i, part := range parts {
+		filters[i] = a.names.wakes(part)
+	}
+	if len(parts) == store.Partitions {
+		filters = []string{a.prefix + ".s.w.>"}
+	}
+	return a.lastOf(ctx, filters, false, func(m jetstream.Msg) {
+		var w wake
+		if err := json.Unmarshal(m.Data(), &w); err != nil {
+			a.log.Error("what is known of a sleeping actor does not decode", "subject", m.Subject(), "error", err)
+			return
+		}
+		actor := lastToken(m.Subject())
+		if !wanted.has(actor) {
+			return
+		}
+		a.catalog.mu.Lock()
+		defer a.catalog.mu.Unlock()
+		a.setWake(actor, w)
+		if r := a.index.ByID[actor]; r == nil || r.Due < 0 || r.DueRev <= w.Rev {
+			a.dues.set(actor, w.Due)
+		}
+	})
+}
+
+// partitions is a set of partitions.
+type partitions [store.Partitions]bool
+
+func partSet(parts []int) (set partitions) {
+	for _, part := range parts {
+		set[part] = true
+	}
+	return set
+}
+
+func (p *partitions) has(actor string) bool { return p[store.Partition(actor)] }
+
+// dropParts forgets everything of partitions. Hold mu.
+func (c *catalog) dropParts(parts partitions) {
+	for _, r := range c.index.ByID {
+		if parts.has(r.ID) {
+			r.Locations, r.Saved = nil, r.Rev
+			c.forget(r)
+		}
+	}
+	for actor := range c.wakes {
+		if parts.has(actor) {
+			delete(c.wakes, actor)
+		}
+	}
+	for actor := range c.dues.at {
+		if parts.has(actor) {
+			c.dues.set(actor, 0)
+		}
+	}
+}
+
+func (a adopter) settle(ctx context.Context, journal string) error {
+	a.work.Lock()
+	defer a.work.Unlock()
+	return a.settleJournal(ctx, func(j *sealedJournal) bool { return j.Journal == journal })
+}
+
+func (a adopter) settleJournal(ctx context.Context, of func(*sealedJournal) bool) error {
+	a.catalog.mu.Lock()
+	seen := map[*journal.Resident]bool{}
+	for _, row := range a.index.Rows {
+		if j := a.foreign[row.ID]; j != nil && of(j) {
+			for _, r := range row.Actors {
+				seen[r] = true
+			}
+		}
+	}
+	var actors []*journal.Resident
+	for r := range seen {
+		if r.Rev != r.Saved {
+			actors = append(actors, r)
+		}
+	}
+	a.catalog.mu.Unlock()
+	return a.saveAll(ctx, actors)
+}
+
+func (a adopter) release(ctx context.Context, part int) error {
+	a.work.Lock()
+	defer a.work.Unlock()
+	set := partSet([]int{part})
+	a.own.writing.Lock() // a commit that is being written is done
+	a.catalog.mu.Lock()
+	a.owned[part] = false
+	var actors []*journal.Resident
+	for _, r := range a.index.ByID {
+		if set.has(r.ID) && r.Rev != r.Saved {
+			actors = append(actors, r)
+		}
+	}
+	a.catalog.mu.Unlock()
+	a.own.writing.Unlock()
+	if err := a.saveAll(ctx, actors); err != nil {
+		a.catalog.mu.Lock()
+		defer a.catalog.mu.Unlock()
+		a.owned[part] = true
+		return fmt.Errorf("release partition %d: %w", part, err)
+	}
+	a.catalog.mu.Lock()
+	defer a.catalog.mu.Unlock()
+	a.dropParts(set)
+	return nil
+}
+
+func (a adopter) takeOver(ctx context.Context) error {
+	journals, err := a.journals.all(ctx)
+	if err != nil {
+		return err
+	}
+	var sealed []Sealed
+	for _, name := range journals {
+		if name == a.own.incarnation {
+			continue
+		}
+		for {
+			newest, done, err := a.journals.last(ctx, name)
+			if err != nil {
+				return fmt.Errorf("seal the journal %s: %w", name, err)
+			}
+			if !done && newest > 0 {
+				newest, err = a.journals.seal(ctx, name, newest, journalSeal(name, a.own.incarnation))
+				if errors.Is(err, store.ErrConflict) {
+					continue // its owner is alive
+				}
+				if err != nil {
+					return fmt.Errorf("seal the journal %s: %w", name, err)
+				}
+			}
+			if newest > 0 {
+				sealed = append(sealed, Sealed{name, newest})
+			}
+			break
+		}
+	}
+	parts := make([]int, store.Partitions)
+	for i := range parts {
+		parts[i] = i
+	}
+	return a.adopt(ctx, parts, true, sealed...)
+}
+
+// Journals returns the names of the journals that have messages.
+func (s *Store) Journals(ctx context.Context) ([]string, error) { return s.journals.all(ctx) }
+
+// Purge removes a sealed journal. Call it once its actors are saved and no client can
+// resume from it.
+func (s *Store) Purge(ctx context.Context, j Sealed) error {
+	return s.journals.purge(ctx, s.journalOf(j.Journal), j.Seal)
+}

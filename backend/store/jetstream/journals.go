@@ -1,0 +1,139 @@
+package jetstream
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// journals reads the journals of all incarnations, and ends and removes those of others.
+type journals struct{ *client }
+
+// fetch reads a message of a journal, from a replica that has it or a later one.
+func (c journals) fetch(ctx context.Context, subject string, seq uint64) ([]byte, error) {
+	var m *nats.Msg
+	err := c.ask(ctx, c.journal, fmt.Sprintf(`{"seq":%d,"next_by_subj":%q}`, seq, subject), false, func(messages []*nats.Msg) bool {
+		if len(messages) == 1 {
+			m = messages[0]
+		}
+		return m != nil // a journal always has a last message: that replica is behind
+	})
+	if err != nil {
+		return nil, err
+	}
+	if sequence(m) != seq {
+		return nil, errTrimmed
+	}
+	if len(m.Data) == 0 || m.Data[0] != kindPiece {
+		return m.Data, nil
+	}
+	last, err := readPiece(m.Data)
+	if err != nil {
+		return nil, err
+	}
+	var data []byte
+	for at := last.first; at < seq; at++ {
+		err := c.ask(ctx, c.journal, fmt.Sprintf(`{"seq":%d,"next_by_subj":%q}`, at, subject), false, func(messages []*nats.Msg) bool {
+			if len(messages) == 1 {
+				m = messages[0]
+			}
+			return len(messages) == 1
+		})
+		if err != nil {
+			return nil, err
+		}
+		if at = sequence(m); at >= seq {
+			break
+		}
+		p, err := readPiece(m.Data)
+		if err != nil {
+			return nil, err
+		}
+		if p.i == 0 && len(data) > 0 || p.i != 0 && len(data) == 0 {
+			return nil, errTrimmed
+		}
+		data = append(data, p.part...)
+	}
+	return append(data, last.part...), nil
+}
+
+// last returns a journal's newest message. See Store.Last.
+func (c journals) last(ctx context.Context, journal string) (seq uint64, sealed bool, err error) {
+	err = c.retry(ctx, func(ctx context.Context) (bool, error) {
+		s, err := c.js.Stream(ctx, c.journal)
+		if err != nil {
+			return false, err
+		}
+		m, err := s.GetLastMsgForSubject(ctx, c.journalOf(journal))
+		if code(err) == codeNoMessage {
+			return true, nil
+		} else if err != nil {
+			return false, err
+		}
+		seq, sealed = m.Sequence, len(m.Data) > 0 && m.Data[0] == kindSeal
+		return true, nil
+	})
+	return seq, sealed, err
+}
+
+// journalSeal is the message that ends a journal: whose it is, and who has written it.
+func journalSeal(journal, by string) []byte {
+	return fmt.Appendf(nil, "%c%s %s", kindSeal, journal, by)
+}
+
+func (c journals) seal(ctx context.Context, journal string, newest uint64, data []byte) (seal uint64, err error) {
+	err = c.retry(ctx, func(ctx context.Context) (bool, error) {
+		seal, err = c.publish(ctx, expect(&nats.Msg{Subject: c.journalOf(journal), Data: data}, newest))
+		if code(err) != codeWrongLast {
+			return false, err
+		}
+		seq, sealed, lookErr := c.last(ctx, journal)
+		if lookErr != nil {
+			return false, lookErr
+		}
+		if sealed {
+			seal = seq
+			return true, nil
+		}
+		return seq != newest, fmt.Errorf("the newest message of journal %s is %d: %w", journal, seq, store.ErrConflict)
+	})
+	return seal, err
+}
+
+// purgeJournal removes the messages of a journal up to a sequence.
+func (c journals) purge(ctx context.Context, subject string, upTo uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, tryTime)
+	defer cancel()
+	s, err := c.js.Stream(ctx, c.journal)
+	if err != nil {
+		return err
+	}
+	return s.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(upTo+1))
+}
+
+// all returns the journals that have messages.
+func (c journals) all(ctx context.Context) (all []string, err error) {
+	err = c.retry(ctx, func(ctx context.Context) (bool, error) {
+		s, err := c.js.Stream(ctx, c.journal)
+		if err != nil {
+			return false, err
+		}
+		info, err := s.Info(ctx, jetstream.WithSubjectFilter(c.journalOf("*")))
+		if err != nil {
+			return false, err
+		}
+		all = all[:0]
+		for subject := range info.State.Subjects {
+			all = append(all, strings.TrimPrefix(subject, c.journalOf("")))
+		}
+		slices.Sort(all)
+		return true, nil
+	})
+	return all, err
+}

@@ -1,0 +1,71 @@
+package jetstream
+
+import (
+	"context"
+	"time"
+)
+
+// Incarnation returns the id of this incarnation, which is the name of its journal.
+func (s *Store) Incarnation() string { return s.own.incarnation }
+
+// Newest returns the sequence of the newest message of the own journal that is known to be
+// stored. Observers seal the journal when it has not changed for as long as the lease.
+func (s *Store) Newest() uint64 { return s.own.newest.Load() }
+
+// Deposed reports whether another node has sealed the journal. The store is of no more use.
+func (s *Store) Deposed() bool { return s.own.deposed.Load() }
+
+// Valid implements store.Owner: the lease counts from when the newest message of the
+// journal was sent. Without a lease it is always false.
+func (s *Store) Valid() bool { return s.own.valid() }
+
+// Prove implements store.Owner: it adds a message to the journal.
+func (s *Store) Prove(ctx context.Context) error { return s.own.prove(ctx) }
+
+// Seal ends the journal of another incarnation, if a sequence is still that of its newest
+// message, and returns the sequence of the seal, which may also be an earlier one. The
+// error wraps store.ErrConflict if the owner has written meanwhile. Call it when the owner
+// has been silent for the lease, counted from when the sequence was known.
+func (s *Store) Seal(ctx context.Context, journal string, newest uint64) (seal uint64, err error) {
+	return s.journals.seal(ctx, journal, newest, journalSeal(journal, s.own.incarnation))
+}
+
+// Last returns the sequence of a journal's newest message, as the stream's leader has it,
+// and whether that is a seal. It is 0 for a journal that does not exist.
+func (s *Store) Last(ctx context.Context, journal string) (seq uint64, sealed bool, err error) {
+	return s.journals.last(ctx, journal)
+}
+
+// renew keeps the lease: it adds a message when nothing else was added for a quarter of it.
+func (o *ownJournal) renew(done <-chan struct{}) {
+	const parts = 4
+	for {
+		idle := o.boot() - time.Duration(o.sent.Load())
+		t := time.NewTimer(max(o.lease/parts-idle, o.lease/(8*parts)))
+		select {
+		case <-done:
+			t.Stop()
+			return
+		case <-t.C:
+		}
+		if o.deposed.Load() {
+			return
+		}
+		if o.boot()-time.Duration(o.sent.Load()) >= o.lease/parts {
+			if err := o.prove(context.Background()); err != nil && !o.deposed.Load() {
+				o.log.Warn("the lease cannot be renewed", "error", err)
+			}
+		}
+	}
+}
+
+// end seals the own journal.
+func (o *ownJournal) end(ctx context.Context) error {
+	o.writing.Lock()
+	defer o.writing.Unlock()
+	if err := o.append(ctx, journalSeal(o.incarnation, o.incarnation), nil); err != nil {
+		return err
+	}
+	o.deposed.Store(true)
+	return nil
+}
