@@ -374,7 +374,7 @@ func (a *Actor) leave(early bool) (ended, ok bool) {
 	}
 	if in := a.in; in != nil {
 		idle := !in.created || time.Since(a.lastUsed) >= in.def.Options.IdleAfter || early && len(in.timers.all) == 0
-		if len(in.conns.all) > 0 || a.log.Followed() || in.sends.busy() || !idle || !early && in.messages.soon() {
+		if len(in.conns.all) > 0 || a.log.Followed() || in.sends.busy() || in.life.asks() || !idle || !early && in.messages.soon() {
 			if early && time.Since(a.lastUsed) >= reliefInterval {
 				a.empty()
 			}

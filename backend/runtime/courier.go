@@ -11,12 +11,7 @@ type ownCourier struct{ node *Node }
 // Deliver implements host.Courier. A delivery without messages does not load its receiver.
 func (c ownCourier) Deliver(d *host.Delivery, answered func([]host.DeliveryAnswer, error)) {
 	if len(d.Messages) == 0 {
-		c.node.mu.Lock()
-		a := c.node.actors[d.To.ID]
-		c.node.mu.Unlock()
-		if a != nil {
-			a.box.post(&settledEnvelope{from: d.From.ID, born: d.Born, settled: d.Settled})
-		}
+		tellAwake(c.node, d.To.ID, &settledEnvelope{from: d.From.ID, born: d.Born, settled: d.Settled})
 		answered(nil, nil)
 		return
 	}
@@ -29,5 +24,12 @@ func (c ownCourier) Deliver(d *host.Delivery, answered func([]host.DeliveryAnswe
 func (c ownCourier) Inquire(q host.Inquiry, answered func(uint64, error)) {
 	if err := c.node.post(q.To, &inquiryEnvelope{q, answered}); err != nil {
 		answered(0, err)
+	}
+}
+
+// tellAwake is Node.tell for an actor that is in memory. It drops the envelope if it is not.
+func tellAwake(n *Node, id string, m envelope) {
+	if a := inMemory(n, id); a != nil {
+		a.box.post(m)
 	}
 }

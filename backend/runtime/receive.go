@@ -46,7 +46,7 @@ func (b *inbox) save(commit *store.Commit, r *receipt) {
 		commit.Senders = append(commit.Senders, record)
 		commit.Floor = floor
 		b.in.messages.number = max(b.in.messages.number, r.message.Order)
-		b.inquire(false, false)
+		b.inquire(b.marks.Excess(time.Now()))
 	}
 	if gone, floor := b.marks.Forget(time.Now(), b.in.sends.leaving || b.in.life.tombstone); len(gone) > 0 {
 		commit.GoneSenders, commit.Floor = gone, floor
@@ -212,14 +212,13 @@ func (b *inbox) finish(d *host.Delivery, msg *host.DeliveryMessage, answer host.
 	return ok
 }
 
-// inquire asks senders whether their messages are settled, see delivery.Inbox.Unsettled.
-func (b *inbox) inquire(all, again bool) {
+// inquire asks senders whether their messages are settled. Nobody needs the answers but an
+// instance that is awake.
+func (b *inbox) inquire(senders []store.Sender) {
 	a := b.in.actor
-	for _, s := range b.marks.Unsettled(all, again) {
+	for _, s := range senders {
 		a.node.courier.Inquire(host.Inquiry{To: host.Ref{ID: s.ID}, Born: s.Born, From: a.id}, func(settled uint64, err error) {
-			if err == nil {
-				a.node.tell(host.Ref{ID: a.id}, &settledEnvelope{from: s.ID, born: s.Born, settled: settled})
-			}
+			tellAwake(a.node, a.id, &inquiredEnvelope{from: s.ID, born: s.Born, settled: settled, ok: err == nil})
 		})
 	}
 }
@@ -234,8 +233,32 @@ type settledEnvelope struct {
 
 func (m *settledEnvelope) deliver(in *instance) bool {
 	in.inbox.marks.Settled(m.from, m.born, m.settled, time.Now())
-	// A tombstone has few other commits, and waits for this one.
-	return !in.life.tombstone || in.created || !in.inbox.marks.Forgets() || in.sends.commit("settle")
+	return in.inbox.forget()
+}
+
+// inquiredEnvelope brings the answer to an inquiry; not ok: there is none.
+type inquiredEnvelope struct {
+	wakeEnvelope
+	from    string
+	born    int64
+	settled uint64
+	ok      bool
+}
+
+func (m *inquiredEnvelope) deliver(in *instance) bool {
+	marks := &in.inbox.marks
+	marks.Answered(m.from, m.born, m.settled, m.ok, time.Now())
+	if in.life.tombstone {
+		in.inbox.inquire(marks.Next())
+	}
+	return in.inbox.forget()
+}
+
+// forget makes a commit in which a tombstone forgets senders: it has few others. It reports
+// false if the instance was abandoned meanwhile.
+func (b *inbox) forget() bool {
+	in := b.in
+	return !in.life.tombstone || in.created || b.marks.Asks() || !b.marks.Forgets() || in.sends.commit("settle")
 }
 
 // inquiryEnvelope asks a sender which of its messages are settled.

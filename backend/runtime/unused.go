@@ -102,7 +102,8 @@ func (l *life) end(now time.Time) bool {
 	in := l.in
 	if in.inbox.marks.Len() > 0 {
 		l.inquired = now
-		in.inbox.inquire(true, true)
+		in.inbox.marks.Round()
+		in.inbox.inquire(in.inbox.marks.Next())
 		return in.sends.commit("inquire")
 	}
 	l.over = true
@@ -113,3 +114,6 @@ func (l *life) end(now time.Time) bool {
 	})
 	return true
 }
+
+// asks reports whether the tombstone waits for answers of its senders.
+func (l *life) asks() bool { return l.tombstone && l.in.inbox.marks.Asks() }

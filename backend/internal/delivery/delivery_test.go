@@ -149,28 +149,6 @@ func receive(b *delivery.Inbox, from string, orders ...uint64) (results []host.D
 	return results
 }
 
-func TestAReceiverAsksWhenItHasTooManySenders(t *testing.T) {
-	b := delivery.NewInbox(nil, 0, 0)
-	for i := range uint64(10_000) {
-		receive(&b, fmt.Sprint("sender", i), i+1)
-	}
-	if ask := b.Unsettled(false, false); len(ask) > 0 {
-		t.Errorf("10,000 senders: it asks %d of them, want none", len(ask))
-	}
-	receive(&b, "one more", 20_000)
-	ask := b.Unsettled(false, false)
-	if len(ask) != 1 || ask[0].ID != "sender0" {
-		t.Fatalf("10,001 senders: it asks %+v, want the oldest one", ask)
-	}
-	if again := b.Unsettled(false, false); len(again) != 1 || again[0].ID != "sender1" {
-		t.Errorf("while it has no answer it asks %+v, want the next one", again)
-	}
-	b.Settled("sender0", 0, 100, start)
-	if gone, floor := b.Forget(start, true); len(gone) != 1 || gone[0] != "sender0" || floor != 1 {
-		t.Errorf("it forgets %v and its floor is %d, want the one that has answered and its number", gone, floor)
-	}
-}
-
 func TestASenderIsKeptForAWhile(t *testing.T) {
 	b := delivery.NewInbox(nil, 0, 0)
 	receive(&b, "a", 5)

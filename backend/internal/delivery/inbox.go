@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"time"
 
@@ -11,9 +10,17 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// maxSenders is how many senders a receiver keeps before it asks the oldest ones whether they
-// still need it to.
-const maxSenders = 10_000
+const (
+	// maxSenders is how many senders with messages that may be unsettled a receiver keeps before
+	// it asks the oldest ones whether they still need it to.
+	maxSenders = 10_000
+
+	// maxAsked is how many senders a receiver asks at once: one that sleeps is loaded for it.
+	maxAsked = 64
+
+	// askPause is how long a receiver asks nobody after an answer that did not help.
+	askPause = time.Second
+)
 
 // keepSettled is how long a receiver keeps a sender that has nothing to send: forgetting one
 // that sends again costs more than keeping it.
@@ -24,12 +31,23 @@ type Inbox struct {
 	senders map[string]*sender
 	floor   uint64 // the highest number of a sender that was forgotten
 	ended   uint64 // messages up to it are of a life that is over
-	settled map[string]time.Time
+
+	// Senders that have settled everything, by the time since when.
+	first, last *sender
+	settled     int
+
+	asked int       // senders whose answer is awaited
+	round uint64    // of asking: those of earlier rounds come first
+	pause time.Time // until when no sender is asked, unless all are
 }
 
 type sender struct {
 	store.Sender
-	asked bool
+	asked bool   // its answer is awaited
+	round uint64 // in which it was asked
+
+	settled    time.Time // since when; zero: it may send more
+	prev, next *sender   // of those that are settled
 }
 
 // NewInbox returns the inbox of an actor as it is stored. ended is store.Ended.Order.
@@ -47,6 +65,53 @@ func (b *Inbox) put(s store.Sender) {
 	}
 	s.Refused = slices.Clone(s.Refused)
 	b.senders[s.ID] = &sender{Sender: s}
+}
+
+func (b *Inbox) drop(s *sender) {
+	b.unsettle(s)
+	b.hear(s)
+	delete(b.senders, s.ID)
+}
+
+// settle adds a sender to those that are settled.
+func (b *Inbox) settle(s *sender, now time.Time) {
+	if !s.settled.IsZero() {
+		return
+	}
+	s.settled, s.prev = now, b.last
+	if b.last == nil {
+		b.first = s
+	} else {
+		b.last.next = s
+	}
+	b.last = s
+	b.settled++
+}
+
+func (b *Inbox) unsettle(s *sender) {
+	if s.settled.IsZero() {
+		return
+	}
+	if s.prev == nil {
+		b.first = s.next
+	} else {
+		s.prev.next = s.next
+	}
+	if s.next == nil {
+		b.last = s.prev
+	} else {
+		s.next.prev = s.prev
+	}
+	s.settled, s.prev, s.next = time.Time{}, nil, nil
+	b.settled--
+}
+
+// hear notes that no answer of a sender is awaited.
+func (b *Inbox) hear(s *sender) {
+	if s.asked {
+		s.asked = false
+		b.asked--
+	}
 }
 
 // of returns what the receiver knows of the sender of a delivery, nil if it does not know it,
@@ -106,6 +171,9 @@ func (b *Inbox) Finish(d *host.Delivery, m *host.DeliveryMessage, r host.Deliver
 	s, floor := b.of(d.From.ID, d.Born)
 	if s == nil {
 		b.floor = floor
+		if before := b.senders[d.From.ID]; before != nil {
+			b.drop(before)
+		}
 		b.put(store.Sender{ID: d.From.ID, Born: d.Born})
 		s = b.senders[d.From.ID]
 	}
@@ -120,79 +188,101 @@ func (b *Inbox) Finish(d *host.Delivery, m *host.DeliveryMessage, r host.Deliver
 		}
 		s.Refused = append(s.Refused, a)
 	}
-	s.asked = false
-	delete(b.settled, d.From.ID)
+	b.unsettle(s)
 	record = s.Sender
 	record.Refused = slices.Clone(s.Refused)
 	return record, b.floor
 }
 
 // Settled notes that a sender no longer has any message up to a number. It changes nothing that
-// has to be durable.
+// has to be durable. now may not go back.
 func (b *Inbox) Settled(id string, born int64, upTo uint64, now time.Time) {
 	s, _ := b.of(id, born)
 	if s == nil {
 		return
 	}
-	s.asked = false
 	s.Refused = slices.DeleteFunc(s.Refused, func(a store.Answer) bool { return a.Call <= upTo })
-	if s.Highest > upTo {
-		return
-	}
-	if b.settled == nil {
-		b.settled = map[string]time.Time{}
-	}
-	if _, ok := b.settled[id]; !ok {
-		b.settled[id] = now
+	if s.Highest <= upTo {
+		b.settle(s, now)
 	}
 }
 
 // Forget forgets the senders that have settled everything a while ago; with all, also those
 // that have done so just now. It returns their ids and the floor, for the next commit.
 func (b *Inbox) Forget(now time.Time, all bool) (gone []string, floor uint64) {
-	for id, at := range b.settled {
-		if !all && now.Sub(at) < keepSettled && !now.Before(at) {
-			continue
-		}
-		b.floor = max(b.floor, b.senders[id].Highest)
-		delete(b.senders, id)
-		delete(b.settled, id)
-		gone = append(gone, id)
+	for s := b.first; s != nil && (all || now.Sub(s.settled) >= keepSettled); s = b.first {
+		b.floor = max(b.floor, s.Highest)
+		b.drop(s)
+		gone = append(gone, s.ID)
 	}
 	slices.Sort(gone)
 	return gone, b.floor
 }
 
 // Forgets reports whether Forget with all has any.
-func (b *Inbox) Forgets() bool { return len(b.settled) > 0 }
+func (b *Inbox) Forgets() bool { return b.first != nil }
 
 // Len returns the number of senders.
 func (b *Inbox) Len() int { return len(b.senders) }
 
-// Unsettled returns the senders that the receiver has to ask whether their messages are
-// settled: all of them, or some of the oldest if there are too many. It returns none twice
-// before it hears from it, or before it is called with again.
-func (b *Inbox) Unsettled(all, again bool) []store.Sender {
-	limit := len(b.senders)
-	if !all {
-		limit = min(limit-maxSenders, maxSenders/100)
-	}
-	if limit <= 0 {
+// Asks reports whether answers of senders are awaited.
+func (b *Inbox) Asks() bool { return b.asked > 0 }
+
+// Excess returns senders that the receiver has to ask whether their messages are settled: the
+// oldest of too many, at most 64, and no others before the answers of these are there, or
+// have failed.
+func (b *Inbox) Excess(now time.Time) []store.Sender {
+	if len(b.senders)-b.settled <= maxSenders || b.asked > 0 || now.Before(b.pause) {
 		return nil
 	}
-	var ask []*sender
-	for _, s := range slices.SortedFunc(maps.Values(b.senders), func(x, y *sender) int { return cmp.Compare(x.Highest, y.Highest) }) {
-		if len(ask) == limit {
-			break
-		}
-		if _, ok := b.settled[s.ID]; !ok && (again || !s.asked) {
-			ask = append(ask, s)
+	b.round++
+	return b.Next()
+}
+
+// Round begins to ask all senders whether their messages are settled.
+func (b *Inbox) Round() { b.round++ }
+
+// Next returns senders that have to be asked in a round, as many as may be asked at once: those
+// that were not asked for the longest time, and of these the oldest.
+func (b *Inbox) Next() []store.Sender {
+	limit := maxAsked - b.asked
+	if limit == 0 {
+		return nil
+	}
+	compare := func(x, y *sender) int {
+		return cmp.Or(cmp.Compare(x.round, y.round), cmp.Compare(x.Highest, y.Highest))
+	}
+	chosen := make([]*sender, 0, limit+1)
+	for _, s := range b.senders {
+		switch {
+		case s.asked, s.round == b.round, !s.settled.IsZero():
+		case len(chosen) == limit && compare(s, chosen[limit-1]) >= 0:
+		default:
+			i, _ := slices.BinarySearchFunc(chosen, s, compare)
+			chosen = slices.Insert(chosen, i, s)
+			chosen = chosen[:min(len(chosen), limit)]
 		}
 	}
-	records := make([]store.Sender, len(ask))
-	for i, s := range ask {
-		s.asked = true
+	b.asked += len(chosen)
+	records := make([]store.Sender, len(chosen))
+	for i, s := range chosen {
+		s.asked, s.round = true, b.round
 		records[i] = store.Sender{ID: s.ID, Born: s.Born, Highest: s.Highest}
 	}
 	return records
+}
+
+// Answered is Settled for a sender that was asked. Without ok, there is no answer.
+func (b *Inbox) Answered(id string, born int64, upTo uint64, ok bool, now time.Time) {
+	s, _ := b.of(id, born)
+	if s == nil {
+		return
+	}
+	b.hear(s)
+	if ok {
+		b.Settled(id, born, upTo, now)
+	}
+	if s.settled.IsZero() {
+		b.pause = now.Add(askPause)
+	}
 }

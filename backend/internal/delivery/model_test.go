@@ -60,6 +60,7 @@ type actor struct {
 	commits []commit
 	skew    int
 	flying  map[string]uint64 // attempts, by target
+	asked   []store.Sender
 }
 
 // packet is something on the network.
@@ -440,7 +441,15 @@ func (w *world) wakeTombstone(a *actor) {
 	if a.mem == nil || !a.mem.tombstone {
 		return
 	}
-	for _, s := range a.in.Unsettled(true, w.chance(0.3)) {
+	if w.chance(0.3) {
+		for _, s := range a.asked {
+			a.in.Answered(s.ID, s.Born, 0, false, w.now())
+		}
+		a.asked = nil
+		a.in.Round()
+	}
+	for _, s := range a.in.Next() {
+		a.asked = append(a.asked, s)
 		w.output(a, packet{to: s.ID, from: a.id, born: s.Born, inquiry: true})
 	}
 	if w.forget(a, true) {
@@ -474,7 +483,7 @@ func (w *world) arrive(p packet) {
 		w.inquired(a, p)
 	case p.settles:
 		if a.mem != nil {
-			a.in.Settled(p.from, p.born, p.settled, w.now())
+			a.in.Answered(p.from, p.born, p.settled, true, w.now())
 		}
 	default:
 		w.answer(a, p)
