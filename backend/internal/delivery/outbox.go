@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"container/heap"
 	"slices"
 	"time"
 
@@ -17,22 +18,24 @@ const (
 // Outbox is the sender's side of all of its pairs. The zero Outbox has no messages.
 type Outbox struct {
 	targets  map[string]*target
-	ready    []string           // ids of targets that may have something to send
-	waiting  map[string]*target // those that wait for a time; they are not in ready
-	inFlight int                // targets with a batch in flight
-	changes  []change           // of messages, that are not durable; by revision
-	settled  int                // targets that have nothing outstanding and have not been told
-	doubted  []*store.Message   // see Doubted
+	ready    []*target        // those that may have something to send
+	waiting  waiting          // those that wait for a time; they are not in ready
+	inFlight int              // targets with a batch in flight
+	changes  []change         // of messages, that are not durable; by revision
+	settled  int              // targets that have nothing outstanding and have not been told
+	doubted  []*store.Message // see Doubted
 }
 
 // target is what an actor has for one receiver.
 type target struct {
-	queue   []*entry // what the sender has, durably or not, by Order
-	attempt uint64   // in flight; 0: none
-	silent  int      // how many attempts in a row had no answer
-	next    time.Time
-	ready   bool   // it is in Outbox.ready
-	highest uint64 // Order of those that were removed durably
+	id      string
+	queue   []*entry  // what the sender has, durably or not, by Order
+	attempt uint64    // in flight; 0: none
+	silent  int       // how many attempts in a row had no answer
+	next    time.Time // change it by Outbox.wait
+	ready   bool      // it is in Outbox.ready
+	place   int       // in Outbox.waiting, from 1; 0: it is not there
+	highest uint64    // Order of those that were removed durably
 }
 
 // entry is a message.
@@ -63,7 +66,7 @@ func (o *Outbox) target(id string) *target {
 		if o.targets == nil {
 			o.targets = map[string]*target{}
 		}
-		t = &target{}
+		t = &target{id: id}
 		o.targets[id] = t
 	}
 	return t
@@ -84,7 +87,7 @@ func (o *Outbox) Edit(before, after *store.Message, rev uint64) {
 		e.m = after
 		if e.order == after.Order && !e.doubted {
 			e.answered, e.unmarked = false, false
-			o.targets[after.To].next = after.Retry
+			o.wait(o.targets[after.To], after.Retry)
 			return
 		}
 		e.order, e.durable, e.doubted = after.Order, false, false
@@ -106,9 +109,10 @@ func (o *Outbox) Load(m *store.Message, next time.Time, silent int, doubted bool
 	e.durable, e.doubted, e.alone = true, doubted, doubted
 	t := o.targets[m.To]
 	if t.queue[0] == e {
-		t.next, t.silent = next, silent
+		o.wait(t, next)
+		t.silent = silent
 	}
-	o.wake(m.To, t)
+	o.wake(t)
 }
 
 func (o *Outbox) insert(m *store.Message) *entry {
@@ -125,11 +129,21 @@ func (o *Outbox) insert(m *store.Message) *entry {
 	return e
 }
 
-func (o *Outbox) wake(id string, t *target) {
-	delete(o.waiting, id)
+func (o *Outbox) wake(t *target) {
+	if t.place > 0 {
+		heap.Remove(&o.waiting, t.place-1)
+	}
 	if !t.ready {
 		t.ready = true
-		o.ready = append(o.ready, id)
+		o.ready = append(o.ready, t)
+	}
+}
+
+// wait sets until when a target waits.
+func (o *Outbox) wait(t *target, next time.Time) {
+	t.next = next
+	if t.place > 0 {
+		heap.Fix(&o.waiting, t.place-1)
 	}
 }
 
@@ -150,7 +164,7 @@ func (o *Outbox) Durable(rev uint64) {
 			c.e.durable = true
 		}
 		if len(t.queue) > 0 {
-			o.wake(c.to, t)
+			o.wake(t)
 		}
 	}
 	o.changes = slices.Delete(o.changes, 0, n)
@@ -197,20 +211,13 @@ type Limits struct {
 // attempt numbers them; no two of an actor may have the same. The caller fills in the sender.
 func (o *Outbox) Batches(now time.Time, limits Limits, attempt func() uint64) []*host.Delivery {
 	var batches []*host.Delivery
-	for _, id := range o.ready {
-		t := o.targets[id]
-		if t == nil {
-			continue
-		}
-		t.ready = false
-		if t.attempt != 0 {
-			continue // the answer makes it ready
+	for i, t := range o.ready {
+		o.ready[i], t.ready = nil, false
+		if t.attempt != 0 || len(t.queue) == 0 {
+			continue // the answer makes it ready, or the next message
 		}
 		if t.isWaiting(now, limits) {
-			if o.waiting == nil {
-				o.waiting = map[string]*target{}
-			}
-			o.waiting[id] = t
+			heap.Push(&o.waiting, t)
 			continue
 		}
 		d, doubted := t.batch(limits)
@@ -332,9 +339,10 @@ func (o *Outbox) Answer(to string, attempt uint64, answers []host.DeliveryAnswer
 		}
 	}
 	if newest {
-		t.attempt, t.silent, t.next = 0, 0, time.Time{}
+		t.attempt, t.silent = 0, 0
+		o.wait(t, time.Time{})
 		o.inFlight--
-		o.wake(to, t)
+		o.wake(t)
 	}
 	return out
 }
@@ -349,8 +357,8 @@ func (o *Outbox) Silent(to string, attempt uint64, now time.Time, wait func(n in
 	t.attempt = 0
 	o.inFlight--
 	t.silent++
-	t.next = now.Add(wait(t.silent))
-	o.wake(to, t)
+	o.wait(t, now.Add(wait(t.silent)))
+	o.wake(t)
 }
 
 // Renumber returns the messages of a target that need new numbers, in their order.
@@ -372,21 +380,17 @@ func (t *target) isWaiting(now time.Time, limits Limits) bool {
 
 // Wake makes the targets ready whose time to wait is over.
 func (o *Outbox) Wake(now time.Time, limits Limits) {
-	for id, t := range o.waiting {
-		if !t.isWaiting(now, limits) {
-			o.wake(id, t)
-		}
+	for len(o.waiting) > 0 && !o.waiting[0].isWaiting(now, limits) {
+		o.wake(o.waiting[0])
 	}
 }
 
 // Next returns the earliest time for which a target waits; zero if none does.
-func (o *Outbox) Next() (next time.Time) {
-	for _, t := range o.waiting {
-		if next.IsZero() || t.next.Before(next) {
-			next = t.next
-		}
+func (o *Outbox) Next() time.Time {
+	if len(o.waiting) == 0 {
+		return time.Time{}
 	}
-	return next
+	return o.waiting[0].next
 }
 
 // Wakes returns the earliest time at which something that is outstanding has to be sent: now,
@@ -435,8 +439,10 @@ func (o *Outbox) Notices() []*host.Delivery {
 	for id, t := range o.targets {
 		if len(t.queue) == 0 {
 			notices = append(notices, &host.Delivery{To: host.Ref{ID: id}, Settled: t.highest})
+			if t.place > 0 {
+				heap.Remove(&o.waiting, t.place-1)
+			}
 			delete(o.targets, id)
-			delete(o.waiting, id)
 		}
 	}
 	o.settled = 0
@@ -450,4 +456,31 @@ func (o *Outbox) Settled(to string, last uint64) uint64 {
 		return t.queue[0].order - 1
 	}
 	return last
+}
+
+// waiting is a heap of targets, by the time until when they wait.
+type waiting []*target
+
+// Len implements heap.Interface, as the next four do.
+func (w waiting) Len() int           { return len(w) }
+func (w waiting) Less(i, j int) bool { return w[i].next.Before(w[j].next) }
+
+func (w waiting) Swap(i, j int) {
+	w[i], w[j] = w[j], w[i]
+	w[i].place, w[j].place = i+1, j+1
+}
+
+func (w *waiting) Push(x any) {
+	t := x.(*target)
+	*w = append(*w, t)
+	t.place = len(*w)
+}
+
+func (w *waiting) Pop() any {
+	last := len(*w) - 1
+	t := (*w)[last]
+	(*w)[last] = nil
+	*w = (*w)[:last]
+	t.place = 0
+	return t
 }
