@@ -19,8 +19,8 @@ type envelope interface {
 	// refuse answers the envelope with an error. It must not touch an instance.
 	refuse(a *Actor, err *host.Fault)
 
-	// size returns about how many bytes the envelope takes in memory, 0 if no client can
-	// make it large.
+	// size returns about how many bytes the envelope takes in memory, 0 if it is of the node
+	// itself: no number of clients can make these large or many.
 	size() int
 }
 
@@ -38,7 +38,8 @@ type mailbox struct {
 	arrived sync.Cond  // of mu
 	queue   []envelope // queue[:taken] is empty
 	taken   int
-	bytes   int // of the waiting envelopes
+	calls   int // how many envelopes wait that are not of the node
+	bytes   int // of these
 	running bool
 	closed  bool // the actor has left memory; get it from the node again
 
@@ -75,14 +76,14 @@ func (b *mailbox) offer(m envelope, r room) (posted bool, full *host.Fault) {
 	switch {
 	case b.closed:
 		return false, nil
-	case b.waitingLocked() >= r.envelopes:
+	case b.calls >= r.envelopes:
 		return false, overloadFault("too many calls wait for the actor", r.envelopes, "actor.Options.MaxMailbox")
 	case b.bytes+size > r.bytes:
 		return false, overloadFault("too many bytes wait for the actor", r.bytes, "actor.Options.MaxMailboxBytes")
 	case b.all.Load()+int64(size) > r.all:
 		return false, overloadFault("too many bytes wait for the actors of this server", r.all, "max-buffers")
 	}
-	b.countLocked(size)
+	b.countLocked(size, 1)
 	b.queue = append(b.queue, m)
 	if !b.running {
 		b.running = true
@@ -92,10 +93,12 @@ func (b *mailbox) offer(m envelope, r room) (posted bool, full *host.Fault) {
 	return true, nil
 }
 
-func (b *mailbox) countLocked(bytes int) {
-	if bytes != 0 {
-		b.bytes += bytes
-		b.all.Add(int64(bytes))
+// countLocked counts an envelope, by 1, or no longer counts it, by -1.
+func (b *mailbox) countLocked(size, by int) {
+	if size != 0 {
+		b.calls += by
+		b.bytes += by * size
+		b.all.Add(int64(by * size))
 	}
 }
 
@@ -114,7 +117,7 @@ func (b *mailbox) next(g glance) envelope {
 	}
 	m := b.queue[b.taken]
 	b.queue[b.taken] = nil
-	b.countLocked(-m.size())
+	b.countLocked(m.size(), -1)
 	// Slots at the start are used again, so that posting does not allocate.
 	if b.taken++; b.taken == len(b.queue) {
 		b.queue, b.taken = b.queue[:0], 0
@@ -151,7 +154,7 @@ func (b *mailbox) takeDirect() (direct []envelope) {
 	for _, m := range b.queue[b.taken:] {
 		if waits(m) {
 			direct = append(direct, m)
-			b.countLocked(-m.size())
+			b.countLocked(m.size(), -1)
 		} else {
 			kept = append(kept, m)
 		}
@@ -227,7 +230,8 @@ func (b *mailbox) end() []envelope {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	rest := b.queue[b.taken:]
-	b.countLocked(-b.bytes)
+	b.all.Add(-int64(b.bytes))
+	b.calls, b.bytes = 0, 0
 	b.queue, b.taken, b.closed, b.running = nil, 0, true, false
 	b.endLooksLocked()
 	return rest

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/actor/actortest"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/runtime"
 	"github.com/troupe-dev/troupe/backend/store/memory"
@@ -124,6 +125,32 @@ func TestG9_AcksDoNotFillAMailbox(t *testing.T) {
 		if err := n.Call(blockerRef("a"), host.CallRequest{Attachment: host.Attachment{N: 1}, Conn: "none", ID: 1}); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// herald sends a message to each of many others, and is busy while their answers come.
+type herald struct{}
+
+type news struct{}
+
+func (h *herald) Announce(c *nothing, receivers int) {
+	for i := range receivers {
+		c.Send(actor.Of("herald", fmt.Sprint(i)), news{})
+	}
+}
+
+func (h *herald) Wait(*nothing)             { time.Sleep(10 * time.Second) }
+func (h *herald) news(*nothing, news) error { return nil }
+
+// Answers to an actor's messages do not count as calls that wait for it.
+func TestAnswersToMessagesLeaveRoomForCalls(t *testing.T) {
+	reg := actor.NewRegistry(actor.Define[herald]("herald", actor.Handles((*herald).news), actor.WithOptions(actor.Options{MaxMailbox: 5})))
+	actortest.Run(t, reg, func(n *actortest.Node) {
+		h := n.Actor("herald", "h")
+		actortest.Call[any](h, "announce", 100)
+		go actortest.Call[any](h, "wait")
+		time.Sleep(time.Second)
+		actortest.Call[any](h, "announce", 0)
 	})
 }
 

@@ -369,7 +369,7 @@ type ackEnvelope struct {
 	ack        uint64
 }
 
-func (m *ackEnvelope) size() int { return 0 }
+func (m *ackEnvelope) size() int { return envelopeBytes }
 
 func (m *ackEnvelope) refuse(*Actor, *host.Fault) {}
 
