@@ -154,7 +154,7 @@ func (v *View) read(ctx context.Context, address *store.Snapshot) Viewed {
 
 // Items returns the items of one of an actor's tables, as store.Store.Items does.
 func (v *View) Items(ctx context.Context, a Viewed, q store.ItemRange) (store.ItemPage, error) {
-	return itemPage(ctx, v.tx, pageStart(a.resident, a.resident.Record, q), q)
+	return itemPage(ctx, v.tx, a.resident.Record.Merge(q), a.resident.Stored.Owner, q)
 }
 
 // Close releases the file. It returns an error if what was read may be wrong: a server was
