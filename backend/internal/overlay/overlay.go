@@ -5,6 +5,7 @@ package overlay
 import (
 	"bytes"
 	"maps"
+	"slices"
 
 	"github.com/troupe-dev/troupe/backend/internal/rope"
 	"github.com/troupe-dev/troupe/backend/store"
@@ -95,6 +96,9 @@ func (s *Items) Drop(table int) {
 	s.n -= r.Len()
 	delete(s.tables, table)
 }
+
+// Tables returns the tables that have items, in no order.
+func (s *Items) Tables() []int { return slices.Collect(maps.Keys(s.tables)) }
 
 // All calls f with the items of all tables, until f returns false.
 func (s *Items) All(f func(table int, item Item) bool) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 
@@ -193,6 +194,7 @@ func (c *catalog) dropParts(parts partitions) {
 			delete(c.wakes, actor)
 		}
 	}
+	maps.DeleteFunc(c.swept, func(actor string, _ bool) bool { return parts.has(actor) })
 	for actor := range c.dues.at {
 		if parts.has(actor) {
 			c.dues.set(actor, 0)

@@ -25,6 +25,7 @@ type catalog struct {
 	scanned map[int64][]byte         // messages of other journals, until their actors are saved
 	wakes   map[string]wake          // as stored, of the owned partitions
 	dues    dues
+	swept   map[string]bool // actors whose pages without a root were looked for, since they were taken over
 
 	barrierSeq uint64 // see heads.read
 	unclean    bool   // see Store.Unclean
@@ -34,7 +35,7 @@ type catalog struct {
 const maxAbsent = 10_000
 
 func newCatalog() *catalog {
-	c := &catalog{index: journal.NewIndex(), foreign: map[int64]*sealedJournal{}, scanned: map[int64][]byte{}, wakes: map[string]wake{}}
+	c := &catalog{index: journal.NewIndex(), foreign: map[int64]*sealedJournal{}, scanned: map[int64][]byte{}, wakes: map[string]wake{}, swept: map[string]bool{}}
 	c.dues = newDues()
 	return c
 }

@@ -249,7 +249,6 @@ func (w *writer) apply(g *group, seq uint64, size int64) {
 			w.absent--
 		}
 		r.Record.Apply(c)
-		r.Record.Wiped, r.Record.Dropped = 0, nil // its items are all in the record
 		r.Rev, r.Head, r.Used = r.Record.Rev, r.Record.Head, now
 		r.Served, r.Ended = max(r.Served, r.Record.Served), r.Record.Ended != nil
 		r.Locations = append(r.Locations, journal.Location{Row: int64(seq), Off: s.at.off, Len: s.at.len, Head: s.at.head})

@@ -13,9 +13,14 @@
 // took the actor over. A new owner reads the sealed journal first, writes the barrier, and
 // then reads heads: what was trimmed from the journal is in heads that were there before.
 //
+// The items of tables are in pages, messages of the stream TROUPE_I that never change, and
+// an actor's head has the roots of their trees: see package pages. They are folded into
+// pages when the head is written. Commits since then are in the journal, and read over them.
+//
 // The files: names and client are about NATS; publish adds messages to the journal;
-// message and scan are its format; load, entries, items, list and due read; commit writes;
-// snapshot and save are about heads; upkeep trims; owner and adopt are about who owns what.
+// message and scan are its format; load, entries, list and due read; commit writes; snapshot
+// and save are about heads, pages and tables about items; upkeep trims; owner and adopt are
+// about who owns what.
 //
 // Locks, in this order: keeper.mu, journal.writing, catalog.mu. Nothing waits for NATS
 // while it holds catalog.mu.

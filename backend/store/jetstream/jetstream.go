@@ -51,6 +51,9 @@ type Options struct {
 	now       func() time.Time     // for tests
 	boot      func() time.Duration // for tests: see bootTime
 	longest   int                  // bytes of a message, for tests; 0: what the server takes
+
+	// before is called before a page, a head and a delete; for tests.
+	before func(op string) error
 }
 
 func (o Options) withDefaults() Options {
@@ -66,6 +69,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.now == nil {
 		o.now = time.Now
+	}
+	if o.before == nil {
+		o.before = func(string) error { return nil }
 	}
 	if o.boot == nil {
 		o.boot = bootTime
@@ -119,11 +125,11 @@ func open(ctx context.Context, c *client, o Options) (*Store, error) {
 	if o.longest > 0 {
 		longest = o.longest
 	}
-	rd := &reader{catalog: newCatalog(), heads: &heads{client: c, own: own, longest: longest}, journals: journals{c}, options: o}
+	rd := &reader{catalog: newCatalog(), heads: &heads{client: c, own: own, longest: longest, before: o.before}, journals: journals{c}, options: o}
 	k := newKeeper(rd)
 	s := &Store{reader: rd, writer: &writer{reader: rd, keeper: k}, keeper: k, adopter: adopter{k}, done: make(chan struct{})}
 	own.writing.Lock()
-	err := own.append(ctx, openedMessage(), nil)
+	err := own.append(ctx, openedMessage(), func(seq uint64) { own.first = seq })
 	own.writing.Unlock()
 	if err != nil {
 		return nil, err

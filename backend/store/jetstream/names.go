@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/internal/pages"
 )
 
 // names are the names of streams and subjects. See Options.Space.
@@ -48,6 +49,21 @@ func (n names) piece(actor string, i int) string {
 }
 
 func (n names) barrier(incarnation string) string { return n.prefix + ".s.b." + incarnation }
+
+// page is the subject of a part of a page.
+func (n names) page(actor string, name pages.Name, part int) string {
+	return n.prefix + ".i." + partition(actor) + "." + actor + "." + name.String() + "." + strconv.Itoa(part)
+}
+
+// allOf selects all parts of a page.
+func (n names) allOf(actor string, name pages.Name) string {
+	return n.prefix + ".i." + partition(actor) + "." + actor + "." + name.String() + ".*"
+}
+
+// pages selects the pages of an actor.
+func (n names) pages(actor string) string {
+	return n.prefix + ".i." + partition(actor) + "." + actor + ".>"
+}
 
 func (n names) secret(name string) string {
 	return n.prefix + ".t.secret." + base64.RawURLEncoding.EncodeToString([]byte(name))

@@ -25,6 +25,7 @@ type ownJournal struct {
 	subject     string
 	lease       time.Duration
 	boot        func() time.Duration // time since the machine's start
+	first       uint64               // sequence of the first message
 
 	// writing is held by whoever adds a message. It guards the fields below.
 	writing sync.Mutex

@@ -52,6 +52,7 @@ func (k *keeper) saveAll(ctx context.Context, actors []*journal.Resident) error 
 		})
 	}
 	wg.Wait()
+	k.tables.deleteGarbage(ctx)
 	return failed
 }
 
@@ -61,29 +62,45 @@ func (k *keeper) save(ctx context.Context, r *journal.Resident) error {
 	var known journal.Message
 	var unsaved int64
 	withWake := false
+	var tables *fold
 	err := k.complete(ctx, r.ID, func(now *journal.Resident) error {
 		if now != r || now.Rev == 0 || now.Rev == now.Saved {
 			return nil
 		}
 		s, known, unsaved = freeze(r.ID, r.Record), *r.Message, r.Unsaved
 		withWake = !s.wake.equals(k.wakes[r.ID]) || !s.wake.isEmpty() && r.DueRev > r.Saved
+		tables = k.freezeTables(r)
 		return nil
 	})
 	if err != nil || s == nil {
 		return err
 	}
+	if err := k.tables.write(ctx, r.ID, tables); err != nil {
+		return fmt.Errorf("save actor %s: %w", r.ID, err)
+	}
+	s.roots = tables.roots
+	if err := k.before("head"); err != nil {
+		return err
+	}
 	m, err := k.write(ctx, s, known, withWake)
-	k.catalog.mu.Lock()
-	defer k.catalog.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("save actor %s: %w", r.ID, err)
 	}
+	k.saved(r, s, m, unsaved)
+	k.tables.collect(ctx, r.ID, tables)
+	return nil
+}
+
+// saved notes that a head is stored.
+func (k *keeper) saved(r *journal.Resident, s *snapshot, m journal.Message, unsaved int64) {
+	k.catalog.mu.Lock()
+	defer k.catalog.mu.Unlock()
 	*r.Message = m
 	r.Saved, r.Unsaved = s.rest.Rev, max(r.Unsaved-unsaved, 0)
 	k.index.UpdateDirty(r)
 	k.setWake(r.ID, s.wake)
 	k.saves++
-	return nil
+	k.written(r, s.rest.Rev)
 }
 
 // removeForgotten removes the tombstones that are no longer needed and of which the journal
@@ -116,6 +133,9 @@ func (k *keeper) remove(ctx context.Context, actor string) error {
 	}
 	if !k.leave(r) {
 		return nil
+	}
+	if err := k.tables.clear(ctx, actor); err != nil {
+		return err
 	}
 	m, err := k.heads.remove(ctx, actor, r.Record.Name, *r.Message)
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/troupe-dev/troupe/backend/internal/overlay"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/internal/journal"
+	"github.com/troupe-dev/troupe/backend/store/internal/pages"
 	"github.com/troupe-dev/troupe/backend/store/internal/record"
 )
 
@@ -30,27 +30,20 @@ const headFormat = "1"
 const infoHeader = "I"
 
 type headJSON struct {
-	Rev      uint64          `json:"rev"`
-	Head     uint64          `json:"head"`
-	Name     string          `json:"name"`
-	Key      []string        `json:"key"`
-	Log      string          `json:"log"`
-	NextConn uint32          `json:"conn"`
-	Conns    []store.Conn    `json:"conns"`
-	Callers  []store.Caller  `json:"callers"`
-	Version  int             `json:"version"`
-	Due      int64           `json:"due"` // Unix milliseconds
-	Changed  int64           `json:"changed"`
-	Rest     json.RawMessage `json:"rest"`
-	Items    []itemJSON      `json:"items"`
-	Gone     bool            `json:"gone"` // the actor was forgotten, the head is about to go
-}
-
-type itemJSON struct {
-	Table   int             `json:"t"`
-	Key     []byte          `json:"k"`
-	Version int             `json:"v"`
-	Value   json.RawMessage `json:"d"`
+	Rev      uint64             `json:"rev"`
+	Head     uint64             `json:"head"`
+	Name     string             `json:"name"`
+	Key      []string           `json:"key"`
+	Log      string             `json:"log"`
+	NextConn uint32             `json:"conn"`
+	Conns    []store.Conn       `json:"conns"`
+	Callers  []store.Caller     `json:"callers"`
+	Version  int                `json:"version"`
+	Due      int64              `json:"due"` // Unix milliseconds
+	Changed  int64              `json:"changed"`
+	Rest     json.RawMessage    `json:"rest"`
+	Roots    map[int]pages.Root `json:"roots"` // of its tables
+	Gone     bool               `json:"gone"`  // the actor was forgotten, the head is about to go
 }
 
 // snapshot is what a head has, frozen.
@@ -60,25 +53,18 @@ type snapshot struct {
 	state     []byte
 	forgotten bool
 	changed   int64
-	items     []store.ItemEdit
+	roots     map[int]pages.Root
 	info      store.ActorInfo
 	wake      wake
 }
 
-// freeze returns the snapshot of a record. Hold the catalog's mu.
+// freeze returns the snapshot of a record, without the roots of its tables. Hold the catalog's mu.
 func freeze(actor string, r *record.Record) *snapshot {
 	text := r.State.Freeze()
-	s := &snapshot{
+	return &snapshot{
 		actor: actor, rest: r.Rest(actor), state: text.Bytes(), forgotten: r.Forgotten, changed: r.Changed,
 		info: r.Info(actor), wake: wakeOf(r),
 	}
-	r.Items.All(func(table int, item overlay.Item) bool {
-		if item.Value != nil {
-			s.items = append(s.items, store.ItemEdit{Table: table, Key: item.Key, Value: item.Value, Version: item.Version})
-		}
-		return true
-	})
-	return s
 }
 
 // encode returns the description and the state.
@@ -119,12 +105,12 @@ func (s *snapshot) encode() ([]byte, error) {
 	if more := rest.Encode(); more != nil {
 		b = append(append(b, `,"rest":`...), more...)
 	}
-	if len(s.items) > 0 {
-		b = append(b, `,"items":[`...)
-		for i := range s.items {
-			b = journal.AppendItem(append(b, journal.Separator(i, "")...), &s.items[i])
+	if len(s.roots) > 0 {
+		roots, err := json.Marshal(s.roots)
+		if err != nil {
+			return nil, err
 		}
-		b = append(b, ']')
+		b = append(append(b, `,"roots":`...), roots...)
 	}
 	return append(append(b, "}\n"...), s.state...), nil
 }
@@ -135,21 +121,21 @@ type head struct {
 	record *record.Record // an empty one if there is no head
 }
 
-func decodeHead(content []byte) (*record.Record, error) {
+func decodeHead(content []byte) (*record.Record, map[int]pages.Root, error) {
 	description, state, ok := bytes.Cut(content, []byte{'\n'})
 	if !ok {
-		return nil, fmt.Errorf("it has no state: %w", journal.ErrDamaged)
+		return nil, nil, fmt.Errorf("it has no state: %w", journal.ErrDamaged)
 	}
 	var h headJSON
 	if err := json.Unmarshal(description, &h); err != nil {
-		return nil, fmt.Errorf("%w: %w", journal.ErrDamaged, err)
+		return nil, nil, fmt.Errorf("%w: %w", journal.ErrDamaged, err)
 	}
 	if h.Gone {
-		return &record.Record{}, nil
+		return &record.Record{}, nil, nil
 	}
 	rest, err := journal.DecodeRest(h.Rest)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r := record.Of(&store.Snapshot{
 		Name: h.Name, Key: h.Key, Log: h.Log, Rev: h.Rev, Head: h.Head, State: state, NextConn: h.NextConn, Conns: h.Conns, Callers: h.Callers,
@@ -158,10 +144,7 @@ func decodeHead(content []byte) (*record.Record, error) {
 		Due: record.Milli(h.Due), Changed: record.Milli(h.Changed), Ended: rest.Ended, Tombstone: rest.Tombstone,
 	})
 	r.Forgotten = rest.Forgotten
-	for _, e := range h.Items {
-		r.Items.Set(e.Table, overlay.Item{Item: store.Item{Key: e.Key, Value: e.Value, Version: e.Version}, Rev: h.Rev})
-	}
-	return r, nil
+	return r, h.Roots, nil
 }
 
 // heads reads and writes the heads of actors.
@@ -169,6 +152,7 @@ type heads struct {
 	*client
 	own     *ownJournal
 	longest int // bytes of a message
+	before  func(op string) error
 }
 
 // errMoved means that a head was replaced while it was read.
@@ -235,8 +219,8 @@ func (h *heads) open(ctx context.Context, m *nats.Msg) (head, error) {
 	if putChecksum(sum[:], content); !bytes.Equal(sum[:], fields[1]) {
 		return head{}, fmt.Errorf("it does not have its checksum: %w", journal.ErrDamaged)
 	}
-	r, err := decodeHead(content)
-	return head{journal.Message{Seq: seq, Pieces: pieces}, r}, err
+	r, roots, err := decodeHead(content)
+	return head{journal.Message{Seq: seq, Pieces: pieces, Roots: roots}, r}, err
 }
 
 // pieces reads the pieces of a head, which are the messages before it.
@@ -273,7 +257,11 @@ func (h *heads) write(ctx context.Context, s *snapshot, known journal.Message, w
 	if err != nil {
 		return known, err
 	}
-	return h.replace(ctx, s.actor, s.rest.Name, content, string(info), known, s.wake, withWake)
+	m, err := h.replace(ctx, s.actor, s.rest.Name, content, string(info), known, s.wake, withWake)
+	if err == nil {
+		m.Roots = s.roots
+	}
+	return m, err
 }
 
 // remove writes a head that says that the actor is gone, and that goes itself.

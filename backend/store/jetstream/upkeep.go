@@ -26,7 +26,8 @@ const (
 // works beside the writer, because it has to wait for NATS and a commit should not.
 type keeper struct {
 	*reader
-	kick chan struct{}
+	kick   chan struct{}
+	tables *folder
 
 	// catalog.mu guards these.
 	planner journal.Planner
@@ -44,7 +45,7 @@ type keeper struct {
 }
 
 func newKeeper(rd *reader) *keeper {
-	k := &keeper{reader: rd, kick: make(chan struct{}, 1)}
+	k := &keeper{reader: rd, kick: make(chan struct{}, 1), tables: newFolder(rd)}
 	o := rd.options
 	k.planner.Limits = journal.Limits{Retention: o.Retention, MaxBytes: o.MaxBytes, CapBytes: o.CapBytes}
 	return k

@@ -10,6 +10,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/internal/rope"
 	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/internal/pages"
 	"github.com/troupe-dev/troupe/backend/store/internal/record"
 )
 
@@ -132,8 +133,9 @@ type Stored struct {
 
 // Message is a message that has a snapshot.
 type Message struct {
-	Seq    uint64 // 0: there is none
-	Pieces int    // further messages that it has needed so far
+	Seq    uint64             // 0: there is none
+	Pieces int                // further messages that it has needed so far
+	Roots  map[int]pages.Root // of its tables. It is not changed
 }
 
 // Apply applies a commit to the actor's record.
