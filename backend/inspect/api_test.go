@@ -192,7 +192,7 @@ func TestWrites(t *testing.T) {
 	if strings.Contains(log, "hidden") {
 		t.Errorf("the log has what users wrote: %s", log)
 	}
-	if n := strings.Count(log, "an operator has touched an actor"); n != 15 {
+	if n := strings.Count(log, `level=WARN msg="inspector: an operator has touched an actor"`); n != 15 {
 		t.Errorf("got %d lines in the log, want 15: %.5000s", n, log)
 	}
 	if len(log) > 10_000 {
