@@ -28,6 +28,7 @@ type waker struct {
 	rescan   time.Time     // when it is read from the start again
 	end      bool          // all of the time before rescan is read
 	offset   time.Duration // of the clock, as it was last
+	back     time.Duration // it was set back: those due in this time, from rescan on, are woken, too
 
 	mu     sync.Mutex               // guards the fields below
 	next   wakeHeap                 // sleeping actors
@@ -89,6 +90,17 @@ func (w *waker) checkClock() {
 		a.box.post(wakeEnvelope{})
 	}
 	w.rescan = time.Time{}
+	if moved > 0 {
+		return
+	}
+	// What waits for a while, as a sender for its next try, would wait for that much longer. One
+	// that sleeps does not say for what it waits, so all of them are woken.
+	w.back = maxRetry - moved
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range w.failed.wakes {
+		w.failed.wakes[i].At = w.failed.wakes[i].At.Add(moved)
+	}
 }
 
 // clockOffset returns how much more the clock says than the time that has passed.
@@ -101,20 +113,25 @@ func (w *waker) clockOffset() time.Duration {
 // that may be due now.
 func (w *waker) read() (more bool, err error) {
 	now := w.node.now()
-	if !now.Before(w.rescan) {
+	if w.rescan.IsZero() || w.back == 0 && !now.Before(w.rescan) {
 		w.position, w.rescan, w.end = store.Wake{}, now.Add(dueSpan), false
 	}
-	if w.end || w.position.At.After(now) && w.waiting() >= maxDue {
+	if w.end || w.back == 0 && w.position.At.After(now) && w.waiting() >= maxDue {
 		return false, nil
 	}
-	page, err := w.node.store.Due(context.Background(), w.position, w.rescan, duePage)
+	page, err := w.node.store.Due(context.Background(), w.position, w.rescan.Add(w.back), duePage)
 	if err != nil {
 		return false, err
 	}
 	for _, wake := range page {
+		if w.back > 0 {
+			wake.At = earlier(wake.At, now)
+		}
 		w.found(wake)
 	}
-	if w.end = len(page) < duePage; !w.end {
+	if w.end = len(page) < duePage; w.end {
+		w.back = 0
+	} else {
 		w.position = page[len(page)-1]
 	}
 	return !w.end, nil

@@ -1,0 +1,77 @@
+package runtime_test
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/runtime"
+	"github.com/troupe-dev/troupe/backend/store/memory"
+)
+
+// A sender that sleeps until its next try does not wait for longer because the clock is set
+// back.
+func TestG12_TheClockIsSetBackWhileASenderSleeps(t *testing.T) {
+	onLateBanks(t, func(b *bank, c *holdingCourier) {
+		var clock testClock
+		b.options = func() (*actor.Registry, runtime.Options) {
+			return actor.NewRegistry(actor.Define[penpal]("penpal", actor.Handles((*penpal).missive))),
+				runtime.WithClock(runtime.Options{Courier: c}, clock.now)
+		}
+		b.restart()
+		c.mu.Lock()
+		c.lost = true
+		c.mu.Unlock()
+		b.post("a", "b", "one")
+		time.Sleep(time.Hour)
+		c.mu.Lock()
+		c.lost = false
+		c.mu.Unlock()
+		clock.jump(-24 * time.Hour)
+		time.Sleep(31 * time.Second)
+		if got, want := b.penpal("b"), `["a:one",""]`; got != want {
+			b.t.Errorf("the receiver has %s, want %s", got, want)
+		}
+	})
+}
+
+// After a clock was set back, all that are due in the time that comes again are loaded, once,
+// and none runs before its time.
+func TestG11_TheClockIsSetBackWhileManySleep(t *testing.T) {
+	const many = 1500
+	inBubble(t, func(t *testing.T) {
+		var clock testClock
+		loads := new(atomic.Int64)
+		s := loadCounter{memory.New(memory.Options{}), loads}
+		n := runtime.New(sleepers, s, runtime.WithClock(runtime.Options{Logger: slog.New(slog.DiscardHandler)}, clock.now))
+		defer n.Shutdown(context.Background())
+		sleeperRuns.take()
+		for i := range many {
+			sleep(t, n, i, clock.now().Add(2*time.Minute+time.Duration(i)*100*time.Millisecond), 0)
+		}
+		time.Sleep(time.Minute) // they leave
+		loads.Store(0)
+		clock.jump(-24 * time.Hour)
+		time.Sleep(time.Hour)
+		if got := loads.Load(); got != many {
+			t.Errorf("%d loads, want one of each of the %d", got, many)
+		}
+		time.Sleep(23*time.Hour + time.Minute - time.Second)
+		if got := sleeperRuns.take(); len(got) > 0 {
+			t.Errorf("%d messages ran before their time", len(got))
+		}
+		time.Sleep(time.Hour)
+		late := sleeperRuns.take()
+		if len(late) != many {
+			t.Errorf("%d messages ran, want %d", len(late), many)
+		}
+		for _, d := range late {
+			if d -= 24 * time.Hour; d < 0 || d > 50*time.Millisecond { // c.Now is another clock
+				t.Fatalf("a message ran %s after its time", d)
+			}
+		}
+	})
+}
