@@ -287,7 +287,7 @@ type MessageChange string
 
 // Changes of messages.
 const (
-	RunMessage    MessageChange = "run"    // it is due now; one that is parked is tried again, from the first try on
+	RunMessage    MessageChange = "run"    // it is due now; one that is parked is tried again, from the first try on; one that repeats runs once more
 	CancelMessage MessageChange = "cancel" // it is finished: it does not run, and its sender does not hear of it
 )
 
@@ -303,14 +303,19 @@ func (i *Inspector) ChangeMessage(ctx context.Context, id string, number uint64,
 		case change == CancelMessage:
 			return nil, in.messages.record(m, func() { in.messages.edit(m, nil) })
 		}
-		next := *m
+		before, next := m, *m
 		next.Parked, next.Tries, next.Fatal, next.Retry = "", 0, 0, time.Time{}
-		if m.To != "" {
+		now := dueTime(in.actor.node.now())
+		switch {
+		case m.To != "":
 			next.Order = in.messages.nextNumber()
-		} else {
-			next.Due = dueTime(in.actor.node.now())
+		case m.Spec == "" || !m.Due.After(now):
+			next.Due = earlier(m.Due, now)
+		default: // the times at which it repeats stay as they are
+			before, next = nil, *in.messages.occurrence(m, now)
+			next.Label, next.Spec = "", ""
 		}
-		ok := in.messages.record(m, func() { in.messages.edit(m, &next) })
+		ok := in.messages.record(m, func() { in.messages.edit(before, &next) })
 		in.actor.box.post(wakeEnvelope{}) // runs it
 		return nil, ok
 	})

@@ -294,3 +294,31 @@ func TestG11_ARepeatedMessageAndTheClock(t *testing.T) {
 		}
 	})
 }
+
+// A message that an operator runs now repeats at its times all the same.
+func TestG11_RunNowDoesNotMoveTheTimes(t *testing.T) {
+	onReporterStart(hourly())
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, reporters)
+		ref := host.Ref{Name: "reporter", Key: host.Key{"a"}}
+		id := host.ActorID(ref.Name, ref.Key)
+		call(t, b.node, ref, "do", "nothing")
+		time.Sleep(90 * time.Minute)
+		run := func() {
+			t.Helper()
+			l := lookAt(t, b, id)
+			if len(l.Messages) != 1 {
+				t.Fatalf("got messages %+v", l.Messages)
+			}
+			if err := runtime.Inspect(b.node).ChangeMessage(t.Context(), id, l.Messages[0].ID, runtime.RunMessage); err != nil {
+				t.Fatal(err)
+			}
+		}
+		run()
+		time.Sleep(time.Hour)
+		got := string(call(t, b.node, ref, "getRan"))
+		if want := `["2000-01-01 01:00:00","2000-01-01 01:30:00","2000-01-01 02:00:00"]`; got != want {
+			t.Errorf("ran at %s, want %s", got, want)
+		}
+	})
+}
