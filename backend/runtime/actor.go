@@ -150,6 +150,9 @@ func (a *Actor) deliver(m envelope) (ok bool) {
 		a.in.discard() // it was only read so far
 		a.in = nil
 	}
+	if a.in != nil && a.in.stopped && !servesStopped(m) {
+		a.unload()
+	}
 	buried := false
 	for again := true; again; {
 		if !a.prepare() {
@@ -187,10 +190,10 @@ func (a *Actor) prepare() (ok bool) {
 		if a.in != nil && !a.in.conns.nextExpiry.IsZero() && !a.in.expire(time.Now()) {
 			return false
 		}
-		if a.in != nil && !a.in.life.over && !a.in.messages.runDue() {
+		if a.in != nil && !a.in.life.over && !a.in.stopped && !a.in.messages.runDue() {
 			return false
 		}
-		if a.in != nil && !a.in.life.over && !a.in.life.settle() {
+		if a.in != nil && !a.in.life.over && !a.in.stopped && !a.in.life.settle() {
 			return false
 		}
 		if a.in == nil || !a.in.life.over {
@@ -228,13 +231,28 @@ func (a *Actor) discardBroken() {
 		return
 	}
 	why := a.in.state.broken
+	a.unload()
+	a.loadErr, a.loadTime = why, time.Now()
+}
+
+// unload drops the instance, for another one to be loaded.
+func (a *Actor) unload() {
 	if err := a.gate.await(); err != nil {
 		a.reset(err)
-	} else {
-		a.in.discard()
-		a.previous, a.in = a.in, nil
+		return
 	}
-	a.loadErr, a.loadTime = why, time.Now()
+	a.in.discard()
+	a.previous, a.in = a.in, nil
+}
+
+// servesStopped reports whether an instance on which OnStop has run delivers an envelope: those
+// that are about its messages to others, and run nothing but OnUndelivered.
+func servesStopped(m envelope) bool {
+	switch m.(type) {
+	case *answerEnvelope, sendEnvelope, wakeEnvelope, *settledEnvelope, *inquiredEnvelope, *inquiryEnvelope:
+		return true
+	}
+	return false
 }
 
 // loadInterval is how often a failing store is queried at most.
@@ -382,7 +400,14 @@ func (a *Actor) leave(early bool) (ended, ok bool) {
 			return false, true
 		}
 		in.timers.stop()
-		if !in.stopHook() || !in.life.renew() || !in.sends.leave() {
+		if !in.stopHook() {
+			return false, false
+		}
+		if in.stopped && in.sends.busy() { // left now, it would be woken for that, start, and stop again
+			a.rest()
+			return false, true
+		}
+		if !in.life.renew() || !in.sends.leave() {
 			return false, false
 		}
 	}

@@ -44,7 +44,8 @@ type instance struct {
 
 	buffer *commitBuffer // of every commit, if the store is immediate
 
-	timers timers
+	timers  timers
+	stopped bool // OnStop has run; the actor is in memory for what that has sent
 }
 
 // newer returns the fault of an actor that a newer version of its definition has stored.
@@ -199,9 +200,9 @@ func (in *instance) applyUnseen(t *Turn, o outcome) {
 	in.timers.start(t.timers)
 }
 
-// stopHook runs OnStop. It reports false if the goroutine was superseded meanwhile.
+// stopHook runs OnStop, once. It reports false if the goroutine was superseded meanwhile.
 func (in *instance) stopHook() bool {
-	if in.def.Hooks["OnStop"] == nil || !in.created {
+	if in.def.Hooks["OnStop"] == nil || !in.created || in.stopped {
 		return true
 	}
 	t := in.begin("OnStop", in.def.Options.ActionTimeout, nil)
@@ -210,6 +211,7 @@ func (in *instance) stopHook() bool {
 		return false
 	}
 	in.applyUnseen(t, o)
+	in.stopped = true
 	return true
 }
 
