@@ -20,7 +20,7 @@
 // The files: names and client are about NATS; publish adds messages to the journal;
 // message and scan are its format; load, entries, list and due read; commit writes; snapshot
 // and save are about heads, pages and tables about items; upkeep trims; owner and adopt are
-// about who owns what.
+// about who owns what; backup copies all actors as they were at one moment.
 //
 // Locks, in this order: keeper.mu, journal.writing, catalog.mu. Nothing waits for NATS
 // while it holds catalog.mu.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/internal/journal"
+	"github.com/troupe-dev/troupe/backend/store/internal/record"
 )
 
 // reader reads actors, from memory and from the streams. All methods may be called at the
@@ -151,27 +152,34 @@ func (rd *reader) load(ctx context.Context, actor string, barrier uint64, from j
 
 // replay applies an actor's commits after its head.
 func (rd *reader) replay(ctx context.Context, r *journal.Resident, locations []journal.Location) error {
-	err := rd.readCommits(ctx, locations, never, func(j *journal.Commit) (bool, error) {
-		c, err := j.Decode(&r.Record.State)
-		if err != nil {
+	return rd.readCommits(ctx, locations, never, func(j *journal.Commit) (bool, error) {
+		if err := applyStored(r.Record, r.ID, j); err != nil {
 			return false, err
 		}
-		c.Actor, c.Name, c.Key, c.Log = r.ID, r.Record.Name, r.Record.Key, r.Record.Log
-		if j.Identity != nil {
-			c.Name, c.Key, c.Log = j.Identity.Name, j.Identity.Key, j.Identity.Log
-		}
-		end, err := r.Record.End().Then(c)
-		if err == nil && j.Edits != nil && end.Size != j.Size {
-			err = errors.New("the state does not have its size")
-		}
-		if err != nil {
-			return false, fmt.Errorf("%w: %w", journal.ErrDamaged, err)
-		}
-		r.Record.Apply(c)
 		r.Rev, r.Head = r.Record.Rev, r.Record.Head
 		return true, nil
 	})
-	return err
+}
+
+// applyStored applies a commit of the journal.
+func applyStored(rec *record.Record, actor string, j *journal.Commit) error {
+	c, err := j.Decode(&rec.State)
+	if err != nil {
+		return err
+	}
+	c.Actor, c.Name, c.Key, c.Log = actor, rec.Name, rec.Key, rec.Log
+	if j.Identity != nil {
+		c.Name, c.Key, c.Log = j.Identity.Name, j.Identity.Key, j.Identity.Log
+	}
+	end, err := rec.End().Then(c)
+	if err == nil && j.Edits != nil && end.Size != j.Size {
+		err = errors.New("the state does not have its size")
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", journal.ErrDamaged, err)
+	}
+	rec.Apply(c)
+	return nil
 }
 
 func never() bool { return false }

@@ -1,0 +1,195 @@
+package jetstream
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/sqlite"
+)
+
+// wallet is an actor that sends money to others: a transfer leaves its state in the commit
+// that has the message, and reaches the receiver's in the commit that has the sender's mark.
+type wallet struct {
+	mu    sync.Mutex
+	id    string
+	s     *Store
+	rev   uint64
+	money int
+	order uint64
+}
+
+func (w *wallet) commit(t *testing.T, change func(c *store.Commit)) {
+	w.rev++
+	c := &store.Commit{Actor: w.id, Name: "wallet", Log: "log", Rev: w.rev, Time: time.UnixMilli(int64(w.rev)), NextConn: 1, Tables: []store.Table{{ID: 1, Field: "transfers"}}}
+	change(c)
+	c.State = fmt.Append(nil, w.money)
+	if errs := w.s.Commit(context.Background(), []*store.Commit{c}); errs != nil {
+		t.Error(errs)
+	}
+}
+
+func transfer(t *testing.T, from, to *wallet, amount int) {
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	from.order++
+	id := from.order
+	from.commit(t, func(c *store.Commit) {
+		from.money -= amount
+		c.NextMessage = id
+		c.Messages = []store.Message{{ID: id, Order: id, To: to.id, Type: "Credit", Data: json.RawMessage(fmt.Sprint(amount))}}
+	})
+	to.mu.Lock()
+	to.commit(t, func(c *store.Commit) {
+		to.money += amount
+		c.Senders = []store.Sender{{ID: from.id, Born: 1, Highest: id}}
+		c.Items = []store.ItemEdit{{Table: 1, Key: fmt.Append(nil, from.id, id), Value: fmt.Append(nil, amount)}}
+	})
+	to.mu.Unlock()
+	from.commit(t, func(c *store.Commit) { c.GoneMessages = []uint64{id} })
+}
+
+// TestBackup_Transfers backs up two nodes while actors on them send money to each other and
+// their journals are trimmed: in the restored store, no money is lost or made.
+func TestBackup_Transfers(t *testing.T) {
+	o := quiet
+	o.MaxBytes, o.Retention, o.tick = 2<<20, time.Millisecond, 20*time.Millisecond
+	p := oneServer(t).newPlace(o)
+	t.Cleanup(func() { p.remove(t) })
+	nodes := []*Store{p.open(t), p.open(t)}
+	var parts [2][]int
+	for i := range store.Partitions {
+		parts[i%2] = append(parts[i%2], i)
+	}
+	for i, s := range nodes {
+		if err := s.Adopt(t.Context(), parts[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	secret, err := nodes[0].Secret(t.Context(), "session.key", func() []byte { return []byte("secret") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	const start = 1000
+	var wallets []*wallet
+	for i := range 12 {
+		w := &wallet{id: fmt.Sprint("wallet", i), money: start}
+		w.s = nodes[store.Partition(w.id)%2]
+		w.commit(t, func(*store.Commit) {})
+		wallets = append(wallets, w)
+	}
+	// So many transfers in each round: a backup cannot end while actors' commits are trimmed
+	// faster than it reads their heads.
+	transfers := make(chan struct{}, 6000)
+	var sending sync.WaitGroup
+	for i := range 4 {
+		sending.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(i), 1))
+			for range transfers {
+				a := r.IntN(len(wallets) - 1) // locks are taken in order
+				transfer(t, wallets[a], wallets[a+1+r.IntN(len(wallets)-1-a)], r.IntN(100))
+			}
+		})
+	}
+	rounds := 20
+	if testing.Short() {
+		rounds = 4
+	}
+	for range rounds {
+		for range rand.IntN(6000) {
+			select {
+			case transfers <- struct{}{}:
+			default: // there are enough left of the last round
+			}
+		}
+		checkBackup(t, p, wallets, start*len(wallets), secret)
+	}
+	close(transfers)
+	sending.Wait()
+}
+
+func checkBackup(t *testing.T, p place, wallets []*wallet, total int, secret []byte) {
+	t.Helper()
+	dir := t.TempDir()
+	made, err := sqlite.Open(t.Context(), filepath.Join(dir, "made"), sqlite.Options{Logger: quiet.Logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Backup(t.Context(), p.connect(t), p.Options, made); err != nil {
+		t.Fatal(err)
+	}
+	if err := made.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "backup")
+	if err := sqlite.Backup(t.Context(), filepath.Join(dir, "made"), file); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlite.Restore(t.Context(), filepath.Join(dir, "data"), file); err != nil {
+		t.Fatal(err)
+	}
+	s, err := sqlite.Open(t.Context(), filepath.Join(dir, "data"), sqlite.Options{Logger: quiet.Logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close() // it only reads
+	if got, err := s.Secret(t.Context(), "session.key", func() []byte { return []byte("another") }); err != nil || string(got) != string(secret) {
+		t.Errorf("the secret is %q, want %q, error %v", got, secret, err)
+	}
+	marks, sent := map[string]uint64{}, map[string]store.Message{}
+	sum, received := 0, 0
+	for _, w := range wallets {
+		snapshot, err := s.Load(t.Context(), w.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var money int
+		if err := json.Unmarshal(snapshot.State, &money); err != nil {
+			t.Fatal(err)
+		}
+		sum += money
+		for _, m := range snapshot.Messages {
+			sent[fmt.Sprint(w.id, " ", m.To, " ", m.Order)] = m
+		}
+		for _, from := range snapshot.Senders {
+			marks[from.ID+" "+w.id] = from.Highest
+		}
+		page, err := s.Items(t.Context(), w.id, store.ItemRange{Table: 1, Limit: 1 << 20, MaxBytes: 1 << 30})
+		if err != nil {
+			t.Fatal(err)
+		}
+		credits := 0
+		for _, i := range page.Items {
+			var amount int
+			if err := json.Unmarshal(i.Value, &amount); err != nil {
+				t.Fatal(err)
+			}
+			credits += amount
+		}
+		received += credits
+	}
+	for key, m := range sent {
+		var from, to string
+		var order uint64
+		if _, err := fmt.Sscan(key, &from, &to, &order); err != nil {
+			t.Fatal(err)
+		}
+		var amount int
+		if err := json.Unmarshal(m.Data, &amount); err != nil {
+			t.Fatal(err)
+		}
+		if order > marks[from+" "+to] {
+			sum += amount
+		}
+	}
+	t.Logf("%d messages on their way, %d in tables", len(sent), received)
+	if sum != total {
+		t.Errorf("the restored store has %d, want %d", sum, total)
+	}
+}
