@@ -116,6 +116,9 @@ func (g *Gateway) reject(w http.ResponseWriter, r *http.Request, e *host.Fault) 
 // newSocket makes a socket of a request, with nothing below it yet.
 func (g *Gateway) newSocket(r *http.Request, permit limit.Permit) *socket {
 	s := &socket{g: g, permit: permit, attachment: host.NextAttachment()}
+	if g.opts.Node != nil {
+		s.attachment.Node = g.opts.Node()
+	}
 	if !permit.Rejects() { // else it opens no channel
 		s.auth = g.auth.socket(r)
 	}

@@ -69,6 +69,10 @@ type Options struct {
 	Contract string
 	Parts    []string
 
+	// Node returns the number in its cluster of the node that the gateway is on, for the
+	// attachments of sockets. nil means 0: there is one node.
+	Node func() uint32
+
 	Logger *slog.Logger // nil means slog.Default
 }
 

@@ -209,7 +209,7 @@ func (r *receiver) open(m *wire.ClientMessage) {
 	r.s.mu.Unlock()
 	request := host.OpenRequest{
 		Attachment: c.attachment, Create: c.fanout.ref.ID == "" && (m.Create == nil || *m.Create), Input: m.Input,
-		Conn: c.conn, Producer: c.caller, Params: m.Params, From: r.s.from,
+		Conn: c.conn, Try: m.N, Producer: c.caller, Params: m.Params, From: r.s.from,
 		Resume: m.Log != "", Log: m.Log, Seq: m.Seq, Owner: m.Owner, Ack: m.Ack,
 	}
 	if m.ActorID != "" {
@@ -349,8 +349,8 @@ func (r *receiver) call(m *wire.ClientMessage) {
 			c.answerLocked(m.ID)
 			r.s.mu.Unlock()
 			e := asError(r.s.logger, err)
-			if e.Code == wire.CodeShutdown {
-				return // without an answer the client sends it again on its next socket
+			if e.Code == wire.CodeShutdown || e.Code == wire.CodeMoved {
+				return // without an answer the client sends it again when it has opened again
 			}
 			r.refuse(at, e.Code, e.Message, e.Metadata)
 		}

@@ -38,8 +38,14 @@ func (a Attachment) IsZero() bool { return a == Attachment{} }
 
 // Replaces reports whether a, which has just arrived, replaces b, which was attached to the
 // same connection before. On one node the higher number replaces the lower. Numbers of
-// different nodes are not comparable: the later arrival replaces the earlier.
-func (a Attachment) Replaces(b Attachment) bool { return a.Node != b.Node || a.N > b.N }
+// different nodes are not comparable: there the client's count of its tries decides, see
+// OpenRequest.Try, and without one the later arrival replaces the earlier.
+func (a Attachment) Replaces(b Attachment, try, before uint64) bool {
+	if a.Node == b.Node {
+		return a.N > b.N
+	}
+	return try >= before || try == 0
+}
 
 // OpenRequest requests a connection, or attaches an existing one. The answer is an
 // OutputOpened or an OutputClosed to Attachment.
@@ -49,6 +55,7 @@ type OpenRequest struct {
 	Create     bool       // make the actor if it does not exist
 	Input      json.RawMessage
 	Conn       string // the connection's id, which only its client can name
+	Try        uint64 // of the opens of Conn: the client's count, 0 if it does not count
 	Producer   string // id of the client that numbers this connection's calls
 	From       string // whose share of the actor's limits it takes: the client's address
 	Params     json.RawMessage

@@ -23,8 +23,26 @@ func TestAttachment_Replaces(t *testing.T) {
 		{"another node with a lower number", elsewhere, one, true},
 		{"and back", one, elsewhere, true},
 	} {
-		if got := test.a.Replaces(test.b); got != test.want {
+		if got := test.a.Replaces(test.b, 0, 0); got != test.want {
 			t.Errorf("%s: %v replaces %v: got %v, want %v", test.name, test.a, test.b, got, test.want)
+		}
+	}
+	for _, test := range []struct {
+		name        string
+		a, b        host.Attachment
+		try, before uint64
+		want        bool
+	}{
+		{"another node, a later try", elsewhere, one, 3, 2, true},
+		{"another node, an earlier try", elsewhere, one, 2, 3, false},
+		{"another node, the same try", elsewhere, one, 2, 2, true},
+		{"another node, a client that does not count", elsewhere, one, 0, 3, true},
+		{"another node, a client that did not count", elsewhere, one, 3, 0, true},
+		{"the same node: only its own number counts", two, one, 2, 3, true},
+		{"the same node, an older socket", one, two, 3, 2, false},
+	} {
+		if got := test.a.Replaces(test.b, test.try, test.before); got != test.want {
+			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
 		}
 	}
 	if !(host.Attachment{}).IsZero() || one.IsZero() || elsewhere.IsZero() {

@@ -38,6 +38,7 @@ func (c *Conn) share() string { return cmp.Or(c.from, c.id) }
 // attached is what is known of a connection's client, and not stored.
 type attached struct {
 	attachment host.Attachment // the newest one; zero if not attached since the actor was loaded
+	try        uint64          // of the newest open, see host.OpenRequest.Try
 	online     bool
 	dropped    time.Time // when it was last not online
 	params     json.RawMessage

@@ -53,7 +53,7 @@ func (m *openEnvelope) deliver(in *instance) bool {
 	switch {
 	case c == nil:
 		return m.join(in, in.wasAnothers(&m.OpenRequest))
-	case !m.Attachment.Replaces(c.attachment): // a newer open arrived first
+	case !m.Attachment.Replaces(c.attachment, m.Try, c.try): // a newer open arrived first
 		m.refuse(in.actor, errReplaced)
 		return true
 	case in.isAnothers(c, m.Identity):
@@ -138,7 +138,7 @@ func (m *openEnvelope) succeed(in *instance, c *Conn, anothers bool) bool {
 // its connection is that of another subject.
 func (m *openEnvelope) join(in *instance, anothers bool) bool {
 	c := &Conn{num: in.conns.next, alone: [1]uint32{in.conns.next}, id: m.Conn, owner: m.Identity.Subject, start: in.head, attached: attached{
-		attachment: m.Attachment, online: true, params: m.Params, who: m.Identity, producer: m.Producer, from: m.From,
+		attachment: m.Attachment, try: m.Try, online: true, params: m.Params, who: m.Identity, producer: m.Producer, from: m.From,
 		askedLog: m.Log, askedSeq: m.Seq,
 	}}
 	opened := m.opened(in, c, in.head)
@@ -259,7 +259,7 @@ func (m *openEnvelope) resume(in *instance, c *Conn, joining []*host.Output) boo
 	}
 	returns := !c.online
 	in.conns.attach(c, m.Attachment)
-	c.producer, c.from = m.Producer, m.From
+	c.producer, c.from, c.try = m.Producer, m.From, m.Try
 	if o.err != nil {
 		return in.endConn(c, o.err)
 	}

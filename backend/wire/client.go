@@ -32,6 +32,7 @@ type ClientMessage struct {
 	Caller  string          `json:"caller,omitempty"`
 	Log     string          `json:"log,omitempty"`
 	Owner   string          `json:"owner,omitempty"` // of the last opened
+	N       uint64          `json:"n,omitempty"`     // rises with each open of the same Secret; 0 if it is not given
 
 	// call
 	ID     uint64            `json:"id,omitempty"`

@@ -55,6 +55,7 @@ const (
 	CodeIdentity     Code = "identity"     // who the client is has changed, or is to be found out again
 	CodeSlow         Code = "slow"         // the reader did not keep up
 	CodeShutdown     Code = "shutdown"     // the server is going away
+	CodeMoved        Code = "moved"        // another server runs the actor now; what was not answered did not reach it there
 
 	// Made by the client, never sent.
 	CodeNotSent  Code = "not_sent"  // the call was given up before it was sent: it did not run
@@ -74,6 +75,7 @@ var Reconnects = map[Code]bool{
 	CodeSlow:        true,
 	CodeIdentity:    true,
 	CodeShutdown:    true,
+	CodeMoved:       true,
 	CodeTimeout:     true,
 	CodeInternal:    true,
 }

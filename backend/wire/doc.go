@@ -32,6 +32,8 @@
 //	            written like k
 //	log, s      to resume: the log's identity and the last number seen
 //	ack         the highest call id up to which every call has been answered
+//	n           optional, rises with each open of the same k, on all sockets: of two that
+//	            arrive through different servers, the higher one is the newer
 //
 //	{"t":"call","c":1,"id":7,"a":"sendMessage","args":["ada","hello"],"s":21,"ack":6}
 //
@@ -107,7 +109,8 @@
 //
 //	{"c":1,"t":"closed","code":"…","message":"…","reconnect":false,"metadata":…}
 //
-// ends the channel. reconnect says whether the client should open again.
+// ends the channel. reconnect says whether the client should open again. With the code
+// moved another server runs the actor now: the client opens again on the same socket.
 //
 //	{"c":1,"t":"closed","code":"destroyed","message":"…","reconnect":false,"h":7}
 //

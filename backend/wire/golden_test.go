@@ -93,6 +93,13 @@ var clientFrames = []struct {
 		}},
 	},
 	{
+		"open-n", "n: of two opens with the same k, the one with the higher n is the newer",
+		`{"t":"open","c":4,"n":4,"actor":"chatRoom","key":["general"],"k":"` + secret + `","caller":"` + caller + `"}`,
+		[]wire.ClientMessage{{
+			Type: "open", Channel: 4, N: 4, Actor: "chatRoom", Key: raw(`["general"]`), Secret: secret, Caller: caller,
+		}},
+	},
+	{
 		"call", "",
 		`{"t":"call","c":1,"id":7,"a":"sendMessage","args":["ada","hello"]}`,
 		[]wire.ClientMessage{{Type: "call", Channel: 1, ID: 7, Action: "sendMessage", Args: args(`"ada"`, `"hello"`)}},

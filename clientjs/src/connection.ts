@@ -215,6 +215,7 @@ export function createConnection(
     const message: Open = {
       t: "open",
       c: 0xffffffff, // the longest number, for checkSize
+      n: 0xffffffff, // the same: channel numbers rise
       ...target,
       params: value,
       subs: subscribed.size ? [...subscribed] : undefined,
@@ -225,7 +226,7 @@ export function createConnection(
     };
     // A frame over the limit would close the socket for all connections, again at every attempt.
     checkSize(socket.limits, "message", byteLength(encode(message)));
-    channelNumber = message.c = socket.open(channel);
+    channelNumber = message.c = message.n = socket.open(channel);
     send(message, false);
     syncSubscriptions();
   };

@@ -50,7 +50,7 @@ export function createCursor(ackedId: () => number, onAckDue: () => void): Curso
     },
     resume() {
       ackedCall = ackedId();
-      return { log, s: log === undefined ? undefined : seq, ack: ackedCall || undefined };
+      return { log, s: log ? seq : undefined, ack: ackedCall || undefined };
     },
     acks() {
       const acks: Acks = {};

@@ -9,7 +9,7 @@ export type Code =
   | "too_large" | "rate_limited" | "overloaded" | "too_many_channels" | "too_many_sockets" | "too_deep"
   | "internal_error" | "timeout" | "unavailable" | "read_only" | "connection_required"
   | "state_incompatible" | "ran" | "idempotency_mismatch"
-  | "replaced" | "disconnected" | "destroyed" | "identity" | "slow" | "shutdown"
+  | "replaced" | "disconnected" | "destroyed" | "identity" | "slow" | "shutdown" | "moved"
   | "not_sent" | "maybe_ran" | "link" | "protocol" | "params_failed"
   | (string & {});
 

@@ -211,7 +211,7 @@ export function createSocket(
       if (stale?.[0]) console.warn(`stale contract: ${stale.join(", ")}`);
       heartbeat.start(hello);
       forEachAttached((channel) => channel.onUp());
-    } else if (message.c !== undefined) {
+    } else if (message.c) {
       carriedTraffic = true;
       if (!channels.get(message.c)?.receive(message)) return;
       return (answered = true);

@@ -8,6 +8,8 @@ import type { RandomSource } from "./types.js";
 export interface Open {
   t: "open";
   c: number;
+  /** Rises with each open of the same k: servers may hear of two in the other order. */
+  n?: number;
   actor?: string;
   key?: readonly string[];
   actorId?: string;

@@ -859,6 +859,27 @@ describe("reconnecting", () => {
     expect(delays.slice(6)).toEqual([0, 250]);
   });
 
+  it("opens again at once on the same socket when its actor has moved, and counts its opens", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(0.1);
+    server.actions["greet"] = () => "hello";
+    const connection = connect();
+    await settle(5000);
+    const retries: unknown[] = [];
+    connection.on("disconnected", (d) => retries.push([d.reason, d.retryInMs]));
+    server.closeChannels("moved", true);
+    const answer = connection["greet"]!();
+    await settle(500);
+    expect(await answer).toBe("hello");
+    expect(retries).toEqual([["moved", 25]]);
+    server.cut();
+    await settle(5000);
+    expect(connection.status).toBe("connected");
+    const counts = server.got("open").map((m) => m.n as number);
+    expect(counts).toHaveLength(3);
+    expect(counts).toEqual([...new Set(counts)].sort((a, b) => a - b));
+    expect(server.got("open").every((m) => m.n)).toBe(true);
+  });
+
   it("backs off when attempts fail long after a stable channel", async () => {
     vi.spyOn(Math, "random").mockReturnValue(1);
     let broken = false;

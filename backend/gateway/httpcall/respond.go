@@ -148,6 +148,7 @@ var statuses = map[wire.Code]int{
 	wire.CodeOverloaded:          http.StatusServiceUnavailable,
 	wire.CodeUnavailable:         http.StatusServiceUnavailable,
 	wire.CodeShutdown:            http.StatusServiceUnavailable,
+	wire.CodeMoved:               http.StatusServiceUnavailable,
 	wire.CodeTimeout:             http.StatusGatewayTimeout,
 }
 
