@@ -144,3 +144,10 @@ func ActorID(name string, key Key) string {
 	sum := sha256.Sum256([]byte(name + "\x00" + key.String()))
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
+
+// IsActorID reports whether s has the form of an actor's id: 128 bits in base64url without
+// padding. A store may use ids in the names of other things.
+func IsActorID(s string) bool {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	return err == nil && len(b) == 16
+}

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -43,6 +44,8 @@ type Actor struct {
 	hold     hold     // of messages, after resets
 	stuck    uint64   // the message whose turn did not return, until that is counted
 
+	since time.Time // when its node got its partition
+
 	loaded atomic.Bool              // it has an instance, which wakes itself when it is due
 	recent atomic.Pointer[turnRing] // keeps the newest turns while somebody looks; else nil
 
@@ -53,8 +56,8 @@ type Actor struct {
 }
 
 // newActor needs n.mu.
-func newActor(n *Node, r host.Ref) *Actor {
-	a := &Actor{node: n, id: r.ID}
+func newActor(n *Node, r host.Ref, since time.Time) *Actor {
+	a := &Actor{node: n, id: r.ID, since: since}
 	a.address.Store(&host.Ref{ID: r.ID, Name: r.Name, Key: r.Key})
 	a.log = host.NewLog(a.id, definition.Defaults.LogBytes, a.storedEntries)
 	a.log.ReadReplies(a.storedReplies)
@@ -107,13 +110,13 @@ func (a *Actor) run() {
 		}
 		if a.node.killed.Load() {
 			m.refuse(a, errShutdown)
-			a.close()
+			a.close(errShutdown)
 			orderly = true
 			return
 		}
 		switch m := m.(type) {
 		case stopEnvelope:
-			a.stop()
+			a.stop(m)
 			orderly = true
 			return
 		case idleEnvelope:
@@ -122,7 +125,9 @@ func (a *Actor) run() {
 				return
 			}
 		default:
-			if !a.deliver(m) {
+			if !a.node.partitions.has(a) {
+				m.refuse(a, errMoved)
+			} else if !a.deliver(m) {
 				return // superseded: another goroutine runs the actor
 			}
 			a.loaded.Store(a.in != nil)
@@ -354,7 +359,7 @@ func (a *Actor) put(outputs ...*host.Output) {
 // that owns the actor no longer may answer with it. What a reset answers is.
 func isBlind(err *host.Fault) bool {
 	switch err.Code {
-	case wire.CodeUnavailable, wire.CodeOverloaded, wire.CodeShutdown, wire.CodeReplaced:
+	case wire.CodeUnavailable, wire.CodeOverloaded, wire.CodeShutdown, wire.CodeReplaced, wire.CodeMoved:
 		return true
 	}
 	return false
@@ -437,20 +442,26 @@ func (a *Actor) leave(early bool) (ended, ok bool) {
 	return true, true
 }
 
-// stop ends the actor because the node shuts down.
-func (a *Actor) stop() {
-	if a.in != nil && (!a.in.stopHook() || !a.in.sends.settle() || !a.in.life.renew()) {
+// stop ends the actor because its node shuts down, or no longer owns it.
+func (a *Actor) stop(m stopEnvelope) {
+	if a.in != nil && !m.lost && (!a.in.stopHook() || !a.in.sends.settle() || !a.in.life.renew()) {
 		return // superseded: the goroutine that takes over stops it
 	}
 	if err := a.gate.await(); err != nil {
 		a.logger().Error("saving an actor's last changes failed", "error", err)
 		a.reset(err) // answers the calls that wait
 	}
-	a.close()
+	a.close(m.why)
+	if m.done != nil {
+		m.done()
+	}
 }
 
 // close drops the instance and refuses what is in the mailbox, and what comes.
-func (a *Actor) close() {
+func (a *Actor) close(why *host.Fault) {
+	if why == errMoved {
+		a.put(moveAttachments(cmp.Or(a.in, a.previous))...)
+	}
 	if a.in != nil {
 		a.in.discard()
 		a.in = nil
@@ -459,6 +470,8 @@ func (a *Actor) close() {
 		a.idle.Stop()
 	}
 	for _, m := range a.box.end() {
-		m.refuse(a, errShutdown)
+		m.refuse(a, why)
 	}
+	a.node.memory.used.Add(-a.bytes)
+	a.bytes = 0
 }

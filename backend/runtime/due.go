@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
@@ -19,6 +20,7 @@ import (
 // methods may be called from any.
 type waker struct {
 	node   *Node
+	anew   atomic.Bool   // the store is read from the start again
 	loads  chan struct{} // permits of actors that are being loaded
 	flying chan struct{} // permits of actors whose turns are not durable yet
 	kick   chan struct{} // there is an earlier time
@@ -113,7 +115,7 @@ func (w *waker) clockOffset() time.Duration {
 // that may be due now.
 func (w *waker) read() (more bool, err error) {
 	now := w.node.now()
-	if w.rescan.IsZero() || w.back == 0 && !now.Before(w.rescan) {
+	if w.anew.Swap(false) || w.rescan.IsZero() || w.back == 0 && !now.Before(w.rescan) {
 		w.position, w.rescan, w.end = store.Wake{}, now.Add(dueSpan), false
 	}
 	if w.end || w.back == 0 && w.position.At.After(now) && w.waiting() >= maxDue {
@@ -143,9 +145,18 @@ func (w *waker) waiting() int {
 	return w.next.Len()
 }
 
+// readAgain has the store read from the start again.
+func (w *waker) readAgain() {
+	w.anew.Store(true)
+	select {
+	case w.kick <- struct{}{}:
+	default:
+	}
+}
+
 // found notes an actor that the store has. An awake one wakes itself.
 func (w *waker) found(wake store.Wake) {
-	if w.isLoaded(wake.Actor) {
+	if _, owned := w.node.partitions.since(wake.Actor); !owned || w.isLoaded(wake.Actor) {
 		return
 	}
 	w.mu.Lock()
@@ -241,7 +252,9 @@ func (w *waker) wake(id string) (woken, ok bool) {
 		return false, ok
 	}
 	m := &dueEnvelope{waker: w, id: id}
-	if err := w.node.post(host.Ref{ID: id}, m); err != nil {
+	if err := w.node.post(host.Ref{ID: id}, m); err == errMoved {
+		m.unload(errMoved)
+	} else if err != nil {
 		m.unload(host.Faultf(wire.CodeUnavailable, "the actor cannot be woken: %s", err))
 	}
 	return true, true
@@ -272,7 +285,7 @@ func (w *waker) loaded(id string, err *host.Fault) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.waking, id)
-	if err == nil || err.Code == wire.CodeNotFound {
+	if err == nil || err.Code == wire.CodeNotFound || err == errMoved {
 		delete(w.waits, id)
 		return
 	}

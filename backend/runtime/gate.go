@@ -34,6 +34,7 @@ type gate struct {
 	pending []pendingCommit
 	bytes   int             // of pending
 	failed  error           // of the first commit that failed; nothing is released until reset
+	deposed bool            // another node owns the actor: nothing without a commit is released any more
 	dropped []pendingCommit // the failed commit and those after it
 	onFail  func()
 
@@ -97,6 +98,11 @@ func (g *gate) add(outputs []*host.Output, commit *store.Commit, stateful bool) 
 	case g.failed != nil:
 		g.mu.Unlock()
 		return // the pending reset drops them
+	case stateful && g.deposed:
+		g.denyLocked(end - host.Pos(len(outputs)))
+		g.mu.Unlock()
+		g.onFail()
+		return
 	case !stateful || g.committer.valid():
 		g.mu.Unlock()
 		g.log.Release(end)
@@ -144,12 +150,17 @@ func (g *gate) committed(err error) {
 	if failed {
 		g.dropped = append(g.dropped, p)
 	}
-	if !failed && p.unproven > 0 && !g.committer.valid() {
+	to := g.log.End()
+	switch {
+	case failed || p.unproven == 0:
+	case g.deposed:
+		g.denyLocked(p.end)
+		to, first = p.end, true
+	case !g.committer.valid():
 		g.proveLater(p.end, p.unproven)
 	}
-	to := g.log.End()
 	if len(g.pending) > 0 {
-		to = g.pending[0].start
+		to = min(to, g.pending[0].start)
 	}
 	g.changed.Broadcast()
 	g.mu.Unlock()
@@ -176,6 +187,19 @@ func (g *gate) proveLater(start host.Pos, bytes int) {
 	g.pending[0].bytes += bytes
 	g.bytes += bytes
 	g.committer.waiting.Add(int64(bytes))
+}
+
+// depose says that another node owns the actor. What is on its way to the store is waited for.
+func (g *gate) depose() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.deposed = true
+}
+
+// denyLocked has the next reset drop the outputs from start on.
+func (g *gate) denyLocked(start host.Pos) {
+	g.failed = store.ErrConflict
+	g.dropped = append(g.dropped, pendingCommit{rev: ofProof, start: start})
 }
 
 // durable returns the newest revision that is durable; rev is that of the newest commit.
@@ -215,11 +239,12 @@ func (g *gate) await() error {
 	return g.failed
 }
 
-// broken reports whether a commit has failed, so that later ones must not be made.
+// broken reports whether later commits must not be made: one has failed, or another node
+// owns the actor.
 func (g *gate) broken() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.failed != nil
+	return g.failed != nil || g.deposed
 }
 
 // reset prepares the gate for a new instance: it releases what is durable, up to the

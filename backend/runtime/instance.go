@@ -109,7 +109,7 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 	in.born = snap.Born
 	in.rev, in.head, in.log, in.conns.next = snap.Rev, snap.Head, snap.Log, snap.NextConn
 	for _, r := range snap.Conns {
-		c := &Conn{num: r.Num, alone: [1]uint32{r.Num}, id: r.ID, start: r.Start, joined: r.Joined, owner: r.Subject, attached: attached{dropped: a.node.started}}
+		c := &Conn{num: r.Num, alone: [1]uint32{r.Num}, id: r.ID, start: r.Start, joined: r.Joined, owner: r.Subject, attached: attached{dropped: a.since}}
 		if c.value, c.raw, err = loadConnState(def, r.Version, a.validUTF8(r.State)); err != nil {
 			a.logger().Error("a stored connection state does not fit this version of the actor; the connection ends", "conn", r.ID, "error", err)
 			c.value, c.raw = reflect.Zero(def.ConnType).Interface(), nil

@@ -213,16 +213,17 @@ func (b *mailbox) seen() (g glance, waiting int, running bool) {
 }
 
 // postLast adds the last envelope to deliver. If the actor's goroutine does not run, it
-// closes the mailbox instead.
-func (b *mailbox) postLast(m envelope) {
+// closes the mailbox instead, and posted is false.
+func (b *mailbox) postLast(m envelope) (posted bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.running {
 		b.closed = true
-		return
+		return false
 	}
 	b.queue = append(b.queue, m)
 	b.arrived.Signal()
+	return true
 }
 
 // end closes the mailbox and returns the remaining envelopes.

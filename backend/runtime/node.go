@@ -55,6 +55,8 @@ type Node struct {
 	closing     chan struct{}  // closed by Shutdown
 	authPermits *fair.Queue    // of running OnAuth, by definition and address
 
+	partitions Partitions
+
 	mu      sync.Mutex // guards the fields below
 	actors  map[string]*Actor
 	closed  bool
@@ -104,6 +106,11 @@ type Options struct {
 	// [64 MiB].
 	TableCacheBytes int64
 
+	// Owns returns since when the node owns a partition of actors (store.Partition). It must not
+	// block. Requests for actors that it does not own fail with moved; see PartitionsOf
+	// [nil: it owns all].
+	Owns func(part int) (since time.Time, ok bool)
+
 	// Courier carries messages from the node's actors to others [CourierOf the node].
 	Courier host.Courier
 
@@ -146,27 +153,13 @@ func New(r Registry, s store.Store, o Options) *Node {
 	if s, ok := s.(interface{ Unclean() bool }); ok {
 		n.doubts.unclean = s.Unclean()
 	}
-	n.wait.Go(n.endConnected)
+	n.partitions = Partitions{n: n, owns: o.Owns}
+	if o.Owns == nil {
+		n.wait.Go(func() { n.partitions.endConnected(store.AllPartitions, n.started) })
+	}
 	n.wait.Go(n.waker.run)
 	n.wait.Go(func() { n.parked.count(n) })
 	return n
-}
-
-// endConnected ends the stored connections that were not resumed in their window, of
-// actors that had no request since the start. At the end of the shortest window it also
-// wakes the actors with longer ones; these wait in memory.
-func (n *Node) endConnected() {
-	for _, window := range n.defs.ResumeWindows() {
-		if !n.pause(time.Until(n.started.Add(window))) {
-			return
-		}
-		// Failures of the store are retried until it works.
-		for wait := time.Second; !n.wakeConnected(); wait = min(2*wait, time.Minute) {
-			if !n.pause(wait) {
-				return
-			}
-		}
-	}
 }
 
 // pause waits for d. It reports false if the node shuts down meanwhile.
@@ -181,41 +174,6 @@ func (n *Node) pause(d time.Duration) bool {
 	}
 }
 
-// wakers is how many actors are loaded at the same time to end their connections.
-const wakers = 16
-
-// wakeConnected wakes the actors that have stored connections. It reports false if some
-// could not be loaded.
-func (n *Node) wakeConnected() (ok bool) {
-	slots := make(chan struct{}, wakers)
-	var failed atomic.Bool
-	err := n.store.Connected(context.Background(), store.AllPartitions, func(id string) bool {
-		select {
-		case slots <- struct{}{}:
-		case <-n.closing:
-			return false
-		}
-		err := n.post(host.Ref{ID: id}, &expiryEnvelope{func(err *host.Fault) {
-			if err != nil && err.Code == wire.CodeUnavailable {
-				failed.Store(true)
-			}
-			<-slots
-		}})
-		if err != nil {
-			<-slots
-		}
-		return err == nil
-	})
-	for range wakers {
-		slots <- struct{}{} // waits until all are answered
-	}
-	if err != nil {
-		n.log.Error("ending connections that were not resumed failed; retrying", "error", err)
-		return false
-	}
-	return !failed.Load()
-}
-
 // Shutdown ends all actors: they handle their mailboxes, OnStop runs, and their changes
 // become durable. Connections are not ended; clients may resume them on another node with
 // the same store. ctx limits the waiting. The store stays open.
@@ -227,7 +185,7 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	}
 	n.mu.Unlock()
 	for _, a := range n.awake() {
-		a.box.postLast(stopEnvelope{})
+		a.box.postLast(stopEnvelope{why: errShutdown})
 	}
 	done := make(chan struct{})
 	go func() { n.wait.Wait(); close(done) }()
@@ -248,7 +206,7 @@ func (n *Node) isClosed() bool {
 // address checks a ref and fills in the actor's id.
 func (n *Node) address(r host.Ref) (host.Ref, *host.Fault) {
 	if r.ID != "" {
-		if len(r.ID) > host.MaxNameBytes {
+		if !host.IsActorID(r.ID) {
 			return r, host.Faultf(wire.CodeNotFound, "there is no actor with this id")
 		}
 		return r, nil
@@ -275,6 +233,10 @@ func (n *Node) getLocked(r host.Ref, forClient bool) (*Actor, *host.Fault) {
 	if n.closed {
 		return nil, errShutdown
 	}
+	since, owned := n.partitions.since(r.ID)
+	if !owned {
+		return nil, errMoved
+	}
 	a := n.actors[r.ID]
 	if a == nil {
 		if forClient && n.maxActors > 0 && len(n.actors) >= n.maxActors {
@@ -284,7 +246,7 @@ func (n *Node) getLocked(r host.Ref, forClient bool) (*Actor, *host.Fault) {
 			n.relieve()
 			return nil, overloadFault("memory limit of actors reached", int(n.memory.max), "max-actor-bytes")
 		}
-		a = newActor(n, r)
+		a = newActor(n, r, since)
 		n.actors[r.ID] = a
 	}
 	a.learn(r)
@@ -356,7 +318,9 @@ func (n *Node) remove(a *Actor) bool {
 	if a.log.Followed() || !a.box.stop() {
 		return false
 	}
-	delete(n.actors, a.id)
+	if n.actors[a.id] == a {
+		delete(n.actors, a.id)
+	}
 	return true
 }
 

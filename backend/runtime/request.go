@@ -31,7 +31,12 @@ type idleEnvelope struct {
 }
 
 // stopEnvelope ends the actor after the envelopes before it.
-type stopEnvelope struct{ wakeEnvelope }
+type stopEnvelope struct {
+	wakeEnvelope
+	why  *host.Fault // errShutdown, or errMoved
+	lost bool        // another node has taken over: nothing can be saved
+	done func()      // may be nil
+}
 
 // create makes sure that the actor exists; it runs OnCreate and OnStart if the actor is
 // new. ok is false if the instance was abandoned.
@@ -101,7 +106,7 @@ func sizeOfCall(action string, args []json.RawMessage) int {
 }
 
 func (m *callEnvelope) refuse(a *Actor, err *host.Fault) {
-	if err == errShutdown {
+	if err == errShutdown || err == errMoved {
 		return // without an answer its client sends it again, to the next server
 	}
 	a.put(&host.Output{Kind: host.OutputFail, To: m.Attachment, Call: m.ID, Err: err})

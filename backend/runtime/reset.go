@@ -29,6 +29,9 @@ func (a *Actor) reset(cause error) {
 	durable, known := a.durable(cause)
 	if !known {
 		dropFault = errShutdown
+		if !a.node.isClosed() {
+			dropFault = errUnclear
+		}
 	}
 	dropped := a.gate.reset(durable)
 	if a.in != nil {
@@ -51,7 +54,8 @@ func (a *Actor) reset(cause error) {
 // durable returns the revision that the store has. It matters only if the outcome of a
 // commit is unknown; then durable queries the store until it answers, because reporting
 // that a call had no effect when it had one would be worse than a late answer. known is
-// false if the store has not answered when the node shuts down.
+// false if the store has not answered when the node shuts down, or another node has taken
+// over.
 func (a *Actor) durable(cause error) (rev uint64, known bool) {
 	if !errors.Is(cause, store.ErrUnknown) {
 		return 0, true // nothing that failed is durable
@@ -64,6 +68,9 @@ func (a *Actor) durable(cause error) (rev uint64, known bool) {
 		}
 		if errors.Is(err, store.ErrNotFound) {
 			return 0, true
+		}
+		if errors.Is(err, store.ErrConflict) {
+			return 0, false
 		}
 		select {
 		case <-a.node.closing:
@@ -86,13 +93,17 @@ func answerDropped(o *host.Output, in *instance, err *host.Fault) *host.Output {
 	switch {
 	case o.Done != nil:
 		o.Done(nil, err)
+	case (o.Kind == host.OutputOpened || o.Kind == host.OutputSubscribed) && err == errUnclear:
+		return &host.Output{Kind: host.OutputClosed, To: o.To, Err: errMoved}
 	case o.Kind == host.OutputOpened || o.Kind == host.OutputSubscribed:
 		return &host.Output{Kind: host.OutputClosed, To: o.To, Err: err}
 	case o.Kind == host.OutputClosed && o.Err.Code == wire.CodeReplaced:
 		return &host.Output{Kind: host.OutputClosed, To: o.To, Err: o.Err} // still true
+	case o.Kind == host.OutputClosed && err == errUnclear:
+		return &host.Output{Kind: host.OutputClosed, To: o.To, Err: errMoved}
 	case o.Kind == host.OutputClosed:
 		return &host.Output{Kind: host.OutputClosed, To: o.To, Err: err}
-	case (o.Kind == host.OutputReply || o.Kind == host.OutputFail) && err == errShutdown:
+	case (o.Kind == host.OutputReply || o.Kind == host.OutputFail) && (err == errShutdown || err == errUnclear):
 		return nil // its client sends the call again, to the next server
 	case o.Kind == host.OutputReply || o.Kind == host.OutputFail:
 		to := o.To
@@ -147,8 +158,12 @@ func (a *Actor) takeOver(t *Turn, cause *host.Fault) {
 	if stuck != nil {
 		stuck.refuse(a, cause)
 	}
+	if m, stops := stuck.(stopEnvelope); stops {
+		a.stop(m)
+		return
+	}
 	if a.node.isClosed() {
-		a.stop()
+		a.stop(stopEnvelope{why: errShutdown})
 		return
 	}
 	a.rest()                                // the goroutine may have been evicting the actor

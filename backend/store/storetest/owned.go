@@ -41,6 +41,9 @@ func (o *OwnedStore) Renew() { o.set(func() { o.expired = false }) }
 // now on, and once one has, everything does.
 func (o *OwnedStore) Depose() { o.set(func() { o.expired, o.deposed = true, true }) }
 
+// Rejoin ends Depose: the process has begun anew.
+func (o *OwnedStore) Rejoin() { o.set(func() { o.expired, o.deposed, o.knows = false, false, false }) }
+
 // HoldProofs has calls of Prove wait until ReleaseProofs, as if the store were far away.
 func (o *OwnedStore) HoldProofs() { o.set(func() { o.held = true }) }
 

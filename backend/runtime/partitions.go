@@ -1,0 +1,222 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// Partitions are the partitions of actors (store.Partition) that a node of a cluster owns, as
+// Options.Owns says. What it owns may change at any time: requests that have not begun by then
+// fail with moved, so that they may go to the next owner. All methods may be called at the
+// same time.
+//
+// A partition changes hands as in Orleans or Akka's sharding, but its actors end one by one:
+// Release when its node gives it away, Reset when it has lost it.
+type Partitions struct {
+	n    *Node
+	owns func(part int) (since time.Time, ok bool) // nil: all
+}
+
+// PartitionsOf returns the partitions of a node.
+func PartitionsOf(n *Node) *Partitions { return &n.partitions }
+
+var (
+	errMoved   = host.Faultf(wire.CodeMoved, "another server runs the actor now")
+	errUnclear = host.Faultf(wire.CodeMaybeRan, "another server runs the actor now: it is unknown whether the call had an effect")
+)
+
+// since returns since when the node owns an actor.
+func (p *Partitions) since(id string) (since time.Time, ok bool) {
+	if p.owns == nil {
+		return p.n.started, true
+	}
+	return p.owns(store.Partition(id))
+}
+
+// has reports whether the node still owns an actor that is in memory, without having lost it
+// meanwhile.
+func (p *Partitions) has(a *Actor) bool {
+	if p.owns == nil {
+		return true
+	}
+	since, ok := p.owns(store.Partition(a.id))
+	return ok && since.Equal(a.since)
+}
+
+// Adopt says that the node owns a partition from now on. It wakes those of its actors that
+// are due, and ends the stored connections that are not resumed within their resume
+// window, counted from now. It does not wait.
+func (p *Partitions) Adopt(part int) {
+	since, ok := p.owns(part)
+	if !ok {
+		return // lost already
+	}
+	p.n.waker.readAgain()
+	p.n.mu.Lock()
+	defer p.n.mu.Unlock()
+	if !p.n.closed {
+		p.n.wait.Go(func() { p.endConnected(part, since) })
+	}
+}
+
+// Release ends the actors of a partition that the node is giving away: Options.Owns says
+// already that it does not own it. What waits for turns is refused; OnStop runs, and
+// connections are told that they have moved. It returns when everything is durable, or with
+// an error when ctx ends.
+func (p *Partitions) Release(ctx context.Context, part int) error {
+	var wait sync.WaitGroup
+	for _, a := range p.take(part) {
+		wait.Add(1)
+		if !a.box.postLast(stopEnvelope{why: errMoved, done: wait.Done}) {
+			wait.Done()
+		}
+	}
+	done := make(chan struct{})
+	go func() { wait.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("runtime: some turns of partition %d have not ended: %w", part, ctx.Err())
+	}
+}
+
+// Reset drops the actors of a partition that the node has lost: Options.Owns says so already.
+// Commits that are on their way to the store are waited for, elsewhere; of what is not in one
+// nothing is seen any more. Connections are told that they have moved.
+func (p *Partitions) Reset(part int) {
+	for _, a := range p.take(part) {
+		a.gate.depose()
+		a.box.postLast(stopEnvelope{why: errMoved, lost: true})
+	}
+}
+
+// take takes the actors of a partition out of the node. They end on their own.
+func (p *Partitions) take(part int) (actors []*Actor) {
+	p.n.mu.Lock()
+	defer p.n.mu.Unlock()
+	for id, a := range p.n.actors {
+		if store.Partition(id) == part {
+			actors = append(actors, a)
+			delete(p.n.actors, id)
+		}
+	}
+	return actors
+}
+
+// DetachNode says that the node of a cluster with a number is gone, with its gateways: the
+// connections whose attachments have the number have no sockets any more.
+func (p *Partitions) DetachNode(slot uint32) {
+	for _, a := range p.n.awake() {
+		if _, _, running := a.box.seen(); running { // else it has no instance
+			a.box.post(&detachNodeEnvelope{slot})
+		}
+	}
+}
+
+// detachNodeEnvelope reports that the sockets of all attachments of a node are gone.
+type detachNodeEnvelope struct{ slot uint32 }
+
+func (m *detachNodeEnvelope) size() int { return 0 }
+
+func (m *detachNodeEnvelope) refuse(a *Actor, _ *host.Fault) {
+	if a.previous == nil {
+		return
+	}
+	for attachment := range a.previous.conns.attached {
+		if attachment.Node == m.slot {
+			a.gone(attachment, time.Now())
+		}
+	}
+}
+
+func (m *detachNodeEnvelope) deliver(in *instance) bool {
+	for _, c := range in.conns.all {
+		if c.attachment.Node == m.slot && c.online && in.conns.byID[c.id] == c && !in.drop(c) {
+			return false
+		}
+	}
+	return true
+}
+
+// moveAttachments returns outputs that tell the clients of an instance's connections to open
+// them again.
+func moveAttachments(in *instance) (outputs []*host.Output) {
+	if in == nil {
+		return nil
+	}
+	for _, c := range in.conns.all {
+		if c.online && !c.attachment.IsZero() {
+			outputs = append(outputs, &host.Output{Kind: host.OutputClosed, To: c.attachment, Err: errMoved})
+		}
+	}
+	return outputs
+}
+
+// endConnected ends the stored connections of a partition, or of all, that were not resumed in
+// their window, of actors that had no request since the node has them. At the end of the
+// shortest window it also wakes the actors with longer ones; these wait in memory.
+func (p *Partitions) endConnected(part int, since time.Time) {
+	for _, window := range p.n.defs.ResumeWindows() {
+		if !p.n.pause(time.Until(since.Add(window))) {
+			return
+		}
+		// Failures of the store are retried until it works.
+		for wait := time.Second; p.keeps(part, since) && !p.wakeConnected(part); wait = min(2*wait, time.Minute) {
+			if !p.n.pause(wait) {
+				return
+			}
+		}
+	}
+}
+
+// keeps reports whether the node has had a partition since then.
+func (p *Partitions) keeps(part int, since time.Time) bool {
+	if p.owns == nil {
+		return true
+	}
+	now, ok := p.owns(part)
+	return ok && now.Equal(since)
+}
+
+// wakers is how many actors are loaded at the same time to end their connections.
+const wakers = 16
+
+// wakeConnected wakes the actors that have stored connections. It reports false if some
+// could not be loaded.
+func (p *Partitions) wakeConnected(part int) (ok bool) {
+	permits := make(chan struct{}, wakers)
+	var failed atomic.Bool
+	err := p.n.store.Connected(context.Background(), part, func(id string) bool {
+		select {
+		case permits <- struct{}{}:
+		case <-p.n.closing:
+			return false
+		}
+		err := p.n.post(host.Ref{ID: id}, &expiryEnvelope{func(err *host.Fault) {
+			if err != nil && err.Code == wire.CodeUnavailable {
+				failed.Store(true)
+			}
+			<-permits
+		}})
+		if err != nil {
+			<-permits
+		}
+		return err == nil
+	})
+	for range wakers {
+		permits <- struct{}{} // waits until all are answered
+	}
+	if err != nil {
+		p.n.log.Error("ending connections that were not resumed failed; retrying", "error", err)
+		return false
+	}
+	return !failed.Load()
+}
