@@ -3,11 +3,13 @@ package runtime_test
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/runtime"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
@@ -72,6 +74,37 @@ func TestG11_TheClockIsSetBackWhileManySleep(t *testing.T) {
 			if d -= 24 * time.Hour; d < 0 || d > 50*time.Millisecond { // c.Now is another clock
 				t.Fatalf("a message ran %s after its time", d)
 			}
+		}
+	})
+}
+
+// Nor does one that could not be loaded for a while.
+func TestG12_TheClockIsSetBackWhileASenderCannotBeLoaded(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		var clock testClock
+		s := &refusingLoads{Store: memory.New(memory.Options{}), bad: map[string]bool{}}
+		registry := actor.NewRegistry(actor.Define[penpal]("penpal", actor.Handles((*penpal).missive)))
+		n := runtime.New(registry, s, runtime.WithClock(runtime.Options{Logger: slog.New(slog.DiscardHandler)}, clock.now))
+		defer n.Shutdown(context.Background())
+		a, b := host.Ref{Name: "penpal", Key: host.Key{"a"}}, host.Ref{Name: "penpal", Key: host.Key{"b"}}
+		refuse := func(refs ...host.Ref) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			clear(s.bad)
+			for _, r := range refs {
+				s.bad[host.ActorID(r.Name, r.Key)] = true
+			}
+		}
+		refuse(b)
+		call(t, n, a, "post", "b", []string{"one"})
+		time.Sleep(10 * time.Minute)
+		refuse(a, b)
+		time.Sleep(10 * time.Minute)
+		refuse()
+		clock.jump(-24 * time.Hour)
+		time.Sleep(6 * time.Minute)
+		if got := string(call(t, n, b, "get")); !strings.Contains(got, "a:one") {
+			t.Errorf("the receiver has %s", got)
 		}
 	})
 }
