@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/definition"
 	"github.com/troupe-dev/troupe/backend/runtime"
 )
@@ -139,8 +140,9 @@ func (c *Context[S]) Repeat(name string, when Recurrence, message any, options .
 // 10,000.
 func (c *Context[S]) Missed() int { return c.turn.Messages().Missed() }
 
-// Cancel removes a message that the actor has scheduled. It reports false if there is none:
-// it was handled, canceled or replaced. A message that is being handled is not there.
+// Cancel removes a message that the actor has scheduled, or one to another actor that is
+// parked. It reports false if there is none: it was handled, canceled or replaced. A message
+// that is being handled is not there.
 func (c *Context[S]) Cancel(id MessageID) bool { return c.turn.Messages().Cancel(string(id)) }
 
 // CancelNamed removes the message with a name. It reports false if there is none.
@@ -155,18 +157,23 @@ type Scheduled struct {
 	Repeat string // when it repeats; empty: it runs once
 	Tries  int    // how often its handler has failed
 	Parked string // not empty: the message is parked, because of this
+	To     Ref    // of a message to another actor, which is parked; else zero
 }
 
 // Scheduled returns the messages that the actor has scheduled to itself and that are not
 // finished, as they are at the time of the call: in the order in which they run, the parked
-// ones last.
+// ones last. Of its messages to other actors it has those that are parked.
 func (c *Context[S]) Scheduled() iter.Seq[Scheduled] {
 	ms := c.turn.Messages()
 	all := ms.Scheduled()
 	return func(yield func(Scheduled) bool) {
 		for i := range all {
 			m := &all[i]
-			if !yield(Scheduled{MessageID(ms.IDOf(m)), m.Label, m.Type, m.Due, m.Spec, m.Tries, m.Parked}) {
+			w := Scheduled{MessageID(ms.IDOf(m)), m.Label, m.Type, m.Due, m.Spec, m.Tries, m.Parked, Ref{}}
+			if m.To != "" {
+				w.To = refOf(host.Ref{Name: m.Name, Key: m.Key})
+			}
+			if !yield(w) {
 				return
 			}
 		}

@@ -368,8 +368,8 @@ func messageID(actor string, number uint64) string {
 	return actor + "." + strconv.FormatUint(number, 10)
 }
 
-// Cancel removes a message that the actor has scheduled. It reports false if there is none
-// with this id.
+// Cancel removes a message that the actor has scheduled, or one to another actor that is
+// parked. It reports false if there is none with this id.
 func (m Messages) Cancel(id string) bool {
 	if !m.writable("cancel a message") {
 		return false
@@ -385,7 +385,7 @@ func (m Messages) CancelNamed(name string) bool {
 }
 
 func (m Messages) cancel(msg *store.Message) bool {
-	if msg == nil || msg.To != "" {
+	if msg == nil || unsent(msg) {
 		return false
 	}
 	m.t.in.messages.edit(msg, nil)
@@ -393,7 +393,7 @@ func (m Messages) cancel(msg *store.Message) bool {
 }
 
 // Scheduled returns the messages that the actor has scheduled to itself, in the order in
-// which they run; the parked ones come last.
+// which they run; the parked ones come last, also those to other actors.
 func (m Messages) Scheduled() []store.Message {
 	if !m.t.Use() {
 		return nil
@@ -405,7 +405,7 @@ func (m Messages) Scheduled() []store.Message {
 	}
 	if ms.parked > 0 {
 		for _, msg := range ms.byID {
-			if msg.To == "" && msg.Parked != "" {
+			if msg.Parked != "" {
 				all = append(all, *msg)
 			}
 		}

@@ -68,6 +68,16 @@ func (p penpal) PostReadOnly(c *nothing)   { c.Send(actor.Of("penpal", "b"), mis
 func (p penpal) Get(*nothing) penpal       { return p }
 func (p penpal) GetSender(c *nothing) bool { _, ok := c.Sender(); return ok }
 
+// GetParked returns what is parked, and to whom.
+func (p penpal) GetParked(c *nothing) (parked []string) {
+	for m := range c.Scheduled() {
+		parked = append(parked, fmt.Sprint(m.Type, " to ", m.To.Name, " ", m.To.Key, ": ", m.Parked))
+	}
+	return parked
+}
+
+func (p *penpal) Cancel(c *nothing, id actor.MessageID) bool { return c.Cancel(id) }
+
 func (p *penpal) missive(c *nothing, m missive) error {
 	run := letterRuns.add(string(c.MessageID()))
 	from, ok := c.Sender()
@@ -251,6 +261,11 @@ func TestG12_AParkedMessageLetsOthersPass(t *testing.T) {
 	for _, to := range []string{"b", "troubled"} {
 		penpals(t, func(n *actortest.Node) {
 			id := post(n, "a", to, "fail", "next")[0]
+			a := n.Actor("penpal", "a")
+			time.Sleep(time.Second)
+			if got := actortest.Call[[]string](a, "getParked"); len(got) > 0 || actortest.Call[bool](a, "cancel", id) {
+				t.Errorf("on its way the message is among the scheduled ones, as %v, or can be canceled", got)
+			}
 			time.Sleep(time.Hour)
 			penpalOf(n, "a").wants(t, "the sender", "", "")
 			if to == "b" {
@@ -263,6 +278,15 @@ func TestG12_AParkedMessageLetsOthersPass(t *testing.T) {
 			time.Sleep(time.Hour)
 			if runs := letterRuns.get(string(id)); runs > 10 {
 				t.Errorf("the parked message has run again after a restart")
+			}
+			parked := len(a.Scheduled())
+			for _, got := range actortest.Call[[]string](a, "getParked") {
+				if want := fmt.Sprintf("missive to penpal [%q]: ", to); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "as asked") {
+					t.Errorf("scheduled is %s, want it to begin with %s", got, want)
+				}
+			}
+			if canceled := actortest.Call[bool](a, "cancel", id); !canceled || parked == 0 || len(a.Scheduled()) != parked-1 {
+				t.Errorf("it is canceled: %v; %d of %d are left", canceled, len(a.Scheduled()), parked)
 			}
 		})
 	}

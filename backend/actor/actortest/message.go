@@ -14,8 +14,9 @@ import (
 )
 
 // Scheduled returns the messages that the actor has scheduled to itself and that are not
-// finished, as they are stored: in the order of their times, the parked ones last. The time
-// of one whose handler has failed is still the one at which it was due.
+// finished, as they are stored: in the order of their times, the parked ones last, also those
+// to other actors. The time of one whose handler has failed is still the one at which it was
+// due.
 func (a *Actor) Scheduled() []actor.Scheduled {
 	t := a.node.T
 	t.Helper()
@@ -29,11 +30,16 @@ func (a *Actor) Scheduled() []actor.Scheduled {
 	}
 	var all []actor.Scheduled
 	for _, m := range snap.Messages {
-		if m.To == "" {
-			all = append(all, actor.Scheduled{
-				ID: actor.MessageID(fmt.Sprintf("%s.%d", id, m.ID)), Name: m.Label, Type: m.Type, Due: m.Due, Tries: m.Tries, Parked: m.Parked,
-			})
+		if m.To != "" && m.Parked == "" {
+			continue
 		}
+		w := actor.Scheduled{
+			ID: actor.MessageID(fmt.Sprintf("%s.%d", id, m.ID)), Name: m.Label, Type: m.Type, Due: m.Due, Repeat: m.Spec, Tries: m.Tries, Parked: m.Parked,
+		}
+		if m.To != "" {
+			w.To = actor.Of(m.Name, m.Key...)
+		}
+		all = append(all, w)
 	}
 	slices.SortStableFunc(all, func(a, b actor.Scheduled) int {
 		if (a.Parked == "") != (b.Parked == "") {
