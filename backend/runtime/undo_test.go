@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
@@ -66,6 +65,8 @@ func (m *mixer) run(c *mixerContext, steps []mixerStep) {
 			c.Schedule(c.Now().Add(time.Hour), mixed{s.N}, actor.Named(fmt.Sprint(s.N)))
 		case "cancel":
 			c.CancelNamed(fmt.Sprint(s.N))
+		case "send":
+			c.Send(actor.Of("mixed", "m"), mixed{s.N})
 		case "note":
 			for conn := range c.Conns() {
 				conn.SetState(mixerState{s.N})
@@ -109,7 +110,19 @@ func (m *mixer) mixed(_ *mixerContext, msg mixed) error {
 	return nil
 }
 
-// mixerView is all that the model compares.
+// mixedLog gets the messages that a mixer sends.
+type mixedLog struct {
+	Got []int `json:"got"`
+}
+
+func (l *mixedLog) mixed(_ *nothing, m mixed) error {
+	l.Got = append(l.Got, m.N)
+	return nil
+}
+
+func (l mixedLog) All(*nothing) []int { return l.Got }
+
+// mixerView is all that the model compares after each turn.
 type mixerView struct {
 	N         int            `json:"n"`
 	Items     map[int]string `json:"items"`
@@ -134,17 +147,19 @@ func (m *mixer) View(c *mixerContext) mixerView {
 	return v
 }
 
-var mixers = actor.NewRegistry(actor.Define[mixer]("mixer", actor.Emits[mixed](), actor.Handles((*mixer).mixed)))
+var mixers = actor.NewRegistry(actor.Define[mixer]("mixer", actor.Emits[mixed](), actor.Handles((*mixer).mixed)),
+	actor.Define[mixedLog]("mixed", actor.Handles((*mixedLog).mixed)))
 
 // mixerModel is a mixer as it should be.
 type mixerModel struct {
 	view      mixerView
 	events    int
 	destroyed bool
+	sent      []int // in all lives
 }
 
 func (m mixerModel) clone() mixerModel {
-	m.view.Items = maps.Clone(m.view.Items)
+	m.view.Items, m.sent = maps.Clone(m.view.Items), slices.Clone(m.sent)
 	m.view.Scheduled, m.view.Notes = slices.Clone(m.view.Scheduled), slices.Clone(m.view.Notes)
 	return m
 }
@@ -166,6 +181,8 @@ func (m *mixerModel) run(steps []mixerStep) (disconnected int) {
 			slices.Sort(v.Scheduled)
 		case "cancel":
 			v.Scheduled = slices.DeleteFunc(v.Scheduled, func(n int) bool { return n == s.N })
+		case "send":
+			m.sent = append(m.sent, s.N)
 		case "note":
 			for i := range v.Notes {
 				v.Notes[i] = s.N
@@ -201,11 +218,11 @@ func (m mixerModel) turn(p mixerPlan) mixerModel {
 	return m
 }
 
-// TestG7_EverythingOfATurnIsUndone: random turns that change the state, a table, messages,
-// connection states and connections, emit and destroy, and fail, as a whole or in a hook
+// TestG7_EverythingOfATurnIsUndone: random turns that change the state, a table, messages to
+// itself and to another actor, connection states and connections, emit and destroy, and fail, as a whole or in a hook
 // inside them, against a model.
 func TestG7_EverythingOfATurnIsUndone(t *testing.T) {
-	kinds := []string{"n", "set", "delete", "schedule", "cancel", "note", "emit", "disconnect"}
+	kinds := []string{"n", "set", "delete", "schedule", "cancel", "send", "note", "emit", "disconnect"}
 	for seed := range uint64(seeds) {
 		actortest.Run(t, mixers, func(n *actortest.Node) {
 			r := rand.New(rand.NewPCG(seed, 2))
@@ -250,7 +267,7 @@ func TestG7_EverythingOfATurnIsUndone(t *testing.T) {
 					t.Fatalf("seed %d: turn %d %+v: closed %t %s, want destroyed %t", seed, i, p, closed, code, model.destroyed)
 				}
 				if model.destroyed {
-					model = mixerModel{view: mixerView{Items: map[int]string{}, Scheduled: []int{}}}
+					model = mixerModel{view: mixerView{Items: map[int]string{}, Scheduled: []int{}}, sent: model.sent}
 					conns = nil
 				}
 				if r.IntN(4) == 0 && conns != nil {
@@ -267,7 +284,10 @@ func TestG7_EverythingOfATurnIsUndone(t *testing.T) {
 					t.Fatalf("seed %d: after turn %d %+v: got %+v, want %+v", seed, i, p, got, model.view)
 				}
 			}
-			synctest.Wait()
+			time.Sleep(time.Minute)
+			if got := actortest.Call[[]int](n.Actor("mixed", "m"), "all"); !slices.Equal(got, model.sent) {
+				t.Errorf("seed %d: the other actor got %v, want %v", seed, got, model.sent)
+			}
 		})
 	}
 }
