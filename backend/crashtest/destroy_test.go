@@ -55,10 +55,10 @@ func serveActors(registry *actor.Registry, data string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("http://" + l.Addr().String())
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	fmt.Println("http://" + l.Addr().String()) // from now on it is stopped
 	go func() {
-		stop := make(chan os.Signal, 1)
-		signal.Notify(stop, syscall.SIGTERM)
 		<-stop
 		if srv.Close(context.Background()) == nil {
 			os.Exit(0)
