@@ -118,7 +118,7 @@ func (w *waker) read() (more bool, err error) {
 	if w.anew.Swap(false) || w.rescan.IsZero() || w.back == 0 && !now.Before(w.rescan) {
 		w.position, w.rescan, w.end = store.Wake{}, now.Add(dueSpan), false
 	}
-	if w.end || w.back == 0 && w.position.At.After(now) && w.waiting() >= maxDue {
+	if w.end || w.position.At.After(now) && w.waiting() >= maxDue {
 		return false, nil
 	}
 	page, err := w.node.store.Due(context.Background(), w.position, w.rescan.Add(w.back), duePage)
