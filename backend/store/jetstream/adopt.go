@@ -15,29 +15,30 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/internal/journal"
 )
 
-// Sealed is a journal of another incarnation, which has ended.
-type Sealed struct {
-	Journal string
-	Seal    uint64 // the sequence of its last message
+// Journal is a journal of another incarnation, as far as it counts: up to its seal or, for
+// partitions that its owner has released, up to its newest message after that.
+type Journal struct {
+	Name string
+	UpTo uint64 // the sequence of that message
 }
 
-// sealedJournal is a journal of which the index has rows.
-type sealedJournal struct {
-	Sealed
+// foreignJournal is a journal of which the index has rows.
+type foreignJournal struct {
+	Journal
 	subject string
 	rows    int // in the index
 }
 
 // Adopt takes partitions over: it reads what the journals of their earlier owners have of
 // their actors, and then their heads as these are needed. The journals are those of the
-// last owners, if they were sealed, and all whose entries clients may still ask for.
+// last owners, and all whose entries clients may still ask for.
 // When it returns, the store owns the partitions. The error wraps store.ErrConflict if the
 // store itself is deposed.
-func (s *Store) Adopt(ctx context.Context, parts []int, journals ...Sealed) error {
+func (s *Store) Adopt(ctx context.Context, parts []int, journals ...Journal) error {
 	return s.adopter.adopt(ctx, parts, false, journals...)
 }
 
-// Settle saves every actor that a sealed journal has commits of that are in no head yet.
+// Settle saves every actor that a foreign journal has commits of that are in no head yet.
 // Then nobody needs the journal any more but clients that resume.
 func (s *Store) Settle(ctx context.Context, journal string) error {
 	return s.adopter.settle(ctx, journal)
@@ -55,23 +56,23 @@ func (s *Store) TakeOver(ctx context.Context) error { return s.adopter.takeOver(
 // adopter takes partitions over and gives them back.
 type adopter struct{ *keeper }
 
-func (a adopter) adopt(ctx context.Context, parts []int, alone bool, journals ...Sealed) error {
+func (a adopter) adopt(ctx context.Context, parts []int, alone bool, journals ...Journal) error {
 	if err := a.own.resolved(ctx); err != nil {
 		return err
 	}
 	type source struct {
-		*sealedJournal
+		*foreignJournal
 		groups []scannedMessage
 	}
 	var sources []source
 	unclean := false
 	for _, j := range journals {
-		groups, clean, err := a.journals.scan(ctx, j.Journal, j.Seal)
+		groups, clean, err := a.journals.scan(ctx, j.Name, j.UpTo)
 		if err != nil {
-			return fmt.Errorf("read the journal %s: %w", j.Journal, err)
+			return fmt.Errorf("read the journal %s: %w", j.Name, err)
 		}
 		unclean = unclean || !clean
-		sources = append(sources, source{&sealedJournal{Sealed: j, subject: a.journalOf(j.Journal)}, groups})
+		sources = append(sources, source{&foreignJournal{Journal: j, subject: a.journalOf(j.Name)}, groups})
 	}
 	a.work.Lock()
 	defer a.work.Unlock() // nothing is saved or trimmed meanwhile
@@ -81,24 +82,31 @@ func (a adopter) adopt(ctx context.Context, parts []int, alone bool, journals ..
 	now := a.options.now()
 	type message struct {
 		scannedMessage
-		of *sealedJournal
+		of *foreignJournal
 	}
 	var all []message
 	for _, s := range sources {
 		for _, g := range s.groups {
-			all = append(all, message{g, s.sealedJournal})
+			all = append(all, message{g, s.foreignJournal})
 		}
 	}
 	slices.SortFunc(all, func(a, b message) int { return int(a.seq) - int(b.seq) })
 	var rows []journal.Row
 	for _, m := range all {
+		own := m.of.Name == a.own.incarnation // it had released some of the partitions
+		mine := a.row(m.seq)
+		if own && mine == nil {
+			continue // it was trimmed
+		}
 		row := journal.Row{ID: int64(m.seq), At: now}
 		if err := a.addLocations(&row, m.data, wanted.has); err != nil {
 			a.dropParts(wanted)
 			a.catalog.mu.Unlock()
 			return err
 		}
-		if len(row.Actors) > 0 {
+		if own {
+			mine.Actors = append(mine.Actors, row.Actors...)
+		} else if len(row.Actors) > 0 {
 			rows = append(rows, row)
 			a.foreign[row.ID], a.scanned[row.ID] = m.of, m.data
 			m.of.rows++
@@ -125,10 +133,20 @@ func (a adopter) adopt(ctx context.Context, parts []int, alone bool, journals ..
 	}
 	for _, s := range sources {
 		if alone {
-			a.sealed = append(a.sealed, s.sealedJournal)
+			a.sealed = append(a.sealed, s.foreignJournal)
 		}
 	}
 	return nil
+}
+
+// row returns the row of a message, nil if there is none. Hold mu.
+func (c *catalog) row(seq uint64) *journal.Row {
+	rows := c.index.Rows
+	i := sort.Search(len(rows), func(i int) bool { return rows[i].ID >= int64(seq) })
+	if i == len(rows) || rows[i].ID != int64(seq) {
+		return nil
+	}
+	return &rows[i]
 }
 
 // insertRows puts rows of other journals to where they belong in the order of sequences.
@@ -205,10 +223,10 @@ func (c *catalog) dropParts(parts partitions) {
 func (a adopter) settle(ctx context.Context, journal string) error {
 	a.work.Lock()
 	defer a.work.Unlock()
-	return a.settleJournal(ctx, func(j *sealedJournal) bool { return j.Journal == journal })
+	return a.settleJournal(ctx, func(j *foreignJournal) bool { return j.Name == journal })
 }
 
-func (a adopter) settleJournal(ctx context.Context, of func(*sealedJournal) bool) error {
+func (a adopter) settleJournal(ctx context.Context, of func(*foreignJournal) bool) error {
 	a.catalog.mu.Lock()
 	seen := map[*journal.Resident]bool{}
 	for _, row := range a.index.Rows {
@@ -260,7 +278,7 @@ func (a adopter) takeOver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var sealed []Sealed
+	var sealed []Journal
 	for _, name := range journals {
 		if name == a.own.incarnation {
 			continue
@@ -280,7 +298,7 @@ func (a adopter) takeOver(ctx context.Context) error {
 				}
 			}
 			if newest > 0 {
-				sealed = append(sealed, Sealed{name, newest})
+				sealed = append(sealed, Journal{name, newest})
 			}
 			break
 		}
@@ -297,6 +315,6 @@ func (s *Store) Journals(ctx context.Context) ([]string, error) { return s.journ
 
 // Purge removes a sealed journal. Call it once its actors are saved and no client can
 // resume from it.
-func (s *Store) Purge(ctx context.Context, j Sealed) error {
-	return s.journals.purge(ctx, s.journalOf(j.Journal), j.Seal)
+func (s *Store) Purge(ctx context.Context, j Journal) error {
+	return s.journals.purge(ctx, s.journalOf(j.Name), j.UpTo)
 }

@@ -40,7 +40,7 @@ func Backup(ctx context.Context, nc *nats.Conn, o Options, to Target) error {
 	b := &backup{Store: s, to: to, revs: map[string]uint64{}}
 	err = b.run(ctx)
 	if closeErr := s.Close(); closeErr == nil {
-		err = errors.Join(err, s.Purge(ctx, Sealed{s.Incarnation(), s.Newest()}))
+		err = errors.Join(err, s.Purge(ctx, Journal{s.Incarnation(), s.Newest()}))
 	} else {
 		err = errors.Join(err, closeErr)
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // tryTime is the longest time that one request may take. A request that meets no leader
-// would use up all the time it has.
+// uses up all the time it has.
 const tryTime = 2 * time.Second
 
 // Codes of JetStream's errors.
@@ -48,6 +48,7 @@ type client struct {
 	js      jetstream.JetStream
 	direct  *getter
 	timeout time.Duration // see Options.Timeout
+	tryTime time.Duration // of one published message
 	log     *slog.Logger
 }
 
@@ -60,7 +61,7 @@ func newClient(nc *nats.Conn, o Options) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &client{names: namesIn(o.Space), nc: nc, js: js, direct: direct, timeout: o.Timeout, log: o.Logger}, nil
+	return &client{names: namesIn(o.Space), nc: nc, js: js, direct: direct, timeout: o.Timeout, tryTime: o.tryTime, log: o.Logger}, nil
 }
 
 // makeStreams makes the streams that do not exist.
@@ -140,7 +141,7 @@ type pubAck struct {
 
 // publish stores a message, in one try, and returns its sequence.
 func (c *client) publish(ctx context.Context, m *nats.Msg) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, tryTime)
+	ctx, cancel := context.WithTimeout(ctx, c.tryTime)
 	defer cancel()
 	answer, err := c.nc.RequestMsgWithContext(ctx, m)
 	if err != nil {

@@ -50,6 +50,7 @@ type Options struct {
 	tick      time.Duration        // between upkeep without commits
 	now       func() time.Time     // for tests
 	boot      func() time.Duration // for tests: see bootTime
+	tryTime   time.Duration        // for tests; 0: see tryTime
 	longest   int                  // bytes of a message, for tests; 0: what the server takes
 
 	// before is called before a page, a head and a delete; for tests.
@@ -63,6 +64,7 @@ func (o Options) withDefaults() Options {
 	o.CapBytes = max(cmp.Or(o.CapBytes, 1<<30), o.MaxBytes)
 	o.Timeout = cmp.Or(o.Timeout, 15*time.Second)
 	o.idleAfter = cmp.Or(o.idleAfter, 30*time.Second)
+	o.tryTime = cmp.Or(o.tryTime, tryTime)
 	o.tick = cmp.Or(o.tick, time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.Default()

@@ -22,27 +22,30 @@ type scannedMessage struct {
 	data []byte
 }
 
-// scan reads the groups of commits of a sealed journal, up to its seal. Clean says that
-// its owner has sealed it itself.
-func (c journals) scan(ctx context.Context, name string, seal uint64) (groups []scannedMessage, clean bool, err error) {
+// scan reads the groups of commits of a journal up to a message. Clean says that its owner
+// has sealed it itself, or is still there.
+func (c journals) scan(ctx context.Context, name string, upTo uint64) (groups []scannedMessage, clean bool, err error) {
 	subject := c.journalOf(name)
 	var pieces []byte
-	for next, sealed := uint64(1), false; !sealed; {
+	clean = true
+	for next := uint64(1); next <= upTo; {
 		var some []*nats.Msg
 		request := fmt.Sprintf(`{"seq":%d,"next_by_subj":%q,"batch":%d,"max_bytes":%d}`, next, subject, scanMessages, scanBytes)
 		err := c.ask(ctx, c.journal, request, true, func(messages []*nats.Msg) bool {
 			some = messages
-			return len(messages) > 0 // the seal is there: that replica is behind
+			return len(messages) > 0 // there is that message or a later one: that replica is behind
 		})
 		if err != nil {
 			return nil, false, err
 		}
 		for _, m := range some {
 			seq := sequence(m)
-			if seq > seal || len(m.Data) == 0 {
+			if next = seq + 1; seq > upTo {
+				break
+			}
+			if len(m.Data) == 0 {
 				return nil, false, fmt.Errorf("message %d of journal %s: %w", seq, name, journal.ErrDamaged)
 			}
-			next = seq + 1
 			switch m.Data[0] {
 			case kindGroup:
 				groups = append(groups, scannedMessage{seq, m.Data})
@@ -63,10 +66,7 @@ func (c journals) scan(ctx context.Context, name string, seal uint64) (groups []
 					pieces = nil
 				}
 			case kindSeal:
-				if seq == seal {
-					clean = strings.HasSuffix(string(m.Data), " "+name)
-					sealed = true
-				}
+				clean = strings.HasSuffix(string(m.Data), " "+name)
 			case kindLease:
 			default:
 				return nil, false, fmt.Errorf("message %d of journal %s is of an unknown kind %q", seq, name, m.Data[0])

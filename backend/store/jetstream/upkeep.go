@@ -187,7 +187,7 @@ func (k *keeper) purge(ctx context.Context) {
 // are gone.
 func (k *keeper) purgeSealed(ctx context.Context) bool {
 	k.catalog.mu.Lock()
-	var gone, rest []*sealedJournal
+	var gone, rest []*foreignJournal
 	for _, j := range k.sealed {
 		if j.rows == 0 {
 			gone = append(gone, j)
@@ -198,8 +198,8 @@ func (k *keeper) purgeSealed(ctx context.Context) bool {
 	k.catalog.mu.Unlock()
 	done := true
 	for i, j := range gone {
-		if err := k.journals.purge(ctx, j.subject, j.Seal); err != nil {
-			k.log.Warn("a sealed journal cannot be purged", "journal", j.Journal, "error", err)
+		if err := k.journals.purge(ctx, j.subject, j.UpTo); err != nil {
+			k.log.Warn("a sealed journal cannot be purged", "journal", j.Name, "error", err)
 			rest, done = append(rest, gone[i:]...), false
 			break
 		}
