@@ -397,10 +397,11 @@ func expectLoaded(t testing.TB, s *Store, actor string, rev uint64) {
 // forgetAll saves all actors, trims the journal and drops them from memory.
 func (s *Store) forgetAll(t testing.TB) {
 	t.Helper()
-	now := time.Now()
-	s.reader.options.now = func() time.Time { return now.Add(time.Hour) }
-	s.keeper.tick(t.Context())
-	s.keeper.tick(t.Context())
+	for hours := range 3 {
+		now := s.options.now().Add(time.Duration(hours+1) * time.Hour)
+		s.reader.options.now = func() time.Time { return now }
+		s.keeper.tick(t.Context())
+	}
 	s.catalog.mu.Lock()
 	defer s.catalog.mu.Unlock()
 	for _, r := range s.index.ByID {

@@ -66,6 +66,12 @@ func (p *proxy) InProcessConn() (net.Conn, error) {
 	return client, nil
 }
 
+// headIn returns the part of a request that says which head is asked for.
+func headIn(request string) string {
+	head, _, _ := strings.Cut(request, ",")
+	return head
+}
+
 // frame reads a line of NATS' protocol, with its payload if it has one.
 func frame(r *bufio.Reader) (fields []string, all, payload []byte, err error) {
 	line, err := r.ReadBytes('\n')
@@ -101,15 +107,19 @@ func (p *proxy) toServer(r *bufio.Reader, up, down io.Writer, writing *sync.Mute
 			p.set(func() { p.sids[strings.TrimSuffix(fields[1], "*")] = fields[len(fields)-1] })
 		}
 		if len(fields) == 4 && fields[0] == "PUB" && strings.Contains(fields[1], "DIRECT.GET.") && bytes.Contains(payload, []byte("multi_last")) {
-			head, _, _ := strings.Cut(string(payload), ",")
+			request := string(payload)
 			p.mu.Lock()
-			p.asked[fields[2]] = head
-			answers := p.record[head]
+			p.asked[fields[2]] = request
+			answers := p.record[request]
+			if answers == nil { // another store may have asked for the same head
+				answers = p.record[headIn(request)]
+			}
 			replay := p.replay && answers != nil
 			if replay {
 				p.replayed++
 			} else {
-				delete(p.record, head)
+				delete(p.record, request)
+				delete(p.record, headIn(request))
 			}
 			sid := p.sids[fields[2][:strings.LastIndexByte(fields[2], '.')+1]]
 			p.mu.Unlock()
@@ -145,8 +155,9 @@ func (p *proxy) toClient(r *bufio.Reader, down io.Writer, writing *sync.Mutex) {
 			if lose {
 				p.lost++
 			}
-			if head, ok := p.asked[fields[1]]; ok && !p.replay {
-				p.record[head] = append(p.record[head], payload)
+			if request, ok := p.asked[fields[1]]; ok && !p.replay {
+				p.record[request] = append(p.record[request], payload)
+				p.record[headIn(request)] = append(p.record[headIn(request)], payload)
 			}
 			p.mu.Unlock()
 			if lose {

@@ -114,7 +114,15 @@ func (k *keeper) removeForgotten(ctx context.Context) {
 			gone = append(gone, actor)
 		}
 	}
+	popped := k.popped
 	k.catalog.mu.Unlock()
+	if len(gone) > 0 && k.purged < popped {
+		// The journal still has commits of them, if only because its newest message stays.
+		if err := k.own.prove(ctx); err != nil {
+			k.failed(err)
+		}
+		return
+	}
 	for _, actor := range gone {
 		if err := k.remove(ctx, actor); err != nil && !errors.Is(err, store.ErrConflict) {
 			k.log.Warn("a forgotten actor cannot be removed yet", "actor", actor, "error", err)

@@ -97,9 +97,8 @@ func (k *keeper) tick(ctx context.Context) {
 		return
 	}
 	k.idle(ctx)
-	if k.purge(ctx); k.purged >= k.popped {
-		k.removeForgotten(ctx)
-	}
+	k.purge(ctx)
+	k.removeForgotten(ctx)
 }
 
 // step saves the actors that are due, and those that are in the way of trimming, and trims.
