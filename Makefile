@@ -71,6 +71,7 @@ test-crash: ## kill the real binary hundreds of times under load (minutes)
 	go test -v -count=1 -timeout 60m ./backend/crashtest -crash.rounds=150 -crash.away=5s
 	go test -v -count=1 -timeout 30m -run TestG12 ./backend/runtime -runtime.runs=300
 	go test -v -count=1 -timeout 30m -run PowerLoss ./backend/store/sqlite -sqlite.losses=1000
+	go test -v -count=1 -timeout 60m -run TestFaults ./backend/store/jetstream -jetstream.rounds=100
 
 attack: ## attack the real binary from one address, and measure a bystander (minutes)
 	go test -v -count=1 -timeout 60m ./backend/attack -attack.long
