@@ -133,7 +133,7 @@ func (a adopter) adopt(ctx context.Context, parts []int, alone bool, journals ..
 	}
 	for _, s := range sources {
 		if alone {
-			a.sealed = append(a.sealed, s.foreignJournal)
+			a.sealed, a.settled = append(a.sealed, s.foreignJournal), false
 		}
 	}
 	return nil
@@ -226,11 +226,15 @@ func (a adopter) settle(ctx context.Context, journal string) error {
 	return a.settleJournal(ctx, func(j *foreignJournal) bool { return j.Name == journal })
 }
 
-func (a adopter) settleJournal(ctx context.Context, of func(*foreignJournal) bool) error {
-	a.catalog.mu.Lock()
+// settleJournal saves what journals have of the actors that are in no head yet. Their
+// messages leave memory then.
+func (k *keeper) settleJournal(ctx context.Context, of func(*foreignJournal) bool) error {
+	k.catalog.mu.Lock()
 	seen := map[*journal.Resident]bool{}
-	for _, row := range a.index.Rows {
-		if j := a.foreign[row.ID]; j != nil && of(j) {
+	var messages []int64
+	for _, row := range k.index.Rows {
+		if j := k.foreign[row.ID]; j != nil && of(j) {
+			messages = append(messages, row.ID)
 			for _, r := range row.Actors {
 				seen[r] = true
 			}
@@ -242,8 +246,16 @@ func (a adopter) settleJournal(ctx context.Context, of func(*foreignJournal) boo
 			actors = append(actors, r)
 		}
 	}
-	a.catalog.mu.Unlock()
-	return a.saveAll(ctx, actors)
+	k.catalog.mu.Unlock()
+	if err := k.saveAll(ctx, actors); err != nil {
+		return err
+	}
+	k.catalog.mu.Lock()
+	defer k.catalog.mu.Unlock()
+	for _, id := range messages {
+		delete(k.scanned, id)
+	}
+	return nil
 }
 
 func (a adopter) release(ctx context.Context, part int) error {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -50,6 +51,8 @@ type client struct {
 	timeout time.Duration // see Options.Timeout
 	tryTime time.Duration // of one published message
 	log     *slog.Logger
+
+	staleReads atomic.Int64
 }
 
 func newClient(nc *nats.Conn, o Options) (*client, error) {

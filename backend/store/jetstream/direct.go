@@ -115,6 +115,7 @@ func (c *client) ask(ctx context.Context, stream, request string, many bool, acc
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		c.staleReads.Add(1)
 		if time.Since(begin) > c.timeout {
 			if err == nil {
 				err = errors.New("no replica is up to date")

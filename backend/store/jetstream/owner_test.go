@@ -274,6 +274,9 @@ func TestUnknownOutcome(t *testing.T) {
 			if _, err := s.Load(t.Context(), "ada"); !errors.Is(err, store.ErrUnknown) {
 				t.Errorf("Load while it is unknown: got error %v, want ErrUnknown", err)
 			}
+			if stats := s.Stats(); stats.Stuck < s.own.client.timeout || stats.Retries == 0 {
+				t.Errorf("while it is unknown: got %+v, want it to be stuck", stats)
+			}
 			s.own.client.timeout = p.Timeout
 			proxy.set(func() { proxy.lose = nil })
 			rev := uint64(2)
@@ -296,8 +299,8 @@ func TestUnknownOutcome(t *testing.T) {
 				expectRev(t, s, "ada", rev)
 				expectRev(t, s, "eve", 1)
 			}
-			if err := s.Close(); err != nil {
-				t.Errorf("Close: %v", err)
+			if err := s.Close(); err != nil || s.Stats().Stuck != 0 {
+				t.Errorf("Close: %v; %+v", err, s.Stats())
 			}
 			s = p.takeOver(t)
 			expectRev(t, s, "ada", rev)

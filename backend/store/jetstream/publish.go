@@ -33,11 +33,12 @@ type ownJournal struct {
 	n       uint64    // number of the newest one that was tried
 	stuck   *outgoing // of unknown outcome
 
-	isStuck atomic.Bool
-	deposed atomic.Bool
-	newest  atomic.Uint64 // last
-	sent    atomic.Int64  // when the newest one was first tried, on the boot clock
-	retries atomic.Int64
+	isStuck    atomic.Bool
+	stuckSince atomic.Int64 // on the boot clock
+	deposed    atomic.Bool
+	newest     atomic.Uint64 // last
+	sent       atomic.Int64  // when the newest one was first tried, on the boot clock
+	retries    atomic.Int64
 }
 
 // outgoing is a message on its way into the journal.
@@ -110,7 +111,10 @@ func (j *ownJournal) push(ctx context.Context, o *outgoing) error {
 		repeated = true
 		j.retries.Add(1)
 		if time.Since(begin) > j.timeout || ctx.Err() != nil || wait(ctx, pause) != nil {
-			j.isStuck.Store(true)
+			if !j.isStuck.Load() {
+				j.stuckSince.Store(int64(o.sent))
+				j.isStuck.Store(true)
+			}
 			return fmt.Errorf("%w: %w", store.ErrUnknown, err)
 		}
 	}

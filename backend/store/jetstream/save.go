@@ -100,6 +100,7 @@ func (k *keeper) saved(r *journal.Resident, s *snapshot, m journal.Message, unsa
 	k.index.UpdateDirty(r)
 	k.setWake(r.ID, s.wake)
 	k.saves++
+	k.trouble = nil
 	k.written(r, s.rest.Rev)
 }
 

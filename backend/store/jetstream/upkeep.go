@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,12 +34,14 @@ type keeper struct {
 	planner journal.Planner
 	commits int
 	saves   int
+	trouble error
 
 	work sync.Mutex // held while it works; guards the fields below
 
 	popped   uint64 // the journal's messages up to this sequence are no longer needed
 	purged   uint64
 	purgedAt time.Time
+	settled  bool   // nothing in memory is only in journals that this store removes
 	proofs   uint64 // newest when the journal was last purged
 	idling   []*journal.Resident
 	idleAt   time.Time
@@ -96,9 +99,23 @@ func (k *keeper) tick(ctx context.Context) {
 	if k.own.deposed.Load() {
 		return
 	}
+	k.settleAlone(ctx)
 	k.idle(ctx)
 	k.purge(ctx)
 	k.removeForgotten(ctx)
+}
+
+// settleAlone settles the journals that this store removes itself.
+func (k *keeper) settleAlone(ctx context.Context) {
+	if k.settled {
+		return
+	}
+	mine := func(j *foreignJournal) bool { return slices.Contains(k.sealed, j) }
+	if err := k.settleJournal(ctx, mine); err != nil {
+		k.failed(err)
+		return
+	}
+	k.settled = true
 }
 
 // step saves the actors that are due, and those that are in the way of trimming, and trims.
@@ -130,6 +147,9 @@ func (k *keeper) step(ctx context.Context) {
 }
 
 func (k *keeper) failed(err error) {
+	k.catalog.mu.Lock()
+	k.trouble = err
+	k.catalog.mu.Unlock()
 	if !errors.Is(err, store.ErrConflict) {
 		k.log.Warn("actors cannot be saved, the journal grows", "error", err)
 	}
