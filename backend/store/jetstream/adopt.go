@@ -85,9 +85,14 @@ func (a adopter) adopt(ctx context.Context, parts []int, alone bool, journals ..
 		of *foreignJournal
 	}
 	var all []message
-	for _, s := range sources {
+	for i, s := range sources {
+		if known := a.adopted[s.Name]; known != nil { // for other partitions
+			sources[i].foreignJournal = known
+		} else {
+			a.adopted[s.Name] = s.foreignJournal
+		}
 		for _, g := range s.groups {
-			all = append(all, message{g, s.foreignJournal})
+			all = append(all, message{g, sources[i].foreignJournal})
 		}
 	}
 	slices.SortFunc(all, func(a, b message) int { return int(a.seq) - int(b.seq) })
@@ -104,13 +109,19 @@ func (a adopter) adopt(ctx context.Context, parts []int, alone bool, journals ..
 			a.catalog.mu.Unlock()
 			return err
 		}
-		if own {
-			mine.Actors = append(mine.Actors, row.Actors...)
-		} else if len(row.Actors) > 0 {
-			rows = append(rows, row)
-			a.foreign[row.ID], a.scanned[row.ID] = m.of, m.data
-			m.of.rows++
+		if len(row.Actors) == 0 {
+			continue
 		}
+		if !own {
+			a.scanned[row.ID] = m.data
+		}
+		if mine != nil { // it has actors of partitions that were adopted before
+			mine.Actors = append(mine.Actors, row.Actors...)
+			continue
+		}
+		rows = append(rows, row)
+		a.foreign[row.ID] = m.of
+		m.of.rows++
 	}
 	a.insertRows(rows)
 	a.catalog.mu.Unlock()
@@ -132,7 +143,7 @@ func (a adopter) adopt(ctx context.Context, parts []int, alone bool, journals ..
 		a.owned[part] = true
 	}
 	for _, s := range sources {
-		if alone {
+		if alone && !slices.Contains(a.sealed, s.foreignJournal) {
 			a.sealed, a.settled = append(a.sealed, s.foreignJournal), false
 		}
 	}

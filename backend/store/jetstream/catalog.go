@@ -20,10 +20,11 @@ type catalog struct {
 	last    int64 // the newest number of a resident
 	absent  int   // residents that were never committed
 	owned   [store.Partitions]bool
-	foreign map[int64]*foreignJournal // the rows of other journals
-	sealed  []*foreignJournal         // those of them that this store removes
-	scanned map[int64][]byte          // messages of other journals, until their actors are saved
-	wakes   map[string]wake           // as stored, of the owned partitions
+	foreign map[int64]*foreignJournal  // the rows of other journals
+	sealed  []*foreignJournal          // those of them that this store removes
+	adopted map[string]*foreignJournal // by name
+	scanned map[int64][]byte           // messages of other journals, until their actors are saved
+	wakes   map[string]wake            // as stored, of the owned partitions
 	dues    dues
 	swept   map[string]bool // actors whose pages without a root were looked for, since they were taken over
 
@@ -35,7 +36,7 @@ type catalog struct {
 const maxAbsent = 10_000
 
 func newCatalog() *catalog {
-	c := &catalog{index: journal.NewIndex(), foreign: map[int64]*foreignJournal{}, scanned: map[int64][]byte{}, wakes: map[string]wake{}, swept: map[string]bool{}}
+	c := &catalog{index: journal.NewIndex(), foreign: map[int64]*foreignJournal{}, adopted: map[string]*foreignJournal{}, scanned: map[int64][]byte{}, wakes: map[string]wake{}, swept: map[string]bool{}}
 	c.dues = newDues()
 	return c
 }

@@ -137,6 +137,42 @@ func TestPartitionsMove(t *testing.T) {
 	}
 }
 
+// The partitions of one journal, whose messages have actors of both, go over one after the
+// other.
+func TestAdoptInTwoSteps(t *testing.T) {
+	p := oneServer(t).newPlace(quiet)
+	defer p.remove(t)
+	p.tick = time.Hour
+	a, b := p.takeOver(t), p.open(t)
+	ada, bob := "ada", otherThan("ada")
+	commit(t, a, commitOf(ada, 1), commitOf(bob, 1), commitOf(ada, 2), commitOf(bob, 2))
+	a.crash()
+	seal, err := b.Seal(t.Context(), a.Incarnation(), a.Newest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, actor := range []string{ada, bob} {
+		if err := b.Adopt(t.Context(), []int{store.Partition(actor)}, Journal{a.Incarnation(), seal}); err != nil {
+			t.Fatal(err)
+		}
+		expectRev(t, b, actor, 2)
+		b.catalog.mu.Lock()
+		rows := len(b.index.Rows)
+		b.index.Forget(b.index.ByID[actor]) // it is read again
+		clear(b.scanned)
+		b.catalog.mu.Unlock()
+		if rows != 1 {
+			t.Errorf("the index has %d rows, want one", rows)
+		}
+		expectRev(t, b, actor, 2)
+	}
+	b.forgetAll(t)
+	for _, actor := range []string{ada, bob} {
+		expectLoaded(t, b, actor, 2)
+		commit(t, b, commitOf(actor, 3))
+	}
+}
+
 // Unclean is true after a node was killed.
 func TestUnclean(t *testing.T) {
 	p := oneServer(t).newPlace(quiet)
