@@ -24,9 +24,9 @@ type VisitOptions = Parameters<Browser["newContext"]>[0] & {
 /** Marks a test that runs in all browsers that are found; make test-browsers runs all tests in all of them. */
 export const everywhere = { tag: "@everywhere" };
 
-/** Firefox reports a broken WebSocket as an error of the page. */
+/** Firefox reports a broken WebSocket or stream as an error of the page. */
 const brokenLink =
-  /Firefox can’t establish a connection to the server at wss?:|The connection to wss?:\S+ was interrupted/;
+  /Firefox can’t establish a connection to the server at (ws|http)s?:|The connection to wss?:\S+ was interrupted/;
 
 const frames = new WeakMap<Page, string[]>();
 const logs = new WeakMap<Page, string[]>();

@@ -1,6 +1,6 @@
 // A server with an inspector, and the way into it.
 
-import type { Page } from "@playwright/test";
+import { expect, type Page } from "@playwright/test";
 import { Server } from "./server";
 
 /** The flags of a server with an inspector. */
@@ -10,14 +10,17 @@ const flags = (mode: string) => ["-debug-addr", "127.0.0.1:0", "-inspect", mode,
 export async function inspected(mode: "read" | "write" = "write"): Promise<Server> {
   const server = new Server("memory", flags(mode));
   await server.start();
+  await expect.poll(() => server.log, "the log, which may come later than what says that it listens").toMatch(LINK);
   return server;
 }
 
-/** The link that the server has logged last. */
+const LINK = /msg=inspector link="?(http[^"\s]+)/;
+
+/** The link that the server has logged. */
 export function linkOf(server: Server): string {
-  const link = server.log.match(/msg=inspector link="?(http[^"\s]+)/g)?.at(-1);
+  const link = LINK.exec(server.log)?.[1];
   if (!link) throw new Error(`the log has no link of an inspector:\n${server.log}`);
-  return link.replace(/^.*?(?=http)/, "");
+  return link;
 }
 
 /** Opens a page of the inspector that the link has let in. */

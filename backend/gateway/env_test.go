@@ -28,6 +28,7 @@ const maxLag = 40 * time.Millisecond
 type env struct {
 	t               testing.TB
 	lagging         bool
+	falling         bool   // with lagging: the copies skip outputs
 	over            string // how clients come: over a WebSocket (""), a stream or polls
 	options         actor.Options
 	gateOpt         gateway.Options
@@ -58,12 +59,16 @@ func unchecked(e *env)                           { e.unchecked = true }
 func wrapHost(f func(host.Host) host.Host) setup { return func(e *env) { e.wrap = f } }
 
 // run runs a test in a synctest bubble, on the real host, on one with a lagging copy of
-// the logs, and on one whose store is on disk, if the test does not bring its own.
+// the logs, on one whose copies also fall behind, and on one whose store is on disk, if the test does not bring its own.
 // Everything that the test starts must end with it: the bubble checks that.
 func run(t *testing.T, test func(t *testing.T, e *env), with ...setup) {
 	kinds := map[string]setup{
 		"host":         func(*env) {},
 		"lagging host": func(e *env) { e.lagging = true },
+		"falling host": func(e *env) { e.lagging, e.falling = true, true },
+	}
+	if testing.Short() {
+		delete(kinds, "lagging host") // the other one lags, too
 	}
 	var own env
 	for _, w := range with {
@@ -141,6 +146,7 @@ func (e *env) start() {
 	e.host = e.node
 	if e.lagging {
 		e.copies = newLaggingHost(e.t, e.node, e.store, maxLag, cmp.Or(e.options.LogBytes, 1<<20))
+		e.copies.skips = e.falling
 		e.host = e.copies
 	}
 	if e.wrap != nil {

@@ -237,7 +237,10 @@ func (f *fanout) Published() {
 }
 
 // failed is called when run panicked.
-func (f *fanout) failed() { f.gap() }
+func (f *fanout) failed() {
+	f.pos = f.log.Visible()
+	f.gap(true)
+}
 
 // run looks at the outputs that have become visible.
 func (f *fanout) run() {
@@ -245,7 +248,9 @@ func (f *fanout) run() {
 		outs, next, ok := f.log.Read(f.pos, f.outs[:0], fanoutBatch)
 		f.outs = outs
 		if !ok {
-			f.gap()
+			var lost bool
+			f.pos, lost = f.log.Resume(f.pos)
+			f.gap(lost)
 			continue
 		}
 		if len(outs) == 0 {
@@ -313,14 +318,13 @@ func (f *fanout) touch(c *channel) {
 }
 
 // gap is called when outputs were gone before the fanout saw them. Entries can be read
-// from the store. But an opened, a failure or a reply without a number may have been
-// among them: a channel that waits for one has to come back on a new socket.
-func (f *fanout) gap() {
+// from the store. But an opened, a failure or a reply without a number may be lost
+// with them: a channel that waits for one has to come back on a new socket.
+func (f *fanout) gap(lost bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.pos = f.log.Visible()
 	for _, c := range f.channels {
-		if c.waits() {
+		if lost && c.waits() {
 			c.s.tooSlow()
 		} else {
 			f.touch(c)

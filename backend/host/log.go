@@ -35,6 +35,7 @@ type Log struct {
 	visible  Pos    // what is before it may be read
 	head     uint64 // number of the newest visible entry
 	floor    uint64 // entries numbered up to floor are not in memory
+	lost     Pos    // outputs before it have left memory without being skipped
 	bytes    int    // of the outputs in memory
 
 	followers []Follower    // replaced, never changed in place
@@ -104,6 +105,18 @@ func (l *Log) Read(from Pos, buf []*Output, limit int) (outputs []*Output, next 
 		return buf, from, true
 	}
 	return append(buf, l.outputs[from-l.base:next-l.base]...), next, true
+}
+
+// Resume returns where to read on after Read has found that outputs at from are not in
+// memory. lost reports whether outputs may be among them that are not in the store, such as
+// answers: a copy that fell behind gets those after what it skips.
+func (l *Log) Resume(from Pos) (next Pos, lost bool) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if from < l.lost {
+		return l.visible, true
+	}
+	return max(from, l.base), false
 }
 
 // Tail appends the newest visible outputs in memory, at most limit of them, to buf and
@@ -180,6 +193,30 @@ func (w *LogWriter) Start(identity string, head uint64) {
 	l.identity, l.head, l.floor = identity, head, head
 }
 
+// Skip leaves out what a copy lacks up to the entry numbered head, because it has fallen
+// behind: all readers read that from the store. Outputs that are not in the store are given
+// as rest, and keep their numbers; lost says that some of them are not there. The copy must
+// not have outputs that are not visible.
+func (w *LogWriter) Skip(identity string, head uint64, rest []*Output, lost bool) {
+	l := &w.log
+	l.mu.Lock()
+	l.base = l.visible + 1 // no cursor is there, so that all of them notice
+	l.outputs, l.bytes = slices.Clone(rest), 0
+	for _, o := range rest {
+		l.bytes += o.Size()
+	}
+	l.visible = l.base + Pos(len(rest))
+	l.identity, l.head, l.floor = identity, head, head
+	if lost {
+		l.lost = l.base
+	}
+	followers := l.followers
+	l.mu.Unlock()
+	for _, f := range followers {
+		f.Published()
+	}
+}
+
 // Follow registers a follower until Unfollow.
 func (w *LogWriter) Follow(f Follower) {
 	l := &w.log
@@ -205,7 +242,7 @@ func (w *LogWriter) Put(outputs ...*Output) Pos {
 	defer l.mu.Unlock()
 	last := l.head
 	if n := len(l.outputs); n > 0 {
-		last = l.outputs[n-1].Seq
+		last = max(last, l.outputs[n-1].Seq)
 	}
 	for _, o := range outputs {
 		if !o.Numbered && o.Seq < last {
@@ -311,7 +348,9 @@ func (l *Log) dropLocked(n int) {
 	if l.outputs = l.outputs[n:]; len(l.outputs) == 0 {
 		l.outputs = nil
 	}
-	l.base += Pos(n)
+	if l.base += Pos(n); n > 0 {
+		l.lost = l.base
+	}
 }
 
 // Shrink drops the oldest visible outputs from memory until it has no more than about

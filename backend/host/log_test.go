@@ -107,7 +107,6 @@ func TestFollowersAreNotifiedUntilTheyUnfollow(t *testing.T) {
 	}
 }
 
-// add adds outputs that are visible at once.
 // shrinking shrinks the log as soon as it is notified.
 type shrinking struct{ w *host.LogWriter }
 
@@ -143,4 +142,52 @@ func TestALogShrinksByWhatItsFollowersKnow(t *testing.T) {
 	}
 }
 
+// A copy that has fallen behind must not let a cursor pass over what it lacks.
+func TestG3_ASkipLeavesNoHole(t *testing.T) {
+	w := host.NewLog("a", 1<<20, nil)
+	l := w.Log()
+	w.Start("identity", 0)
+	add(w, event(1, 1), event(2, 1), event(3, 1))
+	end, early := l.Visible(), l.Visible()-1
+	notified := &counting{}
+	w.Follow(notified)
+	fail := &host.Output{Kind: host.OutputFail, Seq: 5, To: host.Attachment{N: 1}}
+	w.Skip("identity", 10, []*host.Output{fail}, false)
+	if notified.n != 1 {
+		t.Errorf("followers were notified %d times, want once", notified.n)
+	}
+	add(w, &host.Output{Kind: host.OutputReply, Seq: 4, To: host.Attachment{N: 1}}, event(11, 1))
+	for _, pos := range []host.Pos{early, end} {
+		if got, _, ok := l.Read(pos, nil, 10); ok {
+			t.Errorf("a cursor before the skip read %s, as if nothing were missing", seqs(got))
+		}
+		next, lost := l.Resume(pos)
+		if got, _, ok := l.Read(next, nil, 10); seqs(got) != "5 10 11 " || !ok || lost {
+			t.Errorf("read on, it got %s (%v, lost %v), want 5, 10 and 11", seqs(got), ok, lost)
+		}
+	}
+	for seq, want := range map[uint64]string{3: "", 9: "", 10: "10 11 ", 11: ""} {
+		pos, ok := l.After(seq)
+		if got, _, _ := l.Read(pos, nil, 10); ok != (seq >= 10) || ok && seqs(got) != want {
+			t.Errorf("after %d: got %s %v, want %s", seq, seqs(got), ok, want)
+		}
+	}
+	if l.Head() != 11 {
+		t.Errorf("the head is %d, want 11", l.Head())
+	}
+
+	before := l.Visible()
+	w.Skip("another", 20, nil, true)
+	if next, lost := l.Resume(before); !lost || next != l.Visible() || l.Identity() != "another" {
+		t.Errorf("got lost %v at %d of %s, want true at %d", lost, next, l.Identity(), l.Visible())
+	}
+	add(w, event(21, 1))
+	w.Shrink(0)
+	w.Skip("another", 22, nil, false)
+	if _, lost := l.Resume(before); !lost {
+		t.Error("what has left memory does not count as lost, because of a later skip")
+	}
+}
+
+// add adds outputs that are visible at once.
 func add(w *host.LogWriter, outputs ...*host.Output) { w.Release(w.Put(outputs...)) }

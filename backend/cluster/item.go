@@ -1,0 +1,163 @@
+package cluster
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// kind is the kind of an item.
+type kind uint8
+
+// Kinds of items. Their numbers are part of the format.
+const (
+	// To the owner of an actor. Those that are answered have a number.
+	itemFollow    kind = 1 // sends the outputs of the actor's log, until itemUnfollow with the same number
+	itemUnfollow  kind = 2
+	itemOpen      kind = 3
+	itemRefresh   kind = 4
+	itemSubscribe kind = 5
+	itemCall      kind = 6
+	itemAck       kind = 7
+	itemDetach    kind = 8
+	itemClose     kind = 9
+	itemCallOnce  kind = 10
+	itemCreate    kind = 11
+	itemFind      kind = 12
+	itemResolve   kind = 13
+	itemEntries   kind = 14
+	itemReplies   kind = 15
+	itemDeliver   kind = 16
+	itemInquire   kind = 17
+
+	// From the owner. Number is that of the follow or of the request.
+	itemFollowing kind = 32 // the first answer to a follow: where the log is
+	itemOutputs   kind = 33 // the next outputs of the log
+	itemSkip      kind = 34 // what is before Seq is left out, except for outputs that no store has
+	itemRefused   kind = 35 // a request did not reach its actor
+	itemDone      kind = 36 // the answer to a request
+)
+
+// item is what nodes send each other over a link. Which fields it has depends on its kind.
+type item struct {
+	Kind   kind
+	Number uint64
+	Ref    host.Ref
+
+	Open       *host.OpenRequest
+	Refresh    *host.RefreshRequest
+	Subscribe  *host.SubscribeRequest
+	Call       *host.CallRequest
+	Direct     *host.DirectCall
+	Delivery   *host.Delivery
+	Inquiry    *host.Inquiry
+	Attachment host.Attachment
+	Identity   host.Identity
+	Producer   string
+	Seq        uint64 // an acknowledgement, an entry's number, or what an inquiry has found
+	Limit, Max int    // of entries, and of their bytes
+	Wait       time.Duration
+	Data       json.RawMessage
+
+	Log     string // the log's identity
+	Lost    bool   // outputs that no store has are left out, too
+	Outputs []*host.Output
+	Entries []store.Entry
+	Answers []host.DeliveryAnswer
+	Err     *host.Fault
+}
+
+// encode returns the item as bytes.
+func (i *item) encode() []byte {
+	c := &coder{}
+	i.code(c)
+	return c.b
+}
+
+// parseItem reads an item. It keeps no part of b.
+func parseItem(b []byte) (*item, error) {
+	c := &coder{b: b, reading: true}
+	i := &item{}
+	if i.code(c); c.err == nil && len(c.b) > 0 {
+		c.fail()
+	}
+	return i, c.err
+}
+
+// code writes or reads the item.
+func (i *item) code(c *coder) {
+	c.byte((*uint8)(&i.Kind))
+	c.uint(&i.Number)
+	if i.Kind < itemFollowing && i.Kind != itemUnfollow {
+		c.ref(&i.Ref)
+	}
+	switch i.Kind {
+	case itemFollow, itemUnfollow:
+	case itemOpen:
+		need(c, &i.Open, c.open)
+	case itemRefresh:
+		need(c, &i.Refresh, c.refresh)
+	case itemSubscribe:
+		need(c, &i.Subscribe, c.subscribe)
+	case itemCall:
+		need(c, &i.Call, c.call)
+	case itemAck:
+		c.attachment(&i.Attachment)
+		c.uint(&i.Seq)
+	case itemDetach, itemClose:
+		c.attachment(&i.Attachment)
+	case itemCallOnce:
+		c.wait(&i.Wait)
+		need(c, &i.Direct, c.direct)
+	case itemCreate, itemFind, itemResolve:
+		c.wait(&i.Wait)
+		c.raw(&i.Data)
+		c.identity(&i.Identity)
+	case itemEntries, itemReplies:
+		c.wait(&i.Wait)
+		c.string(&i.Producer)
+		c.uint(&i.Seq)
+		c.int(&i.Limit)
+		c.int(&i.Max)
+	case itemDeliver:
+		need(c, &i.Delivery, c.delivery)
+	case itemInquire:
+		need(c, &i.Inquiry, c.inquiry)
+	case itemFollowing, itemOutputs, itemSkip:
+		c.string(&i.Log)
+		c.uint(&i.Seq)
+		c.bool(&i.Lost)
+		c.outputs(&i.Outputs)
+	case itemRefused:
+		c.ref(&i.Ref)
+		c.attachment(&i.Attachment)
+		c.uint(&i.Seq)
+		pointer(c, &i.Err, c.fault)
+	case itemDone:
+		c.ref(&i.Ref)
+		c.raw(&i.Data)
+		c.uint(&i.Seq)
+		list(c, &i.Entries, c.entry)
+		list(c, &i.Answers, c.answer)
+		pointer(c, &i.Err, c.fault)
+	default:
+		c.fail()
+	}
+}
+
+// need is a value that is there.
+func need[T any](c *coder, v **T, one func(*T)) {
+	if c.reading {
+		*v = new(T)
+	}
+	one(*v)
+}
+
+// wait is how long the other side should try.
+func (c *coder) wait(v *time.Duration) {
+	ms := int64(*v / time.Millisecond)
+	c.int64(&ms)
+	*v = time.Duration(ms) * time.Millisecond
+}
