@@ -10,4 +10,14 @@
 // A partition changes hands in two ways only (place.go): its owner gives it away, or another
 // node has ended its owner's journal, after which the owner can write nothing more. Nodes do
 // that when an owner has been silent for longer than its lease (lease.go).
+//
+// Gateways reach actors through a Port (port.go, ask.go), which sends requests for actors of
+// other nodes as items (item.go, coder.go) over a link (package link) to their owners
+// (owner.go), and keeps copies of their logs (copy.go).
+//
+// # Lock order
+//
+// In membership, tables.mu is taken before life.mu. In a Port, served.mu is taken before a
+// log's; Port.mu and a copy's are not held while another lock of theirs is taken, or while a
+// host or a link is called. Join alone holds Port.mu while it listens.
 package cluster

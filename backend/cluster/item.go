@@ -13,8 +13,9 @@ type kind uint8
 
 // Kinds of items. Their numbers are part of the format.
 const (
-	// To the owner of an actor. Those that are answered have a number.
-	itemFollow    kind = 1 // sends the outputs of the actor's log, until itemUnfollow with the same number
+	// To the owner of an actor. The number of the first nine is that of the follow to whose
+	// log their answers go; that of the others is their own.
+	itemFollow    kind = 1 // sends the outputs of the actor's log, until itemUnfollow
 	itemUnfollow  kind = 2
 	itemOpen      kind = 3
 	itemRefresh   kind = 4
@@ -32,7 +33,7 @@ const (
 	itemDeliver   kind = 16
 	itemInquire   kind = 17
 
-	// From the owner. Number is that of the follow or of the request.
+	// From the owner, with the number of the follow or of the request.
 	itemFollowing kind = 32 // the first answer to a follow: where the log is
 	itemOutputs   kind = 33 // the next outputs of the log
 	itemSkip      kind = 34 // what is before Seq is left out, except for outputs that no store has
@@ -56,9 +57,11 @@ type item struct {
 	Attachment host.Attachment
 	Identity   host.Identity
 	Producer   string
+	Follow     uint64 // the number of a follow
 	Seq        uint64 // an acknowledgement, an entry's number, or what an inquiry has found
 	Limit, Max int    // of entries, and of their bytes
 	Wait       time.Duration
+	Of         kind // of the request that was refused
 	Data       json.RawMessage
 
 	Log     string // the log's identity
@@ -117,6 +120,7 @@ func (i *item) code(c *coder) {
 		c.identity(&i.Identity)
 	case itemEntries, itemReplies:
 		c.wait(&i.Wait)
+		c.uint(&i.Follow)
 		c.string(&i.Producer)
 		c.uint(&i.Seq)
 		c.int(&i.Limit)
@@ -131,10 +135,10 @@ func (i *item) code(c *coder) {
 		c.bool(&i.Lost)
 		c.outputs(&i.Outputs)
 	case itemRefused:
-		c.ref(&i.Ref)
+		c.byte((*uint8)(&i.Of))
 		c.attachment(&i.Attachment)
 		c.uint(&i.Seq)
-		pointer(c, &i.Err, c.fault)
+		need(c, &i.Err, c.fault)
 	case itemDone:
 		c.ref(&i.Ref)
 		c.raw(&i.Data)

@@ -85,14 +85,14 @@ func items() map[string]*item {
 		"create":    {Kind: itemCreate, Ref: f.Ref, Data: f.Data, Identity: f.Identity, Wait: f.Wait},
 		"find":      {Kind: itemFind, Ref: f.Ref, Identity: f.Identity},
 		"resolve":   {Kind: itemResolve, Ref: f.Ref},
-		"entries":   {Kind: itemEntries, Ref: f.Ref, Seq: 7, Limit: 100, Max: 1 << 20, Wait: f.Wait},
+		"entries":   {Kind: itemEntries, Ref: f.Ref, Follow: 3, Seq: 7, Limit: 100, Max: 1 << 20, Wait: f.Wait},
 		"replies":   {Kind: itemReplies, Ref: f.Ref, Producer: "p", Seq: 7, Limit: 100, Max: 1 << 20},
 		"deliver":   {Kind: itemDeliver, Ref: f.Ref, Delivery: f.Delivery},
 		"inquire":   {Kind: itemInquire, Ref: f.Ref, Inquiry: f.Inquiry},
 		"following": {Kind: itemFollowing, Number: 3, Log: "log", Seq: 4},
 		"outputs":   {Kind: itemOutputs, Number: 3, Log: "log", Outputs: f.Outputs},
 		"skip":      {Kind: itemSkip, Number: 3, Log: "log", Seq: 4, Lost: true, Outputs: f.Outputs[:1]},
-		"refused":   {Kind: itemRefused, Number: 3, Ref: f.Ref, Attachment: f.Attachment, Seq: 8, Err: f.Err},
+		"refused":   {Kind: itemRefused, Number: 3, Of: itemCall, Attachment: f.Attachment, Seq: 8, Err: f.Err},
 		"done":      {Kind: itemDone, Number: 3, Ref: f.Ref, Data: json.RawMessage{}, Seq: 5, Entries: f.Entries, Answers: f.Answers, Err: f.Err},
 	}
 }

@@ -33,6 +33,9 @@ func (c *client) expectEnds(want ...string) {
 // did it first, and none gets into the next life.
 func TestG3_Destroyed(t *testing.T) {
 	runOver(t, func(t *testing.T, e *env) {
+		if e.falling {
+			t.Skip("what a copy leaves out of a life that has ended is nowhere else")
+		}
 		ada, bob, carol := e.dial(), e.dial(), e.dial()
 		for _, c := range []struct {
 			*client

@@ -29,6 +29,8 @@ type env struct {
 	t               testing.TB
 	lagging         bool
 	falling         bool   // with lagging: the copies skip outputs
+	remote          bool   // with lagging: the actors are on another node
+	lose            int    // with remote: one message between the nodes in lose is lost
 	over            string // how clients come: over a WebSocket (""), a stream or polls
 	options         actor.Options
 	gateOpt         gateway.Options
@@ -41,6 +43,7 @@ type env struct {
 
 	node   *runtime.Node
 	copies *laggingHost // nil if the gateway is on the node itself
+	nodes  *twoNodes    // nil if it is, or if there are copies
 	host   host.Host
 	g      *gateway.Gateway
 	h      http.Handler
@@ -64,6 +67,7 @@ func wrapHost(f func(host.Host) host.Host) setup { return func(e *env) { e.wrap 
 func run(t *testing.T, test func(t *testing.T, e *env), with ...setup) {
 	kinds := map[string]setup{
 		"host":         func(*env) {},
+		"two nodes":    func(e *env) { e.lagging, e.remote = true, true },
 		"lagging host": func(e *env) { e.lagging = true },
 		"falling host": func(e *env) { e.lagging, e.falling = true, true },
 	}
@@ -144,7 +148,14 @@ func (e *env) start() {
 	}
 	e.node = runtime.New(actor.NewRegistry(actors...), e.store, runtime.Options{Logger: logger, Check: !e.unchecked && !isBenchmark(e.t)})
 	e.host = e.node
-	if e.lagging {
+	switch {
+	case e.remote:
+		nodes, err := newTwoNodes(e.node, logger, cmp.Or(e.options.LogBytes, 1<<20), e.lose)
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		e.nodes, e.host = nodes, nodes.gateway
+	case e.lagging:
 		e.copies = newLaggingHost(e.t, e.node, e.store, maxLag, cmp.Or(e.options.LogBytes, 1<<20))
 		e.copies.skips = e.falling
 		e.host = e.copies
@@ -165,6 +176,9 @@ func (e *env) start() {
 func (e *env) settle() {
 	time.Sleep(10 * maxLag)
 	for e.copies != nil && e.copies.behind() {
+		time.Sleep(maxLag)
+	}
+	for e.nodes != nil && e.nodes.behind() {
 		time.Sleep(maxLag)
 	}
 	synctest.Wait()
@@ -211,6 +225,9 @@ func (e *env) stop() {
 		c.cut()
 	}
 	e.clients = nil
+	if e.nodes != nil {
+		e.nodes.stop()
+	}
 	if e.dir != "" {
 		if err := e.store.Close(); err != nil {
 			e.t.Error(err)

@@ -119,6 +119,11 @@ func TestG3_RandomCuts(t *testing.T) {
 }
 
 func randomCuts(t *testing.T, e *env, cuts int) {
+	first := e.dial() // before anybody talks
+	first.open(1, "ada", `"subs":["said"]`)
+	e.settle()
+	log := first.logOf(1)
+	first.cut()
 	stop := make(chan struct{})
 	talked := make(chan int)
 	go func() {
@@ -135,7 +140,6 @@ func randomCuts(t *testing.T, e *env, cuts int) {
 		}
 	}()
 
-	var log string
 	var seen uint64 // the last number
 	var said []string
 	answers := map[uint64]int{}

@@ -90,6 +90,9 @@ func TestStoreReadsAreShared_later(t *testing.T) {
 			c := e.dial()
 			c.open(1, fmt.Sprint("c", i), `"subs":["said"]`, resume(log, after))
 			time.Sleep(100 * time.Millisecond)
+			if e.remote {
+				time.Sleep(time.Duration(1+want/200) * time.Second) // requests to another node take time
+			}
 			if n := len(c.take()); n != 1+want+1 {
 				t.Errorf("c%d got %d messages, want %d", i, n, 1+want+1)
 			}

@@ -63,6 +63,7 @@ type receiver struct {
 	unsaid   int       // bytes handled since the last acknowledgement
 	nack     bool      // there is a gap: the next frame says so
 	nacked   time.Time // when a frame last said so; zero: there is no gap
+	unheard  bool      // the session is new, and the peer may not know it: it is asked again until it answers
 }
 
 // received is a frame for readLoop, or the end of a session.
@@ -147,7 +148,7 @@ func (p *Peer) endLocked(epoch uint64) {
 	p.epoch = epoch
 	p.ending++
 	p.sender = sender{fill: p.fill}
-	p.receiver = receiver{inbox: append(p.inbox, received{end: true}), ackDue: time.Now()} // the peer learns the epoch
+	p.receiver = receiver{inbox: append(p.inbox, received{end: true}), unheard: true}
 	wake(p.write)
 	wake(p.read)
 }
@@ -184,10 +185,15 @@ func (p *Peer) receive(f *frame, bytes int) {
 		return
 	case f.epoch > p.epoch:
 		p.endLocked(f.epoch)
+		p.ackDue = time.Now() // the peer learns that this side knows
 	}
+	p.unheard = false
 	p.ackedLocked(f.ack)
-	if f.repeat != 0 && (p.resend == 0 || f.repeat < p.resend) {
-		p.resend = f.repeat
+	if f.repeat != 0 {
+		if p.resend == 0 || f.repeat < p.resend {
+			p.resend = f.repeat
+		}
+		p.ackDue = time.Now() // if there is nothing to repeat
 		wake(p.write)
 	}
 	switch {

@@ -86,6 +86,14 @@ func (p *Peer) nextLocked(now time.Time) (*frame, time.Duration) {
 		wait = min(deadAfter-now.Sub(p.progress), repeatWait-now.Sub(p.repeated))
 	}
 	p.resend = 0
+	if p.unheard {
+		if again := repeatWait - now.Sub(p.nacked); again > 0 {
+			wait = min(wait, again)
+		} else {
+			p.nack, p.nacked = true, now
+			return p.frameLocked(), 0
+		}
+	}
 	if len(p.queue) > 0 {
 		return p.takeLocked(now), 0
 	}

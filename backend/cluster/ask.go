@@ -1,0 +1,214 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/cluster/link"
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// How often and for how long a request looks for its actor's owner.
+const (
+	maxMoves  = 4
+	moveAfter = 5 * time.Second
+)
+
+// maxWait bounds how long another node tries, if the caller does not say.
+const maxWait = 5 * time.Minute
+
+// errSessionEnded says that the session with a node ended before its answer: the request may have been
+// handled.
+var errSessionEnded = errors.New("cluster: the session with another node ended before its answer")
+
+// pending is a request that waits for an answer.
+type pending struct {
+	slot     uint32
+	answered func(*item, error) // called once
+}
+
+// askAsync sends a request to a node, and calls answered once: with the answer, with errSessionEnded, or
+// before it returns with why it was not sent.
+func (p *Port) askAsync(slot uint32, i *item, answered func(*item, error)) (cancel func()) {
+	i.Number = p.number.Add(1)
+	p.mu.Lock()
+	p.pending[i.Number] = &pending{slot, answered}
+	p.mu.Unlock()
+	cancel = func() {
+		p.mu.Lock()
+		delete(p.pending, i.Number)
+		p.mu.Unlock()
+	}
+	if err := p.send(slot, i, false); err != nil {
+		p.mu.Lock()
+		_, there := p.pending[i.Number]
+		delete(p.pending, i.Number)
+		p.mu.Unlock()
+		if there { // else it was told that the session has ended
+			answered(nil, err)
+		}
+	}
+	return cancel
+}
+
+// ask sends a request and waits for its answer.
+func (p *Port) ask(ctx context.Context, slot uint32, i *item) (*item, error) {
+	i.Wait = maxWait
+	if until, ok := ctx.Deadline(); ok {
+		i.Wait = min(i.Wait, time.Until(until))
+	}
+	type outcome struct {
+		answer *item
+		err    error
+	}
+	done := make(chan outcome, 1)
+	cancel := p.askAsync(slot, i, func(answer *item, err error) { done <- outcome{answer, err} })
+	select {
+	case o := <-done:
+		return o.answer, o.err
+	case <-ctx.Done():
+		cancel()
+		return nil, ctx.Err()
+	}
+}
+
+// answeredItem hands an answer to who waits for it.
+func (p *Port) answeredItem(slot uint32, i *item) {
+	p.mu.Lock()
+	w := p.pending[i.Number]
+	if w != nil && w.slot == slot {
+		delete(p.pending, i.Number)
+	}
+	p.mu.Unlock()
+	if w != nil && w.slot == slot {
+		w.answered(i, nil)
+	}
+}
+
+// find runs a request at the actor's owner: here, or there as the item that remote makes. If the
+// owner moves, it tries again at the next one. A request that is not safe to repeat is not
+// repeated if it may have run.
+func find[T any](ctx context.Context, p *Port, r host.Ref, safe bool, local func() (T, error), remote *item, result func(*item) T) (none T, err error) {
+	id, err := idOf(r)
+	if err != nil {
+		return none, err
+	}
+	part := store.Partition(id)
+	looking, cancel := context.WithTimeout(ctx, moveAfter)
+	defer cancel()
+	for range maxMoves {
+		owner, self := p.places.Owner(part)
+		switch {
+		case owner == self:
+			value, err := local()
+			if !isMoved(err) {
+				return value, err
+			}
+		case owner != 0:
+			i := *remote
+			i.Ref = r
+			answer, err := p.ask(ctx, owner, &i)
+			switch {
+			case err == nil && answer.Err == nil:
+				return result(answer), nil
+			case err == nil && !isMoved(answer.Err):
+				return none, answer.Err
+			case errors.Is(err, errSessionEnded) && !safe:
+				return none, host.Faultf(wire.CodeMaybeRan, "the actor's node does not answer")
+			case errors.Is(err, link.ErrFull):
+				return none, faultOf(err)
+			case err != nil && ctx.Err() != nil:
+				return none, ctx.Err()
+			}
+		}
+		p.places.Await(looking, part, owner)
+		if ctx.Err() != nil {
+			return none, ctx.Err()
+		}
+	}
+	return none, host.Faultf(wire.CodeUnavailable, "the actor is moving between nodes")
+}
+
+func isMoved(err error) bool {
+	var fault *host.Fault
+	return errors.As(err, &fault) && fault != nil && fault.Code == codeMoved
+}
+
+// CallOnce implements host.Host. A call with an idempotency key may be sent again: the actor's
+// records decide whether it runs.
+func (p *Port) CallOnce(ctx context.Context, r host.Ref, q host.DirectCall) (json.RawMessage, error) {
+	return find(ctx, p, r, q.IdempotencyKey != "", func() (json.RawMessage, error) { return p.local.CallOnce(ctx, r, q) },
+		&item{Kind: itemCallOnce, Direct: &q}, func(i *item) json.RawMessage { return i.Data })
+}
+
+// Create implements host.Host.
+func (p *Port) Create(ctx context.Context, r host.Ref, input json.RawMessage, who host.Identity) (string, error) {
+	return find(ctx, p, r, false, func() (string, error) { return p.local.Create(ctx, r, input, who) },
+		&item{Kind: itemCreate, Data: input, Identity: who}, func(i *item) string { return i.Ref.ID })
+}
+
+// Find implements host.Host.
+func (p *Port) Find(ctx context.Context, r host.Ref, who host.Identity) (host.Ref, error) {
+	return find(ctx, p, r, true, func() (host.Ref, error) { return p.local.Find(ctx, r, who) },
+		&item{Kind: itemFind, Identity: who}, func(i *item) host.Ref { return i.Ref })
+}
+
+// Resolve implements host.Host.
+func (p *Port) Resolve(ctx context.Context, r host.Ref) (host.Ref, error) {
+	return find(ctx, p, r, true, func() (host.Ref, error) { return p.local.Resolve(ctx, r) },
+		&item{Kind: itemResolve}, func(i *item) host.Ref { return i.Ref })
+}
+
+// Deliver implements host.Courier.
+func (p *Port) Deliver(d *host.Delivery, answered func([]host.DeliveryAnswer, error)) {
+	carry(p, d.To, &item{Kind: itemDeliver, Ref: d.To, Delivery: d}, func() { p.courier.Deliver(d, answered) },
+		func(i *item, err error) {
+			if err != nil {
+				answered(nil, err)
+				return
+			}
+			answered(i.Answers, nil)
+		})
+}
+
+// Inquire implements host.Courier.
+func (p *Port) Inquire(q host.Inquiry, answered func(uint64, error)) {
+	carry(p, q.To, &item{Kind: itemInquire, Ref: q.To, Inquiry: &q}, func() { p.courier.Inquire(q, answered) },
+		func(i *item, err error) {
+			if err != nil {
+				answered(0, err)
+				return
+			}
+			answered(i.Seq, nil)
+		})
+}
+
+// carry takes something to an actor. What fails the sender sends again.
+func carry(p *Port, to host.Ref, i *item, local func(), answered func(*item, error)) {
+	id, err := idOf(to)
+	if err != nil {
+		answered(nil, err)
+		return
+	}
+	owner, self := p.places.Owner(store.Partition(id))
+	if owner == self {
+		local()
+		return
+	}
+	p.askAsync(owner, i, func(i *item, err error) {
+		switch {
+		case errors.Is(err, link.ErrFull):
+			answered(nil, faultOf(err))
+		case err != nil:
+			answered(nil, host.Faultf(wire.CodeUnavailable, "the actor's node does not answer"))
+		case i.Err != nil:
+			answered(nil, i.Err)
+		default:
+			answered(i, nil)
+		}
+	})
+}

@@ -1,0 +1,121 @@
+package gateway_test
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/cluster"
+	"github.com/troupe-dev/troupe/backend/gateway"
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/runtime"
+	"github.com/troupe-dev/troupe/backend/wire"
+)
+
+// twoNodes are a node that owns all actors, and one with the gateway, which reaches them over a
+// link.
+type twoNodes struct {
+	bus            *delayedBus
+	owner, gateway *cluster.Port
+}
+
+// Slots of the two.
+const (
+	ownerSlot   = 1
+	gatewaySlot = 2
+)
+
+// self is a cluster.Placement in which one node owns everything.
+type self uint32
+
+func (s self) Owner(int) (uint32, uint32)                 { return ownerSlot, uint32(s) }
+func (s self) Await(ctx context.Context, _ int, _ uint32) { <-ctx.Done() }
+func (s self) Alive(uint32) bool                          { return true }
+
+// remotely is the actors of a node, for other nodes.
+type remotely struct{ host.Host }
+
+func (remotely) DetachNode(uint32) {}
+
+func newTwoNodes(node *runtime.Node, log *slog.Logger, copyBytes, lose int) (*twoNodes, error) {
+	bus := &delayedBus{lose: lose, began: time.Now(), subs: map[string]func([]byte){}, last: map[string]time.Time{}}
+	n := &twoNodes{bus: bus}
+	o := cluster.PortOptions{Logger: log, CopyBytes: copyBytes}
+	n.owner = cluster.NewPort(remotely{node}, runtime.CourierOf(node), self(ownerSlot), o)
+	n.gateway = cluster.NewPort(remotely{}, nil, self(gatewaySlot), o)
+	if err := n.owner.Join(bus, ownerSlot); err != nil {
+		return nil, err
+	}
+	return n, n.gateway.Join(bus, gatewaySlot)
+}
+
+// behind reports whether something is under way.
+func (n *twoNodes) behind() bool { return n.owner.Unacked()+n.gateway.Unacked() > 0 }
+
+func (n *twoNodes) stop() {
+	n.gateway.Leave()
+	n.owner.Leave()
+	n.bus.wait.Wait()
+}
+
+// delayedBus is a link.Bus that delays messages, and after half a second loses one in lose.
+type delayedBus struct {
+	lose  int
+	began time.Time
+
+	mu   sync.Mutex
+	subs map[string]func([]byte)
+	last map[string]time.Time
+	wait sync.WaitGroup
+}
+
+func (b *delayedBus) Subscribe(subject string, f func([]byte)) (func(), error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.subs[subject] = f
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.subs, subject)
+	}, nil
+}
+
+func (b *delayedBus) Publish(subject string, data []byte) error {
+	data = slices.Clone(data)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.lose > 0 && rand.IntN(b.lose) == 0 && time.Since(b.began) > time.Second/2 {
+		return nil
+	}
+	at := time.Now().Add(rand.N(maxLag))
+	if !at.After(b.last[subject]) {
+		at = b.last[subject].Add(1)
+	}
+	b.last[subject] = at
+	b.wait.Add(1)
+	time.AfterFunc(time.Until(at), func() {
+		defer b.wait.Done()
+		b.mu.Lock()
+		f := b.subs[subject]
+		b.mu.Unlock()
+		if f != nil {
+			f(data)
+		}
+	})
+	return nil
+}
+
+// TestG3_ALinkThatLoses is TestG3_RandomCuts while the link between the nodes loses messages.
+func TestG3_ALinkThatLoses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv(t, func(e *env) { e.lagging, e.remote, e.lose = true, true, 20 },
+			gatewayOptions(gateway.Options{Limits: wire.Limits{Rate: 1e6, Burst: 1e6}}))
+		defer e.stop()
+		randomCuts(t, e, 60)
+	})
+}
