@@ -15,6 +15,8 @@
 // other nodes as items (item.go, coder.go) over a link (package link) to their owners
 // (owner.go), and keeps copies of their logs (copy.go).
 //
+// In a small cluster each node has a nats-server in its own process (embed.go).
+//
 // # Lock order
 //
 // In membership, tables.mu is taken before life.mu. In a Port, served.mu is taken before a

@@ -98,11 +98,14 @@ type member struct {
 	// since has when the node got a partition, in Unix nanoseconds; 0 if it does not have it.
 	since [store.Partitions]atomic.Int64
 
+	view atomic.Pointer[view] // nil between two incarnations
+
 	mu      sync.Mutex
-	life    *life         // nil between two incarnations
-	leaving chan struct{} // closed by leave
+	leaving chan struct{} // closed by leave, under mu
 	left    chan struct{} // closed when run has returned
 }
+
+var _ Placement = (*member)(nil)
 
 func newMember(o options, s Store, a actors, r register, b link.Bus) *member {
 	return &member{options: o, store: s, actors: a, register: r, bus: b, leaving: make(chan struct{}), left: make(chan struct{})}
@@ -115,20 +118,54 @@ func (m *member) owns(part int) (since time.Time, ok bool) {
 	return time.Unix(0, ns), ns != 0
 }
 
+// view is what a node knows that has joined.
+type view struct {
+	table *table
+	slot  uint32
+}
+
 // table returns the newest table that the node knows, and its slot; nil if it has not joined.
 func (m *member) table() (*table, uint32) {
-	m.mu.Lock()
-	l := m.life
-	m.mu.Unlock()
-	if l == nil {
+	v := m.view.Load()
+	if v == nil {
 		return nil, 0
 	}
-	t := l.tables.newest()
-	me := t.inc(l.inc)
-	if me == nil {
-		return nil, 0
+	return v.table, v.slot
+}
+
+// Owner implements Placement. Of a partition that the node does not serve yet, or no longer, the
+// owner is not known.
+func (m *member) Owner(part int) (owner, self uint32) {
+	t, self := m.table()
+	if t == nil {
+		return 0, 0
 	}
-	return t, me.Slot
+	if owner = t.Owner[part]; owner == self && m.since[part].Load() == 0 {
+		owner = 0
+	}
+	return owner, self
+}
+
+// Await implements Placement.
+func (m *member) Await(ctx context.Context, part int, was uint32) {
+	for {
+		if owner, _ := m.Owner(part); owner != was && owner != 0 {
+			return
+		}
+		if pause(ctx, 10*time.Millisecond) != nil {
+			return
+		}
+	}
+}
+
+// Alive implements Placement.
+func (m *member) Alive(slot uint32) bool {
+	t, _ := m.table()
+	if t == nil {
+		return false
+	}
+	n := t.slot(slot)
+	return n != nil && n.State != sealed
 }
 
 var errDeposed = errors.New("cluster: another node has ended this node's journal")
@@ -227,6 +264,7 @@ func (m *member) live(ctx context.Context) error {
 		m.disown() // before anything else
 		wait.Wait()
 		m.disown()
+		m.view.Store(nil)
 		for part, place := range l.places {
 			if place != away {
 				m.actors.Reset(part)
@@ -244,14 +282,6 @@ func (m *member) live(ctx context.Context) error {
 	if err := l.join(ctx); err != nil {
 		return cause(ctx, err)
 	}
-	m.mu.Lock()
-	m.life = l
-	m.mu.Unlock()
-	defer func() {
-		m.mu.Lock()
-		m.life = nil
-		m.mu.Unlock()
-	}()
 	wait.Go(func() { l.beatLoop(ctx) })
 	wait.Go(func() { l.adoptLoop(ctx) })
 	wait.Go(func() { l.giveLoop(ctx) })
@@ -319,7 +349,7 @@ func (l *life) join(ctx context.Context) error {
 			l.mu.Lock()
 			l.slot = made.inc(l.inc).Slot
 			l.mu.Unlock()
-			l.nudge(adopting, giving, saving, burying) // it did not know its slot when the table changed
+			l.changed(made) // it did not know its slot when the table changed
 			l.announce()
 			return nil
 		}
@@ -366,7 +396,7 @@ func (l *life) leaveTable(ctx context.Context) error {
 	return err
 }
 
-// changed hears of a new table, under tables.mu.
+// changed hears of a new table.
 func (l *life) changed(next *table) {
 	for _, c := range l.wake {
 		select {
@@ -375,9 +405,12 @@ func (l *life) changed(next *table) {
 		}
 	}
 	l.mu.Lock()
-	joined := l.slot != 0
+	slot := l.slot
+	if slot != 0 && (l.view.Load() == nil || l.view.Load().table.Version <= next.Version) {
+		l.view.Store(&view{next, slot})
+	}
 	l.mu.Unlock()
-	if me := next.inc(l.inc); joined && (me == nil || me.State == sealed) {
+	if me := next.inc(l.inc); slot != 0 && (me == nil || me.State == sealed) {
 		select {
 		case <-l.leaving: // it has done that itself
 		default:

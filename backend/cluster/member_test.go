@@ -304,6 +304,11 @@ func calm(t *testing.T, names ...string) *world {
 		if table, slot := p.member.table(); len(table.owned(slot)) < store.Partitions/len(names) {
 			t.Fatalf("node %s has %d partitions", p.name, len(table.owned(slot)))
 		}
+		for part := range store.Partitions {
+			if owner, self := p.member.Owner(part); owner == 0 || self == 0 || !p.member.Alive(owner) {
+				t.Fatalf("node %s takes %d for the owner of partition %d", p.name, owner, part)
+			}
+		}
 	}
 	t.Cleanup(func() {
 		for _, p := range w.running() {
@@ -345,8 +350,15 @@ func TestTakeoverTakesALease(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := calm(t, "a", "b", "c")
-				test.end(w, w.processes["b"])
+				b, a := w.processes["b"], w.processes["a"].member
+				table, dead := b.member.table()
+				part := table.owned(dead)[0]
+				test.end(w, b)
 				took := w.without()
+				a.Await(t.Context(), part, dead)
+				if owner, _ := a.Owner(part); owner == dead || a.Alive(dead) {
+					t.Errorf("slot %d still owns partition %d", owner, part)
+				}
 				t.Logf("%v", took)
 				if took < test.min || took > test.max {
 					t.Errorf("it took %v until others had its partitions, want %v to %v", took, test.min, test.max)

@@ -1,0 +1,152 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"github.com/troupe-dev/troupe/backend/store/jetstream"
+)
+
+// EmbedOptions are the options of a nats-server in this process.
+type EmbedOptions struct {
+	// Name is the server's name among the others: unique, and the same at each start, because
+	// the others know it by that.
+	Name string
+
+	Dir    string   // of its files
+	Listen string   // host:port for the other servers; port 0: any
+	Peers  []string // host:port of the others; itself may be among them
+
+	// Secret is what servers show each other. Whoever has it, or reaches the port if it is
+	// empty, can do everything.
+	Secret string
+	TLS    *tls.Config // between servers; nil: none
+
+	// Voter says that the server stores data and votes. A cluster has three of them.
+	Voter bool
+
+	Logger *slog.Logger // gets the server's log [slog.Default()]
+}
+
+// Embedded is a nats-server in this process. Only the process itself is its client.
+type Embedded struct {
+	server   *server.Server
+	password string // of clients
+	voter    bool
+}
+
+// maxPayload is the largest message, in bytes: NATS's own limit is smaller than a large state.
+const maxPayload = 8 << 20
+
+// Embed starts a server. It waits until the server takes connections, but not for other
+// servers: without most of the voters, whatever is stored or read fails.
+func Embed(o EmbedOptions) (*Embedded, error) {
+	host, port, err := splitPort(o.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: listen on %q: %w", o.Listen, err)
+	}
+	options := &server.Options{
+		// A server that does not listen for clients never listens for other servers either. So
+		// it does, for those of this machine, who do not know the password.
+		ServerName: o.Name, Host: "127.0.0.1", Port: server.RANDOM_PORT, Username: "troupe", Password: rand.Text(),
+		NoSigs: true, MaxPayload: maxPayload,
+		JetStream: o.Voter, StoreDir: o.Dir,
+		SyncAlways: true, // else a power cut of all servers loses what was acknowledged
+		Cluster:    server.ClusterOpts{Name: "troupe", Host: host, Port: port, TLSConfig: o.TLS},
+	}
+	if o.Secret != "" {
+		options.Cluster.Username, options.Cluster.Password = "troupe", o.Secret
+	}
+	for _, peer := range o.Peers {
+		route := &url.URL{Scheme: "nats", Host: peer}
+		if o.Secret != "" {
+			route.User = url.UserPassword("troupe", o.Secret)
+		}
+		options.Routes = append(options.Routes, route)
+	}
+	s, err := server.NewServer(options)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: start the server: %w", err)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	s.SetLoggerV2(serverLog{o.Logger}, false, false, false)
+	s.Start()
+	const patience = 10 * time.Second
+	if !s.ReadyForConnections(patience) {
+		s.Shutdown()
+		return nil, fmt.Errorf("cluster: the server does not start: see its log, and whether %s is free", o.Listen)
+	}
+	return &Embedded{s, options.Password, o.Voter}, nil
+}
+
+// splitPort is net.SplitHostPort. Port 0 becomes what the server takes for any.
+func splitPort(address string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, err
+	}
+	if port, err = strconv.Atoi(text); err != nil {
+		return "", 0, err
+	}
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
+	return host, port, nil
+}
+
+// Connect makes a client of the server, as a store needs it.
+func (e *Embedded) Connect() (*nats.Conn, error) {
+	return jetstream.Connect("", nats.InProcessServer(e.server), nats.UserInfo("troupe", e.password))
+}
+
+// Address returns where the server listens for the others.
+func (e *Embedded) Address() net.Addr { return e.server.ClusterAddr() }
+
+// Check returns why the server cannot be used: a full disk disables it until the process starts
+// again, also when there is room meanwhile.
+func (e *Embedded) Check() error {
+	switch {
+	case !e.server.Running():
+		return errors.New("cluster: the embedded server has ended")
+	case e.voter && !e.server.JetStreamEnabled():
+		return errors.New("cluster: the embedded server has disabled its storage: see its log, and whether the disk is full; then restart")
+	}
+	return nil
+}
+
+// Stop ends the server, and returns when its files are closed. It leads nothing any more when it
+// ends, so that the others do not have to find out that it is gone.
+func (e *Embedded) Stop() {
+	e.server.Shutdown()
+	e.server.WaitForShutdown()
+}
+
+// serverLog writes a server's log to a logger.
+type serverLog struct{ to *slog.Logger }
+
+var _ server.Logger = serverLog{}
+
+func (l serverLog) log(level slog.Level, format string, v []any) {
+	l.to.Log(context.Background(), level, "nats: "+strings.TrimSpace(fmt.Sprintf(format, v...)))
+}
+
+func (l serverLog) Noticef(format string, v ...any) { l.log(slog.LevelDebug, format, v) }
+func (l serverLog) Debugf(format string, v ...any)  { l.log(slog.LevelDebug, format, v) }
+func (l serverLog) Tracef(format string, v ...any)  { l.log(slog.LevelDebug, format, v) }
+func (l serverLog) Warnf(format string, v ...any)   { l.log(slog.LevelWarn, format, v) }
+func (l serverLog) Errorf(format string, v ...any)  { l.log(slog.LevelError, format, v) }
+func (l serverLog) Fatalf(format string, v ...any)  { l.log(slog.LevelError, format, v) }
