@@ -135,7 +135,7 @@ func find[T any](ctx context.Context, p *Port, r host.Ref, safe bool, local func
 
 func isMoved(err error) bool {
 	var fault *host.Fault
-	return errors.As(err, &fault) && fault != nil && fault.Code == codeMoved
+	return errors.As(err, &fault) && fault != nil && fault.Code == wire.CodeMoved
 }
 
 // CallOnce implements host.Host. A call with an idempotency key may be sent again: the actor's

@@ -232,6 +232,7 @@ func (c *coder) open(v *host.OpenRequest) {
 	list(c, &v.Subs, c.string)
 	c.uint(&v.Seq)
 	c.uint(&v.Ack)
+	c.uint(&v.Try)
 }
 
 func (c *coder) refresh(v *host.RefreshRequest) {

@@ -184,7 +184,7 @@ func (c *logCopy) received(i *item) {
 		c.writer.Skip(i.Log, i.Seq, i.Outputs, i.Lost)
 	case itemRefused:
 		switch {
-		case i.Err.Code == codeMoved, i.Err.Code == wire.CodeShutdown:
+		case i.Err.Code == wire.CodeMoved, i.Err.Code == wire.CodeShutdown:
 			c.endLocked(movedFault())
 			return
 		case i.Of == itemFollow:

@@ -15,10 +15,6 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// codeMoved says that another node owns the actor: nothing ran, and opening again at once is
-// of use.
-const codeMoved wire.Code = "moved"
-
 // Local is the node's own actors.
 type Local interface {
 	host.Host
@@ -256,7 +252,7 @@ func faultOf(err error) *host.Fault {
 }
 
 func movedFault() *host.Fault {
-	return host.Faultf(codeMoved, "the actor is on another node now")
+	return host.Faultf(wire.CodeMoved, "the actor is on another node now")
 }
 
 // Follow implements host.Host.

@@ -101,7 +101,7 @@ func TestAMoveEndsConnections(t *testing.T) {
 		places.mu.Unlock()
 		gateway.port.Changed()
 		expect(t, f.next(), "4 moved to 0.1")
-		if err := gateway.port.Open(general, host.OpenRequest{Attachment: attachment(2)}); codeOf(err) != codeMoved {
+		if err := gateway.port.Open(general, host.OpenRequest{Attachment: attachment(2)}); codeOf(err) != wire.CodeMoved {
 			t.Errorf("got %v while the gateway still follows the old owner", err)
 		}
 		gateway.port.Unfollow(general, f)
