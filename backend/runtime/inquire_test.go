@@ -46,6 +46,13 @@ func (c *slowCourier) Inquire(q host.Inquiry, answered func(uint64, error)) {
 	})
 }
 
+// counts returns how many it was asked, and how many of them at once at most.
+func (c *slowCourier) counts() (asked, most int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.asked, c.most
+}
+
 // A tombstone asks a few of its senders at once, all of them in the end, and those again from
 // which it has not heard.
 func TestATombstoneAsksItsSenders(t *testing.T) {
@@ -82,15 +89,15 @@ func TestATombstoneAsksItsSenders(t *testing.T) {
 		if got := kept(); got != courier.failing {
 			b.t.Errorf("after the first round it keeps %d senders, want the %d that had no answer", got, courier.failing)
 		}
-		if courier.asked != senders || courier.most != 64 {
-			b.t.Errorf("it has asked %d, %d at once; want all %d, and 64", courier.asked, courier.most, senders)
+		if asked, most := courier.counts(); asked != senders || most != 64 {
+			b.t.Errorf("it has asked %d, %d at once; want all %d, and 64", asked, most, senders)
 		}
 		time.Sleep(time.Hour + time.Minute)
 		if got := kept(); got > 0 {
 			b.t.Errorf("after the second round it keeps %d senders, want none", got)
 		}
-		if courier.asked != senders+courier.failing {
-			b.t.Errorf("it has asked %d times", courier.asked)
+		if asked, _ := courier.counts(); asked != senders+courier.failing {
+			b.t.Errorf("it has asked %d times", asked)
 		}
 	})
 }
