@@ -1,0 +1,185 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	natsjs "github.com/nats-io/nats.go/jetstream"
+
+	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/jetstream"
+)
+
+// natsServer starts a nats-server in this process.
+func natsServer(t *testing.T) *server.Server {
+	s, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir(), MaxPayload: 8 << 20,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() {
+		s.Shutdown()
+		s.WaitForShutdown()
+	})
+	if !s.ReadyForConnections(30 * time.Second) {
+		t.Fatal("the server does not start")
+	}
+	return s
+}
+
+// natsNode is a member with a store in JetStream.
+type natsNode struct {
+	nc     *nats.Conn
+	store  *jetStore
+	member *member
+	kill   context.CancelFunc
+	done   chan error
+}
+
+const natsLease = time.Second
+
+func startNATSNode(t *testing.T, s *server.Server, name string) *natsNode {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	nc, err := jetstream.Connect(s.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	js, err := natsjs.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &natsNode{nc: nc, done: make(chan error, 1)}
+	n.store = &jetStore{nc: nc, options: jetstream.Options{Replicas: 1, Lease: natsLease, Timeout: 2 * time.Second, Logger: log}}
+	o := options{Node: testNode(name, 1), Lease: natsLease, Window: time.Minute, Logger: log}
+	n.member = newMember(o, n.store, newFakeActors(), &natsRegister{js: js, stream: "TROUPE_T", subject: "t.t.table"}, &natsBus{nc, "t", log})
+	ctx, cancel := context.WithCancel(context.Background())
+	n.kill = cancel
+	go func() { n.done <- n.member.run(ctx) }()
+	return n
+}
+
+// awaitOwners waits until nodes own all partitions, about the same number each.
+func awaitOwners(t *testing.T, nodes ...*natsNode) time.Duration {
+	t.Helper()
+	began := time.Now()
+	for {
+		owned, even := 0, true
+		for _, n := range nodes {
+			before := owned
+			for part := range store.Partitions {
+				if _, ok := n.member.owns(part); ok && n.store.Valid() {
+					owned++
+				}
+			}
+			even = even && owned-before >= store.Partitions/len(nodes)
+		}
+		if owned == store.Partitions && even {
+			return time.Since(began)
+		}
+		if time.Since(began) > time.Minute {
+			t.Fatalf("%d of %d partitions have an owner", owned, store.Partitions)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// ownerOf returns the node that owns an actor, which all nodes know.
+func ownerOf(t *testing.T, actor string, nodes ...*natsNode) *natsNode {
+	t.Helper()
+	for _, n := range nodes {
+		owner, self := n.member.Owner(store.Partition(actor))
+		if !n.member.Alive(owner) && owner != 0 {
+			t.Errorf("the owner %d is not alive", owner)
+		}
+		if owner == self {
+			n.member.Await(t.Context(), store.Partition(actor), 0)
+			return n
+		}
+	}
+	t.Fatalf("nobody owns %s", actor)
+	return nil
+}
+
+// TestMembersOnNATS lets nodes with real stores die and leave. What was acknowledged is there at
+// the next owner.
+func TestMembersOnNATS(t *testing.T) {
+	s := natsServer(t)
+	a, b, c := startNATSNode(t, s, "a"), startNATSNode(t, s, "b"), startNATSNode(t, s, "c")
+	awaitOwners(t, a, b, c)
+	const actor = "AAAAAAAAAAAAAAAAAAAAAA"
+	commit := func(rev uint64, nodes ...*natsNode) *natsNode {
+		t.Helper()
+		n := ownerOf(t, actor, nodes...)
+		of := n.store.store()
+		snapshot, err := of.Load(t.Context(), actor)
+		if rev == 1 && !errors.Is(err, store.ErrNotFound) || rev > 1 && (err != nil || snapshot.Rev != rev-1) {
+			t.Fatalf("loaded %+v, %v; want revision %d", snapshot, err, rev-1)
+		}
+		one := &store.Commit{Actor: actor, Name: "chat", Key: []string{"k"}, Log: "log", Time: time.Now(), Rev: rev, State: json.RawMessage(`{"n":1}`)}
+		if err := errors.Join(of.Commit(t.Context(), []*store.Commit{one})...); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	first := commit(1, a, b, c)
+	first.kill()
+	first.nc.Close()
+	defer func() {
+		if err := first.store.close(); err == nil {
+			t.Error("a node that was killed has closed its store")
+		}
+	}()
+	var rest []*natsNode
+	for _, n := range []*natsNode{a, b, c} {
+		if n != first {
+			rest = append(rest, n)
+		}
+	}
+	t.Logf("after a death others own all after %v, with a lease of %v", awaitOwners(t, rest...), natsLease)
+
+	second := commit(2, rest...)
+	third := rest[0]
+	if third == second {
+		third = rest[1]
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	began := time.Now()
+	if err := second.member.leave(ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("leaving took %v, others own all %v later", time.Since(began), awaitOwners(t, third))
+	commit(3, third)
+	if err := third.member.leave(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []*natsNode{second, third} {
+		if err := <-n.done; err != nil {
+			t.Error(err)
+		}
+		if err := n.store.close(); err != nil {
+			t.Error(err)
+		}
+		n.nc.Close()
+	}
+
+	again := startNATSNode(t, s, "a")
+	awaitOwners(t, again)
+	commit(4, again)
+	if err := again.member.leave(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.store.close(); err != nil {
+		t.Error(err)
+	}
+	again.nc.Close()
+}
