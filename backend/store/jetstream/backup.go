@@ -153,12 +153,16 @@ func (b *backup) rollForward(ctx context.Context) (stale []string, err error) {
 		return nil, err
 	}
 	rolled, missing := map[string]*record.Record{}, map[string]bool{}
+	again := uint64(0) // the first message with a commit that is left out here
 	err = b.read(ctx, now, func(actor string, rev uint64, commit []byte) error {
 		switch have := b.revs[actor]; {
 		case rev <= have || missing[actor]:
 			return nil
 		case rev > have+1:
 			missing[actor] = true
+			if again == 0 {
+				again = b.next - 1
+			}
 			return nil
 		}
 		rec := rolled[actor]
@@ -203,7 +207,9 @@ func (b *backup) rollForward(ctx context.Context) (stale []string, err error) {
 		after[actor] = after[actor] || rev == b.revs[actor]+1
 		return nil
 	})
-	b.next = next
+	if b.next = next; again != 0 {
+		b.next = again // what was rolled forward is passed over by its revision
+	}
 	for actor, rev := range heads {
 		if rev > b.revs[actor] && !after[actor] {
 			missing[actor] = true
@@ -223,7 +229,6 @@ func (b *backup) moment(ctx context.Context) (uint64, error) {
 
 // read calls f with the commits of all journals, in their order, up to a message.
 func (b *backup) read(ctx context.Context, last uint64, f func(actor string, rev uint64, commit []byte) error) error {
-	pieces := map[string][]byte{} // by journal
 	for b.next <= last {
 		var some []*nats.Msg
 		request := fmt.Sprintf(`{"seq":%d,"next_by_subj":%q,"batch":%d,"max_bytes":%d}`, max(b.next, 1), b.journalOf("*"), scanMessages, scanBytes)
@@ -247,12 +252,14 @@ func (b *backup) read(ctx context.Context, last uint64, f func(actor string, rev
 				if err != nil {
 					return fmt.Errorf("message %d of %s: %w", seq, subject, err)
 				}
-				if p.i == 0 {
-					pieces[subject] = nil
-				}
-				pieces[subject] = append(pieces[subject], p.part...)
-				if data = pieces[subject]; p.i < p.n-1 {
+				if p.i < p.n-1 {
 					continue
+				}
+				// The others may be before the message that this read began with.
+				if data, err = b.journals.fetch(ctx, subject, seq); errors.Is(err, errTrimmed) {
+					continue
+				} else if err != nil {
+					return err
 				}
 			}
 			if len(data) == 0 || data[0] != kindGroup {
