@@ -128,10 +128,7 @@ func (k *keeper) step(ctx context.Context) {
 	k.catalog.mu.Lock()
 	u := k.planner.Plan(&k.index, true, k.options.now())
 	k.catalog.mu.Unlock()
-	actors := u.Large
-	for _, s := range u.Save {
-		actors = append(actors, s.Actor)
-	}
+	actors := distinct(u)
 	if len(actors) > 0 {
 		if err := k.saveAll(ctx, actors); err != nil {
 			k.failed(err)
@@ -144,6 +141,24 @@ func (k *keeper) step(ctx context.Context) {
 	}
 	k.catalog.mu.Unlock()
 	k.purge(ctx)
+}
+
+// distinct returns the actors to be saved, each once: one may be due and in the way of
+// trimming, and it must not be saved twice at the same time.
+func distinct(u journal.Upkeep) (actors []*journal.Resident) {
+	seen := map[*journal.Resident]bool{}
+	add := func(r *journal.Resident) {
+		if !seen[r] {
+			seen[r], actors = true, append(actors, r)
+		}
+	}
+	for _, r := range u.Large {
+		add(r)
+	}
+	for _, s := range u.Save {
+		add(s.Actor)
+	}
+	return actors
 }
 
 func (k *keeper) failed(err error) {
