@@ -39,14 +39,15 @@ func (s *Store) Adopt(ctx context.Context, parts []int, journals ...Journal) err
 }
 
 // Settle saves every actor that a foreign journal has commits of that are in no head yet.
-// Then nobody needs the journal any more but clients that resume.
+// Then nobody needs the journal any more but clients that resume. It fails if one of them
+// cannot be saved: the journal has the only copy.
 func (s *Store) Settle(ctx context.Context, journal string) error {
 	return s.adopter.settle(ctx, journal)
 }
 
 // Release gives a partition back: it saves its actors, and forgets them. From then on,
-// their commits and reads fail with store.ErrConflict. If it fails, the store still owns
-// the partition.
+// their commits and reads fail with store.ErrConflict. If it fails, for example because
+// one of the actors cannot be saved, the store still owns the partition.
 func (s *Store) Release(ctx context.Context, part int) error { return s.adopter.release(ctx, part) }
 
 // TakeOver seals every other journal that is there, and adopts all partitions: for a node
@@ -79,6 +80,7 @@ func (a adopter) adopt(ctx context.Context, parts []int, alone bool, journals ..
 	a.catalog.mu.Lock()
 	a.unclean = a.unclean || unclean
 	wanted := partSet(parts)
+	a.dropParts(wanted) // what is left of an earlier time says nothing
 	now := a.options.now()
 	type message struct {
 		scannedMessage
@@ -229,6 +231,7 @@ func (c *catalog) dropParts(parts partitions) {
 			c.dues.set(actor, 0)
 		}
 	}
+	c.index.Swept++ // what is being read of others of their actors says nothing, too
 }
 
 func (a adopter) settle(ctx context.Context, journal string) error {
@@ -258,7 +261,7 @@ func (k *keeper) settleJournal(ctx context.Context, of func(*foreignJournal) boo
 		}
 	}
 	k.catalog.mu.Unlock()
-	if err := k.saveAll(ctx, actors); err != nil {
+	if err := k.saveEach(ctx, actors); err != nil {
 		return err
 	}
 	k.catalog.mu.Lock()
@@ -273,7 +276,11 @@ func (a adopter) release(ctx context.Context, part int) error {
 	a.work.Lock()
 	defer a.work.Unlock()
 	set := partSet([]int{part})
-	a.own.writing.Lock() // a commit that is being written is done
+	a.own.writing.Lock()                      // a commit that is being written is done
+	if err := a.own.settle(ctx); err != nil { // and one of unknown outcome is in the index
+		a.own.writing.Unlock()
+		return fmt.Errorf("release partition %d: %w", part, err)
+	}
 	a.catalog.mu.Lock()
 	a.owned[part] = false
 	var actors []*journal.Resident
@@ -284,7 +291,7 @@ func (a adopter) release(ctx context.Context, part int) error {
 	}
 	a.catalog.mu.Unlock()
 	a.own.writing.Unlock()
-	if err := a.saveAll(ctx, actors); err != nil {
+	if err := a.saveEach(ctx, actors); err != nil {
 		a.catalog.mu.Lock()
 		defer a.catalog.mu.Unlock()
 		a.owned[part] = true

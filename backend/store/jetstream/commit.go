@@ -151,13 +151,7 @@ func (w *writer) fetchActor(ctx context.Context, actor string) (found *journal.R
 	if !isToken(actor) {
 		return nil, fmt.Errorf("%q is no id of an actor: %w", actor, store.ErrConflict)
 	}
-	w.mu.Lock()
-	owned := w.owned[store.Partition(actor)]
-	w.mu.Unlock()
-	if !owned {
-		return nil, errNotOwner
-	}
-	err = w.complete(ctx, actor, func(r *journal.Resident) error {
+	err = w.complete(ctx, actor, owned, func(r *journal.Resident) error {
 		if r.Rev == 0 && r.Num == 0 { // it is not resident: many do not exist
 			r = w.keep(r, w.options.now())
 		}

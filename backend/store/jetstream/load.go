@@ -63,7 +63,7 @@ func (rd *reader) withRecord(ctx context.Context, actor string, f func(*journal.
 	if err := rd.usable(ctx, actor); err != nil {
 		return err
 	}
-	return rd.complete(ctx, actor, func(r *journal.Resident) error {
+	return rd.complete(ctx, actor, owned, func(r *journal.Resident) error {
 		if r.Rev == 0 {
 			return errAbsent
 		}
@@ -72,12 +72,25 @@ func (rd *reader) withRecord(ctx context.Context, actor string, f func(*journal.
 	})
 }
 
+// whose says of which actors complete reads the records.
+type whose bool
+
+const (
+	owned    whose = false // those of the store's partitions
+	resident whose = true  // also those of a partition that is being given back. Hold keeper.work
+)
+
 // complete calls f with a resident that has its record, while it holds mu: an empty one at
-// revision 0 for an actor that was never committed.
-func (rd *reader) complete(ctx context.Context, actor string, f func(*journal.Resident) error) error {
+// revision 0 for an actor that was never committed. What was read while the partition was
+// given back says nothing: another node may have committed since.
+func (rd *reader) complete(ctx context.Context, actor string, of whose, f func(*journal.Resident) error) error {
 	const tries = 50
 	for try := 0; ; try++ {
 		rd.mu.Lock()
+		if of == owned && !rd.owned[store.Partition(actor)] {
+			rd.mu.Unlock()
+			return errNotOwner
+		}
 		before := rd.index.ByID[actor]
 		if before != nil && before.Record != nil {
 			defer rd.mu.Unlock()
@@ -101,6 +114,10 @@ func (rd *reader) complete(ctx context.Context, actor string, f func(*journal.Re
 			return err
 		}
 		rd.mu.Lock()
+		if of == owned && !rd.owned[store.Partition(actor)] {
+			rd.mu.Unlock()
+			return errNotOwner
+		}
 		r := rd.index.ByID[actor]
 		if r != before || r == nil && rd.index.Swept != swept || r != nil && r.Record == nil && r.Rev != from.rev {
 			rd.mu.Unlock()

@@ -56,6 +56,32 @@ func (k *keeper) saveAll(ctx context.Context, actors []*journal.Resident) error 
 	return failed
 }
 
+// saveEach saves actors of which the journal is about to be given up: it returns an error
+// if one of them cannot be saved as it is now. It does not try one that is blocked.
+func (k *keeper) saveEach(ctx context.Context, actors []*journal.Resident) error {
+	k.catalog.mu.Lock()
+	now := k.options.now()
+	revs := make([]uint64, len(actors))
+	var open []*journal.Resident
+	for i, r := range actors {
+		if revs[i] = r.Rev; !r.IsBlocked(now) {
+			open = append(open, r)
+		}
+	}
+	k.catalog.mu.Unlock()
+	if err := k.saveAll(ctx, open); err != nil {
+		return err
+	}
+	k.catalog.mu.Lock()
+	defer k.catalog.mu.Unlock()
+	for i, r := range actors {
+		if r.Saved < revs[i] {
+			return fmt.Errorf("actor %s cannot be saved: %w", r.ID, journal.ErrDamaged)
+		}
+	}
+	return nil
+}
+
 // save writes the head of an actor.
 func (k *keeper) save(ctx context.Context, r *journal.Resident) error {
 	var s *snapshot
@@ -63,7 +89,7 @@ func (k *keeper) save(ctx context.Context, r *journal.Resident) error {
 	var unsaved int64
 	withWake := false
 	var tables *fold
-	err := k.complete(ctx, r.ID, func(now *journal.Resident) error {
+	err := k.complete(ctx, r.ID, resident, func(now *journal.Resident) error {
 		if now != r || now.Rev == 0 || now.Rev == now.Saved {
 			return nil
 		}
@@ -136,7 +162,7 @@ func (k *keeper) removeForgotten(ctx context.Context) {
 // that follows the tombstone would have nothing before it.
 func (k *keeper) remove(ctx context.Context, actor string) error {
 	var r *journal.Resident
-	err := k.complete(ctx, actor, func(now *journal.Resident) error { r = now; return nil })
+	err := k.complete(ctx, actor, owned, func(now *journal.Resident) error { r = now; return nil })
 	if err != nil {
 		return err
 	}
