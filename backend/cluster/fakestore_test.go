@@ -81,7 +81,10 @@ type fakeStore struct {
 	sent    time.Time
 	deposed chan struct{}
 	over    bool // deposed is closed, or the journal was ended here
+	owned   [store.Partitions]bool
 	values  [store.Partitions]int
+
+	adopting func(debts, past []Journal) error // may refuse; nil: does not
 }
 
 var _ Store = (*fakeStore)(nil)
@@ -124,9 +127,9 @@ func (s *fakeStore) write(part, value int, seal bool) error {
 	s.publishing <- struct{}{}
 	defer func() { <-s.publishing }()
 	s.mu.Lock()
-	inc, expected, over := s.inc, s.last, s.over
+	inc, expected, refused := s.inc, s.last, s.over || part >= 0 && !s.owned[part]
 	s.mu.Unlock()
-	if over {
+	if refused {
 		return store.ErrConflict
 	}
 	m := fakeMessage{id: fmt.Sprint(inc, expected), part: part, value: value}
@@ -194,6 +197,7 @@ func (s *fakeStore) Begin(ctx context.Context) (string, error) {
 	defer s.mu.Unlock()
 	s.inc, s.last, s.sent, s.deposed, s.over = inc, 1, sent, make(chan struct{}), false
 	s.seal = 0
+	clear(s.owned[:])
 	clear(s.values[:])
 	return inc, nil
 }
@@ -249,12 +253,18 @@ func (s *fakeStore) Adopt(ctx context.Context, parts []int, debts, past []Journa
 	if err := s.way.way(ctx); err != nil {
 		return err
 	}
+	if s.adopting != nil {
+		if err := s.adopting(debts, past); err != nil {
+			return err
+		}
+	}
 	s.servers.mu.Lock()
 	defer s.servers.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.servers.checkPast(s.inc, parts, past)
 	for _, p := range parts {
+		s.owned[p] = true
 		s.values[p] = max(s.values[p], s.servers.saved[p])
 		for _, of := range debts {
 			j := s.servers.journals[of.Inc]
@@ -308,7 +318,25 @@ func (s *fakeStore) save(ctx context.Context, parts []int) error {
 func (s *fakeStore) Save(ctx context.Context, parts []int, _ Journal) error {
 	return s.save(ctx, parts)
 }
-func (s *fakeStore) Release(ctx context.Context, parts []int) error { return s.save(ctx, parts) }
+
+// Release waits for the message that is under way.
+func (s *fakeStore) Release(ctx context.Context, parts []int) error {
+	select {
+	case s.publishing <- struct{}{}:
+		defer func() { <-s.publishing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := s.save(ctx, parts); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range parts {
+		s.owned[p] = false
+	}
+	return nil
+}
 
 func (s *fakeStore) Delete(ctx context.Context, of Journal) error {
 	if err := s.way.way(ctx); err != nil {
@@ -331,7 +359,8 @@ func (s *fakeStore) Delete(ctx context.Context, of Journal) error {
 
 // fakeActors are the actors of a process.
 type fakeActors struct {
-	turns [store.Partitions]slot
+	turns    [store.Partitions]slot
+	adopting time.Duration // how long Adopt takes
 }
 
 // slot is a lock that may be held while virtual time passes.
@@ -345,12 +374,15 @@ func newFakeActors() *fakeActors {
 	return a
 }
 
-func (a *fakeActors) Adopt(int) {}
+func (a *fakeActors) Adopt(int) { time.Sleep(a.adopting) }
 func (a *fakeActors) Reset(int) {}
 
 // Release waits for the partition's turn.
 func (a *fakeActors) Release(ctx context.Context, part int) error {
-	a.turns[part] <- struct{}{}
-	defer func() { <-a.turns[part] }()
+	select {
+	case a.turns[part] <- struct{}{}:
+		<-a.turns[part]
+	case <-ctx.Done():
+	}
 	return ctx.Err()
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -19,11 +18,8 @@ type jetStore struct {
 	nc      *nats.Conn
 	options jetstream.Options
 
-	mu      sync.Mutex
-	newest  *jetstream.Store // nil before Begin
-	deposed chan struct{}
-	seal    uint64 // of the newest journal, if this node has ended it
-	workers sync.WaitGroup
+	mu     sync.Mutex
+	newest *jetstream.Store // nil before Begin
 }
 
 var _ Store = (*jetStore)(nil)
@@ -44,43 +40,23 @@ func (s *jetStore) Begin(ctx context.Context) (string, error) {
 		return "", err
 	}
 	s.mu.Lock()
-	old, deposed := s.newest, make(chan struct{})
-	s.newest, s.deposed, s.seal = next, deposed, 0
+	old := s.newest
+	s.newest = next
 	s.mu.Unlock()
 	if old != nil {
 		if err := old.Close(); err != nil {
 			s.options.Logger.Warn("cluster: an old incarnation's store did not close", "error", err)
 		}
 	}
-	s.workers.Go(func() { s.watch(next, deposed) })
 	return next.Incarnation(), nil
-}
-
-// watch closes deposed when the store is deposed by another node.
-func (s *jetStore) watch(of *jetstream.Store, deposed chan struct{}) {
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for range tick.C {
-		s.mu.Lock()
-		over := s.newest != of || s.seal != 0
-		s.mu.Unlock()
-		if over {
-			return
-		}
-		if of.Deposed() {
-			close(deposed)
-			return
-		}
-	}
 }
 
 // close ends the newest incarnation's store. Call no other method at the same time or after it.
 func (s *jetStore) close() error {
 	s.mu.Lock()
 	of := s.newest
-	s.newest = nil // watch ends
+	s.newest = nil
 	s.mu.Unlock()
-	defer s.workers.Wait()
 	if of == nil {
 		return nil
 	}
@@ -89,9 +65,10 @@ func (s *jetStore) close() error {
 
 // Deposed implements Store.
 func (s *jetStore) Deposed() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.deposed
+	if of := s.store(); of != nil {
+		return of.Lost()
+	}
+	return nil
 }
 
 // Valid implements store.Owner.
@@ -131,32 +108,9 @@ func (s *jetStore) Seal(ctx context.Context, inc string, expected uint64) (uint6
 	return seal, err
 }
 
-// SealOwn implements Store: it closes the incarnation's store.
+// SealOwn implements Store.
 func (s *jetStore) SealOwn(ctx context.Context) (uint64, error) {
-	of := s.store()
-	s.mu.Lock()
-	seal := s.seal
-	s.mu.Unlock()
-	if seal != 0 {
-		return seal, nil
-	}
-	if of.Deposed() {
-		return 0, store.ErrConflict
-	}
-	if err := of.Close(); err != nil {
-		return 0, err
-	}
-	seal, ended, err := of.Last(ctx, of.Incarnation())
-	if err == nil && !ended {
-		err = errors.New("cluster: the journal has not ended")
-	}
-	if err != nil {
-		return 0, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.seal = seal
-	return seal, nil
+	return s.store().SealOwn(ctx)
 }
 
 // Adopt implements Store.

@@ -95,8 +95,8 @@ type member struct {
 	register register
 	bus      link.Bus
 
-	// since has when the node got a partition, in Unix nanoseconds; 0 if it does not have it.
-	since [store.Partitions]atomic.Int64
+	// since has when the node got a partition, with the monotonic clock; nil if it does not have it.
+	since [store.Partitions]atomic.Pointer[time.Time]
 
 	view atomic.Pointer[view] // nil between two incarnations
 
@@ -114,8 +114,11 @@ func newMember(o options, s Store, a actors, r register, b link.Bus) *member {
 // owns returns since when the node has the partition of an actor. The node must not do anything
 // for actors that it does not own; with store.Owner that makes one owner at a time.
 func (m *member) owns(part int) (since time.Time, ok bool) {
-	ns := m.since[part].Load()
-	return time.Unix(0, ns), ns != 0
+	at := m.since[part].Load()
+	if at == nil {
+		return time.Time{}, false
+	}
+	return *at, true
 }
 
 // view is what a node knows that has joined.
@@ -140,7 +143,7 @@ func (m *member) Owner(part int) (owner, self uint32) {
 	if t == nil {
 		return 0, 0
 	}
-	if owner = t.Owner[part]; owner == self && m.since[part].Load() == 0 {
+	if owner = t.Owner[part]; owner == self && m.since[part].Load() == nil {
 		owner = 0
 	}
 	return owner, self
@@ -300,7 +303,7 @@ func (m *member) live(ctx context.Context) error {
 // disown says that the node has no partition.
 func (m *member) disown() {
 	for part := range m.since {
-		m.since[part].Store(0)
+		m.since[part].Store(nil)
 	}
 }
 

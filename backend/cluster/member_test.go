@@ -25,6 +25,7 @@ type world struct {
 	lose     int // one request or answer in lose is lost; 0: none
 
 	mu        sync.Mutex
+	prepare   func(*process)      // before one starts; may be nil
 	processes map[string]*process // that run
 	faults    []string
 }
@@ -92,6 +93,9 @@ func (w *world) start(name string) {
 	p.store = &fakeStore{servers: w.servers, process: ctx, lease: simLease, way: way, publishing: make(slot, 1), deposed: make(chan struct{}), over: true}
 	o := options{Node: testNode(name, 1), Lease: simLease, Window: simWindow, Logger: slog.New(slog.DiscardHandler)}
 	p.member = newMember(o, p.store, p.actors, &registerEnd{w.register, way}, p.bus)
+	if w.prepare != nil {
+		w.prepare(p)
+	}
 	w.mu.Lock()
 	w.processes[name] = p
 	w.mu.Unlock()

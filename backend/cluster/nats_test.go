@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -159,6 +160,9 @@ func TestMembersOnNATS(t *testing.T) {
 	}
 	t.Logf("leaving took %v, others own all %v later", time.Since(began), awaitOwners(t, third))
 	commit(3, third)
+	if since, _ := third.member.owns(store.Partition(actor)); !strings.Contains(since.String(), "m=") {
+		t.Errorf("the partition is owned since %v, which changes with a clock that is set", since)
+	}
 	if err := third.member.leave(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -182,4 +186,42 @@ func TestMembersOnNATS(t *testing.T) {
 		t.Error(err)
 	}
 	again.nc.Close()
+}
+
+// TestAJournalThatWasEndedHasOneSeal ends a journal again after a try with an unknown outcome.
+func TestAJournalThatWasEndedHasOneSeal(t *testing.T) {
+	s := natsServer(t)
+	nc, err := jetstream.Connect(s.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	of := &jetStore{nc: nc, options: jetstream.Options{Replicas: 1, Lease: natsLease, Timeout: 2 * time.Second, Logger: slog.New(slog.DiscardHandler)}}
+	inc, err := of.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	none, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := of.SealOwn(none); err == nil {
+		t.Error("it was ended without a server's answer")
+	}
+	for range 2 {
+		seal, err := of.SealOwn(t.Context())
+		last, sealed, lastErr := of.LastOf(t.Context(), inc)
+		if err != nil || lastErr != nil || seal == 0 || seal != last || !sealed {
+			t.Errorf("the seal is %d, %v; the newest message %d, %t, %v", seal, err, last, sealed, lastErr)
+		}
+	}
+	if err := of.Prove(t.Context()); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("got %v for a message after the seal", err)
+	}
+	select {
+	case <-of.Deposed():
+		t.Error("the node takes its own seal for another node's")
+	default:
+	}
+	if err := of.close(); err != nil {
+		t.Error(err)
+	}
 }

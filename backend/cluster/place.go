@@ -20,8 +20,10 @@ const (
 	leaves                 // it is being given away
 )
 
-// giveAtOnce is how many partitions a node gives away at a time: their actors wait meanwhile.
-const giveAtOnce = 16
+const (
+	giveAtOnce = 16              // partitions that a node gives away at a time: their actors wait meanwhile
+	drain      = 5 * time.Second // how long a partition that is given away waits for its actors' turns
+)
 
 // take finds partitions of this node that are in one state, at most most of them, and puts
 // them into another.
@@ -54,20 +56,20 @@ func (l *life) adoptLoop(ctx context.Context) {
 		if len(parts) == 0 {
 			continue
 		}
-		t := l.tables.newest()
 		if err := l.again(ctx, "adopt partitions", func(ctx context.Context) error {
+			t := l.tables.newest() // at each try: journals end, and are deleted
 			return l.store.Adopt(ctx, parts, t.journals(t.Debts, parts, l.slot), t.journals(t.Past, parts, l.slot))
 		}); err != nil {
 			l.Logger.Error("cluster: partitions were not adopted", "node", l.Node.Name, "error", err)
 			l.setPlaces(parts, away)
 			continue
 		}
-		now := time.Now().UnixNano()
-		l.setPlaces(parts, serving)
+		now := time.Now()
 		for _, part := range parts {
-			l.since[part].Store(now)
+			l.since[part].Store(&now)
 			l.actors.Adopt(part)
 		}
+		l.setPlaces(parts, serving) // not before: it may be given away from then on
 		l.nudge(giving, saving)
 	}
 }
@@ -116,15 +118,18 @@ func (l *life) giveLoop(ctx context.Context) {
 }
 
 // release ends the actors of partitions, and saves them. From its beginning the node no longer
-// has the partitions. It tries until ctx ends.
+// has the partitions. Turns that do not end in time can no longer commit. It tries to save until
+// ctx ends.
 func (l *life) release(ctx context.Context, parts []int) error {
 	var wait sync.WaitGroup
 	for _, part := range parts {
-		l.since[part].Store(0)
+		l.since[part].Store(nil)
 	}
 	for _, part := range parts {
 		wait.Go(func() {
-			if err := l.actors.Release(ctx, part); err != nil && ctx.Err() == nil {
+			draining, cancel := context.WithTimeout(ctx, drain)
+			defer cancel()
+			if err := l.actors.Release(draining, part); err != nil && ctx.Err() == nil {
 				l.Logger.Warn("cluster: the actors of a partition did not end in time", "partition", part, "error", err)
 			}
 		})

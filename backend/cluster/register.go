@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -97,20 +98,22 @@ func (t *tables) announced(revision uint64) bool {
 	return revision > t.revision
 }
 
-// catchUp reads the register, again if a replica has answered that is behind.
+// catchUp reads the register, again if a replica has answered that is behind, for a while.
 func (t *tables) catchUp(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, tryFor)
+	defer cancel()
 	for {
 		if err := t.refresh(ctx); err != nil {
 			return err
 		}
 		t.mu.Lock()
-		behind := t.revision < t.newer
+		revision, newer := t.revision, t.newer
 		t.mu.Unlock()
-		if !behind {
+		if revision >= newer {
 			return nil
 		}
 		if err := pause(ctx, staleAgain); err != nil {
-			return err
+			return fmt.Errorf("cluster: another node knows revision %d of the table, and the newest that is found is %d: %w", newer, revision, err)
 		}
 	}
 }

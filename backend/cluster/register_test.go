@@ -179,3 +179,23 @@ func TestTablesRefuseWhatTheyCannotRead(t *testing.T) {
 		t.Error("a node that is not in the table has changed it")
 	}
 }
+
+// TestATableThatIsNotFoundIsGivenUp asks for a revision that no replica has.
+func TestATableThatIsNotFoundIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeRegister{chance: newChance(1), values: [][]byte{newTable().encode()}}
+		tables := newTables(f, "a", nil)
+		if !tables.announced(2) {
+			t.Error("revision 2 is not newer than none")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		began := time.Now()
+		if err := tables.catchUp(ctx); err == nil || time.Since(began) > 2*tryFor {
+			t.Errorf("got %v after %v", err, time.Since(began))
+		}
+		if tables.newest() == nil {
+			t.Error("what was found is not known")
+		}
+	})
+}

@@ -120,7 +120,7 @@ func open(ctx context.Context, c *client, o Options) (*Store, error) {
 	if err := c.makeStreams(ctx, o.Replicas); err != nil {
 		return nil, err
 	}
-	own := &ownJournal{client: c, incarnation: newID(), lease: o.Lease, boot: o.boot}
+	own := &ownJournal{client: c, incarnation: newID(), lease: o.Lease, boot: o.boot, lost: make(chan struct{})}
 	own.subject = c.journalOf(own.incarnation)
 	const headers = 4 << 10
 	longest := int(c.nc.MaxPayload()) - headers
@@ -188,7 +188,7 @@ func (s *Store) end(ctx context.Context) error {
 	if err := s.keeper.saveDirty(ctx); err != nil {
 		return fmt.Errorf("close the store in JetStream: %w", err)
 	}
-	if err := s.own.end(ctx); err != nil {
+	if _, err := s.own.end(ctx); err != nil {
 		return fmt.Errorf("close the store in JetStream: %w", err)
 	}
 	return nil

@@ -12,8 +12,11 @@ func (s *Store) Incarnation() string { return s.own.incarnation }
 // stored. Observers seal the journal when it has not changed for as long as the lease.
 func (s *Store) Newest() uint64 { return s.own.newest.Load() }
 
-// Deposed reports whether another node has sealed the journal. The store is of no more use.
+// Deposed reports whether the journal was sealed. The store is of no more use.
 func (s *Store) Deposed() bool { return s.own.deposed.Load() }
+
+// Lost is closed when the store learns that another node has sealed the journal.
+func (s *Store) Lost() <-chan struct{} { return s.own.lost }
 
 // Valid implements store.Owner: the lease counts from when the newest message of the
 // journal was sent. Without a lease it is always false.
@@ -59,13 +62,23 @@ func (o *ownJournal) renew(done <-chan struct{}) {
 	}
 }
 
+// SealOwn ends the own journal, and returns the sequence of the seal. The store is of no more
+// use then but for Close. After an error that wraps store.ErrUnknown it may be called again.
+func (s *Store) SealOwn(ctx context.Context) (seal uint64, err error) { return s.own.end(ctx) }
+
 // end seals the own journal.
-func (o *ownJournal) end(ctx context.Context) error {
+func (o *ownJournal) end(ctx context.Context) (seal uint64, err error) {
 	o.writing.Lock()
 	defer o.writing.Unlock()
-	if err := o.append(ctx, journalSeal(o.incarnation, o.incarnation), nil); err != nil {
-		return err
+	err = o.settle(ctx) // perhaps of an earlier try
+	if o.sealed == 0 && err == nil {
+		err = o.append(ctx, journalSeal(o.incarnation, o.incarnation), func(seq uint64) {
+			o.sealed = seq
+			o.deposed.Store(true)
+		})
 	}
-	o.deposed.Store(true)
-	return nil
+	if o.sealed != 0 {
+		return o.sealed, nil
+	}
+	return 0, err
 }

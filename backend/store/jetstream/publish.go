@@ -26,12 +26,14 @@ type ownJournal struct {
 	lease       time.Duration
 	boot        func() time.Duration // time since the machine's start
 	first       uint64               // sequence of the first message
+	lost        chan struct{}        // closed when another node has sealed the journal
 
 	// writing is held by whoever adds a message. It guards the fields below.
 	writing sync.Mutex
 	last    uint64    // sequence of the newest message
 	n       uint64    // number of the newest one that was tried
 	stuck   *outgoing // of unknown outcome
+	sealed  uint64    // sequence of the message with which this node has ended it; 0: none
 
 	isStuck    atomic.Bool
 	stuckSince atomic.Int64 // on the boot clock
@@ -73,7 +75,13 @@ func (j *ownJournal) settle(ctx context.Context) error {
 	if j.stuck == nil {
 		return nil
 	}
-	return j.push(ctx, j.stuck)
+	if err := j.push(ctx, j.stuck); err != nil {
+		return err
+	}
+	if j.sealed != 0 {
+		return errDeposed // that was the seal: nothing comes after it
+	}
+	return nil
 }
 
 // push publishes a message until it is known whether it is stored.
@@ -135,6 +143,7 @@ func (j *ownJournal) depose(seal uint64) {
 	j.stuck = nil
 	j.isStuck.Store(false)
 	if !j.deposed.Swap(true) {
+		close(j.lost)
 		j.log.Warn("another node has taken over the actors of this one", "journal", j.incarnation, "newest", j.last, "sealed", seal)
 	}
 }

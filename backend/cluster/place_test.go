@@ -1,0 +1,89 @@
+package cluster
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// TestG10_WhatIsBeingAdoptedIsNotGivenAway lets a node join while another one still tells its
+// actors what it has adopted.
+func TestG10_WhatIsBeingAdoptedIsNotGivenAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calm(t, "a")
+		a := w.processes["a"]
+		a.actors.adopting = 100 * time.Millisecond
+		w.start("b")
+		time.Sleep(10 * time.Second)
+		w.stop(w.processes["b"], true) // a gets them back, slowly
+		w.start("b")
+		time.Sleep(time.Minute)
+		if owned := w.checkOwners(); owned != store.Partitions {
+			t.Errorf("%d partitions have an owner", owned)
+		}
+	})
+}
+
+// TestAdoptionsFollowTheTable lets adoptions fail until the journals of partitions are of no
+// more use. Later tries do not ask for them.
+func TestAdoptionsFollowTheTable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calm(t, "a")
+		began := time.Now()
+		var early, late []Journal
+		w.prepare = func(p *process) {
+			p.store.adopting = func(_, of []Journal) error {
+				if time.Since(began) < 2*simWindow {
+					early = of
+					return errors.New("later")
+				}
+				late = append(late, of...)
+				return nil
+			}
+		}
+		w.start("b")
+		time.Sleep(simWindow / 2)
+		synctest.Wait()
+		if len(early) != 1 {
+			t.Fatalf("the first node's journal is asked for, got %v", early)
+		}
+		time.Sleep(2 * simWindow)
+		synctest.Wait()
+		if len(late) != 0 {
+			t.Errorf("b has adopted with %v, of which nobody needs entries", late)
+		}
+		if owned := w.checkOwners(); owned != store.Partitions {
+			t.Errorf("%d partitions have an owner", owned)
+		}
+	})
+}
+
+// TestATurnThatDoesNotEndIsLeft lets a node leave while a turn runs that does not end.
+func TestATurnThatDoesNotEndIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calm(t, "a", "b")
+		b := w.processes["b"]
+		table, slot := b.member.table()
+		part := table.owned(slot)[0]
+		b.actors.turns[part] <- struct{}{}
+		defer func() { <-b.actors.turns[part] }()
+		left := make(chan error, 1)
+		go func() { left <- b.member.leave(t.Context()) }()
+		time.Sleep(2 * drain)
+		synctest.Wait()
+		select {
+		case err := <-left:
+			if err != nil {
+				t.Error(err)
+			}
+		default:
+			t.Error("the node has not left")
+		}
+		if owner, self := w.processes["a"].member.Owner(part); owner != self || owner == 0 {
+			t.Errorf("the owner is %d", owner)
+		}
+	})
+}
