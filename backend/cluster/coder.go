@@ -14,8 +14,9 @@ import (
 
 var errItem = errors.New("cluster: an item that does not decode")
 
-// coder writes values to bytes, or reads them: one description of the format serves both. After
-// an error, reading changes nothing any more.
+// coder writes values to bytes, or reads them: one description of the format serves both. It
+// sets a value only while it reads: what is written is shared with others. After an error,
+// reading changes nothing any more.
 type coder struct {
 	b       []byte // what was written, or what is left to read
 	reading bool
@@ -43,21 +44,23 @@ func (c *coder) uint32(v *uint32) {
 	x := uint64(*v)
 	if c.uint(&x); x > math.MaxUint32 {
 		c.fail()
-		return
+	} else if c.reading {
+		*v = uint32(x)
 	}
-	*v = uint32(x)
 }
 
 func (c *coder) int64(v *int64) {
 	x := uint64(*v<<1) ^ uint64(*v>>63)
-	c.uint(&x)
-	*v = int64(x>>1) ^ -int64(x&1)
+	if c.uint(&x); c.reading {
+		*v = int64(x>>1) ^ -int64(x&1)
+	}
 }
 
 func (c *coder) int(v *int) {
 	x := int64(*v)
-	c.int64(&x)
-	*v = int(x)
+	if c.int64(&x); c.reading {
+		*v = int(x)
+	}
 }
 
 func (c *coder) byte(v *uint8) {
@@ -77,9 +80,9 @@ func (c *coder) bool(v *bool) {
 	}
 	if c.byte(&x); x > 1 {
 		c.fail()
-		return
+	} else if c.reading {
+		*v = x == 1
 	}
-	*v = x == 1
 }
 
 // bools are up to 8 of them, in one byte.
@@ -95,7 +98,9 @@ func (c *coder) bools(all ...*bool) {
 		return
 	}
 	for i, v := range all {
-		*v = x&(1<<i) != 0
+		if c.reading {
+			*v = x&(1<<i) != 0
+		}
 	}
 }
 

@@ -162,6 +162,7 @@ func need[T any](c *coder, v **T, one func(*T)) {
 // wait is how long the other side should try.
 func (c *coder) wait(v *time.Duration) {
 	ms := int64(*v / time.Millisecond)
-	c.int64(&ms)
-	*v = time.Duration(ms) * time.Millisecond
+	if c.int64(&ms); c.reading {
+		*v = time.Duration(ms) * time.Millisecond
+	}
 }
