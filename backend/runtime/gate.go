@@ -142,6 +142,9 @@ func (g *gate) committed(err error) {
 	if p.rev != ofProof {
 		g.committer.stats.commit(err)
 	}
+	if err == nil && g.deposed && p.rev == ofProof {
+		err = store.ErrConflict // it proves what the node owns by now, which others had meanwhile
+	}
 	first := err != nil && g.failed == nil
 	if first {
 		g.failed = err
@@ -153,10 +156,10 @@ func (g *gate) committed(err error) {
 	to := g.log.End()
 	switch {
 	case failed || p.unproven == 0:
-	case g.deposed:
+	case g.deposed && len(g.pending) == 0:
 		g.denyLocked(p.end)
 		to, first = p.end, true
-	case !g.committer.valid():
+	case g.deposed || !g.committer.valid():
 		g.proveLater(p.end, p.unproven)
 	}
 	if len(g.pending) > 0 {

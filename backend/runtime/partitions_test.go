@@ -350,36 +350,89 @@ func TestG4_ResumeWindowsCountFromTheAdoption(t *testing.T) {
 	})
 }
 
+// lostLedger is a node that loses the partition of ledgerRef while the store holds commits of it.
+type lostLedger struct {
+	*bench
+	held     *storetest.HeldStore
+	owned    *storetest.OwnedStore
+	ada, bob *reader
+	lose     func()
+}
+
+func newLostLedger(t *testing.T) *lostLedger {
+	l := &lostLedger{held: storetest.Held(memory.New(memory.Options{}))}
+	l.held.ReleaseAll()
+	l.owned = storetest.Owned(l.held)
+	var lost atomic.Bool
+	n := runtime.New(ledgers, l.owned, runtime.Options{Logger: slog.New(slog.DiscardHandler), Owns: func(part int) (time.Time, bool) {
+		return time.Time{}, part != store.Partition(host.ActorID(ledgerRef.Name, ledgerRef.Key)) || !lost.Load()
+	}})
+	l.bench = &bench{t: t, node: n}
+	l.lose = func() {
+		synctest.Wait()
+		lost.Store(true)
+		runtime.PartitionsOf(n).Reset(store.Partition(host.ActorID(ledgerRef.Name, ledgerRef.Key)))
+	}
+	l.ada, l.bob = l.open(ledgerRef, asAda), l.open(ledgerRef, asBob)
+	advance()
+	l.held.HoldAgain()
+	t.Cleanup(func() { l.held.ReleaseAll(); _ = n.Shutdown(context.Background()) })
+	return l
+}
+
+func (l *lostLedger) want(ada, bob string) {
+	l.t.Helper()
+	l.held.ReleaseAll()
+	advance()
+	if got := kinds(l.ada.read()); got != ada {
+		l.t.Errorf("ada got %q, want %q", got, ada)
+	}
+	if got := kinds(l.bob.read()); got != bob {
+		l.t.Errorf("bob got %q, want %q", got, bob)
+	}
+}
+
 // A node that has lost a partition and is a valid owner of others again says nothing of what it
 // knew.
 func TestG10_WhatWaitsAtAResetIsNotAnswered(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		held := storetest.Held(memory.New(memory.Options{}))
-		held.ReleaseAll()
-		var lost atomic.Bool
-		n := runtime.New(ledgers, storetest.Owned(held), runtime.Options{Logger: slog.New(slog.DiscardHandler), Owns: func(int) (time.Time, bool) {
-			return time.Time{}, !lost.Load()
-		}})
-		defer func() { _ = n.Shutdown(t.Context()) }()
-		b := &bench{t: t, node: n}
-		ada, bob := b.open(ledgerRef, asAda), b.open(ledgerRef, asBob)
-		advance()
-		held.HoldAgain()
-		defer held.ReleaseAll()
-		ada.call(1, "add", 3)
-		held.Wait(1)
-		bob.call(1, "get")
+		l := newLostLedger(t)
+		l.ada.call(1, "add", 3)
+		l.held.Wait(1)
+		l.bob.call(1, "get")
+		l.lose()
+		l.want("opened added reply:3 closed:moved ", "opened added fail:unavailable closed:moved ")
+	})
+}
+
+// What the store has taken in time is answered as it is, and proves what came before it.
+func TestG10_WhatIsStoredAtAResetIsAnswered(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l := newLostLedger(t)
+		l.open(host.Ref{Name: "ledger", Key: host.Key{"b"}}, asAda)
+		l.held.Wait(1) // what follows is in one group
+		l.ada.call(1, "add", 3)
+		l.bob.call(1, "get")
+		l.ada.call(2, "add", 1)
 		synctest.Wait()
-		lost.Store(true)
-		runtime.PartitionsOf(n).Reset(store.Partition(host.ActorID(ledgerRef.Name, ledgerRef.Key)))
-		held.ReleaseAll()
-		advance()
-		if got, want := kinds(ada.read()), "opened added reply:3 closed:moved "; got != want {
-			t.Errorf("the call got %q, want %q: the store has it", got, want)
-		}
-		if got, want := kinds(bob.read()), "opened added fail:unavailable closed:moved "; got != want {
-			t.Errorf("the read got %q, want %q", got, want)
-		}
+		l.held.Release(1)
+		l.held.Wait(1)
+		l.lose()
+		l.want("opened added reply:3 added reply:4 closed:moved ", "opened added reply:3 added closed:moved ")
+	})
+}
+
+// A proof that the node owns something now says nothing of what it had lost meanwhile.
+func TestG10_AProofAfterAResetIsNone(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l := newLostLedger(t)
+		l.owned.Expire()
+		l.owned.HoldProofs()
+		l.bob.call(1, "get")
+		l.lose()
+		l.owned.Renew() // as a new incarnation
+		l.owned.ReleaseProofs()
+		l.want("opened closed:moved ", "opened fail:unavailable closed:moved ")
 	})
 }
 
