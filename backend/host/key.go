@@ -142,12 +142,18 @@ func longKey(what string, size, limit int, option string) *Fault {
 // anybody who guesses a key can compute the id.
 func ActorID(name string, key Key) string {
 	sum := sha256.Sum256([]byte(name + "\x00" + key.String()))
-	return base64.RawURLEncoding.EncodeToString(sum[:16])
+	return idEncoding.EncodeToString(sum[:16])
 }
 
 // IsActorID reports whether s has the form of an actor's id: 128 bits in base64url without
 // padding. A store may use ids in the names of other things.
 func IsActorID(s string) bool {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	return err == nil && len(b) == 16
+	var id [16]byte
+	if len(s) != idEncoding.EncodedLen(len(id)) {
+		return false
+	}
+	n, err := idEncoding.Decode(id[:], []byte(s))
+	return err == nil && n == len(id)
 }
+
+var idEncoding = base64.RawURLEncoding.Strict()

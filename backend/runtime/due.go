@@ -97,7 +97,7 @@ func (w *waker) checkClock() {
 	}
 	// What waits for a while, as a sender for its next try, would wait for that much longer. One
 	// that sleeps does not say for what it waits, so all of them are woken.
-	w.back = maxRetry - moved
+	w.back = max(w.back, maxRetry) - moved
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range w.failed.wakes {

@@ -139,6 +139,10 @@ func (m *detachNodeEnvelope) refuse(a *Actor, _ *host.Fault) {
 
 func (m *detachNodeEnvelope) deliver(in *instance) bool {
 	for _, c := range in.conns.all {
+		if in.actor.gate.room() != nil { // a commit has failed: again, after the reset
+			in.actor.box.post(m)
+			return true
+		}
 		if c.attachment.Node == m.slot && c.online && in.conns.byID[c.id] == c && !in.drop(c) {
 			return false
 		}

@@ -248,7 +248,7 @@ type inquiredEnvelope struct {
 func (m *inquiredEnvelope) deliver(in *instance) bool {
 	marks := &in.inbox.marks
 	marks.Answered(m.from, m.born, m.settled, m.ok, time.Now())
-	if in.life.tombstone {
+	if in.life.tombstone && !marks.Asks() { // in portions: Next looks at all senders
 		in.inbox.inquire(marks.Next())
 	}
 	return in.inbox.forget()
