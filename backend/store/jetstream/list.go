@@ -144,21 +144,29 @@ func (l lister) find(ctx context.Context, parts []int, name string) ([]listed, e
 		filters = []string{l.prefix + ".s.a.*." + name + ".*"}
 	}
 	var all []listed
-	seen := map[string]bool{}
+	seen := map[string]int{} // where they are in all
 	err := l.lastOf(ctx, filters, true, func(m jetstream.Msg) {
 		actor := lastToken(m.Subject())
 		a := listed{part: store.Partition(actor), info: store.ActorInfo{Actor: actor}}
 		if info := m.Headers().Get(infoHeader); info == "" || json.Unmarshal([]byte(info), &a.info) != nil {
 			return // it is about to go
 		}
-		all, seen[actor] = append(all, a), true
+		if i, again := seen[actor]; again { // it was in a try that has failed
+			all[i] = a
+			return
+		}
+		seen[actor] = len(all)
+		all = append(all, a)
 	})
 	if err != nil {
 		return nil, err
 	}
 	l.catalog.mu.Lock()
 	for actor, r := range l.index.ByID {
-		if part := store.Partition(actor); r.Rev > 0 && wanted[part] && !seen[actor] {
+		if _, found := seen[actor]; found {
+			continue
+		}
+		if part := store.Partition(actor); r.Rev > 0 && wanted[part] {
 			all = append(all, listed{part: part, info: store.ActorInfo{Actor: actor}})
 		}
 	}
@@ -229,11 +237,12 @@ func (l lister) count(ctx context.Context) (map[string]int, error) {
 }
 
 // lastOf calls f with the newest message of each subject of the state stream that one of
-// the filters selects, as it was when the barrier was written or later.
+// the filters selects, as it was when the barrier was written or later. A try that fails
+// begins anew: f may get a subject again. Each message may take tryTime.
 func (h *heads) lastOf(ctx context.Context, filters []string, headersOnly bool, f func(jetstream.Msg)) error {
 	barrier := h.names.barrier(h.own.incarnation)
-	return h.retry(ctx, func(ctx context.Context) (bool, error) {
-		consumer, err := h.js.OrderedConsumer(ctx, h.state, jetstream.OrderedConsumerConfig{
+	return h.retry(ctx, func(short context.Context) (bool, error) {
+		consumer, err := h.js.OrderedConsumer(short, h.state, jetstream.OrderedConsumerConfig{
 			FilterSubjects: append(slices.Clone(filters), barrier), DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, HeadersOnly: headersOnly,
 		})
 		if err != nil {
@@ -245,7 +254,9 @@ func (h *heads) lastOf(ctx context.Context, filters []string, headersOnly bool, 
 		}
 		defer messages.Stop()
 		for complete := false; ; {
-			m, err := messages.Next(jetstream.NextContext(ctx))
+			next, cancel := context.WithTimeout(ctx, tryTime)
+			m, err := messages.Next(jetstream.NextContext(next))
+			cancel()
 			if err != nil {
 				return false, err
 			}
