@@ -17,6 +17,10 @@ import (
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
+// maxBatches is how many atomic batches a store has under way at the same time. A server
+// takes 50 of a stream, of all nodes.
+const maxBatches = 16
+
 // tryTime is the longest time that one request may take. A request that meets no leader
 // uses up all the time it has.
 const tryTime = 2 * time.Second
@@ -51,6 +55,7 @@ type client struct {
 	timeout time.Duration // see Options.Timeout
 	tryTime time.Duration // of one published message
 	log     *slog.Logger
+	batches chan struct{} // one for each atomic batch that is under way
 
 	staleReads atomic.Int64
 }
@@ -64,7 +69,7 @@ func newClient(nc *nats.Conn, o Options) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &client{names: namesIn(o.Space), nc: nc, js: js, direct: direct, timeout: o.Timeout, tryTime: o.tryTime, log: o.Logger}, nil
+	return &client{names: namesIn(o.Space), nc: nc, js: js, direct: direct, timeout: o.Timeout, tryTime: o.tryTime, log: o.Logger, batches: make(chan struct{}, maxBatches)}, nil
 }
 
 // makeStreams makes the streams that do not exist.
@@ -160,11 +165,46 @@ func (c *client) publish(ctx context.Context, m *nats.Msg) (uint64, error) {
 	return ack.Seq, nil
 }
 
+// leaderLast returns the sequence and the data of a subject's newest message as the stream's
+// leader has it; 0 if there is none. A Direct Get, which the client library makes of a
+// GetLastMsgForSubject, any replica answers.
+func (c *client) leaderLast(ctx context.Context, stream, subject string) (seq uint64, data []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, tryTime)
+	defer cancel()
+	m, err := c.nc.RequestWithContext(ctx, jetstream.DefaultAPIPrefix+"STREAM.MSG.GET."+stream, fmt.Appendf(nil, `{"last_by_subj":%q}`, subject))
+	if err != nil {
+		return 0, nil, err
+	}
+	var answer struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Seq  uint64 `json:"seq"`
+			Data []byte `json:"data"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(m.Data, &answer); err != nil {
+		return 0, nil, fmt.Errorf("the newest message of %s: %w", subject, err)
+	}
+	if answer.Error != nil {
+		if answer.Error.ErrorCode == codeNoMessage {
+			return 0, nil, nil
+		}
+		return 0, nil, answer.Error
+	}
+	return answer.Message.Seq, answer.Message.Data, nil
+}
+
 // publishAll stores messages in one atomic batch, in one try, and returns the sequence of
 // the last one.
 func (c *client) publishAll(ctx context.Context, messages []*nats.Msg) (uint64, error) {
 	if len(messages) == 1 {
 		return c.publish(ctx, messages[0])
+	}
+	select {
+	case c.batches <- struct{}{}:
+		defer func() { <-c.batches }()
+	case <-ctx.Done():
+		return 0, ctx.Err()
 	}
 	id := newID()
 	for i, m := range messages {

@@ -12,20 +12,15 @@ import (
 
 // Entries implements store.Store.
 func (rd *reader) Entries(ctx context.Context, actor string, after uint64, limit, maxBytes int) ([]store.Entry, error) {
-	for {
-		page := journal.NewEntryPage(after, limit, maxBytes)
-		locations, err := rd.locationsAfter(ctx, actor, after)
-		if err == nil && limit > 0 {
-			err = rd.addEntries(ctx, actor, page, locations)
-		}
-		if errors.Is(err, errTrimmed) {
-			continue // the index does not have that message any more
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read the log of actor %s: %w", actor, err)
-		}
-		return page.Entries, nil
+	page := journal.NewEntryPage(after, limit, maxBytes)
+	locations, err := rd.locationsAfter(ctx, actor, after)
+	if err == nil && limit > 0 {
+		err = rd.addEntries(ctx, actor, page, locations)
 	}
+	if err != nil && !errors.Is(err, errTrimmed) { // then the page ends before what is gone
+		return nil, fmt.Errorf("read the log of actor %s: %w", actor, err)
+	}
+	return page.Entries, nil
 }
 
 func (rd *reader) addEntries(ctx context.Context, actor string, page *journal.EntryPage, locations []journal.Location) error {

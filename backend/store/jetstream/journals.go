@@ -1,10 +1,12 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -15,15 +17,36 @@ import (
 // journals reads the journals of all incarnations, and ends and removes those of others.
 type journals struct{ *client }
 
-// fetch reads a message of a journal, from a replica that has it or a later one.
-func (c journals) fetch(ctx context.Context, subject string, seq uint64) ([]byte, error) {
-	var m *nats.Msg
-	err := c.ask(ctx, c.journal, fmt.Sprintf(`{"seq":%d,"next_by_subj":%q}`, seq, subject), false, func(messages []*nats.Msg) bool {
-		if len(messages) == 1 {
-			m = messages[0]
+// from returns the first message of a journal from a sequence on, of a replica that has it
+// or a later one.
+func (c journals) from(ctx context.Context, subject string, seq uint64) (m *nats.Msg, err error) {
+	const enough = 5
+	for begin := time.Now(); ; {
+		tries := 0
+		err := c.ask(ctx, c.journal, fmt.Sprintf(`{"seq":%d,"next_by_subj":%q}`, seq, subject), false, func(messages []*nats.Msg) bool {
+			if len(messages) == 1 {
+				m = messages[0]
+			}
+			tries++
+			return m != nil || tries == enough
+		})
+		if err != nil || m != nil {
+			return m, err
 		}
-		return m != nil // a journal always has a last message: that replica is behind
-	})
+		// A journal always has a last message, unless it was removed: those replicas are behind.
+		last, _, err := c.leaderLast(ctx, c.journal, subject)
+		if err == nil && last == 0 {
+			return nil, errTrimmed
+		}
+		if time.Since(begin) > c.timeout {
+			return nil, fmt.Errorf("message %d of %s: %w", seq, subject, cmp.Or(err, errNoAnswer))
+		}
+	}
+}
+
+// fetch reads a message of a journal. The error is errTrimmed if it is no longer there.
+func (c journals) fetch(ctx context.Context, subject string, seq uint64) ([]byte, error) {
+	m, err := c.from(ctx, subject, seq)
 	if err != nil {
 		return nil, err
 	}
@@ -39,13 +62,7 @@ func (c journals) fetch(ctx context.Context, subject string, seq uint64) ([]byte
 	}
 	var data []byte
 	for at := last.first; at < seq; at++ {
-		err := c.ask(ctx, c.journal, fmt.Sprintf(`{"seq":%d,"next_by_subj":%q}`, at, subject), false, func(messages []*nats.Msg) bool {
-			if len(messages) == 1 {
-				m = messages[0]
-			}
-			return len(messages) == 1
-		})
-		if err != nil {
+		if m, err = c.from(ctx, subject, at); err != nil {
 			return nil, err
 		}
 		if at = sequence(m); at >= seq {
@@ -66,18 +83,9 @@ func (c journals) fetch(ctx context.Context, subject string, seq uint64) ([]byte
 // last returns a journal's newest message. See Store.Last.
 func (c journals) last(ctx context.Context, journal string) (seq uint64, sealed bool, err error) {
 	err = c.retry(ctx, func(ctx context.Context) (bool, error) {
-		s, err := c.js.Stream(ctx, c.journal)
-		if err != nil {
-			return false, err
-		}
-		m, err := s.GetLastMsgForSubject(ctx, c.journalOf(journal))
-		if code(err) == codeNoMessage {
-			return true, nil
-		} else if err != nil {
-			return false, err
-		}
-		seq, sealed = m.Sequence, len(m.Data) > 0 && m.Data[0] == kindSeal
-		return true, nil
+		last, data, err := c.leaderLast(ctx, c.journal, c.journalOf(journal))
+		seq, sealed = last, len(data) > 0 && data[0] == kindSeal
+		return false, err
 	})
 	return seq, sealed, err
 }

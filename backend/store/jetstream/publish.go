@@ -170,12 +170,8 @@ func (j *ownJournal) next(ctx context.Context, o *outgoing) (seq uint64, mine bo
 
 // isEmptied reports whether the stream's leader has no message of the journal.
 func (j *ownJournal) isEmptied(ctx context.Context) bool {
-	s, err := j.js.Stream(ctx, j.journal)
-	if err != nil {
-		return false
-	}
-	_, err = s.GetLastMsgForSubject(ctx, j.subject)
-	return code(err) == codeNoMessage
+	seq, _, err := j.leaderLast(ctx, j.journal, j.subject)
+	return err == nil && seq == 0
 }
 
 // prove adds a message that says nothing. Once it is stored, nobody had taken over before.

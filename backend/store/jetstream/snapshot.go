@@ -305,17 +305,8 @@ func (h *heads) replace(ctx context.Context, actor, name string, content []byte,
 // newest returns the sequence of an actor's head, 0 if there is none, as the stream's
 // leader has it.
 func (h *heads) newest(ctx context.Context, name, actor string) (uint64, error) {
-	s, err := h.js.Stream(ctx, h.state)
-	if err != nil {
-		return 0, err
-	}
-	m, err := s.GetLastMsgForSubject(ctx, h.head(name, actor))
-	if code(err) == codeNoMessage {
-		return 0, nil
-	} else if err != nil {
-		return 0, err
-	}
-	return m.Sequence, nil
+	seq, _, err := h.leaderLast(ctx, h.state, h.head(name, actor))
+	return seq, err
 }
 
 // messages makes the messages of a head: the wake, pieces, and the head itself at the end.
