@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sort"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -119,6 +120,10 @@ func (a adopter) adopt(ctx context.Context, parts []int, alone bool, journals ..
 		}
 		if mine != nil { // it has actors of partitions that were adopted before
 			mine.Actors = append(mine.Actors, row.Actors...)
+			if !own { // the others of its commits are counted already
+				mine.Bytes += row.Bytes
+				a.index.Bytes += row.Bytes
+			}
 			continue
 		}
 		rows = append(rows, row)
@@ -329,8 +334,18 @@ func (a adopter) takeOver(ctx context.Context) error {
 			}
 			if newest > 0 {
 				sealed = append(sealed, Journal{name, newest})
+				break
 			}
-			break
+			// It was removed since, or the leader is another one that does not have it yet.
+			still, err := a.journals.all(ctx)
+			if err == nil && slices.Contains(still, name) {
+				err = wait(ctx, 20*time.Millisecond)
+			} else if err == nil {
+				break
+			}
+			if err != nil {
+				return fmt.Errorf("seal the journal %s: %w", name, err)
+			}
 		}
 	}
 	parts := make([]int, store.Partitions)

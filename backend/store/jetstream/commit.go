@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -57,6 +58,7 @@ func (w *writer) Commit(ctx context.Context, commits []*store.Commit) []error {
 }
 
 func (w *writer) commit(ctx context.Context, commits []*store.Commit) []error {
+	w.preload(ctx, commits)
 	w.own.writing.Lock()
 	defer w.own.writing.Unlock()
 	g := &group{commits: commits}
@@ -118,27 +120,54 @@ func (w *writer) prepare(ctx context.Context, g *group) map[string]*journal.Resi
 		return actors
 	}
 	errs := map[string]error{}
-	var wg sync.WaitGroup
 	var mu sync.Mutex
-	permits := make(chan struct{}, loads)
-	for _, actor := range missing {
-		permits <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-permits }()
-			r, err := w.fetchActor(ctx, actor)
-			mu.Lock()
-			defer mu.Unlock()
-			actors[actor] = r
-			errs[actor] = err
-		})
-	}
-	wg.Wait()
+	each(missing, func(actor string) {
+		r, err := w.fetchActor(ctx, actor)
+		mu.Lock()
+		defer mu.Unlock()
+		actors[actor] = r
+		errs[actor] = err
+	})
 	for i, c := range g.commits {
 		if err := errs[c.Actor]; err != nil {
 			g.fail(i, err)
 		}
 	}
 	return actors
+}
+
+// preload reads the group's actors that are not in memory, while others may write and the
+// lease can be renewed. What it cannot read is read again by prepare, which says why.
+func (w *writer) preload(ctx context.Context, commits []*store.Commit) {
+	if w.own.isStuck.Load() {
+		return // first find out what became of that message
+	}
+	missing := map[string]bool{}
+	w.mu.Lock()
+	for _, c := range commits {
+		r := w.index.ByID[c.Actor]
+		if (r == nil || r.Record == nil) && isToken(c.Actor) && w.owned[store.Partition(c.Actor)] {
+			missing[c.Actor] = true
+		}
+	}
+	w.mu.Unlock()
+	each(slices.Collect(maps.Keys(missing)), func(actor string) {
+		_ = w.complete(ctx, actor, owned, func(*journal.Resident) error { return nil }) // see above
+	})
+}
+
+// each calls f with each of the actors, with some of them at the same time.
+func each(actors []string, f func(actor string)) {
+	var wg sync.WaitGroup
+	permits := make(chan struct{}, loads)
+	for _, actor := range actors {
+		permits <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-permits }()
+			f(actor)
+		})
+	}
+	wg.Wait()
 }
 
 // begin prepares a resident for its commits of a group.
@@ -289,6 +318,7 @@ func (c *catalog) addLocations(row *journal.Row, message []byte, selected func(a
 	if err != nil {
 		return fmt.Errorf("message %d of the journal: %w", row.ID, err)
 	}
+	bytes := 0
 	err = readLocations(locations, func(at location) error {
 		if !selected(at.actor) {
 			return nil
@@ -299,7 +329,9 @@ func (c *catalog) addLocations(row *journal.Row, message []byte, selected func(a
 		}
 		if at.rev != r.Rev+1 {
 			if r.Rev != 0 && at.rev <= r.Rev {
-				return fmt.Errorf("revision %d of actor %s after %d: %w", at.rev, at.actor, r.Rev, journal.ErrDamaged)
+				r.Damaged, r.Record = true, nil // the others are not affected
+				c.index.UpdateDirty(r)
+				return nil
 			}
 			// Those between were trimmed: a snapshot has them.
 			r.Locations = nil
@@ -314,11 +346,12 @@ func (c *catalog) addLocations(row *journal.Row, message []byte, selected func(a
 		r.Locations = append(r.Locations, journal.Location{Row: row.ID, Off: at.off, Len: at.len, Head: at.head})
 		r.Unsaved += int64(at.len)
 		row.Actors = append(row.Actors, r)
+		bytes += int(at.len)
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("message %d of the journal: %w", row.ID, err)
 	}
-	row.Bytes = journal.RowSize(len(message), 0, len(row.Actors))
+	row.Bytes = journal.RowSize(bytes, 0, len(row.Actors))
 	return nil
 }

@@ -92,6 +92,10 @@ func (rd *reader) complete(ctx context.Context, actor string, of whose, f func(*
 			return errNotOwner
 		}
 		before := rd.index.ByID[actor]
+		if before != nil && before.Damaged {
+			rd.mu.Unlock()
+			return fmt.Errorf("the journals have two commits of the same revision, up to %d: %w", before.Rev, journal.ErrDamaged)
+		}
 		if before != nil && before.Record != nil {
 			defer rd.mu.Unlock()
 			before.Used = rd.options.now()

@@ -114,6 +114,7 @@ type Resident struct {
 	Failed  bool       // one of them does not follow
 	Waiting bool       // in Planner.Due
 	Slicing bool       // is being saved in slices, or will be
+	Damaged bool       // its commits do not follow each other: it cannot be read
 	Leaving bool       // its tombstone is being removed: no commit follows it
 	Blocked int64      // not snapshotted before this time, in Unix nanoseconds
 	plan    int64      // that the next two belong to
