@@ -20,13 +20,16 @@ type logCopy struct {
 	number uint64 // of the follow
 	writer *host.LogWriter
 
+	asked    chan struct{} // closed when the owner was asked for the log
+	askedErr error         // set before it
+
 	mu       sync.Mutex // guards the fields below, and orders writes to the log; no lock of the port is taken under it
 	ended    bool
 	attached map[host.Attachment]bool // as the gateway knows them
 }
 
 func newCopy(p *Port, id string, part int, slot uint32, number uint64) *logCopy {
-	c := &logCopy{port: p, part: part, slot: slot, number: number, attached: map[host.Attachment]bool{}}
+	c := &logCopy{port: p, part: part, slot: slot, number: number, asked: make(chan struct{}), attached: map[host.Attachment]bool{}}
 	c.writer = host.NewLog(id, p.copyBytes, func(ctx context.Context, after uint64, limit, maxBytes int) ([]store.Entry, error) {
 		return c.entries(ctx, &item{Kind: itemEntries, Seq: after, Limit: limit, Max: maxBytes})
 	})
@@ -49,12 +52,15 @@ func (c *logCopy) entries(ctx context.Context, i *item) ([]store.Entry, error) {
 	return answer.Entries, nil
 }
 
-// follow adds a follower, and asks the owner for the log if it is the first.
+// follow adds a follower, and asks the owner for the log if it is the first. The others wait for
+// that, because their requests must come after it.
 func (c *logCopy) follow(r host.Ref, f host.Follower, first bool) (*host.Log, error) {
 	if first {
-		if err := c.request(&item{Kind: itemFollow, Ref: r}); err != nil {
-			return nil, err
-		}
+		c.askedErr = c.request(&item{Kind: itemFollow, Ref: r})
+		close(c.asked)
+	}
+	if <-c.asked; c.askedErr != nil {
+		return nil, c.askedErr
 	}
 	c.writer.Follow(f)
 	return c.writer.Log(), nil

@@ -184,7 +184,7 @@ func (s *fakeStore) end(byOthers bool) {
 	s.over = true
 }
 
-func (s *fakeStore) Begin(ctx context.Context) (string, error) {
+func (s *fakeStore) Begin(ctx context.Context, lease time.Duration) (string, error) {
 	if err := s.way.way(ctx); err != nil {
 		return "", err
 	}
@@ -196,11 +196,29 @@ func (s *fakeStore) Begin(ctx context.Context) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inc, s.last, s.sent, s.deposed, s.over = inc, 1, sent, make(chan struct{}), false
-	s.seal = 0
+	s.seal, s.lease = 0, lease
+	go s.renew(inc, lease)
 	clear(s.owned[:])
 	clear(s.values[:])
 	return inc, nil
 }
+
+// renew keeps the lease of a journal.
+func (s *fakeStore) renew(inc string, lease time.Duration) {
+	for pause(s.process, lease/12) == nil {
+		s.mu.Lock()
+		over, idle := s.inc != inc || s.over, time.Since(s.sent)
+		s.mu.Unlock()
+		if over {
+			return
+		}
+		if idle >= lease/4 {
+			_ = s.write(-1, 0, false)
+		}
+	}
+}
+
+func (s *fakeStore) Abandon() { s.end(false) }
 
 func (s *fakeStore) Deposed() <-chan struct{} {
 	s.mu.Lock()

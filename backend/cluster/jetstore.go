@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -16,7 +17,7 @@ import (
 // jetstream.Store of its own.
 type jetStore struct {
 	nc      *nats.Conn
-	options jetstream.Options
+	options jetstream.Options // without the lease, which is the member's
 
 	mu     sync.Mutex
 	newest *jetstream.Store // nil before Begin
@@ -34,33 +35,24 @@ func (s *jetStore) store() *jetstream.Store {
 }
 
 // Begin implements Store.
-func (s *jetStore) Begin(ctx context.Context) (string, error) {
-	next, err := jetstream.Open(ctx, s.nc, s.options)
+func (s *jetStore) Begin(ctx context.Context, lease time.Duration) (string, error) {
+	o := s.options
+	o.Lease = lease
+	next, err := jetstream.Open(ctx, s.nc, o)
 	if err != nil {
 		return "", err
 	}
 	s.mu.Lock()
-	old := s.newest
+	defer s.mu.Unlock()
 	s.newest = next
-	s.mu.Unlock()
-	if old != nil {
-		if err := old.Close(); err != nil {
-			s.options.Logger.Warn("cluster: an old incarnation's store did not close", "error", err)
-		}
-	}
 	return next.Incarnation(), nil
 }
 
-// close ends the newest incarnation's store. Call no other method at the same time or after it.
-func (s *jetStore) close() error {
-	s.mu.Lock()
-	of := s.newest
-	s.newest = nil
-	s.mu.Unlock()
-	if of == nil {
-		return nil
+// Abandon implements Store. It may wait for a request to the servers.
+func (s *jetStore) Abandon() {
+	if of := s.store(); of != nil {
+		of.Abandon()
 	}
-	return of.Close()
 }
 
 // Deposed implements Store.

@@ -48,32 +48,12 @@ func (l *life) announce() {
 	}
 }
 
-// beatLoop says that the node is alive, and renews its lease while it is idle.
+// beatLoop says that the node is alive.
 func (l *life) beatLoop(ctx context.Context) {
-	var wait sync.WaitGroup
-	defer wait.Wait()
 	tick := time.NewTicker(l.Lease / 6)
 	defer tick.Stop()
-	last, since := uint64(0), time.Now()
-	proving := make(chan struct{}, 1)
 	for {
 		l.announce()
-		if now := l.store.Last(); now != last {
-			last, since = now, time.Now()
-		} else if time.Since(since) >= l.Lease/4 {
-			select {
-			case proving <- struct{}{}:
-				wait.Go(func() {
-					defer func() { <-proving }()
-					try, cancel := context.WithTimeout(ctx, tryFor)
-					defer cancel()
-					if err := l.store.Prove(try); err != nil && ctx.Err() == nil {
-						l.Logger.Warn("cluster: the lease was not renewed", "node", l.Node.Name, "error", err)
-					}
-				})
-			default:
-			}
-		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -125,7 +105,7 @@ func (l *life) observeLoop(ctx context.Context, wait *sync.WaitGroup) {
 			}
 			l.mu.Lock()
 			w := l.watchLocked(n.Slot)
-			over := w.last != 0 && time.Since(w.since) >= l.Lease
+			over := w.last != 0 && time.Since(w.since) >= max(l.Lease, n.Lease)
 			look := !w.looking && l.dead[n.Slot] == 0 && (over || time.Since(w.heard) >= l.Lease/4)
 			expected := w.last
 			if look {

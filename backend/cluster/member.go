@@ -25,8 +25,13 @@ type Store interface {
 	store.Owner
 
 	// Begin begins a journal and returns its id, which nobody has used. The store gives up all
-	// partitions that it has.
-	Begin(ctx context.Context) (inc string, err error)
+	// partitions that it has. Until the journal ends it adds messages to it while there are no
+	// others, so that the lease does not end.
+	Begin(ctx context.Context, lease time.Duration) (inc string, err error)
+
+	// Abandon gives the newest journal up without ending it, as if the process were killed: the
+	// store writes nothing to it any more, and Valid is false.
+	Abandon()
 
 	// Deposed is closed when the store learns that another node has ended the newest journal.
 	Deposed() <-chan struct{}
@@ -246,11 +251,12 @@ func (m *member) live(ctx context.Context) error {
 	if err := m.again(ctx, "begin a journal", func(ctx context.Context) (err error) {
 		ctx, cancel := context.WithTimeout(ctx, tryFor)
 		defer cancel()
-		l.inc, err = m.store.Begin(ctx)
+		l.inc, err = m.store.Begin(ctx, m.Lease)
 		return err
 	}); err != nil {
 		return err
 	}
+	defer m.store.Abandon()
 	l.tables = newTables(m.register, l.inc, l.changed)
 	if err := m.again(ctx, "read the table", l.tables.refresh); err != nil {
 		return err
@@ -345,7 +351,7 @@ func (l *life) join(ctx context.Context) error {
 		made, err := l.tables.change(ctx, func(next *table) error {
 			l.sealDead(next)
 			n := l.Node
-			n.Inc = l.inc
+			n.Inc, n.Lease = l.inc, l.Lease
 			return next.join(n)
 		})
 		if err == nil {
@@ -356,8 +362,9 @@ func (l *life) join(ctx context.Context) error {
 			l.announce()
 			return nil
 		}
-		// The name may be that of this process's last run, which has crashed.
-		if !errors.Is(err, errNameTaken) || time.Since(waited) > 5*l.Lease {
+		// The name may be that of this process's last run, which has crashed, and all nodes may
+		// have crashed and been given another lease.
+		if !errors.Is(err, errNameTaken) && !errors.Is(err, errLease) || time.Since(waited) > 5*l.tables.newest().longestLease(l.Lease) {
 			return err
 		}
 		if !l.await(ctx, joining, l.Lease/6) {

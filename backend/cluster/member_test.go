@@ -90,7 +90,7 @@ func (w *world) start(name string) {
 	ctx, kill := context.WithCancel(context.Background())
 	way := &fakeRegister{chance: w.chance, delay: 20 * time.Millisecond, lose: w.lose}
 	p := &process{name: name, way: way, bus: &busEnd{bus: w.bus}, actors: newFakeActors(), kill: kill}
-	p.store = &fakeStore{servers: w.servers, process: ctx, lease: simLease, way: way, publishing: make(slot, 1), deposed: make(chan struct{}), over: true}
+	p.store = &fakeStore{servers: w.servers, process: ctx, way: way, publishing: make(slot, 1), deposed: make(chan struct{}), over: true}
 	o := options{Node: testNode(name, 1), Lease: simLease, Window: simWindow, Logger: slog.New(slog.DiscardHandler)}
 	p.member = newMember(o, p.store, p.actors, &registerEnd{w.register, way}, p.bus)
 	if w.prepare != nil {

@@ -59,7 +59,7 @@ func startNATSNode(t *testing.T, s *server.Server, name string) *natsNode {
 		t.Fatal(err)
 	}
 	n := &natsNode{nc: nc, done: make(chan error, 1)}
-	n.store = &jetStore{nc: nc, options: jetstream.Options{Replicas: 1, Lease: natsLease, Timeout: 2 * time.Second, Logger: log}}
+	n.store = &jetStore{nc: nc, options: jetstream.Options{Replicas: 1, Timeout: 2 * time.Second, Logger: log}}
 	o := options{Node: testNode(name, 1), Lease: natsLease, Window: time.Minute, Logger: log}
 	n.member = newMember(o, n.store, newFakeActors(), &natsRegister{js: js, stream: "TROUPE_T", subject: "t.t.table"}, &natsBus{nc, "t", log})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -132,13 +132,11 @@ func TestMembersOnNATS(t *testing.T) {
 		return n
 	}
 	first := commit(1, a, b, c)
-	first.kill()
-	first.nc.Close()
-	defer func() {
-		if err := first.store.close(); err == nil {
-			t.Error("a node that was killed has closed its store")
-		}
-	}()
+	first.kill() // its connection stays, but nothing renews its lease
+	defer first.nc.Close()
+	if err := <-first.done; !errors.Is(err, context.Canceled) {
+		t.Errorf("a node that was killed has ended with %v", err)
+	}
 	var rest []*natsNode
 	for _, n := range []*natsNode{a, b, c} {
 		if n != first {
@@ -170,9 +168,6 @@ func TestMembersOnNATS(t *testing.T) {
 		if err := <-n.done; err != nil {
 			t.Error(err)
 		}
-		if err := n.store.close(); err != nil {
-			t.Error(err)
-		}
 		n.nc.Close()
 	}
 
@@ -182,7 +177,7 @@ func TestMembersOnNATS(t *testing.T) {
 	if err := again.member.leave(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if err := again.store.close(); err != nil {
+	if err := <-again.done; err != nil {
 		t.Error(err)
 	}
 	again.nc.Close()
@@ -196,8 +191,8 @@ func TestAJournalThatWasEndedHasOneSeal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	of := &jetStore{nc: nc, options: jetstream.Options{Replicas: 1, Lease: natsLease, Timeout: 2 * time.Second, Logger: slog.New(slog.DiscardHandler)}}
-	inc, err := of.Begin(t.Context())
+	of := &jetStore{nc: nc, options: jetstream.Options{Replicas: 1, Timeout: 2 * time.Second, Logger: slog.New(slog.DiscardHandler)}}
+	inc, err := of.Begin(t.Context(), natsLease)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +216,5 @@ func TestAJournalThatWasEndedHasOneSeal(t *testing.T) {
 		t.Error("the node takes its own seal for another node's")
 	default:
 	}
-	if err := of.close(); err != nil {
-		t.Error(err)
-	}
+	of.Abandon()
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -145,10 +146,11 @@ func (s *served) handle(i *item) {
 
 // fault is an error as other nodes may see it.
 func (p *Port) fault(err error) *host.Fault {
-	if fault, ok := err.(*host.Fault); ok {
+	var fault *host.Fault
+	if errors.As(err, &fault) {
 		return fault
 	}
-	if err == context.DeadlineExceeded || err == context.Canceled {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return host.Faultf(wire.CodeMaybeRan, "the actor did not answer in time")
 	}
 	p.log.Error("a request of another node failed", "error", err)

@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"errors"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,9 +35,12 @@ func TestAdoptionsFollowTheTable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := calm(t, "a")
 		began := time.Now()
+		var mu sync.Mutex
 		var early, late []Journal
 		w.prepare = func(p *process) {
 			p.store.adopting = func(_, of []Journal) error {
+				mu.Lock()
+				defer mu.Unlock()
 				if time.Since(began) < 2*simWindow {
 					early = of
 					return errors.New("later")
@@ -46,12 +51,14 @@ func TestAdoptionsFollowTheTable(t *testing.T) {
 		}
 		w.start("b")
 		time.Sleep(simWindow / 2)
-		synctest.Wait()
+		mu.Lock()
 		if len(early) != 1 {
-			t.Fatalf("the first node's journal is asked for, got %v", early)
+			t.Errorf("the first node's journal is asked for, got %v", early)
 		}
+		mu.Unlock()
 		time.Sleep(2 * simWindow)
-		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
 		if len(late) != 0 {
 			t.Errorf("b has adopted with %v, of which nobody needs entries", late)
 		}
@@ -85,5 +92,28 @@ func TestATurnThatDoesNotEndIsLeft(t *testing.T) {
 		if owner, self := w.processes["a"].member.Owner(part); owner != self || owner == 0 {
 			t.Errorf("the owner is %d", owner)
 		}
+	})
+}
+
+// TestG10_NodesHaveOneLease starts a node with a shorter lease than that of a node that has
+// crashed, and then one with yet another lease.
+func TestG10_NodesHaveOneLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calm(t, "a")
+		w.stop(w.processes["a"], false)
+		began := time.Now()
+		w.prepare = func(p *process) { p.member.Lease = simLease / 3 }
+		w.start("b")
+		if took := w.without(); took < simLease-simLease/4 || took > 2*simLease {
+			t.Errorf("b has taken over after %v, and the lease of a was %v", took, simLease)
+		}
+		w.prepare = nil
+		w.start("c")
+		c := w.processes["c"]
+		time.Sleep(20 * simLease)
+		if faults := w.takeFaults(); len(faults) != 1 || !strings.Contains(faults[0], "same lease: this one has 3s, and node \"b\" 1s") {
+			t.Errorf("got %q after %v, want an error for another lease", faults, time.Since(began))
+		}
+		w.stop(c, false)
 	})
 }

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
@@ -293,4 +295,49 @@ func TestANodeThatIsNoMore(t *testing.T) {
 			t.Errorf("the owner has detached the nodes %v, want 2", owner.host.detached)
 		}
 	})
+}
+
+// TestFollowersComeAfterTheFollow lets a second follower come before the first one has asked the
+// owner for the log.
+func TestFollowersComeAfterTheFollow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, gateway, _ := newPorts(t)
+		for name, ended := range map[string]bool{"asked": false, "not asked, because it has moved": true} {
+			id, _ := idOf(general)
+			c := newCopy(gateway.port, id, store.Partition(id), 1, 100)
+			if ended {
+				c.end()
+			}
+			second := make(chan error, 1)
+			go func() {
+				_, err := c.follow(general, &reader{}, false)
+				second <- err
+			}()
+			synctest.Wait()
+			if len(second) != 0 {
+				t.Errorf("%s: the second follower did not wait", name)
+			}
+			_, err := c.follow(general, &reader{}, true)
+			if other := <-second; (other == nil) != (err == nil) || (err == nil) == ended {
+				t.Errorf("%s: got %v and %v", name, err, other)
+			}
+		}
+	})
+}
+
+func TestFaultsOfWrappedErrors(t *testing.T) {
+	p := NewPort(nil, nil, nil, PortOptions{Logger: slog.New(slog.DiscardHandler)})
+	tests := map[error]string{
+		host.Faultf(wire.CodeExists, "it exists"): wire.CodeExists,
+		context.Canceled:         wire.CodeMaybeRan,
+		context.DeadlineExceeded: wire.CodeMaybeRan,
+		errors.New("disk"):       wire.CodeUnavailable,
+	}
+	for err, want := range tests {
+		for _, err := range []error{err, fmt.Errorf("call: %w", err)} {
+			if got := p.fault(err).Code; got != want {
+				t.Errorf("%v: got %s, want %s", err, got, want)
+			}
+		}
+	}
 }

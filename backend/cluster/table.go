@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
 )
@@ -44,6 +45,7 @@ type node struct {
 	Proto    [2]int         `json:"proto"` // the oldest and newest formats of links that it speaks
 	Contract string         `json:"contract"`
 	Versions map[string]int `json:"versions,omitempty"` // of its actor definitions
+	Lease    time.Duration  `json:"lease"`              // how long it may answer after its newest message
 	State    nodeState      `json:"state"`
 	Seal     uint64         `json:"seal,omitempty"` // of a sealed node: the sequence that ended its journal
 	Changes  uint64         `json:"changes"`        // how often it has changed the table
@@ -157,6 +159,17 @@ func (t *table) find(is func(*node) bool) *node {
 	return nil
 }
 
+// longestLease returns the longest lease of the nodes that have not ended; least if there is
+// none longer.
+func (t *table) longestLease(least time.Duration) time.Duration {
+	for _, n := range t.Nodes {
+		if n.State != sealed {
+			least = max(least, n.Lease)
+		}
+	}
+	return least
+}
+
 // owned returns the partitions of a slot, in order.
 func (t *table) owned(slot uint32) []int {
 	var parts []int
@@ -170,6 +183,7 @@ func (t *table) owned(slot uint32) []int {
 
 var (
 	errNameTaken = errors.New("cluster: another node of the same name is up: names must differ")
+	errLease     = errors.New("cluster: all nodes must have the same lease")
 	errDamaged   = errors.New("cluster: the table cannot be used")
 )
 
@@ -181,6 +195,9 @@ func (t *table) checkJoin(n node) error {
 		}
 		if other.Proto[0] > n.Proto[1] || other.Proto[1] < n.Proto[0] {
 			return fmt.Errorf("cluster: this binary speaks link formats %d to %d, and node %q %d to %d: upgrade one release at a time", n.Proto[0], n.Proto[1], other.Name, other.Proto[0], other.Proto[1])
+		}
+		if other.Lease != n.Lease {
+			return fmt.Errorf("%w: this one has %v, and node %q %v", errLease, n.Lease, other.Name, other.Lease)
 		}
 		if other.Name == n.Name && other.State == up {
 			return fmt.Errorf("%w: %q", errNameTaken, n.Name)

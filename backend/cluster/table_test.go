@@ -33,7 +33,7 @@ func golden(t *testing.T, name string, got []byte) {
 }
 
 func testNode(name string, version int) node {
-	return node{Inc: fmt.Sprintf("%s-%d", name, version), Name: name, Proto: [2]int{1, 1}, Contract: "c", Versions: map[string]int{"chat": version}}
+	return node{Inc: fmt.Sprintf("%s-%d", name, version), Name: name, Proto: [2]int{1, 1}, Contract: "c", Versions: map[string]int{"chat": version}, Lease: simLease}
 }
 
 // joined returns a table that nodes with these names have joined.

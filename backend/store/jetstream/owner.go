@@ -66,6 +66,17 @@ func (o *ownJournal) renew(done <-chan struct{}) {
 // use then but for Close. After an error that wraps store.ErrUnknown it may be called again.
 func (s *Store) SealOwn(ctx context.Context) (seal uint64, err error) { return s.own.end(ctx) }
 
+// Abandon stops the store as if its process were killed: it writes nothing any more, and does
+// not end its journal. Others do, once the lease is over.
+func (s *Store) Abandon() {
+	s.own.deposed.Store(true)
+	s.closing.Do(func() {
+		close(s.done)
+		s.workers.Wait()
+		s.direct.close()
+	})
+}
+
 // end seals the own journal.
 func (o *ownJournal) end(ctx context.Context) (seal uint64, err error) {
 	o.writing.Lock()
