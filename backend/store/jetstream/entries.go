@@ -12,15 +12,24 @@ import (
 
 // Entries implements store.Store.
 func (rd *reader) Entries(ctx context.Context, actor string, after uint64, limit, maxBytes int) ([]store.Entry, error) {
-	page := journal.NewEntryPage(after, limit, maxBytes)
-	locations, err := rd.locationsAfter(ctx, actor, after)
-	if err == nil && limit > 0 {
-		err = rd.addEntries(ctx, actor, page, locations)
+	var first journal.Location // of the try before
+	for {
+		page := journal.NewEntryPage(after, limit, maxBytes)
+		locations, err := rd.locationsAfter(ctx, actor, after)
+		if err == nil && limit > 0 {
+			err = rd.addEntries(ctx, actor, page, locations)
+		}
+		if errors.Is(err, errTrimmed) && locations[0] != first {
+			first = locations[0]
+			continue // the index may not have that message any more
+		}
+		// If it still has, the message is one of a journal that was removed, and the page ends
+		// before it.
+		if err != nil && !errors.Is(err, errTrimmed) {
+			return nil, fmt.Errorf("read the log of actor %s: %w", actor, err)
+		}
+		return page.Entries, nil
 	}
-	if err != nil && !errors.Is(err, errTrimmed) { // then the page ends before what is gone
-		return nil, fmt.Errorf("read the log of actor %s: %w", actor, err)
-	}
-	return page.Entries, nil
 }
 
 func (rd *reader) addEntries(ctx context.Context, actor string, page *journal.EntryPage, locations []journal.Location) error {

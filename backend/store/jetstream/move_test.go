@@ -151,6 +151,7 @@ func TestAdoptInTwoSteps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var sizes []int64 // of the index
 	for _, actor := range []string{ada, bob} {
 		if err := b.Adopt(t.Context(), []int{store.Partition(actor)}, Journal{a.Incarnation(), seal}); err != nil {
 			t.Fatal(err)
@@ -158,13 +159,18 @@ func TestAdoptInTwoSteps(t *testing.T) {
 		expectRev(t, b, actor, 2)
 		b.catalog.mu.Lock()
 		rows := len(b.index.Rows)
+		size := b.index.Bytes
 		b.index.Forget(b.index.ByID[actor]) // it is read again
 		clear(b.scanned)
 		b.catalog.mu.Unlock()
 		if rows != 1 {
 			t.Errorf("the index has %d rows, want one", rows)
 		}
+		sizes = append(sizes, size)
 		expectRev(t, b, actor, 2)
+	}
+	if n := sizes[1] - sizes[0]; n < sizes[0]*9/10 || n > sizes[0]*11/10 { // their commits are about as long
+		t.Errorf("the index had %d bytes, and %d with the second actor", sizes[0], sizes[1])
 	}
 	b.forgetAll(t)
 	for _, actor := range []string{ada, bob} {

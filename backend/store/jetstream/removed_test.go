@@ -83,6 +83,26 @@ func TestDamagedActorInAJournal(t *testing.T) {
 	}
 }
 
+// What is said of a journal's newest message is not what any replica has, which may be behind.
+func TestLastAsksTheLeader(t *testing.T) {
+	p := oneServer(t).newPlace(quiet)
+	defer p.remove(t)
+	p.tick = time.Hour
+	s := p.takeOver(t)
+	watch, err := p.connect(t).SubscribeSync("$JS.API.DIRECT.GET." + s.journal + ".>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for journal, want := range map[string]uint64{s.Incarnation(): s.Newest(), "none": 0} {
+		if seq, sealed, err := s.Last(t.Context(), journal); seq != want || sealed || err != nil {
+			t.Errorf("%s: got %d, sealed: %t, error %v, want %d", journal, seq, sealed, err, want)
+		}
+	}
+	if n, _, err := watch.Pending(); n != 0 || err != nil {
+		t.Errorf("%d messages were read from any replica, error %v", n, err)
+	}
+}
+
 // The lease can be renewed while a commit waits for its actor to be read.
 func TestCommitsReadBeforeTheyWrite(t *testing.T) {
 	proxy, backend := newProxy(t)
