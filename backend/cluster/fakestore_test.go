@@ -305,7 +305,7 @@ func (f *fakeServers) checkPast(adopter string, parts []int, past []Journal) {
 		return // it has lost them again
 	}
 	for inc, j := range f.journals {
-		if inc == adopter || slices.ContainsFunc(past, func(of Journal) bool { return of.Inc == inc }) {
+		if slices.ContainsFunc(past, func(of Journal) bool { return of.Inc == inc }) {
 			continue
 		}
 		for _, m := range j.messages {

@@ -111,7 +111,9 @@ func (s *jetStore) Adopt(ctx context.Context, parts []int, debts, past []Journal
 	bounds := map[string]uint64{}
 	for _, j := range append(debts, past...) {
 		bound := j.Seal
-		if bound == 0 { // it goes on, but not with these partitions
+		if j.Inc == of.Incarnation() {
+			bound = of.Newest()
+		} else if bound == 0 { // it goes on, but not with these partitions
 			var err error
 			if bound, _, err = of.Last(ctx, j.Inc); err != nil {
 				return err

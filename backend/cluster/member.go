@@ -53,7 +53,7 @@ type Store interface {
 
 	// Adopt takes partitions. It returns once the store knows all commits to their actors. Those
 	// of debts are in the journals only; those of past are saved, and the journals
-	// have entries that clients may still need.
+	// have entries that clients may still need. The newest journal may be among these.
 	Adopt(ctx context.Context, parts []int, debts, past []Journal) error
 
 	// Save saves what a journal of Adopt's debts has of the actors of partitions.

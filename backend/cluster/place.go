@@ -58,7 +58,7 @@ func (l *life) adoptLoop(ctx context.Context) {
 		}
 		if err := l.again(ctx, "adopt partitions", func(ctx context.Context) error {
 			t := l.tables.newest() // at each try: journals end, and are deleted
-			return l.store.Adopt(ctx, parts, t.journals(t.Debts, parts, l.slot), t.journals(t.Past, parts, l.slot))
+			return l.store.Adopt(ctx, parts, t.journals(t.Debts, parts), t.journals(t.Past, parts))
 		}); err != nil {
 			l.Logger.Error("cluster: partitions were not adopted", "node", l.Node.Name, "error", err)
 			l.setPlaces(parts, away)
@@ -76,11 +76,11 @@ func (l *life) adoptLoop(ctx context.Context) {
 
 // journals returns the journals of the slots of one of the table's lists that have one of
 // the partitions.
-func (t *table) journals(of map[uint32][]int, parts []int, but uint32) []Journal {
+func (t *table) journals(of map[uint32][]int, parts []int) []Journal {
 	var journals []Journal
 	for i := range t.Nodes {
 		n := &t.Nodes[i]
-		if n.Slot != but && slices.ContainsFunc(parts, func(p int) bool { return slices.Contains(of[n.Slot], p) }) {
+		if slices.ContainsFunc(parts, func(p int) bool { return slices.Contains(of[n.Slot], p) }) {
 			journals = append(journals, Journal{Inc: n.Inc, Seal: n.Seal})
 		}
 	}
