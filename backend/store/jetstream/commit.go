@@ -318,8 +318,9 @@ func (c *catalog) addLocations(row *journal.Row, message []byte, selected func(a
 	if err != nil {
 		return fmt.Errorf("message %d of the journal: %w", row.ID, err)
 	}
-	bytes := 0
+	selectedBytes, bytes := 0, 0
 	err = readLocations(locations, func(at location) error {
+		bytes += int(at.len)
 		if !selected(at.actor) {
 			return nil
 		}
@@ -346,12 +347,13 @@ func (c *catalog) addLocations(row *journal.Row, message []byte, selected func(a
 		r.Locations = append(r.Locations, journal.Location{Row: row.ID, Off: at.off, Len: at.len, Head: at.head})
 		r.Unsaved += int64(at.len)
 		row.Actors = append(row.Actors, r)
-		bytes += int(at.len)
+		selectedBytes += int(at.len)
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("message %d of the journal: %w", row.ID, err)
 	}
-	row.Bytes = journal.RowSize(bytes, 0, len(row.Actors))
+	// Its part of the message: all of it counts as much as when it was written.
+	row.Bytes = journal.RowSize(len(message)*selectedBytes/max(bytes, 1), 0, len(row.Actors))
 	return nil
 }
