@@ -58,7 +58,11 @@ func (l *life) adoptLoop(ctx context.Context) {
 		}
 		if err := l.again(ctx, "adopt partitions", func(ctx context.Context) error {
 			t := l.tables.newest() // at each try: journals end, and are deleted
-			return l.store.Adopt(ctx, parts, t.journals(t.Debts, parts), t.journals(t.Past, parts))
+			past := t.journals(t.Past, parts)
+			if l.gave(parts) {
+				past = append(past, Journal{Inc: l.inc})
+			}
+			return l.store.Adopt(ctx, parts, t.journals(t.Debts, parts), past)
 		}); err != nil {
 			l.Logger.Error("cluster: partitions were not adopted", "node", l.Node.Name, "error", err)
 			l.setPlaces(parts, away)
@@ -208,6 +212,14 @@ func (l *life) tidyLoop(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// gave reports whether the node gave one of the partitions up within the window, also if the
+// table has never said so.
+func (l *life) gave(parts []int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(parts, func(part int) bool { return !l.given[part].IsZero() && time.Since(l.given[part]) < l.Window })
 }
 
 // passed returns the partitions that the node gave away a window ago.

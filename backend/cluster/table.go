@@ -32,9 +32,8 @@ type table struct {
 	// saved what that node's journal has. The journal is needed until there are none.
 	Debts map[uint32][]int `json:"debts,omitempty"`
 
-	// Past has, by the slot of a node, partitions that it has given up and whose entries its
-	// journal may have within the resume window: a new owner reads them there, also if it is
-	// the same node again.
+	// Past has, by the slot of a node, partitions that it no longer owns and whose entries
+	// its journal may have within the resume window: a new owner reads them there.
 	Past map[uint32][]int `json:"past,omitempty"`
 }
 
@@ -265,6 +264,7 @@ func (t *table) assign() {
 // move makes a partition that of the node that should have it.
 func (t *table) move(p int) {
 	addPart(t.Past, t.Owner[p], p)
+	removePart(t.Past, t.Want[p], p) // an owner knows what it gave away
 	t.Owner[p] = t.Want[p]
 }
 
