@@ -29,8 +29,8 @@ type EmbedOptions struct {
 	Listen string   // host:port for the other servers; port 0: any
 	Peers  []string // host:port of the others; itself may be among them
 
-	// Secret is what servers show each other. Whoever has it, or reaches the port if it is
-	// empty, can do everything.
+	// Secret is the password that the servers of the cluster share. Anyone who has it can read
+	// and change everything; if it is empty, anyone who reaches the port can.
 	Secret string
 	TLS    *tls.Config // between servers; nil: none
 

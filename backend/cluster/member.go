@@ -24,9 +24,9 @@ type Journal struct {
 type Store interface {
 	store.Owner
 
-	// Begin begins a journal and returns its id, which nobody has used. The store gives up all
-	// partitions that it has. Until the journal ends it adds messages to it while there are no
-	// others, so that the lease does not end.
+	// Begin starts a new journal and returns its id, which has never been used before. The store
+	// gives up all its partitions. While nothing else is written, it adds messages to the journal
+	// by itself to renew the lease, until the journal ends.
 	Begin(ctx context.Context, lease time.Duration) (inc string, err error)
 
 	// Abandon gives the newest journal up without ending it, as if the process were killed: the

@@ -99,7 +99,7 @@ func NewPort(local Local, courier host.Courier, places Placement, o PortOptions)
 func (p *Port) Join(bus link.Bus, slot uint32) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// The endpoint must not call back before it is known: its frames wait for Subject.
+	// The endpoint must not call back before it is known: its frames wait in serving for mu.
 	endpoint, err := link.Listen(bus, slot, p.Subject(slot), p, p.log)
 	if err != nil {
 		return err

@@ -355,8 +355,8 @@ func (a *Actor) put(outputs ...*host.Output) {
 	a.gate.put(outputs, nil)
 }
 
-// isBlind reports whether an error says nothing about the state of an actor: also a process
-// that owns the actor no longer may answer with it. What a reset answers is.
+// isBlind reports whether an error says nothing about the state of an actor, as those that a
+// reset answers with. A process that no longer owns the actor may answer with it, too.
 func isBlind(err *host.Fault) bool {
 	switch err.Code {
 	case wire.CodeUnavailable, wire.CodeOverloaded, wire.CodeShutdown, wire.CodeReplaced, wire.CodeMoved:

@@ -20,7 +20,7 @@ import (
 // methods may be called from any.
 type waker struct {
 	node   *Node
-	anew   atomic.Bool   // the store is read from the start again
+	anew   atomic.Bool   // the next read of the store begins at its first time
 	loads  chan struct{} // permits of actors that are being loaded
 	flying chan struct{} // permits of actors whose turns are not durable yet
 	kick   chan struct{} // there is an earlier time

@@ -18,9 +18,9 @@ import (
 // visible only when every commit before them is durable. Within limits, turns do not wait
 // for it. The actor calls put and tell; the committer calls committed.
 //
-// Outputs without a commit, such as the answer of a read, need a proof that nobody has taken
-// the actor over (G10): that the store is certain of it, a commit behind them, or
-// store.Owner.Prove.
+// Outputs without a commit, such as the answer to a read, need a proof that this process
+// still owns the actor (G10): the store's lease is valid, a later commit succeeds, or
+// store.Owner.Prove does.
 type gate struct {
 	log        *host.LogWriter
 	committer  *committer

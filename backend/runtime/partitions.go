@@ -89,8 +89,8 @@ func (p *Partitions) Release(ctx context.Context, part int) error {
 }
 
 // Reset drops the actors of a partition that the node has lost: Options.Owns says so already.
-// Commits that are on their way to the store are waited for, elsewhere; of what is not in one
-// nothing is seen any more. Connections are told that they have moved.
+// It does not wait. Commits that are on their way to the store finish, and are answered if
+// they succeed; everything else is dropped. Connections are told that they have moved.
 func (p *Partitions) Reset(part int) {
 	for _, a := range p.take(part) {
 		a.gate.depose()

@@ -63,8 +63,9 @@ type stats struct {
 	saveTime metric.Histogram
 }
 
-// otherTurns is what turns count as whose names are not of the definition: an operator's, and
-// calls of actions that do not exist, of which clients could make up any number.
+// otherTurns counts the turns whose names are not in the definition: those of operators and of
+// the runtime itself, and calls of actions that do not exist. Clients could make up any number
+// of such names.
 const otherTurns = "other"
 
 // newTurnTimes returns a histogram for each kind of turn of each definition.

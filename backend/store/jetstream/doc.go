@@ -22,6 +22,6 @@
 // and save are about heads, pages and tables about items; upkeep trims; owner and adopt are
 // about who owns what; backup copies all actors as they were at one moment.
 //
-// Locks, in this order: keeper.mu, journal.writing, catalog.mu. Nothing waits for NATS
+// Locks, in this order: keeper.work, ownJournal.writing, catalog.mu. Nothing waits for NATS
 // while it holds catalog.mu.
 package jetstream

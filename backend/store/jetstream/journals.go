@@ -114,7 +114,7 @@ func (c journals) seal(ctx context.Context, journal string, newest uint64, data 
 	return seal, err
 }
 
-// purgeJournal removes the messages of a journal up to a sequence.
+// purge removes the messages of a journal up to a sequence.
 func (c journals) purge(ctx context.Context, subject string, upTo uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
