@@ -44,7 +44,7 @@ func TestImportsGoDown(t *testing.T) {
 		{"backend/gateway", []string{"backend/internal/fair", "backend/host", "backend/forwarded", "backend/store", "backend/wire", "backend/internal/metric"}, []string{"database/sql"}},
 		{"backend/inspect", []string{"backend/forwarded", "backend/internal/fair", "backend/runtime", "backend/internal/overlay", "backend/internal/rope", "backend/host", "backend/internal/definition", "backend/internal/delivery", "backend/internal/delta", "backend/internal/jsonshape", "backend/internal/metric", "backend/store", "backend/wire"}, []string{"database/sql"}},
 		{"backend/cluster/link", nil, []string{"net/http"}},
-		{"backend/cluster", []string{"backend/host", "backend/store", "backend/store/jetstream", "backend/store/internal/pages", "backend/store/internal/journal", "backend/store/internal/record", "backend/internal/delta", "backend/store/internal/text", "backend/internal/overlay", "backend/internal/rope", "backend/wire"}, []string{"database/sql"}},
+		{"backend/cluster", []string{"backend/host", "backend/internal/metric", "backend/store", "backend/store/jetstream", "backend/store/internal/pages", "backend/store/internal/journal", "backend/store/internal/record", "backend/internal/delta", "backend/store/internal/text", "backend/internal/overlay", "backend/internal/rope", "backend/wire"}, []string{"database/sql"}},
 		{"backend/typegen", []string{"backend/internal/fair", "backend/actor", "backend/runtime", "backend/internal/overlay", "backend/internal/rope", "backend/host", "backend/internal/definition", "backend/internal/delivery", "backend/internal/delta", "backend/internal/jsonshape", "backend/internal/metric", "backend/store", "backend/wire"}, nil},
 		{"web", nil, nil},
 	}

@@ -132,7 +132,9 @@ func (l *life) look(ctx context.Context, n node, expected uint64, over bool) {
 	last, ended, err := uint64(0), false, error(nil)
 	if over {
 		last, err = l.store.Seal(ctx, n.Inc, expected)
-		ended = err == nil
+		if ended = err == nil; ended {
+			l.seals.Add(1)
+		}
 	}
 	if !over || errors.Is(err, ErrStale) {
 		last, ended, err = l.store.LastOf(ctx, n.Inc)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/cluster/link"
+	"github.com/troupe-dev/troupe/backend/internal/metric"
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
@@ -104,6 +105,9 @@ type member struct {
 	since [store.Partitions]atomic.Pointer[time.Time]
 
 	view atomic.Pointer[view] // nil between two incarnations
+
+	seals  atomic.Uint64    // journals of other nodes that this one has ended
+	adopts metric.Histogram // how long it took to take partitions over
 
 	mu      sync.Mutex
 	leaving chan struct{} // closed by leave, under mu

@@ -144,6 +144,7 @@ func TestMembersOnNATS(t *testing.T) {
 		}
 	}
 	t.Logf("after a death others own all after %v, with a lease of %v", awaitOwners(t, rest...), natsLease)
+	checkMetrics(t, rest)
 
 	second := commit(2, rest...)
 	third := rest[0]

@@ -56,6 +56,7 @@ func (l *life) adoptLoop(ctx context.Context) {
 		if len(parts) == 0 {
 			continue
 		}
+		began := time.Now()
 		if err := l.again(ctx, "adopt partitions", func(ctx context.Context) error {
 			t := l.tables.newest() // at each try: journals end, and are deleted
 			past := t.journals(t.Past, parts)
@@ -69,6 +70,7 @@ func (l *life) adoptLoop(ctx context.Context) {
 			continue
 		}
 		now := time.Now()
+		l.adopts.Observe(now.Sub(began))
 		for _, part := range parts {
 			l.since[part].Store(&now)
 			l.actors.Adopt(part)

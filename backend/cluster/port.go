@@ -159,14 +159,7 @@ func (p *Port) Changed() {
 }
 
 // Unacked returns how many bytes are under way to other nodes, or wait.
-func (p *Port) Unacked() int64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.endpoint == nil {
-		return 0
-	}
-	return p.endpoint.Stats().UnackedBytes.Load()
-}
+func (p *Port) Unacked() int64 { return p.stats().UnackedBytes.Load() }
 
 // Subject implements link.Handler.
 func (p *Port) Subject(slot uint32) string {

@@ -196,6 +196,12 @@ func (j *ownJournal) resolved(ctx context.Context) error {
 
 // valid reports whether the lease holds: until a fraction of it after the newest
 // message's first try.
-func (j *ownJournal) valid() bool {
-	return j.lease > 0 && !j.deposed.Load() && j.boot()-time.Duration(j.sent.Load()) < j.lease-j.lease/10
+func (j *ownJournal) valid() bool { return j.leaseLeft() > 0 }
+
+// leaseLeft returns for how long the lease holds; 0 if it does not.
+func (j *ownJournal) leaseLeft() time.Duration {
+	if j.lease == 0 || j.deposed.Load() {
+		return 0
+	}
+	return max(0, j.lease-j.lease/10-(j.boot()-time.Duration(j.sent.Load())))
 }
