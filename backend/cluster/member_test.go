@@ -25,7 +25,6 @@ type world struct {
 	lose     int // one request or answer in lose is lost; 0: none
 
 	mu        sync.Mutex
-	prepare   func(*process)      // before one starts; may be nil
 	processes map[string]*process // that run
 	faults    []string
 }
@@ -85,16 +84,24 @@ func (w *world) running() []*process {
 	return all
 }
 
-// start starts a process, which runs until it is killed or has left.
-func (w *world) start(name string) {
+// process returns the process of a node, or nil if none runs.
+func (w *world) process(name string) *process {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.processes[name]
+}
+
+// start starts a process, which runs until it is killed, has left or fails. It is prepared
+// before.
+func (w *world) start(name string, prepare ...func(*process)) *process {
 	ctx, kill := context.WithCancel(context.Background())
 	way := &fakeRegister{chance: w.chance, delay: 20 * time.Millisecond, lose: w.lose}
 	p := &process{name: name, way: way, bus: &busEnd{bus: w.bus}, actors: newFakeActors(), kill: kill}
 	p.store = &fakeStore{servers: w.servers, process: ctx, way: way, publishing: make(slot, 1), deposed: make(chan struct{}), over: true}
 	o := options{Node: testNode(name, 1), Lease: simLease, Window: simWindow, Logger: slog.New(slog.DiscardHandler)}
 	p.member = newMember(o, p.store, p.actors, &registerEnd{w.register, way}, p.bus)
-	if w.prepare != nil {
-		w.prepare(p)
+	for _, f := range prepare {
+		f(p)
 	}
 	w.mu.Lock()
 	w.processes[name] = p
@@ -113,6 +120,7 @@ func (w *world) start(name string) {
 	for range 3 {
 		p.wait.Go(func() { w.work(ctx, p) })
 	}
+	return p
 }
 
 // stop kills a process, or lets it leave.
@@ -183,9 +191,7 @@ func (w *world) checkOwners() (owned int) {
 
 // trouble does something to a node for a while.
 func (w *world) trouble(name string) {
-	w.mu.Lock()
-	p := w.processes[name]
-	w.mu.Unlock()
+	p := w.process(name)
 	if p == nil {
 		w.start(name)
 		return
@@ -326,10 +332,15 @@ func calm(t *testing.T, names ...string) *world {
 }
 
 // without returns how long it takes until all partitions have an owner again.
-func (w *world) without() time.Duration {
+func (w *world) without(t *testing.T) time.Duration {
+	t.Helper()
 	began := time.Now()
-	for w.checkOwners() != store.Partitions {
+	for owned := 0; owned != store.Partitions; {
+		if time.Since(began) > 20*simLease {
+			t.Fatalf("only %d partitions have an owner after %v: %q", owned, time.Since(began), w.takeFaults())
+		}
 		time.Sleep(5 * time.Millisecond)
+		owned = w.checkOwners()
 	}
 	return time.Since(began)
 }
@@ -354,11 +365,11 @@ func TestTakeoverTakesALease(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := calm(t, "a", "b", "c")
-				b, a := w.processes["b"], w.processes["a"].member
+				b, a := w.process("b"), w.process("a").member
 				table, dead := b.member.table()
 				part := table.owned(dead)[0]
 				test.end(w, b)
-				took := w.without()
+				took := w.without(t)
 				a.Await(t.Context(), part, dead)
 				if owner, _ := a.Owner(part); owner == dead || a.Alive(dead) {
 					t.Errorf("slot %d still owns partition %d", owner, part)
@@ -378,9 +389,12 @@ func TestLeavingPausesShortly(t *testing.T) {
 		w := calm(t, "a", "b", "c")
 		var wait sync.WaitGroup
 		began := time.Now()
-		wait.Go(func() { w.stop(w.processes["b"], true) })
+		wait.Go(func() { w.stop(w.process("b"), true) })
 		var without [store.Partitions]time.Duration
 		for done := false; !done; time.Sleep(time.Millisecond) {
+			if time.Since(began) > 20*simLease {
+				t.Fatal("the node has not left")
+			}
 			done = w.checkOwners() == store.Partitions && len(w.running()) == 2
 			for part := range without {
 				owned := false
@@ -405,15 +419,13 @@ func TestLeavingPausesShortly(t *testing.T) {
 func TestTheSameNameWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := calm(t, "a")
-		w.stop(w.processes["a"], false)
-		w.start("a") // nobody else is there to end its old journal
+		w.stop(w.process("a"), false)
+		second := w.start("a") // nobody else is there to end its old journal
 		time.Sleep(simLease + simLease/2)
 		if owned := w.checkOwners(); owned != store.Partitions {
 			t.Errorf("%d partitions have an owner after a restart", owned)
 		}
-		second := w.processes["a"]
-		w.start("a")
-		third := w.processes["a"]
+		third := w.start("a")
 		time.Sleep(6 * simLease)
 		if faults := w.takeFaults(); len(faults) != 1 || !strings.Contains(faults[0], "same name") {
 			t.Errorf("got %q, want an error for the second node of a name", faults)

@@ -16,11 +16,11 @@ import (
 func TestG10_WhatIsBeingAdoptedIsNotGivenAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := calm(t, "a")
-		a := w.processes["a"]
+		a := w.process("a")
 		a.actors.adopting = 100 * time.Millisecond
 		w.start("b")
 		time.Sleep(10 * time.Second)
-		w.stop(w.processes["b"], true) // a gets them back, slowly
+		w.stop(w.process("b"), true) // a gets them back, slowly
 		w.start("b")
 		time.Sleep(time.Minute)
 		if owned := w.checkOwners(); owned != store.Partitions {
@@ -37,7 +37,7 @@ func TestAdoptionsFollowTheTable(t *testing.T) {
 		began := time.Now()
 		var mu sync.Mutex
 		var early, late []Journal
-		w.prepare = func(p *process) {
+		w.start("b", func(p *process) {
 			p.store.adopting = func(_, of []Journal) error {
 				mu.Lock()
 				defer mu.Unlock()
@@ -48,8 +48,7 @@ func TestAdoptionsFollowTheTable(t *testing.T) {
 				late = append(late, of...)
 				return nil
 			}
-		}
-		w.start("b")
+		})
 		time.Sleep(simWindow / 2)
 		mu.Lock()
 		if len(early) != 1 {
@@ -72,7 +71,7 @@ func TestAdoptionsFollowTheTable(t *testing.T) {
 func TestATurnThatDoesNotEndIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := calm(t, "a", "b")
-		b := w.processes["b"]
+		b := w.process("b")
 		table, slot := b.member.table()
 		part := table.owned(slot)[0]
 		b.actors.turns[part] <- struct{}{}
@@ -89,7 +88,7 @@ func TestATurnThatDoesNotEndIsLeft(t *testing.T) {
 		default:
 			t.Error("the node has not left")
 		}
-		if owner, self := w.processes["a"].member.Owner(part); owner != self || owner == 0 {
+		if owner, self := w.process("a").member.Owner(part); owner != self || owner == 0 {
 			t.Errorf("the owner is %d", owner)
 		}
 	})
@@ -100,16 +99,13 @@ func TestATurnThatDoesNotEndIsLeft(t *testing.T) {
 func TestG10_NodesHaveOneLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := calm(t, "a")
-		w.stop(w.processes["a"], false)
+		w.stop(w.process("a"), false)
 		began := time.Now()
-		w.prepare = func(p *process) { p.member.Lease = simLease / 3 }
-		w.start("b")
-		if took := w.without(); took < simLease-simLease/4 || took > 2*simLease {
+		w.start("b", func(p *process) { p.member.Lease = simLease / 3 })
+		if took := w.without(t); took < simLease-simLease/4 || took > 2*simLease {
 			t.Errorf("b has taken over after %v, and the lease of a was %v", took, simLease)
 		}
-		w.prepare = nil
-		w.start("c")
-		c := w.processes["c"]
+		c := w.start("c")
 		time.Sleep(20 * simLease)
 		if faults := w.takeFaults(); len(faults) != 1 || !strings.Contains(faults[0], "same lease: this one has 3s, and node \"b\" 1s") {
 			t.Errorf("got %q after %v, want an error for another lease", faults, time.Since(began))
