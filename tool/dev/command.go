@@ -6,7 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
+
+	"github.com/troupe-dev/troupe/tool/internal/child"
 )
 
 // command runs a program in dir and returns its output, trimmed. When ctx ends, the
@@ -17,8 +20,8 @@ func command(ctx context.Context, dir, name string, args ...string) (string, err
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as the release is built, so that both share the build cache
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
-	ownGroup(cmd)
-	cmd.Cancel = func() error { return interrupt(cmd) }
+	child.OwnGroup(cmd, syscall.SIGTERM)
+	cmd.Cancel = func() error { return child.Interrupt(cmd) }
 	cmd.WaitDelay = 5 * time.Second
 	err := cmd.Run()
 	return strings.TrimSpace(output.String()), err

@@ -16,8 +16,10 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
+	"github.com/troupe-dev/troupe/tool/internal/child"
 	"github.com/troupe-dev/troupe/web"
 	"github.com/troupe-dev/troupe/web/build"
 )
@@ -396,7 +398,7 @@ func start(ctx context.Context, root, binary string, args []string) (*process, e
 	p := &process{cmd: exec.Command(binary, args...), done: make(chan struct{})}
 	p.cmd.Dir = root
 	p.cmd.Stderr = p
-	ownGroup(p.cmd)
+	child.OwnGroup(p.cmd, syscall.SIGTERM)
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -462,7 +464,7 @@ func (p *process) stop() {
 	if p.ended() {
 		return
 	}
-	_ = terminate(p.cmd) // an error means that the process has ended
+	_ = child.Terminate(p.cmd) // an error means that the process has ended
 	select {
 	case <-p.done:
 	case <-time.After(12 * time.Second): // a shutdown takes 10 s at most

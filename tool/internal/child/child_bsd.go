@@ -1,8 +1,8 @@
 //go:build unix && !linux
 
-package main
+package child
 
 import "syscall"
 
 // endWithParent does nothing: on these systems a program outlives its killed parent.
-func endWithParent(*syscall.SysProcAttr) {}
+func endWithParent(*syscall.SysProcAttr, syscall.Signal) {}
