@@ -2,7 +2,7 @@
 # has the steps of the tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help dev new rename run build ui docs packages test test-go test-ts test-e2e test-browsers test-long test-crash attack fuzz chaos soak bench bench-peers bench-growth pgo plot picture pictures fmt lint vuln generate licenses clean
+.PHONY: help dev cluster new rename run build ui docs packages test test-go test-ts test-e2e test-browsers test-long test-crash attack fuzz chaos soak bench bench-peers bench-growth pgo plot picture pictures fmt lint vuln generate licenses clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/troupe-dev/troupe/backend/app.version=$(VERSION)
@@ -20,6 +20,10 @@ ADDR := localhost:8080
 
 dev: node_modules/.package-lock.json docs ## serve on :8080, and rebuild what you save
 	@go build -buildvcs=false -o bin/dev ./tool/dev && exec bin/dev -addr $(ADDR)
+
+cluster: ui ## three nodes on this machine, and a proxy on :8080; keys kill and start them
+	@$(MAKE) --no-print-directory build
+	@go build -buildvcs=false -o bin/cluster ./tool/cluster && exec bin/cluster -addr $(ADDR)
 
 new: ## add an actor, its test, a page and a menu entry: make new NAME=poll
 	@go run -buildvcs=false ./tool/new "$(NAME)" && go generate ./backend/rooms
