@@ -57,6 +57,8 @@ export class FakeServer {
    * get no response at all.
    */
   webSockets: "work" | "refuse" | "close" | "greet" | "vanish" = "work";
+  /** While true, requests over HTTP get no answer. */
+  stall = false;
   /** While true, a proxy buffers streams. */
   buffering = false;
   /** The number of further POSTs that are accepted, but whose response is lost. */
@@ -89,6 +91,7 @@ export class FakeServer {
     const problem = (status: number, code: string) => Response.json({ code, message: code }, { status });
     await sleep(LATENCY_MS);
     if (this.down) throw new TypeError("fetch failed");
+    if (this.stall) return new Promise(() => {});
     if (this.full) return Response.json(this.full, { status: 429 });
     if (what === "GET /api/stream") return new FakeSocket(this, what).stream(signal!);
     const { socket: id, n, frame, waitMs } = JSON.parse(body);

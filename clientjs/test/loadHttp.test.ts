@@ -56,7 +56,7 @@ it("where WebSockets are blocked, a load that fails counts as a failed attempt, 
   connection.on("error", (error) => (why = error));
   const added = connection["add"]!(1);
   await vi.waitFor(() => expect(seen).toEqual(["error link"]));
-  expect(why!.message).toMatch(/; over HTTP: could not load the code for HTTP: Error: no such file/);
+  expect(why!.message).toMatch(/; could not load http.js: Error: no such file/);
   broken = false;
   await vi.waitFor(async () => {
     await settle(1_000);
@@ -65,6 +65,22 @@ it("where WebSockets are blocked, a load that fails counts as a failed attempt, 
   expect(await added).toBe(1);
   expect(server.got("call")).toHaveLength(1);
 });
+
+it.each(["fails", "hangs"])(
+  "a link that ended right after its hello is followed by a WebSocket if the load %s",
+  async (how) => {
+    broken = how === "fails";
+    hung = how === "hangs";
+    server.webSockets = "greet";
+    const connection = client["counter"]!.getOrCreate("a").connect();
+    const seen = lifecycle(connection);
+    await vi.waitFor(() => expect(seen).toEqual(["error link"]));
+    server.webSockets = "work";
+    await settle(15_000);
+    expect(loads).toBeGreaterThan(0);
+    expect(connection.status).toBe("connected");
+  },
+);
 
 it("a single call whose load fails was not sent, and the next one loads again", async () => {
   broken = true;
@@ -99,7 +115,7 @@ describe("a page that finds the code for HTTP of a newer server", () => {
     const messages: string[] = [];
     connection.on("error", ({ message }) => messages.push(message));
     await vi.waitFor(() => expect(messages).toHaveLength(1));
-    expect(messages[0]).toMatch(/^the socket closed with 1006; over HTTP: .*the server has a newer client: reload/);
+    expect(messages[0]).toMatch(/^the socket closed with 1006; .*the server has a newer client: reload/);
     expect(loads).toBe(0);
   });
 

@@ -125,6 +125,19 @@ describe("auto", () => {
     expect(links().at(-1)).toBe("websocket");
   });
 
+  it("does not take WebSockets for blocked if HTTP does not answer either", async () => {
+    server.webSockets = "greet";
+    start();
+    await settle(300);
+    expect(links()).toEqual(["websocket", stream]); // and remembers it
+    server.webSockets = "work";
+    server.stall = true;
+    server.cut();
+    await settle(40_000);
+    expect(connection.status).toBe("connected");
+    expect(links().at(-1)).toBe("websocket");
+  });
+
   it("tells why each of the two transports failed", async () => {
     server.down = true;
     start();

@@ -9,10 +9,13 @@ import type { Link, Transport } from "./websocket.js";
  */
 export function autoTransport(first: Transport | undefined, load: () => Promise<Http>): Transport {
   let race: ReturnType<Http["race"]> | undefined;
-  let isBlocked = !first;
+  /** The next attempt does not try the first one. That holds once, because the code for HTTP may not load either. */
+  let blocked = !first;
 
   return (base, events) => {
     if (race) return race(base, events);
+    const isBlocked = blocked;
+    blocked = !first;
     let link: Link | undefined;
     let frames = 0;
     /** All that arrived was a hello. */
@@ -40,12 +43,12 @@ export function autoTransport(first: Transport | undefined, load: () => Promise<
             return link!;
           });
         },
-        (error) => closed || frames || fail(`over HTTP: could not load the code for HTTP: ${error}`),
+        (error) => closed || frames || fail(`could not load http.js: ${error}`),
       ) as Promise<void>;
     };
     const end = (why: string) => {
       if (frames || race) {
-        isBlocked = onlyHello;
+        blocked = onlyHello;
         events.end(why);
       } else {
         fail(why);

@@ -16,6 +16,8 @@ export function createRace(first: Transport, second: Transport, isBlocked: boole
   let blockedUntil = isBlocked ? now() + BLOCKED_MS : 0;
 
   return (base, events, running) => {
+    const until = now() < blockedUntil && blockedUntil;
+    blockedUntil = 0; // until a frame arrives: a second one that fails, or does not answer, helps nobody
     const links = new Map<Transport, Link>();
     let chosen: Transport | undefined;
     let gotHello = false;
@@ -38,23 +40,19 @@ export function createRace(first: Transport, second: Transport, isBlocked: boole
           if (links.size) return;
         }
         ended = true;
-        if (!chosen) blockedUntil = 0;
-        else if (transport === first && gotHello && frames === 1) blockedUntil = now() + BLOCKED_MS;
+        if (transport === first && gotHello && frames === 1) blockedUntil = now() + BLOCKED_MS;
         events.end(why);
       };
       const open = transport === first && running ? (_: string, raced: LinkEvents) => running(raced) : transport;
       try {
         const link = open(base, {
           frame(text) {
-            frames++;
-            if (!chosen) {
+            if (!frames++) {
               chosen = transport;
               clearTimeout(timer);
               for (const [other, link] of links) if (other !== transport) link.close();
               gotHello = text.includes('"hello"');
-              if (gotHello && transport === second && now() >= blockedUntil) {
-                blockedUntil = now() + BLOCKED_MS;
-              }
+              blockedUntil = until || (gotHello && transport === second ? now() + BLOCKED_MS : 0);
             }
             if (chosen === transport) events.frame(text);
           },
@@ -66,7 +64,7 @@ export function createRace(first: Transport, second: Transport, isBlocked: boole
       }
     };
 
-    if (now() < blockedUntil) dial(second);
+    if (until) dial(second);
     else {
       dial(first);
       if (!dialedSecond) timer = setTimeout(dial, running ? 0 : SILENCE_MS, second);

@@ -178,7 +178,7 @@ export function sseTransport(http: Fetch, { byteLength, now }: Pick<Tools, "byte
           const answer = await http(url, body, init).catch((error) => void (why = error));
           clearTimeout(timer);
           if (answer?.ok) break;
-          const { status = 500 } = answer ?? {};
+          const status = answer?.status ?? 500;
           if (attempts === POST_ATTEMPTS || closed || (status < 500 && status !== 429)) end(why ?? `status ${status}`);
           if (closing.signal.aborted) return;
           await sleep(250 * attempts);
