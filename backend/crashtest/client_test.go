@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	mathrand "math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,6 +28,7 @@ type client struct {
 	rand       *mathrand.Rand
 	ws         *websocket.Conn
 	chat, game *connection
+	channels   uint32 // the newest channel of this socket
 	sockets    int
 	faults     []string
 }
@@ -46,8 +48,11 @@ type connection struct {
 	seq            uint64
 	resumes        int
 
+	opens    uint64 // how often it was opened
+	moves    int    // how often it was told so on this socket that the actor has moved
 	lastCall uint64
 	pending  []*call
+	refused  []*call // by a cluster that is broken: had no effect, and will be made again
 	replies  []*call
 	events   []wire.ServerMessage
 	byText   map[string]bool // of events
@@ -90,7 +95,7 @@ func (c *client) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		c.session(ctx)
 		c.mu.Lock()
-		away := time.Duration(c.rand.IntN(5)) * time.Millisecond
+		away := c.group.away + time.Duration(c.rand.IntN(5))*time.Millisecond
 		switch c.rand.IntN(20) {
 		case 0, 1:
 			away = time.Duration(c.rand.Int64N(int64(*awayFlag)))
@@ -129,8 +134,9 @@ func (c *client) session(ctx context.Context) {
 		if first {
 			c.ws = ws
 			c.sockets++
-			c.chat.open(1)
-			c.game.open(2)
+			c.channels, c.chat.moves, c.game.moves = 0, 0, 0
+			c.chat.open()
+			c.game.open()
 		}
 		again := c.receive(frame)
 		c.mu.Unlock()
@@ -169,24 +175,45 @@ func (c *client) receive(frame []byte) bool {
 			if !m.Reconnect {
 				c.fault("closed permanently: %s %s", m.Code, m.Message)
 			}
-			return false
+			if m.Code != wire.CodeMoved || !c.moved(m.Channel) {
+				return false
+			}
 		case m.Type == wire.TypeError:
 			c.fault("error %s: %s", m.Code, m.Message)
-		case m.Channel == 1:
+		case m.Channel == 0:
+		case m.Channel == c.chat.channel:
 			c.chat.receive(m)
-		case m.Channel == 2:
+		case m.Channel == c.game.channel:
 			c.game.receive(m)
+		default:
+			c.fault("a message of channel %d, which is closed: %+v", m.Channel, m)
 		}
 	}
 	return true
 }
 
-func (k *connection) open(channel uint32) {
+// moved opens a connection again whose actor runs on another node now. It reports false if
+// that has happened too often on this socket. Hold mu.
+func (c *client) moved(channel uint32) bool {
+	for _, k := range []*connection{c.chat, c.game} {
+		if k.channel == channel {
+			k.moves++
+			k.live = false
+			k.open()
+			return k.moves < 4
+		}
+	}
+	return true
+}
+
+func (k *connection) open() {
 	key, _ := json.Marshal([]string{k.key})
 	params, _ := json.Marshal(k.params)
-	k.channel = channel
+	k.client.channels++
+	k.channel = k.client.channels
+	k.opens++
 	k.client.send(wire.ClientMessage{
-		Type: wire.TypeOpen, Channel: channel, Actor: k.actor, Key: key, Params: params, Subs: []string{k.listen},
+		Type: wire.TypeOpen, Channel: k.channel, N: k.opens, Actor: k.actor, Key: key, Params: params, Subs: []string{k.listen},
 		Secret: k.secret, Caller: k.caller, Log: k.log, Seq: k.seq, Ack: k.answered(),
 	})
 }
@@ -203,6 +230,10 @@ func (k *connection) answered() uint64 {
 func (k *connection) call(text, action string, args ...string) {
 	k.client.mu.Lock()
 	defer k.client.mu.Unlock()
+	k.callLocked(text, action, args...)
+}
+
+func (k *connection) callLocked(text, action string, args ...string) {
 	k.lastCall++
 	c := &call{id: k.lastCall, action: action, args: args, text: text}
 	k.pending = append(k.pending, c)
@@ -269,6 +300,11 @@ func (k *connection) answer(m wire.ServerMessage) {
 		if c.id != m.ID {
 			continue
 		}
+		k.pending = append(k.pending[:i:i], k.pending[i+1:]...)
+		if m.Type == wire.TypeFail && k.client.group.refuses && (m.Code == wire.CodeUnavailable || m.Code == wire.CodeOverloaded) {
+			k.again(c)
+			return
+		}
 		if m.Type == wire.TypeFail {
 			k.client.fault("%s: call %d %q failed: %s %s", k.actor, c.id, c.text, m.Code, m.Message)
 		}
@@ -277,8 +313,18 @@ func (k *connection) answer(m wire.ServerMessage) {
 		}
 		c.result = m.Data
 		k.replies = append(k.replies, c)
-		k.pending = append(k.pending[:i:i], k.pending[i+1:]...)
 		return
 	}
 	k.client.fault("%s: an answer to call %d, which is not waiting for one: %+v", k.actor, m.ID, m)
+}
+
+// again makes a call that was refused, and so had no effect, after a while again, as another one.
+func (k *connection) again(c *call) {
+	k.refused = append(k.refused, c)
+	time.AfterFunc(100*time.Millisecond, func() {
+		k.client.mu.Lock()
+		defer k.client.mu.Unlock()
+		k.refused = slices.DeleteFunc(k.refused, func(r *call) bool { return r == c })
+		k.callLocked(c.text, c.action, c.args...)
+	})
 }

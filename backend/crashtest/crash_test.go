@@ -32,10 +32,22 @@ const (
 	smallJournal = 1 << 20
 )
 
+// system is what a test breaks: a server, or several nodes.
+type system interface {
+	address() string // host:port for calls over HTTP
+	vary(r *rand.Rand)
+	crash(g *group, r *rand.Rand, sum *totals) // breaks something, and mends it
+	restart(sum *totals)                       // kills all of it: what comes then has only the disks' data
+}
+
 // group is the clients and rooms of one round.
 type group struct {
 	name    string
 	url     string
+	pace    time.Duration // between the calls of a client to its chat room, on average
+	away    time.Duration // how long a client without a socket waits at least
+	refuses bool          // calls may be refused: the clients make them again
+	during  func() func() // called when all have joined; what it returns is called in the end
 	clients []*client
 	events  chan struct{}
 }
@@ -57,7 +69,9 @@ func (g *group) sawEvent() {
 
 // totals count what was done and checked.
 type totals struct {
-	calls, events, kills, stops, sockets, resumes int
+	calls, events, sockets, resumes int
+	kills, stops, pauses, cuts      int // of servers, and of the links between them
+	reads                           int
 }
 
 // G3, G5, G6: after any number of crashes and cuts, every acknowledged action is
@@ -76,7 +90,7 @@ func TestG6_Crashes(t *testing.T) {
 	begin := time.Now()
 	for round := range *roundsFlag {
 		r := rand.New(rand.NewPCG(seed, uint64(round)))
-		runRound(t, s, p, r, fmt.Sprint("round", round), &sum)
+		runRound(t, s, p, r, &group{name: fmt.Sprint("round", round), pace: pace}, &sum)
 		if t.Failed() {
 			t.Fatalf("in round %d of seed %d", round, seed)
 		}
@@ -90,14 +104,12 @@ func TestG6_Crashes(t *testing.T) {
 	}
 }
 
-func runRound(t *testing.T, s *server, p *proxy, r *rand.Rand, name string, sum *totals) {
-	g := &group{name: name, url: "ws://" + p.listener.Addr().String() + "/api/socket?v=1", events: make(chan struct{})}
+func runRound(t *testing.T, s system, p *proxy, r *rand.Rand, g *group, sum *totals) {
+	g.url, g.events = "ws://"+p.listener.Addr().String()+"/api/socket?v=1", make(chan struct{})
 	for i := range clients {
-		g.clients = append(g.clients, newClient(g, fmt.Sprintf("%s-%02d", name, i), r.Uint64()))
+		g.clients = append(g.clients, newClient(g, fmt.Sprintf("%s-%02d", g.name, i), r.Uint64()))
 	}
-	if s.journal = 0; r.IntN(2) == 0 { // from its first crash on
-		s.journal = smallJournal
-	}
+	s.vary(r)
 	defer func() {
 		for _, c := range g.clients {
 			c.end()
@@ -108,6 +120,9 @@ func runRound(t *testing.T, s *server, p *proxy, r *rand.Rand, name string, sum 
 		t.Fatalf("some clients could not join: %v", g.faults())
 	}
 
+	if g.during != nil {
+		defer g.during()()
+	}
 	var load sync.WaitGroup
 	for i, c := range g.clients {
 		seed := r.Uint64()
@@ -118,19 +133,17 @@ func runRound(t *testing.T, s *server, p *proxy, r *rand.Rand, name string, sum 
 	cutter := rand.New(rand.NewPCG(r.Uint64(), 3))
 	cutting.Go(func() { cutLinks(p, cutter, calm) })
 	for range 3 {
-		crash(t, s, g, r, sum)
+		s.crash(g, r, sum)
 	}
 	load.Wait()
 	close(calm)
 	cutting.Wait()
 
 	settled := g.await(func(c *client) bool {
-		return len(c.chat.pending) == 0 && len(c.game.pending) == 0 &&
+		return len(c.chat.pending)+len(c.chat.refused)+len(c.game.pending)+len(c.game.refused) == 0 &&
 			len(c.chat.events) >= clients/rooms*calls && len(c.game.events) >= len(whispersTo(g.clients, c))
 	})
-	s.kill() // the next process has only the disk's data
-	sum.kills++
-	s.start()
+	s.restart(sum)
 	if !settled {
 		t.Errorf("some clients did not get everything within %v", settling)
 	}
@@ -148,7 +161,7 @@ func runRound(t *testing.T, s *server, p *proxy, r *rand.Rand, name string, sum 
 // talk makes a client's calls, at random moments.
 func talk(c *client, all []*client, i int, r *rand.Rand) {
 	for n := range calls {
-		time.Sleep(time.Duration(r.Int64N(int64(2 * pace))))
+		time.Sleep(time.Duration(r.Int64N(int64(2 * c.group.pace))))
 		text := fmt.Sprint(c.name, " says ", n)
 		c.chat.call(text, "sendMessage", c.name, text)
 		if n%4 == 0 {
@@ -175,10 +188,8 @@ func cutLinks(p *proxy, r *rand.Rand, calm <-chan struct{}) {
 	}
 }
 
-// crash ends the server at a random moment, or when a client has received an event,
-// and starts it again.
-func crash(t *testing.T, s *server, g *group, r *rand.Rand, sum *totals) {
-	t.Helper()
+// moment waits until a random moment, or until a client has received an event.
+func (g *group) moment(r *rand.Rand) {
 	time.Sleep(time.Duration(r.Int64N(int64(faultGap))))
 	if r.IntN(2) == 0 {
 		select {
@@ -186,6 +197,19 @@ func crash(t *testing.T, s *server, g *group, r *rand.Rand, sum *totals) {
 		case <-time.After(faultGap):
 		}
 	}
+}
+
+// vary gives the server a small journal in half of the rounds, from its first crash on.
+func (s *server) vary(r *rand.Rand) {
+	if s.journal = 0; r.IntN(2) == 0 {
+		s.journal = smallJournal
+	}
+}
+
+// crash ends the server and starts it again.
+func (s *server) crash(g *group, r *rand.Rand, sum *totals) {
+	s.t.Helper()
+	g.moment(r)
 	if r.IntN(5) == 0 {
 		s.stop()
 		sum.stops++
@@ -193,6 +217,12 @@ func crash(t *testing.T, s *server, g *group, r *rand.Rand, sum *totals) {
 		s.kill()
 		sum.kills++
 	}
+	s.start()
+}
+
+func (s *server) restart(sum *totals) {
+	s.kill()
+	sum.kills++
 	s.start()
 }
 
@@ -227,14 +257,14 @@ func (g *group) faults() []string {
 }
 
 // check compares the acknowledged calls, the events seen and the states.
-func (g *group) check(t *testing.T, s *server) {
+func (g *group) check(t *testing.T, s system) {
 	t.Helper()
 	for _, fault := range g.faults() {
 		t.Error(fault)
 	}
 	for i := range rooms {
 		room := fmt.Sprint(g.name, "-", i)
-		state, err := s.messages(room)
+		state, err := messages(s.address(), room)
 		if err != nil {
 			t.Errorf("the state of room %s: %v", room, err)
 			continue
@@ -277,7 +307,7 @@ func (g *group) checkRoom(t *testing.T, room string, state []message) {
 			continue
 		}
 		c.mu.Lock()
-		asked += int(c.chat.lastCall)
+		asked += len(c.chat.replies) + len(c.chat.pending) + len(c.chat.refused)
 		for _, call := range c.chat.replies {
 			var m message
 			if err := json.Unmarshal(call.result, &m); err != nil || m.ID == "" || inState[call.text].ID != m.ID {
@@ -312,7 +342,7 @@ func whispersTo(all []*client, to *client) []string {
 			continue // whispers go to others; and await holds its mutex
 		}
 		c.mu.Lock()
-		for _, calls := range [][]*call{c.game.replies, c.game.pending} {
+		for _, calls := range [][]*call{c.game.replies, c.game.pending, c.game.refused} {
 			for _, call := range calls {
 				if call.args[0] == to.name {
 					texts = append(texts, call.text)

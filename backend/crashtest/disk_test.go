@@ -82,7 +82,7 @@ func await(t *testing.T, what string, f func() bool) {
 func (s *server) checkSaid(acked map[string][]string) {
 	s.t.Helper()
 	for room, want := range acked {
-		messages, err := s.messages(room)
+		messages, err := messages(s.address(), room)
 		if err != nil {
 			s.t.Fatal(err)
 		}

@@ -12,9 +12,14 @@
 // TestG12_MessagesAndCrashes kills a server whose actors send each other money and have
 // alarms, and counts both.
 //
+// TestG10_NodesCrash does the same to a cluster behind a proxy that sends each request to another
+// node. Nodes are killed, stopped with SIGSTOP and SIGTERM, and cut off from others; reads have
+// to show what was acknowledged before them.
+//
 // Other tests give the server a disk that is full, read-only or gone.
 //
 //	go test ./backend/crashtest                        a few rounds
 //	make test-crash                                    hundreds
+//	make test-cluster                                  three nodes
 //	go test ./backend/crashtest -crash.seed=42 -v      the random choices of another run
 package crashtest

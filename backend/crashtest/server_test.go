@@ -177,10 +177,13 @@ type message struct {
 	Text   string `json:"text"`
 }
 
-// messages returns the state of a chat room.
-func (s *server) messages(room string) ([]message, error) {
-	url := fmt.Sprintf("http://%s/api/actors/chatRoom/actions/getMessages?create=false&key=%s", s.address(), room)
-	response, err := http.Post(url, "application/json", strings.NewReader(`{"args":[]}`))
+// patient waits for a server that is stopped for a while.
+var patient = http.Client{Timeout: settling}
+
+// messages returns the state of a chat room, which the server at an address has.
+func messages(address, room string) ([]message, error) {
+	url := fmt.Sprintf("http://%s/api/actors/chatRoom/actions/getMessages?create=false&key=%s", address, room)
+	response, err := patient.Post(url, "application/json", strings.NewReader(`{"args":[]}`))
 	if err != nil {
 		return nil, err
 	}

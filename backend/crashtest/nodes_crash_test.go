@@ -1,0 +1,107 @@
+//go:build linux
+
+package crashtest
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+var nodesFlag = flag.Int("crash.nodes", 0, "how many nodes the tests of a cluster have; 0 skips them")
+
+// G3, G5, G6, G10: the same on several nodes, of which some are killed, stopped, ended and
+// cut off from the others; and no read misses what was acknowledged before it began.
+func TestG10_NodesCrash(t *testing.T) {
+	if *nodesFlag == 0 {
+		t.Skip("it takes minutes: -crash.nodes=3, or make test-cluster")
+	}
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64() | 1
+	}
+	t.Logf("to repeat its choices: -crash.seed=%d", seed)
+	c := newNodes(t, buildServer(t), *nodesFlag)
+	p := newProxy(t, c.address)
+	var sum totals
+	begin := time.Now()
+	for round := range *roundsFlag {
+		r := rand.New(rand.NewPCG(seed, uint64(round)))
+		g := &group{name: fmt.Sprint("round", round), pace: 300 * time.Millisecond, away: 50 * time.Millisecond, refuses: true}
+		g.during = func() func() {
+			stop := readRooms(t, c, g, r)
+			return func() { sum.reads += stop() }
+		}
+		runRound(t, c, p, r, g, &sum)
+		if t.Failed() {
+			t.Fatalf("in round %d of seed %d", round, seed)
+		}
+		t.Logf("%d rounds in %v: %+v, %d links of clients cut", round+1, time.Since(begin).Round(time.Second), sum, p.cuts)
+	}
+	if sum.resumes == 0 || sum.reads == 0 {
+		t.Error("no client came back, or nothing was read")
+	}
+}
+
+// readRooms reads the rooms of a group, each time from another node, until the function that it
+// returns is called, which returns how often. What was acknowledged before a read has to be in it.
+func readRooms(t *testing.T, s system, g *group, r *rand.Rand) (stop func() int) {
+	done := make(chan struct{})
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	reads := 0
+	for range 4 {
+		r := rand.New(rand.NewPCG(r.Uint64(), 4))
+		wait.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				case <-time.After(time.Duration(r.IntN(50)) * time.Millisecond):
+				}
+				room := fmt.Sprint(g.name, "-", r.IntN(rooms))
+				known := g.acknowledged(room)
+				begin := time.Now()
+				state, err := messages(s.address(), room)
+				if err != nil {
+					continue // of a node that is not there
+				}
+				for _, text := range known {
+					if !slices.ContainsFunc(state, func(m message) bool { return m.Text == text }) {
+						t.Errorf("a read of %s that began at %v and took %v has %d messages, but not %q, which was acknowledged before",
+							room, begin.Format("15:04:05.000"), time.Since(begin), len(state), text)
+						return
+					}
+				}
+				mu.Lock()
+				reads++
+				mu.Unlock()
+			}
+		})
+	}
+	return func() int {
+		close(done)
+		wait.Wait()
+		return reads
+	}
+}
+
+// acknowledged returns what clients know to be said in a room.
+func (g *group) acknowledged(room string) []string {
+	var texts []string
+	for _, c := range g.clients {
+		if c.chat.key != room {
+			continue
+		}
+		c.mu.Lock()
+		for _, call := range c.chat.replies {
+			texts = append(texts, call.text)
+		}
+		c.mu.Unlock()
+	}
+	return texts
+}
