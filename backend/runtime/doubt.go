@@ -9,7 +9,9 @@ import (
 // doubts are of a process whose predecessor did not close the store: a message that was to
 // run or be sent then may be why. Its methods may be called at the same time.
 type doubts struct {
-	unclean bool // the process before this one ended without closing the store; constant
+	// unclean reports whether the process before this one, or an earlier owner of some of the
+	// actors, ended without closing the store; nil: no. It is constant but in a cluster.
+	unclean func() bool
 
 	mu      sync.Mutex
 	counted map[doubted]int // messages of which this process has counted that they may end it, and their Fatal then
@@ -24,7 +26,7 @@ type doubted struct {
 // has reports whether a message that is older than the process is not counted yet, or the
 // commit that counted it has failed.
 func (d *doubts) has(actor string, m *store.Message) bool {
-	if !d.unclean {
+	if d.unclean == nil || !d.unclean() {
 		return false
 	}
 	d.mu.Lock()

@@ -151,7 +151,7 @@ func New(r Registry, s store.Store, o Options) *Node {
 	n.committer = newCommitter(s, &n.stats)
 	n.waker = newWaker(n)
 	if s, ok := s.(interface{ Unclean() bool }); ok {
-		n.doubts.unclean = s.Unclean()
+		n.doubts.unclean = s.Unclean
 	}
 	n.partitions = Partitions{n: n, owns: o.Owns}
 	if o.Owns == nil {
