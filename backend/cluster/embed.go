@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -126,6 +127,11 @@ func (e *Embedded) Check() error {
 		return errors.New("cluster: the embedded server has disabled its storage: see its log, and whether the disk is full; then restart")
 	}
 	return nil
+}
+
+// current reports whether the server has everything that it should have.
+func (e *Embedded) current() bool {
+	return !e.voter || e.server.Healthz(&server.HealthzOptions{}).StatusCode == http.StatusOK
 }
 
 // Stop ends the server, and returns when its files are closed. It leads nothing any more when it

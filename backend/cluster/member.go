@@ -84,6 +84,13 @@ type actors interface {
 	Reset(part int)
 }
 
+// speaker speaks to other nodes for as long as a node has a slot. *Port is one.
+type speaker interface {
+	Join(bus link.Bus, slot uint32) error
+	Changed() // says that what Placement says has changed
+	Leave()
+}
+
 // options are the options of a member.
 type options struct {
 	Node   node          // without what the table decides
@@ -100,6 +107,7 @@ type member struct {
 	actors   actors
 	register register
 	bus      link.Bus
+	speaker  speaker // nil: none
 
 	// since has when the node got a partition, with the monotonic clock; nil if it does not have it.
 	since [store.Partitions]atomic.Pointer[time.Time]
@@ -109,15 +117,20 @@ type member struct {
 	seals  atomic.Uint64    // journals of other nodes that this one has ended
 	adopts metric.Histogram // how long it took to take partitions over
 
+	joined     chan struct{} // closed when the first incarnation has joined
+	handedOver chan struct{} // closed when the partitions were given away
+	left       chan struct{} // closed when run has returned
+
 	mu      sync.Mutex
-	leaving chan struct{} // closed by leave, under mu
-	left    chan struct{} // closed when run has returned
+	leaving chan struct{} // closed by give, under mu
+	ending  chan struct{} // closed by leave, under mu
 }
 
 var _ Placement = (*member)(nil)
 
 func newMember(o options, s Store, a actors, r register, b link.Bus) *member {
-	return &member{options: o, store: s, actors: a, register: r, bus: b, leaving: make(chan struct{}), left: make(chan struct{})}
+	return &member{options: o, store: s, actors: a, register: r, bus: b,
+		joined: make(chan struct{}), handedOver: make(chan struct{}), left: make(chan struct{}), leaving: make(chan struct{}), ending: make(chan struct{})}
 }
 
 // owns returns since when the node has the partition of an actor. The node must not do anything
@@ -200,24 +213,6 @@ func (m *member) run(ctx context.Context) error {
 	}
 }
 
-// leave gives the partitions away and leaves the cluster. It returns when run has. If ctx ends
-// first, others take the partitions over when the lease is over.
-func (m *member) leave(ctx context.Context) error {
-	m.mu.Lock()
-	select {
-	case <-m.leaving:
-	default:
-		close(m.leaving)
-	}
-	m.mu.Unlock()
-	select {
-	case <-m.left:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // life is an incarnation.
 type life struct {
 	*member
@@ -241,6 +236,7 @@ const (
 	saving
 	burying
 	joining
+	speaking
 	loops
 )
 
@@ -283,6 +279,9 @@ func (m *member) live(ctx context.Context) error {
 				m.actors.Reset(part)
 			}
 		}
+		if m.speaker != nil {
+			m.speaker.Leave()
+		}
 	}()
 	wait.Go(func() {
 		select {
@@ -295,6 +294,13 @@ func (m *member) live(ctx context.Context) error {
 	if err := l.join(ctx); err != nil {
 		return cause(ctx, err)
 	}
+	if m.speaker != nil {
+		if err := m.speaker.Join(m.bus, l.slot); err != nil {
+			return fmt.Errorf("cluster: %w", err)
+		}
+		wait.Go(func() { l.speakLoop(ctx) })
+	}
+	m.begin(m.joined)
 	wait.Go(func() { l.beatLoop(ctx) })
 	wait.Go(func() { l.adoptLoop(ctx) })
 	wait.Go(func() { l.giveLoop(ctx) })
@@ -307,6 +313,13 @@ func (m *member) live(ctx context.Context) error {
 		return context.Cause(ctx)
 	case <-m.leaving:
 		return cause(ctx, l.leaveTable(ctx))
+	}
+}
+
+// speakLoop says what has changed to who speaks to other nodes.
+func (l *life) speakLoop(ctx context.Context) {
+	for l.await(ctx, speaking, 10*time.Second) {
+		l.speaker.Changed()
 	}
 }
 
@@ -375,39 +388,6 @@ func (l *life) join(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// leaveTable gives all partitions away, and ends the own journal: nobody waits for the lease.
-func (l *life) leaveTable(ctx context.Context) error {
-	if _, err := l.tables.change(ctx, func(next *table) error { next.leave(l.slot); return nil }); err != nil {
-		return err
-	}
-	l.announce()
-	for {
-		t := l.tables.newest()
-		if mine := t.owned(l.slot); len(mine) == 0 || t.Want[mine[0]] == 0 {
-			break // nobody else is up
-		}
-		if !l.await(ctx, joining, time.Second) {
-			return ctx.Err()
-		}
-	}
-	rest := l.take(serving, leaves, store.Partitions, func(*table, int) bool { return true })
-	if err := l.release(ctx, rest); err != nil {
-		return err
-	}
-	var seal uint64
-	if err := l.again(ctx, "end the journal", func(ctx context.Context) (err error) {
-		ctx, cancel := context.WithTimeout(ctx, tryFor)
-		defer cancel()
-		seal, err = l.store.SealOwn(ctx)
-		return err
-	}); err != nil {
-		return err
-	}
-	_, err := l.tables.change(ctx, func(next *table) error { next.seal(l.slot, seal); return nil })
-	l.announce()
-	return err
 }
 
 // changed hears of a new table.

@@ -76,7 +76,7 @@ func (l *life) adoptLoop(ctx context.Context) {
 			l.actors.Adopt(part)
 		}
 		l.setPlaces(parts, serving) // not before: it may be given away from then on
-		l.nudge(giving, saving)
+		l.nudge(giving, saving, speaking)
 	}
 }
 

@@ -1,0 +1,98 @@
+package cluster
+
+import (
+	"context"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// give gives the partitions away, but stays in the cluster to reach their new owners. It
+// returns when they have them, or nobody else is up. If ctx ends first, it goes on.
+func (m *member) give(ctx context.Context) error {
+	m.begin(m.leaving)
+	select {
+	case <-m.handedOver:
+		return nil
+	case <-m.left:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// leave gives the partitions away and leaves the cluster. It returns when run has. If ctx ends
+// first, others take the partitions over when the lease is over.
+func (m *member) leave(ctx context.Context) error {
+	if err := m.give(ctx); err != nil {
+		return err
+	}
+	return m.finish(ctx)
+}
+
+// finish leaves the cluster, whether or not give is done. It returns when run has, or with an
+// error when ctx ends.
+func (m *member) finish(ctx context.Context) error {
+	m.begin(m.leaving)
+	m.begin(m.ending)
+	select {
+	case <-m.left:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// begin closes a channel unless it is closed.
+func (m *member) begin(c chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	select {
+	case <-c:
+	default:
+		close(c)
+	}
+}
+
+// leaveTable gives all partitions away, and ends the own journal: nobody waits for the lease.
+func (l *life) leaveTable(ctx context.Context) error {
+	if _, err := l.tables.change(ctx, func(next *table) error { next.leave(l.slot); return nil }); err != nil {
+		return err
+	}
+	l.announce()
+	for given := false; !given; {
+		select {
+		case <-l.ending: // in spite of what is left
+			given = true
+		default:
+			t := l.tables.newest()
+			if mine := t.owned(l.slot); len(mine) == 0 || t.Want[mine[0]] == 0 { // nobody else is up
+				given = true
+			} else if !l.await(ctx, joining, time.Second) {
+				return ctx.Err()
+			}
+		}
+	}
+	l.begin(l.handedOver)
+	select {
+	case <-l.ending:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	rest := l.take(serving, leaves, store.Partitions, func(*table, int) bool { return true })
+	if err := l.release(ctx, rest); err != nil {
+		return err
+	}
+	var seal uint64
+	if err := l.again(ctx, "end the journal", func(ctx context.Context) (err error) {
+		ctx, cancel := context.WithTimeout(ctx, tryFor)
+		defer cancel()
+		seal, err = l.store.SealOwn(ctx)
+		return err
+	}); err != nil {
+		return err
+	}
+	_, err := l.tables.change(ctx, func(next *table) error { next.seal(l.slot, seal); return nil })
+	l.announce()
+	return err
+}
