@@ -33,12 +33,18 @@ func (s *Server) unready() string {
 	if s.draining.Load() {
 		return "shutting down"
 	}
+	if s.opts.Cluster != nil {
+		return text(s.opts.Cluster.Ready())
+	}
 	return s.storeTrouble()
 }
 
 // storeTrouble returns the reason why the store cannot be written, or "". The error
 // itself has paths and addresses, so it goes to the log only.
 func (s *Server) storeTrouble() string {
+	if s.opts.Cluster != nil {
+		return text(s.opts.Cluster.Health())
+	}
 	st, ok := s.store.(interface{ Health() error })
 	if !ok {
 		return ""
@@ -55,6 +61,14 @@ func (s *Server) storeTrouble() string {
 	default:
 		return "store unavailable: see the server log"
 	}
+}
+
+// text returns the text of an error, "" for nil.
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 func (s *Server) report(w http.ResponseWriter, trouble string) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/troupe-dev/troupe/backend/forwarded"
 	"github.com/troupe-dev/troupe/backend/gateway"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/inspect"
 	"github.com/troupe-dev/troupe/backend/store"
 )
@@ -42,7 +43,17 @@ type Options struct {
 	// both is an error.
 	Store store.Store
 
-	// JournalBytes limits the journal of the store in Data, in bytes. Clients that
+	// Cluster makes the server one of several that run the same actors, for example by
+	//
+	//	cluster.New(cluster.Options{Node: "a", URL: "nats://…"})
+	//
+	// of backend/cluster. Its store replaces the one in Data. New waits until the node has
+	// joined, and Close gives its actors to other nodes first. The server closes the Cluster,
+	// also if New fails. nil means that the server is alone. Setting Data or Store, too, is an
+	// error.
+	Cluster host.Cluster
+
+	// JournalBytes limits the journal of the store in Data or of the Cluster's node, in bytes. Clients that
 	// resume from an event which the journal no longer has get a gap. 0 means 64 MiB;
 	// there is no "no limit". Your own Store has its own limit: setting both is an error.
 	JournalBytes int64
@@ -173,7 +184,7 @@ func (o Options) withDefaults() (Options, error) {
 	if err := o.check(); err != nil {
 		return o, err
 	}
-	if o.Data == "" {
+	if o.Data == "" && o.Cluster == nil {
 		o.Data = "data"
 	}
 	var err error
@@ -225,6 +236,8 @@ func (o Options) check() error {
 	switch files := openFiles(); {
 	case o.Data != "" && o.Store != nil:
 		return fmt.Errorf("both Data (%s) and a Store are set: want one of them", o.Data)
+	case o.Cluster != nil && (o.Data != "" || o.Store != nil):
+		return errors.New("a Cluster and Data or a Store are set: the cluster has a store of its own")
 	case o.Store != nil && o.JournalBytes != 0:
 		return errors.New("both JournalBytes and a Store are set: set the limit in the options of the store")
 	case o.JournalBytes < 0:

@@ -27,7 +27,7 @@ import (
 )
 
 // Limits of the steps of a shutdown: less than 10 s in all, with the store's last
-// snapshots.
+// snapshots. See leaveTimeout for a node of a cluster.
 const (
 	turnsTimeout   = 5 * time.Second // running turns and their commits
 	clientsTimeout = 3 * time.Second // flushing and closing sockets, ending requests
@@ -77,13 +77,17 @@ func New(registry *actor.Registry, o Options) (*Server, error) {
 func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Server, error) {
 	o, err := o.withDefaults()
 	if err != nil {
+		closeCluster(ctx, o)
 		return nil, fmt.Errorf("server options: %w", err)
 	}
 	s := &Server{
 		opts: o, logger: o.Logger, store: o.Store, started: time.Now(),
 		closing: make(chan struct{}), closed: make(chan struct{}),
 	}
-	if s.store == nil {
+	switch {
+	case o.Cluster != nil:
+		s.store = o.Cluster.Store()
+	case s.store == nil:
 		s.ownsStore = true
 		options := sqlite.Options{Retention: registry.Retention(), MaxBytes: o.JournalBytes, NoSecureDelete: o.NoSecureDelete, Logger: o.Logger}
 		if s.store, err = sqlite.Open(ctx, o.Data, options); err != nil {
@@ -97,19 +101,16 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 	var debug net.Listener
 	if o.DebugAddr != "" {
 		if debug, err = Listen(ctx, o.DebugAddr); err != nil {
-			return nil, errors.Join(fmt.Errorf("debug address: %w", err), s.closeStore())
+			return nil, errors.Join(fmt.Errorf("debug address: %w", err), s.closeStore(ctx))
 		}
 	}
-	s.node = runtime.New(registry, s.store, runtime.Options{
-		Logger: o.Logger, Check: o.Check, MaxActors: o.MaxActors, MaxActorBytes: o.MaxActorBytes, MaxQueuedBytes: o.MaxBuffers, TableCacheBytes: o.TableCache,
-		NewActor: func(from string) error { return s.gateway.NewActor(from) },
-	})
 	contract := registry.Contract()
+	actors := makeActors(s, registry)
 	s.types = contract.Types
 	if !o.Check {
 		contract.Parts = nil
 	}
-	s.gateway = gateway.New(s.node, s.node, gateway.Options{
+	s.gateway = gateway.New(actors, s.node, gateway.Options{
 		AllowOrigins: o.AllowOrigins, Contract: contract.Fingerprint, Parts: contract.Parts, Logger: o.Logger,
 		MaxBuffers: o.MaxBuffers, MaxSockets: o.MaxSockets, MaxSocketsPerIP: o.MaxSocketsPerIP,
 		ConnectRatePerIP: o.ConnectRatePerIP, CallRatePerIP: o.CallRatePerIP, ActorRatePerIP: o.ActorRatePerIP,
@@ -137,6 +138,10 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 				s.logger.Info("inspector; its link is this with ?token= and the token", "address", origin+inspect.Path+"/")
 			}
 		}
+	}
+	s.endOrphans = func() {}
+	if err := joinCluster(ctx, o); err != nil {
+		return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 	}
 	s.startOrphans(registry.Names())
 	return s, nil
@@ -295,18 +300,21 @@ func (s *Server) serve(ctx context.Context, l net.Listener, h http.Handler, name
 		st.Announce(l.Addr().String())
 	}
 	served := make(chan error, 1)
+	var failed error
 	go func() { served <- server.Serve(l) }()
 	select {
 	case err := <-served:
 		return errors.Join(broken("serve HTTP", err), s.Close(context.WithoutCancel(ctx)))
 	case err := <-s.debugEnded:
 		s.debugEnded <- err // for Close
+	case <-clusterEnded(s.opts):
+		failed = wrap("the cluster", s.opts.Cluster.Err())
 	case <-ctx.Done():
 		s.drain()
 		s.logger.Info("shutting down", "sockets", s.gateway.Sockets())
 	case <-s.closing:
 	}
-	err := s.Close(context.WithoutCancel(ctx))
+	err := errors.Join(failed, s.Close(context.WithoutCancel(ctx)))
 	<-served
 	return err
 }
@@ -340,7 +348,7 @@ func (s *Server) drain() {
 
 // Close ends the server: it refuses new work, tells clients to reconnect later, lets
 // running turns finish, stores their effects, closes all sockets and, if the server
-// opened it, the store. It takes less than 10 s; if ctx ends before that, everything
+// opened it, the store. It takes less than 10 s, for a node of a cluster up to 25 s; if ctx ends before that, everything
 // that still runs is cut off.
 //
 // An error means that something may be lost. Slow clients do not cause one: they resume
@@ -369,8 +377,10 @@ func (s *Server) Close(ctx context.Context) error {
 }
 
 // shutDown proceeds in the order in which nothing is lost: no new work, then turns and
-// their commits, then their outputs to clients, then the store.
+// their commits, then their outputs to clients, then the store. Before all that, a node of a
+// cluster gives its actors away, while its clients stay and use them elsewhere.
 func (s *Server) shutDown(ctx context.Context) error {
+	leaveCluster(ctx, s.opts)
 	serving, cutRequests := context.WithCancel(context.Background())
 	defer cutRequests()
 	requests := make(chan error, 1)
@@ -403,11 +413,12 @@ func (s *Server) shutDown(ctx context.Context) error {
 		err = errors.Join(err, wrap("close the debug address", s.debug.Close()), broken("serve the debug address", <-s.debugEnded))
 	}
 	s.endOrphans()
-	return errors.Join(err, s.closeStore())
+	return errors.Join(err, s.closeStore(ctx))
 }
 
-// closeStore closes the store, if it is the server's own.
-func (s *Server) closeStore() error {
+// closeStore closes the store, if it is the server's own, or leaves the cluster.
+func (s *Server) closeStore(ctx context.Context) error {
+	closeCluster(ctx, s.opts)
 	if !s.ownsStore {
 		return nil
 	}
