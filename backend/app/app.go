@@ -104,7 +104,18 @@ func start(ctx context.Context, config Config, logger *slog.Logger) (*server.Ser
 			return nil, nil, err
 		}
 	}
-	srv, err := server.NewContext(ctx, rooms.Registry, options(config, logger))
+	options := options(config, logger)
+	if config.Cluster.Servers != "" {
+		node, err := newCluster(config, logger)
+		if err != nil {
+			if listener != nil {
+				err = errors.Join(err, listener.Close())
+			}
+			return nil, nil, err
+		}
+		options.Data, options.Cluster = "", node
+	}
+	srv, err := server.NewContext(ctx, rooms.Registry, options)
 	if err != nil {
 		if listener != nil {
 			err = errors.Join(err, listener.Close())

@@ -38,6 +38,8 @@ type Config struct {
 	CallRatePerIP    float64
 	ActorRatePerIP   float64
 
+	Cluster ClusterConfig // the zero value: the server is alone
+
 	SessionKey string // signs sessions; empty: the key file in Data
 
 	InspectToken string // in the inspector's link; empty: a new one with each start
@@ -96,10 +98,12 @@ func ParseConfig(args, env []string, stdout io.Writer) (Config, error) {
 	} else if err != nil {
 		return c, fmt.Errorf("%w (troupe -h explains all flags)", err)
 	}
+	sources := map[string]string{} // of the settings that are given, by flag
 	for _, s := range settings {
 		value, source := s.standard, ""
 		if v, name, ok := s.find(given, env); ok {
 			value, source = v, name
+			sources[s.flag] = name
 		}
 		if err := s.set(&c, value); err != nil {
 			return c, fmt.Errorf("%s: %w", source, err)
@@ -110,6 +114,9 @@ func ParseConfig(args, env []string, stdout io.Writer) (Config, error) {
 		if now, ok := s.renamed()[source]; ok {
 			c.Warnings = append(c.Warnings, fmt.Sprintf("%s is now %s: use the new name, as the next version removes the old one", source, now))
 		}
+	}
+	if err := c.checkCluster(sources); err != nil {
+		return c, err
 	}
 	switch {
 	case c.CheckOf == checkData:

@@ -33,7 +33,9 @@ type setting struct {
 	oldFlag, oldEnv string
 }
 
-var settings = []setting{
+var settings = slices.Concat(serverSettings, clusterSettings)
+
+var serverSettings = []setting{
 	{
 		flag: "addr", env: "TROUPE_ADDR", standard: ":8080", argument: "[host]:port",
 		help: "address to listen on; port 0 takes a free one. The variable PORT sets only the port",
