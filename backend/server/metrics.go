@@ -18,6 +18,9 @@ import (
 func (s *Server) Metrics() http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collector{s}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if of, ok := s.opts.Cluster.(prometheus.Collector); ok {
+		registry.MustRegister(of)
+	}
 	return readOnly(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP)
 }
 
