@@ -66,7 +66,8 @@ const (
 	codeInProcess = 10164 // another message of the subject is being stored: perhaps an earlier try
 )
 
-// read implements register. Any replica may answer.
+// read implements register. Any replica may answer: writes compare, so an older table that was
+// read makes no harm but another try.
 func (r *natsRegister) read(ctx context.Context) ([]byte, uint64, error) {
 	r.mu.Lock()
 	handle := r.handle

@@ -51,7 +51,7 @@ func (f *fakeRegister) read(ctx context.Context) ([]byte, uint64, error) {
 	}
 	f.mu.Lock()
 	n := len(f.values)
-	n = max(min(n, 1), n-f.chance.intN(3)) // a replica that is behind
+	n = max(0, n-f.chance.intN(3)) // a replica that is behind, perhaps so far that it has none
 	var value []byte
 	if n > 0 {
 		value = f.values[n-1]

@@ -303,11 +303,15 @@ func (b *backup) secrets(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("the subject %s: %w", subject, err)
 		}
-		m, err := s.GetLastMsgForSubject(ctx, subject)
+		err = b.retry(ctx, func(ctx context.Context) (bool, error) {
+			_, value, err := b.leaderLast(ctx, b.table, subject)
+			if err == nil {
+				_, err = b.to.Secret(ctx, string(name), func() []byte { return value })
+				return true, err
+			}
+			return false, err
+		})
 		if err != nil {
-			return err
-		}
-		if _, err := b.to.Secret(ctx, string(name), func() []byte { return m.Data }); err != nil {
 			return err
 		}
 	}

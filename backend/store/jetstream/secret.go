@@ -8,21 +8,18 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Secret implements store.Store. Nodes that ask at the same time get the same value.
+// Secret implements store.Store. Nodes that ask at the same time get the same value: it is
+// stored only if there is none, whatever was read before.
 func (c *client) Secret(ctx context.Context, name string, generate func() []byte) (value []byte, err error) {
 	var made []byte
 	err = c.retry(ctx, func(ctx context.Context) (bool, error) {
-		s, err := c.js.Stream(ctx, c.table)
+		seq, data, err := c.leaderLast(ctx, c.table, c.secret(name))
 		if err != nil {
 			return false, err
 		}
-		found, err := s.GetLastMsgForSubject(ctx, c.secret(name))
-		if err == nil {
-			value = found.Data
+		if seq > 0 {
+			value = data
 			return true, nil
-		}
-		if code(err) != codeNoMessage {
-			return false, err
 		}
 		if made == nil {
 			if made = generate(); len(made) == 0 {
