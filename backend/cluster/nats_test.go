@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -218,4 +219,66 @@ func TestAJournalThatWasEndedHasOneSeal(t *testing.T) {
 	default:
 	}
 	of.Abandon()
+}
+
+// TestG3_EntriesComeBack gives partitions to a node that joins, and gets them back when it
+// leaves: the entries of both nodes are there, and no messages are in doubt.
+func TestG3_EntriesComeBack(t *testing.T) {
+	s := natsServer(t)
+	a := startNATSNode(t, s, "a")
+	awaitOwners(t, a)
+	commit := func(n *natsNode, actor string, rev uint64) {
+		t.Helper()
+		one := &store.Commit{
+			Actor: actor, Name: "chat", Key: []string{"k"}, Log: "log", Time: time.Now(), Rev: rev, State: fmt.Append(nil, rev), NextConn: 1,
+			Entries: []store.Entry{{Seq: rev, Event: "said", Data: json.RawMessage(fmt.Sprint(rev))}},
+		}
+		if err := errors.Join(n.store.store().Commit(t.Context(), []*store.Commit{one})...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const actors = 40
+	id := func(i int) string { return fmt.Sprintf("actor%017d", i) }
+	for i := range actors {
+		commit(a, id(i), 1)
+	}
+	b := startNATSNode(t, s, "b")
+	awaitOwners(t, a, b)
+	moved := 0
+	for i := range actors {
+		n := ownerOf(t, id(i), a, b)
+		if n == b {
+			moved++
+		}
+		commit(n, id(i), 2)
+	}
+	if moved == 0 || moved == actors {
+		t.Fatalf("%d of %d actors have moved", moved, actors)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := b.member.leave(ctx); err != nil {
+		t.Fatal(err)
+	}
+	awaitOwners(t, a)
+	of := a.store.store()
+	for i := range actors {
+		entries, err := of.Entries(t.Context(), id(i), 0, 10, 1<<20)
+		if err != nil || len(entries) != 2 || entries[0].Seq != 1 || entries[1].Seq != 2 {
+			t.Errorf("%s: got the entries %v, error %v, want those of both nodes", id(i), entries, err)
+		}
+		commit(a, id(i), 3)
+	}
+	if of.Unclean() {
+		t.Error("no node was killed: the store is unclean")
+	}
+	if err := a.member.leave(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []*natsNode{a, b} {
+		if err := <-n.done; err != nil {
+			t.Error(err)
+		}
+		n.nc.Close()
+	}
 }

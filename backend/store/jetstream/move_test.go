@@ -122,6 +122,9 @@ func TestPartitionsMove(t *testing.T) {
 	if entries, err := a.Entries(t.Context(), ada, 0, 10, 1<<20); err != nil || len(entries) != 4 {
 		t.Errorf("back again: got %d entries and error %v, want 4", len(entries), err)
 	}
+	if a.Unclean() {
+		t.Error("back again: no node was killed, the store is unclean")
+	}
 	commit(t, a, commitOf(ada, 5))
 	if err := a.Settle(t.Context(), b.Incarnation()); err != nil {
 		t.Fatal(err)
