@@ -404,3 +404,12 @@ func (a *fakeActors) Release(ctx context.Context, part int) error {
 	}
 	return ctx.Err()
 }
+
+func (s *fakeStore) Tidy(_ context.Context, _ time.Duration, known func(string) bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !known(s.inc) {
+		s.servers.fault("a node that has joined is to be tidied away")
+	}
+	return nil
+}

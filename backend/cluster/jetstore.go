@@ -150,3 +150,8 @@ func (s *jetStore) Release(ctx context.Context, parts []int) error {
 func (s *jetStore) Delete(ctx context.Context, of Journal) error {
 	return s.store().Purge(ctx, jetstream.Journal{Name: of.Inc, UpTo: of.Seal})
 }
+
+// Tidy implements Store.
+func (s *jetStore) Tidy(ctx context.Context, quiet time.Duration, known func(inc string) bool) error {
+	return s.store().Tidy(ctx, quiet, known)
+}

@@ -65,6 +65,10 @@ type Store interface {
 
 	// Delete deletes a journal that has ended and to which nobody owes anything.
 	Delete(ctx context.Context, of Journal) error
+
+	// Tidy deletes the journals of incarnations that are not known, without commits, to which
+	// nothing was added for some time.
+	Tidy(ctx context.Context, quiet time.Duration, known func(inc string) bool) error
 }
 
 // ErrStale says that a conditional write did not take place, and never will: there was

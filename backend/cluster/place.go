@@ -167,8 +167,12 @@ func (l *life) saveLoop(ctx context.Context) {
 	}
 }
 
+// abandoned is how long a journal of an incarnation that has not joined stays.
+const abandoned = 10 * time.Minute
+
 // tidyLoop forgets journals that nobody needs any more: the node with the lowest slot does it
-// for the dead, and each node says of what it gave away when that is over.
+// for the dead and for those that have never joined, and each node says of what it gave away when
+// that is over.
 func (l *life) tidyLoop(ctx context.Context) {
 	tick := time.NewTicker(max(time.Second, l.Window/10))
 	defer tick.Stop()
@@ -194,6 +198,11 @@ func (l *life) tidyLoop(ctx context.Context) {
 			}
 			if n.State == sealed && len(t.Debts[n.Slot]) == 0 && !slices.Contains(t.Owner, n.Slot) {
 				dead = append(dead, n.Slot)
+			}
+		}
+		if lowest == l.slot {
+			if err := l.store.Tidy(ctx, abandoned, func(inc string) bool { return t.inc(inc) != nil }); err != nil && ctx.Err() == nil {
+				l.Logger.Warn("cluster: journals of nodes that have never joined were not deleted yet", "error", err)
 			}
 		}
 		maps.DeleteFunc(settled, func(slot uint32, _ time.Time) bool { return !slices.Contains(dead, slot) })

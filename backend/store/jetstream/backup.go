@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -33,6 +34,7 @@ type Target interface {
 // at that time, and rolls each actor forward. Actors whose commits were trimmed meanwhile
 // are read again, and that time is taken anew. The entries of logs are not in a backup.
 func Backup(ctx context.Context, nc *nats.Conn, o Options, to Target) error {
+	o.Lease = backupLease
 	s, err := Open(ctx, nc, o)
 	if err != nil {
 		return err
@@ -49,6 +51,10 @@ func Backup(ctx context.Context, nc *nats.Conn, o Options, to Target) error {
 	}
 	return nil
 }
+
+// backupLease makes a store add messages to its journal, so that it is not quiet for so long
+// that Tidy removes it.
+const backupLease = time.Minute
 
 // backup is a Backup that is under way.
 type backup struct {

@@ -61,6 +61,10 @@ type client struct {
 }
 
 func newClient(nc *nats.Conn, o Options) (*client, error) {
+	names, err := namesIn(o.Space)
+	if err != nil {
+		return nil, err
+	}
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, err
@@ -69,7 +73,7 @@ func newClient(nc *nats.Conn, o Options) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &client{names: namesIn(o.Space), nc: nc, js: js, direct: direct, timeout: o.Timeout, tryTime: o.tryTime, log: o.Logger, batches: make(chan struct{}, maxBatches)}, nil
+	return &client{names: names, nc: nc, js: js, direct: direct, timeout: o.Timeout, tryTime: o.tryTime, log: o.Logger, batches: make(chan struct{}, maxBatches)}, nil
 }
 
 // makeStreams makes the streams that do not exist.

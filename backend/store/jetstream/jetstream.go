@@ -15,8 +15,8 @@ import (
 
 // Options of a Store. The zero value is right for most.
 type Options struct {
-	// Space keeps the streams and subjects of several clusters in one NATS apart. Letters
-	// and digits; empty for the only one.
+	// Space keeps the streams and subjects of several clusters in one NATS apart. At most 32
+	// letters and digits of ASCII; empty for the only one.
 	Space string
 
 	// Replicas is the number of servers that have each message. Zero means 3. Only what is
@@ -88,6 +88,7 @@ type Store struct {
 	writer  *writer
 	keeper  *keeper
 	adopter adopter
+	tidier  *tidier
 
 	done     chan struct{}
 	workers  sync.WaitGroup
@@ -129,7 +130,7 @@ func open(ctx context.Context, c *client, o Options) (*Store, error) {
 	}
 	rd := &reader{catalog: newCatalog(), heads: &heads{client: c, own: own, longest: longest, before: o.before}, journals: journals{c}, options: o}
 	k := newKeeper(rd)
-	s := &Store{reader: rd, writer: &writer{reader: rd, keeper: k}, keeper: k, adopter: adopter{k}, done: make(chan struct{})}
+	s := &Store{reader: rd, writer: &writer{reader: rd, keeper: k}, keeper: k, adopter: adopter{k}, tidier: &tidier{rd, map[string]quietJournal{}}, done: make(chan struct{})}
 	own.writing.Lock()
 	err := own.append(ctx, openedMessage(), func(seq uint64) { own.first = seq })
 	own.writing.Unlock()

@@ -2,7 +2,9 @@ package jetstream
 
 import (
 	"encoding/base64"
+	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/internal/pages"
@@ -17,12 +19,16 @@ type names struct {
 	table   string // the stream of what all nodes share: prefix.t.>
 }
 
-func namesIn(space string) names {
+func namesIn(space string) (names, error) {
 	if space == "" {
-		return names{"t", "TROUPE_J", "TROUPE_S", "TROUPE_I", "TROUPE_T"}
+		return names{"t", "TROUPE_J", "TROUPE_S", "TROUPE_I", "TROUPE_T"}, nil
+	}
+	const longest = 32
+	if len(space) > longest || !isToken(space) || strings.ContainsAny(space, "_-") {
+		return names{}, fmt.Errorf("the space %q is not a name of at most %d letters and digits", space, longest)
 	}
 	stream := "TROUPE-" + space
-	return names{"t-" + space, stream + "_J", stream + "_S", stream + "_I", stream + "_T"}
+	return names{"t-" + space, stream + "_J", stream + "_S", stream + "_I", stream + "_T"}, nil
 }
 
 func (n names) journalOf(incarnation string) string { return n.prefix + ".j." + incarnation }
