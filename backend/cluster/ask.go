@@ -29,6 +29,7 @@ var errSessionEnded = errors.New("cluster: the session with another node ended b
 type pending struct {
 	slot     uint32
 	answered func(*item, error) // called once
+	parts    []byte             // of the answer, guarded by Port.mu
 }
 
 // askAsync sends a request to a node, and calls answered once: with the answer, with errSessionEnded, or
@@ -36,7 +37,7 @@ type pending struct {
 func (p *Port) askAsync(slot uint32, i *item, answered func(*item, error)) (cancel func()) {
 	i.Number = p.number.Add(1)
 	p.mu.Lock()
-	p.pending[i.Number] = &pending{slot, answered}
+	p.pending[i.Number] = &pending{slot: slot, answered: answered}
 	p.mu.Unlock()
 	cancel = func() {
 		p.mu.Lock()
@@ -82,6 +83,9 @@ func (p *Port) answeredItem(slot uint32, i *item) {
 	w := p.pending[i.Number]
 	if w != nil && w.slot == slot {
 		delete(p.pending, i.Number)
+		if w.parts != nil {
+			i.Data = w.parts
+		}
 	}
 	p.mu.Unlock()
 	if w != nil && w.slot == slot {

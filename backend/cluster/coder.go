@@ -361,6 +361,14 @@ func (c *coder) answer(v *host.DeliveryAnswer) {
 	c.uint(&v.Floor)
 }
 
+func (c *coder) socket(v *host.SocketRequest) {
+	c.string(&v.Socket)
+	c.uint(&v.N)
+	c.raw(&v.Frame)
+	c.bool(&v.Poll)
+	c.int64((*int64)(&v.Wait))
+}
+
 func (c *coder) inquiry(v *host.Inquiry) {
 	c.ref(&v.To)
 	c.int64(&v.Born)

@@ -13,7 +13,8 @@
 //
 // Gateways reach actors through a Port (port.go, ask.go), which sends requests for actors of
 // other nodes as items (item.go, coder.go) over a link (package link) to their owners
-// (owner.go), and keeps copies of their logs (copy.go).
+// (owner.go), and keeps copies of their logs (copy.go). It also takes requests for sockets over
+// HTTP to the gateways that have them (http.go).
 //
 // In a small cluster each node has a nats-server in its own process (embed.go).
 //

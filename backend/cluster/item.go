@@ -32,6 +32,8 @@ const (
 	itemReplies   kind = 15
 	itemDeliver   kind = 16
 	itemInquire   kind = 17
+	itemSocket    kind = 18 // for a socket over HTTP, whose node this is
+	itemCancel    kind = 19 // ends an itemSocket, whose number it has
 
 	// From the owner, with the number of the follow or of the request.
 	itemFollowing kind = 32 // the first answer to a follow: where the log is
@@ -39,6 +41,7 @@ const (
 	itemSkip      kind = 34 // what is before Seq is left out, except for outputs that no store has
 	itemRefused   kind = 35 // a request did not reach its actor
 	itemDone      kind = 36 // the answer to a request
+	itemPart      kind = 37 // the next bytes of the Data of an itemDone
 )
 
 // item is what nodes send each other over a link. Which fields it has depends on its kind.
@@ -61,8 +64,8 @@ type item struct {
 	Seq        uint64 // an acknowledgement, an entry's number, or what an inquiry has found
 	Limit, Max int    // of entries, and of their bytes
 	Wait       time.Duration
-	Of         kind // of the request that was refused
-	Data       json.RawMessage
+	Of         kind            // of the request that was refused
+	Data       json.RawMessage // of an itemPart any bytes
 
 	Log     string // the log's identity
 	Lost    bool   // outputs that no store has are left out, too
@@ -70,6 +73,7 @@ type item struct {
 	Entries []store.Entry
 	Answers []host.DeliveryAnswer
 	Err     *host.Fault
+	Socket  *host.SocketRequest
 }
 
 // encode returns the item as bytes.
@@ -93,11 +97,11 @@ func parseItem(b []byte) (*item, error) {
 func (i *item) code(c *coder) {
 	c.byte((*uint8)(&i.Kind))
 	c.uint(&i.Number)
-	if i.Kind < itemFollowing && i.Kind != itemUnfollow {
+	if i.Kind < itemFollowing && i.Kind != itemUnfollow && i.Kind != itemSocket && i.Kind != itemCancel {
 		c.ref(&i.Ref)
 	}
 	switch i.Kind {
-	case itemFollow, itemUnfollow:
+	case itemFollow, itemUnfollow, itemCancel:
 	case itemOpen:
 		need(c, &i.Open, c.open)
 	case itemRefresh:
@@ -129,6 +133,10 @@ func (i *item) code(c *coder) {
 		need(c, &i.Delivery, c.delivery)
 	case itemInquire:
 		need(c, &i.Inquiry, c.inquiry)
+	case itemSocket:
+		need(c, &i.Socket, c.socket)
+	case itemPart:
+		c.raw(&i.Data)
 	case itemFollowing, itemOutputs, itemSkip:
 		c.string(&i.Log)
 		c.uint(&i.Seq)

@@ -89,6 +89,9 @@ func items() map[string]*item {
 		"replies":   {Kind: itemReplies, Ref: f.Ref, Producer: "p", Seq: 7, Limit: 100, Max: 1 << 20},
 		"deliver":   {Kind: itemDeliver, Ref: f.Ref, Delivery: f.Delivery},
 		"inquire":   {Kind: itemInquire, Ref: f.Ref, Inquiry: f.Inquiry},
+		"socket":    {Kind: itemSocket, Number: 18, Socket: &host.SocketRequest{Socket: "3.secret", N: 4, Frame: json.RawMessage(`[]`), Poll: true, Wait: f.Wait}},
+		"cancel":    {Kind: itemCancel, Number: 18},
+		"part":      {Kind: itemPart, Number: 18, Data: json.RawMessage(`[{"t`)},
 		"following": {Kind: itemFollowing, Number: 3, Log: "log", Seq: 4},
 		"outputs":   {Kind: itemOutputs, Number: 3, Log: "log", Outputs: f.Outputs},
 		"skip":      {Kind: itemSkip, Number: 3, Log: "log", Seq: 4, Lost: true, Outputs: f.Outputs[:1]},
@@ -129,6 +132,7 @@ func TestItemsHaveEveryField(t *testing.T) {
 		{&host.Delivery{}, func(c *coder, v any) { c.delivery(v.(*host.Delivery)) }},
 		{&host.DeliveryAnswer{}, func(c *coder, v any) { c.answer(v.(*host.DeliveryAnswer)) }},
 		{&host.Inquiry{}, func(c *coder, v any) { c.inquiry(v.(*host.Inquiry)) }},
+		{&host.SocketRequest{}, func(c *coder, v any) { c.socket(v.(*host.SocketRequest)) }},
 		{&store.Entry{}, func(c *coder, v any) { c.entry(v.(*store.Entry)) }},
 	} {
 		n := 0

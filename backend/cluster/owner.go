@@ -28,6 +28,9 @@ type served struct {
 	follows map[uint64]*follow
 	dirty   []*follow // that have outputs to send
 	kept    int       // bytes in follow.kept
+
+	requests map[uint64]context.CancelFunc // for sockets, by number
+	parts    []*answerPart                 // of their answers, to be sent
 }
 
 // follow is a log that another node has a copy of.
@@ -51,7 +54,7 @@ func (p *Port) serving(slot uint32) *served {
 	defer p.mu.Unlock()
 	s := p.served[slot]
 	if s == nil {
-		s = &served{port: p, slot: slot, follows: map[uint64]*follow{}}
+		s = &served{port: p, slot: slot, follows: map[uint64]*follow{}, requests: map[uint64]context.CancelFunc{}}
 		p.served[slot] = s
 	}
 	return s
@@ -68,9 +71,12 @@ func (p *Port) unserve(slot uint32) {
 	}
 	s.mu.Lock()
 	s.ended = true
-	follows := s.follows
-	s.follows, s.dirty = nil, nil
+	follows, requests := s.follows, s.requests
+	s.follows, s.dirty, s.requests, s.parts = nil, nil, nil, nil
 	s.mu.Unlock()
+	for _, cancel := range requests {
+		cancel()
+	}
 	for _, f := range follows {
 		p.local.Unfollow(f.ref, f)
 	}
@@ -92,6 +98,8 @@ func (p *Port) Received(slot uint32, data []byte) {
 		if c != nil && c.slot == slot {
 			c.received(i)
 		}
+	case itemPart:
+		p.receivedPart(slot, i)
 	case itemDone:
 		p.answeredItem(slot, i)
 	default:
@@ -135,6 +143,10 @@ func (s *served) handle(i *item) {
 		p.courier.Inquire(*i.Inquiry, func(settled uint64, err error) {
 			s.done(i.Number, &item{Seq: settled}, err)
 		})
+	case itemSocket:
+		s.socket(i)
+	case itemCancel:
+		s.cancel(i.Number)
 	default:
 		s.serve(i)
 	}
@@ -327,7 +339,8 @@ func (s *served) dropKeptLocked(f *follow) {
 	f.kept, f.lost = nil, false
 }
 
-// Fill implements link.Handler: it sends what is next of the logs that have something new.
+// Fill implements link.Handler: it sends answers that wait for room, and what is next of the
+// logs that have something new.
 func (p *Port) Fill(slot uint32, items [][]byte, max int, used float64) [][]byte {
 	p.mu.Lock()
 	s := p.served[slot]
@@ -336,6 +349,7 @@ func (p *Port) Fill(slot uint32, items [][]byte, max int, used float64) [][]byte
 		return items
 	}
 	s.mu.Lock()
+	items, max = s.fillPartsLocked(items, max)
 	var next []*item
 	for len(s.dirty) > 0 && max > 0 {
 		f := s.dirty[0]
@@ -354,7 +368,7 @@ func (p *Port) Fill(slot uint32, items [][]byte, max int, used float64) [][]byte
 			}
 		}
 	}
-	more := len(s.dirty) > 0
+	more := len(s.dirty) > 0 || len(s.parts) > 0
 	s.mu.Unlock()
 	for _, i := range next { // without the lock, because Published needs it
 		items = append(items, i.encode())

@@ -49,6 +49,7 @@ type Port struct {
 	local   Local
 	courier host.Courier // of the local actors
 	places  Placement
+	sockets host.SocketServer
 	log     *slog.Logger
 	number  atomic.Uint64 // of follows and requests
 

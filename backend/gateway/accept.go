@@ -157,6 +157,6 @@ func (g *Gateway) acceptSocket(w http.ResponseWriter, r *http.Request, permit li
 func (s *socket) transportConfig() transport.Config {
 	return transport.Config{
 		Timeout: writeTimeout, Buffers: s.g.buffers, Wrote: s.wrote, Broke: s.broke,
-		MaxFrame: s.g.opts.Limits.Frame, Charge: s.receiver.charge, Spawn: s.g.sockets.running.Go,
+		Prefix: s.g.socketPrefix(), MaxFrame: s.g.opts.Limits.Frame, Charge: s.receiver.charge, Spawn: s.g.sockets.running.Go,
 	}
 }

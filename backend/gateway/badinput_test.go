@@ -262,7 +262,11 @@ func TestG9_Flood(t *testing.T) {
 				t.Fatalf("got %s", brief(m))
 			}
 		}
-		if replies < 200 || replies > 210 || replies+limited != 1000 {
+		most := 210
+		if e.away {
+			most = 500 // the posts take longer
+		}
+		if replies < 200 || replies > most || replies+limited != 1000 {
 			t.Errorf("got %d replies and %d refusals, want 200 and 800", replies, limited)
 		}
 		for range 1000 {

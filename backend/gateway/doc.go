@@ -40,7 +40,8 @@
 //   - gateway.go: options, start and shutdown, the janitor; sockets.go: which sockets
 //     there are; stats.go: what is counted
 //   - routes.go, origin.go: what is at which address, and which pages may use it
-//   - accept.go, stream.go: how a request becomes a socket, over WebSocket and over HTTP
+//   - accept.go, stream.go: how a request becomes a socket, over WebSocket and over HTTP;
+//     linkwriter.go: answers of sockets whose requests came to other nodes
 //   - transport: what carries frames; limit: admission, and how much is held;
 //     httpcall: single calls
 //   - socket.go: a socket and its flush; outbox.go: what its client has not taken;

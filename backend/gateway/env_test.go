@@ -31,6 +31,7 @@ type env struct {
 	falling         bool   // with lagging: the copies skip outputs
 	remote          bool   // with lagging: the actors are on another node
 	lose            int    // with remote: one message between the nodes in lose is lost
+	away            bool   // posts and polls come to another node than their sockets
 	over            string // how clients come: over a WebSocket (""), a stream or polls
 	options         actor.Options
 	gateOpt         gateway.Options
@@ -42,8 +43,9 @@ type env struct {
 	wrapDefinitions func(host.Definitions) host.Definitions
 
 	node   *runtime.Node
-	copies *laggingHost // nil if the gateway is on the node itself
-	nodes  *twoNodes    // nil if it is, or if there are copies
+	copies *laggingHost     // nil if the gateway is on the node itself
+	nodes  *twoNodes        // nil if it is, or if there are copies
+	other  *gateway.Gateway // of another node; nil without away
 	host   host.Host
 	g      *gateway.Gateway
 	h      http.Handler
@@ -83,13 +85,7 @@ func run(t *testing.T, test func(t *testing.T, e *env), with ...setup) {
 		kinds["host, store on disk"] = func(e *env) { e.dir = e.t.TempDir() }
 	}
 	for name, kind := range kinds {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				e := newEnv(t, append(with, kind)...)
-				defer e.stop()
-				test(t, e)
-			})
-		})
+		runKind(t, name, test, append(with, kind))
 	}
 }
 
@@ -99,17 +95,31 @@ func runOver(t *testing.T, test func(t *testing.T, e *env), with ...setup) {
 	runHTTP(t, test, with...)
 }
 
-// runHTTP is run over streams and polls, on the real host.
+// runHTTP is run over streams and polls, on the real host, and with posts and polls that come to
+// another node.
 func runHTTP(t *testing.T, test func(t *testing.T, e *env), with ...setup) {
 	for _, over := range []string{overStream, overPolls} {
-		t.Run(over, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				e := newEnv(t, append(with, func(e *env) { e.over = over })...)
-				defer e.stop()
-				test(t, e)
-			})
-		})
+		runKind(t, over, test, append(with, func(e *env) { e.over = over }))
+		if !testing.Short() {
+			runKind(t, over+", from another node", test, append(with, func(e *env) { e.over, e.away = over, true }))
+		}
 	}
+}
+
+// runRaw is run for tests that make posts and polls themselves; these also come to another node.
+func runRaw(t *testing.T, test func(t *testing.T, e *env), with ...setup) {
+	run(t, test, with...)
+	runKind(t, "from another node", test, append(with, func(e *env) { e.away = true }))
+}
+
+func runKind(t *testing.T, name string, test func(t *testing.T, e *env), with []setup) {
+	t.Run(name, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			e := newEnv(t, with...)
+			defer e.stop()
+			test(t, e)
+		})
+	})
 }
 
 func newEnv(t testing.TB, with ...setup) *env {
@@ -169,6 +179,10 @@ func (e *env) start() {
 	if e.wrapDefinitions != nil {
 		definitions = e.wrapDefinitions(definitions)
 	}
+	if e.away {
+		e.startAway(logger, definitions)
+		return
+	}
 	e.g = gateway.New(e.host, definitions, e.gateOpt)
 	e.h = e.g.Handler()
 }
@@ -221,6 +235,11 @@ func (e *env) stop() {
 	}
 	if err := e.g.Close(ctx); err != nil {
 		e.t.Error(err)
+	}
+	if e.other != nil {
+		if err := e.other.Close(ctx); err != nil {
+			e.t.Error(err)
+		}
 	}
 	for _, c := range e.clients {
 		c.cut()

@@ -73,6 +73,10 @@ type Options struct {
 	// attachments of sockets. nil means 0: there is one node.
 	Node func() uint32
 
+	// Forward takes polls and posts to the nodes of a cluster that have their sockets, and the
+	// gateway serves those of other nodes (Gateway.ServeSocket). nil: there is one node.
+	Forward host.Forwarder
+
 	Logger *slog.Logger // nil means slog.Default
 }
 

@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/coder/websocket"
@@ -15,6 +18,9 @@ import (
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
+
+// longestPoll is how long a poll may wait. A client that polls at once after that is not dead.
+const longestPoll = idleTimeout * 4 / 5
 
 // postRoom is what a post has besides its frame, at most, in bytes.
 const postRoom = 1 << 10
@@ -84,6 +90,19 @@ func (g *Gateway) httpSocket(id string) (*socket, error) {
 	return s, nil
 }
 
+// poll finds the transport of a socket that polls.
+func (g *Gateway) poll(id string) (*transport.Poll, error) {
+	s, err := g.httpSocket(id)
+	if err != nil {
+		return nil, err
+	}
+	p, ok := s.out.(*transport.Poll)
+	if !ok {
+		return nil, errUnknownSocket
+	}
+	return p, nil
+}
+
 // serveStream is GET /api/stream: a socket whose frames come as server-sent events,
 // for as long as the request lasts.
 func (g *Gateway) serveStream(w http.ResponseWriter, r *http.Request) {
@@ -112,22 +131,19 @@ func (g *Gateway) servePoll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	longest := idleTimeout * 4 / 5 // a client that polls at once after that is not dead
-	wait := time.Duration(min(max(body.WaitMs, 0), longest.Milliseconds())) * time.Millisecond
+	wait := time.Duration(min(max(body.WaitMs, 0), longestPoll.Milliseconds())) * time.Millisecond
 	var p *transport.Poll
 	if body.Socket != "" {
 		if err := checkVersion(r); err != nil {
 			g.respond.Fail(w, err)
 			return
 		}
-		s, err := g.httpSocket(body.Socket)
-		if err != nil {
-			g.respond.Fail(w, err)
+		if g.forward(w, r, host.SocketRequest{Socket: body.Socket, N: body.N, Poll: true, Wait: wait}) {
 			return
 		}
-		var ok bool
-		if p, ok = s.out.(*transport.Poll); !ok {
-			g.respond.Fail(w, errUnknownSocket)
+		var err error
+		if p, err = g.poll(body.Socket); err != nil {
+			g.respond.Fail(w, err)
 			return
 		}
 	} else {
@@ -140,7 +156,7 @@ func (g *Gateway) servePoll(w http.ResponseWriter, r *http.Request) {
 			s.leave()
 			g.remove(s)
 		})
-		wait = longest // there is a hello
+		wait = longestPoll // there is a hello
 	}
 	answered, err := p.Serve(r.Context(), w, body.N, wait)
 	switch {
@@ -166,27 +182,34 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request) {
 		g.respond.Fail(w, err)
 		return
 	}
-	s, err := g.httpSocket(body.Socket)
-	if err != nil {
-		g.respond.Fail(w, err)
+	q := host.SocketRequest{Socket: body.Socket, N: body.N, Frame: body.Frame}
+	if g.forward(w, r, q) {
 		return
 	}
-	h := s.out.(transport.HTTP)
-	if g.sockets.isQuiesced() {
-		g.respond.Fail(w, errShutdown)
-		return
-	}
-	h.Clock().Heard()
-	next, err := h.Post(r.Context(), body.N)
-	if err == nil && next {
-		err = s.receivePost(h, body.Frame)
-	}
-	if err != nil {
+	if err := g.post(r.Context(), q); err != nil {
 		g.failTransport(w, r, err)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// post hands a post to its socket, in turn.
+func (g *Gateway) post(ctx context.Context, q host.SocketRequest) error {
+	s, err := g.httpSocket(q.Socket)
+	if err != nil {
+		return err
+	}
+	if g.sockets.isQuiesced() {
+		return errShutdown
+	}
+	h := s.out.(transport.HTTP)
+	h.Clock().Heard()
+	next, err := h.Post(ctx, q.N)
+	if err == nil && next {
+		err = s.receivePost(h, q.Frame)
+	}
+	return err
 }
 
 // receivePost handles the frame of a post, as a reader does. The error is for the client;
@@ -212,4 +235,104 @@ func (s *socket) receivePost(h transport.HTTP, frame []byte) (err error) {
 		return host.Faultf(wire.CodeMalformed, "a frame is UTF-8")
 	}
 	return nil
+}
+
+var _ host.SocketServer = (*Gateway)(nil)
+
+// socketPrefix is what ids of sockets over HTTP begin with: the node's number in its cluster.
+func (g *Gateway) socketPrefix() string {
+	if g.opts.Forward == nil {
+		return ""
+	}
+	slot := g.opts.Forward.Slot()
+	if slot == 0 {
+		return ""
+	}
+	return strconv.FormatUint(uint64(slot), 10) + "."
+}
+
+// elsewhere returns the number of the node that has a socket over HTTP; 0 if that can only be
+// this one. A node may get a new number while its sockets stay.
+func (g *Gateway) elsewhere(id string) uint32 {
+	number, _, ok := strings.Cut(id, ".")
+	if !ok || g.opts.Forward == nil || g.sockets.get(id) != nil {
+		return 0
+	}
+	slot, err := strconv.ParseUint(number, 10, 32)
+	if err != nil || uint32(slot) == g.opts.Forward.Slot() {
+		return 0
+	}
+	return uint32(slot)
+}
+
+// forward answers a request for a socket of another node with the answer from there. It reports
+// false if the socket can only be of this node.
+//
+// The origin and the version have been checked here, and the other node checks all that concerns
+// the socket. Its client's address is known here alone, so that it is limited here.
+func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, q host.SocketRequest) bool {
+	slot := g.elsewhere(q.Socket)
+	if slot == 0 {
+		return false
+	}
+	if g.ctx.Err() != nil {
+		g.respond.Fail(w, errShutdown)
+		return true
+	}
+	addr := forwarded.Counted(r)
+	if limited := g.admission.Forward(addr); limited != nil {
+		g.respond.Fail(w, limited)
+		return true
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(g.ctx, cancel)()
+	answer, err := g.opts.Forward.Forward(ctx, slot, q)
+	var fault *host.Fault
+	switch {
+	case err == nil && q.Poll:
+		g.buffers.Reserve(len(answer))
+		defer g.buffers.Release(len(answer))
+		httpcall.WriteBody(w, http.StatusOK, answer)
+		return true
+	case err == nil:
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusNoContent)
+		return true
+	case g.ctx.Err() != nil:
+		err = errShutdown
+	case errors.As(err, &fault) && fault.Code == wire.CodeUnknownSocket:
+		g.admission.Missed(addr)
+	case errors.As(err, &fault) && fault.Code == wire.CodeOutOfOrder:
+		err = transport.ErrOutOfOrder
+	}
+	g.failTransport(w, r, err)
+	return true
+}
+
+// ServeSocket implements host.SocketServer.
+func (g *Gateway) ServeSocket(ctx context.Context, q host.SocketRequest, write func(context.Context, []byte) error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			g.panicked(v, nil)
+			err = host.Faultf(wire.CodeInternal, "internal error; see the server log")
+		}
+	}()
+	if !q.Poll {
+		return transportFault(g.post(ctx, q))
+	}
+	p, err := g.poll(q.Socket)
+	if err != nil {
+		return err
+	}
+	w := &linkWriter{ctx: ctx, write: write, header: http.Header{}}
+	answered, err := p.Serve(ctx, w, q.N, min(max(q.Wait, 0), longestPoll))
+	switch {
+	case err != nil:
+		return transportFault(err)
+	case !answered:
+		_, err = w.Write([]byte("[]"))
+		return err
+	}
+	return w.err
 }

@@ -1,9 +1,12 @@
 package gateway_test
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -43,7 +46,7 @@ type remotely struct{ host.Host }
 func (remotely) DetachNode(uint32) {}
 
 func newTwoNodes(node *runtime.Node, log *slog.Logger, copyBytes, lose int) (*twoNodes, error) {
-	bus := &delayedBus{lose: lose, began: time.Now(), subs: map[string]func([]byte){}, last: map[string]time.Time{}}
+	bus := &delayedBus{lag: maxLag, lose: lose, began: time.Now(), subs: map[string]func([]byte){}, last: map[string]time.Time{}}
 	n := &twoNodes{bus: bus}
 	o := cluster.PortOptions{Logger: log, CopyBytes: copyBytes}
 	n.owner = cluster.NewPort(remotely{node}, runtime.CourierOf(node), self(ownerSlot), o)
@@ -65,6 +68,7 @@ func (n *twoNodes) stop() {
 
 // delayedBus is a link.Bus that delays messages, and after half a second loses one in lose.
 type delayedBus struct {
+	lag   time.Duration // at most
 	lose  int
 	began time.Time
 
@@ -92,7 +96,7 @@ func (b *delayedBus) Publish(subject string, data []byte) error {
 	if b.lose > 0 && rand.IntN(b.lose) == 0 && time.Since(b.began) > time.Second/2 {
 		return nil
 	}
-	at := time.Now().Add(rand.N(maxLag))
+	at := time.Now().Add(rand.N(b.lag))
 	if !at.After(b.last[subject]) {
 		at = b.last[subject].Add(1)
 	}
@@ -117,5 +121,37 @@ func TestG3_ALinkThatLoses(t *testing.T) {
 			gatewayOptions(gateway.Options{Limits: wire.Limits{Rate: 1e6, Burst: 1e6}}))
 		defer e.stop()
 		randomCuts(t, e, 60)
+	})
+}
+
+// startAway starts a gateway where the actors are, and one on another node, to which all posts
+// and polls go that name a socket.
+func (e *env) startAway(log *slog.Logger, definitions host.Definitions) {
+	nodes, err := newTwoNodes(e.node, log, 1<<20, 0)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	nodes.bus.lag = time.Millisecond
+	e.nodes = nodes
+	options := e.gateOpt
+	options.Forward = nodes.gateway
+	e.other = gateway.New(nodes.gateway, definitions, options)
+	options.Forward = nodes.owner
+	e.g = gateway.New(e.host, definitions, options)
+	nodes.owner.ServeSockets(e.g)
+	here, there := e.g.Handler(), e.other.Handler()
+	e.h = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost && (r.URL.Path == "/api/stream" || r.URL.Path == "/api/poll") {
+			body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+			if err != nil {
+				return // the client has gone
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			if bytes.Contains(body, []byte(`"socket":"1.`)) {
+				there.ServeHTTP(w, r)
+				return
+			}
+		}
+		here.ServeHTTP(w, r)
 	})
 }

@@ -185,6 +185,9 @@
 // sends a post after the answer to the one before. Repeating the last post is
 // acknowledged without effect.
 //
+// On a cluster, polls and posts may come to any node: they are taken to the one with the
+// socket. If that is gone or does not answer, the socket is unknown.
+//
 // 404 unknown_socket means that the socket has ended: open a new one and resume. A
 // number other than the last and the next gets 409 out_of_order. A body that is too
 // large (413) or not JSON (400) does not count; an invalid frame (400) ends the socket.

@@ -183,13 +183,18 @@ func WriteError(w http.ResponseWriter, status int, code wire.Code, message strin
 	}{code, message, metadata})
 }
 
-// WriteJSON answers a request with a status and v as JSON. It gives the client
-// bodyTimeout to take the answer.
+// WriteJSON answers a request with a status and v as JSON, like WriteBody.
 func WriteJSON(w http.ResponseWriter, status int, v any) {
 	b, err := json.Marshal(v)
 	if err != nil {
 		status, b = http.StatusInternalServerError, []byte(`{"code":"internal_error","message":"the result cannot be encoded"}`)
 	}
+	WriteBody(w, status, b)
+}
+
+// WriteBody answers a request with a status and a body, which is JSON. It gives the client
+// bodyTimeout to take it.
+func WriteBody(w http.ResponseWriter, status int, b []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Length", strconv.Itoa(len(b)))

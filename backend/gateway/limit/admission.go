@@ -55,6 +55,7 @@ type visitor struct {
 	sockets  int
 	connects *rate.Limiter
 	calls    *rate.Limiter
+	misses   *rate.Limiter // as many as calls
 	actors   *rate.Limiter
 }
 
@@ -154,9 +155,46 @@ func (a *Admission) Call(addr netip.Addr) *host.Fault {
 	if wait == 0 {
 		return nil
 	}
-	e := refusal(wire.CodeRateLimited, "too many calls per second from this address", a.opts.CallRatePerIP, "call-rate-per-ip", wait)
+	e := tooManyCalls(a.opts.CallRatePerIP, wait)
 	a.warn(addr, e)
 	return e
+}
+
+// Forward admits a request for a socket of another node. It is refused if too many of the
+// address's requests of that kind were for sockets that do not exist (Missed): those would
+// take the room of others on the way to that node. All others are free, as they are on the
+// socket's own node.
+func (a *Admission) Forward(addr netip.Addr) *host.Fault {
+	from, limited := forwarded.Network(addr)
+	if !limited || a.opts.CallRatePerIP == 0 {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	v := a.visitors[from]
+	if v == nil {
+		return nil
+	}
+	missing := 1 - v.misses.Tokens()
+	if missing <= 0 {
+		return nil
+	}
+	return tooManyCalls(a.opts.CallRatePerIP, time.Duration(missing/a.opts.CallRatePerIP*float64(time.Second)))
+}
+
+// Missed counts a request that Forward has admitted, and for which there was no socket.
+func (a *Admission) Missed(addr netip.Addr) {
+	from, limited := forwarded.Network(addr)
+	if !limited || a.opts.CallRatePerIP == 0 {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	take(a.visitorLocked(from).misses)
+}
+
+func tooManyCalls(rate float64, wait time.Duration) *host.Fault {
+	return refusal(wire.CodeRateLimited, "too many calls per second from this address", rate, "call-rate-per-ip", wait)
 }
 
 // NewActor admits an actor that a client makes. from is the client, as of
@@ -198,6 +236,7 @@ func (a *Admission) visitorLocked(from netip.Prefix) *visitor {
 		v = &visitor{
 			connects: limiter(o.ConnectRatePerIP, max(o.ConnectRatePerIP, float64(o.MaxSocketsPerIP))),
 			calls:    limiter(o.CallRatePerIP, callsBurst*o.CallRatePerIP),
+			misses:   limiter(o.CallRatePerIP, callsBurst*o.CallRatePerIP),
 			actors:   limiter(o.ActorRatePerIP, max(o.ActorRatePerIP, newActors)),
 		}
 		a.visitors[from] = v
@@ -225,7 +264,7 @@ func (a *Admission) Tend(now time.Time) {
 		return
 	}
 	for from, v := range a.visitors {
-		if v.sockets == 0 && full(v.connects, now) && full(v.calls, now) && full(v.actors, now) {
+		if v.sockets == 0 && full(v.connects, now) && full(v.calls, now) && full(v.misses, now) && full(v.actors, now) {
 			delete(a.visitors, from)
 			a.idle--
 		}

@@ -23,7 +23,8 @@ import (
 type HTTP interface {
 	Transport
 
-	// ID is a random secret that identifies the transport in posts and polls.
+	// ID is a secret that identifies the transport in posts and polls: Config.Prefix and 128
+	// random bits.
 	ID() string
 
 	// Done is closed by Close.
@@ -60,7 +61,7 @@ type httpBase struct {
 }
 
 func newHTTPBase(c Config) *httpBase {
-	h := &httpBase{id: randomID(), config: c, ready: make(chan struct{}, 1), done: make(chan struct{})}
+	h := &httpBase{id: c.Prefix + randomID(), config: c, ready: make(chan struct{}, 1), done: make(chan struct{})}
 	h.posts.over = h.done
 	h.clock.start()
 	return h

@@ -47,6 +47,9 @@ type Config struct {
 	Wrote func(slow bool)
 	Broke func(slow bool)
 
+	// Prefix is what the id of a transport over HTTP begins with.
+	Prefix string
+
 	// For a WebSocket only, and required there.
 	MaxFrame int          // bytes of a client's message
 	Spawn    func(func()) // starts a goroutine
