@@ -309,50 +309,63 @@ func (a adopter) release(ctx context.Context, part int) error {
 }
 
 func (a adopter) takeOver(ctx context.Context) error {
-	journals, err := a.journals.all(ctx)
+	sealed, err := a.sealOthers(ctx)
 	if err != nil {
 		return err
-	}
-	var sealed []Journal
-	for _, name := range journals {
-		if name == a.own.incarnation {
-			continue
-		}
-		for {
-			newest, done, err := a.journals.last(ctx, name)
-			if err != nil {
-				return fmt.Errorf("seal the journal %s: %w", name, err)
-			}
-			if !done && newest > 0 {
-				newest, err = a.journals.seal(ctx, name, newest, journalSeal(name, a.own.incarnation))
-				if errors.Is(err, store.ErrConflict) {
-					continue // its owner is alive
-				}
-				if err != nil {
-					return fmt.Errorf("seal the journal %s: %w", name, err)
-				}
-			}
-			if newest > 0 {
-				sealed = append(sealed, Journal{name, newest})
-				break
-			}
-			// It was removed since, or the leader is another one that does not have it yet.
-			still, err := a.journals.all(ctx)
-			if err == nil && slices.Contains(still, name) {
-				err = wait(ctx, 20*time.Millisecond)
-			} else if err == nil {
-				break
-			}
-			if err != nil {
-				return fmt.Errorf("seal the journal %s: %w", name, err)
-			}
-		}
 	}
 	parts := make([]int, store.Partitions)
 	for i := range parts {
 		parts[i] = i
 	}
 	return a.adopt(ctx, parts, true, sealed...)
+}
+
+// sealOthers ends all other journals.
+func (a adopter) sealOthers(ctx context.Context) (sealed []Journal, err error) {
+	journals, err := a.journals.all(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range journals {
+		if name == a.own.incarnation {
+			continue
+		}
+		newest, err := a.sealOther(ctx, name)
+		if err != nil {
+			return nil, fmt.Errorf("seal the journal %s: %w", name, err)
+		}
+		if newest > 0 {
+			sealed = append(sealed, Journal{name, newest})
+		}
+	}
+	return sealed, nil
+}
+
+// sealOther ends a journal, and returns the sequence of its seal; 0 if it was removed since.
+func (a adopter) sealOther(ctx context.Context, name string) (seal uint64, err error) {
+	for {
+		newest, done, err := a.journals.last(ctx, name)
+		if err != nil {
+			return 0, err
+		}
+		if !done && newest > 0 {
+			newest, err = a.journals.seal(ctx, name, newest, journalSeal(name, a.own.incarnation))
+			if errors.Is(err, store.ErrConflict) {
+				continue // its owner is alive
+			}
+		}
+		if err != nil || newest > 0 {
+			return newest, err
+		}
+		// It was removed since, or the leader is another one that does not have it yet.
+		still, err := a.journals.all(ctx)
+		if err != nil || !slices.Contains(still, name) {
+			return 0, err
+		}
+		if err := wait(ctx, 20*time.Millisecond); err != nil {
+			return 0, err
+		}
+	}
 }
 
 // Journals returns the names of the journals that have messages.

@@ -109,7 +109,7 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the store in JetStream: %w", err)
 	}
-	s, err := open(ctx, c, o)
+	s, err := openRestored(ctx, c, o)
 	if err != nil {
 		c.direct.close()
 		return nil, fmt.Errorf("open the store in JetStream: %w", err)
@@ -117,10 +117,29 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Store, error) {
 	return s, nil
 }
 
-func open(ctx context.Context, c *client, o Options) (*Store, error) {
+// openRestored is open, unless the streams are being filled.
+func openRestored(ctx context.Context, c *client, o Options) (*Store, error) {
 	if err := c.makeStreams(ctx, o.Replicas); err != nil {
 		return nil, err
 	}
+	if err := c.checkRestored(ctx); err != nil {
+		_ = wait(ctx, time.Second) // so that who tries again does not do so all the time
+		return nil, err
+	}
+	s, err := open(ctx, c, o)
+	if err != nil {
+		return nil, err
+	}
+	// A restore looks for journals after it has set its marker.
+	if err := c.checkRestored(ctx); err != nil {
+		s.Abandon()
+		return nil, err
+	}
+	return s, nil
+}
+
+// open makes a store with a new journal in streams that exist.
+func open(ctx context.Context, c *client, o Options) (*Store, error) {
 	own := &ownJournal{client: c, incarnation: newID(), lease: o.Lease, boot: o.boot, lost: make(chan struct{})}
 	own.subject = c.journalOf(own.incarnation)
 	const headers = 4 << 10

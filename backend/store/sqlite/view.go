@@ -157,6 +157,25 @@ func (v *View) Items(ctx context.Context, a Viewed, q store.ItemRange) (store.It
 	return itemPage(ctx, v.tx, a.resident.Record.Merge(q), a.resident.Stored.Owner, q)
 }
 
+// Secrets returns the secrets by name.
+func (v *View) Secrets(ctx context.Context) (map[string][]byte, error) {
+	rows, err := v.tx.QueryContext(ctx, "SELECT name, value FROM secrets")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() // rows.Err has its error
+	secrets := map[string][]byte{}
+	for rows.Next() {
+		var name string
+		var value []byte
+		if err := rows.Scan(&name, &value); err != nil {
+			return nil, err
+		}
+		secrets[name] = value
+	}
+	return secrets, rows.Err()
+}
+
 // Close releases the file. It returns an error if what was read may be wrong: a server was
 // started while the View assumed that nobody writes.
 func (v *View) Close() error {
