@@ -12,10 +12,11 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
-// How often and for how long a request looks for its actor's owner.
+// For how long a request looks for its actor's owner, and how long it waits first when the owner
+// does not have the actor yet.
 const (
-	maxMoves  = 4
-	moveAfter = 5 * time.Second
+	moveFor  = 10 * time.Second // a node that has died has a successor before
+	moveWait = 20 * time.Millisecond
 )
 
 // maxWait bounds how long another node tries, if the caller does not say.
@@ -102,9 +103,9 @@ func find[T any](ctx context.Context, p *Port, r host.Ref, safe bool, local func
 		return none, err
 	}
 	part := store.Partition(id)
-	looking, cancel := context.WithTimeout(ctx, moveAfter)
+	looking, cancel := context.WithTimeout(ctx, moveFor)
 	defer cancel()
-	for range maxMoves {
+	for wait := moveWait; looking.Err() == nil; wait = min(2*wait, 16*moveWait) {
 		owner, self := p.places.Owner(part)
 		switch {
 		case owner == self:
@@ -129,10 +130,13 @@ func find[T any](ctx context.Context, p *Port, r host.Ref, safe bool, local func
 				return none, ctx.Err()
 			}
 		}
-		p.places.Await(looking, part, owner)
-		if ctx.Err() != nil {
-			return none, ctx.Err()
-		}
+		// There is another owner soon, or this one is about to take the actor.
+		short, cancel := context.WithTimeout(looking, wait)
+		p.places.Await(short, part, owner)
+		cancel()
+	}
+	if ctx.Err() != nil {
+		return none, ctx.Err()
 	}
 	return none, host.Faultf(wire.CodeUnavailable, "the actor is moving between nodes")
 }

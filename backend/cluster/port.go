@@ -141,21 +141,13 @@ func (p *Port) Changed() {
 			moved = append(moved, c)
 		}
 	}
-	var gone []uint32
-	if p.endpoint != nil {
-		for slot := range p.served {
-			if !p.places.Alive(slot) {
-				gone = append(gone, slot)
-			}
-		}
-	}
 	endpoint := p.endpoint
 	p.mu.Unlock()
 	for _, c := range moved {
 		c.end()
 	}
-	for _, slot := range gone {
-		endpoint.Drop(slot)
+	if endpoint != nil {
+		endpoint.Retain(p.places.Alive)
 	}
 }
 

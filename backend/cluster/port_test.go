@@ -255,6 +255,23 @@ func TestRequestsWithAnAnswer(t *testing.T) {
 		}
 		expect(t, gateway.host.take(), "once b")
 
+		// The owner has not taken the actor yet when the gateway's node knows of it.
+		places.mu.Lock()
+		places.owner = 1
+		places.mu.Unlock()
+		time.AfterFunc(time.Second, func() {
+			owner.host.mu.Lock()
+			defer owner.host.mu.Unlock()
+			owner.host.moved = false
+		})
+		began := time.Now()
+		if got, err := gateway.port.CallOnce(t.Context(), general, host.DirectCall{Action: "b"}); err != nil || string(got) != `"b"` || time.Since(began) > 2*time.Second {
+			t.Errorf("got %s, %v after %v", got, err, time.Since(began))
+		}
+		owner.host.mu.Lock()
+		owner.host.moved = true
+		owner.host.mu.Unlock()
+
 		// Nobody owns it for long.
 		places.mu.Lock()
 		places.owner = 1
@@ -293,6 +310,30 @@ func TestANodeThatIsNoMore(t *testing.T) {
 		defer owner.host.mu.Unlock()
 		if !slices.Equal(owner.host.detached, []uint32{2}) {
 			t.Errorf("the owner has detached the nodes %v, want 2", owner.host.detached)
+		}
+	})
+}
+
+// TestACallToANodeThatIsNoMore does not wait until the link notices.
+func TestACallToANodeThatIsNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		owner, gateway, places := newPorts(t)
+		owner.host.mu.Lock()
+		owner.host.block = true
+		owner.host.mu.Unlock()
+		result := make(chan error, 1)
+		go func() {
+			_, err := gateway.port.CallOnce(t.Context(), general, host.DirectCall{Action: "a"})
+			result <- err
+		}()
+		time.Sleep(time.Second)
+		places.mu.Lock()
+		places.dead[1] = true
+		places.mu.Unlock()
+		began := time.Now()
+		gateway.port.Changed()
+		if err := <-result; codeOf(err) != wire.CodeMaybeRan || time.Since(began) > time.Second {
+			t.Errorf("got %v after %v", err, time.Since(began))
 		}
 	})
 }

@@ -51,7 +51,7 @@ type Endpoint struct {
 
 	mu     sync.Mutex
 	peers  map[uint32]*Peer
-	gone   map[uint32]bool // slots that were dropped: they are never used again
+	gone   map[uint32]bool // slots that Retain has ended: they are never used again
 	closed bool
 }
 
@@ -99,7 +99,7 @@ func (e *Endpoint) Close() {
 // Stats returns the endpoint's counts.
 func (e *Endpoint) Stats() *Stats { return &e.stats }
 
-// Peer returns the peer with a slot. After Drop, or if there is no such node, it is one to
+// Peer returns the peer with a slot. After Retain, or if there is no such node, it is one to
 // which nothing can be sent.
 func (e *Endpoint) Peer(slot uint32) *Peer {
 	e.mu.Lock()
@@ -133,14 +133,17 @@ func (e *Endpoint) Peer(slot uint32) *Peer {
 	return p
 }
 
-// Drop ends the session with a node that is no more; Ended is called if there was one.
-func (e *Endpoint) Drop(slot uint32) {
+// Retain ends the sessions with all nodes but those that are alive; Ended is called for each.
+// The others never come back.
+func (e *Endpoint) Retain(alive func(slot uint32) bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.gone[slot] = true
-	if p := e.peers[slot]; p != nil {
-		delete(e.peers, slot)
-		p.close(true)
+	for slot, p := range e.peers {
+		if !alive(slot) {
+			e.gone[slot] = true
+			delete(e.peers, slot)
+			p.close(true)
+		}
 	}
 }
 

@@ -273,7 +273,7 @@ func TestASessionWithoutAnswersEnds(t *testing.T) {
 		if session, _, received, _ := b.state(); session != 1 || received != 1 {
 			t.Errorf("got %d ends and %d items at the other, want 1 and 1", session, received)
 		}
-		a.endpoint.Drop(2)
+		a.endpoint.Retain(func(slot uint32) bool { return slot != 2 })
 		if err := a.send(1); err != ErrGone {
 			t.Errorf("got %v, want ErrGone", err)
 		}
