@@ -24,6 +24,10 @@ type alive struct {
 	Slot  uint32 `json:"s"`
 	Last  uint64 `json:"l"` // its newest acknowledged message
 	Table uint64 `json:"t"` // the revision of the newest table that it knows
+
+	// Serves is that of a table of which the node serves all partitions that it should have;
+	// absent while it does not.
+	Serves uint64 `json:"v,omitempty"`
 }
 
 // watched is what a node knows of another.
@@ -32,12 +36,16 @@ type watched struct {
 	since   time.Time // since when
 	heard   time.Time // when it last said that it is alive, or was looked for
 	looking bool      // a goroutine reads or seals its journal
+	serves  uint64    // of its newest alive
 }
 
 // announce says that the node is alive, and which table there is.
 func (l *life) announce() {
 	l.tables.mu.Lock()
 	a := alive{Slot: l.slot, Last: l.store.Last(), Table: l.tables.revision}
+	if l.servesAll(l.tables.current) {
+		a.Serves = a.Table
+	}
 	l.tables.mu.Unlock()
 	message, err := json.Marshal(a)
 	if err != nil {
@@ -46,6 +54,31 @@ func (l *life) announce() {
 	if err := l.bus.Publish(aliveSubject, message); err != nil {
 		l.Logger.Debug("cluster: alive was not sent", "error", err) // the next one is
 	}
+}
+
+// servesAll reports whether the node serves all partitions that a table gives it.
+func (l *life) servesAll(t *table) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for part, owner := range t.Owner {
+		if owner == l.slot && t.Want[part] == l.slot && l.places[part] != serving {
+			return false
+		}
+	}
+	return true
+}
+
+// taken reports whether all other nodes that are up serve what a table gives them, as far as
+// they have said.
+func (l *life) taken(t *table, revision uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, n := range t.Nodes {
+		if n.State == up && n.Slot != l.slot && l.watchLocked(n.Slot).serves < revision {
+			return false
+		}
+	}
+	return true
 }
 
 // beatLoop says that the node is alive.
@@ -75,13 +108,16 @@ func (l *life) hearAlive(message []byte) {
 		return
 	}
 	w := l.watchLocked(a.Slot)
-	w.heard = time.Now()
+	w.heard, w.serves = time.Now(), a.Serves
 	if a.Last > w.last {
 		w.last, w.since = a.Last, w.heard
 	}
 	l.mu.Unlock()
 	if l.tables.announced(a.Table) {
 		l.nudge(burying) // which reads it
+	}
+	if a.Serves != 0 {
+		l.nudge(joining) // which may wait for that
 	}
 }
 

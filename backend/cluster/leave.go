@@ -54,6 +54,9 @@ func (m *member) begin(c chan struct{}) {
 	}
 }
 
+// takenFor is how long a node that leaves waits until others serve what it has given them.
+const takenFor = 3 * time.Second
+
 // leaveTable gives all partitions away, and ends the own journal: nobody waits for the lease.
 func (l *life) leaveTable(ctx context.Context) error {
 	if _, err := l.tables.change(ctx, func(next *table) error { next.leave(l.slot); return nil }); err != nil {
@@ -73,6 +76,7 @@ func (l *life) leaveTable(ctx context.Context) error {
 			}
 		}
 	}
+	l.awaitTaken(ctx)
 	l.begin(l.handedOver)
 	select {
 	case <-l.ending:
@@ -95,4 +99,22 @@ func (l *life) leaveTable(ctx context.Context) error {
 	_, err := l.tables.change(ctx, func(next *table) error { next.seal(l.slot, seal); return nil })
 	l.announce()
 	return err
+}
+
+// awaitTaken waits for a while until the other nodes serve what they were given: they read it
+// from servers of which this process may have one, which leads some of the streams.
+func (l *life) awaitTaken(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, takenFor)
+	defer cancel()
+	l.tables.mu.Lock()
+	t, revision := l.tables.current, l.tables.revision
+	l.tables.mu.Unlock()
+	for !l.taken(t, revision) && l.await(ctx, joining, takenFor) {
+		select {
+		case <-l.ending:
+			return
+		default:
+		}
+		t = l.tables.newest() // some may have died
+	}
 }

@@ -77,6 +77,7 @@ func (l *life) adoptLoop(ctx context.Context) {
 		}
 		l.setPlaces(parts, serving) // not before: it may be given away from then on
 		l.nudge(giving, saving, speaking)
+		l.announce()
 	}
 }
 
