@@ -60,8 +60,9 @@ type Store interface {
 
 	// Entries returns retained entries with numbers above after, in order: at
 	// most limit of them, and no more than about maxBytes of data (but at least
-	// one). If the first is not after+1, the entries between are no longer retained.
-	// An unknown actor has no entries.
+	// one). If the first is not after+1, the entries between are no longer retained; a
+	// store that is opened again may still have some of them. An unknown actor has no
+	// entries.
 	Entries(ctx context.Context, actor string, after uint64, limit, maxBytes int) ([]Entry, error)
 
 	// Replies returns the newest retained replies to a caller's calls above an id, in

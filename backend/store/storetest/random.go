@@ -24,7 +24,8 @@ type modelActor struct {
 	conns   map[uint32]store.Conn
 	callers map[string]store.Caller
 	entries []store.Entry
-	trimmed uint64 // entries up to this one are no longer retained
+	trimmed uint64 // entries up to this one are no longer retained, until the store is opened again
+	lost    bool   // some entries were once no longer retained
 	more    modelMore
 }
 
@@ -60,6 +61,7 @@ func randomly(t *testing.T, s *reopenable, trims bool) {
 			m.connected(t, s)
 			if r.IntN(20) == 0 {
 				s.again(t)
+				m.reopened()
 			}
 		case 3:
 			m.items(t, r, s, actor)
@@ -77,7 +79,7 @@ func randomly(t *testing.T, s *reopenable, trims bool) {
 		m.load(t, s, actor)
 		m.items(t, r, s, actor)
 		a := m[actor]
-		if got := entries(t, s, actor, 0, 1, 1<<20); a.trimmed > 0 || len(a.entries) > a.more.served && (len(got) == 0 || int(got[0].Seq) > a.more.served+1) {
+		if got := entries(t, s, actor, 0, 1, 1<<20); a.lost || len(a.entries) > a.more.served && (len(got) == 0 || int(got[0].Seq) > a.more.served+1) {
 			trimmed++
 		}
 	}
@@ -301,13 +303,14 @@ func (m model) read(t *testing.T, r *rand.Rand, s store.Store, actor string, tri
 	}
 	from := min(after, len(all))
 	if trims && a != nil && limit > 0 {
-		// It may start later than asked, or be empty. Trimmed entries stay trimmed.
+		// It may start later than asked, or be empty. Trimmed entries stay trimmed while the
+		// store is open.
 		from = len(all)
 		if len(got) > 0 {
 			from = max(after, int(a.trimmed), int(got[0].Seq)-1)
 		}
 		if from > after {
-			a.trimmed = uint64(from)
+			a.trimmed, a.lost = uint64(from), true
 		}
 	}
 	want := all[min(from, len(all)):]
@@ -317,6 +320,13 @@ func (m model) read(t *testing.T, r *rand.Rand, s store.Store, actor string, tri
 		if !got[i].Time.Truncate(time.Millisecond).Equal(want[i].Time) {
 			t.Errorf("time of entry %d of %s: got %v, want %v", got[i].Seq, actor, got[i].Time, want[i].Time)
 		}
+	}
+}
+
+// reopened says that the store was opened again: trimmed entries may be there again.
+func (m model) reopened() {
+	for _, a := range m {
+		a.trimmed = 0
 	}
 }
 
