@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -28,7 +29,7 @@ type EmbedOptions struct {
 
 	Dir    string   // of its files
 	Listen string   // host:port for the other servers; port 0: any
-	Peers  []string // host:port of the others; itself may be among them
+	Peers  []string // host:port of the others; itself may be among them. With one there are no others
 
 	// Secret is the password that the servers of the cluster share. Anyone who has it can read
 	// and change everything; if it is empty, anyone who reaches the port can.
@@ -37,6 +38,9 @@ type EmbedOptions struct {
 
 	// Voter says that the server stores data and votes. A cluster has three of them.
 	Voter bool
+
+	// Guest says that the server is there for a short time. The others do not connect to it.
+	Guest bool
 
 	Logger *slog.Logger // gets the server's log [slog.Default()]
 }
@@ -47,6 +51,11 @@ type Embedded struct {
 	password string // of clients
 	voter    bool
 }
+
+const (
+	user     = "troupe"         // of all clients and servers
+	patience = 10 * time.Second // with a server that starts, or a handshake
+)
 
 // maxPayload is the largest message, in bytes: NATS's own limit is smaller than a large state.
 const maxPayload = 8 << 20
@@ -59,23 +68,33 @@ func Embed(o EmbedOptions) (*Embedded, error) {
 		return nil, fmt.Errorf("cluster: listen on %q: %w", o.Listen, err)
 	}
 	options := &server.Options{
-		// A server that does not listen for clients never listens for other servers either. So
-		// it does, for those of this machine, who do not know the password.
-		ServerName: o.Name, Host: "127.0.0.1", Port: server.RANDOM_PORT, Username: "troupe", Password: rand.Text(),
+		ServerName: o.Name, Username: user, Password: rand.Text(),
 		NoSigs: true, MaxPayload: maxPayload,
 		JetStream: o.Voter, StoreDir: o.Dir,
 		SyncAlways: true, // else a power cut of all servers loses what was acknowledged
-		Cluster:    server.ClusterOpts{Name: "troupe", Host: host, Port: port, TLSConfig: o.TLS},
 	}
-	if o.Secret != "" {
-		options.Cluster.Username, options.Cluster.Password = "troupe", o.Secret
-	}
-	for _, peer := range o.Peers {
-		route := &url.URL{Scheme: "nats", Host: peer}
-		if o.Secret != "" {
-			route.User = url.UserPassword("troupe", o.Secret)
+	if o.alone() {
+		// Servers that may have others store nothing before there are two.
+		options.Host, options.Port = host, port
+		options.Password = cmp.Or(o.Secret, options.Password)
+		if o.TLS != nil {
+			options.TLS, options.TLSVerify, options.TLSConfig, options.TLSTimeout = true, true, o.TLS, patience.Seconds()
 		}
-		options.Routes = append(options.Routes, route)
+	} else {
+		// A server that does not listen for clients never listens for other servers either. So
+		// it does, for those of this machine, who do not know the password.
+		options.Host, options.Port = "127.0.0.1", server.RANDOM_PORT
+		options.Cluster = server.ClusterOpts{Name: "troupe", Host: host, Port: port, TLSConfig: o.TLS, NoAdvertise: o.Guest}
+		if o.Secret != "" {
+			options.Cluster.Username, options.Cluster.Password = user, o.Secret
+		}
+		for _, peer := range o.Peers {
+			route := &url.URL{Scheme: "nats", Host: peer}
+			if o.Secret != "" {
+				route.User = url.UserPassword(user, o.Secret)
+			}
+			options.Routes = append(options.Routes, route)
+		}
 	}
 	s, err := server.NewServer(options)
 	if err != nil {
@@ -86,13 +105,16 @@ func Embed(o EmbedOptions) (*Embedded, error) {
 	}
 	s.SetLoggerV2(serverLog{o.Logger}, false, false, false)
 	s.Start()
-	const patience = 10 * time.Second
 	if !s.ReadyForConnections(patience) {
 		s.Shutdown()
 		return nil, fmt.Errorf("cluster: the server does not start: see its log, and whether %s is free", o.Listen)
 	}
 	return &Embedded{s, options.Password, o.Voter}, nil
 }
+
+// alone reports whether the server is the only one that stores data. It has no others then, and
+// takes clients at Listen in their place.
+func (o *EmbedOptions) alone() bool { return len(o.Peers) <= 1 && !o.Guest }
 
 // splitPort is net.SplitHostPort. Port 0 becomes what the server takes for any.
 func splitPort(address string) (host string, port int, err error) {
@@ -111,11 +133,16 @@ func splitPort(address string) (host string, port int, err error) {
 
 // Connect makes a client of the server, as a store needs it.
 func (e *Embedded) Connect() (*nats.Conn, error) {
-	return jetstream.Connect("", nats.InProcessServer(e.server), nats.UserInfo("troupe", e.password))
+	return jetstream.Connect("", nats.InProcessServer(e.server), nats.UserInfo(user, e.password))
 }
 
 // Address returns where the server listens for the others.
-func (e *Embedded) Address() net.Addr { return e.server.ClusterAddr() }
+func (e *Embedded) Address() net.Addr {
+	if of := e.server.ClusterAddr(); of != nil {
+		return of
+	}
+	return e.server.Addr()
+}
 
 // Check returns why the server cannot be used: a full disk disables it until the process starts
 // again, also when there is room meanwhile.
