@@ -76,7 +76,7 @@ func TestDirectImports(t *testing.T) {
 		{"backend/store/storetest", []string{"backend/store"}},
 		{"backend/rooms", []string{"backend/actor"}},
 		{"backend/server", []string{"backend/actor", "backend/forwarded", "backend/gateway", "backend/host", "backend/inspect", "backend/internal/metric", "backend/runtime", "backend/store", "backend/store/sqlite"}},
-		{"backend/app", []string{"backend/cluster", "backend/forwarded", "backend/rooms", "backend/server", "backend/store/memory", "backend/store/sqlite", "web"}},
+		{"backend/app", []string{"backend/cluster", "backend/forwarded", "backend/rooms", "backend/server", "backend/store", "backend/store/jetstream", "backend/store/memory", "backend/store/sqlite", "web"}},
 		{"examples/...", []string{"backend/actor", "backend/server"}},
 	}
 	for _, test := range tests {

@@ -52,10 +52,10 @@ func run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Wr
 		return probe(ctx, config, stdout)
 	}
 	if config.Backup != "" {
-		return backup(ctx, config, stdout)
+		return backup(ctx, config, stdout, stderr)
 	}
 	if config.Restore != "" {
-		return restore(ctx, config, stdout)
+		return restore(ctx, config, stdout, stderr)
 	}
 	if config.CheckOf != "" {
 		return checkStored(ctx, config, stdout, stderr)

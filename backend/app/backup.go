@@ -11,7 +11,10 @@ import (
 )
 
 // backup copies the store to a file.
-func backup(ctx context.Context, config Config, stdout io.Writer) error {
+func backup(ctx context.Context, config Config, stdout, stderr io.Writer) error {
+	if config.Cluster.Servers != "" {
+		return backupCluster(ctx, config, stdout, stderr)
+	}
 	if config.Store == storeMemory {
 		return errors.New("the memory store keeps nothing that could be backed up")
 	}
@@ -31,7 +34,10 @@ func backup(ctx context.Context, config Config, stdout io.Writer) error {
 }
 
 // restore replaces the store by a backup.
-func restore(ctx context.Context, config Config, stdout io.Writer) error {
+func restore(ctx context.Context, config Config, stdout, stderr io.Writer) error {
+	if config.Cluster.Servers != "" {
+		return restoreCluster(ctx, config, stdout, stderr)
+	}
 	if config.Store == storeMemory {
 		return errors.New("the memory store keeps nothing: restore into the sqlite store")
 	}

@@ -14,7 +14,15 @@ import (
 )
 
 // checkStored tries whether the stored actors can be loaded.
-func checkStored(ctx context.Context, config Config, stdout, stderr io.Writer) error {
+func checkStored(ctx context.Context, config Config, stdout, stderr io.Writer) (err error) {
+	if config.Cluster.Servers != "" && config.CheckOf == config.Data {
+		dir, err := copyCluster(ctx, config, os.TempDir(), stderr)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+		config.CheckOf = dir
+	}
 	if config.Store == storeMemory {
 		return errors.New("the memory store keeps nothing that could be checked")
 	}

@@ -210,27 +210,36 @@ func (c *Config) checkCluster(sources map[string]string) error {
 
 // newCluster starts the node of a cluster.
 func newCluster(c Config, logger *slog.Logger) (*cluster.Cluster, error) {
-	of := c.Cluster
-	secure, err := clusterTLS(of)
+	o, err := clusterOptions(c, logger)
 	if err != nil {
 		return nil, err
 	}
-	o := cluster.Options{
-		Node: of.Node, Replicas: of.Replicas, Lease: cmp.Or(of.Lease, cluster.DefaultLease), ProveReads: of.Lease == 0, Logger: logger,
-	}
-	if of.Servers == clusterEmbedded {
-		voter, err := isVoter(of)
-		if err != nil {
+	if o.Embed != nil {
+		if o.Embed.Voter, err = isVoter(c.Cluster); err != nil {
 			return nil, err
 		}
-		o.Embed = &cluster.EmbedOptions{
-			Dir: filepath.Join(c.Data, "nats"), Listen: of.Listen, Peers: of.Peers, Secret: of.Secret, TLS: secure, Voter: voter,
-		}
 	} else {
-		o.URL, o.TLS = of.Servers, secure
 		logger.Info("the NATS servers of a cluster must write to their disks before they acknowledge: set sync_interval: always in their configuration, or a power cut of all of them loses what was acknowledged")
 	}
 	return cluster.New(o)
+}
+
+// clusterOptions returns the options of a node that stores nothing.
+func clusterOptions(c Config, logger *slog.Logger) (o cluster.Options, err error) {
+	of := c.Cluster
+	secure, err := clusterTLS(of)
+	if err != nil {
+		return o, err
+	}
+	o = cluster.Options{
+		Node: of.Node, Replicas: of.Replicas, Lease: cmp.Or(of.Lease, cluster.DefaultLease), ProveReads: of.Lease == 0, Logger: logger,
+	}
+	if of.Servers == clusterEmbedded {
+		o.Embed = &cluster.EmbedOptions{Dir: filepath.Join(c.Data, "nats"), Listen: of.Listen, Peers: of.Peers, Secret: of.Secret, TLS: secure}
+	} else {
+		o.URL, o.TLS = of.Servers, secure
+	}
+	return o, nil
 }
 
 // isVoter reports whether this server is one of the peers that store data. Only if there are

@@ -197,8 +197,10 @@ func lookup(env []string, name string) string {
 func printHelp(w io.Writer) {
 	fmt.Fprint(w, "troupe serves the actors, the JavaScript client and the web UI.\n\n"+
 		"Usage: troupe [flags]               serve\n"+
-		"       troupe [flags] backup FILE   copy the data to a file, even while a server runs\n"+
-		"       troupe [flags] restore FILE  replace the data with a backup; stop the server first\n"+
+		"       troupe [flags] backup FILE   copy the data to a file, even while a server runs;\n"+
+		"                                    with -cluster the actors of all servers\n"+
+		"       troupe [flags] restore FILE  replace the data with a backup; stop the server first.\n"+
+		"                                    With -cluster: fill a new cluster with it, or with a data directory\n"+
 		"       troupe [flags] check [FILE]  try whether this binary can load all actors of the data or a backup,\n"+
 		"                                    even while a server runs; the exit status is 0 or 1\n"+
 		"       troupe [flags] health        probe the server at -addr; the exit status is 0 or 1\n\n")

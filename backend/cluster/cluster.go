@@ -117,9 +117,9 @@ func New(o Options) (*Cluster, error) {
 }
 
 // connect makes a client of external servers. It does not wait for them.
-func connect(o Options) (*nats.Conn, error) {
+func connect(o Options, more ...nats.Option) (*nats.Conn, error) {
 	log := o.Logger
-	options := []nats.Option{
+	options := append([]nats.Option{
 		nats.Name("troupe " + o.Node),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
@@ -130,7 +130,7 @@ func connect(o Options) (*nats.Conn, error) {
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			log.Warn("cluster: NATS", "error", err)
 		}),
-	}
+	}, more...)
 	if o.TLS != nil {
 		options = append(options, nats.Secure(o.TLS))
 	}

@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/jetstream"
+	"github.com/troupe-dev/troupe/backend/store/sqlite"
 )
 
 // TestThreeEmbeddedServers starts three servers in this process. A store works with any of
@@ -17,6 +19,7 @@ func TestThreeEmbeddedServers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("elections take seconds")
 	}
+	secure := mutualTLS(t)
 	var servers [3]*Embedded
 	var options [3]EmbedOptions
 	var peers []string
@@ -29,7 +32,7 @@ func TestThreeEmbeddedServers(t *testing.T) {
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
-		options[i] = EmbedOptions{Name: fmt.Sprint("n", i), Dir: t.TempDir(), Secret: "s3cret", Voter: true, Logger: slog.New(slog.DiscardHandler)}
+		options[i] = EmbedOptions{Name: fmt.Sprint("n", i), Dir: t.TempDir(), Secret: "s3cret", TLS: secure, Voter: true, Logger: slog.New(slog.DiscardHandler)}
 	}
 	start := func(i int) {
 		t.Helper()
@@ -79,6 +82,7 @@ func TestThreeEmbeddedServers(t *testing.T) {
 			t.Errorf("server %d: %v", i, err)
 		}
 	}
+	visitEmbedded(t, Options{Node: "n0", Logger: options[0].Logger, Embed: &EmbedOptions{Peers: peers, Secret: "s3cret", TLS: secure}})
 	servers[0].Stop()
 	if err := servers[0].Check(); err == nil {
 		t.Error("a stopped server is well")
@@ -87,6 +91,34 @@ func TestThreeEmbeddedServers(t *testing.T) {
 	start(0)
 	open(0)
 }
+
+// visitEmbedded fills the streams, and makes a backup of them, by servers that join for that.
+func visitEmbedded(t *testing.T, o Options) {
+	t.Helper()
+	if n, err := Restore(t.Context(), o, oneActor{}); n != 1 || err != nil {
+		t.Errorf("%d actors were restored, error %v", n, err)
+	}
+	to, err := sqlite.Open(t.Context(), t.TempDir(), sqlite.Options{Logger: o.Logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close() // it is thrown away
+	if err := Backup(t.Context(), o, to); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := to.Load(t.Context(), "ada"); err != nil || got.Rev != 5 {
+		t.Errorf("the backup has %+v, error %v", got, err)
+	}
+}
+
+// oneActor is a jetstream.Source.
+type oneActor struct{}
+
+func (oneActor) Actors(_ context.Context, f func(jetstream.Stored) error) error {
+	return f(jetstream.Stored{Snapshot: &store.Snapshot{Actor: "ada", Name: "chat", Log: "log", Rev: 5, State: []byte("1"), NextConn: 1}})
+}
+
+func (oneActor) Secrets(context.Context) (map[string][]byte, error) { return nil, nil }
 
 func TestEmbedSaysWhatIsWrong(t *testing.T) {
 	if _, err := Embed(EmbedOptions{Name: "n", Dir: t.TempDir(), Listen: "nowhere"}); err == nil {
