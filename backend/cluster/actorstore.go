@@ -125,12 +125,6 @@ func (s actorStore) Secret(ctx context.Context, name string, generate func() []b
 // Close implements store.Store. The member ends the journal.
 func (s actorStore) Close() error { return nil }
 
-// Unclean reports whether an owner of the node's actors before it was killed.
-func (s actorStore) Unclean() bool {
-	of := s.store()
-	return of != nil && of.Unclean()
-}
-
 // stuckTooLong is how long the outcome of a commit may be unknown before the node is not
 // healthy. An election of the servers' leader takes less.
 const stuckTooLong = 5 * time.Second

@@ -180,15 +180,15 @@ func (c *Cluster) Attach(n host.ClusterNode) host.Host {
 }
 
 // Adopt implements actors.
-func (c *Cluster) Adopt(part int) { c.partitions.Adopt(part) }
+func (c *Cluster) Adopt(part int, unclean bool) { c.partitions.Adopt(part, unclean) }
 
 // Release implements actors.
-func (c *Cluster) Release(ctx context.Context, part int) error {
-	return c.partitions.Release(ctx, part)
+func (c *Cluster) Release(ctx context.Context, parts []int) error {
+	return c.partitions.Release(ctx, parts)
 }
 
 // Reset implements actors.
-func (c *Cluster) Reset(part int) { c.partitions.Reset(part) }
+func (c *Cluster) Reset(parts []int) { c.partitions.Reset(parts) }
 
 // Deliver implements host.Courier.
 func (c *Cluster) Deliver(d *host.Delivery, answered func([]host.DeliveryAnswer, error)) {
@@ -206,6 +206,29 @@ func (c *Cluster) Inquire(q host.Inquiry, answered func(uint64, error)) {
 		return
 	}
 	answered(0, errNotJoined)
+}
+
+// Slot implements host.Forwarder.
+func (c *Cluster) Slot() uint32 {
+	if port := c.port.Load(); port != nil {
+		return port.Slot()
+	}
+	return 0
+}
+
+// Forward implements host.Forwarder.
+func (c *Cluster) Forward(ctx context.Context, slot uint32, q host.SocketRequest) ([]byte, error) {
+	if port := c.port.Load(); port != nil {
+		return port.Forward(ctx, slot, q)
+	}
+	return nil, errUnknownSocket
+}
+
+// ServeSockets implements host.Cluster.
+func (c *Cluster) ServeSockets(s host.SocketServer) {
+	if port := c.port.Load(); port != nil {
+		port.ServeSockets(s)
+	}
 }
 
 var errNotJoined = host.Faultf(wire.CodeUnavailable, "the node has not joined its cluster yet")

@@ -392,15 +392,17 @@ func newFakeActors() *fakeActors {
 	return a
 }
 
-func (a *fakeActors) Adopt(int) { time.Sleep(a.adopting) }
-func (a *fakeActors) Reset(int) {}
+func (a *fakeActors) Adopt(int, bool) { time.Sleep(a.adopting) }
+func (a *fakeActors) Reset([]int)     {}
 
-// Release waits for the partition's turn.
-func (a *fakeActors) Release(ctx context.Context, part int) error {
-	select {
-	case a.turns[part] <- struct{}{}:
-		<-a.turns[part]
-	case <-ctx.Done():
+// Release waits for the partitions' turns.
+func (a *fakeActors) Release(ctx context.Context, parts []int) error {
+	for _, part := range parts {
+		select {
+		case a.turns[part] <- struct{}{}:
+			<-a.turns[part]
+		case <-ctx.Done():
+		}
 	}
 	return ctx.Err()
 }

@@ -77,15 +77,16 @@ var ErrStale = errors.New("cluster: there is something newer than expected")
 
 // actors are the actors of a node, by partition. All methods may be called at the same time.
 type actors interface {
-	// Adopt says that the node has a partition from now on.
-	Adopt(part int)
+	// Adopt says that the node has a partition from now on. unclean says that the owner before
+	// has not given it away.
+	Adopt(part int, unclean bool)
 
-	// Release ends the actors of a partition that the node is giving away: requests are refused
+	// Release ends the actors of partitions that the node is giving away: requests are refused
 	// already. It returns when their commits are durable.
-	Release(ctx context.Context, part int) error
+	Release(ctx context.Context, parts []int) error
 
-	// Reset drops the actors of a partition that the node has lost.
-	Reset(part int)
+	// Reset drops the actors of partitions that the node has lost.
+	Reset(parts []int)
 }
 
 // speaker speaks to other nodes for as long as a node has a slot. *Port is one.
@@ -278,11 +279,13 @@ func (m *member) live(ctx context.Context) error {
 		wait.Wait()
 		m.disown()
 		m.view.Store(nil)
+		var had []int
 		for part, place := range l.places {
 			if place != away {
-				m.actors.Reset(part)
+				had = append(had, part)
 			}
 		}
+		m.actors.Reset(had)
 		if m.speaker != nil {
 			m.speaker.Leave()
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
@@ -71,9 +70,12 @@ func (l *life) adoptLoop(ctx context.Context) {
 		}
 		now := time.Now()
 		l.adopts.Observe(now.Sub(began))
+		debts := l.tables.newest().Debts
 		for _, part := range parts {
 			l.since[part].Store(&now)
-			l.actors.Adopt(part)
+			// A node that has died leaves debts, one that gives its partitions away does not.
+			unclean := slices.ContainsFunc(slices.Collect(maps.Values(debts)), func(owed []int) bool { return slices.Contains(owed, part) })
+			l.actors.Adopt(part, unclean)
 		}
 		l.setPlaces(parts, serving) // not before: it may be given away from then on
 		l.nudge(giving, saving, speaking)
@@ -128,20 +130,14 @@ func (l *life) giveLoop(ctx context.Context) {
 // has the partitions. Turns that do not end in time can no longer commit. It tries to save until
 // ctx ends.
 func (l *life) release(ctx context.Context, parts []int) error {
-	var wait sync.WaitGroup
 	for _, part := range parts {
 		l.since[part].Store(nil)
 	}
-	for _, part := range parts {
-		wait.Go(func() {
-			draining, cancel := context.WithTimeout(ctx, drain)
-			defer cancel()
-			if err := l.actors.Release(draining, part); err != nil && ctx.Err() == nil {
-				l.Logger.Warn("cluster: the actors of a partition did not end in time", "partition", part, "error", err)
-			}
-		})
+	draining, cancel := context.WithTimeout(ctx, drain)
+	defer cancel()
+	if err := l.actors.Release(draining, parts); err != nil && ctx.Err() == nil {
+		l.Logger.Warn("cluster: the actors of partitions did not end in time", "partitions", parts, "error", err)
 	}
-	wait.Wait()
 	return l.again(ctx, "save partitions", func(ctx context.Context) error { return l.store.Release(ctx, parts) })
 }
 

@@ -16,6 +16,7 @@ import (
 //   - Leave and then Close, when it ends.
 type Cluster interface {
 	Courier
+	Forwarder
 
 	// Store returns the store of the node, which has nothing before Join and keeps no actors
 	// but those that the node owns. Close closes it.
@@ -28,6 +29,10 @@ type Cluster interface {
 	// Attach says what the node is, and returns the Host of its gateway: requests to it go to
 	// the owners of their actors.
 	Attach(n ClusterNode) Host
+
+	// ServeSockets sets what handles requests for sockets over HTTP that came to other nodes: the
+	// server's gateway. Call it before Join.
+	ServeSockets(s SocketServer)
 
 	// Join enters the cluster. It waits for most of the other nodes, as long as it takes; an
 	// error says why the node cannot be one of them, or is that of ctx. The node takes its
@@ -68,15 +73,16 @@ type ClusterNode struct {
 // Partitions are the actors of a server, by partition. All methods may be called at the same
 // time. runtime.PartitionsOf has them.
 type Partitions interface {
-	// Adopt says that the server owns a partition from now on. It does not wait.
-	Adopt(part int)
+	// Adopt says that the server owns a partition from now on. unclean says that its owner before
+	// has not given it away. It does not wait.
+	Adopt(part int, unclean bool)
 
-	// Release ends the actors of a partition that the server is giving away, whose requests are
+	// Release ends the actors of partitions that the server is giving away, whose requests are
 	// refused already. It returns when their commits are durable, or with an error when ctx ends.
-	Release(ctx context.Context, part int) error
+	Release(ctx context.Context, parts []int) error
 
-	// Reset drops the actors of a partition that the server has lost. It does not wait.
-	Reset(part int)
+	// Reset drops the actors of partitions that the server has lost. It does not wait.
+	Reset(parts []int)
 
 	// DetachNode detaches the connections of all gateways of a node, whose slot their
 	// attachments have.

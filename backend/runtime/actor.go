@@ -44,7 +44,8 @@ type Actor struct {
 	hold     hold     // of messages, after resets
 	stuck    uint64   // the message whose turn did not return, until that is counted
 
-	since time.Time // when its node got its partition
+	part  int       // its partition
+	since time.Time // when its node got that
 
 	loaded atomic.Bool              // it has an instance, which wakes itself when it is due
 	recent atomic.Pointer[turnRing] // keeps the newest turns while somebody looks; else nil
@@ -57,7 +58,7 @@ type Actor struct {
 
 // newActor needs n.mu.
 func newActor(n *Node, r host.Ref, since time.Time) *Actor {
-	a := &Actor{node: n, id: r.ID, since: since}
+	a := &Actor{node: n, id: r.ID, part: store.Partition(r.ID), since: since}
 	a.address.Store(&host.Ref{ID: r.ID, Name: r.Name, Key: r.Key})
 	a.log = host.NewLog(a.id, definition.Defaults.LogBytes, a.storedEntries)
 	a.log.ReadReplies(a.storedReplies)

@@ -119,6 +119,9 @@ func (ms *messages) runDue() bool {
 		if ms.in.actor.gate.room() != nil {
 			return true // the pending reset loads them again
 		}
+		if !ms.in.actor.node.partitions.has(ms.in.actor) {
+			return true // the next owner runs them
+		}
 		m := ms.queue[0]
 		if done, ok := ms.skip(m, now); !ok {
 			return false

@@ -63,7 +63,7 @@ func (ms *messages) mayRun(m *store.Message) (run, ok bool) {
 		a.stuck = 0
 		return false, ms.fatal(m)
 	}
-	if runsAt(m).After(a.since) || !a.node.doubts.has(a.id, m) {
+	if runsAt(m).After(a.since) || !a.node.doubts.has(a, m) {
 		return true, true
 	}
 	if m.Fatal+1 >= maxFatal {

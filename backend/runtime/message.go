@@ -172,9 +172,9 @@ func (ms *messages) save(commit *store.Commit) {
 	}
 }
 
-// countParked tells the node how many messages are parked.
+// countParked tells the node how many messages are parked, while the actor is the node's.
 func (ms *messages) countParked() {
-	if ms.parked != ms.savedParked {
+	if ms.parked != ms.savedParked && ms.in.actor.node.partitions.has(ms.in.actor) {
 		ms.savedParked = ms.parked
 		ms.in.actor.node.parked.set(ms.in.actor.id, ms.parked)
 	}

@@ -150,15 +150,16 @@ func New(r Registry, s store.Store, o Options) *Node {
 	}
 	n.committer = newCommitter(s, &n.stats)
 	n.waker = newWaker(n)
-	if s, ok := s.(interface{ Unclean() bool }); ok {
-		n.doubts.unclean = s.Unclean
+	if s, ok := s.(interface{ Unclean() bool }); ok && o.Owns == nil {
+		n.doubts.unclean = s.Unclean()
 	}
-	n.partitions = Partitions{n: n, owns: o.Owns}
+	n.partitions = Partitions{n: n, owns: o.Owns, loads: make(chan struct{}, wakers)}
 	if o.Owns == nil {
 		n.wait.Go(func() { n.partitions.endConnected(store.AllPartitions, n.started) })
 	}
 	n.wait.Go(n.waker.run)
-	n.wait.Go(func() { n.parked.count(n) })
+	n.parked.again = make(chan struct{}, 1)
+	n.wait.Go(func() { n.parked.run(n) })
 	return n
 }
 

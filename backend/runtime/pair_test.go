@@ -43,7 +43,7 @@ func newPair(t *testing.T, reg *actor.Registry, seed uint64) *pair {
 		}})
 	}
 	for part := range store.Partitions {
-		p.adopt(part%2, part)
+		p.adopt(part%2, part, false)
 	}
 	return p
 }
@@ -56,11 +56,11 @@ func (p *pair) stop() {
 	}
 }
 
-func (p *pair) adopt(i, part int) {
+func (p *pair) adopt(i, part int, unclean bool) {
 	p.mu.Lock()
 	p.since[i][part], p.owner[part] = time.Now(), i
 	p.mu.Unlock()
-	runtime.PartitionsOf(p.nodes[i]).Adopt(part)
+	runtime.PartitionsOf(p.nodes[i]).Adopt(part, unclean)
 }
 
 func (p *pair) lose(i, part int) {
@@ -83,10 +83,10 @@ func (p *pair) give(part int) {
 	p.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if err := runtime.PartitionsOf(p.nodes[from]).Release(ctx, part); err != nil {
+	if err := runtime.PartitionsOf(p.nodes[from]).Release(ctx, []int{part}); err != nil {
 		p.t.Error(err)
 	}
-	p.adopt(1-from, part)
+	p.adopt(1-from, part, false)
 }
 
 // depose has the other node take over all of a node's partitions. The node hears of it some
@@ -97,13 +97,13 @@ func (p *pair) depose(i int) {
 	for part, owner := range p.owner {
 		if owner == i {
 			lost = append(lost, part)
-			p.adopt(1-i, part)
+			p.adopt(1-i, part, true)
 		}
 	}
 	time.Sleep(time.Duration(p.chance.IntN(200)) * time.Millisecond)
 	for _, part := range lost {
 		p.lose(i, part)
-		runtime.PartitionsOf(p.nodes[i]).Reset(part)
+		runtime.PartitionsOf(p.nodes[i]).Reset([]int{part})
 	}
 	time.Sleep(time.Duration(p.chance.IntN(200)) * time.Millisecond)
 	p.stores[i].Rejoin()

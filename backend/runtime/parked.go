@@ -8,13 +8,15 @@ import (
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
-// parkedMessages counts the messages that are parked, of all stored actors. Its methods may
-// be called at the same time.
+// parkedMessages counts the messages that are parked, of all stored actors of the node. Its
+// methods may be called at the same time.
 type parkedMessages struct {
+	again chan struct{} // has an item when run has to count again
+
 	mu    sync.Mutex     // guards the fields below
 	of    map[string]int // by the actor; also those that have none any more, until all are counted
 	total int
-	all   bool // those that were parked before the start are counted
+	all   bool // those of actors that have no instance are counted
 }
 
 // set sets how many an actor has.
@@ -32,25 +34,65 @@ func (p *parkedMessages) set(actor string, n int) {
 	p.of[actor] = n
 }
 
-// count counts those that were parked before the node's start.
-func (p *parkedMessages) count(n *Node) {
+// forget drops what it knows of actors that are no longer this node's.
+func (p *parkedMessages) forget(parts *[store.Partitions]bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for actor, n := range p.of {
+		if parts[store.Partition(actor)] {
+			p.total -= n
+			delete(p.of, actor)
+		}
+	}
+}
+
+// countAgain says that there are more stored actors: of partitions that the node has got.
+func (p *parkedMessages) countAgain() {
+	select {
+	case p.again <- struct{}{}:
+	default:
+	}
+}
+
+// run counts those that the stored actors have, at the start and again when there are more.
+func (p *parkedMessages) run(n *Node) {
+	for {
+		p.mu.Lock()
+		p.all = false
+		p.mu.Unlock()
+		if !p.count(n) {
+			return
+		}
+		select {
+		case <-p.again:
+		case <-n.closing:
+			return
+		}
+		if n.partitions.owns != nil && !n.pause(time.Second) { // partitions come in crowds
+			return
+		}
+	}
+}
+
+// count counts those of the stored actors. It reports false if the node shuts down.
+func (p *parkedMessages) count(n *Node) bool {
 	q := store.ListQuery{Limit: 256}
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
 		page, err := n.store.List(context.Background(), q)
 		if err != nil {
 			n.log.Error("counting parked messages failed; retrying", "error", err)
 			if !n.pause(wait) {
-				return
+				return false
 			}
 			continue
 		}
-		p.found(page.Actors)
+		p.found(n, page.Actors)
 		if q.After = page.Next; q.After == "" {
 			break
 		}
 		select {
 		case <-n.closing:
-			return
+			return false
 		default:
 		}
 	}
@@ -62,14 +104,18 @@ func (p *parkedMessages) count(n *Node) {
 			delete(p.of, actor)
 		}
 	}
+	return true
 }
 
-// found adds stored actors, unless their instances know better.
-func (p *parkedMessages) found(actors []store.ActorInfo) {
+// found adds stored actors of the node, unless their instances know better.
+func (p *parkedMessages) found(n *Node, actors []store.ActorInfo) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, a := range actors {
 		if _, known := p.of[a.Actor]; known || a.Parked == 0 {
+			continue
+		}
+		if _, owned := n.partitions.since(a.Actor); !owned {
 			continue
 		}
 		if p.of == nil {

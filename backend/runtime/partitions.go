@@ -22,6 +22,8 @@ import (
 type Partitions struct {
 	n    *Node
 	owns func(part int) (since time.Time, ok bool) // nil: all
+
+	loads chan struct{} // permits of actors that are loaded to end their connections
 }
 
 // PartitionsOf returns the partitions of a node.
@@ -46,18 +48,21 @@ func (p *Partitions) has(a *Actor) bool {
 	if p.owns == nil {
 		return true
 	}
-	since, ok := p.owns(store.Partition(a.id))
+	since, ok := p.owns(a.part)
 	return ok && since.Equal(a.since)
 }
 
 // Adopt says that the node owns a partition from now on. It wakes those of its actors that
 // are due, and ends the stored connections that are not resumed within their resume
-// window, counted from now. It does not wait.
-func (p *Partitions) Adopt(part int) {
+// window, counted from now. unclean says that the owner before did not give the partition away:
+// a message that was to run or be sent may be why. Adopt does not wait.
+func (p *Partitions) Adopt(part int, unclean bool) {
 	since, ok := p.owns(part)
 	if !ok {
 		return // lost already
 	}
+	p.n.doubts.adopt(part, since, unclean)
+	p.n.parked.countAgain()
 	p.n.waker.readAgain()
 	p.n.mu.Lock()
 	defer p.n.mu.Unlock()
@@ -66,13 +71,13 @@ func (p *Partitions) Adopt(part int) {
 	}
 }
 
-// Release ends the actors of a partition that the node is giving away: Options.Owns says
-// already that it does not own it. What waits for turns is refused; OnStop runs, and
+// Release ends the actors of partitions that the node is giving away: Options.Owns says
+// already that it does not own them. What waits for turns is refused; OnStop runs, and
 // connections are told that they have moved. It returns when everything is durable, or with
 // an error when ctx ends.
-func (p *Partitions) Release(ctx context.Context, part int) error {
+func (p *Partitions) Release(ctx context.Context, parts []int) error {
 	var wait sync.WaitGroup
-	for _, a := range p.take(part) {
+	for _, a := range p.take(parts) {
 		wait.Add(1)
 		if !a.box.postLast(stopEnvelope{why: errMoved, done: wait.Done}) {
 			wait.Done()
@@ -84,26 +89,31 @@ func (p *Partitions) Release(ctx context.Context, part int) error {
 	case <-done:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("runtime: some turns of partition %d have not ended: %w", part, ctx.Err())
+		return fmt.Errorf("runtime: some turns have not ended: %w", ctx.Err())
 	}
 }
 
-// Reset drops the actors of a partition that the node has lost: Options.Owns says so already.
+// Reset drops the actors of partitions that the node has lost: Options.Owns says so already.
 // It does not wait. Commits that are on their way to the store finish, and are answered if
 // they succeed; everything else is dropped. Connections are told that they have moved.
-func (p *Partitions) Reset(part int) {
-	for _, a := range p.take(part) {
+func (p *Partitions) Reset(parts []int) {
+	for _, a := range p.take(parts) {
 		a.gate.depose()
 		a.box.postLast(stopEnvelope{why: errMoved, lost: true})
 	}
 }
 
-// take takes the actors of a partition out of the node. They end on their own.
-func (p *Partitions) take(part int) (actors []*Actor) {
+// take takes the actors of partitions out of the node. They end on their own.
+func (p *Partitions) take(parts []int) (actors []*Actor) {
+	var taken [store.Partitions]bool
+	for _, part := range parts {
+		taken[part] = true
+	}
+	p.n.parked.forget(&taken)
 	p.n.mu.Lock()
 	defer p.n.mu.Unlock()
 	for id, a := range p.n.actors {
-		if store.Partition(id) == part {
+		if taken[a.part] {
 			actors = append(actors, a)
 			delete(p.n.actors, id)
 		}
@@ -190,34 +200,38 @@ func (p *Partitions) keeps(part int, since time.Time) bool {
 	return ok && now.Equal(since)
 }
 
-// wakers is how many actors are loaded at the same time to end their connections.
+// wakers is how many actors are loaded at the same time because they are due, and how many to
+// end their connections.
 const wakers = 16
 
 // wakeConnected wakes the actors that have stored connections. It reports false if some
 // could not be loaded.
 func (p *Partitions) wakeConnected(part int) (ok bool) {
-	permits := make(chan struct{}, wakers)
 	var failed atomic.Bool
+	var waking sync.WaitGroup
 	err := p.n.store.Connected(context.Background(), part, func(id string) bool {
 		select {
-		case permits <- struct{}{}:
+		case p.loads <- struct{}{}:
 		case <-p.n.closing:
 			return false
+		}
+		waking.Add(1)
+		answered := func() {
+			<-p.loads
+			waking.Done()
 		}
 		err := p.n.post(host.Ref{ID: id}, &expiryEnvelope{func(err *host.Fault) {
 			if err != nil && err.Code == wire.CodeUnavailable {
 				failed.Store(true)
 			}
-			<-permits
+			answered()
 		}})
 		if err != nil {
-			<-permits
+			answered()
 		}
 		return err == nil
 	})
-	for range wakers {
-		permits <- struct{}{} // waits until all are answered
-	}
+	waking.Wait()
 	if err != nil {
 		p.n.log.Error("ending connections that were not resumed failed; retrying", "error", err)
 		return false

@@ -371,7 +371,7 @@ func newLostLedger(t *testing.T) *lostLedger {
 	l.lose = func() {
 		synctest.Wait()
 		lost.Store(true)
-		runtime.PartitionsOf(n).Reset(store.Partition(host.ActorID(ledgerRef.Name, ledgerRef.Key)))
+		runtime.PartitionsOf(n).Reset([]int{store.Partition(host.ActorID(ledgerRef.Name, ledgerRef.Key))})
 	}
 	l.ada, l.bob = l.open(ledgerRef, asAda), l.open(ledgerRef, asBob)
 	advance()

@@ -38,6 +38,12 @@ type stopEnvelope struct {
 	done func()      // may be nil
 }
 
+func (m stopEnvelope) refuse(*Actor, *host.Fault) {
+	if m.done != nil {
+		m.done() // the actor has ended already
+	}
+}
+
 // create makes sure that the actor exists; it runs OnCreate and OnStart if the actor is
 // new. ok is false if the instance was abandoned.
 func (in *instance) create(create bool, input json.RawMessage, who host.Identity) (err *host.Fault, ok bool) {

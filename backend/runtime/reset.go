@@ -155,12 +155,12 @@ func (a *Actor) takeOver(t *Turn, cause *host.Fault) {
 	stuck := a.current
 	a.current = nil
 	a.reset(cause)
-	if stuck != nil {
-		stuck.refuse(a, cause)
-	}
 	if m, stops := stuck.(stopEnvelope); stops {
 		a.stop(m)
 		return
+	}
+	if stuck != nil {
+		stuck.refuse(a, cause)
 	}
 	if a.node.isClosed() {
 		a.stop(stopEnvelope{why: errShutdown})

@@ -134,7 +134,7 @@ func (s *sends) resume(m *store.Message) (next time.Time, silent int) {
 // may have been on its way. See messages.mayRun.
 func (s *sends) doubts(m *store.Message) bool {
 	a := s.in.actor
-	return m.Order <= uint64(a.since.UnixMicro()) && a.node.doubts.has(a.id, m)
+	return m.Order <= uint64(a.since.UnixMicro()) && a.node.doubts.has(a, m)
 }
 
 // count counts, before they are sent again, that messages may have ended the process. It reports

@@ -110,11 +110,18 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 	if !o.Check {
 		contract.Parts = nil
 	}
-	s.gateway = gateway.New(actors, s.node, gateway.Options{
+	options := gateway.Options{
 		AllowOrigins: o.AllowOrigins, Contract: contract.Fingerprint, Parts: contract.Parts, Logger: o.Logger,
 		MaxBuffers: o.MaxBuffers, MaxSockets: o.MaxSockets, MaxSocketsPerIP: o.MaxSocketsPerIP,
 		ConnectRatePerIP: o.ConnectRatePerIP, CallRatePerIP: o.CallRatePerIP, ActorRatePerIP: o.ActorRatePerIP,
-	})
+	}
+	if o.Cluster != nil {
+		options.Forward = o.Cluster
+	}
+	s.gateway = gateway.New(actors, s.node, options)
+	if o.Cluster != nil {
+		o.Cluster.ServeSockets(s.gateway)
+	}
 	s.handler = s.enter(s.gateway.Handler(), o.Hosts)
 	if mode, _ := inspect.ParseMode(o.Inspect); mode != inspect.Off { // checked above
 		s.inspector = inspect.New(inspect.Options{

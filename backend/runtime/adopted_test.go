@@ -1,0 +1,143 @@
+package runtime_test
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/runtime"
+	"github.com/troupe-dev/troupe/backend/store"
+	"github.com/troupe-dev/troupe/backend/store/memory"
+)
+
+// owner is a node of a cluster that owns all partitions, or none.
+type owner struct {
+	*runtime.Node
+	mu    sync.Mutex
+	since time.Time // zero: it owns none
+}
+
+func newOwner(t *testing.T, s store.Store, reg *actor.Registry) *owner {
+	o := &owner{}
+	o.Node = runtime.New(reg, s, runtime.Options{Logger: slog.New(slog.DiscardHandler), Owns: func(int) (time.Time, bool) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		return o.since, !o.since.IsZero()
+	}})
+	t.Cleanup(func() { _ = o.Shutdown(context.Background()) })
+	return o
+}
+
+func (o *owner) own(since time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.since = since
+}
+
+// adopt gives the node all partitions; unclean as if their owner before had died.
+func (o *owner) adopt(unclean bool) {
+	o.own(time.Now())
+	for part := range store.Partitions {
+		runtime.PartitionsOf(o.Node).Adopt(part, unclean)
+	}
+}
+
+func allPartitions() (parts []int) {
+	for part := range store.Partitions {
+		parts = append(parts, part)
+	}
+	return parts
+}
+
+// release takes all partitions from the node. It fails if that takes longer than a second.
+func (o *owner) release(t *testing.T) {
+	t.Helper()
+	o.own(time.Time{})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := runtime.PartitionsOf(o.Node).Release(ctx, allPartitions()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A node counts the messages of partitions that it adopts from a node that has died, each time
+// anew, and not those of partitions that it was given.
+func TestG12_MessagesAreDoubtedAfterTheirOwnerDied(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		onMayflyStart(func(*nothing) error { return nil })
+		b := host.ActorID("mayfly", host.Key{"b"})
+		s := &refusingLoads{Store: memory.New(memory.Options{}), bad: map[string]bool{b: true}}
+		o := newOwner(t, s, mayflies)
+		want := func(when string, fatal int) {
+			t.Helper()
+			time.Sleep(10 * time.Minute)
+			snap, err := s.Load(t.Context(), host.ActorID("mayfly", host.Key{"a"}))
+			if err != nil || len(snap.Messages) != 1 || snap.Messages[0].Fatal != fatal {
+				t.Errorf("%s: the sender has %+v, %v, want one message that is counted %d times", when, snap.Messages, err, fatal)
+			}
+		}
+		o.adopt(false)
+		call(t, o.Node, mayflyRef("a"), "post", "b")
+		want("at first", 0)
+		o.release(t)
+		o.adopt(true)
+		want("after a death", 1)
+		o.release(t)
+		o.adopt(true)
+		want("after another death", 2)
+	})
+}
+
+// A node counts the parked messages of the partitions that it has.
+func TestParkedMessagesAreCountedByTheirOwner(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := memory.New(memory.Options{})
+		nodes := []*owner{newOwner(t, s, planners), newOwner(t, s, planners)}
+		want := func(when string, counts ...int) {
+			t.Helper()
+			time.Sleep(5 * time.Second)
+			for i, n := range counts {
+				if got := nodes[i].Stats().ParkedMessages; got != n {
+					t.Errorf("%s: node %d counts %d, want %d", when, i, got, n)
+				}
+			}
+		}
+		nodes[0].adopt(false)
+		call(t, nodes[0].Node, host.Ref{Name: "planner", Key: host.Key{"counted"}}, "plan", planned{Text: "panic", Times: 2})
+		time.Sleep(time.Hour)
+		want("after an hour", 2, 0)
+		nodes[0].release(t)
+		nodes[1].adopt(false)
+		want("on the other node", 0, 2)
+		nodes[1].own(time.Time{})
+		runtime.PartitionsOf(nodes[1].Node).Reset(allPartitions())
+		nodes[0].adopt(true)
+		want("after that has lost it", 2, 0)
+	})
+}
+
+// Release returns although the node shuts down, and a partition that is given away runs no more
+// messages.
+func TestReleaseDoesNotWaitForAnEnd(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		o := newOwner(t, memory.New(memory.Options{}), dawdlers)
+		o.adopt(false)
+		ref := host.Ref{Name: "dawdler", Key: host.Key{"a"}}
+		call(t, o.Node, ref, "plan", time.Now().Add(time.Second), 1) // 20 messages of a second each
+		time.Sleep(1500 * time.Millisecond)                          // the first one runs
+		start := time.Now()
+		var down sync.WaitGroup
+		down.Go(func() { _ = o.Shutdown(context.Background()) })
+		synctest.Wait()
+		o.release(t)
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("it took %v, want the rest of the message that ran", took)
+		}
+		down.Wait()
+	})
+}
