@@ -167,13 +167,17 @@ func (c *channel) subscribe(events []string) {
 	c.subs.Store(&subs)
 }
 
-func (c *channel) unsubscribe(events []string) {
+// unsubscribe ends subscriptions, and reports whether there were any.
+func (c *channel) unsubscribe(events []string) (any bool) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
+	before := len(*c.subs.Load())
 	c.unsubscribeLocked(events)
+	any = len(*c.subs.Load()) < before
 	if c.approvals != nil {
 		c.approvals.events = slices.DeleteFunc(c.approvals.events, func(e approval) bool { return slices.Contains(events, e.name) })
 	}
+	return any
 }
 
 func (c *channel) unsubscribeLocked(events []string) {

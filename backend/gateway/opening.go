@@ -131,21 +131,8 @@ func (c *channel) startSubs() {
 // checkSubs refuses events that the actor does not have, if its definition was not known
 // at the open.
 func (c *channel) checkSubs(name string) {
-	if c.fanout.ref.ID == "" {
-		return
-	}
-	var unknown []string
 	for _, sub := range *c.subs.Load() {
-		if !c.s.g.definitions.Emits(name, sub.event) {
-			unknown = append(unknown, sub.event)
-		}
-	}
-	if len(unknown) == 0 {
-		return
-	}
-	c.unsubscribe(unknown)
-	for _, e := range unknown {
-		c.unknownEvent(name, e)
+		c.refuseUnknown(name, sub.event)
 	}
 }
 

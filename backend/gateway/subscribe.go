@@ -103,14 +103,19 @@ func (c *channel) approved(o *host.Output, pos host.Pos) {
 	for _, r := range o.Opened.Refused {
 		c.s.sendError(c.num, r.Err.Code, r.Err.Message, r.Err.Metadata)
 	}
-	if c.fanout.ref.ID == "" {
-		return // what it does not have was not asked for
-	}
 	for _, e := range granted {
-		if !c.s.g.definitions.Emits(name, e) {
-			c.unsubscribe([]string{e})
-			c.unknownEvent(name, e)
-		}
+		c.refuseUnknown(name, e)
+	}
+}
+
+// refuseUnknown ends a subscription to an event that the actor does not have, and says so once:
+// the actor's answers to an open and to a subscription may be taken at the same time.
+func (c *channel) refuseUnknown(name, event string) {
+	if c.fanout.ref.ID == "" || c.s.g.definitions.Emits(name, event) {
+		return // with the name of the actor, what it does not have was not asked for
+	}
+	if c.unsubscribe([]string{event}) {
+		c.unknownEvent(name, event)
 	}
 }
 

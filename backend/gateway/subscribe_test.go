@@ -3,10 +3,12 @@ package gateway_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 	"github.com/troupe-dev/troupe/backend/store/storetest"
 )
@@ -170,6 +172,34 @@ func TestCanSubscribe_byID(t *testing.T) {
 		e.settle()
 		c.expect("2 opened 0", "2 at 0", `2 event 0 moved "x"`, "2 reply 0 #1 ")
 	}, withLodge)
+}
+
+// slowDefinitions let other goroutines run before they answer.
+type slowDefinitions struct{ host.Definitions }
+
+func (d slowDefinitions) Emits(name, event string) bool {
+	for range 1000 {
+		runtime.Gosched()
+	}
+	return d.Definitions.Emits(name, event)
+}
+
+// An event that the actor does not have is refused once, though it is noticed at its answers to
+// the open and to the subscription.
+func TestCanSubscribe_unknownOnce(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		made := do(t, e.h, "POST", "/api/actors/lodge", `{"key":["lobby"]}`)
+		for i := range 20 {
+			c := e.dial()
+			c.open(1, fmt.Sprint("ada", i), `"actorId":"`+made.ID+`"`)
+			c.send(`{"t":"sub","c":1,"e":["never"]}`)
+			e.settle()
+			c.expectSorted("1 at 0", `1 error unknown_event{"event":"never"}`, "1 opened 0")
+			c.cut()
+		}
+	}, withLodge, func(e *env) {
+		e.wrapDefinitions = func(d host.Definitions) host.Definitions { return slowDefinitions{d} }
+	})
 }
 
 // An answer of CanSubscribe waits for the commits before it, as it may depend on them. If
