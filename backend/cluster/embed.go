@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"cmp"
-	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
@@ -12,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -103,7 +101,7 @@ func Embed(o EmbedOptions) (*Embedded, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	s.SetLoggerV2(serverLog{o.Logger}, false, false, false)
+	s.SetLoggerV2(newServerLog(o.Logger), false, false, false)
 	s.Start()
 	if !s.ReadyForConnections(patience) {
 		s.Shutdown()
@@ -167,19 +165,3 @@ func (e *Embedded) Stop() {
 	e.server.Shutdown()
 	e.server.WaitForShutdown()
 }
-
-// serverLog writes a server's log to a logger.
-type serverLog struct{ to *slog.Logger }
-
-var _ server.Logger = serverLog{}
-
-func (l serverLog) log(level slog.Level, format string, v []any) {
-	l.to.Log(context.Background(), level, "nats: "+strings.TrimSpace(fmt.Sprintf(format, v...)))
-}
-
-func (l serverLog) Noticef(format string, v ...any) { l.log(slog.LevelDebug, format, v) }
-func (l serverLog) Debugf(format string, v ...any)  { l.log(slog.LevelDebug, format, v) }
-func (l serverLog) Tracef(format string, v ...any)  { l.log(slog.LevelDebug, format, v) }
-func (l serverLog) Warnf(format string, v ...any)   { l.log(slog.LevelWarn, format, v) }
-func (l serverLog) Errorf(format string, v ...any)  { l.log(slog.LevelError, format, v) }
-func (l serverLog) Fatalf(format string, v ...any)  { l.log(slog.LevelError, format, v) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -307,6 +308,7 @@ func (m *member) live(ctx context.Context) error {
 		}
 		wait.Go(func() { l.speakLoop(ctx) })
 	}
+	m.Logger.Info("joined the cluster", "node", m.Node.Name, "slot", l.slot, "up", l.tables.newest().names())
 	m.begin(m.joined)
 	wait.Go(func() { l.beatLoop(ctx) })
 	wait.Go(func() { l.adoptLoop(ctx) })
@@ -325,8 +327,16 @@ func (m *member) live(ctx context.Context) error {
 
 // speakLoop says what has changed to who speaks to other nodes.
 func (l *life) speakLoop(ctx context.Context) {
+	other := map[uint32]bool{} // nodes of another release
 	for l.await(ctx, speaking, 10*time.Second) {
 		l.speaker.Changed()
+		for _, n := range l.tables.newest().Nodes {
+			if n.State != sealed && !other[n.Slot] && (n.Contract != l.Node.Contract || !maps.Equal(n.Versions, l.Node.Versions)) {
+				other[n.Slot] = true
+				l.Logger.Warn("cluster: another node has other actors, or other versions of them: until all nodes run the same release, "+
+					"clients may meet either", "node", l.Node.Name, "other", n.Name)
+			}
+		}
 	}
 }
 
@@ -356,7 +366,7 @@ func (m *member) again(ctx context.Context, what string, f func(context.Context)
 			return err
 		}
 		if tries%20 == 4 {
-			m.Logger.Warn("cluster: cannot "+what+", and tries again", "node", m.Node.Name, "error", err)
+			m.Logger.Warn("cluster: cannot "+what+", and tries again: are most of the NATS servers up, and do they reach each other?", "node", m.Node.Name, "error", err)
 		}
 		if pause(ctx, tryAgain) != nil {
 			return context.Cause(ctx)

@@ -159,6 +159,16 @@ func (t *table) find(is func(*node) bool) *node {
 	return nil
 }
 
+// names returns the names of the nodes that are up.
+func (t *table) names() (names []string) {
+	for _, n := range t.Nodes {
+		if n.State == up {
+			names = append(names, n.Name)
+		}
+	}
+	return names
+}
+
 // longestLease returns the longest lease of the nodes that have not ended; least if there is
 // none longer.
 func (t *table) longestLease(least time.Duration) time.Duration {
