@@ -346,10 +346,8 @@ func (c *Cluster) Ready() error {
 
 // Leave implements host.Cluster.
 func (c *Cluster) Leave(ctx context.Context) error {
-	began := false
-	c.begun.Do(func() { began = true })
-	if began {
-		return nil // it has never joined
+	if !c.hasJoined() {
+		return nil
 	}
 	if err := c.member.give(ctx); err != nil {
 		return fmt.Errorf("cluster: not all actors were given away, and other nodes take them over: %w", err)
@@ -357,18 +355,27 @@ func (c *Cluster) Leave(ctx context.Context) error {
 	return nil
 }
 
+// hasJoined reports whether the node was in the cluster.
+func (c *Cluster) hasJoined() bool {
+	select {
+	case <-c.member.joined:
+		return true
+	default:
+		return false
+	}
+}
+
 // Close implements host.Cluster.
 func (c *Cluster) Close(ctx context.Context) (err error) {
 	c.closing.Do(func() {
-		began := false
-		c.begun.Do(func() { began = true })
-		if !began {
+		if c.hasJoined() {
 			if err = c.member.finish(ctx); err != nil {
 				err = fmt.Errorf("cluster: the node has not left, and other nodes take over: %w", err)
 			}
 		}
 		c.stop()
-		if !began {
+		never := false
+		if c.begun.Do(func() { never = true }); !never {
 			<-c.member.left
 		}
 		c.release()

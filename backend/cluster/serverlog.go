@@ -40,6 +40,9 @@ var unsaid = []string{"Plaintext passwords detected", "Waiting for routing to be
 
 func (l *serverLog) log(level slog.Level, format string, v []any) {
 	line := strings.TrimSpace(fmt.Sprintf(format, v...))
+	if strings.Contains(line, "Authorization Violation") || strings.Contains(line, "authentication error") {
+		line += ": want the same secret on all servers (-cluster-secret)"
+	}
 	if level > slog.LevelDebug && !l.isNew(line) {
 		level = slog.LevelDebug
 	}
