@@ -35,6 +35,7 @@ type watched struct {
 	last    uint64    // its newest known message; 0: none yet
 	since   time.Time // since when
 	heard   time.Time // when it last said that it is alive, or was looked for
+	spoke   time.Time // when it last said that it is alive
 	looking bool      // a goroutine reads or seals its journal
 	serves  uint64    // of its newest alive
 }
@@ -109,6 +110,7 @@ func (l *life) hearAlive(message []byte) {
 	}
 	w := l.watchLocked(a.Slot)
 	w.heard, w.serves = time.Now(), a.Serves
+	w.spoke = w.heard
 	if a.Last > w.last {
 		w.last, w.since = a.Last, w.heard
 	}
@@ -134,13 +136,25 @@ func (l *life) watchLocked(slot uint32) *watched {
 func (l *life) observeLoop(ctx context.Context, wait *sync.WaitGroup) {
 	tick := time.NewTicker(l.Lease / 12)
 	defer tick.Stop()
+	own, written := uint64(0), time.Now() // its own newest message, and since when it has it
 	for {
+		// While the servers take nothing from this node either, as when the one that leads them has
+		// died, the silence of a node that says that it is alive means nothing: it gets the time of a
+		// lease after that. Otherwise each death of a server would have nodes end each other's
+		// journals.
+		if last := l.store.Last(); last != own {
+			own, written = last, time.Now()
+		}
+		works := time.Since(written) < l.Lease/2 // it writes every quarter of a lease
 		for _, n := range l.tables.newest().Nodes {
 			if n.State == sealed || n.Inc == l.inc {
 				continue
 			}
 			l.mu.Lock()
 			w := l.watchLocked(n.Slot)
+			if !works && time.Since(w.spoke) < l.Lease/2 {
+				w.since = time.Now()
+			}
 			over := w.last != 0 && time.Since(w.since) >= max(l.Lease, n.Lease)
 			look := !w.looking && l.dead[n.Slot] == 0 && (over || time.Since(w.heard) >= l.Lease/4)
 			expected := w.last

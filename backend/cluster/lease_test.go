@@ -1,0 +1,37 @@
+package cluster
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestServersThatStopEndNobody keeps the servers from taking anything for longer than a lease, as
+// an election does. The nodes say that they are alive, so none of them is ended for that, unless
+// it is dead.
+func TestServersThatStopEndNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calm(t, "a", "b", "c")
+		before, _ := w.process("a").member.table()
+		for range 3 {
+			stop := func(cut bool) {
+				for _, p := range w.running() {
+					p.way.set(func(way *fakeRegister) { way.cut = cut })
+				}
+			}
+			stop(true)
+			time.Sleep(simLease + w.upTo(2*simLease))
+			stop(false)
+			time.Sleep(3 * simLease)
+			for _, n := range before.Nodes {
+				if !w.process("a").member.Alive(n.Slot) {
+					t.Fatalf("node %s was ended", n.Name)
+				}
+			}
+		}
+		w.stop(w.process("b"), false)
+		if took := w.without(t); took > simLease+simLease/2 {
+			t.Errorf("others had the actors of a dead node after %v", took)
+		}
+	})
+}
