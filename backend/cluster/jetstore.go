@@ -86,9 +86,18 @@ func (s *jetStore) Last() uint64 {
 	return 0
 }
 
-// LastOf implements Store.
+// leaderFor is how long LastOf waits for the stream's leader.
+const leaderFor = 500 * time.Millisecond
+
+// LastOf implements Store. While the stream has no leader, it asks any replica.
 func (s *jetStore) LastOf(ctx context.Context, inc string) (uint64, bool, error) {
-	return s.store().Last(ctx, inc)
+	short, cancel := context.WithTimeout(ctx, leaderFor)
+	defer cancel()
+	last, sealed, err := s.store().Last(short, inc)
+	if err == nil || ctx.Err() != nil {
+		return last, sealed, err
+	}
+	return s.store().LastSeen(ctx, inc)
 }
 
 // Seal implements Store.

@@ -206,6 +206,9 @@ func TestAJournalThatWasEndedHasOneSeal(t *testing.T) {
 	for range 2 {
 		seal, err := of.SealOwn(t.Context())
 		last, sealed, lastErr := of.LastOf(t.Context(), inc)
+		if seen, ended, err := of.store().LastSeen(t.Context(), inc); err != nil || seen != last || ended != sealed {
+			t.Errorf("the only server has seen %d, %t, %v; want %d, %t", seen, ended, err, last, sealed)
+		}
 		if err != nil || lastErr != nil || seal == 0 || seal != last || !sealed {
 			t.Errorf("the seal is %d, %v; the newest message %d, %t, %v", seal, err, last, sealed, lastErr)
 		}

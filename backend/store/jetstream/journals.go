@@ -90,6 +90,17 @@ func (c journals) last(ctx context.Context, journal string) (seq uint64, sealed 
 	return seq, sealed, err
 }
 
+// seen returns a journal's newest message as some replica has it. See Store.LastSeen.
+func (c journals) seen(ctx context.Context, journal string) (seq uint64, sealed bool, err error) {
+	err = c.ask(ctx, c.journal, fmt.Sprintf(`{"last_by_subj":%q}`, c.journalOf(journal)), false, func(messages []*nats.Msg) bool {
+		for _, m := range messages {
+			seq, sealed = sequence(m), len(m.Data) > 0 && m.Data[0] == kindSeal
+		}
+		return true
+	})
+	return seq, sealed, err
+}
+
 // journalSeal is the message that ends a journal: whose it is, and who has written it.
 func journalSeal(journal, by string) []byte {
 	return fmt.Appendf(nil, "%c%s %s", kindSeal, journal, by)

@@ -39,6 +39,12 @@ func (s *Store) Last(ctx context.Context, journal string) (seq uint64, sealed bo
 	return s.journals.last(ctx, journal)
 }
 
+// LastSeen is Last as some replica has it, which may be behind. It works also while the stream
+// has no leader, as when the server that led it has died together with the journal's owner.
+func (s *Store) LastSeen(ctx context.Context, journal string) (seq uint64, sealed bool, err error) {
+	return s.journals.seen(ctx, journal)
+}
+
 // renew keeps the lease: it adds a message when nothing else was added for a quarter of it.
 func (o *ownJournal) renew(done <-chan struct{}) {
 	const parts = 4
