@@ -6,6 +6,8 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -78,11 +80,13 @@ func newNodes(t *testing.T, binary string, n int, env ...string) *nodes {
 		}
 		name := fmt.Sprint("n", i+1)
 		c.all = append(c.all, &node{t: t, binary: binary, env: env, args: []string{
-			"-addr", "127.0.0.1:0", "-data", dir + "/" + name, "-log", "warn", "-node", name, "-cluster", "embedded", "-cluster-secret", "secret",
+			"-addr", "127.0.0.1:0", "-data", dir + "/" + name, "-log", "warn", "-node", name, "-cluster", "embedded", "-cluster-secret", "a secret of the test",
 			"-cluster-listen", route(i), "-cluster-peers", strings.Join(peers, ","), "-cluster-lease", lease.String(),
 		}})
 	}
-	c.front = httptest.NewServer(roundrobin.New(c.addresses))
+	c.front = httptest.NewUnstartedServer(roundrobin.New(c.addresses))
+	c.front.Config.ErrorLog = log.New(io.Discard, "", 0) // of sockets whose node has ended
+	c.front.Start()
 	t.Cleanup(c.front.CloseClientConnections)
 	t.Cleanup(c.close)
 	for _, n := range c.all {

@@ -15,6 +15,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -108,7 +109,10 @@ func run(o options, keys <-chan byte, out io.Writer) error {
 	} else if err != nil {
 		return err
 	}
-	proxy := &http.Server{Handler: roundrobin.New(c.targets), ReadHeaderTimeout: 10 * time.Second}
+	proxy := &http.Server{
+		Handler: roundrobin.New(c.targets), ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog: log.New(io.Discard, "", 0), // of sockets whose node has ended
+	}
 	failed := make(chan error, 1)
 	go func() {
 		if err := proxy.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

@@ -5,6 +5,7 @@ package roundrobin
 import (
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -26,6 +27,7 @@ func New(targets func() []string) http.Handler {
 		// One connection per request: an idle one could lead to a server that has ended.
 		Transport:     &transport{targets: targets, http: http.Transport{DisableKeepAlives: true, DisableCompression: true}},
 		FlushInterval: -1,
+		ErrorLog:      log.New(io.Discard, "", 0), // of streams whose end is gone, which both ends know
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 		},
