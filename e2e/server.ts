@@ -20,7 +20,8 @@ export class Server {
   port = 0;
 
   constructor(
-    readonly store: "sqlite" | "memory",
+    /** Undefined for a node of a cluster, which keeps its actors elsewhere. */
+    readonly store: "sqlite" | "memory" | undefined,
     /** Flags beside the address, the data and the log. */
     readonly flags: readonly string[] = [],
   ) {}
@@ -36,9 +37,10 @@ export class Server {
 
   /** Starts the server and returns once it listens. */
   async start(): Promise<void> {
+    const store = this.store ? ["-store", this.store] : [];
     const child = spawn(
       binary,
-      ["-addr", `127.0.0.1:${this.port}`, "-data", this.directory, "-store", this.store, "-log", "warn", ...this.flags],
+      ["-addr", `127.0.0.1:${this.port}`, "-data", this.directory, ...store, "-log", "warn", ...this.flags],
       {
         stdio: ["ignore", "pipe", "pipe"],
       },
