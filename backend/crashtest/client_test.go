@@ -185,6 +185,7 @@ func (c *client) receive(frame []byte) bool {
 			c.chat.receive(m)
 		case m.Channel == c.game.channel:
 			c.game.receive(m)
+		case m.Type == wire.TypeFail && m.Code == wire.CodeUnknownChannel: // of a call that was on its way
 		default:
 			c.fault("a message of channel %d, which is closed: %+v", m.Channel, m)
 		}
