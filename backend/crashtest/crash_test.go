@@ -265,6 +265,10 @@ func (g *group) check(t *testing.T, s system) {
 	for i := range rooms {
 		room := fmt.Sprint(g.name, "-", i)
 		state, err := messages(s.address(), room)
+		for deadline := time.Now().Add(settling); err != nil && g.refuses && time.Now().Before(deadline); {
+			time.Sleep(50 * time.Millisecond) // the actor is moving between nodes
+			state, err = messages(s.address(), room)
+		}
 		if err != nil {
 			t.Errorf("the state of room %s: %v", room, err)
 			continue
