@@ -30,6 +30,7 @@ var errSessionEnded = errors.New("cluster: the session with another node ended b
 type pending struct {
 	slot     uint32
 	answered func(*item, error) // called once
+	part     func([]byte)       // gets the parts of the answer in turn; nil: they are put together
 	parts    []byte             // of the answer, guarded by Port.mu
 }
 
@@ -38,7 +39,7 @@ type pending struct {
 func (p *Port) askAsync(slot uint32, i *item, answered func(*item, error)) (cancel func()) {
 	i.Number = p.number.Add(1)
 	p.mu.Lock()
-	p.pending[i.Number] = &pending{slot: slot, answered: answered}
+	p.pending[i.Number] = &pending{slot: slot, answered: answered, part: i.part}
 	p.mu.Unlock()
 	cancel = func() {
 		p.mu.Lock()

@@ -369,6 +369,13 @@ func (c *coder) socket(v *host.SocketRequest) {
 	c.int64((*int64)(&v.Wait))
 }
 
+func (c *coder) inspect(v *host.InspectRequest) {
+	c.string(&v.Method)
+	c.string(&v.Target)
+	c.string(&v.From)
+	c.raw((*json.RawMessage)(&v.Body))
+}
+
 func (c *coder) inquiry(v *host.Inquiry) {
 	c.ref(&v.To)
 	c.int64(&v.Born)

@@ -46,28 +46,41 @@ type answerPart struct {
 
 // socket handles a request for a socket, until it is canceled or the session ends.
 func (s *served) socket(i *item) {
+	of := s.port.sockets
+	if of == nil {
+		s.done(i.Number, &item{}, errUnknownSocket)
+		return
+	}
+	s.answer(i.Number, errUnknownSocket, func(ctx context.Context, write func(context.Context, []byte) error) error {
+		return of.ServeSocket(ctx, *i.Socket, write)
+	})
+}
+
+// answer runs a request whose answer may be large, or may take its time, until it is canceled or
+// the session ends. away is the answer of a node that has left.
+func (s *served) answer(number uint64, away error, serve func(ctx context.Context, write func(context.Context, []byte) error) error) {
 	p := s.port
 	p.mu.Lock()
-	if p.endpoint == nil || p.sockets == nil {
+	if p.endpoint == nil {
 		p.mu.Unlock()
-		s.done(i.Number, &item{}, errUnknownSocket)
+		s.done(number, &item{}, away)
 		return
 	}
 	ctx, cancel := context.WithTimeout(p.running, maxWait)
 	p.wait.Add(1)
 	p.mu.Unlock()
-	if !s.begin(i.Number, cancel) {
+	if !s.begin(number, cancel) {
 		cancel()
 		p.wait.Done()
 		return
 	}
 	go func() { // a poll waits
 		defer p.wait.Done()
-		defer s.cancel(i.Number)
-		err := p.sockets.ServeSocket(ctx, *i.Socket, func(ctx context.Context, b []byte) error {
-			return s.write(ctx, &item{Kind: itemPart, Number: i.Number, Data: b})
+		defer s.cancel(number)
+		err := serve(ctx, func(ctx context.Context, b []byte) error {
+			return s.write(ctx, &item{Kind: itemPart, Number: number, Data: b})
 		})
-		answer := &item{Kind: itemDone, Number: i.Number}
+		answer := &item{Kind: itemDone, Number: number}
 		if err != nil {
 			answer.Err = p.fault(err)
 		}
@@ -154,8 +167,12 @@ func (s *served) fillPartsLocked(items [][]byte, max int) ([][]byte, int) {
 // receivedPart takes a part of an answer that another one follows.
 func (p *Port) receivedPart(slot uint32, i *item) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if w := p.pending[i.Number]; w != nil && w.slot == slot {
+	w := p.pending[i.Number]
+	if w != nil && w.slot == slot && w.part == nil {
 		w.parts = append(w.parts, i.Data...)
+	}
+	p.mu.Unlock()
+	if w != nil && w.slot == slot && w.part != nil {
+		w.part(i.Data)
 	}
 }

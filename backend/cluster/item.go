@@ -33,7 +33,8 @@ const (
 	itemDeliver   kind = 16
 	itemInquire   kind = 17
 	itemSocket    kind = 18 // for a socket over HTTP, whose node this is
-	itemCancel    kind = 19 // ends an itemSocket, whose number it has
+	itemCancel    kind = 19 // ends an itemSocket or itemInspect, whose number it has
+	itemInspect   kind = 20 // for the inspector of a node
 
 	// From the owner, with the number of the follow or of the request.
 	itemFollowing kind = 32 // the first answer to a follow: where the log is
@@ -74,6 +75,9 @@ type item struct {
 	Answers []host.DeliveryAnswer
 	Err     *host.Fault
 	Socket  *host.SocketRequest
+	Inspect *host.InspectRequest
+
+	part func([]byte) // of a request: gets the parts of its answer; nil: they are put together
 }
 
 // encode returns the item as bytes.
@@ -97,7 +101,7 @@ func parseItem(b []byte) (*item, error) {
 func (i *item) code(c *coder) {
 	c.byte((*uint8)(&i.Kind))
 	c.uint(&i.Number)
-	if i.Kind < itemFollowing && i.Kind != itemUnfollow && i.Kind != itemSocket && i.Kind != itemCancel {
+	if i.Kind < itemFollowing && i.Kind != itemUnfollow && i.Kind != itemSocket && i.Kind != itemCancel && i.Kind != itemInspect {
 		c.ref(&i.Ref)
 	}
 	switch i.Kind {
@@ -135,6 +139,8 @@ func (i *item) code(c *coder) {
 		need(c, &i.Inquiry, c.inquiry)
 	case itemSocket:
 		need(c, &i.Socket, c.socket)
+	case itemInspect:
+		need(c, &i.Inspect, c.inspect)
 	case itemPart:
 		c.raw(&i.Data)
 	case itemFollowing, itemOutputs, itemSkip:

@@ -90,6 +90,7 @@ func items() map[string]*item {
 		"deliver":   {Kind: itemDeliver, Ref: f.Ref, Delivery: f.Delivery},
 		"inquire":   {Kind: itemInquire, Ref: f.Ref, Inquiry: f.Inquiry},
 		"socket":    {Kind: itemSocket, Number: 18, Socket: &host.SocketRequest{Socket: "3.secret", N: 4, Frame: json.RawMessage(`[]`), Poll: true, Wait: f.Wait}},
+		"inspect":   {Kind: itemInspect, Number: 20, Inspect: &host.InspectRequest{Method: "POST", Target: "/actors/a/reset", From: "::1", Body: []byte(`{}`)}},
 		"cancel":    {Kind: itemCancel, Number: 18},
 		"part":      {Kind: itemPart, Number: 18, Data: json.RawMessage(`[{"t`)},
 		"following": {Kind: itemFollowing, Number: 3, Log: "log", Seq: 4},
@@ -133,6 +134,7 @@ func TestItemsHaveEveryField(t *testing.T) {
 		{&host.DeliveryAnswer{}, func(c *coder, v any) { c.answer(v.(*host.DeliveryAnswer)) }},
 		{&host.Inquiry{}, func(c *coder, v any) { c.inquiry(v.(*host.Inquiry)) }},
 		{&host.SocketRequest{}, func(c *coder, v any) { c.socket(v.(*host.SocketRequest)) }},
+		{&host.InspectRequest{}, func(c *coder, v any) { c.inspect(v.(*host.InspectRequest)) }},
 		{&store.Entry{}, func(c *coder, v any) { c.entry(v.(*store.Entry)) }},
 	} {
 		n := 0

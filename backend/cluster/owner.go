@@ -145,6 +145,8 @@ func (s *served) handle(i *item) {
 		})
 	case itemSocket:
 		s.socket(i)
+	case itemInspect:
+		s.inspect(i)
 	case itemCancel:
 		s.cancel(i.Number)
 	default:

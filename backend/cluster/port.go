@@ -46,12 +46,13 @@ type Placement interface {
 // connections with the code moved, and clients open them again; until the gateway has given
 // up the old place, opens are refused with the same code.
 type Port struct {
-	local   Local
-	courier host.Courier // of the local actors
-	places  Placement
-	sockets host.SocketServer
-	log     *slog.Logger
-	number  atomic.Uint64 // of follows and requests
+	local     Local
+	courier   host.Courier // of the local actors
+	places    Placement
+	sockets   host.SocketServer
+	inspector host.InspectServer
+	log       *slog.Logger
+	number    atomic.Uint64 // of follows and requests
 
 	copyBytes int
 

@@ -17,6 +17,7 @@ import (
 type Cluster interface {
 	Courier
 	Forwarder
+	Peers
 
 	// Store returns the store of the node, which has nothing before Join and keeps no actors
 	// but those that the node owns. Close closes it.
