@@ -54,7 +54,8 @@ type Gateway interface {
 type Options struct {
 	Node    *runtime.Inspector
 	Gateway Gateway
-	Write   bool // else nothing can be changed
+	Peers   host.Peers // the other nodes of the cluster; nil: there are none
+	Write   bool       // else nothing can be changed
 	Logger  *slog.Logger
 
 	// Token is the secret that lets people in. Empty means a random one, which ends with
@@ -78,6 +79,7 @@ type Inspector struct {
 	access  access
 	samples *samples
 	handler http.Handler
+	api     http.Handler // without checks of who asks
 
 	life    context.Context // ends with Close
 	end     context.CancelFunc
@@ -90,6 +92,7 @@ func New(o Options) *Inspector {
 	i := &Inspector{o: o, node: o.Node, gateway: o.Gateway, log: o.Logger, access: newAccess(o.Token, o.Hosts)}
 	i.life, i.end = context.WithCancel(context.Background())
 	i.samples = newSamples(func() counts { return count(o.Node, o.Gateway) })
+	i.api = i.apiRoutes()
 	i.handler = i.routes()
 	i.running.Go(func() { i.samples.run(i.life) })
 	return i
@@ -116,32 +119,37 @@ func (i *Inspector) routes() http.Handler {
 	r.Get(Path, http.RedirectHandler(Path+"/", http.StatusFound).ServeHTTP)
 	r.Get(Path+"/assets/{name}", serveAsset)
 	r.With(i.access.enter, i.access.authenticate(refusePage)).Get(Path+"/*", servePage)
-	r.Route(Path+"/api", func(r chi.Router) {
-		r.Use(i.access.authenticate(refuseCall))
-		r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
-			writeError(w, http.StatusNotFound, wire.CodeNotFound, "there is no such address; docs/inspect.md has all")
-		})
-		r.Get("/overview", i.getOverview)
-		r.Get("/definitions", serveOffers(newOffers(i.node.Definitions(), i.o.Types), i.o.Write))
-		r.Get("/actors", i.getActors)
-		r.Get("/actor", i.findActor)
-		r.Get("/stream", i.stream)
-		r.Route("/actors/{id}", func(r chi.Router) {
-			r.Get("/", i.getActor)
-			r.Get("/log", i.getLog)
-			r.Get("/tables/{field}", i.getItems)
-			r.Group(func(r chi.Router) {
-				if !i.o.Write {
-					r.Use(lookOnly)
-				}
-				r.Use(jsonOnly)
-				r.Post("/call", i.call)
-				r.Post("/disconnect", i.disconnect)
-				r.Post("/reset", i.reset)
-				r.Post("/state", i.editState)
-				r.Post("/destroy", i.destroy)
-				r.Post("/messages/{number}", i.changeMessage)
-			})
+	r.With(i.access.authenticate(refuseCall), i.elsewhere).Mount(Path+"/api", i.api)
+	return r
+}
+
+// apiRoutes returns the API, with paths below Path/api.
+func (i *Inspector) apiRoutes() http.Handler {
+	r := chi.NewRouter()
+	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
+		writeError(w, http.StatusNotFound, wire.CodeNotFound, "there is no such address; docs/inspect.md has all")
+	})
+	r.Get("/overview", i.getOverview)
+	r.Get("/cluster", i.getCluster)
+	r.Get("/definitions", serveOffers(newOffers(i.node.Definitions(), i.o.Types), i.o.Write))
+	r.Get("/actors", i.getActors)
+	r.Get("/actor", i.findActor)
+	r.Get("/stream", i.stream)
+	r.Route("/actors/{id}", func(r chi.Router) {
+		r.Get("/", i.getActor)
+		r.Get("/log", i.getLog)
+		r.Get("/tables/{field}", i.getItems)
+		r.Group(func(r chi.Router) {
+			if !i.o.Write {
+				r.Use(lookOnly)
+			}
+			r.Use(jsonOnly)
+			r.Post("/call", i.call)
+			r.Post("/disconnect", i.disconnect)
+			r.Post("/reset", i.reset)
+			r.Post("/state", i.editState)
+			r.Post("/destroy", i.destroy)
+			r.Post("/messages/{number}", i.changeMessage)
 		})
 	})
 	return r

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
@@ -92,7 +93,14 @@ func (i *Inspector) liveOverview(ctx context.Context, e *events, _ *http.Request
 		return err
 	}
 	counted := time.Time{}
+	var known *clusterInfo
 	for {
+		if now := i.cluster(); !reflect.DeepEqual(now, known) {
+			if err := e.send("cluster", now); err != nil {
+				return err
+			}
+			known = now
+		}
 		if time.Since(counted) >= storedAfter {
 			if stored, err := i.node.Stored(ctx); err == nil { // else it is tried again
 				if err := e.send("stored", stored); err != nil {

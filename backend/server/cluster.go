@@ -40,6 +40,14 @@ func makeActors(s *Server, registry *actor.Registry) host.Host {
 	})
 }
 
+// peersOf returns the other nodes of the options' cluster; nil if there is none.
+func peersOf(o Options) host.Peers {
+	if o.Cluster == nil {
+		return nil
+	}
+	return o.Cluster
+}
+
 // joinCluster waits until the server is a node of its cluster, if it has one.
 func joinCluster(ctx context.Context, o Options) error {
 	if o.Cluster == nil {

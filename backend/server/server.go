@@ -125,9 +125,12 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 	s.handler = s.enter(s.gateway.Handler(), o.Hosts)
 	if mode, _ := inspect.ParseMode(o.Inspect); mode != inspect.Off { // checked above
 		s.inspector = inspect.New(inspect.Options{
-			Node: runtime.Inspect(s.node), Gateway: gateway.Inspect(s.gateway), Write: mode == inspect.Write, Token: o.InspectToken,
+			Peers: peersOf(o), Node: runtime.Inspect(s.node), Gateway: gateway.Inspect(s.gateway), Write: mode == inspect.Write, Token: o.InspectToken,
 			Hosts: append(ownName(o.DebugAddr), o.Hosts...), Types: s.types, Version: o.Version, Logger: o.Logger,
 		})
+		if o.Cluster != nil {
+			o.Cluster.ServeInspector(s.inspector)
+		}
 	}
 	if debug != nil {
 		if !isLoopback(debug.Addr()) {

@@ -1,13 +1,13 @@
 // All actors: those in memory, sorted, or the stored ones, in the store's order.
 //
-// Accessible names: radios "In memory", "Stored" · combobox "Definition" · textbox "Key begins with" ·
-// combobox "Sort by" · table "Actors" · buttons "Next page", "First page", "Refresh" ·
+// Accessible names: radios "In memory", "Stored" · combobox "Node", of a cluster · combobox "Definition" ·
+// textbox "Key begins with" · combobox "Sort by" · table "Actors" · buttons "Next page", "First page", "Refresh" ·
 // form "Open an actor": combobox "Name", textbox "Key", button "Open"
 
 import { type FormEvent, useEffect, useState } from "react";
 import { base, Link, navigate } from "../app/router";
 import { Icon } from "../ui/icons";
-import { get, type Definition, type Rows } from "./api";
+import { get, type Cluster, type Definition, type Rows } from "./api";
 import { ago, bytes, keyText, number, time } from "./format";
 import { useNow } from "./useNow";
 
@@ -19,6 +19,7 @@ interface Filter {
   name: string;
   key: string;
   sort: string;
+  node: string; // slot; empty: the one that has served the page
 }
 
 function readFilter(): Filter {
@@ -28,6 +29,7 @@ function readFilter(): Filter {
     name: q.get("name") ?? "",
     key: q.get("key") ?? "",
     sort: q.get("sort") ?? "conns",
+    node: q.get("node") ?? "",
   };
 }
 
@@ -47,9 +49,10 @@ export function ActorsPage() {
   const [pages, setPages] = useState<string[]>([""]); // where each page so far begins
   const [definitions, setDefinitions] = useState<Definition[]>([]);
   const now = useNow();
-  const { from, name, key, sort } = filter;
+  const [cluster, setCluster] = useState<Cluster>();
+  const { from, name, key, sort, node } = filter;
   const { rows, error, refresh } = useRows(
-    { from, name, sort, prefix: prefixOf(key), after: pages.at(-1)!, limit: "50" },
+    { from, name, sort, prefix: prefixOf(key), after: pages.at(-1)!, limit: "50", ...(node && { node }) },
     from === "memory",
   );
 
@@ -64,6 +67,10 @@ export function ActorsPage() {
   useEffect(() => {
     get<{ definitions: Definition[] }>("definitions").then(
       (d) => setDefinitions(d.definitions),
+      () => {},
+    );
+    get<{ cluster?: Cluster }>("cluster").then(
+      (c) => setCluster(c.cluster),
       () => {},
     );
   }, []);
@@ -87,6 +94,20 @@ export function ActorsPage() {
             </label>
           ))}
         </fieldset>
+        {cluster && (
+          <label>
+            Node
+            <select value={node || cluster.self} onChange={(e) => change({ node: e.target.value })}>
+              {cluster.nodes
+                .filter(({ state }) => state !== "sealed")
+                .map(({ slot, name }) => (
+                  <option key={slot} value={slot}>
+                    {name}
+                  </option>
+                ))}
+            </select>
+          </label>
+        )}
         <label>
           Definition
           <select value={filter.name} onChange={(e) => change({ name: e.target.value })}>

@@ -1,13 +1,15 @@
 // What the server did in the last 15 minutes.
 //
-// Accessible names: region per chart, such as "Turns" · region "Stored actors" with a link per definition · region "Errors"
+// Accessible names: region per chart, such as "Turns" · region "Nodes" with a table, of a cluster · region "Stored actors" with a
+// link per definition · region "Errors"
 
 import { useState } from "react";
 import { Link } from "../app/router";
-import type { Overview, Sample } from "./api";
+import type { Cluster, Overview, Sample } from "./api";
 import { Chart } from "./Chart";
 import { bytes, duration, number } from "./format";
 import { Live } from "./Live";
+import { Nodes } from "./Nodes";
 import { useStream } from "./useStream";
 
 const KEPT = 15 * 60;
@@ -19,7 +21,9 @@ export function OverviewPage() {
   const [stored, setStored] = useState<Record<string, number>>();
   const [version, setVersion] = useState("");
   const [picked, setPicked] = useState<number>();
-  const status = useStream({ view: "overview" }, (name, data) => {
+  const [cluster, setCluster] = useState<Cluster | null>(null);
+  const [node, setNode] = useState("");
+  const status = useStream({ view: "overview", ...(node && { node }) }, (name, data) => {
     if (name === "overview") {
       setSamples((data as Overview).samples ?? []);
       setVersion((data as Overview).version);
@@ -27,6 +31,8 @@ export function OverviewPage() {
       setSamples((before) => [...before, data as Sample].slice(-KEPT));
     } else if (name === "stored") {
       setStored(data);
+    } else if (name === "cluster") {
+      setCluster(data);
     }
   });
 
@@ -48,6 +54,7 @@ export function OverviewPage() {
         <h1 tabIndex={-1}>Overview</h1>
         <Live status={status} />
         <p className="muted">
+          {cluster && `node ${cluster.nodes.find((n) => n.slot === cluster.self)?.name ?? ""} · `}
           {version && `version ${version} · `}the last {width / 60} minutes
         </p>
       </header>
@@ -142,6 +149,16 @@ export function OverviewPage() {
           least={5}
         />
       </div>
+      {cluster && (
+        <Nodes
+          cluster={cluster}
+          onShow={(slot) => {
+            setNode(String(slot));
+            setSamples([]);
+            setStored(undefined);
+          }}
+        />
+      )}
       <div className="pair">
         <section className="card" aria-label="Stored actors">
           <h2>Stored actors {stored && <span className="count">{number(total)}</span>}</h2>
@@ -149,7 +166,11 @@ export function OverviewPage() {
             rows={all.map(([name, n]) => ({
               key: name,
               n,
-              label: <Link href={`/actors?from=store&name=${encodeURIComponent(name)}`}>{name}</Link>,
+              label: (
+                <Link href={`/actors?from=store&name=${encodeURIComponent(name)}${node && `&node=${node}`}`}>
+                  {name}
+                </Link>
+              ),
             }))}
             empty={stored ? "No actor is stored yet." : "Counting…"}
           />

@@ -25,6 +25,14 @@ export interface Overview {
   samples: Sample[];
 }
 
+/** The cluster, as one of its nodes knows it. */
+export interface Cluster {
+  self: number;
+  version: number;
+  nodes: { slot: number; name: string; state: "up" | "leaving" | "sealed"; partitions: number }[];
+  links: { in: number; out: number; unacked: number; gaps: number; repeated: number; ended: number };
+}
+
 export interface Row {
   id: string;
   name: string;

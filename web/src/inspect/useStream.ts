@@ -45,7 +45,7 @@ export function useStream(
         setStatus("disconnected");
         timer = setTimeout(open, RETRY_MS);
       };
-      for (const name of ["overview", "sample", "stored", "actor", "log", "turns", "gone"]) {
+      for (const name of ["overview", "sample", "stored", "cluster", "actor", "log", "turns", "gone"]) {
         source.addEventListener(name, ({ data }: MessageEvent<string>) => {
           if (name === "gone") {
             ended = true;
