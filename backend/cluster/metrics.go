@@ -120,13 +120,3 @@ func (s *jetStore) stats() jetstream.Stats {
 
 // JournalBytes returns the size of the journals that the store may read again, for metrics.
 func (s *jetStore) JournalBytes() int64 { return s.stats().JournalBytes }
-
-// stats returns the figures of the links since the node has joined.
-func (p *Port) stats() *link.Stats {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.endpoint == nil {
-		return &link.Stats{}
-	}
-	return p.endpoint.Stats()
-}

@@ -428,3 +428,13 @@ func (p *Port) tell(r host.Ref, attachment host.Attachment, k kind, local func(h
 		_ = p.send(owner, &item{Kind: k, Ref: r, Attachment: host.Attachment{Node: self, N: attachment.N}}, true)
 	}
 }
+
+// stats returns the figures of the links since the node has joined.
+func (p *Port) stats() *link.Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.endpoint == nil {
+		return &link.Stats{}
+	}
+	return p.endpoint.Stats()
+}
