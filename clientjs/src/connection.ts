@@ -28,7 +28,7 @@ import { toJSON } from "./json.js";
 import { byteLength, checkSize } from "./limits.js";
 import { callable } from "./proxy.js";
 import type { Channel } from "./socket.js";
-import { PREPARE_MS, STABLE_MS } from "./timing.js";
+import { BACKOFF_MOVED, PREPARE_MS, STABLE_MS } from "./timing.js";
 import type {
   Attempt,
   CallOptions,
@@ -246,6 +246,7 @@ export function createConnection(
   /** Opens a channel on the same socket after the back-off. */
   const retryLater = (error: ActorError) => {
     leaveChannel();
+    if (error.code === "moved") failures = Math.min(failures, BACKOFF_MOVED);
     const retryInMs = Math.round(Math.max(retryAfterMs(error), backoff(failures++)));
     waiting = true;
     timer = setTimeout(open, retryInMs);

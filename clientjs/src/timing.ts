@@ -3,6 +3,8 @@
 /** The first back-off is at most this long; it doubles with every failure, up to BACKOFF_MAX_MS. */
 export const BACKOFF_MS = 250;
 export const BACKOFF_MAX_MS = 30_000;
+/** The back-off does not double more often than this while the actor moves: its next server has it within seconds. */
+export const BACKOFF_MOVED = 2;
 /** A link or channel that was up for this long counts as good: its next loss resets the back-off. */
 export const STABLE_MS = 5_000;
 

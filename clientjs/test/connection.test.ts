@@ -880,6 +880,19 @@ describe("reconnecting", () => {
     expect(server.got("open").every((m) => m.n)).toBe(true);
   });
 
+  it("keeps trying each second while its actor moves", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(1);
+    const connection = connect();
+    const delays: Array<number | undefined> = [];
+    connection.on("disconnected", (d) => delays.push(d.retryInMs));
+    await settle();
+    for (const waitMs of [260, 510, 1010, 1010, 1010]) {
+      server.closeChannels("moved", true);
+      await settle(waitMs);
+    }
+    expect(delays).toEqual([250, 500, 1000, 1000, 1000]);
+  });
+
   it("backs off when attempts fail long after a stable channel", async () => {
     vi.spyOn(Math, "random").mockReturnValue(1);
     let broken = false;
