@@ -166,6 +166,10 @@ func (h *fakeHost) DetachNode(slot uint32) {
 	h.detached = append(h.detached, slot)
 }
 
+func (h *fakeHost) Disconnect(_ context.Context, subject, reason string) error {
+	return h.ask("disconnect %s %s", subject, reason)
+}
+
 // Deliver and Inquire make it a host.Courier.
 func (h *fakeHost) Deliver(d *host.Delivery, answered func([]host.DeliveryAnswer, error)) {
 	err := h.ask("deliver %d", d.Attempt)
@@ -203,6 +207,8 @@ func (v fakeView) Await(ctx context.Context, part int, was uint32) {
 		_ = pause(ctx, 10*time.Millisecond)
 	}
 }
+
+func (v fakeView) Version() uint64 { return 1 }
 
 func (v fakeView) Alive(slot uint32) bool {
 	v.mu.Lock()

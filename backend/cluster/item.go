@@ -15,26 +15,27 @@ type kind uint8
 const (
 	// To the owner of an actor. The number of the first nine is that of the follow to whose
 	// log their answers go; that of the others is their own.
-	itemFollow    kind = 1 // sends the outputs of the actor's log, until itemUnfollow
-	itemUnfollow  kind = 2
-	itemOpen      kind = 3
-	itemRefresh   kind = 4
-	itemSubscribe kind = 5
-	itemCall      kind = 6
-	itemAck       kind = 7
-	itemDetach    kind = 8
-	itemClose     kind = 9
-	itemCallOnce  kind = 10
-	itemCreate    kind = 11
-	itemFind      kind = 12
-	itemResolve   kind = 13
-	itemEntries   kind = 14
-	itemReplies   kind = 15
-	itemDeliver   kind = 16
-	itemInquire   kind = 17
-	itemSocket    kind = 18 // for a socket over HTTP, whose node this is
-	itemCancel    kind = 19 // ends an itemSocket or itemInspect, whose number it has
-	itemInspect   kind = 20 // for the inspector of a node
+	itemFollow     kind = 1 // sends the outputs of the actor's log, until itemUnfollow
+	itemUnfollow   kind = 2
+	itemOpen       kind = 3
+	itemRefresh    kind = 4
+	itemSubscribe  kind = 5
+	itemCall       kind = 6
+	itemAck        kind = 7
+	itemDetach     kind = 8
+	itemClose      kind = 9
+	itemCallOnce   kind = 10
+	itemCreate     kind = 11
+	itemFind       kind = 12
+	itemResolve    kind = 13
+	itemEntries    kind = 14
+	itemReplies    kind = 15
+	itemDeliver    kind = 16
+	itemInquire    kind = 17
+	itemSocket     kind = 18 // for a socket over HTTP, whose node this is
+	itemCancel     kind = 19 // ends an itemSocket or itemInspect, whose number it has
+	itemInspect    kind = 20 // for the inspector of a node
+	itemDisconnect kind = 21 // ends a subject's connections to all actors of the node
 
 	// From the owner, with the number of the follow or of the request.
 	itemFollowing kind = 32 // the first answer to a follow: where the log is
@@ -61,6 +62,8 @@ type item struct {
 	Attachment host.Attachment
 	Identity   host.Identity
 	Producer   string
+	Subject    string
+	Reason     string
 	Follow     uint64 // the number of a follow
 	Seq        uint64 // an acknowledgement, an entry's number, or what an inquiry has found
 	Limit, Max int    // of entries, and of their bytes
@@ -101,7 +104,7 @@ func parseItem(b []byte) (*item, error) {
 func (i *item) code(c *coder) {
 	c.byte((*uint8)(&i.Kind))
 	c.uint(&i.Number)
-	if i.Kind < itemFollowing && i.Kind != itemUnfollow && i.Kind != itemSocket && i.Kind != itemCancel && i.Kind != itemInspect {
+	if i.Kind < itemFollowing && i.Kind != itemUnfollow && i.Kind != itemSocket && i.Kind != itemCancel && i.Kind != itemInspect && i.Kind != itemDisconnect {
 		c.ref(&i.Ref)
 	}
 	switch i.Kind {
@@ -143,6 +146,10 @@ func (i *item) code(c *coder) {
 		need(c, &i.Inspect, c.inspect)
 	case itemPart:
 		c.raw(&i.Data)
+	case itemDisconnect:
+		c.wait(&i.Wait)
+		c.string(&i.Subject)
+		c.string(&i.Reason)
 	case itemFollowing, itemOutputs, itemSkip:
 		c.string(&i.Log)
 		c.uint(&i.Seq)

@@ -199,6 +199,14 @@ func (m *member) Alive(slot uint32) bool {
 	return n != nil && n.State != sealed
 }
 
+// Version implements Placement.
+func (m *member) Version() uint64 {
+	if t, _ := m.table(); t != nil {
+		return t.Version
+	}
+	return 0
+}
+
 var errDeposed = errors.New("cluster: another node has ended this node's journal")
 
 // run keeps the process in the cluster until leave, or until ctx ends as if the process were

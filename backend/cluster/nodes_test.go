@@ -32,6 +32,13 @@ type Added struct {
 	N int `json:"n"`
 }
 
+// User is who uses a tally.
+type User struct{ Name string }
+
+func (u User) Subject() string { return u.Name }
+
+func (Tally) OnAuth(context.Context, *actor.AuthRequest) (User, error) { return User{"ada"}, nil }
+
 func (t *Tally) Add(c *actor.Context[actor.NoState]) int {
 	t.N++
 	c.Broadcast(Added{t.N})
@@ -290,6 +297,29 @@ func TestG3_TheOwnerDies(t *testing.T) {
 	}
 	if m := c.next("event", "closed"); m.D.N != 5 {
 		t.Errorf("got %+v, want the newest event", m)
+	}
+}
+
+// TestSigningOutReachesAllNodes ends the connections of a user to actors of all nodes, through
+// any of them.
+func TestSigningOutReachesAllNodes(t *testing.T) {
+	nodes := startWebNodes(t, natsServer(t), "a", "b")
+	var clients []*client
+	for i, owner := range nodes {
+		c := nodes[i].connect(t, owner.keyOf(t))
+		c.opened(1)
+		clients = append(clients, c)
+	}
+	if err := nodes[1].server.Disconnect(t.Context(), "bob", "signed out"); err != nil {
+		t.Error(err)
+	}
+	if err := nodes[1].server.Disconnect(t.Context(), "ada", "signed out"); err != nil {
+		t.Error(err)
+	}
+	for i, c := range clients {
+		if m := c.next("closed"); m.Code != "disconnected" || m.Reconnect {
+			t.Errorf("client %d: got %+v, want an end", i, m)
+		}
 	}
 }
 

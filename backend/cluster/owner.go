@@ -203,6 +203,8 @@ func (s *served) serve(i *item) {
 			answer.Ref, err = p.local.Find(ctx, i.Ref, i.Identity)
 		case itemResolve:
 			answer.Ref, err = p.local.Resolve(ctx, i.Ref)
+		case itemDisconnect:
+			answer.Seq, err = p.disconnectHere(ctx, i.Subject, i.Reason)
 		case itemEntries, itemReplies:
 			answer.Entries, err = s.entries(ctx, i)
 		}

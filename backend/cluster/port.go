@@ -22,6 +22,9 @@ type Local interface {
 	// DetachNode detaches the connections of all gateways of a node, whose slot their
 	// attachments have.
 	DetachNode(slot uint32)
+
+	// Disconnect ends all connections of a subject, and returns when that is durable.
+	Disconnect(ctx context.Context, subject, reason string) error
 }
 
 // Placement says which node owns which actor. All methods may be called at the same time.
@@ -35,6 +38,9 @@ type Placement interface {
 
 	// Alive reports whether a slot is that of a node that has not ended.
 	Alive(slot uint32) bool
+
+	// Version changes whenever an owner does; 0 while the node is in no cluster.
+	Version() uint64
 }
 
 // Port is the host of a gateway and the courier of actors on a node of a cluster. Requests to

@@ -38,12 +38,14 @@ type self uint32
 
 func (s self) Owner(int) (uint32, uint32)                 { return ownerSlot, uint32(s) }
 func (s self) Await(ctx context.Context, _ int, _ uint32) { <-ctx.Done() }
+func (s self) Version() uint64                            { return 1 }
 func (s self) Alive(uint32) bool                          { return true }
 
 // remotely is the actors of a node, for other nodes.
 type remotely struct{ host.Host }
 
-func (remotely) DetachNode(uint32) {}
+func (remotely) DetachNode(uint32)                                {}
+func (remotely) Disconnect(context.Context, string, string) error { return nil }
 
 func newTwoNodes(node *runtime.Node, log *slog.Logger, copyBytes, lose int) (*twoNodes, error) {
 	bus := &delayedBus{lag: maxLag, lose: lose, began: time.Now(), subs: map[string]func([]byte){}, last: map[string]time.Time{}}

@@ -49,6 +49,10 @@ type Cluster interface {
 	Health() error
 	Ready() error
 
+	// Disconnect ends all connections of a subject, to the actors of all nodes. After an error some
+	// may be left.
+	Disconnect(ctx context.Context, subject, reason string) error
+
 	// Leave gives the node's actors away, and returns when other nodes have them, or with an
 	// error when ctx ends. Requests are still passed on to them.
 	Leave(ctx context.Context) error
@@ -88,4 +92,8 @@ type Partitions interface {
 	// DetachNode detaches the connections of all gateways of a node, whose slot their
 	// attachments have.
 	DetachNode(slot uint32)
+
+	// Disconnect ends all connections of a subject to the server's actors, and returns when that
+	// is durable.
+	Disconnect(ctx context.Context, subject, reason string) error
 }

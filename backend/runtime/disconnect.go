@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,7 +63,9 @@ func (n *Node) Disconnect(ctx context.Context, subject, reason string) error {
 			pending.Done()
 		}}
 		if err := n.post(r, m); err != nil {
-			m.done(errShutdown)
+			fault := errShutdown
+			errors.As(err, &fault)
+			m.done(fault)
 		}
 	}
 	n.mu.Lock()

@@ -131,6 +131,11 @@ func (p *Partitions) DetachNode(slot uint32) {
 	}
 }
 
+// Disconnect is that of the node.
+func (p *Partitions) Disconnect(ctx context.Context, subject, reason string) error {
+	return p.n.Disconnect(ctx, subject, reason)
+}
+
 // detachNodeEnvelope reports that the sockets of all attachments of a node are gone.
 type detachNodeEnvelope struct{ slot uint32 }
 

@@ -196,7 +196,11 @@ func (s *Server) CheckOrigin(next http.Handler) http.Handler { return s.gateway.
 // It returns when the actors have done so. The error is that of ctx or the store; then some
 // connections may be left.
 func (s *Server) Disconnect(ctx context.Context, subject, reason string) error {
-	return wrap("disconnect", s.node.Disconnect(ctx, runtime.SubjectOf(subject), reason))
+	disconnect := s.node.Disconnect
+	if s.opts.Cluster != nil {
+		disconnect = s.opts.Cluster.Disconnect
+	}
+	return wrap("disconnect", disconnect(ctx, runtime.SubjectOf(subject), reason))
 }
 
 // servedKey is the context key of requests that come through Serve; its value is the
