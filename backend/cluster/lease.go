@@ -214,9 +214,17 @@ func (l *life) sealDead(next *table) {
 
 // buryLoop follows the table, and writes seals into it.
 func (l *life) buryLoop(ctx context.Context) {
-	for l.await(ctx, burying, 10*time.Second) {
-		if err := l.tables.catchUp(ctx); err != nil && ctx.Err() == nil {
-			l.Logger.Warn("cluster: the table was not read", "node", l.Node.Name, "error", err)
+	for failed := 0; l.await(ctx, burying, 10*time.Second); {
+		switch err := l.tables.catchUp(ctx); {
+		case err == nil || ctx.Err() != nil:
+			failed = 0
+		case errors.Is(err, errFormat):
+			l.end(err)
+			return
+		default:
+			if failed++; failed%20 == 2 {
+				l.Logger.Warn("cluster: the table was not read, and the node tries again", "node", l.Node.Name, "error", err)
+			}
 			l.nudge(burying)
 			_ = pause(ctx, tryAgain)
 		}

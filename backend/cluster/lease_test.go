@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,6 +33,26 @@ func TestServersThatStopEndNobody(t *testing.T) {
 		w.stop(w.process("b"), false)
 		if took := w.without(t); took > simLease+simLease/2 {
 			t.Errorf("others had the actors of a dead node after %v", took)
+		}
+	})
+}
+
+// TestATableOfANewerRelease ends a node that cannot read the table any more, with the reason.
+func TestATableOfANewerRelease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calm(t, "a")
+		table, _ := w.process("a").member.table()
+		newer := table.clone()
+		newer.Format++
+		w.register.mu.Lock()
+		revision := uint64(len(w.register.values))
+		w.register.mu.Unlock()
+		if _, err := w.register.write(t.Context(), newer.encode(), revision); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Second)
+		if faults := w.takeFaults(); len(faults) != 1 || !strings.Contains(faults[0], "run the same release on all nodes") {
+			t.Errorf("got %q, want the reason for which the node has ended", faults)
 		}
 	})
 }

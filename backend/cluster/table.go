@@ -72,7 +72,7 @@ func parseTable(data []byte) (*table, error) {
 		return nil, fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	if t.Format != tableFormat {
-		return nil, fmt.Errorf("%w: it has format %d, and this binary reads format %d: run the same release on all nodes", errDamaged, t.Format, tableFormat)
+		return nil, fmt.Errorf("%w: it has format %d, and this binary reads format %d: run the same release on all nodes", errFormat, t.Format, tableFormat)
 	}
 	if len(t.Owner) != store.Partitions || len(t.Want) != store.Partitions {
 		return nil, fmt.Errorf("%w: it has %d partitions and wants %d, not %d", errDamaged, len(t.Owner), len(t.Want), store.Partitions)
@@ -195,6 +195,7 @@ var (
 	errNameTaken = errors.New("cluster: another node of the same name is up: names must differ")
 	errLease     = errors.New("cluster: all nodes must have the same lease")
 	errDamaged   = errors.New("cluster: the table cannot be used")
+	errFormat    = fmt.Errorf("%w", errDamaged) // it is of another release
 )
 
 // checkJoin returns why a node cannot join, as a sentence for its operator; nil if it can.
