@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,9 +80,9 @@ func (b *backup) run(ctx context.Context) error {
 	}
 	const tries = 100
 	for range tries {
-		for _, actor := range stale {
-			if err := b.copy(ctx, actor); err != nil {
-				return fmt.Errorf("actor %s: %w", actor, err)
+		for some := range slices.Chunk(stale, headsAtOnce) {
+			if err := b.copyAll(ctx, some); err != nil {
+				return err
 			}
 		}
 		if stale, err = b.rollForward(ctx); err != nil || len(stale) == 0 {
@@ -111,6 +112,39 @@ func (b *backup) list(ctx context.Context) (map[string]uint64, error) {
 		revs[a.info.Actor] = a.info.Rev
 	}
 	return revs, nil
+}
+
+// headsAtOnce is how many heads are asked for at once. Each may be as long as a message.
+const headsAtOnce = 16
+
+// copyAll copies actors' heads and their items to the target.
+func (b *backup) copyAll(ctx context.Context, actors []string) error {
+	found, err := b.heads.newestOf(ctx, actors, b.barrier)
+	if err != nil {
+		return err
+	}
+	for _, actor := range actors {
+		if err := b.copyFound(ctx, actor, found[actor]); err != nil {
+			return fmt.Errorf("actor %s: %w", actor, err)
+		}
+	}
+	return nil
+}
+
+// copyFound copies an actor whose head was found, or reads that again: it may have been replaced
+// since.
+func (b *backup) copyFound(ctx context.Context, actor string, m *nats.Msg) error {
+	if m == nil {
+		return b.copy(ctx, actor)
+	}
+	h, err := b.heads.open(ctx, m)
+	if err == nil && h.record.Rev > 0 {
+		err = b.copyHead(ctx, actor, h)
+	}
+	if errors.Is(err, errMoved) || errors.Is(err, pages.ErrMissing) {
+		return b.copy(ctx, actor)
+	}
+	return err
 }
 
 // copy copies an actor's head and its items to the target.

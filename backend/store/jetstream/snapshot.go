@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/internal/journal"
@@ -192,6 +193,33 @@ func (h *heads) read(ctx context.Context, actor string, barrier, known uint64) (
 		}
 		return found, nil
 	}
+}
+
+// newestOf returns the messages of the heads of several actors, of a replica as read takes.
+func (h *heads) newestOf(ctx context.Context, actors []string, barrier uint64) (map[string]*nats.Msg, error) {
+	own := h.barrier(h.own.incarnation)
+	subjects := []string{own}
+	for _, actor := range actors {
+		subjects = append(subjects, h.head("*", actor))
+	}
+	request, err := json.Marshal(map[string]any{"multi_last": subjects})
+	if err != nil {
+		return nil, err
+	}
+	var found map[string]*nats.Msg
+	err = h.ask(ctx, h.state, string(request), true, func(all []*nats.Msg) bool {
+		fresh := false
+		found = make(map[string]*nats.Msg, len(all))
+		for _, m := range all {
+			if subject := m.Header.Get(jetstream.SubjectHeader); subject == own {
+				fresh = sequence(m) >= barrier
+			} else {
+				found[lastToken(subject)] = m
+			}
+		}
+		return fresh
+	})
+	return found, err
 }
 
 // open decodes a head.
