@@ -19,9 +19,9 @@
 //
 // The files: names and client are about NATS; publish adds messages to the journal;
 // message and scan are its format; load, entries, list and due read; commit writes; snapshot
-// and save are about heads, pages and tables about items; upkeep trims, tidy removes journals
-// that were begun in vain; owner and adopt are about who owns what; backup copies all actors
-// as they were at one moment.
+// and save are about heads, pages, directories and tables about items; upkeep trims, tidy
+// removes journals that were begun in vain; owner and adopt are about who owns what; backup
+// copies all actors as they were at one moment, and restore fills empty streams.
 //
 // Locks, in this order: keeper.work, ownJournal.writing, catalog.mu. Nothing waits for NATS
 // while it holds catalog.mu.

@@ -147,7 +147,7 @@ func open(ctx context.Context, c *client, o Options) (*Store, error) {
 	if o.longest > 0 {
 		longest = o.longest
 	}
-	rd := &reader{catalog: newCatalog(), heads: &heads{client: c, own: own, longest: longest, before: o.before}, journals: journals{c}, options: o}
+	rd := &reader{catalog: newCatalog(), heads: &heads{client: c, own: own, directories: newDirectories(), longest: longest, before: o.before}, journals: journals{c}, options: o}
 	k := newKeeper(rd)
 	s := &Store{reader: rd, writer: &writer{reader: rd, keeper: k}, keeper: k, adopter: adopter{k}, tidier: &tidier{rd, map[string]quietJournal{}}, done: make(chan struct{})}
 	own.writing.Lock()

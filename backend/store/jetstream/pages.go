@@ -33,6 +33,31 @@ const inPieces = 0
 // Get implements pages.Pages. Any replica may answer: a page never changes. One that is not
 // there may have been deleted, or not have reached that replica.
 func (p actorPages) Get(ctx context.Context, names []pages.Name) ([][]byte, error) {
+	found := make([][]byte, len(names))
+	var ask []pages.Name
+	for i, n := range names {
+		if found[i] = p.directories.get(p.actor, n); found[i] == nil {
+			ask = append(ask, n)
+		}
+	}
+	if len(ask) == 0 {
+		return found, nil
+	}
+	read, err := p.read(ctx, ask)
+	if err != nil {
+		return nil, err
+	}
+	for i, n := range names {
+		if found[i] == nil {
+			found[i], read = read[0], read[1:]
+			p.directories.put(p.actor, n, found[i])
+		}
+	}
+	return found, nil
+}
+
+// read reads pages from the stream.
+func (p actorPages) read(ctx context.Context, names []pages.Name) ([][]byte, error) {
 	subjects := make([]string, len(names))
 	for i, n := range names {
 		subjects[i] = p.page(p.actor, n, 0)

@@ -151,9 +151,10 @@ func decodeHead(content []byte) (*record.Record, map[int]pages.Root, error) {
 // heads reads and writes the heads of actors.
 type heads struct {
 	*client
-	own     *ownJournal
-	longest int // bytes of a message
-	before  func(op string) error
+	own         *ownJournal
+	directories *directories
+	longest     int // bytes of a message
+	before      func(op string) error
 }
 
 // errMoved means that a head was replaced while it was read.

@@ -92,6 +92,15 @@ func open(name Name, level int, page []byte) (*decoder, error) {
 	return &decoder{name: name, b: page[headerSize:]}, nil
 }
 
+// IsDirectory reports whether a page is whole and leads to others.
+func IsDirectory(name Name, page []byte) bool {
+	if len(page) < headerSize || page[5] == 0 {
+		return false
+	}
+	_, err := open(name, int(page[5]), page)
+	return err == nil
+}
+
 func (d *decoder) more() bool { return len(d.b) > 0 && !d.failed }
 
 func (d *decoder) err() error {
