@@ -3,13 +3,16 @@ package crashtest
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -18,6 +21,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/troupe-dev/troupe/backend/actor"
+	"github.com/troupe-dev/troupe/backend/cluster"
 	troupe "github.com/troupe-dev/troupe/backend/server"
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -36,22 +40,46 @@ func (v *vault) End(c *actor.Context[actor.NoState], what string) []string {
 	return append(v.Marks, what)
 }
 
-// vaultData is the environment variable that makes the test's binary a server of vaults.
-const vaultData = "TROUPE_CRASHTEST_VAULTS"
+// serveVaults is the environment variable that makes the test's binary a server of vaults.
+const serveVaults = "TROUPE_CRASHTEST_VAULTS"
 
 // registries are what the test's binary serves, by the environment variable that asks for it.
 var registries = map[string]*actor.Registry{
-	vaultData: actor.NewRegistry(actor.Define[vault]("vault")),
-	purseData: purses,
+	serveVaults: actor.NewRegistry(actor.Define[vault]("vault")),
+	servePurses: purses,
 }
 
-// serveActors is the process that TestG5_DestroyAndCrashes and TestG12_MessagesAndCrashes kill.
-func serveActors(registry *actor.Registry, data string) error {
-	srv, err := troupe.New(registry, troupe.Options{Data: data})
+// serveActors is a process that tests kill: a server of their actors that knows the flags
+// of the real binary that they use.
+func serveActors(registry *actor.Registry) error {
+	flags := map[string]*string{}
+	for _, name := range []string{"addr", "data", "log", "node", "cluster", "cluster-secret", "cluster-listen", "cluster-peers"} {
+		flags[name] = flag.String(name, "", "")
+	}
+	lease := flag.Duration("cluster-lease", 0, "")
+	flag.Parse()
+	o := troupe.Options{Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	if *flags["cluster"] == "" {
+		o.Data = *flags["data"]
+	} else {
+		c, err := cluster.New(cluster.Options{Node: *flags["node"], Replicas: 3, Lease: *lease, Logger: o.Logger, Embed: &cluster.EmbedOptions{
+			Dir: *flags["data"], Listen: *flags["cluster-listen"], Peers: strings.Split(*flags["cluster-peers"], ","), Secret: *flags["cluster-secret"], Voter: true,
+		}})
+		if err != nil {
+			return err
+		}
+		go func() {
+			<-c.Ended()
+			fmt.Fprintln(os.Stderr, c.Err())
+			os.Exit(1)
+		}()
+		o.Cluster = c
+	}
+	srv, err := troupe.New(registry, o)
 	if err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", *flags["addr"])
 	if err != nil {
 		return err
 	}
@@ -65,7 +93,10 @@ func serveActors(registry *actor.Registry, data string) error {
 		}
 		os.Exit(1)
 	}()
-	return http.Serve(l, srv.Handler())
+	mux := http.NewServeMux()
+	mux.Handle("/", srv.Handler())
+	mux.Handle("/readyz", srv.Ready())
+	return http.Serve(l, mux)
 }
 
 // vaultClient is a client of one vault, as clientjs is one: it repeats the calls without an
@@ -275,7 +306,7 @@ func TestG5_DestroyAndCrashes(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newServerOf(t, binary)
-	s.env = []string{vaultData + "=" + s.data}
+	s.env = []string{serveVaults + "=1"}
 	s.start()
 	ctx, cancel := context.WithCancel(t.Context())
 	var running, load sync.WaitGroup

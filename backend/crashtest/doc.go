@@ -14,7 +14,7 @@
 //
 // TestG10_NodesCrash does the same to a cluster behind a proxy that sends each request to another
 // node. Nodes are killed, stopped with SIGSTOP and SIGTERM, and cut off from others; reads have
-// to show what was acknowledged before them.
+// to show what was acknowledged before them. TestG12_NodesCrash counts money and alarms there.
 //
 // Other tests give the server a disk that is full, read-only or gone.
 //

@@ -87,13 +87,16 @@ func (p *purse) OnUndelivered(_ *actor.Context[actor.NoState], u actor.Undeliver
 	}
 }
 
-// purseData is the environment variable that makes the test's binary a server of purses.
-const purseData = "TROUPE_CRASHTEST_PURSES"
+// servePurses is the environment variable that makes the test's binary a server of purses.
+const servePurses = "TROUPE_CRASHTEST_PURSES"
 
 var purses = actor.NewRegistry(actor.Define[purse]("purse", actor.Handles((*purse).payment), actor.Handles((*purse).ring)))
 
+// purseClient does not wait long for a node that is stopped.
+var purseClient = http.Client{Timeout: 10 * time.Second}
+
 // purseCall calls an action until it has an answer: it has one effect.
-func purseCall(s *server, result any, key, action, idempotency string, args ...any) error {
+func purseCall(s system, result any, key, action, idempotency string, args ...any) error {
 	body, err := json.Marshal(map[string]any{"args": append([]any{}, args...)})
 	if err != nil {
 		return err
@@ -109,7 +112,7 @@ func purseCall(s *server, result any, key, action, idempotency string, args ...a
 			if idempotency != "" {
 				request.Header.Set("Idempotency-Key", idempotency)
 			}
-			response, err := http.DefaultClient.Do(request)
+			response, err := purseClient.Do(request)
 			if err != nil {
 				return err
 			}
@@ -142,9 +145,25 @@ func TestG12_MessagesAndCrashes(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newServerOf(t, binary)
-	s.env = []string{purseData + "=" + s.data}
+	s.env = []string{servePurses + "=1"}
 	s.start()
+	r := rand.New(rand.NewPCG(seed, 200))
+	runPurses(t, s, seed, func() {
+		for i := range *roundsFlag * 3 {
+			time.Sleep(time.Duration(r.IntN(500)) * time.Millisecond)
+			if i%3 == 2 {
+				s.stop() // what is on its way when three processes in a row are killed is parked
+			} else {
+				s.kill()
+			}
+			s.start()
+		}
+	})
+}
 
+// runPurses has purses pay each other and set alarms while something breaks the system, and
+// then counts.
+func runPurses(t *testing.T, s system, seed uint64, breaks func()) {
 	payers, jars := []string{"a", "b", "c", "d"}, []string{"jar", "tin"} // jars are broken now and then
 	all := slices.Concat(payers, jars)
 	var mu sync.Mutex
@@ -185,28 +204,18 @@ func TestG12_MessagesAndCrashes(t *testing.T) {
 			}
 		})
 	}
-	r := rand.New(rand.NewPCG(seed, 200))
-	for i := range *roundsFlag * 3 {
-		time.Sleep(time.Duration(r.IntN(500)) * time.Millisecond)
-		if i%3 == 2 {
-			s.stop() // what is on its way when three processes in a row are killed is parked
-		} else {
-			s.kill()
-		}
-		s.start()
-	}
+	breaks()
 	close(done)
 	load.Wait()
 	checkPurses(t, s, all, had, alarms)
-	s.kill() // the next process has only the disk's data
-	s.start()
+	s.restart(&totals{})
 	checkPurses(t, s, all, had, alarms)
 	t.Logf("%d payments and %d alarms; broken jars had %d", payments, len(alarms), had)
 }
 
 // checkPurses waits until nothing is on its way, and compares what purses have with what
 // was done.
-func checkPurses(t *testing.T, s *server, names []string, had int, alarms map[string]string) {
+func checkPurses(t *testing.T, s system, names []string, had int, alarms map[string]string) {
 	t.Helper()
 	for deadline := time.Now().Add(settling); ; time.Sleep(20 * time.Millisecond) {
 		sum, rang := had, map[string]int{}

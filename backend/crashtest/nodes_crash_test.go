@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -45,6 +46,40 @@ func TestG10_NodesCrash(t *testing.T) {
 	if sum.resumes == 0 || sum.reads == 0 {
 		t.Error("no client came back, or nothing was read")
 	}
+}
+
+// G11, G12: the same for payments between actors on different nodes, and for alarms.
+func TestG12_NodesCrash(t *testing.T) {
+	if *nodesFlag == 0 {
+		t.Skip("it takes minutes: -crash.nodes=3, or make test-cluster")
+	}
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64() | 1
+	}
+	t.Logf("to repeat its choices: -crash.seed=%d", seed)
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newNodes(t, binary, *nodesFlag, servePurses+"=1")
+	r := rand.New(rand.NewPCG(seed, 200))
+	var sum totals
+	runPurses(t, c, seed, func() {
+		for i := range *roundsFlag * 3 {
+			if !c.awaitReady() { // what is on its way at three ends in a row is parked
+				t.Errorf("the nodes are not ready within %v", settling)
+				return
+			}
+			time.Sleep(time.Duration(r.IntN(1000)) * time.Millisecond)
+			kind := killing + r.IntN(kinds-killing)
+			if i%3 == 0 {
+				kind = r.IntN(killing)
+			}
+			c.fault(r, kind, &sum)
+		}
+	})
+	t.Logf("%+v", sum)
 }
 
 // readRooms reads the rooms of a group, each time from another node, until the function that it

@@ -262,10 +262,18 @@ func (c *nodes) crash(g *group, r *rand.Rand, sum *totals) {
 		return
 	}
 	g.moment(r)
+	c.fault(r, r.IntN(kinds), sum)
+}
+
+// Kinds of faults. Those below killing kill nodes.
+const killing, kinds = 5, 10
+
+// fault does one thing of a kind.
+func (c *nodes) fault(r *rand.Rand, kind int, sum *totals) {
 	some := r.Perm(len(c.all))
 	span := func(most time.Duration) time.Duration { return time.Duration(r.Int64N(int64(most))) }
 	what, begin := "", time.Now()
-	switch r.IntN(10) {
+	switch kind {
 	case 0, 1, 2:
 		what, some = "kill", some[:1]
 		sum.kills += c.end(syscall.SIGKILL, some, span(2*lease))

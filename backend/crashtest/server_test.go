@@ -26,8 +26,8 @@ var tempDir string
 
 func TestMain(m *testing.M) {
 	for env, registry := range registries {
-		if data := os.Getenv(env); data != "" {
-			fmt.Fprintln(os.Stderr, serveActors(registry, data))
+		if os.Getenv(env) != "" {
+			fmt.Fprintln(os.Stderr, serveActors(registry))
 			os.Exit(1)
 		}
 	}
