@@ -88,6 +88,9 @@ func (ms *messages) arm() {
 	if held := ms.in.actor.hold.left(); held > 0 && !at.IsZero() {
 		at = later(at, ms.in.actor.node.now().Add(held))
 	}
+	if !at.IsZero() {
+		at = later(at, ms.trialAt)
+	}
 	ms.alarm.set(at)
 }
 
@@ -113,7 +116,7 @@ func (ms *messages) runDue() bool {
 	}
 	for range maxDueTurns {
 		now := ms.in.actor.node.now()
-		if next := ms.nextRun(); next.IsZero() || next.After(now) || ms.in.state.broken != nil || ms.in.life.over {
+		if next := ms.nextRun(); next.IsZero() || next.After(now) || ms.trialAt.After(now) || ms.in.state.broken != nil || ms.in.life.over {
 			break
 		}
 		if ms.in.actor.gate.room() != nil {
@@ -130,7 +133,7 @@ func (ms *messages) runDue() bool {
 		}
 		if run, ok := ms.mayRun(m); !ok {
 			return false
-		} else if run && !ms.handle(ms.byID[m.ID], now) {
+		} else if run && !(ms.handle(ms.byID[m.ID], now) && ms.endTrial(m)) {
 			return false
 		}
 	}

@@ -16,7 +16,15 @@ type doubts struct {
 	mu      sync.Mutex
 	since   map[int]time.Time // likewise, of partitions: since when the node has them
 	counted map[doubted]int   // messages of which this process has counted that they may end it, and their Fatal then
+
+	// Of those, what runs or is on its way, with the receiver; see begin. Those that are
+	// counted for the first time may do so beside each other, another one is alone.
+	running map[doubted]string
+	alone   bool
 }
+
+// trialWait is how long, about, a message waits until it is asked again whether it may run.
+const trialWait = 50 * time.Millisecond
 
 // doubted is a message: the id of its actor and its own.
 type doubted struct {
@@ -63,4 +71,63 @@ func (d *doubts) count(actor string, m *store.Message) {
 		d.counted = map[doubted]int{}
 	}
 	d.counted[doubted{actor, m.ID}] = m.Fatal
+}
+
+// begin reports whether a message that is doubted may run, or be sent, now. The first end of a
+// process counts all that was to run then: one of them is guilty, perhaps. Those that were counted
+// before run alone, counted just before that, so that the next end counts nothing but the guilty
+// one. Without this, messages that happen to be on their way at three ends in a row are parked
+// for the one that ends the process each time. What is new since the start runs beside them.
+//
+// This is group testing with groups of one, as in poison-message handling that shrinks a batch
+// after it has failed (Dorfman, "The Detection of Defective Members of Large Populations", 1943).
+func (d *doubts) begin(a *Actor, m *store.Message) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	key := doubted{a.id, m.ID}
+	if _, runs := d.running[key]; runs {
+		return true
+	}
+	if d.alone || m.Fatal > 0 && len(d.running) > 0 {
+		return false
+	}
+	if d.running == nil {
+		d.running = map[doubted]string{}
+	}
+	d.running[key], d.alone = m.To, m.Fatal > 0
+	return true
+}
+
+// runs reports whether begin has let a message run that has not ended.
+func (d *doubts) runs(actor string, message uint64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, runs := d.running[doubted{actor, message}]
+	return runs
+}
+
+// end notes that a message does not run any more, or is not on its way.
+func (d *doubts) end(actor string, message uint64) {
+	d.endAll(func(m doubted, _ string) bool { return m == doubted{actor, message} })
+}
+
+// endOf is end for all messages of an actor, because its instance is gone.
+func (d *doubts) endOf(actor string) {
+	d.endAll(func(m doubted, _ string) bool { return m.actor == actor })
+}
+
+// endSent is end for the messages of an actor to another.
+func (d *doubts) endSent(actor, to string) {
+	d.endAll(func(m doubted, of string) bool { return m.actor == actor && of == to })
+}
+
+func (d *doubts) endAll(which func(m doubted, to string) bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for m, to := range d.running {
+		if which(m, to) {
+			delete(d.running, m)
+		}
+	}
+	d.alone = d.alone && len(d.running) > 0
 }

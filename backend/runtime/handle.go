@@ -56,7 +56,7 @@ func (h *hold) left() time.Duration {
 //
 // A handler that ends the process would do so again after each restart. So after a process
 // that did not close the store, the first run of a message that was due at the start is
-// counted before it begins.
+// counted before it begins. One that was counted before runs alone, see doubts.begin.
 func (ms *messages) mayRun(m *store.Message) (run, ok bool) {
 	a := ms.in.actor
 	if a.stuck == m.ID {
@@ -69,6 +69,10 @@ func (ms *messages) mayRun(m *store.Message) (run, ok bool) {
 	if m.Fatal+1 >= maxFatal {
 		return false, ms.fatal(m)
 	}
+	if !a.node.doubts.begin(a, m) {
+		ms.trialAt = a.node.now().Add(rand.N(trialWait) + trialWait/2)
+		return false, true
+	}
 	next := *m
 	next.Fatal++
 	a.node.doubts.count(a.id, &next)
@@ -79,6 +83,17 @@ func (ms *messages) mayRun(m *store.Message) (run, ok bool) {
 		return false, true // the pending reset loads it again
 	}
 	return true, true
+}
+
+// endTrial ends what mayRun has begun for a message, when what has become of that is durable. It
+// returns true, for its callers.
+func (ms *messages) endTrial(m *store.Message) bool {
+	a := ms.in.actor
+	if a.node.doubts.runs(a.id, m.ID) {
+		_ = a.gate.await() // the pending reset ends it, too
+		a.node.doubts.end(a.id, m.ID)
+	}
+	return true
 }
 
 // fatal makes a commit that counts a turn which did not return, or may have ended the

@@ -149,6 +149,7 @@ func newInstance(a *Actor, def *definition.Definition, snap *store.Snapshot) (*i
 
 // discard stops the instance's timers.
 func (in *instance) discard() {
+	in.actor.node.doubts.endOf(in.actor.id)
 	in.timers.stop()
 	in.conns.stop()
 	in.producers.answers.discard()

@@ -38,7 +38,8 @@ type messages struct {
 	savedDue    time.Time
 	savedParked int
 
-	alarm alarm
+	alarm   alarm
+	trialAt time.Time // when the first one, which waits for others, is to be tried again; by the node's clock
 }
 
 // messageEdit replaces a message by one with the same ID; nil: there is none.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/bits"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
@@ -137,17 +138,24 @@ func (s *sends) doubts(m *store.Message) bool {
 	return m.Order <= uint64(a.since.UnixMicro()) && a.node.doubts.has(a, m)
 }
 
-// count counts, before they are sent again, that messages may have ended the process. It reports
-// false if the instance was abandoned meanwhile.
+// count counts, before they are sent again, that messages may have ended the process; those that
+// have to be alone and cannot be now wait. It reports false if the instance was abandoned
+// meanwhile.
 func (s *sends) count(doubted []*store.Message) bool {
 	a := s.in.actor
+	counted := false
 	for _, m := range doubted {
+		if m.Fatal+1 < maxFatal && !a.node.doubts.begin(a, m) { // else it is sent to be given up
+			s.outbox.Postpone(m.To, a.node.now().Add(rand.N(trialWait)+trialWait/2))
+			continue
+		}
 		next := *m
 		next.Fatal++
 		s.keep(m, &next)
 		a.node.doubts.count(a.id, &next)
+		counted = true
 	}
-	return s.commit("count")
+	return !counted || s.commit("count")
 }
 
 // keep replaces a message in the next commit, whichever turn has it.

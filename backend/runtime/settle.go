@@ -30,11 +30,13 @@ func (m *answerEnvelope) deliver(in *instance) bool {
 	s := &in.sends
 	if m.err != nil {
 		s.silent(m)
+		in.actor.node.doubts.endSent(in.actor.id, m.to)
 		return s.run()
 	}
 	s.held = true // until a message that has failed waits, and what has to be renumbered is
 	ok := s.answered(m)
 	s.held = false
+	in.actor.node.doubts.endSent(in.actor.id, m.to) // what has run is durable at its receiver
 	return ok && (in.life.over || s.run())
 }
 

@@ -200,6 +200,14 @@ func (o *Outbox) Doubted() []*store.Message {
 	return doubted
 }
 
+// Postpone has a target wait until a time, whose first message Doubted has returned.
+func (o *Outbox) Postpone(to string, until time.Time) {
+	t := o.targets[to]
+	if o.wait(t, until); t.place == 0 && !t.ready {
+		heap.Push(&o.waiting, t)
+	}
+}
+
 // Limits are how often a message is sent.
 type Limits struct {
 	Tries int           // after which a message that fails is given up

@@ -1,0 +1,42 @@
+package runtime
+
+import (
+	"testing"
+
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// A message that was counted before runs neither beside those that are counted for the first
+// time, nor they beside it.
+func TestG12_WhoWasCountedBeforeRunsAlone(t *testing.T) {
+	a := &Actor{id: "a"}
+	fresh := []*store.Message{{ID: 1}, {ID: 2, To: "b"}}
+	again := []*store.Message{{ID: 3, Fatal: 1}, {ID: 4, To: "b", Fatal: 1}}
+	var d doubts
+	want := func(when string, begins ...bool) {
+		t.Helper()
+		for i, m := range append(fresh[:2:2], again...) {
+			if i < len(begins) && d.begin(a, m) != begins[i] {
+				t.Errorf("%s: begin of message %d is %v, want %v", when, m.ID, !begins[i], begins[i])
+			}
+		}
+	}
+	want("at first", true, true, false, false)
+	want("once more", true, true, false, false)
+	d.end("a", 1)
+	if d.begin(a, again[0]) {
+		t.Error("it runs beside one that is on its way")
+	}
+	d.endSent("a", "c")
+	d.endSent("a", "b")
+	if !d.begin(a, again[0]) || !d.runs("a", 3) {
+		t.Error("it does not run alone")
+	}
+	want("while one is alone", false, false, true, false)
+	d.end("a", 3)
+	if !d.begin(a, again[1]) {
+		t.Error("the next one does not run")
+	}
+	d.endOf("a")
+	want("in the end", true, true)
+}
