@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/cluster/link"
@@ -220,4 +221,34 @@ func carry(p *Port, to host.Ref, i *item, local func(), answered func(*item, err
 			answered(i, nil)
 		}
 	})
+}
+
+// disconnectHere ends connections to this node's actors, and returns the version of the table of
+// which it has all actors.
+func (p *Port) disconnectHere(ctx context.Context, subject, reason string) (version uint64, err error) {
+	version = p.places.Version()
+	err = p.local.Disconnect(ctx, subject, reason)
+	for part := range store.Partitions {
+		if owner, _ := p.places.Owner(part); owner == 0 {
+			return 0, movedFault() // it is being given away, or taken
+		}
+	}
+	if p.places.Version() != version {
+		return 0, movedFault()
+	}
+	return version, err
+}
+
+// disconnectAt is disconnectHere of another node.
+func (p *Port) disconnectAt(ctx context.Context, slot uint32, subject, reason string) (version uint64, err error) {
+	answer, err := p.ask(ctx, slot, &item{Kind: itemDisconnect, Subject: subject, Reason: reason})
+	switch {
+	case errors.Is(err, errSessionEnded), errors.Is(err, link.ErrGone):
+		return 0, movedFault() // its actors are soon at others
+	case err != nil:
+		return 0, fmt.Errorf("node %d: %w", slot, err)
+	case answer.Err != nil:
+		return 0, answer.Err
+	}
+	return answer.Seq, nil
 }

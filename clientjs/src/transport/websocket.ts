@@ -51,7 +51,7 @@ export function webSocketTransport(WebSocketImpl: WebSocketClass | undefined): T
     // onclose follows, except where the page's policy forbids the socket. The package ws throws if there is no handler.
     ws.onerror = () => {
       if (ws.readyState === 3) {
-        setTimeout(end, 0, "the socket was refused (by the page's CSP, connect-src?)");
+        setTimeout(end, 0, "refused (by CSP, connect-src?)");
       }
     };
     return ws;
