@@ -33,7 +33,7 @@ func TestG10_NodesCrash(t *testing.T) {
 	begin := time.Now()
 	for round := range *roundsFlag {
 		r := rand.New(rand.NewPCG(seed, uint64(round)))
-		g := &group{name: fmt.Sprint("round", round), pace: 300 * time.Millisecond, away: 50 * time.Millisecond, refuses: true}
+		g := &group{name: fmt.Sprint("round", round), pace: 600 * time.Millisecond, away: 50 * time.Millisecond, refuses: true}
 		g.during = func() func() {
 			stop := readRooms(t, c, g, r)
 			return func() { sum.reads += stop() }

@@ -288,7 +288,7 @@ func (c *nodes) fault(r *rand.Rand, kind int, sum *totals) {
 		sum.pauses++
 		n := c.all[some[0]]
 		n.pause(true)
-		time.Sleep(span(3 * lease))
+		time.Sleep(span(4 * lease)) // in which others may have gone on for a while
 		n.pause(false)
 	case 7:
 		what, some = "SIGTERM", some[:1]
