@@ -405,6 +405,7 @@ func TestG3_CutsOverTCP(t *testing.T) {
 	log := first.logOf(1)
 	first.cut()
 	stop, talked := make(chan struct{}), make(chan int)
+	ahead := make(chan struct{}, 3000) // of the reader, which may be slower: more than is in memory
 	go func() {
 		n := 0
 		for {
@@ -412,7 +413,7 @@ func TestG3_CutsOverTCP(t *testing.T) {
 			case <-stop:
 				talked <- n
 				return
-			default:
+			case ahead <- struct{}{}:
 				n++
 				e.once("say", fmt.Sprintf(`"t%d %s"`, n, strings.Repeat("x", rand.IntN(1000))))
 			}
@@ -433,6 +434,7 @@ func TestG3_CutsOverTCP(t *testing.T) {
 				t.Fatalf("got %.40s after t%d", m.Data, last)
 			}
 			last = i
+			<-ahead
 		}
 	}
 	open := func() *client {
