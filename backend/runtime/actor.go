@@ -261,13 +261,14 @@ func servesStopped(m envelope) bool {
 	return false
 }
 
-// loadInterval is how often a failing store is queried at most.
+// loadInterval is how often a failing store is queried at most. One that has answered that there
+// is no actor has not failed: the next request may have the name that it takes to begin a life.
 const loadInterval = 100 * time.Millisecond
 
 // load makes an instance from the store; if that fails, loadErr has the reason. It reports false if the goroutine
 // was superseded meanwhile.
 func (a *Actor) load() (ok bool) {
-	if a.loadErr != nil && time.Since(a.loadTime) < loadInterval {
+	if a.loadErr != nil && a.loadErr.Code != wire.CodeNotFound && time.Since(a.loadTime) < loadInterval {
 		return true
 	}
 	in, err := a.tryLoad()

@@ -17,6 +17,24 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
+// A look for an actor that does not exist does not keep a client from creating it.
+func TestInspector_beforeTheFirstOpen(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, memory.New(memory.Options{}), safes)
+		id := host.ActorID(safeRef.Name, safeRef.Key)
+		if _, err := b.node.Follow(host.Ref{ID: id}, followNothing{}); err != nil { // it stays in memory
+			t.Fatal(err)
+		}
+		if err := runtime.Inspect(b.node).Reset(t.Context(), id); code(err) != "not_found" {
+			t.Errorf("reset of one that does not exist: got %v", err)
+		}
+		ada := b.open(safeRef, asAda)
+		if o := ada.last(); o.Kind != host.OutputOpened {
+			t.Errorf("ada got %s", kinds(ada.got))
+		}
+	})
+}
+
 func TestInspector_operates(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, memory.New(memory.Options{}), safes)
