@@ -264,7 +264,8 @@ func TestG12_TransfersOverBadLinks(t *testing.T) {
 	})
 }
 
-// A clock that is set back by a day loses no message, and none runs twice.
+// A clock that is set back by a day loses no message, and none runs twice. A sender that the
+// process before has not touched since then wakes when the clock is there again, or is used.
 func TestG12_TransfersWithAClockSetBack(t *testing.T) {
 	onBanks(t, func(b *bank) {
 		var mu sync.Mutex
@@ -290,6 +291,9 @@ func TestG12_TransfersWithAClockSetBack(t *testing.T) {
 		}
 		s.store.bad.Store(false)
 		courier.good.Store(true)
+		for _, name := range s.names {
+			_ = s.call(nil, "strongbox", name, "get")
+		}
 		time.Sleep(time.Hour)
 		s.check()
 	})
