@@ -119,6 +119,21 @@ func (s *sends) load(snap *store.Snapshot) {
 			}
 		}
 	}
+	if s.late() {
+		for _, m := range ms.byID {
+			if m.To != "" && m.Parked == "" {
+				again := *m
+				s.keep(m, &again) // the commit sets the time, too
+				return
+			}
+		}
+	}
+}
+
+// late reports whether the clock was set back since the time was set at which the actor has to
+// be awake: nothing waits for so long. The next commit of a message sets it again.
+func (s *sends) late() bool {
+	return s.due.After(s.in.actor.node.now().Add(maxRetry + findSender))
 }
 
 // resume returns until when a stored message waits, and after how many attempts without an answer
@@ -181,7 +196,7 @@ func (s *sends) save(commit *store.Commit) {
 	switch {
 	case ms.outgoing == 0:
 		s.due = time.Time{}
-	case s.due.IsZero():
+	case s.due.IsZero(), s.late():
 		s.due = dueTime(s.in.actor.node.now().Add(findSender))
 	}
 }

@@ -40,6 +40,37 @@ func TestG12_TheClockIsSetBackWhileASenderSleeps(t *testing.T) {
 	})
 }
 
+// A sender that was loaded after the clock was set back, and has not reached its receiver, is
+// woken after another restart.
+func TestG12_TheClockIsSetBackBeforeTwoRestarts(t *testing.T) {
+	onLateBanks(t, func(b *bank, c *holdingCourier) {
+		var clock testClock
+		b.options = func() (*actor.Registry, runtime.Options) {
+			return actor.NewRegistry(actor.Define[penpal]("penpal", actor.Handles((*penpal).missive))),
+				runtime.WithClock(runtime.Options{Courier: c}, clock.now)
+		}
+		b.restart()
+		lose := func(lost bool) {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.lost = lost
+		}
+		lose(true)
+		b.post("a", "b", "one")
+		time.Sleep(time.Second)
+		clock.jump(-24 * time.Hour)
+		b.restart() // nobody has noticed
+		b.penpal("a")
+		time.Sleep(time.Second)
+		lose(false)
+		b.restart()
+		time.Sleep(6 * time.Minute)
+		if got, want := b.penpal("b"), `["a:one",""]`; got != want {
+			b.t.Errorf("the receiver has %s, want %s", got, want)
+		}
+	})
+}
+
 // After a clock was set back, all that are due in the time that comes again are loaded, once,
 // and none runs before its time.
 func TestG11_TheClockIsSetBackWhileManySleep(t *testing.T) {
