@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -63,6 +62,7 @@ type backup struct {
 	to      Target
 	barrier uint64
 	revs    map[string]uint64 // of the actors that the target has
+	sizes   map[string]int64  // bytes of the actors, as they were listed last
 	next    uint64            // the sequence to read the journals from
 }
 
@@ -80,10 +80,12 @@ func (b *backup) run(ctx context.Context) error {
 	}
 	const tries = 100
 	for range tries {
-		for some := range slices.Chunk(stale, headsAtOnce) {
-			if err := b.copyAll(ctx, some); err != nil {
+		for len(stale) > 0 {
+			n := b.together(stale)
+			if err := b.copyAll(ctx, stale[:n]); err != nil {
 				return err
 			}
+			stale = stale[n:]
 		}
 		if stale, err = b.rollForward(ctx); err != nil || len(stale) == 0 {
 			return err
@@ -108,20 +110,38 @@ func (b *backup) list(ctx context.Context) (map[string]uint64, error) {
 		return nil, err
 	}
 	revs := make(map[string]uint64, len(found))
+	b.sizes = make(map[string]int64, len(found))
 	for _, a := range found {
-		revs[a.info.Actor] = a.info.Rev
+		revs[a.info.Actor], b.sizes[a.info.Actor] = a.info.Rev, a.info.Bytes
 	}
 	return revs, nil
 }
 
-// headsAtOnce is how many heads are asked for at once. Each may be as long as a message.
-const headsAtOnce = 16
+// Limits of the heads that are asked for at once. A server sends what it reads for a request
+// without a pause, so more might not come in time, and much more it does not send at all.
+const (
+	headsAtOnce = 16
+	headBytes   = 4 << 20 // about; one head may have more
+)
+
+// together returns how many of some actors, from the first one on, are copied at once.
+func (b *backup) together(actors []string) (n int) {
+	for bytes := int64(0); n < min(len(actors), headsAtOnce); n++ {
+		if bytes += b.sizes[actors[n]]; n > 0 && bytes > headBytes {
+			break
+		}
+	}
+	return n
+}
 
 // copyAll copies actors' heads and their items to the target.
 func (b *backup) copyAll(ctx context.Context, actors []string) error {
-	found, err := b.heads.newestOf(ctx, actors, b.barrier)
-	if err != nil {
-		return err
+	var found map[string]*nats.Msg
+	if len(actors) > 1 {
+		var err error
+		if found, err = b.heads.newestOf(ctx, actors, b.barrier); err != nil {
+			return err
+		}
 	}
 	for _, actor := range actors {
 		if err := b.copyFound(ctx, actor, found[actor]); err != nil {
@@ -131,7 +151,7 @@ func (b *backup) copyAll(ctx context.Context, actors []string) error {
 	return nil
 }
 
-// copyFound copies an actor whose head was found, or reads that again: it may have been replaced
+// copyFound copies an actor whose head was found, or reads that alone: it may have been replaced
 // since.
 func (b *backup) copyFound(ctx context.Context, actor string, m *nats.Msg) error {
 	if m == nil {

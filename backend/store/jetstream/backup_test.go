@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -190,5 +191,77 @@ func checkBackup(t *testing.T, p place, wallets []*wallet, total int, secret []b
 	t.Logf("%d messages on their way", len(sent))
 	if sum != total {
 		t.Errorf("the restored store has %d, want %d", sum, total)
+	}
+}
+
+// Large heads are asked for a few at a time: a server does not send much more than it may have
+// under way. Those that have grown since they were listed are read alone.
+func TestBackup_large(t *testing.T) {
+	o := quiet
+	o.tick, o.Timeout = time.Hour, 10*time.Second
+	p := oneServer(t).newPlace(o)
+	t.Cleanup(func() { p.remove(t) })
+	s := p.takeOver(t)
+	var actors []string
+	for i := range 9 {
+		c := commitOf(fmt.Sprint("large", i), 1)
+		c.State = []byte(`"` + strings.Repeat("y", headBytes/3) + `"`)
+		commit(t, s, c)
+		actors = append(actors, c.Actor)
+	}
+	if err := s.keeper.saveDirty(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	barrier, err := s.heads.writeBarrier(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found, err := s.heads.newestOf(t.Context(), actors, barrier); err != nil || len(found) > 0 {
+		t.Errorf("%d heads that have grown are read at once, error %v", len(found), err)
+	}
+	if found, err := s.heads.newestOf(t.Context(), actors[:2], barrier); err != nil || len(found) != 2 {
+		t.Errorf("%d of 2 heads are read at once, error %v", len(found), err)
+	}
+
+	nc := p.connect(t)
+	watch, err := nc.SubscribeSync("$JS.API.DIRECT.GET." + s.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	made, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "made"), sqlite.Options{Logger: quiet.Logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer made.Close() // it is thrown away
+	if err := Backup(t.Context(), nc, p.Options, made); err != nil {
+		t.Fatal(err)
+	}
+	for _, actor := range actors {
+		if got, err := made.Load(t.Context(), actor); err != nil || len(got.State) != headBytes/3+2 {
+			t.Errorf("%s in the backup: %v", actor, err)
+		}
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	requests := 0
+	for n, _, _ := watch.Pending(); n > 0; n-- {
+		m, err := watch.NextMsg(time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var asked struct {
+			Subjects []string `json:"multi_last"`
+		}
+		if err := json.Unmarshal(m.Data, &asked); err != nil || len(asked.Subjects) > 3 { // two heads and the barrier
+			t.Errorf("the request %s: %v", m.Data, err)
+		}
+		requests++
+	}
+	if requests < 5 {
+		t.Errorf("%d requests for %d heads", requests, len(actors))
 	}
 }

@@ -196,14 +196,16 @@ func (h *heads) read(ctx context.Context, actor string, barrier, known uint64) (
 	}
 }
 
-// newestOf returns the messages of the heads of several actors, of a replica as read takes.
+// newestOf returns the messages of the heads of several actors, of a replica as read takes. If
+// they have grown to much more than headBytes it returns none: the answer ends before it
+// shows how new that replica is.
 func (h *heads) newestOf(ctx context.Context, actors []string, barrier uint64) (map[string]*nats.Msg, error) {
 	own := h.barrier(h.own.incarnation)
 	subjects := []string{own}
 	for _, actor := range actors {
 		subjects = append(subjects, h.head("*", actor))
 	}
-	request, err := json.Marshal(map[string]any{"multi_last": subjects})
+	request, err := json.Marshal(map[string]any{"multi_last": subjects, "max_bytes": 2 * headBytes})
 	if err != nil {
 		return nil, err
 	}
@@ -217,6 +219,10 @@ func (h *heads) newestOf(ctx context.Context, actors []string, barrier uint64) (
 			} else {
 				found[lastToken(subject)] = m
 			}
+		}
+		if !fresh && len(all) > 0 && all[len(all)-1].Header.Get("Nats-Num-Pending") != "0" {
+			found = nil
+			return true
 		}
 		return fresh
 	})
