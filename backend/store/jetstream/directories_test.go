@@ -87,6 +87,7 @@ func TestDirectoriesAreReadOnce(t *testing.T) {
 	if err := nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
+	stale := b.s.staleReads.Load() // requests that were made again, as they had no answer in time
 	for i, key := range []string{"000005", "000300"} {
 		page, err := b.s.Items(t.Context(), boardID, store.ItemRange{Table: 1, From: []byte(key), To: []byte(key + "\x00"), Limit: 1, MaxBytes: 1 << 20})
 		if err != nil || len(page.Items) != 1 {
@@ -95,8 +96,8 @@ func TestDirectoriesAreReadOnce(t *testing.T) {
 		if err := nc.Flush(); err != nil {
 			t.Fatal(err)
 		}
-		if n, _, err := watch.Pending(); err != nil || n != i+1 {
-			t.Errorf("%d requests for %d items, error %v", n, i+1, err)
+		if n, _, err := watch.Pending(); err != nil || n != i+1+int(b.s.staleReads.Load()-stale) {
+			t.Errorf("%d requests for %d items, %d of them again, error %v", n, i+1, b.s.staleReads.Load()-stale, err)
 		}
 	}
 }
