@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"time"
 
@@ -272,35 +271,43 @@ func (r *restore) count(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
+// What a restore writes at once: as many actors as it has room, and fewer whose states are large.
+// All of them are in memory.
+const (
+	restoreRoom = 32
+	restoreUnit = 1 << 20 // bytes of a state that take the room of another actor
+)
+
 // copyAll writes the actors and the secrets.
 func (r *restore) copyAll(ctx context.Context, from Source) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stored := make(chan Stored)
-	var workers sync.WaitGroup
-	for range 16 * runtime.GOMAXPROCS(0) { // they wait for the servers
-		workers.Go(func() {
-			for a := range stored {
-				if err := r.copyActor(ctx, a); err != nil {
-					cancel(err)
-				}
-			}
-		})
-	}
+	room := make(chan struct{}, restoreRoom)
+	var writing sync.WaitGroup
 	err := from.Actors(ctx, func(a Stored) error {
 		r.written++
 		if len(a.Snapshot.Tables) > 0 { // its items can be read now only
 			return r.copyActor(ctx, a)
 		}
-		select {
-		case stored <- a:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
+		takes := min(1+len(a.Snapshot.State)/restoreUnit, restoreRoom)
+		for range takes {
+			select {
+			case room <- struct{}{}:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
+		writing.Go(func() {
+			if err := r.copyActor(ctx, a); err != nil {
+				cancel(err)
+			}
+			for range takes {
+				<-room
+			}
+		})
+		return nil
 	})
-	close(stored)
-	workers.Wait()
+	writing.Wait()
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
