@@ -21,13 +21,13 @@ type tidier struct {
 type quietJournal struct {
 	newest uint64
 	since  time.Time // when newest was read first
-	kept   bool      // it has commits
+	kept   bool      // it has commits, or cannot be read
 }
 
 // Tidy removes the journals that are not known, that had no commits, and that nothing was added
 // to for some time: nodes that could not join and backups that were killed have begun them. It
-// ends each before, so its owner, if it is alive after all, loses nothing but a try. Call it now
-// and then; not at the same time.
+// ends each before, so its owner, if it is alive after all, loses nothing but a try. Those that
+// cannot be read are logged and kept. Call it now and then; not at the same time.
 func (s *Store) Tidy(ctx context.Context, quiet time.Duration, known func(journal string) bool) error {
 	if err := s.tidier.tidy(ctx, quiet, known); err != nil {
 		return fmt.Errorf("tidy journals: %w", err)
@@ -55,13 +55,17 @@ func (t *tidier) tidy(ctx context.Context, quiet time.Duration, known func(strin
 			continue
 		}
 		groups, _, err := t.journals.scan(ctx, name, newest)
-		if err != nil {
+		if ctx.Err() != nil {
 			return err
 		}
-		if len(groups) > 0 {
+		if err != nil || len(groups) > 0 {
 			q.kept = true
 			t.seen[name] = q
-			t.log.Error("there is a journal with commits of a node that the cluster does not know: it is kept", "journal", name)
+			if err != nil {
+				t.log.Error("a journal of a node that the cluster does not know cannot be read: it is kept", "journal", name, "error", err)
+			} else {
+				t.log.Error("there is a journal with commits of a node that the cluster does not know: it is kept", "journal", name)
+			}
 			continue
 		}
 		if !sealed {

@@ -1,9 +1,13 @@
 package jetstream
 
 import (
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 // Journals of nodes that never owned anything are removed when they have been quiet for some
@@ -24,7 +28,13 @@ func TestTidy(t *testing.T) {
 	if err := closed.Close(); err != nil {
 		t.Fatal(err)
 	}
+	var logged strings.Builder
+	p.Logger = slog.New(slog.NewTextHandler(&logged, nil))
 	by := p.open(t)
+	const damaged = "0" // the others come after it
+	if _, err := by.publish(t.Context(), &nats.Msg{Subject: by.journalOf(damaged), Data: []byte("?")}); err != nil {
+		t.Fatal(err)
+	}
 	tidy := func(want ...*Store) {
 		t.Helper()
 		err := by.Tidy(t.Context(), 10*time.Minute, func(journal string) bool { return journal == known.Incarnation() })
@@ -35,7 +45,7 @@ func TestTidy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		names := []string{withCommits}
+		names := []string{damaged, withCommits}
 		for _, s := range want {
 			names = append(names, s.Incarnation())
 		}
@@ -58,6 +68,10 @@ func TestTidy(t *testing.T) {
 	tidy(alive, known, by) // it has written since
 	now = now.Add(10 * time.Minute)
 	tidy(known, by)
+	by.crash() // it logs no more
+	if n := strings.Count(logged.String(), "cannot be read"); n != 1 {
+		t.Errorf("a journal that cannot be read was logged %d times, want once:\n%s", n, logged.String())
+	}
 }
 
 // The name of a space becomes a part of subjects and of streams' names.
