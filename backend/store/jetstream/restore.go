@@ -35,7 +35,8 @@ type Stored struct {
 	Items    func(ctx context.Context, q store.ItemRange) (store.ItemPage, error) // until f returns
 }
 
-// ErrNotEmpty is the error of a Restore into streams that have actors.
+// ErrNotEmpty is the error of a Restore into streams that have actors. No actor is changed; nodes
+// may have to join again.
 var ErrNotEmpty = errors.New("the cluster has actors already, and a restore needs empty streams: to replace them, stop all nodes and delete the streams")
 
 // errRestoring is the error of a store that is opened while streams are filled.
@@ -51,9 +52,8 @@ const restoreLease = 10 * time.Second
 //
 // Nodes may run, as long as they have no actors: they lose their journals and cannot join again
 // until the restore has ended. Secrets that they have made are replaced, so they must be
-// restarted. If the streams have actors, the error wraps ErrNotEmpty, and nothing is changed. A
-// restore that was interrupted leaves streams that no node can use; another one begins from the
-// start.
+// restarted. If the streams have actors, the error wraps ErrNotEmpty. A restore that was
+// interrupted leaves streams that no node can use; another one begins from the start.
 func Restore(ctx context.Context, nc *nats.Conn, o Options, from Source) (actors int, err error) {
 	o = o.withDefaults()
 	o.Lease = cmp.Or(o.Lease, restoreLease)
