@@ -193,7 +193,7 @@ func TestRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := oneServer(t).newPlace(quiet)
-	defer p.remove(t)
+	defer func() { p.remove(t) }() // there is another one at the end
 	n, err := Restore(t.Context(), p.connect(t), p.Options, openView(t, dir))
 	if err != nil || n != len(logs) {
 		t.Fatalf("%d of %d actors were restored, error %v", n, len(logs), err)
@@ -254,7 +254,7 @@ func TestRestore_interrupted(t *testing.T) {
 	defer p.remove(t)
 	p.Lease = 400 * time.Millisecond // the first one writes to its journal all the time
 	patient := p.Options
-	patient.Lease = 3 * time.Second
+	patient.Lease = 20 * time.Second // on a machine that is busy the first one is silent for a while
 	// A node without actors loses its journal, and cannot join again.
 	node := p.takeOver(t)
 	stop := errors.New("stop")
@@ -278,7 +278,9 @@ func TestRestore_interrupted(t *testing.T) {
 		t.Fatalf("got %v, want %v", err, stop)
 	}
 	if s, err := Open(t.Context(), p.connect(t), p.Options); !errors.Is(err, errRestoring) {
-		s.crash()
+		if err == nil {
+			s.crash()
+		}
 		t.Fatalf("a node in streams that are half filled: got %v, want %v", err, errRestoring)
 	}
 	if err := Backup(t.Context(), p.connect(t), p.Options, nil); !errors.Is(err, errRestoring) {

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -17,20 +18,27 @@ func TestSecretsAreMadeOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var looked, done sync.WaitGroup
-	looked.Add(len(stores))
+	var done sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	looked := make(chan struct{}) // is closed when all have found nothing
 	var calls atomic.Int64
 	got := make([]string, len(stores))
 	for i, s := range stores {
 		done.Go(func() {
-			value, err := s.Secret(t.Context(), "session.key", func() []byte {
-				calls.Add(1)
-				looked.Done() // none of them goes on before all have found nothing
-				looked.Wait()
+			value, err := s.Secret(ctx, "session.key", func() []byte {
+				if calls.Add(1) == int64(len(stores)) {
+					close(looked)
+				}
+				select {
+				case <-looked:
+				case <-ctx.Done(): // another one has failed
+				}
 				return fmt.Append(nil, "key", i)
 			})
 			if err != nil {
 				t.Error(err)
+				cancel()
 			}
 			got[i] = string(value)
 		})
