@@ -100,7 +100,7 @@ func TestParkedMessagesAreCountedByTheirOwner(t *testing.T) {
 		nodes := []*owner{newOwner(t, s, planners), newOwner(t, s, planners)}
 		want := func(when string, counts ...int) {
 			t.Helper()
-			time.Sleep(5 * time.Second)
+			time.Sleep(time.Minute)
 			for i, n := range counts {
 				if got := nodes[i].Stats().ParkedMessages; got != n {
 					t.Errorf("%s: node %d counts %d, want %d", when, i, got, n)

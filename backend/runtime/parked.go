@@ -8,6 +8,10 @@ import (
 	"github.com/troupe-dev/troupe/backend/store"
 )
 
+// recountPause is how long a node waits before it counts again, from the first partition on that
+// it has got.
+const recountPause = 30 * time.Second
+
 // parkedMessages counts the messages that are parked, of all stored actors of the node. Its
 // methods may be called at the same time.
 type parkedMessages struct {
@@ -68,15 +72,20 @@ func (p *parkedMessages) run(n *Node) {
 		case <-n.closing:
 			return
 		}
-		if n.partitions.owns != nil && !n.pause(time.Second) { // partitions come in crowds
+		// Partitions come in crowds, and each time all actors of the node are listed.
+		if n.partitions.owns != nil && !n.pause(recountPause) {
 			return
+		}
+		select {
+		case <-p.again: // partitions that have come since are counted, too
+		default:
 		}
 	}
 }
 
 // count counts those of the stored actors. It reports false if the node shuts down.
 func (p *parkedMessages) count(n *Node) bool {
-	q := store.ListQuery{Limit: 256}
+	q := store.ListQuery{Limit: 1024}
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
 		page, err := n.store.List(context.Background(), q)
 		if err != nil {

@@ -25,7 +25,9 @@ type Stats struct {
 	Abandoned uint64           // turns that did not return
 	Resets    uint64           // resets of actors to their last durable state
 
-	ParkedMessages int // of all stored actors; the count is complete some time after the start
+	// ParkedMessages are those of all stored actors of the node. The count is complete some time
+	// after the start, and half a minute after the node has got partitions.
+	ParkedMessages int
 
 	UndecodableItems uint64 // items of tables that do not fit their types, each once per load of its actor
 
