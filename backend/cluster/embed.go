@@ -6,10 +6,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -59,11 +62,15 @@ const (
 const maxPayload = 8 << 20
 
 // Embed starts a server. It waits until the server takes connections, but not for other
-// servers: without most of the voters, whatever is stored or read fails.
+// servers: without most of the voters, whatever is stored or read fails. A directory that a
+// server without others has filled is refused with others, and the other way round.
 func Embed(o EmbedOptions) (*Embedded, error) {
 	host, port, err := splitPort(o.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("cluster: listen on %q: %w", o.Listen, err)
+	}
+	if err := o.checkDir(); err != nil {
+		return nil, err
 	}
 	options := &server.Options{
 		ServerName: o.Name, Username: user, Password: rand.Text(),
@@ -113,6 +120,33 @@ func Embed(o EmbedOptions) (*Embedded, error) {
 // alone reports whether the server is the only one that stores data. It has no others then, and
 // takes clients at Listen in their place.
 func (o *EmbedOptions) alone() bool { return len(o.Peers) <= 1 && !o.Guest }
+
+// checkDir returns an error if the files are of a server that had others and this one has none, or
+// the other way round. A server with others finds no streams in the files of one that was alone:
+// it would begin with empty ones. One that is alone may have an old copy.
+func (o *EmbedOptions) checkDir() error {
+	if !o.Voter {
+		return nil // it stores nothing
+	}
+	// Where nats-server keeps the streams of its only account, and what servers vote about.
+	dir := filepath.Join(o.Dir, server.JetStreamStoreDir)
+	streams, err := os.ReadDir(filepath.Join(dir, server.DEFAULT_GLOBAL_ACCOUNT, "streams"))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(streams) == 0 {
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	_, err = os.Stat(filepath.Join(dir, server.DEFAULT_SYSTEM_ACCOUNT, "_js_", "_meta_"))
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("cluster: %w", err)
+	case err != nil && !o.alone():
+		return fmt.Errorf("cluster: %s is of a cluster of one node: back it up, and restore it into new directories", o.Dir)
+	case err == nil && o.alone():
+		return fmt.Errorf("cluster: %s is of a cluster of several nodes: back it up, and restore it into a new directory", o.Dir)
+	}
+	return nil
+}
 
 // splitPort is net.SplitHostPort. Port 0 becomes what the server takes for any.
 func splitPort(address string) (host string, port int, err error) {

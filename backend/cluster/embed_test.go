@@ -5,8 +5,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	natsjs "github.com/nats-io/nats.go/jetstream"
 
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/jetstream"
@@ -124,4 +129,59 @@ func TestEmbedSaysWhatIsWrong(t *testing.T) {
 	if _, err := Embed(EmbedOptions{Name: "n", Dir: t.TempDir(), Listen: "nowhere"}); err == nil {
 		t.Error("it listens on an address without a port")
 	}
+}
+
+// TestEmbedKeepsToOneOrSeveral starts the files of a server that was alone with others, and the other
+// way round.
+func TestEmbedKeepsToOneOrSeveral(t *testing.T) {
+	one := EmbedOptions{Name: "a", Dir: t.TempDir(), Listen: "127.0.0.1:0", Voter: true, Logger: slog.New(slog.DiscardHandler)}
+	start := func(o EmbedOptions) *Embedded {
+		t.Helper()
+		s, err := Embed(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	refused := func(o EmbedOptions, want string) {
+		t.Helper()
+		s, err := Embed(o)
+		if err == nil {
+			s.Stop()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+	several := one
+	several.Peers = []string{"127.0.0.1:1", "127.0.0.1:2"} // nobody is there
+
+	s := start(one)
+	nc, err := s.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	js, err := natsjs.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), natsjs.StreamConfig{Name: "S", Subjects: []string{"s"}}); err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+	s.Stop()
+	refused(several, "of a cluster of one node")
+	start(one).Stop()
+
+	streams := filepath.Join("jetstream", "$G", "streams", "S")
+	from := filepath.Join(one.Dir, streams)
+	one.Dir = t.TempDir()
+	several.Dir = one.Dir
+	start(several).Stop()
+	// Two servers would have made a stream now.
+	if err := os.CopyFS(filepath.Join(one.Dir, streams), os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	refused(one, "of a cluster of several nodes")
+	start(several).Stop()
 }
