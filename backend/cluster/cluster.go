@@ -72,7 +72,7 @@ type Cluster struct {
 	ended   chan struct{}
 	begun   sync.Once
 	closing sync.Once
-	current atomic.Bool // the embedded server has been up to date once
+	ready   atomic.Uint32 // the slot with which the node was ready once
 
 	mu  sync.Mutex
 	err error // why it has ended
@@ -320,8 +320,9 @@ func (c *Cluster) Health() error {
 	return nil
 }
 
-// Ready implements host.Cluster. Once the embedded server was up to date, it need not be so
-// again: others may be down, and this node works.
+// Ready implements host.Cluster. An incarnation is ready when it has all partitions that are meant
+// for it, and when its embedded server was up to date once. From then on only Health counts: it
+// works while it takes over those of others, and while others are down.
 func (c *Cluster) Ready() error {
 	if err := c.Health(); err != nil {
 		return err
@@ -330,17 +331,18 @@ func (c *Cluster) Ready() error {
 	if table == nil {
 		return errJoining
 	}
-	for part, owner := range table.Owner {
-		if _, ok := c.member.owns(part); owner == self && table.Want[part] == self && !ok {
+	if c.ready.Load() == self {
+		return nil
+	}
+	for part, want := range table.Want {
+		if _, ok := c.member.owns(part); want == self && !ok {
 			return errAdopting
 		}
 	}
-	if c.embedded != nil && !c.current.Load() {
-		if !c.embedded.current() {
-			return errNotCurrent
-		}
-		c.current.Store(true)
+	if c.embedded != nil && !c.embedded.current() {
+		return errNotCurrent
 	}
+	c.ready.Store(self)
 	return nil
 }
 
