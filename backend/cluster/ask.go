@@ -98,7 +98,8 @@ func (p *Port) answeredItem(slot uint32, i *item) {
 
 // find runs a request at the actor's owner: here, or there as the item that remote makes. If the
 // owner moves, it tries again at the next one. A request that is not safe to repeat is not
-// repeated if it may have run.
+// repeated if it may have run. If a call that is repeated reaches no owner in time, its outcome is
+// not known.
 func find[T any](ctx context.Context, p *Port, r host.Ref, safe bool, local func() (T, error), remote *item, result func(*item) T) (none T, err error) {
 	id, err := idOf(r)
 	if err != nil {
@@ -107,6 +108,7 @@ func find[T any](ctx context.Context, p *Port, r host.Ref, safe bool, local func
 	part := store.Partition(id)
 	looking, cancel := context.WithTimeout(ctx, moveFor)
 	defer cancel()
+	mayHaveRun := false
 	for wait := moveWait; looking.Err() == nil; wait = min(2*wait, 16*moveWait) {
 		owner, self := p.places.Owner(part)
 		switch {
@@ -126,7 +128,9 @@ func find[T any](ctx context.Context, p *Port, r host.Ref, safe bool, local func
 				return none, answer.Err
 			case errors.Is(err, errSessionEnded) && !safe:
 				return none, host.Faultf(wire.CodeMaybeRan, "the actor's node does not answer")
-			case errors.Is(err, link.ErrFull):
+			case errors.Is(err, errSessionEnded):
+				mayHaveRun = i.Kind == itemCallOnce // the others read
+			case errors.Is(err, link.ErrFull) && !mayHaveRun:
 				return none, faultOf(err)
 			case err != nil && ctx.Err() != nil:
 				return none, ctx.Err()
@@ -139,6 +143,9 @@ func find[T any](ctx context.Context, p *Port, r host.Ref, safe bool, local func
 	}
 	if ctx.Err() != nil {
 		return none, ctx.Err()
+	}
+	if mayHaveRun {
+		return none, host.Faultf(wire.CodeMaybeRan, "the actor's node has not answered, and the actor is moving between nodes")
 	}
 	return none, host.Faultf(wire.CodeUnavailable, "the actor is moving between nodes")
 }

@@ -171,6 +171,43 @@ func TestASessionThatEndsEndsConnections(t *testing.T) {
 	})
 }
 
+// TestG5_ARepeatedCallMayHaveRun loses the owner of an actor while it runs a call with an
+// idempotency key, and finds no other in time.
+func TestG5_ARepeatedCallMayHaveRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		owner, gateway, places := newPorts(t)
+		f := read(t, gateway, general)
+		_ = gateway.port.Open(general, host.OpenRequest{Attachment: attachment(1)})
+		f.next()
+		owner.host.mu.Lock()
+		owner.host.block = true
+		owner.host.mu.Unlock()
+		result := make(chan error, 1)
+		go func() {
+			_, err := gateway.port.CallOnce(t.Context(), general, host.DirectCall{Action: "a", IdempotencyKey: "k"})
+			result <- err
+		}()
+		time.Sleep(time.Second)
+		owner.bus.cut.Store(true)
+		_ = gateway.port.Call(general, host.CallRequest{Attachment: attachment(1), ID: 1})
+		time.Sleep(7 * time.Second)
+		expect(t, f.next(), "4 moved to 0.1") // the session has ended
+		places.mu.Lock()
+		places.owner = 0
+		places.mu.Unlock()
+		if err := <-result; codeOf(err) != wire.CodeMaybeRan {
+			t.Errorf("got %v for a call that may have run", err)
+		}
+		if _, err := gateway.port.CallOnce(t.Context(), general, host.DirectCall{Action: "a", IdempotencyKey: "l"}); codeOf(err) != wire.CodeUnavailable {
+			t.Errorf("got %v for a call that was not sent", err)
+		}
+		owner.host.mu.Lock()
+		owner.host.block = false
+		owner.host.mu.Unlock()
+		owner.bus.cut.Store(false)
+	})
+}
+
 // TestG3_ACopyThatFallsBehind stops a link while much happens. The copy leaves out what the
 // owner has forgotten, reads it from the owner, and gets the answers all the same.
 func TestG3_ACopyThatFallsBehind(t *testing.T) {
