@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -214,7 +215,13 @@ type answerHead struct {
 }
 
 // ServeInspect implements host.InspectServer. The other node has checked who asks.
-func (i *Inspector) ServeInspect(ctx context.Context, q host.InspectRequest, write func(context.Context, []byte) error) error {
+func (i *Inspector) ServeInspect(ctx context.Context, q host.InspectRequest, write func(context.Context, []byte) error) (err error) {
+	defer func() {
+		if v := recover(); v != nil { // net/http does that for a request of a client
+			i.log.Error("inspector: a request of another node panicked", "target", q.Target, "panic", v, "stack", string(debug.Stack()))
+			err = host.Faultf(wire.CodeInternal, "internal error; see the server log")
+		}
+	}()
 	r, err := http.NewRequestWithContext(ctx, q.Method, q.Target, bytes.NewReader(q.Body))
 	if err != nil {
 		return host.Faultf(wire.CodeMalformed, "%v", err)

@@ -3,6 +3,7 @@ package inspect_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -176,4 +177,14 @@ func TestPeers_stream(t *testing.T) {
 			t.Error("the other node goes on for a page that is gone")
 		}
 	})
+}
+
+// A panic while a node answers another one ends the answer, not the node.
+func TestPeers_panic(t *testing.T) {
+	e := newEnv(t, false)
+	err := e.in.ServeInspect(t.Context(), host.InspectRequest{Method: http.MethodGet, Target: "/api/overview"}, func(context.Context, []byte) error { panic("a fault of the code") })
+	var fault *host.Fault
+	if !errors.As(err, &fault) || fault.Code != wire.CodeInternal {
+		t.Errorf("got %v, want an internal error", err)
+	}
 }
