@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 )
 
 // Disconnect implements host.Cluster. It asks all nodes, and again until no actor has moved
-// meanwhile: one that moves may be at none of them when they look.
+// meanwhile: one that moves may be at none of them when they look. It waits longer each time, since
+// all nodes look through all of their actors, and until ctx ends.
 func (c *Cluster) Disconnect(ctx context.Context, subject, reason string) error {
-	for {
+	for wait := tryAgain; ; wait = min(2*wait, 2*time.Second) {
 		table, self := c.member.table()
 		if table == nil {
 			return errNotJoined
@@ -18,7 +20,7 @@ func (c *Cluster) Disconnect(ctx context.Context, subject, reason string) error 
 		if !isMoved(err) {
 			return err
 		}
-		if err := pause(ctx, tryAgain); err != nil {
+		if err := pause(ctx, wait); err != nil {
 			return err
 		}
 	}

@@ -50,7 +50,7 @@ type Cluster interface {
 	Ready() error
 
 	// Disconnect ends all connections of a subject, to the actors of all nodes. After an error some
-	// may be left.
+	// may be left. It goes on while actors move between nodes: give ctx a deadline.
 	Disconnect(ctx context.Context, subject, reason string) error
 
 	// Leave gives the node's actors away, and returns when other nodes have them, or with an

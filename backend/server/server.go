@@ -193,8 +193,8 @@ func (s *Server) CheckOrigin(next http.Handler) http.Handler { return s.gateway.
 // method Subject of OnAuth's result returns for the user. Single calls that have been
 // authenticated before still run.
 //
-// It returns when the actors have done so. The error is that of ctx or the store; then some
-// connections may be left.
+// It returns when the actors have done so; give ctx a deadline in a cluster, whose actors may move
+// meanwhile. The error is that of ctx or the store; then some connections may be left.
 func (s *Server) Disconnect(ctx context.Context, subject, reason string) error {
 	disconnect := s.node.Disconnect
 	if s.opts.Cluster != nil {
