@@ -48,7 +48,7 @@ func (s *jetStore) Begin(ctx context.Context, lease time.Duration) (string, erro
 	return next.Incarnation(), nil
 }
 
-// Abandon implements Store. It may wait for a request to the servers.
+// Abandon implements Store. It may wait for one request to the servers.
 func (s *jetStore) Abandon() {
 	if of := s.store(); of != nil {
 		of.Abandon()

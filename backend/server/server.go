@@ -27,7 +27,7 @@ import (
 )
 
 // Limits of the steps of a shutdown: less than 10 s in all, with the store's last
-// snapshots. See leaveTimeout for a node of a cluster.
+// snapshots. With leaveTimeout and clusterTimeout, a node of a cluster takes up to 25 s.
 const (
 	turnsTimeout   = 5 * time.Second // running turns and their commits
 	clientsTimeout = 3 * time.Second // flushing and closing sockets, ending requests
@@ -362,8 +362,8 @@ func (s *Server) drain() {
 
 // Close ends the server: it refuses new work, tells clients to reconnect later, lets
 // running turns finish, stores their effects, closes all sockets and, if the server
-// opened it, the store. It takes less than 10 s, for a node of a cluster up to 25 s; if ctx ends before that, everything
-// that still runs is cut off.
+// opened it, the store. It takes less than 10 s, for a node of a cluster up to 25 s; if ctx ends
+// before that, everything that still runs is cut off.
 //
 // An error means that something may be lost. Slow clients do not cause one: they resume
 // and get what they have not received. Only the first call closes; others wait for it

@@ -413,3 +413,28 @@ func (s *Store) forgetAll(t testing.TB) {
 		}
 	}
 }
+
+// A store that is abandoned does not go on asking servers that do not answer.
+func TestAbandonDoesNotWait(t *testing.T) {
+	proxy, b := newProxy(t)
+	p := b.newPlace(quiet)
+	defer p.remove(t)
+	p.Timeout, p.tryTime = time.Hour, 50*time.Millisecond
+	s := p.takeOver(t)
+	proxy.set(func() { proxy.lose = func(string, []byte) bool { return true } })
+	proved := make(chan error, 1)
+	go func() { proved <- s.Prove(context.Background()) }()
+	for lost := 0; lost == 0; time.Sleep(time.Millisecond) {
+		proxy.set(func() { lost = proxy.lost })
+	}
+	s.Abandon()
+	select {
+	case err := <-proved:
+		if !errors.Is(err, store.ErrUnknown) {
+			t.Errorf("got %v, want ErrUnknown", err)
+		}
+	case <-time.After(time.Minute):
+		t.Error("it still asks after a minute")
+	}
+	proxy.set(func() { proxy.lose = nil })
+}

@@ -84,7 +84,8 @@ func (j *ownJournal) settle(ctx context.Context) error {
 	return nil
 }
 
-// push publishes a message until it is known whether it is stored.
+// push publishes a message until it is known whether it is stored, or nobody needs to know because
+// the store was abandoned.
 func (j *ownJournal) push(ctx context.Context, o *outgoing) error {
 	begin := time.Now()
 	repeated := j.stuck != nil
@@ -118,7 +119,7 @@ func (j *ownJournal) push(ctx context.Context, o *outgoing) error {
 		}
 		repeated = true
 		j.retries.Add(1)
-		if time.Since(begin) > j.timeout || ctx.Err() != nil || wait(ctx, pause) != nil {
+		if j.deposed.Load() || time.Since(begin) > j.timeout || ctx.Err() != nil || wait(ctx, pause) != nil {
 			if !j.isStuck.Load() {
 				j.stuckSince.Store(int64(o.sent))
 				j.isStuck.Store(true)
