@@ -257,6 +257,7 @@ func (c *client) opened(channel int) (message, int) {
 // TestG3_TheOwnerDies uses an actor through all nodes, of which one runs it and dies. Its client
 // on another node misses nothing, and no call runs twice (G5) or is lost (G6).
 func TestG3_TheOwnerDies(t *testing.T) {
+	t.Parallel() // it waits for a lease
 	nodes := startWebNodes(t, natsServer(t), "a", "b", "c")
 	owner, second, third := nodes[0], nodes[1], nodes[2]
 	key := owner.keyOf(t)
@@ -326,6 +327,7 @@ func TestSigningOutReachesAllNodes(t *testing.T) {
 // TestG10_ANodeThatIsCutOff cuts the owner of an actor off from all others. It does not answer
 // with what it has in memory once another one may have it.
 func TestG10_ANodeThatIsCutOff(t *testing.T) {
+	t.Parallel() // it waits for a lease
 	nodes := startWebNodes(t, natsServer(t), "a", "b")
 	owner, other := nodes[0], nodes[1]
 	key := owner.keyOf(t)
