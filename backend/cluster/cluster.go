@@ -34,7 +34,7 @@ type Options struct {
 	// ("nats://user:password@host:4222"). Their sync_interval must be always: with NATS's
 	// default a power cut of all of them loses what was acknowledged.
 	URL string
-	TLS *tls.Config // of connections to URL, if it begins with tls://
+	TLS *tls.Config // of connections to URL: with it all use TLS, also those to nats://
 
 	// Replicas is how many servers keep each message [3]. What most of them have on their
 	// disks is acknowledged. It is used when the streams are made, at the very first start.

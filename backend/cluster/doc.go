@@ -9,14 +9,18 @@
 //
 // A partition changes hands in two ways only (place.go): its owner gives it away, or another
 // node has ended its owner's journal, after which the owner can write nothing more. Nodes do
-// that when an owner has been silent for longer than its lease (lease.go).
+// that when an owner has been silent for longer than its lease (lease.go). A node that ends
+// gives all away first (leave.go). Stores are package jetstream's (jetstore.go, actorstore.go).
 //
 // Gateways reach actors through a Port (port.go, ask.go), which sends requests for actors of
 // other nodes as items (item.go, coder.go) over a link (package link) to their owners
 // (owner.go), and keeps copies of their logs (copy.go). It also takes requests for sockets over
-// HTTP to the gateways that have them (http.go).
+// HTTP to the gateways that have them (http.go), and those of an inspector to other nodes
+// (inspect.go). A user who has signed out is disconnected on all nodes (disconnect.go).
 //
-// In a small cluster each node has a nats-server in its own process (embed.go).
+// Cluster (cluster.go) is all of that for a server, with metrics (metrics.go), over NATS
+// (nats.go). In a small cluster each node has a nats-server in its own process (embed.go,
+// serverlog.go). backup.go fills clusters, and makes backups of them.
 //
 // # Lock order
 //

@@ -45,7 +45,7 @@ func (c *Cluster) Inspect(ctx context.Context, slot uint32, q host.InspectReques
 	return port.Inspect(ctx, slot, q, part)
 }
 
-// ServeInspector implements host.Peers. Call it after Attach.
+// ServeInspector implements host.Peers.
 func (c *Cluster) ServeInspector(s host.InspectServer) { c.port.Load().inspector = s }
 
 // Inspect takes a request to another node's inspector. See host.Peers.

@@ -383,7 +383,8 @@ func TestTakeoverTakesALease(t *testing.T) {
 	}
 }
 
-// TestTheSameNameWaits starts a node again that was killed, and one of a name that is taken.
+// TestLeavingPausesShortly has a node leave: each of its partitions is without an owner for a
+// moment only.
 func TestLeavingPausesShortly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := calm(t, "a", "b", "c")
@@ -416,6 +417,7 @@ func TestLeavingPausesShortly(t *testing.T) {
 	})
 }
 
+// TestTheSameNameWaits starts a node again that was killed, and one of a name that is taken.
 func TestTheSameNameWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := calm(t, "a")

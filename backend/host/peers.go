@@ -17,7 +17,8 @@ type Peers interface {
 	// ends the request there, too. The error is a *Fault, or that of ctx.
 	Inspect(ctx context.Context, slot uint32, q InspectRequest, part func([]byte)) error
 
-	// ServeInspector sets what answers the requests of other nodes. Call it once, before Join.
+	// ServeInspector sets what answers the requests of other nodes. Call it once, after Attach
+	// and before Join.
 	ServeInspector(s InspectServer)
 }
 
