@@ -446,8 +446,13 @@ func (a *Actor) leave(early bool) (ended, ok bool) {
 
 // stop ends the actor because its node shuts down, or no longer owns it.
 func (a *Actor) stop(m stopEnvelope) {
-	if a.in != nil && !m.lost && (!a.in.stopHook() || !a.in.sends.settle() || !a.in.life.renew()) {
-		return // superseded: the goroutine that takes over stops it
+	if a.in != nil && !m.lost {
+		if !a.in.stopHook() {
+			return // superseded: the goroutine that takes over stops it
+		}
+		if a.in.messages.acquit(); !a.in.sends.settle() || !a.in.life.renew() {
+			return
+		}
 	}
 	if err := a.gate.await(); err != nil {
 		a.logger().Error("saving an actor's last changes failed", "error", err)

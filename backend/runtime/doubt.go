@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"maps"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -21,10 +23,14 @@ type doubts struct {
 	// counted for the first time may do so beside each other, another one is alone.
 	running map[doubted]string
 	alone   bool
+	waiting map[doubted]bool // those that begin has refused
 }
 
-// trialWait is how long, about, a message waits until it is asked again whether it may run.
-const trialWait = 50 * time.Millisecond
+// Of how often begin is asked again.
+const (
+	trialEvery = 2 * time.Millisecond // by all that wait, on average
+	maxTrial   = time.Second          // by one of them
+)
 
 // doubted is a message: the id of its actor and its own.
 type doubted struct {
@@ -73,7 +79,8 @@ func (d *doubts) count(actor string, m *store.Message) {
 	d.counted[doubted{actor, m.ID}] = m.Fatal
 }
 
-// begin reports whether a message that is doubted may run, or be sent, now. The first end of a
+// begin lets a message that is doubted run, or be sent, now: wait is 0. Else it should be asked
+// again after that time. The first end of a
 // process counts all that was to run then: one of them is guilty, perhaps. Those that were counted
 // before run alone, counted just before that, so that the next end counts nothing but the guilty
 // one. Without this, messages that happen to be on their way at three ends in a row are parked
@@ -81,21 +88,23 @@ func (d *doubts) count(actor string, m *store.Message) {
 //
 // This is group testing with groups of one, as in poison-message handling that shrinks a batch
 // after it has failed (Dorfman, "The Detection of Defective Members of Large Populations", 1943).
-func (d *doubts) begin(a *Actor, m *store.Message) bool {
+func (d *doubts) begin(a *Actor, m *store.Message) (wait time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.running == nil {
+		d.running, d.waiting = map[doubted]string{}, map[doubted]bool{}
+	}
 	key := doubted{a.id, m.ID}
 	if _, runs := d.running[key]; runs {
-		return true
+		return 0
 	}
 	if d.alone || m.Fatal > 0 && len(d.running) > 0 {
-		return false
+		d.waiting[key] = true
+		return 1 + rand.N(min(2*trialEvery*time.Duration(len(d.waiting)), maxTrial))
 	}
-	if d.running == nil {
-		d.running = map[doubted]string{}
-	}
+	delete(d.waiting, key)
 	d.running[key], d.alone = m.To, m.Fatal > 0
-	return true
+	return 0
 }
 
 // runs reports whether begin has let a message run that has not ended.
@@ -114,6 +123,9 @@ func (d *doubts) end(actor string, message uint64) {
 // endOf is end for all messages of an actor, because its instance is gone.
 func (d *doubts) endOf(actor string) {
 	d.endAll(func(m doubted, _ string) bool { return m.actor == actor })
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	maps.DeleteFunc(d.waiting, func(m doubted, _ bool) bool { return m.actor == actor })
 }
 
 // endSent is end for the messages of an actor to another.

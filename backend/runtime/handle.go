@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,8 +71,8 @@ func (ms *messages) mayRun(m *store.Message) (run, ok bool) {
 	if m.Fatal+1 >= maxFatal {
 		return false, ms.fatal(m)
 	}
-	if !a.node.doubts.begin(a, m) {
-		ms.trialAt = a.node.now().Add(rand.N(trialWait) + trialWait/2)
+	if wait := a.node.doubts.begin(a, m); wait > 0 {
+		ms.trialAt = a.node.now().Add(wait)
 		return false, true
 	}
 	next := *m
@@ -83,6 +85,19 @@ func (ms *messages) mayRun(m *store.Message) (run, ok bool) {
 		return false, true // the pending reset loads it again
 	}
 	return true, true
+}
+
+// acquit has the next commit, which is the last one, take back that messages are counted: the
+// process ends as it should, and the ends that count are in a row.
+func (ms *messages) acquit() {
+	for _, id := range slices.Sorted(maps.Keys(ms.byID)) { // it changes meanwhile
+		if m := ms.byID[id]; m.Fatal > 0 && m.Parked == "" {
+			next := *m
+			next.Fatal = 0
+			ms.in.sends.keep(m, &next)
+			ms.in.sends.held = true
+		}
+	}
 }
 
 // endTrial ends what mayRun has begun for a message, when what has become of that is durable. It

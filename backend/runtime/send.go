@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math/bits"
-	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
@@ -160,9 +159,11 @@ func (s *sends) count(doubted []*store.Message) bool {
 	a := s.in.actor
 	counted := false
 	for _, m := range doubted {
-		if m.Fatal+1 < maxFatal && !a.node.doubts.begin(a, m) { // else it is sent to be given up
-			s.outbox.Postpone(m.To, a.node.now().Add(rand.N(trialWait)+trialWait/2))
-			continue
+		if m.Fatal+1 < maxFatal { // else it is sent to be given up
+			if wait := a.node.doubts.begin(a, m); wait > 0 {
+				s.outbox.Postpone(m.To, a.node.now().Add(wait))
+				continue
+			}
 		}
 		next := *m
 		next.Fatal++
