@@ -90,6 +90,8 @@ type sends struct {
 	timer    *time.Timer
 	firesAt  time.Time // at the latest; zero: it is not set
 
+	trials map[uint64]bool // messages that are not sent before they may be alone, see doubts.begin
+
 	changed bool // the commit that is made changes messages to other actors
 	held    bool // nothing is sent now
 	leaving bool
@@ -162,6 +164,10 @@ func (s *sends) count(doubted []*store.Message) bool {
 		if m.Fatal+1 < maxFatal { // else it is sent to be given up
 			if wait := a.node.doubts.begin(a, m); wait > 0 {
 				s.outbox.Postpone(m.To, a.node.now().Add(wait))
+				if s.trials == nil {
+					s.trials = map[uint64]bool{}
+				}
+				s.trials[m.ID] = true
 				continue
 			}
 		}
@@ -190,6 +196,9 @@ func (s *sends) save(commit *store.Commit) {
 		if m := e.after; m != nil && m.To != "" || e.before != nil && e.before.To != "" {
 			s.outbox.Edit(e.before, e.after, commit.Rev)
 			s.changed = true
+			if e.before != nil {
+				delete(s.trials, e.before.ID) // it is counted, or gone
+			}
 		}
 	}
 	s.settleAt = time.Time{}
@@ -308,7 +317,9 @@ func (s *sends) stop() {
 }
 
 // busy reports whether the actor has to stay in memory for its messages.
-func (s *sends) busy() bool { return s.outbox.InFlight() || s.outbox.Pending() }
+func (s *sends) busy() bool {
+	return s.outbox.InFlight() || s.outbox.Pending() || len(s.trials) > 0
+}
 
 // leave makes the commit that the actor needs before it leaves memory, if any: what is
 // settled, and when the next try is. It reports false if the instance was abandoned meanwhile.

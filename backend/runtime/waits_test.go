@@ -1,0 +1,67 @@
+package runtime_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/store/memory"
+)
+
+// countedOnce returns a store after two processes that have ended while each of n suspects had a
+// message on its way to another: all are counted once.
+func countedOnce(t *testing.T, n int) *refusingLoads {
+	s := &refusingLoads{Store: memory.New(memory.Options{})}
+	deaths := runProcesses(t, 2, s, func(b *bench, process int) {
+		for i := range n {
+			if process == 0 {
+				call(t, b.node, host.Ref{Name: "suspect", Key: host.Key{fmt.Sprint("a", i)}}, "send", fmt.Sprint("b", i), true)
+			}
+		}
+	})
+	if fatal := fatalOf(t, s, n); deaths != 2 || len(fatal) != n || fatal[0] != 1 || fatal[n-1] != 1 {
+		t.Fatalf("%d processes died, and the messages are counted %v times", deaths, fatal)
+	}
+	return s
+}
+
+// fatalOf returns how often each message that the suspects have left is counted.
+func fatalOf(t *testing.T, s *refusingLoads, n int) (fatal []int) {
+	for i := range n {
+		snap, err := s.Store.Load(t.Context(), host.ActorID("suspect", host.Key{fmt.Sprint("a", i)}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range snap.Messages {
+			fatal = append(fatal, m.Fatal)
+		}
+	}
+	return fatal
+}
+
+// A sender whose message waits to be alone stays in memory until that is sent.
+func TestG12_WhoWaitsToBeAloneStaysInMemory(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		const n = 20
+		s := countedOnce(t, n)
+		before := map[string]int{}
+		for id, times := range s.loads {
+			before[id] = len(times)
+		}
+		nothing := func() {}
+		onGuilt.Store(&nothing)
+		b := &bench{t: t, reg: suspects, store: &dyingStore{Store: s, unclean: true}}
+		b.start()
+		time.Sleep(10 * time.Minute)
+		b.stop()
+		for id, times := range s.loads {
+			if got := len(times) - before[id]; got > 1 {
+				t.Errorf("%s was loaded %d times", id, got)
+			}
+		}
+		if fatal := fatalOf(t, s, n); len(fatal) > 0 {
+			t.Errorf("messages are left, counted %v times", fatal)
+		}
+	})
+}
