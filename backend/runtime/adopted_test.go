@@ -87,7 +87,8 @@ func TestG12_MessagesAreDoubtedAfterTheirOwnerDied(t *testing.T) {
 		o.release(t)
 		o.adopt(true)
 		want("after a death", 1)
-		o.release(t)
+		o.own(time.Time{}) // it dies: nothing is taken back
+		runtime.PartitionsOf(o.Node).Reset(allPartitions())
 		o.adopt(true)
 		want("after another death", 2)
 	})

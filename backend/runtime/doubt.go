@@ -79,6 +79,16 @@ func (d *doubts) count(actor string, m *store.Message) {
 	d.counted[doubted{actor, m.ID}] = m.Fatal
 }
 
+// counts reports whether a message was counted by this process, and not changed since.
+func (d *doubts) counts(actor string, m *store.Message) bool {
+	if m.Fatal == 0 {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.counted[doubted{actor, m.ID}] == m.Fatal
+}
+
 // begin lets a message that is doubted run, or be sent, now: wait is 0. Else it should be asked
 // again after that time. The first end of a
 // process counts all that was to run then: one of them is guilty, perhaps. Those that were counted

@@ -87,13 +87,15 @@ func (ms *messages) mayRun(m *store.Message) (run, ok bool) {
 	return true, true
 }
 
-// acquit has the next commit, which is the last one, take back that messages are counted: the
-// process ends as it should, and the ends that count are in a row.
+// acquit has the next commit, which is the last one, take back what this process has counted of
+// messages before it began with them: it ends as it should. What others have counted stays, and
+// that handlers do not return.
 func (ms *messages) acquit() {
+	a := ms.in.actor
 	for _, id := range slices.Sorted(maps.Keys(ms.byID)) { // it changes meanwhile
-		if m := ms.byID[id]; m.Fatal > 0 && m.Parked == "" {
+		if m := ms.byID[id]; m.Parked == "" && a.node.doubts.counts(a.id, m) {
 			next := *m
-			next.Fatal = 0
+			next.Fatal--
 			ms.in.sends.keep(m, &next)
 			ms.in.sends.held = true
 		}

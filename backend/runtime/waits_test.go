@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -62,6 +63,28 @@ func TestG12_WhoWaitsToBeAloneStaysInMemory(t *testing.T) {
 		}
 		if fatal := fatalOf(t, s, n); len(fatal) > 0 {
 			t.Errorf("messages are left, counted %v times", fatal)
+		}
+	})
+}
+
+// An orderly end takes back what its process has counted, and not what those before it have.
+func TestG12_AnOrderlyEndTakesBackItsOwnCount(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		const n = 20
+		s := countedOnce(t, n)
+		nothing := func() {}
+		onGuilt.Store(&nothing)
+		b := &bench{t: t, reg: suspects, store: &dyingStore{Store: s, unclean: true}}
+		b.start()
+		for len(fatalOf(t, s, n)) > n/2 {
+			time.Sleep(100 * time.Millisecond)
+		}
+		for !slices.Contains(fatalOf(t, s, n), 2) { // one is on its way
+			time.Sleep(time.Millisecond)
+		}
+		b.stop()
+		if fatal := fatalOf(t, s, n); len(fatal) < n/4 || slices.Min(fatal) != 1 || slices.Max(fatal) != 1 {
+			t.Errorf("the messages are counted %v times, want once", fatal)
 		}
 	})
 }
