@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
@@ -85,6 +86,7 @@ type fakeStore struct {
 	values  [store.Partitions]int
 
 	adopting func(debts, past []Journal) error // may refuse; nil: does not
+	saving   func() error                      // likewise
 }
 
 var _ Store = (*fakeStore)(nil)
@@ -334,6 +336,11 @@ func (s *fakeStore) save(ctx context.Context, parts []int) error {
 }
 
 func (s *fakeStore) Save(ctx context.Context, parts []int, _ Journal) error {
+	if s.saving != nil {
+		if err := s.saving(); err != nil {
+			return err
+		}
+	}
 	return s.save(ctx, parts)
 }
 
@@ -379,6 +386,8 @@ func (s *fakeStore) Delete(ctx context.Context, of Journal) error {
 type fakeActors struct {
 	turns    [store.Partitions]slot
 	adopting time.Duration // how long Adopt takes
+	clean    atomic.Int32  // how many were adopted of an owner that gave them away
+	unclean  atomic.Int32
 }
 
 // slot is a lock that may be held while virtual time passes.
@@ -392,8 +401,16 @@ func newFakeActors() *fakeActors {
 	return a
 }
 
-func (a *fakeActors) Adopt(int, bool) { time.Sleep(a.adopting) }
-func (a *fakeActors) Reset([]int)     {}
+func (a *fakeActors) Reset([]int) {}
+
+func (a *fakeActors) Adopt(_ int, unclean bool) {
+	time.Sleep(a.adopting)
+	if unclean {
+		a.unclean.Add(1)
+	} else {
+		a.clean.Add(1)
+	}
+}
 
 // Release waits for the partitions' turns.
 func (a *fakeActors) Release(ctx context.Context, parts []int) error {

@@ -70,12 +70,10 @@ func (l *life) adoptLoop(ctx context.Context) {
 		}
 		now := time.Now()
 		l.adopts.Observe(now.Sub(began))
-		debts := l.tables.newest().Debts
+		died := l.tables.newest().Died
 		for _, part := range parts {
 			l.since[part].Store(&now)
-			// A node that has died leaves debts, one that gives its partitions away does not.
-			unclean := slices.ContainsFunc(slices.Collect(maps.Values(debts)), func(owed []int) bool { return slices.Contains(owed, part) })
-			l.actors.Adopt(part, unclean)
+			l.actors.Adopt(part, slices.Contains(died, part))
 		}
 		l.setPlaces(parts, serving) // not before: it may be given away from then on
 		l.nudge(giving, saving, speaking)
@@ -102,7 +100,8 @@ func (l *life) giveLoop(ctx context.Context) {
 	for l.await(ctx, giving, 10*time.Second) {
 		for ctx.Err() == nil {
 			parts := l.take(serving, leaves, giveAtOnce, elsewhere)
-			if len(parts) == 0 {
+			adopted := len(parts) > 0
+			if !adopted {
 				parts = l.take(away, leaves, store.Partitions, elsewhere) // nothing was done with them
 			} else if err := l.release(ctx, parts); err != nil {
 				break
@@ -115,7 +114,7 @@ func (l *life) giveLoop(ctx context.Context) {
 				l.given[part] = time.Now() // before the table says it
 			}
 			l.mu.Unlock()
-			_, err := l.tables.change(ctx, func(next *table) error { next.give(l.slot, parts); return nil })
+			_, err := l.tables.change(ctx, func(next *table) error { next.give(l.slot, parts, adopted); return nil })
 			l.setPlaces(parts, away)
 			if err != nil {
 				break

@@ -67,6 +67,32 @@ func TestAdoptionsFollowTheTable(t *testing.T) {
 	})
 }
 
+// TestWhatIsGivenAwayIsAdoptedAsClean lets a node die, and another one join before what the dead
+// one had is saved.
+func TestWhatIsGivenAwayIsAdoptedAsClean(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calm(t, "a")
+		a := w.process("a")
+		a.store.saving = func() error { return errors.New("later") }
+		b := w.start("b")
+		time.Sleep(10 * time.Second)
+		clean := b.actors.clean.Load()
+		if clean < store.Partitions/4 || a.actors.unclean.Load()+b.actors.unclean.Load() != 0 {
+			t.Errorf("b was given %d partitions, and %d and %d were of the dead", clean, a.actors.unclean.Load(), b.actors.unclean.Load())
+		}
+		w.stop(b, false)
+		time.Sleep(30 * time.Second)
+		if n := a.actors.unclean.Load(); n != clean {
+			t.Errorf("a has adopted %d partitions of the dead, of %d", n, clean)
+		}
+		c := w.start("c")
+		time.Sleep(10 * time.Second)
+		if n := c.actors.unclean.Load(); n != 0 || c.actors.clean.Load() == 0 {
+			t.Errorf("c was given %d partitions, and %d were of the dead", c.actors.clean.Load(), n)
+		}
+	})
+}
+
 // TestATurnThatDoesNotEndIsLeft lets a node leave while a turn runs that does not end.
 func TestATurnThatDoesNotEndIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -35,6 +35,10 @@ type table struct {
 	// Past has, by the slot of a node, partitions that it no longer owns and whose entries
 	// its journal may have within the resume window: a new owner reads them there.
 	Past map[uint32][]int `json:"past,omitempty"`
+
+	// Died has the partitions whose owner was sealed, until a node that has adopted one gives
+	// that away: a message of theirs may be why.
+	Died []int `json:"died,omitempty"`
 }
 
 // node is an incarnation in the table.
@@ -95,6 +99,9 @@ func parseTable(data []byte) (*table, error) {
 	if t.Debts == nil || t.Past == nil {
 		return nil, fmt.Errorf("%w: null", errDamaged)
 	}
+	if len(t.Died) > 0 && !areParts(t.Died) {
+		return nil, fmt.Errorf("%w: partitions %v of nodes that have died", errDamaged, t.Died)
+	}
 	for _, of := range []map[uint32][]int{t.Debts, t.Past} {
 		for slot, parts := range of {
 			if slot == 0 || !slots[slot] || !areParts(parts) {
@@ -128,7 +135,7 @@ func (t *table) clone() *table {
 	c := *t
 	c.Nodes = slices.Clone(t.Nodes) // Versions never change
 	c.Owner, c.Want = slices.Clone(t.Owner), slices.Clone(t.Want)
-	c.Debts, c.Past = cloneParts(t.Debts), cloneParts(t.Past)
+	c.Debts, c.Past, c.Died = cloneParts(t.Debts), cloneParts(t.Past), slices.Clone(t.Died)
 	return &c
 }
 
@@ -247,11 +254,15 @@ func (t *table) seal(slot uint32, seal uint64) {
 }
 
 // give makes those of the partitions that a node owns those of the nodes that should have
-// them. The owner alone calls it, for partitions for which it no longer acts.
-func (t *table) give(slot uint32, parts []int) {
+// them. The owner alone calls it, for partitions for which it no longer acts; adopted says that
+// it has had them, and not only been their owner.
+func (t *table) give(slot uint32, parts []int, adopted bool) {
 	for _, p := range parts {
 		if t.Owner[p] == slot && t.Want[p] != 0 && t.Want[p] != slot {
 			t.move(p)
+			if i, died := slices.BinarySearch(t.Died, p); died && adopted {
+				t.Died = slices.Delete(t.Died, i, i+1)
+			}
 		}
 	}
 }
@@ -268,6 +279,9 @@ func (t *table) assign() {
 		} else if t.slot(owner).State == sealed {
 			addPart(t.Debts, owner, p)
 			t.move(p)
+			if i, died := slices.BinarySearch(t.Died, p); !died {
+				t.Died = slices.Insert(t.Died, i, p)
+			}
 		}
 	}
 }
@@ -311,7 +325,7 @@ func (t *table) forget(slot uint32) {
 func (t *table) equal(other *table) bool {
 	same := func(a, b map[uint32][]int) bool { return maps.EqualFunc(a, b, slices.Equal) }
 	return t.Next == other.Next && slices.Equal(t.Owner, other.Owner) && slices.Equal(t.Want, other.Want) &&
-		same(t.Debts, other.Debts) && same(t.Past, other.Past) &&
+		same(t.Debts, other.Debts) && same(t.Past, other.Past) && slices.Equal(t.Died, other.Died) &&
 		slices.EqualFunc(t.Nodes, other.Nodes, func(a, b node) bool {
 			return a.Slot == b.Slot && a.State == b.State && a.Seal == b.Seal
 		})

@@ -55,7 +55,7 @@ func settle(table *table) int {
 	for p := range store.Partitions {
 		if table.Owner[p] != table.Want[p] {
 			n++
-			table.give(table.Owner[p], []int{p})
+			table.give(table.Owner[p], []int{p}, true)
 		}
 	}
 	return n
@@ -90,6 +90,7 @@ func TestParseTableRefusesDamage(t *testing.T) {
 		"an unknown state":         func(t *table) { t.Nodes[0].State = "asleep" },
 		"debts of no node":         func(t *table) { t.Debts = map[uint32][]int{8: {1}} },
 		"a partition out of range": func(t *table) { t.Past = map[uint32][]int{1: {256}} },
+		"partitions out of order":  func(t *table) { t.Died = []int{2, 1} },
 	}
 	for name, damage := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -99,6 +100,32 @@ func TestParseTableRefusesDamage(t *testing.T) {
 				t.Error("it was read")
 			}
 		})
+	}
+}
+
+// A partition of a dead node is one until somebody who has adopted it gives it away.
+func TestWhoseOwnerHasDied(t *testing.T) {
+	table := joined(t, "a", "b")
+	of := table.owned(1)
+	table.seal(1, 5)
+	if !slices.Equal(table.Died, of) {
+		t.Errorf("got %v, want %v", table.Died, of)
+	}
+	if err := table.join(testNode("c", 1)); err != nil {
+		t.Fatal(err)
+	}
+	table.give(2, of, false)
+	if !slices.Equal(table.Died, of) || len(table.owned(3)) == 0 {
+		t.Errorf("given away before they were adopted: got %v, want %v", table.Died, of)
+	}
+	table.leave(3)
+	mine := table.owned(3)
+	table.give(3, mine, true)
+	for _, p := range of {
+		if slices.Contains(table.Died, p) == slices.Contains(mine, p) {
+			t.Errorf("given away: got %v of %v, without %v", table.Died, of, mine)
+			break
+		}
 	}
 }
 
@@ -277,7 +304,7 @@ func edit(r *rand.Rand, table *table, joins *int) {
 	case 2:
 		table.seal(slot, 5)
 	case 3:
-		table.give(slot, table.owned(slot)[:min(16, len(table.owned(slot)))])
+		table.give(slot, table.owned(slot)[:min(16, len(table.owned(slot)))], r.IntN(2) == 0)
 	case 4:
 		for of, parts := range cloneParts(table.Debts) {
 			if n := table.slot(slot); n != nil && n.State != sealed {
