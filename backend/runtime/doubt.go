@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
@@ -20,10 +21,14 @@ type doubts struct {
 	counted map[doubted]int   // messages of which this process has counted that they may end it, and their Fatal then
 
 	// Of those, what runs or is on its way, with the receiver; see begin. Those that are
-	// counted for the first time may do so beside each other, another one is alone.
+	// counted for the first time do so beside each other; a message that was counted before
+	// runs alone.
 	running map[doubted]string
 	alone   bool
 	waiting map[doubted]bool // those that begin has refused
+
+	// How many run and wait, for those that come with each message: most processes have none.
+	active atomic.Int64
 }
 
 // Of how often begin is asked again.
@@ -89,18 +94,22 @@ func (d *doubts) counts(actor string, m *store.Message) bool {
 	return d.counted[doubted{actor, m.ID}] == m.Fatal
 }
 
-// begin lets a message that is doubted run, or be sent, now: wait is 0. Else it should be asked
-// again after that time. The first end of a
-// process counts all that was to run then: one of them is guilty, perhaps. Those that were counted
-// before run alone, counted just before that, so that the next end counts nothing but the guilty
-// one. Without this, messages that happen to be on their way at three ends in a row are parked
-// for the one that ends the process each time. What is new since the start runs beside them.
+// begin returns 0 if the message, which is doubted, may run or be sent now. Otherwise the caller
+// asks again after the time it returns.
+//
+// The first end of a process counts all that was to run then: one of them is guilty, perhaps. A
+// message that was counted before runs alone, counted just before that, so that the next end
+// counts nothing but the guilty one. Without this, messages that happen to be on their way at
+// three ends in a row are parked for the one that ends the process each time. What is new since
+// the start runs beside them, but what an actor has behind a doubted message, for the same
+// receiver, waits for that.
 //
 // This is group testing with groups of one, as in poison-message handling that shrinks a batch
 // after it has failed (Dorfman, "The Detection of Defective Members of Large Populations", 1943).
 func (d *doubts) begin(a *Actor, m *store.Message) (wait time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	defer d.measure()
 	if d.running == nil {
 		d.running, d.waiting = map[doubted]string{}, map[doubted]bool{}
 	}
@@ -117,8 +126,14 @@ func (d *doubts) begin(a *Actor, m *store.Message) (wait time.Duration) {
 	return 0
 }
 
+// measure needs d.mu.
+func (d *doubts) measure() { d.active.Store(int64(len(d.running) + len(d.waiting))) }
+
 // runs reports whether begin has let a message run that has not ended.
 func (d *doubts) runs(actor string, message uint64) bool {
+	if d.active.Load() == 0 {
+		return false
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	_, runs := d.running[doubted{actor, message}]
@@ -132,9 +147,13 @@ func (d *doubts) end(actor string, message uint64) {
 
 // endOf is end for all messages of an actor, because its instance is gone.
 func (d *doubts) endOf(actor string) {
+	if d.active.Load() == 0 {
+		return
+	}
 	d.endAll(func(m doubted, _ string) bool { return m.actor == actor })
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	defer d.measure()
 	maps.DeleteFunc(d.waiting, func(m doubted, _ bool) bool { return m.actor == actor })
 }
 
@@ -144,8 +163,12 @@ func (d *doubts) endSent(actor, to string) {
 }
 
 func (d *doubts) endAll(which func(m doubted, to string) bool) {
+	if d.active.Load() == 0 {
+		return
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	defer d.measure()
 	for m, to := range d.running {
 		if which(m, to) {
 			delete(d.running, m)

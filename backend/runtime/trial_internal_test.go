@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
 )
@@ -39,4 +40,29 @@ func TestG12_WhoWasCountedBeforeRunsAlone(t *testing.T) {
 	}
 	d.endOf("a")
 	want("in the end", true, true)
+}
+
+// Nobody waits for a lock for each message while there are no doubts.
+func TestWithoutDoubtsNothingIsLocked(t *testing.T) {
+	var d doubts
+	m := &store.Message{ID: 1}
+	d.begin(&Actor{id: "a"}, m)
+	d.end("a", 1)
+	d.mu.Lock() // else these would wait
+	defer d.mu.Unlock()
+	done := make(chan bool)
+	go func() {
+		d.end("a", 1)
+		d.endOf("a")
+		d.endSent("a", "b")
+		done <- d.runs("a", 1)
+	}()
+	select {
+	case runs := <-done:
+		if runs {
+			t.Error("it runs")
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("they wait for the lock")
+	}
 }
