@@ -39,7 +39,7 @@ type messages struct {
 	savedParked int
 
 	alarm   alarm
-	trialAt time.Time // when the first one, which waits for others, is to be tried again; by the node's clock
+	trialAt time.Time // when the first one asks doubts.begin again; those behind it wait, too; by the node's clock
 }
 
 // messageEdit replaces a message by one with the same ID; nil: there is none.

@@ -200,7 +200,8 @@ func (o *Outbox) Doubted() []*store.Message {
 	return doubted
 }
 
-// Postpone has a target wait until a time, whose first message Doubted has returned.
+// Postpone has the messages to a target wait until a time. Doubted has returned the first of
+// them, and does so again then.
 func (o *Outbox) Postpone(to string, until time.Time) {
 	t := o.targets[to]
 	if o.wait(t, until); t.place == 0 && !t.ready {
