@@ -110,11 +110,11 @@ func (s *fakeStore) send(ctx context.Context, inc string, expected uint64, m fak
 	return seq, stale
 }
 
-// publish adds a message to the own journal. If ctx ends, the outcome is unknown to the caller,
-// but not to the messages behind it.
-func (s *fakeStore) publish(ctx context.Context, part, value int, seal bool) error {
+// publish adds a message to a journal, if it is still the own one. If ctx ends, the outcome is
+// unknown to the caller, but not to the messages behind it.
+func (s *fakeStore) publish(ctx context.Context, inc string, part, value int, seal bool) error {
 	done := make(chan error, 1)
-	go func() { done <- s.write(part, value, seal) }()
+	go func() { done <- s.write(inc, part, value, seal) }()
 	select {
 	case err := <-done:
 		return err
@@ -124,12 +124,12 @@ func (s *fakeStore) publish(ctx context.Context, part, value int, seal bool) err
 }
 
 // write is publish until the outcome is known.
-func (s *fakeStore) write(part, value int, seal bool) error {
+func (s *fakeStore) write(inc string, part, value int, seal bool) error {
 	ctx := s.process
 	s.publishing <- struct{}{}
 	defer func() { <-s.publishing }()
 	s.mu.Lock()
-	inc, expected, refused := s.inc, s.last, s.over || part >= 0 && !s.owned[part]
+	expected, refused := s.last, s.inc != inc || s.over || part >= 0 && !s.owned[part]
 	s.mu.Unlock()
 	if refused {
 		return store.ErrConflict
@@ -141,7 +141,7 @@ func (s *fakeStore) write(part, value int, seal bool) error {
 		if errors.Is(err, ErrStale) {
 			seq, err = expected+1, nil
 			if !s.servers.has(inc, seq, m.id) {
-				s.end(true)
+				s.end(inc)
 				return store.ErrConflict
 			}
 		}
@@ -149,24 +149,30 @@ func (s *fakeStore) write(part, value int, seal bool) error {
 			if s.servers.fromAck {
 				first = time.Now()
 			}
-			s.mu.Lock()
-			if s.sent = first; seal {
-				s.seal = seq
-			} else {
-				s.last = seq
-			}
-			if part >= 0 {
-				s.values[part] = value
-			}
-			s.mu.Unlock()
-			if seal {
-				s.end(false)
-			}
+			s.wrote(inc, first, seq, part, value, seal)
 			return nil
 		}
 		if pause(ctx, tryAgain) != nil {
 			return store.ErrUnknown
 		}
+	}
+}
+
+// wrote notes that a message is in the journal, unless there is a new one since: the write was
+// under way when the journal was given up.
+func (s *fakeStore) wrote(inc string, sent time.Time, seq uint64, part, value int, seal bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.inc != inc {
+		return
+	}
+	if s.sent = sent; seal {
+		s.seal, s.over = seq, true
+	} else {
+		s.last = seq
+	}
+	if part >= 0 {
+		s.values[part] = value
 	}
 }
 
@@ -177,10 +183,14 @@ func (f *fakeServers) has(inc string, seq uint64, id string) bool {
 	return j != nil && uint64(len(j.messages)) >= seq && j.messages[seq-1].id == id
 }
 
-func (s *fakeStore) end(byOthers bool) {
+// end says that other nodes have ended a journal.
+func (s *fakeStore) end(inc string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.over && byOthers {
+	if s.inc != inc {
+		return
+	}
+	if !s.over {
 		close(s.deposed)
 	}
 	s.over = true
@@ -215,12 +225,16 @@ func (s *fakeStore) renew(inc string, lease time.Duration) {
 			return
 		}
 		if idle >= lease/4 {
-			_ = s.write(-1, 0, false)
+			_ = s.write(inc, -1, 0, false)
 		}
 	}
 }
 
-func (s *fakeStore) Abandon() { s.end(false) }
+func (s *fakeStore) Abandon() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+}
 
 func (s *fakeStore) Deposed() <-chan struct{} {
 	s.mu.Lock()
@@ -240,10 +254,18 @@ func (s *fakeStore) Valid() bool {
 	return !s.over && time.Since(s.sent) < s.lease-s.lease/10
 }
 
-func (s *fakeStore) Prove(ctx context.Context) error { return s.publish(ctx, -1, 0, false) }
+func (s *fakeStore) Prove(ctx context.Context) error {
+	return s.publish(ctx, s.newest(), -1, 0, false)
+}
+
+func (s *fakeStore) newest() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.inc
+}
 
 func (s *fakeStore) SealOwn(ctx context.Context) (uint64, error) {
-	err := s.publish(ctx, -1, 0, true)
+	err := s.publish(ctx, s.newest(), -1, 0, true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.seal != 0 {

@@ -146,11 +146,11 @@ func (w *world) work(ctx context.Context, p *process) {
 		p.actors.turns[part] <- struct{}{}
 		if _, ok := p.member.owns(part); ok {
 			p.store.mu.Lock()
-			value := p.store.values[part]
+			value, inc := p.store.values[part], p.store.inc
 			p.store.mu.Unlock()
 			switch {
 			case w.intN(3) == 0:
-				if p.store.publish(ctx, part, value+1, false) == nil {
+				if p.store.publish(ctx, inc, part, value+1, false) == nil {
 					w.servers.mu.Lock()
 					w.servers.acked[part] = max(w.servers.acked[part], value+1)
 					w.servers.mu.Unlock()

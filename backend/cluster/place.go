@@ -229,8 +229,13 @@ func (l *life) gave(parts []int) bool {
 	return slices.ContainsFunc(parts, func(part int) bool { return !l.given[part].IsZero() && time.Since(l.given[part]) < l.Window })
 }
 
-// passed returns the partitions that the node gave away a window ago.
+// passed returns the partitions that the node gave away a window ago. If others have ended its
+// journal, they have taken partitions that it did not give: until when these need it is theirs
+// to say.
 func (l *life) passed(t *table) []int {
+	if me := t.slot(l.slot); me == nil || me.State == sealed {
+		return nil
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(t.Past[l.slot]), func(part int) bool { return time.Since(l.given[part]) < l.Window })

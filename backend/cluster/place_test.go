@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -91,6 +92,29 @@ func TestWhatIsGivenAwayIsAdoptedAsClean(t *testing.T) {
 			t.Errorf("c was given %d partitions, and %d were of the dead", c.actors.clean.Load(), n)
 		}
 	})
+}
+
+// TestG3_ASealedNodeForgetsNothing lets others take the partitions of a node that has not ended
+// yet. What they need of its journal it does not take for what it gave away itself.
+func TestG3_ASealedNodeForgetsNothing(t *testing.T) {
+	l := &life{member: newMember(options{Window: simWindow}, nil, nil, nil, nil), slot: 1}
+	table := newTable()
+	for _, name := range []string{"a", "b"} {
+		if err := table.join(testNode(name, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	given := table.owned(1)[:1]
+	table.Want[given[0]] = 2
+	table.give(1, given, true)
+	l.given[given[0]] = time.Now().Add(-simWindow)
+	if got := l.passed(table); !slices.Equal(got, given) {
+		t.Fatalf("got %v, and the window of %v is over", got, given)
+	}
+	table.seal(1, 5)
+	if got := l.passed(table); len(table.Past[1]) != store.Partitions || len(got) != 0 {
+		t.Errorf("the node forgets %v of %d partitions that others have taken", got, len(table.Past[1]))
+	}
 }
 
 // TestATurnThatDoesNotEndIsLeft lets a node leave while a turn runs that does not end.
