@@ -99,7 +99,7 @@ var clusterSettings = []setting{
 	},
 	{
 		flag: "cluster-secret", env: "TROUPE_CLUSTER_SECRET", standard: "", argument: "secret",
-		help: "with -cluster embedded: secret that the servers share, 16 bytes or more; whoever has it and reaches -cluster-listen can read and change everything. Other users of the machine can read flags, but not variables",
+		help: "with -cluster embedded: secret that the servers share, 16 bytes or more; anyone who has it and can reach -cluster-listen can read and change everything. Other users of the machine can read flags, but not variables",
 		set: func(c *Config, v string) error {
 			c.Cluster.Secret = v
 			return nil

@@ -83,7 +83,7 @@ func checkMetrics(t *testing.T, rest []*natsNode) {
 		t.Errorf("%v partitions are owned, want %d", parts, store.Partitions)
 	}
 	if seals := sum["troupe_cluster_seals_total"]; seals < 1 {
-		t.Error("nobody has ended the journal of the node that has died")
+		t.Error("no node has ended the journal of the dead node")
 	}
 	if adopts := sum["troupe_cluster_adopt_seconds"]; adopts < float64(len(rest)) {
 		t.Errorf("partitions were taken over %v times by %d nodes", adopts, len(rest))

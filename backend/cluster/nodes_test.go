@@ -249,7 +249,7 @@ func (c *client) opened(channel int) (message, int) {
 			c.log = m.Log
 			return m, channel
 		case !m.Reconnect:
-			c.t.Fatalf("the channel was closed for good: %+v", m)
+			c.t.Fatalf("the server closed the channel, and the client may not open it again: %+v", m)
 		}
 	}
 }

@@ -26,8 +26,8 @@ func (r raw) from(e *env, addr, path, body string, header ...string) string {
 	return fmt.Sprint(w.Code, " ", w.Body)
 }
 
-// TestG9_ForgedSocketsOfOtherNodes: who asks for sockets that do not exist is no longer
-// forwarded; others are, however often.
+// TestG9_ForgedSocketsOfOtherNodes checks that an address which asks for sockets that do not
+// exist is no longer forwarded, and that others are, however often they ask.
 func TestG9_ForgedSocketsOfOtherNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newEnv(t, away, gatewayOptions(gateway.Options{CallRatePerIP: 2}))

@@ -79,7 +79,7 @@ type Inspector struct {
 	access  access
 	samples *samples
 	handler http.Handler
-	api     http.Handler // without checks of who asks
+	api     http.Handler // without access checks
 
 	life    context.Context // ends with Close
 	end     context.CancelFunc

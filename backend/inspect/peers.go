@@ -214,7 +214,7 @@ type answerHead struct {
 	Type   string `json:"type"`
 }
 
-// ServeInspect implements host.InspectServer. The other node has checked who asks.
+// ServeInspect implements host.InspectServer. The other node has checked the access.
 func (i *Inspector) ServeInspect(ctx context.Context, q host.InspectRequest, write func(context.Context, []byte) error) (err error) {
 	defer func() {
 		if v := recover(); v != nil { // net/http does that for a request of a client

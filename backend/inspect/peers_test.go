@@ -121,7 +121,7 @@ func TestPeers(t *testing.T) {
 		t.Errorf("a call that is refused: got %d %s", w.Code, w.Body)
 	}
 	for query, want := range map[string]int{
-		"/api/actors/" + idOf("nowhere"):                http.StatusServiceUnavailable, // nobody has it
+		"/api/actors/" + idOf("nowhere"):                http.StatusServiceUnavailable, // no node owns it
 		"/api/actors?node=3":                            http.StatusServiceUnavailable,
 		"/api/actors?node=x":                            http.StatusBadRequest,
 		"/api/actors/" + idOf("there") + "/tables/none": http.StatusNotFound,

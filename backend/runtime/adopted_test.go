@@ -65,8 +65,8 @@ func (o *owner) release(t *testing.T) {
 	}
 }
 
-// A node counts the messages of partitions that it adopts from a node that has died, each time
-// anew, and not those of partitions that it was given.
+// A node counts the messages of each partition that it takes over from a dead node. It does not
+// count those of partitions that another node gave it.
 func TestG12_MessagesAreDoubtedAfterTheirOwnerDied(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		onMayflyStart(func(*nothing) error { return nil })

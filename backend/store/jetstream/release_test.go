@@ -70,16 +70,7 @@ func TestG10_ReleaseNeedsSavedActors(t *testing.T) {
 	b.set(8<<10, upTo(20)...)
 	b.save()
 	b.set(10, 0)
-	p := actorPages{b.s.heads, boardID, true}
-	names, err := p.List(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, n := range names {
-		if err := p.store(t.Context(), p.page(boardID, n, 0), []byte("\x01 damaged")); err != nil {
-			t.Fatal(err)
-		}
-	}
+	b.damage()
 	for range 2 { // the second time it is blocked
 		err := b.s.Release(t.Context(), store.Partition(boardID))
 		if !errors.Is(err, journal.ErrDamaged) || !strings.Contains(err.Error(), boardID) {

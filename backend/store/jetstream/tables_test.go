@@ -81,6 +81,21 @@ func (b *board) save() {
 	}
 }
 
+// damage writes pages that do not have their checksums.
+func (b *board) damage() {
+	b.t.Helper()
+	p := actorPages{b.s.heads, boardID, true}
+	names, err := p.List(b.t.Context())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, n := range names {
+		if err := p.store(b.t.Context(), p.page(boardID, n, 0), []byte("\x01 damaged")); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
 // check compares all items, forward and backward.
 func (b *board) check() {
 	b.t.Helper()
@@ -262,17 +277,8 @@ func TestTables_damagedPage(t *testing.T) {
 	b.set(8<<10, upTo(20)...)
 	b.save()
 	b.set(10, 0)
-	p := actorPages{b.s.heads, boardID, true}
-	names, err := p.List(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, n := range names {
-		if err := p.store(t.Context(), p.page(boardID, n, 0), []byte("\x01 damaged")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	_, err = b.s.Items(t.Context(), boardID, store.ItemRange{Table: 1, Limit: 10, MaxBytes: 1 << 20})
+	b.damage()
+	_, err := b.s.Items(t.Context(), boardID, store.ItemRange{Table: 1, Limit: 10, MaxBytes: 1 << 20})
 	if !errors.Is(err, pages.ErrDamaged) {
 		t.Errorf("Items: got %v, want %v", err, pages.ErrDamaged)
 	}
