@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -18,8 +19,18 @@ func Encode(v any) ([]byte, error) {
 		return []byte("null"), nil
 	}
 	if flat := FlatOf(rv.Type()); flat != nil {
-		return flat.Append(nil, rv)
+		b, err := flat.append(nil, rv, "[]")
+		if cap(b) > 2*len(b)+64 { // what is made ready for a larger one is not kept with it
+			b = slices.Clone(b)
+		}
+		return b, err
 	}
+	return encodeFilled(rv)
+}
+
+// encodeFilled is Encode for types that are not flat.
+func encodeFilled(rv reflect.Value) ([]byte, error) {
+	v := rv.Interface()
 	if mayHaveNil(rv.Type()) && hasNil(rv, 0) {
 		filled := reflect.New(rv.Type()).Elem()
 		filled.Set(rv)

@@ -12,9 +12,9 @@ import (
 	"unicode/utf8"
 )
 
-// Most events, results and items are structs of strings, numbers and booleans. This
-// file encodes them to the same bytes as encoding/json, in a third of the time. All other
-// types, and strings that need an escape, are left to encoding/json.
+// Most events, results and items are structs of strings, numbers and booleans, and slices of
+// those. This file encodes them to the same bytes as encoding/json, in about half the time. All
+// other types, and strings that need an escape, are left to encoding/json.
 //
 // Delete this file when encoding/json is as fast (encoding/json/v2 may be):
 // go test -bench EncodeFlat ./backend/internal/jsonshape compares them.
@@ -23,6 +23,7 @@ import (
 type Flat struct {
 	kind   reflect.Kind
 	fields []flatField  // of a struct
+	elem   *Flat        // of a slice
 	size   atomic.Int32 // of the JSON of a recent value, in bytes
 	reads  bool         // it, or a part of it, decodes itself
 }
@@ -37,26 +38,38 @@ type flatField struct {
 var flatEncoders sync.Map // *Flat by reflect.Type; nil for types that are left to encoding/json
 
 // FlatOf returns the encoder of a type, nil if the type is not flat. Flat types are strings,
-// numbers and booleans, and structs of flat types, without their own encoding.
+// numbers and booleans, and structs and slices of flat types, without their own encoding. A type
+// that contains itself is not flat, nor are bytes, which encoding/json writes as base64.
 func FlatOf(t reflect.Type) *Flat {
 	if known, ok := flatEncoders.Load(t); ok {
 		return known.(*Flat)
 	}
-	e := newFlat(t)
+	e := newFlat(t, nil)
 	flatEncoders.Store(t, e)
 	return e
 }
 
-func newFlat(t reflect.Type) *Flat {
-	if Marshals(t) || t == numberType {
+// newFlat returns the encoder of a type that is a part of the types in outer.
+func newFlat(t reflect.Type, outer []reflect.Type) *Flat {
+	if Marshals(t) || t == numberType || slices.Contains(outer, t) {
 		return nil
 	}
+	outer = append(outer, t)
 	p := reflect.PointerTo(t)
 	e := &Flat{kind: t.Kind(), reads: p.Implements(jsonReaderType) || p.Implements(unmarshalerType)}
 	switch e.kind {
 	case reflect.String, reflect.Bool, reflect.Float64,
 		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
 		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return e
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return nil
+		}
+		if e.elem = newFlat(t.Elem(), outer); e.elem == nil {
+			return nil
+		}
+		e.reads = e.reads || e.elem.reads
 		return e
 	case reflect.Struct:
 	default:
@@ -76,7 +89,7 @@ func newFlat(t reflect.Type) *Flat {
 		if name == "" {
 			name = f.Name
 		}
-		inner := newFlat(f.Type)
+		inner := newFlat(f.Type, outer)
 		if inner == nil || names[name] || !isPlainName(name) || options != "" && options != "omitempty" {
 			return nil
 		}
@@ -102,9 +115,14 @@ func isPlainName(name string) bool {
 // Append appends the JSON of a value of the type to dst, the bytes that encoding/json
 // writes. It fails for NaN and infinities.
 func (e *Flat) Append(dst []byte, v reflect.Value) ([]byte, error) {
+	return e.append(dst, v, "null")
+}
+
+// append is Append, with the JSON of nil slices.
+func (e *Flat) append(dst []byte, v reflect.Value, null string) ([]byte, error) {
 	const slack = 16 // a number may have some more digits than that of a recent value
 	start := len(dst)
-	dst, err := e.appendValue(slices.Grow(dst, int(e.size.Load())+slack), v)
+	dst, err := e.appendValue(slices.Grow(dst, int(e.size.Load())+slack), v, null)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +133,7 @@ func (e *Flat) Append(dst []byte, v reflect.Value) ([]byte, error) {
 	return dst, nil
 }
 
-func (e *Flat) appendValue(dst []byte, v reflect.Value) (_ []byte, err error) {
+func (e *Flat) appendValue(dst []byte, v reflect.Value, null string) (_ []byte, err error) {
 	switch e.kind {
 	case reflect.Struct:
 		dst = append(dst, '{')
@@ -123,7 +141,7 @@ func (e *Flat) appendValue(dst []byte, v reflect.Value) (_ []byte, err error) {
 		for i := range e.fields {
 			f := &e.fields[i]
 			value := v.Field(f.index)
-			if f.omitEmpty && value.IsZero() {
+			if f.omitEmpty && (value.IsZero() || f.elem != nil && value.Len() == 0) {
 				continue
 			}
 			if !first {
@@ -133,11 +151,25 @@ func (e *Flat) appendValue(dst []byte, v reflect.Value) (_ []byte, err error) {
 			dst = append(dst, f.label...)
 			if f.kind == reflect.String {
 				dst = appendJSONString(dst, value.String())
-			} else if dst, err = f.appendValue(dst, value); err != nil {
+			} else if dst, err = f.appendValue(dst, value, null); err != nil {
 				return nil, err
 			}
 		}
 		return append(dst, '}'), nil
+	case reflect.Slice:
+		if v.IsNil() {
+			return append(dst, null...), nil
+		}
+		dst = append(dst, '[')
+		for i := range v.Len() {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			if dst, err = e.elem.appendValue(dst, v.Index(i), null); err != nil {
+				return nil, err
+			}
+		}
+		return append(dst, ']'), nil
 	case reflect.String:
 		return appendJSONString(dst, v.String()), nil
 	case reflect.Bool:
@@ -176,19 +208,27 @@ func appendJSONString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
+// plainByte says of each byte whether encoding/json writes it as it is, wherever it stands.
+var plainByte = func() (plain [256]bool) {
+	for c := byte(' '); c < utf8.RuneSelf; c++ {
+		plain[c] = c != '"' && c != '\\' && c != '<' && c != '>' && c != '&'
+	}
+	return plain
+}()
+
 // needsEscape reports whether encoding/json writes a string with escapes.
 func needsEscape(s string) bool {
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c < utf8.RuneSelf {
-			if c < ' ' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
-				return true
-			}
+	i := 0
+	for i < len(s) && plainByte[s[i]] {
+		i++
+	}
+	for i < len(s) {
+		if plainByte[s[i]] {
 			i++
 			continue
 		}
 		r, size := utf8.DecodeRuneInString(s[i:])
-		if r == utf8.RuneError && size == 1 || r == '\u2028' || r == '\u2029' {
+		if r < utf8.RuneSelf || r == utf8.RuneError && size == 1 || r == '\u2028' || r == '\u2029' {
 			return true
 		}
 		i += size

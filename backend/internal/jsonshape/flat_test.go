@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +55,11 @@ func checkFlat(t *testing.T, e *Flat, v reflect.Value) {
 	if err == nil {
 		checkFlatDecode(t, e, want, v.Type(), true)
 	}
+	got, err = Encode(v.Interface())
+	want, wantErr = encodeFilled(v)
+	if (err == nil) != (wantErr == nil) || err == nil && string(got) != string(want) {
+		t.Fatalf("Encode %#v:\n got %s, %v\nwant %s, %v", v.Interface(), got, err, want, wantErr)
+	}
 }
 
 // random makes types and values.
@@ -67,7 +73,7 @@ var (
 		reflect.TypeFor[int](), reflect.TypeFor[int8](), reflect.TypeFor[int64](), reflect.TypeFor[uint](), reflect.TypeFor[uint8](), reflect.TypeFor[uint64](),
 	}
 	otherTypes = []reflect.Type{
-		reflect.TypeFor[float32](), reflect.TypeFor[json.Number](), reflect.TypeFor[[]string](), reflect.TypeFor[map[string]int](), reflect.TypeFor[*int](), reflect.TypeFor[any](),
+		reflect.TypeFor[float32](), reflect.TypeFor[json.Number](), reflect.TypeFor[[]byte](), reflect.TypeFor[flatTree](), reflect.TypeFor[map[string]int](), reflect.TypeFor[*int](), reflect.TypeFor[any](),
 		reflect.TypeFor[time.Time](), reflect.TypeFor[json.RawMessage](), reflect.TypeFor[[2]int](), reflect.TypeFor[textValue](), reflect.TypeFor[jsonPointer](), reflect.TypeFor[embedding](),
 	}
 	flatTags = []string{"", "", "a", "b", "c_1", "A", "omitempty", "a,omitempty", "d,omitempty", "e,omitzero", "f,string", "-", "-,", "ö", "a-b", "<x>", "g,omitempty,string", `"`}
@@ -82,6 +88,8 @@ func (v textValue) MarshalText() ([]byte, error) { return []byte("text " + v.s),
 type jsonPointer struct{ n int }
 
 func (v *jsonPointer) MarshalJSON() ([]byte, error) { return fmt.Appendf(nil, "[%d]", v.n), nil }
+
+type flatTree struct{ Children []flatTree }
 
 type embedding struct {
 	flatEmbedded
@@ -99,6 +107,9 @@ func (r random) structType(depth int) reflect.Type {
 			typ = otherTypes[r.IntN(len(otherTypes))]
 		case n < 5 && depth < 4:
 			typ = r.structType(depth + 1)
+		}
+		if r.IntN(8) == 0 {
+			typ = reflect.SliceOf(typ)
 		}
 		fields[i] = reflect.StructField{Name: fmt.Sprintf("F%d", i), Type: typ}
 		if r.IntN(20) == 0 {
@@ -141,6 +152,11 @@ func (r random) fill(v reflect.Value) {
 		v.SetInt(int64(r.Uint64()) >> r.IntN(64))
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		v.SetUint(r.Uint64() >> r.IntN(64))
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), r.IntN(4), 4))
+		for i := range v.Len() {
+			r.fill(v.Index(i))
+		}
 	case reflect.Struct:
 		for i := range v.NumField() {
 			r.fill(v.Field(i))
@@ -164,7 +180,11 @@ func TestFlat_Types(t *testing.T) {
 			x  int
 		}{inner{"s", 1}, 1}, true},
 		{json.Number("1"), false}, {float32(1.5), false}, {time.Time{}, false}, {textValue{"s"}, false}, {jsonPointer{1}, false}, {embedding{A: "a"}, false},
-		{[]string{"a"}, false}, {map[string]int{}, false}, {&inner{}, false}, {[2]int{}, false}, {struct{ V any }{1}, false},
+		{[]string{"a"}, true}, {[]string(nil), true}, {[]string{}, true}, {[][]int{nil, {1}, {}}, true}, {[]inner{{N: 1}, {}}, true},
+		{struct {
+			List []int `json:"list,omitempty"`
+		}{[]int{}}, true},
+		{[]byte("a"), false}, {[]flatTree{{}}, false}, {[]time.Time{}, false}, {[]any{1}, false}, {map[string]int{}, false}, {&inner{}, false}, {[2]int{}, false}, {struct{ V any }{1}, false},
 		{struct {
 			N int `json:",string"`
 		}{1}, false},
@@ -219,6 +239,23 @@ func BenchmarkEncodeFlat(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			if _, err := json.Marshal(m); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	page := slices.Repeat([]benchMessage{m}, 50)
+	b.Run("flat slice", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := Encode(page); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("encoding json slice", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := json.Marshal(page); err != nil {
 				b.Fatal(err)
 			}
 		}

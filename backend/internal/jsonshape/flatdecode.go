@@ -1,6 +1,7 @@
 package jsonshape
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 	"strconv"
@@ -26,6 +27,8 @@ func (e *Flat) decode(raw []byte, v reflect.Value) (rest []byte, ok bool) {
 	switch e.kind {
 	case reflect.Struct:
 		return e.decodeStruct(raw, v)
+	case reflect.Slice:
+		return e.decodeSlice(raw, v)
 	case reflect.String:
 		s, rest, ok := decodeString(raw)
 		if ok {
@@ -86,6 +89,33 @@ func (e *Flat) decodeStruct(raw []byte, v reflect.Value) (rest []byte, ok bool) 
 	return cutPrefix(rest, "}")
 }
 
+func (e *Flat) decodeSlice(raw []byte, v reflect.Value) (rest []byte, ok bool) {
+	if rest, ok = cutPrefix(raw, "null"); ok {
+		return rest, true // v is nil
+	}
+	if rest, ok = cutPrefix(raw, "["); !ok {
+		return nil, false
+	}
+	v.Set(reflect.MakeSlice(v.Type(), 0, 0))
+	for n := 0; ; n++ {
+		if end, ok := cutPrefix(rest, "]"); ok {
+			return end, true
+		}
+		if n > 0 {
+			if rest, ok = cutPrefix(rest, ","); !ok {
+				return nil, false
+			}
+		}
+		if n == v.Cap() {
+			v.Grow(1)
+		}
+		v.SetLen(n + 1)
+		if rest, ok = e.elem.decode(rest, v.Index(n)); !ok {
+			return nil, false
+		}
+	}
+}
+
 func cutPrefix(raw []byte, prefix string) ([]byte, bool) {
 	if len(raw) < len(prefix) || string(raw[:len(prefix)]) != prefix {
 		return nil, false
@@ -98,23 +128,33 @@ func decodeString(raw []byte) (s string, rest []byte, ok bool) {
 	if len(raw) == 0 || raw[0] != '"' {
 		return "", nil, false
 	}
-	plain := true
+	end := bytes.IndexByte(raw[1:], '"') + 1
+	if end == 0 {
+		return "", nil, false
+	}
+	if inner := raw[1:end]; isPlain(inner) {
+		return string(inner), raw[end+1:], true
+	}
 	for i := 1; i < len(raw); i++ {
 		switch c := raw[i]; {
-		case c == '"' && plain:
-			inner := raw[1:i]
-			return string(inner), raw[i+1:], utf8.Valid(inner)
 		case c == '"':
 			err := json.Unmarshal(raw[:i+1], &s)
 			return s, raw[i+1:], err == nil
 		case c == '\\':
-			plain = false
 			i++
-		case c < ' ':
-			return "", nil, false
 		}
 	}
 	return "", nil, false
+}
+
+// isPlain reports whether the inside of a string in JSON is the string.
+func isPlain(inner []byte) bool {
+	for _, c := range inner {
+		if c == '\\' || c < ' ' {
+			return false
+		}
+	}
+	return utf8.Valid(inner)
 }
 
 // numberLen returns the length of the number in JSON at the start of raw, 0 if there is none.
