@@ -87,7 +87,11 @@ func (p *Port) unserve(slot uint32) {
 func (p *Port) Received(slot uint32, data []byte) {
 	i, err := parseItem(data)
 	if err != nil {
-		p.log.Error("an item of another node cannot be read", "slot", slot, "error", err)
+		// To pass it over would leave a hole. Those who wait for it learn that it is lost.
+		p.log.Error("an item of another node cannot be read: is it of a newer version?", "slot", slot, "error", err)
+		if peer := p.peer(slot); peer != nil {
+			peer.End()
+		}
 		return
 	}
 	switch i.Kind {

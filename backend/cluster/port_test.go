@@ -116,6 +116,19 @@ func TestAMoveEndsConnections(t *testing.T) {
 	})
 }
 
+func TestG1_AnItemThatDoesNotDecodeEndsTheSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		owner, gateway, _ := newPorts(t)
+		f := read(t, gateway, general)
+		_ = gateway.port.Open(general, host.OpenRequest{Attachment: attachment(1)})
+		f.next()
+		if err := owner.port.peer(2).Send([]byte{255}); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, f.next(), "4 moved to 0.1")
+	})
+}
+
 func TestTheOwnerSaysThatItHasMoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		owner, gateway, _ := newPorts(t)
