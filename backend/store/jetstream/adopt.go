@@ -10,7 +10,7 @@ import (
 	"sort"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go"
 
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/internal/journal"
@@ -137,7 +137,7 @@ func (a adopter) adopt(ctx context.Context, parts []int, alone bool, journals ..
 	// from a journal is in a snapshot that was there before.
 	barrier, err := a.writeBarrier(ctx)
 	if err == nil {
-		err = a.readWakes(ctx, parts, wanted)
+		err = a.readWakes(ctx, parts, wanted, barrier)
 	}
 	a.catalog.mu.Lock()
 	defer a.catalog.mu.Unlock()
@@ -176,9 +176,9 @@ func (c *catalog) insertRows(rows []journal.Row) {
 	sort.SliceStable(c.index.Rows, func(i, j int) bool { return c.index.Rows[i].ID < c.index.Rows[j].ID })
 }
 
-// readWakes reads what is stored of the sleeping actors of partitions. What the journal
-// says is newer.
-func (a adopter) readWakes(ctx context.Context, parts []int, wanted partitions) error {
+// readWakes reads what is stored of the sleeping actors of partitions, of replicas that have a
+// barrier. What the journal says is newer.
+func (a adopter) readWakes(ctx context.Context, parts []int, wanted partitions, barrier uint64) error {
 	filters := make([]string, len(parts))
 	for i, part := range parts {
 		filters[i] = a.names.wakes(part)
@@ -186,13 +186,13 @@ func (a adopter) readWakes(ctx context.Context, parts []int, wanted partitions) 
 	if len(parts) == store.Partitions {
 		filters = []string{a.prefix + ".s.w.>"}
 	}
-	return a.lastOf(ctx, filters, false, func(m jetstream.Msg) {
+	return a.lastOf(ctx, filters, barrier, func(subject string, m *nats.Msg) {
 		var w wake
-		if err := json.Unmarshal(m.Data(), &w); err != nil {
-			a.log.Error("what is known of a sleeping actor does not decode", "subject", m.Subject(), "error", err)
+		if err := json.Unmarshal(m.Data, &w); err != nil {
+			a.log.Error("what is known of a sleeping actor does not decode", "subject", subject, "error", err)
 			return
 		}
-		actor := lastToken(m.Subject())
+		actor := lastToken(subject)
 		if !wanted.has(actor) {
 			return
 		}

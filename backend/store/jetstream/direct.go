@@ -59,6 +59,8 @@ func (g *getter) answer(m *nats.Msg) {
 			return
 		}
 	case "204", "404": // the end; nothing there
+	case "413":
+		d.err = errTooMany
 	default:
 		d.err = fmt.Errorf("direct get: %s %s", status, m.Header.Get("Description"))
 		if status == statusNoAnswer {
@@ -74,6 +76,10 @@ func (g *getter) answer(m *nats.Msg) {
 }
 
 var errNoAnswer = errors.New("no answer from the stream's replicas")
+
+// errTooMany is the error of a request that selects more messages than the 1,024 that a replica
+// gives at once.
+var errTooMany = errors.New("too many messages for one answer")
 
 // get makes one request.
 func (g *getter) get(ctx context.Context, stream, request string, many bool, patience time.Duration) ([]*nats.Msg, error) {
@@ -104,13 +110,16 @@ func (g *getter) get(ctx context.Context, stream, request string, many bool, pat
 }
 
 // ask makes a request again and again, until accept takes the answer: replicas may be
-// stopped or behind.
+// stopped or behind. An error that wraps errTooMany is returned at once.
 func (c *client) ask(ctx context.Context, stream, request string, many bool, accept func([]*nats.Msg) bool) error {
 	begin, patience := time.Now(), 100*time.Millisecond
 	for tries := 0; ; tries++ {
 		messages, err := c.direct.get(ctx, stream, request, many, patience)
 		if err == nil && accept(messages) {
 			return nil
+		}
+		if errors.Is(err, errTooMany) {
+			return err
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/troupe-dev/troupe/backend/store"
@@ -145,10 +146,13 @@ func (l lister) find(ctx context.Context, parts []int, name string) ([]listed, e
 	}
 	var all []listed
 	seen := map[string]int{} // where they are in all
-	err := l.lastOf(ctx, filters, true, func(m jetstream.Msg) {
-		actor := lastToken(m.Subject())
+	l.catalog.mu.Lock()
+	barrier := l.barrierSeq
+	l.catalog.mu.Unlock()
+	err := l.pullLast(ctx, filters, true, barrier, func(subject string, m *nats.Msg) {
+		actor := lastToken(subject)
 		a := listed{part: store.Partition(actor), info: store.ActorInfo{Actor: actor}}
-		if info := m.Headers().Get(infoHeader); info == "" || json.Unmarshal([]byte(info), &a.info) != nil {
+		if info := m.Header.Get(infoHeader); info == "" || json.Unmarshal([]byte(info), &a.info) != nil {
 			return // it is about to go
 		}
 		if i, again := seen[actor]; again { // it was in a try that has failed
@@ -234,44 +238,4 @@ func (l lister) count(ctx context.Context) (map[string]int, error) {
 		counts[name]++
 	}
 	return counts, nil
-}
-
-// lastOf calls f with the newest message of each subject of the state stream that one of
-// the filters selects, as it was when the barrier was written or later. A try that fails
-// begins anew: f may get a subject again. Each message may take tryTime.
-func (h *heads) lastOf(ctx context.Context, filters []string, headersOnly bool, f func(jetstream.Msg)) error {
-	barrier := h.names.barrier(h.own.incarnation)
-	return h.retry(ctx, func(short context.Context) (bool, error) {
-		consumer, err := h.js.OrderedConsumer(short, h.state, jetstream.OrderedConsumerConfig{
-			FilterSubjects: append(slices.Clone(filters), barrier), DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, HeadersOnly: headersOnly,
-		})
-		if err != nil {
-			return false, err
-		}
-		messages, err := consumer.Messages()
-		if err != nil {
-			return false, err
-		}
-		defer messages.Stop()
-		for complete := false; ; {
-			next, cancel := context.WithTimeout(ctx, tryTime)
-			m, err := messages.Next(jetstream.NextContext(next))
-			cancel()
-			if err != nil {
-				return false, err
-			}
-			meta, err := m.Metadata()
-			if err != nil {
-				return false, err
-			}
-			if m.Subject() == barrier {
-				complete = true
-			} else {
-				f(m)
-			}
-			if complete && meta.NumPending == 0 {
-				return true, nil
-			}
-		}
-	})
 }

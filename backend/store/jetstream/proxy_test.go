@@ -29,6 +29,8 @@ type proxy struct {
 	asked    map[string]string   // what was asked, by the answers' subject
 	record   map[string][][]byte // the answers, by what was asked
 	sids     map[string]string   // of subscriptions, by what their subjects begin with
+	api      []string            // requests to JetStream, without Direct Gets and what is published
+	deaf     int                 // so many requests for messages of a consumer meet nobody
 }
 
 var barrierIn = regexp.MustCompile(`[^ ]*\.s\.b\.[0-9a-f]+`)
@@ -97,6 +99,33 @@ func frame(r *bufio.Reader) (fields []string, all, payload []byte, err error) {
 	return fields, line, payload, nil
 }
 
+// request notes a request, and reports whether it meets nobody.
+func (p *proxy) request(subject string) (nobody bool) {
+	request, api := strings.CutPrefix(subject, "$JS.API.")
+	if !api || strings.HasPrefix(request, "DIRECT.GET.") {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.api = append(p.api, request)
+	if nobody = p.deaf > 0 && strings.HasPrefix(request, "CONSUMER.MSG.NEXT."); nobody {
+		p.deaf--
+	}
+	return nobody
+}
+
+// requests returns how many of the requests to JetStream begin with a prefix.
+func (p *proxy) requests(prefix string) (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, request := range p.api {
+		if strings.HasPrefix(request, prefix) {
+			n++
+		}
+	}
+	return n
+}
+
 func (p *proxy) toServer(r *bufio.Reader, up, down io.Writer, writing *sync.Mutex) {
 	for {
 		fields, all, payload, err := frame(r)
@@ -105,6 +134,16 @@ func (p *proxy) toServer(r *bufio.Reader, up, down io.Writer, writing *sync.Mute
 		}
 		if len(fields) > 2 && fields[0] == "SUB" {
 			p.set(func() { p.sids[strings.TrimSuffix(fields[1], "*")] = fields[len(fields)-1] })
+		}
+		if len(fields) == 4 && fields[0] == "PUB" && p.request(fields[1]) {
+			p.mu.Lock()
+			sid := p.sids[fields[2]]
+			p.mu.Unlock()
+			const nobody = "NATS/1.0 503\r\n\r\n"
+			writing.Lock()
+			fmt.Fprintf(down, "HMSG %s %s %d %d\r\n%s\r\n", fields[2], sid, len(nobody), len(nobody), nobody)
+			writing.Unlock()
+			continue
 		}
 		if len(fields) == 4 && fields[0] == "PUB" && strings.Contains(fields[1], "DIRECT.GET.") && bytes.Contains(payload, []byte("multi_last")) {
 			request := string(payload)
