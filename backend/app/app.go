@@ -96,10 +96,11 @@ func run(ctx context.Context, args, env []string, ui fs.FS, stdout, stderr io.Wr
 
 // start makes the server and listens. A process that takes over from another one first
 // waits for the data: until then, the other one owns the address. If there is no data
-// yet, start listens first, so that an address in use leaves no directory behind.
+// yet, start listens first, so that an address in use leaves no directory behind. So does a
+// node of a cluster, which says at the address that it waits for others.
 func start(ctx context.Context, config Config, logger *slog.Logger) (*server.Server, net.Listener, error) {
 	var listener net.Listener
-	if _, err := os.Stat(config.Data); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(config.Data); errors.Is(err, fs.ErrNotExist) || config.Cluster.Servers != "" {
 		if listener, err = listen(ctx, config.Addr); err != nil {
 			return nil, nil, err
 		}
@@ -108,17 +109,14 @@ func start(ctx context.Context, config Config, logger *slog.Logger) (*server.Ser
 	if config.Cluster.Servers != "" {
 		node, err := newCluster(config, logger)
 		if err != nil {
-			if listener != nil {
-				err = errors.Join(err, listener.Close())
-			}
-			return nil, nil, err
+			return nil, nil, errors.Join(err, listener.Close())
 		}
-		options.Data, options.Cluster = "", node
+		options.Data, options.Cluster, options.Listener = "", node, listener
 	}
 	srv, err := server.NewContext(ctx, rooms.Registry, options)
 	if err != nil {
 		if listener != nil {
-			err = errors.Join(err, listener.Close())
+			_ = listener.Close() // an error means that the server has closed it
 		}
 		return nil, nil, err
 	}
@@ -130,10 +128,11 @@ func start(ctx context.Context, config Config, logger *slog.Logger) (*server.Ser
 		key, err = sessionKey(ctx, config, srv, logger)
 	}
 	if err != nil {
+		err = errors.Join(err, srv.Close(context.WithoutCancel(ctx)))
 		if listener != nil {
-			err = errors.Join(err, listener.Close())
+			_ = listener.Close() // an error means that the server has closed it
 		}
-		return nil, nil, errors.Join(err, srv.Close(context.WithoutCancel(ctx)))
+		return nil, nil, err
 	}
 	rooms.SetSessionKey(key)
 	return srv, listener, nil

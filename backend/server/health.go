@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/pprof"
 	"net/url"
@@ -87,6 +88,21 @@ func (s *Server) report(w http.ResponseWriter, trouble string) {
 		"uptimeMs": time.Since(s.started).Milliseconds(),
 		"sockets":  s.gateway.Sockets(),
 	})
+}
+
+// waiting serves clients until the server has joined its cluster.
+func (s *Server) waiting() http.Handler {
+	r := chi.NewRouter()
+	r.Handle("/healthz", s.Health())
+	r.Handle("/readyz", s.Ready())
+	r.Handle("/*", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, `{"code":"unavailable","message":"the server has not joined its cluster yet"}`) // as package wire has it
+	}))
+	return r
 }
 
 // Debug serves operators: /metrics, /healthz, /readyz, and /debug/pprof with the

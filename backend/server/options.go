@@ -53,6 +53,12 @@ type Options struct {
 	// error.
 	Cluster host.Cluster
 
+	// Listener is where the server answers while New waits for its Cluster, which may take as long
+	// as it takes to start the other nodes: /healthz and /readyz with 503 and the reason, and all else
+	// with 503. Serve goes on with it. New closes it if it fails, and Close in any case. nil means
+	// that the server answers once Run or Serve is called. It needs a Cluster.
+	Listener net.Listener
+
 	// JournalBytes limits the journal of the store in Data or of the Cluster's node, in bytes. Clients that
 	// resume from an event which the journal no longer has get a gap. 0 means 64 MiB;
 	// there is no "no limit". Your own Store has its own limit: setting both is an error.
@@ -238,6 +244,8 @@ func (o Options) check() error {
 		return fmt.Errorf("both Data (%s) and a Store are set: want one of them", o.Data)
 	case o.Cluster != nil && (o.Data != "" || o.Store != nil):
 		return errors.New("a Cluster and Data or a Store are set: the cluster has a store of its own")
+	case o.Listener != nil && o.Cluster == nil:
+		return errors.New("a Listener without a Cluster is set: New waits for nothing, so pass it to Serve")
 	case o.Store != nil && o.JournalBytes != 0:
 		return errors.New("both JournalBytes and a Store are set: set the limit in the options of the store")
 	case o.JournalBytes < 0:

@@ -8,11 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -58,9 +55,13 @@ type Server struct {
 	closed   chan struct{} // closed when Close is done
 	closeErr error         // of Close, valid once closed is closed
 
-	mu    sync.Mutex
-	begun bool         // closing is closed
-	http  *http.Server // of Serve, nil before
+	front  front      // what http serves
+	served chan error // receives the error of http
+
+	mu      sync.Mutex
+	begun   bool         // closing is closed
+	serving bool         // Serve was called
+	http    *http.Server // of Serve, or of Options.Listener; nil before
 }
 
 // New opens the store and starts the actors of registry. From then on the server
@@ -74,15 +75,19 @@ func New(registry *actor.Registry, o Options) (*Server, error) {
 
 // NewContext is New, but stops waiting for the data directory when ctx ends. After it
 // has returned, ctx does not affect the server.
-func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Server, error) {
-	o, err := o.withDefaults()
-	if err != nil {
+func NewContext(ctx context.Context, registry *actor.Registry, o Options) (_ *Server, err error) {
+	defer func() {
+		if err != nil && o.Listener != nil {
+			_ = o.Listener.Close() // an error means that it is closed
+		}
+	}()
+	if o, err = o.withDefaults(); err != nil {
 		closeCluster(ctx, o)
 		return nil, fmt.Errorf("server options: %w", err)
 	}
 	s := &Server{
 		opts: o, logger: o.Logger, store: o.Store, started: time.Now(),
-		closing: make(chan struct{}), closed: make(chan struct{}),
+		closing: make(chan struct{}), closed: make(chan struct{}), served: make(chan error, 1),
 	}
 	switch {
 	case o.Cluster != nil:
@@ -150,6 +155,13 @@ func NewContext(ctx context.Context, registry *actor.Registry, o Options) (*Serv
 		}
 	}
 	s.endOrphans = func() {}
+	if o.Listener != nil {
+		s.logger.Info("listening; until the node has joined its cluster, only /healthz and /readyz work", "address", "http://"+o.Listener.Addr().String())
+		s.front.set(s.enter(s.waiting(), nil))
+		s.mu.Lock()
+		s.listenLocked(o.Listener)
+		s.mu.Unlock()
+	}
 	if err := joinCluster(ctx, o); err != nil {
 		return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 	}
@@ -239,20 +251,6 @@ func (s *Server) hosts(addr net.Addr, name forwarded.Hosts) forwarded.Hosts {
 	return nil
 }
 
-func isLoopback(addr net.Addr) bool {
-	tcp, ok := addr.(*net.TCPAddr)
-	return ok && tcp.IP.IsLoopback()
-}
-
-// ownName returns the host of an address to listen on, none if it has none.
-func ownName(addr string) forwarded.Hosts {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil || host == "" {
-		return nil
-	}
-	return forwarded.Hosts{strings.ToLower(host)}
-}
-
 // routes returns the handler that Run serves.
 func (s *Server) routes() http.Handler {
 	r := chi.NewRouter()
@@ -296,28 +294,15 @@ func (s *Server) serve(ctx context.Context, l net.Listener, h http.Handler, name
 	if h == nil {
 		h = s.routes()
 	}
-	server := &http.Server{
-		Handler:     s.enter(h, s.hosts(l.Addr(), name)),
-		BaseContext: func(net.Listener) context.Context { return context.WithValue(context.Background(), servedKey{}, s) },
-		// A client that sends its headers slowly holds a file descriptor, nothing more.
-		// Responses have no time limit: streams are long.
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ConnState:         newConnections(s.opts, s.gateway.Sockets, s.logger).changed,
-		ErrorLog:          s.errorLog(),
-	}
-	if err := s.take(server); err != nil {
+	if err := s.take(l, s.enter(h, s.hosts(l.Addr(), name))); err != nil {
 		return errors.Join(err, l.Close())
 	}
 	if st, ok := s.store.(interface{ Announce(address string) }); ok {
 		st.Announce(l.Addr().String())
 	}
-	served := make(chan error, 1)
 	var failed error
-	go func() { served <- server.Serve(l) }()
 	select {
-	case err := <-served:
+	case err := <-s.served:
 		return errors.Join(broken("serve HTTP", err), s.Close(context.WithoutCancel(ctx)))
 	case err := <-s.debugEnded:
 		s.debugEnded <- err // for Close
@@ -329,22 +314,45 @@ func (s *Server) serve(ctx context.Context, l net.Listener, h http.Handler, name
 	case <-s.closing:
 	}
 	err := errors.Join(failed, s.Close(context.WithoutCancel(ctx)))
-	<-served
+	<-s.served
 	return err
 }
 
-// take makes server the one that Close shuts down.
-func (s *Server) take(server *http.Server) error {
+// take makes Serve the one that serves h on l.
+func (s *Server) take(l net.Listener, h http.Handler) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.begun:
 		return fmt.Errorf("serve HTTP: %w", http.ErrServerClosed)
-	case s.http != nil:
+	case s.serving:
 		return errors.New("serve HTTP: the server is already serving; call Serve or Run once")
+	case s.opts.Listener != nil && l != s.opts.Listener:
+		return errors.New("serve HTTP: want the Listener of the options")
 	}
-	s.http = server
+	s.serving = true
+	s.front.set(h)
+	if s.http == nil {
+		s.listenLocked(l)
+	}
 	return nil
+}
+
+// listenLocked serves the front on l.
+func (s *Server) listenLocked(l net.Listener) {
+	s.http = &http.Server{
+		Handler:     &s.front,
+		BaseContext: func(net.Listener) context.Context { return context.WithValue(context.Background(), servedKey{}, s) },
+		// A client that sends its headers slowly holds a file descriptor, nothing more.
+		// Responses have no time limit: streams are long.
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ConnState:         newConnections(s.opts, s.gateway.Sockets, s.logger).changed,
+		ErrorLog:          s.errorLog(),
+	}
+	serve := s.http.Serve
+	go func() { s.served <- serve(l) }()
 }
 
 // drain gives load balancers time to notice that the server is not ready.
@@ -419,6 +427,9 @@ func (s *Server) shutDown(ctx context.Context) error {
 		// Their turns are over, or their bodies never arrived.
 		s.logger.Warn("HTTP requests that did not end were cut off", "error", errors.Join(err, s.http.Close()))
 	}
+	if s.opts.Listener != nil {
+		_ = s.opts.Listener.Close() // an error means that the HTTP server has done so
+	}
 	if s.inspector != nil {
 		s.inspector.Close()
 	}
@@ -442,46 +453,6 @@ func (s *Server) closeStore(ctx context.Context) error {
 // errorLog is net/http's log of failed connections.
 func (s *Server) errorLog() *log.Logger {
 	return slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug)
-}
-
-// withBasePath serves h below a path, and also without it: a proxy may have stripped the
-// path, and operators reach the server directly.
-func withBasePath(base string, h http.Handler) http.Handler {
-	if base == "" {
-		return h
-	}
-	inside := http.StripPrefix(base, h)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case r.URL.Path == base:
-			to := url.URL{Path: base + "/", RawQuery: r.URL.RawQuery}
-			http.Redirect(w, r, to.String(), http.StatusPermanentRedirect)
-		case strings.HasPrefix(r.URL.Path, base+"/"):
-			inside.ServeHTTP(w, r)
-		default:
-			h.ServeHTTP(w, r)
-		}
-	})
-}
-
-// Listen listens on a TCP address, as Run does. Its error says what to do.
-func Listen(ctx context.Context, addr string) (net.Listener, error) {
-	if err := CheckAddr(addr); err != nil {
-		return nil, err
-	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
-	var unknown *net.DNSError
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("the address %s is in use: stop the other server, or choose another address", addr)
-	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.As(err, &unknown):
-		return nil, fmt.Errorf("the address %s is not one of this machine: want an IP address of it, or only a port, such as :8080", addr)
-	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("this user may not listen on %s: choose a port above 1023, or grant the capability CAP_NET_BIND_SERVICE", addr)
-	case err != nil:
-		return nil, fmt.Errorf("listen on %s: %w", addr, err)
-	}
-	return l, nil
 }
 
 // broken returns the error of an http.Server, nil if it was shut down.
