@@ -232,9 +232,9 @@ func carry(p *Port, to host.Ref, i *item, local func(), answered func(*item, err
 
 // disconnectHere ends connections to this node's actors, and returns the version of the table of
 // which it has all actors.
-func (p *Port) disconnectHere(ctx context.Context, subject, reason string) (version uint64, err error) {
+func (p *Port) disconnectHere(ctx context.Context, d *departure) (version uint64, err error) {
 	version = p.places.Version()
-	err = p.local.Disconnect(ctx, subject, reason)
+	err = p.local.Disconnect(ctx, d.subject, d.reason, d.began)
 	for part := range store.Partitions {
 		if owner, _ := p.places.Owner(part); owner == 0 {
 			return 0, movedFault() // it is being given away, or taken
@@ -247,15 +247,33 @@ func (p *Port) disconnectHere(ctx context.Context, subject, reason string) (vers
 }
 
 // disconnectAt is disconnectHere of another node.
-func (p *Port) disconnectAt(ctx context.Context, slot uint32, subject, reason string) (version uint64, err error) {
-	answer, err := p.ask(ctx, slot, &item{Kind: itemDisconnect, Subject: subject, Reason: reason})
-	switch {
-	case errors.Is(err, errSessionEnded), errors.Is(err, link.ErrGone):
-		return 0, movedFault() // its actors are soon at others
-	case err != nil:
-		return 0, fmt.Errorf("node %d: %w", slot, err)
-	case answer.Err != nil:
-		return 0, answer.Err
+func (p *Port) disconnectAt(ctx context.Context, slot uint32, d *departure) (version uint64, err error) {
+	answer, err := p.askNode(ctx, slot, &item{Kind: itemDisconnect, Subject: d.subject, Reason: d.reason, Moments: d.began})
+	if err != nil {
+		return 0, err
 	}
 	return answer.Seq, nil
+}
+
+// momentAt returns a moment of the process of another node.
+func (p *Port) momentAt(ctx context.Context, slot uint32) (m host.Moment, err error) {
+	answer, err := p.askNode(ctx, slot, &item{Kind: itemMoment})
+	if err != nil || len(answer.Moments) == 0 {
+		return m, err
+	}
+	return answer.Moments[0], nil
+}
+
+// askNode asks a node for something that concerns all of its actors.
+func (p *Port) askNode(ctx context.Context, slot uint32, i *item) (*item, error) {
+	answer, err := p.ask(ctx, slot, i)
+	switch {
+	case errors.Is(err, errSessionEnded), errors.Is(err, link.ErrGone):
+		return nil, movedFault() // its actors are soon at others
+	case err != nil:
+		return nil, fmt.Errorf("node %d: %w", slot, err)
+	case answer.Err != nil:
+		return nil, answer.Err
+	}
+	return answer, nil
 }

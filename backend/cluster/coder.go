@@ -214,7 +214,12 @@ func (c *coder) identity(v *host.Identity) {
 	c.raw(&v.Auth)
 	c.string(&v.Subject)
 	c.time(&v.Until)
-	c.time(&v.Asked)
+	c.moment(&v.Asked)
+}
+
+func (c *coder) moment(v *host.Moment) {
+	c.uint(&v.Process)
+	c.uint(&v.N)
 }
 
 func (c *coder) fault(v *host.Fault) {

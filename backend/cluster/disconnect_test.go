@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/troupe-dev/troupe/backend/host"
 )
 
 // TestDisconnectAsksLessAndLess disconnects somebody while an actor has no owner.
@@ -24,6 +26,28 @@ func TestDisconnectAsksLessAndLess(t *testing.T) {
 		}
 		if n := len(h.take()); n < 8 || n > 12 {
 			t.Errorf("all actors were asked %d times in 10 s", n)
+		}
+	})
+}
+
+// A Disconnect tells each node when it began in the processes of all nodes.
+func TestDisconnectBeginsEverywhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		there, here, _ := newPorts(t)
+		there.host.moment, here.host.moment = host.Moment{Process: 7, N: 70}, host.Moment{Process: 8, N: 80}
+		m := newMember(options{}, nil, nil, nil, nil)
+		m.view.Store(&view{joined(t, "a", "b"), 2})
+		c := &Cluster{member: m}
+		c.port.Store(here.port)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := c.Disconnect(ctx, "ada", "signed out"); err == nil {
+			t.Error("the nodes have other tables, and yet it has ended")
+		}
+		for _, n := range []*portNode{there, here} {
+			if got := n.host.take(); len(got) == 0 || got[0] != "disconnect ada signed out [{7 70} {8 80}]" {
+				t.Errorf("got %q", got)
+			}
 		}
 	})
 }

@@ -24,6 +24,7 @@ type fakeHost struct {
 	moved    bool     // it owns nothing any more
 	block    bool     // CallOnce does not return before its context ends
 	detached []uint32
+	moment   host.Moment
 }
 
 type fakeActor struct {
@@ -166,8 +167,10 @@ func (h *fakeHost) DetachNode(slot uint32) {
 	h.detached = append(h.detached, slot)
 }
 
-func (h *fakeHost) Disconnect(_ context.Context, subject, reason string) error {
-	return h.ask("disconnect %s %s", subject, reason)
+func (h *fakeHost) Moment() host.Moment { return h.moment }
+
+func (h *fakeHost) Disconnect(_ context.Context, subject, reason string, began []host.Moment) error {
+	return h.ask("disconnect %s %s %v", subject, reason, began)
 }
 
 // Deliver and Inquire make it a host.Courier.

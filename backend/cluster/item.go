@@ -36,6 +36,7 @@ const (
 	itemCancel     kind = 19 // ends an itemSocket or itemInspect, whose number it has
 	itemInspect    kind = 20 // for the inspector of a node
 	itemDisconnect kind = 21 // ends a subject's connections to all actors of the node
+	itemMoment     kind = 22 // asks for a moment of the node's process
 
 	// From the owner, with the number of the follow or of the request.
 	itemFollowing kind = 32 // the first answer to a follow: where the log is
@@ -76,6 +77,7 @@ type item struct {
 	Outputs []*host.Output
 	Entries []store.Entry
 	Answers []host.DeliveryAnswer
+	Moments []host.Moment
 	Err     *host.Fault
 	Socket  *host.SocketRequest
 	Inspect *host.InspectRequest
@@ -104,11 +106,11 @@ func parseItem(b []byte) (*item, error) {
 func (i *item) code(c *coder) {
 	c.byte((*uint8)(&i.Kind))
 	c.uint(&i.Number)
-	if i.Kind < itemFollowing && i.Kind != itemUnfollow && i.Kind != itemSocket && i.Kind != itemCancel && i.Kind != itemInspect && i.Kind != itemDisconnect {
+	if i.Kind < itemSocket && i.Kind != itemUnfollow {
 		c.ref(&i.Ref)
 	}
 	switch i.Kind {
-	case itemFollow, itemUnfollow, itemCancel:
+	case itemFollow, itemUnfollow, itemCancel, itemMoment:
 	case itemOpen:
 		need(c, &i.Open, c.open)
 	case itemRefresh:
@@ -150,6 +152,7 @@ func (i *item) code(c *coder) {
 		c.wait(&i.Wait)
 		c.string(&i.Subject)
 		c.string(&i.Reason)
+		list(c, &i.Moments, c.moment)
 	case itemFollowing, itemOutputs, itemSkip:
 		c.string(&i.Log)
 		c.uint(&i.Seq)
@@ -166,6 +169,7 @@ func (i *item) code(c *coder) {
 		c.uint(&i.Seq)
 		list(c, &i.Entries, c.entry)
 		list(c, &i.Answers, c.answer)
+		list(c, &i.Moments, c.moment)
 		pointer(c, &i.Err, c.fault)
 	default:
 		c.fail()

@@ -91,14 +91,15 @@ func items() map[string]*item {
 		"inquire":    {Kind: itemInquire, Ref: f.Ref, Inquiry: f.Inquiry},
 		"socket":     {Kind: itemSocket, Number: 18, Socket: &host.SocketRequest{Socket: "3.secret", N: 4, Frame: json.RawMessage(`[]`), Poll: true, Wait: f.Wait}},
 		"inspect":    {Kind: itemInspect, Number: 20, Inspect: &host.InspectRequest{Method: "POST", Target: "/actors/a/reset", From: "::1", Body: []byte(`{}`)}},
-		"disconnect": {Kind: itemDisconnect, Number: 21, Subject: "hash", Reason: "signed out", Wait: f.Wait},
+		"disconnect": {Kind: itemDisconnect, Number: 21, Subject: "hash", Reason: "signed out", Moments: f.Moments, Wait: f.Wait},
+		"moment":     {Kind: itemMoment, Number: 22},
 		"cancel":     {Kind: itemCancel, Number: 18},
 		"part":       {Kind: itemPart, Number: 18, Data: json.RawMessage(`[{"t`)},
 		"following":  {Kind: itemFollowing, Number: 3, Log: "log", Seq: 4},
 		"outputs":    {Kind: itemOutputs, Number: 3, Log: "log", Outputs: f.Outputs},
 		"skip":       {Kind: itemSkip, Number: 3, Log: "log", Seq: 4, Lost: true, Outputs: f.Outputs[:1]},
 		"refused":    {Kind: itemRefused, Number: 3, Of: itemCall, Attachment: f.Attachment, Seq: 8, Err: f.Err},
-		"done":       {Kind: itemDone, Number: 3, Ref: f.Ref, Data: json.RawMessage{}, Seq: 5, Entries: f.Entries, Answers: f.Answers, Err: f.Err},
+		"done":       {Kind: itemDone, Number: 3, Ref: f.Ref, Data: json.RawMessage{}, Seq: 5, Entries: f.Entries, Answers: f.Answers, Moments: f.Moments, Err: f.Err},
 	}
 }
 

@@ -147,6 +147,8 @@ func (s *served) handle(i *item) {
 		p.courier.Inquire(*i.Inquiry, func(settled uint64, err error) {
 			s.done(i.Number, &item{Seq: settled}, err)
 		})
+	case itemMoment:
+		s.done(i.Number, &item{Moments: []host.Moment{p.local.Moment()}}, nil)
 	case itemSocket:
 		s.socket(i)
 	case itemInspect:
@@ -208,7 +210,7 @@ func (s *served) serve(i *item) {
 		case itemResolve:
 			answer.Ref, err = p.local.Resolve(ctx, i.Ref)
 		case itemDisconnect:
-			answer.Seq, err = p.disconnectHere(ctx, i.Subject, i.Reason)
+			answer.Seq, err = p.disconnectHere(ctx, &departure{i.Subject, i.Reason, i.Moments})
 		case itemEntries, itemReplies:
 			answer.Entries, err = s.entries(ctx, i)
 		}

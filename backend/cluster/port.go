@@ -23,8 +23,9 @@ type Local interface {
 	// attachments have.
 	DetachNode(slot uint32)
 
-	// Disconnect ends all connections of a subject, and returns when that is durable.
-	Disconnect(ctx context.Context, subject, reason string) error
+	// Moment and Disconnect are as in host.Partitions.
+	Moment() host.Moment
+	Disconnect(ctx context.Context, subject, reason string, began []host.Moment) error
 }
 
 // Placement says which node owns which actor. All methods may be called at the same time.

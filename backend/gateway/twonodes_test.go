@@ -44,8 +44,11 @@ func (s self) Alive(uint32) bool                          { return true }
 // remotely is the actors of a node, for other nodes.
 type remotely struct{ host.Host }
 
-func (remotely) DetachNode(uint32)                                {}
-func (remotely) Disconnect(context.Context, string, string) error { return nil }
+func (remotely) DetachNode(uint32)   {}
+func (remotely) Moment() host.Moment { return host.Moment{} }
+func (remotely) Disconnect(context.Context, string, string, []host.Moment) error {
+	return nil
+}
 
 func newTwoNodes(node *runtime.Node, log *slog.Logger, copyBytes, lose int) (*twoNodes, error) {
 	bus := &delayedBus{lag: maxLag, lose: lose, began: time.Now(), subs: map[string]func([]byte){}, last: map[string]time.Time{}}

@@ -93,7 +93,11 @@ type Partitions interface {
 	// attachments have.
 	DetachNode(slot uint32)
 
+	// Moment returns a moment of this process, after that of each OnAuth that has begun.
+	Moment() Moment
+
 	// Disconnect ends all connections of a subject to the server's actors, and returns when that
-	// is durable.
-	Disconnect(ctx context.Context, subject, reason string) error
+	// is durable. From then on identities are refused whose OnAuth began before it did: before the
+	// moment of its process in began.
+	Disconnect(ctx context.Context, subject, reason string, began []Moment) error
 }

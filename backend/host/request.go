@@ -121,7 +121,14 @@ type Identity struct {
 	Auth    json.RawMessage // the result of OnAuth
 	Subject string          // whose request it is, as a hash that is stored and compared
 	Until   time.Time       // when OnAuth has to run again; zero for never
-	Asked   time.Time       // when OnAuth began
+	Asked   Moment          // when OnAuth began
+}
+
+// Moment is a moment in the life of a process, as that counts them. Those of one process can be
+// compared. No clock is asked, because those of two machines differ.
+type Moment struct {
+	Process uint64 // random; 0 for no moment
+	N       uint64 // rises
 }
 
 // AuthRequest is the input of OnAuth: an HTTP request for a connection, or for an action

@@ -3,7 +3,6 @@ package runtime
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/internal/definition"
@@ -27,7 +26,7 @@ func (n *Node) Authenticate(ctx context.Context, r host.Ref, q host.AuthRequest)
 	if jsonshape.Depth(q.Params) > jsonshape.MaxDepth {
 		return who, definition.TooDeepFault("params")
 	}
-	asked := time.Now()
+	asked := n.disconnected.moment()
 	hooked, cancel := context.WithTimeout(ctx, d.Options.ConnectTimeout)
 	defer cancel()
 	who, err = n.runAuth(hooked, d, r, q)

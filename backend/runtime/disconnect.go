@@ -17,23 +17,47 @@ const disconnectedFor = 10 * time.Minute
 
 // disconnected are the subjects that were disconnected lately. An identity that OnAuth
 // returned before that is not valid any more. All its methods may be called at the same time.
+//
+// OnAuth runs in the process that a client has reached, which may be another one of a cluster. So
+// each process counts moments, and a Disconnect has one of each process: a node that gets an
+// identity compares two moments of the process in which OnAuth ran.
 type disconnected struct {
+	process uint64
+	last    atomic.Uint64 // moment
+
 	mu       sync.Mutex
-	subjects map[string]time.Time // when
+	subjects map[string]*parting
 }
 
-func (d *disconnected) add(subject string, now time.Time) {
+// parting is the newest Disconnect of a subject.
+type parting struct {
+	heard time.Time
+	began map[uint64]uint64 // moments by process
+}
+
+// moment returns a moment of this process.
+func (d *disconnected) moment() host.Moment { return host.Moment{Process: d.process, N: d.last.Add(1)} }
+
+func (d *disconnected) add(subject string, began []host.Moment, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for s, at := range d.subjects {
-		if now.Sub(at) > disconnectedFor {
+	for s, p := range d.subjects {
+		if now.Sub(p.heard) > disconnectedFor {
 			delete(d.subjects, s)
 		}
 	}
 	if d.subjects == nil {
-		d.subjects = map[string]time.Time{}
+		d.subjects = map[string]*parting{}
 	}
-	d.subjects[subject] = now
+	p := d.subjects[subject]
+	if p == nil {
+		p = &parting{began: map[uint64]uint64{}}
+		d.subjects[subject] = p
+	}
+	p.heard = now
+	for _, m := range began {
+		p.began[m.Process] = max(p.began[m.Process], m.N)
+	}
 }
 
 // since reports whether the subject of an identity was disconnected since OnAuth began.
@@ -43,15 +67,19 @@ func (d *disconnected) since(who host.Identity) bool {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	at, ok := d.subjects[who.Subject]
-	return ok && !who.Asked.After(at)
+	p := d.subjects[who.Subject]
+	return p != nil && who.Asked.N < p.began[who.Asked.Process]
 }
 
 // Disconnect ends all connections of a subject (see SubjectOf), of all actors, also those
 // without a socket. Their clients get the reason. It returns when the actors have done so. The
 // error is that of ctx or the store; the connections of some actors may be left then.
 func (n *Node) Disconnect(ctx context.Context, subject, reason string) error {
-	n.disconnected.add(subject, time.Now())
+	return n.disconnect(ctx, subject, reason, []host.Moment{n.disconnected.moment()})
+}
+
+func (n *Node) disconnect(ctx context.Context, subject, reason string, began []host.Moment) error {
+	n.disconnected.add(subject, began, time.Now())
 	var pending sync.WaitGroup
 	var failed atomic.Pointer[host.Fault]
 	end := func(r host.Ref) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"math"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -135,7 +136,7 @@ func New(r Registry, s store.Store, o Options) *Node {
 		o.TableCacheBytes = 64 << 20
 	}
 	n := &Node{
-		tableCache: tableCache{limit: o.TableCacheBytes},
+		tableCache: tableCache{limit: o.TableCacheBytes}, disconnected: disconnected{process: rand.Uint64()},
 
 		defs: r.Definitions(), stats: stats{turns: newTurnTimes(r.Definitions())}, store: s, log: o.Logger, check: o.Check, newActor: o.NewActor,
 		maxActors: o.MaxActors, memory: newMemory(o.MaxActorBytes), maxQueued: o.MaxQueuedBytes,

@@ -35,6 +35,7 @@ func (i *Inspector) CallAs(ctx context.Context, r host.Ref, as json.RawMessage, 
 	}
 	if def.Auth != nil {
 		who, err := identityAs(def, as)
+		who.Asked = i.n.disconnected.moment()
 		if err != nil {
 			return nil, host.Faultf(wire.CodeInvalidParams, "as: %v", err)
 		}
@@ -65,7 +66,6 @@ func identityAs(def *definition.Definition, as json.RawMessage) (who host.Identi
 		who, err = IdentityOf(result.Elem().Interface())
 		return nil, err
 	})
-	who.Asked = time.Now()
 	return who, err
 }
 

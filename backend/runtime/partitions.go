@@ -131,9 +131,12 @@ func (p *Partitions) DetachNode(slot uint32) {
 	}
 }
 
-// Disconnect is that of the node.
-func (p *Partitions) Disconnect(ctx context.Context, subject, reason string) error {
-	return p.n.Disconnect(ctx, subject, reason)
+// Moment returns a moment of this process, after that of each OnAuth that has begun.
+func (p *Partitions) Moment() host.Moment { return p.n.disconnected.moment() }
+
+// Disconnect is that of the node, for one that began at a moment of each process of the cluster.
+func (p *Partitions) Disconnect(ctx context.Context, subject, reason string, began []host.Moment) error {
+	return p.n.disconnect(ctx, subject, reason, began)
 }
 
 // detachNodeEnvelope reports that the sockets of all attachments of a node are gone.

@@ -167,3 +167,40 @@ func TestG5_ACallDoesNotRunAgainForAnotherSubjectOfItsConnection(t *testing.T) {
 		})
 	}
 }
+
+// A Disconnect ends what was authenticated before it, in each process by the moments that this
+// one has counted.
+func TestSubject_disconnectedInACluster(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, ledgers)
+		parts := runtime.PartitionsOf(b.node)
+		open := func(conn string, asked host.Moment) string {
+			r := as(conn)
+			r.Identity = host.Identity{Subject: "ada", Asked: asked}
+			return kinds(b.open(ledgerRef, r).read())
+		}
+		here := parts.Moment()
+		if got := open("before", here); got != "opened " {
+			t.Fatalf("got %q", got)
+		}
+		began := []host.Moment{parts.Moment(), {Process: 7, N: 100}, {Process: 8, N: 200}}
+		if err := parts.Disconnect(t.Context(), "ada", "signed out", began); err != nil {
+			t.Fatal(err)
+		}
+		for name, test := range map[string]struct {
+			asked host.Moment
+			want  string
+		}{
+			"here, before":                  {here, "closed:identity "},
+			"here, after":                   {parts.Moment(), "opened "},
+			"there, before":                 {host.Moment{Process: 7, N: 99}, "closed:identity "},
+			"there, after":                  {host.Moment{Process: 7, N: 101}, "opened "},
+			"elsewhere, before":             {host.Moment{Process: 8, N: 101}, "closed:identity "},
+			"a process that has come since": {host.Moment{Process: 9, N: 1}, "opened "},
+		} {
+			if got := open(name, test.asked); got != test.want {
+				t.Errorf("%s: got %q, want %q", name, got, test.want)
+			}
+		}
+	})
+}
