@@ -260,9 +260,24 @@ func (c *Cluster) run() {
 
 // watchServer ends the node when its embedded server can no longer store anything: that does
 // not mend itself, and a supervisor may start the process again. Others get its actors soon
-// after.
+// after. It also ends a node that finds another one with its name before it has joined: servers
+// vote under their names. Who was there first stays.
 func (c *Cluster) watchServer() {
-	for pause(c.running, time.Second) == nil {
+	twin := c.embedded.twin
+	check := time.NewTicker(time.Second)
+	defer check.Stop()
+	for {
+		select {
+		case <-c.running.Done():
+			return
+		case <-check.C:
+		case <-twin:
+			twin = nil
+			if !c.hasJoined() {
+				c.fail(fmt.Errorf("cluster: another server of the cluster has the name %q, too: give each one its own (-node)", c.member.Node.Name))
+				return
+			}
+		}
 		if err := c.embedded.Check(); err != nil {
 			c.fail(err)
 			return

@@ -51,6 +51,7 @@ type Embedded struct {
 	server   *server.Server
 	password string // of clients
 	voter    bool
+	twin     <-chan struct{} // closed when another server has this one's name
 }
 
 const (
@@ -108,13 +109,14 @@ func Embed(o EmbedOptions) (*Embedded, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	s.SetLoggerV2(newServerLog(o.Logger), false, false, false)
+	log := newServerLog(o.Logger)
+	s.SetLoggerV2(log, false, false, false)
 	s.Start()
 	if !s.ReadyForConnections(patience) {
 		s.Shutdown()
 		return nil, fmt.Errorf("cluster: the server does not start: see its log, and whether %s is free", o.Listen)
 	}
-	return &Embedded{s, options.Password, o.Voter}, nil
+	return &Embedded{s, options.Password, o.Voter, log.twin}, nil
 }
 
 // alone reports whether the server is the only one that stores data. It has no others then, and

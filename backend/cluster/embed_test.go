@@ -131,6 +131,36 @@ func TestEmbedSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+// TestATwinDoesNotJoin: a node whose name another server has already ends before it has joined.
+func TestATwinDoesNotJoin(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free
+	if err != nil {
+		t.Fatal(err)
+	}
+	peers := []string{"127.0.0.1:1", l.Addr().String()} // nobody is at the first
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	first, err := Embed(EmbedOptions{Name: "a", Dir: t.TempDir(), Listen: "127.0.0.1:0", Peers: peers, Voter: true, Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Stop()
+	twin, err := New(Options{Node: "a", Embed: &EmbedOptions{Dir: t.TempDir(), Listen: peers[1], Peers: peers, Voter: true}, Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := twin.Join(ctx); err == nil || !strings.Contains(err.Error(), `has the name "a"`) {
+		t.Errorf("got %v, want that there is another one with its name", err)
+	}
+	if err := twin.Close(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestEmbedKeepsToOneOrSeveral starts the files of a server that was alone with others, and the other
 // way round.
 func TestEmbedKeepsToOneOrSeveral(t *testing.T) {

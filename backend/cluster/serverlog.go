@@ -15,7 +15,8 @@ import (
 // serverLog writes the log of an embedded server to a logger. The server repeats itself: it
 // tries each second to reach a server that is down.
 type serverLog struct {
-	to *slog.Logger
+	to   *slog.Logger
+	twin chan struct{} // closed when another server has this one's name
 
 	mu   sync.Mutex
 	said map[string]time.Time // by text without its numbers
@@ -24,7 +25,7 @@ type serverLog struct {
 var _ server.Logger = (*serverLog)(nil)
 
 func newServerLog(to *slog.Logger) *serverLog {
-	return &serverLog{to: to, said: map[string]time.Time{}}
+	return &serverLog{to: to, twin: make(chan struct{}), said: map[string]time.Time{}}
 }
 
 const (
@@ -35,13 +36,23 @@ const (
 var numbers = regexp.MustCompile(`\(attempt \d+\)|\[[^\]]*\]|rid:\d+|:\d{5}\b`)
 
 // unsaid are lines about what is as it should be: clients of this process and servers with the
-// secret are the only ones.
-var unsaid = []string{"Plaintext passwords detected", "Waiting for routing to be established"}
+// secret are the only ones. And about what still comes over a link that the line before refused.
+var unsaid = []string{"Plaintext passwords detected", "Waiting for routing to be established", "processRemoteSub Parse Error"}
 
 func (l *serverLog) log(level slog.Level, format string, v []any) {
 	line := strings.TrimSpace(fmt.Sprintf(format, v...))
 	if strings.Contains(line, "Authorization Violation") || strings.Contains(line, "authentication error") {
 		line += ": want the same secret on all servers (-cluster-secret)"
+	}
+	if strings.Contains(line, "Remote server has a duplicate name") {
+		line += ": want another one on each server (-node)"
+		l.mu.Lock()
+		select {
+		case <-l.twin:
+		default:
+			close(l.twin)
+		}
+		l.mu.Unlock()
 	}
 	if level > slog.LevelDebug && !l.isNew(line) {
 		level = slog.LevelDebug
@@ -51,8 +62,8 @@ func (l *serverLog) log(level slog.Level, format string, v []any) {
 
 // isNew reports whether a line was not said for a while.
 func (l *serverLog) isNew(line string) bool {
-	for _, start := range unsaid {
-		if strings.HasPrefix(line, start) {
+	for _, part := range unsaid {
+		if strings.Contains(line, part) {
 			return false
 		}
 	}
