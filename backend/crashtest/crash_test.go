@@ -71,6 +71,7 @@ func (g *group) sawEvent() {
 type totals struct {
 	calls, events, sockets, resumes int
 	kills, stops, pauses, cuts      int // of servers, and of the links between them
+	power, full                     int // losses of power, and full disks
 	reads                           int
 }
 

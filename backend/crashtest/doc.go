@@ -13,8 +13,10 @@
 // alarms, and counts both.
 //
 // TestG10_NodesCrash does the same to a cluster behind a proxy that sends each request to another
-// node. Nodes are killed, stopped with SIGSTOP and SIGTERM, and cut off from others; reads have
-// to show what was acknowledged before them. TestG12_NodesCrash counts money and alarms there.
+// node. Nodes are killed, stopped with SIGSTOP and SIGTERM, and cut off from others; where the
+// tests may mount file systems, disks are full, and forget what was not synced because their
+// power is cut, that of one node or of all at once. Reads have to show what was acknowledged
+// before them. TestG12_NodesCrash counts money and alarms there.
 //
 // Other tests give the server a disk that is full, read-only or gone.
 //

@@ -169,6 +169,9 @@ func runPurses(t *testing.T, s system, seed uint64, breaks func()) {
 	var mu sync.Mutex
 	had, payments, alarms := 0, 0, map[string]string{} // what broken jars had; whose an alarm is
 	done := make(chan struct{})
+	// An end keeps the answer of the call that asked for it only. So who breaks a jar has its
+	// answer, perhaps after repeating the call for a while, before another one breaks it.
+	breaking := make([]sync.Mutex, len(jars))
 	var load sync.WaitGroup
 	for i := range 8 {
 		r := rand.New(rand.NewPCG(seed, uint64(i)))
@@ -188,12 +191,15 @@ func runPurses(t *testing.T, s system, seed uint64, breaks func()) {
 				case x < 19:
 					err = purseCall(s, nil, from, "setAlarm", id, id, r.IntN(1000))
 				default:
-					err = purseCall(s, &inJar, jars[r.IntN(len(jars))], "break", id)
+					jar := r.IntN(len(jars))
+					breaking[jar].Lock()
+					err = purseCall(s, &inJar, jars[jar], "break", id)
+					breaking[jar].Unlock()
 				}
 				mu.Lock()
 				switch {
 				case err != nil:
-					t.Error(err)
+					t.Errorf("call %s of %s: %v", id, from, err)
 				case x < 12:
 					payments++
 				case x < 19:

@@ -73,11 +73,11 @@ func TestG12_NodesCrash(t *testing.T) {
 				return
 			}
 			time.Sleep(time.Duration(r.IntN(1000)) * time.Millisecond)
-			kind := killing + r.IntN(kinds-killing)
+			kinds := others
 			if i%3 == 0 {
-				kind = r.IntN(killing)
+				kinds = c.ends
 			}
-			c.fault(r, kind, &sum)
+			c.fault(r, oneOf(r, kinds), &sum)
 		}
 	})
 	t.Logf("%+v", sum)

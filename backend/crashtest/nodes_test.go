@@ -13,6 +13,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -39,6 +41,7 @@ type nodes struct {
 	all   []*node
 	paths map[*proxy][2]int // from a node to another
 	front *httptest.Server
+	ends  []fault // faults that end processes
 }
 
 // node is a process of a cluster.
@@ -47,6 +50,7 @@ type node struct {
 	binary string
 	args   []string
 	env    []string
+	disk   *disk // nil: where the process may not mount one
 	log    lockedBuffer
 	wait   sync.WaitGroup
 	cancel context.CancelFunc
@@ -59,14 +63,18 @@ type node struct {
 	away    time.Duration  // how long it stays away after its end
 	journal int            // as of server
 	starts  int
+	failed  int  // how many processes have ended with status 1
+	mayFail int  // processes up to this one may: the disk was full
+	dark    bool // the disk has lost its power
 }
 
 // newNodes starts a cluster of n nodes and waits until they are ready.
 func newNodes(t *testing.T, binary string, n int, env ...string) *nodes {
-	c := &nodes{t: t, paths: map[*proxy][2]int{}}
+	c := &nodes{t: t, paths: map[*proxy][2]int{}, ends: []fault{killOne, killOne, killOne, killTwo, killAll}}
 	network := fmt.Sprintf("127.%d.%d.", 1+rand.IntN(254), rand.IntN(256))
 	route := func(i int) string { return fmt.Sprint(network, i+1, ":6222") }
 	dir := t.TempDir()
+	var noDisk error
 	for i := range n {
 		var peers []string
 		for j := range n {
@@ -79,10 +87,19 @@ func newNodes(t *testing.T, binary string, n int, env ...string) *nodes {
 			peers = append(peers, p.listener.Addr().String())
 		}
 		name := fmt.Sprint("n", i+1)
-		c.all = append(c.all, &node{t: t, binary: binary, env: env, args: []string{
+		disk, err := newDisk(t, filepath.Join(dir, name))
+		if err != nil {
+			noDisk = err
+		}
+		c.all = append(c.all, &node{t: t, binary: binary, env: env, disk: disk, args: []string{
 			"-addr", "127.0.0.1:0", "-data", dir + "/" + name, "-log", "warn", "-node", name, "-cluster", "embedded", "-cluster-secret", "a secret of the test",
 			"-cluster-listen", route(i), "-cluster-peers", strings.Join(peers, ","), "-cluster-lease", lease.String(),
 		}})
+	}
+	if noDisk == nil {
+		c.ends = append(c.ends, powerOfOne, powerOfAll, fullDisk)
+	} else {
+		t.Logf("no disk is full, and none loses its power: %v", noDisk)
 	}
 	c.front = httptest.NewUnstartedServer(roundrobin.New(c.addresses))
 	c.front.Config.ErrorLog = log.New(io.Discard, "", 0) // of sockets whose node has ended
@@ -139,6 +156,9 @@ func (n *node) process(ctx context.Context) {
 	if n.journal > 0 {
 		cmd.Env = append(cmd.Env, fmt.Sprint("TROUPE_JOURNAL_BYTES=", n.journal))
 	}
+	if err == nil && n.dark {
+		err, n.dark = n.disk.restorePower(), false
+	}
 	if err == nil && ctx.Err() == nil {
 		err = cmd.Start()
 	}
@@ -166,6 +186,8 @@ func (n *node) process(ctx context.Context) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch took := time.Since(n.told).Round(time.Millisecond); {
+	case n.starts <= n.mayFail && cmd.ProcessState.ExitCode() == 1:
+		n.failed++
 	case n.ending == 0:
 		n.t.Errorf("a node ended by itself: %v", err)
 	case n.ending == syscall.SIGTERM && (err != nil || took > shutdown):
@@ -262,38 +284,65 @@ func (c *nodes) crash(g *group, r *rand.Rand, sum *totals) {
 		return
 	}
 	g.moment(r)
-	c.fault(r, r.IntN(kinds), sum)
+	c.fault(r, oneOf(r, slices.Concat(c.ends, others)), sum)
 }
 
-// Kinds of faults. Those below killing kill nodes.
-const killing, kinds = 5, 10
+// fault is something that a test does to nodes.
+type fault int
 
-// fault does one thing of a kind.
-func (c *nodes) fault(r *rand.Rand, kind int, sum *totals) {
+const (
+	killOne    fault = iota
+	killTwo          // at once
+	killAll          // at once
+	powerOfOne       // its disk forgets what was not synced
+	powerOfAll       // at once
+	fullDisk         // of one, which ends
+	pauseOne         // SIGSTOP, SIGCONT
+	endOne           // SIGTERM
+	cutRoutes        // or hold back what is on them
+)
+
+// others are faults after which no process ends, or in an orderly way.
+var others = []fault{pauseOne, pauseOne, endOne, cutRoutes, cutRoutes}
+
+func oneOf(r *rand.Rand, faults []fault) fault { return faults[r.IntN(len(faults))] }
+
+// fault does one thing.
+func (c *nodes) fault(r *rand.Rand, kind fault, sum *totals) {
 	some := r.Perm(len(c.all))
 	span := func(most time.Duration) time.Duration { return time.Duration(r.Int64N(int64(most))) }
 	what, begin := "", time.Now()
 	switch kind {
-	case 0, 1, 2:
+	case killOne:
 		what, some = "kill", some[:1]
 		sum.kills += c.end(syscall.SIGKILL, some, span(2*lease))
-	case 3:
+	case killTwo:
 		what, some = "kill", some[:2]
 		sum.kills += c.end(syscall.SIGKILL, some, span(2*lease))
-	case 4:
+	case killAll:
 		what = "kill"
 		sum.kills += c.end(syscall.SIGKILL, some, span(lease))
-	case 5, 6:
+	case powerOfOne:
+		what, some = "cut the power of", some[:1]
+		sum.power += c.power(some, span(2*lease))
+	case powerOfAll:
+		what = "cut the power of"
+		sum.power += c.power(some, span(lease))
+	case fullDisk:
+		what, some = "fill the disks of", some[:1]
+		sum.full++
+		c.fill(c.all[some[0]], span(2*lease))
+	case pauseOne:
 		what, some = "stop and continue", some[:1]
 		sum.pauses++
 		n := c.all[some[0]]
 		n.pause(true)
 		time.Sleep(span(4 * lease)) // in which others may have gone on for a while
 		n.pause(false)
-	case 7:
+	case endOne:
 		what, some = "SIGTERM", some[:1]
 		sum.stops += c.end(syscall.SIGTERM, some, span(lease))
-	default:
+	case cutRoutes:
 		cut := r.IntN(2) == 0
 		if r.IntN(2) == 0 {
 			some = some[:1] // isolated, else two cannot reach each other
