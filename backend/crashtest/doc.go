@@ -18,10 +18,14 @@
 // power is cut, that of one node or of all at once. Reads have to show what was acknowledged
 // before them. TestG12_NodesCrash counts money and alarms there.
 //
+// TestPauses breaks no guarantee: it measures for how long actors pause when a node of three leaves,
+// is killed and joins.
+//
 // Other tests give the server a disk that is full, read-only or gone.
 //
 //	go test ./backend/crashtest                        a few rounds
 //	make test-crash                                    hundreds
 //	make test-cluster                                  three nodes
+//	make pauses                                        how long they pause
 //	go test ./backend/crashtest -crash.seed=42 -v      the random choices of another run
 package crashtest

@@ -5,6 +5,7 @@ package crashtest
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -24,8 +25,7 @@ import (
 	"github.com/troupe-dev/troupe/tool/roundrobin"
 )
 
-// lease is how long a node may be silent before others take over from it.
-const lease = 2 * time.Second
+var leaseFlag = flag.Duration("crash.lease", 2*time.Second, "how long a node may be silent before others take over from it")
 
 // shutdown is how long a node may take to end after SIGTERM.
 const shutdown = 20 * time.Second
@@ -48,6 +48,8 @@ type nodes struct {
 type node struct {
 	t      *testing.T
 	binary string
+	name   string
+	debug  string // where it answers to operators
 	args   []string
 	env    []string
 	disk   *disk // nil: where the process may not mount one
@@ -63,9 +65,10 @@ type node struct {
 	away    time.Duration  // how long it stays away after its end
 	journal int            // as of server
 	starts  int
-	failed  int  // how many processes have ended with status 1
-	mayFail int  // processes up to this one may: the disk was full
-	dark    bool // the disk has lost its power
+	failed  int       // how many processes have ended with status 1
+	mayFail int       // processes up to this one may: the disk was full
+	dark    bool      // the disk has lost its power
+	begun   time.Time // the newest process
 }
 
 // newNodes starts a cluster of n nodes and waits until they are ready.
@@ -91,9 +94,11 @@ func newNodes(t *testing.T, binary string, n int, env ...string) *nodes {
 		if err != nil {
 			noDisk = err
 		}
-		c.all = append(c.all, &node{t: t, binary: binary, env: env, disk: disk, args: []string{
-			"-addr", "127.0.0.1:0", "-data", dir + "/" + name, "-log", "warn", "-node", name, "-cluster", "embedded", "-cluster-secret", "a secret of the test",
-			"-cluster-listen", route(i), "-cluster-peers", strings.Join(peers, ","), "-cluster-lease", lease.String(),
+		debug := fmt.Sprint(network, i+1, ":6060")
+		env := append([]string{"TROUPE_LOG=warn", "TROUPE_DEBUG_ADDR=" + debug}, env...)
+		c.all = append(c.all, &node{t: t, binary: binary, name: name, debug: debug, env: env, disk: disk, args: []string{
+			"-addr", "127.0.0.1:0", "-data", dir + "/" + name, "-node", name, "-cluster", "embedded", "-cluster-secret", "a secret of the test",
+			"-cluster-listen", route(i), "-cluster-peers", strings.Join(peers, ","), "-cluster-lease", leaseFlag.String(),
 		}})
 	}
 	if noDisk == nil {
@@ -171,7 +176,7 @@ func (n *node) process(ctx context.Context) {
 		return
 	}
 	n.cmd, n.addr, n.ending, n.away = cmd, "", 0, 0
-	n.starts++
+	n.starts, n.begun = n.starts+1, time.Now()
 	n.mu.Unlock()
 	fmt.Fprintf(&n.log, "--- %s: start\n", time.Now().Format("15:04:05.000"))
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
@@ -315,33 +320,33 @@ func (c *nodes) fault(r *rand.Rand, kind fault, sum *totals) {
 	switch kind {
 	case killOne:
 		what, some = "kill", some[:1]
-		sum.kills += c.end(syscall.SIGKILL, some, span(2*lease))
+		sum.kills += c.end(syscall.SIGKILL, some, span(2**leaseFlag))
 	case killTwo:
 		what, some = "kill", some[:2]
-		sum.kills += c.end(syscall.SIGKILL, some, span(2*lease))
+		sum.kills += c.end(syscall.SIGKILL, some, span(2**leaseFlag))
 	case killAll:
 		what = "kill"
-		sum.kills += c.end(syscall.SIGKILL, some, span(lease))
+		sum.kills += c.end(syscall.SIGKILL, some, span(*leaseFlag))
 	case powerOfOne:
 		what, some = "cut the power of", some[:1]
-		sum.power += c.power(some, span(2*lease))
+		sum.power += c.power(some, span(2**leaseFlag))
 	case powerOfAll:
 		what = "cut the power of"
-		sum.power += c.power(some, span(lease))
+		sum.power += c.power(some, span(*leaseFlag))
 	case fullDisk:
 		what, some = "fill the disks of", some[:1]
 		sum.full++
-		c.fill(c.all[some[0]], span(2*lease))
+		c.fill(c.all[some[0]], span(2**leaseFlag))
 	case pauseOne:
 		what, some = "stop and continue", some[:1]
 		sum.pauses++
 		n := c.all[some[0]]
 		n.pause(true)
-		time.Sleep(span(4 * lease)) // in which others may have gone on for a while
+		time.Sleep(span(4 * *leaseFlag)) // in which others may have gone on for a while
 		n.pause(false)
 	case endOne:
 		what, some = "SIGTERM", some[:1]
-		sum.stops += c.end(syscall.SIGTERM, some, span(lease))
+		sum.stops += c.end(syscall.SIGTERM, some, span(*leaseFlag))
 	case cutRoutes:
 		cut := r.IntN(2) == 0
 		if r.IntN(2) == 0 {
@@ -352,7 +357,7 @@ func (c *nodes) fault(r *rand.Rand, kind fault, sum *totals) {
 		what = fmt.Sprint("cut routes (held back: ", !cut, ") of")
 		sum.cuts++
 		c.routes(some, cut, true)
-		time.Sleep(span(3 * lease))
+		time.Sleep(span(3 * *leaseFlag))
 		c.routes(some, cut, false)
 	}
 	c.t.Logf("%s: %s nodes %v for %v", begin.Format("15:04:05.000"), what, some, time.Since(begin).Round(time.Millisecond))
