@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -114,29 +115,23 @@ func (s *jetStore) SealOwn(ctx context.Context) (uint64, error) {
 	return s.store().SealOwn(ctx)
 }
 
-// Adopt implements Store.
+// Adopt implements Store. What only clients that resume need is read in the background.
 func (s *jetStore) Adopt(ctx context.Context, parts []int, debts, past []Journal) error {
 	of := s.store()
-	bounds := map[string]uint64{}
-	for _, j := range append(debts, past...) {
-		bound := j.Seal
-		if j.Inc == of.Incarnation() {
-			bound = of.Newest()
-		} else if bound == 0 { // it goes on, but not with these partitions
-			var err error
-			if bound, _, err = of.Last(ctx, j.Inc); err != nil {
-				return err
-			}
-		}
-		if bound > 0 {
-			bounds[j.Inc] = bound
+	var owed, old []jetstream.Journal
+	for _, j := range debts {
+		owed = append(owed, jetstream.Journal{Name: j.Inc, UpTo: j.Seal})
+	}
+	for _, j := range past {
+		if !slices.ContainsFunc(debts, func(d Journal) bool { return d.Inc == j.Inc }) {
+			old = append(old, jetstream.Journal{Name: j.Inc, UpTo: j.Seal})
 		}
 	}
-	journals := make([]jetstream.Journal, 0, len(bounds))
-	for inc, bound := range bounds {
-		journals = append(journals, jetstream.Journal{Name: inc, UpTo: bound})
+	if err := of.Adopt(ctx, parts, owed...); err != nil {
+		return err
 	}
-	return of.Adopt(ctx, parts, journals...)
+	of.Recall(parts, old...)
+	return nil
 }
 
 // Save implements Store. It saves all partitions of the node.

@@ -31,8 +31,8 @@ type foreignJournal struct {
 }
 
 // Adopt takes partitions over: it reads what the journals of their earlier owners have of
-// their actors, and then their heads as these are needed. The journals are those of the
-// last owners, and all whose entries clients may still ask for.
+// their actors, and then their heads as these are needed. The journals are those whose commits may
+// not be saved: of owners that have died. Recall reads those whose entries clients may still ask for.
 // When it returns, the store owns the partitions. The error wraps store.ErrConflict if the
 // store itself is deposed.
 func (s *Store) Adopt(ctx context.Context, parts []int, journals ...Journal) error {
@@ -219,6 +219,11 @@ func (p *partitions) has(actor string) bool { return p[store.Partition(actor)] }
 
 // dropParts forgets everything of partitions. Hold mu.
 func (c *catalog) dropParts(parts partitions) {
+	for part, drop := range parts {
+		if drop {
+			c.dropRecall(part)
+		}
+	}
 	for _, r := range c.index.ByID {
 		if parts.has(r.ID) {
 			r.Locations, r.Saved = nil, r.Rev

@@ -24,6 +24,7 @@ type catalog struct {
 	sealed  []*foreignJournal          // those of them that this store removes
 	adopted map[string]*foreignJournal // by name
 	scanned map[int64][]byte           // messages of other journals, until their actors are saved
+	recalls [store.Partitions]*recall  // nil: there is nothing more to read of its actors' logs
 	wakes   map[string]wake            // as stored, of the owned partitions
 	dues    dues
 	swept   map[string]bool // actors whose pages without a root were looked for, since they were taken over

@@ -55,6 +55,12 @@ func (rd *reader) addEntries(ctx context.Context, actor string, page *journal.En
 // number. An unknown actor has none.
 func (rd *reader) locationsAfter(ctx context.Context, actor string, after uint64) ([]journal.Location, error) {
 	err := rd.usable(ctx, actor)
+	if err == nil {
+		err = rd.recalled(ctx, actor, after)
+	}
+	if err == nil {
+		err = rd.usable(ctx, actor) // still
+	}
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	} else if err != nil {

@@ -90,6 +90,8 @@ type Store struct {
 	adopter adopter
 	tidier  *tidier
 
+	recaller *recaller
+
 	done     chan struct{}
 	workers  sync.WaitGroup
 	closing  sync.Once
@@ -149,7 +151,8 @@ func open(ctx context.Context, c *client, o Options) (*Store, error) {
 	}
 	rd := &reader{catalog: newCatalog(), heads: &heads{client: c, own: own, directories: newDirectories(), longest: longest, before: o.before}, journals: journals{c}, options: o}
 	k := newKeeper(rd)
-	s := &Store{reader: rd, writer: &writer{reader: rd, keeper: k}, keeper: k, adopter: adopter{k}, tidier: &tidier{rd, map[string]quietJournal{}}, done: make(chan struct{})}
+	s := &Store{reader: rd, writer: &writer{reader: rd, keeper: k}, keeper: k, adopter: adopter{k}, tidier: &tidier{rd, map[string]quietJournal{}},
+		recaller: &recaller{keeper: k, kick: make(chan struct{}, 1)}, done: make(chan struct{})}
 	own.writing.Lock()
 	err := own.append(ctx, openedMessage(), func(seq uint64) { own.first = seq })
 	own.writing.Unlock()
@@ -157,6 +160,7 @@ func open(ctx context.Context, c *client, o Options) (*Store, error) {
 		return nil, err
 	}
 	s.workers.Go(func() { k.run(s.done) })
+	s.workers.Go(func() { s.recaller.run(s.done) })
 	if o.Lease > 0 {
 		s.workers.Go(func() { own.renew(s.done) })
 	}

@@ -30,6 +30,7 @@ type proxy struct {
 	record   map[string][][]byte // the answers, by what was asked
 	sids     map[string]string   // of subscriptions, by what their subjects begin with
 	api      []string            // requests to JetStream, without Direct Gets and what is published
+	scans    int                 // requests for many messages of a journal
 	deaf     int                 // so many requests for messages of a consumer meet nobody
 }
 
@@ -144,6 +145,9 @@ func (p *proxy) toServer(r *bufio.Reader, up, down io.Writer, writing *sync.Mute
 			fmt.Fprintf(down, "HMSG %s %s %d %d\r\n%s\r\n", fields[2], sid, len(nobody), len(nobody), nobody)
 			writing.Unlock()
 			continue
+		}
+		if bytes.Contains(payload, []byte("next_by_subj")) && bytes.Contains(payload, []byte("batch")) {
+			p.set(func() { p.scans++ })
 		}
 		if len(fields) == 4 && fields[0] == "PUB" && strings.Contains(fields[1], "DIRECT.GET.") && bytes.Contains(payload, []byte("multi_last")) {
 			request := string(payload)

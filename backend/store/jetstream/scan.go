@@ -25,6 +25,18 @@ type scannedMessage struct {
 // scan reads the groups of commits of a journal up to a message. Clean says that its owner
 // has sealed it itself, or is still there.
 func (c journals) scan(ctx context.Context, name string, upTo uint64) (groups []scannedMessage, clean bool, err error) {
+	clean, err = c.each(ctx, name, upTo, func(m scannedMessage) error {
+		groups = append(groups, m)
+		return nil
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return groups, clean, nil
+}
+
+// each is scan that keeps no groups, but calls f with one after the other.
+func (c journals) each(ctx context.Context, name string, upTo uint64, f func(scannedMessage) error) (clean bool, err error) {
 	subject := c.journalOf(name)
 	var pieces []byte
 	clean = true
@@ -36,7 +48,7 @@ func (c journals) scan(ctx context.Context, name string, upTo uint64) (groups []
 			return len(messages) > 0 // there is that message or a later one: that replica is behind
 		})
 		if err != nil {
-			return nil, false, err
+			return false, err
 		}
 		for _, m := range some {
 			seq := sequence(m)
@@ -44,36 +56,40 @@ func (c journals) scan(ctx context.Context, name string, upTo uint64) (groups []
 				break
 			}
 			if len(m.Data) == 0 {
-				return nil, false, fmt.Errorf("message %d of journal %s: %w", seq, name, journal.ErrDamaged)
+				return false, fmt.Errorf("message %d of journal %s: %w", seq, name, journal.ErrDamaged)
 			}
 			switch m.Data[0] {
 			case kindGroup:
-				groups = append(groups, scannedMessage{seq, m.Data})
+				if err := f(scannedMessage{seq, m.Data}); err != nil {
+					return false, err
+				}
 			case kindOpened:
 				if err := checkFormat(m.Data); err != nil {
-					return nil, false, fmt.Errorf("journal %s: %w", name, err)
+					return false, fmt.Errorf("journal %s: %w", name, err)
 				}
 			case kindPiece:
 				p, err := readPiece(m.Data)
 				if err != nil {
-					return nil, false, fmt.Errorf("message %d of journal %s: %w", seq, name, err)
+					return false, fmt.Errorf("message %d of journal %s: %w", seq, name, err)
 				}
 				if p.i == 0 {
 					pieces = nil
 				}
 				if pieces = append(pieces, p.part...); p.i == p.n-1 {
-					groups = append(groups, scannedMessage{seq, pieces})
+					if err := f(scannedMessage{seq, pieces}); err != nil {
+						return false, err
+					}
 					pieces = nil
 				}
 			case kindSeal:
 				clean = strings.HasSuffix(string(m.Data), " "+name)
 			case kindLease:
 			default:
-				return nil, false, fmt.Errorf("message %d of journal %s is of an unknown kind %q", seq, name, m.Data[0])
+				return false, fmt.Errorf("message %d of journal %s is of an unknown kind %q", seq, name, m.Data[0])
 			}
 		}
 	}
-	return groups, clean, nil
+	return clean, nil
 }
 
 // openedMessage is the first message of a journal.

@@ -1,0 +1,156 @@
+package jetstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/store"
+)
+
+// seqsOf returns the numbers of an actor's entries above one.
+func seqsOf(ctx context.Context, s *Store, actor string, after uint64) (seqs []uint64, err error) {
+	entries, err := s.Entries(ctx, actor, after, 100, 1<<20)
+	for _, e := range entries {
+		seqs = append(seqs, e.Seq)
+	}
+	return seqs, err
+}
+
+// expectSeqs expects the entries above one: first to last.
+func expectSeqs(t *testing.T, s *Store, actor string, after, first, last uint64) {
+	t.Helper()
+	got, err := seqsOf(t.Context(), s, actor, after)
+	if err != nil || uint64(len(got)) != last-first+1 || got[0] != first || got[len(got)-1] != last {
+		t.Errorf("%s: got the entries %v and error %v, want %d to %d", actor, got, err, first, last)
+	}
+}
+
+// G3: what earlier owners have written is read in the background, once for all partitions that wait
+// for it. Until then an actor's new owner runs it, and who asks for its old entries waits.
+func TestG3_OldEntriesAreRecalled(t *testing.T) {
+	proxy, backend := newProxy(t)
+	p := backend.newPlace(quiet)
+	defer p.remove(t)
+	p.tick = time.Hour
+	a, b, c := p.takeOver(t), p.open(t), p.open(t)
+	ada, bob := "ada", otherThan("ada")
+	parts := []int{store.Partition(ada), store.Partition(bob)}
+	commit(t, a, commitOf(ada, 1), commitOf(ada, 2), commitOf(bob, 1))
+	move := func(from, to *Store, part int) {
+		t.Helper()
+		if err := from.Release(t.Context(), part); err != nil {
+			t.Fatal(err)
+		}
+		if err := to.Adopt(t.Context(), []int{part}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, part := range parts {
+		move(a, b, part)
+	}
+	commit(t, b, commitOf(ada, 3), commitOf(ada, 4))
+
+	proxy.set(func() {
+		proxy.scans = 0
+		journal := []byte("Nats-Subject: " + a.own.subject + "\r\n")
+		proxy.lose = func(_ string, data []byte) bool { return bytes.Contains(data, journal) }
+	})
+	for _, part := range parts {
+		move(b, c, part)
+		c.Recall([]int{part}, Journal{Name: a.Incarnation()}, Journal{Name: b.Incarnation()})
+	}
+	if loaded, err := c.Load(t.Context(), ada); err != nil || loaded.Rev != 4 {
+		t.Errorf("got %+v, error %v, want revision 4", loaded, err)
+	}
+	commit(t, c, commitOf(ada, 5), commitOf(ada, 6))
+	expectSeqs(t, c, ada, 5, 6, 6) // it has these
+	short, cancel := context.WithCancel(t.Context())
+	waits := make(chan error)
+	go func() {
+		_, err := seqsOf(short, c, ada, 1)
+		waits <- err
+	}()
+	select {
+	case err := <-waits:
+		t.Fatalf("who asks for old entries does not wait: error %v", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	cancel()
+	if err := <-waits; !errors.Is(err, context.Canceled) {
+		t.Errorf("got error %v, want that of the context", err)
+	}
+	proxy.set(func() { proxy.lose, proxy.scans = nil, 0 })
+	expectSeqs(t, c, ada, 1, 2, 6)
+	expectSeqs(t, c, ada, 0, 1, 6)
+	expectSeqs(t, c, bob, 0, 1, 1)
+	proxy.set(func() {
+		if proxy.scans > 4 { // one may be for ada alone
+			t.Errorf("two journals were read with %d requests", proxy.scans)
+		}
+	})
+	expectRev(t, c, bob, 1)
+	commit(t, c, commitOf(bob, 2))
+	expectSeqs(t, c, bob, 0, 1, 2)
+
+	// What is trimmed, the actor no longer has.
+	c.keeper.work.Lock()
+	c.catalog.mu.Lock()
+	c.keeper.pop(1)
+	if n := len(c.index.ByID[ada].Locations); n != 4 {
+		t.Errorf("the index has %d commits of ada, want 4", n)
+	}
+	c.catalog.mu.Unlock()
+	c.keeper.work.Unlock()
+	expectSeqs(t, c, ada, 0, 3, 6)
+	expectSeqs(t, c, bob, 0, 2, 2)
+
+	// The partition comes back to a, which has its own journal to read, too.
+	move(c, a, parts[0])
+	commit(t, a, commitOf(ada, 7))
+	a.Recall(parts[:1], Journal{Name: c.Incarnation()}, Journal{Name: b.Incarnation()}, Journal{Name: a.Incarnation()})
+	expectSeqs(t, a, ada, 0, 1, 7)
+}
+
+// Who waits for old entries of a partition that is given away hears that it is.
+func TestRecallOfWhatIsGivenAway(t *testing.T) {
+	proxy, backend := newProxy(t)
+	p := backend.newPlace(quiet)
+	defer p.remove(t)
+	a, b := p.takeOver(t), p.open(t)
+	part := store.Partition("ada")
+	commit(t, a, commitOf("ada", 1))
+	if err := errors.Join(a.Release(t.Context(), part), b.Adopt(t.Context(), []int{part})); err != nil {
+		t.Fatal(err)
+	}
+	proxy.set(func() {
+		journal := []byte("Nats-Subject: " + a.own.subject + "\r\n")
+		proxy.lose = func(_ string, data []byte) bool { return bytes.Contains(data, journal) }
+	})
+	b.Recall([]int{part}, Journal{Name: a.Incarnation()})
+	waits := make(chan error)
+	go func() {
+		_, err := seqsOf(context.Background(), b, "ada", 0)
+		waits <- err
+	}()
+	select {
+	case err := <-waits:
+		t.Fatalf("it does not wait: error %v", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	if err := b.Release(t.Context(), part); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-waits; !errors.Is(err, store.ErrConflict) {
+		t.Errorf("got error %v, want ErrConflict", err)
+	}
+	// It comes back before the first reading is over.
+	if err := b.Adopt(t.Context(), []int{part}); err != nil {
+		t.Fatal(err)
+	}
+	b.Recall([]int{part}, Journal{Name: a.Incarnation()})
+	proxy.set(func() { proxy.lose = nil })
+	expectSeqs(t, b, "ada", 0, 1, 1)
+}
