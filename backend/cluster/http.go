@@ -66,7 +66,7 @@ func (s *served) answer(number uint64, away error, serve func(ctx context.Contex
 		s.done(number, &item{}, away)
 		return
 	}
-	ctx, cancel := context.WithTimeout(p.running, maxWait)
+	ctx, cancel := context.WithCancel(p.running)
 	p.wait.Add(1)
 	p.mu.Unlock()
 	if !s.begin(number, cancel) {

@@ -68,6 +68,11 @@ func TestInspectorOfAnotherNode(t *testing.T) {
 		if there.ended.Load() != 1 {
 			t.Error("the owner goes on with a request that was given up")
 		}
+		ctx, cancel = context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if err := gateway.port.Inspect(ctx, 1, host.InspectRequest{Method: "GET", Target: "/wait"}, part); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a page that is open for an hour: got %v", err)
+		}
 		if err := owner.port.Inspect(t.Context(), 2, q, part); codeOf(err) != wire.CodeUnavailable {
 			t.Errorf("a node without an inspector: got %v", err)
 		}

@@ -1,6 +1,8 @@
 package gateway_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"slices"
@@ -10,6 +12,8 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/gateway"
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 func away(e *env) { e.away = true }
@@ -105,4 +109,67 @@ func TestForwarding_Close(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestForwarding_aNodeDoesNotWaitForSlowPosts ends the incarnation of a node while it handles a post of a
+// client that sends more than is read from it.
+func TestForwarding_aNodeDoesNotWaitForSlowPosts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv(t, away)
+		defer e.stop()
+		r := newRaw(t, e)
+		defer r.cut()
+		frame := "[" + strings.Repeat(`{"t":"beat"},`, 5000) + `{"t":"beat"}]`
+		answer := make(chan string, 1)
+		go func() {
+			answer <- r.got("/api/stream", fmt.Sprintf(`{"socket":%q,"n":1,"frame":%s}`, r.socket, frame))
+		}()
+		time.Sleep(time.Second)
+		select {
+		case got := <-answer:
+			t.Fatalf("the post does not wait: got %s", got)
+		default:
+		}
+		start := time.Now()
+		e.nodes.owner.Leave()
+		if took := time.Since(start); took > 100*time.Millisecond {
+			t.Errorf("the node waited for %v", took)
+		}
+		e.nodes.gateway.Leave()
+		if got := <-answer; !strings.HasPrefix(got, "404") {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
+// TestForwarding_aPollThatBreaksOff closes a socket while another node takes a part of a frame.
+func TestForwarding_aPollThatBreaksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv(t, away)
+		defer e.stop()
+		r := newRaw(t, e)
+		defer r.cut()
+		if err := r.write([]byte(openFrame(1, "ada", `"subs":["said"]`))); err != nil {
+			t.Fatal(err)
+		}
+		e.settle()
+		if got := r.got("/api/poll", fmt.Sprintf(`{"socket":%q,"n":2,"waitMs":1000}`, r.socket)); !strings.HasPrefix(got, "200") {
+			t.Fatalf("got %s", got)
+		}
+		e.say(strings.Repeat("x", 100_000))
+		e.settle()
+		parts := 0
+		over, cancel := context.WithCancel(t.Context())
+		cancel()
+		err := e.g.ServeSocket(t.Context(), host.SocketRequest{Socket: r.socket, N: 3, Poll: true, Wait: time.Second}, func(context.Context, []byte) error {
+			if parts++; parts == 1 {
+				_ = e.g.Close(over)
+			}
+			return nil
+		})
+		var fault *host.Fault
+		if parts == 0 || parts > 5 || !errors.As(err, &fault) || fault.Code != wire.CodeUnknownSocket {
+			t.Errorf("after %d parts: got %v, want unknown_socket", parts, err)
+		}
+	})
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -13,6 +14,7 @@ type linkWriter struct {
 	write  func(context.Context, []byte) error
 	header http.Header
 	err    error // of the first write that has failed
+	wrote  int   // bytes
 
 	mu     sync.Mutex
 	over   time.Time          // of the next write
@@ -39,6 +41,11 @@ func (w *linkWriter) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
+// complete reports whether as much was written as the header says.
+func (w *linkWriter) complete() bool {
+	return w.header.Get("Content-Length") == strconv.Itoa(w.wrote)
+}
+
 // Write implements http.ResponseWriter.
 func (w *linkWriter) Write(b []byte) (int, error) {
 	ctx, cancel := context.WithCancel(w.ctx)
@@ -56,5 +63,6 @@ func (w *linkWriter) Write(b []byte) (int, error) {
 		w.err = err
 		return 0, err
 	}
+	w.wrote += len(b)
 	return len(b), nil
 }

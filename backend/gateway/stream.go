@@ -22,6 +22,10 @@ import (
 // longestPoll is how long a poll may wait. A client that polls at once after that is not dead.
 const longestPoll = idleTimeout * 4 / 5
 
+// maxSocketID is the length of the longest id of a socket over HTTP, in bytes: its node's number, a
+// dot, and what the transport makes.
+const maxSocketID = 64
+
 // postRoom is what a post has besides its frame, at most, in bytes.
 const postRoom = 1 << 10
 
@@ -255,7 +259,7 @@ func (g *Gateway) socketPrefix() string {
 // this one. A node may get a new number while its sockets stay.
 func (g *Gateway) elsewhere(id string) uint32 {
 	number, _, ok := strings.Cut(id, ".")
-	if !ok || g.opts.Forward == nil || g.sockets.get(id) != nil {
+	if !ok || len(id) > maxSocketID || g.opts.Forward == nil || g.sockets.get(id) != nil {
 		return 0
 	}
 	slot, err := strconv.ParseUint(number, 10, 32)
@@ -279,8 +283,8 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, q host.SocketR
 		g.respond.Fail(w, errShutdown)
 		return true
 	}
-	addr := forwarded.Counted(r)
-	if limited := g.admission.Forward(addr); limited != nil {
+	done, limited := g.admission.Forward(forwarded.Counted(r), q.Poll)
+	if limited != nil {
 		g.respond.Fail(w, limited)
 		return true
 	}
@@ -289,6 +293,8 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, q host.SocketR
 	defer context.AfterFunc(g.ctx, cancel)()
 	answer, err := g.opts.Forward.Forward(ctx, slot, q)
 	var fault *host.Fault
+	missed := errors.As(err, &fault) && fault.Code == wire.CodeUnknownSocket
+	done(missed)
 	switch {
 	case err == nil && q.Poll:
 		g.buffers.Reserve(len(answer))
@@ -301,9 +307,7 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, q host.SocketR
 		return true
 	case g.ctx.Err() != nil:
 		err = errShutdown
-	case errors.As(err, &fault) && fault.Code == wire.CodeUnknownSocket:
-		g.admission.Missed(addr)
-	case errors.As(err, &fault) && fault.Code == wire.CodeOutOfOrder:
+	case fault != nil && fault.Code == wire.CodeOutOfOrder:
 		err = transport.ErrOutOfOrder
 	}
 	g.failTransport(w, r, err)
@@ -319,7 +323,7 @@ func (g *Gateway) ServeSocket(ctx context.Context, q host.SocketRequest, write f
 		}
 	}()
 	if !q.Poll {
-		return transportFault(g.post(ctx, q))
+		return transportFault(g.postUntil(ctx, q))
 	}
 	p, err := g.poll(q.Socket)
 	if err != nil {
@@ -333,6 +337,21 @@ func (g *Gateway) ServeSocket(ctx context.Context, q host.SocketRequest, write f
 	case !answered:
 		_, err = w.Write([]byte("[]"))
 		return err
+	case w.err == nil && !w.complete():
+		return errUnknownSocket // it was closed meanwhile
 	}
 	return w.err
+}
+
+// postUntil is post for a request of another node. It does not wait any longer when ctx ends: a client
+// that takes no answers, or sends too much, keeps its post waiting, but not the other node.
+func (g *Gateway) postUntil(ctx context.Context, q host.SocketRequest) error {
+	posted := make(chan error, 1)
+	go func() { posted <- g.post(ctx, q) }()
+	select {
+	case err := <-posted:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -165,11 +166,16 @@ func (i *Inspector) pass(w http.ResponseWriter, r *http.Request, slot uint32) {
 			w.WriteHeader(head.Status)
 			begun, part = true, rest
 		}
-		if e.write(string(part)) != nil {
-			return // the client is gone
+		for piece := range slices.Chunk(part, answerBytes) { // each has its own time
+			if e.write(string(piece)) != nil {
+				return // the client is gone
+			}
 		}
 	}
-	if err != nil && !begun {
+	switch {
+	case err != nil && begun:
+		panic(http.ErrAbortHandler) // what there is of the answer must not look like all of it
+	case err != nil:
 		i.fail(w, err)
 	}
 }

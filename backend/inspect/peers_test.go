@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -26,6 +27,7 @@ type peers struct {
 	lost   map[int]bool // and those of nobody
 	passed int
 	ended  chan struct{} // gets one for each request that was ended from here
+	breaks bool          // the other node is lost after a megabyte of an answer
 }
 
 func (*peers) Nodes() host.ClusterInfo {
@@ -44,6 +46,10 @@ func (p *peers) Owner(part int) (owner, self uint32) {
 
 func (p *peers) Inspect(ctx context.Context, slot uint32, q host.InspectRequest, part func([]byte)) error {
 	p.passed++
+	if p.breaks {
+		part([]byte(`{"status":200,"type":"application/json"}` + "\n" + strings.Repeat(" ", 1<<20)))
+		return host.Faultf(wire.CodeUnavailable, "the node cannot be reached at the moment")
+	}
 	if slot != 2 {
 		return host.Faultf(wire.CodeUnavailable, "the node cannot be reached at the moment")
 	}
@@ -187,4 +193,34 @@ func TestPeers_panic(t *testing.T) {
 	if !errors.As(err, &fault) || fault.Code != wire.CodeInternal {
 		t.Errorf("got %v, want an internal error", err)
 	}
+}
+
+// deadlines counts the deadlines of an answer.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	n int
+}
+
+func (d *deadlines) SetWriteDeadline(time.Time) error {
+	d.n++
+	return nil
+}
+
+// An answer whose node is lost in the middle ends as a broken one, and a large one has time for each
+// of its parts.
+func TestPeers_lost(t *testing.T) {
+	e, _, p := newTwo(t, true, true)
+	p.breaks = true
+	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost:6060/inspect/api/actors/"+idOf("there"), nil)
+	r.Header.Set("Authorization", "Bearer "+token)
+	defer func() {
+		if v := recover(); v != http.ErrAbortHandler {
+			t.Errorf("got the panic %v, want that the connection is cut", v)
+		}
+		if w.n < 16 || w.Body.Len() != 1<<20 {
+			t.Errorf("%d bytes were sent, with %d deadlines", w.Body.Len(), w.n)
+		}
+	}()
+	e.in.Handler().ServeHTTP(w, r)
 }

@@ -57,7 +57,12 @@ type visitor struct {
 	calls    *rate.Limiter
 	misses   *rate.Limiter // as many as calls
 	actors   *rate.Limiter
+
+	posts, polls int // of Forward
 }
+
+// busy reports whether the visitor has something that it will give back.
+func (v *visitor) busy() bool { return v.sockets+v.posts+v.polls > 0 }
 
 // A Permit allows one socket, until it is returned with Leave. The zero Permit
 // allows none.
@@ -160,37 +165,38 @@ func (a *Admission) Call(addr netip.Addr) *host.Fault {
 	return e
 }
 
-// Forward admits a request for a socket of another node. It is refused if too many of the
-// address's requests of that kind were for sockets that do not exist (Missed): those would
-// take the room of others on the way to that node. All others are free, as they are on the
-// socket's own node.
-func (a *Admission) Forward(addr netip.Addr) *host.Fault {
+// Forward admits a request for a socket of another node, until done is called, with whether there was
+// no such socket. It is refused if too many of the address's requests of that kind had none: those
+// would take the room of others on the way to that node. A post that is under way counts as one of
+// them. All others are free, as they are on the socket's own node. Polls wait, and carry little: of
+// those there may be as many under way as the address may have connections.
+func (a *Admission) Forward(addr netip.Addr, poll bool) (done func(missed bool), e *host.Fault) {
 	from, limited := forwarded.Network(addr)
 	if !limited || a.opts.CallRatePerIP == 0 {
-		return nil
+		return func(bool) {}, nil
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	v := a.visitors[from]
-	if v == nil {
-		return nil
+	v := a.visitorLocked(from)
+	if missing := 1 - (v.misses.Tokens() - float64(v.posts)); missing > 0 {
+		return nil, tooManyCalls(a.opts.CallRatePerIP, time.Duration(missing/a.opts.CallRatePerIP*float64(time.Second)))
 	}
-	missing := 1 - v.misses.Tokens()
-	if missing <= 0 {
-		return nil
+	underWay := &v.posts
+	if poll {
+		if most := 2 * a.opts.MaxSocketsPerIP; most > 0 && v.polls >= most {
+			return nil, refusal(wire.CodeRateLimited, "too many polls from this address", most, "twice max-sockets-per-ip", fullRetry)
+		}
+		underWay = &v.polls
 	}
-	return tooManyCalls(a.opts.CallRatePerIP, time.Duration(missing/a.opts.CallRatePerIP*float64(time.Second)))
-}
-
-// Missed counts a request that Forward has admitted, and for which there was no socket.
-func (a *Admission) Missed(addr netip.Addr) {
-	from, limited := forwarded.Network(addr)
-	if !limited || a.opts.CallRatePerIP == 0 {
-		return
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	take(a.visitorLocked(from).misses)
+	*underWay++
+	return func(missed bool) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		*underWay--
+		if missed {
+			take(v.misses)
+		}
+	}, nil
 }
 
 func tooManyCalls(rate float64, wait time.Duration) *host.Fault {
@@ -247,7 +253,7 @@ func (a *Admission) visitorLocked(from netip.Prefix) *visitor {
 
 func (a *Admission) forgetOneLocked() {
 	for from, v := range a.visitors { // in random order
-		if v.sockets == 0 {
+		if !v.busy() {
 			delete(a.visitors, from)
 			a.idle--
 			return
@@ -264,7 +270,7 @@ func (a *Admission) Tend(now time.Time) {
 		return
 	}
 	for from, v := range a.visitors {
-		if v.sockets == 0 && full(v.connects, now) && full(v.calls, now) && full(v.misses, now) && full(v.actors, now) {
+		if !v.busy() && full(v.connects, now) && full(v.calls, now) && full(v.misses, now) && full(v.actors, now) {
 			delete(a.visitors, from)
 			a.idle--
 		}

@@ -39,6 +39,53 @@ func TestG9_AddressesAreForgotten(t *testing.T) {
 	})
 }
 
+// TestG9_ForwardedRequestsUnderWay: an address cannot have more posts under way to other nodes than it
+// may miss, nor more polls than it may have connections.
+func TestG9_ForwardedRequestsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := NewAdmission(AdmissionOptions{CallRatePerIP: 2, MaxSocketsPerIP: 3, Logger: slog.New(slog.DiscardHandler)})
+		addr := netip.MustParseAddr("192.0.2.1")
+		admit := func(poll bool, most int) (done []func(bool)) {
+			t.Helper()
+			for {
+				d, e := a.Forward(addr, poll)
+				if e != nil {
+					break
+				}
+				if done = append(done, d); len(done) > 100 {
+					break
+				}
+			}
+			if len(done) != most {
+				t.Errorf("%d were admitted, want %d", len(done), most)
+			}
+			return done
+		}
+		all := func(done []func(bool), missed bool) {
+			for _, d := range done {
+				d(missed)
+			}
+		}
+		all(admit(false, 4), false) // two seconds' worth
+		posts := admit(false, 4)
+		a.Tend(time.Now())
+		admit(false, 0)
+		all(posts, true)
+		admit(false, 0)
+		admit(true, 0)
+		time.Sleep(time.Second)
+		posts = admit(false, 2)
+		all(posts, false)
+		time.Sleep(time.Second)
+		polls := admit(true, 6)
+		admit(false, 4)
+		all(polls, false)
+		if _, e := a.Forward(netip.MustParseAddr("192.0.2.2"), false); e != nil {
+			t.Errorf("another address: got %v", e)
+		}
+	})
+}
+
 // A permit returns the kind of slot that it took: rejected sockets take none of the
 // others, and the zero Permit returns nothing.
 func TestPermitsReturnTheirOwnSlot(t *testing.T) {
