@@ -78,7 +78,6 @@ export function createSocket(
   const ended = new Map<Channel, number>();
   /** Open channels by number. */
   const channels = new Map<number, Channel>();
-  const reportedCodes = new Set<string>();
   let transport: Transport | undefined;
   let lastNumber = 0;
 
@@ -260,6 +259,8 @@ export function createSocket(
     if (channels.size) transmit(encodeFrame([...channels.keys()].map((c) => encode({ t: "close", c }))));
   };
 
+  /** Each code is logged once; that an actor has moved, never: the next attempt finds it. */
+  const reportedCodes = new Set(["moved"]);
   const socket: Socket = {
     get stale() {
       return stale;

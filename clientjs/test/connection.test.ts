@@ -893,6 +893,22 @@ describe("reconnecting", () => {
     expect(delays).toEqual([250, 500, 1000, 1000, 1000]);
   });
 
+  it("logs nothing when its actor moves, and tells listeners", async () => {
+    const log = vi.spyOn(console, "error").mockImplementation(() => {});
+    server.refusals.push({ code: "moved", reconnect: true }, { code: "moved", reconnect: true });
+    const connection = connect();
+    await settle(20);
+    expect(connection.status).toBe("connecting");
+    const codes: string[] = [];
+    const off = connection.on("error", (error) => codes.push(error.code));
+    await settle(600);
+    expect(codes[0]).toBe("moved");
+    off();
+    await settle(5000);
+    expect(connection.status).toBe("connected");
+    expect(log.mock.calls.filter(([error]) => (error as { code: string }).code === "moved")).toEqual([]);
+  });
+
   it("backs off when attempts fail long after a stable channel", async () => {
     vi.spyOn(Math, "random").mockReturnValue(1);
     let broken = false;
