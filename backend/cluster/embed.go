@@ -78,6 +78,9 @@ func Embed(o EmbedOptions) (*Embedded, error) {
 		NoSigs: true, MaxPayload: maxPayload,
 		JetStream: o.Voter, StoreDir: o.Dir,
 		SyncAlways: true, // else a power cut of all servers loses what was acknowledged
+		// Only the disk is the limit. By default it is three quarters of the disk, at which
+		// streams refuse what they get, and a server that starts there never gets it.
+		JetStreamMaxStore: 1 << 60,
 	}
 	if o.alone() {
 		// Servers that may have others store nothing before there are two.
@@ -112,9 +115,13 @@ func Embed(o EmbedOptions) (*Embedded, error) {
 	log := newServerLog(o.Logger)
 	s.SetLoggerV2(log, false, false, false)
 	s.Start()
-	if !s.ReadyForConnections(patience) {
+	for begin := time.Now(); !s.ReadyForConnections(patience / 100); {
+		why := log.whyNot()
+		if why == "" && time.Since(begin) < patience {
+			continue
+		}
 		s.Shutdown()
-		return nil, fmt.Errorf("cluster: the server does not start: see its log, and whether %s is free", o.Listen)
+		return nil, fmt.Errorf("cluster: the embedded server does not start: %s", cmp.Or(why, "see its log"))
 	}
 	return &Embedded{s, options.Password, o.Voter, log.twin}, nil
 }

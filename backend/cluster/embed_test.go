@@ -129,6 +129,20 @@ func TestEmbedSaysWhatIsWrong(t *testing.T) {
 	if _, err := Embed(EmbedOptions{Name: "n", Dir: t.TempDir(), Listen: "nowhere"}); err == nil {
 		t.Error("it listens on an address without a port")
 	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	alone := EmbedOptions{Name: "n", Dir: t.TempDir(), Listen: l.Addr().String(), Logger: slog.New(slog.DiscardHandler)}
+	if _, err := Embed(alone); err == nil || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("an address that is in use: got %v", err)
+	}
+	others := alone
+	others.Peers = []string{"127.0.0.1:1", l.Addr().String()}
+	if _, err := Embed(others); err == nil || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("an address that is in use, of a server with others: got %v", err)
+	}
 }
 
 // TestATwinDoesNotJoin: a node whose name another server has already ends before it has joined.

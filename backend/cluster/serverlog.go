@@ -18,8 +18,9 @@ type serverLog struct {
 	to   *slog.Logger
 	twin chan struct{} // closed when another server has this one's name
 
-	mu   sync.Mutex
-	said map[string]time.Time // by text without its numbers
+	mu    sync.Mutex
+	said  map[string]time.Time // by text without its numbers
+	fatal string               // why the server does not start
 }
 
 var _ server.Logger = (*serverLog)(nil)
@@ -96,4 +97,16 @@ func (l *serverLog) Warnf(format string, v ...any) { l.log(slog.LevelWarn, forma
 func (l *serverLog) Errorf(format string, v ...any) { l.log(slog.LevelError, format, v) }
 
 // Fatalf implements server.Logger.
-func (l *serverLog) Fatalf(format string, v ...any) { l.log(slog.LevelError, format, v) }
+func (l *serverLog) Fatalf(format string, v ...any) {
+	l.log(slog.LevelError, format, v)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fatal = strings.TrimSpace(fmt.Sprintf(format, v...))
+}
+
+// whyNot returns why the server does not start; empty: it has not said so.
+func (l *serverLog) whyNot() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.fatal
+}

@@ -101,6 +101,15 @@ func (d *disk) fill() error {
 	return nil
 }
 
+// leave gives some bytes of a full disk back.
+func (d *disk) leave(bytes int64) error {
+	info, err := os.Stat(d.ballast())
+	if err != nil {
+		return err
+	}
+	return os.Truncate(d.ballast(), info.Size()-bytes)
+}
+
 // makeRoom undoes fill.
 func (d *disk) makeRoom() error { return os.Remove(d.ballast()) }
 
@@ -125,9 +134,9 @@ func (c *nodes) power(some []int, away time.Duration) (ended int) {
 	return c.end(syscall.SIGKILL, some, away)
 }
 
-// fill fills the disk of a node until its process has ended by itself, and for a while longer,
-// in which it may be started again and end again.
-func (c *nodes) fill(n *node, longer time.Duration) {
+// fill fills the disk of a node until its process has ended by itself. For a while longer there
+// are only a few bytes left, and it may be started again and end again.
+func (c *nodes) fill(n *node, left int64, longer time.Duration) {
 	within := func(what string, f func() bool) bool {
 		for deadline := time.Now().Add(settling); !n.locked(f); time.Sleep(20 * time.Millisecond) {
 			if time.Now().After(deadline) {
@@ -150,6 +159,9 @@ func (c *nodes) fill(n *node, longer time.Duration) {
 	})
 	if !full || !within("it did not end", func() bool { return n.failed > before }) {
 		return
+	}
+	if err := n.disk.leave(left); err != nil {
+		n.t.Error(err)
 	}
 	time.Sleep(longer)
 	n.locked(func() bool {

@@ -51,13 +51,13 @@ type node struct {
 	name   string
 	debug  string // where it answers to operators
 	args   []string
-	env    []string
 	disk   *disk // nil: where the process may not mount one
 	log    lockedBuffer
 	wait   sync.WaitGroup
 	cancel context.CancelFunc
 
 	mu      sync.Mutex
+	env     []string // of its next process
 	cmd     *exec.Cmd
 	addr    string         // empty until it listens
 	ending  syscall.Signal // that it got; 0: none
@@ -154,10 +154,10 @@ func (n *node) run(ctx context.Context) {
 func (n *node) process(ctx context.Context) {
 	cmd := exec.Command(n.binary, n.args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	cmd.Env = append(append(os.Environ(), "GOTRACEBACK=all"), n.env...)
 	cmd.Stderr = &n.log
 	stdout, err := cmd.StdoutPipe()
 	n.mu.Lock()
+	cmd.Env = append(append(os.Environ(), "GOTRACEBACK=all"), n.env...)
 	if n.journal > 0 {
 		cmd.Env = append(cmd.Env, fmt.Sprint("TROUPE_JOURNAL_BYTES=", n.journal))
 	}
@@ -336,7 +336,7 @@ func (c *nodes) fault(r *rand.Rand, kind fault, sum *totals) {
 	case fullDisk:
 		what, some = "fill the disks of", some[:1]
 		sum.full++
-		c.fill(c.all[some[0]], span(2**leaseFlag))
+		c.fill(c.all[some[0]], r.Int64N(1<<20), span(4**leaseFlag))
 	case pauseOne:
 		what, some = "stop and continue", some[:1]
 		sum.pauses++
