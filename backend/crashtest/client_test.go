@@ -73,16 +73,26 @@ func random128() string {
 }
 
 func newClient(g *group, name string, seed uint64) *client {
-	c := &client{name: name, group: g, rand: mathrand.New(mathrand.NewPCG(seed, 1))}
-	connect := func(actor, key string, params any, listen string) *connection {
-		return &connection{client: c, actor: actor, key: key, params: params, listen: listen, secret: random128(), caller: random128(), byText: map[string]bool{}}
-	}
-	c.chat = connect("chatRoom", g.room(name), map[string]string{"userId": name, "name": "the " + name}, "messageReceived")
-	c.game = connect("gameRoom", g.name, map[string]string{"playerId": name}, "privateMessage")
+	c := newIdleClient(g, name, seed)
+	c.chat = c.connect("chatRoom", g.room(name), map[string]string{"userId": name, "name": "the " + name}, "messageReceived")
+	c.game = c.connect("gameRoom", g.name, map[string]string{"playerId": name}, "privateMessage")
+	c.start()
+	return c
+}
+
+// newIdleClient returns a client that needs two connections, and a start.
+func newIdleClient(g *group, name string, seed uint64) *client {
+	return &client{name: name, group: g, rand: mathrand.New(mathrand.NewPCG(seed, 1))}
+}
+
+func (c *client) connect(actor, key string, params any, listen string) *connection {
+	return &connection{client: c, actor: actor, key: key, params: params, listen: listen, secret: random128(), caller: random128(), byText: map[string]bool{}}
+}
+
+func (c *client) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	c.end = func() { cancel(); c.wait.Wait() }
 	c.wait.Go(func() { c.run(ctx) })
-	return c
 }
 
 // fault records a violation. Hold mu.

@@ -21,6 +21,7 @@ type purse struct {
 	Balance  int              `json:"balance"`
 	Sent     int64            `json:"sent"`     // the number of its newest payment
 	Received map[string]int64 `json:"received"` // likewise, by sender
+	Payments int              `json:"payments"` // how many it has received
 	Disorder int              `json:"disorder"`
 	Rang     map[string]int   `json:"rang"` // how often each alarm has run
 }
@@ -30,6 +31,11 @@ type purse struct {
 type payment struct {
 	N      int64 `json:"n"`
 	Amount int   `json:"amount"`
+}
+
+// paid is the event of a payment that has come.
+type paid struct {
+	Payments int `json:"payments"`
 }
 
 type ring struct {
@@ -58,6 +64,8 @@ func (p *purse) Break(c *actor.Context[actor.NoState], to string) {
 func (p purse) Look(*actor.Context[actor.NoState]) purse { return p }
 
 func (p *purse) payment(c *actor.Context[actor.NoState], m payment) error {
+	p.Payments++
+	c.Broadcast(paid{p.Payments})
 	from, _ := c.Sender()
 	if last := p.Received[from.Key[0]]; last >= m.N {
 		p.Disorder++
@@ -89,7 +97,7 @@ func (p *purse) OnUndelivered(_ *actor.Context[actor.NoState], u actor.Undeliver
 // servePurses is the environment variable that makes the test's binary a server of purses.
 const servePurses = "TROUPE_CRASHTEST_PURSES"
 
-var purses = actor.NewRegistry(actor.Define[purse]("purse", actor.Handles((*purse).payment), actor.Handles((*purse).ring)))
+var purses = actor.NewRegistry(actor.Define[purse]("purse", actor.Emits[paid](), actor.Handles((*purse).payment), actor.Handles((*purse).ring)))
 
 // purseClient does not wait long for a node that is stopped.
 var purseClient = http.Client{Timeout: 10 * time.Second}
