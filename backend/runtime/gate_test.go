@@ -337,6 +337,27 @@ func TestAFailedCommitDoesNotHideThatAnAttachmentWasReplaced(t *testing.T) {
 	})
 }
 
+// A client that comes back while the commit of its call waits opens again after the reset, and then
+// sends the call again. It must not hear before that what became of it: meanwhile it may have been at
+// another owner, where the call had an effect.
+func TestG5_AFailedCommitIsNoAnswerToALaterSocket(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b, held, ada, _ := heldBench(t, ledgers, ledgerRef)
+		ada.call(1, "add", 1)
+		held.Wait(1)
+		req := asAda
+		req.Resume, req.Log, req.Seq = true, ada.log.Identity(), ada.log.Head()
+		again := b.open(ledgerRef, req)
+		synctest.Wait()
+		held.Fail(store.ErrConflict)
+		held.ReleaseAll()
+		advance()
+		if got, want := kinds(again.read()), "closed:unavailable "; got != want {
+			t.Errorf("it got %q, want %q", got, want)
+		}
+	})
+}
+
 // To say that a call had no effect when it had one would be worse than to wait.
 func TestG5_AnUnknownOutcomeIsQueriedUntilTheStoreAnswers(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

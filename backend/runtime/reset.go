@@ -38,12 +38,19 @@ func (a *Actor) reset(cause error) {
 		a.in.discard()
 		a.previous, a.in = a.in, nil
 	}
-	var answers []*host.Output
+	// Clients that have not heard that they are connected get an OutputClosed only: they open again
+	// and then send their calls again, which may have had an effect at another owner meanwhile.
+	again := map[host.Attachment]bool{}
 	for _, o := range dropped {
 		if o.Kind == host.OutputOpened || o.Kind == host.OutputSubscribed {
-			a.gone(o.To, time.Now()) // its client gets an OutputClosed
+			a.gone(o.To, time.Now())
+			again[o.To] = true
 		}
-		if answer := answerDropped(o, a.previous, dropFault); answer != nil {
+	}
+	var answers []*host.Output
+	for _, o := range dropped {
+		answer := answerDropped(o, a.previous, dropFault)
+		if answer != nil && (answer.Kind != host.OutputFail || !again[answer.To]) {
 			answers = append(answers, answer)
 		}
 	}
