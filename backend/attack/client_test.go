@@ -264,23 +264,6 @@ func (b *bystander) call() time.Duration {
 	return time.Since(begin)
 }
 
-// during calls until f returns, and reports the 99th percentile and the worst.
-func (b *bystander) during(f func()) (p99, worst time.Duration) {
-	b.k.v.s.t.Helper()
-	done := make(chan struct{})
-	go func() { defer close(done); f() }()
-	var all []time.Duration
-	for {
-		all = append(all, b.call())
-		select {
-		case <-done:
-			slices.Sort(all)
-			return all[len(all)*99/100], all[len(all)-1]
-		case <-time.After(15 * time.Millisecond): // to keep to the rate of a socket
-		}
-	}
-}
-
 // attacked makes an attack while a bystander calls. In the long form it checks how long
 // the bystander's calls take: at most three times as long as without, and 50 ms.
 func (s *server) attacked(t *testing.T, attack func()) {
@@ -290,11 +273,12 @@ func (s *server) attacked(t *testing.T, attack func()) {
 		s.bystander().call()
 		return
 	}
-	b := s.bystander()
+	b := s.watch()
 	calm, _ := b.during(func() { time.Sleep(5 * time.Second) })
 	p99, worst := b.during(attack)
 	// The machine may have been busier during the attack than before it.
 	after, _ := b.during(func() { time.Sleep(5 * time.Second) })
+	b.end()
 	calm = max(calm, after)
 	t.Logf("the bystander's p99: %v calm, %v under attack; worst %v", calm, p99, worst)
 	if limit := min(max(3*calm, 5*time.Millisecond), 50*time.Millisecond); p99 > limit {

@@ -43,6 +43,9 @@ var troupe string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if *bystanderOf != "" {
+		os.Exit(m.Run())
+	}
 	dir, err := os.MkdirTemp("", "troupe-attack-")
 	if err == nil {
 		if troupe = *binaryFlag; troupe == "" {
