@@ -5,7 +5,6 @@ package app_test
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/troupe-dev/troupe/backend/internal/loopback"
 )
 
 // nextBinary builds the binary with another version.
@@ -34,14 +35,11 @@ func nextBinary(t *testing.T) string {
 // call and repeat what was not answered. Each call takes effect once, in order, and each
 // old process exits with status 0.
 func TestDeploy(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := loopback.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr, data := l.Addr().String(), t.TempDir()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	data := t.TempDir()
 	binaries := []string{binary(t), nextBinary(t)}
 	var log buffer
 	version := func(n int) *exec.Cmd {

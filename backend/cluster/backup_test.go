@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -21,14 +22,18 @@ import (
 )
 
 // mutualTLS returns the TLS of servers that know each other by one certificate of this machine.
-func mutualTLS(t *testing.T) *tls.Config {
+func mutualTLS(t *testing.T, addresses ...string) *tls.Config {
 	t.Helper()
+	var ips []net.IP
+	for _, address := range addresses {
+		ips = append(ips, netip.MustParseAddrPort(address).Addr().AsSlice())
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := &x509.Certificate{
-		SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true, IPAddresses: ips,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
@@ -51,16 +56,9 @@ func mutualTLS(t *testing.T) *tls.Config {
 // A backup of a cluster whose servers are embedded in nodes is made by a server that joins them
 // for that, by TLS. One without it does not get in.
 func TestBackupOfEmbeddedServers(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address := freeAddress(t)
 	log := slog.New(slog.DiscardHandler)
-	secure := mutualTLS(t)
+	secure := mutualTLS(t, address)
 	s, err := Embed(EmbedOptions{Name: "a", Dir: t.TempDir(), Listen: address, Peers: []string{address}, Secret: "s3cret", TLS: secure, Voter: true, Logger: log})
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,10 +12,21 @@ import (
 
 	natsjs "github.com/nats-io/nats.go/jetstream"
 
+	"github.com/troupe-dev/troupe/backend/internal/loopback"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/jetstream"
 	"github.com/troupe-dev/troupe/backend/store/sqlite"
 )
+
+// freeAddress is where nobody listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	address, err := loopback.Address()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address
+}
 
 // TestThreeEmbeddedServers starts three servers in this process. A store works with any of
 // them, and while one of them is stopped.
@@ -24,19 +34,14 @@ func TestThreeEmbeddedServers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("elections take seconds")
 	}
-	secure := mutualTLS(t)
 	var servers [3]*Embedded
 	var options [3]EmbedOptions
 	var peers []string
-	for i := range options { // ports that are free
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		peers = append(peers, l.Addr().String())
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
+	for range options {
+		peers = append(peers, freeAddress(t))
+	}
+	secure := mutualTLS(t, peers...)
+	for i := range options {
 		options[i] = EmbedOptions{Name: fmt.Sprint("n", i), Dir: t.TempDir(), Secret: "s3cret", TLS: secure, Voter: true, Logger: slog.New(slog.DiscardHandler)}
 	}
 	start := func(i int) {
@@ -148,14 +153,7 @@ func TestEmbedSaysWhatIsWrong(t *testing.T) {
 // TestATwinDoesNotJoin: a node whose name another server has already ends before it has joined.
 func TestATwinDoesNotJoin(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
-	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free
-	if err != nil {
-		t.Fatal(err)
-	}
-	peers := []string{"127.0.0.1:1", l.Addr().String()} // nobody is at the first
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	peers := []string{"127.0.0.1:1", freeAddress(t)} // nobody is at the first
 	first, err := Embed(EmbedOptions{Name: "a", Dir: t.TempDir(), Listen: "127.0.0.1:0", Peers: peers, Voter: true, Logger: log})
 	if err != nil {
 		t.Fatal(err)

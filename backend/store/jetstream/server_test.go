@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"github.com/troupe-dev/troupe/backend/internal/loopback"
 )
 
 // childEnv makes the test binary a nats-server, with the options that it has as JSON.
@@ -40,9 +43,9 @@ func TestMain(m *testing.M) {
 type child struct {
 	Name   string
 	Dir    string
-	Route  int // its port
-	Routes []int
-	Client int // its port; 0: any
+	Route  string   // its address
+	Routes []string // all
+	Client int      // its port; 0: any
 }
 
 // runChild runs until standard input ends: when the process that started it ends, too.
@@ -51,14 +54,18 @@ func runChild(config string) error {
 	if err := json.Unmarshal([]byte(config), &c); err != nil {
 		return err
 	}
-	var routes []string
-	for _, port := range c.Routes {
-		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", port))
+	host, port, err := net.SplitHostPort(c.Route)
+	if err != nil {
+		return err
+	}
+	route, err := strconv.Atoi(port)
+	if err != nil {
+		return err
 	}
 	o := &server.Options{
-		ServerName: c.Name, Host: "127.0.0.1", Port: -1, NoSigs: true, JetStream: true, StoreDir: c.Dir, SyncAlways: true,
-		MaxPayload: 8 << 20, Routes: server.RoutesFromStr(strings.Join(routes, ",")),
-		Cluster: server.ClusterOpts{Name: "troupe", Host: "127.0.0.1", Port: c.Route},
+		ServerName: c.Name, Host: host, Port: -1, NoSigs: true, JetStream: true, StoreDir: c.Dir, SyncAlways: true,
+		MaxPayload: 8 << 20, Routes: server.RoutesFromStr("nats://" + strings.Join(c.Routes, ",nats://")),
+		Cluster: server.ClusterOpts{Name: "troupe", Host: host, Port: route},
 	}
 	if c.Client != 0 {
 		o.Port = c.Client
@@ -120,16 +127,6 @@ func (p *process) stop() error {
 	return p.cmd.Wait()
 }
 
-// freePort returns a port that nothing listens on.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
-
 // servers are three servers in processes of their own, or one in this process.
 var servers struct {
 	mu    sync.Mutex
@@ -158,13 +155,13 @@ func serverDir() (string, error) {
 
 // startThree starts a cluster of three processes.
 func startThree() ([]*process, error) {
-	var ports []int
+	var routes []string
 	for range 3 {
-		port, err := freePort()
+		route, err := loopback.Address()
 		if err != nil {
 			return nil, err
 		}
-		ports = append(ports, port)
+		routes = append(routes, route)
 	}
 	all := make([]*process, 3)
 	errs := make([]error, 3)
@@ -175,7 +172,7 @@ func startThree() ([]*process, error) {
 			return nil, err
 		}
 		wg.Go(func() {
-			all[i], errs[i] = child{Name: fmt.Sprint("n", i), Dir: dir, Route: ports[i], Routes: ports}.start()
+			all[i], errs[i] = child{Name: fmt.Sprint("n", i), Dir: dir, Route: routes[i], Routes: routes}.start()
 		})
 	}
 	wg.Wait()
