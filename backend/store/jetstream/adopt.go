@@ -376,8 +376,8 @@ func (a adopter) sealOther(ctx context.Context, name string) (seal uint64, err e
 // Journals returns the names of the journals that have messages.
 func (s *Store) Journals(ctx context.Context) ([]string, error) { return s.journals.all(ctx) }
 
-// Purge removes a sealed journal. Call it once its actors are saved and no client can
-// resume from it.
+// Purge removes a sealed journal, and the barrier of its incarnation. Call it once its actors are
+// saved and no client can resume from it.
 func (s *Store) Purge(ctx context.Context, j Journal) error {
-	return s.journals.purge(ctx, s.journalOf(j.Name), j.UpTo)
+	return s.journals.remove(ctx, j)
 }

@@ -136,6 +136,21 @@ func (c journals) purge(ctx context.Context, subject string, upTo uint64) error 
 	return s.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(upTo+1))
 }
 
+// remove removes a sealed journal. Its incarnation's barrier goes first: nobody would find it
+// without the journal.
+func (c journals) remove(ctx context.Context, j Journal) error {
+	state, cancel := context.WithTimeout(ctx, tryTime)
+	defer cancel()
+	s, err := c.js.Stream(state, c.state)
+	if err != nil {
+		return err
+	}
+	if err := s.Purge(state, jetstream.WithPurgeSubject(c.barrier(j.Name))); err != nil {
+		return err
+	}
+	return c.purge(ctx, c.journalOf(j.Name), j.UpTo)
+}
+
 // all returns the journals that have messages.
 func (c journals) all(ctx context.Context) (all []string, err error) {
 	err = c.retry(ctx, func(ctx context.Context) (bool, error) {

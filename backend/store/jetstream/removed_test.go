@@ -3,9 +3,13 @@ package jetstream
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/internal/journal"
@@ -37,8 +41,14 @@ func TestEntriesOfARemovedJournal(t *testing.T) {
 	if err := a.Settle(t.Context(), b.Incarnation()); err != nil {
 		t.Fatal(err)
 	}
+	if got := barriers(t, a); len(got) != 2 {
+		t.Errorf("the barriers are %q, want two", got)
+	}
 	if err := a.Purge(t.Context(), Journal{b.Incarnation(), b.Newest()}); err != nil {
 		t.Fatal(err)
+	}
+	if got := barriers(t, a); len(got) != 1 || got[0] != a.barrier(a.Incarnation()) {
+		t.Errorf("the barriers are %q, want that of the store that is left", got)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
@@ -48,6 +58,20 @@ func TestEntriesOfARemovedJournal(t *testing.T) {
 		}
 	}
 	expectLoaded(t, a, "ada", 3)
+}
+
+// barriers returns the subjects of all barriers.
+func barriers(t *testing.T, s *Store) (all []string) {
+	t.Helper()
+	of, err := s.js.Stream(t.Context(), s.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := of.Info(t.Context(), jetstream.WithSubjectFilter(s.barrier("*")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Collect(maps.Keys(info.State.Subjects))
 }
 
 // Two journals have the same revision of an actor. It cannot be read, and the others of

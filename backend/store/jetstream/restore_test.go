@@ -230,6 +230,9 @@ func TestRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	sameContents(t, "backed up again", contents(t, back), want)
+	if got := barriers(t, node); len(got) != 1 {
+		t.Errorf("a backup and a restore have left the barriers %q", got)
+	}
 
 	// There are actors now.
 	for range 2 { // in heads, and then in a journal only

@@ -77,7 +77,7 @@ func (t *tidier) tidy(ctx context.Context, quiet time.Duration, known func(strin
 				return err
 			}
 		}
-		if err := t.journals.purge(ctx, t.journalOf(name), newest); err != nil {
+		if err := t.journals.remove(ctx, Journal{name, newest}); err != nil {
 			return err
 		}
 	}
