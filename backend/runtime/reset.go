@@ -38,12 +38,15 @@ func (a *Actor) reset(cause error) {
 		a.in.discard()
 		a.previous, a.in = a.in, nil
 	}
-	// Clients that have not heard that they are connected get an OutputClosed only: they open again
-	// and then send their calls again, which may have had an effect at another owner meanwhile.
+	// Clients get an OutputClosed in place of these. Those that have not heard that they are
+	// connected get nothing else: they open again and then send their calls again, which may have
+	// had an effect at another owner meanwhile.
 	again := map[host.Attachment]bool{}
 	for _, o := range dropped {
 		if o.Kind == host.OutputOpened || o.Kind == host.OutputSubscribed {
 			a.gone(o.To, time.Now())
+		}
+		if o.Kind == host.OutputOpened {
 			again[o.To] = true
 		}
 	}
