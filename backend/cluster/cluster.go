@@ -118,9 +118,16 @@ func New(o Options) (*Cluster, error) {
 
 // connect makes a client of external servers. It does not wait for them.
 func connect(o Options, more ...nats.Option) (*nats.Conn, error) {
-	log := o.Logger
+	log, tried := o.Logger, newServerLog(o.Logger)
 	options := append([]nats.Option{
 		nats.Name("troupe " + o.Node),
+		nats.IgnoreAuthErrorAbort(), // the password may become right: do not give up for good
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { // of the first connection only
+			if !tried.isNew(err.Error()) {
+				return
+			}
+			log.Warn("cluster: cannot connect to NATS, and tries again: check -cluster with its password or token, and -cluster-tls-ca, -cert and -key", "error", err)
+		}),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				log.Warn("cluster: the connection to NATS is lost, and made again", "error", err)

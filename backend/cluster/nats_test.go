@@ -286,3 +286,34 @@ func TestG3_EntriesComeBack(t *testing.T) {
 		n.nc.Close()
 	}
 }
+
+// said passes on what is logged.
+type said chan string
+
+func (s said) Write(b []byte) (int, error) {
+	select {
+	case s <- string(b):
+	default:
+	}
+	return len(b), nil
+}
+
+// TestWhyThereIsNoConnection: the log says why external servers cannot be reached.
+func TestWhyThereIsNoConnection(t *testing.T) {
+	lines := make(said, 100)
+	nc, err := connect(Options{Node: "n", URL: "nats://127.0.0.1:1", Logger: slog.New(slog.NewTextHandler(lines, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	for late := time.After(time.Minute); ; {
+		select {
+		case line := <-lines:
+			if strings.Contains(line, "cannot connect to NATS") && strings.Contains(line, "refused") {
+				return
+			}
+		case <-late:
+			t.Fatal("it is not said within a minute")
+		}
+	}
+}
