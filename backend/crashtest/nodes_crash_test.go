@@ -66,9 +66,9 @@ func TestG12_NodesCrash(t *testing.T) {
 	c := newNodes(t, binary, *nodesFlag, servePurses+"=1")
 	r := rand.New(rand.NewPCG(seed, 200))
 	var sum totals
-	runPurses(t, c, seed, func() {
+	runPurses(t, c, seed, func(settle func()) {
 		for i := range *roundsFlag * 3 {
-			if !c.awaitReady() { // what is on its way at three ends in a row is parked
+			if !c.awaitReady() {
 				t.Errorf("the nodes are not ready within %v", settling)
 				return
 			}
@@ -78,6 +78,7 @@ func TestG12_NodesCrash(t *testing.T) {
 				kinds = c.ends
 			}
 			c.fault(r, oneOf(r, kinds), &sum)
+			settle()
 		}
 	})
 	t.Logf("%+v", sum)
