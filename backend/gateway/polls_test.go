@@ -187,25 +187,61 @@ func TestG8_NoPolls(t *testing.T) {
 	})
 }
 
-// Polls and posts with wrong numbers have no effect, and count as calls of their address.
-func TestG9_WrongNumbersAreCharged(t *testing.T) {
-	runRaw(t, func(t *testing.T, e *env) {
-		r := newRaw(t, e)
-		defer r.cut()
-		send := func(path, body string) int {
-			q := httptest.NewRequest("POST", path, strings.NewReader(fmt.Sprintf(body, r.socket)))
-			q.RemoteAddr = "192.0.2.1:1" // the machine itself is not limited
-			w := httptest.NewRecorder()
-			e.h.ServeHTTP(w, q)
-			return w.Code
-		}
-		var codes []int
-		for range 2 {
-			codes = append(codes, send("/api/poll", `{"socket":%q,"n":99}`), send("/api/stream", `{"socket":%q,"n":99,"frame":[]}`))
-		}
-		codes = append(codes, send("/api/poll", `{"socket":%q,"n":99}`), send("/api/stream", `{"socket":%q,"n":99,"frame":[]}`))
-		if want := []int{409, 409, 409, 409, 429, 429}; !slices.Equal(codes, want) {
-			t.Errorf("got %v, want %v", codes, want)
-		}
-	}, gatewayOptions(gateway.Options{CallRatePerIP: 2}))
+// TestG9_FutileRequestsAreCharged: polls and posts that get nothing done count for their address,
+// apart from calls.
+func TestG9_FutileRequestsAreCharged(t *testing.T) {
+	for _, tc := range []struct {
+		name, path, body string // SOCKET is the socket, NUMBER that of the poll, from 2
+		status           int    // within the limit
+		here             bool   // only where the socket is: another node cannot know
+	}{
+		{"a poll with a wrong number", "/api/poll", `{"socket":"SOCKET","n":9NUMBER}`, 409, false},
+		{"a post with a wrong number", "/api/stream", `{"socket":"SOCKET","n":9NUMBER,"frame":[]}`, 409, false},
+		{"a poll of no socket", "/api/poll", `{"socket":"xSOCKET","n":NUMBER}`, 404, false},
+		{"a post of no socket", "/api/stream", `{"socket":"xSOCKET","n":NUMBER,"frame":[]}`, 404, false},
+		{"a poll that takes nothing", "/api/poll", `{"socket":"SOCKET"}`, 200, false},
+		{"a poll that is repeated", "/api/poll", `{"socket":"SOCKET","n":1}`, 200, true},
+		{"a post that is repeated", "/api/stream", `{"socket":"SOCKET","n":1,"frame":[]}`, 204, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			runRaw(t, func(t *testing.T, e *env) {
+				r := newRaw(t, e)
+				defer r.cut()
+				if tc.here && e.away {
+					return
+				}
+				synctest.Wait() // the hello has arrived, as the transport sees it, too
+				send := func(path, body string) int {
+					q := httptest.NewRequest("POST", path, strings.NewReader(body))
+					q.RemoteAddr = "192.0.2.1:1" // the machine itself is not limited
+					w := httptest.NewRecorder()
+					e.h.ServeHTTP(w, q)
+					return w.Code
+				}
+				n := 1 // poll 1 got the hello
+				next := func() int {
+					n++
+					return send(tc.path, strings.NewReplacer("SOCKET", r.socket, "NUMBER", fmt.Sprint(n)).Replace(tc.body))
+				}
+				if tc.path == "/api/stream" && tc.here {
+					next() // is no repetition
+				}
+				var codes []int
+				for range 6 {
+					codes = append(codes, next())
+				}
+				want := []int{tc.status, tc.status, tc.status, tc.status, http.StatusTooManyRequests, http.StatusTooManyRequests}
+				if !slices.Equal(codes, want) {
+					t.Errorf("got %v, want %v", codes, want)
+				}
+				if code := send("/api/actors/room/actions/say?key=a", `{"args":["x"]}`); code == http.StatusTooManyRequests {
+					t.Error("calls were counted, too")
+				}
+				time.Sleep(time.Second)
+				if code := next(); code != tc.status {
+					t.Errorf("a second later: got %d, want %d", code, tc.status)
+				}
+			}, gatewayOptions(gateway.Options{CallRatePerIP: 2}))
+		})
+	}
 }

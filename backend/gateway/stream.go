@@ -19,6 +19,9 @@ import (
 	"github.com/troupe-dev/troupe/backend/wire"
 )
 
+// shortPoll is how soon a poll that gets nothing is answered at least for it not to count as futile.
+const shortPoll = time.Second
+
 // longestPoll is how long a poll may wait. A client that polls at once after that is not dead.
 const longestPoll = idleTimeout * 4 / 5
 
@@ -46,15 +49,25 @@ func transportFault(err error) error {
 	return err
 }
 
-// failTransport answers a poll or a post with the error of its transport. One with a wrong
-// number has no effect, and is no message that the socket's rate counts: it counts as a call.
+// failTransport answers a poll or a post with the error of its transport. One without a socket, or
+// with a wrong number, is futile: it is no message that the socket's rate counts.
 func (g *Gateway) failTransport(w http.ResponseWriter, r *http.Request, err error) {
-	if errors.Is(err, transport.ErrOutOfOrder) {
-		if limited := g.admission.Call(forwarded.Counted(r)); limited != nil {
-			err = limited
-		}
+	err = transportFault(err)
+	var fault *host.Fault
+	if errors.As(err, &fault) && (fault.Code == wire.CodeUnknownSocket || fault.Code == wire.CodeOutOfOrder) && g.isFutile(w, r) {
+		return
 	}
-	g.respond.Fail(w, transportFault(err))
+	g.respond.Fail(w, err)
+}
+
+// isFutile counts a futile request of a client. It reports whether that was one too many;
+// then the client has its answer.
+func (g *Gateway) isFutile(w http.ResponseWriter, r *http.Request) (refused bool) {
+	limited := g.admission.Futile(forwarded.Counted(r))
+	if limited != nil {
+		g.respond.Fail(w, limited)
+	}
+	return limited != nil
 }
 
 // newHTTPSocket makes a socket over HTTP on the transport that connect makes, and greets
@@ -147,7 +160,10 @@ func (g *Gateway) servePoll(w http.ResponseWriter, r *http.Request) {
 		}
 		var err error
 		if p, err = g.poll(body.Socket); err != nil {
-			g.respond.Fail(w, err)
+			g.failTransport(w, r, err)
+			return
+		}
+		if p.Repeats(body.N) && g.isFutile(w, r) {
 			return
 		}
 	} else {
@@ -162,10 +178,12 @@ func (g *Gateway) servePoll(w http.ResponseWriter, r *http.Request) {
 		})
 		wait = longestPoll // there is a hello
 	}
+	begin := time.Now()
 	answered, err := p.Serve(r.Context(), w, body.N, wait)
 	switch {
 	case err != nil:
 		g.failTransport(w, r, err)
+	case !answered && time.Since(begin) < shortPoll && g.isFutile(w, r):
 	case !answered:
 		httpcall.WriteJSON(w, http.StatusOK, []wire.ServerMessage{})
 	}
@@ -190,30 +208,34 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request) {
 	if g.forward(w, r, q) {
 		return
 	}
-	if err := g.post(r.Context(), q); err != nil {
+	repeated, err := g.post(r.Context(), q)
+	if err != nil {
 		g.failTransport(w, r, err)
+		return
+	}
+	if repeated && g.isFutile(w, r) {
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// post hands a post to its socket, in turn.
-func (g *Gateway) post(ctx context.Context, q host.SocketRequest) error {
+// post hands a post to its socket, in turn. One that is repeated has no effect.
+func (g *Gateway) post(ctx context.Context, q host.SocketRequest) (repeated bool, err error) {
 	s, err := g.httpSocket(q.Socket)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if g.sockets.isQuiesced() {
-		return errShutdown
+		return false, errShutdown
 	}
 	h := s.out.(transport.HTTP)
 	h.Clock().Heard()
 	next, err := h.Post(ctx, q.N)
-	if err == nil && next {
-		err = s.receivePost(h, q.Frame)
+	if err != nil || !next {
+		return err == nil, err
 	}
-	return err
+	return false, s.receivePost(h, q.Frame)
 }
 
 // receivePost handles the frame of a post, as a reader does. The error is for the client;
@@ -291,11 +313,15 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, q host.SocketR
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(g.ctx, cancel)()
+	begin := time.Now()
 	answer, err := g.opts.Forward.Forward(ctx, slot, q)
 	var fault *host.Fault
 	missed := errors.As(err, &fault) && fault.Code == wire.CodeUnknownSocket
 	done(missed)
+	const empty = len("[]")
 	switch {
+	case err == nil && q.Poll && len(answer) <= empty && time.Since(begin) < shortPoll && g.isFutile(w, r):
+		return true
 	case err == nil && q.Poll:
 		g.buffers.Reserve(len(answer))
 		defer g.buffers.Release(len(answer))
@@ -307,8 +333,9 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, q host.SocketR
 		return true
 	case g.ctx.Err() != nil:
 		err = errShutdown
-	case fault != nil && fault.Code == wire.CodeOutOfOrder:
-		err = transport.ErrOutOfOrder
+	case missed: // and counted
+		g.respond.Fail(w, err)
+		return true
 	}
 	g.failTransport(w, r, err)
 	return true
@@ -347,7 +374,10 @@ func (g *Gateway) ServeSocket(ctx context.Context, q host.SocketRequest, write f
 // that takes no answers, or sends too much, keeps its post waiting, but not the other node.
 func (g *Gateway) postUntil(ctx context.Context, q host.SocketRequest) error {
 	posted := make(chan error, 1)
-	go func() { posted <- g.post(ctx, q) }()
+	go func() {
+		_, err := g.post(ctx, q)
+		posted <- err
+	}()
 	select {
 	case err := <-posted:
 		return err

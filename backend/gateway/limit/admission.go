@@ -55,7 +55,7 @@ type visitor struct {
 	sockets  int
 	connects *rate.Limiter
 	calls    *rate.Limiter
-	misses   *rate.Limiter // as many as calls
+	futile   *rate.Limiter // as many as calls
 	actors   *rate.Limiter
 
 	posts, polls int // of Forward
@@ -178,7 +178,7 @@ func (a *Admission) Forward(addr netip.Addr, poll bool) (done func(missed bool),
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	v := a.visitorLocked(from)
-	if missing := 1 - (v.misses.Tokens() - float64(v.posts)); missing > 0 {
+	if missing := 1 - (v.futile.Tokens() - float64(v.posts)); missing > 0 {
 		return nil, tooManyCalls(a.opts.CallRatePerIP, time.Duration(missing/a.opts.CallRatePerIP*float64(time.Second)))
 	}
 	underWay := &v.posts
@@ -194,9 +194,29 @@ func (a *Admission) Forward(addr netip.Addr, poll bool) (done func(missed bool),
 		defer a.mu.Unlock()
 		*underWay--
 		if missed {
-			take(v.misses)
+			take(v.futile)
 		}
 	}, nil
+}
+
+// Futile counts a poll or post of an address that costs work and gets nothing done: for a socket
+// that does not exist, with a wrong number, repeated, or that asks for nothing. If it is over the
+// limit, the fault says when to retry. The limit is that of calls, but counted apart from them:
+// when a server has restarted, each of its clients makes such a request.
+func (a *Admission) Futile(addr netip.Addr) *host.Fault {
+	from, limited := forwarded.Network(addr)
+	if !limited || a.opts.CallRatePerIP == 0 {
+		return nil
+	}
+	a.mu.Lock()
+	wait := take(a.visitorLocked(from).futile)
+	a.mu.Unlock()
+	if wait == 0 {
+		return nil
+	}
+	e := tooManyCalls(a.opts.CallRatePerIP, wait)
+	a.warn(addr, e)
+	return e
 }
 
 func tooManyCalls(rate float64, wait time.Duration) *host.Fault {
@@ -242,7 +262,7 @@ func (a *Admission) visitorLocked(from netip.Prefix) *visitor {
 		v = &visitor{
 			connects: limiter(o.ConnectRatePerIP, max(o.ConnectRatePerIP, float64(o.MaxSocketsPerIP))),
 			calls:    limiter(o.CallRatePerIP, callsBurst*o.CallRatePerIP),
-			misses:   limiter(o.CallRatePerIP, callsBurst*o.CallRatePerIP),
+			futile:   limiter(o.CallRatePerIP, callsBurst*o.CallRatePerIP),
 			actors:   limiter(o.ActorRatePerIP, max(o.ActorRatePerIP, newActors)),
 		}
 		a.visitors[from] = v
@@ -270,7 +290,7 @@ func (a *Admission) Tend(now time.Time) {
 		return
 	}
 	for from, v := range a.visitors {
-		if !v.busy() && full(v.connects, now) && full(v.calls, now) && full(v.misses, now) && full(v.actors, now) {
+		if !v.busy() && full(v.connects, now) && full(v.calls, now) && full(v.futile, now) && full(v.actors, now) {
 			delete(a.visitors, from)
 			a.idle--
 		}

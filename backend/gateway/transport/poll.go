@@ -97,6 +97,13 @@ func (p *Poll) Serve(ctx context.Context, w http.ResponseWriter, n uint64, wait 
 	}
 }
 
+// Repeats reports whether poll number n gets the frame again that the one before was answered with.
+func (p *Poll) Repeats(n uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return n != 0 && n == p.last && p.handed
+}
+
 // takeOver ends the previous poll, if any, and returns the channel that ends this one.
 func (p *Poll) takeOver() (stop chan struct{}) {
 	p.mu.Lock()
