@@ -113,15 +113,15 @@ func (a *answers) compact() {
 // dropExcess drops answers until limit bytes are left: the oldest ones of the owners that
 // have more than their share.
 func (a *answers) dropExcess(limit int) {
-	owned := map[string]int{}
+	owned := map[owner]int{}
 	for _, c := range a.of {
 		owned[c.owner] += answersSize(c.record.Answers)
 	}
-	share := fairShare(values(owned), limit)
+	shares := newShares(owned, limit)
 	for _, c := range a.of {
 		kept := c.record.Answers
-		for len(kept) > 0 && owned[c.owner] > share && a.bytes-answersSize(c.record.Answers)+answersSize(kept) > limit {
-			owned[c.owner] -= answerSize(kept[0])
+		for len(kept) > 0 && shares.exceeds(c.owner) && a.bytes-answersSize(c.record.Answers)+answersSize(kept) > limit {
+			shares.take(c.owner, answerSize(kept[0]))
 			kept = kept[1:]
 		}
 		if len(kept) < len(c.record.Answers) {

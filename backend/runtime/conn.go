@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"cmp"
 	"container/list"
 	"encoding/json"
 	"fmt"
@@ -28,12 +27,9 @@ type Conn struct {
 	owner  string // the subject whose connection it is; empty if unknown
 	attached
 
-	detached, detachedOf *list.Element // its places in conns, nil while it has a socket
+	detached *list.Element // its place in conns, nil while it has a socket
+	share    owner         // whose share of the limit of those it takes
 }
-
-// share is whose share of the actor's limits the connection takes: its own, if no client
-// has attached it since the actor was loaded.
-func (c *Conn) share() string { return cmp.Or(c.from, c.id) }
 
 // attached is what is known of a connection's client, and not stored.
 type attached struct {

@@ -20,17 +20,17 @@ type conns struct {
 	timer      *time.Timer
 	nextExpiry time.Time // when the next one expires, or is to be authenticated again; zero for none
 
-	// Those without a socket, in the order in which they lost it: all, and by whose share
-	// of the limits they take.
-	detached   list.List
-	detachedOf map[string]*list.List
-	noisiest   tally
+	// Those without a socket, in the order in which they lost it, and how many of them each
+	// address has, and each subject of it.
+	detached list.List
+	noisiest tally
+	within   map[string]*tally
 }
 
 func newConns(window time.Duration, onExpiry func()) conns {
 	return conns{
 		byID: map[string]*Conn{}, attached: map[host.Attachment]*Conn{}, next: 1,
-		window: window, onExpiry: onExpiry, detachedOf: map[string]*list.List{},
+		window: window, onExpiry: onExpiry, within: map[string]*tally{},
 	}
 }
 
@@ -120,14 +120,12 @@ func (cs *conns) armAt(at time.Time) {
 
 // list adds a connection to those without a socket. It lost its socket after them.
 func (cs *conns) list(c *Conn) {
-	share := c.share()
-	of := cs.detachedOf[share]
-	if of == nil {
-		of = list.New()
-		cs.detachedOf[share] = of
+	c.detached, c.share = cs.detached.PushBack(c), ownerOf(c.from, c.owner, c.id)
+	cs.noisiest.add(c.share.from)
+	if cs.within[c.share.from] == nil {
+		cs.within[c.share.from] = &tally{}
 	}
-	c.detached, c.detachedOf = cs.detached.PushBack(c), of.PushBack(c)
-	cs.noisiest.add(share)
+	cs.within[c.share.from].add(c.share.subject)
 }
 
 // unlist takes a connection from those without a socket, if it is one.
@@ -135,14 +133,13 @@ func (cs *conns) unlist(c *Conn) {
 	if c.detached == nil {
 		return
 	}
-	share := c.share()
 	cs.detached.Remove(c.detached)
-	of := cs.detachedOf[share]
-	if of.Remove(c.detachedOf); of.Len() == 0 {
-		delete(cs.detachedOf, share)
+	c.detached = nil
+	cs.noisiest.remove(c.share.from)
+	within := cs.within[c.share.from]
+	if within.remove(c.share.subject); len(within.of) == 0 {
+		delete(cs.within, c.share.from)
 	}
-	cs.noisiest.remove(share)
-	c.detached, c.detachedOf = nil, nil
 }
 
 // started lists the connections without a socket when all are restored.
@@ -170,14 +167,19 @@ func (cs *conns) expired(now time.Time) (over []*Conn) {
 }
 
 // excess returns the connection to end if more than limit have no socket, else nil: of the
-// share that has most of them the one without a socket for longest.
+// address that has most of them, of its subject that has most, the one without a socket for longest.
 func (cs *conns) excess(limit int) *Conn {
 	if cs.detached.Len() <= limit {
 		return nil
 	}
 	_, most := cs.noisiest.most()
 	for e := cs.detached.Front(); e != nil; e = e.Next() {
-		if c := e.Value.(*Conn); cs.detachedOf[c.share()].Len() == most {
+		c := e.Value.(*Conn)
+		if cs.noisiest.of[c.share.from] != most {
+			continue
+		}
+		within := cs.within[c.share.from]
+		if _, most := within.most(); within.of[c.share.subject] == most {
 			return c
 		}
 	}

@@ -244,29 +244,42 @@ func TestAConnectionEndsThoughItsHookLeavesAStateThatCannotBeEncoded(t *testing.
 	}
 }
 
-// Connections that a stranger opens and leaves end early for one another, not for others.
+// Connections that a stranger opens and leaves end early for one another, not for others: neither
+// those of other addresses, nor those of other users at its own.
 func TestG3_DetachedConnectionsOfOthersAreNotEndedForAStranger(t *testing.T) {
 	reg := clubsWith(actor.Options{MaxDetached: 20})
-	inBubble(t, func(t *testing.T) {
-		b := newBench(t, nil, reg)
-		ada := b.open(clubRef, asFrom("a", "ada"))
-		ada.read()
-		b.node.Detach(clubRef, ada.req.Attachment)
-		var last *reader
-		for i := range 100 {
-			time.Sleep(time.Millisecond)
-			last = b.open(clubRef, asFrom("eve", fmt.Sprint("eve-", i)))
-			last.read()
-			b.node.Detach(clubRef, last.req.Attachment)
-		}
-		for _, test := range []struct {
-			req  host.OpenRequest
-			want bool
-		}{{asFrom("a", "ada"), true}, {asFrom("eve", "eve-0"), false}, {asFrom("eve", "eve-99"), true}} {
-			r := b.open(clubRef, test.req)
-			if opened := r.read()[0].Opened; opened.Resumed != test.want {
-				t.Errorf("%s resumed: %t, want %t", test.req.Conn, opened.Resumed, test.want)
-			}
-		}
-	})
+	request := func(addr, subject, name string) host.OpenRequest {
+		r := asFrom(addr, name)
+		r.Identity.Subject = subject
+		return r
+	}
+	for name, ada := range map[string]host.OpenRequest{
+		"another address": request("a", "", "ada"),
+		"another user":    request("eve", "ada", "ada"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				b := newBench(t, nil, reg)
+				first := b.open(clubRef, ada)
+				first.read()
+				b.node.Detach(clubRef, first.req.Attachment)
+				eve := func(i int) host.OpenRequest { return request("eve", "eve", fmt.Sprint("eve-", i)) }
+				for i := range 100 {
+					time.Sleep(time.Millisecond)
+					last := b.open(clubRef, eve(i))
+					last.read()
+					b.node.Detach(clubRef, last.req.Attachment)
+				}
+				for _, test := range []struct {
+					req  host.OpenRequest
+					want bool
+				}{{ada, true}, {eve(0), false}, {eve(99), true}} {
+					r := b.open(clubRef, test.req)
+					if opened := r.read()[0].Opened; opened.Resumed != test.want {
+						t.Errorf("%s resumed: %t, want %t", test.req.Conn, opened.Resumed, test.want)
+					}
+				}
+			})
+		})
+	}
 }

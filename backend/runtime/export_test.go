@@ -41,6 +41,9 @@ func (n *Node) Actors() int {
 // AnswerBytes returns how many bytes of answers are kept, of all actors.
 func (n *Node) AnswerBytes() int64 { return n.answers.Load() }
 
+// FillAnswers counts as many bytes of answers as all actors may keep.
+func (n *Node) FillAnswers() { n.answers.Add(maxAllAnswerBytes) }
+
 // WithClock returns options of a node whose messages are due by a clock.
 func WithClock(o Options, now func() time.Time) Options {
 	o.now = now

@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"cmp"
 	"encoding/json"
 	"slices"
 	"sync/atomic"
@@ -19,7 +18,7 @@ import (
 // A single call with an idempotency key has a producer of its own, which makes one call.
 type producer struct {
 	record  store.Caller
-	owner   string        // who has made it, see host.OpenRequest.From; its id if that is not known
+	owner   owner
 	stored  bool          // a commit has it
 	stale   bool          // the store has answers of it that were dropped
 	unsaved bool          // the store does not have its newest call
@@ -53,7 +52,7 @@ func newProducers(o *definition.Options, stored []store.Caller, inUse func() map
 	stored = slices.Clone(stored)
 	slices.SortFunc(stored, func(a, b store.Caller) int { return a.Used.Compare(b.Used) })
 	for _, r := range stored {
-		c := &producer{record: r, owner: r.ID, stored: true, oneCall: r.Print != "", loaded: true}
+		c := &producer{record: r, owner: ownerOf("", r.Subject, r.ID), stored: true, oneCall: r.Print != "", loaded: true}
 		p.byID[r.ID] = c
 		if c.oneCall {
 			p.single++
@@ -94,7 +93,7 @@ func (p *producers) get(id, subject, from, print string, now time.Time) *produce
 	c := p.byID[id]
 	if c == nil {
 		p.forget(now, 1)
-		c = &producer{record: store.Caller{ID: id, Used: now, Print: print}, owner: cmp.Or(from, id), oneCall: print != ""}
+		c = &producer{record: store.Caller{ID: id, Used: now, Print: print}, owner: ownerOf(from, subject, id), oneCall: print != ""}
 		p.byID[id] = c
 		if c.oneCall {
 			p.single++
@@ -148,30 +147,22 @@ func (p *producers) spare() int { return p.options.MaxCallers / 16 }
 // more than their share.
 func (p *producers) dropExcess(all []*producer, limit int) {
 	slices.SortFunc(all, func(a, b *producer) int { return a.record.Used.Compare(b.record.Used) })
-	owned := map[string]int{}
+	owned := map[owner]int{}
 	for _, c := range all {
 		owned[c.owner]++
 	}
-	share := fairShare(values(owned), limit)
+	shares := newShares(owned, limit)
 	left := len(all)
 	for _, c := range all {
 		if left <= limit {
 			return
 		}
-		if owned[c.owner] > share {
-			owned[c.owner]--
+		if shares.exceeds(c.owner) {
+			shares.take(c.owner, 1)
 			left--
 			p.drop(c)
 		}
 	}
-}
-
-func values(m map[string]int) []int {
-	v := make([]int, 0, len(m))
-	for _, n := range m {
-		v = append(v, n)
-	}
-	return v
 }
 
 func (p *producers) drop(c *producer) {

@@ -214,15 +214,15 @@ func asFrom(addr, name string) host.OpenRequest {
 	return r
 }
 
-// onceFrom is once for a client at an address.
-func (b *bench) onceFrom(addr, key, action string, args ...any) error {
+// onceFrom is once for a user at an address.
+func (b *bench) onceFrom(addr, subject, key, action string, args ...any) error {
 	_, err := b.node.CallOnce(b.t.Context(), ledgerRef, host.DirectCall{
-		Create: true, IdempotencyKey: key, Action: action, Args: encodeArgs(b.t, args), From: addr,
+		Create: true, IdempotencyKey: key, Action: action, Args: encodeArgs(b.t, args), From: addr, Identity: host.Identity{Subject: subject},
 	})
 	return err
 }
 
-// What strangers at one address leave takes the place of what that address has left: not of
+// What a stranger leaves takes the place of what that user at that address has left: not of
 // the callers of others, nor of those whose connection exists.
 func TestG5_ProducersOfOthersAreNotForgottenForAStranger(t *testing.T) {
 	reg := actor.NewRegistry(ledgerDef, actor.WithOptions(actor.Options{MaxCallers: 64}))
@@ -231,12 +231,18 @@ func TestG5_ProducersOfOthersAreNotForgottenForAStranger(t *testing.T) {
 		connected := b.open(ledgerRef, asFrom("a", "ada"))
 		connected.call(1, "add", 1)
 		connected.read()
-		if err := b.onceFrom("a", "alone", "add", 1); err != nil {
-			t.Fatal(err)
+		alone := func() {
+			t.Helper()
+			for _, user := range [][2]string{{"a", ""}, {"eve", "dan"}} { // dan shares an address with eve
+				if err := b.onceFrom(user[0], user[1], "alone "+user[1], "add", 1); err != nil {
+					t.Error(err)
+				}
+			}
 		}
+		alone()
 		for i := range 1_000 {
 			time.Sleep(time.Millisecond)
-			if err := b.onceFrom("eve", fmt.Sprint("key-", i), "add", 1); err != nil {
+			if err := b.onceFrom("eve", "eve", fmt.Sprint("key-", i), "add", 1); err != nil {
 				t.Fatal(err)
 			}
 			eve := b.open(ledgerRef, asFrom("eve", fmt.Sprint("eve-", i)))
@@ -247,12 +253,47 @@ func TestG5_ProducersOfOthersAreNotForgottenForAStranger(t *testing.T) {
 			t.Errorf("%d callers are remembered, want at most %d of each kind", got, 64)
 		}
 		total := b.total(ledgerRef)
-		if err := b.onceFrom("a", "alone", "add", 1); err != nil {
-			t.Error(err)
-		}
+		alone()
 		connected.call(1, "add", 1)
 		if got := b.total(ledgerRef); got != total {
-			t.Errorf("the total grew from %d to %d: a call of another address, or of a connection that exists, was forgotten and ran twice", total, got)
+			t.Errorf("the total grew from %d to %d: a call of another address or user, or of a connection that exists, was forgotten and ran twice", total, got)
+		}
+	})
+}
+
+// What a user has left takes the place of what the same user has left, but never that of a connection
+// that exists; and single calls do not take the place of connections.
+func TestG5_ProducersOfConnectionsAreNotForgotten(t *testing.T) {
+	reg := actor.NewRegistry(ledgerDef, actor.WithOptions(actor.Options{MaxCallers: 16}))
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, memory.New(memory.Options{}), reg)
+		open := func(name string) *reader {
+			r := b.open(ledgerRef, asFrom("eve", name))
+			r.call(1, "add", 1)
+			return r
+		}
+		stays, left := open("stays"), open("left")
+		b.node.Close(ledgerRef, left.req.Attachment)
+		for i := range 50 {
+			time.Sleep(time.Millisecond)
+			if err := b.onceFrom("eve", "", fmt.Sprint("key-", i), "add", 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		total := b.total(ledgerRef)
+		again := open("left")
+		if got := b.total(ledgerRef); got != total {
+			t.Errorf("the total grew from %d to %d: single calls had a caller forgotten, whose call ran twice", total, got)
+		}
+		b.node.Close(ledgerRef, again.req.Attachment)
+		for i := range 50 {
+			time.Sleep(time.Millisecond)
+			b.node.Close(ledgerRef, open(fmt.Sprint("eve-", i)).req.Attachment)
+		}
+		total = b.total(ledgerRef)
+		stays.call(1, "add", 1)
+		if got := b.total(ledgerRef); got != total {
+			t.Errorf("the total grew from %d to %d: the call of a connection that exists ran twice", total, got)
 		}
 	})
 }
@@ -261,32 +302,56 @@ func TestG5_ProducersOfOthersAreNotForgottenForAStranger(t *testing.T) {
 func TestKeptAnswersAreBounded(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, memory.New(memory.Options{}), parrots)
-		say := func(addr, key, text string) string {
+		say := func(addr, subject, key, text string) string {
 			t.Helper()
 			_, err := b.node.CallOnce(t.Context(), parrotRef, host.DirectCall{
-				Create: true, IdempotencyKey: key, Action: "say", Args: encodeArgs(t, []any{text}), From: addr,
+				Create: true, IdempotencyKey: key, Action: "say", Args: encodeArgs(t, []any{text}), From: addr, Identity: host.Identity{Subject: subject},
 			})
 			return code(err)
 		}
 		b.open(parrotRef, as("connected")) // so that the actor stays in memory
 		large := strings.Repeat("x", 10_000)
-		say("ada", "ada", large)
+		say("a", "", "ada", large)
+		say("eve", "dan", "dan", large) // who shares an address with eve
 		for i := range 300 {
-			say("eve", fmt.Sprint("eve-", i), large)
+			say("eve", "eve", fmt.Sprint("eve-", i), large)
 		}
 		if got := b.node.AnswerBytes(); got > 1<<20 || got < 1<<19 {
 			t.Errorf("%d bytes of answers are kept, want up to 1 MiB", got)
 		}
-		if got := say("ada", "ada", large); got != "none" {
-			t.Errorf("ada's answer: %s; want it kept, because eve keeps more", got)
+		for _, user := range [][3]string{{"a", "", "ada"}, {"eve", "dan", "dan"}} {
+			if got := say(user[0], user[1], user[2], large); got != "none" {
+				t.Errorf("%s's answer: %s; want it kept, because eve keeps more", user[2], got)
+			}
 		}
-		if got := say("eve", "eve-0", large); got != "ran" {
+		if got := say("eve", "eve", "eve-0", large); got != "ran" {
 			t.Errorf("eve's oldest answer: got %q, want ran", got)
 		}
 		time.Sleep(11 * time.Minute)
-		say("ada", "other", "small")
+		say("a", "", "other", "small")
 		if got := b.node.AnswerBytes(); got > 100 {
 			t.Errorf("after 11 minutes %d bytes of answers are kept, want the last one alone", got)
+		}
+	})
+}
+
+// When the actors of a node keep too many answers in all, each keeps fewer.
+func TestKeptAnswersAreBoundedInAll(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, memory.New(memory.Options{}), parrots)
+		before := b.node.AnswerBytes()
+		b.node.FillAnswers()
+		all := b.node.AnswerBytes() - before
+		for i := range 20 {
+			_, err := b.node.CallOnce(t.Context(), parrotRef, host.DirectCall{
+				Create: true, IdempotencyKey: fmt.Sprint(i), Action: "say", Args: encodeArgs(t, []any{strings.Repeat("x", 10_000)}),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := b.node.AnswerBytes() - all; got > 64<<10 || got < 32<<10 {
+			t.Errorf("the actor keeps %d bytes, want up to a sixteenth of 1 MiB", got)
 		}
 	})
 }

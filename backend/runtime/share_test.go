@@ -22,6 +22,21 @@ func TestFairShareTakesFromThoseWhoUseMost(t *testing.T) {
 	}
 }
 
+// An address with many users gives up what is more than its share, and so does a user of it.
+func TestSharesAreOfAddressesAndThenOfSubjects(t *testing.T) {
+	eve, bob, ada := owner{"a", "eve"}, owner{"a", "bob"}, owner{"b", "ada"}
+	s := newShares(map[owner]int{eve: 90, bob: 10, ada: 40}, 100)
+	for want := range 40 { // the two addresses may have 60 and 40
+		if !s.exceeds(eve) || s.exceeds(bob) || s.exceeds(ada) {
+			t.Fatalf("after %d: eve exceeds her share: %t, bob: %t, ada: %t", want, s.exceeds(eve), s.exceeds(bob), s.exceeds(ada))
+		}
+		s.take(eve, 1)
+	}
+	if s.exceeds(eve) {
+		t.Error("eve exceeds her share when all have room")
+	}
+}
+
 func TestTallyKnowsWhoHasMost(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var tally tally
