@@ -26,7 +26,8 @@ type Options struct {
 	ConnectTimeout time.Duration
 
 	// IdleAfter is how long an actor without connections and calls stays in
-	// memory [30 s]. Its timers (After, Every) do not keep it there.
+	// memory [30 s]. Its timers (After, Every) do not keep it there. When memory is short
+	// (server.Options.MaxActorBytes), an actor without timers may leave after a second.
 	IdleAfter time.Duration
 
 	// LogBytes is about how many bytes of the log are kept in memory [1 MiB]. Readers
