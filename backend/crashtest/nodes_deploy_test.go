@@ -77,7 +77,7 @@ func TestG12_NodesDeploy(t *testing.T) {
 	follower := newFollower(g, "follower", seed, "a", "b")
 	defer follower.end()
 	deploys := max(1, *roundsFlag/4)
-	runPurses(t, c, seed, func() {
+	runPurses(t, c, seed, func(settle func()) {
 		for i := range deploys {
 			begin := time.Now()
 			for _, version := range []string{serveAccounts, servePurses, serveAccounts} {
@@ -92,6 +92,7 @@ func TestG12_NodesDeploy(t *testing.T) {
 					checkRolledBack(t, c, fmt.Sprint("new", i))
 				}
 			}
+			settle()
 			t.Logf("%d deploys, each forth, back and forth, the last in %v", i+1, time.Since(begin).Round(time.Second))
 		}
 	})
