@@ -116,7 +116,12 @@ func runKind(t *testing.T, name string, test func(t *testing.T, e *env), with []
 	t.Run(name, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			e := newEnv(t, with...)
-			defer e.stop()
+			defer func() {
+				e.stop()
+				if t.Failed() {
+					t.Logf("the server's log:\n%s", e.logs)
+				}
+			}()
 			test(t, e)
 		})
 	})
