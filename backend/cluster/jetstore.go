@@ -115,7 +115,9 @@ func (s *jetStore) SealOwn(ctx context.Context) (uint64, error) {
 	return s.store().SealOwn(ctx)
 }
 
-// Adopt implements Store. What only clients that resume need is read in the background.
+// Adopt implements Store. If no dead node owes anything, what only clients that resume need is read
+// in the background. Else it may be of an owner after the dead one, and come between what that
+// has written and what this one will: all is read at once.
 func (s *jetStore) Adopt(ctx context.Context, parts []int, debts, past []Journal) error {
 	of := s.store()
 	var owed, old []jetstream.Journal
@@ -123,8 +125,24 @@ func (s *jetStore) Adopt(ctx context.Context, parts []int, debts, past []Journal
 		owed = append(owed, jetstream.Journal{Name: j.Inc, UpTo: j.Seal})
 	}
 	for _, j := range past {
-		if !slices.ContainsFunc(debts, func(d Journal) bool { return d.Inc == j.Inc }) {
+		if slices.ContainsFunc(debts, func(d Journal) bool { return d.Inc == j.Inc }) {
+			continue
+		}
+		if len(debts) == 0 {
 			old = append(old, jetstream.Journal{Name: j.Inc, UpTo: j.Seal})
+			continue
+		}
+		upTo := j.Seal
+		if j.Inc == of.Incarnation() {
+			upTo = of.Newest()
+		} else if upTo == 0 { // it goes on, but not with these partitions
+			var err error
+			if upTo, _, err = of.Last(ctx, j.Inc); err != nil {
+				return err
+			}
+		}
+		if upTo > 0 {
+			owed = append(owed, jetstream.Journal{Name: j.Inc, UpTo: upTo})
 		}
 	}
 	if err := of.Adopt(ctx, parts, owed...); err != nil {

@@ -225,22 +225,79 @@ func TestAJournalThatWasEndedHasOneSeal(t *testing.T) {
 	of.Abandon()
 }
 
+// commitEntry commits a revision of an actor that has one entry.
+func commitEntry(t *testing.T, s *jetStore, actor string, rev uint64) {
+	t.Helper()
+	one := &store.Commit{
+		Actor: actor, Name: "chat", Key: []string{"k"}, Log: "log", Time: time.Now(), Rev: rev, State: fmt.Append(nil, rev), NextConn: 1,
+		Entries: []store.Entry{{Seq: rev, Event: "said", Data: json.RawMessage(fmt.Sprint(rev))}},
+	}
+	if err := errors.Join(s.store().Commit(t.Context(), []*store.Commit{one})...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestG3_EntriesOfAnOwnerInBetween: a node dies, another one takes a partition over, and gives it
+// away before it has said that it has saved what the dead one's journal has. The third one has the
+// entries of all.
+func TestG3_EntriesOfAnOwnerInBetween(t *testing.T) {
+	server, actor := natsServer(t), "actor00000000000000001"
+	parts := []int{store.Partition(actor)}
+	var stores []*jetStore
+	for range 3 {
+		nc, err := jetstream.Connect(server.ClientURL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		s := &jetStore{nc: nc, options: jetstream.Options{Replicas: 1, Timeout: 5 * time.Second, Logger: slog.New(slog.DiscardHandler)}}
+		if _, err := s.Begin(t.Context(), natsLease); err != nil {
+			t.Fatal(err)
+		}
+		defer s.Abandon()
+		stores = append(stores, s)
+	}
+	dead, between, last := stores[0], stores[1], stores[2]
+	adopt := func(s *jetStore, debts, past []Journal) {
+		t.Helper()
+		if err := s.Adopt(t.Context(), parts, debts, past); err != nil {
+			t.Fatal(err)
+		}
+	}
+	adopt(dead, nil, nil)
+	commitEntry(t, dead, actor, 1)
+	commitEntry(t, dead, actor, 2)
+	seal, err := dead.SealOwn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	debts := []Journal{{Inc: dead.store().Incarnation(), Seal: seal}}
+	adopt(between, debts, debts)
+	if _, err := between.store().Load(t.Context(), actor); err != nil {
+		t.Fatal(err)
+	}
+	commitEntry(t, between, actor, 3)
+	if err := between.Release(t.Context(), parts); err != nil {
+		t.Fatal(err)
+	}
+	adopt(last, debts, append([]Journal{{Inc: between.store().Incarnation()}}, debts...))
+	if _, err := last.store().Load(t.Context(), actor); err != nil {
+		t.Fatal(err)
+	}
+	commitEntry(t, last, actor, 4)
+	entries, err := last.store().Entries(t.Context(), actor, 0, 10, 1<<20)
+	if err != nil || len(entries) != 4 || entries[0].Seq != 1 || entries[3].Seq != 4 {
+		t.Errorf("got the entries %v, error %v, want 1 to 4", entries, err)
+	}
+}
+
 // TestG3_EntriesComeBack gives partitions to a node that joins, and gets them back when it
 // leaves: the entries of both nodes are there, and no messages are in doubt.
 func TestG3_EntriesComeBack(t *testing.T) {
 	s := natsServer(t)
 	a := startNATSNode(t, s, "a")
 	awaitOwners(t, a)
-	commit := func(n *natsNode, actor string, rev uint64) {
-		t.Helper()
-		one := &store.Commit{
-			Actor: actor, Name: "chat", Key: []string{"k"}, Log: "log", Time: time.Now(), Rev: rev, State: fmt.Append(nil, rev), NextConn: 1,
-			Entries: []store.Entry{{Seq: rev, Event: "said", Data: json.RawMessage(fmt.Sprint(rev))}},
-		}
-		if err := errors.Join(n.store.store().Commit(t.Context(), []*store.Commit{one})...); err != nil {
-			t.Fatal(err)
-		}
-	}
+	commit := func(n *natsNode, actor string, rev uint64) { t.Helper(); commitEntry(t, n.store, actor, rev) }
 	const actors = 40
 	id := func(i int) string { return fmt.Sprintf("actor%017d", i) }
 	for i := range actors {
