@@ -74,7 +74,7 @@ type node struct {
 // newNodes starts a cluster of n nodes and waits until they are ready.
 func newNodes(t *testing.T, binary string, n int, env ...string) *nodes {
 	c := &nodes{t: t, paths: map[*proxy][2]int{}, ends: []fault{killOne, killOne, killOne, killTwo, killAll}}
-	network := fmt.Sprintf("127.%d.%d.", 1+rand.IntN(254), rand.IntN(256))
+	network := newNetwork()
 	route := func(i int) string { return fmt.Sprint(network, i+1, ":6222") }
 	dir := t.TempDir()
 	var noDisk error
@@ -97,7 +97,7 @@ func newNodes(t *testing.T, binary string, n int, env ...string) *nodes {
 		debug := fmt.Sprint(network, i+1, ":6060")
 		env := append([]string{"TROUPE_LOG=warn", "TROUPE_DEBUG_ADDR=" + debug}, env...)
 		c.all = append(c.all, &node{t: t, binary: binary, name: name, debug: debug, env: env, disk: disk, args: []string{
-			"-addr", "127.0.0.1:0", "-data", dir + "/" + name, "-node", name, "-cluster", "embedded", "-cluster-secret", "a secret of the test",
+			"-addr", fmt.Sprint(network, i+1, ":0"), "-data", dir + "/" + name, "-node", name, "-cluster", "embedded", "-cluster-secret", "a secret of the test",
 			"-cluster-listen", route(i), "-cluster-peers", strings.Join(peers, ","), "-cluster-lease", leaseFlag.String(),
 		}})
 	}

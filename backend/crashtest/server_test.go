@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -68,6 +70,8 @@ type server struct {
 	binary string
 	data   string
 
+	network string // see newNetwork
+
 	// journal is the size of the next process's journal in bytes; 0 means the
 	// server's default.
 	journal int
@@ -78,6 +82,15 @@ type server struct {
 
 	mu   sync.Mutex
 	addr string // of the newest process
+}
+
+// newNetwork returns the beginning of addresses 127.x.y.z for the servers of one test: while one of
+// them is down, others that get its port must not answer its clients.
+func newNetwork() string {
+	if runtime.GOOS != "linux" {
+		return "127.0.0." // others have only 127.0.0.1
+	}
+	return fmt.Sprintf("127.%d.%d.", 1+rand.IntN(254), rand.IntN(256))
 }
 
 type lockedBuffer struct {
@@ -123,7 +136,10 @@ var saysAddress = regexp.MustCompile(`http://([0-9.:]+)`)
 // start starts the server and returns once it listens.
 func (s *server) start() {
 	s.t.Helper()
-	cmd := exec.Command(s.binary, "-addr", "127.0.0.1:0", "-data", s.data, "-log", "warn")
+	if s.network == "" {
+		s.network = newNetwork()
+	}
+	cmd := exec.Command(s.binary, "-addr", s.network+"1:0", "-data", s.data, "-log", "warn")
 	cmd.Env = append(os.Environ(), "GOTRACEBACK=all")
 	cmd.Env = append(cmd.Env, s.env...)
 	if s.journal > 0 {
