@@ -169,6 +169,49 @@ func (c *client) publish(ctx context.Context, m *nats.Msg) (uint64, error) {
 	return ack.Seq, nil
 }
 
+// sendAgain is when a message without an answer is sent again.
+const sendAgain = 200 * time.Millisecond
+
+// publishAgain stores a message, as publish does, in the same time. Without an answer it sends the
+// message again, and takes the first answer: what the stream's leader got just before it ended is
+// lost, also if it has handed over. The error of a message that is expected somewhere may come from an
+// earlier one of these.
+func (c *client) publishAgain(ctx context.Context, m *nats.Msg) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.tryTime)
+	defer cancel()
+	type outcome struct {
+		seq uint64
+		err error
+	}
+	answers := make(chan outcome)
+	send := func() {
+		seq, err := c.publish(ctx, m)
+		select {
+		case answers <- outcome{seq, err}:
+		case <-ctx.Done():
+		}
+	}
+	go send()
+	pause := sendAgain
+	again := time.NewTimer(pause)
+	defer again.Stop()
+	for waiting := 1; ; {
+		select {
+		case o := <-answers:
+			if waiting--; waiting == 0 || code(o.err) != codeInProcess && !errors.Is(o.err, nats.ErrNoResponders) {
+				return o.seq, o.err
+			}
+		case <-again.C:
+			waiting++
+			go send()
+			pause *= 2
+			again.Reset(pause)
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
 // leaderLast returns the sequence and the data of a subject's newest message as the stream's
 // leader has it; 0 if there is none. A Direct Get, which the client library makes of a
 // GetLastMsgForSubject, any replica answers.

@@ -91,7 +91,7 @@ func (j *ownJournal) push(ctx context.Context, o *outgoing) error {
 	repeated := j.stuck != nil
 	j.stuck = o
 	for {
-		seq, err := j.publish(ctx, expect(&nats.Msg{Subject: j.subject, Data: o.data, Header: nats.Header{header: {o.n}}}, j.last))
+		seq, err := j.publishAgain(ctx, expect(&nats.Msg{Subject: j.subject, Data: o.data, Header: nats.Header{header: {o.n}}}, j.last))
 		if err == nil {
 			j.made(o, seq)
 			return nil
