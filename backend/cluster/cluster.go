@@ -133,6 +133,7 @@ func connect(o Options, more ...nats.Option) (*nats.Conn, error) {
 				log.Warn("cluster: the connection to NATS is lost, and made again", "error", err)
 			}
 		}),
+		nats.ReconnectErrHandler(failures(log)),
 		nats.ReconnectHandler(func(nc *nats.Conn) { log.Info("cluster: connected to NATS", "server", nc.ConnectedUrlRedacted()) }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			log.Warn("cluster: NATS", "error", err)
@@ -142,6 +143,18 @@ func connect(o Options, more ...nats.Option) (*nats.Conn, error) {
 		options = append(options, nats.Secure(o.TLS))
 	}
 	return jetstream.Connect(o.URL, options...)
+}
+
+// failures returns a function that logs why a connection fails: each reason when it is new, and then
+// twice a minute. The client calls it several times a second, from one goroutine.
+func failures(log *slog.Logger) func(*nats.Conn, error) {
+	said := map[string]time.Time{} // a reason names a server: there are few
+	return func(_ *nats.Conn, err error) {
+		if time.Since(said[err.Error()]) >= 30*time.Second {
+			said[err.Error()] = time.Now()
+			log.Warn("cluster: cannot connect to NATS, and tries again", "error", err)
+		}
+	}
 }
 
 // release gives the connection and the server up.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -38,12 +39,19 @@ const (
 // Connect connects to NATS with the options that a Store needs: without them the client
 // keeps messages while it has no connection and sends them when nobody expects it, and
 // takes minutes to find out that a server is gone.
-func Connect(url string, options ...nats.Option) (*nats.Conn, error) {
-	return nats.Connect(url, append([]nats.Option{
+//
+// It goes on trying, also while the servers refuse its password. Its error has no password.
+func Connect(servers string, options ...nats.Option) (*nats.Conn, error) {
+	nc, err := nats.Connect(servers, append([]nats.Option{
 		nats.ReconnectBufSize(-1), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
 		nats.ReconnectWait(50 * time.Millisecond), nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond),
 		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2), nats.Timeout(tryTime),
+		nats.IgnoreAuthErrorAbort(),
 	}, options...)...)
+	if bad := (*url.Error)(nil); errors.As(err, &bad) { // its text has the URL
+		return nil, errors.New("a URL of the NATS servers cannot be read: want nats://user:password@host:4222, with %xx for special characters")
+	}
+	return nc, err
 }
 
 // client makes requests to JetStream.
