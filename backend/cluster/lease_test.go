@@ -1,10 +1,15 @@
 package cluster
 
 import (
+	"context"
+	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/troupe-dev/troupe/backend/cluster/link"
 )
 
 // TestServersThatStopEndNobody keeps the servers from taking anything for longer than a lease, as
@@ -53,6 +58,37 @@ func TestATableOfANewerRelease(t *testing.T) {
 		time.Sleep(10 * time.Minute) // it reads every 10 s, and two reads of three are of a replica that is behind
 		if faults := w.takeFaults(); len(faults) != 1 || !strings.Contains(faults[0], "run the same release on all nodes") {
 			t.Errorf("got %q, want the reason for which the node has ended", faults)
+		}
+	})
+}
+
+// changes counts what a speaker hears.
+type changes struct{ n atomic.Int64 }
+
+func (c *changes) Join(link.Bus, uint32) error { return nil }
+func (c *changes) Changed()                    { c.n.Add(1) }
+func (c *changes) Leave()                      {}
+
+// TestWhoSpeaksHearsOfTables: each new table ends what has moved, at once.
+func TestWhoSpeaksHearsOfTables(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		heard := &changes{}
+		m := newMember(options{Logger: slog.New(slog.DiscardHandler)}, nil, nil, nil, nil)
+		m.speaker = heard
+		l := &life{member: m, tables: newTables(nil, "", nil)}
+		for i := range l.wake {
+			l.wake[i] = make(chan struct{}, 1)
+		}
+		l.tables.current = joined(t, "a")
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go l.speakLoop(ctx)
+		for n := range int64(3) {
+			l.changed(l.tables.current)
+			synctest.Wait()
+			if got := heard.n.Load(); got != n+1 {
+				t.Errorf("after %d tables it has heard %d times", n+1, got)
+			}
 		}
 	})
 }
