@@ -211,7 +211,8 @@ func carry(p *Port, to host.Ref, i *item, local func(), answered func(*item, err
 		answered(nil, err)
 		return
 	}
-	owner, self := p.places.Owner(store.Partition(id))
+	part := store.Partition(id)
+	owner, self := p.places.Owner(part)
 	if owner == self {
 		local()
 		return
@@ -220,6 +221,8 @@ func carry(p *Port, to host.Ref, i *item, local func(), answered func(*item, err
 		switch {
 		case errors.Is(err, link.ErrFull):
 			answered(nil, faultOf(err))
+		case errors.Is(err, errSessionEnded):
+			p.lostWith(part, owner, func(err error) { answered(nil, err) })
 		case err != nil:
 			answered(nil, host.Faultf(wire.CodeUnavailable, "the actor's node does not answer"))
 		case i.Err != nil:
@@ -228,6 +231,35 @@ func carry(p *Port, to host.Ref, i *item, local func(), answered func(*item, err
 			answered(i, nil)
 		}
 	})
+}
+
+// lostWith says whether a node that has not answered before its session ended has died. A link may
+// end before others take a node for dead.
+func (p *Port) lostWith(part int, owner uint32, answered func(error)) {
+	p.mu.Lock()
+	running, left := p.running, p.endpoint == nil
+	if !left {
+		p.wait.Add(1)
+	}
+	p.mu.Unlock()
+	say := func() {
+		if p.places.Alive(owner) {
+			answered(host.Faultf(wire.CodeUnavailable, "the actor's node does not answer"))
+		} else {
+			answered(host.ErrReceiverDied)
+		}
+	}
+	if left {
+		say()
+		return
+	}
+	go func() {
+		defer p.wait.Done()
+		ctx, cancel := context.WithTimeout(running, moveFor)
+		defer cancel()
+		p.places.Await(ctx, part, owner)
+		say()
+	}()
 }
 
 // disconnectHere ends connections to this node's actors, and returns the version of the table of

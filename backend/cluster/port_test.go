@@ -388,6 +388,31 @@ func TestACallToANodeThatIsNoMore(t *testing.T) {
 	})
 }
 
+// TestADeliveryToANodeThatIsNoMore tells that the receiver's owner has died, with the batch perhaps,
+// from a link that has failed: also if that is noticed first.
+func TestADeliveryToANodeThatIsNoMore(t *testing.T) {
+	for dies, want := range map[time.Duration]time.Duration{time.Second: time.Second, 12 * time.Second: 12 * time.Second, 0: 15 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			owner, gateway, places := newPorts(t)
+			owner.bus.cut.Store(true)
+			answer, began := make(chan error, 1), time.Now()
+			gateway.port.Deliver(&host.Delivery{To: general, Attempt: 3}, func(_ []host.DeliveryAnswer, err error) { answer <- err })
+			if dies > 0 {
+				time.Sleep(dies)
+				places.mu.Lock()
+				places.dead[1], places.owner = true, 0
+				places.mu.Unlock()
+				gateway.port.Changed()
+			}
+			err, took := <-answer, time.Since(began)
+			if (err == host.ErrReceiverDied) != (dies > 0) || codeOf(err) != wire.CodeUnavailable || (took-want).Abs() > time.Second {
+				t.Errorf("got %v after %v, want it after %v; the owner has died: %v", err, took, want, dies > 0)
+			}
+			owner.bus.cut.Store(false)
+		})
+	}
+}
+
 // TestFollowersComeAfterTheFollow lets a second follower come before the first one has asked the
 // owner for the log.
 func TestFollowersComeAfterTheFollow(t *testing.T) {

@@ -1,6 +1,10 @@
 package host
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"github.com/troupe-dev/troupe/backend/wire"
+)
 
 // Courier carries messages of actors to the owners of their receivers. runtime.CourierOf
 // returns that of the actors of a node. Every method may be called at the same time, does
@@ -11,13 +15,17 @@ import "encoding/json"
 // it answers with an error; then the sender tries again, for as long as it takes.
 type Courier interface {
 	// Deliver carries a batch of messages. The error is a *Fault: the batch may have been
-	// handled or not.
+	// handled or not. It is ErrReceiverDied if the batch may be why there is no answer.
 	Deliver(d *Delivery, answered func([]DeliveryAnswer, error))
 
 	// Inquire asks an actor that has sent messages which of them are settled. The answer is as
 	// Delivery.Settled.
 	Inquire(q Inquiry, answered func(settled uint64, err error))
 }
+
+// ErrReceiverDied says that the owner of the receiver has died with a batch that it has not
+// answered. The handler of one of the messages may have ended it.
+var ErrReceiverDied = Faultf(wire.CodeUnavailable, "the node of the receiver has died without an answer")
 
 // Delivery is a batch of messages of one actor to another. Do not change it.
 type Delivery struct {

@@ -11,8 +11,9 @@ import (
 )
 
 // doubts are of a process whose predecessor did not close the store, or of partitions whose
-// owner before did not give them away: a message that was to run or be sent then may be why. Its
-// methods may be called at the same time.
+// owner before did not give them away: a message that was to run or be sent then may be why. So
+// may one that was on its way to an owner that has died. Its methods may be called at the same
+// time.
 type doubts struct {
 	unclean bool // the process before this one ended without closing the store; constant
 

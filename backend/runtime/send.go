@@ -90,7 +90,9 @@ type sends struct {
 	timer    *time.Timer
 	firesAt  time.Time // at the latest; zero: it is not set
 
-	trials map[uint64]bool // messages that are not sent before they may be alone, see doubts.begin
+	// Messages that are not sent before they may be alone, see doubts.begin, and whether the death
+	// of their receiver's owner is counted.
+	trials map[uint64]bool
 
 	changed bool // the commit that is made changes messages to other actors
 	held    bool // nothing is sent now
@@ -148,28 +150,33 @@ func (s *sends) resume(m *store.Message) (next time.Time, silent int) {
 }
 
 // doubts reports whether a stored message may be why the process before this one ended: it
-// may have been on its way. See messages.mayRun.
+// may have been on its way. See messages.mayRun. If only the receiver's process has ended, the
+// courier says so: see delivery.Outbox.Doubt.
 func (s *sends) doubts(m *store.Message) bool {
 	a := s.in.actor
 	return m.Order <= uint64(a.since.UnixMicro()) && a.node.doubts.has(a, m)
 }
 
-// count counts, before they are sent again, that messages may have ended the process; those that
-// have to be alone and cannot be now wait. It reports false if the instance was abandoned
-// meanwhile.
-func (s *sends) count(doubted []*store.Message) bool {
+// count counts, before they are sent again, that messages may have ended the process. It reports
+// whether some were counted before that now may be sent. Those that have to be alone and cannot be
+// now wait.
+func (s *sends) count(doubted []*store.Message) (again bool) {
 	a := s.in.actor
 	counted := false
 	for _, m := range doubted {
-		if m.Fatal+1 < maxFatal { // else it is sent to be given up
+		died := s.trials[m.ID]
+		if died && m.Fatal < maxFatal || !died && m.Fatal+1 < maxFatal { // else it is sent to be given up
 			if wait := a.node.doubts.begin(a, m); wait > 0 {
 				s.outbox.Postpone(m.To, a.node.now().Add(wait))
-				if s.trials == nil {
-					s.trials = map[uint64]bool{}
-				}
-				s.trials[m.ID] = true
+				s.try(m.ID, died)
 				continue
 			}
+		}
+		if died {
+			delete(s.trials, m.ID)
+			s.outbox.Trust(m)
+			again = true
+			continue
 		}
 		next := *m
 		next.Fatal++
@@ -177,7 +184,18 @@ func (s *sends) count(doubted []*store.Message) bool {
 		a.node.doubts.count(a.id, &next)
 		counted = true
 	}
-	return !counted || s.commit("count")
+	if counted {
+		s.commit("count") // cannot be abandoned: it runs no code of the author
+	}
+	return again
+}
+
+// try notes that a message is not sent before it may be alone; counted as in trials.
+func (s *sends) try(message uint64, counted bool) {
+	if s.trials == nil {
+		s.trials = map[uint64]bool{}
+	}
+	s.trials[message] = counted
 }
 
 // keep replaces a message in the next commit, whichever turn has it.
@@ -196,7 +214,7 @@ func (s *sends) save(commit *store.Commit) {
 		if m := e.after; m != nil && m.To != "" || e.before != nil && e.before.To != "" {
 			s.outbox.Edit(e.before, e.after, commit.Rev)
 			s.changed = true
-			if e.before != nil {
+			if e.before != nil && (m == nil || !s.trials[m.ID]) {
 				delete(s.trials, e.before.ID) // it is counted, or gone
 			}
 		}
@@ -259,11 +277,11 @@ func (s *sends) run() bool {
 func (s *sends) send() {
 	now := time.Now()
 	s.outbox.Durable(s.in.actor.gate.durable(s.in.rev))
-	for _, d := range s.outbox.Batches(s.in.actor.node.now(), sendLimits, func() uint64 { return s.in.actor.node.attempts.Add(1) }) {
-		s.post(d)
-	}
-	if doubted := s.outbox.Doubted(); len(doubted) > 0 {
-		s.count(doubted) // cannot be abandoned: it runs no code of the author
+	for again := true; again; {
+		for _, d := range s.outbox.Batches(s.in.actor.node.now(), sendLimits, func() uint64 { return s.in.actor.node.attempts.Add(1) }) {
+			s.post(d)
+		}
+		again = s.count(s.outbox.Doubted())
 	}
 	s.retryAt = s.outbox.Next()
 	if s.quietAt.IsZero() && s.outbox.Quiet() {

@@ -29,6 +29,9 @@ func (m *answerEnvelope) deliver(in *instance) bool {
 	}
 	s := &in.sends
 	if m.err != nil {
+		if m.err == host.ErrReceiverDied {
+			s.died(m)
+		}
 		s.silent(m)
 		in.actor.node.doubts.endSent(in.actor.id, m.to)
 		return s.run()
@@ -69,6 +72,17 @@ func (s *sends) silent(m *answerEnvelope) {
 		}
 		return backoff(n)
 	})
+}
+
+// died counts that the receiver's owner has died with the messages of an attempt. That stays when
+// the sender's process ends as it should.
+func (s *sends) died(m *answerEnvelope) {
+	for _, doubted := range s.outbox.Doubt(m.to, m.attempt) {
+		next := *doubted
+		next.Fatal++
+		s.keep(doubted, &next)
+		s.try(doubted.ID, true)
+	}
 }
 
 // settled notes the final answer of a message.

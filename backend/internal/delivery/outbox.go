@@ -46,9 +46,12 @@ type entry struct {
 	answered bool // finally
 	unmarked bool // and the receiver has no mark for it
 
-	// The process that sent it before may have ended because of it. It waits until that is
-	// counted, and is sent alone.
+	// A process that sent or handled it before may have ended because of it. It waits until
+	// that is counted, and is sent alone.
 	doubted, alone bool
+
+	attempt uint64 // the newest one that it was in
+	died    bool   // the receiver's owner died with it, which the next Edit counts; not durable until then
 }
 
 // change is what a commit does to a message.
@@ -90,7 +93,7 @@ func (o *Outbox) Edit(before, after *store.Message, rev uint64) {
 			o.wait(o.targets[after.To], after.Retry)
 			return
 		}
-		e.order, e.durable, e.doubted = after.Order, false, false
+		e.order, e.durable, e.doubted, e.died = after.Order, false, e.died, false
 		o.changes = append(o.changes, change{rev: rev, to: after.To, e: e, order: e.order})
 	case was && !is && e != nil:
 		e.answered = true
@@ -106,7 +109,7 @@ func (o *Outbox) Edit(before, after *store.Message, rev uint64) {
 // one may have ended because of it: see Doubted.
 func (o *Outbox) Load(m *store.Message, next time.Time, silent int, doubted bool) {
 	e := o.insert(m)
-	e.durable, e.doubted, e.alone = true, doubted, doubted
+	e.durable, e.doubted, e.alone = true, doubted, doubted || m.Fatal > 0
 	t := o.targets[m.To]
 	if t.queue[0] == e {
 		o.wait(t, next)
@@ -191,24 +194,6 @@ func (o *Outbox) find(to string, id, order uint64) *entry {
 	return nil
 }
 
-// Doubted returns messages that Batches would have sent since the last call, if it were not
-// for the end of the process that sent them before. The caller counts that in them, with
-// the same Order; when its commit is durable, they are sent.
-func (o *Outbox) Doubted() []*store.Message {
-	doubted := o.doubted
-	o.doubted = nil
-	return doubted
-}
-
-// Postpone has the messages to a target wait until a time. Doubted has returned the first of
-// them, and does so again then.
-func (o *Outbox) Postpone(to string, until time.Time) {
-	t := o.targets[to]
-	if o.wait(t, until); t.place == 0 && !t.ready {
-		heap.Push(&o.waiting, t)
-	}
-}
-
 // Limits are how often a message is sent.
 type Limits struct {
 	Tries int           // after which a message that fails is given up
@@ -229,12 +214,11 @@ func (o *Outbox) Batches(now time.Time, limits Limits, attempt func() uint64) []
 			heap.Push(&o.waiting, t)
 			continue
 		}
-		d, doubted := t.batch(limits)
+		d, doubted := t.batch(limits, attempt)
 		if doubted != nil {
 			o.doubted = append(o.doubted, doubted)
 		}
 		if d != nil {
-			d.Attempt = attempt()
 			t.attempt = d.Attempt
 			o.inFlight++
 			batches = append(batches, d)
@@ -246,7 +230,7 @@ func (o *Outbox) Batches(now time.Time, limits Limits, attempt func() uint64) []
 
 // batch returns the first messages that may be sent, nil if there are none. If the first one
 // is doubted, it returns that.
-func (t *target) batch(limits Limits) (d *host.Delivery, doubted *store.Message) {
+func (t *target) batch(limits Limits, attempt func() uint64) (d *host.Delivery, doubted *store.Message) {
 	bytes := 0
 	prev := uint64(0)
 	for _, e := range t.queue {
@@ -270,9 +254,11 @@ func (t *target) batch(limits Limits) (d *host.Delivery, doubted *store.Message)
 		if d == nil {
 			d = &host.Delivery{
 				To:      host.Ref{ID: e.m.To, Name: e.m.Name, Key: e.m.Key},
+				Attempt: attempt(),
 				Settled: t.settled(),
 			}
 		}
+		e.attempt = d.Attempt
 		bytes += len(e.m.Data)
 		d.Messages = append(d.Messages, host.DeliveryMessage{
 			ID: e.m.ID, Order: e.order, Prev: prev,

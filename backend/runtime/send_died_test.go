@@ -1,0 +1,75 @@
+package runtime_test
+
+import (
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/runtime"
+	"github.com/troupe-dev/troupe/backend/store/memory"
+)
+
+// poisonedCourier is a courier to other nodes: a batch with the poison ends the one that handles it,
+// before that has done anything durably. It takes a while until others notice.
+type poisonedCourier struct {
+	to     host.Courier
+	mu     sync.Mutex
+	deaths [][]string // what was on its way
+}
+
+func (c *poisonedCourier) Deliver(d *host.Delivery, answered func([]host.DeliveryAnswer, error)) {
+	var batch []string
+	dies := false
+	for _, m := range d.Messages {
+		batch = append(batch, string(m.Data))
+		dies = dies || string(m.Data) == `{"name":"poison"}` && !m.Skip
+	}
+	if !dies {
+		c.to.Deliver(d, answered)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deaths = append(c.deaths, batch)
+	time.AfterFunc(5*time.Second, func() { answered(nil, host.ErrReceiverDied) })
+}
+
+func (c *poisonedCourier) Inquire(q host.Inquiry, answered func(uint64, error)) {
+	c.to.Inquire(q, answered)
+}
+
+// A message that ends the nodes of its receiver, one after the other, while the one of its sender
+// stays, is given up after three of them. Those that were sent with it, before and later, arrive,
+// and so do those of others.
+func TestG12_AMessageThatEndsOtherNodes(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		courier := &poisonedCourier{}
+		disk := memory.New(memory.Options{})
+		n := runtime.New(poisoners, disk, runtime.Options{Logger: slog.New(slog.DiscardHandler), Courier: courier})
+		defer func() { _ = n.Shutdown(t.Context()) }()
+		courier.to = runtime.CourierOf(n)
+		ref := func(key string) host.Ref { return host.Ref{Name: "poisoner", Key: host.Key{key}} }
+		eaten := func(key string) string { return string(call(t, n, ref(key), "get")) }
+		call(t, n, ref("a"), "serve", "b", []string{"soup", "poison", "cake"})
+		call(t, n, ref("c"), "serve", "b", []string{"tea"})
+		time.Sleep(time.Minute)
+		call(t, n, ref("a"), "serve", "b", []string{"fruit"})
+		time.Sleep(10 * time.Minute)
+		if got := eaten("b"); got != `["tea","soup","cake","fruit"]` {
+			t.Errorf("the receiver got %s", got)
+		}
+		courier.mu.Lock()
+		defer courier.mu.Unlock()
+		poison := []string{`{"name":"poison"}`}
+		if len(courier.deaths) != 3 || !slices.Equal(courier.deaths[1], poison) || !slices.Equal(courier.deaths[2], poison) {
+			t.Errorf("nodes died of %q, want three, two of them of the poison alone", courier.deaths)
+		}
+		snap, err := disk.Load(t.Context(), host.ActorID("poisoner", host.Key{"a"}))
+		if err != nil || len(snap.Messages) != 1 || snap.Messages[0].Parked == "" {
+			t.Errorf("the sender has %+v, %v; want the poison, parked", snap.Messages, err)
+		}
+	})
+}
