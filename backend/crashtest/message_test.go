@@ -60,6 +60,32 @@ func (p *purse) Break(c *actor.Context[actor.NoState], to string) {
 	c.Destroy()
 }
 
+// poison ends the process of who gets it.
+type poison struct{}
+
+// poisoned is the exit status of a process that poison has ended.
+const poisoned = 99
+
+// Poison sends it to another purse.
+func (p *purse) Poison(c *actor.Context[actor.NoState], to string) {
+	c.Send(actor.Of("purse", to), poison{})
+}
+
+func (p *purse) poison(*actor.Context[actor.NoState], poison) error {
+	os.Exit(poisoned)
+	return nil
+}
+
+// Parked returns how many messages are parked.
+func (p purse) Parked(c *actor.Context[actor.NoState]) (n int) {
+	for m := range c.Scheduled() {
+		if m.Parked != "" {
+			n++
+		}
+	}
+	return n
+}
+
 // Look returns all of it.
 func (p purse) Look(*actor.Context[actor.NoState]) purse { return p }
 
@@ -97,7 +123,8 @@ func (p *purse) OnUndelivered(_ *actor.Context[actor.NoState], u actor.Undeliver
 // servePurses is the environment variable that makes the test's binary a server of purses.
 const servePurses = "TROUPE_CRASHTEST_PURSES"
 
-var purses = actor.NewRegistry(actor.Define[purse]("purse", actor.Emits[paid](), actor.Handles((*purse).payment), actor.Handles((*purse).ring)))
+var purses = actor.NewRegistry(actor.Define[purse]("purse", actor.Emits[paid](), actor.Handles((*purse).payment),
+	actor.Handles((*purse).ring), actor.Handles((*purse).poison)))
 
 // purseClient does not wait long for a node that is stopped.
 var purseClient = http.Client{Timeout: 10 * time.Second}

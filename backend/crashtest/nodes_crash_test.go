@@ -84,6 +84,52 @@ func TestG12_NodesCrash(t *testing.T) {
 	t.Logf("%+v", sum)
 }
 
+// G12: a message that ends the node of its receiver ends three of them, wherever its sender is,
+// and those behind it arrive.
+func TestG12_AMessageThatEndsNodes(t *testing.T) {
+	if *nodesFlag == 0 {
+		t.Skip("it takes minutes: -crash.nodes=3, or make test-cluster")
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newNodes(t, binary, *nodesFlag, servePurses+"=1")
+	for round := range *roundsFlag {
+		from, to := fmt.Sprint("from", round), fmt.Sprint("to", round) // on any nodes
+		call := func(result any, key, action, id string, args ...any) {
+			t.Helper()
+			if err := purseCall(c, result, key, action, id, args...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		call(nil, from, "pay", "before", to, 5)
+		call(nil, from, "poison", "poison", to)
+		call(nil, from, "pay", "after", to, 7)
+		parked, got := 0, purse{}
+		for deadline := time.Now().Add(settling); parked == 0 || got.Balance != 12; time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d messages are parked, and the receiver has %d of 12", parked, got.Balance)
+			}
+			call(&parked, from, "parked", "")
+			call(&got, to, "look", "")
+		}
+		if !c.awaitReady() {
+			t.Fatalf("the nodes are not ready within %v", settling)
+		}
+		deaths := 0
+		for _, n := range c.all {
+			n.mu.Lock()
+			deaths += n.deaths
+			n.deaths = 0
+			n.mu.Unlock()
+		}
+		if t.Logf("%d nodes have ended", deaths); deaths != 3 {
+			t.Errorf("%d nodes have ended, want 3", deaths)
+		}
+	}
+}
+
 // readRooms reads the rooms of a group, each time from another node, until the function that it
 // returns is called, which returns how often. What was acknowledged before a read has to be in it.
 // Reads do not wait for those of nodes that are stopped: these are answered when the node

@@ -69,6 +69,7 @@ type node struct {
 	mayFail int       // processes up to this one may: the disk was full
 	dark    bool      // the disk has lost its power
 	begun   time.Time // the newest process
+	deaths  int       // of poison
 }
 
 // newNodes starts a cluster of n nodes and waits until they are ready.
@@ -193,6 +194,8 @@ func (n *node) process(ctx context.Context) {
 	switch took := time.Since(n.told).Round(time.Millisecond); {
 	case n.starts <= n.mayFail && cmd.ProcessState.ExitCode() == 1:
 		n.failed++
+	case n.ending == 0 && cmd.ProcessState.ExitCode() == poisoned:
+		n.deaths++
 	case n.ending == 0:
 		n.t.Errorf("a node ended by itself: %v", err)
 	case n.ending == syscall.SIGTERM && (err != nil || took > shutdown):
