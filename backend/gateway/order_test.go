@@ -77,8 +77,12 @@ func TestG2_OneOrder(t *testing.T) {
 
 // TestG2_OwnJoining: what OnConnect emits reaches the newcomer.
 func TestG2_OwnJoining(t *testing.T) {
+	clients := 10
+	if testing.Short() {
+		clients = 3
+	}
 	runOver(t, func(t *testing.T, e *env) {
-		for i := range 10 {
+		for i := range clients {
 			c := e.dial()
 			for n := range 100 {
 				name := fmt.Sprintf("%d/%d", i, n)

@@ -84,8 +84,11 @@ func TestG3_Resume(t *testing.T) {
 func TestG3_ResumeFromNothing(t *testing.T) {
 	runOver(t, func(t *testing.T, e *env) {
 		runs := 1000
+		if testing.Short() {
+			runs = 200
+		}
 		if e.lagging || e.over != "" {
-			runs = 100
+			runs /= 10
 		}
 		for i := range runs {
 			name := fmt.Sprint("c", i)
@@ -107,12 +110,16 @@ func TestG3_ResumeFromNothing(t *testing.T) {
 	})
 }
 
-// TestG3_RandomCuts: while others talk, the link is cut 200 times at random points. Every
+// TestG3_RandomCuts: while others talk, the link is cut again and again at random points. Every
 // event comes exactly once, and every call has one effect and one answer (G5).
 func TestG3_RandomCuts(t *testing.T) {
+	cuts := 200
+	if testing.Short() {
+		cuts = 60
+	}
 	for name, o := range map[string]actor.Options{"from memory": {}, "from the store": {LogBytes: 2 << 10}} {
 		t.Run(name, func(t *testing.T) {
-			runOver(t, func(t *testing.T, e *env) { randomCuts(t, e, 200) },
+			runOver(t, func(t *testing.T, e *env) { randomCuts(t, e, cuts) },
 				roomOptions(o), gatewayOptions(gateway.Options{Limits: wire.Limits{Rate: 1e6, Burst: 1e6}}))
 		})
 	}

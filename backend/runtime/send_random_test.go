@@ -157,7 +157,7 @@ func onStores(t *testing.T, f func(t *testing.T, open func() store.Store, dir st
 	t.Helper()
 	runs := *sendRuns
 	if testing.Short() {
-		runs = min(runs, 8)
+		runs = min(runs, 4)
 	}
 	for _, kind := range []string{"memory", "sqlite"} {
 		t.Run(kind, func(t *testing.T) {
