@@ -32,7 +32,7 @@ func TestG12_NodesBackup(t *testing.T) {
 	var files []string
 	var sum totals
 	failed := 0
-	runPurses(t, c, seed, func() {
+	runPurses(t, c, seed, func(func()) { // no fault of these kills a process
 		for i := range *roundsFlag {
 			time.Sleep(time.Duration(r.IntN(1000)) * time.Millisecond)
 			broken := make(chan struct{})
