@@ -31,6 +31,24 @@ func (n *Node) Producers(r host.Ref) (producers int) {
 	return producers
 }
 
+// KeyID returns the id of the producer of a single call.
+func KeyID(key, subject string) string {
+	return new(producers).idOf(key, subject, true)
+}
+
+// RenameProducer gives a producer another id.
+func (n *Node) RenameProducer(r host.Ref, from, to string) {
+	err := n.do(context.Background(), r, func(t *Turn) error {
+		all := t.in.producers.byID
+		all[from].record.ID, all[to] = to, all[from]
+		delete(all, from)
+		return nil
+	})
+	if err != nil {
+		panic(err)
+	}
+}
+
 // Actors returns how many actors are in memory.
 func (n *Node) Actors() int {
 	n.mu.Lock()

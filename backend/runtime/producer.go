@@ -62,22 +62,29 @@ func newProducers(o *definition.Options, stored []store.Caller, inUse func() map
 	return p
 }
 
-// idOf returns the id of the producer of a subject whose client gives itself an id. It is
-// one of the subject's own, so nobody else can take or use it; oneCall is whether it is of a
-// single call. What was stored when producers were nobody's keeps the client's id.
+// idOf returns the id of the producer of a subject whose client gives itself an id; oneCall is
+// whether that is the key of a single call. Nobody else can take or use it: a key may be guessed,
+// so the id that is made of it is none that a client can give itself. What older versions have
+// stored keeps its id, which was the client's or, with a subject, a hash without the mark.
 func (p *producers) idOf(id, subject string, oneCall bool) string {
 	own := id
 	if subject != "" {
 		own = hash("producer of "+subject, id)
 	}
-	if p.byID[own] != nil {
-		return own
+	for _, stored := range []string{own, id} {
+		if c := p.byID[stored]; c != nil && c.oneCall == oneCall && (c.record.Subject == "" || c.record.Subject == subject) {
+			return stored
+		}
 	}
-	if c := p.byID[id]; c != nil && c.oneCall == oneCall && (c.record.Subject == "" || c.record.Subject == subject) {
-		return id
+	if oneCall {
+		return singleMark + hash("producer of "+subject, id)
 	}
 	return own
 }
+
+// singleMark begins the ids of producers of single calls. Those that clients give themselves are
+// base64url.
+const singleMark = "~"
 
 // acknowledge drops the kept answers of a connection's calls up to an id.
 func (p *producers) acknowledge(id string, upTo uint64) {
