@@ -45,9 +45,8 @@ const serveVaults = "TROUPE_CRASHTEST_VAULTS"
 
 // registries are what the test's binary serves, by the environment variable that asks for it.
 var registries = map[string]*actor.Registry{
-	serveVaults:   actor.NewRegistry(actor.Define[vault]("vault")),
-	servePurses:   purses,
-	serveAccounts: accounts,
+	serveVaults: actor.NewRegistry(actor.Define[vault]("vault")),
+	servePurses: purses,
 }
 
 // serveActors is a process that tests kill: a server of their actors that knows the flags

@@ -18,7 +18,7 @@
 // power is cut, that of one node or of all at once. Reads have to show what was acknowledged
 // before them. TestG12_NodesCrash counts money and alarms there, and TestG12_NodesDeploy does
 // while the nodes get another binary, one after the other. TestG12_NodesBackup restores backups that
-// were made meanwhile.
+// were made meanwhile, and TestG10_NodesTables compares tables with models.
 //
 // TestPauses breaks no guarantee: it measures for how long actors pause when a node of three leaves,
 // is killed and joins.

@@ -129,16 +129,20 @@ var purses = actor.NewRegistry(actor.Define[purse]("purse", actor.Emits[paid](),
 // purseClient does not wait long for a node that is stopped.
 var purseClient = http.Client{Timeout: 10 * time.Second}
 
-// purseCall calls an action until it has an answer: it has one effect. If that was in a life
-// of the purse that is over, its result is lost.
 func purseCall(s system, result any, key, action, idempotency string, args ...any) error {
+	return actorCall(s, result, "purse", key, action, idempotency, args...)
+}
+
+// actorCall calls an action until it has an answer: it has one effect. If that was in a life
+// of the actor that is over, its result is lost.
+func actorCall(s system, result any, name, key, action, idempotency string, args ...any) error {
 	body, err := json.Marshal(map[string]any{"args": append([]any{}, args...)})
 	if err != nil {
 		return err
 	}
 	for deadline := time.Now().Add(settling); ; time.Sleep(5 * time.Millisecond) {
 		err = func() error {
-			url := fmt.Sprintf("http://%s/api/actors/purse/actions/%s?key=%s", s.address(), action, key)
+			url := fmt.Sprintf("http://%s/api/actors/%s/actions/%s?key=%s", s.address(), name, action, key)
 			request, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
 			if err != nil {
 				return err

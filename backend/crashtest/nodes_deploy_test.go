@@ -55,6 +55,8 @@ const serveAccounts = "TROUPE_CRASHTEST_ACCOUNTS"
 var accounts = actor.NewRegistry(actor.Define[account]("purse", actor.Version(1, actor.Rename("balance", "money")),
 	actor.Emits[paid](), actor.Handles((*account).payment), actor.Handles((*account).ring)))
 
+func init() { registries[serveAccounts] = accounts } // only this system has clusters of the tests
+
 // G5, G11, G12, combination 6: nodes get a binary that renames a field, one after the other, then
 // the old one again, then the new one, under payments, alarms and open clients. What the new one
 // has changed waits while all are old; other actors work; and nothing is lost or comes twice.
