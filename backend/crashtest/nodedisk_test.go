@@ -110,8 +110,15 @@ func (d *disk) leave(bytes int64) error {
 	return os.Truncate(d.ballast(), info.Size()-bytes)
 }
 
-// makeRoom undoes fill.
-func (d *disk) makeRoom() error { return os.Remove(d.ballast()) }
+// makeRoom undoes fill, also if the power is cut then.
+func (d *disk) makeRoom() error {
+	dir, err := os.Open(d.dir)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return errors.Join(os.Remove(d.ballast()), dir.Sync())
+}
 
 func (d *disk) ballast() string { return filepath.Join(d.dir, "ballast") }
 
@@ -207,5 +214,7 @@ func TestNodeDisks(t *testing.T) {
 		t.Errorf("got %v, want a full disk", err)
 	}
 	must(t, d.makeRoom())
+	must(t, d.cutPower())
+	must(t, d.restorePower())
 	must(t, os.WriteFile(path("more"), []byte(text), 0o600))
 }
