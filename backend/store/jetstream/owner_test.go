@@ -364,7 +364,7 @@ func TestG10_StaleReplica(t *testing.T) {
 		done := make(chan struct{})
 		proxy.set(func() { proxy.replay, proxy.replayed = true, 0 })
 		defer proxy.set(func() { proxy.replay = false }) // what clears up must not wait for it
-		go func() { // it catches up once it was asked
+		go func() {                                      // it catches up once it was asked
 			defer close(done)
 			for {
 				n := 0
