@@ -20,6 +20,7 @@ type catalog struct {
 	last    int64 // the newest number of a resident
 	absent  int   // residents that were never committed
 	owned   [store.Partitions]bool
+	starts  map[int64]uint64           // the first pieces of the own messages that are in pieces
 	foreign map[int64]*foreignJournal  // the rows of other journals
 	sealed  []*foreignJournal          // those of them that this store removes
 	adopted map[string]*foreignJournal // by name
@@ -37,7 +38,7 @@ type catalog struct {
 const maxAbsent = 10_000
 
 func newCatalog() *catalog {
-	c := &catalog{index: journal.NewIndex(), foreign: map[int64]*foreignJournal{}, adopted: map[string]*foreignJournal{}, scanned: map[int64][]byte{}, wakes: map[string]wake{}, swept: map[string]bool{}}
+	c := &catalog{index: journal.NewIndex(), starts: map[int64]uint64{}, foreign: map[int64]*foreignJournal{}, adopted: map[string]*foreignJournal{}, scanned: map[int64][]byte{}, wakes: map[string]wake{}, swept: map[string]bool{}}
 	c.dues = newDues()
 	return c
 }

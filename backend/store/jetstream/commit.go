@@ -243,18 +243,21 @@ func (w *writer) send(ctx context.Context, message []byte, made func(seq uint64)
 		return w.own.append(ctx, message, made)
 	}
 	n := (len(message) + w.longest - 1) / w.longest
-	first := uint64(0)
+	w.own.begun.Store(0)
 	for i := range n {
 		part := message[i*w.longest : min((i+1)*w.longest, len(message))]
 		done := made
 		if i < n-1 {
 			done = nil
 		}
-		if err := w.own.append(ctx, piece(i, n, first, part), done); err != nil {
+		if err := w.own.append(ctx, piece(i, n, w.own.begun.Load(), part), done); err != nil {
+			if done == nil || !errors.Is(err, store.ErrUnknown) {
+				w.own.begun.Store(0) // the last piece does not come
+			}
 			return err
 		}
 		if i == 0 {
-			first = w.own.last
+			w.own.begun.Store(w.own.last)
 		}
 	}
 	return nil
@@ -283,7 +286,7 @@ func (w *writer) apply(g *group, seq uint64, size int64) {
 		row.Actors = append(row.Actors, r)
 	}
 	row.Bytes = journal.RowSize(int(size), 0, len(row.Actors))
-	w.index.Push(row)
+	w.push(row)
 	w.keeper.planner.Written += row.Bytes
 	for _, s := range g.staged {
 		r := s.actor
@@ -293,6 +296,14 @@ func (w *writer) apply(g *group, seq uint64, size int64) {
 			w.keeper.planner.Due = append(w.keeper.planner.Due, r)
 		}
 	}
+}
+
+// push adds the row of a message of the own journal to the index. Hold mu.
+func (w *writer) push(row journal.Row) {
+	if first := w.own.begun.Swap(0); first != 0 {
+		w.starts[row.ID] = first
+	}
+	w.index.Push(row)
 }
 
 // readAgain adds a message to the index of which Commit has said that its outcome is
@@ -305,7 +316,7 @@ func (w *writer) readAgain(message []byte, seq uint64) {
 		w.log.Error("a message of this node's journal is damaged", "sequence", seq, "error", err)
 		return
 	}
-	w.index.Push(row)
+	w.push(row)
 	for _, r := range slices.Compact(row.Actors) {
 		w.index.Forget(r)
 	}

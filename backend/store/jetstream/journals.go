@@ -60,7 +60,7 @@ func (c journals) fetch(ctx context.Context, subject string, seq uint64) ([]byte
 	if err != nil {
 		return nil, err
 	}
-	var data []byte
+	var pieces pieces
 	for at := last.first; at < seq; at++ {
 		if m, err = c.from(ctx, subject, at); err != nil {
 			return nil, err
@@ -72,12 +72,12 @@ func (c journals) fetch(ctx context.Context, subject string, seq uint64) ([]byte
 		if err != nil {
 			return nil, err
 		}
-		if p.i == 0 && len(data) > 0 || p.i != 0 && len(data) == 0 {
-			return nil, errTrimmed
-		}
-		data = append(data, p.part...)
+		pieces.add(at, p)
 	}
-	return append(data, last.part...), nil
+	if message := pieces.add(seq, last); message != nil {
+		return message, nil
+	}
+	return nil, errTrimmed
 }
 
 // last returns a journal's newest message. See Store.Last.

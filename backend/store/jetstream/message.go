@@ -167,6 +167,33 @@ func readPiece(message []byte) (p pieceHeader, err error) {
 	return pieceHeader{int(n[0]), int(n[1]), n[2], part}, nil
 }
 
+// pieces puts a message together. The zero value has none.
+type pieces struct {
+	first uint64 // the sequence of the first one
+	n     int    // how many it has, from that one on
+	data  []byte
+}
+
+func (p *pieces) drop() { *p = pieces{} }
+
+// add adds the next piece, and returns the message if that is its last one. A piece that does not
+// follow is dropped: those before it were trimmed, perhaps while the journal is read.
+func (p *pieces) add(seq uint64, next pieceHeader) []byte {
+	if next.i == 0 {
+		*p = pieces{first: seq}
+	} else if next.i != p.n || next.first != p.first {
+		p.drop()
+		return nil
+	}
+	p.n++
+	if p.data = append(p.data, next.part...); p.n < next.n {
+		return nil
+	}
+	message := p.data
+	p.drop()
+	return message
+}
+
 // newID returns an id that nothing else has.
 func newID() string {
 	var b [12]byte

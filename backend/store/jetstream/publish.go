@@ -27,6 +27,7 @@ type ownJournal struct {
 	boot        func() time.Duration // time since the machine's start
 	first       uint64               // sequence of the first message
 	lost        chan struct{}        // closed when another node has sealed the journal
+	begun       atomic.Uint64        // the first piece of the message that is on its way in pieces; 0: none
 
 	// writing is held by whoever adds a message. It guards the fields below.
 	writing sync.Mutex

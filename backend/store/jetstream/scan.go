@@ -38,7 +38,7 @@ func (c journals) scan(ctx context.Context, name string, upTo uint64) (groups []
 // each is scan that keeps no groups, but calls f with one after the other.
 func (c journals) each(ctx context.Context, name string, upTo uint64, f func(scannedMessage) error) (clean bool, err error) {
 	subject := c.journalOf(name)
-	var pieces []byte
+	var pieces pieces
 	clean = true
 	for next := uint64(1); next <= upTo; {
 		var some []*nats.Msg
@@ -58,6 +58,9 @@ func (c journals) each(ctx context.Context, name string, upTo uint64, f func(sca
 			if len(m.Data) == 0 {
 				return false, fmt.Errorf("message %d of journal %s: %w", seq, name, journal.ErrDamaged)
 			}
+			if m.Data[0] != kindPiece {
+				pieces.drop() // its last one was never written
+			}
 			switch m.Data[0] {
 			case kindGroup:
 				if err := f(scannedMessage{seq, m.Data}); err != nil {
@@ -72,14 +75,10 @@ func (c journals) each(ctx context.Context, name string, upTo uint64, f func(sca
 				if err != nil {
 					return false, fmt.Errorf("message %d of journal %s: %w", seq, name, err)
 				}
-				if p.i == 0 {
-					pieces = nil
-				}
-				if pieces = append(pieces, p.part...); p.i == p.n-1 {
-					if err := f(scannedMessage{seq, pieces}); err != nil {
+				if message := pieces.add(seq, p); message != nil {
+					if err := f(scannedMessage{seq, message}); err != nil {
 						return false, err
 					}
-					pieces = nil
 				}
 			case kindSeal:
 				clean = strings.HasSuffix(string(m.Data), " "+name)

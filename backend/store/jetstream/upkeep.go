@@ -1,9 +1,9 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -19,7 +19,8 @@ const (
 	// purgeEvery is the shortest time between two purges of the journal.
 	purgeEvery = time.Second
 
-	// purgeProofs is how many messages without a commit may stay in the journal.
+	// purgeProofs is how many messages, of all journals, are written until those without a
+	// commit are removed from this one.
 	purgeProofs = 1000
 )
 
@@ -178,6 +179,7 @@ func (k *keeper) pop(n int) {
 			delete(k.foreign, row.ID)
 			j.rows--
 		} else {
+			delete(k.starts, row.ID)
 			k.popped = uint64(row.ID)
 		}
 	}
@@ -187,20 +189,13 @@ func (k *keeper) pop(n int) {
 // purge removes what was popped, and what only proved something, from the stream. It never
 // removes the journal's newest message: the next one expects it.
 func (k *keeper) purge(ctx context.Context) {
+	newest, needed := k.needed()
 	k.catalog.mu.Lock()
-	upTo, first := k.popped, uint64(math.MaxUint64)
-	for _, row := range k.index.Rows {
-		if k.foreign[row.ID] == nil {
-			first = uint64(row.ID)
-			break
-		}
-	}
+	upTo := min(k.popped, newest-1)
 	k.catalog.mu.Unlock()
-	newest := k.own.newest.Load()
 	if newest-k.proofs >= purgeProofs {
-		upTo = min(newest, first) - 1
+		upTo = needed - 1
 	}
-	upTo = min(upTo, newest-1)
 	now := k.options.now()
 	if upTo <= k.purged && len(k.sealed) == 0 || now.Sub(k.purgedAt) < purgeEvery && now.Sub(k.purgedAt) >= 0 {
 		return
@@ -214,6 +209,24 @@ func (k *keeper) purge(ctx context.Context) {
 		return
 	}
 	k.purged, k.proofs = upTo, newest
+}
+
+// needed returns the sequences of the journal's newest message and of its first one that must stay:
+// a message in pieces begins with the first of them, also while the others are being written.
+func (k *keeper) needed() (newest, first uint64) {
+	newest = k.own.newest.Load() // before the index is read: that has all earlier messages then
+	first = newest
+	if begun := k.own.begun.Load(); begun != 0 {
+		first = min(first, begun)
+	}
+	k.catalog.mu.Lock()
+	defer k.catalog.mu.Unlock()
+	for _, row := range k.index.Rows {
+		if k.foreign[row.ID] == nil {
+			return newest, min(first, cmp.Or(k.starts[row.ID], uint64(row.ID)))
+		}
+	}
+	return newest, first
 }
 
 // purgeSealed removes sealed journals of which nothing is needed any more. They go before
