@@ -182,9 +182,9 @@ const sendAgain = 200 * time.Millisecond
 
 // publishAgain stores a message, as publish does, in the same time. Without an answer it sends the
 // message again, and takes the first answer: what the stream's leader got just before it ended is
-// lost, also if it has handed over. The error of a message that is expected somewhere may come from an
-// earlier one of these.
-func (c *client) publishAgain(ctx context.Context, m *nats.Msg) (uint64, error) {
+// lost, also if it has handed over. It returns how often it has sent the message: if more than once,
+// an error says what became of one of these, and another one may yet be stored.
+func (c *client) publishAgain(ctx context.Context, m *nats.Msg) (seq uint64, sent int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.tryTime)
 	defer cancel()
 	type outcome struct {
@@ -203,19 +203,21 @@ func (c *client) publishAgain(ctx context.Context, m *nats.Msg) (uint64, error) 
 	pause := sendAgain
 	again := time.NewTimer(pause)
 	defer again.Stop()
+	sent = 1
 	for waiting := 1; ; {
 		select {
 		case o := <-answers:
 			if waiting--; waiting == 0 || code(o.err) != codeInProcess && !errors.Is(o.err, nats.ErrNoResponders) {
-				return o.seq, o.err
+				return o.seq, sent, o.err
 			}
 		case <-again.C:
 			waiting++
+			sent++
 			go send()
 			pause *= 2
 			again.Reset(pause)
 		case <-ctx.Done():
-			return 0, ctx.Err()
+			return 0, sent, ctx.Err()
 		}
 	}
 }

@@ -108,7 +108,7 @@ func journalSeal(journal, by string) []byte {
 
 func (c journals) seal(ctx context.Context, journal string, newest uint64, data []byte) (seal uint64, err error) {
 	err = c.retry(ctx, func(ctx context.Context) (bool, error) {
-		seal, err = c.publishAgain(ctx, expect(&nats.Msg{Subject: c.journalOf(journal), Data: data}, newest))
+		seal, _, err = c.publishAgain(ctx, expect(&nats.Msg{Subject: c.journalOf(journal), Data: data}, newest))
 		if code(err) != codeWrongLast {
 			return false, err
 		}

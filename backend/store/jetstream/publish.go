@@ -92,11 +92,12 @@ func (j *ownJournal) push(ctx context.Context, o *outgoing) error {
 	repeated := j.stuck != nil
 	j.stuck = o
 	for {
-		seq, err := j.publishAgain(ctx, expect(&nats.Msg{Subject: j.subject, Data: o.data, Header: nats.Header{header: {o.n}}}, j.last))
+		seq, sent, err := j.publishAgain(ctx, expect(&nats.Msg{Subject: j.subject, Data: o.data, Header: nats.Header{header: {o.n}}}, j.last))
 		if err == nil {
 			j.made(o, seq)
 			return nil
 		}
+		repeated = repeated || sent > 1
 		pause := 20 * time.Millisecond
 		switch {
 		case code(err) == codeInProcess: // perhaps an earlier try of this message

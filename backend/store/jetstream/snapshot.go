@@ -386,7 +386,7 @@ func (h *heads) messages(actor, name string, content []byte, info string, oldPie
 // does not have everything that was stored before.
 func (h *heads) writeBarrier(ctx context.Context) (seq uint64, err error) {
 	err = h.retry(ctx, func(ctx context.Context) (bool, error) {
-		seq, err = h.publishAgain(ctx, &nats.Msg{Subject: h.barrier(h.own.incarnation), Data: []byte(time.Now().UTC().Format(time.RFC3339))})
+		seq, _, err = h.publishAgain(ctx, &nats.Msg{Subject: h.barrier(h.own.incarnation), Data: []byte(time.Now().UTC().Format(time.RFC3339))})
 		return false, err
 	})
 	return seq, err
