@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -25,9 +26,10 @@ func (s *Store) Recall(parts []int, journals ...Journal) {
 
 // recall is the reading for one partition. The recaller's goroutine has all fields but done.
 type recall struct {
-	left  int // journals that are not read yet
-	found map[string][]recalled
-	done  chan struct{} // closed once all is in the index, or the partition is given away
+	left    int // journals that are not read yet
+	found   map[string][]recalled
+	damaged bool          // not all of them could be read
+	done    chan struct{} // closed once all is in the index, or the partition is given away
 }
 
 // recalled is a commit in a journal of an earlier owner.
@@ -49,6 +51,8 @@ type recaller struct {
 type toRecall struct {
 	Journal
 	parts map[int]*recall
+	tries int       // that have failed
+	after time.Time // the next one
 }
 
 func (r *recaller) ask(parts []int, journals []Journal) {
@@ -100,22 +104,24 @@ func (r *recaller) run(done <-chan struct{}) {
 		case <-r.kick:
 		}
 		for next, ok := r.next(); ok; next, ok = r.next() {
-			for tries := 0; ; tries++ {
-				err := r.read(ctx, next)
-				if ctx.Err() != nil {
-					return
+			if wait(ctx, time.Until(next.after)) != nil {
+				return
+			}
+			damaged, err := r.read(ctx, next)
+			switch {
+			case ctx.Err() != nil:
+				return
+			case err == nil:
+				if damaged != nil {
+					r.log.Error("the journal of an earlier owner is damaged: clients that resume may find a gap", "journal", next.Name, "error", damaged)
 				}
-				if err == nil {
-					break
-				}
-				if tries%20 == 0 {
+				r.finish(next, damaged != nil)
+			default:
+				if next.tries%20 == 0 {
 					r.log.Warn("the journal of an earlier owner cannot be read: clients that resume wait for it", "journal", next.Name, "error", err)
 				}
-				if wait(ctx, time.Second) != nil {
-					return
-				}
+				r.again(next)
 			}
-			r.finish(next)
 		}
 	}
 }
@@ -132,13 +138,26 @@ func (r *recaller) next() (toRecall, bool) {
 	return next, true
 }
 
-// read finds the commits of a journal that partitions wait for.
-func (r *recaller) read(ctx context.Context, j toRecall) error {
+// again puts a journal that could not be read behind the others, if partitions still wait for it.
+func (r *recaller) again(j toRecall) {
+	r.catalog.mu.Lock()
+	defer r.catalog.mu.Unlock()
+	maps.DeleteFunc(j.parts, func(part int, of *recall) bool { return r.recalls[part] != of })
+	if len(j.parts) == 0 {
+		return
+	}
+	j.tries++
+	j.after = time.Now().Add(time.Second)
+	r.queue = append(r.queue, j)
+}
+
+// read finds the commits of a journal that partitions wait for. It returns which damage it has met:
+// what was found then has a gap, as if it was trimmed.
+func (r *recaller) read(ctx context.Context, j toRecall) (damaged, err error) {
 	newest := r.own.newest.Load()
 	if j.Name != r.own.incarnation {
-		var err error
 		if newest, _, err = r.journals.last(ctx, j.Name); err != nil {
-			return err
+			return nil, err
 		}
 		if j.UpTo != 0 {
 			newest = min(newest, j.UpTo)
@@ -153,7 +172,7 @@ func (r *recaller) read(ctx context.Context, j toRecall) error {
 	r.catalog.mu.Unlock()
 	found := map[string][]recalled{}
 	// A journal of which there is nothing was removed: nobody needs it any more.
-	_, err := r.journals.each(ctx, j.Name, newest, func(m scannedMessage) error {
+	_, err = r.journals.each(ctx, j.Name, newest, func(m scannedMessage) error {
 		locations, _, err := splitGroup(m.data)
 		if err == nil {
 			err = readLocations(locations, func(at location) error {
@@ -163,23 +182,26 @@ func (r *recaller) read(ctx context.Context, j toRecall) error {
 				return nil
 			})
 		}
-		if err != nil {
-			return fmt.Errorf("message %d of the journal: %w", m.seq, err)
+		if err != nil && damaged == nil {
+			damaged = fmt.Errorf("message %d of the journal: %w", m.seq, err)
 		}
 		return nil
 	})
+	if errors.Is(err, journal.ErrDamaged) {
+		damaged, err = err, nil
+	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for actor, commits := range found {
 		part := j.parts[store.Partition(actor)]
 		part.found[actor] = append(part.found[actor], commits...)
 	}
-	return nil
+	return damaged, nil
 }
 
 // finish puts what was found into the index, for partitions that wait for no other journal.
-func (r *recaller) finish(j toRecall) {
+func (r *recaller) finish(j toRecall, damaged bool) {
 	r.work.Lock()
 	defer r.work.Unlock() // nothing is saved or trimmed meanwhile
 	r.own.writing.Lock()  // the writer has actors in its hands
@@ -188,10 +210,14 @@ func (r *recaller) finish(j toRecall) {
 	defer r.catalog.mu.Unlock()
 	rows := map[int64]*journal.Row{}
 	for part, of := range j.parts {
+		of.damaged = of.damaged || damaged
 		if of.left--; of.left > 0 || r.recalls[part] != of { // it was given away meanwhile
 			continue
 		}
-		for _, commits := range of.found {
+		for actor, commits := range of.found {
+			if of.damaged && r.index.ByID[actor] == nil {
+				continue // these need not be its newest ones
+			}
 			r.insert(commits, rows)
 		}
 		r.dropRecall(part) // it is done

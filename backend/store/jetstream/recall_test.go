@@ -154,3 +154,67 @@ func TestRecallOfWhatIsGivenAway(t *testing.T) {
 	proxy.set(func() { proxy.lose = nil })
 	expectSeqs(t, b, "ada", 0, 1, 1)
 }
+
+// G3: a journal that cannot be read keeps nobody from the entries that are in others.
+func TestG3_AnUnreadableJournalStopsNoOther(t *testing.T) {
+	p := oneServer(t).newPlace(quiet)
+	defer p.remove(t)
+	p.tick = time.Hour
+	a, b, c := p.takeOver(t), p.open(t), p.open(t)
+	ada, bob := "ada", otherThan("ada")
+	parts := []int{store.Partition(ada), store.Partition(bob)}
+	commit(t, a, commitOf(ada, 1))
+	write(t, a, "?") // of a later version
+	if err := errors.Join(a.Release(t.Context(), parts[0]), a.Release(t.Context(), parts[1]), b.Adopt(t.Context(), parts[1:])); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, b, commitOf(bob, 1))
+	if err := errors.Join(b.Release(t.Context(), parts[1]), c.Adopt(t.Context(), parts)); err != nil {
+		t.Fatal(err)
+	}
+	c.Recall(parts[:1], Journal{Name: a.Incarnation()})
+	c.Recall(parts[1:], Journal{Name: b.Incarnation()})
+	expectSeqs(t, c, bob, 0, 1, 1)
+}
+
+// write adds a message to a store's own journal.
+func write(t *testing.T, s *Store, message string) {
+	t.Helper()
+	s.own.writing.Lock()
+	defer s.own.writing.Unlock()
+	if err := s.own.append(t.Context(), []byte(message), nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// G3: what cannot be found in a damaged journal is as if it was trimmed: nobody waits for it, and
+// nobody gets entries from before a gap.
+func TestG3_RecallOfADamagedJournal(t *testing.T) {
+	for _, test := range []struct {
+		damage string
+		first  uint64 // that is found
+	}{{"Gdeadbeef ada\n", 1}, {"P\n", 3}} {
+		t.Run(test.damage, func(t *testing.T) {
+			p := oneServer(t).newPlace(quiet)
+			defer p.remove(t)
+			p.tick = time.Hour
+			a, b := p.takeOver(t), p.open(t)
+			ada, bob := "ada", otherThan("ada")
+			parts := []int{store.Partition(ada), store.Partition(bob)}
+			commit(t, a, commitOf(ada, 1), commitOf(bob, 1))
+			write(t, a, test.damage)
+			commit(t, a, commitOf(ada, 2), commitOf(bob, 2))
+			if err := errors.Join(a.Release(t.Context(), parts[0]), a.Release(t.Context(), parts[1]), b.Adopt(t.Context(), parts)); err != nil {
+				t.Fatal(err)
+			}
+			commit(t, b, commitOf(ada, 3))
+			b.Recall(parts, Journal{Name: a.Incarnation()})
+			expectSeqs(t, b, ada, 0, test.first, 3)
+			if got, err := seqsOf(t.Context(), b, bob, 0); err != nil || len(got) > 0 {
+				t.Errorf("%s, which may have later ones: got the entries %v, error %v", bob, got, err)
+			}
+			commit(t, b, commitOf(bob, 3))
+			expectRev(t, b, bob, 3)
+		})
+	}
+}
