@@ -145,11 +145,7 @@ func (s *jetStore) Adopt(ctx context.Context, parts []int, debts, past []Journal
 			owed = append(owed, jetstream.Journal{Name: j.Inc, UpTo: upTo})
 		}
 	}
-	if err := of.Adopt(ctx, parts, owed...); err != nil {
-		return err
-	}
-	of.Recall(parts, old...)
-	return nil
+	return of.Adopt(ctx, parts, old, owed...)
 }
 
 // Save implements Store. It saves all partitions of the node.

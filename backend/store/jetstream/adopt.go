@@ -31,17 +31,22 @@ type foreignJournal struct {
 }
 
 // Adopt takes partitions over: it reads what the journals of their earlier owners have of
-// their actors, and then their heads as these are needed. The journals are those whose commits may
-// not be saved: of owners that have died. Recall reads those whose entries clients may still ask for.
-// When it returns, the store owns the partitions. The error wraps store.ErrConflict if the
-// store itself is deposed.
-func (s *Store) Adopt(ctx context.Context, parts []int, journals ...Journal) error {
-	return s.adopter.adopt(ctx, parts, false, journals...)
+// their actors, and then their heads as these are needed. The debts are the journals whose commits may
+// not be saved: of owners that have died. When it returns, the store owns the partitions. The error
+// wraps store.ErrConflict if the store itself is deposed.
+//
+// Past are journals whose commits are saved: only clients that resume need their entries. They are
+// read in the background. Until then Entries and Replies of what they may have wait, and fail after
+// Options.Timeout. UpTo is 0 for a journal that goes on, and past may include this store's own: it
+// has had the partitions before.
+func (s *Store) Adopt(ctx context.Context, parts []int, past []Journal, debts ...Journal) error {
+	return s.adopter.adopt(ctx, parts, false, past, debts...)
 }
 
 // Settle saves every actor that a foreign journal has commits of that are in no head yet.
 // Then nobody needs the journal any more but clients that resume. It fails if one of them
-// cannot be saved: the journal has the only copy.
+// cannot be saved, or has a commit there that does not follow the others: the journal has the
+// only copy.
 func (s *Store) Settle(ctx context.Context, journal string) error {
 	return s.adopter.settle(ctx, journal)
 }
@@ -56,9 +61,12 @@ func (s *Store) Release(ctx context.Context, part int) error { return s.adopter.
 func (s *Store) TakeOver(ctx context.Context) error { return s.adopter.takeOver(ctx) }
 
 // adopter takes partitions over and gives them back.
-type adopter struct{ *keeper }
+type adopter struct {
+	*keeper
+	recaller *recaller
+}
 
-func (a adopter) adopt(ctx context.Context, parts []int, alone bool, journals ...Journal) error {
+func (a adopter) adopt(ctx context.Context, parts []int, alone bool, past []Journal, debts ...Journal) error {
 	if err := a.own.resolved(ctx); err != nil {
 		return err
 	}
@@ -68,7 +76,7 @@ func (a adopter) adopt(ctx context.Context, parts []int, alone bool, journals ..
 	}
 	var sources []source
 	unclean := false
-	for _, j := range journals {
+	for _, j := range debts {
 		groups, clean, err := a.journals.scan(ctx, j.Name, j.UpTo)
 		if err != nil {
 			return fmt.Errorf("read the journal %s: %w", j.Name, err)
@@ -149,6 +157,7 @@ func (a adopter) adopt(ctx context.Context, parts []int, alone bool, journals ..
 	for _, part := range parts {
 		a.owned[part] = true
 	}
+	a.recaller.ask(parts, past)
 	for _, s := range sources {
 		if alone && !slices.Contains(a.sealed, s.foreignJournal) {
 			a.sealed, a.settled = append(a.sealed, s.foreignJournal), false
@@ -266,7 +275,7 @@ func (k *keeper) settleJournal(ctx context.Context, of func(*foreignJournal) boo
 	}
 	var actors []*journal.Resident
 	for r := range seen {
-		if r.Rev != r.Saved {
+		if r.Rev != r.Saved || r.Damaged && k.index.ByID[r.ID] == r {
 			actors = append(actors, r)
 		}
 	}
@@ -322,7 +331,7 @@ func (a adopter) takeOver(ctx context.Context) error {
 	for i := range parts {
 		parts[i] = i
 	}
-	return a.adopt(ctx, parts, true, sealed...)
+	return a.adopt(ctx, parts, true, nil, sealed...)
 }
 
 // sealOthers ends all other journals.

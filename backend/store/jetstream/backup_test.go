@@ -69,7 +69,7 @@ func TestBackup_Transfers(t *testing.T) {
 		parts[i%2] = append(parts[i%2], i)
 	}
 	for i, s := range nodes {
-		if err := s.Adopt(t.Context(), parts[i]); err != nil {
+		if err := s.Adopt(t.Context(), parts[i], nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -343,6 +343,8 @@ func (c *catalog) addLocations(row *journal.Row, message []byte, selected func(a
 			if r.Rev != 0 && at.rev <= r.Rev {
 				r.Damaged, r.Record = true, nil // the others are not affected
 				c.index.UpdateDirty(r)
+				row.Actors = append(row.Actors, r) // the journal may have the only copy: see Store.Settle
+				selectedBytes += int(at.len)
 				return nil
 			}
 			// Those between were trimmed: a snapshot has them.

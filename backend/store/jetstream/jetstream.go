@@ -151,8 +151,9 @@ func open(ctx context.Context, c *client, o Options) (*Store, error) {
 	}
 	rd := &reader{catalog: newCatalog(), heads: &heads{client: c, own: own, directories: newDirectories(), longest: longest, before: o.before}, journals: journals{c}, options: o}
 	k := newKeeper(rd)
-	s := &Store{reader: rd, writer: &writer{reader: rd, keeper: k}, keeper: k, adopter: adopter{k}, tidier: &tidier{rd, map[string]quietJournal{}},
-		recaller: &recaller{keeper: k, kick: make(chan struct{}, 1)}, done: make(chan struct{})}
+	recall := &recaller{keeper: k, kick: make(chan struct{}, 1)}
+	s := &Store{reader: rd, writer: &writer{reader: rd, keeper: k}, keeper: k, adopter: adopter{k, recall}, tidier: &tidier{rd, map[string]quietJournal{}},
+		recaller: recall, done: make(chan struct{})}
 	own.writing.Lock()
 	err := own.append(ctx, openedMessage(), func(seq uint64) { own.first = seq })
 	own.writing.Unlock()

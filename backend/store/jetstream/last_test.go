@@ -52,7 +52,7 @@ func TestSleepersAreReadAtOnce(t *testing.T) {
 				parts = append(parts, part)
 			}
 			proxy.set(func() { proxy.api, proxy.deaf = nil, test.deaf })
-			if err := s.Adopt(t.Context(), parts); err != nil {
+			if err := s.Adopt(t.Context(), parts, nil); err != nil {
 				t.Fatal(err)
 			}
 			if got := dueIn(t, s, test.actors+1); got != test.actors {

@@ -79,7 +79,7 @@ func TestPartitionsMove(t *testing.T) {
 	if due, connected := whatIsKnown(t, a); !slices.Equal(due, []string{bob}) || !slices.Equal(connected, []string{bob}) {
 		t.Errorf("after the release: due %v, connected %v, want %s", due, connected, bob)
 	}
-	if err := b.Adopt(t.Context(), []int{part}, Journal{a.Incarnation(), a.Newest()}); err != nil {
+	if err := b.Adopt(t.Context(), []int{part}, nil, Journal{a.Incarnation(), a.Newest()}); err != nil {
 		t.Fatal(err)
 	}
 	owns(b, bob, false)
@@ -100,7 +100,7 @@ func TestPartitionsMove(t *testing.T) {
 	proxy.set(func() { proxy.replay, proxy.replayed = true, 0 }) // what a had of ada is recorded
 	back := make(chan error)
 	go func() {
-		err := a.Adopt(context.Background(), []int{part}, Journal{a.Incarnation(), a.Newest()}, Journal{b.Incarnation(), b.Newest()})
+		err := a.Adopt(context.Background(), []int{part}, nil, Journal{a.Incarnation(), a.Newest()}, Journal{b.Incarnation(), b.Newest()})
 		if err == nil {
 			_, err = a.Load(context.Background(), ada)
 		}
@@ -156,7 +156,7 @@ func TestAdoptInTwoSteps(t *testing.T) {
 	}
 	var sizes []int64 // of the index
 	for _, actor := range []string{ada, bob} {
-		if err := b.Adopt(t.Context(), []int{store.Partition(actor)}, Journal{a.Incarnation(), seal}); err != nil {
+		if err := b.Adopt(t.Context(), []int{store.Partition(actor)}, nil, Journal{a.Incarnation(), seal}); err != nil {
 			t.Fatal(err)
 		}
 		expectRev(t, b, actor, 2)

@@ -13,17 +13,6 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/internal/journal"
 )
 
-// Recall reads, in the background, what journals of earlier owners have of the logs of partitions
-// that the store has just adopted. Their commits are saved: only clients that resume need them. Until
-// they are read, Entries and Replies of what they may have wait, and fail after Options.Timeout.
-// UpTo is 0 for a journal that goes on, and what is recalled may include this store's own: it has
-// had the partitions before.
-func (s *Store) Recall(parts []int, journals ...Journal) {
-	if len(journals) > 0 {
-		s.recaller.ask(parts, journals)
-	}
-}
-
 // recall is the reading for one partition. The recaller's goroutine has all fields but done.
 type recall struct {
 	left    int // journals that are not read yet
@@ -55,14 +44,13 @@ type toRecall struct {
 	after time.Time // the next one
 }
 
+// ask begins to read what journals of earlier owners have of the logs of partitions. See Store.Adopt.
+// Hold mu, as when they become the store's: from then on it counts that not all is known of them.
 func (r *recaller) ask(parts []int, journals []Journal) {
-	r.catalog.mu.Lock()
-	defer r.catalog.mu.Unlock()
+	if len(journals) == 0 {
+		return
+	}
 	for _, part := range parts {
-		if !r.owned[part] {
-			continue
-		}
-		r.dropRecall(part)
 		of := &recall{left: len(journals), found: map[string][]recalled{}, done: make(chan struct{})}
 		r.recalls[part] = of
 		for _, j := range journals {

@@ -39,12 +39,12 @@ func TestG3_OldEntriesAreRecalled(t *testing.T) {
 	ada, bob := "ada", otherThan("ada")
 	parts := []int{store.Partition(ada), store.Partition(bob)}
 	commit(t, a, commitOf(ada, 1), commitOf(ada, 2), commitOf(bob, 1))
-	move := func(from, to *Store, part int) {
+	move := func(from, to *Store, part int, past ...Journal) {
 		t.Helper()
 		if err := from.Release(t.Context(), part); err != nil {
 			t.Fatal(err)
 		}
-		if err := to.Adopt(t.Context(), []int{part}); err != nil {
+		if err := to.Adopt(t.Context(), []int{part}, past); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -59,8 +59,7 @@ func TestG3_OldEntriesAreRecalled(t *testing.T) {
 		proxy.lose = func(_ string, data []byte) bool { return bytes.Contains(data, journal) }
 	})
 	for _, part := range parts {
-		move(b, c, part)
-		c.Recall([]int{part}, Journal{Name: a.Incarnation()}, Journal{Name: b.Incarnation()})
+		move(b, c, part, Journal{Name: a.Incarnation()}, Journal{Name: b.Incarnation()})
 	}
 	if loaded, err := c.Load(t.Context(), ada); err != nil || loaded.Rev != 4 {
 		t.Errorf("got %+v, error %v, want revision 4", loaded, err)
@@ -108,9 +107,8 @@ func TestG3_OldEntriesAreRecalled(t *testing.T) {
 	expectSeqs(t, c, bob, 0, 2, 2)
 
 	// The partition comes back to a, which has its own journal to read, too.
-	move(c, a, parts[0])
+	move(c, a, parts[0], Journal{Name: c.Incarnation()}, Journal{Name: b.Incarnation()}, Journal{Name: a.Incarnation()})
 	commit(t, a, commitOf(ada, 7))
-	a.Recall(parts[:1], Journal{Name: c.Incarnation()}, Journal{Name: b.Incarnation()}, Journal{Name: a.Incarnation()})
 	expectSeqs(t, a, ada, 0, 1, 7)
 }
 
@@ -122,14 +120,16 @@ func TestRecallOfWhatIsGivenAway(t *testing.T) {
 	a, b := p.takeOver(t), p.open(t)
 	part := store.Partition("ada")
 	commit(t, a, commitOf("ada", 1))
-	if err := errors.Join(a.Release(t.Context(), part), b.Adopt(t.Context(), []int{part})); err != nil {
+	if err := a.Release(t.Context(), part); err != nil {
 		t.Fatal(err)
 	}
 	proxy.set(func() {
 		journal := []byte("Nats-Subject: " + a.own.subject + "\r\n")
 		proxy.lose = func(_ string, data []byte) bool { return bytes.Contains(data, journal) }
 	})
-	b.Recall([]int{part}, Journal{Name: a.Incarnation()})
+	if err := b.Adopt(t.Context(), []int{part}, []Journal{{Name: a.Incarnation()}}); err != nil {
+		t.Fatal(err)
+	}
 	waits := make(chan error)
 	go func() {
 		_, err := seqsOf(context.Background(), b, "ada", 0)
@@ -147,10 +147,9 @@ func TestRecallOfWhatIsGivenAway(t *testing.T) {
 		t.Errorf("got error %v, want ErrConflict", err)
 	}
 	// It comes back before the first reading is over.
-	if err := b.Adopt(t.Context(), []int{part}); err != nil {
+	if err := b.Adopt(t.Context(), []int{part}, []Journal{{Name: a.Incarnation()}}); err != nil {
 		t.Fatal(err)
 	}
-	b.Recall([]int{part}, Journal{Name: a.Incarnation()})
 	proxy.set(func() { proxy.lose = nil })
 	expectSeqs(t, b, "ada", 0, 1, 1)
 }
@@ -165,15 +164,13 @@ func TestG3_AnUnreadableJournalStopsNoOther(t *testing.T) {
 	parts := []int{store.Partition(ada), store.Partition(bob)}
 	commit(t, a, commitOf(ada, 1))
 	write(t, a, "?") // of a later version
-	if err := errors.Join(a.Release(t.Context(), parts[0]), a.Release(t.Context(), parts[1]), b.Adopt(t.Context(), parts[1:])); err != nil {
+	if err := errors.Join(a.Release(t.Context(), parts[0]), a.Release(t.Context(), parts[1]), b.Adopt(t.Context(), parts[1:], nil)); err != nil {
 		t.Fatal(err)
 	}
 	commit(t, b, commitOf(bob, 1))
-	if err := errors.Join(b.Release(t.Context(), parts[1]), c.Adopt(t.Context(), parts)); err != nil {
+	if err := errors.Join(b.Release(t.Context(), parts[1]), c.Adopt(t.Context(), parts[:1], []Journal{{Name: a.Incarnation()}}), c.Adopt(t.Context(), parts[1:], []Journal{{Name: b.Incarnation()}})); err != nil {
 		t.Fatal(err)
 	}
-	c.Recall(parts[:1], Journal{Name: a.Incarnation()})
-	c.Recall(parts[1:], Journal{Name: b.Incarnation()})
 	expectSeqs(t, c, bob, 0, 1, 1)
 }
 
@@ -204,11 +201,10 @@ func TestG3_RecallOfADamagedJournal(t *testing.T) {
 			commit(t, a, commitOf(ada, 1), commitOf(bob, 1))
 			write(t, a, test.damage)
 			commit(t, a, commitOf(ada, 2), commitOf(bob, 2))
-			if err := errors.Join(a.Release(t.Context(), parts[0]), a.Release(t.Context(), parts[1]), b.Adopt(t.Context(), parts)); err != nil {
+			if err := errors.Join(a.Release(t.Context(), parts[0]), a.Release(t.Context(), parts[1]), b.Adopt(t.Context(), parts, []Journal{{Name: a.Incarnation()}})); err != nil {
 				t.Fatal(err)
 			}
 			commit(t, b, commitOf(ada, 3))
-			b.Recall(parts, Journal{Name: a.Incarnation()})
 			expectSeqs(t, b, ada, 0, test.first, 3)
 			if got, err := seqsOf(t.Context(), b, bob, 0); err != nil || len(got) > 0 {
 				t.Errorf("%s, which may have later ones: got the entries %v, error %v", bob, got, err)

@@ -49,14 +49,14 @@ func TestG10_LoadDuringRelease(t *testing.T) {
 	if err := <-loaded; !errors.Is(err, store.ErrConflict) {
 		t.Errorf("Load: got error %v, want ErrConflict", err)
 	}
-	if err := b.Adopt(t.Context(), []int{part}, Journal{a.Incarnation(), a.Newest()}); err != nil {
+	if err := b.Adopt(t.Context(), []int{part}, nil, Journal{a.Incarnation(), a.Newest()}); err != nil {
 		t.Fatal(err)
 	}
 	commit(t, b, commitOf("ada", 2), commitOf("ada", 3))
 	if err := b.Release(t.Context(), part); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Adopt(t.Context(), []int{part}, Journal{b.Incarnation(), b.Newest()}); err != nil {
+	if err := a.Adopt(t.Context(), []int{part}, nil, Journal{b.Incarnation(), b.Newest()}); err != nil {
 		t.Fatal(err)
 	}
 	expectRev(t, a, "ada", 3)
@@ -95,7 +95,7 @@ func TestG10_ReleaseNeedsSavedActors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Adopt(t.Context(), []int{store.Partition(boardID)}, Journal{other.s.Incarnation(), seal}); err != nil {
+	if err := s.Adopt(t.Context(), []int{store.Partition(boardID)}, nil, Journal{other.s.Incarnation(), seal}); err != nil {
 		t.Fatal(err)
 	}
 	s.catalog.mu.Lock()

@@ -28,14 +28,14 @@ func TestEntriesOfARemovedJournal(t *testing.T) {
 	if err := a.Release(t.Context(), part); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Adopt(t.Context(), []int{part}, Journal{a.Incarnation(), a.Newest()}); err != nil {
+	if err := b.Adopt(t.Context(), []int{part}, nil, Journal{a.Incarnation(), a.Newest()}); err != nil {
 		t.Fatal(err)
 	}
 	commit(t, b, commitOf("ada", 3))
 	if err := b.Release(t.Context(), part); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Adopt(t.Context(), []int{part}, Journal{a.Incarnation(), a.Newest()}, Journal{b.Incarnation(), b.Newest()}); err != nil {
+	if err := a.Adopt(t.Context(), []int{part}, nil, Journal{a.Incarnation(), a.Newest()}, Journal{b.Incarnation(), b.Newest()}); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.Settle(t.Context(), b.Incarnation()); err != nil {
@@ -85,7 +85,7 @@ func TestDamagedActorInAJournal(t *testing.T) {
 	for i := range all {
 		all[i] = i
 	}
-	if err := b.Adopt(t.Context(), all); err != nil {
+	if err := b.Adopt(t.Context(), all, nil); err != nil {
 		t.Fatal(err)
 	}
 	commit(t, a, commitOf("ada", 1), commitOf("bob", 1), commitOf("ada", 2))

@@ -75,7 +75,7 @@ func (k *keeper) saveEach(ctx context.Context, actors []*journal.Resident) error
 	k.catalog.mu.Lock()
 	defer k.catalog.mu.Unlock()
 	for i, r := range actors {
-		if r.Saved < revs[i] {
+		if r.Saved < revs[i] || r.Damaged {
 			return fmt.Errorf("actor %s cannot be saved: %w", r.ID, journal.ErrDamaged)
 		}
 	}
@@ -137,7 +137,7 @@ func (k *keeper) removeForgotten(ctx context.Context) {
 	var gone []string
 	for actor, w := range k.wakes {
 		r := k.index.ByID[actor]
-		if w.Forgotten && (r == nil || len(r.Locations) == 0 && r.Rev == r.Saved) {
+		if w.Forgotten && k.recalls[store.Partition(actor)] == nil && (r == nil || len(r.Locations) == 0 && r.Rev == r.Saved) {
 			gone = append(gone, actor)
 		}
 	}
@@ -185,13 +185,15 @@ func (k *keeper) remove(ctx context.Context, actor string) error {
 	return nil
 }
 
-// leave makes the writer refuse commits of an actor that is a forgotten tombstone.
+// leave makes the writer refuse commits of an actor that is a forgotten tombstone, of which no journal
+// has anything. While journals are recalled that is not known: a new life at revision 1, whose commits a
+// later owner finds behind those of the old one, would be lost.
 func (k *keeper) leave(r *journal.Resident) bool {
 	k.own.writing.Lock()
 	defer k.own.writing.Unlock()
 	k.catalog.mu.Lock()
 	defer k.catalog.mu.Unlock()
-	r.Leaving = k.index.ByID[r.ID] == r && r.Record != nil && r.Record.Forgotten && len(r.Locations) == 0 && r.Rev == r.Saved
+	r.Leaving = k.index.ByID[r.ID] == r && k.recalls[store.Partition(r.ID)] == nil && r.Record != nil && r.Record.Forgotten && len(r.Locations) == 0 && r.Rev == r.Saved
 	return r.Leaving
 }
 
