@@ -29,6 +29,7 @@ type fakeServers struct {
 	saved    [store.Partitions]int
 	stored   [store.Partitions]int // the newest commit of any journal
 	acked    [store.Partitions]int // the newest that its owner knows of
+	damaged  [store.Partitions]int // if not 0, the partition is not saved, and this counts the tries
 }
 
 type fakeJournal struct {
@@ -342,19 +343,24 @@ func (f *fakeServers) checkPast(adopter string, parts []int, past []Journal) {
 }
 
 // save writes the values of partitions, which never go back: a store writes them on condition.
-func (s *fakeStore) save(ctx context.Context, parts []int) error {
+func (s *fakeStore) save(ctx context.Context, parts []int) (kept []int, err error) {
 	s.mu.Lock()
 	values := s.values
 	s.mu.Unlock()
 	if err := s.way.way(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	s.servers.mu.Lock()
 	defer s.servers.mu.Unlock()
 	for _, p := range parts {
-		s.servers.saved[p] = max(s.servers.saved[p], values[p])
+		if s.servers.damaged[p] == 0 {
+			s.servers.saved[p] = max(s.servers.saved[p], values[p])
+			continue
+		}
+		s.servers.damaged[p]++
+		kept = append(kept, p)
 	}
-	return nil
+	return kept, nil
 }
 
 func (s *fakeStore) Save(ctx context.Context, parts []int, _ Journal) error {
@@ -363,26 +369,30 @@ func (s *fakeStore) Save(ctx context.Context, parts []int, _ Journal) error {
 			return err
 		}
 	}
-	return s.save(ctx, parts)
+	kept, err := s.save(ctx, parts)
+	if len(kept) > 0 {
+		return fmt.Errorf("partitions %v are damaged", kept)
+	}
+	return err
 }
 
 // Release waits for the message that is under way.
-func (s *fakeStore) Release(ctx context.Context, parts []int) error {
+func (s *fakeStore) Release(ctx context.Context, parts []int) (kept []int, err error) {
 	select {
 	case s.publishing <- struct{}{}:
 		defer func() { <-s.publishing }()
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
-	if err := s.save(ctx, parts); err != nil {
-		return err
+	if kept, err = s.save(ctx, parts); err != nil {
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range parts {
-		s.owned[p] = false
+		s.owned[p] = slices.Contains(kept, p)
 	}
-	return nil
+	return kept, nil
 }
 
 func (s *fakeStore) Delete(ctx context.Context, of Journal) error {

@@ -154,14 +154,17 @@ func (s *jetStore) Save(ctx context.Context, _ []int, of Journal) error {
 }
 
 // Release implements Store.
-func (s *jetStore) Release(ctx context.Context, parts []int) error {
+func (s *jetStore) Release(ctx context.Context, parts []int) (kept []int, err error) {
 	of := s.store()
 	for _, part := range parts {
-		if err := of.Release(ctx, part); err != nil {
-			return err
+		switch err := of.Release(ctx, part); {
+		case errors.Is(err, jetstream.ErrDamaged):
+			kept = append(kept, part)
+		case err != nil:
+			return nil, err
 		}
 	}
-	return nil
+	return kept, nil
 }
 
 // Delete implements Store.

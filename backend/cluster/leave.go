@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
@@ -68,10 +69,7 @@ func (l *life) leaveTable(ctx context.Context) error {
 		case <-l.ending: // in spite of what is left
 			given = true
 		default:
-			t := l.tables.newest()
-			if mine := t.owned(l.slot); len(mine) == 0 || t.Want[mine[0]] == 0 { // nobody else is up
-				given = true
-			} else if !l.await(ctx, joining, time.Second) {
+			if given = l.gaveAll(); !given && !l.await(ctx, joining, time.Second) {
 				return ctx.Err()
 			}
 		}
@@ -84,7 +82,7 @@ func (l *life) leaveTable(ctx context.Context) error {
 		return ctx.Err()
 	}
 	rest := l.take(serving, leaves, store.Partitions, func(*table, int) bool { return true })
-	if err := l.release(ctx, rest); err != nil {
+	if _, err := l.release(ctx, rest); err != nil { // of those that the store keeps others read the journal
 		return err
 	}
 	var seal uint64
@@ -99,6 +97,15 @@ func (l *life) leaveTable(ctx context.Context) error {
 	_, err := l.tables.change(ctx, func(next *table) error { next.seal(l.slot, seal); return nil })
 	l.announce()
 	return err
+}
+
+// gaveAll reports whether the node that leaves has given away all that it can: not what the store
+// keeps, and nothing if nobody else is up.
+func (l *life) gaveAll() bool {
+	t := l.tables.newest()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !slices.ContainsFunc(t.owned(l.slot), func(part int) bool { return t.Want[part] != 0 && !l.isKeptLocked(part) })
 }
 
 // awaitTaken waits for a while until the other nodes serve what they were given: they read it

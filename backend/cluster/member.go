@@ -61,8 +61,10 @@ type Store interface {
 	// Save saves what a journal of Adopt's debts has of the actors of partitions.
 	Save(ctx context.Context, parts []int, of Journal) error
 
-	// Release saves what is not saved of the actors of partitions, and gives them up.
-	Release(ctx context.Context, parts []int) error
+	// Release saves what is not saved of the actors of partitions, and gives them up. It keeps
+	// those of which an actor cannot be saved because what is stored of it is damaged: the journal
+	// has the only copy of its newest commits.
+	Release(ctx context.Context, parts []int) (kept []int, err error)
 
 	// Delete deletes a journal that has ended and to which nobody owes anything.
 	Delete(ctx context.Context, of Journal) error
@@ -239,6 +241,7 @@ type life struct {
 	slot    uint32     // 0 until it has joined
 	places  [store.Partitions]placing
 	given   [store.Partitions]time.Time // when it last gave a partition away
+	kept    [store.Partitions]time.Time // when it last could not: the store kept it
 	watched map[uint32]*watched         // the other nodes, by slot
 	dead    map[uint32]uint64           // seals that the table may not have yet, by slot
 }

@@ -277,7 +277,7 @@ func TestG3_EntriesOfAnOwnerInBetween(t *testing.T) {
 		t.Fatal(err)
 	}
 	commitEntry(t, between, actor, 3)
-	if err := between.Release(t.Context(), parts); err != nil {
+	if _, err := between.Release(t.Context(), parts); err != nil {
 		t.Fatal(err)
 	}
 	adopt(last, debts, append([]Journal{{Inc: between.store().Incarnation()}}, debts...))

@@ -22,6 +22,7 @@ const (
 const (
 	giveAtOnce = 16              // partitions that a node gives away at a time: their actors wait meanwhile
 	drain      = 5 * time.Second // how long a partition that is given away waits for its actors' turns
+	keepFor    = time.Minute     // how long a partition that the store has kept is not tried again
 )
 
 // take finds partitions of this node that are in one state, at most most of them, and puts
@@ -68,17 +69,22 @@ func (l *life) adoptLoop(ctx context.Context) {
 			l.setPlaces(parts, away)
 			continue
 		}
-		now := time.Now()
-		l.adopts.Observe(now.Sub(began))
-		died := l.tables.newest().Died
-		for _, part := range parts {
-			l.since[part].Store(&now)
-			l.actors.Adopt(part, slices.Contains(died, part))
-		}
-		l.setPlaces(parts, serving) // not before: it may be given away from then on
-		l.nudge(giving, saving, speaking)
+		l.adopts.Observe(time.Since(began))
+		l.serve(parts)
 		l.announce()
 	}
+}
+
+// serve lets the actors of partitions run.
+func (l *life) serve(parts []int) {
+	now := time.Now()
+	died := l.tables.newest().Died
+	for _, part := range parts {
+		l.since[part].Store(&now)
+		l.actors.Adopt(part, slices.Contains(died, part))
+	}
+	l.setPlaces(parts, serving) // not before: it may be given away from then on
+	l.nudge(giving, saving, speaking)
 }
 
 // journals returns the journals of the slots of one of the table's lists that have one of
@@ -96,17 +102,26 @@ func (t *table) journals(of map[uint32][]int, parts []int) []Journal {
 
 // giveLoop gives partitions to the nodes that should have them.
 func (l *life) giveLoop(ctx context.Context) {
-	elsewhere := func(t *table, part int) bool { return t.Want[part] != l.slot && t.Want[part] != 0 }
+	elsewhere := func(t *table, part int) bool {
+		return t.Want[part] != l.slot && t.Want[part] != 0 && !l.isKeptLocked(part)
+	}
 	for l.await(ctx, giving, 10*time.Second) {
 		for ctx.Err() == nil {
 			parts := l.take(serving, leaves, giveAtOnce, elsewhere)
 			adopted := len(parts) > 0
 			if !adopted {
 				parts = l.take(away, leaves, store.Partitions, elsewhere) // nothing was done with them
-			} else if err := l.release(ctx, parts); err != nil {
-				break
+			} else {
+				kept, err := l.release(ctx, parts)
+				if err != nil {
+					break
+				}
+				parts = l.keep(parts, kept)
 			}
 			if len(parts) == 0 {
+				if adopted {
+					continue // the store has kept them all
+				}
 				break
 			}
 			l.mu.Lock()
@@ -127,8 +142,8 @@ func (l *life) giveLoop(ctx context.Context) {
 
 // release ends the actors of partitions, and saves them. From its beginning the node no longer
 // has the partitions. Turns that do not end in time can no longer commit. It tries to save until
-// ctx ends.
-func (l *life) release(ctx context.Context, parts []int) error {
+// ctx ends. See Store.Release for those that are kept.
+func (l *life) release(ctx context.Context, parts []int) (kept []int, err error) {
 	for _, part := range parts {
 		l.since[part].Store(nil)
 	}
@@ -137,7 +152,33 @@ func (l *life) release(ctx context.Context, parts []int) error {
 	if err := l.actors.Release(draining, parts); err != nil && ctx.Err() == nil {
 		l.Logger.Warn("cluster: the actors of partitions did not end in time", "partitions", parts, "error", err)
 	}
-	return l.again(ctx, "save partitions", func(ctx context.Context) error { return l.store.Release(ctx, parts) })
+	err = l.again(ctx, "save partitions", func(ctx context.Context) (err error) {
+		kept, err = l.store.Release(ctx, parts)
+		return err
+	})
+	return kept, err
+}
+
+// keep serves those of the partitions again that the store has kept, and returns the others.
+func (l *life) keep(parts, kept []int) (released []int) {
+	if len(kept) == 0 {
+		return parts
+	}
+	l.Logger.Error("cluster: partitions stay on this node, because what is stored of an actor of each is damaged: the journal has the only copy of its newest commits",
+		"node", l.Node.Name, "partitions", kept)
+	l.mu.Lock()
+	for _, part := range kept {
+		l.kept[part] = time.Now()
+	}
+	l.mu.Unlock()
+	l.serve(kept)
+	l.nudge(joining) // who leaves does not wait for them
+	return slices.DeleteFunc(slices.Clone(parts), func(part int) bool { return slices.Contains(kept, part) })
+}
+
+// isKeptLocked reports whether a partition is not to be given away yet, see keep.
+func (l *life) isKeptLocked(part int) bool {
+	return !l.kept[part].IsZero() && time.Since(l.kept[part]) < keepFor
 }
 
 // saveLoop saves what only the journals of dead nodes have.
