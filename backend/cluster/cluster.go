@@ -118,16 +118,9 @@ func New(o Options) (*Cluster, error) {
 
 // connect makes a client of external servers. It does not wait for them.
 func connect(o Options, more ...nats.Option) (*nats.Conn, error) {
-	log, tried := o.Logger, newServerLog(o.Logger)
+	log := o.Logger
 	options := append([]nats.Option{
 		nats.Name("troupe " + o.Node),
-		nats.IgnoreAuthErrorAbort(), // the password may become right: do not give up for good
-		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { // of the first connection only
-			if !tried.isNew(err.Error()) {
-				return
-			}
-			log.Warn("cluster: cannot connect to NATS, and tries again: check -cluster with its password or token, and -cluster-tls-ca, -cert and -key", "error", err)
-		}),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				log.Warn("cluster: the connection to NATS is lost, and made again", "error", err)
@@ -146,13 +139,12 @@ func connect(o Options, more ...nats.Option) (*nats.Conn, error) {
 }
 
 // failures returns a function that logs why a connection fails: each reason when it is new, and then
-// twice a minute. The client calls it several times a second, from one goroutine.
+// once a minute, whichever local port it names. The client calls it several times a second.
 func failures(log *slog.Logger) func(*nats.Conn, error) {
-	said := map[string]time.Time{} // a reason names a server: there are few
+	reasons := newServerLog(log)
 	return func(_ *nats.Conn, err error) {
-		if time.Since(said[err.Error()]) >= 30*time.Second {
-			said[err.Error()] = time.Now()
-			log.Warn("cluster: cannot connect to NATS, and tries again", "error", err)
+		if reasons.isNew(err.Error()) {
+			log.Warn("cluster: cannot connect to NATS, and tries again: check -cluster with its password or token, and -cluster-tls-ca, -cert and -key", "error", err)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// A node that the servers do not let in says why, and never with which password.
+// A node that the servers do not let in says why and what to check, and never with which password.
 func TestAWrongPasswordIsNotSaid(t *testing.T) {
 	s, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: -1, Username: "ada", Password: "right", NoSigs: true, NoLog: true})
 	if err != nil {
@@ -53,7 +53,9 @@ func TestAWrongPasswordIsNotSaid(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	joined := make(chan error, 1)
 	go func() { joined <- c.Join(ctx) }()
-	eventually(t, "the log says why", func() bool { return strings.Contains(log.String(), "Authorization Violation") })
+	eventually(t, "the log says why", func() bool {
+		return strings.Contains(log.String(), "Authorization Violation") && strings.Contains(log.String(), "check -cluster with its password")
+	})
 	cancel()
 	if err := <-joined; err == nil {
 		t.Error("it has joined")
