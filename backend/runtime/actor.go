@@ -277,7 +277,7 @@ func (a *Actor) load() (ok bool) {
 		return true
 	}
 	if m, due := a.current.(*dueEnvelope); due {
-		m.letLoad()
+		m.letLoadSoon()
 	}
 	if a.previous != nil {
 		in.adopt(a.previous)

@@ -3,6 +3,7 @@ package runtime
 import (
 	"container/heap"
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,7 +48,8 @@ const (
 	maxFlying   = 256              // actors that were woken and are not durable yet
 	firstReload = time.Second      // after which an actor that cannot be loaded is tried again; doubles
 	maxReload   = 5 * time.Minute
-	clockJump   = 2 * time.Second // between the two clocks of the process
+	clockJump   = 2 * time.Second       // between the two clocks of the process
+	turnsFor    = 10 * time.Millisecond // how long the turns of an actor keep the next one from being loaded, at most
 )
 
 func newWaker(n *Node) *waker {
@@ -205,6 +207,7 @@ func (w *waker) wakeAll() bool {
 		if woken, ok := w.wake(id); !woken {
 			return ok
 		}
+		runtime.Gosched() // else this goroutine and those that it wakes keep a processor to themselves
 	}
 }
 
@@ -329,7 +332,8 @@ func (w *waker) sleep(trouble time.Duration) bool {
 type dueEnvelope struct {
 	waker  *waker
 	id     string
-	loaded bool // its permit is returned
+	loaded atomic.Bool // its permit is returned
+	timer  *time.Timer // which returns it
 }
 
 func (m *dueEnvelope) size() int { return 0 }
@@ -348,15 +352,20 @@ func (m *dueEnvelope) unload(err *host.Fault) {
 
 // letLoad lets another actor be loaded.
 func (m *dueEnvelope) letLoad() {
-	if !m.loaded {
-		m.loaded = true
+	if m.loaded.CompareAndSwap(false, true) {
 		<-m.waker.loads
 	}
 }
 
+// letLoadSoon is letLoad when the turns of the actor have run, but after a while at the latest:
+// they may wait for something. A crowd whose turns all run at once delays everybody else.
+func (m *dueEnvelope) letLoadSoon() { m.timer = time.AfterFunc(turnsFor, m.letLoad) }
+
 func (m *dueEnvelope) deliver(in *instance) bool {
 	m.waker.loaded(m.id, nil)
-	m.letLoad()
+	if m.letLoad(); m.timer != nil {
+		m.timer.Stop()
+	}
 	durable := func(*host.Output, *host.Fault) { <-m.waker.flying }
 	out := []*host.Output{{Kind: host.OutputReply, Done: durable}}
 	in.number(out, time.Now())

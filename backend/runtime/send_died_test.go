@@ -45,31 +45,33 @@ func (c *poisonedCourier) Inquire(q host.Inquiry, answered func(uint64, error)) 
 // stays, is given up after three of them. Those that were sent with it, before and later, arrive,
 // and so do those of others.
 func TestG12_AMessageThatEndsOtherNodes(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		courier := &poisonedCourier{}
-		disk := memory.New(memory.Options{})
-		n := runtime.New(poisoners, disk, runtime.Options{Logger: slog.New(slog.DiscardHandler), Courier: courier})
-		defer func() { _ = n.Shutdown(t.Context()) }()
-		courier.to = runtime.CourierOf(n)
-		ref := func(key string) host.Ref { return host.Ref{Name: "poisoner", Key: host.Key{key}} }
-		eaten := func(key string) string { return string(call(t, n, ref(key), "get")) }
-		call(t, n, ref("a"), "serve", "b", []string{"soup", "poison", "cake"})
-		call(t, n, ref("c"), "serve", "b", []string{"tea"})
-		time.Sleep(time.Minute)
-		call(t, n, ref("a"), "serve", "b", []string{"fruit"})
-		time.Sleep(10 * time.Minute)
-		if got := eaten("b"); got != `["tea","soup","cake","fruit"]` {
-			t.Errorf("the receiver got %s", got)
-		}
-		courier.mu.Lock()
-		defer courier.mu.Unlock()
-		poison := []string{`{"name":"poison"}`}
-		if len(courier.deaths) != 3 || !slices.Equal(courier.deaths[1], poison) || !slices.Equal(courier.deaths[2], poison) {
-			t.Errorf("nodes died of %q, want three, two of them of the poison alone", courier.deaths)
-		}
-		snap, err := disk.Load(t.Context(), host.ActorID("poisoner", host.Key{"a"}))
-		if err != nil || len(snap.Messages) != 1 || snap.Messages[0].Parked == "" {
-			t.Errorf("the sender has %+v, %v; want the poison, parked", snap.Messages, err)
-		}
-	})
+	for range 20 { // waits are random
+		inBubble(t, func(t *testing.T) {
+			courier := &poisonedCourier{}
+			disk := memory.New(memory.Options{})
+			n := runtime.New(poisoners, disk, runtime.Options{Logger: slog.New(slog.DiscardHandler), Courier: courier})
+			defer func() { _ = n.Shutdown(t.Context()) }()
+			courier.to = runtime.CourierOf(n)
+			ref := func(key string) host.Ref { return host.Ref{Name: "poisoner", Key: host.Key{key}} }
+			eaten := func(key string) string { return string(call(t, n, ref(key), "get")) }
+			call(t, n, ref("a"), "serve", "b", []string{"soup", "poison", "cake"})
+			call(t, n, ref("c"), "serve", "b", []string{"tea"})
+			time.Sleep(time.Minute)
+			call(t, n, ref("a"), "serve", "b", []string{"fruit"})
+			time.Sleep(10 * time.Minute)
+			if got := eaten("b"); got != `["tea","soup","cake","fruit"]` {
+				t.Errorf("the receiver got %s", got)
+			}
+			courier.mu.Lock()
+			defer courier.mu.Unlock()
+			poison := []string{`{"name":"poison"}`}
+			if len(courier.deaths) != 3 || !slices.Equal(courier.deaths[1], poison) || !slices.Equal(courier.deaths[2], poison) {
+				t.Errorf("nodes died of %q, want three, two of them of the poison alone", courier.deaths)
+			}
+			snap, err := disk.Load(t.Context(), host.ActorID("poisoner", host.Key{"a"}))
+			if err != nil || len(snap.Messages) != 1 || snap.Messages[0].Parked == "" {
+				t.Errorf("the sender has %+v, %v; want the poison, parked", snap.Messages, err)
+			}
+		})
+	}
 }
