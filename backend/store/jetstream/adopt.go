@@ -23,6 +23,10 @@ type Journal struct {
 	UpTo uint64 // the sequence of that message
 }
 
+// keepsTombstones is for how many times the retention the tombstones of adopted partitions stay:
+// others trim and remove the journals of the earlier owners after one, and not at once.
+const keepsTombstones = 3
+
 // foreignJournal is a journal of which the index has rows.
 type foreignJournal struct {
 	Journal
@@ -156,6 +160,9 @@ func (a adopter) adopt(ctx context.Context, parts []int, alone bool, past []Jour
 	a.barrierSeq = max(a.barrierSeq, barrier)
 	for _, part := range parts {
 		a.owned[part] = true
+		if !alone && len(past)+len(debts) > 0 {
+			a.remain[part] = a.options.now().Add(keepsTombstones * a.options.Retention)
+		}
 	}
 	a.recaller.ask(parts, past)
 	for _, s := range sources {

@@ -20,13 +20,14 @@ type catalog struct {
 	last    int64 // the newest number of a resident
 	absent  int   // residents that were never committed
 	owned   [store.Partitions]bool
-	starts  map[int64]uint64           // the first pieces of the own messages that are in pieces
-	foreign map[int64]*foreignJournal  // the rows of other journals
-	sealed  []*foreignJournal          // those of them that this store removes
-	adopted map[string]*foreignJournal // by name
-	scanned map[int64][]byte           // messages of other journals, until their actors are saved
-	recalls [store.Partitions]*recall  // nil: there is nothing more to read of its actors' logs
-	wakes   map[string]wake            // as stored, of the owned partitions
+	starts  map[int64]uint64            // the first pieces of the own messages that are in pieces
+	foreign map[int64]*foreignJournal   // the rows of other journals
+	sealed  []*foreignJournal           // those of them that this store removes
+	adopted map[string]*foreignJournal  // by name
+	scanned map[int64][]byte            // messages of other journals, until their actors are saved
+	recalls [store.Partitions]*recall   // nil: there is nothing more to read of its actors' logs
+	remain  [store.Partitions]time.Time // until when journals of earlier owners may have something of its actors
+	wakes   map[string]wake             // as stored, of the owned partitions
 	dues    dues
 	swept   map[string]bool // actors whose pages without a root were looked for, since they were taken over
 
@@ -67,6 +68,12 @@ func (w wake) equals(v wake) bool {
 
 // isEmpty reports whether there is nothing to know.
 func (w wake) isEmpty() bool { return w.equals(wake{}) }
+
+// mayRemain reports whether journals of earlier owners may have something of a partition's actors that
+// the index does not have: it is not read yet, or was trimmed from the index only. Hold mu.
+func (c *catalog) mayRemain(part int, now time.Time) bool {
+	return c.recalls[part] != nil || len(c.sealed) > 0 || now.Before(c.remain[part])
+}
 
 // resident returns the resident of an actor, and makes one if there is none. Hold mu.
 func (c *catalog) resident(actor string) *journal.Resident {

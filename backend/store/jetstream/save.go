@@ -133,11 +133,12 @@ func (k *keeper) saved(r *journal.Resident, s *snapshot, m journal.Message, unsa
 // removeForgotten removes the tombstones that are no longer needed and of which the journal
 // has nothing more.
 func (k *keeper) removeForgotten(ctx context.Context) {
+	now := k.options.now()
 	k.catalog.mu.Lock()
 	var gone []string
 	for actor, w := range k.wakes {
 		r := k.index.ByID[actor]
-		if w.Forgotten && k.recalls[store.Partition(actor)] == nil && (r == nil || len(r.Locations) == 0 && r.Rev == r.Saved) {
+		if w.Forgotten && !k.mayRemain(store.Partition(actor), now) && (r == nil || len(r.Locations) == 0 && r.Rev == r.Saved) {
 			gone = append(gone, actor)
 		}
 	}
@@ -186,14 +187,14 @@ func (k *keeper) remove(ctx context.Context, actor string) error {
 }
 
 // leave makes the writer refuse commits of an actor that is a forgotten tombstone, of which no journal
-// has anything. While journals are recalled that is not known: a new life at revision 1, whose commits a
-// later owner finds behind those of the old one, would be lost.
+// has anything. Else a new life at revision 1, whose commits a later owner finds behind those of the old
+// one, would be lost.
 func (k *keeper) leave(r *journal.Resident) bool {
 	k.own.writing.Lock()
 	defer k.own.writing.Unlock()
 	k.catalog.mu.Lock()
 	defer k.catalog.mu.Unlock()
-	r.Leaving = k.index.ByID[r.ID] == r && k.recalls[store.Partition(r.ID)] == nil && r.Record != nil && r.Record.Forgotten && len(r.Locations) == 0 && r.Rev == r.Saved
+	r.Leaving = k.index.ByID[r.ID] == r && !k.mayRemain(store.Partition(r.ID), k.options.now()) && r.Record != nil && r.Record.Forgotten && len(r.Locations) == 0 && r.Rev == r.Saved
 	return r.Leaving
 }
 
