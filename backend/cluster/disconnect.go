@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,6 +14,16 @@ import (
 type departure struct {
 	subject, reason string
 	began           []host.Moment // of each node's process
+}
+
+// add adds moments of processes that have none yet. The first one counts: who is authenticated
+// while Disconnect tries again may stay.
+func (d *departure) add(moments []host.Moment) {
+	for _, m := range moments {
+		if m.Process != 0 && !slices.ContainsFunc(d.began, func(began host.Moment) bool { return began.Process == m.Process }) {
+			d.began = append(d.began, m)
+		}
+	}
 }
 
 // Disconnect implements host.Cluster. It asks all nodes, and again until no actor has moved
@@ -40,18 +51,18 @@ func (c *Cluster) Disconnect(ctx context.Context, subject, reason string) error 
 // authenticated before. The error is a moved fault if actors have moved.
 func (c *Cluster) disconnectFrom(ctx context.Context, t *table, self uint32, d *departure) error {
 	port := c.port.Load()
-	began := make([]host.Moment, len(t.Nodes))
+	moments := make([]host.Moment, len(t.Nodes)) // zero for one that is sealed
 	if err := t.each(func(i int, slot uint32) (err error) {
 		if slot == self {
-			began[i] = port.local.Moment()
+			moments[i] = port.local.Moment()
 			return nil
 		}
-		began[i], err = port.momentAt(ctx, slot)
+		moments[i], err = port.momentAt(ctx, slot)
 		return err
 	}); err != nil {
 		return err
 	}
-	d.began = began
+	d.add(moments)
 	return t.each(func(_ int, slot uint32) (err error) {
 		version := uint64(0)
 		if slot == self {

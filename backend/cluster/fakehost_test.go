@@ -167,7 +167,14 @@ func (h *fakeHost) DetachNode(slot uint32) {
 	h.detached = append(h.detached, slot)
 }
 
-func (h *fakeHost) Moment() host.Moment { return h.moment }
+// Moment counts from h.moment.
+func (h *fakeHost) Moment() host.Moment {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m := h.moment
+	h.moment.N++
+	return m
+}
 
 func (h *fakeHost) Disconnect(_ context.Context, subject, reason string, began []host.Moment) error {
 	return h.ask("disconnect %s %s %v", subject, reason, began)
