@@ -167,6 +167,8 @@ func (h *fakeHost) DetachNode(slot uint32) {
 	h.detached = append(h.detached, slot)
 }
 
+func (h *fakeHost) Joined() host.Moment { return h.Moment() }
+
 // Moment counts from h.moment.
 func (h *fakeHost) Moment() host.Moment {
 	h.mu.Lock()

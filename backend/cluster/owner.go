@@ -123,10 +123,14 @@ func (s *served) handle(i *item) {
 		s.unfollow(i.Number)
 	case itemOpen:
 		refused.Attachment = i.Open.Attachment
-		err = p.local.Open(i.Ref, *i.Open)
+		if err = s.current(i.Open.Attachment); err == nil {
+			err = p.local.Open(i.Ref, *i.Open)
+		}
 	case itemRefresh:
 		refused.Attachment = i.Refresh.Attachment
-		err = p.local.Refresh(i.Ref, *i.Refresh)
+		if err = s.current(i.Refresh.Attachment); err == nil {
+			err = p.local.Refresh(i.Ref, *i.Refresh)
+		}
 	case itemSubscribe:
 		refused.Attachment, refused.Seq = i.Subscribe.Attachment, i.Subscribe.ID
 		err = p.local.Subscribe(i.Ref, *i.Subscribe)
@@ -162,6 +166,15 @@ func (s *served) handle(i *item) {
 		refused.Err = p.fault(err)
 		_ = p.send(s.slot, refused, true)
 	}
+}
+
+// current returns why an identity from the node must not be believed: the node is out of the
+// cluster and a Disconnect may have passed it over, or it sends what it began before that.
+func (s *served) current(a host.Attachment) error {
+	if a.Node != s.slot || !s.port.places.Alive(s.slot) {
+		return movedFault()
+	}
+	return nil
 }
 
 // fault is an error as other nodes may see it.

@@ -23,8 +23,9 @@ type Local interface {
 	// attachments have.
 	DetachNode(slot uint32)
 
-	// Moment and Disconnect are as in host.Partitions.
+	// Moment, Joined and Disconnect are as in host.Partitions.
 	Moment() host.Moment
+	Joined() host.Moment
 	Disconnect(ctx context.Context, subject, reason string, began []host.Moment) error
 }
 
@@ -65,6 +66,7 @@ type Port struct {
 
 	mu       sync.Mutex // guards the fields below; taken before a copy's
 	self     uint32     // the node's slot; 0 while it is not in the cluster
+	joined   host.Moment
 	endpoint *link.Endpoint
 	followed map[string]*followed // by actor
 	copies   map[uint64]*logCopy  // those of followed, by number
@@ -113,7 +115,7 @@ func (p *Port) Join(bus link.Bus, slot uint32) error {
 	if err != nil {
 		return err
 	}
-	p.self, p.endpoint = slot, endpoint
+	p.self, p.joined, p.endpoint = slot, p.local.Joined(), endpoint
 	p.running, p.stop = context.WithCancel(context.Background())
 	return nil
 }
@@ -339,6 +341,18 @@ func (p *Port) at(r host.Ref) (*logCopy, error) {
 	return at.copy, nil
 }
 
+// vouch returns why another node must not get an identity: OnAuth began before this node joined,
+// and a Disconnect has passed it over since. An actor here refuses it by itself. Ask after at: a
+// copy from before the join has ended.
+func (p *Port) vouch(who host.Identity) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if who.Subject != "" && who.Asked.Process == p.joined.Process && who.Asked.N < p.joined.N {
+		return host.Faultf(wire.CodeIdentity, "the client has to be authenticated again")
+	}
+	return nil
+}
+
 // Open implements host.Host.
 func (p *Port) Open(r host.Ref, q host.OpenRequest) error {
 	c, err := p.at(r)
@@ -347,6 +361,9 @@ func (p *Port) Open(r host.Ref, q host.OpenRequest) error {
 	}
 	if c == nil {
 		return p.local.Open(r, q)
+	}
+	if err := p.vouch(q.Identity); err != nil {
+		return err
 	}
 	return c.open(r, q)
 }
@@ -359,6 +376,9 @@ func (p *Port) Refresh(r host.Ref, q host.RefreshRequest) error {
 	}
 	if c == nil {
 		return p.local.Refresh(r, q)
+	}
+	if err := p.vouch(q.Identity); err != nil {
+		return err
 	}
 	q.Attachment = c.remote(q.Attachment)
 	return c.request(&item{Kind: itemRefresh, Ref: r, Refresh: &q})

@@ -46,6 +46,7 @@ type remotely struct{ host.Host }
 
 func (remotely) DetachNode(uint32)   {}
 func (remotely) Moment() host.Moment { return host.Moment{} }
+func (remotely) Joined() host.Moment { return host.Moment{} }
 func (remotely) Disconnect(context.Context, string, string, []host.Moment) error {
 	return nil
 }

@@ -96,6 +96,11 @@ type Partitions interface {
 	// Moment returns a moment of this process, after that of each OnAuth that has begun.
 	Moment() Moment
 
+	// Joined says that the server joins the cluster, perhaps again, and returns Moment. From then
+	// on identities are refused whose OnAuth began in this process before: a Disconnect may have
+	// passed the server over while it was not in the cluster.
+	Joined() Moment
+
 	// Disconnect ends all connections of a subject to the server's actors, and returns when that
 	// is durable. From then on identities are refused whose OnAuth began before it did: before the
 	// moment of its process in began.

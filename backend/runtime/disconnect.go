@@ -24,6 +24,7 @@ const disconnectedFor = 10 * time.Minute
 type disconnected struct {
 	process uint64
 	last    atomic.Uint64 // moment
+	joined  atomic.Uint64 // see Partitions.Joined; 0: never
 
 	mu       sync.Mutex
 	subjects map[string]*parting
@@ -60,10 +61,14 @@ func (d *disconnected) add(subject string, began []host.Moment, now time.Time) {
 	}
 }
 
-// since reports whether the subject of an identity was disconnected since OnAuth began.
+// since reports whether the subject of an identity was disconnected since OnAuth began, as far as
+// the node can know.
 func (d *disconnected) since(who host.Identity) bool {
 	if who.Subject == "" {
 		return false
+	}
+	if who.Asked.Process == d.process && who.Asked.N < d.joined.Load() {
+		return true
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -134,6 +134,15 @@ func (p *Partitions) DetachNode(slot uint32) {
 // Moment returns a moment of this process, after that of each OnAuth that has begun.
 func (p *Partitions) Moment() host.Moment { return p.n.disconnected.moment() }
 
+// Joined says that the node joins its cluster, perhaps again, and returns Moment. Identities of
+// this process whose OnAuth began before are refused: nobody has told the node who was
+// disconnected meanwhile.
+func (p *Partitions) Joined() host.Moment {
+	m := p.n.disconnected.moment()
+	p.n.disconnected.joined.Store(m.N)
+	return m
+}
+
 // Disconnect is that of the node, for one that began at a moment of each process of the cluster.
 func (p *Partitions) Disconnect(ctx context.Context, subject, reason string, began []host.Moment) error {
 	return p.n.disconnect(ctx, subject, reason, began)

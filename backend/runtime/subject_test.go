@@ -238,3 +238,29 @@ func TestSubject_disconnectedInACluster(t *testing.T) {
 		}
 	})
 }
+
+// A node that was out of its cluster does not know who was disconnected meanwhile.
+func TestSubject_disconnectedBetweenTwoJoins(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, nil, ledgers)
+		parts := runtime.PartitionsOf(b.node)
+		before := parts.Moment()
+		joined := parts.Joined()
+		for name, test := range map[string]struct {
+			asked host.Moment
+			want  string
+		}{
+			"before":     {before, "closed:identity "},
+			"since":      {joined, "opened "},
+			"after":      {parts.Moment(), "opened "},
+			"by another": {host.Moment{Process: joined.Process + 1, N: before.N}, "opened "},
+			"by no one":  {host.Moment{}, "opened "},
+		} {
+			r := as(name)
+			r.Identity = host.Identity{Subject: "ada", Asked: test.asked}
+			if got := kinds(b.open(ledgerRef, r).read()); got != test.want {
+				t.Errorf("%s: got %q, want %q", name, got, test.want)
+			}
+		}
+	})
+}
