@@ -182,7 +182,7 @@ func (p *Port) Resolve(ctx context.Context, r host.Ref) (host.Ref, error) {
 
 // Deliver implements host.Courier.
 func (p *Port) Deliver(d *host.Delivery, answered func([]host.DeliveryAnswer, error)) {
-	carry(p, d.To, &item{Kind: itemDeliver, Ref: d.To, Delivery: d}, func() { p.courier.Deliver(d, answered) },
+	carry(p, d.To, d.Suspect, &item{Kind: itemDeliver, Ref: d.To, Delivery: d}, func() { p.courier.Deliver(d, answered) },
 		func(i *item, err error) {
 			if err != nil {
 				answered(nil, err)
@@ -194,7 +194,7 @@ func (p *Port) Deliver(d *host.Delivery, answered func([]host.DeliveryAnswer, er
 
 // Inquire implements host.Courier.
 func (p *Port) Inquire(q host.Inquiry, answered func(uint64, error)) {
-	carry(p, q.To, &item{Kind: itemInquire, Ref: q.To, Inquiry: &q}, func() { p.courier.Inquire(q, answered) },
+	carry(p, q.To, false, &item{Kind: itemInquire, Ref: q.To, Inquiry: &q}, func() { p.courier.Inquire(q, answered) },
 		func(i *item, err error) {
 			if err != nil {
 				answered(0, err)
@@ -204,61 +204,82 @@ func (p *Port) Inquire(q host.Inquiry, answered func(uint64, error)) {
 		})
 }
 
-// carry takes something to an actor. What fails the sender sends again.
-func carry(p *Port, to host.Ref, i *item, local func(), answered func(*item, error)) {
+// carry takes something to an actor, if probe only after the owner has answered. What fails the
+// sender sends again.
+func carry(p *Port, to host.Ref, probe bool, i *item, local func(), answered func(*item, error)) {
 	id, err := idOf(to)
 	if err != nil {
 		answered(nil, err)
 		return
 	}
-	part := store.Partition(id)
-	owner, self := p.places.Owner(part)
+	owner, self := p.places.Owner(store.Partition(id))
 	if owner == self {
 		local()
 		return
 	}
-	p.askAsync(owner, i, func(i *item, err error) {
+	silent := host.Faultf(wire.CodeUnavailable, "the actor's node does not answer")
+	take := func() {
+		p.askAsync(owner, i, func(i *item, err error) {
+			switch {
+			case errors.Is(err, link.ErrFull):
+				answered(nil, faultOf(err))
+			case errors.Is(err, errSessionEnded):
+				p.lostWith(owner, func(died bool) {
+					if died {
+						answered(nil, host.ErrReceiverDied)
+					} else {
+						answered(nil, silent)
+					}
+				})
+			case err != nil:
+				answered(nil, silent)
+			case i.Err != nil:
+				answered(nil, i.Err)
+			default:
+				answered(i, nil)
+			}
+		})
+	}
+	if !probe {
+		take()
+		return
+	}
+	p.askAsync(owner, &item{Kind: itemMoment}, func(_ *item, err error) {
 		switch {
 		case errors.Is(err, link.ErrFull):
 			answered(nil, faultOf(err))
-		case errors.Is(err, errSessionEnded):
-			p.lostWith(part, owner, func(err error) { answered(nil, err) })
 		case err != nil:
-			answered(nil, host.Faultf(wire.CodeUnavailable, "the actor's node does not answer"))
-		case i.Err != nil:
-			answered(nil, i.Err)
+			answered(nil, silent)
 		default:
-			answered(i, nil)
+			take()
 		}
 	})
 }
 
 // lostWith says whether a node that has not answered before its session ended has died. A link may
-// end before others take a node for dead.
-func (p *Port) lostWith(part int, owner uint32, answered func(error)) {
+// end before others take a node for dead, and to one that lives: that answers soon.
+func (p *Port) lostWith(owner uint32, answered func(died bool)) {
 	p.mu.Lock()
 	running, left := p.running, p.endpoint == nil
 	if !left {
 		p.wait.Add(1)
 	}
 	p.mu.Unlock()
-	say := func() {
-		if p.places.Alive(owner) {
-			answered(host.Faultf(wire.CodeUnavailable, "the actor's node does not answer"))
-		} else {
-			answered(host.ErrReceiverDied)
-		}
-	}
 	if left {
-		say()
+		answered(false) // it is this node that has ended it
 		return
 	}
 	go func() {
 		defer p.wait.Done()
 		ctx, cancel := context.WithTimeout(running, moveFor)
 		defer cancel()
-		p.places.Await(ctx, part, owner)
-		say()
+		for p.places.Alive(owner) {
+			// A link that has ended is ready a moment later, and ends when others know that the node died.
+			if _, err := p.ask(ctx, owner, &item{Kind: itemMoment}); err == nil || pause(ctx, moveWait) != nil {
+				break
+			}
+		}
+		answered(running.Err() == nil && !p.places.Alive(owner))
 	}()
 }
 

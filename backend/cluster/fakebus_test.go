@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -12,7 +13,8 @@ import (
 // end of it.
 type fakeBus struct {
 	*chance
-	lose int // one message in lose is lost; 0: none
+	lose int           // one message in lose is lost; 0: none
+	late time.Duration // at most [5 ms]
 	mu   sync.Mutex
 	subs map[*busEnd]map[string]func([]byte)
 	last map[*busEnd]time.Time // when the newest message to an end arrives: they keep their order
@@ -52,7 +54,7 @@ func (e *busEnd) Publish(subject string, data []byte) error {
 		if subs[subject] == nil || e.bus.oneIn(e.bus.lose) {
 			continue
 		}
-		at := time.Now().Add(e.bus.upTo(5 * time.Millisecond))
+		at := time.Now().Add(e.bus.upTo(cmp.Or(e.bus.late, 5*time.Millisecond)))
 		if !at.After(e.bus.last[to]) {
 			at = e.bus.last[to].Add(1)
 		}

@@ -25,7 +25,7 @@ func fill(v reflect.Value, n *int) {
 			return
 		}
 		for i := range v.NumField() {
-			if v.Field(i).CanSet() {
+			if v.Field(i).CanSet() && v.Type().Field(i).Name != "Suspect" { // which is not sent
 				fill(v.Field(i), n)
 			}
 		}

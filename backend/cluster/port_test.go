@@ -389,28 +389,56 @@ func TestACallToANodeThatIsNoMore(t *testing.T) {
 }
 
 // TestADeliveryToANodeThatIsNoMore tells that the receiver's owner has died, with the batch perhaps,
-// from a link that has failed: also if that is noticed first.
+// from a link that has failed: also if that is noticed first. A batch in which a death is counted is
+// not sent to a node that is dead already.
 func TestADeliveryToANodeThatIsNoMore(t *testing.T) {
-	for dies, want := range map[time.Duration]time.Duration{time.Second: time.Second, 12 * time.Second: 12 * time.Second, 0: 15 * time.Second} {
+	for name, of := range map[string]struct {
+		dies, back, want time.Duration
+		suspect          bool
+	}{
+		"it dies":                                 {dies: time.Second, want: time.Second},
+		"it dies after the link":                  {dies: 12 * time.Second, want: 12 * time.Second},
+		"it is cut off":                           {want: 15 * time.Second},
+		"it is cut off for a while":               {back: 7 * time.Second, want: 7 * time.Second},
+		"it dies, and the batch is suspect":       {dies: time.Second, want: time.Second, suspect: true},
+		"it is cut off, and the batch is suspect": {want: 5 * time.Second, suspect: true},
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			owner, gateway, places := newPorts(t)
 			owner.bus.cut.Store(true)
 			answer, began := make(chan error, 1), time.Now()
-			gateway.port.Deliver(&host.Delivery{To: general, Attempt: 3}, func(_ []host.DeliveryAnswer, err error) { answer <- err })
-			if dies > 0 {
-				time.Sleep(dies)
+			gateway.port.Deliver(&host.Delivery{To: general, Attempt: 3, Suspect: of.suspect}, func(_ []host.DeliveryAnswer, err error) { answer <- err })
+			time.Sleep(of.dies + of.back)
+			if of.dies > 0 {
 				places.mu.Lock()
 				places.dead[1], places.owner = true, 0
 				places.mu.Unlock()
 				gateway.port.Changed()
 			}
+			if of.back > 0 {
+				owner.bus.cut.Store(false)
+			}
 			err, took := <-answer, time.Since(began)
-			if (err == host.ErrReceiverDied) != (dies > 0) || codeOf(err) != wire.CodeUnavailable || (took-want).Abs() > time.Second {
-				t.Errorf("got %v after %v, want it after %v; the owner has died: %v", err, took, want, dies > 0)
+			died := of.dies > 0 && !of.suspect
+			if (err == host.ErrReceiverDied) != died || codeOf(err) != wire.CodeUnavailable || (took-of.want).Abs() > time.Second {
+				t.Errorf("%s: got %v after %v, want it after %v; the batch may be why: %v", name, err, took, of.want, died)
 			}
 			owner.bus.cut.Store(false)
 		})
 	}
+}
+
+// TestASuspectBatch comes behind the answer of its receiver's owner.
+func TestASuspectBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		owner, gateway, _ := newPorts(t)
+		answer := make(chan error, 1)
+		gateway.port.Deliver(&host.Delivery{To: general, Attempt: 3, Suspect: true}, func(_ []host.DeliveryAnswer, err error) { answer <- err })
+		if err := <-answer; err != nil {
+			t.Error(err)
+		}
+		expect(t, owner.host.take(), "deliver 3")
+	})
 }
 
 // TestFollowersComeAfterTheFollow lets a second follower come before the first one has asked the

@@ -40,6 +40,11 @@ type Delivery struct {
 
 	// Messages are in the order of Order. A delivery without any says that Settled is all.
 	Messages []DeliveryMessage
+
+	// Suspect says that an end of a process was counted in one of them. The courier takes them only
+	// to a node that has answered just before: else messages that are sent to one that is dead
+	// already, because its end is not known yet, would seem to be why. It is not sent along.
+	Suspect bool
 }
 
 // DeliveryMessage is a message of a Delivery.

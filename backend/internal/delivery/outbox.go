@@ -259,6 +259,7 @@ func (t *target) batch(limits Limits, attempt func() uint64) (d *host.Delivery, 
 			}
 		}
 		e.attempt = d.Attempt
+		d.Suspect = d.Suspect || e.m.Fatal > 0
 		bytes += len(e.m.Data)
 		d.Messages = append(d.Messages, host.DeliveryMessage{
 			ID: e.m.ID, Order: e.order, Prev: prev,
