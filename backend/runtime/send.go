@@ -214,7 +214,7 @@ func (s *sends) save(commit *store.Commit) {
 		if m := e.after; m != nil && m.To != "" || e.before != nil && e.before.To != "" {
 			s.outbox.Edit(e.before, e.after, commit.Rev)
 			s.changed = true
-			if e.before != nil && (m == nil || !s.trials[m.ID]) {
+			if e.before != nil && (m == nil || m.Parked != "" || !s.trials[m.ID]) {
 				delete(s.trials, e.before.ID) // it is counted, or gone
 			}
 		}

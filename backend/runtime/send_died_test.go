@@ -75,3 +75,53 @@ func TestG12_AMessageThatEndsOtherNodes(t *testing.T) {
 		})
 	}
 }
+
+// scriptedCourier answers the deliveries to one actor as a test says.
+type scriptedCourier struct {
+	host.Courier
+	mu     sync.Mutex
+	script []func(d *host.Delivery) ([]host.DeliveryAnswer, error)
+	got    []int // how many messages each had
+}
+
+func (c *scriptedCourier) Deliver(d *host.Delivery, answered func([]host.DeliveryAnswer, error)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(d.Messages) == 0 || len(c.script) == 0 {
+		answered(nil, nil)
+		return
+	}
+	c.got = append(c.got, len(d.Messages))
+	answer := c.script[0]
+	c.script = c.script[1:]
+	answered(answer(d))
+}
+
+// A message that has to be alone, gets another number and is given up keeps its actor in memory no
+// longer.
+func TestG12_ADoubtedMessageGetsAnotherNumber(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		as := func(result host.DeliveryResult, floor uint64) func(*host.Delivery) ([]host.DeliveryAnswer, error) {
+			return func(d *host.Delivery) ([]host.DeliveryAnswer, error) {
+				m := d.Messages[0]
+				return []host.DeliveryAnswer{{ID: m.ID, Order: m.Order, Result: result, Floor: m.Order + floor}}, nil
+			}
+		}
+		courier := &scriptedCourier{script: []func(*host.Delivery) ([]host.DeliveryAnswer, error){
+			func(*host.Delivery) ([]host.DeliveryAnswer, error) { return nil, host.ErrReceiverDied },
+			as(host.DeliveryRenumber, 100), as(host.DeliveryDone, 0), as(host.DeliveryGivenUp, 0),
+		}}
+		n := runtime.New(poisoners, memory.New(memory.Options{}), runtime.Options{Logger: slog.New(slog.DiscardHandler), Courier: courier})
+		defer func() { _ = n.Shutdown(t.Context()) }()
+		call(t, n, host.Ref{Name: "poisoner", Key: host.Key{"a"}}, "serve", "b", []string{"soup", "cake"})
+		time.Sleep(time.Hour)
+		courier.mu.Lock()
+		defer courier.mu.Unlock()
+		if want := []int{2, 1, 1, 1}; !slices.Equal(courier.got, want) {
+			t.Errorf("deliveries had %v messages, want %v", courier.got, want)
+		}
+		if got := n.Stats().Awake; got != 0 {
+			t.Errorf("%d actors are in memory after an hour", got)
+		}
+	})
+}

@@ -93,7 +93,8 @@ func (o *Outbox) Edit(before, after *store.Message, rev uint64) {
 			o.wait(o.targets[after.To], after.Retry)
 			return
 		}
-		e.order, e.durable, e.doubted, e.died = after.Order, false, e.died, false
+		e.doubted = e.died || e.doubted && e.order != after.Order // a new number counts nothing
+		e.order, e.durable, e.died = after.Order, false, false
 		o.changes = append(o.changes, change{rev: rev, to: after.To, e: e, order: e.order})
 	case was && !is && e != nil:
 		e.answered = true

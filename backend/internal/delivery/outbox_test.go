@@ -141,3 +141,52 @@ func TestNextFollowsTheReceivers(t *testing.T) {
 		t.Errorf("after the clock was set back by more than a wait may last %d are sent, want both", len(all))
 	}
 }
+
+// A message that may be why a process has ended stays doubted when it gets another number.
+func TestANewNumberSettlesNoDoubt(t *testing.T) {
+	var o Outbox
+	attempts := uint64(0)
+	batches := func() []*host.Delivery {
+		return o.Batches(epoch, silentLimits, func() uint64 { attempts++; return attempts })
+	}
+	for i := range uint64(2) {
+		o.Edit(nil, &store.Message{ID: i + 1, Order: i + 1, To: "b"}, 1)
+	}
+	o.Durable(1)
+	batches()
+	for _, m := range o.Doubt("b", 1) {
+		counted := *m
+		counted.Fatal++
+		o.Edit(m, &counted, 2)
+	}
+	o.Silent("b", 1, epoch, func(int) time.Duration { return 0 })
+	o.Durable(2)
+	if sent := batches(); len(sent) > 0 {
+		t.Fatalf("got %+v, want none before it is trusted", sent)
+	}
+	o.Trust(o.Doubted()[0])
+	if sent := batches(); len(sent) != 1 || len(sent[0].Messages) != 1 || !sent[0].Suspect {
+		t.Fatalf("got %+v, want the first message alone, suspect", sent)
+	}
+	if out := o.Answer("b", 2, []host.DeliveryAnswer{{ID: 1, Order: 1, Result: host.DeliveryRenumber, Floor: 9}}); !out.Renumber {
+		t.Fatalf("got %+v", out)
+	}
+	for _, m := range o.Renumber("b") {
+		again := *m
+		again.Order += 9
+		o.Edit(m, &again, 3)
+	}
+	o.Durable(3)
+	sent := batches()
+	if len(sent) != 1 || len(sent[0].Messages) != 1 || sent[0].Messages[0].Order != 10 {
+		t.Fatalf("got %+v, want the first message alone", sent)
+	}
+	o.Edit(o.Answer("b", 3, []host.DeliveryAnswer{{ID: 1, Order: 10}}).Settled[0].Message, nil, 4)
+	o.Durable(4)
+	if sent := batches(); len(sent) > 0 {
+		t.Errorf("got %+v, want none before it is trusted", sent)
+	}
+	if doubted := o.Doubted(); len(doubted) != 1 || doubted[0].ID != 2 {
+		t.Errorf("got %+v, want the second message doubted", doubted)
+	}
+}
