@@ -201,10 +201,13 @@ func TestG3_RecallOfADamagedJournal(t *testing.T) {
 			commit(t, a, commitOf(ada, 1), commitOf(bob, 1))
 			write(t, a, test.damage)
 			commit(t, a, commitOf(ada, 2), commitOf(bob, 2))
-			if err := errors.Join(a.Release(t.Context(), parts[0]), a.Release(t.Context(), parts[1]), b.Adopt(t.Context(), parts, []Journal{{Name: a.Incarnation()}})); err != nil {
+			if err := errors.Join(a.Release(t.Context(), parts[0]), a.Release(t.Context(), parts[1]), b.Adopt(t.Context(), parts, nil)); err != nil {
 				t.Fatal(err)
 			}
-			commit(t, b, commitOf(ada, 3))
+			commit(t, b, commitOf(ada, 3)) // it is in memory then, and bob is not
+			b.catalog.mu.Lock()
+			b.recaller.ask(parts, []Journal{{Name: a.Incarnation()}})
+			b.catalog.mu.Unlock()
 			expectSeqs(t, b, ada, 0, test.first, 3)
 			if got, err := seqsOf(t.Context(), b, bob, 0); err != nil || len(got) > 0 {
 				t.Errorf("%s, which may have later ones: got the entries %v, error %v", bob, got, err)
