@@ -88,7 +88,7 @@ func (c *items[E]) replace(at, cut int, put []E, text []byte) {
 		panic(fmt.Sprintf("actor: field %s was changed by a read-only action (it has a value receiver), by OnRestore or outside a turn", c.field))
 	}
 	c.version++
-	ch := change[E]{at: at, put: len(put), edit: c.edit(at, cut, text)}
+	ch := change[E]{at: at, put: len(put), edit: c.edit(at, cut, jsonshape.Fit(text))}
 	for _, e := range c.rope.From(at) {
 		if len(ch.cut) == cut {
 			break

@@ -283,3 +283,47 @@ func TestChecksReportAndUndoChangesOutsideATurn(t *testing.T) {
 		}
 	})
 }
+
+// doodle has a scalar field alone, jotter a list.
+type doodle struct {
+	Lines []string `json:"lines"`
+}
+
+func (s *doodle) Write(_ *nothing, line string) { s.Lines = []string{line} }
+
+type jotter struct {
+	Notes actor.List[string] `json:"notes"`
+}
+
+func (j *jotter) Write(_ *nothing, line string) { j.Notes.Append(line) }
+
+// Replace reads all notes from JSON.
+func (j *jotter) Replace(_ *nothing, notes json.RawMessage) error {
+	return json.Unmarshal(notes, &j.Notes)
+}
+
+// What an actor keeps of a small state takes no room for a large one of the same type.
+func TestG8_ASmallStateAfterALargeOne(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s, large := &commitStore{Store: memory.New(memory.Options{})}, actor.WithOptions(actor.Options{MaxState: 32 << 20})
+		b := newBench(t, s, actor.NewRegistry(actor.Define[doodle]("doodle", large), actor.Define[jotter]("jotter", large)))
+		for _, does := range []struct {
+			of, action string
+			arg        any
+		}{{"doodle", "write", "small"}, {"doodle", "write", "small again"}, {"jotter", "write", "small"}, {"jotter", "write", "small"}, {"jotter", "replace", []string{"small", "small"}}} {
+			call(t, b.node, host.Ref{Name: does.of, Key: host.Key{"large"}}, "write", strings.Repeat("x", 1<<20))
+			call(t, b.node, host.Ref{Name: does.of, Key: host.Key{"small"}}, does.action, does.arg)
+			if n := cap(s.last.State); n > 1024 {
+				t.Errorf("after %s %s %v: room for %d bytes is kept with a state of %d", does.of, does.action, does.arg, n, len(s.last.State))
+			}
+			for _, e := range s.last.Edits {
+				if n := cap(e.Put); n > 1024 {
+					t.Errorf("after %s %s %v: room for %d bytes is kept with a change of %d", does.of, does.action, does.arg, n, len(e.Put))
+				}
+			}
+			if s.last.State == nil && len(s.last.Edits) == 0 {
+				t.Errorf("after %s %s %v: nothing has changed", does.of, does.action, does.arg)
+			}
+		}
+	})
+}

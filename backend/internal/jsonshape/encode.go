@@ -4,7 +4,6 @@ import (
 	"encoding"
 	"encoding/json"
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
 )
@@ -19,11 +18,7 @@ func Encode(v any) ([]byte, error) {
 		return []byte("null"), nil
 	}
 	if flat := FlatOf(rv.Type()); flat != nil {
-		b, err := flat.append(nil, rv, "[]")
-		if cap(b) > 2*len(b)+64 { // what is made ready for a larger one is not kept with it
-			b = slices.Clone(b)
-		}
-		return b, err
+		return flat.append(nil, rv, "[]")
 	}
 	return encodeFilled(rv)
 }

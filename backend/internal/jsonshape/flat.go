@@ -130,7 +130,19 @@ func (e *Flat) append(dst []byte, v reflect.Value, null string) ([]byte, error) 
 	if size, known := int32(len(dst)-start), e.size.Load(); size > known || size < known/2 {
 		e.size.Store(size)
 	}
+	if start == 0 {
+		dst = Fit(dst)
+	}
 	return dst, nil
+}
+
+// Fit returns b, or a copy if much more room was made for it than it needs, for what is kept: what
+// Append makes ready for a value is as large as a recent one.
+func Fit(b []byte) []byte {
+	if cap(b) > 2*len(b)+64 {
+		return slices.Clone(b)
+	}
+	return b
 }
 
 func (e *Flat) appendValue(dst []byte, v reflect.Value, null string) (_ []byte, err error) {

@@ -261,3 +261,14 @@ func BenchmarkEncodeFlat(b *testing.B) {
 		}
 	})
 }
+
+// TestFlat_Room: what is appended to nothing has no room for a recent value that was larger.
+func TestFlat_Room(t *testing.T) {
+	e := FlatOf(reflect.TypeFor[[]string]())
+	for _, v := range [][]string{{strings.Repeat("x", 1<<20)}, {"small"}} {
+		b, err := e.Append(nil, reflect.ValueOf(v))
+		if err != nil || cap(b) > 2*len(b)+64 {
+			t.Errorf("got %v, and room for %d bytes with %d", err, cap(b), len(b))
+		}
+	}
+}
