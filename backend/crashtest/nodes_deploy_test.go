@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -105,7 +106,7 @@ func TestG12_NodesDeploy(t *testing.T) {
 // are ready then.
 func (c *nodes) deploy(some int, env string) bool {
 	n := c.all[some]
-	n.locked(func() bool { n.env = []string{env}; return true })
+	n.locked(func() bool { n.env = append(slices.Clone(n.env[:len(n.env)-1]), env); return true }) // instead of the one that newNodes got
 	before := n.address()
 	c.end(syscall.SIGTERM, []int{some}, 0)
 	for n.address() == before { // it answers until it ends
