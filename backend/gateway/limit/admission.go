@@ -169,7 +169,7 @@ func (a *Admission) Call(addr netip.Addr) *host.Fault {
 // no such socket. It is refused if too many of the address's requests of that kind had none: those
 // would take the room of others on the way to that node. A post that is under way counts as one of
 // them. All others are free, as they are on the socket's own node. Polls wait, and carry little: of
-// those there may be as many under way as the address may have connections.
+// those there may be twice as many under way as the address may have sockets.
 func (a *Admission) Forward(addr netip.Addr, poll bool) (done func(missed bool), e *host.Fault) {
 	from, limited := forwarded.Network(addr)
 	if !limited || a.opts.CallRatePerIP == 0 {

@@ -40,7 +40,7 @@ func TestG9_AddressesAreForgotten(t *testing.T) {
 }
 
 // TestG9_ForwardedRequestsUnderWay: an address cannot have more posts under way to other nodes than it
-// may miss, nor more polls than it may have connections.
+// may miss, nor more polls than twice the sockets that it may have.
 func TestG9_ForwardedRequestsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := NewAdmission(AdmissionOptions{CallRatePerIP: 2, MaxSocketsPerIP: 3, Logger: slog.New(slog.DiscardHandler)})
