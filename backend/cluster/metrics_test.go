@@ -46,7 +46,7 @@ func checkMetrics(t *testing.T, rest []*natsNode) {
 	log := slog.New(slog.DiscardHandler)
 	sum := map[string]float64{}
 	for _, n := range rest {
-		port := NewPort(nil, nil, n.member, PortOptions{Logger: log})
+		port := NewPort(newFakeHost(), nil, n.member, PortOptions{Logger: log})
 		before := gather(t, n, port)
 		_, slot := n.member.table()
 		if err := port.Join(&natsBus{n.nc, "t", log}, slot); err != nil {
