@@ -2,7 +2,7 @@ package jetstream
 
 import (
 	"bytes"
-	"errors"
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -70,11 +70,12 @@ func TestG1_PurgeKeepsPiecesOfACommitUnderWay(t *testing.T) {
 	proxy, backend := newProxy(t)
 	p := backend.newPlace(quiet)
 	defer p.remove(t)
-	p.tick, p.longest, p.Timeout, p.tryTime = time.Hour, 2000, 2*time.Second, time.Second
+	p.tick, p.longest = time.Hour, 2000
 	s := p.takeOver(t)
 	others(t, s, purgeProofs)
 	acks := 0
 	proxy.set(func() {
+		proxy.lost = 0
 		proxy.lose = func(_ string, data []byte) bool {
 			if isAck(data) {
 				acks++
@@ -83,14 +84,19 @@ func TestG1_PurgeKeepsPiecesOfACommitUnderWay(t *testing.T) {
 		}
 	})
 	c := long("ada", 1)
-	if errs := s.Commit(t.Context(), []*store.Commit{c}); errs == nil || !errors.Is(errs[0], store.ErrUnknown) {
-		t.Fatalf("Commit: got %v, want ErrUnknown", errs)
+	done := make(chan []error, 1)
+	go func() { done <- s.Commit(context.Background(), []*store.Commit{c}) }()
+	for n := 0; n == 0; time.Sleep(time.Millisecond) {
+		proxy.set(func() { n = proxy.lost })
 	}
 	s.keeper.purge(t.Context())
 	if s.keeper.purged == 0 {
 		t.Fatal("nothing was purged")
 	}
 	proxy.set(func() { proxy.lose = nil })
+	if errs := <-done; errs != nil {
+		t.Fatalf("Commit: %v", errs)
+	}
 	expectLong(t, s, c)
 	others(t, s, purgeProofs)
 	if err := s.Prove(t.Context()); err != nil {
