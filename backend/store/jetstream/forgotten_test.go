@@ -27,7 +27,7 @@ func TestG1_TombstonesStayDuringRecalls(t *testing.T) {
 	proxy, backend := newProxy(t)
 	p := backend.newPlace(quiet)
 	defer p.remove(t)
-	p.tick = time.Hour
+	p.tick, p.Retention = time.Hour, time.Nanosecond
 	a, b, c := p.takeOver(t), p.open(t), p.open(t)
 	parts := []int{store.Partition("ada")}
 	commitForgotten(t, a)
