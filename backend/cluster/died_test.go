@@ -105,6 +105,13 @@ func (e *eater) die() {
 	time.AfterFunc(takeOver, d.succeed)
 }
 
+// now returns the node that owns the receiver, and how many have died.
+func (d *diners) now() (e *eater, deaths int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.receiver, d.deaths
+}
+
 // keptStore is open for the next node.
 type keptStore struct{ store.Store }
 
@@ -121,10 +128,11 @@ func dine(t *testing.T, seed uint64, haste int) *diners {
 		d.ports[i] = d.port(slot, &busEnd{bus: d.bus}, nil)
 		d.senders[i] = runtime.New(guests, memory.New(memory.Options{}), runtime.Options{Logger: slog.New(slog.DiscardHandler), Courier: d.ports[i]})
 	}
-	d.begin(10)
-	d.call(d.receiver.node, "r", "come")
+	first := d.begin(10)
+	d.call(first.node, "r", "come")
 	t.Cleanup(func() {
-		d.end(d.receiver)
+		e, _ := d.now()
+		d.end(e)
 		for i, n := range d.senders {
 			if err := n.Shutdown(context.Background()); err != nil {
 				t.Error(err)
@@ -145,7 +153,7 @@ func (d *diners) port(slot uint32, end *busEnd, c host.Courier) *Port {
 }
 
 // begin has the node with a slot own the receiver.
-func (d *diners) begin(slot uint32) {
+func (d *diners) begin(slot uint32) *eater {
 	e := &eater{diners: d, end: &busEnd{bus: d.bus}}
 	e.node = runtime.New(guests, keptStore{d.disk}, runtime.Options{Logger: slog.New(slog.DiscardHandler)})
 	e.Courier = runtime.CourierOf(e.node)
@@ -156,6 +164,7 @@ func (d *diners) begin(slot uint32) {
 	d.places.mu.Lock()
 	d.places.owner = slot
 	d.places.mu.Unlock()
+	return e
 }
 
 // end ends what is left of a node.
@@ -168,15 +177,16 @@ func (d *diners) end(e *eater) {
 
 // succeed has another node take over from one that has died.
 func (d *diners) succeed() {
-	d.end(d.receiver)
+	before, _ := d.now()
+	d.end(before)
 	d.places.mu.Lock()
 	slot := d.places.owner
 	d.places.dead[slot] = true
 	d.places.mu.Unlock()
-	d.begin(slot + 1)
+	next := d.begin(slot + 1)
 	if d.haste > 0 {
 		d.haste--
-		d.receiver.die()
+		next.die()
 	}
 	for _, p := range d.ports {
 		p.Changed()
@@ -207,12 +217,13 @@ func TestG12_TheInnocentOfAnotherNode(t *testing.T) {
 			d.call(d.senders[0], "a", "serve", "r", "poison")
 			d.call(d.senders[1], "c", "serve", "r", "tea")
 			time.Sleep(time.Hour)
-			if got := d.call(d.receiver.node, "r", "get"); got != `["bread","tea"]` {
+			e, deaths := d.now()
+			if got := d.call(e.node, "r", "get"); got != `["bread","tea"]` {
 				t.Errorf("round %d: the receiver got %s; of its senders are parked %s and %s messages", round, got,
 					d.call(d.senders[0], "a", "parked"), d.call(d.senders[1], "c", "parked"))
 			}
-			if got := d.call(d.senders[0], "a", "parked"); got != "1" || d.deaths != 3 {
-				t.Errorf("round %d: %s messages of the guilty sender are parked, and %d nodes have died; want 1 and 3", round, got, d.deaths)
+			if got := d.call(d.senders[0], "a", "parked"); got != "1" || deaths != 3 {
+				t.Errorf("round %d: %s messages of the guilty sender are parked, and %d nodes have died; want 1 and 3", round, got, deaths)
 			}
 		})
 	}
@@ -223,11 +234,13 @@ func TestG12_TheInnocentOfAnotherNode(t *testing.T) {
 func TestG12_NodesThatDieInARow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := dine(t, 1, 4)
-		d.receiver.die()
+		first, _ := d.now()
+		first.die()
 		d.call(d.senders[1], "c", "serve", "r", "tea")
 		time.Sleep(time.Hour)
-		if got := d.call(d.receiver.node, "r", "get"); got != `["bread","tea"]` || d.deaths != 5 {
-			t.Errorf("after the death of %d nodes the receiver got %s", d.deaths, got)
+		e, deaths := d.now()
+		if got := d.call(e.node, "r", "get"); got != `["bread","tea"]` || deaths != 5 {
+			t.Errorf("after the death of %d nodes the receiver got %s", deaths, got)
 		}
 	})
 }
