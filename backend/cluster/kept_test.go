@@ -58,11 +58,11 @@ func TestADamagedPartitionStays(t *testing.T) {
 		w.start("c")
 		began := time.Now()
 		var without [store.Partitions]time.Duration
-		for time.Since(began) < keepFor/2 {
-			time.Sleep(time.Millisecond)
+		for time.Since(began) < keepFor/6 {
+			time.Sleep(5 * time.Millisecond)
 			for p := range without {
 				if !slices.ContainsFunc(w.running(), func(of *process) bool { return w.owns(of.name, p) }) {
-					without[p] += time.Millisecond
+					without[p] += 5 * time.Millisecond
 				}
 			}
 		}
