@@ -45,7 +45,9 @@ func (b *inbox) save(commit *store.Commit, r *receipt) {
 		record, floor := b.marks.Finish(r.delivery, r.message, r.result, r.err)
 		commit.Senders = append(commit.Senders, record)
 		commit.Floor = floor
-		b.in.messages.number = max(b.in.messages.number, r.message.Order)
+		if commit.Rev > 1 || commit.End == 0 { // else there was no life that ends, of which older messages would be
+			b.in.messages.number = max(b.in.messages.number, r.message.Order)
+		}
 		b.inquire(b.marks.Excess(time.Now()))
 	}
 	if gone, floor := b.marks.Forget(time.Now(), b.in.sends.leaving || b.in.life.tombstone); len(gone) > 0 {

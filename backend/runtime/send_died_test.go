@@ -10,6 +10,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/runtime"
 	"github.com/troupe-dev/troupe/backend/store/memory"
+	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // poisonedCourier is a courier to other nodes: a batch with the poison ends the one that handles it,
@@ -122,6 +123,43 @@ func TestG12_ADoubtedMessageGetsAnotherNumber(t *testing.T) {
 		}
 		if got := n.Stats().Awake; got != 0 {
 			t.Errorf("%d actors are in memory after an hour", got)
+		}
+	})
+}
+
+// tardyCourier is a poisonedCourier of which one sender reaches nobody until some time.
+type tardyCourier struct {
+	poisonedCourier
+	late  string
+	until time.Time
+}
+
+func (c *tardyCourier) Deliver(d *host.Delivery, answered func([]host.DeliveryAnswer, error)) {
+	if d.From.Key[0] == c.late && time.Now().Before(c.until) {
+		answered(nil, host.Faultf(wire.CodeUnavailable, "it is away"))
+		return
+	}
+	c.poisonedCourier.Deliver(d, answered)
+}
+
+// A message that is given up before its receiver exists ends no life of it: one of another sender that
+// is older, and comes later, arrives.
+func TestG12_AMessageThatIsGivenUpEndsNoLife(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		courier := &tardyCourier{late: "c", until: time.Now().Add(time.Hour)}
+		n := runtime.New(poisoners, memory.New(memory.Options{}), runtime.Options{Logger: slog.New(slog.DiscardHandler), Courier: courier})
+		defer func() { _ = n.Shutdown(t.Context()) }()
+		courier.to = runtime.CourierOf(n)
+		ref := func(key string) host.Ref { return host.Ref{Name: "poisoner", Key: host.Key{key}} }
+		call(t, n, ref("c"), "serve", "b", []string{"tea"})
+		time.Sleep(time.Second)
+		call(t, n, ref("a"), "serve", "b", []string{"poison"})
+		time.Sleep(2 * time.Hour)
+		got := string(call(t, n, ref("b"), "get"))
+		courier.mu.Lock()
+		defer courier.mu.Unlock()
+		if got != `["tea"]` || len(courier.deaths) != 3 {
+			t.Errorf("after the death of %d nodes the receiver got %s", len(courier.deaths), got)
 		}
 	})
 }
