@@ -4,7 +4,6 @@ package crashtest
 
 import (
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -15,19 +14,7 @@ import (
 // G11, G12, combination 9: backups of a cluster under transfers, while nodes are broken. In what is
 // restored of each, as the data of one server, money is conserved, and no alarm has rung twice.
 func TestG12_NodesBackup(t *testing.T) {
-	if *nodesFlag == 0 {
-		t.Skip("it takes minutes: -crash.nodes=3, or make test-cluster")
-	}
-	seed := *seedFlag
-	if seed == 0 {
-		seed = rand.Uint64() | 1
-	}
-	t.Logf("to repeat its choices: -crash.seed=%d", seed)
-	binary, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := newNodes(t, binary, *nodesFlag, servePurses+"=1")
+	c, seed := startNodes(t, servePurses+"=1")
 	r := rand.New(rand.NewPCG(seed, 400))
 	var files []string
 	var sum totals
@@ -59,7 +46,7 @@ func TestG12_NodesBackup(t *testing.T) {
 		}
 	})
 	for _, file := range files {
-		checkRestored(t, binary, file)
+		checkRestored(t, c.all[0].binary, file)
 	}
 	t.Logf("%d backups, made again %d times: %+v", len(files), failed, sum)
 }

@@ -51,19 +51,7 @@ func TestG10_NodesCrash(t *testing.T) {
 
 // G11, G12: the same for payments between actors on different nodes, and for alarms.
 func TestG12_NodesCrash(t *testing.T) {
-	if *nodesFlag == 0 {
-		t.Skip("it takes minutes: -crash.nodes=3, or make test-cluster")
-	}
-	seed := *seedFlag
-	if seed == 0 {
-		seed = rand.Uint64() | 1
-	}
-	t.Logf("to repeat its choices: -crash.seed=%d", seed)
-	binary, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := newNodes(t, binary, *nodesFlag, servePurses+"=1")
+	c, seed := startNodes(t, servePurses+"=1")
 	r := rand.New(rand.NewPCG(seed, 200))
 	var sum totals
 	runPurses(t, c, seed, func(settle func()) {

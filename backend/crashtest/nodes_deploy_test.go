@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -62,19 +61,7 @@ func init() { registries[serveAccounts] = accounts } // only this system has clu
 // the old one again, then the new one, under payments, alarms and open clients. What the new one
 // has changed waits while all are old; other actors work; and nothing is lost or comes twice.
 func TestG12_NodesDeploy(t *testing.T) {
-	if *nodesFlag == 0 {
-		t.Skip("it takes minutes: -crash.nodes=3, or make test-cluster")
-	}
-	seed := *seedFlag
-	if seed == 0 {
-		seed = rand.Uint64() | 1
-	}
-	t.Logf("to repeat its choices: -crash.seed=%d", seed)
-	binary, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := newNodes(t, binary, *nodesFlag, servePurses+"=1")
+	c, seed := startNodes(t, servePurses+"=1")
 	r := rand.New(rand.NewPCG(seed, 300))
 	g := &group{name: "deploy", url: "ws://" + c.address() + "/api/socket?v=1", away: 50 * time.Millisecond, refuses: true, events: make(chan struct{})}
 	follower := newFollower(g, "follower", seed, "a", "b")

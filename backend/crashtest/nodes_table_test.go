@@ -5,7 +5,6 @@ package crashtest
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -47,19 +46,7 @@ func init() { registries[serveShelves] = actor.NewRegistry(actor.Define[shelf]("
 // write, and deposed owners finish theirs late. Each shelf has what its only client has put there, and
 // so do reads in between.
 func TestG10_NodesTables(t *testing.T) {
-	if *nodesFlag == 0 {
-		t.Skip("it takes minutes: -crash.nodes=3, or make test-cluster")
-	}
-	seed := *seedFlag
-	if seed == 0 {
-		seed = rand.Uint64() | 1
-	}
-	t.Logf("to repeat its choices: -crash.seed=%d", seed)
-	binary, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := newNodes(t, binary, *nodesFlag, serveShelves+"=1")
+	c, seed := startNodes(t, serveShelves+"=1")
 	const keys, most = 400, 300 // of a shelf; words in a box
 	var models [6]map[string]string
 	var changes, reads atomic.Int64

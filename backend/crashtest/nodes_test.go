@@ -4,6 +4,7 @@ package crashtest
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -70,6 +71,22 @@ type node struct {
 	dark    bool      // the disk has lost its power
 	begun   time.Time // the newest process
 	deaths  int       // of poison
+}
+
+// startNodes starts the nodes of a long test, which this binary serves, and returns the seed of the test's
+// choices. It skips the test in the short form.
+func startNodes(t *testing.T, env ...string) (c *nodes, seed uint64) {
+	t.Helper()
+	if *nodesFlag == 0 {
+		t.Skip("it takes minutes: -crash.nodes=3, or make test-cluster")
+	}
+	seed = cmp.Or(*seedFlag, rand.Uint64()|1)
+	t.Logf("to repeat its choices: -crash.seed=%d", seed)
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newNodes(t, binary, *nodesFlag, env...), seed
 }
 
 // newNodes starts a cluster of n nodes and waits until they are ready.

@@ -135,8 +135,8 @@ func (p *Partitions) DetachNode(slot uint32) {
 func (p *Partitions) Moment() host.Moment { return p.n.disconnected.moment() }
 
 // Joined says that the node joins its cluster, perhaps again, and returns Moment. Identities of
-// this process whose OnAuth began before are refused: nobody has told the node who was
-// disconnected meanwhile.
+// this process whose OnAuth began before are refused: the node does not know who was
+// disconnected while it was away.
 func (p *Partitions) Joined() host.Moment {
 	m := p.n.disconnected.moment()
 	p.n.disconnected.joined.Store(m.N)

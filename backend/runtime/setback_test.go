@@ -59,7 +59,7 @@ func TestG12_TheClockIsSetBackBeforeTwoRestarts(t *testing.T) {
 		b.post("a", "b", "one")
 		time.Sleep(time.Second)
 		clock.jump(-24 * time.Hour)
-		b.restart() // nobody has noticed
+		b.restart() // before anything has noticed that
 		b.penpal("a")
 		time.Sleep(time.Second)
 		lose(false)

@@ -29,7 +29,7 @@ func expectSeqs(t *testing.T, s *Store, actor string, after, first, last uint64)
 }
 
 // G3: what earlier owners have written is read in the background, once for all partitions that wait
-// for it. Until then an actor's new owner runs it, and who asks for its old entries waits.
+// for it. Until then an actor's new owner runs it, and a request for its old entries waits.
 func TestG3_OldEntriesAreRecalled(t *testing.T) {
 	proxy, backend := newProxy(t)
 	p := backend.newPlace(quiet)
@@ -74,7 +74,7 @@ func TestG3_OldEntriesAreRecalled(t *testing.T) {
 	}()
 	select {
 	case err := <-waits:
-		t.Fatalf("who asks for old entries does not wait: error %v", err)
+		t.Fatalf("a request for old entries does not wait: error %v", err)
 	case <-time.After(20 * time.Millisecond):
 	}
 	cancel()
