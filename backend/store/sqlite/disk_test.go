@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -350,7 +351,8 @@ func (d *disk) powerLoss(t testing.TB, r *rand.Rand) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	keep := []float64{0, 0.2, 0.5, 0.9, 1}[r.IntN(5)]
-	for path, file := range d.files {
+	for _, path := range slices.Sorted(maps.Keys(d.files)) { // the same choices for the same seed
+		file := d.files[path]
 		if strings.HasSuffix(path, "-shm") || !file.certain && r.Float64() >= keep {
 			continue
 		}

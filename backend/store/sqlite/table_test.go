@@ -44,6 +44,14 @@ func (d *Depot) Change(_ *actor.Context[actor.NoState], edits []DepotEdit, fail 
 			d.Boxes.Set(e.Key, e.Text)
 		case "delete":
 			d.Boxes.Delete(e.Key)
+		case "clear":
+			keys := []uint64{}
+			for k := range d.Boxes.Range(0, e.Key) {
+				keys = append(keys, k)
+			}
+			for _, k := range keys {
+				d.Boxes.Delete(k)
+			}
 		case "lose":
 			d.Where.Delete(e.Text)
 		}
@@ -54,17 +62,26 @@ func (d *Depot) Change(_ *actor.Context[actor.NoState], edits []DepotEdit, fail 
 	return nil
 }
 
-// Dump returns everything.
+// Dump returns everything, short: a result has at most 1 MiB.
 func (d Depot) Dump(*actor.Context[actor.NoState]) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, d.Turns, d.Boxes.Len(), d.Where.Len())
 	for k, v := range d.Boxes.All() {
-		fmt.Fprintln(&b, k, v)
+		fmt.Fprintln(&b, k, short(v))
 	}
 	for k, v := range d.Where.All() {
-		fmt.Fprintln(&b, k, v)
+		fmt.Fprintln(&b, short(k), v)
 	}
 	return b.String()
+}
+
+// short returns a text of randomText in a few bytes.
+func short(text string) string {
+	return fmt.Sprint(strings.TrimRight(text, "x"), " ", len(text))
+}
+
+func randomText(r *rand.Rand) string {
+	return fmt.Sprint("box ", r.IntN(200), strings.Repeat("x", 100*r.IntN(10)))
 }
 
 // depotModel is what a depot has.
@@ -86,6 +103,8 @@ func (m *depotModel) change(edits []DepotEdit) {
 			m.boxes[e.Key], m.next = e.Text, max(m.next, e.Key+1)
 		case "delete":
 			delete(m.boxes, e.Key)
+		case "clear":
+			maps.DeleteFunc(m.boxes, func(k uint64, _ string) bool { return k < e.Key })
 		case "lose":
 			delete(m.where, e.Text)
 		}
@@ -96,10 +115,10 @@ func (m *depotModel) dump() string {
 	var b strings.Builder
 	fmt.Fprintln(&b, m.turns, len(m.boxes), len(m.where))
 	for _, k := range slices.Sorted(maps.Keys(m.boxes)) {
-		fmt.Fprintln(&b, k, m.boxes[k])
+		fmt.Fprintln(&b, k, short(m.boxes[k]))
 	}
 	for _, k := range slices.Sorted(maps.Keys(m.where)) {
-		fmt.Fprintln(&b, k, m.where[k])
+		fmt.Fprintln(&b, short(k), m.where[k])
 	}
 	return b.String()
 }
@@ -145,8 +164,10 @@ func TestG6_TablesAfterKillsAndPowerLoss(t *testing.T) {
 			edits := []DepotEdit{}
 			for range r.IntN(12) {
 				kinds := []string{"append", "append", "set", "delete", "lose"}
-				text := fmt.Sprint("box ", r.IntN(200), strings.Repeat("x", r.IntN(1000)))
-				edits = append(edits, DepotEdit{kinds[r.IntN(len(kinds))], r.Uint64N(300), text})
+				edits = append(edits, DepotEdit{kinds[r.IntN(len(kinds))], r.Uint64N(model.next), randomText(r)})
+			}
+			if len(model.boxes) > 300 && r.IntN(20) == 0 {
+				edits = append(edits, DepotEdit{Kind: "clear", Key: model.next})
 			}
 			fail := r.IntN(5) == 0
 			_, err := call(node, "change", edits, fail)
