@@ -5,14 +5,27 @@ import "../ui/base.css";
 import "../app/app.css";
 import "./docs.css";
 import { storedTheme, storeTheme, THEMES } from "../app/theme";
+import { PATHS } from "../ui/iconPaths";
 import { isPress } from "../ui/isPress";
 import { find, type Section } from "./search";
 
 const themeButton = document.querySelector<HTMLButtonElement>("#theme")!;
 
+/** Makes an icon as Icon in ui/icons.tsx does. */
+function icon(path: string): SVGElement {
+  const make = (name: string, attributes: Record<string, string>) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    return element;
+  };
+  const svg = make("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" });
+  svg.append(make("path", { d: path }));
+  return svg;
+}
+
 function showTheme(): void {
   const theme = storedTheme();
-  themeButton.textContent = { system: "◐", light: "☀", dark: "☾" }[theme];
+  themeButton.replaceChildren(icon(PATHS[theme]));
   themeButton.title = `Theme: ${theme}`;
   themeButton.setAttribute("aria-label", themeButton.title);
 }

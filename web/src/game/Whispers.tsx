@@ -62,6 +62,7 @@ export function Whispers({ connected, whispers, me, others, target, onTarget, on
         <label>
           Whisper to
           <select value={to} onChange={(event) => onTarget(event.target.value)} disabled={!to}>
+            {!to && <option value="">Nobody</option>}
             {left && <option>{to}</option>}
             {others.map((id) => (
               <option key={id}>{id}</option>
