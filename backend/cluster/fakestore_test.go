@@ -23,6 +23,7 @@ type fakeServers struct {
 	// Broken on purpose.
 	noSeal  bool // a seal does not end a journal
 	fromAck bool // a lease begins with the acknowledgement, not with the sending
+	early   bool // a message says that it was sent a second before that
 
 	mu       sync.Mutex
 	journals map[string]*fakeJournal
@@ -42,6 +43,7 @@ type fakeMessage struct {
 	id          string // of the try
 	part, value int    // part -1: no commit
 	at          time.Time
+	sent        time.Duration // by its sender's clock
 }
 
 // append adds a message on condition, as every write to a journal is made.
@@ -72,6 +74,7 @@ type fakeStore struct {
 	servers *fakeServers
 	process context.Context // ends with the process
 	lease   time.Duration
+	booted  time.Time     // when its clock began
 	way     *fakeRegister // the way to the servers: only its luck is used
 
 	publishing slot   // one message at a time
@@ -135,7 +138,10 @@ func (s *fakeStore) write(inc string, part, value int, seal bool) error {
 	if refused {
 		return store.ErrConflict
 	}
-	m := fakeMessage{id: fmt.Sprint(inc, expected), part: part, value: value}
+	m := fakeMessage{id: fmt.Sprint(inc, expected), part: part, value: value, sent: s.Clock()}
+	if s.servers.early {
+		m.sent -= time.Second
+	}
 	first := time.Now()
 	for {
 		seq, err := s.send(ctx, inc, expected, m, seal)
@@ -204,7 +210,7 @@ func (s *fakeStore) Begin(ctx context.Context, lease time.Duration) (string, err
 	sent := time.Now()
 	s.servers.mu.Lock()
 	inc := fmt.Sprintf("inc%d", len(s.servers.journals)+1)
-	s.servers.journals[inc] = &fakeJournal{messages: []fakeMessage{{id: "opened", part: -1}}}
+	s.servers.journals[inc] = &fakeJournal{messages: []fakeMessage{{id: "opened", part: -1, sent: s.Clock()}}}
 	s.servers.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -243,6 +249,8 @@ func (s *fakeStore) Deposed() <-chan struct{} {
 	return s.deposed
 }
 
+func (s *fakeStore) Clock() time.Duration { return time.Since(s.booted) }
+
 func (s *fakeStore) Last() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -275,17 +283,18 @@ func (s *fakeStore) SealOwn(ctx context.Context) (uint64, error) {
 	return 0, err
 }
 
-func (s *fakeStore) LastOf(ctx context.Context, inc string) (uint64, bool, error) {
+func (s *fakeStore) LastOf(ctx context.Context, inc string) (Written, error) {
 	if err := s.way.way(ctx); err != nil {
-		return 0, false, err
+		return Written{}, err
 	}
 	s.servers.mu.Lock()
 	defer s.servers.mu.Unlock()
 	j := s.servers.journals[inc]
-	if n := uint64(len(j.messages)); n > 1 && s.servers.oneIn(s.servers.behind) {
-		return n - 1, false, nil // a replica that is behind
+	n := len(j.messages)
+	if n > 1 && s.servers.oneIn(s.servers.behind) {
+		return Written{uint64(n - 1), false, j.messages[n-2].sent}, nil // a replica that is behind
 	}
-	return uint64(len(j.messages)), j.sealed, nil
+	return Written{uint64(n), j.sealed, j.messages[n-1].sent}, nil
 }
 
 func (s *fakeStore) Seal(ctx context.Context, inc string, expected uint64) (uint64, error) {

@@ -79,6 +79,14 @@ func (s *jetStore) Prove(ctx context.Context) error {
 	return of.Prove(ctx)
 }
 
+// Clock implements Store.
+func (s *jetStore) Clock() time.Duration {
+	if of := s.store(); of != nil {
+		return of.Clock()
+	}
+	return 0
+}
+
 // Last implements Store.
 func (s *jetStore) Last() uint64 {
 	if of := s.store(); of != nil {
@@ -91,14 +99,14 @@ func (s *jetStore) Last() uint64 {
 const leaderFor = 500 * time.Millisecond
 
 // LastOf implements Store. While the stream has no leader, it asks any replica.
-func (s *jetStore) LastOf(ctx context.Context, inc string) (uint64, bool, error) {
+func (s *jetStore) LastOf(ctx context.Context, inc string) (Written, error) {
 	short, cancel := context.WithTimeout(ctx, leaderFor)
 	defer cancel()
-	last, sealed, err := s.store().Last(short, inc)
-	if err == nil || ctx.Err() != nil {
-		return last, sealed, err
+	last, err := s.store().Last(short, inc)
+	if err != nil && ctx.Err() == nil {
+		last, err = s.store().LastSeen(ctx, inc)
 	}
-	return s.store().LastSeen(ctx, inc)
+	return Written(last), err
 }
 
 // Seal implements Store.
@@ -136,10 +144,11 @@ func (s *jetStore) Adopt(ctx context.Context, parts []int, debts, past []Journal
 		if j.Inc == of.Incarnation() {
 			upTo = of.Newest()
 		} else if upTo == 0 { // it goes on, but not with these partitions
-			var err error
-			if upTo, _, err = of.Last(ctx, j.Inc); err != nil {
+			last, err := of.Last(ctx, j.Inc)
+			if err != nil {
 				return err
 			}
+			upTo = last.Seq
 		}
 		if upTo > 0 {
 			owed = append(owed, jetstream.Journal{Name: j.Inc, UpTo: upTo})

@@ -15,6 +15,11 @@ import (
 // no clocks are compared: only their rates have to be about the same. If the owner has
 // written meanwhile, the seal fails. The idea is Gray's and Cheriton's lease, with
 // compare-and-set in place of a lock service.
+//
+// Others often learn late what a node that has died wrote last: after an election, for example. So
+// each message says when it was sent, by its sender's clock, and so does what a node says to be
+// alive. Others heard the latter after that, and so know a time, by their own clock, before which
+// the message was sent: see watched.found.
 
 // aliveSubject is where nodes say that they are alive.
 const aliveSubject = "t.a"
@@ -24,6 +29,7 @@ type alive struct {
 	Slot  uint32 `json:"s"`
 	Last  uint64 `json:"l"` // its newest acknowledged message
 	Table uint64 `json:"t"` // the revision of the newest table that it knows
+	Clock int64  `json:"c"` // its Store's, in ms
 
 	// Serves is that of a table of which the node serves all partitions that it should have;
 	// absent while it does not.
@@ -32,18 +38,19 @@ type alive struct {
 
 // watched is what a node knows of another.
 type watched struct {
-	last    uint64    // its newest known message; 0: none yet
-	since   time.Time // since when
-	heard   time.Time // when it last said that it is alive, or was looked for
-	spoke   time.Time // when it last said that it is alive
-	looking bool      // a goroutine reads or seals its journal
-	serves  uint64    // of its newest alive
+	last    uint64        // its newest known message; 0: none yet
+	since   time.Time     // since when
+	heard   time.Time     // when it last said that it is alive, or was looked for
+	spoke   time.Time     // when it last said that it is alive
+	clock   time.Duration // its clock then, or shortly before
+	looking bool          // a goroutine reads or seals its journal
+	serves  uint64        // of its newest alive
 }
 
 // announce says that the node is alive, and which table there is.
 func (l *life) announce() {
 	l.tables.mu.Lock()
-	a := alive{Slot: l.slot, Last: l.store.Last(), Table: l.tables.revision}
+	a := alive{Slot: l.slot, Last: l.store.Last(), Table: l.tables.revision, Clock: l.store.Clock().Milliseconds()}
 	if l.servesAll(l.tables.current) {
 		a.Serves = a.Table
 	}
@@ -110,7 +117,7 @@ func (l *life) hearAlive(message []byte) {
 	}
 	w := l.watchLocked(a.Slot)
 	w.heard, w.serves = time.Now(), a.Serves
-	w.spoke = w.heard
+	w.spoke, w.clock = w.heard, time.Duration(a.Clock)*time.Millisecond
 	if a.Last > w.last {
 		w.last, w.since = a.Last, w.heard
 	}
@@ -120,6 +127,24 @@ func (l *life) hearAlive(message []byte) {
 	}
 	if a.Serves != 0 {
 		l.nudge(joining) // which may wait for that
+	}
+}
+
+// maxSilence is for how many leases a node's clock is known after it last spoke: two clocks may
+// drift.
+const maxSilence = 10
+
+// found notes the newest message that was found in a node's journal. The lease of a node that is
+// silent begins when it sent that. One that speaks has it from now on: its servers may be slow.
+func (w *watched) found(m Written, lease time.Duration) {
+	since := time.Now()
+	if silent := since.Sub(w.spoke); m.Sent != 0 && w.clock != 0 && silent >= lease/4 && silent < maxSilence*lease {
+		if sent := w.spoke.Add(m.Sent - w.clock); sent.Before(since) {
+			since = sent
+		}
+	}
+	if w.last = m.Seq; since.After(w.since) {
+		w.since = since
 	}
 }
 
@@ -134,7 +159,7 @@ func (l *life) watchLocked(slot uint32) *watched {
 
 // observeLoop watches the leases of the other nodes.
 func (l *life) observeLoop(ctx context.Context, wait *sync.WaitGroup) {
-	tick := time.NewTicker(l.Lease / 12)
+	tick := time.NewTicker(l.Lease / 24)
 	defer tick.Stop()
 	own, written := uint64(0), time.Now() // its own newest message, and since when it has it
 	for {
@@ -179,15 +204,16 @@ func (l *life) observeLoop(ctx context.Context, wait *sync.WaitGroup) {
 func (l *life) look(ctx context.Context, n node, expected uint64, over bool) {
 	ctx, cancel := context.WithTimeout(ctx, tryFor)
 	defer cancel()
-	last, ended, err := uint64(0), false, error(nil)
+	var last Written
+	var err error
 	if over {
-		last, err = l.store.Seal(ctx, n.Inc, expected)
-		if ended = err == nil; ended {
+		last.Seq, err = l.store.Seal(ctx, n.Inc, expected)
+		if last.Sealed = err == nil; last.Sealed {
 			l.seals.Add(1)
 		}
 	}
 	if !over || errors.Is(err, ErrStale) {
-		last, ended, err = l.store.LastOf(ctx, n.Inc)
+		last, err = l.store.LastOf(ctx, n.Inc)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -195,11 +221,11 @@ func (l *life) look(ctx context.Context, n node, expected uint64, over bool) {
 	w.looking = false
 	switch {
 	case err != nil: // it is looked for again
-	case ended:
-		l.dead[n.Slot] = last
+	case last.Sealed:
+		l.dead[n.Slot] = last.Seq
 		l.nudge(burying)
-	case last > w.last:
-		w.last, w.since = last, time.Now()
+	case last.Seq > w.last:
+		w.found(last, max(l.Lease, n.Lease))
 	}
 }
 

@@ -21,6 +21,13 @@ type Journal struct {
 	Seal uint64 // the message that ended it; 0 if it may go on
 }
 
+// Written is the newest message of a journal.
+type Written struct {
+	Seq    uint64        // its number
+	Sealed bool          // it ended the journal
+	Sent   time.Duration // when its owner began to send it, on the owner's Clock; 0: not known
+}
+
 // Store is the store of a node, as its membership needs it. The store writes commits to a
 // journal, one per incarnation. All methods may be called at the same time.
 type Store interface {
@@ -38,13 +45,15 @@ type Store interface {
 	// Deposed is closed when the store learns that another node has ended the newest journal.
 	Deposed() <-chan struct{}
 
+	// Clock returns the time on the clock by which Valid is decided.
+	Clock() time.Duration
+
 	// Last returns the number of the newest acknowledged message of the newest journal, which
 	// is not one that ends it.
 	Last() uint64
 
-	// LastOf returns the number of the newest message of a journal that it finds, and whether it
-	// ended the journal. There may be newer ones.
-	LastOf(ctx context.Context, inc string) (last uint64, sealed bool, err error)
+	// LastOf returns the newest message of a journal that it finds. There may be newer ones.
+	LastOf(ctx context.Context, inc string) (Written, error)
 
 	// Seal ends a journal if its newest message has the expected number. If it has not, the
 	// error is ErrStale. After another error the journal may have been ended, or may still be.

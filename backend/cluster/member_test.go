@@ -97,7 +97,8 @@ func (w *world) start(name string, prepare ...func(*process)) *process {
 	ctx, kill := context.WithCancel(context.Background())
 	way := &fakeRegister{chance: w.chance, delay: 20 * time.Millisecond, lose: w.lose}
 	p := &process{name: name, way: way, bus: &busEnd{bus: w.bus}, actors: newFakeActors(), kill: kill}
-	p.store = &fakeStore{servers: w.servers, process: ctx, way: way, publishing: make(slot, 1), deposed: make(chan struct{}), over: true}
+	p.store = &fakeStore{servers: w.servers, process: ctx, way: way, publishing: make(slot, 1), deposed: make(chan struct{}), over: true,
+		booted: time.Now().Add(-time.Second - w.upTo(time.Hour))}
 	o := options{Node: testNode(name, 1), Lease: simLease, Window: simWindow, Logger: slog.New(slog.DiscardHandler)}
 	p.member = newMember(o, p.store, p.actors, &registerEnd{w.register, way}, p.bus)
 	for _, f := range prepare {
@@ -351,6 +352,20 @@ func TestTakeoverTakesALease(t *testing.T) {
 		min, max time.Duration
 	}{
 		"killed": {func(w *world, p *process) { w.stop(p, false) }, simLease / 2, simLease + simLease/2},
+		"killed, and others learn late of what it did last": {func(w *world, p *process) {
+			if err := p.store.Prove(context.Background()); err != nil {
+				t.Error(err)
+			}
+			w.stop(p, false)
+			for _, cut := range []bool{true, false} { // as in an election
+				for _, other := range w.running() {
+					other.way.set(func(way *fakeRegister) { way.cut = cut })
+				}
+				if cut {
+					time.Sleep(simLease)
+				}
+			}
+		}, 0, simLease},
 		"cut off": {func(w *world, p *process) {
 			p.way.set(func(way *fakeRegister) { way.cut = true })
 			p.bus.cut.Store(true)
@@ -444,6 +459,7 @@ func TestG10_BrokenFencesShow(t *testing.T) {
 		"no seal on takeover":                          func(w *world) { w.servers.noSeal = true },
 		"a table without compare-and-set":              func(w *world) { w.register.blind = true },
 		"a lease that begins with the acknowledgement": func(w *world) { w.servers.fromAck = true },
+		"messages that say they were sent earlier":     func(w *world) { w.servers.early = true },
 	}
 	for name, broken := range tests {
 		t.Run(name, func(t *testing.T) {

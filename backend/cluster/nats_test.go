@@ -206,12 +206,12 @@ func TestAJournalThatWasEndedHasOneSeal(t *testing.T) {
 	}
 	for range 2 {
 		seal, err := of.SealOwn(t.Context())
-		last, sealed, lastErr := of.LastOf(t.Context(), inc)
-		if seen, ended, err := of.store().LastSeen(t.Context(), inc); err != nil || seen != last || ended != sealed {
-			t.Errorf("the only server has seen %d, %t, %v; want %d, %t", seen, ended, err, last, sealed)
+		last, lastErr := of.LastOf(t.Context(), inc)
+		if seen, err := of.store().LastSeen(t.Context(), inc); err != nil || Written(seen) != last {
+			t.Errorf("the only server has seen %+v, %v; want %+v", seen, err, last)
 		}
-		if err != nil || lastErr != nil || seal == 0 || seal != last || !sealed {
-			t.Errorf("the seal is %d, %v; the newest message %d, %t, %v", seal, err, last, sealed, lastErr)
+		if err != nil || lastErr != nil || seal == 0 || seal != last.Seq || !last.Sealed {
+			t.Errorf("the seal is %d, %v; the newest message %+v, %v", seal, err, last, lastErr)
 		}
 	}
 	if err := of.Prove(t.Context()); !errors.Is(err, store.ErrConflict) {

@@ -365,11 +365,12 @@ func (a adopter) sealOthers(ctx context.Context) (sealed []Journal, err error) {
 // sealOther ends a journal, and returns the sequence of its seal; 0 if it was removed since.
 func (a adopter) sealOther(ctx context.Context, name string) (seal uint64, err error) {
 	for {
-		newest, done, err := a.journals.last(ctx, name)
+		last, err := a.journals.last(ctx, name)
 		if err != nil {
 			return 0, err
 		}
-		if !done && newest > 0 {
+		newest := last.Seq
+		if !last.Sealed && newest > 0 {
 			newest, err = a.journals.seal(ctx, name, newest, journalSeal(name, a.own.incarnation))
 			if errors.Is(err, store.ErrConflict) {
 				continue // its owner is alive

@@ -222,33 +222,43 @@ func (c *client) publishAgain(ctx context.Context, m *nats.Msg) (seq uint64, sen
 	}
 }
 
+// storedMessage is a message as the stream's leader answers with it.
+type storedMessage struct {
+	Seq    uint64 `json:"seq"` // 0: there is none
+	Header []byte `json:"hdrs"`
+	Data   []byte `json:"data"`
+}
+
 // leaderLast returns the sequence and the data of a subject's newest message as the stream's
-// leader has it; 0 if there is none. A Direct Get, which the client library makes of a
-// GetLastMsgForSubject, any replica answers.
+// leader has it; 0 if there is none.
 func (c *client) leaderLast(ctx context.Context, stream, subject string) (seq uint64, data []byte, err error) {
+	m, err := c.leaderMessage(ctx, stream, subject)
+	return m.Seq, m.Data, err
+}
+
+// leaderMessage returns a subject's newest message as the stream's leader has it. A Direct Get,
+// which the client library makes of a GetLastMsgForSubject, any replica answers.
+func (c *client) leaderMessage(ctx context.Context, stream, subject string) (storedMessage, error) {
 	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
 	m, err := c.nc.RequestWithContext(ctx, jetstream.DefaultAPIPrefix+"STREAM.MSG.GET."+stream, fmt.Appendf(nil, `{"last_by_subj":%q}`, subject))
 	if err != nil {
-		return 0, nil, err
+		return storedMessage{}, err
 	}
 	var answer struct {
 		Error   *jetstream.APIError `json:"error"`
-		Message struct {
-			Seq  uint64 `json:"seq"`
-			Data []byte `json:"data"`
-		} `json:"message"`
+		Message storedMessage       `json:"message"`
 	}
 	if err := json.Unmarshal(m.Data, &answer); err != nil {
-		return 0, nil, fmt.Errorf("the newest message of %s: %w", subject, err)
+		return storedMessage{}, fmt.Errorf("the newest message of %s: %w", subject, err)
 	}
 	if answer.Error != nil {
 		if answer.Error.ErrorCode == codeNoMessage {
-			return 0, nil, nil
+			return storedMessage{}, nil
 		}
-		return 0, nil, answer.Error
+		return storedMessage{}, answer.Error
 	}
-	return answer.Message.Seq, answer.Message.Data, nil
+	return answer.Message, nil
 }
 
 // publishAll stores messages in one atomic batch, in one try, and returns the sequence of

@@ -55,11 +55,11 @@ func TestG1_TombstonesStayDuringRecalls(t *testing.T) {
 	commit(t, b, next)
 	proxy.set(func() { proxy.lose = nil })
 	b.crash()
-	newest, _, err := c.Last(t.Context(), b.Incarnation())
+	last, err := c.Last(t.Context(), b.Incarnation())
 	if err != nil {
 		t.Fatal(err)
 	}
-	seal, err := c.Seal(t.Context(), b.Incarnation(), newest)
+	seal, err := c.Seal(t.Context(), b.Incarnation(), last.Seq)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,24 +81,37 @@ func (c journals) fetch(ctx context.Context, subject string, seq uint64) ([]byte
 }
 
 // last returns a journal's newest message. See Store.Last.
-func (c journals) last(ctx context.Context, journal string) (seq uint64, sealed bool, err error) {
+func (c journals) last(ctx context.Context, journal string) (last LastMessage, err error) {
 	err = c.retry(ctx, func(ctx context.Context) (bool, error) {
-		last, data, err := c.leaderLast(ctx, c.journal, c.journalOf(journal))
-		seq, sealed = last, len(data) > 0 && data[0] == kindSeal
-		return false, err
+		m, err := c.leaderMessage(ctx, c.journal, c.journalOf(journal))
+		if err != nil {
+			return false, err
+		}
+		headers := nats.Header{}
+		if len(m.Header) > 0 {
+			if headers, err = nats.DecodeHeadersMsg(m.Header); err != nil {
+				return true, fmt.Errorf("the newest message of journal %s: %w", journal, err)
+			}
+		}
+		last = lastMessage(m.Seq, m.Data, headers)
+		return true, nil
 	})
-	return seq, sealed, err
+	return last, err
+}
+
+func lastMessage(seq uint64, data []byte, headers nats.Header) LastMessage {
+	return LastMessage{seq, len(data) > 0 && data[0] == kindSeal, sentAt(headers)}
 }
 
 // seen returns a journal's newest message as some replica has it. See Store.LastSeen.
-func (c journals) seen(ctx context.Context, journal string) (seq uint64, sealed bool, err error) {
+func (c journals) seen(ctx context.Context, journal string) (last LastMessage, err error) {
 	err = c.ask(ctx, c.journal, fmt.Sprintf(`{"last_by_subj":%q}`, c.journalOf(journal)), false, func(messages []*nats.Msg) bool {
 		for _, m := range messages {
-			seq, sealed = sequence(m), len(m.Data) > 0 && m.Data[0] == kindSeal
+			last = lastMessage(sequence(m), m.Data, m.Header)
 		}
 		return true
 	})
-	return seq, sealed, err
+	return last, err
 }
 
 // journalSeal is the message that ends a journal: whose it is, and who has written it.
@@ -112,15 +125,15 @@ func (c journals) seal(ctx context.Context, journal string, newest uint64, data 
 		if code(err) != codeWrongLast {
 			return false, err
 		}
-		seq, sealed, lookErr := c.last(ctx, journal)
+		last, lookErr := c.last(ctx, journal)
 		if lookErr != nil {
 			return false, lookErr
 		}
-		if sealed {
-			seal = seq
+		if last.Sealed {
+			seal = last.Seq
 			return true, nil
 		}
-		return seq != newest, fmt.Errorf("the newest message of journal %s is %d: %w", journal, seq, store.ErrConflict)
+		return last.Seq != newest, fmt.Errorf("the newest message of journal %s is %d: %w", journal, last.Seq, store.ErrConflict)
 	})
 	return seal, err
 }

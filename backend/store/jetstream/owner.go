@@ -33,15 +33,26 @@ func (s *Store) Seal(ctx context.Context, journal string, newest uint64) (seal u
 	return s.journals.seal(ctx, journal, newest, journalSeal(journal, s.own.incarnation))
 }
 
-// Last returns the sequence of a journal's newest message, as the stream's leader has it,
-// and whether that is a seal. It is 0 for a journal that does not exist.
-func (s *Store) Last(ctx context.Context, journal string) (seq uint64, sealed bool, err error) {
+// LastMessage is the newest message of a journal.
+type LastMessage struct {
+	Seq    uint64        // its sequence; 0: the journal does not exist
+	Sealed bool          // it is the seal
+	Sent   time.Duration // when the owner first tried to send it, on the owner's Clock; 0: not known
+}
+
+// Clock returns the time on the clock of the lease. It begins at some time before the store was
+// opened, goes on while the machine is suspended, and says nothing to other machines but how much
+// has passed between two of its times.
+func (s *Store) Clock() time.Duration { return s.own.boot() }
+
+// Last returns the newest message of a journal, as the stream's leader has it.
+func (s *Store) Last(ctx context.Context, journal string) (LastMessage, error) {
 	return s.journals.last(ctx, journal)
 }
 
 // LastSeen is Last as some replica has it, which may be behind. It works also while the stream
 // has no leader, as when the server that led it has died together with the journal's owner.
-func (s *Store) LastSeen(ctx context.Context, journal string) (seq uint64, sealed bool, err error) {
+func (s *Store) LastSeen(ctx context.Context, journal string) (LastMessage, error) {
 	return s.journals.seen(ctx, journal)
 }
 

@@ -202,7 +202,14 @@ func TestG10_SealNeedsTheNewestMessage(t *testing.T) {
 	if _, err := b.Seal(t.Context(), a.Incarnation(), newest); !errors.Is(err, store.ErrConflict) {
 		t.Fatalf("Seal with an old sequence: got %v, want ErrConflict", err)
 	}
+	before := a.Clock().Truncate(time.Millisecond)
 	commit(t, a, commitOf("ada", 2))
+	after := a.Clock()
+	for _, last := range []func(context.Context, string) (LastMessage, error){b.Last, b.LastSeen} {
+		if m, err := last(t.Context(), a.Incarnation()); err != nil || m.Seq != a.Newest() || m.Sealed || m.Sent < before || m.Sent > after {
+			t.Errorf("got the newest message %+v, error %v, want %d, sent between %v and %v", m, err, a.Newest(), before, after)
+		}
+	}
 	seal, err := b.Seal(t.Context(), a.Incarnation(), a.Newest())
 	if err != nil {
 		t.Fatal(err)
@@ -214,8 +221,8 @@ func TestG10_SealNeedsTheNewestMessage(t *testing.T) {
 	if errs := a.Commit(t.Context(), []*store.Commit{commitOf("ada", 3)}); errs == nil || !errors.Is(errs[0], store.ErrConflict) {
 		t.Errorf("Commit after the seal: got %v, want ErrConflict", errs)
 	}
-	if seq, sealed, err := b.Last(t.Context(), a.Incarnation()); seq != seal || !sealed || err != nil {
-		t.Errorf("the newest message: got %d, sealed %t, error %v, want the seal %d", seq, sealed, err, seal)
+	if last, err := b.Last(t.Context(), a.Incarnation()); last.Seq != seal || !last.Sealed || err != nil {
+		t.Errorf("the newest message: got %+v, error %v, want the seal %d", last, err, seal)
 	}
 }
 

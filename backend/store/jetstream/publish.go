@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,7 +48,7 @@ type ownJournal struct {
 // outgoing is a message on its way into the journal.
 type outgoing struct {
 	data []byte
-	n    string
+	n    string           // its header
 	sent time.Duration    // its first try
 	made func(seq uint64) // called once it is stored
 }
@@ -55,8 +56,19 @@ type outgoing struct {
 // errDeposed is the error of everything once another node has sealed the journal.
 var errDeposed = fmt.Errorf("another node has taken over: %w", store.ErrConflict)
 
-// header has the message's number. It tells one's own message from a seal.
+// header has the message's number, which tells one's own message from a seal, and when it was first
+// tried, in milliseconds on the sender's clock.
 const header = "T"
+
+// sentAt returns when a message of a journal was first tried; 0 if its headers do not say it.
+func sentAt(headers nats.Header) time.Duration {
+	_, at, _ := strings.Cut(headers.Get(header), " ")
+	ms, err := strconv.ParseUint(at, 10, 48)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(ms) * time.Millisecond
+}
 
 // append adds a message, and calls made with its sequence. Hold writing. The error wraps
 // store.ErrUnknown if the message may yet be stored: it is then stuck, and settle finds out.
@@ -65,7 +77,8 @@ func (j *ownJournal) append(ctx context.Context, data []byte, made func(seq uint
 		return err
 	}
 	j.n++
-	return j.push(ctx, &outgoing{data, strconv.FormatUint(j.n, 10), j.boot(), made})
+	sent := j.boot()
+	return j.push(ctx, &outgoing{data, fmt.Sprintf("%d %d", j.n, sent.Milliseconds()), sent, made})
 }
 
 // settle finds out what became of the message that is stuck, if there is one. Hold writing.

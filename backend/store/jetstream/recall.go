@@ -144,9 +144,11 @@ func (r *recaller) again(j toRecall) {
 func (r *recaller) read(ctx context.Context, j toRecall) (damaged, err error) {
 	newest := r.own.newest.Load()
 	if j.Name != r.own.incarnation {
-		if newest, _, err = r.journals.last(ctx, j.Name); err != nil {
+		last, err := r.journals.last(ctx, j.Name)
+		if err != nil {
 			return nil, err
 		}
+		newest = last.Seq
 		if j.UpTo != 0 {
 			newest = min(newest, j.UpTo)
 		}

@@ -87,11 +87,11 @@ func TestG10_ReleaseNeedsSavedActors(t *testing.T) {
 	other.set(10, 0)
 	other.s.crash()
 	s := place.open(t)
-	last, _, err := s.Last(t.Context(), other.s.Incarnation())
+	last, err := s.Last(t.Context(), other.s.Incarnation())
 	if err != nil {
 		t.Fatal(err)
 	}
-	seal, err := s.Seal(t.Context(), other.s.Incarnation(), last)
+	seal, err := s.Seal(t.Context(), other.s.Incarnation(), last.Seq)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -118,8 +118,8 @@ func TestLastAsksTheLeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	for journal, want := range map[string]uint64{s.Incarnation(): s.Newest(), "none": 0} {
-		if seq, sealed, err := s.Last(t.Context(), journal); seq != want || sealed || err != nil {
-			t.Errorf("%s: got %d, sealed: %t, error %v, want %d", journal, seq, sealed, err, want)
+		if last, err := s.Last(t.Context(), journal); last.Seq != want || last.Sealed || err != nil {
+			t.Errorf("%s: got %+v, error %v, want %d", journal, last, err, want)
 		}
 	}
 	if n, _, err := watch.Pending(); n != 0 || err != nil {

@@ -187,14 +187,14 @@ func (r *restore) run(ctx context.Context, from Source) error {
 
 // supersede ends the journal of a restore that was interrupted.
 func (r *restore) supersede(ctx context.Context, by string) error {
-	newest, sealed, err := r.Last(ctx, by)
-	if err != nil || newest == 0 || sealed {
+	last, err := r.Last(ctx, by)
+	if err != nil || last.Seq == 0 || last.Sealed {
 		return err
 	}
 	if err := wait(ctx, r.options.Lease); err != nil {
 		return err
 	}
-	if _, err = r.Seal(ctx, by, newest); errors.Is(err, store.ErrConflict) {
+	if _, err = r.Seal(ctx, by, last.Seq); errors.Is(err, store.ErrConflict) {
 		return fmt.Errorf("another restore is under way: %w", err)
 	}
 	return err
@@ -237,11 +237,11 @@ func (r *restore) checkEmpty(ctx context.Context) error {
 		return err
 	}
 	for _, name := range all {
-		newest, _, err := r.journals.last(ctx, name)
+		last, err := r.journals.last(ctx, name)
 		if err != nil {
 			return err
 		}
-		if groups, _, err := r.journals.scan(ctx, name, newest); err != nil || len(groups) > 0 {
+		if groups, _, err := r.journals.scan(ctx, name, last.Seq); err != nil || len(groups) > 0 {
 			return errors.Join(err, notEmpty(len(groups)))
 		}
 	}

@@ -43,10 +43,11 @@ func (t *tidier) tidy(ctx context.Context, quiet time.Duration, known func(strin
 	all = slices.DeleteFunc(all, func(name string) bool { return name == t.own.incarnation || known(name) })
 	maps.DeleteFunc(t.seen, func(name string, _ quietJournal) bool { return !slices.Contains(all, name) })
 	for _, name := range all {
-		newest, sealed, err := t.journals.last(ctx, name)
+		last, err := t.journals.last(ctx, name)
 		if err != nil {
 			return err
 		}
+		newest, sealed := last.Seq, last.Sealed
 		q := t.seen[name]
 		if q.newest != newest {
 			q = quietJournal{newest: newest, since: t.options.now()}
