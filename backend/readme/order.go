@@ -7,6 +7,8 @@ import "github.com/troupe-dev/troupe/backend/actor"
 type Order struct {
 	Item   string `json:"item"`
 	Card   string `json:"card"`
+	Town   string `json:"town"` // where it goes
+	Price  int    `json:"price"`
 	Status string `json:"status"`
 }
 
@@ -29,26 +31,49 @@ type Charge struct {
 // Charged is the answer to Charge.
 type Charged struct{}
 
+// Refund gives a charged amount back.
+type Refund struct {
+	Amount int `json:"amount"`
+}
+
+// Ship is a message of an order to a carrier, and Shipped the answer.
+type Ship struct {
+	Town string `json:"town"`
+}
+
+// Shipped is the answer to Ship.
+type Shipped struct{}
+
 // Place begins the order.
-func (o *Order) Place(c *actor.Context[actor.NoState], item, card string) {
-	o.Item, o.Card, o.Status = item, card, "reserving"
+func (o *Order) Place(c *actor.Context[actor.NoState], item, card, town string) {
+	o.Item, o.Card, o.Town, o.Status = item, card, town, "reserving"
 	c.Send(actor.Of("stock", item), Reserve{})
 }
 
 func (o *Order) reserved(c *actor.Context[actor.NoState], m Reserved) error {
-	o.Status = "charging"
+	o.Price, o.Status = m.Price, "charging"
 	c.Send(actor.Of("card", o.Card), Charge{Amount: m.Price})
 	return nil
 }
 
-func (o *Order) charged(*actor.Context[actor.NoState], Charged) error {
+func (o *Order) charged(c *actor.Context[actor.NoState], _ Charged) error {
+	o.Status = "shipping"
+	c.Send(actor.Of("carrier"), Ship{Town: o.Town})
+	return nil
+}
+
+func (o *Order) shipped(*actor.Context[actor.NoState], Shipped) error {
 	o.Status = "shipped"
 	return nil
 }
 
-// OnUndelivered runs if the stock or the card refuses, and undoes what was done before.
+// OnUndelivered runs if a step is refused, and undoes those before it, the last one first.
 func (o *Order) OnUndelivered(c *actor.Context[actor.NoState], u actor.Undelivered) error {
-	if u.To.Name == "card" {
+	switch u.To.Name {
+	case "carrier":
+		c.Send(actor.Of("card", o.Card), Refund{Amount: o.Price})
+		fallthrough
+	case "card":
 		c.Send(actor.Of("stock", o.Item), Release{})
 	}
 	o.Status = u.Err.Code
@@ -106,8 +131,43 @@ func (a *Card) charge(c *actor.Context[actor.NoState], m Charge) error {
 	return nil
 }
 
+func (a *Card) refund(_ *actor.Context[actor.NoState], m Refund) error {
+	a.Limit += m.Amount
+	return nil
+}
+
+// GetLimit returns what may still be charged.
+func (a Card) GetLimit(*actor.Context[actor.NoState]) int { return a.Limit }
+
+// Carrier brings things to towns. There is one.
+type Carrier struct {
+	Loads map[string]int `json:"loads"` // by town
+}
+
+// Serve adds a town.
+func (r *Carrier) Serve(_ *actor.Context[actor.NoState], town string) {
+	if r.Loads == nil {
+		r.Loads = map[string]int{}
+	}
+	r.Loads[town] = 0
+}
+
+// GetLoads returns how many things go to each town.
+func (r Carrier) GetLoads(*actor.Context[actor.NoState]) map[string]int { return r.Loads }
+
+func (r *Carrier) ship(c *actor.Context[actor.NoState], m Ship) error {
+	if _, ok := r.Loads[m.Town]; !ok {
+		return actor.Errorf("too_far", "nothing goes to %s", m.Town)
+	}
+	r.Loads[m.Town]++
+	order, _ := c.Sender()
+	c.Send(order, Shipped{})
+	return nil
+}
+
 var shop = actor.NewRegistry(
-	actor.Define[Order]("order", actor.Handles((*Order).reserved), actor.Handles((*Order).charged)),
+	actor.Define[Order]("order", actor.Handles((*Order).reserved), actor.Handles((*Order).charged), actor.Handles((*Order).shipped)),
 	actor.Define[Stock]("stock", actor.Handles((*Stock).reserve), actor.Handles((*Stock).release)),
-	actor.Define[Card]("card", actor.Handles((*Card).charge)),
+	actor.Define[Card]("card", actor.Handles((*Card).charge), actor.Handles((*Card).refund)),
+	actor.Define[Carrier]("carrier", actor.Handles((*Carrier).ship)),
 )

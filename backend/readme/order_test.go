@@ -1,6 +1,7 @@
 package readme
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -9,34 +10,30 @@ import (
 
 func TestOrders(t *testing.T) {
 	actortest.Run(t, shop, func(n *actortest.Node) {
-		stock := n.Actor("stock", "tea")
-		actortest.Call[any](stock, "add", 2, 20)
-		actortest.Call[any](n.Actor("card", "ada"), "setLimit", 30)
+		stock, card, carrier := n.Actor("stock", "tea"), n.Actor("card", "ada"), n.Actor("carrier")
+		actortest.Call[any](stock, "add", 3, 20)
+		actortest.Call[any](card, "setLimit", 50)
+		actortest.Call[any](carrier, "serve", "Turin")
 
 		for _, test := range []struct {
-			order, status string
-			left          int
+			item, town, status     string
+			left, limit, delivered int
 		}{
-			{"first", "shipped", 1},
-			{"second", "declined", 1}, // and the item is given back
+			{"tea", "Turin", "shipped", 2, 30, 1},
+			{"tea", "Atlantis", "too_far", 2, 30, 1}, // the amount and the item are given back
+			{"tea", "Turin", "shipped", 1, 10, 2},
+			{"tea", "Turin", "declined", 1, 10, 2}, // the item is given back
+			{"coffee", "Turin", "sold_out", 1, 10, 2},
 		} {
-			order := n.Actor("order", test.order)
-			actortest.Call[any](order, "place", "tea", "ada")
+			order := n.Actor("order", test.item, test.town, test.status, strconv.Itoa(test.left))
+			actortest.Call[any](order, "place", test.item, "ada", test.town)
 			n.Crash() // whatever of it was not durable is gone
 			time.Sleep(time.Minute)
-			if got := actortest.Call[string](order, "getStatus"); got != test.status {
-				t.Errorf("the %s order is %s, want %s", test.order, got, test.status)
+			status, left, limit := actortest.Call[string](order, "getStatus"), actortest.Call[int](stock, "getLeft"), actortest.Call[int](card, "getLimit")
+			delivered := actortest.Call[map[string]int](carrier, "getLoads")["Turin"]
+			if status != test.status || left != test.left || limit != test.limit || delivered != test.delivered {
+				t.Errorf("an order of %s to %s is %s; %d are left, %d may be charged and %d are delivered, want %+v", test.item, test.town, status, left, limit, delivered, test)
 			}
-			if got := actortest.Call[int](stock, "getLeft"); got != test.left {
-				t.Errorf("after the %s order %d are left, want %d", test.order, got, test.left)
-			}
-		}
-
-		order := n.Actor("order", "third")
-		actortest.Call[any](order, "place", "coffee", "ada")
-		time.Sleep(time.Second)
-		if got := actortest.Call[string](order, "getStatus"); got != "sold_out" {
-			t.Errorf("an order of what is sold out is %s", got)
 		}
 	})
 }
