@@ -85,6 +85,19 @@ func (r hijackRecorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return r.conn, bufio.NewReadWriter(bufio.NewReader(r.conn), bufio.NewWriter(r.conn)), nil
 }
 
+// adopt makes a connection a WebSocket.
+func adopt(t testing.TB, conn net.Conn, c Config) *WebSocket {
+	r := httptest.NewRequest("GET", "/", nil)
+	for k, v := range map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="} {
+		r.Header.Set(k, v)
+	}
+	l, err := Accept(hijackRecorder{httptest.NewRecorder(), conn}, r, c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
 // reading is what came of the bytes of a client.
 type reading struct {
 	messages []string // "text …" and "binary …"
@@ -97,16 +110,9 @@ type reading struct {
 func readBytes(t testing.TB, raw string, chunk, maxFrame int, alone bool) (got reading) {
 	conn := &scriptConn{raw: []byte(raw), chunk: chunk}
 	var wg sync.WaitGroup
-	r := httptest.NewRequest("GET", "/", nil)
-	for k, v := range map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="} {
-		r.Header.Set(k, v)
-	}
 	c := config(time.Minute, &wg)
 	c.MaxFrame = maxFrame
-	l, err := Accept(hijackRecorder{httptest.NewRecorder(), conn}, r, c, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := adopt(t, conn, c)
 	ws := l.ws
 	for {
 		l.Await()

@@ -23,6 +23,9 @@ const (
 	writeBufferSize = 16      // a WebSocket header; Write gathers the rest
 	maxQueuedPongs  = 4 << 10 // bytes of control frames behind a blocked write
 	writeSlice      = 16 << 10
+
+	lateBytes = 64 << 10         // what is read at once of a client that is being closed
+	latePause = time.Millisecond // and after that, between two reads
 )
 
 // A WebSocket is a Transport over a WebSocket. Frames are written around the
@@ -49,6 +52,8 @@ type WebSocket struct {
 	early []byte               // what has been read, or the HTTP server had before
 	in    [readBufferSize]byte // room for it
 	check frameCheck           // of what the library has read
+	over  bool                 // the client is being closed, and nobody needs what it sends
+	late  int                  // bytes that have come since then
 
 	part []byte // an incomplete control frame; the library writes one at a time
 
@@ -155,6 +160,9 @@ func (w *WebSocket) Await() (silence time.Duration) {
 // fill reads what there is, as far as there is room.
 func (w *WebSocket) fill() (silence time.Duration, err error) {
 	n, err := w.Conn.Read(w.in[:])
+	if w.over {
+		w.tooLate(n)
+	}
 	if n > 0 {
 		w.early = w.in[:n]
 		now := time.Now().UnixMilli()
@@ -208,9 +216,11 @@ func unmask(b []byte, key uint32) {
 // that are left unread when it closes would reset it, and the close frame be lost.
 func (w *WebSocket) Read(b []byte) (int, error) {
 	for w.check.err != nil {
-		if _, err := w.Conn.Read(w.in[:]); err != nil {
+		n, err := w.Conn.Read(w.in[:])
+		if err != nil {
 			return 0, err
 		}
+		w.tooLate(n)
 	}
 	n, err := w.read(b)
 	if ok := w.check.check(b[:n]); ok < n {
@@ -223,6 +233,15 @@ func (w *WebSocket) Read(b []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// tooLate counts bytes that come after the end. What was under way comes at once. A client
+// that sends without end is read slowly until the connection is closed: dropping what it
+// sends must not cost more than handling it did.
+func (w *WebSocket) tooLate(n int) {
+	if w.late += n; w.late > lateBytes {
+		time.Sleep(latePause)
+	}
 }
 
 func (w *WebSocket) read(b []byte) (int, error) {
@@ -386,6 +405,7 @@ func (w *WebSocket) CloseNow() error { return w.ws.CloseNow() }
 // Handshake closes the WebSocket and waits up to 5 s for the client's answer. Call it
 // once the reader has ended.
 func (w *WebSocket) Handshake(status websocket.StatusCode, reason string) error {
+	w.over = true
 	return w.ws.Close(status, reason)
 }
 
