@@ -465,6 +465,8 @@ func (a *fakeActors) Release(ctx context.Context, parts []int) error {
 	return ctx.Err()
 }
 
+func (s *fakeStore) Gather(context.Context) error { return nil }
+
 func (s *fakeStore) Tidy(_ context.Context, _ time.Duration, known func(string) bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

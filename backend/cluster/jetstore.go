@@ -185,3 +185,12 @@ func (s *jetStore) Delete(ctx context.Context, of Journal) error {
 func (s *jetStore) Tidy(ctx context.Context, quiet time.Duration, known func(inc string) bool) error {
 	return s.store().Tidy(ctx, quiet, known)
 }
+
+// Gather implements Store.
+func (s *jetStore) Gather(ctx context.Context) error {
+	moved, err := s.store().Gather(ctx)
+	if len(moved) > 0 {
+		s.options.Logger.Debug("cluster: streams are led by the server that leads the journals'", "streams", moved)
+	}
+	return err
+}

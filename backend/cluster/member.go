@@ -81,6 +81,10 @@ type Store interface {
 	// Tidy deletes the journals of incarnations that are not known, without commits, to which
 	// nothing was added for some time.
 	Tidy(ctx context.Context, quiet time.Duration, known func(inc string) bool) error
+
+	// Gather has one of the servers lead all streams: then the death of another one elects nobody.
+	// What is written meanwhile waits for a moment.
+	Gather(ctx context.Context) error
 }
 
 // ErrStale says that a conditional write did not take place, and never will: there was

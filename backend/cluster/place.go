@@ -209,7 +209,7 @@ const abandoned = 10 * time.Minute
 
 // tidyLoop forgets journals that nobody needs any more: the node with the lowest slot does it
 // for the dead and for those that have never joined, and each node says of what it gave away when
-// that is over.
+// that is over. While all nodes have what they should have, it also gathers the streams' leaders.
 func (l *life) tidyLoop(ctx context.Context) {
 	tick := time.NewTicker(max(time.Second, l.Window/10))
 	defer tick.Stop()
@@ -237,6 +237,11 @@ func (l *life) tidyLoop(ctx context.Context) {
 				dead = append(dead, n.Slot)
 			}
 		}
+		if lowest == l.slot && l.calm() {
+			if err := l.store.Gather(ctx); err != nil && ctx.Err() == nil {
+				l.Logger.Debug("cluster: the streams are not led by one server yet", "error", err)
+			}
+		}
 		if lowest == l.slot {
 			if err := l.store.Tidy(ctx, abandoned, func(inc string) bool { return t.inc(inc) != nil }); err != nil && ctx.Err() == nil {
 				l.Logger.Warn("cluster: journals of nodes that have never joined were not deleted yet", "error", err)
@@ -260,6 +265,15 @@ func (l *life) tidyLoop(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// calm reports whether all nodes are up, and serve what they should have.
+func (l *life) calm() bool {
+	l.tables.mu.Lock()
+	t, revision := l.tables.current, l.tables.revision
+	l.tables.mu.Unlock()
+	leaves := slices.ContainsFunc(t.Nodes, func(n node) bool { return n.State == leaving })
+	return !leaves && l.servesAll(t) && l.taken(t, revision)
 }
 
 // gave reports whether the node gave one of the partitions up within the window, also if the
