@@ -14,6 +14,7 @@ export default defineConfig({
     include: ["{clientjs,hooks}/test/**/*.test.{ts,tsx}", "web/**/*.test.{ts,tsx}"],
     setupFiles: ["clientjs/test/setup.ts"],
     restoreMocks: true,
+    maxWorkers: "100%", // by default one CPU is left idle: of two, half of the machine
     // Time is virtual in most tests: only a busy machine makes them long.
     testTimeout: 60_000,
   },
