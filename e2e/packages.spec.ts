@@ -14,6 +14,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { Page } from "@playwright/test";
 import { expect, logged, received, test as base } from "./fixtures";
+import { freePort } from "./port";
 import { Server } from "./server";
 
 const local = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -76,16 +77,6 @@ async function serve(directory: string): Promise<{ url: string; server: HttpServ
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server };
-}
-
-/** Returns a port that nobody listens on. */
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, "close");
-  return port;
 }
 
 /** Starts a command in a directory, calls run when it answers requests to url, and stops it. */
