@@ -2,7 +2,7 @@
 # has the steps of the tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help dev cluster new rename run build ui docs packages test test-go test-ts test-e2e test-browsers test-long test-crash test-cluster pauses attack fuzz chaos soak bench bench-peers bench-growth pgo plot picture pictures fmt lint vuln generate licenses clean
+.PHONY: help dev cluster new rename run build ui docs packages test test-go test-ts test-e2e test-browsers test-long test-crash test-cluster pauses figures attack fuzz chaos soak bench bench-peers bench-growth pgo plot picture pictures fmt lint vuln generate licenses clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/troupe-dev/troupe/backend/app.version=$(VERSION)
@@ -80,8 +80,11 @@ test-crash: ## kill the real binary hundreds of times under load (minutes)
 test-cluster: ## break three nodes and the network between them under load, again and again (minutes)
 	go test -v -count=1 -timeout 120m -run Nodes ./backend/crashtest -crash.nodes=3 -crash.rounds=$(or $(ROUNDS),50) -crash.seed=$(or $(SEED),0)
 
-pauses: ## measure for how long actors pause when a node of three leaves, dies, joins: make pauses ROUNDS=10 SEED=1 (minutes)
-	go test -v -count=1 -timeout 120m -run Pauses ./backend/crashtest -crash.lease=3s -crash.pauses=$(or $(ROUNDS),10) -crash.seed=$(or $(SEED),0)
+pauses: ## measure for how long actors pause when a node of three leaves, dies, joins: make pauses ROUNDS=10 SEED=1 CROWD=100000 (minutes)
+	go test -v -count=1 -timeout 120m -run Pauses ./backend/crashtest -crash.lease=3s -crash.pauses=$(or $(ROUNDS),10) -crash.seed=$(or $(SEED),0) -crash.pauses.crowd=$(or $(CROWD),0)
+
+figures: ## measure three nodes beside one with SQLite: idle, calls, events (a minute)
+	go test -v -count=1 -timeout 30m -run Figures ./backend/crashtest -crash.lease=3s -crash.figures
 
 attack: ## attack the real binary from one address, and measure a bystander (minutes)
 	go test -v -count=1 -timeout 60m ./backend/attack -attack.long

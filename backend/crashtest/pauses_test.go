@@ -22,6 +22,7 @@ import (
 var (
 	pausesFlag = flag.Int("crash.pauses", 0, "how many times TestPauses ends a node in each way; 0 skips it")
 	pauseRooms = flag.Int("crash.pauses.rooms", 48, "how many actors TestPauses calls all the time")
+	crowdFlag  = flag.Int("crash.pauses.crowd", 0, "how many more actors there are")
 )
 
 const (
@@ -56,6 +57,7 @@ func TestPauses(t *testing.T) {
 	}
 	t.Logf("to repeat its choices: -crash.seed=%d", seed)
 	c := newNodes(t, buildServer(t), 3, "TROUPE_LOG=debug", "TROUPE_INSPECT=read", "TROUPE_INSPECT_TOKEN="+inspectToken)
+	c.addCrowd(*crowdFlag)
 	all := paused{}
 	for round := range 2 * *pausesFlag {
 		r := rand.New(rand.NewPCG(seed, uint64(round)))
@@ -68,6 +70,25 @@ func TestPauses(t *testing.T) {
 			t.FailNow()
 		}
 	}
+}
+
+// addCrowd makes actors that nobody uses any more.
+func (c *nodes) addCrowd(n int) {
+	const atOnce = 64
+	var wait sync.WaitGroup
+	began := time.Now()
+	for i := range atOnce {
+		at := c.all[i%len(c.all)].address()
+		wait.Go(func() {
+			for j := i; j < n; j += atOnce {
+				for k, key := (&talker{room: fmt.Sprint("crowd-", j), at: at}), random128(); !k.say(key); {
+					time.Sleep(5 * time.Millisecond)
+				}
+			}
+		})
+	}
+	wait.Wait()
+	c.t.Logf("%d actors were made in %v", n, time.Since(began))
 }
 
 // measure ends a node, which comes back, while clients call actors of all three.
@@ -116,6 +137,7 @@ func (c *nodes) measure(all paused, r *rand.Rand, kill bool) {
 	if !c.awaitReady() {
 		c.t.Errorf("the nodes are not ready within %v", settling)
 	}
+	c.t.Logf("it had its actors again %v after its start", time.Since(back))
 	time.Sleep(time.Second) // the last that it is given are served
 	close(stop)
 	wait.Wait()
