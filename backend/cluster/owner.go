@@ -380,7 +380,7 @@ func (p *Port) Fill(slot uint32, items [][]byte, max int, used float64) [][]byte
 		if s.follows[f.number] != f {
 			continue
 		}
-		i, more := f.nextLocked(used > 0.5)
+		i, more := f.nextLocked(max, used > 0.5)
 		if f.dirty = more; more {
 			s.dirty = append(s.dirty, f)
 		}
@@ -404,11 +404,14 @@ func (p *Port) Fill(slot uint32, items [][]byte, max int, used float64) [][]byte
 	return items
 }
 
-// nextLocked returns the next outputs for the copy, and whether there are more.
-func (f *follow) nextLocked(full bool) (i *item, more bool) {
+// nextLocked returns the next outputs for the copy, of about room bytes, and whether there are more.
+func (f *follow) nextLocked(room int, full bool) (i *item, more bool) {
 	s := f.served
 	identity := f.log.Identity()
 	outputs, next, ok := f.log.Read(f.pos, nil, fillBatch)
+	if n := fitting(outputs, room); n < len(outputs) {
+		outputs, next, ok = f.log.Read(f.pos, outputs[:0], n)
+	}
 	if !ok {
 		head := f.jumpLocked()
 		rest, lost := f.kept, f.lost
@@ -437,4 +440,14 @@ func (f *follow) nextLocked(full bool) (i *item, more bool) {
 		return nil, true
 	}
 	return i, true
+}
+
+// fitting returns how many of the outputs have room, but at least one.
+func fitting(outputs []*host.Output, room int) int {
+	for n, o := range outputs {
+		if room -= o.Size(); room < 0 && n > 0 {
+			return n
+		}
+	}
+	return len(outputs)
 }
