@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"flag"
+	"hash/fnv"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"sync"
 	"testing"
@@ -24,6 +27,8 @@ import (
 // maxLag is how far behind the copies of logs may be.
 const maxLag = 40 * time.Millisecond
 
+var seedFlag = flag.Uint64("gateway.seed", 0, "the seed of chance: of what lags, is lost and is cut; 0: another one each time")
+
 // env is a gateway with rooms behind it.
 type env struct {
 	t               testing.TB
@@ -31,6 +36,7 @@ type env struct {
 	falling         bool   // with lagging: the copies skip outputs
 	remote          bool   // with lagging: the actors are on another node
 	lose            int    // with remote: one message between the nodes in lose is lost
+	seed            uint64 // of chance
 	away            bool   // posts and polls come to another node than their sockets
 	over            string // how clients come: over a WebSocket (""), a stream or polls
 	options         actor.Options
@@ -128,7 +134,13 @@ func runKind(t *testing.T, name string, test func(t *testing.T, e *env), with []
 }
 
 func newEnv(t testing.TB, with ...setup) *env {
-	e := &env{t: t, logs: &logBuffer{}}
+	e := &env{t: t, logs: &logBuffer{}, seed: *seedFlag}
+	if e.seed == 0 {
+		e.seed = rand.Uint64()
+	}
+	if !isBenchmark(t) {
+		t.Logf("-gateway.seed=%d", e.seed)
+	}
 	for _, w := range with {
 		w(e)
 	}
@@ -137,6 +149,20 @@ func newEnv(t testing.TB, with ...setup) *env {
 	}
 	e.start()
 	return e
+}
+
+// chance returns a source of chance for what has a name, which depends on the seed alone.
+func (e *env) chance(name string) *rand.Rand { return chanceOf(e.seed, name) }
+
+func chanceOf(seed uint64, name string) *rand.Rand {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name)) // never fails
+	return rand.New(rand.NewPCG(seed, h.Sum64()))
+}
+
+// upTo is a time below most.
+func upTo(chance *rand.Rand, most time.Duration) time.Duration {
+	return time.Duration(chance.Int64N(int64(most)))
 }
 
 // openStore opens the store on disk, if that is where it is.
@@ -166,13 +192,13 @@ func (e *env) start() {
 	e.host = e.node
 	switch {
 	case e.remote:
-		nodes, err := newTwoNodes(e.node, logger, cmp.Or(e.options.LogBytes, 1<<20), e.lose)
+		nodes, err := newTwoNodes(e.node, logger, cmp.Or(e.options.LogBytes, 1<<20), e.lose, e.chance("bus"))
 		if err != nil {
 			e.t.Fatal(err)
 		}
 		e.nodes, e.host = nodes, nodes.gateway
 	case e.lagging:
-		e.copies = newLaggingHost(e.t, e.node, e.store, maxLag, cmp.Or(e.options.LogBytes, 1<<20))
+		e.copies = newLaggingHost(e.t, e.node, e.store, maxLag, cmp.Or(e.options.LogBytes, 1<<20), e.seed)
 		e.copies.skips = e.falling
 		e.host = e.copies
 	}

@@ -2,7 +2,6 @@ package gateway_test
 
 import (
 	"context"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,8 +21,9 @@ type laggingHost struct {
 	t      testing.TB
 	store  store.Store
 	maxLag time.Duration
-	bytes  int  // that a copy keeps in memory
-	skips  bool // some outputs, see LogWriter.Skip
+	bytes  int    // that a copy keeps in memory
+	skips  bool   // some outputs, see LogWriter.Skip
+	seed   uint64 // of the lag, and of what is skipped
 
 	mu     sync.Mutex
 	copies map[string]*logCopy
@@ -41,8 +41,8 @@ type logCopy struct {
 	wait     sync.WaitGroup
 }
 
-func newLaggingHost(t testing.TB, p host.Host, s store.Store, maxLag time.Duration, bytes int) *laggingHost {
-	return &laggingHost{Host: p, t: t, store: s, maxLag: maxLag, bytes: bytes, copies: map[string]*logCopy{}}
+func newLaggingHost(t testing.TB, p host.Host, s store.Store, maxLag time.Duration, bytes int, seed uint64) *laggingHost {
+	return &laggingHost{Host: p, t: t, store: s, maxLag: maxLag, bytes: bytes, seed: seed, copies: map[string]*logCopy{}}
 }
 
 func (p *laggingHost) Follow(r host.Ref, f host.Follower) (*host.Log, error) {
@@ -112,6 +112,7 @@ func (p *laggingHost) behind() bool {
 
 // run fills the copy.
 func (c *logCopy) run() {
+	chance := chanceOf(c.host.seed, refKey(c.ref))
 	for {
 		select {
 		case <-c.done:
@@ -122,10 +123,10 @@ func (c *logCopy) run() {
 			select {
 			case <-c.done:
 				return
-			case <-time.After(rand.N(c.host.maxLag)):
+			case <-time.After(upTo(chance, c.host.maxLag)):
 			}
 			c.behind.Store(false) // before it looks: what comes later sets it again
-			outs, next, ok := c.original.Read(c.pos, nil, 1+rand.IntN(8))
+			outs, next, ok := c.original.Read(c.pos, nil, 1+chance.IntN(8))
 			if !ok {
 				c.host.t.Error("the original log has forgotten what the copy has not got")
 				return
@@ -145,7 +146,7 @@ func (c *logCopy) run() {
 				}
 				c.copied.Start(id, head)
 			}
-			if c.host.skips && rand.IntN(3) == 0 && !slices.ContainsFunc(outs, func(o *host.Output) bool { return o.Volatile }) {
+			if c.host.skips && chance.IntN(3) == 0 && !slices.ContainsFunc(outs, func(o *host.Output) bool { return o.Volatile }) {
 				head := outs[len(outs)-1].Seq
 				outs = slices.DeleteFunc(outs, func(o *host.Output) bool { return o.To.IsZero() })
 				c.copied.Skip(c.copied.Log().Identity(), head, outs, false)

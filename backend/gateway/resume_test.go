@@ -2,7 +2,6 @@ package gateway_test
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -133,14 +132,16 @@ func randomCuts(t *testing.T, e *env, cuts int) {
 	first.cut()
 	stop := make(chan struct{})
 	talked := make(chan int)
+	chance := e.chance("cuts")
 	go func() {
+		chance := e.chance("talk")
 		n := 0
 		for {
 			select {
 			case <-stop:
 				talked <- n
 				return
-			case <-time.After(rand.N(8 * time.Millisecond)):
+			case <-time.After(upTo(chance, 8*time.Millisecond)):
 				n++
 				e.say(fmt.Sprint("t", n))
 			}
@@ -182,7 +183,7 @@ func randomCuts(t *testing.T, e *env, cuts int) {
 			fields = append(fields, resume(log, seen))
 		}
 		c.open(1, "ada", fields...)
-		if rand.IntN(4) > 0 { // else it is cut while it opens
+		if chance.IntN(4) > 0 { // else it is cut while it opens
 			c.await("at", func(got []wire.ServerMessage) bool {
 				return slices.ContainsFunc(got, func(m wire.ServerMessage) bool { return m.Type == wire.TypeAt })
 			})
@@ -190,13 +191,13 @@ func randomCuts(t *testing.T, e *env, cuts int) {
 			for _, id := range pending {
 				c.try(callFrame(1, int(id), "say", fmt.Sprint("a", id)))
 			}
-			for range rand.IntN(3) {
+			for range chance.IntN(3) {
 				pending = append(pending, next)
 				c.try(callFrame(1, int(next), "say", fmt.Sprint("a", next)))
 				next++
 			}
 		}
-		time.Sleep(rand.N(60 * time.Millisecond))
+		time.Sleep(upTo(chance, 60*time.Millisecond))
 		c.cut()
 		take(c)
 	}

@@ -51,8 +51,8 @@ func (remotely) Disconnect(context.Context, string, string, []host.Moment) error
 	return nil
 }
 
-func newTwoNodes(node *runtime.Node, log *slog.Logger, copyBytes, lose int) (*twoNodes, error) {
-	bus := &delayedBus{lag: maxLag, lose: lose, began: time.Now(), subs: map[string]func([]byte){}, last: map[string]time.Time{}}
+func newTwoNodes(node *runtime.Node, log *slog.Logger, copyBytes, lose int, chance *rand.Rand) (*twoNodes, error) {
+	bus := &delayedBus{lag: maxLag, lose: lose, chance: chance, began: time.Now(), subs: map[string]func([]byte){}, last: map[string]time.Time{}}
 	n := &twoNodes{bus: bus}
 	o := cluster.PortOptions{Logger: log, CopyBytes: copyBytes}
 	n.owner = cluster.NewPort(remotely{node}, runtime.CourierOf(node), self(ownerSlot), o)
@@ -78,10 +78,11 @@ type delayedBus struct {
 	lose  int
 	began time.Time
 
-	mu   sync.Mutex
-	subs map[string]func([]byte)
-	last map[string]time.Time
-	wait sync.WaitGroup
+	mu     sync.Mutex
+	chance *rand.Rand
+	subs   map[string]func([]byte)
+	last   map[string]time.Time
+	wait   sync.WaitGroup
 }
 
 func (b *delayedBus) Subscribe(subject string, f func([]byte)) (func(), error) {
@@ -99,10 +100,10 @@ func (b *delayedBus) Publish(subject string, data []byte) error {
 	data = slices.Clone(data)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.lose > 0 && rand.IntN(b.lose) == 0 && time.Since(b.began) > time.Second/2 {
+	if b.lose > 0 && b.chance.IntN(b.lose) == 0 && time.Since(b.began) > time.Second/2 {
 		return nil
 	}
-	at := time.Now().Add(rand.N(b.lag))
+	at := time.Now().Add(upTo(b.chance, b.lag))
 	if !at.After(b.last[subject]) {
 		at = b.last[subject].Add(1)
 	}
@@ -133,7 +134,7 @@ func TestG3_ALinkThatLoses(t *testing.T) {
 // startAway starts a gateway where the actors are, and one on another node, to which all posts
 // and polls go that name a socket.
 func (e *env) startAway(log *slog.Logger, definitions host.Definitions) {
-	nodes, err := newTwoNodes(e.node, log, 1<<20, 0)
+	nodes, err := newTwoNodes(e.node, log, 1<<20, 0, e.chance("bus"))
 	if err != nil {
 		e.t.Fatal(err)
 	}
