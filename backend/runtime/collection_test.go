@@ -241,7 +241,11 @@ func randomSteps(r *rand.Rand, p *plainShelf) []step {
 // Whatever turns do to collections, and however they fail, the actor, and what it
 // finds in the store when it is loaded again, are what plain values would be.
 func TestG7_CollectionsEqualSlicesAndMaps(t *testing.T) {
-	for seed := range uint64(12) {
+	seeds := uint64(12)
+	if testing.Short() {
+		seeds = 4
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			changeShelf(t, rand.New(rand.NewPCG(seed, 2)), func(turn int) bool { return turn < 60 })
 		})

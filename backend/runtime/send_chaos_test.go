@@ -390,7 +390,7 @@ func TestG12_ADeadReceiverDelaysNobodyElse(t *testing.T) {
 			return
 		}
 		senders := 1000
-		if b.dir != "" && testing.Short() {
+		if testing.Short() {
 			senders = 100
 		}
 		creditRuns.clear()
