@@ -116,6 +116,9 @@ func (ms *messages) runDue() bool {
 	}
 	for range maxDueTurns {
 		now := ms.in.actor.node.now()
+		if ms.trialAt.Sub(now) > maxTrial {
+			ms.trialAt = time.Time{} // the clock was set back
+		}
 		if next := ms.nextRun(); next.IsZero() || next.After(now) || ms.trialAt.After(now) || ms.in.state.broken != nil || ms.in.life.over {
 			break
 		}

@@ -22,6 +22,7 @@ import (
 type waker struct {
 	node   *Node
 	anew   atomic.Bool   // the next read of the store begins at its first time
+	behind atomic.Int64  // how much the clock was set back before the node began, until run knows; nanoseconds
 	loads  chan struct{} // permits of actors that are being loaded
 	flying chan struct{} // permits of actors whose turns are not durable yet
 	kick   chan struct{} // there is an earlier time
@@ -81,17 +82,21 @@ func (w *waker) run() {
 }
 
 // checkClock has all awake actors look at the clock if it was set: their alarms count the
-// time that passes.
+// time that passes, and what they send waits by the clock.
 func (w *waker) checkClock() {
 	offset := w.clockOffset()
 	moved := offset - w.offset
 	w.offset = offset
+	if behind := time.Duration(w.behind.Swap(0)); behind > 0 {
+		w.node.log.Warn("the clock was set back since the newest commit", "by", behind)
+		w.rescan, w.back = time.Time{}, max(w.back, maxRetry)+behind
+	}
 	if moved.Abs() < clockJump {
 		return
 	}
 	w.node.log.Warn("the clock was set", "by", moved)
 	for _, a := range w.node.awake() {
-		a.box.post(wakeEnvelope{})
+		a.wakeSends()
 	}
 	w.rescan = time.Time{}
 	if moved > 0 {
@@ -104,6 +109,15 @@ func (w *waker) checkClock() {
 	defer w.mu.Unlock()
 	for i := range w.failed.wakes {
 		w.failed.wakes[i].At = w.failed.wakes[i].At.Add(moved)
+	}
+}
+
+// changed notes when the newest commit of the stored actors was made. If that is in the future,
+// the clock was set back while no process looked.
+func (w *waker) changed(newest time.Time) {
+	if behind := newest.Sub(w.node.now()); behind > clockJump {
+		w.behind.Store(int64(behind))
+		w.readAgain()
 	}
 }
 

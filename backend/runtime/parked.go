@@ -83,9 +83,11 @@ func (p *parkedMessages) run(n *Node) {
 	}
 }
 
-// count counts those of the stored actors. It reports false if the node shuts down.
+// count counts those of the stored actors, and tells the waker of their newest commit. It reports
+// false if the node shuts down.
 func (p *parkedMessages) count(n *Node) bool {
 	q := store.ListQuery{Limit: 1024}
+	var newest time.Time
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
 		page, err := n.store.List(context.Background(), q)
 		if err != nil {
@@ -96,6 +98,9 @@ func (p *parkedMessages) count(n *Node) bool {
 			continue
 		}
 		p.found(n, page.Actors)
+		for i := range page.Actors {
+			newest = later(newest, page.Actors[i].Changed)
+		}
 		if q.After = page.Next; q.After == "" {
 			break
 		}
@@ -105,6 +110,7 @@ func (p *parkedMessages) count(n *Node) bool {
 		default:
 		}
 	}
+	n.waker.changed(newest)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.all = true

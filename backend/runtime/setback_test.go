@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -69,6 +70,72 @@ func TestG12_TheClockIsSetBackBeforeTwoRestarts(t *testing.T) {
 			b.t.Errorf("the receiver has %s, want %s", got, want)
 		}
 	})
+}
+
+// Nor does one that is awake then, and leaves memory before its next try.
+func TestG12_TheClockIsSetBackWhileSendersAreAwake(t *testing.T) {
+	onLateBanks(t, func(b *bank, c *holdingCourier) {
+		var clock testClock
+		b.options = func() (*actor.Registry, runtime.Options) {
+			return actor.NewRegistry(actor.Define[penpal]("penpal", actor.Handles((*penpal).missive))),
+				runtime.WithClock(runtime.Options{Courier: c}, clock.now)
+		}
+		b.restart()
+		c.mu.Lock()
+		c.lost = true
+		c.mu.Unlock()
+		const senders = 10
+		use := func(do func(name string)) {
+			for i := range senders {
+				do(fmt.Sprint("a", i))
+			}
+		}
+		use(func(name string) { b.post(name, "b", "one") })
+		time.Sleep(time.Hour) // their waits are long
+		use(func(name string) { b.penpal(name) })
+		clock.jump(-24 * time.Hour)
+		for range 4 {
+			time.Sleep(10 * time.Second)
+			use(func(name string) { b.penpal(name) })
+		}
+		c.mu.Lock()
+		c.lost = false
+		c.mu.Unlock()
+		time.Sleep(6 * time.Minute)
+		if got := strings.Count(b.penpal("b"), "one"); got != senders {
+			b.t.Errorf("the receiver has %d messages, want %d", got, senders)
+		}
+	})
+}
+
+// A sender that waits for its next try is woken after a restart before which the clock was set
+// back, though nobody uses it.
+func TestG12_TheClockIsSetBackBeforeARestart(t *testing.T) {
+	for _, wait := range []time.Duration{time.Second, time.Hour} { // awake and asleep
+		onLateBanks(t, func(b *bank, c *holdingCourier) {
+			var clock testClock
+			b.options = func() (*actor.Registry, runtime.Options) {
+				return actor.NewRegistry(actor.Define[penpal]("penpal", actor.Handles((*penpal).missive))),
+					runtime.WithClock(runtime.Options{Courier: c}, clock.now)
+			}
+			b.restart()
+			lose := func(lost bool) {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				c.lost = lost
+			}
+			lose(true)
+			b.post("a", "b", "one")
+			time.Sleep(wait)
+			clock.jump(-24 * time.Hour)
+			b.restart() // before anything has noticed that
+			lose(false)
+			time.Sleep(6 * time.Minute)
+			if got, want := b.penpal("b"), `["a:one",""]`; got != want {
+				b.t.Errorf("after %s the receiver has %s, want %s", wait, got, want)
+			}
+		})
+	}
 }
 
 // After a clock was set back, all that are due in the time that comes again are loaded, once,

@@ -2,11 +2,13 @@ package runtime_test
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/runtime"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
@@ -85,6 +87,46 @@ func TestG12_AnOrderlyEndTakesBackItsOwnCount(t *testing.T) {
 		b.stop()
 		if fatal := fatalOf(t, s, n); len(fatal) < n/4 || slices.Min(fatal) != 1 || slices.Max(fatal) != 1 {
 			t.Errorf("the messages are counted %v times, want once", fatal)
+		}
+	})
+}
+
+// A message that was due for days, and waits to be alone, does not wait for longer because the
+// clock is set back.
+func TestG11_TheClockIsSetBackWhileMessagesWaitToBeAlone(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		const n = 10
+		s := memory.New(memory.Options{})
+		runProcesses(t, 2, s, func(b *bench, process int) {
+			for i := range n {
+				if process == 0 {
+					call(t, b.node, host.Ref{Name: "suspect", Key: host.Key{fmt.Sprint(i)}}, "plan", true)
+				}
+			}
+		})
+		nothing := func() {}
+		onGuilt.Store(&nothing)
+		time.Sleep(5 * 24 * time.Hour)
+		var clock testClock
+		node := runtime.New(suspects, &dyingStore{Store: s, unclean: true}, runtime.WithClock(runtime.Options{Logger: slog.New(slog.DiscardHandler)}, clock.now))
+		time.Sleep(1500 * time.Millisecond) // the second one runs
+		clock.jump(-24 * time.Hour)
+		time.Sleep(time.Minute)
+		done := 0
+		for i := range n {
+			snap, err := s.Load(t.Context(), host.ActorID("suspect", host.Key{fmt.Sprint(i)}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(snap.State) == `{"Done":1}` {
+				done++
+			}
+		}
+		if done != n {
+			t.Errorf("%d messages have run, want %d", done, n)
+		}
+		if err := node.Shutdown(t.Context()); err != nil {
+			t.Error(err)
 		}
 	})
 }
