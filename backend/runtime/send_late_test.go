@@ -133,3 +133,19 @@ func TestG12_AMessageOfAnEarlierLife(t *testing.T) {
 		}
 	})
 }
+
+// A copy of a message that was parked meanwhile does not run: its sender may have it sent again,
+// under another number.
+func TestG12_ALateCopyOfAParkedMessage(t *testing.T) {
+	onLateBanks(t, func(b *bank, c *holdingCourier) {
+		letterRuns.clear()
+		b.post("a", "b", "tenfold one") // the eleventh run would succeed
+		time.Sleep(time.Hour)
+		b.restart()
+		c.release()
+		time.Sleep(time.Minute)
+		if got, want := b.penpal("b"), `["",""]`; got != want {
+			b.t.Errorf("the receiver got %s, want %s", got, want)
+		}
+	})
+}

@@ -89,7 +89,7 @@ func (p *penpal) missive(c *nothing, m missive) error {
 	switch verb, _, _ := strings.Cut(m.Text, " "); {
 	case verb == "refuse":
 		return &actor.Error{Code: "unwanted", Message: "no thanks", Metadata: map[string]int{"n": 7}}
-	case verb == "fail", verb == "twice" && run <= 2:
+	case verb == "fail", verb == "twice" && run <= 2, verb == "tenfold" && run <= 10:
 		return errors.New("as asked")
 	case verb == "panic" && run == 1:
 		panic("as asked")
