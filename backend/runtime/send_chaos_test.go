@@ -374,12 +374,13 @@ type countingCourier struct {
 }
 
 func (c *countingCourier) Deliver(d *host.Delivery, answered func([]host.DeliveryAnswer, error)) {
+	c.mu.Lock()
 	if len(d.Messages) > 0 {
-		c.mu.Lock()
 		c.count[d.To.ID]++
-		c.mu.Unlock()
 	}
-	c.Courier.Deliver(d, answered)
+	next := c.Courier
+	c.mu.Unlock()
+	next.Deliver(d, answered)
 }
 
 // A thousand senders to an actor that cannot be used delay nobody else, and do not try all the
