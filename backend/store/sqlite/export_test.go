@@ -58,6 +58,16 @@ func (s *Store) Tick() {
 	}
 }
 
+// Slice writes one slice, and reports whether there may be more.
+func (s *Store) Slice() bool { return s.writer.slicer.slice(context.Background()) }
+
+// Touched returns how many callers the next snapshot of a resident actor would write.
+func (s *Store) Touched(actor string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.index.ByID[actor].Stored.Touched)
+}
+
 // Resident returns how many actors are in memory, and how many with their state.
 func (s *Store) Resident() (actors, states int) {
 	s.mu.Lock()

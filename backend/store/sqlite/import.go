@@ -56,9 +56,9 @@ func (w *writer) importActor(ctx context.Context, actor string, rec *record.Reco
 	}
 	w.mu.Lock()
 	if r.Record = rec; r.Stored.CallerRows {
-		r.Stored.Touched = map[string]bool{}
+		r.Stored.Touched = map[string]uint64{}
 		for id := range rec.Callers {
-			r.Stored.Touched[id] = true
+			r.Stored.Touched[id] = rec.Rev
 		}
 	}
 	r.Rev, r.Head = rec.Rev, rec.Head

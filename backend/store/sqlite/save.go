@@ -1,9 +1,11 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/troupe-dev/troupe/backend/internal/overlay"
@@ -24,6 +26,9 @@ const (
 	// page that it is on.
 	scatterBytes = 8 << 10
 
+	// callerBytes is the most that one transaction writes of callers that have rows.
+	callerBytes = sliceBytes / 2
+
 	// columnBytes is the size up to which all callers of an actor are in its snapshot.
 	columnBytes = 4 << 10
 )
@@ -43,7 +48,7 @@ type save struct {
 	bytes      int64
 	wiped      bool     // the items need a new owner
 	dropped    []int    // tables
-	callers    []string // to be written to their rows
+	callers    []string // to be written to their rows, in order
 	callerRows bool
 	unsaved    int64 // of the actor, when the save was made
 
@@ -89,9 +94,9 @@ func newSave(c *catalog, r *journal.Resident) *save {
 	})
 	switch {
 	case v.callerRows && !v.wiped:
-		v.callers = slices.Collect(maps.Keys(r.Stored.Touched))
+		v.callers = slices.Sorted(maps.Keys(r.Stored.Touched))
 	case v.callerRows:
-		v.callers = slices.Collect(maps.Keys(rec.Callers))
+		v.callers = slices.Sorted(maps.Keys(rec.Callers))
 	}
 	return v
 }
@@ -109,6 +114,8 @@ func (v *save) step(ctx context.Context, w *writer) (done bool, err error) {
 		return false, v.writeItems(ctx, f)
 	case v.gen != 0 && v.at < v.state.Len():
 		return false, v.writePieces(ctx, f)
+	case len(v.callers) > 0 && !v.wiped: // there are rows already, and the snapshot before says so
+		return false, v.writeCallers(ctx, f, callerBytes)
 	}
 	return true, v.finish(ctx, f)
 }
@@ -201,7 +208,7 @@ func (v *save) finish(ctx context.Context, f *files) error {
 			}
 		}
 	}
-	if err := v.writeCallers(ctx, f); err != nil {
+	if err := v.writeCallers(ctx, f, math.MaxInt); err != nil {
 		return err
 	}
 	conns, callers = append(conns, ']'), append(callers, ']')
@@ -279,28 +286,23 @@ func nonNil(b []byte) []byte {
 	return b
 }
 
-// writeCallers writes the rows of callers that have changed.
-func (v *save) writeCallers(ctx context.Context, f *files) error {
-	if len(v.callers) == 0 {
-		return nil
-	}
-	slices.Sort(v.callers)
+// writeCallers writes the rows of callers that have changed, about most bytes of them.
+func (v *save) writeCallers(ctx context.Context, f *files, most int) error {
 	var text []byte
-	all := v.rest.Callers // by id
-	for _, id := range v.callers {
-		for len(all) > 0 && all[0].ID < id {
-			all = all[1:]
-		}
+	for size := 0; len(v.callers) > 0 && size < most; v.callers = v.callers[1:] {
+		id := v.callers[0]
+		i, found := slices.BinarySearchFunc(v.rest.Callers, id, func(c store.Caller, id string) int { return cmp.Compare(c.ID, id) })
 		var err error
-		if len(all) == 0 || all[0].ID != id {
+		if !found {
 			_, err = f.conn.ExecContext(ctx, "DELETE FROM callers WHERE owner = ? AND id = ?", v.owner, id)
 		} else {
-			text = journal.AppendCaller(text[:0], &all[0])
+			text = journal.AppendCaller(text[:0], &v.rest.Callers[i])
 			_, err = f.setCaller.ExecContext(ctx, v.owner, id, int64(journal.Checksum(text)), text)
 		}
 		if err != nil {
 			return err
 		}
+		size += scatterBytes + len(text)
 	}
 	return nil
 }
@@ -315,15 +317,16 @@ func (v *save) apply(w *writer) {
 	rec := r.Record
 	if rec.Rev != v.rev { // commits since then
 		if r.Stored.CallerRows && !was.CallerRows {
-			r.Stored.Touched = map[string]bool{}
+			r.Stored.Touched = map[string]uint64{}
 			for id := range rec.Callers {
-				r.Stored.Touched[id] = true
+				r.Stored.Touched[id] = rec.Rev
 			}
 			for i := range v.rest.Callers {
-				r.Stored.Touched[v.rest.Callers[i].ID] = true
+				r.Stored.Touched[v.rest.Callers[i].ID] = rec.Rev
 			}
 		} else {
 			r.Stored.Touched = was.Touched
+			maps.DeleteFunc(r.Stored.Touched, func(_ string, rev uint64) bool { return rev <= v.rev })
 		}
 	}
 	if rec.Wiped <= v.rev {

@@ -125,11 +125,11 @@ type Resident struct {
 // Stored is which rows besides its snapshot belong to an actor. The writer changes it,
 // holding the mutex.
 type Stored struct {
-	Owner      int64           // of its items
-	RestOwner  int64           // of the snapshot's pieces and callers
-	Gen        int64           // of the snapshot's pieces; 0: the state is in the snapshot
-	CallerRows bool            // callers have rows
-	Touched    map[string]bool // and those of these callers are not up to date
+	Owner      int64             // of its items
+	RestOwner  int64             // of the snapshot's pieces and callers
+	Gen        int64             // of the snapshot's pieces; 0: the state is in the snapshot
+	CallerRows bool              // callers have rows
+	Touched    map[string]uint64 // and those of these callers are not up to date, since the newest revision of each
 }
 
 // Message is a message that has a snapshot.
@@ -146,13 +146,13 @@ func (r *Resident) Apply(c *store.Commit) {
 		return
 	}
 	if r.Stored.Touched == nil {
-		r.Stored.Touched = map[string]bool{}
+		r.Stored.Touched = map[string]uint64{}
 	}
 	for i := range c.Callers {
-		r.Stored.Touched[c.Callers[i].ID] = true
+		r.Stored.Touched[c.Callers[i].ID] = c.Rev
 	}
 	for _, id := range c.GoneCallers {
-		r.Stored.Touched[id] = true
+		r.Stored.Touched[id] = c.Rev
 	}
 }
 

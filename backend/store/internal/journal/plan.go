@@ -21,7 +21,8 @@ const sliceItems = 128
 
 // IsLarge reports whether the actor is saved in slices.
 func (r *Resident) IsLarge() bool {
-	return r.Record != nil && (r.Record.State.Len() > SliceBytes || r.Record.Items.Bytes() > SliceBytes || r.Record.Items.Len() > sliceItems)
+	return r.Record != nil && (r.Record.State.Len() > SliceBytes || r.Record.Items.Bytes() > SliceBytes || r.Record.Items.Len() > sliceItems ||
+		len(r.Stored.Touched) > 0 && r.Unsaved > SliceBytes) // nearly all of which may be answers of callers
 }
 
 // Limits are how much of the journal is kept. See the options of the stores.
