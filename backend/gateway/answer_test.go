@@ -18,7 +18,7 @@ import (
 // TestG8_AnswersToStuckReader: the answers that wait for a client that does not read are
 // bounded, whatever it called.
 func TestG8_AnswersToStuckReader(t *testing.T) {
-	const channels, calls, size = 10, 6, 500_000
+	const channels, calls, size = 10, 6, 250_000
 	run(t, func(t *testing.T, e *env) {
 		c := e.dial()
 		for i := range channels {
@@ -36,9 +36,9 @@ func TestG8_AnswersToStuckReader(t *testing.T) {
 		}
 		c.send("[" + strings.Join(frame, ",") + "]")
 		time.Sleep(5 * time.Second)
-		// All are accepted before the first is answered. They are 30 MB; the log keeps
+		// All are accepted before the first is answered. They are 15 MB; the log keeps
 		// 1 MiB (but what copies are made of, all).
-		if grown := heap() - before; grown > 12<<20 && !e.lagging {
+		if grown := heap() - before; grown > 8<<20 && !e.lagging {
 			t.Errorf("the heap has grown by %d MB", grown>>20)
 		}
 		c.pause(false)
