@@ -389,7 +389,8 @@ func TestVolatile(t *testing.T) {
 		e.once("move", `"fresh"`)
 		e.settle()
 		c.expect(`1 event 1 said "one"`, `1 event 2 said "two"`, `1 event 3 said "three"`, `1 event 3 moved "fresh"`)
-		if n := e.g.Stats().Volatile; n != 1 {
+		// Behind what its copy has skipped, a reader does not see that there was one.
+		if n := e.g.Stats().Volatile; n != 1 && !(e.falling && n == 0) {
 			t.Errorf("%d events were counted as dropped, want 1", n)
 		}
 	})
