@@ -73,6 +73,9 @@ func Embed(o EmbedOptions) (*Embedded, error) {
 	if err := o.checkDir(); err != nil {
 		return nil, err
 	}
+	if err := o.checkRoom(); err != nil {
+		return nil, err
+	}
 	options := &server.Options{
 		ServerName: o.Name, Username: user, Password: rand.Text(),
 		NoSigs: true, MaxPayload: maxPayload,
@@ -153,6 +156,25 @@ func (o *EmbedOptions) checkDir() error {
 		return fmt.Errorf("cluster: %s is of a cluster of one node: back it up, and restore it into new directories", o.Dir)
 	case err == nil && o.alone():
 		return fmt.Errorf("cluster: %s is of a cluster of several nodes: back it up, and restore it into a new directory", o.Dir)
+	}
+	return nil
+}
+
+// block is how much room a server needs that starts: it may write the files of streams anew, of
+// which none is larger.
+const block = 8 << 20
+
+// checkRoom returns an error if the disk is full: the server would panic, in a goroutine of its own.
+func (o *EmbedOptions) checkRoom() error {
+	if !o.Voter {
+		return nil
+	}
+	if err := os.MkdirAll(o.Dir, 0o750); err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	path := filepath.Join(o.Dir, ".room")
+	if err := errors.Join(os.WriteFile(path, make([]byte, block), 0o600), os.Remove(path)); err != nil {
+		return fmt.Errorf("cluster: the embedded server needs %d MiB of room to start: %w", block>>20, err)
 	}
 	return nil
 }
