@@ -91,6 +91,7 @@ type fakeStore struct {
 
 	adopting func(debts, past []Journal) error // may refuse; nil: does not
 	saving   func() error                      // likewise
+	giving   func() error                      // likewise, for Release
 }
 
 var _ Store = (*fakeStore)(nil)
@@ -385,6 +386,14 @@ func (s *fakeStore) Save(ctx context.Context, parts []int, _ Journal) error {
 	return err
 }
 
+func (s *fakeStore) Prepare(ctx context.Context, parts []int) error {
+	s.servers.mu.Lock()
+	parts = slices.DeleteFunc(slices.Clone(parts), func(p int) bool { return s.servers.damaged[p] != 0 })
+	s.servers.mu.Unlock()
+	_, err := s.save(ctx, parts)
+	return err
+}
+
 // Release waits for the message that is under way.
 func (s *fakeStore) Release(ctx context.Context, parts []int) (kept []int, err error) {
 	select {
@@ -392,6 +401,11 @@ func (s *fakeStore) Release(ctx context.Context, parts []int) (kept []int, err e
 		defer func() { <-s.publishing }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	}
+	if s.giving != nil {
+		if err := s.giving(); err != nil {
+			return nil, err
+		}
 	}
 	if kept, err = s.save(ctx, parts); err != nil {
 		return nil, err

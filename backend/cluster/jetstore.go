@@ -162,6 +162,11 @@ func (s *jetStore) Save(ctx context.Context, _ []int, of Journal) error {
 	return s.store().Settle(ctx, of.Inc)
 }
 
+// Prepare implements Store.
+func (s *jetStore) Prepare(ctx context.Context, parts []int) error {
+	return s.store().Prepare(ctx, parts)
+}
+
 // Release implements Store.
 func (s *jetStore) Release(ctx context.Context, parts []int) (kept []int, err error) {
 	of := s.store()

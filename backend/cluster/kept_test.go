@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -198,4 +199,27 @@ func TestG10_TheStoreKeepsWhatItCannotSave(t *testing.T) {
 	if _, err := s.store().Load(t.Context(), good); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("got error %v of what was given away", err)
 	}
+}
+
+// TestLeavingWithoutTimeToSave has a node leave that cannot save its actors. When its time is over
+// it ends its journal, so that others, who read them there, wait for no lease.
+func TestLeavingWithoutTimeToSave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calm(t, "a", "b")
+		b := w.process("b")
+		b.store.giving = func() error { return errors.New("it takes too long") }
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := b.member.give(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("giving the partitions away: got %v, want that the time is over", err)
+		}
+		ctx, cancel = context.WithTimeout(context.Background(), drainFor)
+		defer cancel()
+		if err := b.member.finish(ctx); err != nil {
+			t.Errorf("the node has not left: %v", err)
+		}
+		if took := w.without(t); took > simLease/2 {
+			t.Errorf("it took %v until another node had the partitions", took)
+		}
+	})
 }

@@ -82,9 +82,7 @@ func (l *life) leaveTable(ctx context.Context) error {
 		return ctx.Err()
 	}
 	rest := l.take(serving, leaves, store.Partitions, func(*table, int) bool { return true })
-	if _, err := l.release(ctx, rest); err != nil { // of those that the store keeps others read the journal
-		return err
-	}
+	l.drain(ctx, rest) // what is not saved others read in the journal: there may be no time to save it
 	var seal uint64
 	if err := l.again(ctx, "end the journal", func(ctx context.Context) (err error) {
 		ctx, cancel := context.WithTimeout(ctx, tryFor)

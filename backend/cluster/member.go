@@ -70,6 +70,10 @@ type Store interface {
 	// Save saves what a journal of Adopt's debts has of the actors of partitions.
 	Save(ctx context.Context, parts []int, of Journal) error
 
+	// Prepare saves what is not saved of the actors of partitions, which go on: Release has less
+	// to do then.
+	Prepare(ctx context.Context, parts []int) error
+
 	// Release saves what is not saved of the actors of partitions, and gives them up. It keeps
 	// those of which an actor cannot be saved because what is stored of it is damaged: the journal
 	// has the only copy of its newest commits.

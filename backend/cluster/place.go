@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -21,7 +22,7 @@ const (
 
 const (
 	giveAtOnce = 16              // partitions that a node gives away at a time: their actors wait meanwhile
-	drain      = 5 * time.Second // how long a partition that is given away waits for its actors' turns
+	drainFor   = 5 * time.Second // how long a partition that is given away waits for its actors' turns
 	keepFor    = time.Minute     // how long a partition that the store has kept is not tried again
 )
 
@@ -107,6 +108,11 @@ func (l *life) giveLoop(ctx context.Context) {
 	}
 	for l.await(ctx, giving, 10*time.Second) {
 		for ctx.Err() == nil {
+			if soon := l.take(serving, serving, giveAtOnce, elsewhere); len(soon) > 0 {
+				if err := l.store.Prepare(ctx, soon); err != nil && ctx.Err() == nil {
+					l.Logger.Debug("cluster: partitions are given away that were not saved before", "node", l.Node.Name, "error", err)
+				}
+			}
 			parts := l.take(serving, leaves, giveAtOnce, elsewhere)
 			adopted := len(parts) > 0
 			if !adopted {
@@ -144,19 +150,24 @@ func (l *life) giveLoop(ctx context.Context) {
 // has the partitions. Turns that do not end in time can no longer commit. It tries to save until
 // ctx ends. See Store.Release for those that are kept.
 func (l *life) release(ctx context.Context, parts []int) (kept []int, err error) {
-	for _, part := range parts {
-		l.since[part].Store(nil)
-	}
-	draining, cancel := context.WithTimeout(ctx, drain)
-	defer cancel()
-	if err := l.actors.Release(draining, parts); err != nil && ctx.Err() == nil {
-		l.Logger.Warn("cluster: the actors of partitions did not end in time", "partitions", parts, "error", err)
-	}
+	l.drain(ctx, parts)
 	err = l.again(ctx, "save partitions", func(ctx context.Context) (err error) {
 		kept, err = l.store.Release(ctx, parts)
 		return err
 	})
 	return kept, err
+}
+
+// drain ends the actors of partitions. From its beginning the node no longer has them.
+func (l *life) drain(ctx context.Context, parts []int) {
+	for _, part := range parts {
+		l.since[part].Store(nil)
+	}
+	ctx, cancel := context.WithTimeout(ctx, drainFor)
+	defer cancel()
+	if err := l.actors.Release(ctx, parts); err != nil && !errors.Is(err, context.Canceled) {
+		l.Logger.Warn("cluster: the actors of partitions did not end in time", "partitions", parts, "error", err)
+	}
 }
 
 // keep serves those of the partitions again that the store has kept, and returns the others.

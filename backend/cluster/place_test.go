@@ -128,7 +128,7 @@ func TestATurnThatDoesNotEndIsLeft(t *testing.T) {
 		defer func() { <-b.actors.turns[part] }()
 		left := make(chan error, 1)
 		go func() { left <- b.member.leave(t.Context()) }()
-		time.Sleep(2 * drain)
+		time.Sleep(2 * drainFor)
 		synctest.Wait()
 		select {
 		case err := <-left:

@@ -55,6 +55,16 @@ func (s *Store) Settle(ctx context.Context, journal string) error {
 	return s.adopter.settle(ctx, journal)
 }
 
+// Prepare saves what is not saved of the actors of partitions, of which the store may commit more
+// meanwhile: Release has less to do then. What cannot be saved is for Release to say.
+func (s *Store) Prepare(ctx context.Context, parts []int) error {
+	set := partSet(parts)
+	s.catalog.mu.Lock()
+	actors := s.unsaved(&set)
+	s.catalog.mu.Unlock()
+	return s.adopter.saveAhead(ctx, actors)
+}
+
 // Release gives a partition back: it saves its actors, and forgets them. From then on,
 // their commits and reads fail with store.ErrConflict. If it fails, for example because
 // one of the actors cannot be saved, the store still owns the partition.
@@ -261,31 +271,74 @@ func (c *catalog) dropParts(parts partitions) {
 }
 
 func (a adopter) settle(ctx context.Context, journal string) error {
+	of := func(j *foreignJournal) bool { return j.Name == journal }
+	a.catalog.mu.Lock()
+	_, actors := a.unsettled(of)
+	a.catalog.mu.Unlock()
+	if err := a.saveAhead(ctx, actors); err != nil {
+		return err
+	}
 	a.work.Lock()
 	defer a.work.Unlock()
-	return a.settleJournal(ctx, func(j *foreignJournal) bool { return j.Name == journal })
+	return a.settleJournal(ctx, of)
+}
+
+// saveAhead saves actors some at a time: who adopts or gives back partitions, whose actors wait,
+// comes in between.
+func (a adopter) saveAhead(ctx context.Context, actors []*journal.Resident) error {
+	for some := range slices.Chunk(actors, saving) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		a.catalog.mu.Lock()
+		now := a.options.now()
+		some = slices.DeleteFunc(some, func(r *journal.Resident) bool { return r.Rev == r.Saved || r.IsBlocked(now) })
+		a.catalog.mu.Unlock()
+		a.work.Lock()
+		err := a.saveAll(ctx, some)
+		a.work.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unsaved returns the actors of partitions that have commits which are in no head yet. Hold mu.
+func (c *catalog) unsaved(parts *partitions) (actors []*journal.Resident) {
+	for _, r := range c.index.ByID {
+		if parts.has(r.ID) && r.Rev != r.Saved {
+			actors = append(actors, r)
+		}
+	}
+	return actors
+}
+
+// unsettled returns the rows of journals, and the actors that have commits in them which are in no
+// head yet. Hold mu.
+func (k *keeper) unsettled(of func(*foreignJournal) bool) (rows []int64, actors []*journal.Resident) {
+	seen := map[*journal.Resident]bool{}
+	for _, row := range k.index.Rows {
+		if j := k.foreign[row.ID]; j != nil && of(j) {
+			rows = append(rows, row.ID)
+			for _, r := range row.Actors {
+				seen[r] = true
+			}
+		}
+	}
+	for r := range seen {
+		if r.Rev != r.Saved || r.Damaged && k.index.ByID[r.ID] == r {
+			actors = append(actors, r)
+		}
+	}
+	return rows, actors
 }
 
 // settleJournal saves what journals have of the actors that are in no head yet. Their
 // messages leave memory then.
 func (k *keeper) settleJournal(ctx context.Context, of func(*foreignJournal) bool) error {
 	k.catalog.mu.Lock()
-	seen := map[*journal.Resident]bool{}
-	var messages []int64
-	for _, row := range k.index.Rows {
-		if j := k.foreign[row.ID]; j != nil && of(j) {
-			messages = append(messages, row.ID)
-			for _, r := range row.Actors {
-				seen[r] = true
-			}
-		}
-	}
-	var actors []*journal.Resident
-	for r := range seen {
-		if r.Rev != r.Saved || r.Damaged && k.index.ByID[r.ID] == r {
-			actors = append(actors, r)
-		}
-	}
+	messages, actors := k.unsettled(of)
 	k.catalog.mu.Unlock()
 	if err := k.saveEach(ctx, actors); err != nil {
 		return err
@@ -309,12 +362,7 @@ func (a adopter) release(ctx context.Context, part int) error {
 	}
 	a.catalog.mu.Lock()
 	a.owned[part] = false
-	var actors []*journal.Resident
-	for _, r := range a.index.ByID {
-		if set.has(r.ID) && r.Rev != r.Saved {
-			actors = append(actors, r)
-		}
-	}
+	actors := a.unsaved(&set)
 	a.catalog.mu.Unlock()
 	a.own.writing.Unlock()
 	if err := a.saveEach(ctx, actors); err != nil {

@@ -222,3 +222,29 @@ func TestBackup_ReadsAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestPrepare saves the actors of a partition before it is given back: they go on meanwhile.
+func TestPrepare(t *testing.T) {
+	p := oneServer(t).newPlace(quiet)
+	defer p.remove(t)
+	s := p.takeOver(t)
+	part := store.Partition("ada")
+	unsaved := func() int {
+		s.catalog.mu.Lock()
+		defer s.catalog.mu.Unlock()
+		parts := partSet([]int{part})
+		return len(s.unsaved(&parts))
+	}
+	for rev := uint64(1); rev <= 2; rev++ {
+		commit(t, s, commitOf("ada", rev))
+		if n := unsaved(); n != 1 {
+			t.Fatalf("%d actors are not saved, want 1", n)
+		}
+		if err := s.Prepare(t.Context(), []int{part}); err != nil || unsaved() != 0 {
+			t.Fatalf("error %v, and %d actors are not saved", err, unsaved())
+		}
+	}
+	if err := s.Release(t.Context(), part); err != nil {
+		t.Error(err)
+	}
+}
