@@ -41,6 +41,10 @@ func (s *jetStore) Begin(ctx context.Context, lease time.Duration) (string, erro
 	o.Lease = lease
 	next, err := jetstream.Open(ctx, s.nc, o)
 	if err != nil {
+		// A server that wants a certificate, for example, says so when the node connects.
+		if why := s.nc.LastError(); why != nil && !s.nc.IsConnected() {
+			err = fmt.Errorf("%w; there is no connection to a server: %w", err, why)
+		}
 		return "", err
 	}
 	s.mu.Lock()

@@ -56,6 +56,13 @@ func TestAWrongPasswordIsNotSaid(t *testing.T) {
 	eventually(t, "the log says why", func() bool {
 		return strings.Contains(log.String(), "Authorization Violation") && strings.Contains(log.String(), "check -cluster with its password")
 	})
+	eventually(t, "who begins a journal learns why", func() bool {
+		short, done := context.WithTimeout(ctx, 20*time.Millisecond)
+		defer done()
+		_, err := c.store.Begin(short, time.Second)
+		fmt.Fprintln(log, err)
+		return err != nil && strings.Contains(err.Error(), "Authorization Violation") // not while it tries again
+	})
 	cancel()
 	if err := <-joined; err == nil {
 		t.Error("it has joined")
