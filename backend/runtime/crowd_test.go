@@ -96,7 +96,7 @@ func pourers(t testing.TB, s store.Store, n int, since time.Time) {
 func TestG11_ACrowdIsDueAtOnce(t *testing.T) {
 	good, bad, waiting, back := 90_000, 10_000, 1000, 24*time.Hour
 	if testing.Short() {
-		good, bad, waiting, back = 1_800, 200, 100, time.Hour
+		good, bad, waiting, back = 900, 100, 20, 30*time.Minute
 	}
 	onStores(t, func(t *testing.T, open func() store.Store, dir string, seed uint64) {
 		if seed > 0 {
@@ -104,7 +104,7 @@ func TestG11_ACrowdIsDueAtOnce(t *testing.T) {
 		}
 		good, bad, waiting := good, bad, waiting
 		if dir != "" && testing.Short() {
-			good, bad, waiting = 450, 50, 10
+			good, bad, waiting = 180, 20, 5
 		}
 		creditRuns.clear()
 		s := &crowdStore{Store: open(), loads: map[string]int{}, count: map[string]bool{}}
@@ -127,7 +127,7 @@ func TestG11_ACrowdIsDueAtOnce(t *testing.T) {
 		go func() {
 			defer close(done)
 			time.Sleep(time.Minute)
-			for range 10_000 {
+			for range min(good, 10_000) {
 				most = max(most, n.Stats().Awake)
 				goruntime.Gosched()
 			}
