@@ -71,15 +71,7 @@ func (s *server) watch() *watch {
 	return w
 }
 
-// during returns the 99th percentile of the bystander's calls while f runs, and the worst.
-func (w *watch) during(f func()) (p99, worst time.Duration) {
-	w.t.Helper()
-	w.mark()
-	f()
-	return w.mark()
-}
-
-// mark returns the figures since the mark before.
+// mark returns the 99th percentile of the bystander's calls since the mark before, and the worst.
 func (w *watch) mark() (p99, worst time.Duration) {
 	w.t.Helper()
 	_, err := fmt.Fprintln(w.marks)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"golang.org/x/time/rate"
 
 	"github.com/troupe-dev/troupe/backend/wire"
 )
@@ -72,6 +73,9 @@ func (v *visitor) tryPost(path string, body any, header ...string) (status int, 
 	r, err := http.NewRequest(http.MethodPost, "http://"+v.s.addr+path, bytes.NewReader(b))
 	if err != nil {
 		return 0, nil, err
+	}
+	if p := v.s.paced.Load(); p != nil && v.addr == strangerAddr {
+		_ = p.calls.Wait(r.Context())
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("X-Forwarded-For", v.addr)
@@ -132,6 +136,9 @@ const patience = 30 * time.Second
 func (v *visitor) tryDial(header ...string) (*socket, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	if p := v.s.paced.Load(); p != nil && v.addr == strangerAddr {
+		_ = p.connects.Wait(ctx)
+	}
 	h := http.Header{"X-Forwarded-For": {v.addr}}
 	for pair := range slices.Chunk(header, 2) {
 		h.Set(pair[0], pair[1])
@@ -264,8 +271,22 @@ func (b *bystander) call() time.Duration {
 	return time.Since(begin)
 }
 
+// pace is how much one address may do in the long run.
+type pace struct{ calls, connects *rate.Limiter }
+
+// The defaults of -call-rate-per-ip and -connect-rate-per-ip.
+const (
+	callRate    = 500
+	connectRate = 50
+)
+
 // attacked makes an attack while a bystander calls. In the long form it checks how long
-// the bystander's calls take: at most three times as long as without, and 50 ms.
+// the bystander's calls take: at most three times as long as without the attack, and 50 ms.
+// The attack is as quick as one address may be. Without limits four attackers would take all
+// the processors there are, and the bystander would measure the scheduler of the system.
+//
+// "Without the attack" is before it, or at the same time: as another bystander notices, of
+// a server that nobody attacks, on the same machine and disk. Attackers share those, too.
 func (s *server) attacked(t *testing.T, attack func()) {
 	t.Helper()
 	if !*long {
@@ -273,15 +294,19 @@ func (s *server) attacked(t *testing.T, attack func()) {
 		s.bystander().call()
 		return
 	}
-	b := s.watch()
-	calm, _ := b.during(func() { time.Sleep(5 * time.Second) })
-	p99, worst := b.during(attack)
-	// The machine may have been busier during the attack than before it.
-	after, _ := b.during(func() { time.Sleep(5 * time.Second) })
-	b.end()
-	calm = max(calm, after)
-	t.Logf("the bystander's p99: %v calm, %v under attack; worst %v", calm, p99, worst)
-	if limit := min(max(3*calm, 5*time.Millisecond), 50*time.Millisecond); p99 > limit {
+	here, elsewhere := s.watch(), start(t).watch()
+	time.Sleep(5 * time.Second)
+	calm, _ := here.mark()
+	elsewhere.mark()
+	s.paced.Store(&pace{rate.NewLimiter(callRate, 1), rate.NewLimiter(connectRate, 1)})
+	attack()
+	s.paced.Store(nil)
+	p99, worst := here.mark()
+	without, _ := elsewhere.mark()
+	here.end()
+	elsewhere.end()
+	t.Logf("the bystander's p99: %v before the attack, %v under attack, worst %v; at a server without, %v", calm, p99, worst, without)
+	if limit := min(3*max(calm, without), 50*time.Millisecond); p99 > limit {
 		t.Errorf("the bystander's p99 is %v, want at most %v", p99, limit)
 	}
 }
@@ -301,18 +326,24 @@ func (s *server) perRequest(n int, f func(i int)) time.Duration {
 	return all[parts/2]
 }
 
-// notGrowing checks that the last requests cost about what the first ones did.
-func (s *server) notGrowing(t *testing.T, what string, first, last time.Duration) {
+// notGrowing checks that n further requests cost about what the first ones did. A busy machine
+// makes some dearer, but not all: what costs more three times in a row has grown.
+func (s *server) notGrowing(t *testing.T, what string, first time.Duration, n int, f func(n int)) {
 	t.Helper()
-	ratio := float64(last) / float64(max(first, 1))
-	t.Logf("CPU per %s: %v first, %v last: %.2f times", what, first, last, ratio)
 	limit := 1.3
 	if !*long {
 		limit = 2 // fewer requests, on a machine that may be busy
 	}
-	if ratio > limit {
-		t.Errorf("the last of the %ss cost %.1f times what the first did, want at most %.1f", what, ratio, limit)
+	ratio := 0.0
+	for range 3 {
+		last := s.perRequest(n, f)
+		ratio = float64(last) / float64(max(first, 1))
+		t.Logf("CPU per %s: %v first, %v last: %.2f times", what, first, last, ratio)
+		if ratio <= limit {
+			return
+		}
 	}
+	t.Errorf("the last of the %ss cost %.1f times what the first did, want at most %.1f", what, ratio, limit)
 }
 
 // amplified checks the bytes that the server has written for those of an attacker.

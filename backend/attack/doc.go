@@ -4,6 +4,8 @@
 //
 // The server trusts the test as a proxy, so that each client has the address it names in
 // X-Forwarded-For. Limits of rates are off where they only make an attack take longer.
+// While a bystander is measured, attackers keep to the rates that the default limits let one address
+// have in the long run.
 //
 //	go test ./backend/attack                         a short form: counts, ratios and CPU time
 //	make attack                                      the long form, which measures latency, too

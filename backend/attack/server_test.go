@@ -73,6 +73,7 @@ type server struct {
 	log     lockedBuffer
 
 	received atomic.Int64 // bytes that all clients have received
+	paced    atomic.Pointer[pace]
 }
 
 type lockedBuffer struct {
