@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/troupe-dev/troupe/backend/host"
+	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 func TestKeys(t *testing.T) {
@@ -68,5 +69,20 @@ func TestParseKey_surrogates(t *testing.T) {
 		if got := strings.Join(key, " "); err == nil && got != want || (err != nil) != (want == "") {
 			t.Errorf("%s: got %q, %v, want %q", raw, got, err, want)
 		}
+	}
+}
+
+// TestKey_Check_utf8: keys that come from elsewhere than JSON, such as a query, are checked, too:
+// in an actor's id they would all be U+FFFD, and so one actor.
+func TestKey_Check_utf8(t *testing.T) {
+	for _, c := range []string{"\xff", "a\xed\xa0\x80", "\xc0\x80", "a\x00"} {
+		for _, key := range []host.Key{{c}, {"a", c}} {
+			if err := key.Check(); err == nil || err.Code != wire.CodeBadKey {
+				t.Errorf("%q: got %v, want bad_key", key, err)
+			}
+		}
+	}
+	if err := (host.Key{"\ufffd", "é"}).Check(); err != nil {
+		t.Error(err)
 	}
 }
