@@ -151,7 +151,8 @@ func TestG11_ACrowdIsDueAtOnce(t *testing.T) {
 		s.mu.Lock()
 		for id, n := range s.loads {
 			if n > 7 { // after 0, 1, 3, 7, 15, 31 and 63 s
-				t.Fatalf("actor %s, which cannot be loaded, was loaded %d times in a minute", id, n)
+				t.Errorf("actor %s, which cannot be loaded, was loaded %d times in a minute", id, n)
+				break
 			}
 		}
 		if len(s.loads) != bad/2 {
