@@ -138,8 +138,8 @@ func newEnv(t testing.TB, with ...setup) *env {
 	if e.seed == 0 {
 		e.seed = rand.Uint64()
 	}
-	if !isBenchmark(t) {
-		t.Logf("-gateway.seed=%d", e.seed)
+	if test, ok := t.(*testing.T); ok { // benchmarks need none, and a fuzz target may not log so
+		test.Logf("-gateway.seed=%d", e.seed)
 	}
 	for _, w := range with {
 		w(e)
