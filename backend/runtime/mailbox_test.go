@@ -47,7 +47,11 @@ func blockerRef(key string) host.Ref { return host.Ref{Name: "blocker", Key: hos
 func overloaded(t *testing.T, err error, limit any, option string) {
 	t.Helper()
 	var e *host.Fault
-	if !errors.As(err, &e) || e.Code != "overloaded" || string(e.Metadata) != fmt.Sprintf(`{"limit":%v,"option":"%s"}`, limit, option) {
+	if !errors.As(err, &e) {
+		t.Errorf("got %v, want overloaded", err)
+		return
+	}
+	if e.Code != "overloaded" || string(e.Metadata) != fmt.Sprintf(`{"limit":%v,"option":"%s"}`, limit, option) {
 		t.Errorf("got %v %s, want overloaded by %v of %s", err, e.Metadata, limit, option)
 	}
 }

@@ -99,21 +99,38 @@ func TestG8_MaxActorBytes(t *testing.T) {
 			}
 		}
 	})
-	test("logs with readers shrink", func(t *testing.T, n node) {
-		for i := range 50 {
-			n.log(i)
-			must(t, n.call(i, "say", 40_000)) // which takes twice as much
-			time.Sleep(2500 * time.Millisecond)
-			if b := n.Stats().Bytes; b > limit {
-				t.Fatalf("%d bytes are in memory after %d actors, want at most %d", b, i+1, limit)
+	for _, size := range []int{40_000, 16_000} { // which take twice as much: more than the log of an actor in use, and less
+		test(fmt.Sprintf("logs with readers shrink, events of %d bytes", 2*size), func(t *testing.T, n node) {
+			for i := range 60 {
+				n.log(i)
+				must(t, n.call(i, "say", size))
+				time.Sleep(2500 * time.Millisecond)
+				if b := n.Stats().Bytes; b > limit {
+					t.Fatalf("%d bytes are in memory after %d actors, want at most %d", b, i+1, limit)
+				}
 			}
+			log := n.log(0)
+			if _, ok := log.After(0); ok {
+				t.Error("the first actor's event is still in memory")
+			}
+			if outs, err := log.Stored(t.Context(), 0, 10, 1<<20); err != nil || len(outs) != 1 {
+				t.Errorf("the store has %d entries, %v; want the event", len(outs), err)
+			}
+		})
+	}
+	test("logs of actors in use shrink", func(t *testing.T, n node) {
+		n.log(9)
+		must(t, n.call(9, "say", 1))
+		for i := range 3 {
+			n.log(i)
+			must(t, n.call(i, "keep", 300_000))
 		}
-		log := n.log(0)
-		if _, ok := log.After(0); ok {
-			t.Error("the first actor's event is still in memory")
+		for range 20 {
+			must(t, n.call(9, "say", 10_000)) // which takes twice as much
+			time.Sleep(100 * time.Millisecond)
 		}
-		if outs, err := log.Stored(t.Context(), 0, 10, 1<<20); err != nil || len(outs) != 1 {
-			t.Errorf("the store has %d entries, %v; want the event", len(outs), err)
+		if b := n.Stats().Bytes; b > limit {
+			t.Errorf("%d bytes are in memory, want at most %d", b, limit)
 		}
 	})
 	test("timers keep their actor", func(t *testing.T, n node) {
