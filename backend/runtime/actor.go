@@ -394,8 +394,11 @@ func (a *Actor) rest() {
 // goroutine was superseded meanwhile.
 func (a *Actor) leave(early bool) (ended, ok bool) {
 	awaited := a.previous != nil && len(a.previous.conns.all) > 0
-	if a.in == nil && awaited && !a.load() {
-		return false, false // superseded while loading it for its connections
+	if a.in == nil && awaited {
+		if !a.load() {
+			return false, false // superseded while loading it for its connections
+		}
+		a.weigh()
 	}
 	if in := a.in; in != nil {
 		idle := !in.created || time.Since(a.lastUsed) >= in.def.Options.IdleAfter || early && len(in.timers.all) == 0
