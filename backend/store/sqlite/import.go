@@ -55,12 +55,15 @@ func (w *writer) importActor(ctx context.Context, actor string, rec *record.Reco
 		return w.failed(err)
 	}
 	w.mu.Lock()
-	if r.Record = rec; r.Stored.CallerRows {
+	if r.Stored.CallerRows {
 		r.Stored.Touched = map[string]uint64{}
-		for id := range rec.Callers {
-			r.Stored.Touched[id] = rec.Rev
+		for _, callers := range []map[string]store.Caller{r.Record.Callers, rec.Callers} { // the rows of some go
+			for id := range callers {
+				r.Stored.Touched[id] = rec.Rev
+			}
 		}
 	}
+	r.Record = rec
 	r.Rev, r.Head = rec.Rev, rec.Head
 	if created {
 		w.index.ByNum[r.Num], w.index.ByID[actor] = r, r

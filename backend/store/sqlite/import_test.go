@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -63,4 +64,36 @@ func TestImport(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A caller that is gone since an actor was imported is not there when it is imported again with what
+// has changed.
+func TestImport_callersThatAreGone(t *testing.T) {
+	s := open(t, t.TempDir(), quiet)
+	snapshot := &store.Snapshot{Name: "room", Key: []string{"a"}, Log: "l", Rev: 5, State: []byte("{}"), NextConn: 1}
+	for i := range 200 { // so many have rows
+		snapshot.Callers = append(snapshot.Callers, store.Caller{ID: fmt.Sprintf("caller%04d", i), Highest: 1, Used: startTime})
+	}
+	rec := record.Of(snapshot)
+	rec.Wiped = 5
+	if err := s.Import(t.Context(), "ada", rec); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Load(t.Context(), "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec = record.Of(got)
+	rec.Apply(&store.Commit{
+		Actor: "ada", Name: "room", Key: []string{"a"}, Log: "l", Rev: 6, Time: startTime, NextConn: 1, State: []byte("{}"),
+		GoneCallers: []string{"caller0007"},
+	})
+	if err := s.Import(t.Context(), "ada", rec); err != nil {
+		t.Fatal(err)
+	}
+	got, err = s.Load(t.Context(), "ada")
+	if err != nil || len(got.Callers) != 199 || slices.ContainsFunc(got.Callers, func(c store.Caller) bool { return c.ID == "caller0007" }) {
+		t.Errorf("%d callers, error %v, want 199 without the one that is gone", len(got.Callers), err)
+	}
+	closeStore(t, s)
 }
