@@ -62,6 +62,9 @@ func (n *Node) AnswerBytes() int64 { return n.answers.Load() }
 // FillAnswers counts as many bytes of answers as all actors may keep.
 func (n *Node) FillAnswers() { n.answers.Add(maxAllAnswerBytes) }
 
+// Now returns what the node's clock says.
+func (n *Node) Now() time.Time { return n.now() }
+
 // WithClock returns options of a node whose messages are due by a clock.
 func WithClock(o Options, now func() time.Time) Options {
 	o.now = now

@@ -29,7 +29,7 @@ type Node struct {
 	maxActors int // 0: any number
 	maxQueued int64
 	started   time.Time
-	now       func() time.Time // the clock by which messages are due
+	now       func() time.Time // the clock by which messages are due; without a monotonic reading
 	stats     stats
 
 	disconnected disconnected
@@ -130,7 +130,9 @@ func New(r Registry, s store.Store, o Options) *Node {
 		o.MaxQueuedBytes = math.MaxInt64
 	}
 	if o.now == nil {
-		o.now = time.Now
+		// Without the monotonic reading: it would go on when the clock is set, but what is stored
+		// is by the clock.
+		o.now = func() time.Time { return time.Now().Round(0) }
 	}
 	if o.TableCacheBytes <= 0 {
 		o.TableCacheBytes = 64 << 20

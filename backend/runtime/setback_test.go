@@ -206,3 +206,16 @@ func TestG12_TheClockIsSetBackWhileASenderCannotBeLoaded(t *testing.T) {
 		}
 	})
 }
+
+// The tests above set a clock that has no monotonic reading, as no time in a bubble has one. With
+// a reading, differences of two times would not show that the clock was set.
+func TestG12_TheClockHasNoMonotonicReading(t *testing.T) {
+	n := runtime.New(actor.NewRegistry(), memory.New(memory.Options{}), runtime.Options{Logger: slog.New(slog.DiscardHandler)})
+	defer n.Shutdown(context.Background())
+	if !strings.Contains(time.Now().String(), " m=") {
+		t.Fatal("the process has no monotonic clock")
+	}
+	if now := n.Now().String(); strings.Contains(now, " m=") {
+		t.Errorf("the clock says %s", now)
+	}
+}
