@@ -22,7 +22,6 @@ import (
 type waker struct {
 	node   *Node
 	anew   atomic.Bool   // the next read of the store begins at its first time
-	behind atomic.Int64  // how much the clock was set back before the node began, until run knows; nanoseconds
 	loads  chan struct{} // permits of actors that are being loaded
 	flying chan struct{} // permits of actors whose turns are not durable yet
 	kick   chan struct{} // there is an earlier time
@@ -87,10 +86,6 @@ func (w *waker) checkClock() {
 	offset := w.clockOffset()
 	moved := offset - w.offset
 	w.offset = offset
-	if behind := time.Duration(w.behind.Swap(0)); behind > 0 {
-		w.node.log.Warn("the clock was set back since the newest commit", "by", behind)
-		w.rescan, w.back = time.Time{}, max(w.back, maxRetry)+behind
-	}
 	if moved.Abs() < clockJump {
 		return
 	}
@@ -109,15 +104,6 @@ func (w *waker) checkClock() {
 	defer w.mu.Unlock()
 	for i := range w.failed.wakes {
 		w.failed.wakes[i].At = w.failed.wakes[i].At.Add(moved)
-	}
-}
-
-// changed notes when the newest commit of the stored actors was made. If that is in the future,
-// the clock was set back while no process looked.
-func (w *waker) changed(newest time.Time) {
-	if behind := newest.Sub(w.node.now()); behind > clockJump {
-		w.behind.Store(int64(behind))
-		w.readAgain()
 	}
 }
 
@@ -275,6 +261,28 @@ func (w *waker) wake(id string) (woken, ok bool) {
 		m.unload(host.Faultf(wire.CodeUnavailable, "the actor cannot be woken: %s", err))
 	}
 	return true, true
+}
+
+// wakeEarly wakes a stored actor that was changed in the future and is due soon after that: the
+// clock was set back while no process looked, and it may wait for a try. It waits for permits, and
+// reports whether there was such an actor. ok is false if the node shuts down.
+func (w *waker) wakeEarly(a *store.ActorInfo) (early, ok bool) {
+	if a.Changed.Sub(w.node.now()) <= clockJump || a.Due.IsZero() || a.Due.After(a.Changed.Add(maxRetry+findSender)) {
+		return false, true
+	}
+	if _, owned := w.node.partitions.since(a.Actor); !owned || w.isLoaded(a.Actor) {
+		return false, true
+	}
+	w.mu.Lock()
+	comes := w.waking[a.Actor] || w.failed.has(a.Actor)
+	if !comes {
+		w.waking[a.Actor] = true
+	}
+	w.mu.Unlock()
+	if !comes {
+		_, ok = w.wake(a.Actor)
+	}
+	return true, comes || ok
 }
 
 // acquire waits for a permit, but not for so long that the clock is not looked at. ok is false

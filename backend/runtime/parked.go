@@ -83,11 +83,11 @@ func (p *parkedMessages) run(n *Node) {
 	}
 }
 
-// count counts those of the stored actors, and tells the waker of their newest commit. It reports
-// false if the node shuts down.
+// count counts those of the stored actors, and wakes those that would wait for too long because
+// the clock was set back. It reports false if the node shuts down.
 func (p *parkedMessages) count(n *Node) bool {
 	q := store.ListQuery{Limit: 1024}
-	var newest time.Time
+	woken := 0
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
 		page, err := n.store.List(context.Background(), q)
 		if err != nil {
@@ -99,7 +99,13 @@ func (p *parkedMessages) count(n *Node) bool {
 		}
 		p.found(n, page.Actors)
 		for i := range page.Actors {
-			newest = later(newest, page.Actors[i].Changed)
+			early, ok := n.waker.wakeEarly(&page.Actors[i])
+			if !ok {
+				return false
+			}
+			if early {
+				woken++
+			}
 		}
 		if q.After = page.Next; q.After == "" {
 			break
@@ -110,7 +116,9 @@ func (p *parkedMessages) count(n *Node) bool {
 		default:
 		}
 	}
-	n.waker.changed(newest)
+	if woken > 0 {
+		n.log.Warn("the clock was set back while no process looked; what may wait for a try by the old one was woken", "actors", woken)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.all = true

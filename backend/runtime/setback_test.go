@@ -12,6 +12,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/actor"
 	"github.com/troupe-dev/troupe/backend/host"
 	"github.com/troupe-dev/troupe/backend/runtime"
+	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
@@ -217,5 +218,50 @@ func TestG12_TheClockHasNoMonotonicReading(t *testing.T) {
 	}
 	if now := n.Now().String(); strings.Contains(now, " m=") {
 		t.Errorf("the clock says %s", now)
+	}
+}
+
+// An actor that was once changed in the far future does not have others loaded that are due before
+// that, at each start. Those of them that may wait for a try are.
+func TestG12_AnActorWasChangedInTheFarFuture(t *testing.T) {
+	for _, years := range []int{10, 400} { // a time.Duration has no 400
+		inBubble(t, func(t *testing.T) {
+			loads := new(atomic.Int64)
+			s := loadCounter{memory.New(memory.Options{}), loads}
+			begin := time.Now()
+			future := begin.AddDate(years, 0, 0)
+			const many = 300
+			var commits []*store.Commit
+			put := func(i int, changed, due time.Time) {
+				ref := sleeperRef(i)
+				commits = append(commits, &store.Commit{
+					Actor: host.ActorID(ref.Name, ref.Key), Name: ref.Name, Key: ref.Key, Log: "l", Rev: 1, Time: changed, Born: 1,
+					State: []byte(`{"ran":[]}`), NextMessage: 1, Due: due,
+					Messages: []store.Message{{ID: 1, Order: 1, Type: "wakeUp", Data: []byte(`{"again":0}`), Due: due}},
+				})
+			}
+			for i := range many {
+				put(i, begin, begin.Add(time.Hour+time.Duration(i)*24*time.Hour))
+			}
+			put(many, future, future.Add(time.Hour))       // by itself
+			put(many+1, future, future.Add(5*time.Minute)) // it may be a try
+			put(many+2, begin, begin.Add(45*time.Second))  // runs in time
+			commitAll(t, s, commits)
+			sleeperRuns.take()
+			for start := range 2 {
+				loads.Store(0)
+				n := runtime.New(sleepers, s, runtime.Options{Logger: slog.New(slog.DiscardHandler)})
+				time.Sleep(10 * time.Minute)
+				if got, want := loads.Load(), int64(2-start); got != want {
+					t.Errorf("start %d, %d years: %d loads, want %d", start, years, got, want)
+				}
+				if late := sleeperRuns.take(); len(late) != 1-start || start == 0 && late[0] > 50*time.Millisecond {
+					t.Errorf("start %d, %d years: messages ran %v after their times", start, years, late)
+				}
+				if err := n.Shutdown(context.Background()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
 }
