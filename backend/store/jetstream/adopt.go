@@ -284,24 +284,28 @@ func (a adopter) settle(ctx context.Context, journal string) error {
 }
 
 // saveAhead saves actors some at a time: who adopts or gives back partitions, whose actors wait,
-// comes in between.
+// comes in between. What was given back meanwhile is not saved.
 func (a adopter) saveAhead(ctx context.Context, actors []*journal.Resident) error {
 	for some := range slices.Chunk(actors, saving) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		a.catalog.mu.Lock()
-		now := a.options.now()
-		some = slices.DeleteFunc(some, func(r *journal.Resident) bool { return r.Rev == r.Saved || r.IsBlocked(now) })
-		a.catalog.mu.Unlock()
-		a.work.Lock()
-		err := a.saveAll(ctx, some)
-		a.work.Unlock()
-		if err != nil {
+		if err := a.saveSome(ctx, some); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// saveSome saves those of some actors that are not saved yet.
+func (a adopter) saveSome(ctx context.Context, some []*journal.Resident) error {
+	a.work.Lock() // before the index says what is not saved: release forgets actors
+	defer a.work.Unlock()
+	a.catalog.mu.Lock()
+	now := a.options.now()
+	some = slices.DeleteFunc(some, func(r *journal.Resident) bool { return r.Rev == r.Saved || r.IsBlocked(now) })
+	a.catalog.mu.Unlock()
+	return a.saveAll(ctx, some)
 }
 
 // unsaved returns the actors of partitions that have commits which are in no head yet. Hold mu.

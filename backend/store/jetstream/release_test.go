@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -246,5 +248,59 @@ func TestPrepare(t *testing.T) {
 	}
 	if err := s.Release(t.Context(), part); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestG10_PrepareDuringRelease saves actors of a partition that is being given back: nothing of it
+// comes back into memory.
+func TestG10_PrepareDuringRelease(t *testing.T) {
+	p := oneServer(t).newPlace(quiet)
+	defer p.remove(t)
+	p.tick = time.Hour
+	saves, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	p.before = func(op string) error {
+		if op == "head" {
+			once.Do(func() { close(saves); <-goOn })
+		}
+		return nil
+	}
+	s := p.takeOver(t)
+	part := store.Partition("ada")
+	c := commitOf("ada", 1)
+	c.Due, c.Conns = time.Now(), []store.Conn{{Num: 1, ID: "x"}}
+	commit(t, s, c)
+	released, prepared := make(chan error, 1), make(chan error, 1)
+	go func() { released <- s.Release(context.Background(), part) }()
+	<-saves
+	go func() { prepared <- s.Prepare(context.Background(), []int{part}) }()
+	waitsFor(t, "adopter.save") // the lock that Release has
+	close(goOn)
+	if err := errors.Join(<-released, <-prepared); err != nil {
+		t.Fatal(err)
+	}
+	s.catalog.mu.Lock()
+	if len(s.index.ByID) != 0 || len(s.dues.at) != 0 {
+		t.Errorf("of a partition that was given back there are %d actors and %d that are due", len(s.index.ByID), len(s.dues.at))
+	}
+	s.catalog.mu.Unlock()
+	if err := s.Connected(t.Context(), store.AllPartitions, func(string) bool { return true }); err != nil {
+		t.Errorf("Connected: %v", err)
+	}
+}
+
+// waitsFor returns when a goroutine of a method waits for a mutex.
+func waitsFor(t *testing.T, method string) {
+	t.Helper()
+	buffer := make([]byte, 1<<20)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		for of := range strings.SplitSeq(string(buffer[:runtime.Stack(buffer, true)]), "\n\n") {
+			if state, _, _ := strings.Cut(of, "\n"); strings.Contains(state, "[sync.Mutex.Lock") && strings.Contains(of, method) {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s does not wait for a mutex", method)
+		}
 	}
 }
