@@ -55,8 +55,13 @@ func (m *member) begin(c chan struct{}) {
 	}
 }
 
-// takenFor is how long a node that leaves waits until others serve what it has given them.
-const takenFor = 3 * time.Second
+const (
+	takenFor = 3 * time.Second // how long a node that leaves waits until others serve what it has given them
+
+	// endFor is how long finish waits for turns: the caller has ended the actors before that, as far as
+	// it could, and a turn that commits after the seal is refused.
+	endFor = time.Second
+)
 
 // leaveTable gives all partitions away, and ends the own journal: nobody waits for the lease.
 func (l *life) leaveTable(ctx context.Context) error {
@@ -64,25 +69,27 @@ func (l *life) leaveTable(ctx context.Context) error {
 		return err
 	}
 	l.announce()
-	for given := false; !given; {
+	unhurried, cancel := context.WithCancel(ctx) // until finish ends it, in spite of what is left
+	defer cancel()
+	go func() {
+		defer cancel()
 		select {
-		case <-l.ending: // in spite of what is left
-			given = true
-		default:
-			if given = l.gaveAll(); !given && !l.await(ctx, joining, time.Second) {
-				return ctx.Err()
-			}
+		case <-l.ending:
+		case <-unhurried.Done():
 		}
+	}()
+	for !l.gaveAll() && l.await(unhurried, joining, time.Second) {
 	}
-	l.awaitTaken(ctx)
-	l.begin(l.handedOver)
-	select {
-	case <-l.ending:
-	case <-ctx.Done():
-		return ctx.Err()
+	l.awaitTaken(unhurried)
+	if ctx.Err() == nil {
+		l.begin(l.handedOver)
+	}
+	<-unhurried.Done()
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	rest := l.take(serving, leaves, store.Partitions, func(*table, int) bool { return true })
-	l.drain(ctx, rest) // what is not saved others read in the journal: there may be no time to save it
+	l.drain(ctx, rest, endFor) // what is not saved others read in the journal: there may be no time to save it
 	var seal uint64
 	if err := l.again(ctx, "end the journal", func(ctx context.Context) (err error) {
 		ctx, cancel := context.WithTimeout(ctx, tryFor)
@@ -115,11 +122,6 @@ func (l *life) awaitTaken(ctx context.Context) {
 	t, revision := l.tables.current, l.tables.revision
 	l.tables.mu.Unlock()
 	for !l.taken(t, revision) && l.await(ctx, joining, takenFor) {
-		select {
-		case <-l.ending:
-			return
-		default:
-		}
 		t = l.tables.newest() // some may have died
 	}
 }

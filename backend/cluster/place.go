@@ -150,7 +150,7 @@ func (l *life) giveLoop(ctx context.Context) {
 // has the partitions. Turns that do not end in time can no longer commit. It tries to save until
 // ctx ends. See Store.Release for those that are kept.
 func (l *life) release(ctx context.Context, parts []int) (kept []int, err error) {
-	l.drain(ctx, parts)
+	l.drain(ctx, parts, drainFor)
 	err = l.again(ctx, "save partitions", func(ctx context.Context) (err error) {
 		kept, err = l.store.Release(ctx, parts)
 		return err
@@ -158,12 +158,13 @@ func (l *life) release(ctx context.Context, parts []int) (kept []int, err error)
 	return kept, err
 }
 
-// drain ends the actors of partitions. From its beginning the node no longer has them.
-func (l *life) drain(ctx context.Context, parts []int) {
+// drain ends the actors of partitions, and waits at most that long for their turns. From its beginning
+// the node no longer has the partitions.
+func (l *life) drain(ctx context.Context, parts []int, most time.Duration) {
 	for _, part := range parts {
 		l.since[part].Store(nil)
 	}
-	ctx, cancel := context.WithTimeout(ctx, drainFor)
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	if err := l.actors.Release(ctx, parts); err != nil && !errors.Is(err, context.Canceled) {
 		l.Logger.Warn("cluster: the actors of partitions did not end in time", "partitions", parts, "error", err)
