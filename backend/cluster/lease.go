@@ -43,6 +43,7 @@ type watched struct {
 	heard   time.Time     // when it last said that it is alive, or was looked for
 	spoke   time.Time     // when it last said that it is alive
 	clock   time.Duration // its clock then, or shortly before
+	sent    time.Duration // its clock when it sent the newest known message; 0: not known
 	looking bool          // a goroutine reads or seals its journal
 	serves  uint64        // of its newest alive
 }
@@ -116,11 +117,7 @@ func (l *life) hearAlive(message []byte) {
 		return
 	}
 	w := l.watchLocked(a.Slot)
-	w.heard, w.serves = time.Now(), a.Serves
-	w.spoke, w.clock = w.heard, time.Duration(a.Clock)*time.Millisecond
-	if a.Last > w.last {
-		w.last, w.since = a.Last, w.heard
-	}
+	w.hear(a)
 	l.mu.Unlock()
 	if l.tables.announced(a.Table) {
 		l.nudge(burying) // which reads it
@@ -130,9 +127,23 @@ func (l *life) hearAlive(message []byte) {
 	}
 }
 
+// hear notes that a node is alive. Its clock may have stood still before it sent the message that
+// was found in its journal, if the machine did: then the message was sent later than found believed,
+// and it was sent that long before this.
+func (w *watched) hear(a alive) {
+	w.heard, w.serves = time.Now(), a.Serves
+	w.spoke, w.clock = w.heard, time.Duration(a.Clock)*time.Millisecond
+	if a.Last > w.last {
+		w.last, w.since, w.sent = a.Last, w.heard, 0
+	} else if since := w.heard.Add(min(w.sent-w.clock, 0)); w.sent != 0 && since.After(w.since) {
+		w.since = since
+	}
+}
+
 // maxSilence is for how many leases a node's clock is known after it last spoke: two clocks may
-// drift.
-const maxSilence = 10
+// drift, over these leases and the one that begins then, by less than the tenth of a lease that a
+// node keeps from its end (store.Owner): so by 2.5 %.
+const maxSilence = 3
 
 // found notes the newest message that was found in a node's journal. The lease of a node that is
 // silent begins when it sent that. One that speaks has it from now on: its servers may be slow.
@@ -143,7 +154,7 @@ func (w *watched) found(m Written, lease time.Duration) {
 			since = sent
 		}
 	}
-	if w.last = m.Seq; since.After(w.since) {
+	if w.last, w.sent = m.Seq, m.Sent; since.After(w.since) {
 		w.since = since
 	}
 }

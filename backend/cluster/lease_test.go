@@ -92,3 +92,47 @@ func TestWhoSpeaksHearsOfTables(t *testing.T) {
 		}
 	})
 }
+
+// TestWhenALeaseBegins has another node find a message in the journal of a node that it heard last
+// when that one's clock was at an hour.
+func TestWhenALeaseBegins(t *testing.T) {
+	const (
+		lease = simLease
+		clock = time.Hour
+	)
+	tests := map[string]struct {
+		found time.Duration // after it was heard
+		sent  time.Duration // after that, by the sender's clock
+		again time.Duration // when it is heard again, if that is later than found
+		clock time.Duration // its clock then, after the hour
+		want  time.Duration // when the lease begins
+	}{
+		"it is silent":                    {found: lease / 4, sent: lease / 8, want: lease / 8},
+		"it is silent for long":           {found: maxSilence*lease - 1, sent: lease, want: lease},
+		"it speaks":                       {found: lease/4 - 1, sent: lease / 8, want: lease/4 - 1},
+		"its clock is not known any more": {found: maxSilence * lease, sent: lease, want: maxSilence * lease},
+		"its clock is ahead":              {found: lease, sent: 2 * lease, want: lease},
+		"the message does not say when":   {found: lease, sent: -clock, want: lease},
+		"it is heard again":               {found: lease, sent: lease / 2, again: 2 * lease, clock: 2 * lease, want: lease / 2},
+		"it stood still, with its clock":  {found: 2 * lease, sent: lease / 4, again: 3 * lease, clock: lease, want: 2*lease + lease/4},
+		"what it said before comes late":  {found: lease, sent: lease / 2, again: lease + 1, clock: lease / 4, want: lease + 1},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				w := &watched{}
+				w.hear(alive{Last: 1, Clock: clock.Milliseconds()})
+				time.Sleep(test.found)
+				w.found(Written{Seq: 2, Sent: clock + test.sent}, lease)
+				if test.again > test.found {
+					time.Sleep(test.again - test.found)
+					w.hear(alive{Last: 2, Clock: (clock + test.clock).Milliseconds()})
+				}
+				if got := w.since.Sub(began); w.last != 2 || got != test.want {
+					t.Errorf("the lease of message %d begins after %v, want %v", w.last, got, test.want)
+				}
+			})
+		})
+	}
+}
