@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -164,7 +165,8 @@ func (o *EmbedOptions) checkDir() error {
 // which none is larger.
 const block = 8 << 20
 
-// checkRoom returns an error if the disk is full: the server would panic, in a goroutine of its own.
+// checkRoom returns an error if the disk is full, or cannot be written: the server would panic, in a
+// goroutine of its own.
 func (o *EmbedOptions) checkRoom() error {
 	if !o.Voter {
 		return nil
@@ -173,8 +175,12 @@ func (o *EmbedOptions) checkRoom() error {
 		return fmt.Errorf("cluster: %w", err)
 	}
 	path := filepath.Join(o.Dir, ".room")
-	if err := errors.Join(os.WriteFile(path, make([]byte, block), 0o600), os.Remove(path)); err != nil {
+	err := errors.Join(os.WriteFile(path, make([]byte, block), 0o600), os.Remove(path))
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
 		return fmt.Errorf("cluster: the embedded server needs %d MiB of room to start: %w", block>>20, err)
+	case err != nil:
+		return fmt.Errorf("cluster: the embedded server cannot write: %w", err)
 	}
 	return nil
 }

@@ -228,3 +228,39 @@ func TestEmbedKeepsToOneOrSeveral(t *testing.T) {
 	refused(one, "of a cluster of several nodes")
 	start(several).Stop()
 }
+
+// TestEmbedNeedsRoom says of a full disk what is needed, and of another error what it is.
+func TestEmbedNeedsRoom(t *testing.T) {
+	tests := map[string]struct {
+		prepare func(room string) error
+		want    string
+		room    bool
+	}{
+		"a full disk":       {func(room string) error { return os.Symlink("/dev/full", room) }, "no space left", true},
+		"not to be written": {func(room string) error { return os.MkdirAll(filepath.Join(room, "x"), 0o700) }, "directory", false},
+		"there is enough":   {func(string) error { return nil }, "", false},
+		"left by a crash":   {func(room string) error { return os.WriteFile(room, []byte("x"), 0o600) }, "", false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if _, err := os.Stat("/dev/full"); err != nil && test.room {
+				t.Skip("this system has no device that is full")
+			}
+			o := EmbedOptions{Dir: t.TempDir(), Voter: true}
+			room := filepath.Join(o.Dir, ".room")
+			if err := test.prepare(room); err != nil {
+				t.Fatal(err)
+			}
+			err := o.checkRoom()
+			if test.want == "" {
+				if files, _ := os.ReadDir(o.Dir); err != nil || len(files) != 0 {
+					t.Errorf("got error %v, and %d files are left", err, len(files))
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "8 MiB of room") != test.room {
+				t.Errorf("got error %v", err)
+			}
+		})
+	}
+}
