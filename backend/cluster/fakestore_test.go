@@ -92,6 +92,7 @@ type fakeStore struct {
 	adopting func(debts, past []Journal) error // may refuse; nil: does not
 	saving   func() error                      // likewise
 	giving   func() error                      // likewise, for Release
+	gathers  atomic.Int64
 }
 
 var _ Store = (*fakeStore)(nil)
@@ -479,7 +480,10 @@ func (a *fakeActors) Release(ctx context.Context, parts []int) error {
 	return ctx.Err()
 }
 
-func (s *fakeStore) Gather(context.Context) error { return nil }
+func (s *fakeStore) Gather(context.Context) error {
+	s.gathers.Add(1)
+	return nil
+}
 
 func (s *fakeStore) Tidy(_ context.Context, _ time.Duration, known func(string) bool) error {
 	s.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -161,5 +162,43 @@ func TestG10_NodesHaveOneLease(t *testing.T) {
 			t.Errorf("got %q after %v, want an error for another lease", faults, time.Since(began))
 		}
 		w.stop(c, false)
+	})
+}
+
+// TestOneNodeGathers has the node with the lowest slot gather the streams' leaders, while each node
+// has what it should have.
+func TestOneNodeGathers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calm(t, "a", "b")
+		a, b := w.process("a"), w.process("b")
+		_, slot := a.member.table()
+		if _, other := b.member.table(); other < slot {
+			a, b = b, a
+		}
+		gathers := func() (byA, byB int64) {
+			was, wasB := a.store.gathers.Load(), b.store.gathers.Load()
+			time.Sleep(10 * time.Second)
+			return a.store.gathers.Load() - was, b.store.gathers.Load() - wasB
+		}
+		if byA, byB := gathers(); byA == 0 || byB != 0 {
+			t.Errorf("the lowest node has gathered %d times, and the other one %d", byA, byB)
+		}
+		var goOn atomic.Bool
+		a.store.adopting = func([]Journal, []Journal) error {
+			if !goOn.Load() {
+				return errors.New("not yet")
+			}
+			return nil
+		}
+		w.stop(b, false)
+		time.Sleep(2 * simLease)
+		if byA, _ := gathers(); byA != 0 {
+			t.Errorf("it has gathered %d times while partitions had no owner", byA)
+		}
+		goOn.Store(true)
+		time.Sleep(10 * time.Second)
+		if byA, _ := gathers(); byA == 0 {
+			t.Error("it gathers no more")
+		}
 	})
 }
