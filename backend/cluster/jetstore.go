@@ -199,7 +199,7 @@ func (s *jetStore) Tidy(ctx context.Context, quiet time.Duration, known func(inc
 func (s *jetStore) Gather(ctx context.Context) error {
 	moved, err := s.store().Gather(ctx)
 	if len(moved) > 0 {
-		s.options.Logger.Debug("cluster: streams are led by the server that leads the journals'", "streams", moved)
+		s.options.Logger.Debug("cluster: streams are led by the server that leads the stream of journals now", "streams", moved)
 	}
 	return err
 }

@@ -442,7 +442,7 @@ func (f *follow) nextLocked(room int, full bool) (i *item, more bool) {
 	return i, true
 }
 
-// fitting returns how many of the outputs have room, but at least one.
+// fitting returns how many of the outputs have room, but at least one if there are any.
 func fitting(outputs []*host.Output, room int) int {
 	for n, o := range outputs {
 		if room -= o.Size(); room < 0 && n > 0 {

@@ -14,7 +14,7 @@ import (
 // Limits of the steps of a shutdown that only a node of a cluster has.
 const (
 	leaveTimeout   = 10 * time.Second // giving actors to other nodes
-	clusterTimeout = 3 * time.Second  // leaving the cluster, when no actors are left
+	clusterTimeout = 3 * time.Second  // leaving the cluster, with what is left of the actors
 )
 
 // makeActors makes the node, and returns where the gateway reaches all actors.
@@ -64,7 +64,7 @@ func leaveCluster(ctx context.Context, o Options) {
 	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
 	defer cancel()
 	if err := o.Cluster.Leave(ctx); err != nil {
-		o.Logger.Warn("actors move to other nodes later, when these have noticed that this one has ended", "error", err)
+		o.Logger.Warn("actors move to other nodes later, when this one has left its cluster", "error", err)
 	}
 }
 
