@@ -140,13 +140,14 @@ func (s *sends) late() bool {
 }
 
 // resume returns until when a stored message waits, and after how many attempts without an answer
-// if it waited when the actor left memory: about as many as there were since it got its number.
+// if it waited when the actor left memory: about as many as there were since it got its number. If
+// that is in the future, the clock was set back, and it has waited for as long as that at least.
 func (s *sends) resume(m *store.Message) (next time.Time, silent int) {
 	if m.Retry.IsZero() {
 		return m.Retry, 0
 	}
 	now := s.in.actor.node.now()
-	return m.Retry, bits.Len64(uint64(max(now.Sub(time.UnixMicro(int64(m.Order))), 0) / time.Second))
+	return m.Retry, bits.Len64(uint64(now.Sub(time.UnixMicro(int64(m.Order))).Abs() / time.Second))
 }
 
 // doubts reports whether a stored message may be why the process before this one ended: it
