@@ -161,8 +161,8 @@ func (o *EmbedOptions) checkDir() error {
 	return nil
 }
 
-// block is how much room a server needs that starts: it may write the files of streams anew, of
-// which none is larger.
+// block is how much free space a server needs to start: it may rewrite files of its streams, and
+// none of them is larger.
 const block = 8 << 20
 
 // checkRoom returns an error if the disk is full, or cannot be written: the server would panic, in a

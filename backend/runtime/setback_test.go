@@ -16,9 +16,9 @@ import (
 	"github.com/troupe-dev/troupe/backend/store/memory"
 )
 
-// A sender that sleeps until its next try does not wait for longer because the clock is set
-// back.
-func TestG12_TheClockIsSetBackWhileASenderSleeps(t *testing.T) {
+// onSetBackBanks is onLateBanks with a clock that can be set, and with lose, which says whether what is
+// sent is lost.
+func onSetBackBanks(t *testing.T, test func(b *bank, clock *testClock, lose func(lost bool))) {
 	onLateBanks(t, func(b *bank, c *holdingCourier) {
 		var clock testClock
 		b.options = func() (*actor.Registry, runtime.Options) {
@@ -26,14 +26,22 @@ func TestG12_TheClockIsSetBackWhileASenderSleeps(t *testing.T) {
 				runtime.WithClock(runtime.Options{Courier: c}, clock.now)
 		}
 		b.restart()
-		c.mu.Lock()
-		c.lost = true
-		c.mu.Unlock()
+		test(b, &clock, func(lost bool) {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.lost = lost
+		})
+	})
+}
+
+// A sender that sleeps until its next try does not wait for longer because the clock is set
+// back.
+func TestG12_TheClockIsSetBackWhileASenderSleeps(t *testing.T) {
+	onSetBackBanks(t, func(b *bank, clock *testClock, lose func(lost bool)) {
+		lose(true)
 		b.post("a", "b", "one")
 		time.Sleep(time.Hour)
-		c.mu.Lock()
-		c.lost = false
-		c.mu.Unlock()
+		lose(false)
 		clock.jump(-24 * time.Hour)
 		time.Sleep(31 * time.Second)
 		if got, want := b.penpal("b"), `["a:one",""]`; got != want {
@@ -45,18 +53,7 @@ func TestG12_TheClockIsSetBackWhileASenderSleeps(t *testing.T) {
 // A sender that was loaded after the clock was set back, and has not reached its receiver, is
 // woken after another restart.
 func TestG12_TheClockIsSetBackBeforeTwoRestarts(t *testing.T) {
-	onLateBanks(t, func(b *bank, c *holdingCourier) {
-		var clock testClock
-		b.options = func() (*actor.Registry, runtime.Options) {
-			return actor.NewRegistry(actor.Define[penpal]("penpal", actor.Handles((*penpal).missive))),
-				runtime.WithClock(runtime.Options{Courier: c}, clock.now)
-		}
-		b.restart()
-		lose := func(lost bool) {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.lost = lost
-		}
+	onSetBackBanks(t, func(b *bank, clock *testClock, lose func(lost bool)) {
 		lose(true)
 		b.post("a", "b", "one")
 		time.Sleep(time.Second)
@@ -75,16 +72,8 @@ func TestG12_TheClockIsSetBackBeforeTwoRestarts(t *testing.T) {
 
 // Nor does one that is awake then, and leaves memory before its next try.
 func TestG12_TheClockIsSetBackWhileSendersAreAwake(t *testing.T) {
-	onLateBanks(t, func(b *bank, c *holdingCourier) {
-		var clock testClock
-		b.options = func() (*actor.Registry, runtime.Options) {
-			return actor.NewRegistry(actor.Define[penpal]("penpal", actor.Handles((*penpal).missive))),
-				runtime.WithClock(runtime.Options{Courier: c}, clock.now)
-		}
-		b.restart()
-		c.mu.Lock()
-		c.lost = true
-		c.mu.Unlock()
+	onSetBackBanks(t, func(b *bank, clock *testClock, lose func(lost bool)) {
+		lose(true)
 		const senders = 10
 		use := func(do func(name string)) {
 			for i := range senders {
@@ -99,9 +88,7 @@ func TestG12_TheClockIsSetBackWhileSendersAreAwake(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			use(func(name string) { b.penpal(name) })
 		}
-		c.mu.Lock()
-		c.lost = false
-		c.mu.Unlock()
+		lose(false)
 		time.Sleep(6 * time.Minute)
 		if got := strings.Count(b.penpal("b"), "one"); got != senders {
 			b.t.Errorf("the receiver has %d messages, want %d", got, senders)
@@ -113,18 +100,7 @@ func TestG12_TheClockIsSetBackWhileSendersAreAwake(t *testing.T) {
 // back, though nobody uses it.
 func TestG12_TheClockIsSetBackBeforeARestart(t *testing.T) {
 	for _, wait := range []time.Duration{time.Second, time.Hour} { // awake and asleep
-		onLateBanks(t, func(b *bank, c *holdingCourier) {
-			var clock testClock
-			b.options = func() (*actor.Registry, runtime.Options) {
-				return actor.NewRegistry(actor.Define[penpal]("penpal", actor.Handles((*penpal).missive))),
-					runtime.WithClock(runtime.Options{Courier: c}, clock.now)
-			}
-			b.restart()
-			lose := func(lost bool) {
-				c.mu.Lock()
-				defer c.mu.Unlock()
-				c.lost = lost
-			}
+		onSetBackBanks(t, func(b *bank, clock *testClock, lose func(lost bool)) {
 			lose(true)
 			b.post("a", "b", "one")
 			time.Sleep(wait)

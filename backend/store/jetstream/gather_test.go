@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// TestGather has one of three servers lead all streams, whoever led them.
+// TestGather: after Gather one of three servers leads all streams, whichever servers led them before.
 func TestGather(t *testing.T) {
 	p := threeServers(t).newPlace(quiet)
 	defer p.remove(t)
