@@ -207,6 +207,30 @@ test("actions: their results and refusals", async ({ server, look }) => {
   await expect(run.getByRole("alert")).toBeVisible();
 });
 
+test("what happens while a button is pressed does not move it away", async ({ server, look }) => {
+  await say(server, "press", "one");
+  const page = await look();
+  const devtools = await page.context().newCDPSession(page);
+  let heard = 0;
+  devtools.on("Network.eventSourceMessageReceived", ({ eventName, data }) => {
+    if (eventName === "turns") heard += (JSON.parse(data) as { turns: unknown[] }).turns.length;
+  });
+  await devtools.send("Network.enable");
+  await openActor(page, "stage", "press");
+  const run = region(page, "Run an action");
+  await run.getByRole("combobox", { name: "Action" }).selectOption("getLines");
+  await run.getByRole("button", { name: "Run getLines" }).hover();
+  await page.clock.install();
+  await page.clock.pauseAt(Date.now() + 60_000); // however slow the machine is, it does not end the wait
+  await page.mouse.down();
+  for (const text of ["two", "three", "four"]) await say(server, "press", text);
+  await expect.poll(() => heard, "turns that the page was told of").toBeGreaterThanOrEqual(3);
+  await page.mouse.up();
+  await page.clock.runFor(1_000);
+  await expect(run.getByRole("status", { name: "Result" })).toContainText("four");
+  await expect(region(page, "Turns").getByRole("row").filter({ hasText: "say" })).toHaveCount(3);
+});
+
 test("the state is edited, and that is undone", async ({ server, look }) => {
   await say(server, "edit", "one");
   const page = await look();

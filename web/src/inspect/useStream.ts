@@ -1,4 +1,5 @@
 import { useEffect, useEffectEvent, useState } from "react";
+import { afterPress } from "../ui/afterPress";
 import { streamURL } from "./api";
 
 export type StreamStatus = "connecting" | "connected" | "disconnected" | "closed";
@@ -7,7 +8,8 @@ const RETRY_MS = 1_000;
 
 /**
  * Listens to a stream while the component is there, and while the page is visible: a page that nobody looks at costs
- * the server nothing. `on` gets each event; `opened` is called before those of a new stream.
+ * the server nothing. `on` gets each event; `opened` is called before those of a new stream. Both wait while a pointer is
+ * pressed, so that no button moves away beneath it.
  */
 export function useStream(
   query: Record<string, string>,
@@ -37,21 +39,23 @@ export function useStream(
     const open = () => {
       close();
       if (ended || document.hidden) return;
-      source = new EventSource(url);
-      source.onopen = started;
-      source.onerror = () => {
+      const stream = (source = new EventSource(url));
+      const listen = (name: string, f: (event: Event) => void) =>
+        stream.addEventListener(name, (event) => afterPress(() => stream === source && f(event)));
+      listen("open", started);
+      listen("error", () => {
         close(); // the browser's own attempts end when the server answers with an error
         if (ended) return;
         setStatus("disconnected");
         timer = setTimeout(open, RETRY_MS);
-      };
+      });
       for (const name of ["overview", "sample", "stored", "cluster", "actor", "log", "turns", "gone"]) {
-        source.addEventListener(name, ({ data }: MessageEvent<string>) => {
+        listen(name, (event) => {
           if (name === "gone") {
             ended = true;
             close();
           }
-          heard(name, data);
+          heard(name, (event as MessageEvent<string>).data);
         });
       }
     };

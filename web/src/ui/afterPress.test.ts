@@ -1,0 +1,50 @@
+// @vitest-environment jsdom
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterPress } from "./afterPress";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => {
+  vi.runAllTimers(); // ends a press
+  vi.useRealTimers();
+});
+
+const point = (type: string) => window.dispatchEvent(new Event(type));
+
+test("a change is made at once while nothing is pressed", () => {
+  const change = vi.fn();
+  afterPress(change);
+  expect(change).toHaveBeenCalledOnce();
+});
+
+test("changes wait for the end of a press and its click, and keep their order", () => {
+  const made: number[] = [];
+  point("pointerdown");
+  afterPress(() => made.push(1));
+  point("pointerup");
+  afterPress(() => made.push(2));
+  vi.advanceTimersByTime(99);
+  expect(made).toEqual([]);
+  vi.advanceTimersByTime(1);
+  expect(made).toEqual([1, 2]);
+});
+
+test("a press that follows at once keeps the changes waiting", () => {
+  const change = vi.fn();
+  point("pointerdown");
+  afterPress(change);
+  point("pointerup");
+  point("pointerdown");
+  vi.advanceTimersByTime(1_000);
+  expect(change).not.toHaveBeenCalled();
+  point("pointercancel");
+  vi.advanceTimersByTime(100);
+  expect(change).toHaveBeenCalledOnce();
+});
+
+test("a press without an end holds nothing up for ever", () => {
+  const change = vi.fn();
+  point("pointerdown");
+  afterPress(change);
+  vi.advanceTimersByTime(5_000);
+  expect(change).toHaveBeenCalledOnce();
+});
