@@ -1,7 +1,7 @@
 // The fixtures of the specs: a server for each test, a proxy in front of it, and people,
 // each with a browser context.
 
-import { test as base, type Browser, expect, type Page } from "@playwright/test";
+import { test as base, type Browser, type BrowserContext, expect, type Page } from "@playwright/test";
 import { Proxy } from "./proxy";
 import { Server } from "./server";
 
@@ -57,7 +57,7 @@ export const test = base.extend<Fixtures>({
   },
 
   visit: async ({ browser, browserName }, provide) => {
-    const contexts: { close(): Promise<void> }[] = [];
+    const contexts: BrowserContext[] = [];
     const faults: string[] = [];
     await provide(async (url, { session = {}, isMobile, ...options } = {}) => {
       // Firefox has small windows and touch, but no mobile emulation.
@@ -83,7 +83,11 @@ export const test = base.extend<Fixtures>({
       await page.goto(url);
       return page;
     });
-    for (const context of contexts) await context.close();
+    for (const context of contexts) {
+      // A page may still ask something whose handler fails once the page is gone.
+      for (const routed of [context, ...context.pages()]) await routed.unrouteAll({ behavior: "ignoreErrors" });
+      await context.close();
+    }
     expect(faults, "uncaught errors in pages").toEqual([]);
   },
 });
