@@ -1,5 +1,5 @@
 import { Chat, onItsWay } from "./chat";
-import { everywhere, expect, online, test } from "./fixtures";
+import { everywhere, expect, online, received, stopClock, test } from "./fixtures";
 
 test("two people send and delete messages", everywhere, async ({ server, visit }) => {
   const ada = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
@@ -107,6 +107,22 @@ test("a deleted message disappears at once, and comes back if the server refuses
   answer();
   await expect(chat.texts).toHaveText(["one"]);
   await expect(page.getByRole("alert")).toContainText("Not deleted");
+});
+
+test("messages that come while a button is pressed do not move it away", async ({ server, visit }) => {
+  const ada = await new Chat(await visit(`${server.url}/chat/general`)).join("Ada");
+  const bob = await new Chat(await visit(`${server.url}/chat/general`)).join("Bob");
+  await ada.said("mine");
+  await ada.messages.first().hover();
+  await ada.messages.first().getByRole("button", { name: "Delete message" }).hover();
+  await stopClock(ada.page);
+  await ada.page.mouse.down();
+  for (const text of ["one", "two", "three"]) await bob.said(text);
+  await expect.poll(() => received(ada.page).join(), "what Ada's page was told").toContain('"three"');
+  await expect(ada.texts, "so far").toHaveText(["mine"]);
+  await ada.page.mouse.up();
+  await ada.page.clock.runFor(1_000);
+  await expect(ada.texts).toHaveText(["one", "two", "three"]);
 });
 
 test("a message that is too long is not cut off", async ({ server, visit }) => {

@@ -108,6 +108,12 @@ export async function online(page: Page): Promise<void> {
   await page.evaluate(() => window.dispatchEvent(new Event("online")));
 }
 
+/** Stops the page's clock: however slow the machine is, no timer of the page ends meanwhile. */
+export async function stopClock(page: Page): Promise<void> {
+  await page.clock.install();
+  await page.clock.pauseAt(Date.now() + 60_000);
+}
+
 /** Shows HTML without a build on the server's origin. */
 export async function plainPage(page: Page, url: string, html: string): Promise<void> {
   await page.goto(`${url}/healthz`); // any page of that origin

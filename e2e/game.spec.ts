@@ -1,5 +1,5 @@
 import type { Page } from "@playwright/test";
-import { everywhere, expect, online, received, test } from "./fixtures";
+import { everywhere, expect, online, received, stopClock, test } from "./fixtures";
 
 type Visit = (url: string, options?: { session?: Record<string, unknown> }) => Promise<Page>;
 
@@ -94,6 +94,23 @@ test("a whisper for a player who has left goes to nobody else", async ({ server,
   await input.fill("for Cleo");
   await input.press("Enter");
   await expect(whispers(cleo)).toHaveText([/for Cleo/]);
+});
+
+test("a player who leaves while a button is pressed does not move it away", async ({ server, visit }) => {
+  const ada = await play(visit, server.url, "Ada");
+  const bob = await play(visit, server.url, "Bob");
+  await play(visit, server.url, "Cleo");
+  await expect(players(ada)).toContainText(["Ada", "Bob", "Cleo"]);
+  await ada.getByRole("button", { name: "Whisper to Cleo" }).hover();
+  await stopClock(ada);
+  await ada.mouse.down();
+  await bob.close();
+  await expect(ada.getByText("Bob left.", { exact: true }).first()).toBeVisible();
+  await expect(players(ada), "so far").toContainText(["Ada", "Bob", "Cleo"]);
+  await ada.mouse.up();
+  await ada.clock.runFor(1_000);
+  await expect(players(ada)).toContainText(["Ada", "Cleo"]);
+  await expect(ada.getByRole("combobox", { name: "Whisper to" })).toHaveValue("Cleo");
 });
 
 test("every start of the game is shown", async ({ server, visit }) => {

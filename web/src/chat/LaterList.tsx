@@ -1,11 +1,17 @@
 import { useRef } from "react";
 import type { Later } from "../registry.gen";
 import { Icon } from "../ui/icons";
+import { still } from "../ui/still";
 import { count, formatWhen } from "../ui/text";
 import { UserText } from "../ui/UserText";
 
+interface Props {
+  later: readonly Later[];
+  onCancel: (id: string) => void;
+}
+
 /** The messages of the user that are sent later. Others do not see them. */
-export function LaterList({ later, onCancel }: { later: readonly Later[]; onCancel: (id: string) => void }) {
+export const LaterList = still(function LaterList({ later, onCancel }: Props) {
   const title = later.length > 0 ? `${count(later.length, "message")} will be sent later` : "";
   const section = useRef<HTMLElement>(null);
   /** Keeps the focus here, because the button that has it disappears. */
@@ -33,4 +39,4 @@ export function LaterList({ later, onCancel }: { later: readonly Later[]; onCanc
       </ul>
     </section>
   );
-}
+});

@@ -3,6 +3,7 @@ import { useEffect, useRef } from "react";
 import type { Member, Message } from "../registry.gen";
 import { Avatar, hueStyle } from "../ui/Avatar";
 import { Icon } from "../ui/icons";
+import { still } from "../ui/still";
 import { formatDay, formatTime, formatWhen } from "../ui/text";
 import { UserText } from "../ui/UserText";
 import { useStickToEnd } from "../ui/useStickToEnd";
@@ -23,7 +24,7 @@ interface Props {
   onDiscard: (message: Outgoing) => void;
 }
 
-export function MessageList(props: Props) {
+export const MessageList = still(function MessageList(props: Props) {
   const { room, messages, missed, pages, outgoing, me, connected, onDelete, onRetry, onDiscard } = props;
   const rows = toRows(messages, missed[0]);
   const newest = messages.at(-1);
@@ -92,7 +93,7 @@ export function MessageList(props: Props) {
       <LoadFailure pages={pages} connected={connected} onRetry={keepFocus(pages.reload)} />
     </>
   );
-}
+});
 
 /** Says that the messages could not be loaded, and loads them again. Without a connection, useActorPages does that. */
 function LoadFailure({

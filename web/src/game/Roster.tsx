@@ -1,4 +1,5 @@
 import { Avatar } from "../ui/Avatar";
+import { still } from "../ui/still";
 import { count } from "../ui/text";
 
 interface Props {
@@ -9,7 +10,7 @@ interface Props {
 }
 
 /** The players as a list, for those who cannot see the canvas. */
-export function Roster({ players, scores, me, onPick }: Props) {
+export const Roster = still(function Roster({ players, scores, me, onPick }: Props) {
   return (
     <section className="card roster" aria-label="Players">
       <h2>
@@ -35,4 +36,4 @@ export function Roster({ players, scores, me, onPick }: Props) {
       </ul>
     </section>
   );
-}
+});

@@ -1,5 +1,6 @@
 import { type FormEvent, type RefObject, useState } from "react";
 import { lengthOf, LengthNote } from "../ui/LengthNote";
+import { still } from "../ui/still";
 import { formatTime } from "../ui/text";
 import { isolated, UserText } from "../ui/UserText";
 import { useStickToEnd } from "../ui/useStickToEnd";
@@ -21,8 +22,6 @@ interface Props {
 
 export function Whispers({ connected, whispers, me, others, target, onTarget, onWhisper, input }: Props) {
   const [text, setText] = useState("");
-  const sending = whispers.filter((whisper) => whisper.sending).length;
-  const { scroller, onScroll } = useStickToEnd(whispers, sending);
   // The chosen player stays chosen after they left, so that the whisper does not go to somebody else.
   const to = target || (others[0] ?? "");
   const left = to !== "" && !others.includes(to);
@@ -44,20 +43,7 @@ export function Whispers({ connected, whispers, me, others, target, onTarget, on
   return (
     <section className="card whispers">
       <h2>Whispers</h2>
-      <div role="log" aria-label="Whispers" tabIndex={0} ref={scroller} onScroll={onScroll}>
-        {whispers.length === 0 && <p className="muted">A whisper goes to one player only.</p>}
-        <ul>
-          {whispers.map((whisper) => (
-            <WhisperItem
-              key={whisper.id}
-              whisper={whisper}
-              mine={whisper.from === me}
-              connected={connected}
-              onRetry={onWhisper}
-            />
-          ))}
-        </ul>
-      </div>
+      <WhisperLog connected={connected} whispers={whispers} me={me} onRetry={onWhisper} />
       <form onSubmit={submit}>
         <label>
           Whisper to
@@ -89,6 +75,31 @@ export function Whispers({ connected, whispers, me, others, target, onTarget, on
     </section>
   );
 }
+
+interface LogProps extends Pick<Props, "connected" | "whispers" | "me"> {
+  onRetry: Props["onWhisper"];
+}
+
+const WhisperLog = still(function WhisperLog({ connected, whispers, me, onRetry }: LogProps) {
+  const sending = whispers.filter((whisper) => whisper.sending).length;
+  const { scroller, onScroll } = useStickToEnd(whispers, sending);
+  return (
+    <div role="log" aria-label="Whispers" tabIndex={0} ref={scroller} onScroll={onScroll}>
+      {whispers.length === 0 && <p className="muted">A whisper goes to one player only.</p>}
+      <ul>
+        {whispers.map((whisper) => (
+          <WhisperItem
+            key={whisper.id}
+            whisper={whisper}
+            mine={whisper.from === me}
+            connected={connected}
+            onRetry={onRetry}
+          />
+        ))}
+      </ul>
+    </div>
+  );
+});
 
 interface ItemProps {
   connected: boolean;

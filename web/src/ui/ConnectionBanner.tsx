@@ -7,9 +7,10 @@
 
 import type { ActorError, Reconnected } from "@troupe/client";
 import type { ActorStatus, EventActor } from "@troupe/react";
-import { useEffect, useState } from "react";
+import { type ReactNode, useEffect, useState } from "react";
 import { client, useEvent } from "../troupe";
 import { Icon } from "./icons";
+import { still } from "./still";
 import { count } from "./text";
 import { useTrueFor } from "./useTrueFor";
 import { useOnline } from "./useOnline";
@@ -120,10 +121,15 @@ export function ConnectionBanner({ actor, caughtUp = defaultCaughtUp, linkIsTold
   // Always render the region: screen readers announce changes in it.
   return (
     <div role="status" aria-label="Notice" className="banner-region">
-      {content && <div className={`banner ${tone}`}>{content}</div>}
+      <Banner tone={tone}>{content}</Banner>
     </div>
   );
 }
+
+/** Moves what is below it, so it is still during a press. */
+const Banner = still(function Banner({ tone, children }: { tone: string; children: ReactNode }) {
+  return children && <div className={`banner ${tone}`}>{children}</div>;
+});
 
 function outageText(status: ActorStatus, online: boolean): string {
   if (!online) return `You are offline. ${status === "connecting" ? "Connecting" : "Reconnecting"}`;

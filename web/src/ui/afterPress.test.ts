@@ -41,6 +41,26 @@ test("a press that follows at once keeps the changes waiting", () => {
   expect(change).toHaveBeenCalledOnce();
 });
 
+test("behind the click nothing waits any longer", () => {
+  const made: string[] = [];
+  point("pointerdown");
+  afterPress(() => made.push("change"));
+  point("pointerup");
+  window.addEventListener("click", () => made.push("click"), { once: true });
+  point("click");
+  vi.advanceTimersByTime(0);
+  expect(made).toEqual(["click", "change"]);
+});
+
+test("pointing at a canvas is no press", () => {
+  const change = vi.fn();
+  const canvas = document.body.appendChild(document.createElement("canvas"));
+  canvas.dispatchEvent(new Event("pointerdown", { bubbles: true }));
+  canvas.remove();
+  afterPress(change);
+  expect(change).toHaveBeenCalledOnce();
+});
+
 test("a press without an end holds nothing up for ever", () => {
   const change = vi.fn();
   point("pointerdown");

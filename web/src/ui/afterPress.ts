@@ -29,7 +29,8 @@ function releaseIn(ms: number): void {
 }
 
 if (typeof window !== "undefined") {
-  const onDown = () => {
+  const onDown = ({ target }: Event) => {
+    if (target instanceof HTMLCanvasElement) return; // there it steers, for as long as somebody likes
     pressed = true;
     releaseIn(LONGEST_MS);
   };
@@ -37,4 +38,5 @@ if (typeof window !== "undefined") {
   addEventListener("pointerdown", onDown, true);
   addEventListener("pointerup", onUp, true);
   addEventListener("pointercancel", onUp, true);
+  addEventListener("click", () => releaseIn(0), true); // behind the click's own listeners
 }
