@@ -1,7 +1,7 @@
 // Messages of the chat with a time: sent later, and those that delete themselves.
 
 import { Chat } from "./chat";
-import { everywhere, expect, test } from "./fixtures";
+import { everywhere, expect, online, test } from "./fixtures";
 
 /** A time as the value of an input for a date and a time, in the time zone of pages: with seconds, unless they are 0. */
 const toInput = (time: number) => {
@@ -42,6 +42,7 @@ test("a message is sent later, though the server was killed meanwhile", everywhe
   await expect.poll(() => Date.now()).toBeGreaterThan(due);
   await server.start();
   for (const person of [ada, bob]) {
+    await online(person.page); // after so long, its next attempt may be half a minute away
     await expect(person.texts).toHaveText(["Curtain up!"]);
     await expect(person.later).toHaveCount(0);
   }
