@@ -321,7 +321,12 @@ test.describe("on the memory store", () => {
     }
     await ada.said("after");
     await bob.said("indeed");
-    for (const person of [ada, bob]) await expect(person.texts).toHaveText(["after", "indeed"]);
+    for (const person of [ada, bob]) {
+      await expect(person.texts).toHaveText(["after", "indeed"]);
+      await person.page.reload();
+      await expect(person.texts, "after a reload").toHaveText(["after", "indeed"]);
+      await expect(person.notice).toBeEmpty();
+    }
   });
 });
 

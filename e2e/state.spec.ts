@@ -69,3 +69,49 @@ test("useActorState has every message once, under load and across lost links", a
   shaky.dispose();
   steady.dispose();
 });
+
+test.describe("on the memory store", () => {
+  test.use({ store: "memory" });
+
+  test("useActorState loads the state again when what was missed is gone", async ({ server, link }) => {
+    const client = createClient(link.url, { WebSocket });
+    const say = (text: string) =>
+      createClient(server.url).chatRoom!.getOrCreate("lost")["sendMessage"]!("ada", text) as Promise<unknown>;
+    const connection: Connection = client.chatRoom!.getOrCreate("lost").connect();
+    const told: UseActorState<string[]>[] = [];
+    let loads = 0;
+    const gaps: unknown[] = [];
+    followState<string[]>(
+      connection,
+      ["messageReceived"],
+      () => ({
+        load: async (connection) => {
+          loads++;
+          return ((await connection["getMessages"]!()) as Message[]).map(({ text }) => text);
+        },
+        on: { messageReceived: (texts, { text }: Message) => [...texts, text] },
+      }),
+      (state) => told.push(state),
+    );
+    connection.on("reconnected", ({ recovered, reason }) => gaps.push([recovered, reason]));
+    const expectState = (texts: string[]) =>
+      expect.poll(() => told.at(-1)).toMatchObject({ status: "ready", state: texts });
+
+    await expectState([]);
+    await say("before");
+    await expectState(["before"]);
+    link.refuse();
+    await server.stop("SIGKILL");
+    await server.start();
+    await say("after"); // before the client is back: no event tells it
+    link.pass();
+    client.reconnect();
+    await expectState(["after"]);
+    expect(gaps).toEqual([[false, "restart"]]);
+    await say("later");
+    await expectState(["after", "later"]);
+    expect(loads).toBe(2);
+    expect(told.filter(({ state }) => state?.includes("before") && state.length > 1)).toEqual([]);
+    client.dispose();
+  });
+});

@@ -68,7 +68,7 @@ for (const way of ["refuse", "close", "swallow"] as const) {
   });
 }
 
-test("a page that cannot load its code for HTTP tries another address of it", async ({ link, visit }) => {
+test("a page that cannot load its code for HTTP tries another address of it", everywhere, async ({ link, visit }) => {
   link.upgrades = "refuse";
   const page = await visit(`${link.url}/healthz`);
   await page.route("**/lib/http.js", (route) => route.abort());
@@ -77,7 +77,7 @@ test("a page that cannot load its code for HTTP tries another address of it", as
   await expect.poll(() => heard(page)).toEqual(["not lost"]);
 });
 
-test("our own page loads its code for HTTP below its policy", async ({ link, visit }) => {
+test("our own page loads its code for HTTP below its policy", everywhere, async ({ link, visit }) => {
   link.upgrades = "refuse";
   const chat = await new Chat(await visit(`${link.url}/chat/general`)).join("Ada");
   await chat.said("over HTTP");
