@@ -76,6 +76,9 @@ func (r *wsReader) next() (more bool) {
 		s.g.remove(s)
 	}()
 	err := r.message()
+	if err == nil { // before what is below: errors.As would allocate, even for nil
+		return true
+	}
 	var broken transport.ProtocolError
 	switch {
 	case errors.As(err, &broken):
@@ -98,7 +101,7 @@ func (r *wsReader) next() (more bool) {
 	default:
 		gone = websocket.CloseStatus(err) == websocket.StatusGoingAway
 	}
-	return err == nil
+	return false
 }
 
 // message reads a message and handles it.
