@@ -17,19 +17,19 @@ const BUDGETS = [
     name: "@troupe/react: useActor, useEvent",
     code: 'export { createHooks } from "./hooks/src/index.ts"',
     external: hooks,
-    limit: 1497,
+    limit: 1466,
   },
   {
     name: "@troupe/react: with useActorState, useOptimisticAction",
     code: 'export { createHooks, useEvent, useActorState, useOptimisticAction } from "./hooks/src/index.ts"',
     external: hooks,
-    limit: 2084,
+    limit: 2045,
   },
   {
     name: "@troupe/react: with useActorPages",
     code: 'export { createHooks, useEvent, useActorPages } from "./hooks/src/index.ts"',
     external: hooks,
-    limit: 2502,
+    limit: 2471,
   },
 ];
 

@@ -35,7 +35,7 @@ export type UseActorState<S> = ActorState<S> & {
 };
 
 /** The state before there is a connection. */
-export const LOADING = { status: "loading", state: undefined, error: undefined, reload() {} } as const;
+export const LOADING = { status: "loading", reload() {} } as UseActorState<never>;
 
 /**
  * Loads a state and applies events to it until the function returned is called. Calls onChange after every change.

@@ -27,9 +27,9 @@ export interface User {
 }
 
 /** The snapshot before there is a connection. */
-export const CONNECTING: ActorSnapshot = { connection: undefined, status: "connecting", error: undefined };
+export const CONNECTING = { status: "connecting" } as ActorSnapshot;
 /** The snapshot while not enabled. */
-export const IDLE: ActorSnapshot = { connection: undefined, status: "idle", error: undefined };
+export const IDLE = { status: "idle" } as ActorSnapshot;
 
 interface Entry {
   snapshot: ActorSnapshot;
@@ -123,7 +123,7 @@ function createActorStore(client: Record<string, Accessor>): ActorStore {
   const connect = (id: string, entry: Entry) => {
     const change = (next: Partial<ActorSnapshot>) => {
       entry.snapshot = { ...entry.snapshot, ...next };
-      for (const listener of [...entry.listeners]) listener();
+      for (const listener of entry.listeners) listener();
     };
     // Those of a user, and not of the id, which may have lost what is not JSON.
     const params = entry.params() ?? undefined;

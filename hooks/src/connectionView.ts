@@ -1,5 +1,5 @@
 // Components share connections, and must not remove each other's listeners. Does not depend on React.
-import type { Connection } from "@troupe/client";
+import type { CallOptions, Connection } from "@troupe/client";
 
 type Handler = (data: never) => void;
 
@@ -27,16 +27,14 @@ export function createView(shared: Connection): Connection {
       listeners.set(remove, [name, handler]);
       return remove;
     };
-    const members: Record<string, unknown> & Pick<Connection, "withOptions"> = {
+    return {
+      __proto__: connection, // which has everything else
       on: add(),
       once: add(true),
       off,
       dispose: () => off(),
-      withOptions: (options) => view(connection.withOptions(options)),
-    };
-    return new Proxy(connection, {
-      get: (target, name) => (Object.hasOwn(members, name) ? members : target)[name as string],
-    });
+      withOptions: (options: CallOptions) => view(connection.withOptions(options)),
+    } as unknown as Connection;
   };
   return view(shared);
 }

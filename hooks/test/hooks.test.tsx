@@ -106,7 +106,8 @@ plainAndStrict((world) => {
     }
     world.show(<Room />);
     await settle();
-    const on = vi.spyOn(connection!, "on");
+    // Of the shared connection, which the component's view has as its prototype.
+    const on = vi.spyOn(Object.getPrototypeOf(connection) as Connection, "on");
     for (let n = 1; n <= 10; n++) act(() => render({ name: "one", event: "a", n }));
     world.server.cut();
     await settle(1000);
