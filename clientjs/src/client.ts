@@ -1,7 +1,6 @@
 import type { Contract } from "./contract.js";
 import { ActorError } from "./errors.js";
-import { createHandle, type Target } from "./handle.js";
-import { toJSON } from "./json.js";
+import { createHandle } from "./handle.js";
 import { createLoader } from "./loadHttp.js";
 import { callable } from "./proxy.js";
 import { createSocket } from "./socket.js";
@@ -69,19 +68,14 @@ export function createClient<R extends object = UntypedRegistry>(
   );
   const parts = { socket, base, loadHttp, random, options: { timeoutMs } };
 
-  const handle = (target: Target, isNew?: boolean) => {
-    toJSON("invalid_input", target.input);
-    return createHandle(parts, target, isNew);
-  };
-
   // Without arguments, they name the actor without a key; an undefined key is a mistake.
   const accessor = (actor: string) => ({
     getOrCreate: (...args: [] | [key: Key, options?: { input?: unknown }]) =>
-      handle({ actor, key: keyArray(args), input: args[1]?.input }),
-    get: (...args: [] | [key: Key]) => handle({ actor, key: keyArray(args), create: false }),
+      createHandle(parts, { actor, key: keyArray(args), input: args[1]?.input }),
+    get: (...args: [] | [key: Key]) => createHandle(parts, { actor, key: keyArray(args), create: false }),
     create: (...args: [] | [key: Key, options?: unknown]) =>
-      handle({ actor, key: keyArray(args), ...createOptions(args[1]) }, true),
-    getForId: (actorId: string) => handle({ actor, actorId }),
+      createHandle(parts, { actor, key: keyArray(args), ...createOptions(args[1]) }, true),
+    getForId: (actorId: string) => createHandle(parts, { actor, actorId }),
   });
 
   return callable(

@@ -22,8 +22,12 @@ export interface ClientParts {
   options: CallOptions;
 }
 
-/** Creates a handle, which sends nothing until it is used. isNew: the actor must not exist yet. */
+/**
+ * Creates a handle, which sends nothing until it is used. isNew: the actor must not exist yet. Throws `invalid_input` if
+ * the input is not JSON.
+ */
 export function createHandle(client: ClientParts, target: Target, isNew?: boolean): Handle {
+  toJSON("invalid_input", target.input);
   let caller: Caller | undefined;
   /** Runs send with the code for HTTP. The options apply while it is loaded, too. */
   const request = <T>(
