@@ -5,7 +5,7 @@ import type { registry } from "./registry.gen";
 // A server component: it calls actions over HTTP, and opens no connection.
 const client = createClient<typeof registry>(process.env.TROUPE_URL ?? "http://localhost:8080");
 
-// For each request, not once in the build.
+// For each request, not once in the build. (With cacheComponents, a <Suspense> around a component that calls does that.)
 export const dynamic = "force-dynamic";
 
 export default async function Page() {
