@@ -51,7 +51,7 @@ type keeper struct {
 func newKeeper(rd *reader) *keeper {
 	k := &keeper{reader: rd, kick: make(chan struct{}, 1), tables: newFolder(rd)}
 	o := rd.options
-	k.planner.Limits = journal.Limits{Retention: o.Retention, MaxBytes: o.MaxBytes, CapBytes: o.CapBytes}
+	k.planner.Limits = journal.Limits{Retention: o.Retention, MaxBytes: o.MaxBytes, CapBytes: o.CapBytes, SaveBytes: journal.SaveBytes}
 	return k
 }
 

@@ -97,3 +97,83 @@ func TestSlices_callers(t *testing.T) {
 	check(s)
 	closeStore(t, s)
 }
+
+// TestSlices_newCallers: callers that get rows for the first time do so in slices, too. A crash
+// between them loses nothing, and what an interrupted save has left goes if it is not needed.
+func TestSlices_newCallers(t *testing.T) {
+	const callers, size = 300, 5_000
+	clock, dir := newClock(), t.TempDir()
+	o := quiet.WithClock(clock.now).WithoutSync()
+	s := open(t, dir, o)
+	rev := uint64(0)
+	next := func(s *sqlite.Store, callers []store.Caller, gone ...string) {
+		rev++
+		c := commitOf("ada", rev)
+		c.Callers, c.GoneCallers = callers, gone
+		commit(t, s, c)
+	}
+	answered := func(n int) (all []store.Caller) {
+		for i := range n {
+			answer := store.Answer{Call: 1, Result: []byte(`"` + strings.Repeat("x", size) + `"`)}
+			all = append(all, store.Caller{ID: fmt.Sprintf("c%03d", i), Highest: rev, Used: startTime, Answers: []store.Answer{answer}})
+		}
+		return all
+	}
+	count := func(dir, table string) (n int) {
+		must(t, raw(t, dir).QueryRow("SELECT count(*) FROM "+table).Scan(&n))
+		return n
+	}
+	check := func(s *sqlite.Store, want int) {
+		t.Helper()
+		if got, err := s.Load(t.Context(), "ada"); err != nil || len(got.Callers) != want {
+			t.Errorf("got %d callers, %v; want %d", len(got.Callers), err, want)
+		}
+	}
+	due := func(s *sqlite.Store) {
+		for range 4 { // loading it reads more of the journal than of a snapshot
+			next(s, answered(callers))
+		}
+	}
+	due(s)
+	next(s, nil)
+	var killed string
+	rows := 0
+	for s.Slice() {
+		n := count(dir, "callers")
+		if n-rows > 40 {
+			t.Errorf("a slice wrote %d callers of %d bytes", n-rows, size)
+		}
+		if rows = n; rows > callers/2 && killed == "" {
+			killed = crashed(t, dir)
+		}
+	}
+	if check(s, callers); rows != callers || count(dir, "garbage") != 0 {
+		t.Errorf("got %d rows of callers and %d of garbage, want %d and none", rows, count(dir, "garbage"), callers)
+	}
+	closeStore(t, s)
+
+	// Those in the middle of it are back, and others take the place of the rows that it has left.
+	for _, left := range []int{0, callers - 1} {
+		dir := crashed(t, killed)
+		s := open(t, dir, o)
+		check(s, callers)
+		last := rev
+		var gone []string
+		for i := range callers - left {
+			gone = append(gone, fmt.Sprintf("c%03d", i))
+		}
+		next(s, nil, gone...)
+		for range 2 {
+			clock.pass(10 * time.Minute)
+			s.Tick()
+		}
+		if check(s, left); count(dir, "callers") != left || count(dir, "garbage") != 0 {
+			t.Errorf("got %d rows of callers and %d of garbage, want %d and none", count(dir, "callers"), count(dir, "garbage"), left)
+		}
+		closeStore(t, s)
+		s = open(t, dir, o)
+		check(s, left)
+		closeStore(t, s)
+		rev = last
+	}
+}

@@ -18,6 +18,10 @@ func piecesBefore(gen int64) int { return int(-1 - gen) }
 // only when nothing is being saved.
 func piecesOf(gen int64) int { return int(unfinished + gen) }
 
+// leftCallers is the tbl for rows of callers of an actor whose snapshot has none, for the same
+// reason.
+const leftCallers = unfinished
+
 // unfinished is below all other values of tbl.
 const unfinished = -1 << 30
 
@@ -71,10 +75,12 @@ func (g *garbage) deleteSlice(ctx context.Context) (more bool, err error) {
 		from = []source{itemRows, pieceRows, callerRows}
 	case tbl >= 0:
 		from = []source{tableRows}
+	case tbl == leftCallers:
+		from = []source{callerRows}
 	case tbl < unfinished/2:
 		from = []source{leftPieces}
 	}
-	budget := int64(sliceBytes)
+	budget := int64(stepBytes)
 	for _, source := range from {
 		if budget, err = g.deleteRows(ctx, source, owner, tbl, budget); err != nil {
 			return false, err

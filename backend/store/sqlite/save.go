@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"maps"
-	"math"
 	"slices"
 
 	"github.com/troupe-dev/troupe/backend/internal/overlay"
@@ -15,8 +14,11 @@ import (
 )
 
 const (
-	// sliceBytes is the most that one transaction writes of an actor that is too large
-	// for one: while it is written, the commits of other actors wait.
+	// stepBytes is about the most that one transaction writes of an actor that is too large
+	// for one, or deletes: meanwhile the commits of other actors wait. A piece is the least.
+	stepBytes = 128 << 10
+
+	// sliceBytes is the size of a state over which it is written in pieces.
 	sliceBytes = journal.SliceBytes
 
 	// pieceBytes is the size of the pieces of a state that is larger than sliceBytes.
@@ -25,9 +27,6 @@ const (
 	// scatterBytes is what writing an item counts that is not next to the one before: the
 	// page that it is on.
 	scatterBytes = 8 << 10
-
-	// callerBytes is the most that one transaction writes of callers that have rows.
-	callerBytes = sliceBytes / 2
 
 	// columnBytes is the size up to which all callers of an actor are in its snapshot.
 	columnBytes = 4 << 10
@@ -50,6 +49,9 @@ type save struct {
 	dropped    []int    // tables
 	callers    []string // to be written to their rows, in order
 	callerRows bool
+	first      bool  // they had none before
+	stale      bool  // and an earlier save may have left some
+	apart      int   // every how many-th caller is one of callers
 	unsaved    int64 // of the actor, when the save was made
 
 	began bool
@@ -114,14 +116,24 @@ func (v *save) step(ctx context.Context, w *writer) (done bool, err error) {
 		return false, v.writeItems(ctx, f)
 	case v.gen != 0 && v.at < v.state.Len():
 		return false, v.writePieces(ctx, f)
-	case len(v.callers) > 0 && !v.wiped: // there are rows already, and the snapshot before says so
-		return false, v.writeCallers(ctx, f, callerBytes)
+	case v.stale:
+		return false, v.deleteStale(ctx, f)
+	case len(v.callers) > 0:
+		return false, v.writeCallers(ctx, f)
 	}
 	return true, v.finish(ctx, f)
 }
 
 func (v *save) begin(ctx context.Context, w *writer) error {
 	v.began = true
+	if !v.callerRows && v.columnOverflows() {
+		// The snapshot before says that there are no rows, so nobody reads them before the last one.
+		v.callerRows, v.first, v.stale = true, true, true
+		for i := range v.rest.Callers {
+			v.callers = append(v.callers, v.rest.Callers[i].ID)
+		}
+	}
+	v.apart = max(len(v.rest.Callers)/max(len(v.callers), 1), 1)
 	if v.wiped {
 		w.lastNum++
 		v.owner = w.lastNum
@@ -130,6 +142,11 @@ func (v *save) begin(ctx context.Context, w *writer) error {
 			_, err = w.files.conn.ExecContext(ctx, "UPDATE meta SET last = ?", v.owner)
 		}
 		if err != nil {
+			return err
+		}
+	}
+	if v.stale { // rows that this save leaves are garbage unless finish is reached
+		if err := w.files.garbage.add(ctx, v.owner, leftCallers); err != nil {
 			return err
 		}
 	}
@@ -157,7 +174,7 @@ func (v *save) writeItems(ctx context.Context, f *files) error {
 	defer set.Close() // it has no result
 	size := 0
 	var before itemEdit
-	for len(v.edits) > 0 && size < sliceBytes {
+	for len(v.edits) > 0 && size < stepBytes {
 		e := v.edits[0]
 		if e.Value == nil {
 			_, err = f.conn.ExecContext(ctx, "DELETE FROM items WHERE owner = ? AND tbl = ? AND key = ?", v.owner, e.table, nonNil(e.Key))
@@ -178,7 +195,7 @@ func (v *save) writeItems(ctx context.Context, f *files) error {
 
 // writePieces writes some pieces of the state.
 func (v *save) writePieces(ctx context.Context, f *files) error {
-	for end := v.at + sliceBytes/2; v.at < min(end, v.state.Len()); v.n++ {
+	for end := v.at + stepBytes; v.at < min(end, v.state.Len()); v.n++ {
 		part := v.state.AppendRange(nil, v.at, min(pieceBytes, v.state.Len()-v.at))
 		v.sum = journal.AddChecksum(v.sum, part)
 		if _, err := f.conn.ExecContext(ctx, "INSERT INTO pieces (owner, gen, n, part) VALUES (?, ?, ?, CAST(? AS TEXT))", v.owner, v.gen, v.n, part); err != nil {
@@ -200,16 +217,6 @@ func (v *save) finish(ctx context.Context, f *files) error {
 		for i := range rest.Callers {
 			callers = journal.AppendCaller(append(callers, journal.Separator(i, "")...), &rest.Callers[i])
 		}
-		if len(callers) > columnBytes {
-			callers = callers[:1]
-			v.callerRows = true
-			for i := range rest.Callers {
-				v.callers = append(v.callers, rest.Callers[i].ID)
-			}
-		}
-	}
-	if err := v.writeCallers(ctx, f, math.MaxInt); err != nil {
-		return err
 	}
 	conns, callers = append(conns, ']'), append(callers, ']')
 	more := journal.Rest{
@@ -267,6 +274,11 @@ func (v *save) finish(ctx context.Context, f *files) error {
 			return err
 		}
 	}
+	if v.first {
+		if err := f.garbage.drop(ctx, v.owner, leftCallers); err != nil {
+			return err
+		}
+	}
 	if v.gen != 0 {
 		if err := f.garbage.drop(ctx, v.owner, piecesOf(v.gen)); err != nil {
 			return err
@@ -286,23 +298,44 @@ func nonNil(b []byte) []byte {
 	return b
 }
 
-// writeCallers writes the rows of callers that have changed, about most bytes of them.
-func (v *save) writeCallers(ctx context.Context, f *files, most int) error {
+// columnOverflows reports whether the callers are too large for the snapshot's row.
+func (v *save) columnOverflows() bool {
 	var text []byte
-	for size := 0; len(v.callers) > 0 && size < most; v.callers = v.callers[1:] {
+	size := 0
+	for i := range v.rest.Callers {
+		text = journal.AppendCaller(text[:0], &v.rest.Callers[i])
+		if size += len(text) + 1; size >= columnBytes {
+			return true
+		}
+	}
+	return false
+}
+
+// deleteStale deletes some rows of callers.
+func (v *save) deleteStale(ctx context.Context, f *files) error {
+	left, err := f.garbage.deleteRows(ctx, callerRows, v.owner, leftCallers, stepBytes)
+	v.stale = left <= 0
+	return err
+}
+
+// writeCallers writes some rows of callers that have changed.
+func (v *save) writeCallers(ctx context.Context, f *files) error {
+	var text []byte
+	for size := 0; len(v.callers) > 0 && size < stepBytes; v.callers = v.callers[1:] {
 		id := v.callers[0]
 		i, found := slices.BinarySearchFunc(v.rest.Callers, id, func(c store.Caller, id string) int { return cmp.Compare(c.ID, id) })
 		var err error
-		if !found {
+		if text = text[:0]; !found {
 			_, err = f.conn.ExecContext(ctx, "DELETE FROM callers WHERE owner = ? AND id = ?", v.owner, id)
+			size += scatterBytes
 		} else {
-			text = journal.AppendCaller(text[:0], &v.rest.Callers[i])
+			text = journal.AppendCaller(text, &v.rest.Callers[i])
 			_, err = f.setCaller.ExecContext(ctx, v.owner, id, int64(journal.Checksum(text)), text)
+			size += len(text) + min(scatterBytes, v.apart*len(text)) // those next to each other share pages
 		}
 		if err != nil {
 			return err
 		}
-		size += scatterBytes + len(text)
 	}
 	return nil
 }

@@ -142,7 +142,8 @@ CREATE TABLE callers (
 ) WITHOUT ROWID;
 
 -- Rows that nobody needs and that are deleted a few at a time: of a table of items, of
--- a whole owner (tbl -1), or pieces of the generations before g (tbl -1-g) or of g (-2^30+g).
+-- a whole owner (tbl -1), pieces of the generations before g (tbl -1-g) or of g (-2^30+g), or
+-- callers (-2^30).
 CREATE TABLE garbage (
 	owner INTEGER NOT NULL,
 	tbl   INTEGER NOT NULL,

@@ -14,8 +14,9 @@ import (
 
 // Limits of the upkeep.
 const (
-	trimEvery  = 8        // groups
-	spareBytes = 16 << 20 // of free pages that the file may keep
+	trimEvery   = 8        // groups
+	besideBytes = 1 << 20  // of snapshots beside a group
+	spareBytes  = 16 << 20 // of free pages that the file may keep
 )
 
 // How long an actor is not snapshotted after that has failed: because of its snapshot,

@@ -41,7 +41,7 @@ type writer struct {
 
 func newWriter(path string, o Options) *writer {
 	w := &writer{catalog: &catalog{}, options: o, path: path}
-	w.planner.Limits = journal.Limits{Retention: o.Retention, MaxBytes: o.MaxBytes, CapBytes: o.CapBytes}
+	w.planner.Limits = journal.Limits{Retention: o.Retention, MaxBytes: o.MaxBytes, CapBytes: o.CapBytes, SaveBytes: besideBytes}
 	w.slicer = slicer{w: w, wake: make(chan struct{}, 1)}
 	w.tombstones.w = w
 	return w

@@ -7,7 +7,7 @@ import (
 
 // Limits of the upkeep in one transaction.
 const (
-	SaveBytes = 4 << 20 // of snapshots, or twice the bytes written if that is more
+	SaveBytes = 4 << 20 // of snapshots
 	trimRows  = 256     // unless the journal is over Limits.CapBytes
 )
 
@@ -15,20 +15,32 @@ const (
 // in slices.
 const SliceBytes = 1 << 20
 
-// sliceItems is the number of edits of items over which an actor is saved in slices:
-// each may change a page of its own.
+// sliceItems is the number of edits of items, or of callers with rows, over which an actor is
+// saved in slices: each may change a page of its own.
 const sliceItems = 128
+
+// sliceCallers is the size of callers over which an actor is saved in slices.
+const sliceCallers = 256 << 10
 
 // IsLarge reports whether the actor is saved in slices.
 func (r *Resident) IsLarge() bool {
 	return r.Record != nil && (r.Record.State.Len() > SliceBytes || r.Record.Items.Bytes() > SliceBytes || r.Record.Items.Len() > sliceItems ||
-		len(r.Stored.Touched) > 0 && r.Unsaved > SliceBytes) // nearly all of which may be answers of callers
+		r.hasManyCallers())
+}
+
+// hasManyCallers reports whether a snapshot of the actor may write many callers.
+func (r *Resident) hasManyCallers() bool {
+	if !r.Stored.CallerRows { // all of them
+		return r.Record.SnapshotSize()-r.Record.State.Len() > sliceCallers
+	}
+	return len(r.Stored.Touched) > sliceItems || len(r.Stored.Touched) > 0 && r.Unsaved > sliceCallers
 }
 
 // Limits are how much of the journal is kept. See the options of the stores.
 type Limits struct {
 	Retention          time.Duration
 	MaxBytes, CapBytes int64
+	SaveBytes          int64 // of snapshots in one plan, or twice the bytes written if that is more
 }
 
 // Planner chooses the actors to snapshot and the rows to trim. It belongs to the writer;
@@ -59,7 +71,7 @@ type Saving struct {
 // Plan chooses the snapshots that are due and, if trim is set, the rows to trim.
 func (p *Planner) Plan(x *Index, trim bool, now time.Time) Upkeep {
 	var u Upkeep
-	budget := max(SaveBytes, 2*p.Written)
+	budget := max(p.Limits.SaveBytes, 2*p.Written)
 	for len(p.Due) > 0 && budget > 0 {
 		r := p.Due[0]
 		p.Due = p.Due[1:]
