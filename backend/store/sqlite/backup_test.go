@@ -24,7 +24,7 @@ func TestBackup(t *testing.T) {
 	s := open(t, dir, quiet)
 	w := startWriters(t, s, 4)
 	for len(w.acknowledged()) < 4 {
-		_, _ = os.Stat(dir)
+		<-w.moved
 	}
 	acked := w.acknowledged()
 	if err := sqlite.Backup(t.Context(), dir, file); err != nil {

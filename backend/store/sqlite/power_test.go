@@ -33,6 +33,7 @@ func TestG6_PowerLoss(t *testing.T) {
 	w := startWriters(t, s, 8)
 	var checked, beyond int
 	for range *lossesFlag {
+		<-w.moved // however busy the machine is
 		for range r.IntN(2000) {
 			_, _ = os.Stat("/") // some microseconds
 		}

@@ -15,15 +15,17 @@ type writers struct {
 	store *sqlite.Store
 	wait  sync.WaitGroup
 	stop  chan struct{}
+	moved chan struct{} // has one when a commit was acknowledged, or a writer has ended, since the last was taken
 
 	mu    sync.Mutex
 	acked map[string]uint64 // revisions
 }
 
 func startWriters(t *testing.T, s *sqlite.Store, n int) *writers {
-	w := &writers{store: s, stop: make(chan struct{}), acked: map[string]uint64{}}
+	w := &writers{store: s, stop: make(chan struct{}), moved: make(chan struct{}, 1), acked: map[string]uint64{}}
 	for i := range n {
 		w.wait.Go(func() {
+			defer w.move()
 			actor := fmt.Sprint("actor", i)
 			for rev := uint64(1); ; rev++ {
 				select {
@@ -38,10 +40,18 @@ func startWriters(t *testing.T, s *sqlite.Store, n int) *writers {
 				w.mu.Lock()
 				w.acked[actor] = rev
 				w.mu.Unlock()
+				w.move()
 			}
 		})
 	}
 	return w
+}
+
+func (w *writers) move() {
+	select {
+	case w.moved <- struct{}{}:
+	default:
+	}
 }
 
 func (w *writers) acknowledged() map[string]uint64 {
