@@ -58,6 +58,26 @@ test("with both plugs pulled, and a killed server, nothing is lost", async ({ se
   await expect(score(page)).toHaveText("Bob has all 4 lines, each once, in order.");
 });
 
+test("on a phone, what is said moves no plug", async ({ server, visit }) => {
+  const page = await visit(server.url, { viewport: { width: 390, height: 844 } });
+  /** How far below the page's title Bob is. */
+  const top = () =>
+    page.evaluate(() => {
+      const [title, bob] = ["h1", "[aria-label=Bob]"].map((one) =>
+        document.querySelector(one)!.getBoundingClientRect(),
+      );
+      return bob!.top - title!.top;
+    });
+  const before = await top();
+  await person(page, "Ada").say("one");
+  await expect(score(page)).toHaveText("Bob has the line, each once, in order.");
+  expect(await top()).toBeCloseTo(before, 0);
+  await person(page, "Bob").pull();
+  await person(page, "Ada").say("two");
+  await expect(score(page)).toHaveText("Bob has 1 of 2 lines.");
+  expect(await top()).toBeCloseTo(before, 0);
+});
+
 test("a reload keeps the lines, and another tab has its own", async ({ server, visit }) => {
   const page = await visit(server.url);
   await person(page, "Ada").say("mine");
