@@ -192,7 +192,7 @@ func (c *Cluster) Attach(n host.ClusterNode) host.Host {
 }
 
 // Adopt implements actors.
-func (c *Cluster) Adopt(part int, unclean bool) { c.partitions.Adopt(part, unclean) }
+func (c *Cluster) Adopt(part int, doubted time.Time) { c.partitions.Adopt(part, doubted) }
 
 // Release implements actors.
 func (c *Cluster) Release(ctx context.Context, parts []int) error {

@@ -459,12 +459,12 @@ func newFakeActors() *fakeActors {
 
 func (a *fakeActors) Reset([]int) {}
 
-func (a *fakeActors) Adopt(_ int, unclean bool) {
+func (a *fakeActors) Adopt(_ int, doubted time.Time) {
 	time.Sleep(a.adopting)
-	if unclean {
-		a.unclean.Add(1)
-	} else {
+	if doubted.IsZero() {
 		a.clean.Add(1)
+	} else {
+		a.unclean.Add(1)
 	}
 }
 

@@ -97,9 +97,9 @@ var ErrStale = errors.New("cluster: there is something newer than expected")
 
 // actors are the actors of a node, by partition. All methods may be called at the same time.
 type actors interface {
-	// Adopt says that the node has a partition from now on. unclean says that the owner before
-	// has not given it away.
-	Adopt(part int, unclean bool)
+	// Adopt says that the node has a partition from now on. doubted is the time up to which messages
+	// of its actors may be why an owner before has died; zero: none are.
+	Adopt(part int, doubted time.Time)
 
 	// Release ends the actors of partitions that the node is giving away: requests are refused
 	// already. It returns when their commits are durable.

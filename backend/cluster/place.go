@@ -24,6 +24,11 @@ const (
 	giveAtOnce = 16              // partitions that a node gives away at a time: their actors wait meanwhile
 	drainFor   = 5 * time.Second // how long a partition that is given away waits for its actors' turns
 	keepFor    = time.Minute     // how long a partition that the store has kept is not tried again
+
+	// doubtFor is how long a node has to have a partition whose owner has died to have counted that in
+	// its messages: by then it has woken all actors that have some to send, 10 s after they were sent.
+	// Who gives it away before takes back what is counted, and leaves it to the next one.
+	doubtFor = 15 * time.Second
 )
 
 // take finds partitions of this node that are in one state, at most most of them, and puts
@@ -79,10 +84,10 @@ func (l *life) adoptLoop(ctx context.Context) {
 // serve lets the actors of partitions run.
 func (l *life) serve(parts []int) {
 	now := time.Now()
-	died := l.tables.newest().Died
+	t := l.tables.newest()
 	for _, part := range parts {
 		l.since[part].Store(&now)
-		l.actors.Adopt(part, slices.Contains(died, part))
+		l.actors.Adopt(part, t.doubted(part, now))
 	}
 	l.setPlaces(parts, serving) // not before: it may be given away from then on
 	l.nudge(giving, saving, speaking)
@@ -114,10 +119,15 @@ func (l *life) giveLoop(ctx context.Context) {
 				}
 			}
 			parts := l.take(serving, leaves, giveAtOnce, elsewhere)
-			adopted := len(parts) > 0
-			if !adopted {
+			adopted := map[int]time.Time{}
+			if len(parts) == 0 {
 				parts = l.take(away, leaves, store.Partitions, elsewhere) // nothing was done with them
 			} else {
+				for _, part := range parts {
+					if since, owns := l.owns(part); owns {
+						adopted[part] = since
+					}
+				}
 				kept, err := l.release(ctx, parts)
 				if err != nil {
 					break
@@ -125,7 +135,7 @@ func (l *life) giveLoop(ctx context.Context) {
 				parts = l.keep(parts, kept)
 			}
 			if len(parts) == 0 {
-				if adopted {
+				if len(adopted) > 0 {
 					continue // the store has kept them all
 				}
 				break

@@ -95,6 +95,33 @@ func TestWhatIsGivenAwayIsAdoptedAsClean(t *testing.T) {
 	})
 }
 
+// TestG12_WhatIsGivenAwaySoonStaysDoubted lets a node join as soon as another one has adopted what a dead
+// one had, and leave later.
+func TestG12_WhatIsGivenAwaySoonStaysDoubted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calm(t, "a", "b")
+		a, b := w.process("a"), w.process("b")
+		w.stop(b, false)
+		for a.actors.unclean.Load() < store.Partitions/4 {
+			time.Sleep(100 * time.Millisecond)
+		}
+		died := a.actors.unclean.Load()
+		c := w.start("c")
+		time.Sleep(doubtFor / 2)
+		if n := c.actors.unclean.Load(); n == 0 {
+			t.Errorf("of %d partitions of a dead node c was given none as such", died)
+		}
+		time.Sleep(doubtFor)
+		if err := c.member.leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		if n := a.actors.unclean.Load(); n != died {
+			t.Errorf("a was given %d partitions as those of a dead node, long after", n-died)
+		}
+	})
+}
+
 // TestG3_ASealedNodeForgetsNothing lets others take the partitions of a node that has not ended
 // yet. What they need of its journal it does not take for what it gave away itself.
 func TestG3_ASealedNodeForgetsNothing(t *testing.T) {
@@ -107,7 +134,7 @@ func TestG3_ASealedNodeForgetsNothing(t *testing.T) {
 	}
 	given := table.owned(1)[:1]
 	table.Want[given[0]] = 2
-	table.give(1, given, true)
+	table.give(1, given, nil)
 	l.given[given[0]] = time.Now().Add(-simWindow)
 	if got := l.passed(table); !slices.Equal(got, given) {
 		t.Fatalf("got %v, and the window of %v is over", got, given)

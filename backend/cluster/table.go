@@ -36,9 +36,10 @@ type table struct {
 	// its journal may have within the resume window: a new owner reads them there.
 	Past map[uint32][]int `json:"past,omitempty"`
 
-	// Died has the partitions whose owner was sealed, until a node that has adopted one gives
-	// that away: a message of theirs may be why.
-	Died []int `json:"died,omitempty"`
+	// Died has the partitions whose owner was sealed, with the time up to which messages of theirs
+	// may be why: when another node first adopted them, in microseconds since 1970; 0: none has given
+	// them away yet. One that was adopted for doubtFor and is given away is no longer there.
+	Died map[int]int64 `json:"died,omitempty"`
 }
 
 // node is an incarnation in the table.
@@ -66,12 +67,12 @@ const (
 // newTable returns the table of a cluster that no node has joined yet.
 func newTable() *table {
 	return &table{Format: tableFormat, Next: 1, Nodes: []node{}, Owner: make([]uint32, store.Partitions), Want: make([]uint32, store.Partitions),
-		Debts: map[uint32][]int{}, Past: map[uint32][]int{}}
+		Debts: map[uint32][]int{}, Past: map[uint32][]int{}, Died: map[int]int64{}}
 }
 
 // parseTable reads a table, and checks what the rest of the package relies on.
 func parseTable(data []byte) (*table, error) {
-	t := table{Debts: map[uint32][]int{}, Past: map[uint32][]int{}}
+	t := table{Debts: map[uint32][]int{}, Past: map[uint32][]int{}, Died: map[int]int64{}}
 	if err := json.Unmarshal(data, &t); err != nil {
 		return nil, fmt.Errorf("%w: %w", errDamaged, err)
 	}
@@ -96,11 +97,13 @@ func parseTable(data []byte) (*table, error) {
 			return nil, fmt.Errorf("%w: partition %d has an owner that is no node", errDamaged, p)
 		}
 	}
-	if t.Debts == nil || t.Past == nil {
+	if t.Debts == nil || t.Past == nil || t.Died == nil {
 		return nil, fmt.Errorf("%w: null", errDamaged)
 	}
-	if len(t.Died) > 0 && !areParts(t.Died) {
-		return nil, fmt.Errorf("%w: partitions %v of nodes that have died", errDamaged, t.Died)
+	for p := range t.Died {
+		if p < 0 || p >= store.Partitions {
+			return nil, fmt.Errorf("%w: partition %d of a node that has died", errDamaged, p)
+		}
 	}
 	for _, of := range []map[uint32][]int{t.Debts, t.Past} {
 		for slot, parts := range of {
@@ -135,7 +138,7 @@ func (t *table) clone() *table {
 	c := *t
 	c.Nodes = slices.Clone(t.Nodes) // Versions never change
 	c.Owner, c.Want = slices.Clone(t.Owner), slices.Clone(t.Want)
-	c.Debts, c.Past, c.Died = cloneParts(t.Debts), cloneParts(t.Past), slices.Clone(t.Died)
+	c.Debts, c.Past, c.Died = cloneParts(t.Debts), cloneParts(t.Past), maps.Clone(t.Died)
 	return &c
 }
 
@@ -254,16 +257,35 @@ func (t *table) seal(slot uint32, seal uint64) {
 }
 
 // give makes those of the partitions that a node owns those of the nodes that should have
-// them. The owner alone calls it, for partitions for which it no longer acts; adopted says that
-// it has had them, and not only been their owner.
-func (t *table) give(slot uint32, parts []int, adopted bool) {
+// them. The owner alone calls it, for partitions for which it no longer acts; adopted says since when
+// it has had them, and is without those that it has only been the owner of.
+func (t *table) give(slot uint32, parts []int, adopted map[int]time.Time) {
 	for _, p := range parts {
-		if t.Owner[p] == slot && t.Want[p] != 0 && t.Want[p] != slot {
-			t.move(p)
-			if i, died := slices.BinarySearch(t.Died, p); died && adopted {
-				t.Died = slices.Delete(t.Died, i, i+1)
-			}
+		if t.Owner[p] != slot || t.Want[p] == 0 || t.Want[p] == slot {
+			continue
 		}
+		t.move(p)
+		since, had := adopted[p]
+		if before, died := t.Died[p]; !died || !had {
+			continue
+		} else if time.Since(since) >= doubtFor {
+			delete(t.Died, p)
+		} else if before == 0 {
+			t.Died[p] = since.UnixMicro()
+		}
+	}
+}
+
+// doubted returns the time up to which messages of a partition may be why its owner before has died, if
+// a node has it from now on; zero: none are.
+func (t *table) doubted(p int, now time.Time) time.Time {
+	switch at, died := t.Died[p]; {
+	case !died:
+		return time.Time{}
+	case at == 0:
+		return now
+	default:
+		return time.UnixMicro(at)
 	}
 }
 
@@ -279,9 +301,7 @@ func (t *table) assign() {
 		} else if t.slot(owner).State == sealed {
 			addPart(t.Debts, owner, p)
 			t.move(p)
-			if i, died := slices.BinarySearch(t.Died, p); !died {
-				t.Died = slices.Insert(t.Died, i, p)
-			}
+			t.Died[p] = 0
 		}
 	}
 }
@@ -325,7 +345,7 @@ func (t *table) forget(slot uint32) {
 func (t *table) equal(other *table) bool {
 	same := func(a, b map[uint32][]int) bool { return maps.EqualFunc(a, b, slices.Equal) }
 	return t.Next == other.Next && slices.Equal(t.Owner, other.Owner) && slices.Equal(t.Want, other.Want) &&
-		same(t.Debts, other.Debts) && same(t.Past, other.Past) && slices.Equal(t.Died, other.Died) &&
+		same(t.Debts, other.Debts) && same(t.Past, other.Past) && maps.Equal(t.Died, other.Died) &&
 		slices.EqualFunc(t.Nodes, other.Nodes, func(a, b node) bool {
 			return a.Slot == b.Slot && a.State == b.State && a.Seal == b.Seal
 		})

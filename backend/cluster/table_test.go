@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/backend/store"
 )
@@ -55,7 +56,7 @@ func settle(table *table) int {
 	for p := range store.Partitions {
 		if table.Owner[p] != table.Want[p] {
 			n++
-			table.give(table.Owner[p], []int{p}, true)
+			table.give(table.Owner[p], []int{p}, nil)
 		}
 	}
 	return n
@@ -82,15 +83,15 @@ func TestTableGolden(t *testing.T) {
 
 func TestParseTableRefusesDamage(t *testing.T) {
 	tests := map[string]func(*table){
-		"a newer format":           func(t *table) { t.Format = 2 },
-		"too few partitions":       func(t *table) { t.Owner = t.Owner[1:] },
-		"an owner without a node":  func(t *table) { t.Owner[3] = 9 },
-		"a slot of the future":     func(t *table) { t.Next = 1 },
-		"two nodes of one slot":    func(t *table) { t.Nodes = append(t.Nodes, t.Nodes[0]) },
-		"an unknown state":         func(t *table) { t.Nodes[0].State = "asleep" },
-		"debts of no node":         func(t *table) { t.Debts = map[uint32][]int{8: {1}} },
-		"a partition out of range": func(t *table) { t.Past = map[uint32][]int{1: {256}} },
-		"partitions out of order":  func(t *table) { t.Died = []int{2, 1} },
+		"a newer format":            func(t *table) { t.Format = 2 },
+		"too few partitions":        func(t *table) { t.Owner = t.Owner[1:] },
+		"an owner without a node":   func(t *table) { t.Owner[3] = 9 },
+		"a slot of the future":      func(t *table) { t.Next = 1 },
+		"two nodes of one slot":     func(t *table) { t.Nodes = append(t.Nodes, t.Nodes[0]) },
+		"an unknown state":          func(t *table) { t.Nodes[0].State = "asleep" },
+		"debts of no node":          func(t *table) { t.Debts = map[uint32][]int{8: {1}} },
+		"a partition out of range":  func(t *table) { t.Past = map[uint32][]int{1: {256}} },
+		"a dead partition too many": func(t *table) { t.Died[256] = 0 },
 	}
 	for name, damage := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -103,28 +104,67 @@ func TestParseTableRefusesDamage(t *testing.T) {
 	}
 }
 
-// A partition of a dead node is one until somebody who has adopted it gives it away.
-func TestWhoseOwnerHasDied(t *testing.T) {
+// A partition of a dead node is one until somebody who has had it for a while gives it away. Who does so
+// sooner says up to when its messages may be why the node died, unless somebody did before.
+func TestG12_WhoseOwnerHasDied(t *testing.T) {
 	table := joined(t, "a", "b")
 	of := table.owned(1)
-	table.seal(1, 5)
-	if !slices.Equal(table.Died, of) {
-		t.Errorf("got %v, want %v", table.Died, of)
+	now := time.Now()
+	want := func(when string, mine []int, until time.Time) {
+		t.Helper()
+		for _, p := range of {
+			want := until
+			if !slices.Contains(mine, p) {
+				want = now // nobody has given it away
+			}
+			if got := table.doubted(p, now); !got.Equal(want.Truncate(time.Microsecond)) && !got.Equal(want) {
+				t.Fatalf("%s: partition %d is doubted until %v, want %v", when, p, got, want)
+			}
+		}
 	}
+	adopted := func(parts []int, since time.Duration) map[int]time.Time {
+		at := map[int]time.Time{}
+		for _, p := range parts {
+			at[p] = now.Add(-since)
+		}
+		return at
+	}
+	table.seal(1, 5)
+	want("at its end", nil, now)
 	if err := table.join(testNode("c", 1)); err != nil {
 		t.Fatal(err)
 	}
-	table.give(2, of, false)
-	if !slices.Equal(table.Died, of) || len(table.owned(3)) == 0 {
-		t.Errorf("given away before they were adopted: got %v, want %v", table.Died, of)
-	}
-	table.leave(3)
+	table.give(2, of, nil)
+	want("given away before they were adopted", nil, now)
 	mine := table.owned(3)
-	table.give(3, mine, true)
-	for _, p := range of {
-		if slices.Contains(table.Died, p) == slices.Contains(mine, p) {
-			t.Errorf("given away: got %v of %v, without %v", table.Died, of, mine)
-			break
+	table.leave(3)
+	table.give(3, mine, adopted(mine, doubtFor/2))
+	want("given away soon", mine, now.Add(-doubtFor/2))
+	if err := table.join(testNode("d", 1)); err != nil {
+		t.Fatal(err)
+	}
+	next := slices.DeleteFunc(table.owned(2), func(p int) bool { return table.Want[p] != 4 || !slices.Contains(mine, p) })
+	rest := slices.DeleteFunc(slices.Clone(mine), func(p int) bool { return slices.Contains(next, p) })
+	table.give(2, next, adopted(next, time.Second))
+	want("given away soon again", mine, now.Add(-doubtFor/2))
+	if len(next) < 2 {
+		t.Fatalf("the last node has %v of %v", next, mine)
+	}
+	table.leave(4)
+	table.give(4, next[:1], adopted(next, doubtFor))
+	if at := table.doubted(next[0], now); !at.IsZero() {
+		t.Errorf("given away after a while: it is doubted until %v", at)
+	}
+	table.seal(4, 6)
+	for _, p := range next[1:] {
+		if at := table.doubted(p, now); !at.Equal(now) {
+			t.Errorf("after another death: it is doubted until %v", at)
+		}
+	}
+	mine = slices.DeleteFunc(rest, func(p int) bool { return table.Owner[p] != 2 })
+	for _, p := range mine {
+		if at := table.doubted(p, now); !at.Equal(time.UnixMicro(now.Add(-doubtFor / 2).UnixMicro())) {
+			t.Errorf("after the death of another: it is doubted until %v", at)
 		}
 	}
 }
@@ -295,6 +335,10 @@ func TestTableKeepsItsInvariants(t *testing.T) {
 // edit makes a random edit.
 func edit(r *rand.Rand, table *table, joins *int) {
 	slot := uint32(r.IntN(int(table.Next)))
+	adopted := map[int]time.Time{}
+	for range r.IntN(store.Partitions) {
+		adopted[r.IntN(store.Partitions)] = time.Now().Add(-time.Duration(r.IntN(2)) * time.Hour)
+	}
 	switch r.IntN(7) {
 	case 0:
 		*joins++
@@ -304,7 +348,7 @@ func edit(r *rand.Rand, table *table, joins *int) {
 	case 2:
 		table.seal(slot, 5)
 	case 3:
-		table.give(slot, table.owned(slot)[:min(16, len(table.owned(slot)))], r.IntN(2) == 0)
+		table.give(slot, table.owned(slot)[:min(16, len(table.owned(slot)))], adopted)
 	case 4:
 		for of, parts := range cloneParts(table.Debts) {
 			if n := table.slot(slot); n != nil && n.State != sealed {

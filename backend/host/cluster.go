@@ -78,9 +78,9 @@ type ClusterNode struct {
 // Partitions are the actors of a server, by partition. All methods may be called at the same
 // time. runtime.PartitionsOf has them.
 type Partitions interface {
-	// Adopt says that the server owns a partition from now on. unclean says that its owner before
-	// has not given it away. It does not wait.
-	Adopt(part int, unclean bool)
+	// Adopt says that the server owns a partition from now on. doubted is the time up to which messages
+	// of its actors may be why an owner before has died; zero: none are. It does not wait.
+	Adopt(part int, doubted time.Time)
 
 	// Release ends the actors of partitions that the server is giving away, whose requests are
 	// refused already. It returns when their commits are durable, or with an error when ctx ends.

@@ -3,7 +3,9 @@ package runtime_test
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/troupe-dev/troupe/backend/runtime"
 	"github.com/troupe-dev/troupe/backend/store"
 	"github.com/troupe-dev/troupe/backend/store/memory"
+	"github.com/troupe-dev/troupe/backend/wire"
 )
 
 // owner is a node of a cluster that owns all partitions, or none.
@@ -22,9 +25,9 @@ type owner struct {
 	since time.Time // zero: it owns none
 }
 
-func newOwner(t *testing.T, s store.Store, reg *actor.Registry) *owner {
+func newOwner(t *testing.T, s store.Store, reg *actor.Registry, courier ...host.Courier) *owner {
 	o := &owner{}
-	o.Node = runtime.New(reg, s, runtime.Options{Logger: slog.New(slog.DiscardHandler), Owns: func(int) (time.Time, bool) {
+	o.Node = runtime.New(reg, s, runtime.Options{Logger: slog.New(slog.DiscardHandler), Courier: append(courier, nil)[0], Owns: func(int) (time.Time, bool) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		return o.since, !o.since.IsZero()
@@ -41,10 +44,25 @@ func (o *owner) own(since time.Time) {
 
 // adopt gives the node all partitions; unclean as if their owner before had died.
 func (o *owner) adopt(unclean bool) {
+	doubted := time.Time{}
+	if unclean {
+		doubted = time.Now()
+	}
+	o.inherit(doubted)
+}
+
+// inherit gives the node all partitions, as if an owner had died and messages up to a time may be why.
+func (o *owner) inherit(doubted time.Time) {
 	o.own(time.Now())
 	for part := range store.Partitions {
-		runtime.PartitionsOf(o.Node).Adopt(part, unclean)
+		runtime.PartitionsOf(o.Node).Adopt(part, doubted)
 	}
+}
+
+// die takes all partitions from the node as if it had died: it takes nothing back.
+func (o *owner) die() {
+	o.own(time.Time{})
+	runtime.PartitionsOf(o.Node).Reset(allPartitions())
 }
 
 func allPartitions() (parts []int) {
@@ -87,11 +105,64 @@ func TestG12_MessagesAreDoubtedAfterTheirOwnerDied(t *testing.T) {
 		o.release(t)
 		o.adopt(true)
 		want("after a death", 1)
-		o.own(time.Time{}) // it dies: nothing is taken back
-		runtime.PartitionsOf(o.Node).Reset(allPartitions())
+		o.die()
 		o.adopt(true)
 		want("after another death", 2)
 	})
+}
+
+// lostCourier reaches nobody. That is because a node has died, for some times at first.
+type lostCourier struct {
+	host.Courier
+	deaths atomic.Int64
+}
+
+func (c *lostCourier) Deliver(_ *host.Delivery, answered func([]host.DeliveryAnswer, error)) {
+	if c.deaths.Add(-1) >= 0 {
+		answered(nil, host.ErrReceiverDied)
+		return
+	}
+	answered(nil, host.Faultf(wire.CodeUnavailable, "it is away"))
+}
+
+// That an owner has died is counted once if the partition moves on soon: by its new owner, which takes
+// back what the one before has counted, and in none of the messages sent since. That the receiver's
+// owner dies meanwhile is counted, too.
+func TestG12_ADeathIsCountedOnceIfThePartitionMovesOn(t *testing.T) {
+	for name, died := range map[string]int{"the receiver is there": 0, "the receiver's node dies": 1} {
+		inBubble(t, func(t *testing.T) {
+			onMayflyStart(func(*nothing) error { return nil })
+			b := host.ActorID("mayfly", host.Key{"b"})
+			s := &refusingLoads{Store: memory.New(memory.Options{}), bad: map[string]bool{b: true}}
+			courier := &lostCourier{}
+			courier.deaths.Store(int64(died))
+			nodes := []*owner{newOwner(t, s, mayflies), newOwner(t, s, mayflies, courier), newOwner(t, s, mayflies)}
+			want := func(when string, fatal ...int) {
+				t.Helper()
+				time.Sleep(20 * time.Second)
+				snap, err := s.Load(t.Context(), host.ActorID("mayfly", host.Key{"a"}))
+				var got []int
+				for _, m := range snap.Messages {
+					got = append(got, m.Fatal)
+				}
+				if err != nil || !slices.Equal(got, fatal) {
+					t.Errorf("%s, %s: the sender's messages are counted %d times, %v, want %d", name, when, got, err, fatal)
+				}
+			}
+			nodes[0].adopt(false)
+			call(t, nodes[0].Node, mayflyRef("a"), "post", "b")
+			want("at first", 0)
+			nodes[0].die()
+			at := time.Now()
+			nodes[1].adopt(true)
+			want("after its owner's death", 1+died)
+			call(t, nodes[1].Node, mayflyRef("a"), "post", "b")
+			nodes[1].release(t)
+			want("given away", died, 0)
+			nodes[2].inherit(at)
+			want("of the next owner", 1+died, 0)
+		})
+	}
 }
 
 // A node counts the parked messages of the partitions that it has.

@@ -18,8 +18,8 @@ type doubts struct {
 	unclean bool // the process before this one ended without closing the store; constant
 
 	mu      sync.Mutex
-	since   map[int]time.Time // likewise, of partitions: since when the node has them
-	counted map[doubted]int   // messages of which this process has counted that they may end it, and their Fatal then
+	adopted map[int]adoption // likewise, of partitions
+	counted map[doubted]int  // messages of which this process has counted that they may end it, and their Fatal then
 
 	// Of those, what runs or is on its way, with the receiver; see begin. Those that are
 	// counted for the first time do so beside each other; a message that was counted before
@@ -44,9 +44,15 @@ type doubted struct {
 	message uint64
 }
 
-// adopt notes that the node has a partition, and whether its owner before did not give it
-// away. What was counted of its messages is of an earlier time.
-func (d *doubts) adopt(part int, since time.Time, unclean bool) {
+// adoption is of a partition that an owner before did not give away.
+type adoption struct {
+	since time.Time // the node has it
+	until time.Time // messages are doubted that were to run or be sent: later ones are not why
+}
+
+// adopt notes since when the node has a partition, and until when its messages are doubted; zero:
+// none are. What was counted of them is of an earlier time.
+func (d *doubts) adopt(part int, since, until time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for m := range d.counted {
@@ -54,20 +60,23 @@ func (d *doubts) adopt(part int, since time.Time, unclean bool) {
 			delete(d.counted, m)
 		}
 	}
-	if d.since == nil {
-		d.since = map[int]time.Time{}
+	if d.adopted == nil {
+		d.adopted = map[int]adoption{}
 	}
-	if delete(d.since, part); unclean {
-		d.since[part] = since
+	if delete(d.adopted, part); !until.IsZero() {
+		d.adopted[part] = adoption{since, until}
 	}
 }
 
-// has reports whether a message that is older than the process is not counted yet, or the
-// commit that counted it has failed.
-func (d *doubts) has(a *Actor, m *store.Message) bool {
+// has reports whether a message that was to run or be sent at a time may be why an owner before has
+// died, and is not counted yet, or the commit that counted it has failed.
+func (d *doubts) has(a *Actor, m *store.Message, at time.Time) bool {
+	if at.After(a.since) {
+		return false
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if since, unclean := d.since[a.part]; !d.unclean && !(unclean && since.Equal(a.since)) {
+	if of, died := d.adopted[a.part]; !d.unclean && !(died && of.since.Equal(a.since) && !at.After(of.until)) {
 		return false
 	}
 	n, counted := d.counted[doubted{a.id, m.ID}]

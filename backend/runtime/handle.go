@@ -65,7 +65,7 @@ func (ms *messages) mayRun(m *store.Message) (run, ok bool) {
 		a.stuck = 0
 		return false, ms.fatal(m)
 	}
-	if runsAt(m).After(a.since) || !a.node.doubts.has(a, m) {
+	if !a.node.doubts.has(a, m, runsAt(m)) {
 		return true, true
 	}
 	if m.Fatal+1 >= maxFatal {

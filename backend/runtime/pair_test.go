@@ -57,10 +57,14 @@ func (p *pair) stop() {
 }
 
 func (p *pair) adopt(i, part int, unclean bool) {
+	now := time.Now()
 	p.mu.Lock()
-	p.since[i][part], p.owner[part] = time.Now(), i
+	p.since[i][part], p.owner[part] = now, i
 	p.mu.Unlock()
-	runtime.PartitionsOf(p.nodes[i]).Adopt(part, unclean)
+	if !unclean {
+		now = time.Time{}
+	}
+	runtime.PartitionsOf(p.nodes[i]).Adopt(part, now)
 }
 
 func (p *pair) lose(i, part int) {

@@ -54,14 +54,14 @@ func (p *Partitions) has(a *Actor) bool {
 
 // Adopt says that the node owns a partition from now on. It wakes those of its actors that
 // are due, and ends the stored connections that are not resumed within their resume
-// window, counted from now. unclean says that the owner before did not give the partition away:
-// a message that was to run or be sent may be why. Adopt does not wait.
-func (p *Partitions) Adopt(part int, unclean bool) {
+// window, counted from now. An owner before did not give the partition away if doubted is not zero:
+// a message that was to run or be sent up to then may be why. Adopt does not wait.
+func (p *Partitions) Adopt(part int, doubted time.Time) {
 	since, ok := p.owns(part)
 	if !ok {
 		return // lost already
 	}
-	p.n.doubts.adopt(part, since, unclean)
+	p.n.doubts.adopt(part, since, doubted)
 	p.n.parked.countAgain()
 	p.n.waker.readAgain()
 	p.n.mu.Lock()

@@ -155,7 +155,7 @@ func (s *sends) resume(m *store.Message) (next time.Time, silent int) {
 // courier says so: see delivery.Outbox.Doubt.
 func (s *sends) doubts(m *store.Message) bool {
 	a := s.in.actor
-	return m.Order <= uint64(a.since.UnixMicro()) && a.node.doubts.has(a, m)
+	return a.node.doubts.has(a, m, time.UnixMicro(int64(m.Order)))
 }
 
 // count counts, before they are sent again, that messages may have ended the process. It reports

@@ -80,6 +80,9 @@ func (s *sends) died(m *answerEnvelope) {
 	for _, doubted := range s.outbox.Doubt(m.to, m.attempt) {
 		next := *doubted
 		next.Fatal++
+		if d := &s.in.actor.node.doubts; d.counts(s.in.actor.id, doubted) {
+			d.count(s.in.actor.id, &next) // acquit still takes back what was counted before
+		}
 		s.keep(doubted, &next)
 		s.try(doubted.ID, true)
 	}

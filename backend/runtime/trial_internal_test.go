@@ -66,3 +66,30 @@ func TestWithoutDoubtsNothingIsLocked(t *testing.T) {
 		t.Error("they wait for the lock")
 	}
 }
+
+// What was to run after the node got a partition, or after the time until which that is doubted, has
+// not ended an owner before.
+func TestG12_UntilWhenMessagesAreDoubted(t *testing.T) {
+	since := time.Now()
+	until := since.Add(-time.Minute)
+	for name, of := range map[string]struct {
+		adopt       func(d *doubts, part int)
+		then, later bool // whether messages of until and of since are doubted; later ones never are
+	}{
+		"an owner has died":           {adopt: func(d *doubts, part int) { d.adopt(part, since, since) }, then: true, later: true},
+		"one before the last":         {adopt: func(d *doubts, part int) { d.adopt(part, since, until) }, then: true},
+		"its clock is ahead":          {adopt: func(d *doubts, part int) { d.adopt(part, since, since.Add(time.Hour)) }, then: true, later: true},
+		"it was given away":           {adopt: func(d *doubts, part int) { d.adopt(part, since, since); d.adopt(part, since, time.Time{}) }},
+		"of another time":             {adopt: func(d *doubts, part int) { d.adopt(part, since.Add(-time.Hour), since) }},
+		"the process before has died": {adopt: func(d *doubts, _ int) { d.unclean = true }, then: true, later: true},
+	} {
+		var d doubts
+		a := &Actor{id: "a", part: store.Partition("a"), since: since}
+		of.adopt(&d, a.part)
+		for at, want := range map[time.Time]bool{until: of.then, since: of.later, since.Add(time.Microsecond): false} {
+			if got := d.has(a, &store.Message{ID: 1}, at); got != want {
+				t.Errorf("%s: a message of %v is doubted: %v, want %v", name, at.Sub(since), got, want)
+			}
+		}
+	}
+}
