@@ -20,6 +20,10 @@ const (
 	moveWait = 20 * time.Millisecond
 )
 
+// lostFor is for how long a delivery whose session has ended waits to hear whether the receiver's node
+// has died: longer than others need to know that, also if it takes them an election.
+const lostFor = time.Minute
+
 // maxWait bounds how long another node tries, if the caller does not say.
 const maxWait = 5 * time.Minute
 
@@ -219,12 +223,12 @@ func carry(p *Port, to host.Ref, probe bool, i *item, local func(), answered fun
 	}
 	silent := host.Faultf(wire.CodeUnavailable, "the actor's node does not answer")
 	take := func() {
-		p.askAsync(owner, i, func(i *item, err error) {
+		p.askAsync(owner, i, func(answer *item, err error) {
 			switch {
 			case errors.Is(err, link.ErrFull):
 				answered(nil, faultOf(err))
 			case errors.Is(err, errSessionEnded):
-				p.lostWith(owner, func(died bool) {
+				p.lostWith(owner, i, func(died bool) {
 					if died {
 						answered(nil, host.ErrReceiverDied)
 					} else {
@@ -233,10 +237,10 @@ func carry(p *Port, to host.Ref, probe bool, i *item, local func(), answered fun
 				})
 			case err != nil:
 				answered(nil, silent)
-			case i.Err != nil:
-				answered(nil, i.Err)
+			case answer.Err != nil:
+				answered(nil, answer.Err)
 			default:
-				answered(i, nil)
+				answered(answer, nil)
 			}
 		})
 	}
@@ -256,13 +260,18 @@ func carry(p *Port, to host.Ref, probe bool, i *item, local func(), answered fun
 	})
 }
 
-// lostWith says whether a node that has not answered before its session ended has died. A link may
-// end before others take a node for dead, and to one that lives: that answers soon.
-func (p *Port) lostWith(owner uint32, answered func(died bool)) {
+// lostWith says whether a node that has not answered something before its session ended has died. A
+// link may end before others take a node for dead, and to one that lives: that answers soon.
+func (p *Port) lostWith(owner uint32, what *item, answered func(died bool)) {
+	part := -1
+	if what.Delivery != nil {
+		part = store.Partition(what.Delivery.From.ID)
+	}
 	p.mu.Lock()
 	running, left := p.running, p.endpoint == nil
 	if !left {
 		p.wait.Add(1)
+		p.unsure[part]++
 	}
 	p.mu.Unlock()
 	if left {
@@ -271,7 +280,7 @@ func (p *Port) lostWith(owner uint32, answered func(died bool)) {
 	}
 	go func() {
 		defer p.wait.Done()
-		ctx, cancel := context.WithTimeout(running, moveFor)
+		ctx, cancel := context.WithTimeout(running, lostFor)
 		defer cancel()
 		for p.places.Alive(owner) {
 			// A link that has ended is ready a moment later, and ends when others know that the node died.
@@ -280,7 +289,19 @@ func (p *Port) lostWith(owner uint32, answered func(died bool)) {
 			}
 		}
 		answered(running.Err() == nil && !p.places.Alive(owner))
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.unsure[part]--; p.unsure[part] == 0 {
+			delete(p.unsure, part)
+		}
 	}()
+}
+
+// Unsure implements speaker.
+func (p *Port) Unsure(part int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.unsure[part] > 0
 }
 
 // disconnectHere ends connections to this node's actors, and returns the version of the table of

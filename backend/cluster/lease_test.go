@@ -63,11 +63,15 @@ func TestATableOfANewerRelease(t *testing.T) {
 }
 
 // changes counts what a speaker hears.
-type changes struct{ n atomic.Int64 }
+type changes struct {
+	n      atomic.Int64
+	unsure atomic.Bool
+}
 
 func (c *changes) Join(link.Bus, uint32) error { return nil }
 func (c *changes) Changed()                    { c.n.Add(1) }
 func (c *changes) Leave()                      {}
+func (c *changes) Unsure(int) bool             { return c.unsure.Load() }
 
 // TestWhoSpeaksHearsOfTables: each new table ends what has moved, at once.
 func TestWhoSpeaksHearsOfTables(t *testing.T) {

@@ -113,6 +113,11 @@ type actors interface {
 type speaker interface {
 	Join(bus link.Bus, slot uint32) error
 	Changed() // says that what Placement says has changed
+
+	// Unsure reports whether something that an actor of a partition has sent may have ended another
+	// node, of which nobody knows yet whether it has died.
+	Unsure(part int) bool
+
 	Leave()
 }
 

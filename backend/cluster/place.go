@@ -23,11 +23,12 @@ const (
 const (
 	giveAtOnce = 16              // partitions that a node gives away at a time: their actors wait meanwhile
 	drainFor   = 5 * time.Second // how long a partition that is given away waits for its actors' turns
-	keepFor    = time.Minute     // how long a partition that the store has kept is not tried again
+	unsureWait = 50 * time.Millisecond
+	keepFor    = time.Minute // how long a partition that the store has kept is not tried again
 
 	// doubtFor is how long a node has to have a partition whose owner has died to have counted that in
 	// its messages: by then it has woken all actors that have some to send, 10 s after they were sent.
-	// Who gives it away before takes back what is counted, and leaves it to the next one.
+	// Before, the next owner counts it: who gives a partition away takes back what it has counted.
 	doubtFor = 15 * time.Second
 )
 
@@ -108,10 +109,19 @@ func (t *table) journals(of map[uint32][]int, parts []int) []Journal {
 
 // giveLoop gives partitions to the nodes that should have them.
 func (l *life) giveLoop(ctx context.Context) {
+	wait := 10 * time.Second
 	elsewhere := func(t *table, part int) bool {
-		return t.Want[part] != l.slot && t.Want[part] != 0 && !l.isKeptLocked(part)
+		if t.Want[part] == l.slot || t.Want[part] == 0 || l.isKeptLocked(part) {
+			return false
+		}
+		if l.unsure(t, part) {
+			wait = unsureWait
+			return false
+		}
+		return true
 	}
-	for l.await(ctx, giving, 10*time.Second) {
+	for l.await(ctx, giving, wait) {
+		wait = 10 * time.Second
 		for ctx.Err() == nil {
 			if soon := l.take(serving, serving, giveAtOnce, elsewhere); len(soon) > 0 {
 				if err := l.store.Prepare(ctx, soon); err != nil && ctx.Err() == nil {
@@ -196,6 +206,13 @@ func (l *life) keep(parts, kept []int) (released []int) {
 	l.serve(kept)
 	l.nudge(joining) // who leaves does not wait for them
 	return slices.DeleteFunc(slices.Clone(parts), func(part int) bool { return slices.Contains(kept, part) })
+}
+
+// unsure reports whether a partition is not to be given away yet, because its actors are to count that
+// another node has died. Who leaves does not wait for that.
+func (l *life) unsure(t *table, part int) bool {
+	me := t.slot(l.slot)
+	return l.speaker != nil && me != nil && me.State == up && l.speaker.Unsure(part)
 }
 
 // isKeptLocked reports whether a partition is not to be given away yet, see keep.

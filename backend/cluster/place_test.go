@@ -122,6 +122,38 @@ func TestG12_WhatIsGivenAwaySoonStaysDoubted(t *testing.T) {
 	})
 }
 
+// TestG12_WhoIsUnsureGivesNothingAway lets a node join while another one does not know yet whether
+// messages of its actors have ended a third, and leave.
+func TestG12_WhoIsUnsureGivesNothingAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calm(t, "c")
+		heard := &changes{}
+		a := w.start("a", func(p *process) { p.member.speaker = heard })
+		time.Sleep(10 * time.Second)
+		w.stop(w.process("c"), true)
+		time.Sleep(10 * time.Second)
+		heard.unsure.Store(true)
+		b := w.start("b")
+		time.Sleep(5 * time.Second)
+		if n := b.actors.clean.Load(); n != 0 {
+			t.Errorf("it has given %d partitions away", n)
+		}
+		heard.unsure.Store(false)
+		time.Sleep(time.Second)
+		if n := b.actors.clean.Load(); n < store.Partitions/4 {
+			t.Errorf("it has given %d partitions away a second later", n)
+		}
+		heard.unsure.Store(true)
+		if err := a.member.leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if n := b.actors.clean.Load(); n != store.Partitions {
+			t.Errorf("it has left, and the other one has %d partitions", n)
+		}
+	})
+}
+
 // TestG3_ASealedNodeForgetsNothing lets others take the partitions of a node that has not ended
 // yet. What they need of its journal it does not take for what it gave away itself.
 func TestG3_ASealedNodeForgetsNothing(t *testing.T) {

@@ -398,7 +398,8 @@ func TestADeliveryToANodeThatIsNoMore(t *testing.T) {
 	}{
 		"it dies":                                 {dies: time.Second, want: time.Second},
 		"it dies after the link":                  {dies: 12 * time.Second, want: 12 * time.Second},
-		"it is cut off":                           {want: 15 * time.Second},
+		"it dies long after the link":             {dies: 50 * time.Second, want: 50 * time.Second},
+		"it is cut off":                           {want: 65 * time.Second},
 		"it is cut off for a while":               {back: 7 * time.Second, want: 7 * time.Second},
 		"it dies, and the batch is suspect":       {dies: time.Second, want: time.Second, suspect: true},
 		"it is cut off, and the batch is suspect": {want: 5 * time.Second, suspect: true},
@@ -407,8 +408,12 @@ func TestADeliveryToANodeThatIsNoMore(t *testing.T) {
 			owner, gateway, places := newPorts(t)
 			owner.bus.cut.Store(true)
 			answer, began := make(chan error, 1), time.Now()
-			gateway.port.Deliver(&host.Delivery{To: general, Attempt: 3, Suspect: of.suspect}, func(_ []host.DeliveryAnswer, err error) { answer <- err })
+			from := host.Ref{ID: host.ActorID("room", host.Key{"from"})}
+			gateway.port.Deliver(&host.Delivery{From: from, To: general, Attempt: 3, Suspect: of.suspect}, func(_ []host.DeliveryAnswer, err error) { answer <- err })
 			time.Sleep(of.dies + of.back)
+			if unsure := gateway.port.Unsure(store.Partition(from.ID)); unsure != (max(of.dies, of.back) > 5*time.Second) {
+				t.Errorf("%s: before the end it is unsure: %v", name, unsure)
+			}
 			if of.dies > 0 {
 				places.mu.Lock()
 				places.dead[1], places.owner = true, 0
@@ -422,6 +427,9 @@ func TestADeliveryToANodeThatIsNoMore(t *testing.T) {
 			died := of.dies > 0 && !of.suspect
 			if (err == host.ErrReceiverDied) != died || codeOf(err) != wire.CodeUnavailable || (took-of.want).Abs() > time.Second {
 				t.Errorf("%s: got %v after %v, want it after %v; the batch may be why: %v", name, err, took, of.want, died)
+			}
+			if synctest.Wait(); gateway.port.Unsure(store.Partition(from.ID)) {
+				t.Errorf("%s: after the end it is unsure", name)
 			}
 			owner.bus.cut.Store(false)
 		})
