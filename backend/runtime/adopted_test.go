@@ -139,7 +139,7 @@ func TestG12_ADeathIsCountedOnceIfThePartitionMovesOn(t *testing.T) {
 			nodes := []*owner{newOwner(t, s, mayflies), newOwner(t, s, mayflies, courier), newOwner(t, s, mayflies)}
 			want := func(when string, fatal ...int) {
 				t.Helper()
-				time.Sleep(20 * time.Second)
+				time.Sleep(10 * time.Minute) // it waits longer and longer between tries
 				snap, err := s.Load(t.Context(), host.ActorID("mayfly", host.Key{"a"}))
 				var got []int
 				for _, m := range snap.Messages {
