@@ -37,7 +37,8 @@ func (t *Turn) admit(a Access) error {
 	}
 	what, readOnly := t.what, t.readOnly
 	t.setLabel("OnAccess") // stays if the hook fails: the log and the client get it
-	t.access, t.readOnly = a, true
+	access := a            // so that only turns with the hook allocate it
+	t.access, t.readOnly = &access, true
 	t.in.state.allow(false)
 	_, err := h.Call(t.in.state.value, t, nil)
 	t.in.state.allow(!readOnly)
@@ -93,7 +94,10 @@ func (n *Node) warnOfOpenDoors() {
 // Access returns what OnAccess decides about in this turn.
 func (t *Turn) Access() Access {
 	t.Use()
-	return t.access
+	if t.access == nil {
+		return Access{}
+	}
+	return *t.access
 }
 
 // Exists reports whether the actor exists: it is stored, or OnCreate has run.

@@ -30,7 +30,7 @@ type Turn struct {
 	from     *host.Ref      // whose message it is; nil if it is the actor's own
 
 	opening  *host.OpenRequest // of a turn that connects or refreshes; of a call without a connection, only its Identity
-	access   Access            // in OnAccess
+	access   *Access           // in OnAccess; else nil: each turn would have its 72 bytes
 	resuming bool
 	joining  *Conn // the connection that this turn adds
 	ending   *Conn // the connection whose end is the purpose of this turn
