@@ -24,13 +24,15 @@ type Server struct {
 	state string
 	log   string
 
+	exited chan struct{} // closed when the process has ended, and its port is free
+
 	profile *profile // nil: none is wanted
 }
 
 func startServer(p Peer, cpus int) (*Server, error) {
 	var r [8]byte
 	_, _ = rand.Read(r[:])
-	s := &Server{mark: "BENCH_MARK=" + hex.EncodeToString(r[:])}
+	s := &Server{mark: "BENCH_MARK=" + hex.EncodeToString(r[:]), exited: make(chan struct{})}
 	var err error
 	if s.state, err = os.MkdirTemp("", "bench-"+p.Name+"-"); err != nil {
 		return nil, err
@@ -56,10 +58,14 @@ func startServer(p Peer, cpus int) (*Server, error) {
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	running.add(s) // before it starts: an interrupt must not leave it behind
 	if err := s.cmd.Start(); err != nil {
+		close(s.exited)
 		s.Stop()
 		return nil, err
 	}
-	go func() { _ = s.cmd.Wait() }()
+	go func() {
+		_ = s.cmd.Wait()
+		close(s.exited)
+	}()
 	return s, nil
 }
 
@@ -133,7 +139,7 @@ func (s *Server) ready(p Peer) error {
 	}
 }
 
-// Stop kills the server's processes, by pid.
+// Stop kills the server's processes, by pid, and waits until they have ended.
 func (s *Server) Stop() {
 	s.kill()
 	running.remove(s)
@@ -142,7 +148,7 @@ func (s *Server) Stop() {
 func (s *Server) kill() {
 	for idle := 0; idle < 3; { // a process just forked may be missed once
 		ps := s.pids()
-		if idle++; len(ps) > 0 {
+		if idle++; len(ps) > 0 || !s.hasExited() {
 			idle = 0
 		}
 		for _, p := range ps {
@@ -151,6 +157,17 @@ func (s *Server) kill() {
 		time.Sleep(100 * time.Millisecond)
 	}
 	_ = os.RemoveAll(s.state)
+}
+
+// hasExited reports whether the process has ended. One that was killed is not among pids any
+// more, but may still have its port for a while on a busy machine.
+func (s *Server) hasExited() bool {
+	select {
+	case <-s.exited:
+		return true
+	default:
+		return false
+	}
 }
 
 // Usage is CPU seconds (user + system) and resident bytes of a set of processes.
