@@ -223,6 +223,7 @@ func carry(p *Port, to host.Ref, probe bool, i *item, local func(), answered fun
 	}
 	silent := host.Faultf(wire.CodeUnavailable, "the actor's node does not answer")
 	take := func() {
+		answered := p.sending(owner, i, answered)
 		p.askAsync(owner, i, func(answer *item, err error) {
 			switch {
 			case errors.Is(err, link.ErrFull):
@@ -258,6 +259,31 @@ func carry(p *Port, to host.Ref, probe bool, i *item, local func(), answered fun
 			take()
 		}
 	})
+}
+
+// way is that of deliveries: from the actors of a partition to a node.
+type way struct {
+	part int
+	slot uint32
+}
+
+// sending counts a delivery, for Unsure, until answered has been called.
+func (p *Port) sending(owner uint32, i *item, answered func(*item, error)) func(*item, error) {
+	if i.Delivery == nil {
+		return answered
+	}
+	w := way{store.Partition(i.Delivery.From.ID), owner}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sent[w]++
+	return func(answer *item, err error) {
+		answered(answer, err)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.sent[w]--; p.sent[w] == 0 {
+			delete(p.sent, w)
+		}
+	}
 }
 
 // lostWith says whether a node that has not answered something before its session ended has died. A
@@ -297,11 +323,19 @@ func (p *Port) lostWith(owner uint32, what *item, answered func(died bool)) {
 	}()
 }
 
-// Unsure implements speaker.
+// Unsure implements speaker. The table may say that a node has died before the session with it ends.
 func (p *Port) Unsure(part int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.unsure[part] > 0
+	if p.unsure[part] > 0 {
+		return true
+	}
+	for w := range p.sent {
+		if w.part == part && !p.places.Alive(w.slot) {
+			return true
+		}
+	}
+	return false
 }
 
 // disconnectHere ends connections to this node's actors, and returns the version of the table of

@@ -72,7 +72,8 @@ type Port struct {
 	copies   map[uint64]*logCopy  // those of followed, by number
 	pending  map[uint64]*pending
 	served   map[uint32]*served
-	unsure   map[int]int     // deliveries in lostWith, by the sender's partition
+	sent     map[way]int     // deliveries without an answer
+	unsure   map[int]int     // those in lostWith, by the sender's partition
 	running  context.Context // of what runs for other nodes
 	stop     context.CancelFunc
 	wait     sync.WaitGroup
@@ -103,7 +104,7 @@ func NewPort(local Local, courier host.Courier, places Placement, o PortOptions)
 		local: local, courier: courier, places: places, log: cmp.Or(o.Logger, slog.Default()),
 		copyBytes: cmp.Or(o.CopyBytes, 1<<20),
 		followed:  map[string]*followed{}, copies: map[uint64]*logCopy{},
-		pending: map[uint64]*pending{}, served: map[uint32]*served{}, unsure: map[int]int{},
+		pending: map[uint64]*pending{}, served: map[uint32]*served{}, sent: map[way]int{}, unsure: map[int]int{},
 	}
 }
 

@@ -418,6 +418,9 @@ func TestADeliveryToANodeThatIsNoMore(t *testing.T) {
 				places.mu.Lock()
 				places.dead[1], places.owner = true, 0
 				places.mu.Unlock()
+				if !of.suspect && !gateway.port.Unsure(store.Partition(from.ID)) {
+					t.Errorf("%s: the table says so, the session has not ended, and it is sure", name)
+				}
 				gateway.port.Changed()
 			}
 			if of.back > 0 {
@@ -428,8 +431,8 @@ func TestADeliveryToANodeThatIsNoMore(t *testing.T) {
 			if (err == host.ErrReceiverDied) != died || codeOf(err) != wire.CodeUnavailable || (took-of.want).Abs() > time.Second {
 				t.Errorf("%s: got %v after %v, want it after %v; the batch may be why: %v", name, err, took, of.want, died)
 			}
-			if synctest.Wait(); gateway.port.Unsure(store.Partition(from.ID)) {
-				t.Errorf("%s: after the end it is unsure", name)
+			if synctest.Wait(); gateway.port.Unsure(store.Partition(from.ID)) || len(gateway.port.sent) != 0 {
+				t.Errorf("%s: after the end it is unsure, or %d deliveries count as under way", name, len(gateway.port.sent))
 			}
 			owner.bus.cut.Store(false)
 		})
