@@ -129,7 +129,7 @@ func (l *life) giveLoop(ctx context.Context) {
 				}
 			}
 			parts := l.take(serving, leaves, giveAtOnce, elsewhere)
-			adopted := map[int]time.Time{}
+			adopted, then := map[int]time.Time{}, time.Now() // saving them may take long
 			if len(parts) == 0 {
 				parts = l.take(away, leaves, store.Partitions, elsewhere) // nothing was done with them
 			} else {
@@ -155,7 +155,7 @@ func (l *life) giveLoop(ctx context.Context) {
 				l.given[part] = time.Now() // before the table says it
 			}
 			l.mu.Unlock()
-			_, err := l.tables.change(ctx, func(next *table) error { next.give(l.slot, parts, adopted); return nil })
+			_, err := l.tables.change(ctx, func(next *table) error { next.give(l.slot, parts, adopted, then); return nil })
 			l.setPlaces(parts, away)
 			if err != nil {
 				break

@@ -122,6 +122,31 @@ func TestG12_WhatIsGivenAwaySoonStaysDoubted(t *testing.T) {
 	})
 }
 
+// TestG12_WhatIsSavedForLongStaysDoubted lets a node give away what it had for a short time, and save it for
+// a long one, in which no actor counts anything.
+func TestG12_WhatIsSavedForLongStaysDoubted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calm(t, "a", "b")
+		a, b := w.process("a"), w.process("b")
+		w.stop(b, false)
+		for a.actors.unclean.Load() < store.Partitions/4 {
+			time.Sleep(100 * time.Millisecond)
+		}
+		began := time.Now()
+		a.store.giving = func() error {
+			if time.Since(began) < 2*doubtFor {
+				return errors.New("an election")
+			}
+			return nil
+		}
+		c := w.start("c")
+		time.Sleep(3 * doubtFor)
+		if n := c.actors.unclean.Load(); n == 0 {
+			t.Error("c was given no partition as that of a dead node")
+		}
+	})
+}
+
 // TestG12_WhoIsUnsureGivesNothingAway lets a node join while another one does not know yet whether
 // messages of its actors have ended a third, and leave.
 func TestG12_WhoIsUnsureGivesNothingAway(t *testing.T) {
@@ -166,7 +191,7 @@ func TestG3_ASealedNodeForgetsNothing(t *testing.T) {
 	}
 	given := table.owned(1)[:1]
 	table.Want[given[0]] = 2
-	table.give(1, given, nil)
+	table.give(1, given, nil, time.Now())
 	l.given[given[0]] = time.Now().Add(-simWindow)
 	if got := l.passed(table); !slices.Equal(got, given) {
 		t.Fatalf("got %v, and the window of %v is over", got, given)

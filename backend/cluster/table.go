@@ -258,8 +258,8 @@ func (t *table) seal(slot uint32, seal uint64) {
 
 // give makes those of the partitions that a node owns those of the nodes that should have
 // them. The owner alone calls it, for partitions for which it no longer acts; adopted says since when
-// it has had them, and is without those that it has only been the owner of.
-func (t *table) give(slot uint32, parts []int, adopted map[int]time.Time) {
+// it had them, until then, and is without those that it has only been the owner of.
+func (t *table) give(slot uint32, parts []int, adopted map[int]time.Time, then time.Time) {
 	for _, p := range parts {
 		if t.Owner[p] != slot || t.Want[p] == 0 || t.Want[p] == slot {
 			continue
@@ -268,7 +268,7 @@ func (t *table) give(slot uint32, parts []int, adopted map[int]time.Time) {
 		since, had := adopted[p]
 		if before, died := t.Died[p]; !died || !had {
 			continue
-		} else if time.Since(since) >= doubtFor {
+		} else if then.Sub(since) >= doubtFor {
 			delete(t.Died, p)
 		} else if before == 0 {
 			t.Died[p] = since.UnixMicro()

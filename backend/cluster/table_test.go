@@ -56,7 +56,7 @@ func settle(table *table) int {
 	for p := range store.Partitions {
 		if table.Owner[p] != table.Want[p] {
 			n++
-			table.give(table.Owner[p], []int{p}, nil)
+			table.give(table.Owner[p], []int{p}, nil, time.Now())
 		}
 	}
 	return n
@@ -134,24 +134,24 @@ func TestG12_WhoseOwnerHasDied(t *testing.T) {
 	if err := table.join(testNode("c", 1)); err != nil {
 		t.Fatal(err)
 	}
-	table.give(2, of, nil)
+	table.give(2, of, nil, time.Now())
 	want("given away before they were adopted", nil, now)
 	mine := table.owned(3)
 	table.leave(3)
-	table.give(3, mine, adopted(mine, doubtFor/2))
+	table.give(3, mine, adopted(mine, doubtFor/2), time.Now())
 	want("given away soon", mine, now.Add(-doubtFor/2))
 	if err := table.join(testNode("d", 1)); err != nil {
 		t.Fatal(err)
 	}
 	next := slices.DeleteFunc(table.owned(2), func(p int) bool { return table.Want[p] != 4 || !slices.Contains(mine, p) })
 	rest := slices.DeleteFunc(slices.Clone(mine), func(p int) bool { return slices.Contains(next, p) })
-	table.give(2, next, adopted(next, time.Second))
+	table.give(2, next, adopted(next, time.Second), time.Now())
 	want("given away soon again", mine, now.Add(-doubtFor/2))
 	if len(next) < 2 {
 		t.Fatalf("the last node has %v of %v", next, mine)
 	}
 	table.leave(4)
-	table.give(4, next[:1], adopted(next, doubtFor))
+	table.give(4, next[:1], adopted(next, doubtFor), time.Now())
 	if at := table.doubted(next[0], now); !at.IsZero() {
 		t.Errorf("given away after a while: it is doubted until %v", at)
 	}
@@ -348,7 +348,7 @@ func edit(r *rand.Rand, table *table, joins *int) {
 	case 2:
 		table.seal(slot, 5)
 	case 3:
-		table.give(slot, table.owned(slot)[:min(16, len(table.owned(slot)))], adopted)
+		table.give(slot, table.owned(slot)[:min(16, len(table.owned(slot)))], adopted, time.Now())
 	case 4:
 		for of, parts := range cloneParts(table.Debts) {
 			if n := table.slot(slot); n != nil && n.State != sealed {
