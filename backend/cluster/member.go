@@ -442,18 +442,18 @@ func (l *life) join(ctx context.Context) error {
 
 // changed hears of a new table.
 func (l *life) changed(next *table) {
-	for _, c := range l.wake {
-		select {
-		case c <- struct{}{}:
-		default:
-		}
-	}
 	l.mu.Lock()
 	slot := l.slot
 	if slot != 0 && (l.view.Load() == nil || l.view.Load().table.Version <= next.Version) {
 		l.view.Store(&view{next, slot})
 	}
 	l.mu.Unlock()
+	for _, c := range l.wake { // not before: they look at the view
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
 	if me := next.inc(l.inc); slot != 0 && (me == nil || me.State == sealed) {
 		select {
 		case <-l.leaving: // it has done that itself
