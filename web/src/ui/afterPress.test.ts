@@ -61,6 +61,23 @@ test("pointing at a canvas is no press", () => {
   expect(change).toHaveBeenCalledOnce();
 });
 
+test("a change that throws holds no other one up", () => {
+  const change = vi.fn();
+  const report = vi.fn();
+  vi.stubGlobal("reportError", report);
+  const fault = new Error("it is damaged");
+  point("pointerdown");
+  afterPress(() => {
+    throw fault;
+  });
+  afterPress(change);
+  point("pointercancel");
+  vi.advanceTimersByTime(100);
+  expect(change).toHaveBeenCalledOnce();
+  expect(report).toHaveBeenCalledExactlyOnceWith(fault);
+  vi.unstubAllGlobals();
+});
+
 test("a press without an end holds nothing up for ever", () => {
   const change = vi.fn();
   point("pointerdown");

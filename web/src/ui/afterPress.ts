@@ -20,7 +20,13 @@ function release(): void {
   pressed = false;
   const changes = waiting;
   waiting = [];
-  for (const change of changes) change();
+  for (const change of changes) {
+    try {
+      change();
+    } catch (error) {
+      reportError(error); // as if it were a listener of its own: the changes behind it are made
+    }
+  }
 }
 
 function releaseIn(ms: number): void {
