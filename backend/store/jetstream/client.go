@@ -112,14 +112,14 @@ func (c *client) makeStreams(ctx context.Context, replicas int) error {
 }
 
 // retry calls try, each time with a short context, until it succeeds, says that its error
-// is final, or the timeout has passed.
+// is final, the connection was closed, or the timeout has passed.
 func (c *client) retry(ctx context.Context, try func(ctx context.Context) (final bool, err error)) error {
 	begin, pause := time.Now(), 5*time.Millisecond
 	for {
 		short, cancel := context.WithTimeout(ctx, tryTime)
 		final, err := try(short)
 		cancel()
-		if err == nil || final {
+		if err == nil || final || errors.Is(err, nats.ErrConnectionClosed) {
 			return err
 		}
 		if ctx.Err() != nil || time.Since(begin) > c.timeout {

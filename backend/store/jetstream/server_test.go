@@ -304,7 +304,7 @@ func (p place) remove(t testing.TB) {
 func (s *Store) crash() {
 	s.closing.Do(func() {
 		close(s.done)
+		s.nc.Close() // first: what the keeper is saving would be tried again, for long if its stream is gone
 		s.workers.Wait()
-		s.nc.Close()
 	})
 }
