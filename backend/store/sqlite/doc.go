@@ -18,8 +18,8 @@
 //
 // What outgrows a row has rows of its own: items of tables (table items), states over
 // 1 MiB (pieces) and, if there are many, the callers of an actor (callers). A snapshot of
-// more than 1 MiB, or one with more than 256 KiB of callers, is written in slices of about
-// 128 KiB, one transaction each, between which other commits are written. Its row,
+// more than 1 MiB, or one with more than 256 KiB of callers, is written in slices, one
+// transaction each, between which other commits are written. Its row,
 // written last, makes it count. A slice that was written ahead does no harm: the commits
 // behind the old snapshot are absolute and are applied over it. Rows
 // that nobody needs are noted in the table garbage and deleted in slices, too.

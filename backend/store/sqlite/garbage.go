@@ -80,7 +80,7 @@ func (g *garbage) deleteSlice(ctx context.Context) (more bool, err error) {
 	case tbl < unfinished/2:
 		from = []source{leftPieces}
 	}
-	budget := int64(stepBytes)
+	budget := int64(sliceBytes)
 	for _, source := range from {
 		if budget, err = g.deleteRows(ctx, source, owner, tbl, budget); err != nil {
 			return false, err

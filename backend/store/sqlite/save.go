@@ -14,11 +14,8 @@ import (
 )
 
 const (
-	// stepBytes is about the most that one transaction writes of an actor that is too large
-	// for one, or deletes: meanwhile the commits of other actors wait. A piece is the least.
-	stepBytes = 128 << 10
-
-	// sliceBytes is the size of a state over which it is written in pieces.
+	// sliceBytes is the most that one transaction writes of an actor that is too large
+	// for one: while it is written, the commits of other actors wait.
 	sliceBytes = journal.SliceBytes
 
 	// pieceBytes is the size of the pieces of a state that is larger than sliceBytes.
@@ -27,6 +24,10 @@ const (
 	// scatterBytes is what writing an item counts that is not next to the one before: the
 	// page that it is on.
 	scatterBytes = 8 << 10
+
+	// callerBytes is about the most that one transaction writes of callers that have rows. It is less
+	// than of items, as strangers can have much of it written.
+	callerBytes = sliceBytes / 4
 
 	// columnBytes is the size up to which all callers of an actor are in its snapshot.
 	columnBytes = 4 << 10
@@ -174,7 +175,7 @@ func (v *save) writeItems(ctx context.Context, f *files) error {
 	defer set.Close() // it has no result
 	size := 0
 	var before itemEdit
-	for len(v.edits) > 0 && size < stepBytes {
+	for len(v.edits) > 0 && size < sliceBytes {
 		e := v.edits[0]
 		if e.Value == nil {
 			_, err = f.conn.ExecContext(ctx, "DELETE FROM items WHERE owner = ? AND tbl = ? AND key = ?", v.owner, e.table, nonNil(e.Key))
@@ -195,7 +196,7 @@ func (v *save) writeItems(ctx context.Context, f *files) error {
 
 // writePieces writes some pieces of the state.
 func (v *save) writePieces(ctx context.Context, f *files) error {
-	for end := v.at + stepBytes; v.at < min(end, v.state.Len()); v.n++ {
+	for end := v.at + sliceBytes/2; v.at < min(end, v.state.Len()); v.n++ {
 		part := v.state.AppendRange(nil, v.at, min(pieceBytes, v.state.Len()-v.at))
 		v.sum = journal.AddChecksum(v.sum, part)
 		if _, err := f.conn.ExecContext(ctx, "INSERT INTO pieces (owner, gen, n, part) VALUES (?, ?, ?, CAST(? AS TEXT))", v.owner, v.gen, v.n, part); err != nil {
@@ -313,7 +314,7 @@ func (v *save) columnOverflows() bool {
 
 // deleteStale deletes some rows of callers.
 func (v *save) deleteStale(ctx context.Context, f *files) error {
-	left, err := f.garbage.deleteRows(ctx, callerRows, v.owner, leftCallers, stepBytes)
+	left, err := f.garbage.deleteRows(ctx, callerRows, v.owner, leftCallers, callerBytes)
 	v.stale = left <= 0
 	return err
 }
@@ -321,7 +322,7 @@ func (v *save) deleteStale(ctx context.Context, f *files) error {
 // writeCallers writes some rows of callers that have changed.
 func (v *save) writeCallers(ctx context.Context, f *files) error {
 	var text []byte
-	for size := 0; len(v.callers) > 0 && size < stepBytes; v.callers = v.callers[1:] {
+	for size := 0; len(v.callers) > 0 && size < callerBytes; v.callers = v.callers[1:] {
 		id := v.callers[0]
 		i, found := slices.BinarySearchFunc(v.rest.Callers, id, func(c store.Caller, id string) int { return cmp.Compare(c.ID, id) })
 		var err error
