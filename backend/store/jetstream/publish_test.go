@@ -1,6 +1,8 @@
 package jetstream
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -61,5 +63,23 @@ func TestG1_FullAfterASecondTry(t *testing.T) {
 	defer j.writing.Unlock()
 	if err := j.append(t.Context(), []byte{kindLease}, nil); err != nil || j.last != 7 {
 		t.Errorf("got the sequence %d, error %v, want 7: the first try may have been stored", j.last, err)
+	}
+}
+
+// Nothing succeeds on a connection that was closed, so it is not tried again.
+func TestRetry_closedConnection(t *testing.T) {
+	p := oneServer(t).newPlace(quiet)
+	defer p.remove(t)
+	s := p.open(t)
+	c := s.own.client
+	s.nc.Close()
+	tries := 0
+	err := c.retry(t.Context(), func(ctx context.Context) (final bool, err error) {
+		tries++
+		_, err = c.js.Stream(ctx, c.journal)
+		return false, err
+	})
+	if tries != 1 || !errors.Is(err, nats.ErrConnectionClosed) {
+		t.Errorf("got %v after %d tries, want %v after one", err, tries, nats.ErrConnectionClosed)
 	}
 }
