@@ -95,16 +95,22 @@ func TestWhatIsGivenAwayIsAdoptedAsClean(t *testing.T) {
 	})
 }
 
+// afterADeath returns a cluster in which a has just adopted what b had, which has died.
+func afterADeath(t *testing.T) (*world, *process) {
+	w := calm(t, "a", "b")
+	a := w.process("a")
+	w.stop(w.process("b"), false)
+	for a.actors.unclean.Load() < store.Partitions/4 {
+		time.Sleep(100 * time.Millisecond)
+	}
+	return w, a
+}
+
 // TestG12_WhatIsGivenAwaySoonStaysDoubted lets a node join as soon as another one has adopted what a dead
 // one had, and leave later.
 func TestG12_WhatIsGivenAwaySoonStaysDoubted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := calm(t, "a", "b")
-		a, b := w.process("a"), w.process("b")
-		w.stop(b, false)
-		for a.actors.unclean.Load() < store.Partitions/4 {
-			time.Sleep(100 * time.Millisecond)
-		}
+		w, a := afterADeath(t)
 		died := a.actors.unclean.Load()
 		c := w.start("c")
 		time.Sleep(doubtFor / 2)
@@ -126,12 +132,7 @@ func TestG12_WhatIsGivenAwaySoonStaysDoubted(t *testing.T) {
 // a long one, in which no actor counts anything.
 func TestG12_WhatIsSavedForLongStaysDoubted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := calm(t, "a", "b")
-		a, b := w.process("a"), w.process("b")
-		w.stop(b, false)
-		for a.actors.unclean.Load() < store.Partitions/4 {
-			time.Sleep(100 * time.Millisecond)
-		}
+		w, a := afterADeath(t)
 		began := time.Now()
 		a.store.giving = func() error {
 			if time.Since(began) < 2*doubtFor {

@@ -115,7 +115,7 @@ func TestG12_WhoseOwnerHasDied(t *testing.T) {
 		for _, p := range of {
 			want := until
 			if !slices.Contains(mine, p) {
-				want = now // nobody has given it away
+				want = now // no owner has given it away yet
 			}
 			if got := table.doubted(p, now); !got.Equal(want.Truncate(time.Microsecond)) && !got.Equal(want) {
 				t.Fatalf("%s: partition %d is doubted until %v, want %v", when, p, got, want)
